@@ -1,0 +1,67 @@
+"""Run a function on many cores and many machines: ``@compute_this()`` on the function, ``.compute()`` on the call."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distribute_challenge.decorator import compute_this
+    from distribute_challenge.distributable import Distributable
+    from distribute_challenge.execution_backends import (
+        ExecutionBackend,
+        available_backends,
+        default_backend,
+        set_default_backend,
+        use_backend,
+    )
+    from distribute_challenge.function import DistributableFunction
+    from distribute_challenge.futures import Future
+    from distribute_challenge.local_cluster import LocalCluster
+    from distribute_challenge.timeline import Timeline
+
+__all__ = [
+    "Distributable",
+    "DistributableFunction",
+    "ExecutionBackend",
+    "Future",
+    "LocalCluster",
+    "Timeline",
+    "available_backends",
+    "compute_this",
+    "default_backend",
+    "set_default_backend",
+    "use_backend",
+]
+
+# Where each name lives; loaded when first used, so that importing the package costs nothing.
+_PLACES = {
+    "Distributable": "distributable",
+    "DistributableFunction": "function",
+    "ExecutionBackend": "execution_backends.base",
+    "Future": "futures",
+    "LocalCluster": "local_cluster",
+    "Timeline": "timeline",
+    "available_backends": "execution_backends.registry",
+    "compute_this": "decorator",
+    "default_backend": "execution_backends.registry",
+    "set_default_backend": "execution_backends.registry",
+    "use_backend": "execution_backends.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _PLACES:
+        value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+        globals()[name] = value
+        return value
+    try:
+        # Submodules too: `distribute_challenge.execution_backends` needs no import of its own.
+        return import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,120 @@
+"""`compute_this`: the way in."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from distribute_challenge.errors import UnsupportedFunctionError
+from distribute_challenge.execution_backends.registry import Choice
+from distribute_challenge.function import DistributableFunction
+from distribute_challenge.options import CallOptions
+from distribute_challenge.settings import DEFAULT_QUEUE
+
+__all__ = ["compute_this"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ExceptionClasses = type[BaseException] | tuple[type[BaseException], ...]
+
+
+class Decorator(Protocol):
+    """What ``compute_this(...)`` with options gives."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> DistributableFunction[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> DistributableFunction[P, R]: ...
+
+
+@overload
+def compute_this(
+    function: None = None,
+    /,
+    *,
+    backend: Choice = ...,
+    timeout: float | None = ...,
+    retries: int = ...,
+    retry_on: ExceptionClasses = ...,
+    queue: str = ...,
+    priority: int = ...,
+) -> Decorator: ...
+
+
+@overload
+def compute_this(
+    function: Callable[P, Coroutine[Any, Any, R]],
+    /,
+    *,
+    backend: Choice = ...,
+    timeout: float | None = ...,
+    retries: int = ...,
+    retry_on: ExceptionClasses = ...,
+    queue: str = ...,
+    priority: int = ...,
+) -> DistributableFunction[P, R]: ...
+
+
+@overload
+def compute_this(
+    function: Callable[P, R],
+    /,
+    *,
+    backend: Choice = ...,
+    timeout: float | None = ...,
+    retries: int = ...,
+    retry_on: ExceptionClasses = ...,
+    queue: str = ...,
+    priority: int = ...,
+) -> DistributableFunction[P, R]: ...
+
+
+def compute_this(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    backend: Choice = None,
+    timeout: float | None = None,
+    retries: int = 0,
+    retry_on: ExceptionClasses = Exception,
+    queue: str = DEFAULT_QUEUE,
+    priority: int = 0,
+) -> Any:
+    """Make a function's calls run on a cluster. Works as ``@compute_this``, ``@compute_this(...)`` and
+    ``compute_this(function, ...)``.
+
+    Args:
+        function: A function, lambda, closure, method, partial, callable object or ``async def``.
+        backend: Name of a backend or the backend itself; None: the default one.
+        timeout: Seconds that one attempt may run on its worker; None: no limit.
+        retries: How often a call that raised is tried again, on the same worker, with growing pauses.
+        retry_on: Exception class or classes that are worth another try.
+        queue: Celery queue that carries the calls.
+        priority: 0 to 9, higher first.
+
+    Returns:
+        A `DistributableFunction`, or a decorator that makes one.
+
+    Raises:
+        UnsupportedFunctionError: A generator function, or something that cannot be called.
+        OptionError: An option has a value it cannot have.
+
+    Example:
+        >>> @compute_this
+        ... def square(x):
+        ...     return x * x
+        >>> square(3)
+        <Distributable square(3)>
+        >>> square(3).compute()
+        9
+    """
+    options = CallOptions(backend, timeout, retries, retry_on, queue, priority)
+
+    def decorate(function: Callable[..., Any]) -> DistributableFunction[..., Any]:
+        if not callable(function) and not isinstance(function, staticmethod | classmethod):
+            raise UnsupportedFunctionError(
+                f"compute_this got {function!r}, which cannot be called; give it a function: @compute_this() above its def"
+            )
+        return DistributableFunction(function, options)
+
+    return decorate if function is None else decorate(function)

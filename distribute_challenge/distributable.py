@@ -1,0 +1,108 @@
+"""A call that is ready to run and has not run."""
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from distribute_challenge.errors import ResultTimeoutError
+from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import Task
+from distribute_challenge.options import CallOptions
+from distribute_challenge.serialisation import PortableFunction
+from distribute_challenge.signature import call_text, function_name
+from distribute_challenge.tasks import single_task
+
+__all__ = ["Distributable", "Prepared"]
+
+R = TypeVar("R")
+
+
+class Prepared(NamedTuple):
+    """What all calls of one function share."""
+
+    name: str
+    options: CallOptions
+    portable: PortableFunction
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], options: CallOptions) -> "Prepared":
+        """Prepare a function that has not been pickled yet."""
+        name = function_name(function)
+        return cls(name, options, PortableFunction(function, name, options.retry_on))
+
+
+class Distributable(Generic[R]):
+    """One call of one function, with its arguments.
+
+    Args:
+        func: What to call.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        prepared: What the decorator knows of the function; made here if it is not given.
+
+    Example:
+        >>> call = Distributable(pow, (2, 10))
+        >>> call
+        <Distributable pow(2, 10)>
+        >>> call.compute()
+        1024
+    """
+
+    __slots__ = ("args", "func", "kwargs", "prepared")
+
+    def __init__(
+        self,
+        func: Callable[..., R],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        prepared: Prepared | None = None,
+    ) -> None:
+        self.func = func
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs) if kwargs else {}
+        self.prepared = prepared or Prepared.of(func, CallOptions())
+
+    def compute(self, backend: Choice = None, timeout: float | None = None) -> R:
+        """Run the call and wait for its value.
+
+        Args:
+            backend: Name of a backend, or a backend itself; None: what the decorator or the default says.
+            timeout: Seconds to wait; a call that has not begun by then is cancelled.
+
+        Raises:
+            SerialisationError: The function or an argument cannot be pickled.
+            SystemFailureError: The broker, the worker or the embedded cluster failed.
+            ResultTimeoutError: No value within ``timeout``.
+            BaseException: What the function itself raised, with the worker's frames in its traceback.
+        """
+        future = resolve(backend, self.prepared.options.backend).submit_now(self._task())
+        try:
+            return cast(R, future.result(timeout))
+        except (ResultTimeoutError, KeyboardInterrupt):
+            future.cancel()
+            raise
+
+    def submit(self, backend: Choice = None) -> Future[R]:
+        """Start the call and return at once.
+
+        Args:
+            backend: As for `compute`.
+
+        Returns:
+            A `concurrent.futures.Future` of the value that can also be awaited.
+
+        Raises:
+            SerialisationError: The function or an argument cannot be pickled.
+            SystemFailureError: The broker or the embedded cluster cannot be reached.
+        """
+        return resolve(backend, self.prepared.options.backend).submit(self._task())
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.submit().__await__()
+
+    def __repr__(self) -> str:
+        return f"<Distributable {call_text(self.prepared.name, self.args, self.kwargs)}>"
+
+    def _task(self) -> Task:
+        prepared = self.prepared
+        return single_task(prepared.portable, prepared.name, self.args, self.kwargs, prepared.options)

@@ -1,0 +1,134 @@
+"""Every error that this library raises, in one tree.
+
+    DistributeChallengeError
+    ├── CallError (also a TypeError)            the call itself is wrong; nothing was sent
+    │   ├── SignatureError                      arguments do not fit the function
+    │   ├── UnsupportedFunctionError            this kind of callable cannot be distributed
+    │   ├── OptionError                         an option has a value it cannot have
+    │   ├── BackendError                        no such backend, or one that lacks an install
+    │   └── SerialisationError                  an argument, a function or a result cannot be pickled
+    ├── SystemFailureError                      the call is fine, the machinery under it is not
+    │   ├── BrokerUnreachableError (also a ConnectionError)
+    │   ├── ClusterStartError                   the embedded cluster did not come up, or died
+    │   ├── WorkerLostError                     the process that ran the call died
+    │   └── VersionMismatchError                client and worker cannot understand each other
+    ├── ResultUnavailableError                  there is no result to give
+    │   ├── ResultTimeoutError (also a TimeoutError)     the caller stopped waiting
+    │   ├── CallTimeoutError (also a TimeoutError)       the call ran longer than its `timeout=`
+    │   └── CallCancelledError                  the call was cancelled
+    └── RemoteError                             the user's exception, where it cannot be rebuilt here
+
+An exception raised by the user's own function is not in this tree: it arrives as itself.
+"""
+
+from concurrent.futures import CancelledError
+
+__all__ = [
+    "BackendError",
+    "BrokerUnreachableError",
+    "CallCancelledError",
+    "CallError",
+    "CallTimeoutError",
+    "ClusterStartError",
+    "DistributeChallengeError",
+    "OptionError",
+    "RemoteError",
+    "ResultTimeoutError",
+    "ResultUnavailableError",
+    "SerialisationError",
+    "SignatureError",
+    "SystemFailureError",
+    "UnsupportedFunctionError",
+    "VersionMismatchError",
+    "WorkerLostError",
+]
+
+
+class DistributeChallengeError(Exception):
+    """Base of every error raised by this library itself."""
+
+
+class CallError(DistributeChallengeError, TypeError):
+    """The call is wrong and was not sent. Mend the call."""
+
+
+class SignatureError(CallError):
+    """The arguments do not fit the function's signature."""
+
+
+class UnsupportedFunctionError(CallError):
+    """This kind of callable cannot run as one call on another machine."""
+
+
+class OptionError(CallError):
+    """An option was given a value that it cannot have."""
+
+
+class BackendError(CallError):
+    """The backend asked for does not exist, or what it needs is not installed."""
+
+
+class SerialisationError(CallError):
+    """A function, an argument or a result cannot be pickled; the message names the culprit."""
+
+
+class SystemFailureError(DistributeChallengeError):
+    """The call is fine; what should have run it failed."""
+
+
+class BrokerUnreachableError(SystemFailureError, ConnectionError):
+    """No Redis server answered at the broker's address."""
+
+
+class ClusterStartError(SystemFailureError):
+    """The embedded cluster did not start, or died; the message ends with its last log lines."""
+
+
+class WorkerLostError(SystemFailureError):
+    """The worker process that ran the call died every time it was tried."""
+
+
+class VersionMismatchError(SystemFailureError):
+    """Client and worker run Python or library versions that cannot exchange calls."""
+
+
+class ResultUnavailableError(DistributeChallengeError):
+    """The call has no result to give."""
+
+
+class ResultTimeoutError(ResultUnavailableError, TimeoutError):
+    """The caller's own waiting time is over; the call may still be running."""
+
+
+class CallTimeoutError(ResultUnavailableError, TimeoutError):
+    """The call ran longer on its worker than its `timeout=` allows, and was stopped."""
+
+
+class CallCancelledError(ResultUnavailableError, CancelledError):
+    """The call was cancelled before it gave a result."""
+
+
+class RemoteError(DistributeChallengeError):
+    """Stands in for an exception of the user's function that cannot be rebuilt in this process.
+
+    Attributes:
+        type_name: Qualified name of the original exception's class, such as ``"app.errors.Bad"``.
+        text: ``str()`` of the original exception.
+        traceback_text: The worker's formatted traceback.
+
+    Example:
+        >>> print(RemoteError("app.Bad", "no luck", "Traceback ..."))
+        app.Bad: no luck
+        <BLANKLINE>
+        On the worker:
+        Traceback ...
+    """
+
+    def __init__(self, type_name: str, text: str, traceback_text: str) -> None:
+        super().__init__(type_name, text, traceback_text)
+        self.type_name = type_name
+        self.text = text
+        self.traceback_text = traceback_text
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}\n\nOn the worker:\n{self.traceback_text}"

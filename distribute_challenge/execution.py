@@ -1,0 +1,277 @@
+"""The one place where user code runs, on every backend: bytes in, bytes out.
+
+`execute` takes an encoded `Batch`, runs its calls one after the other, and gives encoded `Reply` frames. It
+knows nothing of brokers: whoever calls it brings the function's payload and takes the replies.
+"""
+
+import random
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from contextvars import ContextVar
+from itertools import groupby
+from typing import Any
+
+from distribute_challenge.coroutines import run_to_completion
+from distribute_challenge.errors import DistributeChallengeError
+from distribute_challenge.log import current_call
+from distribute_challenge.messages import Batch, Problem, Reply, Section
+from distribute_challenge.outcome import Failure
+from distribute_challenge.serialisation import (
+    LoadedFunction,
+    ProjectImporter,
+    dumps,
+    dumps_error,
+    dumps_plain,
+    load_function,
+    load_modules,
+    loads,
+    loads_error,
+)
+from distribute_challenge.time_limit import OverdueError, time_limit
+
+__all__ = ["FunctionCache", "become_worker", "execute", "inside_call", "outcomes_of"]
+
+FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
+GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives the calls it has not begun back to the client.
+FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
+LONGEST_PAUSE = 5.0  # up to this.
+_KEPT_FUNCTIONS = 128  # A guess: more functions than one study calls, fewer than fill a memory.
+_NO_LIMIT = nullcontext()
+
+_inside_call: ContextVar[bool] = ContextVar("distribute_challenge_inside_call", default=False)
+_is_worker = False
+
+
+def become_worker() -> None:
+    """Say that this process exists to run calls: whatever it calls runs here too, in any of its threads."""
+    global _is_worker
+    _is_worker = True
+
+
+def inside_call() -> bool:
+    """Whether the code that asks is part of a running call. Its own calls then run in place (see docs)."""
+    return _is_worker or _inside_call.get()
+
+
+class FunctionCache:
+    """The functions that this process has loaded, the latest used kept.
+
+    Args:
+        fetch: Gives the payload for a digest, or None if nobody has it.
+        importer: Makes the user's own modules importable; None in the client's own process, which has them.
+    """
+
+    def __init__(self, fetch: Callable[[str], bytes | None], importer: ProjectImporter | None = None) -> None:
+        self._fetch = fetch
+        self._importer = importer
+        self._loaded: dict[str, tuple[list[Any], LoadedFunction]] = {}
+
+    def load(self, digest: str) -> LoadedFunction | None:
+        """The function of a digest with its modules importable, or None if its payload is not to be had."""
+        if digest in self._loaded:
+            modules, function = self._loaded[digest] = self._loaded.pop(digest)
+            self._activate(modules)
+            return function
+        payload = self._fetch(digest)
+        if payload is None:
+            return None
+        modules, data = load_modules(payload)
+        self._activate(modules)
+        function = load_function(data)
+        self._loaded[digest] = modules, function
+        if len(self._loaded) > _KEPT_FUNCTIONS:
+            del self._loaded[next(iter(self._loaded))]
+        return function
+
+    def _activate(self, modules: list[Any]) -> None:
+        if self._importer is not None:
+            self._importer.activate(modules)
+
+
+def execute(frame: bytes, functions: FunctionCache, worker: str) -> Iterator[bytes]:
+    """Run the calls of one batch.
+
+    Args:
+        frame: An encoded `Batch`.
+        functions: Where the function comes from.
+        worker: Name of this process, for the timelines.
+
+    Yields:
+        Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
+        ones. Together they hold one outcome for each call, or the reason why there is none.
+    """
+    batch = Batch.decode(frame)
+    started = time.time()
+    try:
+        batch.check_versions()
+    except DistributeChallengeError as error:
+        yield _problem(batch, worker, started, Problem("version", str(error)))
+        return
+    try:
+        loaded = functions.load(batch.function)
+    except BaseException as error:
+        error.add_note(f"{batch.name} could not be loaded on the worker {worker}; what it imports must be installed there.")
+        failures = [Failure(error)] * batch.calls
+        yield _reply(batch, worker, started, 0, failures, array("d", [time.time()] * len(batch.arguments)))
+        return
+    if loaded is None:
+        yield _problem(batch, worker, started, Problem("function_missing", batch.function))
+        return
+    name_token, inside_token = current_call.set(batch.name), _inside_call.set(True)
+    try:
+        yield from _run_chunk(batch, loaded, worker) if batch.chunk else _run_calls(batch, loaded, worker)
+    finally:
+        current_call.reset(name_token)
+        _inside_call.reset(inside_token)
+
+
+def _run_calls(batch: Batch, loaded: LoadedFunction, worker: str) -> Iterator[bytes]:
+    outcomes: list[Any] = []
+    finishes = array("d")
+    begun = started = time.time()
+    first = 0
+    for index, arguments in enumerate(batch.arguments):
+        try:
+            args, kwargs = loads(arguments)
+        except BaseException as error:
+            outcomes.append(Failure(error))
+        else:
+            outcomes.append(_outcome(batch, loaded, args, kwargs))
+        now = time.time()
+        finishes.append(now)
+        if now - begun > GIVE_BACK_AFTER:
+            break
+        if now - started > FLUSH_AFTER and index + 1 < len(batch.arguments):
+            yield _reply(batch, worker, started, first, outcomes, finishes, ended=False)
+            outcomes, finishes, first, started = [], array("d"), index + 1, now
+    yield _reply(batch, worker, started, first, outcomes, finishes)
+
+
+def _run_chunk(batch: Batch, loaded: LoadedFunction, worker: str) -> Iterator[bytes]:
+    started = time.time()
+    try:
+        calls = loads(batch.arguments[0])
+    except BaseException as error:
+        outcomes: list[Any] = [Failure(error)] * batch.chunk
+    else:
+        outcomes = _outcomes_of_chunk(batch, loaded, calls)
+    yield _reply(batch, worker, started, 0, outcomes, array("d", [time.time()]))
+
+
+def _outcomes_of_chunk(batch: Batch, loaded: LoadedFunction, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Outcomes of the chunk's first calls: of all, unless they take so long that others should have the rest."""
+    function = loaded.function
+    plain = batch.timeout is None and not batch.retries and not loaded.is_async
+    outcomes: list[Any] = []
+    deadline = time.monotonic() + GIVE_BACK_AFTER
+    for args in calls:
+        # The plain case, a million times: nothing inside the loop but the call and a look at the clock.
+        if plain:
+            try:
+                outcomes.append(function(*args))
+            except BaseException as error:
+                outcomes.append(_failure(error))
+        else:
+            outcomes.append(_outcome(batch, loaded, args, {}))
+        if time.monotonic() > deadline:
+            break
+    return outcomes
+
+
+def _outcome(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run one call, as often as its retries allow."""
+    pause = FIRST_PAUSE
+    for attempt in range(batch.retries + 1):
+        outcome = _attempt(batch, loaded, args, kwargs)
+        if type(outcome) is not Failure or not isinstance(outcome.error, loaded.retry_on):
+            break
+        if attempt < batch.retries:
+            # Jitter, so that calls which failed together do not all come back together.
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST_PAUSE)
+    return outcome
+
+
+def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NO_LIMIT:
+            value = loaded.function(*args, **kwargs)
+            return run_to_completion(value) if loaded.is_async else value
+    except BaseException as error:
+        return _failure(error)
+
+
+def _failure(error: BaseException) -> Failure:
+    """The call's failure, unless it is somebody else's business: an outer call's time limit, or Ctrl+C here."""
+    if isinstance(error, OverdueError) or (isinstance(error, KeyboardInterrupt) and not _is_worker):
+        raise error
+    return Failure(error)
+
+
+def _problem(batch: Batch, worker: str, started: float, problem: Problem) -> bytes:
+    return Reply(batch.id, worker, started, problem=problem).encode()
+
+
+def _reply(
+    batch: Batch,
+    worker: str,
+    started: float,
+    first: int,
+    outcomes: list[Any],
+    finishes: "array[float]",
+    *,
+    ended: bool = True,
+) -> bytes:
+    return Reply(
+        batch.id,
+        worker,
+        started,
+        first=first,
+        sections=list(_sections(outcomes, batch.name)),
+        finishes=finishes,
+        ended=ended,
+    ).encode()
+
+
+def _sections(outcomes: list[Any], name: str) -> Iterator[Section]:
+    """Outcomes as few byte strings: built-in values in a row together, everything else one by one.
+
+    A value that cannot be pickled becomes the failure of its own call.
+    """
+    for failed, group in groupby(outcomes, key=lambda outcome: type(outcome) is Failure):
+        if failed:
+            for outcome in group:
+                yield Section("error", 1, dumps_error(outcome.error))
+            continue
+        values = list(group)
+        plain = dumps_plain(values)
+        if plain is not None:
+            yield Section("values", len(values), plain)
+            continue
+        for value in values:
+            try:
+                yield Section("value", 1, dumps(value, f"the result of {name}").data)
+            except DistributeChallengeError as error:
+                yield Section("error", 1, dumps_error(error))
+
+
+def outcomes_of(reply: Reply) -> list[Any]:
+    """The client's end: the outcomes that a reply carries, failures as `Failure`."""
+    outcomes: list[Any] = []
+    for kind, _, blob in reply.sections:
+        if kind == "error":
+            outcomes.append(Failure(loads_error(blob)))
+            continue
+        try:
+            value = loads(blob)
+        except Exception as error:
+            error.add_note("The call succeeded on its worker; its result cannot be unpickled in this process.")
+            outcomes.append(Failure(error))
+            continue
+        if kind == "values":
+            outcomes.extend(value)
+        else:
+            outcomes.append(value)
+    return outcomes

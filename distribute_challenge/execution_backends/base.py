@@ -1,0 +1,124 @@
+"""The seam: what an engine must do. It moves calls and nothing else.
+
+Everything a user sees (checking arguments, options, maps, awaiting) lies above this line and is the same for
+every engine; everything about running user code lies below it, in `execution`.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+from distribute_challenge.execution import GIVE_BACK_AFTER
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import Task
+from distribute_challenge.options import CallOptions
+from distribute_challenge.outcome import Failure
+from distribute_challenge.serialisation import PortableFunction, callable_bytes, loads
+from distribute_challenge.signature import function_name
+from distribute_challenge.tasks import single_task
+
+__all__ = ["ExecutionBackend", "RunAdapter", "SupportsRun"]
+
+
+@runtime_checkable
+class SupportsRun(Protocol):
+    """The smallest possible backend. Any object with this method is one."""
+
+    def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call the function that ``pickle.loads(serialised_func)`` gives, somewhere, and return its value."""
+
+
+class ExecutionBackend(ABC):
+    """An engine that runs tasks.
+
+    A subclass needs `submit` alone; `concurrency` and `close` where they make sense. One is shared by all threads of a
+    process, so its methods are called from several threads at once.
+    """
+
+    #: How many calls can run at the same time, as far as is known; 0 where `submit` itself runs the call.
+    concurrency: int = 0
+
+    @abstractmethod
+    def submit(self, task: Task) -> Future[Any]:
+        """Take one task and return at once (or when it has run, where ``concurrency`` is 0).
+
+        The future resolves to the call's value or exception. If ``task.chunk`` is set, it resolves to a list of outcomes
+        (a value, or a `Failure` in its place) for the first calls of the chunk: for at least one, and the
+        caller submits the rest again.
+
+        What goes wrong with the task is the future's exception. Only what is wrong with the engine itself is raised
+        here: an error of the branch `SystemFailureError`.
+        """
+
+    def submit_batch(self, tasks: Sequence[Task]) -> list[Future[Any]]:
+        """Take several tasks; an engine that can move many at once overrides this."""
+        return [self.submit(task) for task in tasks]
+
+    def submit_now(self, task: Task) -> Future[Any]:
+        """Like `submit`, for a caller who is about to wait for this very call: not to be delayed for company."""
+        return self.submit(task)
+
+    def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run a pickled function and wait for its value.
+
+        Args:
+            serialised_func: What `pickle.loads` or `cloudpickle.loads` turns into a callable.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+
+        Raises:
+            BaseException: What the function raised.
+        """
+        function = loads(serialised_func)
+        options, name = CallOptions(), function_name(function)
+        portable = PortableFunction(function, name, options.retry_on)
+        return self.submit_now(single_task(portable, name, tuple(args), dict(kwargs), options)).result()
+
+    def close(self) -> None:  # noqa: B027 - not abstract: most engines own nothing
+        """Give back what the engine holds. Calls still running are abandoned, their futures cancelled or failed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RunAdapter(ExecutionBackend):
+    """Makes a backend of an object that only has ``run``; each call runs while it is submitted.
+
+    Args:
+        runner: The object.
+    """
+
+    def __init__(self, runner: SupportsRun) -> None:
+        self._runner = runner
+
+    def submit(self, task: Task) -> Future[Any]:
+        future: Future[Any] = Future(task.function.name)
+        function = callable_bytes(task.function.payload)
+        if task.chunk:
+            future.resolve(self._run_chunk(function, loads(task.arguments)))
+            return future
+        args, kwargs = loads(task.arguments)
+        try:
+            future.resolve(self._runner.run(function, args, kwargs))
+        except Exception as error:
+            future.fail(error)
+        return future
+
+    def _run_chunk(self, function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        outcomes: list[Any] = []
+        deadline = time.monotonic() + GIVE_BACK_AFTER
+        for args in calls:
+            try:
+                outcomes.append(self._runner.run(function, args, {}))
+            except Exception as error:
+                outcomes.append(Failure(error))
+            if time.monotonic() > deadline:
+                break
+        return outcomes

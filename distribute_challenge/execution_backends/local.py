@@ -1,0 +1,48 @@
+"""The simplest engine: the call runs in this thread, through the same bytes as everywhere else."""
+
+import threading
+import time
+from typing import Any
+
+from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import Task
+
+__all__ = ["LocalExecutionBackend", "run_here"]
+
+
+class LocalExecutionBackend(ExecutionBackend):
+    """Runs each call while it is submitted: for debugging, tests, and calls inside calls.
+
+    Example:
+        >>> from distribute_challenge import compute_this
+        >>> compute_this(lambda x: x * x)(3).compute(backend=LocalExecutionBackend())
+        9
+    """
+
+    def submit(self, task: Task) -> Future[Any]:
+        future: Future[Any] = Future(task.function.name)
+        run_here(task, future, "local")
+        return future
+
+
+_payloads = threading.local()
+
+
+def run_here(task: Task, future: Future[Any], kind: str) -> None:
+    """Run a task in this thread and resolve its future.
+
+    Args:
+        task: What to run.
+        future: What to resolve.
+        kind: Name of the engine, for the timeline.
+    """
+    cache: FunctionCache | None = getattr(_payloads, "cache", None)
+    if cache is None:
+        # One cache for each thread: this process has the modules already, so nothing is activated.
+        cache = _payloads.cache = FunctionCache(lambda digest: _payloads.payload)
+    _payloads.payload = task.function.payload
+    problem = settle(future, task, time.time(), execute(task_frame(task), cache, process_name(kind)))
+    assert problem is None  # Same process: same version, and the payload at hand.

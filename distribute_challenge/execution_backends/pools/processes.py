@@ -1,0 +1,181 @@
+"""Calls in processes of this machine, through loky.
+
+loky gives up a whole pool when one of its processes dies, with everything that was handed to it. So no more is
+handed to it than keeps it busy; the rest waits here and is safe. The few calls that a dead pool had are suspects:
+they go, one at a time, through a pool of one process. If that dies, the culprit is known, and nobody else was harmed.
+
+Guarantees:
+
+- A call is in exactly one pool at any time, and its future resolves once.
+- A pool's ``_lock`` protects its queue; no user code and no waiting happens under it.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+from loky import ProcessPoolExecutor
+from loky.process_executor import BrokenProcessPool, ShutdownExecutorError
+
+from distribute_challenge.errors import CallCancelledError, WorkerLostError
+from distribute_challenge.execution import FunctionCache, become_worker, execute
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import Task
+from distribute_challenge.serialisation import ProjectImporter
+from distribute_challenge.settings import worker_count
+
+__all__ = ["ProcessesExecutionBackend"]
+
+MOST_ATTEMPTS = 3  # Times that a call may take its process with it.
+
+
+class ProcessesExecutionBackend(ExecutionBackend):
+    """A pool of processes on this machine.
+
+    Args:
+        workers: Number of processes; None: one for each core.
+
+    Example:
+        >>> from distribute_challenge import compute_this
+        >>> with ProcessesExecutionBackend(1) as backend:
+        ...     compute_this(lambda x: x * x)(3).compute(backend=backend)
+        9
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.concurrency = workers or worker_count()
+        self._pool = _Pool(self.concurrency, 2 * self.concurrency, self._suspect)
+        self._quarantine = _Pool(1, 1, self._convict)
+
+    def submit(self, task: Task) -> Future[Any]:
+        call = _Call(task)
+        self._pool.add(call)
+        return call.future
+
+    def close(self) -> None:
+        self._pool.close()
+        self._quarantine.close()
+
+    def _suspect(self, call: "_Call", error: BaseException) -> None:
+        self._quarantine.add(call)
+
+    def _convict(self, call: "_Call", error: BaseException) -> None:
+        call.deaths += 1
+        if call.deaths < MOST_ATTEMPTS:
+            self._quarantine.add(call)
+            return
+        call.future.fail(
+            WorkerLostError(
+                f"{call.task.function.name}: the process that ran it died {call.deaths} times, the last time with "
+                f"exit code {_exit_codes(error)}. Look for a crash in C code, os._exit, or too little memory."
+            )
+        )
+
+
+class _Call:
+    """A task on its way through the pools."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.future: Future[Any] = Future(task.function.name)
+        self.sent = 0.0
+        self.deaths = 0
+        self.with_payload = False
+
+
+class _Pool:
+    """A loky executor that is replaced when it breaks, and the calls that wait for it.
+
+    Args:
+        workers: Number of processes.
+        limit: Calls handed to loky at the same time.
+        on_death: Takes a call whose executor broke under it.
+    """
+
+    def __init__(self, workers: int, limit: int, on_death: Callable[[_Call, BaseException], None]) -> None:
+        self._workers = workers
+        self._limit = limit
+        self._on_death = on_death
+        self._lock = threading.RLock()
+        self._waiting: deque[_Call] = deque()
+        self._in_flight = 0
+        self._executor: Any = None
+        self._known: set[str] = set()
+
+    def add(self, call: _Call) -> None:
+        with self._lock:
+            self._waiting.append(call)
+            call.future.withdraw_with(partial(self._withdraw, call))
+            self._feed()
+
+    def close(self) -> None:
+        with self._lock:
+            waiting, self._waiting = list(self._waiting), deque()
+            executor, self._executor = self._executor, None
+        for call in waiting:
+            call.future.cancel()
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)
+
+    def _withdraw(self, call: _Call) -> bool:
+        with self._lock:
+            if call in self._waiting:
+                self._waiting.remove(call)
+                return True
+        return False
+
+    def _feed(self) -> None:
+        while self._waiting and self._in_flight < self._limit:
+            if self._executor is None:
+                self._executor, self._known = ProcessPoolExecutor(self._workers, initializer=become_worker), set()
+            call = self._waiting.popleft()
+            digest = call.task.function.digest
+            payload = call.task.function.payload if call.with_payload or digest not in self._known else None
+            self._known.add(digest)
+            self._in_flight += 1
+            call.sent = time.time()
+            inner = self._executor.submit(_run_in_child, task_frame(call.task), payload)
+            inner.add_done_callback(partial(self._done, call, self._executor))
+
+    def _done(self, call: _Call, executor: Any, inner: Any) -> None:
+        error = inner.exception()
+        with self._lock:
+            self._in_flight -= 1
+            if isinstance(error, BrokenProcessPool) and self._executor is executor:
+                self._executor = None
+            self._feed()
+        if isinstance(error, ShutdownExecutorError):
+            call.future.fail(CallCancelledError(f"{call.task.function.name}: its pool was closed while it ran"))
+        elif isinstance(error, BrokenProcessPool):
+            self._on_death(call, error)
+        elif error is not None:
+            call.future.fail(error)
+        elif settle(call.future, call.task, call.sent, inner.result()) is not None:
+            # The process that got it has not seen the function yet; this time it goes along.
+            call.with_payload = True
+            self.add(call)
+
+
+def _exit_codes(error: BaseException) -> str:
+    _, _, codes = str(error).partition("exit codes of the workers are ")
+    return codes.partition("\n")[0] or "unknown"
+
+
+_child_payloads: dict[str, bytes] = {}
+_child_cache = FunctionCache(_child_payloads.get, ProjectImporter())
+
+
+def _run_in_child(frame: bytes, payload: bytes | None) -> list[bytes]:
+    """Runs in a process of the pool: one frame, with the function's payload if it may be new here."""
+    if payload is not None:
+        _child_payloads[sha256(payload).hexdigest()] = payload
+    try:
+        return list(execute(frame, _child_cache, process_name("processes")))
+    finally:
+        _child_payloads.clear()

@@ -1,0 +1,243 @@
+"""What travels: `Task` on the way out, `Batch` as one broker message, `Reply` on the way home.
+
+Every message is a frame: magic bytes with the format's number, a JSON header, and opaque byte strings that
+only the serialiser reads. The header can therefore be understood, logged and one day verified before a
+single byte is unpickled, also by another version of Python.
+
+    0      4            8                8 + h
+    | DCF1 | h (uint32) | header (JSON)  | blob | blob | ...      header["sizes"] holds their lengths
+"""
+
+import json
+import struct
+import sys
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final, NamedTuple
+
+from distribute_challenge.errors import VersionMismatchError
+from distribute_challenge.options import CallOptions
+
+__all__ = ["Batch", "FunctionPayload", "Problem", "Reply", "Section", "Task"]
+
+_MAGIC: Final = b"DCF1"
+_LENGTH: Final = struct.Struct(">I")
+PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class FunctionPayload(NamedTuple):
+    """A pickled function with its modules, and the name that it travels under.
+
+    ``digest`` is the payload's SHA-256 in hexadecimal: equal digests are equal functions.
+    """
+
+    digest: str
+    payload: bytes
+    name: str
+
+
+class Task(NamedTuple):
+    """One call, or one chunk of a `map`, as an engine gets it.
+
+    Args:
+        function: What to call.
+        arguments: Pickled ``(args, kwargs)`` of one call; of a chunk, a pickled list of ``args``.
+        options: How to run it.
+        created: Seconds since the epoch, when the arguments were pickled.
+        chunk: Number of calls if this is a chunk, whose future then gives a list of outcomes; 0 for one call.
+    """
+
+    function: FunctionPayload
+    arguments: bytes
+    options: CallOptions
+    created: float
+    chunk: int = 0
+
+    @property
+    def calls(self) -> int:
+        """Number of calls in this task."""
+        return self.chunk or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One message to a worker: calls of one function with equal options.
+
+    Args:
+        id: Unique for ever; also the Celery task id.
+        function: Digest of the function.
+        name: Readable name for logs.
+        arguments: One pickled string per task.
+        chunk: As in `Task`; a batch holds either any number of single calls or one chunk.
+        timeout: Seconds that one attempt of one call may run, or None.
+        retries: How often a call that raised is tried again.
+        python, library: Versions of the sender.
+        signature: Room for a signature over the rest; None: not signed.
+    """
+
+    id: str
+    function: str
+    name: str
+    arguments: Sequence[bytes]
+    chunk: int = 0
+    timeout: float | None = None
+    retries: int = 0
+    python: str = PYTHON
+    library: str = ""
+    signature: str | None = None
+
+    @property
+    def calls(self) -> int:
+        """Number of calls in this batch."""
+        return self.chunk or len(self.arguments)
+
+    def encode(self) -> bytes:
+        """The batch as one frame."""
+        header = {
+            "id": self.id,
+            "function": self.function,
+            "name": self.name,
+            "chunk": self.chunk,
+            "timeout": self.timeout,
+            "retries": self.retries,
+            "python": self.python,
+            "library": self.library or library_version(),
+            "signature": self.signature,
+        }
+        return _frame(header, self.arguments)
+
+    @classmethod
+    def decode(cls, frame: bytes) -> "Batch":
+        """The batch in a frame.
+
+        Raises:
+            VersionMismatchError: The frame is of another wire format.
+        """
+        header, blobs = _unframe(frame)
+        return cls(arguments=blobs, **header)
+
+    def check_versions(self) -> None:
+        """Raise `VersionMismatchError` if this Python cannot run code of the sender's."""
+        if self.python != PYTHON:
+            raise VersionMismatchError(
+                f"{self.name}: the client runs Python {self.python}, this worker Python {PYTHON}; a function's "
+                f"bytecode only runs on the minor version that made it. Start the workers with Python "
+                f"{self.python}, or the client with Python {PYTHON}."
+            )
+
+
+class Section(NamedTuple):
+    """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``."""
+
+    kind: str
+    count: int
+    blob: bytes
+
+
+class Problem(NamedTuple):
+    """Why a worker has no outcomes to send: ``kind`` and a text for people.
+
+    Kinds: ``"function_missing"`` (send it again), ``"version"``, ``"lost"`` (the process died),
+    ``"timeout"`` (the process was killed for running too long).
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Outcomes of some calls of one batch, in order, starting with number ``first``.
+
+    The last reply for a batch has ``ended`` set. Calls that no reply has reported by then were not begun: the worker
+    gave them back, because those before them took longer than expected.
+
+    Args:
+        batch: Id of the batch.
+        worker: Name of the worker process.
+        started: Seconds since the epoch at which call ``first`` began.
+        first: Index of the first call reported here.
+        sections: The outcomes.
+        ended: Whether this is the last reply for its batch.
+        finishes: When each task ended, in seconds since the epoch; the next one starts then.
+        problem: Set in place of outcomes.
+        python, library: Versions of the worker.
+    """
+
+    batch: str
+    worker: str
+    started: float
+    first: int = 0
+    sections: Sequence[Section] = ()
+    ended: bool = True
+    finishes: "array[float]" = field(default_factory=lambda: array("d"))
+    problem: Problem | None = None
+    python: str = PYTHON
+    library: str = ""
+
+    def encode(self) -> bytes:
+        """The reply as one frame."""
+        header = {
+            "batch": self.batch,
+            "worker": self.worker,
+            "started": self.started,
+            "first": self.first,
+            "ended": self.ended,
+            "problem": self.problem,
+            "python": self.python,
+            "library": self.library or library_version(),
+            "sections": [(section.kind, section.count) for section in self.sections],
+        }
+        return _frame(header, [*(section.blob for section in self.sections), self.finishes.tobytes()])
+
+    @classmethod
+    def decode(cls, frame: bytes) -> "Reply":
+        """The reply in a frame.
+
+        Raises:
+            VersionMismatchError: The frame is of another wire format.
+        """
+        header, blobs = _unframe(frame)
+        shapes, problem = header.pop("sections"), header.pop("problem")
+        finishes = array("d")
+        finishes.frombytes(blobs.pop())
+        return cls(
+            sections=[Section(kind, count, blob) for (kind, count), blob in zip(shapes, blobs, strict=True)],
+            finishes=finishes,
+            problem=Problem(*problem) if problem else None,
+            **header,
+        )
+
+
+_library_version = ""
+
+
+def library_version() -> str:
+    """Version of this library, as its metadata has it; looked up once."""
+    global _library_version
+    if not _library_version:
+        _library_version = version("distribute_challenge")
+    return _library_version
+
+
+def _frame(header: dict[str, Any], blobs: Sequence[bytes]) -> bytes:
+    header["sizes"] = [len(blob) for blob in blobs]
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *blobs])
+
+
+def _unframe(frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    if frame[:4] != _MAGIC:
+        raise VersionMismatchError(
+            f"a message starts with {bytes(frame[:4])!r}, this library speaks {_MAGIC!r}; "
+            f"install the same version of distribute_challenge on client and workers"
+        )
+    end = 8 + _LENGTH.unpack_from(frame, 4)[0]
+    header = json.loads(frame[8:end])
+    blobs = []
+    for size in header.pop("sizes"):
+        blobs.append(frame[end : end + size])
+        end += size
+    return header, blobs

@@ -1,0 +1,75 @@
+"""How a function's calls are to be run: one frozen value, checked when it is made."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from distribute_challenge.errors import OptionError
+from distribute_challenge.settings import DEFAULT_QUEUE
+
+__all__ = ["CallOptions"]
+
+HIGHEST_PRIORITY = 9
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """Options of a decorated function.
+
+    Args:
+        backend: Name of a backend or the backend itself; None: the default one.
+        timeout: Seconds that one attempt may run on its worker; None: no limit.
+        retries: How often a call that raised is tried again.
+        retry_on: Exception class or classes that are worth another try.
+        queue: Celery queue that carries the calls.
+        priority: 0 to 9, higher first.
+
+    Raises:
+        OptionError: A value is out of its range; the message names it.
+
+    Example:
+        >>> CallOptions(retries=2).updated(timeout=1.5)
+        CallOptions(backend=None, timeout=1.5, retries=2, retry_on=(<class 'Exception'>,), queue='distribute_challenge', priority=0)
+    """
+
+    backend: Any = None
+    timeout: float | None = None
+    retries: int = 0
+    retry_on: Any = (Exception,)
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not (_is_number(self.timeout) and self.timeout > 0):
+            raise OptionError(f"timeout={self.timeout!r}: expected seconds above 0, or None for no limit")
+        if not (_is_whole(self.retries) and self.retries >= 0):
+            raise OptionError(f"retries={self.retries!r}: expected a whole number of at least 0")
+        classes = self.retry_on if isinstance(self.retry_on, tuple | list) else (self.retry_on,)
+        if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
+            raise OptionError(
+                f"retry_on={self.retry_on!r}: expected an exception class or a tuple of them, as in retry_on=OSError"
+            )
+        object.__setattr__(self, "retry_on", tuple(classes))
+        if not (isinstance(self.queue, str) and self.queue.strip()):
+            raise OptionError(f"queue={self.queue!r}: expected the name of a queue, as in queue='gpu'")
+        if not (_is_whole(self.priority) and 0 <= self.priority <= HIGHEST_PRIORITY):
+            raise OptionError(f"priority={self.priority!r}: expected 0 to {HIGHEST_PRIORITY}, higher runs first")
+
+    def updated(self, **changes: Any) -> "CallOptions":
+        """A copy with other values for some options.
+
+        Raises:
+            OptionError: A name is no option, or a value is out of range.
+        """
+        names = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in names:
+                raise OptionError(f"{name!r} is no option; the options are {', '.join(names)}")
+        return replace(self, **changes)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

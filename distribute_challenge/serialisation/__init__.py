@@ -1,0 +1,27 @@
+"""Functions, arguments, results and exceptions to bytes and back."""
+
+from distribute_challenge.serialisation.exceptions import dumps_error, loads_error
+from distribute_challenge.serialisation.functions import (
+    LoadedFunction,
+    PortableFunction,
+    callable_bytes,
+    load_function,
+    load_modules,
+)
+from distribute_challenge.serialisation.imports import ProjectImporter
+from distribute_challenge.serialisation.pickling import Pickled, dumps, dumps_plain, loads
+
+__all__ = [
+    "LoadedFunction",
+    "Pickled",
+    "PortableFunction",
+    "ProjectImporter",
+    "callable_bytes",
+    "dumps",
+    "dumps_error",
+    "dumps_plain",
+    "load_function",
+    "load_modules",
+    "loads",
+    "loads_error",
+]

@@ -1,0 +1,61 @@
+"""What exactly cannot be pickled: the path to the smallest part of a value that fails by itself."""
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["culprit"]
+
+_MOST_STEPS = 20  # A guess: nobody reads a longer path, and a cycle must end.
+
+
+def culprit(
+    value: Any, name: str, error: Exception, try_pickling: Callable[[Any], Exception | None]
+) -> tuple[str, str]:
+    """Find the part of a value that is to blame.
+
+    Args:
+        value: What failed to pickle.
+        name: What to call it.
+        error: What pickling it raised.
+        try_pickling: Gives the error that pickling a value raises, or None.
+
+    Returns:
+        The path, such as ``"argument 'job'.settings['lock']"``, and the reason in pickle's words.
+    """
+    path = name
+    seen = {id(value)}
+    for _ in range(_MOST_STEPS):
+        for label, part in _parts(value):
+            part_error = None if id(part) in seen else try_pickling(part)
+            if part_error is not None:
+                seen.add(id(part))
+                path, value, error = path + label, part, part_error
+                break
+        else:
+            break
+    text = str(error).strip() or type(error).__name__
+    return f"{path} (a {type(value).__name__})", text
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a value consists of, each part with what to write behind the value's name to get there."""
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", part) for key, part in value.items())
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from ((f"[{index}]", part) for index, part in enumerate(value))
+    elif isinstance(value, types.FunctionType):
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+        for variable, cell in cells:
+            try:
+                yield f", closure variable {variable!r}", cell.cell_contents
+            except ValueError:
+                continue
+        for variable in value.__code__.co_names:
+            if variable in value.__globals__:
+                yield f", global variable {variable!r}", value.__globals__[variable]
+    else:
+        yield from ((f".{attribute}", part) for attribute, part in getattr(value, "__dict__", {}).items())
+        for slot in getattr(type(value), "__slots__", ()):
+            if hasattr(value, slot):
+                yield f".{slot}", getattr(value, slot)

@@ -1,0 +1,204 @@
+"""Values to bytes and back.
+
+Three ways out, the cheapest that fits is taken:
+
+1. numbers, strings and built-in containers of them: the C pickler alone, well under a microsecond;
+2. everything else: cloudpickle, so that lambdas, closures and what `__main__` defines travel by value;
+3. what belongs to a module of the user's own project: by name, and the module is noted, so that its source
+   can travel along (see `projects`); exceptions keep their traceback, cause, context and notes (tblib).
+"""
+
+import functools
+import io
+import pickle
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import cloudpickle
+from tblib.pickling_support import pickle_exception, pickle_traceback
+
+from distribute_challenge.errors import SerialisationError
+from distribute_challenge.serialisation.diagnosis import culprit
+from distribute_challenge.serialisation.projects import imported_names, is_project_module
+
+__all__ = ["Pickled", "dumps", "dumps_plain", "loads"]
+
+PROTOCOL = 5
+_CACHED_FUNCTION = type(functools.lru_cache(lambda: None))
+
+#: Bytes back to the value; what the bytes name is imported.
+loads = pickle.loads
+
+
+class Pickled(NamedTuple):
+    """A pickled value, and the names of the user's own modules that unpickling it needs."""
+
+    data: bytes
+    modules: frozenset[str]
+
+
+class _NotPlainError(Exception):
+    """The value holds something that only cloudpickle can pickle."""
+
+
+class _PlainPickler(pickle.Pickler):
+    """Pickles built-in values only. `reducer_override` is asked about everything else: that ends it."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        raise _NotPlainError
+
+
+def dumps_plain(value: Any) -> bytes | None:
+    """Pickle a value made of numbers, strings and built-in containers; None for any other.
+
+    Example:
+        >>> loads(dumps_plain([1, {"a": None}]))
+        [1, {'a': None}]
+        >>> dumps_plain([1, object()]) is None
+        True
+    """
+    file = io.BytesIO()
+    try:
+        _PlainPickler(file, PROTOCOL).dump(value)
+    except (_NotPlainError, RecursionError):
+        return None
+    return file.getvalue()
+
+
+def dumps(value: Any, what: str) -> Pickled:
+    """Pickle any value.
+
+    Args:
+        value: What to pickle.
+        what: Its name in an error message, such as ``"the result of square"``.
+
+    Raises:
+        SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
+    """
+    plain = dumps_plain(value)
+    if plain is not None:
+        return Pickled(plain, frozenset())
+    file = io.BytesIO()
+    pickler = _ProjectPickler(file)
+    try:
+        pickler.dump(value)
+    except Exception as error:
+        path, reason = culprit(value, what, error, _can_be_pickled)
+        raise SerialisationError(
+            f"{what} cannot be pickled: {path}: {reason}. "
+            f"Leave it out, or make it on the worker, inside the function."
+        ) from error
+    return Pickled(file.getvalue(), frozenset(pickler.modules))
+
+
+def _can_be_pickled(value: Any) -> Exception | None:
+    try:
+        _ProjectPickler(io.BytesIO()).dump(value)
+    except Exception as error:
+        return error
+    return None
+
+
+class _ProjectPickler(cloudpickle.Pickler):
+    """cloudpickle, except that what the user's own modules define is pickled by name, wherever it has one."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=PROTOCOL)
+        self.modules: set[str] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, types.ModuleType):
+            if is_project_module(obj.__name__):
+                self.modules.add(obj.__name__)
+        elif _has_module_and_name(obj):
+            in_project = is_project_module(obj.__module__)
+            if in_project:
+                self.modules.add(obj.__module__)
+                reference = _reference(obj)
+                if reference is not None:
+                    return _resolve, reference
+            if isinstance(obj, types.FunctionType):
+                package = obj.__globals__.get("__package__") or ""
+                self.modules.update(imported_names(obj.__code__, package))
+                if in_project:
+                    return _reduce_project_function(obj)
+        elif isinstance(obj, BaseException):
+            return pickle_exception(obj)
+        elif isinstance(obj, types.TracebackType):
+            return pickle_traceback(obj)
+        return super().reducer_override(obj)
+
+
+def _has_module_and_name(obj: Any) -> bool:
+    return isinstance(obj, type | types.FunctionType | _CACHED_FUNCTION) or hasattr(type(obj), "__distributable__")
+
+
+def _reference(obj: Any) -> tuple[str, str, int] | None:
+    """Where to find a module-level object again: module, qualified name, and how many decorators lie over it."""
+    found: Any = sys.modules[obj.__module__]
+    for part in obj.__qualname__.split("."):
+        found = getattr(found, part, None)
+    depth = 0
+    while found is not None and found is not obj:
+        found, depth = getattr(found, "__wrapped__", None), depth + 1
+    return None if found is None else (obj.__module__, obj.__qualname__, depth)
+
+
+def _resolve(module: str, qualname: str, depth: int) -> Any:
+    found: Any = _import(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    for _ in range(depth):
+        found = found.__wrapped__
+    return found
+
+
+def _import(module: str) -> types.ModuleType:
+    __import__(module)
+    return sys.modules[module]
+
+
+def _reduce_project_function(function: types.FunctionType) -> tuple[Any, ...]:
+    """A lambda or inner function of a project module: its code travels, its globals are the module's own."""
+    cells = function.__closure__ or ()
+    state = {
+        "__defaults__": function.__defaults__,
+        "__kwdefaults__": function.__kwdefaults__,
+        "__annotations__": function.__annotations__,
+        "__doc__": function.__doc__,
+        "__qualname__": function.__qualname__,
+        "__module__": function.__module__,
+        "__dict__": function.__dict__,
+    }
+    contents = [_cell_contents(cell) for cell in cells]
+    make_arguments = (function.__module__, function.__code__, function.__name__, len(cells))
+    # The closure is part of the state and not of the arguments: a recursive inner function holds itself.
+    return _make_function, make_arguments, (state, contents), None, None, _set_function_state
+
+
+def _cell_contents(cell: types.CellType) -> tuple[Any, ...]:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # The variable is not assigned yet.
+        return ()
+
+
+def _make_function(module: str, code: types.CodeType, name: str, cells: int) -> types.FunctionType:
+    closure = tuple(types.CellType() for _ in range(cells))
+    return types.FunctionType(code, vars(_import(module)), name, None, closure)
+
+
+def _set_function_state(function: types.FunctionType, state: tuple[dict[str, Any], list[tuple[Any, ...]]]) -> None:
+    attributes, contents = state
+    for name, value in attributes.items():
+        if name == "__dict__":
+            function.__dict__.update(value)
+        else:
+            setattr(function, name, value)
+    for cell, content in zip(function.__closure__ or (), contents, strict=True):
+        if content:
+            cell.cell_contents = content[0]
+
+
