@@ -1,0 +1,107 @@
+"""A backend that another package brings: found by its entry point, used by its name."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent / "package"
+
+Run = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a script where the package is installed: its metadata is what pip would write, made without a network."""
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+    info = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.3\nName: {project['name']}\nVersion: {project['version']}\n")
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+    def run_script(script: str) -> "subprocess.CompletedProcess[str]":
+        path = tmp_path / "script.py"
+        path.write_text(textwrap.dedent(script))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(PACKAGE)])}
+        return subprocess.run(
+            [sys.executable, str(path)], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run_script
+
+
+def test_it_is_listed_with_the_others(run: Run) -> None:
+    script = run("""
+        import distribute_challenge
+        print(distribute_challenge.available_backends())
+    """)
+    assert script.stdout == "['celery', 'fresh', 'local', 'processes', 'threads']\n", script.stderr
+
+
+def test_it_runs_calls_by_its_name(run: Run) -> None:
+    script = run("""
+        import os
+        from distribute_challenge import compute_this
+
+        client = os.getpid()
+
+        @compute_this(backend="fresh")
+        def somewhere_else(x):
+            print("printed by the call")
+            return x * x, os.getpid() != client
+
+        print(somewhere_else(3).compute())
+        print(list(somewhere_else.map(range(4))))
+    """)
+    assert script.stdout == "(9, True)\n[(0, True), (1, True), (4, True), (9, True)]\n", script.stderr
+    assert "printed by the call" in script.stderr
+
+
+def test_what_a_call_raises_arrives_as_itself(run: Run) -> None:
+    script = run("""
+        from distribute_challenge import compute_this, use_backend
+
+        with use_backend("fresh"):
+            try:
+                compute_this(lambda: {}["missing"])().compute()
+            except KeyError as error:
+                print(repr(error))
+    """)
+    assert script.stdout == "KeyError('missing')\n", script.stderr
+
+
+def test_a_process_that_dies_fails_its_own_call(run: Run) -> None:
+    script = run("""
+        import os
+        from distribute_challenge import compute_this
+        from distribute_challenge.errors import WorkerLostError
+
+        leave = compute_this(os._exit, backend="fresh")
+        try:
+            leave(3).compute()
+        except WorkerLostError as error:
+            print(error)
+    """)
+    assert script.stdout == "_exit: its process ended with exit code 3\n", script.stderr
+
+
+def test_a_missing_import_answers_with_the_line_to_type(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "fresh_interpreter.py").write_text("import no_such_module\n")
+    script = run("""
+        from distribute_challenge import compute_this
+        from distribute_challenge.errors import BackendError
+
+        try:
+            compute_this(abs, backend="fresh")(-1).compute()
+        except BackendError as error:
+            print(error)
+    """)
+    assert "needs no_such_module, which is not installed: pip install 'fresh-interpreter[fresh]'" in script.stdout
