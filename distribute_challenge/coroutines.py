@@ -7,6 +7,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from distribute_challenge.time_limit import OverdueError
+
 __all__ = ["run_to_completion"]
 
 R = TypeVar("R")
@@ -14,28 +16,56 @@ R = TypeVar("R")
 _runners = threading.local()
 
 
-def run_to_completion(coroutine: Coroutine[Any, Any, R]) -> R:
+def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None = None) -> R:
     """The coroutine's result.
 
     Each thread keeps one event loop for all its calls. Where a loop runs in this thread already (a notebook, the
     `local` backend called from asyncio), another thread does it, with this one's context.
+
+    Args:
+        coroutine: What to run.
+        seconds: How long it may take. It is cancelled where it waits, which no `time_limit` outside of its loop can do
+            in every thread; None: no limit.
+
+    Raises:
+        OverdueError: It took longer; the `time_limit` around the call turns it into its own error.
 
     Example:
         >>> import asyncio
         >>> run_to_completion(asyncio.sleep(0, "done"))
         'done'
     """
+    if seconds is not None:
+        coroutine = _limited(coroutine, seconds)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _runner().run(coroutine)
+        return _run_in_this_thread(coroutine)
     context = contextvars.copy_context()
     with concurrent.futures.ThreadPoolExecutor(1, "distribute_challenge coroutine") as thread:
         return thread.submit(context.run, asyncio.run, coroutine).result()
 
 
-def _runner() -> asyncio.Runner:
+async def _limited(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await coroutine
+    except TimeoutError:
+        if limit.expired():
+            raise OverdueError from None
+        raise
+
+
+def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
     runner: asyncio.Runner | None = getattr(_runners, "runner", None)
     if runner is None:
         runner = _runners.runner = asyncio.Runner()
-    return runner
+    try:
+        return runner.run(coroutine)
+    except Exception:
+        raise
+    except BaseException:
+        # A time limit or an exit came from outside: the coroutine may be half done, and must not go on in the next call.
+        _runners.runner = None
+        runner.close()
+        raise

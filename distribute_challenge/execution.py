@@ -198,7 +198,7 @@ def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
     try:
         with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NO_LIMIT:
             value = loaded.function(*args, **kwargs)
-            return run_to_completion(value) if loaded.is_async else value
+            return run_to_completion(value, batch.timeout) if loaded.is_async else value
     except BaseException as error:
         return _failure(error)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import threading
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
@@ -41,6 +42,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         self.name = name
         self._make_timeline: Callable[[], Timeline] | None = None
         self._withdraw: Callable[[], bool] | None = None
+        self._notified = threading.Lock()  # Taken once, by whoever tells the waiters of a cancellation.
 
     @property
     def timeline(self) -> Timeline | None:
@@ -85,32 +87,38 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         if self._withdraw is not None and not self.done() and not self._withdraw():
             return False
         if super().cancel():
-            # Nobody else tells the waiters in `concurrent.futures.wait`.
-            self.set_running_or_notify_cancel()
+            # Nobody else tells the waiters in `concurrent.futures.wait`, who must be told once.
+            if self._notified.acquire(blocking=False):
+                self.set_running_or_notify_cancel()
             return True
         return self.cancelled()
 
     def __await__(self) -> Generator[Any, None, R]:
-        return asyncio.wrap_future(self).__await__()
+        # asyncio waits for the end, not for the outcome: its futures refuse a StopIteration, and would never be done.
+        done: Future[None] = Future(self.name)
+        done.withdraw_with(self.cancel)
+        self.add_done_callback(lambda _: done.resolve(None))
+        yield from asyncio.wrap_future(done).__await__()
+        return self.result()
 
     # What engines call: each resolves the future unless something else was first.
 
     def resolve(self, value: R, timeline: Callable[[], Timeline] | None = None) -> None:
         """Give it its value."""
-        self._make_timeline = timeline
-        try:
-            self.set_result(value)
-        except concurrent.futures.InvalidStateError:
-            return
+        self._settle(self.set_result, value, timeline)
 
     def fail(self, error: BaseException, timeline: Callable[[], Timeline] | None = None) -> None:
         """Give it the exception that ends it."""
-        self._make_timeline = timeline
-        try:
-            self.set_exception(error)
-        except concurrent.futures.InvalidStateError:
-            return
+        self._settle(self.set_exception, error, timeline)
 
     def withdraw_with(self, withdraw: Callable[[], bool]) -> None:
         """Say how `cancel` gets the call back from where it waits; True from it means it will never run."""
         self._withdraw = withdraw
+
+    def _settle(self, setter: Callable[[Any], None], outcome: Any, timeline: Callable[[], Timeline] | None) -> None:
+        # The timeline first: a waiter may ask for it as soon as it is woken.
+        before, self._make_timeline = self._make_timeline, timeline
+        try:
+            setter(outcome)
+        except concurrent.futures.InvalidStateError:
+            self._make_timeline = before

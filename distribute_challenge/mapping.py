@@ -93,7 +93,9 @@ class Mapping:
                 elif self._on_error == "return":
                     yield from (outcome.error if type(outcome) is Failure else outcome for outcome in outcomes)
                 else:
-                    yield from map(unwrap, outcomes)
+                    for outcome in outcomes:
+                        # Not `map`: a StopIteration that a call raised would end it as if nothing were left.
+                        yield unwrap(outcome)
         finally:
             if bar is not None:
                 bar.close()

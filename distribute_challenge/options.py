@@ -1,6 +1,7 @@
 """How a function's calls are to be run: one frozen value, checked when it is made."""
 
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Any
 
 from distribute_challenge.errors import OptionError
@@ -39,7 +40,7 @@ class CallOptions:
     priority: int = 0
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not (_is_number(self.timeout) and self.timeout > 0):
+        if self.timeout is not None and not (_is_number(self.timeout) and 0 < self.timeout < inf):
             raise OptionError(f"timeout={self.timeout!r}: expected seconds above 0, or None for no limit")
         if not (_is_whole(self.retries) and self.retries >= 0):
             raise OptionError(f"retries={self.retries!r}: expected a whole number of at least 0")

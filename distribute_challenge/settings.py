@@ -6,15 +6,18 @@ The table of all variables stands in ``docs/configuration.md``.
 import os
 import re
 
-__all__ = ["backend_name", "broker_url", "masked", "worker_count"]
+__all__ = ["backend_name", "broker_url", "masked", "patience", "worker_count"]
 
 BROKER_VARIABLES = ("DISTRIBUTE_CHALLENGE_BROKER_URL", "CELERY_BROKER_URL")
 BACKEND_VARIABLE = "DISTRIBUTE_CHALLENGE_BACKEND"
+PATIENCE_VARIABLE = "DISTRIBUTE_CHALLENGE_PATIENCE"
 WORKERS_VARIABLE = "DISTRIBUTE_CHALLENGE_WORKERS"
 DEFAULT_BACKEND = "celery"
 DEFAULT_QUEUE = "distribute_challenge"
 
-_PASSWORD = re.compile(r"(?<=://)([^:@/]*):([^@/]*)@")
+# To the last "@": a password may hold characters that should have been quoted. Rather too much hidden than too little.
+_PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^\s;]*@")
+_PASSWORD_PARAMETER = re.compile(r"(?<=[?&]password=)[^&\s;]+")
 
 
 def broker_url() -> str | None:
@@ -56,6 +59,24 @@ def worker_count() -> int:
     return os.cpu_count() or 1  # pragma: no cover - only where affinity is unknown, as on macOS
 
 
+def patience() -> float:
+    """Seconds that an embedded cluster's worker gets to end what it runs when its client ends; 0: it is killed.
+
+    ``DISTRIBUTE_CHALLENGE_PATIENCE`` sets it. Nobody waits for the results any more, so the default is 0.
+
+    Raises:
+        ValueError: The variable is set to something other than a number of at least 0.
+    """
+    text = os.environ.get(PATIENCE_VARIABLE, "").strip() or "0"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise ValueError(f"{PATIENCE_VARIABLE}={text!r} is not a number of seconds; set it as in {PATIENCE_VARIABLE}=5")
+    return seconds
+
+
 def masked(url: str) -> str:
     """The same URL with its password replaced, fit for a message or a log.
 
@@ -65,4 +86,4 @@ def masked(url: str) -> str:
         >>> masked("redis://localhost")
         'redis://localhost'
     """
-    return _PASSWORD.sub(r"\1:***@", url)
+    return _PASSWORD_PARAMETER.sub("***", _PASSWORD.sub(r"\1:***@", url))

@@ -1,0 +1,6 @@
+"""``python -m distribute_challenge`` is the command ``distribute-challenge``."""
+
+from distribute_challenge.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="distribute-challenge")

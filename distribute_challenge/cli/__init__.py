@@ -1,0 +1,5 @@
+"""The command ``distribute-challenge``."""
+
+from distribute_challenge.cli.main import main
+
+__all__ = ["main"]

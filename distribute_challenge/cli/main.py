@@ -1,0 +1,21 @@
+"""``distribute-challenge``: start a worker, keep a local cluster, look at a cluster."""
+
+import click
+
+from distribute_challenge.cli.cluster import cluster
+from distribute_challenge.cli.status import status
+from distribute_challenge.cli.worker import worker
+from distribute_challenge.messages import library_version
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(library_version(), prog_name="distribute-challenge")
+def main() -> None:
+    """Run Python functions on a Celery cluster on Redis."""
+
+
+main.add_command(worker)
+main.add_command(cluster)
+main.add_command(status)

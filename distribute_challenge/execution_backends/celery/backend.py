@@ -1,0 +1,104 @@
+"""`CeleryExecutionBackend`: the engine as the seam sees it."""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from distribute_challenge import settings
+from distribute_challenge.cluster import EmbeddedCluster
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import Task
+
+if TYPE_CHECKING:
+    from distribute_challenge.execution_backends.celery.client import Client
+
+__all__ = ["CeleryExecutionBackend"]
+
+
+class CeleryExecutionBackend(ExecutionBackend):
+    """Runs calls on Celery workers.
+
+    Connects when it is first used.
+
+    Args:
+        broker_url: ``redis://``, ``rediss://`` or ``redis+socket://`` address of the cluster; None: what the environment
+            says, and if it says nothing an embedded cluster on this machine, which ends with this backend.
+        cluster: A running embedded cluster to use in place of one's own.
+
+    Guarantees:
+
+    - One `Client` at a time, made under ``_lock``; a client whose cluster died is replaced by the next call.
+
+    Example:
+        >>> from distribute_challenge import compute_this
+        >>> with CeleryExecutionBackend() as backend:
+        ...     compute_this(lambda x: x * x)(3).compute(backend=backend)
+        9
+    """
+
+    def __init__(self, broker_url: str | None = None, *, cluster: EmbeddedCluster | None = None) -> None:
+        self._url = broker_url
+        self._given = cluster
+        self._own: EmbeddedCluster | None = None
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    @property
+    def concurrency(self) -> int:  # type: ignore[override] # known only once connected
+        return self._connected().slots()
+
+    def submit(self, task: Task) -> Future[Any]:
+        return self.submit_batch([task])[0]
+
+    def submit_batch(self, tasks: Sequence[Task]) -> list[Future[Any]]:
+        from distribute_challenge.execution_backends.celery.calls import Call
+
+        client = self._connected()
+        calls = [Call(task, client) for task in tasks]
+        for call in calls:
+            client.submit(call)
+        return list(calls)
+
+    def submit_now(self, task: Task) -> Future[Any]:
+        from distribute_challenge.execution_backends.celery.calls import Call
+
+        client = self._connected()
+        call = Call(task, client)
+        client.send_now(call)
+        return call
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+            own, self._own = self._own, None
+        if client is not None:
+            client.close()
+        if own is not None:
+            own.close()
+
+    def _connected(self) -> "Client":
+        client = self._client
+        if client is None or client.broken is not None:
+            with self._lock:
+                if self._client is None or self._client.broken is not None:
+                    self._client = self._connect()
+                client = self._client
+        return client
+
+    def _connect(self) -> "Client":
+        url = self._url or settings.broker_url()
+        cluster = self._given
+        if url is None and cluster is None:
+            if self._own is not None:
+                self._own.close()
+            cluster = self._own = EmbeddedCluster(settings.worker_count())
+            cluster.start()
+        # Loading redis-py takes a while: meanwhile the embedded cluster's own processes start.
+        from distribute_challenge.execution_backends.celery.client import Client
+
+        if cluster is None:
+            assert url is not None
+            return Client(url)
+        cluster.wait_until_reachable()
+        return Client(cluster.broker_url, check=cluster.check, slots=cluster.workers)

@@ -1,0 +1,184 @@
+"""The client's books: calls that wait to be sent, and messages that wait for their reply."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from distribute_challenge.batching import BatchSizer
+from distribute_challenge.execution_backends.celery.publishing import Message
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import FunctionPayload, Task
+from distribute_challenge.options import CallOptions
+
+if TYPE_CHECKING:
+    from distribute_challenge.execution_backends.celery.client import Client
+
+__all__ = ["Call", "Outbox", "SentBatch"]
+
+
+class Call(Future[Any]):
+    """A future, with all that the client knows about its call.
+
+    Attributes:
+        task: What to run.
+        batch: The message that it was sent with, or None before that.
+        deaths: How many worker processes died of it, or near it.
+        alone: Whether it may only travel by itself, because a process died that ran it.
+    """
+
+    def __init__(self, task: Task, client: "Client") -> None:
+        super().__init__(task.function.name)
+        self.task = task
+        self.batch: SentBatch | None = None
+        self.deaths = 0
+        self.alone = False
+        self._client = client
+
+    def cancel(self) -> bool:
+        """Take the call back if no worker has begun it."""
+        if not self.done() and not self._client.withdraw(self):
+            return False
+        return super().cancel()
+
+
+class SentBatch:
+    """A message on its way, from being sent to the last reply.
+
+    Attributes:
+        id: Id of the batch.
+        calls: Its calls, in order.
+        message: The message itself, so that it can be found in its queue and taken back.
+        sent: Seconds since the epoch.
+    """
+
+    __slots__ = ("calls", "group", "id", "message", "sent")
+
+    def __init__(self, id: str, group: "Group", calls: Sequence[Call]) -> None:  # noqa: A002 - the wire's own word
+        self.id = id
+        self.group = group
+        self.calls = calls
+        self.message: Message | None = None
+        self.sent = time.time()
+
+    @property
+    def unfinished(self) -> list[Call]:
+        return [call for call in self.calls if not call.done()]
+
+
+class _GroupKey(NamedTuple):
+    """Calls that may share a message: same function, same options."""
+
+    digest: str
+    timeout: float | None
+    retries: int
+    queue: str
+    priority: int
+
+
+class Group:
+    """Calls of one function with equal options, and what is known about how long they take."""
+
+    __slots__ = ("function", "options", "sizer", "waiting")
+
+    def __init__(self, function: FunctionPayload, options: CallOptions) -> None:
+        self.function = function
+        self.options = options
+        self.sizer = BatchSizer()
+        self.waiting: deque[Call] = deque()
+
+    def take(self, slots: int) -> list[Call]:
+        """The calls of the next message."""
+        first = self.waiting.popleft()
+        calls = [first]
+        if first.task.chunk or first.alone:
+            return calls
+        size = self.sizer.size(len(self.waiting) + 1, slots)
+        while len(calls) < size and self.waiting:
+            following = self.waiting[0]
+            if following.task.chunk or following.alone:
+                break
+            calls.append(self.waiting.popleft())
+        return calls
+
+
+class Outbox:
+    """Calls that wait to be sent, by group, in turn.
+
+    Guarantees: none for threads; `Client` calls it under its lock.
+    """
+
+    KEPT_GROUPS = 256  # A guess: groups without calls are kept for what their sizer has learnt.
+
+    def __init__(self) -> None:
+        self._groups: dict[_GroupKey, Group] = {}
+        self._turns: dict[_GroupKey, Group] = {}
+
+    def group_of(self, task: Task) -> Group:
+        """The group that a task belongs to."""
+        return self._group(self._key(task), task)
+
+    def put(self, call: Call, *, first: bool = False) -> None:
+        """Add a call, at the end or in front."""
+        key = self._key(call.task)
+        group = self._group(key, call.task)
+        if first:
+            group.waiting.appendleft(call)
+        else:
+            group.waiting.append(call)
+        self._turns[key] = group
+
+    def remove(self, call: Call) -> bool:
+        """Take a call out; False if it is not here."""
+        group = self._groups.get(self._key(call.task))
+        if group is None or call not in group.waiting:
+            return False
+        group.waiting.remove(call)
+        return True
+
+    def next_group(self, closed: set[tuple[str, int]]) -> Group | None:
+        """The group whose turn it is: the most urgent, then the one that waits longest.
+
+        Args:
+            closed: Queues, with priority, that may get no more messages for now.
+        """
+        for key in sorted(self._turns, key=lambda key: -key.priority):
+            group = self._turns[key]
+            if not group.waiting:
+                del self._turns[key]
+            elif (key.queue, key.priority) not in closed:
+                # To the end of the line, so that a flood of one function does not hold up another.
+                self._turns[key] = self._turns.pop(key)
+                return group
+        return None
+
+    def clear(self) -> list[Call]:
+        """Empty it; the calls that were waiting."""
+        calls = [call for group in self._turns.values() for call in group.waiting]
+        self._groups.clear()
+        self._turns.clear()
+        return calls
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Number of waiting calls by queue."""
+        counts: dict[str, int] = {}
+        for key, group in self._turns.items():
+            if group.waiting:
+                counts[key.queue] = counts.get(key.queue, 0) + sum(call.task.calls for call in group.waiting)
+        return counts
+
+    def _group(self, key: _GroupKey, task: Task) -> Group:
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(task.function, task.options)
+            if len(self._groups) > self.KEPT_GROUPS:
+                idle = [key for key, group in self._groups.items() if not group.waiting]
+                for key in idle[: len(self._groups) - self.KEPT_GROUPS]:
+                    del self._groups[key]
+        return group
+
+    @staticmethod
+    def _key(task: Task) -> _GroupKey:
+        options = task.options
+        return _GroupKey(task.function.digest, options.timeout, options.retries, options.queue, options.priority)

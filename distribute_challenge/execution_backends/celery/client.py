@@ -1,0 +1,399 @@
+"""One client of a cluster: two threads, three connections, whatever is on its way.
+
+    submit ──> outbox ──> sender thread ──> queue in Redis ──> worker
+    send_now ─────────────^ (the caller's own thread)             │
+    futures <── receiver thread <── this client's reply list <────┘
+
+Guarantees:
+
+- ``_lock`` protects the books (`Outbox`, ``_sent``, ``_out``). Nothing waits for Redis, and no future is resolved, under it.
+- ``_publishing`` makes one command at a time of those that share the command connection.
+- A call is in the outbox or in exactly one `SentBatch`, until its future is done.
+- The receiver thread alone resolves futures of calls that were sent.
+"""
+
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import redis
+
+from distribute_challenge.batching import window
+from distribute_challenge.errors import (
+    BrokerUnreachableError,
+    CallCancelledError,
+    CallTimeoutError,
+    DistributeChallengeError,
+    SystemFailureError,
+    VersionMismatchError,
+    WorkerLostError,
+)
+from distribute_challenge.execution import outcomes_of
+from distribute_challenge.execution_backends.celery import presence
+from distribute_challenge.execution_backends.celery.calls import Call, Group, Outbox, SentBatch
+from distribute_challenge.execution_backends.celery.connection import connect, translated
+from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, REPLY_EXPIRY, function_key, replies_key
+from distribute_challenge.execution_backends.celery.publishing import message_for
+from distribute_challenge.log import logger
+from distribute_challenge.messages import Batch, FunctionPayload, Problem, Reply
+from distribute_challenge.outcome import Failure
+from distribute_challenge.settings import masked
+from distribute_challenge.timeline import Timeline
+
+__all__ = ["Client"]
+
+MOST_DEATHS = 3  # Worker processes that one call may cost before it fails.
+UNKNOWN_SLOTS = 2  # Worker processes assumed before the first one shows itself.
+WARN_AFTER = 5.0  # Seconds without a worker before the user hears of it,
+WARN_EVERY = 60.0  # and between two such warnings.
+REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
+LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
+RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away.
+
+
+class Client:
+    """Sends calls to a cluster and receives their outcomes.
+
+    Args:
+        url: The broker.
+        check: Called about once a second; what it raises fails all calls (the embedded cluster died).
+        slots: Worker processes, if the caller knows.
+
+    Raises:
+        BrokerUnreachableError: The broker does not answer.
+    """
+
+    def __init__(self, url: str, *, check: Callable[[], None] | None = None, slots: int | None = None) -> None:
+        self.id = uuid.uuid4().hex
+        self.broken: SystemFailureError | None = None
+        self._url = url
+        self._check = check or (lambda: None)
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._publishing = threading.Lock()
+        self._outbox = Outbox()
+        self._sent: dict[str, SentBatch] = {}
+        self._out: Counter[tuple[str, int]] = Counter()
+        self._batches = 0
+        self._uploaded: dict[str, float] = {}
+        self._expected_slots = slots or UNKNOWN_SLOTS
+        self._workers: list[presence.WorkerPresence] | None = None
+        self._lonely_since: dict[str, float] = {}
+        self._closing = False
+        self._commands = connect(url)
+        self._receiving = connect(url)
+        self._replies = replies_key(self.id)
+        with translated(url):
+            self._commands.ping()
+        self._threads = [
+            threading.Thread(target=target, name=f"distribute_challenge {name}", daemon=True)
+            for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # --- what the backend asks for
+
+    def submit(self, call: Call) -> None:
+        """Send a call soon, together with others."""
+        with self._work:
+            self._refuse_if_closed()
+            self._outbox.put(call)
+            self._work.notify()
+
+    def send_now(self, call: Call) -> None:
+        """Send a call at once, by itself, from this thread.
+
+        Raises:
+            BrokerUnreachableError: The broker went away.
+        """
+        with self._lock:
+            self._refuse_if_closed()
+            batch = self._register(self._outbox.group_of(call.task), [call])
+        try:
+            with translated(self._url):
+                self._publish(batch)
+        except BrokerUnreachableError:
+            with self._lock:
+                self._drop(batch)
+            raise
+
+    def withdraw(self, call: Call) -> bool:
+        """Take a call back; True if no worker has it or will have it."""
+        with self._lock:
+            if call.batch is None:
+                return self._outbox.remove(call)
+            batch = call.batch
+        if batch.message is None:
+            return False
+        try:
+            with self._publishing:
+                removed = self._commands.lrem(batch.message.key, 1, batch.message.data)  # type: ignore[arg-type]
+        except redis.RedisError:
+            return False
+        if not removed:
+            return False
+        with self._work:
+            self._drop(batch)
+            self._put_back([other for other in batch.unfinished if other is not call])
+        return True
+
+    def slots(self, queue: str | None = None) -> int:
+        """Worker processes that serve a queue (or any), as far as is known."""
+        if self._workers is None:
+            return self._expected_slots
+        return presence.slots(self._workers, queue) or self._expected_slots
+
+    def close(self) -> None:
+        """Stop, and cancel what is not done."""
+        self._give_up(None)
+        try:
+            with self._publishing:
+                # Wakes the receiver, which may be waiting for a reply.
+                self._commands.pipeline(transaction=False).rpush(self._replies, b"").execute()
+        except redis.RedisError:
+            pass
+        for thread in self._threads:
+            thread.join(2 * LONGEST_WAIT)
+        try:
+            self._commands.pipeline(transaction=False).delete(self._replies).hdel(presence.CLIENTS, self.id).execute()
+        except redis.RedisError:
+            pass
+        self._commands.close()
+        self._receiving.close()
+
+    # --- sending
+
+    def _send_forever(self) -> None:
+        while True:
+            with self._work:
+                while not self._closing and (group := self._next_group()) is None:
+                    self._work.wait()
+                if self._closing:
+                    return
+                assert group is not None
+                batch = self._register(group, group.take(self.slots(group.options.queue)))
+            self._publish_in_the_end(batch)
+
+    def _next_group(self) -> Group | None:
+        full = {key for key, out in self._out.items() if out >= window(self.slots(key[0]))}
+        return self._outbox.next_group(full)
+
+    def _register(self, group: Group, calls: list[Call]) -> SentBatch:
+        self._batches += 1
+        batch = SentBatch(f"{self.id}-{self._batches}", group, calls)
+        for call in calls:
+            call.batch = batch
+        self._sent[batch.id] = batch
+        self._out[group.options.queue, group.options.priority] += 1
+        return batch
+
+    def _publish_in_the_end(self, batch: SentBatch) -> None:
+        """Publish, however long the broker is away."""
+        while not self._closing:
+            try:
+                self._publish(batch)
+                return
+            except (redis.RedisError, OSError) as error:
+                logger.warning("cannot send to %s, trying again: %s", masked(self._url), error)
+                time.sleep(RECONNECT_PAUSE)
+
+    def _publish(self, batch: SentBatch) -> None:
+        options, function = batch.group.options, batch.group.function
+        message = message_for(
+            Batch(
+                id=batch.id,
+                function=function.digest,
+                name=function.name,
+                arguments=[call.task.arguments for call in batch.calls],
+                chunk=batch.calls[0].task.chunk,
+                timeout=options.timeout,
+                retries=options.retries,
+            ),
+            queue=options.queue,
+            priority=options.priority,
+            reply_to=self._replies,
+        )
+        with self._publishing:
+            self._upload(function)
+            self._commands.lpush(message.key, message.data)
+        batch.message = message
+
+    def _upload(self, function: FunctionPayload) -> None:
+        """Make sure that workers find the function, and go on finding it."""
+        now = time.monotonic()
+        uploaded = self._uploaded.get(function.digest)
+        if uploaded is None or now - uploaded > FUNCTION_EXPIRY / 2:
+            self._commands.set(function_key(function.digest), function.payload, ex=FUNCTION_EXPIRY)
+            self._uploaded[function.digest] = now
+
+    # --- receiving
+
+    def _receive_forever(self) -> None:
+        looked_after = 0.0
+        while not self._closing:
+            try:
+                for frame in self._wait_for_replies():
+                    self._take(frame)
+                now = time.monotonic()
+                if now - looked_after > LONGEST_WAIT:
+                    looked_after = now
+                    self._look_after(now)
+            except SystemFailureError as error:
+                self._give_up(error)
+            except (redis.RedisError, OSError) as error:
+                if not self._closing:
+                    logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
+                    time.sleep(RECONNECT_PAUSE)
+
+    def _wait_for_replies(self) -> list[bytes]:
+        found: Any = self._receiving.blpop([self._replies], timeout=LONGEST_WAIT)
+        if found is None:
+            return []
+        more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE)
+        return [found[1], *(more or [])]
+
+    def _take(self, frame: bytes) -> None:
+        if not frame:
+            return  # `close` wakes the receiver with an empty one.
+        received = time.time()
+        try:
+            reply = Reply.decode(frame)
+        except DistributeChallengeError:
+            logger.exception("a reply cannot be read")
+            return
+        batch = self._sent.get(reply.batch)
+        if batch is None:
+            return  # Answered before: the broker delivered the message twice.
+        if reply.problem is not None:
+            self._solve(batch, reply.problem)
+            return
+        outcomes = outcomes_of(reply)
+        finished = reply.finishes[-1]
+        with self._work:
+            batch.group.sizer.record(len(outcomes), finished - reply.started)
+            if reply.ended:
+                self._drop(batch)
+                self._put_back(list(batch.calls[reply.first + len(reply.finishes) :]))
+        self._resolve(batch, reply, outcomes, received)
+
+    @staticmethod
+    def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
+        started = reply.started
+        if batch.calls[0].task.chunk:
+            outcomes = [outcomes]
+        for index, outcome in enumerate(outcomes):
+            call, finished = batch.calls[reply.first + index], reply.finishes[index]
+            timeline = partial(Timeline, call.task.created, batch.sent, started, finished, received, reply.worker)
+            if type(outcome) is Failure:
+                call.fail(outcome.error, timeline)
+            else:
+                call.resolve(outcome, timeline)
+            started = finished
+
+    def _solve(self, batch: SentBatch, problem: Problem) -> None:
+        """Do what a worker's problem asks for: send again, or fail."""
+        if problem.kind == "function_missing":
+            self._uploaded.pop(batch.group.function.digest, None)
+            self._publish_in_the_end(batch)
+            return
+        failed: list[tuple[Call, DistributeChallengeError]] = []
+        with self._work:
+            self._drop(batch)
+            again = []
+            for call in batch.unfinished:
+                if problem.kind == "version":
+                    failed.append((call, VersionMismatchError(problem.text)))
+                elif error := self._verdict(call, problem, alone=len(batch.calls) == 1):
+                    failed.append((call, error))
+                else:
+                    call.alone = True
+                    again.append(call)
+            self._put_back(again)
+        for call, error in failed:
+            call.fail(error)
+
+    @staticmethod
+    def _verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallengeError | None:
+        """The error of a call whose process is gone; None if it is to be tried again, by itself."""
+        name = call.task.function.name
+        if call.task.chunk > 1:
+            return WorkerLostError(f"{name}: {problem.text}")  # The map finds out which call it was.
+        if not alone:
+            return None
+        if problem.kind == "timeout":
+            return CallTimeoutError(f"{name} ran longer than timeout={call.task.options.timeout:g} s; {problem.text}")
+        call.deaths += 1
+        if call.deaths < MOST_DEATHS:
+            return None
+        return WorkerLostError(
+            f"{name}: {problem.text}, {call.deaths} times in {call.deaths} attempts. Look for a crash in C code, "
+            f"os._exit, or too little memory on the worker."
+        )
+
+    # --- the books; all under the lock
+
+    def _drop(self, batch: SentBatch) -> None:
+        if self._sent.pop(batch.id, None) is not None:
+            self._out[batch.group.options.queue, batch.group.options.priority] -= 1
+            self._work.notify()
+
+    def _put_back(self, calls: list[Call]) -> None:
+        for call in reversed(calls):
+            if not call.done():
+                call.batch = None
+                self._outbox.put(call, first=True)
+        self._work.notify()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closing:
+            raise self.broken or CallCancelledError("this backend is closed; use a new one")
+
+    # --- once in a while
+
+    def _look_after(self, now: float) -> None:
+        self._check()
+        with self._lock:
+            waiting = Counter(self._outbox.waiting)
+            for batch in self._sent.values():
+                waiting[batch.group.options.queue] += sum(call.task.calls for call in batch.unfinished)
+        pipeline = self._receiving
+        presence.show(pipeline, presence.ClientPresence(self.id, waiting.total()))
+        if self._sent:
+            pipeline.expire(self._replies, REPLY_EXPIRY)
+        with self._work:
+            self._workers = presence.workers(pipeline)
+            self._work.notify()
+        for queue in waiting:
+            self._warn_if_lonely(queue, waiting[queue], now)
+
+    def _warn_if_lonely(self, queue: str, calls: int, now: float) -> None:
+        if calls == 0 or presence.slots(self._workers or [], queue):
+            self._lonely_since.pop(queue, None)
+            return
+        since = self._lonely_since.setdefault(queue, now)
+        if now - since >= WARN_AFTER:
+            self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
+            logger.warning(
+                "no worker listens on the queue %r at %s, where %d calls wait; start one with: "
+                "distribute-challenge worker --queues %s",
+                queue,
+                masked(self._url),
+                calls,
+                queue,
+            )
+
+    def _give_up(self, error: SystemFailureError | None) -> None:
+        """End: every call that is not done fails with the error, or is cancelled if there is none."""
+        with self._work:
+            self._closing = True
+            self.broken = self.broken or error
+            calls = self._outbox.clear() + [call for batch in self._sent.values() for call in batch.unfinished]
+            self._sent.clear()
+            self._work.notify_all()
+        for call in calls:
+            call.fail(error or CallCancelledError(f"{call.name}: its backend was closed before it gave a result"))

@@ -1,0 +1,81 @@
+"""From a broker URL to a Redis connection, and from redis-py's errors to the library's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from distribute_challenge.errors import BrokerUnreachableError, OptionError
+from distribute_challenge.settings import masked
+
+__all__ = ["connect", "translated"]
+
+CONNECT_TIMEOUT = 4.0  # Seconds; with the reply to the first command well under the five promised.
+SOCKET_TIMEOUT = 15.0  # Seconds without an answer after which a connection counts as dead.
+
+_CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
+
+
+def connect(url: str) -> redis.Redis:
+    """A Redis client for a broker URL. It connects when it is first used.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``redis+socket://``, as Celery takes them.
+
+    Raises:
+        OptionError: A URL of another kind.
+    """
+    try:
+        # No retries inside redis-py: it would repeat commands that must not run twice, and hide how long it waits.
+        client: redis.Redis = redis.Redis.from_url(
+            _redis_url(url),
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=SOCKET_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+        )
+    except (ValueError, TypeError) as error:
+        raise OptionError(
+            f"the broker URL {masked(url)!r} cannot be used: {error}; write it as redis://host:6379/0, "
+            f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
+        ) from None
+    return client
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn redis-py's errors into `BrokerUnreachableError`, with what to check.
+
+    Raises:
+        BrokerUnreachableError: The server does not answer, or does not let this client in.
+    """
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise BrokerUnreachableError(
+            f"the broker {masked(url)} refused the login: {error}. Check user and password in the URL."
+        ) from None
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        raise BrokerUnreachableError(
+            f"no Redis answers at {masked(url)}: {error}. Check that the server runs, that host and port are right and "
+            f"reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and CELERY_BROKER_URL; "
+            f"with neither set, the calls run on an embedded cluster."
+        ) from None
+
+
+def _redis_url(url: str) -> str:
+    """Celery's way of writing a Redis URL as redis-py's."""
+    parts = urlsplit(url)
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    if parts.scheme == "redis+socket":
+        database = query.pop("virtual_host", "0")
+        login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        return f"unix://{login}{parts.path}?{urlencode({**query, 'db': database})}"
+    if parts.scheme not in ("redis", "rediss"):
+        raise ValueError(f"unknown scheme {parts.scheme!r}")
+    if "ssl_cert_reqs" in query:
+        query["ssl_cert_reqs"] = _CERTIFICATES.get(query["ssl_cert_reqs"], query["ssl_cert_reqs"])
+    return urlunsplit(parts._replace(query=urlencode(query)))

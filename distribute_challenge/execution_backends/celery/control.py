@@ -1,0 +1,38 @@
+"""Asking workers through Celery's remote control."""
+
+from functools import cache
+from typing import Any
+
+from celery import Celery
+
+__all__ = ["active", "scale"]
+
+ANSWER_WITHIN = 1.0  # Seconds that workers have to answer.
+
+
+def scale(broker_url: str, processes: int) -> int | None:
+    """Ask the one worker of an embedded cluster for a number of processes.
+
+    Returns:
+        How many it has now; None if it did not answer, as it does not while it starts.
+    """
+    replies = _app(broker_url).control.broadcast(
+        "distribute_challenge_scale", {"processes": processes}, reply=True, timeout=ANSWER_WITHIN, limit=1
+    )
+    for answers in replies or ():
+        for answer in answers.values():
+            return int(answer["ok"])
+    return None
+
+
+def active(broker_url: str) -> dict[str, list[dict[str, Any]]]:
+    """What each worker runs right now, as ``celery inspect active`` gives it: name of the worker to its tasks."""
+    return _app(broker_url).control.inspect(timeout=ANSWER_WITHIN).active() or {}
+
+
+@cache
+def _app(broker_url: str) -> Celery:
+    """An application just for control messages; the worker's own would bring the worker's hooks along."""
+    app = Celery("distribute_challenge_control", broker=broker_url, set_as_current=False)
+    app.conf.update(accept_content=["json"], broker_connection_retry_on_startup=False)
+    return app

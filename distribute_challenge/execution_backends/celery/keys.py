@@ -1,0 +1,32 @@
+"""Names of everything that the library keeps in Redis, and for how long.
+
+| key | type | holds | ends |
+| --- | --- | --- | --- |
+| ``<queue>``, ``<queue>\\x06\\x16<n>`` | list | Celery messages, one list for each priority | when a worker takes them |
+| ``distribute_challenge:function:<digest>`` | string | a pickled function with its modules | `FUNCTION_EXPIRY` after its last use |
+| ``distribute_challenge:replies:<client>`` | list | replies for one client | when it reads them, or `REPLY_EXPIRY` later |
+| ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
+| ``distribute_challenge:clients`` | hash | one JSON line for each client | likewise |
+
+Celery itself keeps ``unacked``, ``unacked_index``, ``unacked_mutex`` and ``_kombu.binding.*``.
+"""
+
+__all__ = ["CLIENTS", "FUNCTION_EXPIRY", "REPLY_EXPIRY", "WORKERS", "function_key", "replies_key"]
+
+_PREFIX = "distribute_challenge:"
+
+WORKERS = _PREFIX + "workers"
+CLIENTS = _PREFIX + "clients"
+
+FUNCTION_EXPIRY = 24 * 3600  # Seconds; a client that uses it renews it at half that time.
+REPLY_EXPIRY = 3600  # Seconds that replies wait for a client which may be gone.
+
+
+def function_key(digest: str) -> str:
+    """Where a function's payload lies."""
+    return f"{_PREFIX}function:{digest}"
+
+
+def replies_key(client: str) -> str:
+    """The list that a client reads its replies from."""
+    return f"{_PREFIX}replies:{client}"

@@ -1,0 +1,59 @@
+"""The one Celery task: runs a batch in a child process of the worker and sends the replies home."""
+
+import os
+import time
+from functools import cache
+from typing import Any
+
+import redis
+
+from distribute_challenge.errors import VersionMismatchError
+from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.keys import function_key
+from distribute_challenge.execution_backends.celery.replying import send_reply
+from distribute_challenge.messages import Problem, Reply
+from distribute_challenge.serialisation import ProjectImporter
+
+__all__ = ["run_batch"]
+
+
+def run_batch(task: Any, frame: bytes) -> None:
+    """Run one frame and send what comes of it.
+
+    Args:
+        task: The bound Celery task.
+        frame: An encoded `Batch`.
+    """
+    request = task.request
+    child = _child(os.getpid(), task.app.conf.broker_url)
+    worker = f"{request.hostname}/{os.getpid()}"
+    try:
+        for reply in execute(frame, child.functions, worker):
+            send_reply(child.connection, request.reply_to, reply)
+    except VersionMismatchError as error:
+        # Not even the frame can be read; the message around it says whom to tell.
+        problem = Reply(request.id, worker, time.time(), problem=Problem("version", str(error)))
+        send_reply(child.connection, request.reply_to, problem.encode())
+
+
+class _Child:
+    """What a child process keeps from batch to batch."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = connect(url)
+        self.functions = FunctionCache(self._fetch, ProjectImporter())
+
+    def _fetch(self, digest: str) -> bytes | None:
+        while True:
+            try:
+                payload: Any = self.connection.get(function_key(digest))
+                return payload if payload is None else bytes(payload)
+            except (redis.ConnectionError, redis.TimeoutError):
+                time.sleep(0.5)
+
+
+@cache
+def _child(pid: int, url: str) -> _Child:
+    """One for each process: a connection must not cross a fork."""
+    return _Child(url)

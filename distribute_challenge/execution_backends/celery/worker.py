@@ -1,0 +1,69 @@
+"""Starting a worker with the right settings, from the command line and for the embedded cluster."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from distribute_challenge.settings import DEFAULT_QUEUE
+
+__all__ = ["PATHS_VARIABLE", "make_worker", "run_worker"]
+
+#: JSON list of folders that the client could import from; only set between processes of one machine.
+PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"
+
+
+def make_worker(
+    broker_url: str | None,
+    *,
+    concurrency: int,
+    queues: Sequence[str] = (DEFAULT_QUEUE,),
+    name: str = "worker",
+    loglevel: str = "INFO",
+) -> Any:
+    """A Celery worker, not started.
+
+    Args:
+        broker_url: The broker; None: what the environment says.
+        concurrency: Worker processes.
+        queues: Queues to serve.
+        name: Part of its name before the ``@host``.
+        loglevel: As `logging` names it.
+    """
+    from distribute_challenge.execution_backends.celery.app import make_app
+
+    app = make_app(broker_url)
+    app.set_current()
+    return app.Worker(
+        hostname=name if "@" in name else f"{name}@{socket.gethostname()}",
+        concurrency=concurrency,
+        queues=",".join(queues),
+        pool="prefork",
+        optimization="fair",
+        loglevel=loglevel,
+        # Chatter between workers that nothing here reads; the first of them costs a second at every start.
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+
+
+def run_worker(broker_url: str | None, **options: Any) -> int:
+    """Run a worker until it is told to stop; its exit code. Options as for `make_worker`."""
+    worker = make_worker(broker_url, **options)
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _main(url: str, concurrency: str, name: str) -> int:
+    """The embedded cluster's worker."""
+    # Behind everything else, so that a file of the user's never takes the place of a library the worker needs.
+    sys.path.extend(path for path in json.loads(os.environ.get(PATHS_VARIABLE, "[]")) if path not in sys.path)
+    return run_worker(url, concurrency=int(concurrency), name=name)
+
+
+if __name__ == "__main__":
+    sys.exit(_main(*sys.argv[1:]))

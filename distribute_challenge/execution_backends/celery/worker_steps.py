@@ -1,0 +1,132 @@
+"""What our worker does besides running batches: it shows itself, prepares its children, and keeps the log.
+
+All of it hangs on Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery worker`` gets it too.
+"""
+
+import logging
+import os
+import random
+import sys
+from typing import Any
+
+import redis
+from celery import bootsteps, signals
+from celery.worker.control import control_command
+
+from distribute_challenge.execution import become_worker
+from distribute_challenge.execution_backends.celery import presence
+from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.log import LogStream, call_formatter, logger
+
+__all__ = ["PresenceStep", "connect_signals"]
+
+_THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
+
+
+class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+    """Shows the worker to clients while it consumes."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._timers: list[Any] = []
+        self._connection: redis.Redis | None = None
+
+    def start(self, consumer: Any) -> None:
+        self._connection = connect(consumer.app.conf.broker_url)
+        every = consumer.timer.call_repeatedly
+        self._timers = [every(presence.BEAT, self._beat, (consumer,))]
+        if hasattr(consumer.pool, "maintain_pool"):
+            # Celery sees at once that a child has died, but may take 5 s for one that replaced another.
+            self._timers.append(every(LOOK_FOR_DEATHS, consumer.pool.maintain_pool))
+        self._beat(consumer)
+
+    def stop(self, consumer: Any) -> None:
+        while self._timers:
+            self._timers.pop().cancel()
+        self._say(lambda connection: presence.leave(connection, _presence_of(consumer)))
+
+    def _beat(self, consumer: Any) -> None:
+        self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
+
+    def _say(self, word: Any) -> None:
+        try:
+            word(self._connection)
+        except redis.RedisError as error:
+            logger.warning("cannot show this worker to its clients: %s", error)
+
+
+def _presence_of(consumer: Any) -> presence.WorkerPresence:
+    return presence.WorkerPresence(
+        name=consumer.hostname,
+        concurrency=consumer.pool.num_processes,
+        queues=sorted(consumer.app.amqp.queues.consume_from),
+    )
+
+
+@control_command(name="distribute_challenge_scale", args=[("processes", int)])  # type: ignore[untyped-decorator]
+def _scale(state: Any, processes: int = 1) -> dict[str, Any]:
+    """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
+    consumer = state.consumer
+    more = processes - consumer.pool.num_processes
+    if more > 0:
+        consumer.pool.grow(more)
+        consumer._update_prefetch_count(more)
+    for _ in range(-more):
+        try:
+            consumer.pool.shrink(1)
+        except ValueError:  # All are busy.
+            break
+        consumer._update_prefetch_count(-1)
+    starting = getattr(consumer.pool._pool, "_waiting_to_start", ())
+    return {"ok": consumer.pool.num_processes - len(starting)}
+
+
+def connect_signals() -> None:
+    """Attach everything below to Celery's signals; safe to call again."""
+    signals.worker_init.connect(_limit_threads)
+    signals.worker_process_init.connect(_prepare_child)
+    signals.setup_logging.connect(_set_up_logging)
+
+
+def _limit_threads(sender: Any = None, **_: Any) -> None:
+    """Share the cores among the processes: each would start as many BLAS threads as there are cores."""
+    threads = max(1, (os.cpu_count() or 1) // max(1, sender.concurrency))
+    for variable in _THREAD_LIMITS:
+        os.environ.setdefault(variable, str(threads))
+
+
+def _prepare_child(**_: Any) -> None:
+    become_worker()
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        # Loaded before the fork, so all children would draw the same numbers.
+        numpy.random.seed()
+    output = logging.getLogger("distribute_challenge.output")
+    sys.stdout = LogStream(output, logging.INFO)
+    sys.stderr = LogStream(output, logging.WARNING)
+
+
+def _set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:
+    """One format for everything, with the name of the call that was running."""
+    root = logging.getLogger()
+    root.setLevel(loglevel or logging.INFO)
+    handler: logging.Handler = logging.FileHandler(logfile) if logfile else logging.StreamHandler(sys.__stderr__)
+    handler.setFormatter(call_formatter())
+    root.handlers[:] = [handler]
+    # Celery's own line for each batch would drown what the calls print.
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)

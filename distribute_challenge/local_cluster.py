@@ -1,0 +1,130 @@
+"""`LocalCluster`: a cluster on this machine that one starts, scales and ends oneself."""
+
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from distribute_challenge import settings
+from distribute_challenge.cluster import EmbeddedCluster
+from distribute_challenge.errors import OptionError, SystemFailureError
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.registry import use_backend
+
+__all__ = ["LocalCluster"]
+
+SCALE_DEADLINE = 60.0  # Seconds; growing takes tenths, shrinking as long as the calls that run.
+ASK_EVERY = 0.05  # Seconds between two questions whether it is done.
+
+
+class LocalCluster:
+    """A private Redis server and Celery workers on this machine.
+
+    As a context manager it also serves the calls made inside the block (in the same thread) that name no backend.
+    Other processes of the same user can join by its ``broker_url``.
+
+    Args:
+        workers: Worker processes; None: one for each core.
+
+    Attributes:
+        backend: The engine that runs calls on it, for ``.compute(backend=cluster.backend)``.
+
+    Raises:
+        OptionError: ``workers`` is not a whole number of at least 1.
+
+    Example:
+        >>> from distribute_challenge import LocalCluster, compute_this
+        >>> with LocalCluster(workers=2) as cluster:
+        ...     compute_this(lambda x: x * x)(3).compute()
+        9
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._embedded = EmbeddedCluster(_checked(settings.worker_count() if workers is None else workers))
+        self.backend = CeleryExecutionBackend(cluster=self._embedded)
+        self._block = ExitStack()
+        self._started = False
+
+    @property
+    def broker_url(self) -> str:
+        """Address of its broker: set ``CELERY_BROKER_URL`` to it to join from another process."""
+        return self._embedded.broker_url
+
+    @property
+    def workers(self) -> int:
+        """Worker processes, as last asked for."""
+        return self._embedded.workers
+
+    def start(self) -> Self:
+        """Start it, and wait until its broker answers.
+
+        Raises:
+            ClusterStartError: It does not start; with the last log lines of what died.
+        """
+        self._embedded.start()
+        self._started = True
+        self._embedded.wait_until_reachable()
+        return self
+
+    def scale(self, workers: int) -> None:
+        """Change the number of worker processes, and wait until it is so.
+
+        Args:
+            workers: How many there shall be; a process that runs a call is left to finish it.
+
+        Raises:
+            OptionError: ``workers`` is not a whole number of at least 1.
+            SystemFailureError: It took longer than a minute: the calls that run take longer.
+        """
+        wanted = _checked(workers)
+        deadline = time.monotonic() + SCALE_DEADLINE
+        have = self._ask_to_scale(wanted)
+        while have != wanted:
+            if time.monotonic() > deadline:
+                raise SystemFailureError(
+                    f"the cluster has {have} worker processes and not {wanted} after {SCALE_DEADLINE:g} s, because "
+                    f"running calls are not interrupted; call scale({wanted}) again later"
+                )
+            self._embedded.check()
+            time.sleep(ASK_EVERY)
+            have = self._ask_to_scale(wanted)
+        self._embedded.workers = wanted
+
+    def check(self) -> None:
+        """Raise `ClusterStartError` if one of its processes has died, with its last log lines."""
+        self._embedded.check()
+
+    def log(self) -> str:
+        """What its workers have written: prints and log lines of the calls, with their names."""
+        return self._embedded.log()
+
+    def close(self) -> None:
+        """End it. Calls that run are abandoned, those that wait are cancelled."""
+        self.backend.close()
+        self._embedded.close()
+
+    def __enter__(self) -> Self:
+        if not self._started:
+            self.start()
+        self._block.enter_context(use_backend(self.backend))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._block.close()
+        self.close()
+
+    def _ask_to_scale(self, workers: int) -> int | None:
+        """Tell the worker; how many processes it has then, or None if it does not answer yet."""
+        # Celery's remote control, loaded only where it is used.
+        from distribute_challenge.execution_backends.celery.control import scale
+
+        answer: Any = scale(self.broker_url, workers)
+        return answer if answer is None else int(answer)
+
+
+def _checked(workers: Any) -> int:
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise OptionError(f"workers={workers!r}: expected a whole number of at least 1")
+    return workers
