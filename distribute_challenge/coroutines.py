@@ -1,6 +1,7 @@
 """Running an `async def` call to its end from ordinary code, whatever loop may be running already."""
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextvars
 import threading
@@ -13,7 +14,7 @@ __all__ = ["run_to_completion"]
 
 R = TypeVar("R")
 
-_runners = threading.local()
+_of_this_thread = threading.local()
 
 
 def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None = None) -> R:
@@ -57,15 +58,32 @@ async def _limited(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
 
 
 def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
-    runner: asyncio.Runner | None = getattr(_runners, "runner", None)
-    if runner is None:
-        runner = _runners.runner = asyncio.Runner()
+    kept: _Kept | None = getattr(_of_this_thread, "kept", None)
+    if kept is None:
+        kept = _of_this_thread.kept = _Kept()
     try:
-        return runner.run(coroutine)
+        return kept.runner.run(coroutine)
     except Exception:
         raise
     except BaseException:
-        # A time limit or an exit came from outside: the coroutine may be half done, and must not go on in the next call.
-        _runners.runner = None
-        runner.close()
+        # A time limit or an exit: the coroutine may be half done, and must not go on in the next call.
+        _close()
         raise
+
+
+class _Kept:
+    """A thread's event loop, closed when the thread ends."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+
+    def __del__(self) -> None:
+        self.runner.close()
+
+
+def _close() -> None:
+    vars(_of_this_thread).pop("kept", None)
+
+
+# The main thread's, while the interpreter is still whole.
+atexit.register(_close)

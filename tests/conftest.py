@@ -1,0 +1,43 @@
+"""Fixtures that several test files share."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge.execution_backends import registry
+from tests.elsewhere import Client
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """No variable of this library is set, no default backend chosen; both are restored afterwards."""
+    for name in ("BACKEND", "BROKER_URL", "WORKERS"):
+        monkeypatch.delenv(f"DISTRIBUTE_CHALLENGE_{name}", raising=False)
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    before = registry._default
+    registry.set_default_backend(None)
+    yield monkeypatch
+    registry.set_default_backend(before)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Client:
+    """A user's project folder, whose scripts run as users run them, and whose calls run elsewhere."""
+    return Client(tmp_path / "project")
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Wait until a condition holds; fail if it does not within ten seconds."""
+
+    def wait_for(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        pause = threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true in time"
+            pause.wait(0.005)
+
+    return wait_for

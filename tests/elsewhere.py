@@ -1,0 +1,150 @@
+"""A worker as far away as one machine allows: a fresh interpreter in an empty folder, without the client's project.
+
+    script in a project folder --> Elsewhere (a backend) --> Worker (pipes) --> execution.execute
+
+`Client` runs the script, as a user would, with ``python script.py``.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.frames import settle, task_frame
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import Task
+
+_PROGRAM = """
+import os, pickle, sys
+from distribute_challenge.execution import FunctionCache, become_worker, execute
+from distribute_challenge.serialisation import ProjectImporter
+
+requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)
+become_worker()
+payloads = {}
+cache = FunctionCache(payloads.get, ProjectImporter())
+while True:
+    try:
+        digest, payload, frame = pickle.load(requests)
+    except EOFError:
+        break
+    payloads[digest] = payload
+    pickle.dump(list(execute(frame, cache, "elsewhere")), replies)
+    replies.flush()
+"""
+
+#: One task on its way: digest, payload, frame.
+Request = tuple[str, bytes, bytes]
+
+
+class Worker:
+    """A process that runs the calls it is sent, one after the other."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM],
+            cwd=self._folder.name,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def perform(self, request: Request) -> list[bytes]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        pickle.dump(request, self._process.stdin)
+        self._process.stdin.flush()
+        frames: list[bytes] = pickle.load(self._process.stdout)
+        return frames
+
+    def close(self) -> None:
+        self._process.communicate(timeout=10)
+        self._folder.cleanup()
+
+
+class Elsewhere(ExecutionBackend):
+    """Runs each call in a `Worker` while it is submitted, and remembers the digests and modules it sent."""
+
+    def __init__(self) -> None:
+        self._worker = Worker()
+        self.digests: list[str] = []
+        self.payload = b""
+
+    def submit(self, task: Task) -> Future[Any]:
+        self.digests.append(task.function.digest)
+        self.payload = task.function.payload
+        future: Future[Any] = Future(task.function.name)
+        problem = settle(future, task, time.time(), self._worker.perform(_request(task)))
+        assert problem is None
+        return future
+
+    def close(self) -> None:
+        self._worker.close()
+
+
+class Keep(ExecutionBackend):
+    """Writes each task to a file in place of running it."""
+
+    def __init__(self, filename: str) -> None:
+        self._filename = filename
+
+    def submit(self, task: Task) -> Future[Any]:
+        Path(self._filename).write_bytes(pickle.dumps(_request(task)))
+        future: Future[Any] = Future(task.function.name)
+        future.resolve(None)
+        return future
+
+
+def _request(task: Task) -> Request:
+    return task.function.digest, task.function.payload, task_frame(task)
+
+
+class Client:
+    """A project folder, and scripts in it run by ``python``, with ``backend`` an `Elsewhere`.
+
+    A script runs as ``__main__`` with its own functions defined at module level; it imports nothing of the tests but
+    ``elsewhere``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, **files: str) -> None:
+        """Write source files; ``pkg__sub__module=...`` goes into ``pkg/sub/module.py``."""
+        for name, source in files.items():
+            path = self.folder.joinpath(*name.replace("__", "/").split("/")).with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(source))
+
+    def package(self, *names: str) -> None:
+        """Make folders regular packages."""
+        for name in names:
+            folder = self.folder.joinpath(*name.split("."))
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "__init__.py").touch()
+
+    def run(self, script: str) -> str:
+        """Run a script; what it prints, without the last line end."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "script.py"
+        header = "from elsewhere import Elsewhere, Keep\nfrom distribute_challenge import compute_this\nbackend = Elsewhere()\n"
+        path.write_text(header + textwrap.dedent(script) + "\nbackend.close()\n")
+        done = subprocess.run(
+            [sys.executable, str(path)],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()

@@ -1,0 +1,94 @@
+"""The examples run as a newcomer would run them: as scripts, on the embedded cluster."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge import LocalCluster
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+pytestmark = pytest.mark.celery
+
+
+def run(name: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run one example, with nothing but ``environment`` saying where to."""
+    inherited = {key: value for key, value in os.environ.items() if key not in _ADDRESSES}
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        env={**inherited, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+_ADDRESSES = ("CELERY_BROKER_URL", "DISTRIBUTE_CHALLENGE_BROKER_URL")
+
+
+def test_every_example_is_tested() -> None:
+    source = Path(__file__).read_text()
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in source] == []
+
+
+def test_count_words_agrees_with_the_plain_run(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("apple pear\nApple = 'a line that is longer than the others'\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "two.py").write_text("apple\n")
+    example = run("count_words.py", str(tmp_path))
+    assert example.returncode == 0, example.stderr
+    assert re.search(r"^apple +3$", example.stdout, re.MULTILINE)
+    assert re.search(r"^one.py +48$", example.stdout, re.MULTILINE)
+    assert example.stdout.endswith("both agree\n")
+    assert "2/2" in example.stderr  # The progress bar.
+
+
+def test_count_words_reads_the_standard_library_by_default() -> None:
+    example = run("count_words.py")
+    assert example.returncode == 0, example.stderr
+    assert re.search(r"^self +\d\d,\d{3}|^self +\d{3},\d{3}", example.stdout, re.MULTILINE)
+    assert example.stdout.endswith("both agree\n")
+
+
+def test_count_words_says_so_when_a_folder_has_no_python_files(tmp_path: Path) -> None:
+    example = run("count_words.py", str(tmp_path))
+    assert (example.returncode, example.stderr) == (1, f"no Python files below {tmp_path}\n")
+
+
+def test_pi_comes_out_within_five_standard_errors() -> None:
+    example = run("pi_monte_carlo.py", "4")
+    assert example.returncode == 0, example.stderr
+    found = re.search(r"([\d.]+) standard errors away", example.stdout)
+    assert found is not None
+    assert float(found[1]) < 5
+
+
+def test_pi_is_the_same_in_every_run() -> None:
+    assert run("pi_monte_carlo.py", "2").stdout == run("pi_monte_carlo.py", "2").stdout != ""
+
+
+def test_async_requests_are_all_answered_while_the_loop_stays_free() -> None:
+    example = run("async_requests.py", "5")
+    assert example.returncode == 0, example.stderr
+    assert len(re.findall(r"largest prime factor \d+, answered", example.stdout)) == 5
+    assert "5 requests; the event loop never waited longer than" in example.stdout
+
+
+def test_own_cluster_runs_on_the_cluster_it_is_told() -> None:
+    with LocalCluster(workers=2) as cluster:
+        example = run("own_cluster.py", "50", CELERY_BROKER_URL=cluster.broker_url)
+    assert example.returncode == 0, example.stderr
+    assert sum(int(calls) for calls in re.findall(r"process \d+ +(\d+) calls$", example.stdout, re.MULTILINE)) == 50
+    assert "50 calls in" in example.stdout
+
+
+def test_own_cluster_says_what_to_do_without_one() -> None:
+    example = run("own_cluster.py")
+    assert example.returncode == 1
+    assert "distribute-challenge cluster" in example.stderr

@@ -1,0 +1,66 @@
+"""How many calls go together."""
+
+import math
+
+import pytest
+
+from distribute_challenge.batching import GROWTH, LARGEST, TARGET, BatchSizer, window
+
+
+def test_a_function_never_seen_starts_with_one_call() -> None:
+    """Nobody knows how long it takes."""
+    assert BatchSizer().size(waiting=math.inf, slots=4) == 1
+
+
+def test_a_batch_grows_by_no_more_than_its_growth() -> None:
+    """The first durations may not be typical."""
+    sizer = BatchSizer()
+    sizer.record(calls=1, seconds=1e-6)
+    sizes = [sizer.size(math.inf, 1) for _ in range(5)]
+    assert sizes == [GROWTH, GROWTH**2, GROWTH**3, LARGEST, LARGEST]
+
+
+def test_a_batch_holds_no_more_work_than_the_target() -> None:
+    """Long calls travel alone."""
+    sizer = BatchSizer()
+    sizer.record(calls=1, seconds=10 * TARGET)
+    assert sizer.size(math.inf, 1) == 1
+
+
+def test_a_batch_is_no_more_than_a_fair_share_of_what_waits() -> None:
+    """At the end every worker has something to do."""
+    sizer = BatchSizer()
+    sizer.record(calls=100, seconds=0.0)
+    assert sizer.size(waiting=8, slots=2) == 2
+    assert sizer.size(waiting=0, slots=0) == 1
+
+
+def test_calls_that_take_no_time_make_the_largest_batch() -> None:
+    """No division by zero; a clock that went back counts as none."""
+    sizer = BatchSizer()
+    sizer.record(calls=1, seconds=-1.0)
+    for _ in range(10):
+        size = sizer.size(math.inf, 4)
+    assert size == LARGEST
+
+
+def test_getting_slower_is_believed_at_once() -> None:
+    """Too large a batch hurts more than one too small."""
+    sizer = BatchSizer()
+    sizer.record(1, 0.001)
+    sizer.record(1, 1.0)
+    assert sizer.seconds_per_call == 1.0
+
+
+def test_getting_faster_is_believed_by_and_by() -> None:
+    """Half of the way each time."""
+    sizer = BatchSizer()
+    sizer.record(1, 1.0)
+    sizer.record(1, 0.0)
+    assert sizer.seconds_per_call == pytest.approx(0.5)
+
+
+def test_the_window_keeps_every_worker_busy() -> None:
+    """One running, one ready, some to spare; also where the number of workers is unknown."""
+    assert window(0) == window(1) == 4
+    assert window(10) == 22

@@ -1,0 +1,127 @@
+"""Coroutines from ordinary code."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from distribute_challenge.coroutines import run_to_completion
+from distribute_challenge.errors import CallTimeoutError
+from distribute_challenge.time_limit import time_limit
+
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+async def loop_and_thread() -> tuple[int, int]:
+    return id(asyncio.get_running_loop()), threading.get_ident()
+
+
+async def value_of_variable() -> str:
+    return variable.get()
+
+
+def test_a_coroutine_gives_its_value() -> None:
+    """From code without a loop."""
+    assert run_to_completion(asyncio.sleep(0, 4)) == 4
+
+
+def test_a_coroutine_s_exception_comes_through() -> None:
+    """And the next one runs as if nothing had been."""
+
+    async def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run_to_completion(fail())
+    assert run_to_completion(asyncio.sleep(0, 4)) == 4
+
+
+def test_a_thread_keeps_one_loop_for_all_its_calls() -> None:
+    """So that connections can be kept from call to call."""
+    assert run_to_completion(loop_and_thread()) == run_to_completion(loop_and_thread())
+
+
+def test_under_a_running_loop_another_thread_does_it_in_the_same_context() -> None:
+    """As in a notebook."""
+
+    async def main() -> None:
+        token = variable.set("set")
+        assert run_to_completion(value_of_variable()) == "set"
+        assert run_to_completion(loop_and_thread())[1] != threading.get_ident()
+        variable.reset(token)
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_that_ran_too_long_does_not_go_on_in_the_next_call() -> None:
+    """Stopped is stopped."""
+    steps: list[str] = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(0.1)
+            steps.append("went on")
+        finally:
+            steps.append("cleaned up")
+
+    with pytest.raises(CallTimeoutError), time_limit(0.02, "slow"):
+        run_to_completion(slow())
+    run_to_completion(asyncio.sleep(0.15))
+    assert steps == ["cleaned up"]
+
+
+def test_a_coroutine_that_exits_does_not_go_on_either() -> None:
+    """SystemExit ends its call and leaves a usable thread."""
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        run_to_completion(leave())
+    assert run_to_completion(asyncio.sleep(0, 4)) == 4
+
+
+def in_main_thread(function: Callable[[], object]) -> object:
+    return function()
+
+
+def in_other_thread(function: Callable[[], object]) -> object:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def under_a_loop(function: Callable[[], object]) -> object:
+    async def main() -> object:
+        return function()
+
+    return asyncio.run(main())
+
+
+where = pytest.mark.parametrize("run", [in_main_thread, in_other_thread, under_a_loop])
+
+
+@where
+def test_a_limit_stops_a_coroutine_that_waits(run: Callable[..., object]) -> None:
+    """Whatever thread or loop it is called from."""
+
+    def call() -> object:
+        with time_limit(0.02, "slow"):
+            return run_to_completion(asyncio.sleep(30), 0.02)
+
+    with pytest.raises(CallTimeoutError, match="slow ran longer"):
+        run(call)
+
+
+@where
+def test_a_coroutine_within_its_limit_gives_its_value_or_its_own_timeout_error(run: Callable[..., object]) -> None:
+    """The limit does not show."""
+
+    async def fail() -> None:
+        raise TimeoutError("the user's")
+
+    assert run(lambda: run_to_completion(asyncio.sleep(0, 4), 30)) == 4
+    with pytest.raises(TimeoutError, match="the user's"):
+        run(lambda: run_to_completion(fail(), 30))

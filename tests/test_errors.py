@@ -1,0 +1,72 @@
+"""The tree of errors."""
+
+import builtins
+import concurrent.futures
+import pickle
+
+import pytest
+
+from distribute_challenge import errors
+from distribute_challenge.errors import CallError, DistributeChallengeError, RemoteError
+
+
+def test_every_public_error_is_a_distribute_challenge_error() -> None:
+    """One `except DistributeChallengeError` catches all that the library raises itself."""
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), DistributeChallengeError)
+
+
+def test_every_error_class_is_public() -> None:
+    """`__all__` names every error class of the file and nothing else."""
+    classes = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
+    }
+    assert classes == set(errors.__all__)
+
+
+def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
+    """The drawing in the docstring is complete."""
+    assert all(name in (errors.__doc__ or "") for name in errors.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "parent"),
+    [
+        ("CallError", TypeError),
+        ("SignatureError", CallError),
+        ("UnsupportedFunctionError", CallError),
+        ("OptionError", CallError),
+        ("BackendError", CallError),
+        ("SerialisationError", CallError),
+        ("BrokerUnreachableError", errors.SystemFailureError),
+        ("BrokerUnreachableError", ConnectionError),
+        ("ClusterStartError", errors.SystemFailureError),
+        ("WorkerLostError", errors.SystemFailureError),
+        ("VersionMismatchError", errors.SystemFailureError),
+        ("ResultTimeoutError", TimeoutError),
+        ("CallTimeoutError", TimeoutError),
+        ("CallCancelledError", concurrent.futures.CancelledError),
+        ("CallCancelledError", errors.ResultUnavailableError),
+    ],
+)
+def test_errors_are_also_what_the_standard_library_calls_them(name: str, parent: type[BaseException]) -> None:
+    """Code that catches the built-in class catches ours."""
+    assert issubclass(getattr(errors, name), parent)
+
+
+def test_no_error_hides_a_built_in_one() -> None:
+    """No name of ours is also a built-in's."""
+    assert not set(errors.__all__) & set(dir(builtins))
+
+
+def test_a_remote_error_shows_type_text_and_the_worker_s_traceback() -> None:
+    """All that is known of the original is in its text."""
+    text = str(RemoteError("app.Bad", "no luck", "Traceback: line 7"))
+    assert text.startswith("app.Bad: no luck")
+    assert "line 7" in text
+
+
+def test_a_remote_error_survives_pickling() -> None:
+    """A call inside a call can hand it on."""
+    error = pickle.loads(pickle.dumps(RemoteError("app.Bad", "no luck", "Traceback")))
+    assert (error.type_name, error.text, error.traceback_text) == ("app.Bad", "no luck", "Traceback")

@@ -1,0 +1,205 @@
+"""The client's end of a call."""
+
+import asyncio
+import concurrent.futures
+import threading
+
+import pytest
+
+from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
+from distribute_challenge.futures import Future
+from distribute_challenge.timeline import Timeline
+
+TIMELINE = Timeline(0, 1, 2, 3, 4, "w")
+
+
+def test_it_is_a_real_concurrent_future() -> None:
+    """What works on those works on this."""
+    assert isinstance(Future(), concurrent.futures.Future)
+
+
+def test_a_resolved_future_gives_its_value_and_timeline() -> None:
+    """The timeline is made when it is asked for."""
+    future: Future[int] = Future("square")
+    assert future.timeline is None
+    future.resolve(4, lambda: TIMELINE)
+    assert future.result() == 4
+    assert future.timeline is TIMELINE
+
+
+def test_a_failed_future_raises_its_exception() -> None:
+    """Itself."""
+    future: Future[int] = Future()
+    error = ValueError("no")
+    future.fail(error, lambda: TIMELINE)
+    with pytest.raises(ValueError, match="no") as caught:
+        future.result()
+    assert caught.value is error
+    assert future.timeline is TIMELINE
+
+
+def test_what_arrives_after_the_first_resolution_is_dropped() -> None:
+    """Value, exception and timeline."""
+    future: Future[int] = Future()
+    future.resolve(1)
+    future.resolve(2, lambda: TIMELINE)
+    future.fail(ValueError(), lambda: TIMELINE)
+    assert future.result() == 1
+    assert future.exception() is None
+    assert future.timeline is None
+    cancelled: Future[int] = Future()
+    assert cancelled.cancel()
+    cancelled.resolve(1, lambda: TIMELINE)
+    cancelled.fail(ValueError(), lambda: TIMELINE)
+    assert cancelled.cancelled()
+    assert cancelled.timeline is None
+
+
+def test_waiting_too_long_says_so_and_can_go_on() -> None:
+    """The future is as before."""
+    future: Future[int] = Future("square")
+    with pytest.raises(ResultTimeoutError, match=r"square gave no result within timeout=0\.01 s.*cancel\(\)"):
+        future.result(timeout=0.01)
+    future.resolve(4)
+    assert future.result(timeout=0.01) == 4
+
+
+def test_a_timeout_error_of_the_call_itself_passes_unchanged() -> None:
+    """It is the result."""
+    future: Future[int] = Future()
+    error = TimeoutError("the user's")
+    future.fail(error)
+    with pytest.raises(TimeoutError) as caught:
+        future.result(timeout=1)
+    assert caught.value is error
+
+
+def test_a_cancelled_error_of_the_call_itself_passes_unchanged() -> None:
+    """The call was not cancelled, it raised."""
+    future: Future[int] = Future()
+    error = concurrent.futures.CancelledError("the user's")
+    future.fail(error)
+    with pytest.raises(concurrent.futures.CancelledError) as caught:
+        future.result()
+    assert caught.value is error
+
+
+def test_a_call_nobody_began_is_cancelled() -> None:
+    """And its result says so."""
+    future: Future[int] = Future("square")
+    assert future.cancel()
+    assert future.cancelled()
+    with pytest.raises(CallCancelledError, match="square was cancelled"):
+        future.result()
+
+
+def test_cancelling_twice_is_cancelling_once() -> None:
+    """As with any future of the standard library."""
+    future: Future[int] = Future()
+    assert future.cancel()
+    assert future.cancel()
+
+
+def test_many_threads_may_cancel_at_once() -> None:
+    """All of them hear that it is cancelled."""
+    for _ in range(50):
+        future: Future[int] = Future()
+        barrier = threading.Barrier(4)
+
+        def cancel(future: Future[int] = future, barrier: threading.Barrier = barrier) -> bool:
+            barrier.wait(10)
+            return future.cancel()
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert all(done.result(10) for done in [pool.submit(cancel) for _ in range(4)])
+
+
+def test_cancelling_what_is_done_changes_nothing() -> None:
+    """It is too late."""
+    future: Future[int] = Future()
+    future.resolve(1)
+    assert not future.cancel()
+    assert future.result() == 1
+
+
+def test_cancelling_asks_the_engine_first() -> None:
+    """A call that has begun is not cancelled."""
+    future: Future[int] = Future()
+    future.withdraw_with(lambda: False)
+    assert not future.cancel()
+    assert not future.cancelled()
+    future.withdraw_with(lambda: True)
+    assert future.cancel()
+
+
+def test_a_call_that_ends_while_it_is_withdrawn_is_not_cancelled() -> None:
+    """Whoever is first has it."""
+    future: Future[int] = Future()
+
+    def withdraw() -> bool:
+        future.resolve(1)
+        return True
+
+    future.withdraw_with(withdraw)
+    assert not future.cancel()
+    assert future.result() == 1
+
+
+def test_waiters_hear_of_a_cancellation() -> None:
+    """`wait` and `as_completed` do not hang."""
+    future: Future[int] = Future()
+    future.cancel()
+    assert concurrent.futures.wait([future], timeout=10).done == {future}
+    assert list(concurrent.futures.as_completed([future], timeout=10)) == [future]
+
+
+def test_a_future_can_be_awaited() -> None:
+    """While another thread resolves it."""
+    future: Future[int] = Future()
+
+    async def main() -> int:
+        threading.Timer(0, future.resolve, [4]).start()
+        return await future
+
+    assert asyncio.run(main()) == 4
+
+
+def test_an_awaited_future_raises_its_exception() -> None:
+    """As `result` does."""
+    future: Future[int] = Future()
+    future.fail(ValueError("no"))
+
+    async def main() -> int:
+        return await future
+
+    with pytest.raises(ValueError, match="no"):
+        asyncio.run(main())
+
+
+def test_awaiting_a_stop_iteration_does_not_hang() -> None:
+    """A coroutine cannot raise it, so it comes as the cause of a RuntimeError."""
+    future: Future[int] = Future()
+    future.fail(StopIteration("no"))
+
+    async def main() -> int:
+        async with asyncio.timeout(10):
+            return await future
+
+    with pytest.raises(RuntimeError) as caught:
+        asyncio.run(main())
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+
+def test_cancelling_the_awaiting_task_cancels_the_call() -> None:
+    """Nobody waits for it any more."""
+    future: Future[int] = Future()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(asyncio.wrap_future(future))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert future.cancelled()

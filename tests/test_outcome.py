@@ -1,0 +1,20 @@
+"""A value or a failure."""
+
+import pytest
+
+from distribute_challenge.outcome import Failure, unwrap
+
+
+def test_a_value_stands_for_itself() -> None:
+    """Also one that is an exception: returned, not raised."""
+    error = ValueError("returned")
+    assert unwrap(4) == 4
+    assert unwrap(error) is error
+
+
+def test_a_failure_is_raised_as_the_exception_itself() -> None:
+    """The very object."""
+    error = ValueError("no")
+    with pytest.raises(ValueError, match="no") as caught:
+        unwrap(Failure(error))
+    assert caught.value is error

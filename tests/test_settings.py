@@ -1,0 +1,103 @@
+"""The environment."""
+
+import os
+
+import pytest
+
+from distribute_challenge import settings
+
+
+def test_no_variable_means_no_broker(clean_environment: pytest.MonkeyPatch) -> None:
+    """Then the embedded cluster serves."""
+    assert settings.broker_url() is None
+
+
+def test_the_broker_url_is_celery_s_variable(clean_environment: pytest.MonkeyPatch) -> None:
+    """What Celery users have set already is enough."""
+    clean_environment.setenv("CELERY_BROKER_URL", " redis://a ")
+    assert settings.broker_url() == "redis://a"
+
+
+def test_our_own_variable_comes_before_celery_s(clean_environment: pytest.MonkeyPatch) -> None:
+    """An application with a Celery of its own can have another broker here."""
+    clean_environment.setenv("CELERY_BROKER_URL", "redis://a")
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_URL", "redis://b")
+    assert settings.broker_url() == "redis://b"
+
+
+def test_an_empty_variable_counts_as_not_set(clean_environment: pytest.MonkeyPatch) -> None:
+    """Compose files set variables to nothing."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_URL", " ")
+    assert settings.broker_url() is None
+
+
+def test_celery_is_the_default_backend(clean_environment: pytest.MonkeyPatch) -> None:
+    """Without a word from anybody."""
+    assert settings.backend_name() == "celery"
+
+
+def test_the_environment_names_another_backend(clean_environment: pytest.MonkeyPatch) -> None:
+    """Read at each call, not at import."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_BACKEND", "threads")
+    assert settings.backend_name() == "threads"
+
+
+def test_there_is_one_worker_for_each_core_that_this_process_may_use(clean_environment: pytest.MonkeyPatch) -> None:
+    """Cores that a container or `taskset` forbids do not count."""
+    assert settings.worker_count() == len(os.sched_getaffinity(0))
+
+
+def test_where_affinity_is_unknown_all_cores_count(clean_environment: pytest.MonkeyPatch) -> None:
+    """As on macOS; and one if nobody knows."""
+    clean_environment.delattr(os, "sched_getaffinity")
+    clean_environment.setattr(os, "cpu_count", lambda: 3)
+    assert settings.worker_count() == 3
+    clean_environment.setattr(os, "cpu_count", lambda: None)
+    assert settings.worker_count() == 1
+
+
+def test_the_environment_sets_the_number_of_workers(clean_environment: pytest.MonkeyPatch) -> None:
+    """It wins over the number of cores."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "7")
+    assert settings.worker_count() == 7
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_a_wrong_number_of_workers_is_named_with_the_line_to_write(
+    clean_environment: pytest.MonkeyPatch, text: str
+) -> None:
+    """The message shows what was got and what is expected."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", text)
+    with pytest.raises(ValueError, match=f"DISTRIBUTE_CHALLENGE_WORKERS='{text}'.*at least 1"):
+        settings.worker_count()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@host:6379/0",
+        "redis://user:secret@host:6379/0",
+        "rediss://user:secret@host",
+        "redis://user:se/secret@host",
+        "redis://user:se@secret@host",
+        "redis://user:se:secret@host",
+        "redis://user:se?secret#x@host",
+        "redis://host:6379/0?password=secret",
+        "redis://host:6379/0?db=1&password=secret&x=1",
+        "sentinel://:secret@host:26379;sentinel://:secret@host:26380",
+    ],
+)
+def test_a_masked_url_shows_its_host_and_not_its_password(url: str) -> None:
+    """Also where the password holds characters that should have been quoted."""
+    masked = settings.masked(url)
+    assert "secret" not in masked
+    assert "***" in masked
+    assert "host" in masked
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost", "redis://localhost:6379/0", "redis+socket:///tmp/a.sock", "memory://"]
+)
+def test_a_url_without_a_password_stays_as_it_is(url: str) -> None:
+    """There is nothing to hide."""
+    assert settings.masked(url) == url

@@ -1,0 +1,145 @@
+"""Stopping what runs too long."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from distribute_challenge.errors import CallTimeoutError
+from distribute_challenge.time_limit import OverdueError, time_limit
+
+LONG = 30  # Seconds that nothing here really waits.
+
+
+def in_main_thread(function: Callable[[], Any]) -> Any:
+    return function()
+
+
+def in_other_thread(function: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+where = pytest.mark.parametrize("run", [in_main_thread, in_other_thread])
+
+
+def spin() -> None:
+    """Python code that would go on for long."""
+    end = time.monotonic() + LONG
+    while time.monotonic() < end:
+        pass
+
+
+@where
+def test_a_block_that_is_fast_enough_is_left_alone(run: Callable[..., Any]) -> None:
+    """And no exception comes later."""
+
+    def block() -> str:
+        with time_limit(0.02, "f"):
+            pass
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            pass
+        return "done"
+
+    assert run(block) == "done"
+
+
+@where
+def test_a_block_that_is_too_slow_is_stopped_with_its_name_and_limit(run: Callable[..., Any]) -> None:
+    """Within a Python loop."""
+
+    def block() -> None:
+        with time_limit(0.02, "f"):
+            spin()
+
+    with pytest.raises(CallTimeoutError, match=r"f ran longer than timeout=0\.02 s and was stopped"):
+        run(block)
+
+
+@where
+def test_except_exception_in_the_block_does_not_swallow_it(run: Callable[..., Any]) -> None:
+    """Only `except BaseException` could."""
+
+    def block() -> None:
+        with time_limit(0.02, "f"):
+            try:
+                spin()
+            except Exception:
+                spin()
+
+    with pytest.raises(CallTimeoutError):
+        run(block)
+
+
+@where
+@pytest.mark.parametrize("error", [ValueError("no"), StopIteration("no")])
+def test_the_block_s_own_exception_comes_through(run: Callable[..., Any], error: Exception) -> None:
+    """Itself."""
+
+    def block() -> None:
+        with time_limit(LONG, "f"):
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        run(block)
+    assert caught.value is error
+
+
+def test_a_sleep_in_the_main_thread_is_interrupted() -> None:
+    """By a signal."""
+    with pytest.raises(CallTimeoutError), time_limit(0.02, "f"):
+        time.sleep(LONG)
+
+
+def test_the_signal_s_former_action_comes_back() -> None:
+    """The user's own alarm goes on working."""
+    before = signal.getsignal(signal.SIGALRM)
+    with time_limit(LONG, "f"):
+        assert signal.getsignal(signal.SIGALRM) is not before
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_inner_of_two_limits_stops_the_inner_block() -> None:
+    """The outer one goes on."""
+    with time_limit(LONG, "outer"):
+        with pytest.raises(CallTimeoutError, match="inner"), time_limit(0.02, "inner"):
+            time.sleep(LONG)
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= LONG
+
+
+def test_the_outer_of_two_limits_stops_both_blocks() -> None:
+    """Once the inner one is over, however long that takes."""
+    with pytest.raises(CallTimeoutError, match="outer"), time_limit(0.02, "outer"):
+        with time_limit(LONG, "inner"):
+            end = time.monotonic() + 0.05
+            while time.monotonic() < end:
+                pass
+        time.sleep(LONG)
+
+
+def test_an_inner_limit_does_not_take_what_belongs_to_an_outer_one() -> None:
+    """It passes it on."""
+    with pytest.raises(OverdueError), time_limit(LONG, "inner"):
+        raise OverdueError(object())
+
+
+@where
+def test_no_thread_stays_behind(run: Callable[..., Any]) -> None:
+    """A limit that was not reached leaves nothing."""
+    before = threading.active_count()
+
+    def block() -> None:
+        for _ in range(10):
+            with time_limit(LONG, "f"):
+                pass
+
+    run(block)
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline
