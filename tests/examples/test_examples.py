@@ -11,13 +11,14 @@ import pytest
 from distribute_challenge import LocalCluster
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+ADDRESSES = ("CELERY_BROKER_URL", "DISTRIBUTE_CHALLENGE_BROKER_URL")
 
 pytestmark = pytest.mark.celery
 
 
 def run(name: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run one example, with nothing but ``environment`` saying where to."""
-    inherited = {key: value for key, value in os.environ.items() if key not in _ADDRESSES}
+    inherited = {key: value for key, value in os.environ.items() if key not in ADDRESSES}
     return subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
         env={**inherited, **environment},
@@ -29,22 +30,19 @@ def run(name: str, *arguments: str, **environment: str) -> "subprocess.Completed
     )
 
 
-_ADDRESSES = ("CELERY_BROKER_URL", "DISTRIBUTE_CHALLENGE_BROKER_URL")
-
-
 def test_every_example_is_tested() -> None:
     source = Path(__file__).read_text()
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in source] == []
 
 
 def test_count_words_agrees_with_the_plain_run(tmp_path: Path) -> None:
-    (tmp_path / "one.py").write_text("apple pear\nApple = 'a line that is longer than the others'\n")
+    (tmp_path / "one.py").write_text("apple pear\nApple" + " " * 95 + "\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "two.py").write_text("apple\n")
     example = run("count_words.py", str(tmp_path))
     assert example.returncode == 0, example.stderr
     assert re.search(r"^apple +3$", example.stdout, re.MULTILINE)
-    assert re.search(r"^one.py +48$", example.stdout, re.MULTILINE)
+    assert re.search(r"^one.py:2 +100$", example.stdout, re.MULTILINE)
     assert example.stdout.endswith("both agree\n")
     assert "2/2" in example.stderr  # The progress bar.
 
