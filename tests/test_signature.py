@@ -117,7 +117,7 @@ class Yielding:
 )
 def test_a_generator_is_refused_with_what_to_do_instead(function: Callable[..., Any]) -> None:
     """However it is wrapped."""
-    with pytest.raises(UnsupportedFunctionError, match="is a generator function.*Return a list.*map"):
+    with pytest.raises(UnsupportedFunctionError, match=r"is a generator function.*Return a list.*map"):
         refuse_generators(function, "f")
 
 

@@ -4,6 +4,7 @@ It travels twice: as itself, and as plain text for the case that it cannot be re
 """
 
 import asyncio
+import concurrent.futures
 import os
 import traceback
 from types import TracebackType
@@ -13,9 +14,9 @@ from distribute_challenge.serialisation.pickling import dumps, dumps_plain, load
 
 __all__ = ["dumps_error", "loads_error"]
 
-
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _ASYNCIO = os.path.dirname(asyncio.__file__) + os.sep
+_FUTURES = os.path.dirname(concurrent.futures.__file__) + os.sep
 
 
 def dumps_error(error: BaseException) -> bytes:
@@ -45,8 +46,8 @@ def loads_error(data: bytes) -> BaseException:
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback without the frames of this library above the user's function."""
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith((_PACKAGE, _ASYNCIO)):
+    """The traceback without the frames above the user's function: this library's, and of what runs coroutines for it."""
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith((_PACKAGE, _ASYNCIO, _FUTURES)):
         frames = frames.tb_next
     return frames
 
@@ -56,21 +57,17 @@ def _rebuildable(error: BaseException) -> bytes | None:
     if not isinstance(error, Exception):
         # SystemExit or KeyboardInterrupt of a call must not end the client.
         return None
-    for candidate in (error, _alone(error)):
+    for alone in (False, True):
+        if alone:
+            # Without those that led to it: one of them may be what cannot be pickled.
+            error.__cause__ = error.__context__ = None
         try:
-            data = dumps(candidate, "the exception").data
+            data = dumps(error, "the exception").data
             if type(loads(data)).__qualname__ == type(error).__qualname__:
                 return data
         except Exception:
             continue
     return None
-
-
-def _alone(error: BaseException) -> BaseException:
-    """The exception without those that led to it: one of them may be what cannot be pickled."""
-    traceback_: TracebackType | None = error.__traceback__
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(traceback_)
 
 
 def _text(error: BaseException) -> str:

@@ -125,10 +125,20 @@ class _ProjectPickler(cloudpickle.Pickler):
                 if in_project:
                     return _reduce_project_function(obj)
         elif isinstance(obj, BaseException):
-            return pickle_exception(obj)
+            return pickle_exception(obj, builtin_inits=_inits_that_take_args(obj))
         elif isinstance(obj, types.TracebackType):
             return pickle_traceback(obj)
         return super().reducer_override(obj)
+
+
+def _inits_that_take_args(error: BaseException) -> tuple[Any, ...]:
+    """What tells tblib that an exception is made again by calling its class with its ``args``.
+
+    Those written in C are, and some (UnicodeDecodeError, SyntaxError) hold nothing unless they are. One with an
+    ``__init__`` in Python may want other arguments: tblib makes it without calling that.
+    """
+    init = type(error).__init__
+    return (init,) if isinstance(init, types.WrapperDescriptorType) else ()
 
 
 def _has_module_and_name(obj: Any) -> bool:

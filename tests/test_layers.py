@@ -1,0 +1,134 @@
+"""Imports point down."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import distribute_challenge
+
+PACKAGE = "distribute_challenge"
+FOLDER = Path(distribute_challenge.__file__).parent
+
+# Lowest first. A name stands for its module or, if it is a package, for all in it that no longer name covers.
+LAYERS = [
+    ["errors"],
+    ["settings", "timeline", "log"],
+    ["outcome", "options", "signature"],
+    ["messages"],
+    ["serialisation", "time_limit"],
+    ["coroutines"],
+    ["futures", "batching", "execution", "tasks"],
+    ["execution_backends.base", "execution_backends.frames"],
+    ["execution_backends.registry"],
+    ["cluster"],
+    ["execution_backends.local"],
+    ["execution_backends.pools"],
+    ["execution_backends.celery"],
+    ["execution_backends"],
+    ["distributable"],
+    ["mapping"],
+    ["function"],
+    ["decorator", "local_cluster"],
+    [""],
+    ["cli", "benchmarking"],
+    ["__main__"],
+]
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+
+# Within these, files import one another; the order of each is its own matter, but there are no circles (below).
+WITHIN = {"serialisation", "cluster", "execution_backends.celery", "execution_backends.pools", "cli", "benchmarking"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package, by its name inside it; "" is the package itself."""
+    found = {}
+    for path in sorted(FOLDER.rglob("*.py")):
+        parts = path.relative_to(FOLDER).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def entry(name: str) -> str:
+    """The entry of the table that covers a module."""
+    candidate = name
+    while candidate and candidate not in LAYER:
+        candidate = candidate.rpartition(".")[0]
+    assert candidate or not name, f"{name} stands in no layer; add it to the table"
+    return candidate
+
+
+def imports(path: Path) -> Iterator[str]:
+    """What a file imports of this package, at its top or inside functions, but not for types alone."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Import | ast.ImportFrom):
+                    inner.module, inner.names = "", []  # type: ignore[union-attr] # forget it
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            inner_modules = [f"{module}.{alias.name}" for alias in node.names]
+            # `from package import module` means the module.
+            names = [name if name.removeprefix(PACKAGE + ".") in MODULES else module for name in inner_modules]
+        else:
+            continue
+        for name in names:
+            if name == PACKAGE or name.startswith(PACKAGE + "."):
+                yield name.removeprefix(PACKAGE).removeprefix(".")
+
+
+@pytest.mark.parametrize("name", MODULES, ids=lambda name: name or PACKAGE)
+def test_a_module_imports_from_layers_below_its_own(name: str) -> None:
+    """Also inside functions: a late import is no way around."""
+    own = entry(name)
+    for imported in imports(MODULES[name]):
+        other = entry(imported)
+        if own == other and own in WITHIN:
+            continue
+        assert LAYER[other] < LAYER[own], f"{name or PACKAGE} imports {imported}, which is not below it"
+
+
+def test_there_are_no_circles() -> None:
+    """Also not inside one folder."""
+    graph = {name: set(imports(path)) for name, path in MODULES.items()}
+    for name in graph:
+        # A package's map imports what lies in it; what lies in it does not go through the map.
+        reached: set[str] = set()
+        waiting = list(graph[name])
+        while waiting:
+            current = waiting.pop()
+            if current not in reached:
+                reached.add(current)
+                waiting.extend(graph.get(current, ()))
+        assert name not in reached, f"{name} imports itself by way of others"
+
+
+def test_the_registry_names_engines_and_imports_none() -> None:
+    """They are loaded when first used."""
+    assert not [name for name in imports(MODULES["execution_backends.registry"]) if "celery" in name or "pools" in name]
+
+
+def test_a_map_re_exports_and_does_nothing_else() -> None:
+    """`__init__.py` holds no code but imports and names; the top one finds its names when they are asked for."""
+    for path in FOLDER.rglob("__init__.py"):
+        for node in ast.parse(path.read_text()).body:
+            if path.parent == FOLDER:
+                assert not isinstance(node, ast.ClassDef | ast.For | ast.While | ast.With)
+            else:
+                # `if TYPE_CHECKING:` holds imports, too.
+                allowed = ast.Import | ast.ImportFrom | ast.Assign | ast.Expr | ast.If | ast.FunctionDef
+                assert isinstance(node, allowed), f"{path} line {node.lineno}"
+                assert not isinstance(node, ast.FunctionDef) or node.name.startswith("__"), f"{path} line {node.lineno}"
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    """At 400 lines a file is split."""
+    assert not [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 400]
