@@ -124,6 +124,8 @@ class _ProjectPickler(cloudpickle.Pickler):
                 self.modules.update(imported_names(obj.__code__, package))
                 if in_project:
                     return _reduce_project_function(obj)
+            elif isinstance(obj, _CACHED_FUNCTION) and _lacks_address(obj, in_project):
+                return _reduce_cached_function(obj)
         elif isinstance(obj, BaseException):
             return pickle_exception(obj, builtin_inits=_inits_that_take_args(obj))
         elif isinstance(obj, types.TracebackType):
@@ -186,6 +188,34 @@ def _reduce_project_function(function: types.FunctionType) -> tuple[Any, ...]:
     make_arguments = (function.__module__, function.__code__, function.__name__, len(cells))
     # The closure is part of the state and not of the arguments: a recursive inner function holds itself.
     return _make_function, make_arguments, (state, contents), None, None, _set_function_state
+
+
+def _lacks_address(cached: Any, in_project: bool) -> bool:
+    return in_project or cached.__module__ == "__main__" or "<locals>" in getattr(cached, "__qualname__", "<locals>")
+
+
+def _reduce_cached_function(cached: Any) -> tuple[Any, ...]:
+    """A function under `functools.lru_cache` that has no name to be found by: with an empty cache of its own."""
+    # The function is state and not an argument: a recursive one refers to its own cache.
+    return _make_cached, (cached.cache_parameters(),), cached.__wrapped__, None, None, _set_cached
+
+
+class _Later:
+    """Stands under a cache until the function is there, and calls it from then on."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def _make_cached(parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(_Later())
+
+
+def _set_cached(cached: Any, function: Callable[..., Any]) -> None:
+    cached.__wrapped__.function = function
+    functools.update_wrapper(cached, function)
 
 
 def _cell_contents(cell: types.CellType) -> tuple[Any, ...]:

@@ -90,7 +90,7 @@ def parse() -> None:
 
 
 def open_nothing() -> None:
-    open("/no/such/file")
+    open("/no/such/file")  # noqa: SIM115
 
 
 def run_nothing() -> None:
@@ -106,7 +106,7 @@ def import_nothing() -> None:
 
 
 def key() -> None:
-    {}["key"]  # type: ignore[index] # noqa: B018
+    {}["key"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_exceptions_of_the_standard_library_come_back_whole(fail: Callable[[], o
 def test_the_traceback_ends_in_the_user_s_line() -> None:
     """File, line and function."""
     last = traceback.extract_tb(returned(key).__traceback__)[-1]
-    assert (last.filename, last.name, last.line) == (__file__, "key", '{}["key"]  # type: ignore[index] # noqa: B018')
+    assert (last.filename, last.name, last.line) == (__file__, "key", '{}["key"]  # type: ignore[index]')
 
 
 def test_cause_context_and_notes_come_along() -> None:
@@ -227,7 +227,9 @@ def test_an_exception_without_a_text_says_why() -> None:
     """A broken `__str__` does not lose the failure."""
 
     def fail() -> None:
-        raise type("Lost", (UnreadableError,), {"lock": None, "__init__": lambda self: setattr(self, "l", threading.Lock())})
+        raise type(
+            "Lost", (UnreadableError,), {"lock": None, "__init__": lambda self: setattr(self, "l", threading.Lock())}
+        )
 
     error = returned(fail)
     assert isinstance(error, RemoteError)

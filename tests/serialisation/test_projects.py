@@ -51,7 +51,9 @@ def test_three_levels_of_packages_with_relative_imports_travel(project: Client) 
 def test_a_module_edited_between_two_calls_is_new_in_the_second(project: Client) -> None:
     """Its source travels as it is on disk; with or without a reload."""
     project.package("app")
-    project.write(app__main="from app.sibling import value\ndef f(): return value()", app__sibling="def value(): return 1")
+    project.write(
+        app__main="from app.sibling import value\ndef f(): return value()", app__sibling="def value(): return 1"
+    )
     out = project.run("""
         import importlib, pathlib, app.main, app.sibling
         f = compute_this(app.main.f)
@@ -70,7 +72,9 @@ def test_a_module_edited_between_two_calls_is_new_in_the_second(project: Client)
 
 def test_a_package_without_init_travels(project: Client) -> None:
     """A namespace package is a folder and no file."""
-    project.write(space__inner__module="from .other import one\ndef f(): return one()", space__inner__other="def one(): return 1")
+    project.write(
+        space__inner__module="from .other import one\ndef f(): return one()", space__inner__other="def one(): return 1"
+    )
     out = project.run("""
         import space.inner.module
         f = compute_this(space.inner.module.f)
@@ -426,11 +430,11 @@ def test_imports_in_a_function_s_body_are_found_at_any_depth() -> None:
     """With relative ones made absolute."""
 
     def f() -> None:
-        import json.decoder
-        from email import message, policy
+        import json.decoder  # noqa: F401
+        from email import message, policy  # noqa: F401
 
         def inner() -> None:
-            from xml.etree import ElementTree
+            from xml.etree import ElementTree  # noqa: F401
 
         class Inner:
             import csv
