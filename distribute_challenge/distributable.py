@@ -78,7 +78,15 @@ class Distributable(Generic[R]):
         future = resolve(backend, self.prepared.options.backend).submit_now(self._task())
         try:
             return cast(R, future.result(timeout))
-        except (ResultTimeoutError, KeyboardInterrupt):
+        except ResultTimeoutError:
+            name = self.prepared.name
+            end = (
+                f"{name} was cancelled" if future.cancel() else f"{name} runs already and goes on, its value is dropped"
+            )
+            raise ResultTimeoutError(
+                f"no value within timeout={timeout:g} s: {end}; give it more time, or use submit() to come back later"
+            ) from None
+        except KeyboardInterrupt:
             future.cancel()
             raise
 

@@ -112,7 +112,9 @@ def execute(frame: bytes, functions: FunctionCache, worker: str) -> Iterator[byt
     try:
         loaded = functions.load(batch.function)
     except BaseException as error:
-        error.add_note(f"{batch.name} could not be loaded on the worker {worker}; what it imports must be installed there.")
+        error.add_note(
+            f"{batch.name} could not be loaded on the worker {worker}; what it imports must be installed there."
+        )
         failures = [Failure(error)] * batch.calls
         yield _reply(batch, worker, started, 0, failures, array("d", [time.time()] * len(batch.arguments)))
         return

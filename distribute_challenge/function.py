@@ -40,7 +40,7 @@ class DistributableFunction(Generic[P, R]):
     def __init__(
         self, function: Callable[..., R], options: CallOptions | None = None, prefix: tuple[Any, ...] = ()
     ) -> None:
-        self._descriptor = type(function) if isinstance(function, staticmethod | classmethod) else None
+        self._descriptor: type | None = type(function) if isinstance(function, staticmethod | classmethod) else None
         plain = function.__func__ if isinstance(function, staticmethod | classmethod) else function
         refuse_generators(plain, function_name(plain))
         self._setup(plain, options or CallOptions(), prefix, None)

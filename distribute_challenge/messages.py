@@ -132,7 +132,7 @@ class Section(NamedTuple):
     """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``."""
 
     kind: str
-    count: int
+    calls: int
     blob: bytes
 
 
@@ -188,7 +188,7 @@ class Reply:
             "problem": self.problem,
             "python": self.python,
             "library": self.library or library_version(),
-            "sections": [(section.kind, section.count) for section in self.sections],
+            "sections": [(section.kind, section.calls) for section in self.sections],
         }
         return _frame(header, [*(section.blob for section in self.sections), self.finishes.tobytes()])
 
@@ -204,7 +204,7 @@ class Reply:
         finishes = array("d")
         finishes.frombytes(blobs.pop())
         return cls(
-            sections=[Section(kind, count, blob) for (kind, count), blob in zip(shapes, blobs, strict=True)],
+            sections=[Section(kind, calls, blob) for (kind, calls), blob in zip(shapes, blobs, strict=True)],
             finishes=finishes,
             problem=Problem(*problem) if problem else None,
             **header,

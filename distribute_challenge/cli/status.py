@@ -38,7 +38,7 @@ def status(broker: str | None) -> None:
         )
     )
     queues = sorted({DEFAULT_QUEUE, *(queue for worker in workers for queue in worker.queues)})
-    lengths: list[Any] = [sum(int(connection.llen(key)) for key in queue_keys(queue)) for queue in queues]  # type: ignore[arg-type]
+    lengths: list[Any] = [sum(int(connection.llen(key)) for key in queue_keys(queue)) for queue in queues]
     click.echo(_table("queues", ["name", "messages"], [list(row) for row in zip(queues, lengths, strict=True)]))
     click.echo(
         _table(

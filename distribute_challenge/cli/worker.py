@@ -14,7 +14,11 @@ __all__ = ["worker"]
 @broker_option
 @click.option("--concurrency", "-c", type=click.IntRange(min=1), help="Worker processes. [default: one per core]")
 @click.option(
-    "--queues", "-Q", default=settings.DEFAULT_QUEUE, show_default=True, help="Queues to serve, with commas between them."
+    "--queues",
+    "-Q",
+    default=settings.DEFAULT_QUEUE,
+    show_default=True,
+    help="Queues to serve, with commas between them.",
 )
 @click.option("--name", "-n", default="worker", show_default=True, help="Name of this worker, unique on its machine.")
 @click.option(

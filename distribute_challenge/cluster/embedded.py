@@ -60,7 +60,10 @@ class EmbeddedCluster:
         plan = {
             "folder": str(self.folder),
             "commands": {"redis": server_command(program, self.folder), "worker": worker},
-            "environment": {**os.environ, "DISTRIBUTE_CHALLENGE_PATHS": json.dumps([path for path in sys.path if path])},
+            "environment": {
+                **os.environ,
+                "DISTRIBUTE_CHALLENGE_PATHS": json.dumps([path for path in sys.path if path]),
+            },
             "patience": patience(),
         }
         self._process = subprocess.Popen(

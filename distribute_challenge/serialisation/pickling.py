@@ -87,8 +87,7 @@ def dumps(value: Any, what: str) -> Pickled:
     except Exception as error:
         path, reason = culprit(value, what, error, _can_be_pickled)
         raise SerialisationError(
-            f"{what} cannot be pickled: {path}: {reason}. "
-            f"Leave it out, or make it on the worker, inside the function."
+            f"{what} cannot be pickled: {path}: {reason}. Leave it out, or make it on the worker, inside the function."
         ) from error
     return Pickled(file.getvalue(), frozenset(pickler.modules))
 
@@ -101,7 +100,7 @@ def _can_be_pickled(value: Any) -> Exception | None:
     return None
 
 
-class _ProjectPickler(cloudpickle.Pickler):
+class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
     """cloudpickle, except that what the user's own modules define is pickled by name, wherever it has one."""
 
     def __init__(self, file: io.BytesIO) -> None:
@@ -240,5 +239,3 @@ def _set_function_state(function: types.FunctionType, state: tuple[dict[str, Any
     for cell, content in zip(function.__closure__ or (), contents, strict=True):
         if content:
             cell.cell_contents = content[0]
-
-

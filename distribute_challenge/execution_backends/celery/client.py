@@ -154,15 +154,16 @@ class Client:
         try:
             with self._publishing:
                 # Wakes the receiver, which may be waiting for a reply.
-                self._commands.pipeline(transaction=False).rpush(self._replies, b"").execute()
+                self._commands.rpush(self._replies, b"")
         except redis.RedisError:
-            pass
+            pass  # Then it does not wait either.
         for thread in self._threads:
             thread.join(2 * LONGEST_WAIT)
         try:
-            self._commands.pipeline(transaction=False).delete(self._replies).hdel(presence.CLIENTS, self.id).execute()
+            self._commands.delete(self._replies)
+            presence.leave(self._commands, presence.ClientPresence(self.id, 0))
         except redis.RedisError:
-            pass
+            pass  # What is left there expires.
         self._commands.close()
         self._receiving.close()
 
@@ -379,7 +380,7 @@ class Client:
         if now - since >= WARN_AFTER:
             self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
             logger.warning(
-                "no worker listens on the queue %r at %s, where %d calls wait; start one with: "
+                "no worker listens on the queue %r at %s, unfinished calls there: %d; start one with: "
                 "distribute-challenge worker --queues %s",
                 queue,
                 masked(self._url),

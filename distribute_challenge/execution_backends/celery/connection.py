@@ -56,14 +56,18 @@ def translated(url: str) -> Iterator[None]:
         yield
     except redis.AuthenticationError as error:
         raise BrokerUnreachableError(
-            f"the broker {masked(url)} refused the login: {error}. Check user and password in the URL."
+            f"the broker {masked(url)} refused the login ({_reason(error)}): check user and password in the URL"
         ) from None
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+    except (redis.RedisError, OSError) as error:
         raise BrokerUnreachableError(
-            f"no Redis answers at {masked(url)}: {error}. Check that the server runs, that host and port are right and "
-            f"reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and CELERY_BROKER_URL; "
-            f"with neither set, the calls run on an embedded cluster."
+            f"no Redis answers at {masked(url)} ({_reason(error)}): check that the server runs, that host and port are "
+            f"right and reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and "
+            f"CELERY_BROKER_URL; with neither set, the calls run on an embedded cluster"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _redis_url(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Names of everything that the library keeps in Redis, and for how long.
+r"""Names of everything that the library keeps in Redis, and for how long.
 
 | key | type | holds | ends |
 | --- | --- | --- | --- |

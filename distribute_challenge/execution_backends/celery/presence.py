@@ -98,5 +98,5 @@ def _read(connection: redis.Redis, key: str) -> list[dict[str, Any]]:
 
 
 def _now(connection: redis.Redis) -> float:
-    seconds, microseconds = connection.time()  # type: ignore[misc] # typed for async too
+    seconds, microseconds = connection.time()
     return float(seconds + microseconds / 1e6)

@@ -22,8 +22,10 @@ def send_reply(connection: redis.Redis, reply_to: str, frame: bytes) -> None:
     """
     while True:
         try:
-            pipeline = connection.pipeline(transaction=False)
-            pipeline.rpush(reply_to, frame).expire(reply_to, REPLY_EXPIRY).execute()
+            with connection.pipeline(transaction=False) as pipeline:
+                pipeline.rpush(reply_to, frame)
+                pipeline.expire(reply_to, REPLY_EXPIRY)
+                pipeline.execute()
             return
         except (redis.ConnectionError, redis.TimeoutError) as error:
             logger.warning("cannot reply, trying again: %s", error)
