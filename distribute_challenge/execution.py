@@ -4,20 +4,22 @@
 knows nothing of brokers: whoever calls it brings the function's payload and takes the replies.
 """
 
+import pickle
 import random
+import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from distribute_challenge.coroutines import run_to_completion
 from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.log import current_call
-from distribute_challenge.messages import Batch, Problem, Reply, Section
-from distribute_challenge.outcome import Failure
+from distribute_challenge.messages import Batch, Problem, Reply, Section, Task
+from distribute_challenge.outcome import Failure, unwrap
 from distribute_challenge.serialisation import (
     LoadedFunction,
     ProjectImporter,
@@ -31,7 +33,7 @@ from distribute_challenge.serialisation import (
 )
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "become_worker", "execute", "inside_call", "outcomes_of"]
+__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "inside_call", "outcomes_of"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives the calls it has not begun back to the client.
@@ -121,9 +123,51 @@ def execute(frame: bytes, functions: FunctionCache, worker: str) -> Iterator[byt
     if loaded is None:
         yield _problem(batch, worker, started, Problem("function_missing", batch.function))
         return
-    name_token, inside_token = current_call.set(batch.name), _inside_call.set(True)
-    try:
+    with _known_as_call(batch.name):
         yield from _run_chunk(batch, loaded, worker) if batch.chunk else _run_calls(batch, loaded, worker)
+
+
+def callable_bytes(task: Task) -> bytes:
+    """A task's function for those who know nothing of tasks: `pickle.loads` turns the bytes into an ordinary callable.
+
+    It works in any process that has this library, and keeps the task's time limit and retries.
+    """
+    return pickle.dumps(_Packed(task.function.payload, task.function.name, task.options.timeout, task.options.retries))
+
+
+class _Packed(NamedTuple):
+    payload: bytes
+    name: str
+    timeout: float | None
+    retries: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, tuple(self)
+
+
+def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> Callable[..., Any]:
+    modules, data = load_modules(payload)
+    if not all(module.name in sys.modules for module in modules):
+        ProjectImporter().activate(modules)
+    return _Unpacked(load_function(data), Batch("", "", name, (), timeout=timeout, retries=retries))
+
+
+class _Unpacked:
+    def __init__(self, loaded: LoadedFunction, batch: Batch) -> None:
+        self.__name__ = batch.name
+        self._loaded = loaded
+        self._batch = batch
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with _known_as_call(self._batch.name):
+            return unwrap(_outcome(self._batch, self._loaded, args, kwargs))
+
+
+@contextmanager
+def _known_as_call(name: str) -> Iterator[None]:
+    name_token, inside_token = current_call.set(name), _inside_call.set(True)
+    try:
+        yield
     finally:
         current_call.reset(name_token)
         _inside_call.reset(inside_token)

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
-from distribute_challenge.execution import GIVE_BACK_AFTER
+from distribute_challenge.execution import GIVE_BACK_AFTER, callable_bytes
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
-from distribute_challenge.serialisation import PortableFunction, callable_bytes, loads
+from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.signature import function_name
 from distribute_challenge.tasks import single_task
 
@@ -100,13 +100,13 @@ class RunAdapter(ExecutionBackend):
 
     def submit(self, task: Task) -> Future[Any]:
         future: Future[Any] = Future(task.function.name)
-        function = callable_bytes(task.function.payload)
-        if task.chunk:
-            future.resolve(self._run_chunk(function, loads(task.arguments)))
-            return future
-        args, kwargs = loads(task.arguments)
+        function = callable_bytes(task)
         try:
-            future.resolve(self._runner.run(function, args, kwargs))
+            if task.chunk:
+                future.resolve(self._run_chunk(function, loads(task.arguments)))
+            else:
+                args, kwargs = loads(task.arguments)
+                future.resolve(self._runner.run(function, args, kwargs))
         except Exception as error:
             future.fail(error)
         return future

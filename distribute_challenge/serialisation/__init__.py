@@ -4,7 +4,6 @@ from distribute_challenge.serialisation.exceptions import dumps_error, loads_err
 from distribute_challenge.serialisation.functions import (
     LoadedFunction,
     PortableFunction,
-    callable_bytes,
     load_function,
     load_modules,
 )
@@ -16,7 +15,6 @@ __all__ = [
     "Pickled",
     "PortableFunction",
     "ProjectImporter",
-    "callable_bytes",
     "dumps",
     "dumps_error",
     "dumps_plain",

@@ -6,8 +6,6 @@ same unchangeable object, the payload stays. A function that captures a list, an
 kind is pickled again for every call; its digest tells whether it has to be sent again.
 """
 
-import pickle
-import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +14,10 @@ from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
 from distribute_challenge.messages import FunctionPayload
-from distribute_challenge.serialisation.imports import ProjectImporter
-from distribute_challenge.serialisation.pickling import PROTOCOL, Pickled, dumps, dumps_plain, loads
+from distribute_challenge.serialisation.pickling import Pickled, dumps, dumps_plain, loads
 from distribute_challenge.serialisation.projects import ProjectModule, Sources, is_project_module
 
-__all__ = ["LoadedFunction", "PortableFunction", "callable_bytes", "load_function", "load_modules"]
+__all__ = ["LoadedFunction", "PortableFunction", "load_function", "load_modules"]
 
 LARGE = 1_000_000  # Bytes; a function above this most likely captures data that should be an argument.
 
@@ -120,26 +117,6 @@ def load_function(data: bytes) -> LoadedFunction:
     function, retry_on = loads(data)
     is_async = iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
     return LoadedFunction(function, retry_on, is_async)
-
-
-def callable_bytes(payload: bytes) -> bytes:
-    """A payload as bytes that `pickle.loads` turns into the function, in any process that has this library."""
-    return pickle.dumps(_Packed(payload), PROTOCOL)
-
-
-class _Packed:
-    def __init__(self, payload: bytes) -> None:
-        self._payload = payload
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, (self._payload,)
-
-
-def _unpack(payload: bytes) -> Callable[..., Any]:
-    modules, data = load_modules(payload)
-    if not all(module.name in sys.modules for module in modules):
-        ProjectImporter().activate(modules)
-    return load_function(data).function
 
 
 def captured(function: Any) -> Iterator[tuple[str, Any]]:

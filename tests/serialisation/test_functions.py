@@ -1,18 +1,14 @@
 """A function as it travels."""
 
 import functools
-import pickle
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.serialisation import PortableFunction, callable_bytes, load_function, load_modules
+from distribute_challenge.serialisation import PortableFunction, load_function, load_modules
 from distribute_challenge.serialisation.functions import captured
 from tests.elsewhere import Client
 
@@ -135,31 +131,6 @@ def test_captured_names_closure_variables_and_defaults() -> None:
         missing = 1
     assert dict(captured(f)) == {"x": 1, "its defaults": (2,), "z": 3}
     assert dict(captured(len)) == {}
-
-
-def test_callable_bytes_are_the_function_for_plain_pickle(project: Client) -> None:
-    """In a process that has this library and nothing of the project."""
-    project.write(helper="VALUE = 7\ndef f(x): return x + VALUE")
-    project.run("""
-        import pathlib, helper
-        from distribute_challenge.serialisation import PortableFunction, callable_bytes
-        payload = PortableFunction(helper.f, "f", ()).payload().payload
-        pathlib.Path("function.pickle").write_bytes(callable_bytes(payload))
-    """)
-    program = "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb'))(3))"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(project.folder / "function.pickle")],
-        cwd=Path(project.folder).parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stdout == "10\n", done.stderr
-
-
-def test_callable_bytes_give_the_client_s_own_function_in_its_own_process() -> None:
-    """Its modules are there already."""
-    assert pickle.loads(callable_bytes(portable(module_function).payload().payload)) is module_function
 
 
 def test_globals_of_main_changed_between_two_calls_are_seen(project: Client) -> None:

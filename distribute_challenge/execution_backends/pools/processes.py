@@ -119,6 +119,7 @@ class _Pool:
             waiting, self._waiting = list(self._waiting), deque()
             executor, self._executor = self._executor, None
         for call in waiting:
+            call.future.withdraw_with(lambda: True)
             call.future.cancel()
         if executor is not None:
             executor.shutdown(wait=True, kill_workers=True)

@@ -31,7 +31,10 @@ class ThreadsExecutionBackend(ExecutionBackend):
 
     def submit(self, task: Task) -> Future[Any]:
         future: Future[Any] = Future(task.function.name)
-        future.withdraw_with(self._pool.submit(self._run, task, future).cancel)
+        inner = self._pool.submit(self._run, task, future)
+        future.withdraw_with(inner.cancel)
+        # Closing the pool cancels what waits in it, and this end has to know.
+        inner.add_done_callback(lambda _: inner.cancelled() and future.cancel())
         return future
 
     def close(self) -> None:

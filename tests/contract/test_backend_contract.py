@@ -1,0 +1,376 @@
+"""What every engine promises, run over each of them. A new engine is one more line in `ENGINES`."""
+
+import asyncio
+import concurrent.futures
+import functools
+import pickle
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+
+from distribute_challenge import ExecutionBackend, Future, compute_this
+from distribute_challenge.errors import CallCancelledError, CallTimeoutError, ResultTimeoutError, SerialisationError
+from distribute_challenge.execution_backends.base import RunAdapter
+from distribute_challenge.execution_backends.local import LocalExecutionBackend
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+
+TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+
+
+class OnlyRun:
+    """The smallest possible backend."""
+
+    def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return pickle.loads(serialised_func)(*args, **kwargs)
+
+
+ENGINES: dict[str, Callable[[], ExecutionBackend]] = {
+    "local": LocalExecutionBackend,
+    "threads": lambda: ThreadsExecutionBackend(2),
+    "processes": lambda: ProcessesExecutionBackend(2),
+    "only-run": lambda: RunAdapter(OnlyRun()),
+}
+RUN_ON_SUBMIT = {"local", "only-run"}  # A call has ended when `submit` returns.
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[tuple[str, ExecutionBackend]]:
+    with ENGINES[request.param]() as backend:
+        yield request.param, backend
+
+
+@pytest.fixture
+def backend(engine: tuple[str, ExecutionBackend]) -> ExecutionBackend:
+    return engine[1]
+
+
+@pytest.fixture
+def background(engine: tuple[str, ExecutionBackend]) -> ExecutionBackend:
+    """An engine whose calls run while the caller goes on."""
+    if engine[0] in RUN_ON_SUBMIT:
+        pytest.skip("runs each call while it is submitted")
+    return engine[1]
+
+
+@compute_this
+def add(x: int, y: int = 1) -> int:
+    return x + y
+
+
+@compute_this
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+@compute_this
+def wait_for(path: str) -> str:
+    """Run until a file exists."""
+    import os
+    import time
+
+    Path(path + ".begun").touch()
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    return "done"
+
+
+def test_a_call_gives_its_value(backend: ExecutionBackend) -> None:
+    assert add(1, y=2).compute(backend) == 3
+    assert add(1).compute(backend, timeout=TIMEOUT) == 2
+
+
+def test_a_call_raises_what_the_function_raised_with_its_frames(
+    engine: tuple[str, ExecutionBackend],
+) -> None:
+    name, backend = engine
+    with pytest.raises(ValueError, match="no luck") as caught:
+        fail("no luck").compute(backend)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "fail"
+    error = fail("no luck").submit(backend).exception()
+    assert error is not None
+    frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+    assert frames[-1] == "fail"
+    if name != "only-run":  # Which raises through its own `run`.
+        assert frames == ["fail"]
+
+
+def test_submit_gives_a_future_for_the_standard_library_s_tools(backend: ExecutionBackend) -> None:
+    futures = [add(number).submit(backend) for number in range(5)]
+    assert all(isinstance(future, Future) for future in futures)
+    done, waiting = concurrent.futures.wait(futures, timeout=TIMEOUT)
+    assert (done, waiting) == (set(futures), set())
+    assert sorted(future.result() for future in concurrent.futures.as_completed(futures, TIMEOUT)) == [1, 2, 3, 4, 5]
+
+
+def test_a_batch_gives_a_future_for_each_task(backend: ExecutionBackend) -> None:
+    futures = backend.submit_batch([add(number)._task() for number in range(3)])
+    assert [future.result(TIMEOUT) for future in futures] == [1, 2, 3]
+
+
+def test_a_call_can_be_awaited(backend: ExecutionBackend) -> None:
+    async def main() -> list[Any]:
+        call = compute_this(add.__wrapped__, backend=backend)
+        several = await asyncio.gather(*(call(number) for number in range(4)))
+        wrapped = await asyncio.wrap_future(call(10).submit())
+        with pytest.raises(ValueError, match="awaited"):
+            await compute_this(fail.__wrapped__, backend=backend)("awaited")
+        return [await call(5), *several, wrapped]
+
+    assert asyncio.run(main()) == [6, 1, 2, 3, 4, 11]
+
+
+def test_map_and_starmap_give_results_in_order(backend: ExecutionBackend) -> None:
+    assert list(add.map(range(300), backend=backend)) == list(range(1, 301))
+    assert list(add.map([1, 2, 3], [4, 5], backend=backend)) == [5, 7]
+    assert list(add.starmap([(1, 2), (3,)], backend=backend)) == [3, 4]
+    assert sorted(add.map(range(50), ordered=False, backend=backend)) == list(range(1, 51))
+
+
+def test_map_returns_errors_in_their_places_if_asked(backend: ExecutionBackend) -> None:
+    def invert(x: int) -> float:
+        return 1 / x
+
+    results = list(compute_this(invert).map([1, 0, 2], on_error="return", backend=backend))
+    assert (results[0], results[2]) == (1.0, 0.5)
+    assert isinstance(results[1], ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError):
+        list(compute_this(invert).map([1, 0, 2], backend=backend))
+
+
+def test_a_call_that_has_not_begun_can_be_cancelled(background: ExecutionBackend, tmp_path: Path) -> None:
+    door = str(tmp_path / "door")
+    running = [wait_for(door).submit(background) for _ in range(12)]
+    last = add(1).submit(background)
+    try:
+        assert last.cancel()
+        assert last.cancelled()
+        with pytest.raises(CallCancelledError):
+            last.result(TIMEOUT)
+    finally:
+        Path(door).touch()
+    assert [future.result(TIMEOUT) for future in running] == ["done"] * 12
+
+
+def test_a_call_that_runs_or_is_done_cannot_be_cancelled(
+    background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    door = str(tmp_path / "door")
+    future = wait_for(door).submit(background)
+    try:
+        eventually(Path(door + ".begun").exists)
+        assert not future.cancel()
+    finally:
+        Path(door).touch()
+    assert future.result(TIMEOUT) == "done"
+    assert not future.cancel()
+
+
+def test_waiting_has_an_end_and_the_call_goes_on(background: ExecutionBackend, tmp_path: Path) -> None:
+    door = str(tmp_path / "door")
+    future = wait_for(door).submit(background)
+    try:
+        with pytest.raises(ResultTimeoutError):
+            future.result(timeout=0.02)
+        with pytest.raises(ResultTimeoutError):
+            wait_for(door).compute(background, timeout=0.02)
+    finally:
+        Path(door).touch()
+    assert future.result(TIMEOUT) == "done"
+
+
+def test_a_call_that_takes_too_long_is_stopped(engine: tuple[str, ExecutionBackend]) -> None:
+    _, backend = engine
+
+    def spin() -> None:
+        while True:
+            pass
+
+    async def sleep() -> None:
+        await asyncio.sleep(TIMEOUT)
+
+    for function in (spin, sleep):
+        with pytest.raises(CallTimeoutError, match=r"ran longer than timeout=0\.05 s"):
+            compute_this(function, timeout=0.05)().compute(backend)
+    results = list(compute_this(spin, timeout=0.05).starmap([(), ()], on_error="return", backend=backend))
+    assert [type(result) for result in results] == [CallTimeoutError, CallTimeoutError]
+    assert add(1).compute(backend) == 2
+
+
+def test_a_call_is_tried_again_as_often_as_its_retries_allow(backend: ExecutionBackend, tmp_path: Path) -> None:
+    def succeed_at(attempt: int, folder: str, error: type[Exception]) -> int:
+        import os
+
+        tries = len(os.listdir(folder)) + 1
+        Path(folder, str(tries)).touch()
+        if tries < attempt:
+            raise error(f"try {tries}")
+        return tries
+
+    def run(name: str, attempt: int, error: type[Exception] = ValueError, **options: Any) -> int:
+        (tmp_path / name).mkdir()
+        return compute_this(succeed_at, **options)(attempt, str(tmp_path / name), error).compute(backend)
+
+    assert run("enough", 3, retries=2) == 3
+    with pytest.raises(ValueError, match="try 2"):
+        run("too few", 3, retries=1)
+    assert run("right class", 2, retries=1, retry_on=ValueError) == 2
+    with pytest.raises(KeyError, match="try 1"):
+        run("wrong class", 2, KeyError, retries=1, retry_on=(ValueError, OSError))
+    (tmp_path / "map").mkdir()
+    mapped = compute_this(succeed_at, retries=2).starmap([(2, str(tmp_path / "map"), ValueError)], backend=backend)
+    assert list(mapped) == [2]
+
+
+def test_an_async_function_is_a_function(backend: ExecutionBackend) -> None:
+    @compute_this
+    async def double(x: int) -> int:
+        await asyncio.sleep(0)
+        if x < 0:
+            raise ValueError("negative")
+        return 2 * x
+
+    assert double(2).compute(backend) == 4
+    assert list(double.map([1, 2, 3], backend=backend)) == [2, 4, 6]
+    with pytest.raises(ValueError, match="negative"):
+        double(-1).compute(backend)
+
+
+class Account:
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    @compute_this
+    def plus(self, x: int) -> int:
+        return self.total + x
+
+    @compute_this
+    @staticmethod
+    def free(x: int) -> int:
+        return x
+
+    @compute_this
+    @classmethod
+    def make(cls, x: int) -> "Account":
+        return cls(x)
+
+    def plain(self, x: int) -> int:
+        return self.total * x
+
+    def __call__(self, x: int) -> int:
+        return self.total - x
+
+
+def test_methods_are_functions(backend: ExecutionBackend) -> None:
+    account = Account(10)
+    assert account.plus(1).compute(backend) == 11
+    assert list(account.plus.map([1, 2], backend=backend)) == [11, 12]
+    assert Account.free(1).compute(backend) == account.free(1).compute(backend) == 1
+    assert Account.make(5).compute(backend).total == 5
+    assert compute_this(account.plain)(2).compute(backend) == 20
+
+
+def test_partials_callable_objects_lambdas_and_closures_are_functions(backend: ExecutionBackend) -> None:
+    captured = [1, 2]
+    assert compute_this(functools.partial(pow, 2))(10).compute(backend) == 1024
+    assert compute_this(Account(10))(3).compute(backend) == 7
+    assert compute_this(lambda x: x + sum(captured))(1).compute(backend) == 4
+    assert compute_this(len)("abc").compute(backend) == 3
+    assert compute_this(Account)(3).compute(backend).total == 3
+
+
+def test_a_call_inside_a_call_runs_in_place(backend: ExecutionBackend) -> None:
+    @compute_this
+    def outer(n: int) -> list[int]:
+        return [*add.map(range(n)), add(n).compute(), add(n).compute(backend="processes"), add(n).submit().result()]
+
+    assert outer(2).compute(backend) == [1, 2, 3, 3, 3]
+
+
+def test_what_the_caller_changes_after_submit_does_not_matter(backend: ExecutionBackend) -> None:
+    items = [1, 2, 3]
+    future = compute_this(sum)(items).submit(backend)
+    items.clear()
+    assert future.result(TIMEOUT) == 6
+
+
+def test_an_argument_that_cannot_be_pickled_is_named(backend: ExecutionBackend) -> None:
+    with pytest.raises(SerialisationError, match=r"argument 1 of add\['key'\] \(a lock\)"):
+        add({"key": threading.Lock()}).compute(backend)  # type: ignore[arg-type]
+    with pytest.raises(SerialisationError, match=r"argument 'y' of add"):
+        add(1, y=threading.Lock()).submit(backend)  # type: ignore[arg-type]
+
+
+def test_a_result_that_cannot_be_pickled_is_named_and_fails_alone(engine: tuple[str, ExecutionBackend]) -> None:
+    name, backend = engine
+    if name == "only-run":
+        pytest.skip("what its run returns is its own business")
+
+    def make(x: int) -> Any:
+        return {"lock": threading.Lock()} if x == 1 else x
+
+    with pytest.raises(SerialisationError, match=r"the result of make\['lock'\] \(a lock\)"):
+        compute_this(make)(1).compute(backend)
+    results = list(compute_this(make).map(range(3), on_error="return", batch_size=3, backend=backend))
+    assert results[::2] == [0, 2]
+    assert isinstance(results[1], SerialisationError)
+
+
+def test_an_item_that_cannot_be_pickled_fails_alone(backend: ExecutionBackend) -> None:
+    items: list[Any] = [1, threading.Lock(), 3]
+    results = list(compute_this(str).map(items, on_error="return", batch_size=3, backend=backend))
+    assert results[::2] == ["1", "3"]
+    assert isinstance(results[1], SerialisationError)
+    assert "argument 1 of str" in str(results[1])
+
+
+def test_an_argument_that_cannot_be_unpickled_fails_its_call(backend: ExecutionBackend) -> None:
+    with pytest.raises(OSError, match="not to be had"):
+        compute_this(str)(Unloadable()).submit(backend).result(TIMEOUT)
+    results = list(compute_this(str).map([1, Unloadable()], on_error="return", batch_size=1, backend=backend))
+    assert results[0] == "1"
+    assert isinstance(results[1], OSError)
+
+
+class Unloadable:
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise OSError("not to be had")
+
+
+def test_run_takes_any_pickled_callable(backend: ExecutionBackend) -> None:
+    assert backend.run(pickle.dumps(pow), (2, 3), {}) == 8
+    assert backend.run(cloudpickle.dumps(lambda x, y: x + y), (2,), {"y": 3}) == 5
+
+
+def test_several_threads_share_a_backend(backend: ExecutionBackend) -> None:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        totals = pool.map(lambda start: sum(add.map(range(start, start + 50), backend=backend)), range(0, 200, 50))
+    assert sum(totals) == sum(range(1, 201))
+
+
+def test_calls_still_waiting_when_a_backend_is_closed_are_over(
+    engine: tuple[str, ExecutionBackend], tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    name, _ = engine
+    if name in RUN_ON_SUBMIT:
+        pytest.skip("runs each call while it is submitted")
+    door = str(tmp_path / "door")
+    backend = ENGINES[name]()
+    first = wait_for(door).submit(backend)
+    eventually(Path(door + ".begun").exists)
+    others = [wait_for(door).submit(backend) for _ in range(12)]
+    try:
+        backend.close()
+        backend.close()
+        assert others[-1].cancelled()
+    finally:
+        Path(door).touch()
+    assert concurrent.futures.wait([first, *others], timeout=TIMEOUT).not_done == set()
