@@ -84,13 +84,16 @@ def test_a_process_that_dies_fails_its_own_call(run: Run) -> None:
         from distribute_challenge import compute_this
         from distribute_challenge.errors import WorkerLostError
 
-        leave = compute_this(os._exit, backend="fresh")
+        @compute_this(backend="fresh")
+        def leave(code):
+            os._exit(code)
+
         try:
             leave(3).compute()
         except WorkerLostError as error:
             print(error)
     """)
-    assert script.stdout == "_exit: its process ended with exit code 3\n", script.stderr
+    assert script.stdout == "leave: its process ended with exit code 3\n", script.stderr
 
 
 def test_a_missing_import_answers_with_the_line_to_type(run: Run, tmp_path: Path) -> None:
