@@ -79,6 +79,8 @@ class Distributable(Generic[R]):
         try:
             return cast(R, future.result(timeout))
         except ResultTimeoutError:
+            if future.done():
+                raise  # The call's own: it waited in vain for another one, or it has just ended.
             name = self.prepared.name
             end = (
                 f"{name} was cancelled" if future.cancel() else f"{name} runs already and goes on, its value is dropped"

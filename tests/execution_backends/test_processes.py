@@ -1,0 +1,146 @@
+"""A pool of processes, and what it does when one dies."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import compute_this
+from distribute_challenge.errors import CallCancelledError, WorkerLostError
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend
+from distribute_challenge.execution_backends.pools.processes import MOST_ATTEMPTS, _exit_codes
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessesExecutionBackend]:
+    with ProcessesExecutionBackend(2) as backend:
+        yield backend
+
+
+@compute_this
+def leave(x: int) -> int:
+    if x % 33 == 7:
+        os._exit(3)
+    return x
+
+
+@compute_this
+def process_id(x: Any = None) -> int:
+    return os.getpid()
+
+
+def test_there_is_one_process_for_each_core_unless_told(clean_environment: pytest.MonkeyPatch) -> None:
+    """Made when first used."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "3")
+    assert ProcessesExecutionBackend().concurrency == 3
+    assert ProcessesExecutionBackend(5).concurrency == 5
+
+
+def test_calls_run_in_other_processes(pool: ProcessesExecutionBackend) -> None:
+    """Of this machine; the timeline names them."""
+    future = process_id().submit(pool)
+    assert future.result(30) != os.getpid()
+    assert future.timeline is not None
+    assert future.timeline.worker.startswith("processes@")
+    assert future.timeline.created <= future.timeline.sent <= future.timeline.received
+
+
+def test_of_many_calls_only_those_that_kill_their_process_fail(pool: ProcessesExecutionBackend) -> None:
+    """97 values, 3 errors, and a pool that goes on."""
+    futures = [leave(number).submit(pool) for number in range(100)]
+    errors = {number for number, future in enumerate(futures) if future.exception(60) is not None}
+    assert errors == {7, 40, 73}
+    for number, future in enumerate(futures):
+        if number in errors:
+            with pytest.raises(WorkerLostError, match=f"died {MOST_ATTEMPTS} times.*exit code .*3"):
+                future.result()
+        else:
+            assert future.result() == number
+    assert leave(1).compute(pool) == 1
+
+
+def test_a_map_loses_only_the_calls_that_kill_their_process(pool: ProcessesExecutionBackend) -> None:
+    """Whatever travelled with them."""
+    results = list(leave.map(range(20), on_error="return", backend=pool))
+    assert [number for number, result in enumerate(results) if isinstance(result, WorkerLostError)] == [7]
+    assert [result for result in results if isinstance(result, int)] == [n for n in range(20) if n != 7]
+
+
+def test_a_call_whose_process_is_killed_once_runs_again(pool: ProcessesExecutionBackend, tmp_path: Path) -> None:
+    """The second process does it."""
+
+    def die_once(path: str) -> str:
+        if not os.path.exists(path):
+            Path(path).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "survived"
+
+    assert compute_this(die_once)(str(tmp_path / "died")).compute(pool) == "survived"
+
+
+def test_a_function_is_sent_to_a_process_that_has_not_seen_it(pool: ProcessesExecutionBackend) -> None:
+    """Every process answers, whichever got the function first."""
+    assert len({process_id(n).compute(pool) for n in range(50)}) <= 2
+    assert [*compute_this(lambda x: -x).map(range(100), batch_size=1, backend=pool)] == [-n for n in range(100)]
+
+
+def test_a_call_that_runs_when_the_pool_is_closed_is_cancelled(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """And its process is gone."""
+
+    def wait(path: str) -> None:
+        import time
+
+        Path(path).write_text(str(os.getpid()))
+        time.sleep(60)
+
+    path = tmp_path / "id"
+    pool = ProcessesExecutionBackend(1)
+    future = compute_this(wait)(str(path)).submit(pool)
+    eventually(lambda: path.exists() and bool(path.read_text()))
+    pool.close()
+    with pytest.raises(CallCancelledError):
+        future.result(30)
+    eventually(lambda: not _is_alive(int(path.read_text())))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+
+
+def test_calls_that_all_kill_their_process_all_fail() -> None:
+    """One after the other, each for itself."""
+    with ProcessesExecutionBackend(1) as pool:
+        futures = [compute_this(os._exit)(1).submit(pool) for _ in range(2)]
+        assert all(isinstance(future.exception(30), WorkerLostError) for future in futures)
+
+
+def test_a_script_that_ends_leaves_no_process_and_says_nothing() -> None:
+    """Without closing anything."""
+    program = """
+from distribute_challenge import compute_this
+import os
+f = compute_this(lambda: os.getpid(), backend="processes")
+print(f().compute())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert not _is_alive(int(done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"), [("exit codes of the workers are {SIGKILL(-9)}\nmore", "{SIGKILL(-9)}"), ("", "unknown")]
+)
+def test_exit_codes_are_read_from_loky_s_words(text: str, codes: str) -> None:
+    """Or unknown, if it words them otherwise one day."""
+    assert _exit_codes(RuntimeError(text)) == codes

@@ -1,0 +1,151 @@
+"""A call that is ready to run."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from distribute_challenge import Distributable, ExecutionBackend, Future, compute_this, use_backend
+from distribute_challenge.errors import ResultTimeoutError
+from distribute_challenge.messages import Task
+
+
+class Never(ExecutionBackend):
+    """Takes calls and does not run them."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+        self.interrupted = False
+
+    def submit(self, task: Task) -> Future[Any]:
+        future: Future[Any] = Future(task.function.name)
+        self.futures.append(future)
+        if self.interrupted:
+            future.set_exception(KeyboardInterrupt())
+        return future
+
+
+def test_making_a_call_runs_nothing() -> None:
+    """It holds what it was made of."""
+    calls: list[int] = []
+    call = Distributable(calls.append, [1], {"k": 2})  # type: ignore[arg-type]
+    assert calls == []
+    assert (call.func, call.args, call.kwargs) == (calls.append, (1,), {"k": 2})
+
+
+def test_a_call_can_be_made_without_the_decorator() -> None:
+    """With or without arguments."""
+    assert Distributable(pow, (2, 10)).compute("local") == 1024
+    assert Distributable(dict, (), {"a": 1}).compute("local") == {"a": 1}
+    assert Distributable(list).compute("local") == []
+
+
+def test_a_call_can_run_more_than_once() -> None:
+    """Each time anew."""
+    call = Distributable(pow, (2, 3))
+    assert call.compute("local") == call.compute("threads") == 8
+
+
+def test_a_call_is_shown_as_one_would_write_it() -> None:
+    """Cut if it is long."""
+    assert repr(Distributable(pow, (2,), {"mod": 3})) == "<Distributable pow(2, mod=3)>"
+
+
+def test_submit_returns_at_once() -> None:
+    """With a future."""
+    backend = Never()
+    assert not Distributable(pow, (2, 3)).submit(backend).done()
+
+
+def test_a_call_that_is_waited_for_in_vain_is_cancelled() -> None:
+    """If it has not begun."""
+    backend = Never()
+    with pytest.raises(ResultTimeoutError, match=r"timeout=0\.01 s: pow was cancelled"):
+        Distributable(pow, (2, 3)).compute(backend, timeout=0.01)
+    assert backend.futures[0].cancelled()
+
+
+def test_ctrl_c_while_waiting_cancels_the_call() -> None:
+    """And goes on its way."""
+    backend = Never()
+    backend.interrupted = True
+    cancelled: list[bool] = []
+
+    class Watched(Future[Any]):
+        def cancel(self) -> bool:
+            cancelled.append(True)
+            return super().cancel()
+
+    def submit(task: Task) -> Future[Any]:
+        future: Future[Any] = Watched("f")
+        future.set_exception(KeyboardInterrupt())
+        return future
+
+    backend.submit = submit  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        Distributable(pow, (2, 3)).compute(backend)
+    assert cancelled == [True]
+
+
+def test_a_call_can_be_awaited() -> None:
+    """In a block that names the backend."""
+
+    async def main() -> int:
+        with use_backend("threads"):
+            return await Distributable(pow, (2, 3))
+
+    assert asyncio.run(main()) == 8
+
+
+def test_the_call_s_backend_comes_before_the_function_s() -> None:
+    """The nearest word counts."""
+    call = compute_this(lambda: threading.current_thread() is threading.main_thread(), backend="threads")()
+    assert call.compute() is False
+    assert call.compute("local") is True
+
+
+def test_compute_tells_the_engine_that_someone_waits(eventually: Callable[..., None]) -> None:
+    """`submit_now` for it, `submit` for the others."""
+    seen: list[str] = []
+
+    class Watched(Never):
+        def submit(self, task: Task) -> Future[Any]:
+            seen.append("submit")
+            future = super().submit(task)
+            future.resolve(1)
+            return future
+
+        def submit_now(self, task: Task) -> Future[Any]:
+            seen.append("now")
+            return super().submit_now(task)
+
+    backend = Watched()
+    Distributable(pow, (2, 3)).submit(backend)
+    Distributable(pow, (2, 3)).compute(backend)
+    assert seen == ["submit", "now", "submit"]
+
+
+def test_a_call_that_itself_waited_in_vain_raises_its_own_error() -> None:
+    """It is the result, unchanged."""
+
+    def wait_in_vain() -> None:
+        raise ResultTimeoutError("the inner one")
+
+    for timeout in (None, 30):
+        with pytest.raises(ResultTimeoutError, match="the inner one"):
+            Distributable(wait_in_vain).compute("local", timeout=timeout)
+
+
+def test_a_call_that_runs_already_goes_on_without_its_caller() -> None:
+    """The message says that its value is dropped."""
+
+    class Running(Never):
+        def submit(self, task: Task) -> Future[Any]:
+            future = super().submit(task)
+            future.withdraw_with(lambda: False)
+            return future
+
+    with pytest.raises(ResultTimeoutError, match="pow runs already and goes on, its value is dropped"):
+        Distributable(pow, (2, 3)).compute(Running(), timeout=0.01)

@@ -1,0 +1,354 @@
+"""The one place where user code runs."""
+
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import execution
+from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
+from distribute_challenge.execution import FunctionCache, callable_bytes, execute, inside_call, outcomes_of
+from distribute_challenge.messages import Batch, FunctionPayload, Reply, Task
+from distribute_challenge.options import CallOptions
+from distribute_challenge.outcome import Failure
+from distribute_challenge.serialisation import PortableFunction, ProjectImporter, dumps, load_modules
+from tests.elsewhere import Client
+
+
+def payload_of(function: Callable[..., Any], *retry_on: type[BaseException]) -> FunctionPayload:
+    return PortableFunction(function, function.__name__, retry_on).payload()
+
+
+def replies(
+    function: Callable[..., Any], arguments: list[Any], *retry_on: type[BaseException], **options: Any
+) -> list[Reply]:
+    """What a worker answers to one batch."""
+    payload = payload_of(function, *retry_on)
+    blobs = [dumps(item, "arguments").data for item in arguments]
+    frame = Batch("b1", payload.digest, payload.name, blobs, **options).encode()
+    return [Reply.decode(frame) for frame in execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w")]
+
+
+def outcomes(
+    function: Callable[..., Any], arguments: list[Any], *retry_on: type[BaseException], **options: Any
+) -> list[Any]:
+    return [outcome for reply in replies(function, arguments, *retry_on, **options) for outcome in outcomes_of(reply)]
+
+
+def identity(x: Any) -> Any:
+    return x
+
+
+def invert(x: float) -> float:
+    return 1 / x
+
+
+def one(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (x,), {}
+
+
+def test_calls_of_a_batch_run_one_after_the_other() -> None:
+    """One outcome for each, in one reply if they are fast."""
+    (reply,) = replies(identity, [one(number) for number in range(10)])
+    assert outcomes_of(reply) == list(range(10))
+    assert (reply.batch, reply.worker, reply.first, reply.ended) == ("b1", "w", 0, True)
+    assert len(reply.finishes) == 10
+    assert reply.started <= reply.finishes[0] <= reply.finishes[-1]
+
+
+def test_a_failure_stands_in_the_place_of_its_value() -> None:
+    """The others are not harmed."""
+    first, second, third = outcomes(invert, [one(1), one(0), one(2)])
+    assert (first, third) == (1.0, 0.5)
+    assert isinstance(second, Failure)
+    assert isinstance(second.error, ZeroDivisionError)
+
+
+def test_arguments_that_cannot_be_unpickled_fail_their_own_call() -> None:
+    """With the reason."""
+    payload = payload_of(identity)
+    frame = Batch("b1", payload.digest, "f", [b"nonsense", pickle.dumps(one(1))]).encode()
+    (reply,) = map(Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w"))
+    first, second = outcomes_of(reply)
+    assert isinstance(first, Failure)
+    assert second == 1
+
+
+def test_a_chunk_s_arguments_that_cannot_be_unpickled_fail_all_its_calls() -> None:
+    """Nobody can tell them apart."""
+    payload = payload_of(identity)
+    frame = Batch("b1", payload.digest, "f", [b"nonsense"], chunk=3).encode()
+    (reply,) = map(Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w"))
+    assert [type(outcome) for outcome in outcomes_of(reply)] == [Failure] * 3
+
+
+def test_early_results_do_not_wait_for_slow_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go home while the rest runs."""
+    monkeypatch.setattr(execution, "FLUSH_AFTER", -1.0)
+    several = replies(identity, [one(number) for number in range(3)])
+    assert [(reply.first, reply.ended, outcomes_of(reply)) for reply in several] == [
+        (0, False, [0]),
+        (1, False, [1]),
+        (2, True, [2]),
+    ]
+
+
+def test_a_worker_gives_back_what_it_has_not_begun_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may have room; it did at least one."""
+    monkeypatch.setattr(execution, "GIVE_BACK_AFTER", -1.0)
+    assert outcomes(identity, [one(number) for number in range(3)]) == [0]
+    assert outcomes(identity, [[(0,), (1,), (2,)]], chunk=3) == [0]
+
+
+def test_a_chunk_runs_its_calls_with_their_failures() -> None:
+    """In order, as one message."""
+    first, second, third = outcomes(invert, [[(1,), (0,), (2,)]], chunk=3)
+    assert (first, type(second), third) == (1.0, Failure, 0.5)
+
+
+def test_a_chunk_keeps_its_options() -> None:
+    """Limit, retries and coroutines, call by call."""
+
+    def spin(x: int) -> None:
+        while x:
+            pass
+
+    async def double(x: int) -> int:
+        return 2 * x
+
+    first, second = outcomes(spin, [[(1,), (0,)]], chunk=2, timeout=0.02)
+    assert isinstance(first.error, CallTimeoutError)
+    assert second is None
+    assert outcomes(double, [[(1,), (2,)]], chunk=2) == [2, 4]
+
+
+def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as allowed, with pauses that grow up to a bound."""
+    pauses: list[float] = []
+    monkeypatch.setattr(execution.time, "sleep", pauses.append)
+    monkeypatch.setattr(execution.random, "uniform", lambda low, high: high)
+
+    def fail(x: type[Exception]) -> None:
+        raise x
+
+    (outcome,) = outcomes(fail, [one(ValueError)], ValueError, retries=10)
+    assert isinstance(outcome.error, ValueError)
+    assert pauses[:3] == [0.05, 0.1, 0.2]
+    assert len(pauses) == 10
+    assert pauses[-1] == execution.LONGEST_PAUSE
+    pauses.clear()
+    outcomes(fail, [one(KeyError)], ValueError, retries=10)
+    assert pauses == []
+
+
+def test_a_function_that_nobody_has_is_asked_for() -> None:
+    """The client sends it again."""
+    (frame,) = execute(Batch("b1", "unknown", "f", [b""]).encode(), FunctionCache(lambda digest: None), "w")
+    problem = Reply.decode(frame).problem
+    assert problem is not None
+    assert (problem.kind, problem.text) == ("function_missing", "unknown")
+
+
+def test_a_batch_of_another_python_is_answered_and_not_run() -> None:
+    """With both versions."""
+    frame = Batch("b1", "d", "f", [b""], python="2.7").encode()
+    (reply,) = map(Reply.decode, execute(frame, FunctionCache(lambda digest: None), "w"))
+    assert reply.problem is not None
+    assert reply.problem.kind == "version"
+    assert "2.7" in reply.problem.text
+
+
+def test_a_function_that_cannot_be_loaded_fails_each_call_with_a_note() -> None:
+    """What it imports may be missing."""
+    cache = FunctionCache({"d": b"nonsense"}.get)
+    (reply,) = map(Reply.decode, execute(Batch("b1", "d", "f", [b"", b""]).encode(), cache, "w7"))
+    first, second = outcomes_of(reply)
+    assert "could not be loaded on the worker w7" in first.error.__notes__[0]
+    assert type(second) is Failure
+    assert len(reply.finishes) == 2
+
+
+def test_plain_values_in_a_row_travel_together() -> None:
+    """All others one by one."""
+    values = [1, 2, identity, 3, threading.Lock, 4]
+    (reply,) = replies(identity, [one(value) for value in values])
+    assert outcomes_of(reply) == values
+    (reply,) = replies(identity, [one(value) for value in range(5)])
+    assert [(section.kind, section.calls) for section in reply.sections] == [("values", 5)]
+
+
+def make_lock(x: int) -> Any:
+    return threading.Lock() if x == 1 else {x}
+
+
+def test_a_result_that_cannot_be_pickled_is_its_own_call_s_failure() -> None:
+    """Named by the function."""
+    first, second, third = outcomes(make_lock, [one(0), one(1), one(2)])
+    assert (first, third) == ({0}, {2})
+    assert isinstance(second.error, SerialisationError)
+    assert "the result of make_lock" in str(second.error)
+
+
+class Unloadable:
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise OSError("not here")
+
+
+def test_a_result_that_cannot_be_unpickled_is_a_failure_with_a_note() -> None:
+    """The call itself did succeed."""
+    first, second = outcomes(lambda x: Unloadable() if x else x, [one(1), one(0)])
+    assert isinstance(first.error, OSError)
+    assert "The call succeeded on its worker" in first.error.__notes__[0]
+    assert second == 0
+
+
+def test_ctrl_c_in_the_client_s_own_process_is_not_the_call_s_failure() -> None:
+    """It ends what the user wants to end; SystemExit ends its call alone."""
+
+    def interrupt(x: type[BaseException]) -> None:
+        raise x
+
+    with pytest.raises(KeyboardInterrupt):
+        outcomes(interrupt, [one(KeyboardInterrupt)])
+    (outcome,) = outcomes(interrupt, [one(SystemExit)])
+    assert isinstance(outcome.error, RemoteError)
+
+
+def test_in_a_worker_ctrl_c_is_the_call_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker goes on."""
+    monkeypatch.setattr(execution, "_is_worker", True)
+
+    def interrupt(x: int) -> None:
+        raise KeyboardInterrupt
+
+    (outcome,) = outcomes(interrupt, [one(1)])
+    assert outcome.error.type_name == "builtins.KeyboardInterrupt"
+
+
+def test_an_outer_call_s_limit_is_not_the_inner_call_s_failure() -> None:
+    """It stops both."""
+
+    def outer(x: int) -> Any:
+        def inner(y: int) -> None:
+            while True:
+                pass
+
+        return outcomes(inner, [one(1)])
+
+    (outcome,) = outcomes(outer, [one(1)], timeout=0.05)
+    assert isinstance(outcome.error, CallTimeoutError)
+    assert "outer ran longer" in str(outcome.error)
+
+
+def test_code_knows_whether_it_is_inside_a_call() -> None:
+    """In this thread, until the call ends; also if it is given up half way."""
+    assert not inside_call()
+    assert outcomes(lambda x: inside_call(), [one(1)]) == [True]
+    assert not inside_call()
+
+
+def test_a_worker_is_inside_a_call_in_all_its_threads() -> None:
+    """It exists to run them."""
+    program = """
+import threading
+from distribute_challenge.execution import become_worker, inside_call
+before = inside_call()
+become_worker()
+seen = []
+thread = threading.Thread(target=lambda: seen.append(inside_call()))
+thread.start()
+thread.join()
+print(before, inside_call(), seen[0])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False True True\n", done.stderr
+
+
+def test_a_cache_keeps_the_functions_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And fetches the others again."""
+    monkeypatch.setattr(execution, "_KEPT_FUNCTIONS", 2)
+    payloads = {
+        name: payload_of(function).payload for name, function in {"a": identity, "b": invert, "c": make_lock}.items()
+    }
+    fetched: list[str] = []
+
+    def fetch(digest: str) -> bytes:
+        fetched.append(digest)
+        return payloads[digest]
+
+    cache = FunctionCache(fetch)
+    for digest in "abacab":
+        cache.load(digest)
+    assert fetched == ["a", "b", "c", "b"]
+
+
+def test_a_cache_makes_a_function_s_modules_active_each_time() -> None:
+    """Another function's may be, in between."""
+    active: list[list[str]] = []
+
+    class Recorder(ProjectImporter):
+        def activate(self, modules: Any) -> None:
+            active.append([module.name for module in modules])
+
+    payload = payload_of(identity).payload
+    names = [module.name for module in load_modules(payload)[0]]
+    cache = FunctionCache({"a": payload, "b": payload_of(len).payload}.get, Recorder())
+    for digest in "aba":
+        cache.load(digest)
+    assert active == [names, [], names]
+
+
+@pytest.fixture
+def function_file(project: Client) -> Path:
+    """A file with a project function's bytes, for plain pickle."""
+    project.write(helper="VALUE = 7\nclass Flaky(Exception): pass\nclass Count: n = 0")
+    project.run("""
+        import pathlib, helper
+        from distribute_challenge.execution import callable_bytes
+        @compute_this(retries=2, retry_on=helper.Flaky, timeout=30)
+        async def f(x):
+            helper.Count.n += 1
+            if helper.Count.n < 3:
+                raise helper.Flaky
+            inner = compute_this(lambda y: -y)
+            return x + helper.VALUE, inner(x).compute(), helper.Count.n
+        pathlib.Path("function.pickle").write_bytes(callable_bytes(f(1)._task()))
+    """)
+    return project.folder / "function.pickle"
+
+
+def test_callable_bytes_are_a_function_for_plain_pickle(function_file: Path) -> None:
+    """In a process that has this library and nothing of the project; options kept, calls inside run in place."""
+    program = "import pickle, sys; f = pickle.load(open(sys.argv[1], 'rb')); print(f.__name__, f(3))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(function_file)],
+        cwd=function_file.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "f (10, -3, 3)\n", done.stderr
+
+
+def test_callable_bytes_use_the_client_s_own_modules_in_its_own_process() -> None:
+    """They are there already."""
+    task = Task(payload_of(sees_module), b"", CallOptions(), 0.0)
+    before = list(sys.meta_path)
+    assert pickle.loads(callable_bytes(task))() is MARK
+    assert sys.meta_path == before
+
+
+MARK = object()
+
+
+def sees_module() -> object:
+    return MARK

@@ -1,0 +1,154 @@
+"""What `compute_this` makes of a function."""
+
+import functools
+import inspect
+import itertools
+from typing import Any
+
+import pytest
+
+from distribute_challenge import DistributableFunction, compute_this
+from distribute_challenge.errors import OptionError, SignatureError, UnsupportedFunctionError
+from distribute_challenge.serialisation import dumps, loads
+
+
+@compute_this(backend="local")
+def add(x: int, y: int = 1) -> int:
+    """Add two numbers."""
+    return x + y
+
+
+class Account:
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    @compute_this(backend="local")
+    def plus(self, x: int) -> int:
+        """Add."""
+        return self.total + x
+
+    @compute_this(backend="local")
+    @classmethod
+    def make(cls, x: int) -> "Account":
+        return cls(x)
+
+    @compute_this(backend="local")
+    @staticmethod
+    def free(x: int) -> int:
+        return x
+
+    partial = compute_this(functools.partial(pow, 2), backend="local")
+
+
+class Savings(Account):
+    pass
+
+
+def test_it_keeps_name_docstring_signature_and_types() -> None:
+    """Tools and readers see the function."""
+    assert (add.__name__, add.__qualname__, add.__module__, add.__doc__) == ("add", "add", __name__, "Add two numbers.")
+    assert inspect.signature(add) == inspect.signature(add.__wrapped__)
+    assert add.__wrapped__(1, 2) == 3
+    assert inspect.get_annotations(add.__wrapped__)["x"] is int
+
+
+def test_calling_it_checks_the_arguments_and_runs_nothing() -> None:
+    """At the caller's line."""
+    assert repr(add(1, y=2)) == "<Distributable add(1, y=2)>"
+    with pytest.raises(SignatureError, match=r"the signature is add\(x: int, y: int = 1\) -> int"):
+        add()  # type: ignore[call-arg]
+
+
+def test_local_calls_the_function_itself() -> None:
+    """Here and now, bound arguments included."""
+    assert add.local(1, y=2) == 3
+    assert Account(10).plus.local(1) == 11
+
+
+def test_a_generator_function_is_refused() -> None:
+    """Also as a static method."""
+
+    def numbers() -> Any:
+        yield 1
+
+    for function in (numbers, staticmethod(numbers)):
+        with pytest.raises(UnsupportedFunctionError, match="numbers is a generator function"):
+            DistributableFunction(function)  # type: ignore[arg-type]
+
+
+def test_with_options_is_a_copy_with_other_options() -> None:
+    """The original stays."""
+    other = add.with_options(retries=3)
+    assert other._prepared.options.retries == 3
+    assert add._prepared.options.retries == 0
+    assert other(1).compute() == 2
+    assert Account(10).plus.with_options(timeout=30)(1).compute() == 11
+    with pytest.raises(OptionError, match="'speed' is no option"):
+        add.with_options(speed=1)
+
+
+def test_a_method_is_bound_to_its_instance() -> None:
+    """Or takes it as its first argument."""
+    account = Account(10)
+    assert account.plus(1).compute() == 11
+    assert Account.plus(account, 2).compute() == 12
+    assert list(account.plus.map([1, 2])) == [11, 12]
+    assert list(account.plus.starmap([(3,)])) == [13]
+    assert str(inspect.signature(account.plus)) == "(x: int) -> int"
+    assert account.plus.__doc__ == "Add."
+    with pytest.raises(SignatureError):
+        account.plus(1, 2)
+
+
+def test_a_class_method_is_bound_to_its_class() -> None:
+    """The class it is looked up on."""
+    assert type(Account.make(1).compute()) is Account
+    assert type(Savings.make(1).compute()) is Savings
+    assert type(Savings(1).make(2).compute()) is Savings
+    assert type(Account.__dict__["make"].__get__(Savings(1)).local(2)) is Savings
+
+
+def test_a_static_method_and_what_is_no_function_are_not_bound() -> None:
+    """As in any class."""
+    assert Account.free(1).compute() == Account(1).free(1).compute() == 1
+    assert Account.partial(3).compute() == Account(1).partial(3).compute() == 8
+
+
+def test_a_bound_method_without_a_signature_is_bound_all_the_same() -> None:
+    """Everything is accepted; the worker will say."""
+
+    class Odd:
+        def method(self, *args: int) -> int:
+            return len(args)
+
+        method.__signature__ = "wrong"  # type: ignore[attr-defined]
+        distributed = compute_this(method, backend="local")
+
+    function = Odd().distributed
+    assert function._checked.signature is None
+    assert function.local(1, 2) == 2
+    assert repr(function) == "<DistributableFunction method(...)>"
+
+
+def test_map_takes_one_iterable_for_each_parameter() -> None:
+    """The shortest ends it."""
+    assert list(add.map([1, 2], itertools.count())) == [1, 3]
+    assert list(add.map([1, 2])) == [2, 3]
+
+
+def test_starmap_takes_sequences_of_arguments() -> None:
+    """Of any kind."""
+    assert list(add.starmap([(1, 2), [3], iter([4, 5])])) == [3, 4, 9]
+
+
+def test_it_can_be_pickled() -> None:
+    """With options and binding; one that its module holds comes back as itself."""
+    assert loads(dumps(add, "it").data) is add
+    assert loads(dumps(Account(10).plus.with_options(retries=2), "it").data)._prepared.options.retries == 2
+    bound = loads(dumps(Account(10).plus, "it").data)
+    assert bound(1).compute() == 11
+
+
+def test_its_text_has_name_and_signature() -> None:
+    """As one would write its def."""
+    assert repr(add) == "<DistributableFunction add(x: int, y: int = 1) -> int>"

@@ -1,0 +1,359 @@
+"""Many calls of one function."""
+
+import gc
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from distribute_challenge import ExecutionBackend, compute_this
+from distribute_challenge.batching import LARGEST
+from distribute_challenge.errors import (
+    BrokerUnreachableError,
+    CallCancelledError,
+    OptionError,
+    SerialisationError,
+    WorkerLostError,
+)
+from distribute_challenge.execution_backends.local import LocalExecutionBackend
+from distribute_challenge.futures import Future
+from distribute_challenge.mapping import AHEAD, total_of
+from distribute_challenge.messages import Task
+from distribute_challenge.serialisation import loads
+
+
+@compute_this
+def double(x: int) -> int:
+    return 2 * x
+
+
+@compute_this
+def invert(x: int) -> float:
+    return 1 / x
+
+
+def stop(x: int) -> int:
+    if x == 2:
+        raise StopIteration
+    return x
+
+
+class ByHand(ExecutionBackend):
+    """Keeps each chunk until the test says how it ends."""
+
+    concurrency = 2
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Task, Future[Any]]] = deque()
+        self.sizes: list[int] = []
+
+    def submit(self, task: Task) -> Future[Any]:
+        future: Future[Any] = Future(task.function.name)
+        self.waiting.append((task, future))
+        self.sizes.append(task.calls)
+        return future
+
+    def finish(self, position: int = 0, first: int | None = None) -> None:
+        """Resolve a chunk with twice its numbers, or only the first of them."""
+        task, future = self.waiting[position]
+        del self.waiting[position]
+        future.resolve([2 * x for (x,) in loads(task.arguments)][:first])
+
+    def fail(self, error: BaseException) -> None:
+        self.waiting.popleft()[1].fail(error)
+
+
+class Automatic(ByHand):
+    """Ends each chunk at once, as a schedule says: an exception, a number of calls done, or None for all."""
+
+    concurrency = 0
+
+    def __init__(self, schedule: Callable[[list[int]], Any]) -> None:
+        super().__init__()
+        self._schedule = schedule
+
+    def submit(self, task: Task) -> Future[Any]:
+        future = super().submit(task)
+        end = self._schedule([x for (x,) in loads(task.arguments)])
+        if isinstance(end, BaseException):
+            self.fail(end)
+        else:
+            self.finish(first=end)
+        return future
+
+
+def counting(pulled: list[int]) -> Iterator[int]:
+    for number in itertools.count():
+        pulled.append(number)
+        yield number
+
+
+def test_nothing_happens_before_the_first_result_is_asked_for() -> None:
+    """A map is lazy."""
+    backend, pulled = ByHand(), list[int]()
+    double.map(counting(pulled), backend=backend)
+    assert pulled == []
+    assert not backend.waiting
+
+
+def test_an_endless_source_is_pulled_only_as_far_as_needed() -> None:
+    """Bounded by what is on its way, however long the consumer stays away."""
+    pulled: list[int] = []
+    results = double.map(counting(pulled), backend="local")
+    assert [next(results) for _ in range(10)] == [2 * number for number in range(10)]
+    assert len(pulled) < 10 * LARGEST
+    before = len(pulled)
+    results.close()  # type: ignore[attr-defined]
+    assert len(pulled) == before
+
+
+def test_results_come_in_order_whatever_ends_first() -> None:
+    """While the first is late, others make room, up to a bound."""
+    backend, pulled = ByHand(), list[int]()
+    results = double.map(counting(pulled), batch_size=1, backend=backend)
+    got: list[int] = []
+    consumer = threading.Thread(target=lambda: got.append(next(results)))
+    consumer.start()
+    most = AHEAD * (2 * backend.concurrency + 2)
+    deadline = threading.Event()
+    for _ in range(most - 1):
+        while len(backend.waiting) < 2:
+            assert not deadline.wait(0.001)
+        backend.finish(position=1)
+    while len(backend.waiting) > 1:
+        backend.finish(position=1)
+    assert got == []
+    assert len(pulled) <= most
+    backend.finish()
+    consumer.join(10)
+    assert got == [0]
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_unordered_results_come_as_they_end() -> None:
+    """The late one last."""
+    backend = ByHand()
+    results = double.map(range(3), ordered=False, batch_size=1, backend=backend)
+    got: list[int] = []
+    consumer = threading.Thread(target=lambda: got.extend(results))
+    consumer.start()
+    pause = threading.Event()
+    while len(backend.waiting) < 3:
+        assert not pause.wait(0.001)
+    for position in (2, 1, 0):
+        backend.finish(position)
+    consumer.join(10)
+    assert got == [4, 2, 0]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_chunk_that_comes_back_half_done_is_finished(ordered: bool) -> None:
+    """Its rest goes out again, in its place."""
+    backend = Automatic(lambda numbers: 1 if len(numbers) > 2 else None)
+    results = list(double.map(range(20), ordered=ordered, batch_size=5, backend=backend))
+    assert (results if ordered else sorted(results)) == [2 * number for number in range(20)]
+    assert max(backend.sizes) == 5
+
+
+@pytest.mark.parametrize("error", [WorkerLostError("died"), SerialisationError("not this one")])
+def test_a_chunk_that_fails_as_a_whole_is_sent_again_call_by_call(error: Exception) -> None:
+    """Only the call that is to blame fails."""
+    backend = Automatic(lambda numbers: error if 7 in numbers else None)
+    results = list(double.map(range(12), batch_size=4, on_error="return", backend=backend))
+    assert [number for number, result in enumerate(results) if result is error] == [7]
+    assert [result for result in results if result is not error] == [2 * number for number in range(12) if number != 7]
+    assert backend.sizes.count(1) == 4
+
+
+def test_a_lost_worker_is_raised_if_errors_are() -> None:
+    """After the results before it."""
+    backend = Automatic(lambda numbers: WorkerLostError("died") if 2 in numbers else None)
+    results = double.map(range(4), batch_size=4, backend=backend)
+    assert [next(results), next(results)] == [0, 2]
+    with pytest.raises(WorkerLostError):
+        next(results)
+
+
+def test_a_failure_of_the_system_ends_the_map() -> None:
+    """Also where errors are returned: nothing more would come."""
+    backend = Automatic(lambda numbers: BrokerUnreachableError("gone"))
+    with pytest.raises(BrokerUnreachableError):
+        list(double.map(range(4), on_error="return", backend=backend))
+
+
+def test_an_error_of_the_chunk_stands_for_each_of_its_calls() -> None:
+    """Where no call has an outcome of its own."""
+    backend = Automatic(lambda numbers: ValueError("all") if 0 in numbers else None)
+    results = list(double.map(range(4), batch_size=2, on_error="return", backend=backend))
+    assert [str(result) for result in results] == ["all", "all", "4", "6"]
+
+
+def test_a_cancelled_chunk_ends_the_map() -> None:
+    """Its backend was closed."""
+    backend = ByHand()
+    backend.concurrency = 1
+    results = double.map(range(4), batch_size=4, backend=backend)
+    threading.Thread(target=lambda: _cancel_first(backend)).start()
+    with pytest.raises(CallCancelledError):
+        next(results)
+
+
+def _cancel_first(backend: ByHand) -> None:
+    pause = threading.Event()
+    while not backend.waiting:
+        pause.wait(0.001)
+    backend.waiting[0][1].cancel()
+
+
+def test_the_first_exception_is_raised_after_the_results_before_it() -> None:
+    """And ends the map."""
+    results = invert.map([1, 2, 0, 4], batch_size=4, backend="local")
+    assert [next(results), next(results)] == [1.0, 0.5]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert list(results) == []
+
+
+def test_exceptions_take_the_place_of_values_if_asked() -> None:
+    """All others come."""
+    results = list(invert.map([1, 0, 4], on_error="return", backend="local"))
+    assert (results[0], results[2]) == (1.0, 0.25)
+    assert isinstance(results[1], ZeroDivisionError)
+
+
+def test_a_stop_iteration_of_the_user_s_code_does_not_end_the_map_silently() -> None:
+    """It is an error like any other."""
+    function = compute_this(stop)
+    results = function.map(range(5), batch_size=5, backend="local")
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(RuntimeError) as caught:
+        next(results)
+    assert isinstance(caught.value.__cause__, StopIteration)
+    returned = list(function.map(range(5), batch_size=5, on_error="return", backend="local"))
+    assert [type(result).__name__ for result in returned] == ["int", "int", "StopIteration", "int", "int"]
+
+
+def test_an_item_that_cannot_be_pickled_fails_only_its_own_call() -> None:
+    """Its chunk is sent call by call."""
+    items: list[Any] = [1, threading.Lock(), 3]
+    results = list(compute_this(str).map(items, batch_size=3, on_error="return", backend="local"))
+    assert (results[0], results[2]) == ("1", "3")
+    assert isinstance(results[1], SerialisationError)
+
+
+def test_an_exception_of_the_source_comes_through() -> None:
+    """It is the user's own."""
+
+    def source() -> Iterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        list(double.map(source(), backend="local"))
+
+
+@pytest.mark.parametrize("leave", ["close", "drop"])
+def test_closing_or_dropping_cancels_what_has_not_begun(leave: str) -> None:
+    """And pulls nothing more."""
+    backend, pulled = ByHand(), list[int]()
+    results = double.map(counting(pulled), batch_size=1, backend=backend)
+    finisher = threading.Thread(target=lambda: _finish_first(backend))
+    finisher.start()
+    assert next(results) == 0
+    finisher.join(10)
+    futures = [future for _, future in backend.waiting]
+    before = len(pulled)
+    assert futures
+    if leave == "close":
+        results.close()  # type: ignore[attr-defined]
+    else:
+        del results
+        gc.collect()
+    assert all(future.cancelled() for future in futures)
+    assert len(pulled) == before
+
+
+def _finish_first(backend: ByHand) -> None:
+    pause = threading.Event()
+    while not backend.waiting:
+        pause.wait(0.001)
+    backend.finish()
+
+
+def test_batch_size_sets_the_calls_of_each_chunk() -> None:
+    """The last has the rest."""
+    backend = Automatic(lambda numbers: None)
+    list(double.map(range(10), batch_size=4, backend=backend))
+    assert backend.sizes == [4, 4, 2]
+
+
+def test_chunks_start_with_one_call_and_grow() -> None:
+    """Where calls are short."""
+    backend = Automatic(lambda numbers: None)
+    assert len(list(double.map(range(2000), backend=backend))) == 2000
+    assert backend.sizes[0] == 1
+    assert max(backend.sizes) > 8
+
+
+def test_no_items_make_no_calls() -> None:
+    """And no results."""
+    backend = Automatic(lambda numbers: None)
+    assert list(double.map([], backend=backend)) == []
+    assert backend.sizes == []
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3"])
+def test_a_batch_size_out_of_range_is_named(value: Any) -> None:
+    """At the line of the map."""
+    with pytest.raises(OptionError, match=f"batch_size={value!r}"):
+        double.map([1], batch_size=value, backend="local")
+
+
+def test_a_word_for_on_error_that_means_nothing_is_named() -> None:
+    """At the line of the map."""
+    with pytest.raises(OptionError, match="on_error='ignore': expected 'raise' or 'return'"):
+        double.map([1], on_error="ignore", backend="local")  # type: ignore[call-overload]
+
+
+def test_a_function_that_cannot_be_pickled_is_named_at_the_line_of_the_map() -> None:
+    """Not at the first result."""
+    lock = threading.Lock()
+
+    def holds(x: int) -> Any:
+        return lock
+
+    with pytest.raises(SerialisationError, match="closure variable 'lock'"):
+        compute_this(holds).map([1], backend="local")
+
+
+def test_a_progress_bar_counts_to_the_total(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the function's name."""
+    assert list(double.map(range(3), progress=True, backend="local")) == [0, 2, 4]
+    shown = capsys.readouterr().err
+    assert "double" in shown
+    assert "3/3" in shown
+
+
+def test_the_total_is_that_of_the_shortest_iterable_that_knows() -> None:
+    """One that does not know makes it unknown: it may be the shortest."""
+    assert total_of([range(10), "abc"]) == 3
+    assert total_of([range(10), iter(int, 1)]) is None
+    assert total_of([]) is None
+
+
+def test_a_chunk_s_time_is_measured_by_its_timeline_where_there_is_one() -> None:
+    """The local engine measures."""
+
+    class Watched(LocalExecutionBackend):
+        timelines: list[Any] = []  # noqa: RUF012 - of this test alone
+
+        def submit(self, task: Task) -> Future[Any]:
+            future = super().submit(task)
+            self.timelines.append(future.timeline)
+            return future
+
+    assert list(double.map(range(3), backend=Watched())) == [0, 2, 4]
+    assert all(timeline.running >= 0 for timeline in Watched.timelines)

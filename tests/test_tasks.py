@@ -1,0 +1,85 @@
+"""From a function and its arguments to what an engine takes."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from distribute_challenge.errors import SerialisationError
+from distribute_challenge.options import CallOptions
+from distribute_challenge.serialisation import PortableFunction, load_modules, loads
+from distribute_challenge.tasks import pickled_chunk, single_task
+
+OPTIONS = CallOptions(retries=1)
+
+
+class Thing:
+    pass
+
+
+def portable() -> PortableFunction:
+    return PortableFunction(len, "f", ())
+
+
+def test_a_task_holds_function_arguments_options_and_time() -> None:
+    """One call."""
+    before = time.time()
+    task = single_task(portable(), "f", (1, "a"), {"k": None}, OPTIONS)
+    assert loads(task.arguments) == ((1, "a"), {"k": None})
+    assert (task.function.name, task.options, task.chunk, task.calls) == ("f", OPTIONS, 0, 1)
+    assert before <= task.created <= time.time()
+
+
+def test_the_modules_of_an_argument_travel_with_the_function() -> None:
+    """So that it can be unpickled."""
+    task = single_task(portable(), "f", (Thing(),), {}, OPTIONS)
+    assert __name__ in [module.name for module in load_modules(task.function.payload)[0]]
+    assert isinstance(loads(task.arguments)[0][0], Thing)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        ((1, threading.Lock()), {}, "argument 2 of f cannot be pickled"),
+        ((1,), {"key": [threading.Lock()]}, r"argument 'key' of f\[0\] \(a lock\)"),
+    ],
+)
+def test_the_argument_to_blame_is_named(args: tuple[Any, ...], kwargs: dict[str, Any], words: str) -> None:
+    """By position or keyword."""
+    with pytest.raises(SerialisationError, match=words):
+        single_task(portable(), "f", args, kwargs, OPTIONS)
+
+
+class OnlyAlone:
+    """Can be pickled once, and never again."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __reduce__(self) -> Any:
+        self.calls += 1
+        if self.calls < 3:
+            raise ValueError("not in company")
+        return Thing, ()
+
+
+def test_arguments_that_fail_only_together_are_blamed_together() -> None:
+    """Somebody has to be."""
+    with pytest.raises(SerialisationError, match="a call of f cannot be pickled"):
+        single_task(portable(), "f", (OnlyAlone(),), {}, OPTIONS)
+    with pytest.raises(SerialisationError, match="a call of f cannot be pickled"):
+        pickled_chunk("f", [(OnlyAlone(),)])
+
+
+def test_a_chunk_is_the_list_of_its_calls_arguments() -> None:
+    """With the modules it needs."""
+    assert loads(pickled_chunk("f", [(1,), (2,)]).data) == [(1,), (2,)]
+    assert pickled_chunk("f", [(1,)]).modules == frozenset()
+    assert __name__ in pickled_chunk("f", [(Thing(),)]).modules
+
+
+def test_the_call_to_blame_in_a_chunk_is_named() -> None:
+    """By its argument."""
+    with pytest.raises(SerialisationError, match="argument 2 of f cannot be pickled"):
+        pickled_chunk("f", [(1, 2), (1, threading.Lock())])
