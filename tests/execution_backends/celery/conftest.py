@@ -1,0 +1,135 @@
+"""A real Redis without workers, whose messages the tests take by hand, and a real cluster with two."""
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from distribute_challenge import Future, LocalCluster
+from distribute_challenge.cluster.redis_server import server_command, server_program
+from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.keys import function_key
+from distribute_challenge.execution_backends.celery.publishing import queue_keys
+from distribute_challenge.messages import Batch, Problem, Reply
+from distribute_challenge.settings import DEFAULT_QUEUE
+
+DEADLINE = 20  # Seconds after which a test would rather fail than wait.
+
+
+class Server:
+    """A private Redis server that can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"redis+socket://{folder}/redis.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = server_command(server_program(), self.folder)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            try:
+                connect(self.url).ping()
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, "the server does not start"
+            else:
+                return
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class FakeWorker:
+    """Takes messages off a queue and answers as the test wants it to."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = connect(url)
+        self.functions = FunctionCache(lambda digest: self.connection.get(function_key(digest)))
+
+    def take(self, queue: str = DEFAULT_QUEUE) -> "Taken":
+        """The next message, waited for."""
+        found = self.connection.brpop(queue_keys(queue), timeout=DEADLINE / 2)
+        assert found is not None, "no message came"
+        return Taken(self, json.loads(found[1]))
+
+    def serve(self, futures: Iterable[Future[Any]], answer: "Callable[[Taken], None] | None" = None) -> None:
+        """Run whatever comes, or answer it otherwise, until all futures are done."""
+        deadline = time.monotonic() + DEADLINE
+        while not all(future.done() for future in futures):
+            assert time.monotonic() < deadline, "not all calls were answered in time"
+            found = self.connection.brpop(queue_keys(DEFAULT_QUEUE), timeout=0.02)
+            if found is not None:
+                (answer or Taken.run)(Taken(self, json.loads(found[1])))
+
+    def waiting(self, queue: str = DEFAULT_QUEUE) -> int:
+        """Messages in the queue."""
+        return sum(self.connection.llen(key) for key in queue_keys(queue))
+
+
+class Taken:
+    """A message that a worker took."""
+
+    def __init__(self, worker: FakeWorker, envelope: dict[str, Any]) -> None:
+        self.worker = worker
+        self.envelope = envelope
+        self.frame = base64.b64decode(envelope["body"])
+        self.batch = Batch.decode(self.frame)
+
+    def run(self) -> None:
+        for reply in execute(self.frame, self.worker.functions, "fake@test/1"):
+            self.push(reply)
+
+    def push(self, frame: bytes) -> None:
+        self.worker.connection.rpush(self.envelope["properties"]["reply_to"], frame)
+
+    def report(self, kind: str, text: str = "a reason") -> None:
+        self.push(Reply(self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text)).encode())
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("r"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def worker(server: Server) -> FakeWorker:
+    return FakeWorker(server.url)
+
+
+@pytest.fixture
+def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
+    """A client of the server without workers."""
+    with CeleryExecutionBackend(server.url) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(workers=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def in_log(cluster: LocalCluster, eventually: Callable[[Callable[[], bool]], None]) -> Callable[[str], str]:
+    """The cluster's log, once it holds a text."""
+
+    def wait_for(text: str) -> str:
+        eventually(lambda: text in cluster.log())
+        return cluster.log()
+
+    return wait_for

@@ -1,0 +1,139 @@
+"""Celery's hooks, called as Celery calls them, where a running worker does not come by."""
+
+import logging
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy
+import pytest
+import redis
+
+from distribute_challenge import execution
+from distribute_challenge.execution_backends.celery import worker_steps
+from distribute_challenge.execution_backends.celery.task import run_batch
+from distribute_challenge.log import LogStream
+
+
+def test_cores_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the user has said otherwise."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for variable in worker_steps._THREAD_LIMITS:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "5")
+    worker_steps._limit_threads(SimpleNamespace(concurrency=4))
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert os.environ["MKL_NUM_THREADS"] == "5"
+
+
+@pytest.fixture
+def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is no worker afterwards, and keeps its streams."""
+    monkeypatch.setattr(execution, "_is_worker", False)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+
+
+@pytest.mark.usefixtures("untouched_process")
+def test_a_child_draws_numbers_of_its_own() -> None:
+    """Of both generators, although NumPy was loaded before the fork."""
+
+    def draw() -> tuple[float, float]:
+        random.seed(1)
+        numpy.random.seed(1)
+        worker_steps._prepare_child()
+        return random.random(), float(numpy.random.random())
+
+    first, second = draw(), draw()
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+    assert execution.inside_call()
+
+
+@pytest.mark.usefixtures("untouched_process")
+def test_a_child_without_numpy_does_not_load_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output goes to the log."""
+    monkeypatch.delitem(sys.modules, "numpy")
+    worker_steps._prepare_child()
+    assert "numpy" not in sys.modules
+    assert isinstance(sys.stdout, LogStream)
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield root
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], root.level = handlers, level
+
+
+def test_the_log_goes_where_celery_was_told(root_logger: logging.Logger, tmp_path: Path) -> None:
+    """``celery worker --logfile``."""
+    worker_steps._set_up_logging(loglevel=logging.INFO, logfile=str(tmp_path / "worker.log"))
+    logging.getLogger("any").info("a line")
+    assert "[-] a line" in (tmp_path / "worker.log").read_text()
+
+
+def test_a_worker_that_cannot_show_itself_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """With a warning."""
+
+    def fail(connection: object) -> None:
+        raise redis.ConnectionError("gone")
+
+    step = worker_steps.PresenceStep(SimpleNamespace())
+    step._say(fail)
+    assert "cannot show this worker to its clients: gone" in caplog.text
+
+
+def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery's other pools: solo, threads."""
+    said: list[object] = []
+    step = worker_steps.PresenceStep(SimpleNamespace())
+    monkeypatch.setattr(step, "_say", said.append)
+    timers: list[float] = []
+    consumer = SimpleNamespace(
+        app=SimpleNamespace(conf=SimpleNamespace(broker_url="redis://localhost")),
+        timer=SimpleNamespace(call_repeatedly=lambda every, *_: timers.append(every)),
+        pool=SimpleNamespace(),
+    )
+    step.start(consumer)
+    assert len(timers) == 1
+    assert len(said) == 1
+
+
+def test_the_app_is_found_where_celery_looks_for_it() -> None:
+    """``celery -A distribute_challenge.execution_backends.celery``, in a process that has loaded nothing yet."""
+    code = (
+        "import distribute_challenge.execution_backends.celery as module, sys\n"
+        "assert 'celery' not in sys.modules\n"
+        "assert module.app.main == 'distribute_challenge'\n"
+        "try:\n    module.nothing\nexcept AttributeError as error:\n    print(error)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "has no attribute 'nothing'" in found.stdout
+
+
+def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it says that a function is missing."""
+    from distribute_challenge.execution_backends.celery import task
+
+    answers = iter([redis.ConnectionError("gone"), b"payload", None])
+
+    def get(key: str) -> bytes | None:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    child = task._Child("redis://localhost")
+    monkeypatch.setattr(child, "connection", SimpleNamespace(get=get))
+    assert child._fetch("digest") == b"payload"
+    assert child._fetch("digest") is None
+    assert callable(run_batch)
