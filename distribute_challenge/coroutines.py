@@ -68,6 +68,7 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
     except BaseException:
         # A time limit or an exit: the coroutine may be half done, and must not go on in the next call.
         _close()
+        kept.runner.close()  # Not when `kept` goes: the traceback holds it.
         raise
 
 

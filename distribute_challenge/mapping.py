@@ -21,7 +21,7 @@ from distribute_challenge.errors import OptionError, SerialisationError, SystemF
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
-from distribute_challenge.outcome import Failure, unwrap
+from distribute_challenge.outcome import Failure
 from distribute_challenge.tasks import pickled_chunk
 
 __all__ = ["Mapping", "OnError"]
@@ -93,9 +93,9 @@ class Mapping:
                 elif self._on_error == "return":
                     yield from (outcome.error if type(outcome) is Failure else outcome for outcome in outcomes)
                 else:
-                    for outcome in outcomes:
-                        # Not `map`: a StopIteration that a call raised would end it as if nothing were left.
-                        yield unwrap(outcome)
+                    first = [type(outcome) for outcome in outcomes].index(Failure)
+                    yield from outcomes[:first]
+                    raise outcomes[first].error
         finally:
             if bar is not None:
                 bar.close()
@@ -129,11 +129,12 @@ class Mapping:
 
     def _settled(self, chunk: "_Chunk") -> list[Any]:
         """A finished chunk's outcomes; calls without one take its place in the queue."""
-        assert chunk.future is not None
-        error = chunk.future.exception() if not chunk.future.cancelled() else None
+        future, chunk.future = chunk.future, None  # The future's callback holds the chunk: not for longer than needed.
+        assert future is not None
+        error = future.exception() if not future.cancelled() else None  # `result` says better what happened.
         if error is None:
-            outcomes: list[Any] = chunk.future.result()
-            timeline = chunk.future.timeline
+            outcomes: list[Any] = future.result()
+            timeline = future.timeline
             seconds = timeline.running if timeline is not None else time.time() - chunk.sent
             self._sizer.record(len(outcomes), seconds)
             self._put_back(chunk.calls[len(outcomes) :], self._size())

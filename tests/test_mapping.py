@@ -357,3 +357,13 @@ def test_a_chunk_s_time_is_measured_by_its_timeline_where_there_is_one() -> None
 
     assert list(double.map(range(3), backend=Watched())) == [0, 2, 4]
     assert all(timeline.running >= 0 for timeline in Watched.timelines)
+
+
+def test_closing_forgets_what_came_back_and_was_not_sent_again() -> None:
+    """Nothing more is sent."""
+    backend = Automatic(lambda numbers: WorkerLostError("died") if len(numbers) > 1 else None)
+    results = double.map(range(6), batch_size=6, backend=backend)
+    assert next(results) == 0
+    sent = len(backend.sizes)
+    results.close()  # type: ignore[attr-defined]
+    assert len(backend.sizes) == sent < 7

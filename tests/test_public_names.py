@@ -64,7 +64,7 @@ def test_a_submodule_needs_no_import_of_its_own() -> None:
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     """In Python's own words."""
     with pytest.raises(AttributeError, match="module 'distribute_challenge' has no attribute 'nothing'"):
-        distribute_challenge.nothing
+        _ = distribute_challenge.nothing
 
 
 def test_a_broken_import_inside_a_submodule_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_broken_import_inside_a_submodule_is_not_hidden(monkeypatch: pytest.Mo
     for name in ("serialisation", "tasks"):
         monkeypatch.delattr(distribute_challenge, name, raising=False)
     with pytest.raises(ModuleNotFoundError, match="tblib"):
-        distribute_challenge.tasks
+        _ = distribute_challenge.tasks
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.count(".") == 1])

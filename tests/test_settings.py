@@ -101,3 +101,19 @@ def test_a_masked_url_shows_its_host_and_not_its_password(url: str) -> None:
 def test_a_url_without_a_password_stays_as_it_is(url: str) -> None:
     """There is nothing to hide."""
     assert settings.masked(url) == url
+
+
+def test_an_embedded_cluster_is_killed_at_once_unless_told_to_be_patient(clean_environment: pytest.MonkeyPatch) -> None:
+    """Nobody waits for its results."""
+    clean_environment.delenv("DISTRIBUTE_CHALLENGE_PATIENCE", raising=False)
+    assert settings.patience() == 0
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "2.5")
+    assert settings.patience() == 2.5
+
+
+@pytest.mark.parametrize("text", ["-1", "long"])
+def test_a_wrong_patience_is_named_with_the_line_to_write(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+    """The message shows what was got."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", text)
+    with pytest.raises(ValueError, match=f"DISTRIBUTE_CHALLENGE_PATIENCE='{text}' is not a number of seconds"):
+        settings.patience()

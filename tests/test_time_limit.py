@@ -115,12 +115,17 @@ def test_the_inner_of_two_limits_stops_the_inner_block() -> None:
 
 def test_the_outer_of_two_limits_stops_both_blocks() -> None:
     """Once the inner one is over, however long that takes."""
-    with pytest.raises(CallTimeoutError, match="outer"), time_limit(0.02, "outer"):
-        with time_limit(LONG, "inner"):
-            end = time.monotonic() + 0.05
-            while time.monotonic() < end:
-                pass
-        time.sleep(LONG)
+
+    def both() -> None:
+        with time_limit(0.02, "outer"):
+            with time_limit(LONG, "inner"):
+                end = time.monotonic() + 0.05
+                while time.monotonic() < end:
+                    pass
+            time.sleep(LONG)
+
+    with pytest.raises(CallTimeoutError, match="outer"):
+        both()
 
 
 def test_an_inner_limit_does_not_take_what_belongs_to_an_outer_one() -> None:
@@ -143,3 +148,22 @@ def test_no_thread_stays_behind(run: Callable[..., Any]) -> None:
     deadline = time.monotonic() + 10
     while threading.active_count() > before:
         assert time.monotonic() < deadline
+
+
+def test_a_timer_that_fires_while_the_block_ends_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exception would meet whatever the thread does next."""
+
+    class LateTimer(threading.Timer):
+        def start(self) -> None: ...
+
+        def cancel(self) -> None:
+            self.function()
+
+    monkeypatch.setattr(threading, "Timer", LateTimer)
+
+    def block() -> str:
+        with time_limit(LONG, "f"):
+            pass
+        return "".join(str(number) for number in range(3))
+
+    assert in_other_thread(block) == "012"

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from distribute_challenge import compute_this
-from distribute_challenge.errors import CallCancelledError, WorkerLostError
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend
+from distribute_challenge.errors import CallCancelledError, VersionMismatchError, WorkerLostError
+from distribute_challenge.execution import outcomes_of
+from distribute_challenge.execution_backends.frames import task_frame
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, processes
 from distribute_challenge.execution_backends.pools.processes import MOST_ATTEMPTS, _exit_codes
+from distribute_challenge.messages import Reply
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +124,7 @@ def _is_alive(process: int) -> bool:
 def test_calls_that_all_kill_their_process_all_fail() -> None:
     """One after the other, each for itself."""
     with ProcessesExecutionBackend(1) as pool:
-        futures = [compute_this(os._exit)(1).submit(pool) for _ in range(2)]
+        futures = [leave(7).submit(pool) for _ in range(2)]
         assert all(isinstance(future.exception(30), WorkerLostError) for future in futures)
 
 
@@ -144,3 +147,23 @@ print(f().compute())
 def test_exit_codes_are_read_from_loky_s_words(text: str, codes: str) -> None:
     """Or unknown, if it words them otherwise one day."""
     assert _exit_codes(RuntimeError(text)) == codes
+
+
+def test_a_process_keeps_a_function_s_payload_only_while_it_may_need_it() -> None:
+    """It asks again if it is another process than the one that got it."""
+    task = compute_this(len)("abc")._task()
+    (missing,) = processes._run_in_child(task_frame(task), None)
+    assert Reply.decode(missing).problem is not None
+    for payload in (task.function.payload, None):
+        (frame,) = processes._run_in_child(task_frame(task), payload)
+        assert outcomes_of(Reply.decode(frame)) == [3]
+    assert processes._child_payloads == {}
+
+
+def test_an_error_of_the_pool_itself_is_the_call_s(
+    monkeypatch: pytest.MonkeyPatch, pool: ProcessesExecutionBackend
+) -> None:
+    """Whatever it is, nobody waits for ever."""
+    monkeypatch.setattr(processes, "task_frame", lambda task: b"no frame")
+    with pytest.raises(VersionMismatchError, match="a message starts with"):
+        leave(1).compute(pool, timeout=30)

@@ -58,7 +58,7 @@ def try_pickling(value: Any) -> Exception | None:
 
 
 def uses_global() -> Any:
-    return LOCK, no_such_name  # type: ignore[name-defined] # noqa: F821
+    return no_such_name, LOCK  # type: ignore[name-defined] # noqa: F821
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,21 @@ def test_a_value_whose_parts_are_all_fine_is_itself_to_blame() -> None:
 def test_an_error_without_words_is_named_by_its_class() -> None:
     """Something always stands there."""
     assert culprit(1, "it", RecursionError(), try_pickling) == ("it (a int)", "RecursionError")
+
+
+def test_a_function_that_refers_to_nothing_wrong_is_itself_to_blame() -> None:
+    """Variables without a value are passed over."""
+    captured = 1
+
+    def inner() -> Any:
+        return captured, unset, no_such_name, NUMBER  # type: ignore[name-defined] # noqa: F821
+
+    unset = 1
+    del unset
+    assert culprit(inner, "it", ValueError("odd"), lambda value: None) == ("it (a function)", "odd")
+
+
+NUMBER = 1
 
 
 def test_a_cycle_ends() -> None:

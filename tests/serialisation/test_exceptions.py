@@ -62,6 +62,11 @@ class ChangingError(Exception):
         return str, ("something else",)
 
 
+class OtherError(Exception):
+    def __reduce__(self) -> Any:
+        return ValueError, ("something else",)
+
+
 def test_an_exception_with_its_own_init_comes_back_with_its_attributes() -> None:
     """Although its arguments are not its `args`."""
 
@@ -211,7 +216,7 @@ def test_what_would_end_the_client_comes_as_a_remote_error(kind: type[BaseExcept
     assert error.text == "bye"
 
 
-@pytest.mark.parametrize("kind", [UnloadableError, ChangingError])
+@pytest.mark.parametrize("kind", [UnloadableError, ChangingError, OtherError])
 def test_an_exception_that_does_not_come_back_as_itself_is_a_remote_error(kind: type[Exception]) -> None:
     """It is tried where it is raised."""
 
@@ -305,3 +310,11 @@ def test_an_error_of_this_library_keeps_its_class() -> None:
 def test_a_returned_exception_is_a_value() -> None:
     """It is pickled as any other."""
     assert dumps(ValueError("x"), "a value").data
+
+
+def test_what_this_process_cannot_unpickle_is_a_remote_error() -> None:
+    """Its text is all that is left."""
+    packed = dumps((b"nonsense", "app.Bad", "no luck", "Traceback"), "the error").data
+    error = loads_error(packed)
+    assert isinstance(error, RemoteError)
+    assert (error.type_name, error.text, error.traceback_text) == ("app.Bad", "no luck", "Traceback")
