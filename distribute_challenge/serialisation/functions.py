@@ -161,7 +161,10 @@ class _Watch(NamedTuple):
     def is_unchanged(self) -> bool:
         if self.places is None:
             return False
-        return all(holder.get(key, _MISSING) is value for holder, key, value in self.places)
+        for holder, key, value in self.places:  # A plain loop: this runs for every call.
+            if holder.get(key, _MISSING) is not value:
+                return False
+        return True
 
 
 class _Cells:

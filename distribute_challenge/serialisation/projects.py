@@ -64,7 +64,7 @@ class Sources:
 
     def is_fresh(self) -> bool:
         """Whether every file is still as it was read."""
-        return all(_stamp(filename) == stamp for filename, stamp in self._stamps.items())
+        return not self._stamps or all(_stamp(filename) == stamp for filename, stamp in self._stamps.items())
 
     def _read(self) -> None:
         found: dict[str, ProjectModule] = {}

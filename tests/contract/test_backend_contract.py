@@ -16,6 +16,7 @@ import pytest
 from distribute_challenge import ExecutionBackend, Future, compute_this
 from distribute_challenge.errors import CallCancelledError, CallTimeoutError, ResultTimeoutError, SerialisationError
 from distribute_challenge.execution_backends.base import RunAdapter
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
 
@@ -33,6 +34,7 @@ ENGINES: dict[str, Callable[[], ExecutionBackend]] = {
     "local": LocalExecutionBackend,
     "threads": lambda: ThreadsExecutionBackend(2),
     "processes": lambda: ProcessesExecutionBackend(2),
+    "celery": CeleryExecutionBackend,
     "only-run": lambda: RunAdapter(OnlyRun()),
 }
 RUN_ON_SUBMIT = {"local", "only-run"}  # A call has ended when `submit` returns.

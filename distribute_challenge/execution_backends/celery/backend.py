@@ -1,7 +1,6 @@
 """`CeleryExecutionBackend`: the engine as the seam sees it."""
 
 import threading
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge import settings
@@ -49,24 +48,10 @@ class CeleryExecutionBackend(ExecutionBackend):
         return self._connected().slots()
 
     def submit(self, task: Task) -> Future[Any]:
-        return self.submit_batch([task])[0]
-
-    def submit_batch(self, tasks: Sequence[Task]) -> list[Future[Any]]:
-        from distribute_challenge.execution_backends.celery.calls import Call
-
-        client = self._connected()
-        calls = [Call(task, client) for task in tasks]
-        for call in calls:
-            client.submit(call)
-        return list(calls)
+        return self._connected().submit(task)
 
     def submit_now(self, task: Task) -> Future[Any]:
-        from distribute_challenge.execution_backends.celery.calls import Call
-
-        client = self._connected()
-        call = Call(task, client)
-        client.send_now(call)
-        return call
+        return self._connected().send_now(task)
 
     def close(self) -> None:
         with self._lock:

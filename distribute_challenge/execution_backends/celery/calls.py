@@ -79,9 +79,10 @@ class _GroupKey(NamedTuple):
 class Group:
     """Calls of one function with equal options, and what is known about how long they take."""
 
-    __slots__ = ("function", "options", "sizer", "waiting")
+    __slots__ = ("function", "key", "options", "sizer", "waiting")
 
-    def __init__(self, function: FunctionPayload, options: CallOptions) -> None:
+    def __init__(self, key: _GroupKey, function: FunctionPayload, options: CallOptions) -> None:
+        self.key = key
         self.function = function
         self.options = options
         self.sizer = BatchSizer()
@@ -113,24 +114,28 @@ class Outbox:
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, Group] = {}
         self._turns: dict[_GroupKey, Group] = {}
+        self._latest: Group | None = None
 
     def group_of(self, task: Task) -> Group:
         """The group that a task belongs to."""
-        return self._group(self._key(task), task)
+        group = self._latest
+        if group is None or group.function is not task.function or group.options is not task.options:
+            # A loop that submits calls of one function comes by here once.
+            group = self._latest = self._group(self._key(task), task)
+        return group
 
     def put(self, call: Call, *, first: bool = False) -> None:
         """Add a call, at the end or in front."""
-        key = self._key(call.task)
-        group = self._group(key, call.task)
+        group = self.group_of(call.task)
         if first:
             group.waiting.appendleft(call)
         else:
             group.waiting.append(call)
-        self._turns[key] = group
+        self._turns[group.key] = group
 
     def remove(self, call: Call) -> bool:
         """Take a call out; False if it is not here."""
-        group = self._groups.get(self._key(call.task))
+        group = self._turns.get(self._key(call.task))
         if group is None or call not in group.waiting:
             return False
         group.waiting.remove(call)
@@ -157,6 +162,7 @@ class Outbox:
         calls = [call for group in self._turns.values() for call in group.waiting]
         self._groups.clear()
         self._turns.clear()
+        self._latest = None
         return calls
 
     @property
@@ -171,11 +177,12 @@ class Outbox:
     def _group(self, key: _GroupKey, task: Task) -> Group:
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(task.function, task.options)
+            group = self._groups[key] = Group(key, task.function, task.options)
             if len(self._groups) > self.KEPT_GROUPS:
                 idle = [key for key, group in self._groups.items() if not group.waiting]
                 for key in idle[: len(self._groups) - self.KEPT_GROUPS]:
                     del self._groups[key]
+                self._latest = None
         return group
 
     @staticmethod

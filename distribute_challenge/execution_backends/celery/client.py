@@ -38,8 +38,9 @@ from distribute_challenge.execution_backends.celery.calls import Call, Group, Ou
 from distribute_challenge.execution_backends.celery.connection import connect, translated
 from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, REPLY_EXPIRY, function_key, replies_key
 from distribute_challenge.execution_backends.celery.publishing import message_for
+from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, FunctionPayload, Problem, Reply
+from distribute_challenge.messages import Batch, FunctionPayload, Problem, Reply, Task
 from distribute_challenge.outcome import Failure
 from distribute_challenge.settings import masked
 from distribute_challenge.timeline import Timeline
@@ -98,22 +99,25 @@ class Client:
 
     # --- what the backend asks for
 
-    def submit(self, call: Call) -> None:
+    def submit(self, task: Task) -> Call:
         """Send a call soon, together with others."""
+        call = Call(task, self)
         with self._work:
             self._refuse_if_closed()
             self._outbox.put(call)
             self._work.notify()
+        return call
 
-    def send_now(self, call: Call) -> None:
+    def send_now(self, task: Task) -> Call:
         """Send a call at once, by itself, from this thread.
 
         Raises:
             BrokerUnreachableError: The broker went away.
         """
+        call = Call(task, self)
         with self._lock:
             self._refuse_if_closed()
-            batch = self._register(self._outbox.group_of(call.task), [call])
+            batch = self._register(self._outbox.group_of(task), [call])
         try:
             with translated(self._url):
                 self._publish(batch)
@@ -121,18 +125,19 @@ class Client:
             with self._lock:
                 self._drop(batch)
             raise
+        return call
 
     def withdraw(self, call: Call) -> bool:
         """Take a call back; True if no worker has it or will have it."""
         with self._lock:
             if call.batch is None:
                 return self._outbox.remove(call)
-            batch = call.batch
-        if batch.message is None:
+            batch, message = call.batch, call.batch.message
+        if message is None:
             return False
         try:
             with self._publishing:
-                removed = self._commands.lrem(batch.message.key, 1, batch.message.data)  # type: ignore[arg-type]
+                removed = self._commands.lrem(message.key, 1, message.data)  # type: ignore[arg-type]
         except redis.RedisError:
             return False
         if not removed:
@@ -238,18 +243,21 @@ class Client:
         looked_after = 0.0
         while not self._closing:
             try:
-                for frame in self._wait_for_replies():
-                    self._take(frame)
-                now = time.monotonic()
-                if now - looked_after > LONGEST_WAIT:
-                    looked_after = now
-                    self._look_after(now)
+                try:
+                    for frame in self._wait_for_replies():
+                        self._take(frame)
+                    now = time.monotonic()
+                    if now - looked_after > LONGEST_WAIT:
+                        looked_after = now
+                        self._check()
+                        self._look_after(now)
+                except (redis.RedisError, OSError) as error:
+                    self._check()  # An embedded broker that is gone does not come back.
+                    if not self._closing:
+                        logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
+                        time.sleep(RECONNECT_PAUSE)
             except SystemFailureError as error:
                 self._give_up(error)
-            except (redis.RedisError, OSError) as error:
-                if not self._closing:
-                    logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
-                    time.sleep(RECONNECT_PAUSE)
 
     def _wait_for_replies(self) -> list[bytes]:
         found: Any = self._receiving.blpop([self._replies], timeout=LONGEST_WAIT)
@@ -294,6 +302,7 @@ class Client:
                 call.fail(outcome.error, timeline)
             else:
                 call.resolve(outcome, timeline)
+            call.batch = None
             started = finished
 
     def _solve(self, batch: SentBatch, problem: Problem) -> None:
@@ -339,6 +348,8 @@ class Client:
     # --- the books; all under the lock
 
     def _drop(self, batch: SentBatch) -> None:
+        # The message may be large, and calls and batch hold each other: somebody who keeps a future keeps none of it.
+        batch.message = None
         if self._sent.pop(batch.id, None) is not None:
             self._out[batch.group.options.queue, batch.group.options.priority] -= 1
             self._work.notify()
@@ -357,7 +368,6 @@ class Client:
     # --- once in a while
 
     def _look_after(self, now: float) -> None:
-        self._check()
         with self._lock:
             waiting = Counter(self._outbox.waiting)
             for batch in self._sent.values():
@@ -393,8 +403,13 @@ class Client:
         with self._work:
             self._closing = True
             self.broken = self.broken or error
-            calls = self._outbox.clear() + [call for batch in self._sent.values() for call in batch.unfinished]
+            unsent, sent = self._outbox.clear(), [call for batch in self._sent.values() for call in batch.unfinished]
             self._sent.clear()
             self._work.notify_all()
-        for call in calls:
-            call.fail(error or CallCancelledError(f"{call.name}: its backend was closed before it gave a result"))
+        for call in unsent:
+            if error is None:
+                Future.cancel(call)  # Not `Call.cancel`: there is nothing left to take it back from.
+            else:
+                call.fail(error)
+        for call in sent:
+            call.fail(error or CallCancelledError(f"{call.name}: its backend was closed while it ran"))

@@ -298,8 +298,9 @@ def test_closing_cancels_what_is_not_done(backend: CeleryExecutionBackend, worke
     worker.take()
     backend.close()
     for future in futures:
-        with pytest.raises(CallCancelledError, match="closed"):
+        with pytest.raises(CallCancelledError):
             future.result(DEADLINE)
+    assert futures[-1].cancelled()
 
 
 def test_a_closed_client_takes_no_calls(server: Server) -> None:
@@ -307,7 +308,7 @@ def test_a_closed_client_takes_no_calls(server: Server) -> None:
     client = Client(server.url)
     client.close()
     with pytest.raises(CallCancelledError, match="closed"):
-        client.submit(None)  # type: ignore[arg-type]
+        client.submit(square(3)._task())
 
 
 def test_a_dead_cluster_fails_all_calls(server: Server, worker: FakeWorker) -> None:
@@ -327,7 +328,7 @@ def test_a_dead_cluster_fails_all_calls(server: Server, worker: FakeWorker) -> N
     with pytest.raises(ClusterStartError, match="it died"):
         future.result(DEADLINE)
     with pytest.raises(ClusterStartError, match="it died"):
-        client.submit(future)  # type: ignore[arg-type]
+        client.submit(square(3)._task())
     client.close()
     # The backend itself connects anew.
     again = square(4).submit(backend)
