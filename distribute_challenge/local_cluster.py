@@ -43,11 +43,14 @@ class LocalCluster:
         self._embedded = EmbeddedCluster(_checked(settings.worker_count() if workers is None else workers))
         self.backend = CeleryExecutionBackend(cluster=self._embedded)
         self._block = ExitStack()
-        self._started = False
 
     @property
     def broker_url(self) -> str:
-        """Address of its broker: set ``CELERY_BROKER_URL`` to it to join from another process."""
+        """Address of its broker: set ``CELERY_BROKER_URL`` to it to join from another process.
+
+        Raises:
+            ClusterStartError: It is not running.
+        """
         return self._embedded.broker_url
 
     @property
@@ -56,14 +59,18 @@ class LocalCluster:
         return self._embedded.workers
 
     def start(self) -> Self:
-        """Start it, and wait until its broker answers.
+        """Start it, unless it is running, and wait until its broker answers. A closed one starts anew.
 
         Raises:
             ClusterStartError: It does not start; with the last log lines of what died.
         """
-        self._embedded.start()
-        self._started = True
-        self._embedded.wait_until_reachable()
+        if self._embedded.folder is None:
+            self._embedded.start()
+            try:
+                self._embedded.wait_until_reachable()
+            except BaseException:
+                self._embedded.close()
+                raise
         return self
 
     def scale(self, workers: int) -> None:
@@ -74,6 +81,7 @@ class LocalCluster:
 
         Raises:
             OptionError: ``workers`` is not a whole number of at least 1.
+            ClusterStartError: It is not running.
             SystemFailureError: It took longer than a minute: the calls that run take longer.
         """
         wanted = _checked(workers)
@@ -91,7 +99,7 @@ class LocalCluster:
         self._embedded.workers = wanted
 
     def check(self) -> None:
-        """Raise `ClusterStartError` if one of its processes has died, with its last log lines."""
+        """Raise `ClusterStartError` if it is not running, or one of its processes has died; with its last log lines."""
         self._embedded.check()
 
     def log(self) -> str:
@@ -104,8 +112,7 @@ class LocalCluster:
         self._embedded.close()
 
     def __enter__(self) -> Self:
-        if not self._started:
-            self.start()
+        self.start()
         self._block.enter_context(use_backend(self.backend))
         return self
 

@@ -1,14 +1,19 @@
 """The client's handle on an embedded cluster: start it, find it, notice its death, end it."""
 
+import contextlib
 import json
 import os
+import secrets
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import weakref
 from pathlib import Path
 
 from distribute_challenge.cluster import supervisor
@@ -21,18 +26,21 @@ __all__ = ["EmbeddedCluster"]
 START_DEADLINE = 10.0  # Seconds for the Redis server to answer; it takes hundredths.
 LONGEST_SOCKET_PATH = 100  # Bytes; the kernel's limit is 108 on Linux and 104 on macOS.
 WORKER_MODULE = "distribute_challenge.execution_backends.celery.worker"
+PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"  # Read by that module.
 
 
 class EmbeddedCluster:
-    """A private Redis server and a Celery worker on this machine, for this process alone.
+    """A private Redis server and a Celery worker on this machine, for this process and those it tells the address.
 
     Args:
         workers: Worker processes at the start.
 
     Guarantees:
 
-    - Nobody else can reach it: the server listens on a Unix socket in a folder that only this user can enter.
-    - It ends with this process, however that ends; see `supervisor`.
+    - No other user can reach it: the server listens on a Unix socket in a folder that only this user can enter.
+    - It ends with the process that started it, however that ends; see `supervisor`. A forked child of that process can
+      neither end it nor keep it alive.
+    - ``_lock`` protects what `check` reads, once only, from the supervisor.
     """
 
     def __init__(self, workers: int) -> None:
@@ -41,12 +49,16 @@ class EmbeddedCluster:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
         self._death: str | None = None
+        self._lock = threading.Lock()
 
     @property
     def broker_url(self) -> str:
-        """Address of its broker, as Celery and this library take it."""
-        assert self.folder is not None
-        return f"redis+socket://{self.folder}/redis.sock"
+        """Address of its broker, as Celery and this library take it.
+
+        Raises:
+            ClusterStartError: It is not running.
+        """
+        return f"redis+socket://{self._running_folder()}/redis.sock"
 
     def start(self) -> None:
         """Start its processes, without waiting for them.
@@ -54,25 +66,25 @@ class EmbeddedCluster:
         Raises:
             ClusterStartError: No Redis server is installed.
         """
-        program = server_program()
-        self.folder = _private_folder()
+        program, seconds = server_program(), patience()
+        folder = self.folder = _private_folder()
+        self._owner, self._death = os.getpid(), None
         worker = [sys.executable, "-P", "-m", WORKER_MODULE, self.broker_url, str(self.workers), "embedded"]
         plan = {
-            "folder": str(self.folder),
-            "commands": {"redis": server_command(program, self.folder), "worker": worker},
-            "environment": {
-                **os.environ,
-                "DISTRIBUTE_CHALLENGE_PATHS": json.dumps([path for path in sys.path if path]),
-            },
-            "patience": patience(),
+            "folder": str(folder),
+            "commands": {"redis": server_command(program, folder), "worker": worker},
+            "patience": seconds,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(supervisor.__file__), json.dumps(plan)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Not in the plan: a command line can be read by every user of this machine.
+            env={**os.environ, PATHS_VARIABLE: json.dumps([path for path in sys.path if path])},
             # Away from the terminal's Ctrl+C, which is for the client to handle.
             start_new_session=True,
         )
+        _started.add(self)
 
     def wait_until_reachable(self) -> None:
         """Wait until its broker answers; the worker may still be starting.
@@ -80,11 +92,11 @@ class EmbeddedCluster:
         Raises:
             ClusterStartError: It died, or does not answer in time; with its last log lines.
         """
-        assert self.folder is not None
+        path = str(self._running_folder() / "redis.sock")
         deadline = time.monotonic() + START_DEADLINE
         while True:
             with socket.socket(socket.AF_UNIX) as probe:
-                if probe.connect_ex(str(self.folder / "redis.sock")) == 0:
+                if probe.connect_ex(path) == 0:
                     return
             self.check()
             if time.monotonic() > deadline:
@@ -94,26 +106,34 @@ class EmbeddedCluster:
             time.sleep(0.002)
 
     def check(self) -> None:
-        """Raise `ClusterStartError` if one of its processes has died."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        if self._death is None and select.select([self._process.stdout], [], [], 0)[0]:
-            line = self._process.stdout.readline()
-            self._death = _death_text(json.loads(line)) if line else "the embedded cluster's supervisor was killed"
-        if self._death is not None:
-            raise ClusterStartError(self._death)
+        """Raise `ClusterStartError` if it is not running, or one of its processes has died."""
+        folder = self._running_folder()
+        if os.getpid() != self._owner:
+            if not folder.exists():
+                raise ClusterStartError("the embedded cluster has ended with the process that started it")
+            return
+        with self._lock:
+            # Closed by another thread, or with something to tell.
+            if self._death is None and self._process is not None:
+                self._death = _death_of(self._process)
+            if self._death is not None:
+                raise ClusterStartError(self._death)
 
     def log(self, process: str = "worker") -> str:
-        """What a process (``"worker"`` or ``"redis"``) has written so far."""
-        assert self.folder is not None
+        """What a process (``"worker"`` or ``"redis"``) has written so far; nothing if the cluster is not running."""
+        if self.folder is None:
+            return ""
         path = self.folder / f"{process}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def close(self) -> None:
         """End all its processes and remove its folder. Calls that run are abandoned."""
-        process, self._process = self._process, None
-        if process is None or os.getpid() != self._owner:
+        with self._lock:
+            process, self._process = self._process, None
+            folder, self.folder = self.folder, None
+        if process is None:
             return
+        assert folder is not None
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -121,27 +141,63 @@ class EmbeddedCluster:
             process.stdin.close()
         except BrokenPipeError:
             pass  # It has ended by itself.
-        process.wait()
+        process.stdout.read()  # Until it ends.
         process.stdout.close()
-        assert self.folder is not None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # If the supervisor was killed it has left this to us. Its number is not anybody else's before `wait`.
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _running_folder(self) -> Path:
+        if self.folder is None:
+            raise ClusterStartError("this cluster is not running: it has not been started, or it has been closed")
+        return self.folder
+
+    def _forget(self) -> None:
+        """In the child of a fork: let go of the lifeline, which would outlive the parent here."""
+        process, self._process = self._process, None
+        self._lock = threading.Lock()
+        if process is not None:
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                pipe.close()
 
 
 def _private_folder() -> Path:
-    """A new folder that only this user can enter, with room for a socket's name in its path."""
-    folder = tempfile.mkdtemp(prefix="distribute_challenge-")
-    if len(os.fsencode(folder)) + len("/redis.sock") > LONGEST_SOCKET_PATH:
-        os.rmdir(folder)
-        folder = tempfile.mkdtemp(prefix="distribute_challenge-", dir="/tmp")
-    return Path(folder)
+    """Name of a new folder, with room for a socket's name in its path. The supervisor makes it."""
+    name = f"distribute_challenge-{secrets.token_hex(8)}"
+    folder = Path(tempfile.gettempdir(), name).absolute()
+    if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH:
+        folder = Path("/tmp", name)
+    return folder
 
 
-def _death_text(report: dict[str, object]) -> str:
-    lines = report["log"]
-    assert isinstance(lines, list)
+def _death_of(process: "subprocess.Popen[bytes]") -> str | None:
+    """What the supervisor says of a process that died, or the same of itself; None while all live."""
+    assert process.stdout is not None
+    waiting = select.poll()
+    waiting.register(process.stdout, select.POLLIN)
+    if not waiting.poll(0):
+        return None
+    line = process.stdout.readline()
+    if not line:
+        return "the embedded cluster's supervisor was killed, and the cluster with it"
+    report = json.loads(line)
     return "\n".join(
         [
-            f"the embedded cluster's {report['process']} process died (exit code {report['exit_codes']}); its last lines:",
-            *(f"    {line}" for line in lines),
+            f"the embedded cluster's {report['process']} process died (exit code {report['exit_code']}); its last lines:",
+            *(f"    {line}" for line in report["log"]),
         ]
     )
+
+
+_started: "weakref.WeakSet[EmbeddedCluster]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for cluster in list(_started):
+        cluster._forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,16 +1,17 @@
 """The parent of the embedded cluster's processes: a small program that ends them when the client ends, however it ends.
 
 Run as ``python supervisor.py JSON`` with the lifeline, a pipe from the client, as standard input; it loads nothing of the
-library, so that it is there in a moment.
+library, so that it is there in a moment. What it starts inherits its environment.
 
 Guarantees:
 
-- When the lifeline closes, every process started here is killed and the folder is gone. The kernel closes it
-  also for a client that was killed.
+- When the lifeline closes, every process started here is killed and the folder is gone; so is what the calls themselves
+  started (on Linux also in sessions of their own). The kernel closes the lifeline also for a client that was killed.
 - When this program itself is killed, the kernel kills the two that it started (on Linux), and those theirs.
 - One line on standard output tells the client when a process died by itself: which one, how, and its last log lines.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -22,25 +23,29 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+LINUX = sys.platform.startswith("linux")
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 LAST_LINES = 20
+KILL_DEADLINE = 5.0  # Seconds for the killed to be gone; one stuck in the kernel, or another user's, may never be.
 
 
 def main(arguments: str) -> None:
     """Start the processes, then wait for the first of: the client's end, a word from it, a process's death."""
     plan: dict[str, Any] = json.loads(arguments)
+    # Made here and not by the client, which may be killed before it has anybody to tidy up after it.
+    os.mkdir(plan["folder"], 0o700)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    die_with_parent = _death_signal()
-    children = {
-        name: _start(command, plan["environment"], os.path.join(plan["folder"], f"{name}.log"), die_with_parent)
-        for name, command in plan["commands"].items()
-    }
+    die_with_parent = _become_reaper()
+    children: dict[str, int] = {}
     patience = 0.0
     try:
+        for name, command in plan["commands"].items():
+            children[name] = _start(command, os.path.join(plan["folder"], f"{name}.log"), die_with_parent)
         died = None
         while died is None:
             ready, _, _ = select.select([0, wake_read], [], [])
@@ -53,73 +58,103 @@ def main(arguments: str) -> None:
                 break
             died = next((name for name, pid in children.items() if _is_dead(pid)), None)
         if died is not None:
-            _report(died, plan["folder"])
+            _report(died, children, plan["folder"])
     finally:
-        _end(children, patience)
+        # The worker first, warmly if the client has patience.
+        if patience and not _is_dead(children["worker"]):
+            _end_warmly(children["worker"], patience)
+        _kill_all(_children if LINUX else lambda: [pid for pid in children.values() if not _is_dead(pid)])
         shutil.rmtree(plan["folder"], ignore_errors=True)
-        # Last, and this program with them: what the calls themselves may have started.
-        os.killpg(0, signal.SIGKILL)
+        if not LINUX:  # pragma: no cover - it ends this program before coverage can be saved
+            # Last, and this program with them: what the calls may have started.
+            os.killpg(0, signal.SIGKILL)
 
 
-def _death_signal() -> Callable[[], None]:
-    """What a child calls to be killed with its parent; nothing where the kernel does not offer it."""
-    if not sys.platform.startswith("linux"):
+def _become_reaper() -> Callable[[], None]:
+    """Inherit the orphans among this program's descendants.
+
+    Returns:
+        What a child calls to be killed with this program. It does nothing where the kernel does not offer it, as does
+        this function itself.
+    """
+    if not LINUX:
         return lambda: None
     prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 _statuses: dict[int, int] = {}
 
 
-def _start(command: list[str], environment: dict[str, str], log: str, die_with_parent: Callable[[], None]) -> int:
+def _start(command: list[str], log: str, die_with_parent: Callable[[], None]) -> int:
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        die_with_parent()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.execve(command[0], command, environment)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        die_with_parent()
+        if os.getppid() != parent:
+            raise ProcessLookupError("the supervisor was killed")
+        os.execv(command[0], command)
     except BaseException as error:
         os.write(2, f"{command[0]}: {error}\n".encode())
         os._exit(127)
 
 
 def _is_dead(pid: int) -> bool:
-    if pid not in _statuses:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            _statuses[pid] = os.waitstatus_to_exitcode(status)
+    _reap()
     return pid in _statuses
 
 
-def _report(name: str, folder: str) -> None:
+def _reap() -> None:
+    """Take in all that have ended, so that orphans of the calls do not pile up."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            _statuses[ended[0]] = os.waitstatus_to_exitcode(ended[1])
+
+
+def _report(name: str, children: dict[str, int], folder: str) -> None:
     with open(os.path.join(folder, f"{name}.log"), errors="replace") as file:
         lines = file.read().splitlines()[-LAST_LINES:]
-    line = json.dumps({"process": name, "exit_codes": list(_statuses.values()), "log": lines})
-    try:
+    line = json.dumps({"process": name, "exit_code": _statuses[children[name]], "log": lines})
+    with contextlib.suppress(OSError):  # The client is gone as well.
         os.write(1, line.encode() + b"\n")
-    except OSError:
-        pass  # The client is gone as well.
 
 
-def _end(children: dict[str, int], patience: float) -> None:
-    """End the worker first, warmly if the client has patience, then the server."""
-    if patience and not _is_dead(children["worker"]):
-        os.kill(children["worker"], signal.SIGTERM)
-        deadline = time.monotonic() + patience
-        while not _is_dead(children["worker"]) and time.monotonic() < deadline:
-            time.sleep(0.005)
-    for pid in children.values():
-        if not _is_dead(pid):
-            os.kill(pid, signal.SIGKILL)
-            _statuses[pid] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def _end_warmly(pid: int, patience: float) -> None:
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while not _is_dead(pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _kill_all(children: Callable[[], list[int]]) -> None:
+    deadline = time.monotonic() + KILL_DEADLINE
+    while (left := children()) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(OSError):  # It has just ended, or is another user's.
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.001)
+
+
+def _children() -> list[int]:
+    """All children of this program: those it started, and those it inherited as their own parents died."""
+    _reap()
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            # The command's name, in parentheses, may hold anything; the state and the parent come after it.
+            if int(file.read().rpartition(b")")[2].split()[1]) == os.getpid():
+                found.append(int(name))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,0 +1,16 @@
+"""Fixtures of the embedded cluster's tests."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A temporary folder with a name short enough for a socket in it, which pytest's own may not have."""
+    folder = Path(tempfile.mkdtemp(prefix="dc", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

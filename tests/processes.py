@@ -1,0 +1,131 @@
+"""Real processes of tests: scripts as a user would run them, and what is left of them."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+PATIENCE = 20  # Seconds after which a test would rather fail than wait; the machine may be busy.
+
+_OWN_VARIABLES = ("CELERY_BROKER_URL", *(f"DISTRIBUTE_CHALLENGE_{name}" for name in ("BACKEND", "BROKER_URL", "WORKERS")))
+
+
+def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Wait until a condition holds, and fail if it does not in time."""
+    deadline = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true within {PATIENCE} s"
+        pause.wait(0.01)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment, without what configures the library, and with some variables."""
+    return {**{name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}, **variables}
+
+
+def command_lines() -> dict[int, str]:
+    """What runs on this machine: number to command line; without those that have ended and wait to be taken in."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True)
+    found = {}
+    for line in listing.stdout.splitlines():
+        pid, _, state, command = line.split(None, 3)
+        if not state.startswith("Z"):
+            found[int(pid)] = command
+    return found
+
+
+def mentioning(text: str | Path) -> dict[int, str]:
+    """Processes whose command line holds a text, such as the name of a cluster's private folder."""
+    return {pid: command for pid, command in command_lines().items() if str(text) in command}
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those of some processes that run."""
+    running = command_lines()
+    return [pid for pid in pids if pid in running]
+
+
+def parent(pid: int) -> int:
+    done = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return int(done.stdout or 0)
+
+
+class Program:
+    """A program of its own, with its output in a file.
+
+    Args:
+        command: What to start.
+        folder: Where it runs and where its output goes.
+    """
+
+    def __init__(self, command: list[str], folder: Path, **variables: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self._path = folder / f"output-{time.monotonic_ns()}"
+        with self._path.open("wb") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment(PYTHONUNBUFFERED="1", **variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._path.read_text(errors="replace")
+
+    def wait_for(self, text: str) -> str:
+        """Wait until it has written a text; all its output so far."""
+
+        def written() -> bool:
+            assert text in self.output or self.process.poll() is None, self.output
+            return text in self.output
+
+        wait_until(written, f"{text!r} in the output")
+        return self.output
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for its end; its exit code."""
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def program(command: list[str], folder: Path, **variables: str) -> Iterator[Program]:
+    running = Program(command, folder, **variables)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@contextlib.contextmanager
+def script(source: str, folder: Path, *arguments: str, **variables: str) -> Iterator[Program]:
+    """A user's script, run by ``python script.py``."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"script{time.monotonic_ns()}.py"
+    path.write_text(textwrap.dedent(source))
+    with program([sys.executable, str(path), *arguments], folder, **variables) as running:
+        yield running
+
+
+def run(source: str, folder: Path, *arguments: str, **variables: str) -> str:
+    """Run a script that succeeds; what it writes."""
+    with script(source, folder, *arguments, **variables) as running:
+        assert running.wait() == 0, running.output
+        return running.output
