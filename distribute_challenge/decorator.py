@@ -80,8 +80,9 @@ def compute_this(
     queue: str = DEFAULT_QUEUE,
     priority: int = 0,
 ) -> Any:
-    """Make a function's calls run on a cluster. Works as ``@compute_this``, ``@compute_this(...)`` and
-    ``compute_this(function, ...)``.
+    """Make a function's calls run on a cluster.
+
+    Works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``.
 
     Args:
         function: A function, lambda, closure, method, partial, callable object or ``async def``.

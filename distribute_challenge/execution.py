@@ -12,28 +12,18 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from distribute_challenge.coroutines import run_to_completion
 from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.log import current_call
-from distribute_challenge.messages import Batch, Problem, Reply, Section, Task
+from distribute_challenge.messages import Batch, Problem, Reply, Task
 from distribute_challenge.outcome import Failure, unwrap
-from distribute_challenge.serialisation import (
-    LoadedFunction,
-    ProjectImporter,
-    dumps,
-    dumps_error,
-    dumps_plain,
-    load_function,
-    load_modules,
-    loads,
-    loads_error,
-)
+from distribute_challenge.sections import sections_of
+from distribute_challenge.serialisation import LoadedFunction, ProjectImporter, load_function, load_modules, loads
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "inside_call", "outcomes_of"]
+__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives the calls it has not begun back to the client.
@@ -275,49 +265,7 @@ def _reply(
         worker,
         started,
         first=first,
-        sections=list(_sections(outcomes, batch.name)),
+        sections=list(sections_of(outcomes, batch.name)),
         finishes=finishes,
         ended=ended,
     ).encode()
-
-
-def _sections(outcomes: list[Any], name: str) -> Iterator[Section]:
-    """Outcomes as few byte strings: built-in values in a row together, everything else one by one.
-
-    A value that cannot be pickled becomes the failure of its own call.
-    """
-    for failed, group in groupby(outcomes, key=lambda outcome: type(outcome) is Failure):
-        if failed:
-            for outcome in group:
-                yield Section("error", 1, dumps_error(outcome.error))
-            continue
-        values = list(group)
-        plain = dumps_plain(values)
-        if plain is not None:
-            yield Section("values", len(values), plain)
-            continue
-        for value in values:
-            try:
-                yield Section("value", 1, dumps(value, f"the result of {name}").data)
-            except DistributeChallengeError as error:
-                yield Section("error", 1, dumps_error(error))
-
-
-def outcomes_of(reply: Reply) -> list[Any]:
-    """The client's end: the outcomes that a reply carries, failures as `Failure`."""
-    outcomes: list[Any] = []
-    for kind, _, blob in reply.sections:
-        if kind == "error":
-            outcomes.append(Failure(loads_error(blob)))
-            continue
-        try:
-            value = loads(blob)
-        except Exception as error:
-            error.add_note("The call succeeded on its worker; its result cannot be unpickled in this process.")
-            outcomes.append(Failure(error))
-            continue
-        if kind == "values":
-            outcomes.extend(value)
-        else:
-            outcomes.append(value)
-    return outcomes

@@ -12,10 +12,11 @@ import pytest
 
 from distribute_challenge import execution
 from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
-from distribute_challenge.execution import FunctionCache, callable_bytes, execute, inside_call, outcomes_of
+from distribute_challenge.execution import FunctionCache, callable_bytes, execute, inside_call
 from distribute_challenge.messages import Batch, FunctionPayload, Reply, Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
+from distribute_challenge.sections import outcomes_of
 from distribute_challenge.serialisation import PortableFunction, ProjectImporter, dumps, load_modules
 from tests.elsewhere import Client
 

@@ -19,6 +19,7 @@ LAYERS = [
     ["messages"],
     ["serialisation", "time_limit"],
     ["coroutines"],
+    ["sections"],
     ["futures", "batching", "execution", "tasks"],
     ["execution_backends.base", "execution_backends.frames"],
     ["execution_backends.registry"],

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from distribute_challenge.execution import outcomes_of
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Batch, Problem, Reply, Task
 from distribute_challenge.outcome import Failure
+from distribute_challenge.sections import outcomes_of
 from distribute_challenge.timeline import Timeline
 
 __all__ = ["process_name", "settle", "task_frame"]

@@ -12,11 +12,11 @@ import pytest
 
 from distribute_challenge import compute_this
 from distribute_challenge.errors import CallCancelledError, VersionMismatchError, WorkerLostError
-from distribute_challenge.execution import outcomes_of
 from distribute_challenge.execution_backends.frames import task_frame
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, processes
 from distribute_challenge.execution_backends.pools.processes import MOST_ATTEMPTS, _exit_codes
 from distribute_challenge.messages import Reply
+from distribute_challenge.sections import outcomes_of
 
 
 @pytest.fixture(scope="module")

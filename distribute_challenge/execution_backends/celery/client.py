@@ -26,31 +26,27 @@ from distribute_challenge.batching import window
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
-    CallTimeoutError,
     DistributeChallengeError,
     SystemFailureError,
     VersionMismatchError,
-    WorkerLostError,
 )
-from distribute_challenge.execution import outcomes_of
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.calls import Call, Group, Outbox, SentBatch
+from distribute_challenge.execution_backends.celery.census import Census
 from distribute_challenge.execution_backends.celery.connection import connect, translated
 from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, REPLY_EXPIRY, function_key, replies_key
+from distribute_challenge.execution_backends.celery.losses import verdict
 from distribute_challenge.execution_backends.celery.publishing import message_for
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, FunctionPayload, Problem, Reply, Task
 from distribute_challenge.outcome import Failure
+from distribute_challenge.sections import outcomes_of
 from distribute_challenge.settings import masked
 from distribute_challenge.timeline import Timeline
 
 __all__ = ["Client"]
 
-MOST_DEATHS = 3  # Worker processes that one call may cost before it fails.
-UNKNOWN_SLOTS = 2  # Worker processes assumed before the first one shows itself.
-WARN_AFTER = 5.0  # Seconds without a worker before the user hears of it,
-WARN_EVERY = 60.0  # and between two such warnings.
 REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
 RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away.
@@ -81,9 +77,7 @@ class Client:
         self._out: Counter[tuple[str, int]] = Counter()
         self._batches = 0
         self._uploaded: dict[str, float] = {}
-        self._expected_slots = slots or UNKNOWN_SLOTS
-        self._workers: list[presence.WorkerPresence] | None = None
-        self._lonely_since: dict[str, float] = {}
+        self._census = Census(url, slots)
         self._closing = False
         self._commands = connect(url)
         self._receiving = connect(url)
@@ -147,11 +141,9 @@ class Client:
             self._put_back([other for other in batch.unfinished if other is not call])
         return True
 
-    def slots(self, queue: str | None = None) -> int:
-        """Worker processes that serve a queue (or any), as far as is known."""
-        if self._workers is None:
-            return self._expected_slots
-        return presence.slots(self._workers, queue) or self._expected_slots
+    def slots(self) -> int:
+        """Worker processes of the whole cluster, as far as is known."""
+        return self._census.slots()
 
     def close(self) -> None:
         """Stop, and cancel what is not done."""
@@ -182,11 +174,11 @@ class Client:
                 if self._closing:
                     return
                 assert group is not None
-                batch = self._register(group, group.take(self.slots(group.options.queue)))
+                batch = self._register(group, group.take(self._census.slots(group.options.queue)))
             self._publish_in_the_end(batch)
 
     def _next_group(self) -> Group | None:
-        full = {key for key, out in self._out.items() if out >= window(self.slots(key[0]))}
+        full = {key for key, out in self._out.items() if out >= window(self._census.slots(key[0]))}
         return self._outbox.next_group(full)
 
     def _register(self, group: Group, calls: list[Call]) -> SentBatch:
@@ -318,7 +310,7 @@ class Client:
             for call in batch.unfinished:
                 if problem.kind == "version":
                     failed.append((call, VersionMismatchError(problem.text)))
-                elif error := self._verdict(call, problem, alone=len(batch.calls) == 1):
+                elif error := verdict(call, problem, alone=len(batch.calls) == 1):
                     failed.append((call, error))
                 else:
                     call.alone = True
@@ -326,24 +318,6 @@ class Client:
             self._put_back(again)
         for call, error in failed:
             call.fail(error)
-
-    @staticmethod
-    def _verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallengeError | None:
-        """The error of a call whose process is gone; None if it is to be tried again, by itself."""
-        name = call.task.function.name
-        if call.task.chunk > 1:
-            return WorkerLostError(f"{name}: {problem.text}")  # The map finds out which call it was.
-        if not alone:
-            return None
-        if problem.kind == "timeout":
-            return CallTimeoutError(f"{name} ran longer than timeout={call.task.options.timeout:g} s; {problem.text}")
-        call.deaths += 1
-        if call.deaths < MOST_DEATHS:
-            return None
-        return WorkerLostError(
-            f"{name}: {problem.text}, {call.deaths} times in {call.deaths} attempts. Look for a crash in C code, "
-            f"os._exit, or too little memory on the worker."
-        )
 
     # --- the books; all under the lock
 
@@ -372,31 +346,13 @@ class Client:
             waiting = Counter(self._outbox.waiting)
             for batch in self._sent.values():
                 waiting[batch.group.options.queue] += sum(call.task.calls for call in batch.unfinished)
-        pipeline = self._receiving
-        presence.show(pipeline, presence.ClientPresence(self.id, waiting.total()))
+        connection = self._receiving
+        presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
         if self._sent:
-            pipeline.expire(self._replies, REPLY_EXPIRY)
+            connection.expire(self._replies, REPLY_EXPIRY)
+        self._census.take(presence.workers(connection), waiting, now)
         with self._work:
-            self._workers = presence.workers(pipeline)
-            self._work.notify()
-        for queue in waiting:
-            self._warn_if_lonely(queue, waiting[queue], now)
-
-    def _warn_if_lonely(self, queue: str, calls: int, now: float) -> None:
-        if calls == 0 or presence.slots(self._workers or [], queue):
-            self._lonely_since.pop(queue, None)
-            return
-        since = self._lonely_since.setdefault(queue, now)
-        if now - since >= WARN_AFTER:
-            self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
-            logger.warning(
-                "no worker listens on the queue %r at %s, unfinished calls there: %d; start one with: "
-                "distribute-challenge worker --queues %s",
-                queue,
-                masked(self._url),
-                calls,
-                queue,
-            )
+            self._work.notify()  # More workers, more messages.
 
     def _give_up(self, error: SystemFailureError | None) -> None:
         """End: every call that is not done fails with the error, or is cancelled if there is none."""

@@ -120,8 +120,10 @@ def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(workers=2) as cluster:
-        yield cluster
+    # Without a `with` block, which would make it the backend of all other tests.
+    cluster = LocalCluster(workers=2).start()
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from distribute_challenge.errors import (
     VersionMismatchError,
     WorkerLostError,
 )
+from distribute_challenge.execution_backends.celery import census, presence
 from distribute_challenge.execution_backends.celery import client as client_module
-from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client import Client
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
+from distribute_challenge.execution_backends.celery.losses import MOST_DEATHS
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -136,7 +137,7 @@ def test_cancelling_one_call_of_a_message_keeps_the_others(
 def test_a_lost_call_is_tried_three_times(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
     """Then it fails, with what the worker said."""
     future = square(3).submit(backend)
-    for _ in range(client_module.MOST_DEATHS):
+    for _ in range(MOST_DEATHS):
         worker.take().report("lost", "the worker process died (exit code 3)")
     with pytest.raises(
         WorkerLostError, match=r"square: the worker process died \(exit code 3\), 3 times in 3 attempts"
@@ -255,7 +256,7 @@ def test_no_worker_is_a_warning_that_names_the_queue(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Once, until one has come and gone again."""
-    monkeypatch.setattr(client_module, "WARN_AFTER", 0.0)
+    monkeypatch.setattr(census, "WARN_AFTER", 0.0)
     monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.05)
     future = square.with_options(queue="gpu")(3).submit(backend)
     eventually(lambda: "no worker listens on the queue 'gpu'" in caplog.text)
@@ -274,7 +275,7 @@ def test_workers_of_one_queue_are_counted_for_it_alone(
     backend: CeleryExecutionBackend, server: Server, eventually: Eventually
 ) -> None:
     """Before any is known, a few are assumed."""
-    assert backend.concurrency == client_module.UNKNOWN_SLOTS
+    assert backend.concurrency == census.UNKNOWN_SLOTS
     presence.show(connect(server.url), presence.WorkerPresence("w", 5, ["q"]))
     eventually(lambda: backend.concurrency == 5)
 
