@@ -13,7 +13,10 @@ from pathlib import Path
 
 PATIENCE = 20  # Seconds after which a test would rather fail than wait; the machine may be busy.
 
-_OWN_VARIABLES = ("CELERY_BROKER_URL", *(f"DISTRIBUTE_CHALLENGE_{name}" for name in ("BACKEND", "BROKER_URL", "WORKERS")))
+_OWN_VARIABLES = (
+    "CELERY_BROKER_URL",
+    *(f"DISTRIBUTE_CHALLENGE_{name}" for name in ("BACKEND", "BROKER_URL", "WORKERS")),
+)
 
 
 def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
@@ -32,7 +35,9 @@ def environment(**variables: str) -> dict[str, str]:
 
 def command_lines() -> dict[int, str]:
     """What runs on this machine: number to command line; without those that have ended and wait to be taken in."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True)
+    listing = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    )
     found = {}
     for line in listing.stdout.splitlines():
         pid, _, state, command = line.split(None, 3)

@@ -165,10 +165,10 @@ class EmbeddedCluster:
 
 
 def _private_folder() -> Path:
-    """Name of a new folder, with room for a socket's name in its path. The supervisor makes it."""
+    """Name of a new folder, fit for a URL and with room for a socket's name in its path. The supervisor makes it."""
     name = f"distribute_challenge-{secrets.token_hex(8)}"
     folder = Path(tempfile.gettempdir(), name).absolute()
-    if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH:
+    if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH or set("?#%@") & set(str(folder)):
         folder = Path("/tmp", name)
     return folder
 

@@ -32,7 +32,10 @@ class Supervised:
         }
         plan = json.dumps({"folder": str(self.folder), "commands": commands, "patience": patience})
         program = (
-            ["-c", f"import sys\nfrom distribute_challenge.cluster import supervisor\n{before}\nsupervisor.main(sys.argv[1])"]
+            [
+                "-c",
+                f"import sys\nfrom distribute_challenge.cluster import supervisor\n{before}\nsupervisor.main(sys.argv[1])",
+            ]
             if before
             else [supervisor.__file__]
         )
@@ -119,7 +122,9 @@ def test_a_signal_to_the_supervisor_ends_the_cluster(supervise: Any, number: int
 
 @linux_only
 def test_what_the_calls_started_ends_too_even_in_a_session_of_its_own(supervise: Any) -> None:
-    detached = f"{sys.executable} -c 'import os; os.fork() and os._exit(0); os.setsid(); os.execlp(*[\"sleep\"] * 2, \"1001\")'"
+    detached = (
+        f'{sys.executable} -c \'import os; os.fork() and os._exit(0); os.setsid(); os.execlp(*["sleep"] * 2, "1001")\''
+    )
     supervised = supervise(worker=f"sleep 1000 & echo $! > $0-child; {detached}; {LASTS}")
     pids = [supervised.pid("worker-child"), supervised.pid("worker")]
 
@@ -157,7 +162,7 @@ def test_when_the_supervisor_is_killed_the_kernel_kills_its_children(supervise: 
 @pytest.mark.parametrize("name", ["redis", "worker"])
 def test_a_death_is_told_with_exit_code_and_last_lines_and_ends_the_rest(supervise: Any, name: str) -> None:
     other = "worker" if name == "redis" else "redis"
-    dies = f"read _ < $0-go; i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); done; echo over >&2; exit 3"
+    dies = "read _ < $0-go; i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); done; echo over >&2; exit 3"
     supervised = supervise(**{name: f"mkfifo $0-go; echo $$ > $0; {dies}"})
     pids = [supervised.pid("redis"), supervised.pid("worker")]
     (supervised.pids / f"{name}-go").write_text("\n")
@@ -196,7 +201,12 @@ STUBBORN = "trap '' TERM; echo $$ > $0; while :; do sleep 0.05; done"
 
 @pytest.mark.parametrize(
     ("word", "patience", "worker", "warm"),
-    [(b"stop", 20.0, WARM, True), (b"stop", 0.0, WARM, False), (b"", 20.0, WARM, False), (b"stop", 0.05, STUBBORN, False)],
+    [
+        (b"stop", 20.0, WARM, True),
+        (b"stop", 0.0, WARM, False),
+        (b"", 20.0, WARM, False),
+        (b"stop", 0.05, STUBBORN, False),
+    ],
     ids=["with patience", "without patience", "without a last word", "until patience ends"],
 )
 def test_the_worker_may_end_what_it_runs_if_the_client_has_patience(

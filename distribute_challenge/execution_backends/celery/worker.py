@@ -1,11 +1,13 @@
 """Starting a worker with the right settings, from the command line and for the embedded cluster."""
 
 import json
+import multiprocessing
 import os
 import socket
 import sys
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from distribute_challenge.settings import DEFAULT_QUEUE
 
@@ -62,6 +64,8 @@ def _main(url: str, concurrency: str, name: str) -> int:
     """The embedded cluster's worker."""
     # Behind everything else, so that a file of the user's never takes the place of a library the worker needs.
     sys.path.extend(path for path in json.loads(os.environ.get(PATHS_VARIABLE, "[]")) if path not in sys.path)
+    # Celery's pool keeps a file there; a worker that is killed could not remove a folder of its own.
+    multiprocessing.current_process()._config["tempdir"] = os.path.dirname(urlsplit(url).path)  # type: ignore[attr-defined]
     return run_worker(url, concurrency=int(concurrency), name=name)
 
 
