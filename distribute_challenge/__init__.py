@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distribute_challenge.futures import Future
     from distribute_challenge.local_cluster import LocalCluster
     from distribute_challenge.timeline import Timeline
+    from distribute_challenge.version import __version__ as __version__
 
 __all__ = [
     "Distributable",
@@ -33,6 +34,7 @@ __all__ = [
 
 # Where each name lives; loaded when first used, so that importing the package costs nothing.
 _PLACES = {
+    "__version__": "version",
     "Distributable": "distributable",
     "DistributableFunction": "function",
     "ExecutionBackend": "execution_backends.base",

@@ -68,22 +68,25 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
     except BaseException:
         # A time limit or an exit: the coroutine may be half done, and must not go on in the next call.
         _close()
-        kept.runner.close()  # Not when `kept` goes: the traceback holds it.
         raise
 
 
 class _Kept:
-    """A thread's event loop, closed when the thread ends."""
+    """A thread's event loop, given back when the thread ends."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
+        self._loop = self.runner.get_loop()
 
     def __del__(self) -> None:
-        self.runner.close()
+        # Not the runner's own `close`, which runs the loop: this may be any thread, with a loop that runs.
+        self._loop.close()
 
 
 def _close() -> None:
-    vars(_of_this_thread).pop("kept", None)
+    kept: _Kept | None = vars(_of_this_thread).pop("kept", None)
+    if kept is not None:
+        kept.runner.close()
 
 
 # The main thread's, while the interpreter is still whole.

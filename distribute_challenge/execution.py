@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from distribute_challenge.coroutines import run_to_completion
 from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.log import current_call
 from distribute_challenge.messages import Batch, Problem, Reply, Task
@@ -234,7 +233,13 @@ def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
     try:
         with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NO_LIMIT:
             value = loaded.function(*args, **kwargs)
-            return run_to_completion(value, batch.timeout) if loaded.is_async else value
+            if not loaded.is_async:
+                return value
+            from distribute_challenge.coroutines import (
+                run_to_completion,  # Brings asyncio, which most calls do without.
+            )
+
+            return run_to_completion(value, batch.timeout)
     except BaseException as error:
         return _failure(error)
 

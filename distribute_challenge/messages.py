@@ -14,11 +14,11 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.options import CallOptions
+from distribute_challenge.version import __version__
 
 __all__ = ["Batch", "FunctionPayload", "Problem", "Reply", "Section", "Task"]
 
@@ -85,7 +85,7 @@ class Batch:
     timeout: float | None = None
     retries: int = 0
     python: str = PYTHON
-    library: str = ""
+    library: str = __version__
     signature: str | None = None
 
     @property
@@ -103,7 +103,7 @@ class Batch:
             "timeout": self.timeout,
             "retries": self.retries,
             "python": self.python,
-            "library": self.library or library_version(),
+            "library": self.library,
             "signature": self.signature,
         }
         return _frame(header, self.arguments)
@@ -175,7 +175,7 @@ class Reply:
     finishes: "array[float]" = field(default_factory=lambda: array("d"))
     problem: Problem | None = None
     python: str = PYTHON
-    library: str = ""
+    library: str = __version__
 
     def encode(self) -> bytes:
         """The reply as one frame."""
@@ -187,7 +187,7 @@ class Reply:
             "ended": self.ended,
             "problem": self.problem,
             "python": self.python,
-            "library": self.library or library_version(),
+            "library": self.library,
             "sections": [(section.kind, section.calls) for section in self.sections],
         }
         return _frame(header, [*(section.blob for section in self.sections), self.finishes.tobytes()])
@@ -209,17 +209,6 @@ class Reply:
             problem=Problem(*problem) if problem else None,
             **header,
         )
-
-
-_library_version = ""
-
-
-def library_version() -> str:
-    """Version of this library, as its metadata has it; looked up once."""
-    global _library_version
-    if not _library_version:
-        _library_version = version("distribute_challenge")
-    return _library_version
 
 
 def _frame(header: dict[str, Any], blobs: Sequence[bytes]) -> bytes:

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextvars
+import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -126,3 +129,34 @@ def test_a_coroutine_within_its_limit_gives_its_value_or_its_own_timeout_error(r
     assert run(lambda: run_to_completion(asyncio.sleep(0, 4), 30)) == 4
     with pytest.raises(TimeoutError, match="the user's"):
         run(lambda: run_to_completion(fail(), 30))
+
+
+def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() -> None:
+    """The garbage collector comes when it likes, in any thread."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def note() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    async def main() -> None:
+        thread = threading.Thread(target=lambda: run_to_completion(note()))
+        thread.start()
+        thread.join(10)
+        gc.collect()
+
+    asyncio.run(main())
+    assert loops[0].is_closed()
+
+
+def test_what_is_open_when_the_interpreter_ends_is_closed_without_a_word() -> None:
+    """Used or not."""
+    program = """
+import asyncio, distribute_challenge.coroutines as coroutines
+if {used}:
+    coroutines.run_to_completion(asyncio.sleep(0))
+"""
+    for used in (True, False):
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-c", program.format(used=used)], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, "")

@@ -5,13 +5,13 @@ import click
 from distribute_challenge.cli.cluster import cluster
 from distribute_challenge.cli.status import status
 from distribute_challenge.cli.worker import worker
-from distribute_challenge.messages import library_version
+from distribute_challenge.version import __version__
 
 __all__ = ["main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(library_version(), prog_name="distribute-challenge")
+@click.version_option(__version__, prog_name="distribute-challenge")
 def main() -> None:
     """Run Python functions on a Celery cluster on Redis."""
 

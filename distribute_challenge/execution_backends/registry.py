@@ -16,13 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distribute_challenge import settings
 from distribute_challenge.errors import BackendError
 from distribute_challenge.execution import inside_call
 from distribute_challenge.execution_backends.base import ExecutionBackend, RunAdapter, SupportsRun
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 __all__ = ["available_backends", "close_backends", "default_backend", "resolve", "set_default_backend", "use_backend"]
 
@@ -50,7 +52,7 @@ def available_backends() -> list[str]:
         >>> available_backends()
         ['celery', 'local', 'processes', 'threads']
     """
-    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return sorted({*BUILT_IN, *(point.name for point in _installed())})
 
 
 def default_backend() -> ExecutionBackend:
@@ -140,7 +142,7 @@ def _engine(name: str) -> ExecutionBackend:
 def _load(name: str) -> Any:
     target = BUILT_IN.get(name)
     if target is None:
-        points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
+        points = [point for point in _installed() if point.name == name]
         if not points:
             raise BackendError(f"no backend is called {name!r}; there are {', '.join(available_backends())}")
         return _loaded(name, points[0])
@@ -148,7 +150,14 @@ def _load(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def _loaded(name: str, point: EntryPoint) -> Any:
+def _installed() -> "EntryPoints":
+    """The backends that installed packages bring."""
+    from importlib.metadata import entry_points  # Slow to load, and most programs name built-in backends only.
+
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _loaded(name: str, point: "EntryPoint") -> Any:
     try:
         return point.load()
     except ImportError as error:
@@ -160,7 +169,7 @@ def _loaded(name: str, point: EntryPoint) -> Any:
 
 
 def _check(choice: object) -> None:
-    if isinstance(choice, str) and choice not in available_backends():
+    if isinstance(choice, str) and choice not in BUILT_IN and choice not in available_backends():
         raise BackendError(f"no backend is called {choice!r}; there are {', '.join(available_backends())}")
     if not isinstance(choice, str | SupportsRun | None):
         raise BackendError(

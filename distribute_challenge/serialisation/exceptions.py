@@ -3,7 +3,6 @@
 It travels twice: as itself, and as plain text for the case that it cannot be rebuilt, here or there.
 """
 
-import asyncio
 import concurrent.futures
 import os
 import traceback
@@ -15,7 +14,7 @@ from distribute_challenge.serialisation.pickling import dumps, dumps_plain, load
 __all__ = ["dumps_error", "loads_error"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_ASYNCIO = os.path.dirname(asyncio.__file__) + os.sep
+_ASYNCIO = os.path.join(os.path.dirname(os.__file__), "asyncio") + os.sep
 _FUTURES = os.path.dirname(concurrent.futures.__file__) + os.sep
 
 

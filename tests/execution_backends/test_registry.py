@@ -111,7 +111,7 @@ def points(monkeypatch: pytest.MonkeyPatch, value: str, dist: Any = None) -> Non
     point = EntryPoint("mine", value, registry.ENTRY_POINTS)
     if dist is not None:
         vars(point).update(dist=dist)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    monkeypatch.setattr(registry, "_installed", lambda: [point])
 
 
 def test_another_package_can_bring_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from distribute_challenge.execution_backends.celery.keys import CLIENTS, WORKERS
-from distribute_challenge.messages import library_version
+from distribute_challenge.version import __version__
 
 __all__ = ["BEAT", "ClientPresence", "WorkerPresence", "clients", "leave", "show", "slots", "workers"]
 
@@ -32,7 +32,7 @@ class WorkerPresence:
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
     python: str = field(default_factory=platform.python_version)
-    library: str = field(default_factory=library_version)
+    library: str = __version__
 
     @property
     def key(self) -> str:
@@ -48,7 +48,7 @@ class ClientPresence:
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
     python: str = field(default_factory=platform.python_version)
-    library: str = field(default_factory=library_version)
+    library: str = __version__
 
     @property
     def key(self) -> str:
