@@ -10,6 +10,7 @@ from kombu import Queue
 from kombu.serialization import register
 
 from distribute_challenge import settings
+from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.publishing import (
     CONTENT_TYPE,
     PRIORITY_SEPARATOR,
@@ -37,11 +38,16 @@ def _decode(data: bytes) -> tuple[Any, ...]:
 register(SERIALISER, _encode, _decode, CONTENT_TYPE, "binary")
 
 
-def make_app(broker_url: str | None = None) -> Celery:
+LEASE = 30  # Seconds without a sign from a worker after which others may take over what it holds.
+
+
+def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
     """A Celery application with the settings that a worker needs.
 
     Args:
         broker_url: The broker; None: what the environment says.
+        lease: Whole seconds that a message stays with a worker that gives no sign of life; a living worker renews
+            its leases, so calls may run for any time.
     """
     app = Celery("distribute_challenge", broker=broker_url or settings.broker_url())
     app.conf.update(
@@ -66,6 +72,14 @@ def make_app(broker_url: str | None = None) -> Celery:
             "priority_steps": PRIORITY_STEPS,
             "sep": PRIORITY_SEPARATOR,
             "queue_order_strategy": "priority",
+            # Keys of our own: another Celery application on this server has another idea of how long a lease is.
+            "unacked_key": UNACKED,
+            "unacked_index_key": f"{UNACKED}_index",
+            "unacked_mutex_key": f"{UNACKED}_mutex",
+            "unacked_mutex_expire": 10,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            "visibility_timeout": lease,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
         },

@@ -7,18 +7,23 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 | ``distribute_challenge:replies:<client>`` | list | replies for one client | when it reads them, or `REPLY_EXPIRY` later |
 | ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
 | ``distribute_challenge:clients`` | hash | one JSON line for each client | likewise |
+| ``distribute_challenge:unacked`` | hash | messages that workers hold, kept by kombu | when they are done |
+| ``distribute_challenge:unacked_index`` | sorted set | when each of them was last known to be in work | likewise |
+| ``distribute_challenge:unacked_mutex`` | string | one worker at a time looks for lost ones | seconds later |
 
-Celery itself keeps ``unacked``, ``unacked_index``, ``unacked_mutex`` and ``_kombu.binding.*``.
+Celery itself keeps ``_kombu.binding.*`` and the lists of its remote control.
 """
 
-__all__ = ["CLIENTS", "FUNCTION_EXPIRY", "REPLY_EXPIRY", "WORKERS", "function_key", "replies_key"]
+__all__ = ["CLIENTS", "FUNCTION_EXPIRY", "REPLY_EXPIRY", "UNACKED", "WORKERS", "function_key", "replies_key"]
 
 _PREFIX = "distribute_challenge:"
 
 WORKERS = _PREFIX + "workers"
 CLIENTS = _PREFIX + "clients"
 
-FUNCTION_EXPIRY = 24 * 3600  # Seconds; a client that uses it renews it at half that time.
+UNACKED = _PREFIX + "unacked"
+
+FUNCTION_EXPIRY = 3600  # Seconds; a client that uses it renews it at half that time, and sends it again if asked.
 REPLY_EXPIRY = 3600  # Seconds that replies wait for a client which may be gone.
 
 

@@ -24,6 +24,7 @@ def make_worker(
     queues: Sequence[str] = (DEFAULT_QUEUE,),
     name: str = "worker",
     loglevel: str = "INFO",
+    lease: int | None = None,
 ) -> Any:
     """A Celery worker, not started.
 
@@ -33,10 +34,11 @@ def make_worker(
         queues: Queues to serve.
         name: Part of its name before the ``@host``.
         loglevel: As `logging` names it.
+        lease: As for `app.make_app`; None: the default.
     """
-    from distribute_challenge.execution_backends.celery.app import make_app
+    from distribute_challenge.execution_backends.celery.app import LEASE, make_app
 
-    app = make_app(broker_url)
+    app = make_app(broker_url, lease or LEASE)
     app.set_current()
     return app.Worker(
         hostname=name if "@" in name else f"{name}@{socket.gethostname()}",

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import sys
+import time
 from typing import Any
 
 import redis
@@ -35,7 +36,7 @@ LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
 
 
 class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
-    """Shows the worker to clients while it consumes."""
+    """Shows the worker to clients while it consumes, and to other workers that what it holds is in work."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -60,12 +61,21 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
 
     def _beat(self, consumer: Any) -> None:
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
+        self._say(lambda connection: _renew_leases(connection, consumer.task_consumer.channel))
 
     def _say(self, word: Any) -> None:
         try:
             word(self._connection)
         except redis.RedisError as error:
             logger.warning("cannot show this worker to its clients: %s", error)
+
+
+def _renew_leases(connection: redis.Redis, channel: Any) -> None:
+    """Tell kombu's books that every message held here is in work: by themselves they count from when it came."""
+    now = time.time()
+    held = dict.fromkeys(channel.qos._delivered, now)
+    if held:
+        connection.zadd(channel.unacked_index_key, held, xx=True)
 
 
 def _presence_of(consumer: Any) -> presence.WorkerPresence:

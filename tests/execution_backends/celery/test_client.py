@@ -57,7 +57,7 @@ def test_a_function_travels_once(backend: CeleryExecutionBackend, worker: FakeWo
         taken.run()
         future.result(DEADLINE)
     assert len(digests) == 1
-    assert connect(server.url).ttl(function_key(digests.pop())) > 3600
+    assert connect(server.url).ttl(function_key(digests.pop())) > 1800
 
 
 def test_a_function_that_a_worker_cannot_find_is_sent_again(

@@ -1,7 +1,6 @@
 """Our messages are Celery's, field for field."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,7 +56,7 @@ def test_kombu_reads_our_message_as_it_was_meant(server: Server, app: Celery) ->
         received = connection.default_channel.basic_get("q")
         (frame,), kwargs, _ = received.decode()
         received.ack()
-    assert replace(Batch.decode(frame), library="") == sent
+    assert Batch.decode(frame) == sent
     assert kwargs == {}
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -267,3 +268,73 @@ def test_a_worker_that_cannot_reply_tries_until_it_can(
         eventually(lambda: "cannot reply, trying again" in log.read_text())
         server.start()
         assert future.result(DEADLINE) == "kept"
+
+
+Run = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start_worker(server: Server, tmp_path: Path) -> Iterator[Run]:
+    """Start a worker with one process and a short lease, by name, in a process group of its own."""
+    started = []
+
+    def start(name: str) -> "subprocess.Popen[bytes]":
+        code = (
+            "from distribute_challenge.execution_backends.celery.worker import run_worker\n"
+            f"run_worker({server.url!r}, concurrency=1, name={name!r}, lease=3)\n"
+        )
+        with (tmp_path / f"{name}.log").open("w") as output:
+            command = [sys.executable, "-c", code]
+            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(DEADLINE)
+
+
+def test_a_call_of_a_killed_worker_goes_to_another(
+    server: Server, start_worker: Run, eventually: Eventually, tmp_path: Path
+) -> None:
+    """Once its lease is over: in seconds, as nobody renews it any more."""
+    first = start_worker("first")
+
+    @compute_this
+    def who() -> str:
+        begun = tmp_path / f"begun-{os.getppid()}"
+        begun.touch()
+        while begun.name == f"begun-{first_pid}":
+            time.sleep(0.01)
+        return "another"
+
+    first_pid = first.pid
+    with CeleryExecutionBackend(server.url) as backend:
+        future = who().submit(backend)
+        eventually((tmp_path / f"begun-{first_pid}").exists)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait(DEADLINE)
+        start_worker("second")
+        assert future.result(DEADLINE) == "another"
+
+
+def test_a_call_longer_than_its_lease_runs_once(
+    server: Server, start_worker: Run, tmp_path: Path, eventually: Eventually
+) -> None:
+    """The worker that runs it renews the lease, whatever other workers are idle."""
+    start_worker("one")
+    start_worker("two")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+
+    @compute_this
+    def long() -> int:
+        (runs / str(time.time())).touch()
+        time.sleep(7)
+        return len(list(runs.iterdir()))
+
+    with CeleryExecutionBackend(server.url) as backend:
+        eventually(lambda: len(workers(connect(server.url))) == 2)
+        assert long().submit(backend).result(DEADLINE) == 1

@@ -105,7 +105,7 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
     )
     step.start(consumer)
     assert len(timers) == 1
-    assert len(said) == 1
+    assert len(said) == 2  # That it is there, and that it works on what it holds.
 
 
 def test_the_app_is_found_where_celery_looks_for_it() -> None:
