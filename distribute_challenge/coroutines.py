@@ -58,17 +58,22 @@ async def _limited(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
 
 
 def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
-    kept: _Kept | None = getattr(_of_this_thread, "kept", None)
-    if kept is None:
-        kept = _of_this_thread.kept = _Kept()
     try:
-        return kept.runner.run(coroutine)
+        return _kept().runner.run(coroutine)
     except Exception:
         raise
     except BaseException:
         # A time limit or an exit: the coroutine may be half done, and must not go on in the next call.
         _close()
         raise
+
+
+def _kept() -> "_Kept":
+    # Held by its thread alone and by no variable of a frame: it goes with the thread, not with some traceback.
+    if not hasattr(_of_this_thread, "kept"):
+        _of_this_thread.kept = _Kept()
+    kept: _Kept = _of_this_thread.kept
+    return kept
 
 
 class _Kept:
