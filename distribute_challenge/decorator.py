@@ -85,7 +85,8 @@ def compute_this(
     Works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``.
 
     Args:
-        function: A function, lambda, closure, method, partial, callable object or ``async def``.
+        function: A function, lambda, closure, method, partial, callable object or ``async def``. Above a ``@classmethod``, not
+            below it: Python 3.13 and later bind only the call itself there, not ``map`` and the other methods.
         backend: Name of a backend or the backend itself; None: the default one.
         timeout: Seconds that one attempt may run on its worker; None: no limit.
         retries: How often a call that raised is tried again, on the same worker, with growing pauses.
