@@ -1,0 +1,62 @@
+"""``cluster`` keeps a cluster in the foreground, for scripts that run elsewhere on this machine."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import COMMAND
+from tests.processes import mentioning, program, run, wait_until
+
+pytestmark = pytest.mark.celery
+
+WHO = "import os\nfrom distribute_challenge import compute_this\nprint(compute_this(lambda: os.getpid())().compute())"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl+C", "SIGTERM"])
+def test_the_line_it_prints_lets_scripts_join_until_it_is_stopped(number: signal.Signals, short: Path) -> None:
+    with program([*COMMAND, "cluster", "--workers", "1"], short, TMPDIR=str(short)) as cluster:
+        output = cluster.wait_for("Ctrl+C ends the cluster.\n")
+        assert output.startswith("1 worker processes are starting.")
+        (export,) = re.findall(r"^ +export CELERY_BROKER_URL=(\S+)$", output, re.MULTILINE)
+        workers = {run(WHO, short, CELERY_BROKER_URL=export) for _ in range(2)}
+        assert {int(pid) for pid in workers} <= set(mentioning(export))
+        assert len(workers) == 1  # It is there for any number of scripts.
+        cluster.send(number)
+        assert cluster.wait() == 0
+    assert mentioning(export) == {}
+    assert list(short.glob("distribute_challenge-*")) == []
+
+
+def test_without_a_number_it_takes_that_of_the_environment(short: Path) -> None:
+    with program([*COMMAND, "cluster"], short, TMPDIR=str(short), DISTRIBUTE_CHALLENGE_WORKERS="1") as cluster:
+        cluster.wait_for("1 worker processes are starting.")
+        cluster.wait_for("Ctrl+C")
+        cluster.send(signal.SIGINT)
+        assert cluster.wait() == 0
+
+
+def test_if_the_cluster_dies_it_says_why_and_ends(short: Path) -> None:
+    with program([*COMMAND, "cluster", "-w", "1"], short, TMPDIR=str(short)) as cluster:
+        cluster.wait_for("Ctrl+C")
+        (folder,) = short.glob("distribute_challenge-*")
+        server = [
+            pid for pid, line in mentioning(folder.name).items() if line.startswith("redis-server") or "valkey" in line
+        ]
+        wait_until(lambda: len(mentioning(folder.name)) >= 3)
+        os.kill(next(pid for pid in server if "supervisor" not in mentioning(folder.name)[pid]), signal.SIGKILL)
+        assert cluster.wait() == 1
+        assert "Error: the embedded cluster's redis process died (exit code -9); its last lines:" in cluster.output
+        assert "Traceback" not in cluster.output
+    assert mentioning(folder.name) == {}
+
+
+def test_if_the_cluster_does_not_start_it_says_why(tmp_path: Path) -> None:
+    (tmp_path / "redis-server").write_text("#!/bin/sh\necho no memory left\nexit 3\n")
+    (tmp_path / "redis-server").chmod(0o755)
+    with program([*COMMAND, "cluster"], tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}") as cluster:
+        assert cluster.wait() == 1
+        assert cluster.output.startswith("Error: the embedded cluster's redis process died (exit code 3)")
+        assert cluster.output.endswith("no memory left\n")

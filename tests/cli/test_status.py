@@ -1,0 +1,82 @@
+"""What ``status`` shows of a cluster."""
+
+import os
+import platform
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from distribute_challenge import compute_this
+from distribute_challenge.cli import main
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.messages import library_version
+from tests.cli.conftest import host
+from tests.processes import PATIENCE, Program, wait_until
+
+pytestmark = pytest.mark.celery
+
+
+def wait_for(path: str) -> str:
+    """Run until a file exists."""
+    import time
+
+    Path(f"{path}.begun").touch()
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    return "done"
+
+
+def status(url: str) -> dict[str, list[list[str]]]:
+    """The tables: title to rows of cells, without the heads."""
+    done = CliRunner().invoke(main, ["status", "--broker", url])
+    assert done.exit_code == 0, done.output
+    tables = {}
+    for block in done.output.strip().split("\n\n")[1:]:
+        title, *lines = block.splitlines()
+        tables[title] = [line.split() for line in lines[1:]]
+    return tables
+
+
+def test_an_empty_cluster_has_none_of_anything(server: str) -> None:
+    assert status(f"{server}/3") == {
+        "workers: none": [],
+        "running: none": [],
+        "queues": [["distribute_challenge", "0"]],
+        "clients: none": [],
+    }
+
+
+def test_a_cluster_shows_its_workers_with_their_versions(broker: str, first: Program, second: Program) -> None:
+    versions = [platform.python_version(), library_version()]
+    tables = status(broker)
+    assert tables["workers"] == [
+        [host("first"), "1", "distribute_challenge", *versions, str(first.process.pid)],
+        [host("second"), "1", "distribute_challenge,urgent", *versions, str(second.process.pid)],
+    ]
+    assert [row[0] for row in tables["queues"]] == ["distribute_challenge", "urgent"]
+    assert tables["running: none"] == []
+
+
+@pytest.mark.usefixtures("second")
+def test_a_busy_cluster_shows_what_runs_what_waits_and_for_whom(
+    broker: str, backend: CeleryExecutionBackend, tmp_path: Path
+) -> None:
+    urgent = compute_this(wait_for, queue="urgent")
+    door = str(tmp_path / "door")
+    futures = [urgent(door).submit(backend)]
+    wait_until(Path(f"{door}.begun").exists)
+    futures += [urgent(door).submit(backend) for _ in range(2)]
+    try:
+        wait_until(lambda: status(broker)["queues"][-1] != ["urgent", "0"], "a waiting message")
+        # A client says once a second how much it waits for.
+        wait_until(lambda: [row[-1] for row in status(broker)["clients"] if row[1] == str(os.getpid())] == ["3"])
+        tables = status(broker)
+        ((worker, name, pid),) = tables["running"]
+        assert (worker, name) == (host("second"), "wait_for")
+        assert int(pid) != os.getpid()
+        (client,) = (row for row in tables["clients"] if row[1] == str(os.getpid()))
+        assert client[2:] == [platform.python_version(), library_version(), "3"]
+    finally:
+        Path(door).touch()
+    assert [future.result(PATIENCE) for future in futures] == ["done"] * 3

@@ -1,0 +1,138 @@
+"""Workers started from the command line join a cluster, take part, and leave when they are told."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+from click.testing import CliRunner
+
+from distribute_challenge import compute_this
+from distribute_challenge.cli import main
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.presence import workers
+from tests.cli.conftest import COMMAND, host
+from tests.processes import PATIENCE, Program, environment, parent, program, wait_until
+
+pytestmark = pytest.mark.celery
+
+
+@compute_this
+def meet(folder: str, number: int) -> int:
+    """Wait until as many calls as given run at the same time; the process above the one that ran this one."""
+    import time
+
+    Path(folder, str(os.getpid())).touch()
+    deadline = time.monotonic() + 20
+    while len(os.listdir(folder)) < number:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{os.listdir(folder)} came")
+        time.sleep(0.005)
+    return os.getppid()
+
+
+@compute_this
+def wait_for(path: str) -> str:
+    """Run until a file exists."""
+    import time
+
+    Path(path + ".begun").touch()
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    return "done"
+
+
+def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None:
+    assert "worker first: 1 processes, queues distribute_challenge, broker redis://:***@127.0.0.1:" in first.output
+    assert "hunter2" not in first.output
+
+
+def test_a_second_worker_joins_and_takes_part(
+    first: Program, second: Program, backend: CeleryExecutionBackend, tmp_path: Path
+) -> None:
+    futures = [meet(str(tmp_path), 2).submit(backend) for _ in range(2)]
+    assert {future.result(PATIENCE) for future in futures} == {first.process.pid, second.process.pid}
+
+
+@pytest.mark.usefixtures("first")
+def test_a_worker_serves_the_queues_it_was_given(second: Program, backend: CeleryExecutionBackend) -> None:
+    urgent = compute_this(os.getppid, queue="urgent")
+    assert {urgent().compute(backend, timeout=PATIENCE) for _ in range(4)} == {second.process.pid}
+
+
+@pytest.mark.usefixtures("second")
+def test_a_worker_logs_no_more_than_asked_for(second: Program, backend: CeleryExecutionBackend) -> None:
+    def report() -> None:
+        import logging
+
+        logging.getLogger("study").info("too quiet to be seen")
+        logging.getLogger("study").warning("loud enough")
+
+    compute_this(report, queue="urgent")().compute(backend, timeout=PATIENCE)
+    second.wait_for("loud enough")
+    assert "too quiet" not in second.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_finishes_what_runs(number: signal.Signals, server: str, tmp_path: Path) -> None:
+    url = f"{server}/1"
+    door = tmp_path / "door"
+    with (
+        program([*COMMAND, "worker", "--broker", url, "-c", "1", "-n", "leaving"], tmp_path) as worker,
+        CeleryExecutionBackend(url) as backend,
+    ):
+        future = wait_for(str(door)).submit(backend)
+        wait_until(Path(f"{door}.begun").exists)
+        worker.send(number)
+        worker.wait_for("arm shutdown")
+        assert not future.done()
+        door.touch()
+        assert future.result(PATIENCE) == "done"
+        assert worker.wait() == 0
+        with redis.Redis.from_url(url) as connection:
+            assert workers(connection) == []
+
+
+@pytest.mark.parametrize("queues", ["", ",", " , "])
+def test_queues_that_name_none_are_refused(queues: str) -> None:
+    done = CliRunner().invoke(main, ["worker", "--broker", "redis://127.0.0.1:1", "--queues", queues])
+    assert done.exit_code == 2
+    assert f"{queues!r} names no queue" in done.output
+
+
+@pytest.mark.parametrize("options", [["--concurrency", "0"], ["--loglevel", "LOUD"]])
+def test_options_that_mean_nothing_are_refused(options: list[str]) -> None:
+    assert CliRunner().invoke(main, ["worker", *options]).exit_code == 2
+
+
+def test_celery_s_own_command_starts_a_worker_and_sees_readable_names(server: str, tmp_path: Path) -> None:
+    url = f"{server}/2"
+    celery = [sys.executable, "-m", "celery", "-A", "distribute_challenge.execution_backends.celery"]
+    door = tmp_path / "door"
+    with (
+        program([*celery, "worker", "--concurrency", "1", "-n", "plain@%h"], tmp_path, CELERY_BROKER_URL=url) as worker,
+        CeleryExecutionBackend(url) as backend,
+    ):
+        assert compute_this(os.getppid)().compute(backend, timeout=PATIENCE) == worker.process.pid
+        future = wait_for(str(door)).submit(backend)
+        wait_until(Path(f"{door}.begun").exists)
+        asked = subprocess.run(
+            [*celery, "inspect", "active"],
+            env=environment(CELERY_BROKER_URL=url),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+        assert host("plain") in asked.stdout
+        assert "'name': 'wait_for'" in asked.stdout
+        door.touch()
+        assert future.result(PATIENCE) == "done"
+        child = compute_this(os.getpid)().compute(backend, timeout=PATIENCE)
+        assert parent(child) == worker.process.pid
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0

@@ -1,0 +1,226 @@
+"""A cluster that one starts, scales and ends oneself."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import LocalCluster, compute_this, default_backend, local_cluster
+from distribute_challenge.errors import ClusterStartError, OptionError, SystemFailureError
+from tests.processes import PATIENCE, environment, mentioning, parent, wait_until
+
+pytestmark = pytest.mark.celery
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[LocalCluster]:
+    """Two worker processes; a test that changes their number changes it back."""
+    with LocalCluster(workers=2) as cluster:
+        yield cluster
+
+
+@compute_this
+def meet(folder: str, number: int) -> int:
+    """Wait until as many calls as given run at the same time; the process that ran this one."""
+    import time
+
+    Path(folder, str(os.getpid())).touch()
+    deadline = time.monotonic() + 20
+    while len(os.listdir(folder)) < number:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{os.listdir(folder)} came")
+        time.sleep(0.005)
+    return os.getpid()
+
+
+@compute_this
+def wait_for(path: str) -> str:
+    """Run until a file exists."""
+    import time
+
+    Path(path + ".begun").touch()
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    return "done"
+
+
+def meeting(cluster: LocalCluster, folder: Path, number: int) -> set[int]:
+    """Processes of a cluster that run as many calls at the same time."""
+    folder.mkdir()
+    futures = [meet(str(folder), number).submit(cluster.backend) for _ in range(number)]
+    return {future.result(PATIENCE) for future in futures}
+
+
+def worker_processes(cluster: LocalCluster) -> list[int]:
+    """The processes below the worker's main process."""
+    workers = [pid for pid, line in mentioning(cluster.broker_url).items() if "supervisor.py" not in line]
+    return [pid for pid in workers if parent(pid) in workers]
+
+
+def test_calls_inside_the_block_run_on_it_and_calls_after_it_do_not() -> None:
+    before = default_backend()
+    with LocalCluster(workers=1) as cluster:
+        assert default_backend() is cluster.backend
+        assert compute_this(os.getppid)().compute() in mentioning(cluster.broker_url)
+        url = cluster.broker_url
+    assert default_backend() is before
+    assert mentioning(url) == {}
+    assert not Path(url.removeprefix("redis+socket://")).parent.exists()
+
+
+def test_an_error_in_the_block_ends_it_too() -> None:
+    cluster = LocalCluster(workers=1)
+
+    def fail() -> None:
+        with cluster:
+            raise KeyError(cluster.broker_url)
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+    assert mentioning(caught.value.args[0]) == {}
+
+
+def test_without_a_number_it_has_a_worker_for_each_core(clean_environment: pytest.MonkeyPatch) -> None:
+    assert LocalCluster().workers == len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [1])
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "7")
+    assert LocalCluster().workers == 7
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True])
+def test_a_number_that_is_none_is_refused(workers: Any, shared: LocalCluster) -> None:
+    with pytest.raises(OptionError, match=r"workers=.*: expected a whole number of at least 1"):
+        LocalCluster(workers=workers)
+    with pytest.raises(OptionError, match=r"workers=.*: expected a whole number of at least 1"):
+        shared.scale(workers)
+    assert shared.workers == 2
+
+
+def test_it_can_be_scaled_up_and_down_and_loses_no_call_that_runs(shared: LocalCluster, tmp_path: Path) -> None:
+    door = tmp_path / "door"
+    running = wait_for(str(door)).submit(shared.backend)
+    wait_until((tmp_path / "door.begun").exists)
+    shared.scale(4)
+    assert shared.workers == 4
+    assert len(meeting(shared, tmp_path / "three", 3)) == 3
+    shared.scale(1)  # The busy one is left.
+    assert shared.workers == 1
+    assert not running.done()
+    wait_until(lambda: len(worker_processes(shared)) == 1, "the end of three processes")
+    door.touch()
+    assert running.result(PATIENCE) == "done"
+    assert set(compute_this(os.getpid).starmap([()] * 20, backend=shared.backend)) == set(worker_processes(shared))
+    shared.scale(2)
+    assert len(meeting(shared, tmp_path / "two", 2)) == 2
+
+
+def test_calls_that_run_are_not_interrupted_to_scale_down(
+    shared: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for them, and says so if that takes too long."""
+    door = tmp_path / "door"
+    running = [wait_for(str(door) + str(number)).submit(shared.backend) for number in range(2)]
+    for number in range(2):
+        wait_until((tmp_path / f"door{number}.begun").exists)
+    with monkeypatch.context() as context:
+        context.setattr(local_cluster, "SCALE_DEADLINE", 0.1)
+        with pytest.raises(SystemFailureError, match=r"has 2 worker processes and not 1 after 0\.1 s"):
+            shared.scale(1)
+    assert shared.workers == 2
+    (tmp_path / "door0").touch()
+    shared.scale(1)
+    (tmp_path / "door1").touch()
+    assert [future.result(PATIENCE) for future in running] == ["done", "done"]
+    shared.scale(2)
+
+
+def test_another_process_joins_by_its_address(shared: LocalCluster) -> None:
+    source = (
+        "import os\nfrom distribute_challenge import compute_this\nprint(compute_this(lambda: os.getpid())().compute())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env=environment(CELERY_BROKER_URL=shared.broker_url),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert int(done.stdout) in worker_processes(shared)
+
+
+def test_the_log_has_what_a_function_prints_and_logs_in_order_and_with_its_name(shared: LocalCluster) -> None:
+    def report(subject: str) -> None:
+        import logging
+        import sys
+
+        print(f"{subject} one")
+        logging.getLogger("study").warning("%s two", subject)
+        print(f"{subject} three", file=sys.stderr)
+        print(f"{subject} fo", end="")
+        print("ur")
+        logging.getLogger("study").info("%s five", subject)
+
+    compute_this(report)("gamma").compute(shared.backend, timeout=PATIENCE)
+    lines = [line for line in shared.log().splitlines() if "gamma" in line]
+    assert [line.rpartition("] ")[2] for line in lines] == [
+        f"gamma {n}" for n in ("one", "two", "three", "four", "five")
+    ]
+    assert all(re.search(r"\[\S*report\]", line) for line in lines), lines
+
+
+def test_blas_threads_of_all_workers_together_are_as_many_as_cores(shared: LocalCluster) -> None:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        expected = os.environ.get(variable, str(max(1, (os.cpu_count() or 1) // 2)))
+        assert compute_this(os.getenv)(variable).compute(shared.backend, timeout=PATIENCE) == expected
+
+
+def test_each_worker_process_draws_random_numbers_of_its_own(shared: LocalCluster, tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+
+    def draw(folder: str) -> tuple[int, float, float]:
+        import random
+
+        return meet.local(folder, 2), random.random(), float(numpy.random.random())
+
+    futures = [compute_this(draw)(str(tmp_path)).submit(shared.backend) for _ in range(2)]
+    (pid, plain, array), other = (future.result(PATIENCE) for future in futures)
+    assert pid != other[0]
+    assert plain != other[1]
+    assert array != other[2]
+
+
+def test_a_cluster_is_closed_once_and_answers_clearly_afterwards() -> None:
+    cluster = LocalCluster(workers=1)
+    assert cluster.start() is cluster
+    url = cluster.broker_url
+    assert cluster.start().broker_url == url  # It is running already.
+    assert compute_this(len)("abc").compute(cluster.backend, timeout=PATIENCE) == 3
+    cluster.check()
+    cluster.close()
+    cluster.close()
+    assert cluster.log() == ""
+    for use in (
+        cluster.check,
+        lambda: cluster.scale(2),
+        lambda: cluster.broker_url,
+        lambda: compute_this(len)("abc").compute(cluster.backend, timeout=PATIENCE),
+    ):
+        with pytest.raises(ClusterStartError, match="it has not been started, or it has been closed"):
+            use()
+    with cluster:  # A new one.
+        assert cluster.broker_url != url
+        assert compute_this(len)("abcd").compute() == 4
+
+
+def test_a_cluster_that_dies_is_noticed_while_one_waits_for_its_size() -> None:
+    with LocalCluster(workers=1) as cluster:
+        wait_until(lambda: worker_processes(cluster), "a worker process")
+        os.kill(parent(worker_processes(cluster)[0]), signal.SIGKILL)
+        with pytest.raises(ClusterStartError, match="worker process died"):
+            cluster.scale(2)
