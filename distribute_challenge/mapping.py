@@ -76,6 +76,7 @@ class Mapping:
         self._sizer = BatchSizer()
         self._taken = 0
         self._exhausted = False
+        self._source_error: Exception | None = None
         self._order: deque[_Chunk] = deque()
         self._unsent: deque[_Chunk] = deque()
         self._in_flight = 0
@@ -109,6 +110,8 @@ class Mapping:
             self._fill()
             if outcomes:
                 yield outcomes
+        if self._source_error is not None:
+            raise self._source_error
 
     def _next(self) -> "_Chunk":
         """The next chunk to give out, waited for; while it runs, others that finish make room for more."""
@@ -163,14 +166,24 @@ class Mapping:
             elif self._exhausted or len(self._order) >= most_kept:
                 return
             else:
-                calls = list(islice(self._source, self._size()))
+                calls = self._pulled(self._size())
                 if not calls:
-                    self._exhausted = True
                     return
                 self._taken += len(calls)
                 chunk = _Chunk(calls)
                 self._order.append(chunk)
             self._send(chunk)
+
+    def _pulled(self, size: int) -> list[tuple[Any, ...]]:
+        """The next calls of the source; what it raises comes after the results of all calls before."""
+        calls: list[tuple[Any, ...]] = []
+        try:
+            calls.extend(islice(self._source, size))
+        except Exception as error:
+            self._source_error, self._exhausted = error, True
+        if not calls:
+            self._exhausted = True
+        return calls
 
     def _size(self) -> int:
         if self._batch_size is not None:

@@ -367,3 +367,16 @@ def test_closing_forgets_what_came_back_and_was_not_sent_again() -> None:
     sent = len(backend.sizes)
     results.close()  # type: ignore[attr-defined]
     assert len(backend.sizes) == sent < 7
+
+
+def test_what_the_source_raises_comes_after_the_results_before_it() -> None:
+    """None of them is lost, although they travel in one chunk with the error."""
+
+    def source() -> Iterator[int]:
+        yield from range(5)
+        raise KeyError("source")
+
+    results = compute_this(lambda x: x * x, backend="threads").map(source(), batch_size=100)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(KeyError, match="source"):
+        next(results)

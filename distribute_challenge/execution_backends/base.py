@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
+from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution import GIVE_BACK_AFTER, callable_bytes
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
@@ -19,7 +20,7 @@ from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.signature import function_name
 from distribute_challenge.tasks import single_task
 
-__all__ = ["ExecutionBackend", "RunAdapter", "SupportsRun"]
+__all__ = ["ExecutionBackend", "RunAdapter", "SupportsRun", "closed"]
 
 
 @runtime_checkable
@@ -86,6 +87,11 @@ class ExecutionBackend(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def closed() -> CallCancelledError:
+    """The error of a call that is given to an engine after `close`."""
+    return CallCancelledError("this backend is closed; use a new one")
 
 
 class RunAdapter(ExecutionBackend):

@@ -376,3 +376,11 @@ def test_calls_still_waiting_when_a_backend_is_closed_are_over(
     finally:
         Path(door).touch()
     assert concurrent.futures.wait([first, *others], timeout=TIMEOUT).not_done == set()
+
+
+def test_a_pool_that_was_closed_takes_no_calls() -> None:
+    """It says so, and does not quietly start again; the Celery engine connects anew."""
+    for pool in (ThreadsExecutionBackend(1), ProcessesExecutionBackend(1)):
+        pool.close()
+        with pytest.raises(CallCancelledError, match="closed"):
+            add(1).submit(pool)

@@ -44,7 +44,7 @@ def test_count_words_agrees_with_the_plain_run(tmp_path: Path) -> None:
     assert re.search(r"^apple +3$", example.stdout, re.MULTILINE)
     assert re.search(r"^one.py:2 +100$", example.stdout, re.MULTILINE)
     assert example.stdout.endswith("both agree\n")
-    assert "2/2" in example.stderr  # The progress bar.
+    assert "1/1" in example.stderr  # The progress bar: both files travel in one call.
 
 
 def test_count_words_reads_the_standard_library_by_default() -> None:

@@ -167,3 +167,13 @@ def test_an_error_of_the_pool_itself_is_the_call_s(
     monkeypatch.setattr(processes, "task_frame", lambda task: b"no frame")
     with pytest.raises(VersionMismatchError, match="a message starts with"):
         leave(1).compute(pool, timeout=30)
+
+
+def test_a_suspect_of_a_pool_that_was_closed_meanwhile_fails() -> None:
+    """It is neither run again nor forgotten."""
+    pool = ProcessesExecutionBackend(1)
+    pool.close()
+    call = processes._Call(process_id()._task())
+    pool._suspect(call, OSError("its process died"))
+    with pytest.raises(CallCancelledError, match="closed"):
+        call.future.result(timeout=10)

@@ -30,6 +30,7 @@ from distribute_challenge.errors import (
     SystemFailureError,
     VersionMismatchError,
 )
+from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.calls import Call, Group, Outbox, SentBatch
 from distribute_challenge.execution_backends.celery.census import Census
@@ -337,7 +338,7 @@ class Client:
 
     def _refuse_if_closed(self) -> None:
         if self._closing:
-            raise self.broken or CallCancelledError("this backend is closed; use a new one")
+            raise self.broken or closed()
 
     # --- once in a while
 

@@ -23,7 +23,7 @@ from loky.process_executor import BrokenProcessPool, ShutdownExecutorError
 
 from distribute_challenge.errors import CallCancelledError, WorkerLostError
 from distribute_challenge.execution import FunctionCache, become_worker, execute
-from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.base import ExecutionBackend, closed
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
@@ -54,6 +54,8 @@ class ProcessesExecutionBackend(ExecutionBackend):
         self._quarantine = _Pool(1, 1, self._convict)
 
     def submit(self, task: Task) -> Future[Any]:
+        if self._pool.closed:
+            raise closed()
         call = _Call(task)
         self._pool.add(call)
         return call.future
@@ -105,17 +107,22 @@ class _Pool:
         self._lock = threading.RLock()
         self._waiting: deque[_Call] = deque()
         self._in_flight = 0
+        self.closed = False
         self._executor: Any = None
         self._known: set[str] = set()
 
     def add(self, call: _Call) -> None:
         with self._lock:
-            self._waiting.append(call)
-            call.future.withdraw_with(partial(self._withdraw, call))
-            self._feed()
+            if not self.closed:
+                self._waiting.append(call)
+                call.future.withdraw_with(partial(self._withdraw, call))
+                self._feed()
+                return
+        call.future.fail(closed())
 
     def close(self) -> None:
         with self._lock:
+            self.closed = True
             waiting, self._waiting = list(self._waiting), deque()
             executor, self._executor = self._executor, None
         for call in waiting:

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.base import ExecutionBackend, closed
 from distribute_challenge.execution_backends.local import run_here
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
@@ -31,7 +31,10 @@ class ThreadsExecutionBackend(ExecutionBackend):
 
     def submit(self, task: Task) -> Future[Any]:
         future: Future[Any] = Future(task.function.name)
-        inner = self._pool.submit(self._run, task, future)
+        try:
+            inner = self._pool.submit(self._run, task, future)
+        except RuntimeError:
+            raise closed() from None
         future.withdraw_with(inner.cancel)
         # Closing the pool cancels what waits in it, and this end has to know.
         inner.add_done_callback(lambda _: inner.cancelled() and future.cancel())
