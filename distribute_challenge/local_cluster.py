@@ -86,16 +86,13 @@ class LocalCluster:
         """
         wanted = _checked(workers)
         deadline = time.monotonic() + SCALE_DEADLINE
-        have = self._ask_to_scale(wanted)
-        while have != wanted:
+        while (have := self._ask_to_scale(wanted)) != wanted:
             if time.monotonic() > deadline:
                 raise SystemFailureError(
-                    f"the cluster has {have} worker processes and not {wanted} after {SCALE_DEADLINE:g} s, because "
+                    f"the cluster has {have or 'no'} worker processes and not {wanted} after {SCALE_DEADLINE:g} s, because "
                     f"running calls are not interrupted; call scale({wanted}) again later"
                 )
-            self._embedded.check()
             time.sleep(ASK_EVERY)
-            have = self._ask_to_scale(wanted)
         self._embedded.workers = wanted
 
     def check(self) -> None:
@@ -125,9 +122,15 @@ class LocalCluster:
     def _ask_to_scale(self, workers: int) -> int | None:
         """Tell the worker; how many processes it has then, or None if it does not answer yet."""
         # Celery's remote control, loaded only where it is used.
+        from kombu.exceptions import OperationalError
+
         from distribute_challenge.execution_backends.celery.control import scale
 
-        answer: Any = scale(self.broker_url, workers)
+        self._embedded.check()
+        try:
+            answer: Any = scale(self.broker_url, workers)
+        except OperationalError:
+            return None  # The server is gone; the next check says why.
         return answer if answer is None else int(answer)
 
 

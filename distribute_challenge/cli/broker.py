@@ -9,6 +9,8 @@ from distribute_challenge import settings
 
 __all__ = ["broker_option", "checked_broker"]
 
+ANSWER_WITHIN = 4.0  # Seconds; a server that takes the connection and stays silent is an error, too.
+
 
 def broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--broker`` to a command."""
@@ -36,7 +38,7 @@ def checked_broker(url: str | None) -> str:
         )
     try:
         with translated(url):
-            connect(url).ping()
+            connect(url, answer_within=ANSWER_WITHIN).ping()
     except DistributeChallengeError as error:
         raise click.ClickException(str(error)) from None
     return url

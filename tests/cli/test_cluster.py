@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import COMMAND
-from tests.processes import mentioning, program, run, wait_until
+from tests.processes import mentioning, program, run
 
 pytestmark = pytest.mark.celery
 
@@ -42,11 +42,13 @@ def test_if_the_cluster_dies_it_says_why_and_ends(short: Path) -> None:
     with program([*COMMAND, "cluster", "-w", "1"], short, TMPDIR=str(short)) as cluster:
         cluster.wait_for("Ctrl+C")
         (folder,) = short.glob("distribute_challenge-*")
-        server = [
-            pid for pid, line in mentioning(folder.name).items() if line.startswith("redis-server") or "valkey" in line
-        ]
-        wait_until(lambda: len(mentioning(folder.name)) >= 3)
-        os.kill(next(pid for pid in server if "supervisor" not in mentioning(folder.name)[pid]), signal.SIGKILL)
+
+        def servers() -> list[int]:
+            return [
+                pid for pid, line in mentioning(folder.name).items() if "-server" in line and "supervisor" not in line
+            ]
+
+        os.kill(servers()[0], signal.SIGKILL)
         assert cluster.wait() == 1
         assert "Error: the embedded cluster's redis process died (exit code -9); its last lines:" in cluster.output
         assert "Traceback" not in cluster.output

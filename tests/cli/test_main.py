@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from distribute_challenge.cli import main
-from distribute_challenge.messages import library_version
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from distribute_challenge.messages import library_version
 )
 def test_the_command_tells_its_version(command: list[str]) -> None:
     done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=20, check=True)
-    assert done.stdout == f"distribute-challenge, version {library_version()}\n"
+    assert done.stdout == f"distribute-challenge, version {version('distribute_challenge')}\n"
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"]])

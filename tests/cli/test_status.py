@@ -2,6 +2,7 @@
 
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from click.testing import CliRunner
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.messages import library_version
 from tests.cli.conftest import host
 from tests.processes import PATIENCE, Program, wait_until
 
@@ -48,7 +48,7 @@ def test_an_empty_cluster_has_none_of_anything(server: str) -> None:
 
 
 def test_a_cluster_shows_its_workers_with_their_versions(broker: str, first: Program, second: Program) -> None:
-    versions = [platform.python_version(), library_version()]
+    versions = [platform.python_version(), version("distribute_challenge")]
     tables = status(broker)
     assert tables["workers"] == [
         [host("first"), "1", "distribute_challenge", *versions, str(first.process.pid)],
@@ -76,7 +76,7 @@ def test_a_busy_cluster_shows_what_runs_what_waits_and_for_whom(
         assert (worker, name) == (host("second"), "wait_for")
         assert int(pid) != os.getpid()
         (client,) = (row for row in tables["clients"] if row[1] == str(os.getpid()))
-        assert client[2:] == [platform.python_version(), library_version(), "3"]
+        assert client[2:] == [platform.python_version(), version("distribute_challenge"), "3"]
     finally:
         Path(door).touch()
     assert [future.result(PATIENCE) for future in futures] == ["done"] * 3

@@ -19,11 +19,12 @@ SOCKET_TIMEOUT = 15.0  # Seconds without an answer after which a connection coun
 _CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> redis.Redis:
     """A Redis client for a broker URL. It connects when it is first used.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``redis+socket://``, as Celery takes them.
+        answer_within: Seconds that the server has for each answer.
 
     Raises:
         OptionError: A URL of another kind.
@@ -33,7 +34,7 @@ def connect(url: str) -> redis.Redis:
         client: redis.Redis = redis.Redis.from_url(
             _redis_url(url),
             socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=SOCKET_TIMEOUT,
+            socket_timeout=answer_within,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )

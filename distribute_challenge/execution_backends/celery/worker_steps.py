@@ -3,6 +3,7 @@
 All of it hangs on Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery worker`` gets it too.
 """
 
+import contextlib
 import logging
 import os
 import random
@@ -90,18 +91,19 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
 def _scale(state: Any, processes: int = 1) -> dict[str, Any]:
     """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
     consumer = state.consumer
-    more = processes - consumer.pool.num_processes
+    pool = consumer.pool
+    more = processes - pool.num_processes
     if more > 0:
-        consumer.pool.grow(more)
+        pool.grow(more)
         consumer._update_prefetch_count(more)
-    for _ in range(-more):
-        try:
-            consumer.pool.shrink(1)
-        except ValueError:  # All are busy.
-            break
-        consumer._update_prefetch_count(-1)
-    starting = getattr(consumer.pool._pool, "_waiting_to_start", ())
-    return {"ok": consumer.pool.num_processes - len(starting)}
+    # One at a time: to Celery, one that was told to end is idle, and would be chosen again.
+    elif more < 0 and len(pool._pool._pool) <= pool.num_processes:
+        with contextlib.suppress(ValueError):  # All are busy.
+            pool.shrink(1)
+            consumer._update_prefetch_count(-1)
+    # Those that are there, not those that are meant to be.
+    starting = getattr(pool._pool, "_waiting_to_start", ())
+    return {"ok": len(pool._pool._pool) - len(starting)}
 
 
 def connect_signals() -> None:
