@@ -11,6 +11,14 @@ from distribute_challenge.execution_backends import registry
 from tests.elsewhere import Client
 
 
+@pytest.fixture(autouse=True, scope="session")
+def patience() -> Iterator[None]:
+    """Workers of embedded clusters may end by themselves, so that coverage saves what it has seen in them."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "10")
+        yield
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No variable of this library is set, no default backend chosen; both are restored afterwards."""
