@@ -29,8 +29,9 @@ def wait_until(condition: Callable[[], object], what: str = "the condition") -> 
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment, without what configures the library, and with some variables."""
-    return {**{name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}, **variables}
+    """This process's environment, as a user's who has configured nothing, and with some variables."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
+    return {**inherited, "DISTRIBUTE_CHALLENGE_PATIENCE": "0", **variables}
 
 
 def command_lines() -> dict[int, str]:

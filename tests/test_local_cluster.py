@@ -13,9 +13,17 @@ import pytest
 
 from distribute_challenge import LocalCluster, compute_this, default_backend, local_cluster
 from distribute_challenge.errors import ClusterStartError, OptionError, SystemFailureError
-from tests.processes import PATIENCE, environment, mentioning, parent, wait_until
+from tests.processes import PATIENCE, environment, mentioning, parent, run, wait_until
 
 pytestmark = pytest.mark.celery
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_patience() -> Iterator[None]:
+    """Clusters end as those of users do."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "0")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +232,40 @@ def test_a_cluster_that_dies_is_noticed_while_one_waits_for_its_size() -> None:
         os.kill(parent(worker_processes(cluster)[0]), signal.SIGKILL)
         with pytest.raises(ClusterStartError, match="worker process died"):
             cluster.scale(2)
+
+
+FORK = """
+import os, sys
+from distribute_challenge import LocalCluster, compute_this
+
+@compute_this
+def square(x):
+    return x * x
+
+with LocalCluster(workers=1) as cluster:
+    assert square(2).compute() == 4
+    child = os.fork()
+    if child == 0:
+        %s
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    print("parent", square(3).compute(timeout=10), sum(square.map(range(100))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("child", "output"),
+    [
+        pytest.param(
+            "print('child', square(4).compute(timeout=3)); sys.stdout.flush(); os._exit(0)",
+            "child 16\n",
+            marks=pytest.mark.xfail(reason="an engine given as an object keeps its parent's client after a fork"),
+            id="calls",
+        ),
+        pytest.param("sys.exit()", "", id="leaves the block"),
+        pytest.param("os._exit(0)", "", id="ends at once"),
+    ],
+)
+def test_a_child_forked_inside_the_block_leaves_its_parent_s_cluster_alone(
+    child: str, output: str, tmp_path: Path
+) -> None:
+    assert run(FORK % child, tmp_path) == f"{output}parent 9 328350\n"

@@ -14,3 +14,9 @@ def short() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="dc", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters end as those of users do."""
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "0")

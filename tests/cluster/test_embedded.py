@@ -240,7 +240,7 @@ ENDS = {
 def test_nothing_survives_the_client(end: str, short: Path) -> None:
     """While calls run that have started processes of their own, also in sessions of their own."""
     line, number, code = ENDS[end]
-    variables = {"TMPDIR": str(short), "DISTRIBUTE_CHALLENGE_WORKERS": "2", "DISTRIBUTE_CHALLENGE_PATIENCE": "0"}
+    variables = {"TMPDIR": str(short), "DISTRIBUTE_CHALLENGE_WORKERS": "2"}
     with script(BUSY + f"    {line}\n", short, **variables) as client:
         client.wait_for("running\n")
         (folder,) = short.glob("distribute_challenge-*")
