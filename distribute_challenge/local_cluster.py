@@ -123,13 +123,14 @@ class LocalCluster:
         """Tell the worker; how many processes it has then, or None if it does not answer yet."""
         # Celery's remote control, loaded only where it is used.
         from kombu.exceptions import OperationalError
+        from redis import RedisError
 
         from distribute_challenge.execution_backends.celery.control import scale
 
         self._embedded.check()
         try:
             answer: Any = scale(self.broker_url, workers)
-        except OperationalError:
+        except (OperationalError, RedisError):
             return None  # The server is gone; the next check says why.
         return answer if answer is None else int(answer)
 

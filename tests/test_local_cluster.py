@@ -259,10 +259,7 @@ with LocalCluster(workers=1) as cluster:
     ("child", "output"),
     [
         pytest.param(
-            "print('child', square(4).compute(timeout=3)); sys.stdout.flush(); os._exit(0)",
-            "child 16\n",
-            marks=pytest.mark.xfail(reason="an engine given as an object keeps its parent's client after a fork"),
-            id="calls",
+            "print('child', square(4).compute(timeout=10)); sys.stdout.flush(); os._exit(0)", "child 16\n", id="calls"
         ),
         pytest.param("sys.exit()", "", id="leaves the block"),
         pytest.param("os._exit(0)", "", id="ends at once"),

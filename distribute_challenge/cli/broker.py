@@ -9,8 +9,6 @@ from distribute_challenge import settings
 
 __all__ = ["broker_option", "checked_broker"]
 
-ANSWER_WITHIN = 4.0  # Seconds; a server that takes the connection and stays silent is an error, too.
-
 
 def broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--broker`` to a command."""
@@ -28,7 +26,7 @@ def checked_broker(url: str | None) -> str:
         click.ClickException: None is configured, or it does not answer.
     """
     from distribute_challenge.errors import DistributeChallengeError
-    from distribute_challenge.execution_backends.celery.connection import connect, translated
+    from distribute_challenge.execution_backends.celery.connection import check_reachable
 
     url = url or settings.broker_url()
     if url is None:
@@ -37,8 +35,7 @@ def checked_broker(url: str | None) -> str:
             "'distribute-challenge cluster' starts one on this machine"
         )
     try:
-        with translated(url):
-            connect(url, answer_within=ANSWER_WITHIN).ping()
+        check_reachable(url)
     except DistributeChallengeError as error:
         raise click.ClickException(str(error)) from None
     return url

@@ -1,7 +1,9 @@
 """`CeleryExecutionBackend`: the engine as the seam sees it."""
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from distribute_challenge import settings
 from distribute_challenge.cluster import EmbeddedCluster
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from distribute_challenge.execution_backends.celery.client import Client
 
 __all__ = ["CeleryExecutionBackend"]
+
+_all: "WeakSet[CeleryExecutionBackend]" = WeakSet()
 
 
 class CeleryExecutionBackend(ExecutionBackend):
@@ -28,6 +32,7 @@ class CeleryExecutionBackend(ExecutionBackend):
     Guarantees:
 
     - One `Client` at a time, made under ``_lock``; a client whose cluster died is replaced by the next call.
+    - After a fork the child makes a client of its own: the parent's has threads and sockets that do not exist here.
 
     Example:
         >>> from distribute_challenge import compute_this
@@ -42,6 +47,7 @@ class CeleryExecutionBackend(ExecutionBackend):
         self._own: EmbeddedCluster | None = None
         self._lock = threading.Lock()
         self._client: Client | None = None
+        _all.add(self)
 
     @property
     def concurrency(self) -> int:  # type: ignore[override] # known only once connected
@@ -87,3 +93,12 @@ class CeleryExecutionBackend(ExecutionBackend):
             return Client(url)
         cluster.wait_until_reachable()
         return Client(cluster.broker_url, check=cluster.check, slots=cluster.workers)
+
+
+def _forget_clients() -> None:
+    for backend in _all:
+        backend._lock = threading.Lock()
+        backend._client = backend._own = None
+
+
+os.register_at_fork(after_in_child=_forget_clients)

@@ -34,7 +34,7 @@ from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.calls import Call, Group, Outbox, SentBatch
 from distribute_challenge.execution_backends.celery.census import Census
-from distribute_challenge.execution_backends.celery.connection import connect, translated
+from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
 from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, REPLY_EXPIRY, function_key, replies_key
 from distribute_challenge.execution_backends.celery.losses import verdict
 from distribute_challenge.execution_backends.celery.publishing import message_for
@@ -80,11 +80,10 @@ class Client:
         self._uploaded: dict[str, float] = {}
         self._census = Census(url, slots)
         self._closing = False
+        check_reachable(url)
         self._commands = connect(url)
         self._receiving = connect(url)
         self._replies = replies_key(self.id)
-        with translated(url):
-            self._commands.ping()
         self._threads = [
             threading.Thread(target=target, name=f"distribute_challenge {name}", daemon=True)
             for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))

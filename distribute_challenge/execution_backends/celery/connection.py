@@ -11,9 +11,12 @@ from redis.retry import Retry
 from distribute_challenge.errors import BrokerUnreachableError, OptionError
 from distribute_challenge.settings import masked
 
-__all__ = ["connect", "translated"]
+__all__ = ["check_reachable", "connect", "translated"]
 
-CONNECT_TIMEOUT = 4.0  # Seconds; with the reply to the first command well under the five promised.
+CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence is to be an error within five.
+ANSWER_WITHIN = (
+    4.0  # Seconds for the first answer: a server that takes the connection and stays silent is an error, too.
+)
 SOCKET_TIMEOUT = 15.0  # Seconds without an answer after which a connection counts as dead.
 
 _CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
@@ -44,6 +47,17 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> redis.Redis:
             f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
         ) from None
     return client
+
+
+def check_reachable(url: str) -> None:
+    """Ask the broker for a sign of life, with less patience than later commands get.
+
+    Raises:
+        BrokerUnreachableError: It does not answer, or does not let this client in.
+        OptionError: A URL of another kind.
+    """
+    with translated(url), connect(url, answer_within=ANSWER_WITHIN) as probe:
+        probe.ping()
 
 
 @contextmanager

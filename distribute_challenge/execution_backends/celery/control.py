@@ -34,5 +34,10 @@ def active(broker_url: str) -> dict[str, list[dict[str, Any]]]:
 def _app(broker_url: str) -> Celery:
     """An application just for control messages; the worker's own would bring the worker's hooks along."""
     app = Celery("distribute_challenge_control", broker=broker_url, set_as_current=False)
-    app.conf.update(accept_content=["json"], broker_connection_retry_on_startup=False)
+    app.conf.update(
+        accept_content=["json"],
+        broker_connection_retry_on_startup=False,
+        # Without this, kombu tries for ever to reach a broker that is gone.
+        broker_transport_options={"max_retries": 1, "interval_start": 0, "socket_connect_timeout": ANSWER_WITHIN},
+    )
     return app

@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from distribute_challenge.errors import BrokerUnreachableError, OptionError
-from distribute_challenge.execution_backends.celery.connection import connect, translated
+from distribute_challenge.execution_backends.celery import connection
+from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
 from tests.execution_backends.celery.conftest import Server
 
 
@@ -100,3 +101,12 @@ attempts: list[int] = []
 def raise_connection_error() -> None:
     attempts.append(1)
     raise redis.ConnectionError
+
+
+def test_a_server_that_stays_silent_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection, and that is all it ever does."""
+    monkeypatch.setattr(connection, "ANSWER_WITHIN", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(BrokerUnreachableError, match="no Redis answers"):
+            check_reachable(url)
