@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery
+from kombu import Producer
 
 __all__ = ["active", "scale"]
 
@@ -19,15 +20,20 @@ def scale(broker_url: str, processes: int) -> int | None:
     replies = _app(broker_url).control.broadcast(
         "distribute_challenge_scale", {"processes": processes}, reply=True, timeout=ANSWER_WITHIN, limit=1
     )
-    for answers in replies or ():
-        for answer in answers.values():
-            return int(answer["ok"])
-    return None
+    answers = [answer for by_name in replies or () for answer in by_name.values()]
+    return int(answers[0]["ok"]) if answers else None
 
 
 def active(broker_url: str) -> dict[str, list[dict[str, Any]]]:
     """What each worker runs right now, as ``celery inspect active`` gives it: name of the worker to its tasks."""
     return _app(broker_url).control.inspect(timeout=ANSWER_WITHIN).active() or {}
+
+
+class _Impatient(Producer):  # type: ignore[misc] # kombu has no types
+    """Publishes once. Celery's control messages would be tried for ever when the broker is gone."""
+
+    def publish(self, *args: Any, **options: Any) -> Any:
+        return super().publish(*args, **{**options, "retry": False})
 
 
 @cache
@@ -37,7 +43,8 @@ def _app(broker_url: str) -> Celery:
     app.conf.update(
         accept_content=["json"],
         broker_connection_retry_on_startup=False,
-        # Without this, kombu tries for ever to reach a broker that is gone.
+        # The same for connecting.
         broker_transport_options={"max_retries": 1, "interval_start": 0, "socket_connect_timeout": ANSWER_WITHIN},
     )
+    app.producer_pool.Producer = _Impatient
     return app
