@@ -69,13 +69,11 @@ class CeleryExecutionBackend(ExecutionBackend):
             own.close()
 
     def _connected(self) -> "Client":
-        client = self._client
-        if client is None or client.broken is not None:
-            with self._lock:
-                if self._client is None or self._client.broken is not None:
-                    self._client = self._connect()
-                client = self._client
-        return client
+        with self._lock:
+            client = self._client
+            if client is None or client.broken is not None:
+                client = self._client = self._connect()
+            return client
 
     def _connect(self) -> "Client":
         url = self._url or settings.broker_url()

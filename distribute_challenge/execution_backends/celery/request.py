@@ -4,7 +4,6 @@ import time
 from functools import cache
 from typing import Any
 
-from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 
@@ -20,9 +19,7 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """The child died, was killed because a call in it did not stop in time, or could not run the batch."""
-        error = exc_info.exception
-        if isinstance(error, ExceptionWithTraceback):
-            error = error.exc
+        error = getattr(exc_info.exception, "exc", exc_info.exception)  # Billiard wraps what a child raised.
         if isinstance(error, TimeLimitExceeded):
             self._answer("timeout", "it did not react when its time was over, so its process was killed")
         elif isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):

@@ -247,6 +247,38 @@ def test_a_call_given_back_is_sent_again(backend: CeleryExecutionBackend, worker
     assert [future.result() for future in futures] == [0.0, 0.3, *[0.0] * 40]
 
 
+def test_finished_calls_of_a_slow_message_come_home_ahead(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """They do not wait for the rest."""
+
+    @compute_this
+    def nap(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    first = nap(0).submit(backend)
+    worker.take().run()
+    first.result(DEADLINE)
+    # The first few go out alone, before there is company; those behind them share messages.
+    futures = [nap(seconds).submit(backend) for seconds in [0.0] * 10 + [0.06] * 20]
+    worker.serve(futures)
+    assert sum(future.result() for future in futures) == pytest.approx(1.2)
+
+
+def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) -> None:
+    """A reply may be on its way while the client gives up; a call may be done when it is to be sent again."""
+    client = Client(server.url)
+    call = client.submit(square(3)._task())
+    worker.take()
+    batch = call.batch
+    assert batch is not None
+    client.close()
+    with client._lock:
+        client._drop(batch)
+        client._put_back([call])
+    assert client._out.total() == 1
+    assert client._outbox.waiting == {}
+
+
 def test_no_worker_is_a_warning_that_names_the_queue(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
@@ -323,18 +355,19 @@ def test_a_dead_cluster_fails_all_calls(server: Server, worker: FakeWorker) -> N
     client = Client(server.url, check=check)
     backend = CeleryExecutionBackend(server.url)
     backend._client = client
-    future = square(3).submit(backend)
+    futures = [square(number).submit(backend) for number in range(50)]
     worker.take()
     dead.set()
-    with pytest.raises(ClusterStartError, match="it died"):
-        future.result(DEADLINE)
+    for future in futures:  # Sent or not.
+        with pytest.raises(ClusterStartError, match="it died"):
+            future.result(DEADLINE)
     with pytest.raises(ClusterStartError, match="it died"):
         client.submit(square(3)._task())
     client.close()
     # The backend itself connects anew.
     again = square(4).submit(backend)
-    worker.take().run()
-    assert again.result(DEADLINE) == 16
+    worker.serve([again])
+    assert again.result() == 16
     backend.close()
 
 

@@ -129,6 +129,19 @@ def test_a_message_of_another_format_is_answered_too(cluster: LocalCluster) -> N
     assert "DCF9" in problem.text
 
 
+def test_a_message_that_cannot_be_run_at_all_is_answered_in_its_place(cluster: LocalCluster) -> None:
+    """By the worker's main process."""
+    problem = answer(cluster, b"DCF1\0\0\0\4{no}").problem
+    assert problem is not None
+    assert problem.kind == "lost"
+    assert "JSONDecodeError" in problem.text
+
+
+def test_a_cluster_without_workers_has_no_size(server: Server) -> None:
+    """Nobody answers."""
+    assert scale(server.url, 2) is None
+
+
 def answer(cluster: LocalCluster, frame: bytes) -> Reply:
     """What a worker says to a frame."""
 
