@@ -218,8 +218,8 @@ class Client:
         )
         with self._publishing:
             self._upload(function)
+            batch.message = message  # Before it is sent: whoever takes it back waits for this lock.
             self._commands.lpush(message.key, message.data)
-        batch.message = message
 
     def _upload(self, function: FunctionPayload) -> None:
         """Make sure that workers find the function, and go on finding it."""
@@ -245,9 +245,8 @@ class Client:
                         self._look_after(now)
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
-                    if not self._closing:
-                        logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
-                        time.sleep(RECONNECT_PAUSE)
+                    logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
+                    time.sleep(RECONNECT_PAUSE)
             except SystemFailureError as error:
                 self._give_up(error)
 

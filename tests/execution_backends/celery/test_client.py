@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from distribute_challenge import compute_this
+from distribute_challenge.batching import window
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -20,6 +21,7 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.celery import census, presence
 from distribute_challenge.execution_backends.celery import client as client_module
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.calls import Call
 from distribute_challenge.execution_backends.celery.client import Client
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
@@ -32,6 +34,20 @@ Eventually = Callable[[Callable[[], bool]], None]
 @compute_this
 def square(x: int) -> int:
     return x * x
+
+
+def together(
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually, function: Any, arguments: Iterable[Any]
+) -> list[Any]:
+    """Submit calls of which at least four travel in one message, already sent."""
+    # As many messages as may be out at once: whatever comes now has to wait, and so gathers.
+    first = [function(0).submit(backend) for _ in range(window(census.UNKNOWN_SLOTS))]
+    eventually(lambda: worker.waiting() == len(first))
+    crowd = [function(argument).submit(backend) for argument in arguments]
+    worker.take().run()
+    eventually(lambda: crowd[3].batch is not None)
+    assert crowd[0].batch is crowd[3].batch
+    return crowd
 
 
 def test_a_call_goes_out_and_its_value_comes_home(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
@@ -121,16 +137,11 @@ def test_cancelling_one_call_of_a_message_keeps_the_others(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """They are sent anew."""
-    first = square(0).submit(backend)
-    worker.take().run()
-    first.result(DEADLINE)  # Now the client knows how short these calls are.
-    blockers = [square(number).submit(backend) for number in range(60)]
-    eventually(lambda: worker.waiting() >= 6)
-    batched = [future for future in blockers if future.batch is not None and len(future.batch.calls) > 1]  # type: ignore[attr-defined]
-    assert batched, "no message with several calls is out"
-    assert batched[0].cancel()
-    worker.serve(blockers)
-    values = [future.result() for future in blockers if not future.cancelled()]
+    crowd = together(backend, worker, eventually, square, range(60))
+    shared = [future for future in crowd if future.batch is not None and len(future.batch.calls) > 1]
+    assert shared[0].cancel()
+    worker.serve(crowd)
+    values = [future.result() for future in crowd if not future.cancelled()]
     assert len(values) == 59
 
 
@@ -149,9 +160,7 @@ def test_neighbours_of_a_lost_call_are_sent_one_by_one(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """Nobody knows yet which of them it was."""
-    square(0).submit(backend)
-    worker.take().run()
-    futures = [square(number).submit(backend) for number in range(30)]
+    futures = together(backend, worker, eventually, square, range(30))
     lost: set[bytes] = set()
     alone: set[bytes] = set()
 
@@ -231,7 +240,9 @@ def test_an_answer_that_cannot_be_read_is_logged(
     assert "a reply cannot be read" in caplog.text
 
 
-def test_a_call_given_back_is_sent_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_given_back_is_sent_again(
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
+) -> None:
     """What was finished before it stays."""
 
     @compute_this
@@ -239,15 +250,14 @@ def test_a_call_given_back_is_sent_again(backend: CeleryExecutionBackend, worker
         time.sleep(seconds)
         return seconds
 
-    first = nap(0).submit(backend)
-    worker.take().run()
-    first.result(DEADLINE)
-    futures = [nap(seconds).submit(backend) for seconds in [0.0, 0.3, *[0.0] * 40]]
+    futures = together(backend, worker, eventually, nap, [0.0, 0.3, *[0.0] * 40])
     worker.serve(futures)
     assert [future.result() for future in futures] == [0.0, 0.3, *[0.0] * 40]
 
 
-def test_finished_calls_of_a_slow_message_come_home_ahead(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_finished_calls_of_a_slow_message_come_home_ahead(
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
+) -> None:
     """They do not wait for the rest."""
 
     @compute_this
@@ -255,13 +265,9 @@ def test_finished_calls_of_a_slow_message_come_home_ahead(backend: CeleryExecuti
         time.sleep(seconds)
         return seconds
 
-    first = nap(0).submit(backend)
-    worker.take().run()
-    first.result(DEADLINE)
-    # The first few go out alone, before there is company; those behind them share messages.
-    futures = [nap(seconds).submit(backend) for seconds in [0.0] * 10 + [0.06] * 20]
+    futures = together(backend, worker, eventually, nap, [0.06, *[0.0] * 40])
     worker.serve(futures)
-    assert sum(future.result() for future in futures) == pytest.approx(1.2)
+    assert [future.result() for future in futures] == [0.06, *[0.0] * 40]
 
 
 def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) -> None:
@@ -271,11 +277,13 @@ def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) 
     worker.take()
     batch = call.batch
     assert batch is not None
+    unsent = client._register(batch.group, [Call(call.task, client)])
+    assert not client.withdraw(unsent.calls[0])
     client.close()
     with client._lock:
         client._drop(batch)
         client._put_back([call])
-    assert client._out.total() == 1
+    assert client._out.total() == 2
     assert client._outbox.waiting == {}
 
 
@@ -413,6 +421,28 @@ def test_closing_does_not_need_the_broker(backend: CeleryExecutionBackend, serve
     backend.close()
     with pytest.raises(CallCancelledError):
         future.result(DEADLINE)
+
+
+def test_closing_ends_the_attempts_to_send(
+    backend: CeleryExecutionBackend, server: Server, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To a broker that may never come back."""
+    backend.concurrency  # noqa: B018 - connects
+    server.stop()
+    future = square(3).submit(backend)
+    eventually(lambda: "cannot send to" in caplog.text)
+    backend.close()
+    with pytest.raises(CallCancelledError):
+        future.result(DEADLINE)
+
+
+def test_a_failed_call_has_its_own_exception(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """And a timeline, like any other."""
+    future = compute_this(lambda x: 1 / x)(0).submit(backend)
+    worker.take().run()
+    with pytest.raises(ZeroDivisionError):
+        future.result(DEADLINE)
+    assert future.timeline is not None
 
 
 def test_a_sent_call_cannot_be_taken_back_while_the_broker_is_away(
