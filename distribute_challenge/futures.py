@@ -31,7 +31,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
 
     Example:
         >>> from distribute_challenge import compute_this
-        >>> future = compute_this(lambda x: x * x, backend="threads").__call__(3).submit()
+        >>> future = compute_this(lambda x: x * x, backend="threads")(3).submit()
         >>> future.result(timeout=10)
         9
     """
@@ -65,13 +65,13 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
                 raise CallCancelledError(f"{self.name} was cancelled before it gave a result") from None
             raise
         except TimeoutError as error:
-            # A call may itself have raised TimeoutError: that one is its result and passes unchanged.
-            if self.done():
-                raise
-            raise ResultTimeoutError(
-                f"{self.name} gave no result within timeout={timeout:g} s; it goes on: "
-                f"wait again with result(), or stop it with cancel()"
-            ) from error
+            if not self.done():
+                raise ResultTimeoutError(
+                    f"{self.name} gave no result within timeout={timeout:g} s; it goes on: "
+                    f"wait again with result(), or stop it with cancel()"
+                ) from error
+            # The call itself raised TimeoutError, or ended in this very moment.
+            value = super().result()
         finally:
             # As the standard library does: an exception in a traceback must not keep itself alive.
             del self

@@ -63,7 +63,7 @@ def message_for(batch: Batch, *, queue: str, priority: int, reply_to: str) -> Me
         "timelimit": [limit, None],
         "root_id": batch.id,
         "parent_id": None,
-        "argsrepr": f"<{batch.calls} calls>",
+        "argsrepr": "<1 call>" if batch.calls == 1 else f"<{batch.calls} calls>",
         "kwargsrepr": "{}",
         "origin": _origin(),
         "ignore_result": True,

@@ -47,10 +47,10 @@ def make_worker(
         pool="prefork",
         optimization="fair",
         loglevel=loglevel,
-        # Chatter between workers that nothing here reads; the first of them costs a second at every start.
+        # Chatter between workers that nothing here reads; the first of them costs a second at every start. The
+        # heartbeat stays: without it Celery sends no events at all, and Flower would see nothing.
         without_mingle=True,
         without_gossip=True,
-        without_heartbeat=True,
         quiet=True,
     )
 

@@ -10,8 +10,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from celery import Celery
 
 from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.errors import CallTimeoutError, WorkerLostError
@@ -114,6 +116,30 @@ def test_standard_tools_see_the_functions_name(cluster: LocalCluster, eventually
     finally:
         gate.touch()
     future.result(DEADLINE)
+
+
+def test_celerys_events_carry_the_functions_name(cluster: LocalCluster, eventually: Eventually) -> None:
+    """Flower lives on these; it asks workers to send them, as here."""
+    app = Celery(broker=cluster.broker_url, set_as_current=False)
+    names: list[str] = []
+
+    def take(event: dict[str, Any]) -> None:
+        names.append(event["name"])
+
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"task-received": take})
+        listener = threading.Thread(target=receiver.capture, kwargs={"timeout": 2 * DEADLINE, "wakeup": False})
+        listener.start()
+        process_of(0).compute(cluster.backend)  # From here on the worker hears what it is told.
+        app.control.enable_events(reply=True)
+        try:
+            # Nobody hears what was said before he listened, so say it until it is heard.
+            eventually(lambda: process_of(0).compute(cluster.backend) > 0 and "process_of" in names)
+        finally:
+            receiver.should_stop = True
+            process_of(0).compute(cluster.backend)  # One more event, to wake the listener.
+            listener.join(DEADLINE)
+            app.control.disable_events(reply=True)
 
 
 def test_a_message_of_another_python_is_answered_with_both_versions(cluster: LocalCluster) -> None:
