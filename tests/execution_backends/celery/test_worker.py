@@ -377,3 +377,27 @@ def test_a_call_longer_than_its_lease_runs_once(
     with CeleryExecutionBackend(server.url) as backend:
         eventually(lambda: len(workers(connect(server.url))) == 2)
         assert long().submit(backend).result(DEADLINE) == 1
+
+
+def test_a_worker_survives_a_restart_of_redis_while_it_holds_a_call(
+    own_worker: tuple[Server, Path], eventually: Eventually, tmp_path: Path
+) -> None:
+    """The call ends in its value, and the same worker runs the next one."""
+    server, _ = own_worker
+    gate, begun = tmp_path / "gate", tmp_path / "begun"
+
+    @compute_this
+    def parent_at_gate(gate: Path, begun: Path) -> int:
+        begun.touch()
+        while not gate.exists():
+            time.sleep(0.01)
+        return os.getppid()
+
+    with CeleryExecutionBackend(server.url) as backend:
+        held = parent_at_gate(gate, begun).submit(backend)
+        eventually(begun.exists)
+        server.stop()
+        server.start()
+        gate.touch()
+        worker = held.result(DEADLINE)
+        assert parent_at_gate(gate, begun).submit(backend).result(DEADLINE) == worker
