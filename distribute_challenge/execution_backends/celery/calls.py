@@ -2,8 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from distribute_challenge.batching import BatchSizer
 from distribute_challenge.execution_backends.celery.publishing import Message
@@ -11,14 +11,15 @@ from distribute_challenge.futures import Future
 from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
 
-if TYPE_CHECKING:
-    from distribute_challenge.execution_backends.celery.client import Client
-
 __all__ = ["Call", "Outbox", "SentBatch"]
 
 
 class Call(Future[Any]):
     """A future, with all that the client knows about its call.
+
+    Args:
+        task: What to run.
+        take_back: Gets the call back from where it waits; True from it means that it will never run.
 
     Attributes:
         task: What to run.
@@ -27,17 +28,17 @@ class Call(Future[Any]):
         alone: Whether it may only travel by itself, because a process died that ran it.
     """
 
-    def __init__(self, task: Task, client: "Client") -> None:
+    def __init__(self, task: Task, take_back: "Callable[[Call], bool]") -> None:
         super().__init__(task.function.name)
         self.task = task
         self.batch: SentBatch | None = None
         self.deaths = 0
         self.alone = False
-        self._client = client
+        self._take_back = take_back
 
     def cancel(self) -> bool:
         """Take the call back if no worker has begun it."""
-        if not self.done() and not self._client.withdraw(self):
+        if not self.done() and not self._take_back(self):
             return False
         return super().cancel()
 

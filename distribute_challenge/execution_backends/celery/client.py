@@ -95,7 +95,7 @@ class Client:
 
     def submit(self, task: Task) -> Call:
         """Send a call soon, together with others."""
-        call = Call(task, self)
+        call = Call(task, self.withdraw)
         with self._work:
             self._refuse_if_closed()
             self._outbox.put(call)
@@ -108,7 +108,7 @@ class Client:
         Raises:
             BrokerUnreachableError: The broker went away.
         """
-        call = Call(task, self)
+        call = Call(task, self.withdraw)
         with self._lock:
             self._refuse_if_closed()
             batch = self._register(self._outbox.group_of(task), [call])

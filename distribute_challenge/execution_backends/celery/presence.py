@@ -9,7 +9,7 @@ import platform
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import redis
 
@@ -23,45 +23,44 @@ STALE = 15.0  # Seconds without one after which somebody counts as gone.
 
 
 @dataclass(frozen=True)
-class WorkerPresence:
-    """A worker, as it describes itself."""
+class Presence:
+    """What somebody says of itself."""
+
+    key: ClassVar[str]
 
     name: str
-    concurrency: int
-    queues: list[str]
-    pid: int = field(default_factory=os.getpid)
-    host: str = field(default_factory=socket.gethostname)
-    python: str = field(default_factory=platform.python_version)
-    library: str = __version__
-
-    @property
-    def key(self) -> str:
-        return WORKERS
+    pid: int = field(default_factory=os.getpid, kw_only=True)
+    host: str = field(default_factory=socket.gethostname, kw_only=True)
+    python: str = field(default_factory=platform.python_version, kw_only=True)
+    library: str = field(default=__version__, kw_only=True)
 
 
 @dataclass(frozen=True)
-class ClientPresence:
-    """A client, as it describes itself; ``waiting`` counts its unfinished calls."""
+class WorkerPresence(Presence):
+    """A worker, with the number of its processes and the queues that it serves."""
 
-    name: str
+    key = WORKERS
+
+    concurrency: int
+    queues: list[str]
+
+
+@dataclass(frozen=True)
+class ClientPresence(Presence):
+    """A client, with the number of its unfinished calls."""
+
+    key = CLIENTS
+
     waiting: int
-    pid: int = field(default_factory=os.getpid)
-    host: str = field(default_factory=socket.gethostname)
-    python: str = field(default_factory=platform.python_version)
-    library: str = __version__
-
-    @property
-    def key(self) -> str:
-        return CLIENTS
 
 
-def show(connection: redis.Redis, presence: WorkerPresence | ClientPresence) -> None:
+def show(connection: redis.Redis, presence: Presence) -> None:
     """Give a sign of life."""
     line = json.dumps({**asdict(presence), "seen": _now(connection)})
     connection.hset(presence.key, presence.name, line)
 
 
-def leave(connection: redis.Redis, presence: WorkerPresence | ClientPresence) -> None:
+def leave(connection: redis.Redis, presence: Presence) -> None:
     """Say good-bye."""
     connection.hdel(presence.key, presence.name)
 

@@ -277,7 +277,7 @@ def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) 
     worker.take()
     batch = call.batch
     assert batch is not None
-    unsent = client._register(batch.group, [Call(call.task, client)])
+    unsent = client._register(batch.group, [Call(call.task, client.withdraw)])
     assert not client.withdraw(unsent.calls[0])
     client.close()
     with client._lock:
