@@ -63,6 +63,10 @@ def parent(pid: int) -> int:
     return int(done.stdout or 0)
 
 
+# From Python 3.12 on a fork of a process with threads is warned of; that it goes well is what some scripts are for.
+QUIETLY = ("-W", "ignore:This process:DeprecationWarning")
+
+
 class Program:
     """A program of its own, with its output in a file.
 
@@ -126,7 +130,7 @@ def script(source: str, folder: Path, *arguments: str, **variables: str) -> Iter
     folder.mkdir(exist_ok=True)
     path = folder / f"script{time.monotonic_ns()}.py"
     path.write_text(textwrap.dedent(source))
-    with program([sys.executable, str(path), *arguments], folder, **variables) as running:
+    with program([sys.executable, *QUIETLY, str(path), *arguments], folder, **variables) as running:
         yield running
 
 
