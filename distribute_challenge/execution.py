@@ -235,9 +235,8 @@ def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
             value = loaded.function(*args, **kwargs)
             if not loaded.is_async:
                 return value
-            from distribute_challenge.coroutines import (
-                run_to_completion,  # Brings asyncio, which most calls do without.
-            )
+            # Brings asyncio, which most calls do without.
+            from distribute_challenge.coroutines import run_to_completion
 
             return run_to_completion(value, batch.timeout)
     except BaseException as error:

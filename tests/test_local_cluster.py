@@ -13,6 +13,7 @@ import pytest
 
 from distribute_challenge import LocalCluster, compute_this, default_backend, local_cluster
 from distribute_challenge.errors import ClusterStartError, OptionError, SystemFailureError
+from tests.calls import meet, wait_for
 from tests.processes import PATIENCE, environment, mentioning, parent, run, wait_until
 
 pytestmark = pytest.mark.celery
@@ -36,36 +37,11 @@ def shared() -> Iterator[LocalCluster]:
         yield cluster
 
 
-@compute_this
-def meet(folder: str, number: int) -> int:
-    """Wait until as many calls as given run at the same time; the process that ran this one."""
-    import time
-
-    Path(folder, str(os.getpid())).touch()
-    deadline = time.monotonic() + 20
-    while len(os.listdir(folder)) < number:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{os.listdir(folder)} came")
-        time.sleep(0.005)
-    return os.getpid()
-
-
-@compute_this
-def wait_for(path: str) -> str:
-    """Run until a file exists."""
-    import time
-
-    Path(path + ".begun").touch()
-    while not os.path.exists(path):
-        time.sleep(0.005)
-    return "done"
-
-
 def meeting(cluster: LocalCluster, folder: Path, number: int) -> set[int]:
     """Processes of a cluster that run as many calls at the same time."""
     folder.mkdir()
     futures = [meet(str(folder), number).submit(cluster.backend) for _ in range(number)]
-    return {future.result(PATIENCE) for future in futures}
+    return {future.result(PATIENCE)[0] for future in futures}
 
 
 def worker_processes(cluster: LocalCluster) -> list[int]:

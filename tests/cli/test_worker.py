@@ -14,35 +14,11 @@ from distribute_challenge import compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.presence import workers
+from tests.calls import meet, wait_for
 from tests.cli.conftest import COMMAND, host
 from tests.processes import PATIENCE, Program, environment, parent, program, wait_until
 
 pytestmark = pytest.mark.celery
-
-
-@compute_this
-def meet(folder: str, number: int) -> int:
-    """Wait until as many calls as given run at the same time; the process above the one that ran this one."""
-    import time
-
-    Path(folder, str(os.getpid())).touch()
-    deadline = time.monotonic() + 20
-    while len(os.listdir(folder)) < number:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{os.listdir(folder)} came")
-        time.sleep(0.005)
-    return os.getppid()
-
-
-@compute_this
-def wait_for(path: str) -> str:
-    """Run until a file exists."""
-    import time
-
-    Path(path + ".begun").touch()
-    while not os.path.exists(path):
-        time.sleep(0.005)
-    return "done"
 
 
 def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None:
@@ -54,7 +30,7 @@ def test_a_second_worker_joins_and_takes_part(
     first: Program, second: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
     futures = [meet(str(tmp_path), 2).submit(backend) for _ in range(2)]
-    assert {future.result(PATIENCE) for future in futures} == {first.process.pid, second.process.pid}
+    assert {future.result(PATIENCE)[1] for future in futures} == {first.process.pid, second.process.pid}
 
 
 @pytest.mark.usefixtures("first")

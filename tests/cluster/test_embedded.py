@@ -31,17 +31,6 @@ pytestmark = pytest.mark.celery
 linux_only = pytest.mark.skipif(not supervisor.LINUX, reason="the kernel does not offer it")
 
 
-@compute_this
-def wait_for(path: str) -> str:
-    """Run until a file exists."""
-    import time
-
-    Path(path + ".begun").touch()
-    while not os.path.exists(path):
-        time.sleep(0.005)
-    return "done"
-
-
 @pytest.fixture
 def one_worker() -> Iterator[LocalCluster]:
     with LocalCluster(workers=1) as cluster:

@@ -19,6 +19,7 @@ from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from tests.calls import wait_for
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
@@ -67,18 +68,6 @@ def add(x: int, y: int = 1) -> int:
 @compute_this
 def fail(text: str) -> None:
     raise ValueError(text)
-
-
-@compute_this
-def wait_for(path: str) -> str:
-    """Run until a file exists."""
-    import os
-    import time
-
-    Path(path + ".begun").touch()
-    while not os.path.exists(path):
-        time.sleep(0.005)
-    return "done"
 
 
 def test_a_call_gives_its_value(backend: ExecutionBackend) -> None:

@@ -1,7 +1,7 @@
 """The default engine: Celery workers on a Redis broker.
 
     client                                    Redis                          worker
-    backend > client > outbox > publishing    queue of messages       -->    app > request > task > execution
+    backend > client > outbox > publishing    queue of messages       -->    application > request > task > execution
                        receiver               one list of replies     <--
                        presence               who is there            <-->   worker
 
@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 
 if TYPE_CHECKING:
-    from distribute_challenge.execution_backends.celery.app import app
+    from celery import Celery
+
+    app: Celery
 
 __all__ = ["CeleryExecutionBackend", "app"]
 
 
 def __getattr__(name: str) -> Any:
-    # Clients talk to Redis alone; only a worker pays for loading Celery.
+    # Clients talk to Redis alone; only a worker pays for loading Celery, and only Celery's own command asks for this.
     if name == "app":
-        from distribute_challenge.execution_backends.celery.app import app
+        from distribute_challenge.execution_backends.celery.application import make_app
 
-        return app
+        globals()["app"] = made = make_app()
+        return made
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,15 +1,34 @@
-"""The worker's way back: replies onto the client's list."""
+"""What a worker asks of the broker, however long that is away; above all the way back: replies onto the client's list."""
 
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import redis
 
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY
 from distribute_challenge.log import logger
 
-__all__ = ["send_reply"]
+__all__ = ["insist", "send_reply"]
+
+T = TypeVar("T")
 
 PAUSE = 0.5  # Seconds between attempts while the broker is away.
+
+
+def insist(what: str, command: Callable[[], T]) -> T:
+    """Do something with the broker, again and again until it answers.
+
+    Args:
+        what: For the log, such as ``"reply"``.
+        command: What to do.
+    """
+    while True:
+        try:
+            return command()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            logger.warning("cannot %s, trying again: %s", what, error)
+            time.sleep(PAUSE)
 
 
 def send_reply(connection: redis.Redis, reply_to: str, frame: bytes) -> None:
@@ -20,13 +39,11 @@ def send_reply(connection: redis.Redis, reply_to: str, frame: bytes) -> None:
         reply_to: The client's list.
         frame: The encoded reply.
     """
-    while True:
-        try:
-            with connection.pipeline(transaction=False) as pipeline:
-                pipeline.rpush(reply_to, frame)
-                pipeline.expire(reply_to, REPLY_EXPIRY)
-                pipeline.execute()
-            return
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            logger.warning("cannot reply, trying again: %s", error)
-            time.sleep(PAUSE)
+
+    def push() -> None:
+        with connection.pipeline(transaction=False) as pipeline:
+            pipeline.rpush(reply_to, frame)
+            pipeline.expire(reply_to, REPLY_EXPIRY)
+            pipeline.execute()
+
+    insist("reply", push)

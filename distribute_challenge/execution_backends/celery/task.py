@@ -3,15 +3,13 @@
 import os
 import time
 from functools import cache
-from typing import Any
-
-import redis
+from typing import Any, cast
 
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution import FunctionCache, execute
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
-from distribute_challenge.execution_backends.celery.replying import send_reply
+from distribute_challenge.execution_backends.celery.replying import insist, send_reply
 from distribute_challenge.messages import Problem, Reply
 from distribute_challenge.serialisation import ProjectImporter
 
@@ -45,12 +43,8 @@ class _Child:
         self.functions = FunctionCache(self._fetch, ProjectImporter())
 
     def _fetch(self, digest: str) -> bytes | None:
-        while True:
-            try:
-                payload: Any = self.connection.get(function_key(digest))
-                return payload if payload is None else bytes(payload)
-            except (redis.ConnectionError, redis.TimeoutError):
-                time.sleep(0.5)
+        payload = insist("fetch a function", lambda: self.connection.get(function_key(digest)))
+        return cast("bytes | None", payload)  # Typed as text too, which this connection does not decode to.
 
 
 @cache

@@ -34,9 +34,9 @@ def make_worker(
         queues: Queues to serve.
         name: Part of its name before the ``@host``.
         loglevel: As `logging` names it.
-        lease: As for `app.make_app`; None: the default.
+        lease: As for `application.make_app`; None: the default.
     """
-    from distribute_challenge.execution_backends.celery.app import LEASE, make_app
+    from distribute_challenge.execution_backends.celery.application import LEASE, make_app
 
     app = make_app(broker_url, lease or LEASE)
     app.set_current()

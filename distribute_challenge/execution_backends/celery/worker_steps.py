@@ -32,7 +32,6 @@ _THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
 )
 
-
 LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
 
 

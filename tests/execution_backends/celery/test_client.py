@@ -36,6 +36,12 @@ def square(x: int) -> int:
     return x * x
 
 
+@compute_this
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
 def together(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually, function: Any, arguments: Iterable[Any]
 ) -> list[Any]:
@@ -244,12 +250,6 @@ def test_a_call_given_back_is_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """What was finished before it stays."""
-
-    @compute_this
-    def nap(seconds: float) -> float:
-        time.sleep(seconds)
-        return seconds
-
     futures = together(backend, worker, eventually, nap, [0.0, 0.3, *[0.0] * 40])
     worker.serve(futures)
     assert [future.result() for future in futures] == [0.0, 0.3, *[0.0] * 40]
@@ -259,12 +259,6 @@ def test_finished_calls_of_a_slow_message_come_home_ahead(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """They do not wait for the rest."""
-
-    @compute_this
-    def nap(seconds: float) -> float:
-        time.sleep(seconds)
-        return seconds
-
     futures = together(backend, worker, eventually, nap, [0.06, *[0.0] * 40])
     worker.serve(futures)
     assert [future.result() for future in futures] == [0.06, *[0.0] * 40]

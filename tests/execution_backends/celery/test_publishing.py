@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from distribute_challenge.execution_backends.celery.app import make_app
+from distribute_challenge.execution_backends.celery.application import make_app
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.publishing import TASK_NAME, message_for, queue_keys
 from distribute_challenge.messages import Batch

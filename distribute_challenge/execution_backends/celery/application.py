@@ -21,7 +21,7 @@ from distribute_challenge.execution_backends.celery.publishing import (
 from distribute_challenge.execution_backends.celery.task import run_batch
 from distribute_challenge.execution_backends.celery.worker_steps import PresenceStep, connect_signals
 
-__all__ = ["app", "make_app"]
+__all__ = ["make_app"]
 
 SERIALISER = "distribute_challenge"
 
@@ -101,6 +101,3 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
     app.steps["consumer"].add(PresenceStep)
     connect_signals()
     return app
-
-
-app = make_app()
