@@ -3,6 +3,7 @@
 import concurrent.futures
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import Any, Generic, TypeVar
 
 from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
@@ -11,6 +12,15 @@ from distribute_challenge.timeline import Timeline
 __all__ = ["Future"]
 
 R = TypeVar("R")
+
+#: The fields of a `Timeline`, which is made of them when somebody asks for it.
+Stages = tuple[float, float, float, float, float, str]
+
+_DONE = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
+
+# Decides between a future that is settled and somebody who looks at it for the first time. One for all: it is held for
+# less than a microsecond.
+_first = threading.Lock()
 
 
 class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] # generic at run time, not in its stub
@@ -23,6 +33,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     - It resolves once: to a value, to the exception that the call raised, to an error of `distribute_challenge.errors`,
       or to cancelled. What arrives after that is dropped.
     - `cancel()` returns True only if the call has not begun and never will.
+    - ``_first`` orders the first look at it and its end: whoever looks finds it done, or is told when it is.
 
     Attributes:
         name: Name of the function, for messages.
@@ -36,16 +47,40 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         9
     """
 
+    # Most futures are resolved before anybody looks at them, and there may be millions: until somebody does, one has
+    # no lock, no lists, and of its attributes only those that differ from these.
+    _state: str = PENDING
+    _result: Any = None
+    _exception: BaseException | None = None
+    _stages: Stages | None = None
+    _withdraw: Callable[[], bool] | None = None
+    _looked_at = False
+    _notified = False
+
     def __init__(self, name: str = "call") -> None:
-        super().__init__()
+        # Not the base's: what it makes, `__getattr__` makes when it is first used.
         self.name = name
-        self._make_timeline: Callable[[], Timeline] | None = None
-        self._withdraw: Callable[[], bool] | None = None
-        self._notified = threading.Lock()  # Taken once, by whoever tells the waiters of a cancellation.
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_condition", "_waiters", "_done_callbacks"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with _first:
+            if not self._looked_at:
+                self._waiters: list[Any] = []
+                self._done_callbacks: list[Any] = []
+                self._condition = threading.Condition()
+                self._looked_at = True
+        return object.__getattribute__(self, name)
 
     @property
     def timeline(self) -> Timeline | None:
-        return self._make_timeline() if self._make_timeline is not None else None
+        return None if self._stages is None else Timeline(*self._stages)
+
+    def done(self) -> bool:
+        return self._state in _DONE
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        return self._exception if self._state == FINISHED else super().exception(timeout)
 
     def result(self, timeout: float | None = None) -> R:
         """The call's value, waited for.
@@ -58,6 +93,8 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             CallCancelledError: It was cancelled.
             BaseException: What the call itself raised.
         """
+        if self._state == FINISHED and self._exception is None:
+            return self._result  # type: ignore[no-any-return] # what `resolve` was given
         try:
             value: R = super().result(timeout)
         except concurrent.futures.CancelledError:
@@ -87,7 +124,9 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             return False
         if super().cancel():
             # Nobody else tells the waiters in `concurrent.futures.wait`, who must be told once.
-            if self._notified.acquire(blocking=False):
+            with _first:
+                notified, self._notified = self._notified, True
+            if not notified:
                 self.set_running_or_notify_cancel()
             return True
         return self.cancelled()
@@ -104,22 +143,34 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
 
     # What engines call: each resolves the future unless something else was first.
 
-    def resolve(self, value: R, timeline: Callable[[], Timeline] | None = None) -> None:
+    def resolve(self, value: R, stages: Stages | None = None) -> None:
         """Give it its value."""
-        self._settle(self.set_result, value, timeline)
+        if not self._settled(value, None, stages):
+            self._settle(self.set_result, value, stages)
 
-    def fail(self, error: BaseException, timeline: Callable[[], Timeline] | None = None) -> None:
+    def fail(self, error: BaseException, stages: Stages | None = None) -> None:
         """Give it the exception that ends it."""
-        self._settle(self.set_exception, error, timeline)
+        if not self._settled(None, error, stages):
+            self._settle(self.set_exception, error, stages)
 
     def withdraw_with(self, withdraw: Callable[[], bool]) -> None:
         """Say how `cancel` gets the call back from where it waits; True from it means it will never run."""
         self._withdraw = withdraw
 
-    def _settle(self, setter: Callable[[Any], None], outcome: Any, timeline: Callable[[], Timeline] | None) -> None:
+    def _settled(self, value: Any, error: BaseException | None, stages: Stages | None) -> bool:
+        """Settle it if nobody has looked at it yet, so that there is nobody to tell."""
+        with _first:
+            if self._looked_at:
+                return False
+            if self._state == PENDING:
+                self._stages, self._result, self._exception = stages, value, error
+                self._state = FINISHED  # Last: whoever sees it sees the rest.
+            return True
+
+    def _settle(self, setter: Callable[[Any], None], outcome: Any, stages: Stages | None) -> None:
         # The timeline first: a waiter may ask for it as soon as it is woken.
-        before, self._make_timeline = self._make_timeline, timeline
+        before, self._stages = self._stages, stages
         try:
             setter(outcome)
         except concurrent.futures.InvalidStateError:
-            self._make_timeline = before
+            self._stages = before

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,7 @@ from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
 from distribute_challenge.futures import Future
 from distribute_challenge.timeline import Timeline
 
-TIMELINE = Timeline(0, 1, 2, 3, 4, "w")
+STAGES = (0.0, 1.0, 2.0, 3.0, 4.0, "w")
 
 
 def test_it_is_a_real_concurrent_future() -> None:
@@ -22,35 +23,35 @@ def test_a_resolved_future_gives_its_value_and_timeline() -> None:
     """The timeline is made when it is asked for."""
     future: Future[int] = Future("square")
     assert future.timeline is None
-    future.resolve(4, lambda: TIMELINE)
+    future.resolve(4, STAGES)
     assert future.result() == 4
-    assert future.timeline is TIMELINE
+    assert future.timeline == Timeline(*STAGES)
 
 
 def test_a_failed_future_raises_its_exception() -> None:
     """Itself."""
     future: Future[int] = Future()
     error = ValueError("no")
-    future.fail(error, lambda: TIMELINE)
+    future.fail(error, STAGES)
     with pytest.raises(ValueError, match="no") as caught:
         future.result()
     assert caught.value is error
-    assert future.timeline is TIMELINE
+    assert future.timeline == Timeline(*STAGES)
 
 
 def test_what_arrives_after_the_first_resolution_is_dropped() -> None:
     """Value, exception and timeline."""
     future: Future[int] = Future()
     future.resolve(1)
-    future.resolve(2, lambda: TIMELINE)
-    future.fail(ValueError(), lambda: TIMELINE)
+    future.resolve(2, STAGES)
+    future.fail(ValueError(), STAGES)
     assert future.result() == 1
     assert future.exception() is None
     assert future.timeline is None
     cancelled: Future[int] = Future()
     assert cancelled.cancel()
-    cancelled.resolve(1, lambda: TIMELINE)
-    cancelled.fail(ValueError(), lambda: TIMELINE)
+    cancelled.resolve(1, STAGES)
+    cancelled.fail(ValueError(), STAGES)
     assert cancelled.cancelled()
     assert cancelled.timeline is None
 
@@ -203,3 +204,49 @@ def test_cancelling_the_awaiting_task_cancels_the_call() -> None:
 
     asyncio.run(main())
     assert future.cancelled()
+
+
+def test_a_future_makes_its_lock_when_somebody_looks() -> None:
+    """There may be millions that nobody looks at before they are done."""
+    future: Future[int] = Future()
+    future.resolve(1, STAGES)
+    assert future.done()
+    assert future.result() == 1
+    assert "_condition" not in vars(future)
+    assert future.running() is False
+    assert vars(future)["_condition"] is future.__getattr__("_condition")
+    with pytest.raises(AttributeError, match="'Future' object has no attribute 'colour'"):
+        future.colour  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_whoever_looks_while_it_is_resolved_is_told() -> None:
+    """No waiter is left behind, however close the two come."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for number in range(500):
+            future: Future[int] = Future()
+            barrier = threading.Barrier(2)
+
+            def resolve(
+                future: Future[int] = future, barrier: threading.Barrier = barrier, number: int = number
+            ) -> None:
+                barrier.wait(10)
+                future.resolve(number, STAGES)
+
+            def wait(future: Future[int] = future, barrier: threading.Barrier = barrier) -> int:
+                barrier.wait(10)
+                return future.result(10)
+
+            waiting, _ = pool.submit(wait), pool.submit(resolve)
+            assert waiting.result(10) == number
+            called: list[int] = []
+            future.add_done_callback(lambda done, called=called: called.append(done.result()))  # type: ignore[misc]
+            assert called == [number]
+
+
+def test_a_waiter_is_woken_by_the_value(eventually: Callable[[Callable[[], bool]], None]) -> None:
+    future: Future[int] = Future()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(future.result, 10)
+        eventually(lambda: bool(future._condition._waiters))  # type: ignore[attr-defined]
+        future.resolve(4)
+        assert waiting.result(10) == 4
