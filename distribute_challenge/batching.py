@@ -6,7 +6,8 @@ A message costs about a millisecond of everyone's time, whatever is in it. So ca
 travel together, and calls that take longer than `TARGET` must not, or one worker would sit on calls that another
 could run. Three bounds, the smallest wins:
 
-1. `TARGET` seconds of work by what calls of this function took lately; a function never seen starts with one call;
+1. `TARGET` seconds of work by what calls of this function took lately; a function never seen starts with one call.
+   For many workers more, so that all together need no more than `MESSAGES` in a second;
 2. a fair share of what waits, so that all workers have something to do at the end;
 3. `GROWTH` times the last size, because the first durations measured may not be typical.
 """
@@ -16,6 +17,7 @@ from math import ceil
 __all__ = ["BatchSizer", "window"]
 
 TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough to balance.
+MESSAGES = 250  # Messages a second, at most, that one client and one worker's main process should be busy with.
 LARGEST = 4096  # Calls in one message: bounds the memory that one message takes.
 GROWTH = 8  # Times larger than the last batch, at most.
 SHARES = 2  # Batches for each worker process into which the waiting calls are divided.
@@ -61,7 +63,8 @@ class BatchSizer:
         """
         if self.seconds_per_call is None:
             return 1
-        by_time = TARGET / self.seconds_per_call if self.seconds_per_call > 0 else LARGEST
+        target = max(TARGET, slots / MESSAGES)
+        by_time = target / self.seconds_per_call if self.seconds_per_call > 0 else LARGEST
         share = waiting / (SHARES * max(slots, 1))
         size = min(by_time, LARGEST, self._last * GROWTH, ceil(share) if share < LARGEST else LARGEST)
         self._last = max(int(size), 1)

@@ -1,7 +1,9 @@
 """Calls that several tests make."""
 
 import os
+import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from distribute_challenge import compute_this
@@ -26,3 +28,31 @@ def meet(folder: str, number: int) -> tuple[int, int]:
             raise TimeoutError(f"{os.listdir(folder)} came")
         time.sleep(0.005)
     return os.getpid(), os.getppid()
+
+
+@compute_this
+def place(number: int) -> tuple[int, str]:
+    """Some work, and which machine did it."""
+    time.sleep(0.01)
+    return number, socket.gethostname()
+
+
+@compute_this
+def surroundings() -> dict[str, object]:
+    """What a function finds, and may do, where it runs."""
+
+    def allowed(action: Callable[[], object]) -> bool:
+        try:
+            action()
+        except OSError:
+            return False
+        return True
+
+    return {
+        "user": os.getuid(),
+        "home": os.path.expanduser("~"),
+        "threads": os.environ["OMP_NUM_THREADS"],
+        "writes here": allowed(Path("file").touch),
+        "writes elsewhere": allowed(Path("/opt/venv/file").touch) or allowed(Path("/file").touch),
+        "becomes root": allowed(lambda: os.setuid(0)),
+    }

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from distribute_challenge.batching import GROWTH, LARGEST, TARGET, BatchSizer, window
+from distribute_challenge.batching import GROWTH, LARGEST, MESSAGES, TARGET, BatchSizer, window
 
 
 def test_a_function_never_seen_starts_with_one_call() -> None:
@@ -25,6 +25,15 @@ def test_a_batch_holds_no_more_work_than_the_target() -> None:
     sizer = BatchSizer()
     sizer.record(calls=1, seconds=10 * TARGET)
     assert sizer.size(math.inf, 1) == 1
+
+
+def test_many_workers_get_larger_messages_rather_than_more_of_them() -> None:
+    """One client and one main process have to keep up with all of them."""
+    sizer = BatchSizer()
+    sizer.record(calls=1, seconds=0.1)
+    assert sizer.size(waiting=10_000, slots=8) == 1
+    assert sizer.size(waiting=10_000, slots=64) == int(64 / MESSAGES / 0.1) == 2
+    assert sizer.size(waiting=100, slots=64) == 1
 
 
 def test_a_batch_is_no_more_than_a_fair_share_of_what_waits() -> None:

@@ -12,7 +12,6 @@ from distribute_challenge.futures import Future
 from distribute_challenge.messages import Batch, Problem, Reply, Task
 from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
-from distribute_challenge.timeline import Timeline
 
 __all__ = ["process_name", "settle", "task_frame"]
 
@@ -39,19 +38,14 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
     for reply in map(Reply.decode, frames):
         if reply.problem is not None:
             return reply.problem
-        received = time.time()
-        started, finished, worker = reply.started, reply.finishes[-1], reply.worker
-
-        def timeline(started: float = started, finished: float = finished, worker: str = worker) -> Timeline:
-            return Timeline(task.created, sent, started, finished, received, worker)  # noqa: B023 - one reply only
-
+        stages = task.created, sent, reply.started, reply.finishes[-1], time.time(), reply.worker
         outcomes = outcomes_of(reply)
         if task.chunk:
-            future.resolve(outcomes, timeline)
+            future.resolve(outcomes, stages)
         elif type(outcomes[0]) is Failure:
-            future.fail(outcomes[0].error, timeline)
+            future.fail(outcomes[0].error, stages)
         else:
-            future.resolve(outcomes[0], timeline)
+            future.resolve(outcomes[0], stages)
     return None
 
 

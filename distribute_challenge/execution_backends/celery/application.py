@@ -10,7 +10,7 @@ from kombu import Queue
 from kombu.serialization import register
 
 from distribute_challenge import settings
-from distribute_challenge.execution_backends.celery import lasting_channel
+from distribute_challenge.execution_backends.celery import transport
 from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.publishing import (
     CONTENT_TYPE,
@@ -50,7 +50,7 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         lease: Whole seconds that a message stays with a worker that gives no sign of life; a living worker renews
             its leases, so calls may run for any time.
     """
-    lasting_channel.install()
+    transport.install()
     app = Celery("distribute_challenge", broker=broker_url or settings.broker_url())
     app.conf.update(
         # Nothing but frames of our own and JSON (for remote control) is accepted, never pickle.

@@ -28,12 +28,13 @@ class Call(Future[Any]):
         alone: Whether it may only travel by itself, because a process died that ran it.
     """
 
+    batch: "SentBatch | None" = None
+    deaths = 0
+    alone = False
+
     def __init__(self, task: Task, take_back: "Callable[[Call], bool]") -> None:
-        super().__init__(task.function.name)
+        self.name = task.function.name
         self.task = task
-        self.batch: SentBatch | None = None
-        self.deaths = 0
-        self.alone = False
         self._take_back = take_back
 
     def cancel(self) -> bool:

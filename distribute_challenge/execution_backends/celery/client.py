@@ -16,8 +16,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import redis
@@ -44,7 +43,6 @@ from distribute_challenge.messages import Batch, FunctionPayload, Problem, Reply
 from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.settings import masked
-from distribute_challenge.timeline import Timeline
 
 __all__ = ["Client"]
 
@@ -80,6 +78,7 @@ class Client:
         self._uploaded: dict[str, float] = {}
         self._census = Census(url, slots)
         self._closing = False
+        self._take_back = self.withdraw  # One object for all calls, of which there may be many.
         check_reachable(url)
         self._commands = connect(url)
         self._receiving = connect(url)
@@ -95,7 +94,7 @@ class Client:
 
     def submit(self, task: Task) -> Call:
         """Send a call soon, together with others."""
-        call = Call(task, self.withdraw)
+        call = Call(task, self._take_back)
         with self._work:
             self._refuse_if_closed()
             self._outbox.put(call)
@@ -108,7 +107,7 @@ class Client:
         Raises:
             BrokerUnreachableError: The broker went away.
         """
-        call = Call(task, self.withdraw)
+        call = Call(task, self._take_back)
         with self._lock:
             self._refuse_if_closed()
             batch = self._register(self._outbox.group_of(task), [call])
@@ -250,12 +249,13 @@ class Client:
             except SystemFailureError as error:
                 self._give_up(error)
 
-    def _wait_for_replies(self) -> list[bytes]:
+    def _wait_for_replies(self) -> Iterator[bytes]:
         found: Any = self._receiving.blpop([self._replies], timeout=LONGEST_WAIT)
-        if found is None:
-            return []
-        more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE)
-        return [found[1], *(more or [])]
+        if found is not None:
+            # The first by itself: somebody may be waiting for just this one, and looking for more takes as long again.
+            yield found[1]
+            more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE)
+            yield from more or []
 
     def _take(self, frame: bytes) -> None:
         if not frame:
@@ -288,11 +288,11 @@ class Client:
             outcomes = [outcomes]
         for index, outcome in enumerate(outcomes):
             call, finished = batch.calls[reply.first + index], reply.finishes[index]
-            timeline = partial(Timeline, call.task.created, batch.sent, started, finished, received, reply.worker)
+            stages = call.task.created, batch.sent, started, finished, received, reply.worker
             if type(outcome) is Failure:
-                call.fail(outcome.error, timeline)
+                call.fail(outcome.error, stages)
             else:
-                call.resolve(outcome, timeline)
+                call.resolve(outcome, stages)
             call.batch = None
             started = finished
 

@@ -10,10 +10,9 @@ Seen in kombu 5.7.0 with Celery 5.7.0; `test_lasting_channel` tells when kombu d
 
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES
-from kombu.transport.redis import Channel, Transport
+from kombu.transport.redis import Channel
 
-__all__ = ["LastingTransport", "install"]
+__all__ = ["LastingChannel"]
 
 
 class LastingChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
@@ -28,15 +27,3 @@ class LastingChannel(Channel):  # type: ignore[misc] # kombu has hardly any type
             return dict(self._last_parameters)
         parameters: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
         return parameters
-
-
-class LastingTransport(Transport):  # type: ignore[misc] # likewise
-    """kombu's Redis transport with such channels."""
-
-    Channel = LastingChannel
-
-
-def install() -> None:
-    """Make it what kombu finds under ``redis://`` and ``rediss://``, in this process."""
-    for alias in ("redis", "rediss"):
-        TRANSPORT_ALIASES[alias] = f"{__name__}:{LastingTransport.__name__}"

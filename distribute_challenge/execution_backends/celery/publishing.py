@@ -12,11 +12,22 @@ import uuid
 from base64 import b64encode
 from typing import Any, Final, NamedTuple
 
+import redis
+
 from distribute_challenge.execution import GIVE_BACK_AFTER, LONGEST_PAUSE
 from distribute_challenge.messages import Batch
 from distribute_challenge.options import HIGHEST_PRIORITY
 
-__all__ = ["CONTENT_TYPE", "PRIORITY_SEPARATOR", "PRIORITY_STEPS", "TASK_NAME", "Message", "message_for", "queue_keys"]
+__all__ = [
+    "CONTENT_TYPE",
+    "PRIORITY_SEPARATOR",
+    "PRIORITY_STEPS",
+    "TASK_NAME",
+    "Message",
+    "message_for",
+    "queue_keys",
+    "queue_length",
+]
 
 TASK_NAME: Final = "distribute_challenge.run"
 CONTENT_TYPE: Final = "application/x-distribute-challenge"
@@ -92,6 +103,14 @@ def message_for(batch: Batch, *, queue: str, priority: int, reply_to: str) -> Me
 def queue_keys(queue: str) -> list[str]:
     """The Redis lists that make up a queue, most urgent first."""
     return [f"{queue}{PRIORITY_SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS]
+
+
+def queue_length(connection: redis.Redis, queue: str) -> int:
+    """Messages that wait in a queue."""
+    with connection.pipeline(transaction=False) as pipeline:
+        for key in queue_keys(queue):
+            pipeline.llen(key)
+        return sum(pipeline.execute())
 
 
 _origin_of: tuple[int, str] = (0, "")

@@ -5,8 +5,12 @@ from kombu import Connection
 from kombu.transport.redis import Transport
 
 from distribute_challenge.execution_backends.celery.connection import connect
-from distribute_challenge.execution_backends.celery.lasting_channel import LastingTransport
+from distribute_challenge.execution_backends.celery.lasting_channel import LastingChannel
 from tests.execution_backends.celery.conftest import Server
+
+
+class LastingTransport(Transport):
+    Channel = LastingChannel
 
 
 def connected(url: str, transport: type) -> Connection:
