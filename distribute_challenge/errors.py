@@ -9,7 +9,7 @@
     │   └── SerialisationError                  an argument, a function or a result cannot be pickled
     ├── SystemFailureError                      the call is fine, the machinery under it is not
     │   ├── BrokerUnreachableError (also a ConnectionError)
-    │   ├── ClusterStartError                   the embedded cluster did not come up, or died
+    │   ├── ClusterStartError                   a cluster that this process started did not come up, or died
     │   ├── WorkerLostError                     the process that ran the call died
     │   └── VersionMismatchError                client and worker cannot understand each other
     ├── ResultUnavailableError                  there is no result to give
@@ -81,7 +81,7 @@ class BrokerUnreachableError(SystemFailureError, ConnectionError):
 
 
 class ClusterStartError(SystemFailureError):
-    """The embedded cluster did not start, or died; the message ends with its last log lines."""
+    """A cluster that this process started did not come up, or died; the message ends with its last log lines."""
 
 
 class WorkerLostError(SystemFailureError):

@@ -1,8 +1,9 @@
-"""``distribute-challenge``: start a worker, keep a local cluster, look at a cluster."""
+"""``distribute-challenge``: start a worker, keep a local cluster, look at a cluster, ask its workers."""
 
 import click
 
 from distribute_challenge.cli.cluster import cluster
+from distribute_challenge.cli.ping import ping
 from distribute_challenge.cli.status import status
 from distribute_challenge.cli.worker import worker
 from distribute_challenge.version import __version__
@@ -19,3 +20,4 @@ def main() -> None:
 main.add_command(worker)
 main.add_command(cluster)
 main.add_command(status)
+main.add_command(ping)

@@ -13,7 +13,8 @@ import redis
 
 from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from tests.processes import Program, program, wait_until
+from distribute_challenge.execution_backends.celery.ping import ping
+from tests.processes import PATIENCE, Program, program, wait_until
 
 PASSWORD = "hunter2"
 COMMAND = [sys.executable, "-m", "distribute_challenge"]
@@ -62,6 +63,7 @@ def first(broker: str, short: Path) -> Iterator[Program]:
     options = ["--broker", broker, "--concurrency", "1", "--name", "first"]
     with program([*COMMAND, "worker", *options], short) as running:
         running.wait_for("first@")
+        _wait_for_an_answer(broker, "first")
         yield running
 
 
@@ -70,9 +72,14 @@ def second(broker: str, short: Path) -> Iterator[Program]:
     """A worker with several queues, which finds its broker in the environment."""
     options = ["-c", "1", "-n", "second", "-Q", "distribute_challenge, urgent", "--loglevel", "warning"]
     with program([*COMMAND, "worker", *options], short, CELERY_BROKER_URL=broker) as running:
-        with redis.Redis.from_url(broker) as connection:
-            wait_until(lambda: connection.hexists("distribute_challenge:workers", host("second")), "the second worker")
+        _wait_for_an_answer(broker, "second")
         yield running
+
+
+def _wait_for_an_answer(broker: str, name: str) -> None:
+    """A worker says that it is ready a moment before it hears questions to all."""
+    with redis.Redis.from_url(broker) as connection:
+        assert ping(connection, [host(name)], timeout=PATIENCE), f"{name} did not answer within {PATIENCE} s"
 
 
 def host(name: str) -> str:

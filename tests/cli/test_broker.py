@@ -18,14 +18,14 @@ def complaint(command: str, *arguments: str) -> str:
     return done.output
 
 
-@pytest.mark.parametrize("command", ["worker", "status"])
+@pytest.mark.parametrize("command", ["worker", "status", "ping"])
 def test_without_a_broker_it_says_how_to_name_one(command: str) -> None:
     output = complaint(command)
     assert "no broker is configured: give --broker redis://HOST:6379, or set CELERY_BROKER_URL" in output
     assert "'distribute-challenge cluster' starts one" in output
 
 
-@pytest.mark.parametrize("command", ["worker", "status"])
+@pytest.mark.parametrize("command", ["worker", "status", "ping"])
 def test_a_broker_that_cannot_be_reached_is_one_clear_error_without_its_password(command: str) -> None:
     output = complaint(command, "--broker", "redis://user:hunter2@127.0.0.1:1/0")
     assert output.startswith("Error: no Redis answers at redis://user:***@127.0.0.1:1/0 (")

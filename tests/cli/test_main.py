@@ -26,12 +26,13 @@ def test_the_help_names_all_commands(arguments: list[str]) -> None:
     output = CliRunner().invoke(main, arguments).output
     assert [line.split()[0] for line in output.partition("Commands:\n")[2].splitlines()] == [
         "cluster",
+        "ping",
         "status",
         "worker",
     ]
 
 
-@pytest.mark.parametrize("command", ["cluster", "status", "worker"])
+@pytest.mark.parametrize("command", ["cluster", "ping", "status", "worker"])
 def test_each_command_explains_itself(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert done.exit_code == 0

@@ -1,0 +1,49 @@
+"""``distribute-challenge ping``: for health checks, and for scripts that wait until a cluster is there."""
+
+import socket
+
+import click
+
+from distribute_challenge.cli.broker import broker_option, checked_broker
+from distribute_challenge.settings import masked
+
+__all__ = ["ping"]
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@broker_option
+@click.option(
+    "--timeout",
+    "-t",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for answers.",
+)
+def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
+    """Ask workers whether they are there: those named, or all; fail if one of those named, or everybody, is silent.
+
+    NAME is a worker's name as 'distribute-challenge status' shows it; without an @ it is one on this machine.
+    """
+    url = checked_broker(broker)
+    # Nothing of Celery's: health checks run this over and over on machines that have better things to do.
+    from distribute_challenge.errors import DistributeChallengeError
+    from distribute_challenge.execution_backends.celery import ping as asking
+    from distribute_challenge.execution_backends.celery.connection import connect, translated
+
+    host = socket.gethostname()
+    # A name given twice is asked for once.
+    wanted = list(dict.fromkeys(name if "@" in name else f"{name}@{host}" for name in names))
+    try:
+        with translated(url), connect(url) as connection:
+            answers = asking.ping(connection, wanted or None, timeout=timeout)
+    except DistributeChallengeError as error:
+        raise click.ClickException(str(error)) from None
+    for name, seconds in answers.items():
+        click.echo(f"{name} answered in {1000 * seconds:.1f} ms")
+    silent = [name for name in wanted if name not in answers]
+    if silent:
+        raise click.ClickException(f"no answer within {timeout:g} s from {', '.join(silent)}")
+    if not answers:
+        raise click.ClickException(f"no worker answered within {timeout:g} s at {masked(url)}")
