@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.execution_backends import registry
+from tests import docker_engine
 from tests.elsewhere import Client
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests with containers are skipped where there is no Docker, before any fixture is made; in CI they fail."""
+    if item.get_closest_marker("docker") is None or (missing := docker_engine.what_is_missing()) is None:
+        return
+    if docker_engine.in_ci():
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing)
 
 
 @pytest.fixture(autouse=True, scope="session")

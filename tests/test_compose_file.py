@@ -1,0 +1,247 @@
+"""The Compose file gives a cluster that works: seen on real containers, one project for the whole module."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+import redis
+
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend, presence
+from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.ping import ping
+from tests.calls import place, surroundings
+from tests.docker_engine import Project, docker
+from tests.processes import PATIENCE, run, wait_until
+
+pytestmark = pytest.mark.docker
+
+LEASE = 60  # Seconds, at most, until others run again what a killed worker held.
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    """Two workers, which are there; in the end nothing of them is left."""
+    project = Project(WORKER_HEALTH_INTERVAL="2s", WORKER_STOP_PERIOD="30s", WORKER_MEMORY="300m")
+    try:
+        project.compose("up", "--detach", "--scale", "worker=2")
+        workers(project, 2)
+        yield project
+    finally:
+        project.down()
+
+
+@pytest.fixture(scope="module")
+def backend(project: Project) -> Iterator[CeleryExecutionBackend]:
+    with CeleryExecutionBackend(project.broker_url) as backend:
+        yield backend
+
+
+def workers(project: Project, number: int) -> set[str]:
+    """Host names of so many workers, waited for until they answer."""
+    with connect(project.broker_url) as connection:
+        answers = ping(connection, wanted=number, timeout=PATIENCE)
+    assert len(answers) == number
+    return {name.partition("@")[2] for name in answers}
+
+
+class Load:
+    """Calls without end, in the background, until `finish`.
+
+    Args:
+        backend: What runs them.
+    """
+
+    def __init__(self, backend: CeleryExecutionBackend) -> None:
+        self._enough = threading.Event()
+        self._issued = 0
+        self.done: list[tuple[int, str]] = []
+        self._threads = ThreadPoolExecutor(1)
+        self._consumer = self._threads.submit(self._consume, backend)
+
+    def _numbers(self) -> Iterator[int]:
+        while not self._enough.is_set():
+            yield self._issued
+            self._issued += 1
+
+    def _consume(self, backend: CeleryExecutionBackend) -> None:
+        for result in place.map(self._numbers(), ordered=False, backend=backend):
+            self.done.append(result)
+
+    def seen(self) -> set[str]:
+        """Which containers have taken part so far."""
+        if self._consumer.done():
+            self._consumer.result()
+        return {host for _, host in list(self.done)}
+
+    def finish(self, within: float) -> None:
+        """End it; every call has come back, and once."""
+        self._enough.set()
+        self._consumer.result(within)
+        assert sorted(number for number, _ in self.done) == list(range(self._issued))
+
+    def close(self) -> None:
+        self._enough.set()
+        self._threads.shutdown(wait=False)
+
+
+@pytest.fixture
+def load(backend: CeleryExecutionBackend) -> Iterator[Load]:
+    load = Load(backend)
+    yield load
+    load.close()
+
+
+def test_the_file_says_what_a_cluster_needs() -> None:
+    configuration = Project().configuration()
+    redis, worker = configuration["services"]["redis"], configuration["services"]["worker"]
+    assert configuration["services"].keys() == {"redis", "worker"}
+    assert configuration["volumes"].keys() == {"redis"}
+    # Scalable, so neither of these.
+    assert not worker.keys() & {"container_name", "ports", "hostname"}
+    assert [port["host_ip"] for port in redis["ports"]] == ["127.0.0.1"]
+    assert worker["depends_on"]["redis"]["condition"] == "service_healthy"
+    assert worker["healthcheck"]["test"] == ["CMD", "distribute-challenge", "ping", "worker"]
+    assert worker["command"] == ["distribute-challenge", "worker", "--concurrency", "1"]
+    assert worker["stop_grace_period"] == "2m0s"
+    assert int(worker["mem_limit"]) == 2**30
+    for service in (redis, worker):
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["restart"] == "unless-stopped"
+
+
+def test_variables_reach_the_places_they_are_meant_for() -> None:
+    project = Project(
+        PACKAGES="numpy pandas",
+        PYTHON_VERSION="3.13",
+        REDIS_MEMORY="2gb",
+        WORKER_HEALTH_INTERVAL="7s",
+        WORKER_IMAGE="",
+        WORKER_MEMORY="2g",
+        WORKER_PROCESSES="4",
+        WORKER_STOP_PERIOD="5m",
+        OMP_NUM_THREADS="2",
+    )
+    services = project.configuration("--profile", "flower")["services"]
+    redis, worker, flower = (services[name] for name in ("redis", "worker", "flower"))
+    assert redis["ports"][0]["published"] == project.variables["REDIS_PORT"]
+    assert redis["command"][redis["command"].index("--maxmemory") + 1] == "2gb"
+    assert worker["image"] == "distribute_challenge-worker:py3.13"
+    assert worker["build"]["args"] == {"PACKAGES": "numpy pandas", "PYTHON_VERSION": "3.13"}
+    assert worker["command"][-1] == "4"
+    assert worker["environment"]["OMP_NUM_THREADS"] == worker["environment"]["OPENBLAS_NUM_THREADS"] == "2"
+    assert worker["healthcheck"]["interval"] == "7s"
+    assert worker["stop_grace_period"] == "5m0s"
+    assert int(worker["mem_limit"]) == 2**31
+    assert flower["build"]["args"] == {"PYTHON_VERSION": "3.13"}
+    assert flower["ports"][0]["published"] == project.variables["FLOWER_PORT"]
+    assert flower["ports"][0]["host_ip"] == "127.0.0.1"
+
+
+def test_a_script_on_the_host_runs_there_with_the_modules_of_its_own_folder(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("import socket\ndef where():\n    return socket.gethostname()\n")
+    script = "import own\nfrom distribute_challenge import compute_this\nprint(compute_this(own.where)().compute())"
+    assert run(script, tmp_path, CELERY_BROKER_URL=project.broker_url).strip() in workers(project, 2)
+
+
+def test_functions_run_without_rights_in_a_folder_they_may_write_to(
+    project: Project, backend: CeleryExecutionBackend
+) -> None:
+    assert surroundings().compute(backend, timeout=PATIENCE) == {
+        "user": 1000,
+        "home": "/tmp",
+        "threads": "1",
+        "writes here": True,
+        "writes elsewhere": False,
+        "becomes root": False,
+    }
+    for container in project.containers("worker"):
+        host = container["HostConfig"]
+        assert host["Memory"] == 300 * 2**20
+        assert host["ReadonlyRootfs"] is True
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+
+
+def test_all_containers_become_healthy(project: Project) -> None:
+    def healthy(service: str) -> int:
+        return [container["State"]["Health"]["Status"] for container in project.containers(service)].count("healthy")
+
+    wait_until(lambda: healthy("redis") == 1, "the health of Redis")
+    wait_until(lambda: healthy("worker") == 2, "the health of the workers")
+
+
+def test_the_health_check_fails_if_the_container_s_own_worker_hangs(project: Project) -> None:
+    """Whatever the others say."""
+    container = project.containers("worker")[0]["Id"]
+    with connect(project.broker_url) as connection:
+        (pid,) = (worker.pid for worker in presence.workers(connection) if container.startswith(worker.host))
+    ask = ["docker", "exec", container, "distribute-challenge", "ping", "--timeout", "0.5", "worker"]
+    assert subprocess.run(ask, timeout=PATIENCE, check=False).returncode == 0
+    docker("exec", container, "sh", "-c", f"kill -STOP {pid}")
+    try:
+        assert subprocess.run(ask, timeout=PATIENCE, check=False).returncode == 1
+    finally:
+        docker("exec", container, "sh", "-c", f"kill -CONT {pid}")
+
+
+def test_redis_keeps_what_it_has_over_a_restart_and_throws_nothing_away(project: Project) -> None:
+    with connect(project.broker_url) as connection:
+        assert connection.config_get("appendonly", "appendfsync", "maxmemory-policy", "maxmemory") == {
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "maxmemory": str(2**30),
+        }
+        connection.set("kept", 1)
+        project.compose("restart", "redis")
+
+        def answers() -> bool:
+            try:
+                return bool(connection.ping())
+            except redis.ConnectionError:
+                return False
+
+        wait_until(answers, "Redis' restart")
+        assert connection.getdel("kept") == b"1"
+    workers(project, 2)
+
+
+def test_scaling_under_load_loses_no_call(project: Project, load: Load) -> None:
+    wait_until(lambda: len(load.seen()) == 2, "two workers' part")
+    project.scale(3)
+    wait_until(lambda: len(load.seen()) == 3, "three workers' part")
+    project.scale(1)
+    assert len(workers(project, 1)) == 1
+    load.finish(within=PATIENCE)
+    assert [container["State"]["Status"] for container in project.containers("worker")] == ["running"]
+
+
+def test_flower_shows_the_workers(project: Project) -> None:
+    project.compose("--profile", "flower", "up", "--detach", "--no-recreate", "flower")
+    (worker,) = workers(project, 1)
+
+    def shown() -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{project.variables['FLOWER_PORT']}/workers", timeout=5) as page:
+                return f"worker@{worker}" in page.read().decode()
+        except OSError:
+            return False
+
+    wait_until(shown, "the worker on Flower's page")
+    assert docker("exec", project.containers("flower")[0]["Id"], "id", "-u").strip() == "1000"
+
+
+def test_a_container_that_is_killed_under_load_loses_no_call(project: Project, load: Load) -> None:
+    project.scale(2)
+    both = workers(project, 2)
+    wait_until(lambda: load.seen() >= both, "two workers' part")
+    victim = project.containers("worker")[0]
+    docker("kill", victim["Id"])
+    load.finish(within=LEASE)
+    survivors = [container["State"]["Status"] for container in project.containers("worker")]
+    assert sorted(survivors) == ["exited", "running"]
