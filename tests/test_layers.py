@@ -14,7 +14,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 # Lowest first. A name stands for its module or, if it is a package, for all in it that no longer name covers.
 LAYERS = [
     ["errors"],
-    ["settings", "timeline", "version", "log"],
+    ["settings", "timeline", "version", "log", "tables"],
     ["outcome", "options", "signature"],
     ["messages"],
     ["serialisation", "time_limit"],

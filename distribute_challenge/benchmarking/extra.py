@@ -1,0 +1,57 @@
+"""What the benchmark needs beyond the library itself, and what to type where that is missing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from distribute_challenge.errors import BackendError
+
+__all__ = ["INSTALL", "Lazily", "benchmarking_extra"]
+
+INSTALL = 'pip install "distribute_challenge[benchmarking]"'
+
+
+@contextmanager
+def benchmarking_extra() -> Iterator[None]:
+    """Surround imports of packages that only the extra ``benchmarking`` brings.
+
+    Raises:
+        BackendError: One is not installed; with the line that installs it.
+
+    Example:
+        >>> with benchmarking_extra():
+        ...     import no_such_package
+        Traceback (most recent call last):
+        ...
+        distribute_challenge.errors.BackendError: the benchmark needs no_such_package, which is not installed:
+        pip install "distribute_challenge[benchmarking]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise BackendError(f"the benchmark needs {error.name}, which is not installed:\n{INSTALL}") from error
+
+
+class Lazily:
+    """Stands for a package of the extra, and imports it when something of it is first used.
+
+    So a file can be imported, and ``--help`` be shown, where the extra is missing.
+
+    Args:
+        name: Of the package.
+
+    Raises:
+        BackendError: At the first use: it is not installed.
+
+    Example:
+        >>> Lazily("math").sqrt(4)
+        2.0
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        with benchmarking_extra():
+            return getattr(import_module(self._name), attribute)

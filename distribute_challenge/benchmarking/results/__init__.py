@@ -1,0 +1,1 @@
+"""From a recording to figures, pictures and a page."""

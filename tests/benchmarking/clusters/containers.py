@@ -1,0 +1,44 @@
+"""Compose clusters of real containers, for tests: new ones, and what is left of them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge.benchmarking.clusters.compose import ComposeCluster
+from distribute_challenge.benchmarking.clusters.compose_project import ComposeProject
+from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngine
+from tests.docker_engine import CHECKOUT, docker, free_port
+from tests.processes import PATIENCE, mentioning
+
+IMAGE = f"distribute_challenge_test_load_{os.getpid()}:worker"  # Not the user's, which may have other packages in it.
+
+
+def new_cluster(output: Path, *, verbose: bool = False) -> ComposeCluster:
+    parts = ComposeProject.find(), DockerEngine.connect()
+    return ComposeCluster(*parts, output=output, longest_call=PATIENCE, verbose=verbose)
+
+
+@contextmanager
+def free_place() -> Iterator[int]:
+    """A free port for the repository's Compose file, at which nothing is left in the end."""
+    port = free_port()
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("REDIS_PORT", str(port))
+        context.setenv("COMPOSE_FILE", str(CHECKOUT / "docker-compose.yml"))
+        context.setenv("WORKER_IMAGE", IMAGE)
+        context.delenv("PACKAGES", raising=False)
+        yield port
+    project = f"distribute_challenge_load_{port}"
+    engine = DockerEngine.connect()
+    left = engine.left_of(project)
+    engine.close()
+    assert left == []
+    assert mentioning(project) == {}
+
+
+def remove_image() -> None:
+    if docker("image", "ls", "--quiet", IMAGE):
+        docker("image", "rm", IMAGE)

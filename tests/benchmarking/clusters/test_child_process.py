@@ -1,0 +1,127 @@
+"""Programs that the benchmark starts: what is left of them, and what they wrote."""
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge.benchmarking.clusters import child_process
+from distribute_challenge.benchmarking.clusters.child_process import ChildProcess
+from tests.processes import PATIENCE, alive, script, wait_until
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    path = tmp_path / "output.log"
+    path.write_text("of an earlier one\n")
+    return path
+
+
+def shell(source: str, output: Path, **variables: str) -> ChildProcess:
+    return ChildProcess(["sh", "-c", source], output=output, environment=variables)
+
+
+def test_its_output_goes_behind_what_is_there_and_its_own_part_can_be_read(output: Path) -> None:
+    child = shell("seq 30; echo $WORD >&2; exit 3", output, WORD="done")
+    assert child.wait(within=PATIENCE) == child.code == 3
+    assert child.text().startswith("1\n2\n")
+    assert child.last_lines() == [*map(str, range(12, 31)), "done"]
+    assert output.read_text().startswith("of an earlier one\n1\n")
+
+
+def test_what_it_writes_can_be_shown_while_it_runs(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell("echo one; sleep 0.2; echo two", output).wait(show=True) == 0
+    assert capsys.readouterr().err == "one\ntwo\n"
+
+
+def test_it_runs_where_it_is_told_with_the_files_that_it_is_to_keep(tmp_path: Path, output: Path) -> None:
+    file = os.open(tmp_path, os.O_RDONLY)
+    command = ["sh", "-c", f"pwd -P; test -e /dev/fd/{file} && echo open"]
+    for keep, expected in (([file], [str(tmp_path.resolve()), "open"]), ([], [str(tmp_path.resolve())])):
+        child = ChildProcess(command, output=output, environment={}, folder=tmp_path, keep=keep)
+        child.wait(within=PATIENCE)
+        assert child.last_lines() == expected
+    os.close(file)
+
+
+def test_one_that_takes_too_long_is_ended_with_what_it_started(output: Path) -> None:
+    child = shell("sleep 1000 & echo $!; wait", output)
+    wait_until(lambda: child.text().endswith("\n"))
+    with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s"):
+        child.wait(within=0.1)
+    assert child.code == -signal.SIGTERM
+    wait_until(lambda: alive([int(child.text())]) == [])
+    child.end()  # Nothing happens.
+
+
+def test_one_that_does_not_listen_is_killed(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_process, "END_WITHIN", 0.1)
+    child = shell("trap '' TERM; echo deaf; while true; do sleep 0.1; done", output)
+    wait_until(child.last_lines)
+    child.end()
+    assert child.code == -signal.SIGKILL
+
+
+INTERRUPTED = """
+    import sys
+    from pathlib import Path
+    from distribute_challenge.benchmarking.clusters.child_process import ChildProcess
+
+    child = ChildProcess(["sh", "-c", sys.argv[1]], output=Path("child.log"), environment={})
+    try:
+        print("waiting", flush=True)
+        child.wait()
+    finally:
+        print("code", child.code, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "times", "code"),
+    [
+        pytest.param("echo $$; exec sleep 1000", 1, -signal.SIGTERM, id="once"),
+        pytest.param("trap 'echo deaf' TERM; echo $$; while true; do sleep 0.1; done", 2, -signal.SIGKILL, id="twice"),
+    ],
+)
+def test_ctrl_c_while_one_waits_for_it_ends_it(source: str, times: int, code: int, tmp_path: Path) -> None:
+    """Gently; at once the second time. It does not get the terminal's Ctrl+C itself."""
+    log = tmp_path / "child.log"
+    with script(INTERRUPTED, tmp_path, source) as program:
+        program.wait_for("waiting")
+        wait_until(lambda: log.read_text().endswith("\n"))
+        child = int(log.read_text())
+        assert os.getsid(child) == child
+        program.send(signal.SIGINT)
+        if times == 2:
+            wait_until(lambda: "deaf" in log.read_text())
+            program.send(signal.SIGINT)
+        assert program.wait() == -signal.SIGINT
+        assert f"code {code}\n" in program.output
+    assert alive([child]) == []
+
+
+@pytest.mark.parametrize("program", ["sleep", "missing"])
+def test_ctrl_c_while_it_is_started_ends_it(program: str, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If there is anything to end."""
+    started, start = [], subprocess.Popen.__init__
+
+    def interrupted(self: "subprocess.Popen[bytes]", *arguments: Any, **options: Any) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        start(self, *arguments, **options)
+        started.append(self.pid)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ChildProcess([program, "1000"], output=output, environment={})
+    monkeypatch.undo()
+    assert len(started) == (program == "sleep")
+    assert alive(started) == []
+
+
+def test_a_program_that_is_not_there_is_an_error_at_once(output: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ChildProcess([str(output.parent / "missing")], output=output, environment={})

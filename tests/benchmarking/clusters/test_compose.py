@@ -1,0 +1,319 @@
+"""The life of a Compose cluster, with a Docker that is none; `test_compose_containers` has a real one."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge.benchmarking.clusters import compose
+from distribute_challenge.benchmarking.clusters.compose import ComposeCluster
+from distribute_challenge.benchmarking.clusters.compose_project import ComposeProject
+from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngine
+from distribute_challenge.errors import ClusterStartError
+from tests.benchmarking.clusters.fakes import FakeDocker, identity
+from tests.processes import mentioning, script, wait_until
+
+
+@pytest.fixture(autouse=True)
+def here(docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docker-compose.yml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.fixture
+def cluster(docker: FakeDocker, port: int, tmp_path: Path) -> Iterator[ComposeCluster]:
+    """One that has not been started, and of which nothing is left in the end."""
+    cluster = ComposeCluster(
+        ComposeProject.find(), DockerEngine.connect(), output=tmp_path / "output" / "run", longest_call=10.2
+    )
+    yield cluster
+    cluster.stop()
+    assert [docker.names(kind) for kind in ("containers", "networks", "volumes")] == [[], [], []]
+    assert mentioning(str(docker.folder)) == {}
+
+
+def commands(docker: FakeDocker) -> list[str]:
+    """What Compose was told, without what stands before each command."""
+    return [call.partition("--project-name ")[2].partition(" ")[2] for call in docker.calls if "--project-name" in call]
+
+
+def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path) -> None:
+    assert cluster.broker_url == f"redis://127.0.0.1:{port}/0"
+    docker.set("on-build", 'echo "image of Python $PYTHON_VERSION, $WORKER_PROCESSES, $WORKER_STOP_PERIOD"')
+    with cluster:
+        log = (tmp_path / "output" / "run" / "build.log").read_text()
+        assert log == f"image of Python {'.'.join(map(str, sys.version_info[:2]))}, 1, 41s\n"
+        cluster.check()
+        cluster.scale(3)
+        assert docker.names("containers") == ["redis-1", "worker-1", "worker-2", "worker-3"]
+        cluster.check()
+        docker.readings.update({"redis-1": 5.0, "worker-2": 4.0})
+        usage = cluster.usage()
+        assert sorted(usage) == ["redis", "worker-2"]  # The others are about to go, say.
+        assert usage["redis"].memory == 4_000
+        assert usage["redis"].cpu == pytest.approx(0.5, abs=0.01)
+        assert cluster.label(f"worker@{identity('worker-3')[:12]}/17") == "worker-3"
+        assert cluster.label("worker@elsewhere/17") == "elsewhere"
+        versions = cluster.versions()
+        assert versions == {
+            "docker": "99.1",
+            "compose": "2.99.1",
+            "worker_python": "3.99.1",
+            "redis": versions["redis"],
+        }
+        assert versions["redis"].count(".") == 2
+    cluster.stop()
+    assert docker.names("containers") == []
+    up = "up --detach --no-build --no-deps"
+    assert commands(docker) == [
+        "build worker",
+        f"{up} redis",
+        f"{up} --no-recreate --scale worker=3 worker",
+        "run --rm --no-deps -T --entrypoint python worker --version",
+        "down --volumes --remove-orphans --timeout 3",
+    ]
+
+
+def test_an_image_without_python_s_name_for_its_version_is_of_an_unknown_one(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
+    docker.set("on-run", "exit")
+    cluster.start()
+    assert cluster.versions()["worker_python"] == "unknown"
+
+
+def test_one_that_was_not_started_is_stopped_in_no_time(cluster: ComposeCluster, docker: FakeDocker) -> None:
+    cluster.stop()
+    assert commands(docker) == []
+
+
+def test_what_is_built_can_be_watched(docker: FakeDocker, port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    docker.set("on-build", "echo step one")
+    parts = ComposeProject.find(), DockerEngine.connect()
+    with ComposeCluster(*parts, output=Path("out"), longest_call=1.0, verbose=True):
+        assert capfd.readouterr().err == "step one\n"
+
+
+def test_a_build_that_fails_is_an_error_with_its_last_lines(cluster: ComposeCluster, docker: FakeDocker) -> None:
+    docker.set("on-build", "seq 100; echo no such package >&2; exit 17")
+    with pytest.raises(ClusterStartError) as caught:
+        cluster.start()
+    first, *lines = str(caught.value).splitlines()
+    assert first == "docker compose build worker failed (exit code 17); its last lines:"
+    assert [line.strip() for line in lines] == [*map(str, range(82, 101)), "no such package"]
+
+
+@pytest.mark.parametrize(
+    ("holder", "message"),
+    [
+        pytest.param(
+            None, r"a program of this machine, perhaps another Redis\nStop it \(lsof -i :\d+ names it\)", id="?"
+        ),
+        pytest.param("app-redis-1", r"the container app-redis-1\nStop it \(docker stop app-redis-1\)", id="container"),
+    ],
+)
+def test_a_port_that_is_taken_is_an_error_before_anything_is_built(
+    holder: str | None, message: str, cluster: ComposeCluster, docker: FakeDocker, port: int
+) -> None:
+    docker.publisher = holder
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(ClusterStartError) as caught:
+        cluster.start()
+    assert caught.match(rf"^port {port} is taken by {message}, or take another port: REDIS_PORT={port + 1}$")
+    assert commands(docker) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Error: Bind for 127.0.0.1:6379 failed: port is already allocated",
+        "Error: listen tcp4 127.0.0.1:6379: bind: address already in use",
+        "Error: Ports are not available: exposing port TCP 127.0.0.1:6379",
+    ],
+)
+def test_a_port_that_compose_finds_taken_is_the_same_error(
+    words: str, cluster: ComposeCluster, docker: FakeDocker, port: int
+) -> None:
+    docker.set("on-up", f'echo "{words}" >&2; exit 1')
+    with pytest.raises(ClusterStartError, match=f"port {port} is taken by"):
+        cluster.start()
+
+
+def test_a_command_that_does_not_end_is_ended_and_named(
+    cluster: ComposeCluster, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose, "UP_WITHIN", 0.3)
+    docker.set("on-up", "echo pulling; exec sleep 1000")
+    with (
+        pytest.raises(ClusterStartError, match=r"(?s)compose up .* redis did not end within 0\.3 s.*\n    pulling"),
+        cluster,
+    ):
+        pass  # It does not come so far.
+
+
+def test_workers_are_made_of_an_image_that_is_nobody_elses(
+    cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.set("on-build", 'echo "$WORKER_IMAGE"')
+    log = tmp_path / "output" / "run" / "build.log"
+    with cluster:
+        assert log.read_text().startswith("distribute_challenge-benchmark:py3.")
+    monkeypatch.setenv("WORKER_IMAGE", "registry/mine:1")
+    output = tmp_path / "output" / "run"
+    with ComposeCluster(ComposeProject.find(), DockerEngine.connect(), output=output, longest_call=1.0):
+        assert log.read_text() == "registry/mine:1\n"
+
+
+def test_a_redis_that_ends_or_does_not_answer_is_an_error(
+    cluster: ComposeCluster, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.set("on-up", 'echo exited > "$here/containers/redis-1"; exit')
+    with pytest.raises(ClusterStartError, match=r"redis has ended; .*\n    first of redis-1"):
+        cluster.start()
+    cluster.stop()
+    monkeypatch.setattr(compose, "ANSWER_WITHIN", 0.1)
+    docker.set("on-up", 'echo running > "$here/containers/redis-1"; exit')
+    with pytest.raises(ClusterStartError, match=r"redis runs, but does not answer at redis://\S+ within 0\.1 s"):
+        cluster.start()
+
+
+def test_what_a_killed_one_left_is_removed_first(
+    cluster: ComposeCluster, docker: FakeDocker, caplog: pytest.LogCaptureFixture
+) -> None:
+    (docker.folder / "containers" / "worker-7").write_text("running")
+    with caplog.at_level(logging.WARNING, logger="distribute_challenge"):
+        cluster.start()
+    assert "removing what an earlier benchmark that was killed has left: worker-7" in caplog.text
+    assert docker.names("containers") == ["redis-1"]
+    assert commands(docker)[:2] == ["down --volumes --remove-orphans --timeout 3", "build worker"]
+
+
+def test_two_at_one_port_cannot_be(cluster: ComposeCluster, docker: FakeDocker, tmp_path: Path) -> None:
+    other = ComposeCluster(ComposeProject.find(), DockerEngine.connect(), output=tmp_path, longest_call=1.0)
+    cluster.start()
+    with pytest.raises(ClusterStartError, match=rf"another benchmark \(process {os.getpid()}\)"), other:
+        pass
+    cluster.check()  # It has been left alone.
+
+
+# --- to scale
+
+SLOW = """
+if echo "$@" | grep -q "worker=1 "; then
+    touch "$here/asked"
+    while [ ! -e "$here/go" ]; do sleep 0.01; done
+fi
+"""
+
+
+def test_to_shrink_takes_as_long_as_calls_and_is_not_waited_for(cluster: ComposeCluster, docker: FakeDocker) -> None:
+    """But for the next order; and workers that end meanwhile have not failed."""
+    docker.set("on-up", SLOW)
+    cluster.start()
+    cluster.scale(3)
+    cluster.scale(1)
+    wait_until((docker.folder / "asked").exists)
+    (docker.folder / "containers" / "worker-3").write_text("exited")
+    cluster.check()
+    (docker.folder / "go").touch()
+    cluster.scale(2)
+    assert docker.names("containers") == ["redis-1", "worker-1", "worker-2"]
+    cluster.scale(1)
+    wait_until(lambda: docker.names("containers") == ["redis-1", "worker-1"])
+    cluster.check()
+
+
+def test_a_cluster_that_is_still_shrinking_is_taken_down_at_once(cluster: ComposeCluster, docker: FakeDocker) -> None:
+    docker.set("on-up", SLOW)
+    with cluster:
+        cluster.scale(3)
+        cluster.scale(1)
+    assert not (docker.folder / "go").exists()
+
+
+def test_an_order_that_fails_is_an_error_when_it_is_given_or_soon_after(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
+    cluster.start()
+    cluster.scale(2)
+    docker.set("on-up", "echo no space left >&2; exit 3")
+    with pytest.raises(ClusterStartError, match=r"up .* worker=5 worker failed \(exit code 3\).*\n    no space left"):
+        cluster.scale(5)
+    cluster.scale(1)
+
+    child = cluster._shrinking
+    assert child is not None
+    wait_until(lambda: child.code is not None)
+    with pytest.raises(ClusterStartError, match=r"worker=1 failed \(exit code 3\).*\n    no space left$"):
+        cluster.check()
+
+
+# --- to take down
+
+
+def test_what_compose_leaves_is_removed_by_the_engine(cluster: ComposeCluster, docker: FakeDocker) -> None:
+    docker.set("on-down", "exit 1")
+    cluster.start()
+    cluster.scale(2)
+    os.kill(int((docker.folder / "redis.pid").read_text()), signal.SIGTERM)
+    cluster.stop()
+    assert docker.names("containers") == []
+
+
+def test_what_cannot_be_removed_is_said_with_the_command_to_type(
+    cluster: ComposeCluster, docker: FakeDocker, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And nothing is raised, as there is mostly something else that was."""
+    cluster.start()
+    command = f"docker compose --project-name distribute_challenge_load_{port} down --volumes"
+    for path, body, words in (
+        ("/volumes", b'{"Volumes": [{"Name": "sticky"}]}', "it does not go"),
+        ("/", b'{"message": "no luck"}', "the Docker engine failed: no luck"),
+    ):
+        caplog.clear()
+        docker.breaks = {path: (200 if "Volumes" in body.decode() else 500, body)}
+        cluster.stop()
+        assert words in caplog.text
+        assert command in caplog.text
+        docker.breaks = {}
+        cluster.start()
+
+
+INTERRUPTED = """
+    import logging, sys
+    from pathlib import Path
+    from distribute_challenge.benchmarking.clusters.choice import choose
+
+    logging.basicConfig()
+    cluster, _ = choose("compose", output=Path("out"), longest_call=1.0)
+    with cluster:
+        cluster.scale(1)
+        print("up", flush=True)
+        cluster.scale(2)
+"""
+
+WAITING = 'echo {0} begun; touch "$here/{0}"; while [ ! -e "$here/go" ]; do sleep 0.01; done'
+
+
+@pytest.mark.parametrize("command", ["build", "up"])
+def test_ctrl_c_leaves_nothing_even_if_it_comes_again_while_the_cluster_is_taken_down(
+    command: str, docker: FakeDocker, port: int, tmp_path: Path
+) -> None:
+    docker.set(f"on-{command}", WAITING.format(command))
+    docker.set("on-down", WAITING.format("down"))
+    with script(INTERRUPTED, tmp_path, TMPDIR=str(tmp_path)) as program:
+        wait_until((docker.folder / command).exists)
+        program.send(signal.SIGINT)
+        wait_until((docker.folder / "down").exists)
+        program.send(signal.SIGINT)
+        program.wait_for("the cluster is being taken down: a few more seconds")
+        (docker.folder / "go").touch()
+        assert program.wait() == -signal.SIGINT
+    assert [docker.names(kind) for kind in ("containers", "networks", "volumes")] == [[], [], []]
+    assert mentioning(str(docker.folder)) == {}

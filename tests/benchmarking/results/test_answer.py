@@ -1,0 +1,149 @@
+"""What a run says, in words."""
+
+import pytest
+
+from distribute_challenge.benchmarking.recording import Run, Sample, Step, Usage
+from distribute_challenge.benchmarking.results.analysis import figures
+from distribute_challenge.benchmarking.results.answer import cores, growth, limit, mishaps, subject
+from distribute_challenge.benchmarking.results.units import percent
+from tests.benchmarking.recorded import MACHINE, cut, interrupted, plan, recorded
+
+
+def said(run: Run) -> str:
+    return growth(run, figures(run))
+
+
+def run_of(rates: dict[int, float], *, workload: str = "noop", **machine: str | int | float) -> Run:
+    """A run with so many calls per second at each size."""
+    run = Run(plan=plan(workload, task_seconds=1.0), machine=dict(MACHINE) | machine, epoch=0.0)
+    for workers, rate in rates.items():
+        step = Step(workers=workers, opened=0.0, closed=10.0, complete=True)
+        times = [(i + 0.5) / rate for i in range(round(10 * rate))]
+        for name in step.calls.COLUMNS:
+            getattr(step.calls, name).extend(times)
+        step.calls.worker.extend([0] * len(times))
+        step.calls.workers.append("worker-1")
+        run.put(step)
+    return run
+
+
+def test_throughput_that_grows_to_the_last_size() -> None:
+    text = "Throughput grows up to 4 workers, the most that were measured: 39.0 calls per second with 4 workers."
+    assert said(run_of({1: 10, 2: 20, 3: 30, 4: 39})) == text
+
+
+def test_sleeping_calls_are_held_against_the_ideal() -> None:
+    assert said(recorded("sleep", sizes=(18, 20))).endswith("with 20 workers, 99.6 % of the ideal 20.0.")
+
+
+def test_one_more_of_many_workers_still_counts() -> None:
+    """Though it brings no more than a twentieth."""
+    assert "grows up to 40 workers" in said(run_of({size: float(size) for size in range(30, 41)}))
+
+
+def test_throughput_that_stays_at_the_number_of_cores() -> None:
+    assert said(run_of({1: 10, 2: 20, 3: 20.4, 4: 19.6}, workload="cpu")) == (
+        "Throughput grows up to 2 workers, as many as the machine has cores, and stays there: "
+        "20.0 calls per second with 2 workers, 19.6 with 4."
+    )
+
+
+def test_cores_matter_to_calls_that_keep_them_busy() -> None:
+    assert "cores" not in said(run_of({1: 10, 2: 20, 3: 20}))
+    assert cores(run_of({}, workload="cpu")) == 2
+    assert cores(run_of({}, workload="sleep")) is None
+    assert cores(run_of({}, workload="cpu", cores="two")) is None
+
+
+def test_throughput_that_falls_again() -> None:
+    assert said(run_of({1: 10, 2: 20, 3: 12})).startswith("Throughput grows up to 2 workers and falls after that: 20.0")
+
+
+def test_more_workers_that_bring_no_more() -> None:
+    assert said(run_of({1: 10, 2: 10, 3: 9.8})) == (
+        "More workers than 1 bring no more: 10.0 calls per second with 1 worker, 9.80 with 3."
+    )
+
+
+def test_more_workers_that_bring_less() -> None:
+    assert said(run_of({1: 10, 2: 5})).startswith("More workers than 1 bring less: 10.0")
+
+
+def test_a_single_size_is_told_as_it_is() -> None:
+    assert said(run_of({3: 1000})) == "1,000 calls per second with 3 workers."
+
+
+def test_a_step_that_was_cut_short_is_not_the_answer_unless_there_is_no_other() -> None:
+    assert "2 workers, the most that were measured" in said(interrupted(sizes=(1, 3)))
+    alone = interrupted(sizes=(3, 3))
+    (one,) = figures(alone)
+    assert said(alone).startswith(f"{one.throughput:.2f} calls per second with 3 workers, {percent(one.efficiency)}")
+
+
+def test_nothing_measured_is_said() -> None:
+    assert said(run_of({})) == "Nothing was measured to its end."
+    run = recorded(sizes=(1, 1))
+    run.steps[0] = cut(run.steps[0], run.steps[0].opened)
+    assert said(run) == "Nothing was measured to its end."
+    assert said(run_of({1: 0.0001})) == "No call came to its end while it was measured."
+
+
+def limits(run: Run) -> str:
+    return limit(run, figures(run))
+
+
+def with_cpu(run: Run, cores: float) -> Run:
+    for step in run.steps:
+        step.samples = [Sample(5.0, 0, 0, {}, {"worker-1": Usage(cores, 1), "redis": Usage(1.0, 1)})]
+    return run
+
+
+def test_idle_workers_do_not_limit_throughput() -> None:
+    assert limits(with_cpu(run_of({1: 10, 4: 10}), 0.3)).startswith(
+        "It is not the workers that limit it: 4 workers kept 0.30 cores busy."
+    )
+
+
+def test_workers_that_keep_the_cores_busy_may_well_limit_it() -> None:
+    """Half of the machine's two cores, or half of as many as there are workers."""
+    assert limits(with_cpu(run_of({1: 10, 4: 10}), 1.1)) == ""
+    assert limits(with_cpu(run_of({1: 10, 4: 10}, cores="many"), 1.1)).startswith("It is not the workers")
+
+
+def test_of_workers_that_nobody_watched_nothing_is_said() -> None:
+    assert limits(run_of({1: 10})) == limits(run_of({})) == ""
+
+
+def test_calls_that_sleep_leave_workers_idle() -> None:
+    assert limits(with_cpu(run_of({1: 10}, workload="sleep"), 0.1)) == ""
+
+
+def test_a_run_in_which_all_went_well_has_no_mishaps() -> None:
+    assert mishaps(figures(recorded())) == []
+
+
+def test_mishaps_are_counted_over_all_steps() -> None:
+    run = interrupted(sizes=(1, 3))
+    run.steps[0].failures = {"OSError: no space <left>": 1, "ValueError: x": 1000}
+    run.steps[1].complete = False
+    assert mishaps(figures(run)) == [
+        "1 call never came back.",
+        "1,003 calls failed: OSError: no space <left> (3), ValueError: x (1,000).",
+        "Not measured to the end: the steps with 2 and 3 workers.",
+    ]
+
+
+def test_one_step_that_was_cut_short_is_named() -> None:
+    assert mishaps(figures(interrupted(sizes=(1, 1))))[-1] == "Not measured to the end: the step with 1 worker."
+
+
+@pytest.mark.parametrize(
+    ("workload", "text"),
+    [
+        ("cpu", "calls that keep a core busy for 1 s, on Docker Compose"),
+        ("noop", "calls that do nothing, on Docker Compose"),
+        ("payload", "calls that carry 0 bytes there and back, on Docker Compose"),
+    ],
+)
+def test_what_was_measured_is_said_in_words(workload: str, text: str) -> None:
+    assert subject(run_of({}, workload=workload)) == text

@@ -1,0 +1,47 @@
+"""The parts of a page."""
+
+from html.parser import HTMLParser
+
+from distribute_challenge.benchmarking.results.page import figure, notes, page, paragraph, section, table
+
+HOSTILE = "<script>alert('x')</script>&\""
+
+
+def test_texts_are_escaped_wherever_they_stand() -> None:
+    parts = [
+        section(HOSTILE),
+        paragraph("answer", HOSTILE),
+        table([HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]]),
+        figure(b"<svg/>", text=HOSTILE, caption=HOSTILE),
+        notes([(HOSTILE, HOSTILE)]),
+    ]
+    for part in (*parts, page(HOSTILE, [])):
+        assert "<script" not in part
+        assert "&lt;script&gt;" in part
+
+
+def test_what_is_opened_is_closed() -> None:
+    """In the right order."""
+    opened: list[str] = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            if tag not in ("meta", "link", "img"):
+                opened.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert opened.pop() == tag
+
+    body = [section("a", table(["b"], [["c"]])), figure(b"", text="d", caption="e"), notes([("f", "g")])]
+    Parser().feed(page("title", body))
+    assert opened == []
+
+
+def test_numbers_stand_on_the_right_and_words_on_the_left() -> None:
+    made = table(["name", "count", "word"], [["a", "1", "b"]], words=[2])
+    assert '<th scope="row">a</th><td class="number">1</td><td>b</td>' in made
+    assert '<th scope="col">name</th><th scope="col" class="number">count</th><th scope="col">word</th>' in made
+
+
+def test_a_table_can_do_without_heads() -> None:
+    assert "<thead>" not in table([], [["a", "1"]])

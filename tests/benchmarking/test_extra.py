@@ -1,0 +1,46 @@
+"""What is said where the extra is missing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from distribute_challenge.benchmarking.extra import INSTALL, Lazily, benchmarking_extra
+from distribute_challenge.errors import BackendError
+
+
+def test_a_missing_package_is_answered_with_the_line_that_installs_it() -> None:
+    with pytest.raises(BackendError) as caught, benchmarking_extra():
+        import no_such_package  # type: ignore[import-not-found] # noqa: F401
+    assert str(caught.value).splitlines() == [
+        "the benchmark needs no_such_package, which is not installed:",
+        'pip install "distribute_challenge[benchmarking]"',
+    ]
+
+
+def test_another_error_of_an_import_stays_itself() -> None:
+    """Installing would not mend it."""
+    with pytest.raises(ImportError, match="cannot import name"), benchmarking_extra():
+        from math import no_such_name  # type: ignore[attr-defined] # noqa: F401
+
+
+def test_a_package_that_is_used_later_is_looked_for_later() -> None:
+    package = Lazily("no_such_package")
+    with pytest.raises(BackendError, match="no_such_package"):
+        package.anything  # noqa: B018 # It is the reading that fails.
+
+
+@pytest.mark.parametrize("missing", ["numpy", "matplotlib"])
+def test_what_reads_a_recording_can_be_imported_without_the_extra(missing: str) -> None:
+    """So that the command can show its help, and say in its own words what is missing."""
+    code = f"""
+import sys
+sys.modules[{missing!r}] = None
+from distribute_challenge.benchmarking.results import analysis, plots, report, table
+try:
+    plots.require()
+except Exception as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"the benchmark needs {missing}, which is not installed:\n{INSTALL}\n"
