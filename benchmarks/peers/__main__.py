@@ -1,0 +1,110 @@
+"""``python -m benchmarks.peers``: the library beside what its users would take instead, in one run.
+
+    pip install -e . && pip install --group peers
+    python -m benchmarks.peers --workers 2
+
+Prints a table, and writes ``peers.md``, ``peers.json``, ``peers.png`` and ``peers.svg``.
+"""
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import click
+
+from benchmarks.peers import chart, report, results
+from benchmarks.peers.catalogue import CATALOGUE, chosen
+from benchmarks.peers.environments import default_folder
+from benchmarks.peers.runner import run
+from distribute_challenge.cluster.redis_server import server_program
+
+__all__ = ["main"]
+
+
+@click.command()
+@click.option(
+    "--workers", default=2, show_default=True, type=click.IntRange(min=1), help="Worker processes of each peer."
+)
+@click.option("--only", default="", metavar="NAMES", help="Peers to measure, with commas between them. [default: all]")
+@click.option(
+    "--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="How often, one peer after the other."
+)
+@click.option("--seconds", default=2.0, show_default=True, help="How long one measurement lasts, about.")
+@click.option(
+    "--output",
+    default="build/peers",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the results.",
+)
+@click.option(
+    "--environments",
+    type=click.Path(path_type=Path),
+    help="Folder for the environments of peers that need their own. [default: in the user's cache folder]",
+)
+@click.option("--list", "listing", is_flag=True, help="Show the names of the peers, and do nothing.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Draw the chart and write the table of this JSON file again, beside it, and do nothing else.",
+)
+def main(
+    workers: int,
+    only: str,
+    rounds: int,
+    seconds: float,
+    output: Path,
+    environments: Path | None,
+    listing: bool,
+    plot: Path | None,
+) -> None:
+    """Measure this library and its peers side by side."""
+    if listing:
+        for entry in CATALOGUE.values():
+            click.echo(f"{entry.name}{'  (in an environment of its own)' if entry.requirements else ''}")
+        return
+    if plot is not None:
+        _write(results.load(plot), plot.parent, plot.stem)
+        return
+    try:
+        entries = chosen([name.strip() for name in only.split(",") if name.strip()])
+    except KeyError as error:
+        raise click.BadParameter(error.args[0], param_hint="--only") from error
+    output.mkdir(parents=True, exist_ok=True)
+    server = server_program()
+    began = time.monotonic()
+    found = {
+        "machine": results.describe_machine(_redis_version(server)),
+        "options": {"workers": workers, "rounds": rounds, "seconds": seconds},
+        "peers": run(
+            entries,
+            workers=workers,
+            rounds=rounds,
+            seconds=seconds,
+            redis_server=server,
+            environments=environments or default_folder(),
+            say=lambda line: click.echo(line, err=True),
+        ),
+    }
+    found["options"]["took_seconds"] = round(time.monotonic() - began)
+    results.save(found, output / "peers.json")
+    click.echo(report.as_text(found))
+    _write(found, output, "peers")
+
+
+def _write(found: results.Run, folder: Path, name: str) -> None:
+    table = folder / f"{name}.md"
+    table.write_text(report.as_markdown(found))
+    for path in [table, *chart.draw(found, folder, name)]:
+        click.echo(f"wrote {path}", err=True)
+
+
+def _redis_version(server: str) -> str:
+    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
+    number = re.search(r"v=(\S+)", said)
+    return number[1] if number else said.strip()
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.peers")

@@ -1,0 +1,111 @@
+"""The floor: pushes and pops on Redis lists both ways, and nothing else.
+
+``python -m benchmarks.peers.bare_redis ADDRESS`` is its worker. Nobody would work like this: there are no errors, no names of
+functions, no ways to tell whose result it is. What a system on Redis takes beyond it is what that system does.
+"""
+
+import pickle
+import sys
+from typing import Any
+
+from redis import Redis
+
+from benchmarks.peers import functions
+from benchmarks.peers.base import Peer
+from benchmarks.peers.services import PATIENCE, PATIENT_REDIS_URL, REDIS_SOCKET
+
+__all__ = ["BareRedis", "BareRedisSocket"]
+
+NUMBERS, ARRAYS, ITEMS = "numbers", "arrays", "items"  # Lists that carry calls.
+REPLIES = "replies"
+SHARED = "shared"  # Key of the array that many calls use.
+CHUNK = 2_000  # Calls in one message of `map`.
+
+
+class BareRedis(Peer):
+    """Pickled numbers and the bytes of arrays, pushed and popped."""
+
+    title = "bare Redis, TCP"
+    packages = ("redis", "hiredis")
+    import_line = "from redis import Redis"
+    crosses_machines = True
+    survives_worker_death = "no"
+    guarantee = "None: what a worker has popped dies with it."
+    configuration = (
+        f"LPUSH and BLPOP, one command for each call; `map` in messages of {CHUNK:,}; arrays as their bytes; the shared array is "
+        "set once and kept by the workers."
+    )
+    documentation = "Redis lists"
+    address = PATIENT_REDIS_URL
+
+    def start(self, workers: int) -> None:
+        self.services.start_redis()
+        for number in range(workers):
+            self.services.start_python(f"worker{number}", "-m", "benchmarks.peers.bare_redis", self.address)
+        self.redis = Redis.from_url(self.address)
+        self.version = 0
+
+    def round_trip(self, value):
+        self.redis.rpush(NUMBERS, pickle.dumps([value]))
+        return self._reply()[0]
+
+    def submit_and_gather(self, calls):
+        for number in range(calls):
+            self.redis.rpush(NUMBERS, pickle.dumps([number]))
+        return sum(self._reply()[0] for _ in range(calls))
+
+    def map(self, calls):
+        starts = range(0, calls, CHUNK)
+        for start in starts:
+            self.redis.rpush(NUMBERS, pickle.dumps(list(range(start, min(start + CHUNK, calls)))))
+        return sum(sum(self._reply()) for _ in starts)
+
+    def payload(self, array):
+        import numpy
+
+        self.redis.rpush(ARRAYS, memoryview(array).cast("B"))
+        _, body = self.redis.blpop([REPLIES])
+        return numpy.frombuffer(body)
+
+    def shared_payload(self, array, calls):
+        self.version += 1
+        self.redis.set(SHARED, memoryview(array).cast("B"))
+        for index in range(calls):
+            self.redis.rpush(ITEMS, pickle.dumps((self.version, index)))
+        return sum(self._reply() for _ in range(calls))
+
+    def _reply(self) -> Any:
+        _, body = self.redis.blpop([REPLIES])
+        return pickle.loads(body)
+
+
+class BareRedisSocket(BareRedis):
+    """The same over a Unix socket, as the library's embedded cluster has one."""
+
+    title = "bare Redis, Unix socket"
+    address = f"unix://{REDIS_SOCKET}?{PATIENCE}"
+
+
+def work(address: str) -> None:
+    """Take calls and push their results, until killed."""
+    redis = Redis.from_url(address)
+    shared: tuple[int, Any] = (0, None)
+    while True:
+        kind, body = redis.blpop([NUMBERS, ITEMS, ARRAYS])
+        if kind == NUMBERS.encode():
+            redis.rpush(REPLIES, pickle.dumps([functions.same(number) for number in pickle.loads(body)]))
+        elif kind == ITEMS.encode():
+            version, index = pickle.loads(body)
+            import numpy  # Not at the top: numbers need none, and it is slow to load.
+
+            if shared[0] != version:
+                shared = version, numpy.frombuffer(redis.get(SHARED))
+            redis.rpush(REPLIES, pickle.dumps(functions.item(shared[1], index)))
+        else:
+            import numpy
+
+            redis.rpush(REPLIES, memoryview(functions.plus_one(numpy.frombuffer(body))).cast("B"))
+
+
+if __name__ == "__main__":
+    work(sys.argv[1])

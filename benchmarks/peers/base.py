@@ -1,0 +1,111 @@
+"""What every peer does, and what it says of itself.
+
+A session (`benchmarks.peers.session`) makes one peer in a process of its own, and measures it by nothing but this interface.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from benchmarks.peers.services import Services
+
+__all__ = ["Peer"]
+
+
+class Peer(ABC):
+    """A system that runs Python functions in worker processes.
+
+    Args:
+        services: Starts what the peer needs beside itself, such as a Redis server and workers.
+
+    Attributes:
+        title: How tables and charts name it.
+        packages: Distributions whose versions belong to the figures; none for the standard library.
+        import_line: What a script that uses it imports.
+        crosses_machines: Whether the same script can have its calls run on other machines, with another address at most.
+        survives_worker_death: ``yes``, ``partly`` or ``no``: whether a call gets its result though its worker was killed.
+        guarantee: What that means, in one sentence, for the configuration measured.
+        configuration: What differs from the defaults, and why.
+        documentation: Title of the page of its documentation that recommends this.
+    """
+
+    title: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ()
+    import_line: ClassVar[str]
+    crosses_machines: ClassVar[bool]
+    survives_worker_death: ClassVar[str]
+    guarantee: ClassVar[str]
+    configuration: ClassVar[str]
+    documentation: ClassVar[str]
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    @abstractmethod
+    def start(self, workers: int) -> None:
+        """Start it with this many worker processes, each running one call at a time.
+
+        It may return before they are ready: the first call waits for them.
+        """
+
+    @abstractmethod
+    def round_trip(self, value: int) -> int:
+        """Make one call and wait for its result, which is the value itself."""
+
+    @abstractmethod
+    def submit_and_gather(self, calls: int) -> int:
+        """Submit calls one by one, with the numbers from 0, and return the sum of all results."""
+
+    def map(self, calls: int) -> int:
+        """Do the same in the way that the peer offers for many calls at once.
+
+        Raises:
+            NotImplementedError: It offers none.
+        """
+        raise NotImplementedError("offers no way of its own to make many calls at once")
+
+    @abstractmethod
+    def payload(self, array: Any) -> Any:
+        """Send a NumPy array to a worker, which adds 1, and return the array that comes back."""
+
+    def shared_payload(self, array: Any, calls: int) -> float:
+        """Make calls with the same large array and a number from 0 each; return the sum of these items.
+
+        Where the peer has a documented way to share a value between calls, that one is used, and bringing the value there is
+        part of it. Elsewhere the array is an argument like any other.
+
+        Raises:
+            NotImplementedError: Neither can be done.
+        """
+        raise NotImplementedError("cannot send it")
+
+    def other_ways(self) -> Mapping[str, Callable[[int], int]]:
+        """Further documented ways to make many calls, by name, to be measured as `map` is."""
+        return {}
+
+    def stop(self) -> None:  # noqa: B027 - most peers have nothing to end but their services
+        """End what the peer started by itself; its services are ended after it."""
+
+    @classmethod
+    def facts(cls) -> dict[str, Any]:
+        """What the peer says of itself, with the versions installed, for the record."""
+        return {
+            "title": cls.title,
+            "import_line": cls.import_line,
+            "versions": {name: _version(name) for name in cls.packages},
+            "crosses_machines": cls.crosses_machines,
+            "survives_worker_death": cls.survives_worker_death,
+            "guarantee": cls.guarantee,
+            "configuration": cls.configuration,
+            "documentation": cls.documentation,
+        }
+
+
+def _version(name: str) -> str:
+    # Here, as it takes a moment, and the time to the first result is measured.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

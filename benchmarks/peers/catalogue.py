@@ -1,0 +1,79 @@
+"""Which peers there are, in the order of the tables, and what those need that cannot share an environment.
+
+Adding a peer: write its file after `benchmarks.peers.base.Peer`, and add its line here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from benchmarks.peers.base import Peer
+
+__all__ = ["CATALOGUE", "FLOOR", "OURS", "Entry", "chosen", "load"]
+
+OURS = "distribute_challenge"  # All ratios are to this one.
+FLOOR = "bare_redis"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a peer is found.
+
+    Attributes:
+        name: What ``--only`` takes.
+        place: ``module:Class`` within this package.
+        requirements: What to install into an environment of its own; empty if it shares the one of the dependency group.
+    """
+
+    name: str
+    place: str
+    requirements: tuple[str, ...] = ()
+
+
+# What any environment of its own needs for the measurements themselves.
+_MEASURING = ("numpy >=2.3", "psutil >=7.0")
+
+_ENTRIES = (
+    Entry(OURS, "distribute_challenge:DistributeChallenge"),
+    Entry("distribute_challenge_tcp", "distribute_challenge:OverTcp"),
+    Entry("celery", "celery:PlainCelery"),
+    Entry("rq", "rq:Rq"),
+    Entry("dramatiq", "dramatiq:Dramatiq"),
+    Entry("huey", "huey:Huey"),
+    # arq asks for a redis-py older than the one that the library asks for.
+    Entry("arq", "arq:Arq", ("arq >=0.28", "hiredis >=3.2", *_MEASURING)),
+    Entry("taskiq", "taskiq:Taskiq"),
+    Entry("dask", "dask:Dask"),
+    Entry("ray", "ray:Ray"),
+    Entry("parsl", "parsl:Parsl"),
+    Entry("joblib", "joblib:Joblib"),
+    Entry("loky", "loky:Loky"),
+    Entry("process_pool", "process_pool:ProcessPool"),
+    Entry("multiprocessing_pool", "multiprocessing_pool:MultiprocessingPool"),
+    Entry(FLOOR, "bare_redis:BareRedis"),
+    Entry("bare_redis_socket", "bare_redis:BareRedisSocket"),
+)
+
+CATALOGUE = {entry.name: entry for entry in _ENTRIES}
+
+
+def chosen(names: Sequence[str]) -> list[Entry]:
+    """Entries of these names, in the catalogue's order; all of them if no name is given.
+
+    Raises:
+        KeyError: No peer has one of the names.
+    """
+    if unknown := [name for name in names if name not in CATALOGUE]:
+        raise KeyError(f"no peer is called {', '.join(unknown)}; there are {', '.join(CATALOGUE)}")
+    return [entry for entry in _ENTRIES if not names or entry.name in names]
+
+
+def load(name: str) -> type[Peer]:
+    """The class of a peer; importing its module imports the peer's own library.
+
+    Raises:
+        ImportError: That library is not installed here.
+    """
+    module, _, attribute = CATALOGUE[name].place.partition(":")
+    peer: type[Peer] = getattr(import_module(f"benchmarks.peers.{module}"), attribute)
+    return peer

@@ -1,0 +1,108 @@
+"""A run as a picture: four figures side by side, on log scales, the best on top."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.catalogue import FLOOR, OURS
+from benchmarks.peers.report import number
+from benchmarks.peers.results import FIGURES, Figure, Run, summary, title
+
+__all__ = ["draw"]
+
+SHOWN = ("round_trip_p50", "submit_and_gather", "map", "payload")
+# Okabe and Ito's colours, which people with any kind of colour vision can tell apart; their lightness differs as well.
+KINDS = {
+    "this library": "#0072B2",
+    "crosses machines": "#E69F00",
+    "one machine only": "#999999",
+    "bare Redis, the floor": "#DDDDDD",
+}
+WIDTH, HEIGHT = 9.6, 10.4  # Inches: at the width of a README, 830 pixels or so, text stays about 11 pixels high.
+RESOLUTION = 150  # Dots per inch of the PNG.
+
+
+def draw(run: Run, folder: Path, name: str = "peers") -> list[Path]:
+    """Write the chart as PNG and as SVG.
+
+    Returns:
+        The paths of both.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.patches import Patch
+
+    # No date and no chance in names, so that the same figures give the same file.
+    with pyplot.rc_context({"font.size": 9.5, "svg.hashsalt": "peers"}):
+        picture, axes = pyplot.subplots(2, 2, figsize=(WIDTH, HEIGHT), layout="constrained")
+        shown = [figure for key in SHOWN for figure in FIGURES if figure.key == key]
+        for place, figure in zip(axes.flat, shown, strict=True):
+            _panel(place, run, figure)
+        picture.legend(
+            [Patch(facecolor=colour, edgecolor="#666666", linewidth=0.5) for colour in KINDS.values()],
+            list(KINDS),
+            loc="outside lower center",
+            ncols=len(KINDS),
+            frameon=False,
+        )
+        machine, options = run["machine"], run["options"]
+        picture.suptitle(
+            f"Calls on {options['workers']} worker processes, {machine['cores']} cores; log scales",
+            fontsize=11,
+        )
+        paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+        picture.savefig(paths[0], dpi=RESOLUTION)
+        picture.savefig(paths[1], metadata={"Date": None})
+        pyplot.close(picture)
+    return paths
+
+
+def _panel(axes: Any, run: Run, figure: Figure) -> None:
+    found = {name: summary(record, figure) for name, record in run["peers"].items()}
+    measured = {name: each for name, each in found.items() if each is not None}
+    # The best on top: barh begins below.
+    names = sorted(measured, key=lambda name: measured[name].median, reverse=not figure.more_is_better)
+    middles = [measured[name].median for name in names]
+    spread = [
+        [measured[name].median - measured[name].lowest for name in names],
+        [measured[name].highest - measured[name].median for name in names],
+    ]
+    axes.barh(
+        [title(run, name) for name in names],
+        middles,
+        xerr=spread,
+        color=[KINDS[_kind(run, name)] for name in names],
+        edgecolor="#666666",
+        linewidth=0.5,
+        error_kw={"elinewidth": 1, "ecolor": "#333333"},
+    )
+    axes.set_xscale("log")
+    if middles:
+        # Room for the numbers beside the longest bar, and some bar for the shortest.
+        axes.set_xlim(min(middles) / 2, max(measured[name].highest for name in names) * 12)
+    for row, name in enumerate(names):
+        weight = "bold" if name.startswith(OURS) else "normal"
+        axes.text(measured[name].highest * 1.12, row, number(middles[row]), va="center", fontsize=8.5, weight=weight)
+    axes.set_title(figure.heading, fontsize=10)
+    axes.set_xlabel("more is better" if figure.more_is_better else "less is better", fontsize=8.5)
+    axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
+    axes.grid(axis="x", linewidth=0.4, color="#CCCCCC")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _tick(value: float) -> str:
+    """Short, so that neighbours do not touch."""
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"
+
+
+def _kind(run: Run, name: str) -> str:
+    if name.startswith(OURS):
+        return "this library"
+    if name.startswith(FLOOR):
+        return "bare Redis, the floor"
+    return "crosses machines" if run["peers"][name]["facts"]["crosses_machines"] else "one machine only"

@@ -1,0 +1,48 @@
+"""What peers with a `concurrent.futures.Executor` have in common."""
+
+from abc import abstractmethod
+from concurrent.futures import Executor
+
+from benchmarks.peers import functions
+from benchmarks.peers.base import Peer
+
+__all__ = ["ExecutorPeer"]
+
+CHUNKS = (
+    4  # For each worker, as `multiprocessing.Pool.map` cuts by default; the default of `Executor.map` is chunks of 1.
+)
+
+
+class ExecutorPeer(Peer):
+    """Calls by ``submit``, many by ``map`` in chunks."""
+
+    crosses_machines = False
+
+    def start(self, workers: int) -> None:
+        self.workers = workers
+        self.executor = self.make(workers)
+
+    @abstractmethod
+    def make(self, workers: int) -> Executor:
+        """Make the executor."""
+
+    def round_trip(self, value):
+        return self.executor.submit(functions.same, value).result()
+
+    def submit_and_gather(self, calls):
+        futures = [self.executor.submit(functions.same, number) for number in range(calls)]
+        return sum(future.result() for future in futures)
+
+    def map(self, calls):
+        chunk = -(-calls // (CHUNKS * self.workers))
+        return sum(self.executor.map(functions.same, range(calls), chunksize=chunk))
+
+    def payload(self, array):
+        return self.executor.submit(functions.plus_one, array).result()
+
+    def shared_payload(self, array, calls):
+        futures = [self.executor.submit(functions.item, array, index) for index in range(calls)]
+        return sum(future.result() for future in futures)
+
+    def stop(self) -> None:
+        self.executor.shutdown()

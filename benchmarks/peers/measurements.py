@@ -1,0 +1,146 @@
+"""How each figure is taken: the same code for every peer, in the peer's own session.
+
+A measurement takes a started peer and the seconds it should last, and returns figures by name: seconds, or calls per second.
+The number of calls follows from the peer's speed. Results are checked, outside of what is timed where that costs anything.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.peers.base import Peer
+
+__all__ = ["MEASUREMENTS"]
+
+Figures = dict[str, Any]
+
+FEWEST_CALLS = 200
+MOST_CALLS = 2_000_000  # Enough for the fastest; more would measure the client's memory.
+WARM_UP_CALLS = 20
+PAYLOAD_BYTES = 32_000_000
+SHARED_BYTES = 50_000_000
+SHARED_CALLS = 200
+SHARED_LIMIT = 10.0  # Seconds that all shared calls may take; beyond, some are made and the rest is extrapolated.
+SLOW_CALL = (
+    1.0  # Seconds; who takes longer for one of the first calls carries the array each time, and two calls tell it.
+)
+ITEM_BYTES = 8
+
+
+def round_trip(peer: Peer, seconds: float) -> Figures:
+    """One call after the other, each waited for."""
+    for number in range(WARM_UP_CALLS):
+        peer.round_trip(number)
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < end or len(times) < FEWEST_CALLS:
+        result = peer.round_trip(7)
+        times.append(time.perf_counter() - began)
+        _check(result, 7)
+    times.sort()
+    return {
+        "round_trip_p50": times[len(times) // 2],
+        "round_trip_p99": times[len(times) * 99 // 100],
+        "round_trip_calls": len(times),
+    }
+
+
+def submit_and_gather(peer: Peer, seconds: float) -> Figures:
+    """Many calls submitted one by one, then all results."""
+    calls, rate = _rate(peer.submit_and_gather, seconds)
+    return {"submit_and_gather": rate, "submit_and_gather_calls": calls}
+
+
+def many(peer: Peer, seconds: float) -> Figures:
+    """Many calls in the way that the peer offers for it."""
+    calls, rate = _rate(peer.map, seconds)
+    return {"map": rate, "map_calls": calls}
+
+
+def other_ways(peer: Peer, seconds: float) -> Figures:
+    """The peer's further ways to make many calls, if it has any."""
+    ways = peer.other_ways()
+    return {"other_ways": {name: _rate(way, seconds / len(ways))[1] for name, way in ways.items()}}
+
+
+def payload(peer: Peer, seconds: float) -> Figures:
+    """A large array there and another one back; never the same twice, so that no cache can help."""
+    import numpy
+
+    def once(number: int) -> float:
+        array = numpy.arange(PAYLOAD_BYTES // ITEM_BYTES, dtype=numpy.float64) + number
+        began = time.perf_counter()
+        result = peer.payload(array)
+        took = time.perf_counter() - began
+        if not numpy.array_equal(result, array + 1):
+            raise AssertionError("payload: what came back is not the array plus one")
+        return took
+
+    warm_up = once(0)
+    fewest = 3 if warm_up < seconds else 1
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < fewest:
+        times.append(once(len(times) + 1))
+    times.sort()
+    return {"payload": times[len(times) // 2], "payload_calls": len(times)}
+
+
+def shared_payload(peer: Peer, seconds: float) -> Figures:
+    """One large array as argument of many calls; where they would take minutes, extrapolated from a few."""
+    import numpy
+
+    def take(calls: int, offset: int) -> float:
+        array = numpy.arange(SHARED_BYTES // ITEM_BYTES, dtype=numpy.float64) + offset
+        began = time.perf_counter()
+        result = peer.shared_payload(array, calls)
+        took = time.perf_counter() - began
+        _check(result, calls * (calls - 1) / 2 + calls * offset)
+        return took
+
+    calls = 2
+    took = take(calls, 1)
+    if took / calls < SLOW_CALL:
+        # A system that shares pays for the first calls only, so the slope tells whether all of them are affordable.
+        few, more = 2, 6
+        each = (take(more, 2) - take(few, 3)) / (more - few)
+        calls = SHARED_CALLS if each * SHARED_CALLS < SHARED_LIMIT else max(more, min(50, int(seconds / each)))
+        took = take(calls, 4)
+    return {
+        "shared_payload": took * SHARED_CALLS / calls,
+        "shared_payload_calls": calls,
+        "shared_payload_extrapolated": calls < SHARED_CALLS,
+    }
+
+
+MEASUREMENTS: dict[str, Callable[[Peer, float], Figures]] = {
+    "round_trip": round_trip,
+    "submit_and_gather": submit_and_gather,
+    "map": many,
+    "other_ways": other_ways,
+    "payload": payload,
+    "shared_payload": shared_payload,
+}
+
+
+def _rate(run: Callable[[int], int], seconds: float) -> tuple[int, float]:
+    """Raise the number of calls until they take long enough.
+
+    Returns:
+        Calls of the last run, and calls per second.
+    """
+    run(WARM_UP_CALLS)
+    calls = FEWEST_CALLS
+    while True:
+        began = time.perf_counter()
+        result = run(calls)
+        took = time.perf_counter() - began
+        _check(result, calls * (calls - 1) // 2)
+        if took > seconds / 2 or calls == MOST_CALLS:
+            return calls, calls / took
+        # At most tenfold: systems that batch are slow at first, others have costs that grow with what is in flight.
+        calls = min(MOST_CALLS, int(calls * min(10.0, max(1.1, seconds / took))))
+
+
+def _check(result: float, expected: float) -> None:
+    if result != expected:
+        raise AssertionError(f"the calls returned {result!r} in all, expected {expected!r}")

@@ -1,0 +1,152 @@
+"""A run as tables: for the terminal, and as Markdown."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.peers.catalogue import OURS
+from benchmarks.peers.results import FIGURES, Figure, Run, Summary, ratio, summary, title
+from distribute_challenge.tables import table
+
+__all__ = ["as_markdown", "as_text", "number"]
+
+NOTHING = "-"
+
+
+def as_text(run: Run) -> str:
+    """The medians with their ratios, and what failed, for a terminal."""
+    heads = ["", *(figure.heading.partition(",")[0] for figure in FIGURES)]
+    units = ["", *(figure.heading.partition(", ")[2] for figure in FIGURES)]
+    rows = [[title(run, name), *(_short(run, name, figure) for figure in FIGURES)] for name in run["peers"]]
+    parts = [
+        _machine(run),
+        table(heads, [units, *rows], right=range(1, len(heads))),
+        f"In brackets: how many times better {OURS} is; below 1 the peer is ahead. ~ is extrapolated from fewer calls.",
+        *_notes(run),
+    ]
+    return "\n\n".join(parts)
+
+
+def as_markdown(run: Run) -> str:
+    """Everything: figures with their spread, ratios, guarantees, configurations, failures."""
+    names = list(run["peers"])
+    told = {name: run["peers"][name]["facts"] for name in names if run["peers"][name]["facts"]}
+    options = run["options"]
+    parts = [
+        _machine(run),
+        f"{options['workers']} worker processes, median of {options['rounds']} interleaved rounds (lowest to highest).",
+        "~ is extrapolated from fewer calls.",
+        _markdown(
+            ["peer", *(figure.heading for figure in FIGURES)],
+            [[title(run, name), *(_full(run, name, figure) for figure in FIGURES)] for name in names],
+        ),
+        f"How many times better {OURS} is; below 1 the peer is ahead:",
+        _markdown(
+            ["peer", *(figure.heading.partition(",")[0] for figure in FIGURES)],
+            [
+                [title(run, name), *(_times(ratio(run, name, figure)) for figure in FIGURES)]
+                for name in names
+                if name != OURS
+            ],
+        ),
+        *_notes(run),
+        "What each guarantees, configured as measured:",
+        _markdown(
+            ["peer", "crosses machines", "survives a worker's death", "in a sentence"],
+            [
+                [
+                    facts["title"],
+                    "yes" if facts["crosses_machines"] else "no",
+                    facts["survives_worker_death"],
+                    facts["guarantee"],
+                ]
+                for facts in told.values()
+            ],
+        ),
+        "How each is configured:",
+        _markdown(
+            ["peer", "versions", "configuration", "after"],
+            [
+                [
+                    facts["title"],
+                    ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) or "standard library",
+                    facts["configuration"],
+                    facts["documentation"],
+                ]
+                for facts in told.values()
+            ],
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def number(value: float) -> str:
+    """Three digits that count, and commas.
+
+    Example:
+        >>> [number(each) for each in (0.012345, 1.2345, 123.45, 812345.0)]
+        ['0.0123', '1.23', '123', '812,000']
+    """
+    if value >= 100:
+        digits = max(0, len(str(int(value))) - 3)
+        return f"{round(value, -digits):,.0f}"
+    return f"{value:.3g}"
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """What the tables have no room for: further ways to make many calls, what is not offered, what failed and why."""
+    lines: list[str] = []
+    for name, record in run["peers"].items():
+        ways: dict[str, list[float]] = {}
+        for each in record["rounds"]:
+            for way, rate in each.get("other_ways", {}).items():
+                ways.setdefault(way, []).append(rate)
+        lines += [
+            f"{title(run, name)}, {way}: {number(sorted(rates)[len(rates) // 2])} calls/s"
+            for way, rates in ways.items()
+        ]
+        lines += [f"{title(run, name)}, {what}: {why}" for what, why in record["absent"].items()]
+        lines += [f"{title(run, name)}, {what} FAILED: {why}" for what, why in record["errors"].items()]
+    if lines:
+        yield "\n".join(f"- {line}" for line in lines)
+
+
+def _cell(run: Run, name: str, figure: Figure) -> Summary | str:
+    """The figure, or why there is none."""
+    record: dict[str, Any] = run["peers"][name]
+    found = summary(record, figure)
+    if found is not None:
+        return found
+    failed = "start" in record["errors"] or figure.measurement in record["errors"]
+    return "failed" if failed else NOTHING
+
+
+def _short(run: Run, name: str, figure: Figure) -> str:
+    cell = _cell(run, name, figure)
+    if isinstance(cell, str):
+        return cell
+    times = ratio(run, name, figure) if name != OURS else None
+    return ("~" if cell.extrapolated else "") + number(cell.median) + (f" ({_times(times)})" if times else "")
+
+
+def _full(run: Run, name: str, figure: Figure) -> str:
+    cell = _cell(run, name, figure)
+    if isinstance(cell, str):
+        return cell
+    spread = f" ({number(cell.lowest)} to {number(cell.highest)})" if cell.lowest != cell.highest else ""
+    return ("~" if cell.extrapolated else "") + number(cell.median) + spread
+
+
+def _times(value: float | None) -> str:
+    return NOTHING if value is None else f"×{number(value)}"
+
+
+def _machine(run: Run) -> str:
+    machine = run["machine"]
+    return (
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_bytes'] / 2**30:.0f} GB, {machine['system']}, "
+        f"Python {machine['python']}, Redis {machine['redis']}, {machine['date']}"
+    )
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])

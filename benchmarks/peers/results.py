@@ -1,0 +1,118 @@
+"""What a run found: kept as JSON with all raw figures, summed up as medians with their spread."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.peers.catalogue import OURS
+
+__all__ = ["FIGURES", "Figure", "Summary", "describe_machine", "load", "ratio", "save", "summary", "title"]
+
+Run = dict[str, Any]  # As it is written: "machine", "options", "peers".
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A column of the tables.
+
+    Attributes:
+        key: Its name in the records.
+        measurement: The measurement that yields it; its failures explain a missing figure.
+        heading: With the unit.
+        scale: What the recorded number, in seconds or calls per second, is multiplied by.
+        more_is_better: Whether it is a speed and not a time.
+    """
+
+    key: str
+    measurement: str
+    heading: str
+    scale: float = 1.0
+    more_is_better: bool = False
+
+
+FIGURES = (
+    Figure("round_trip_p50", "round_trip", "round trip p50, ms", 1000),
+    Figure("round_trip_p99", "round_trip", "round trip p99, ms", 1000),
+    Figure("submit_and_gather", "submit_and_gather", "submit and gather, calls/s", more_is_better=True),
+    Figure("map", "map", "map, calls/s", more_is_better=True),
+    Figure("payload", "payload", "32 MB there and back, ms", 1000),
+    Figure("shared_payload", "shared_payload", "50 MB to 200 calls, s"),
+    Figure("start", "start", "start to first result, s"),
+    Figure("import", "start", "import, s"),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One figure of one peer over all rounds, scaled to the unit of its column.
+
+    Attributes:
+        extrapolated: Not all calls were made.
+    """
+
+    median: float
+    lowest: float
+    highest: float
+    extrapolated: bool = False
+
+
+def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
+    """Median and spread of a figure; None if no round has it."""
+    values = [each[figure.key] * figure.scale for each in record["rounds"] if figure.key in each]
+    if not values:
+        return None
+    guessed = any(each.get(f"{figure.key}_extrapolated") for each in record["rounds"])
+    return Summary(median(values), min(values), max(values), guessed)
+
+
+def ratio(run: Run, name: str, figure: Figure) -> float | None:
+    """How many times better this library's median is than the peer's; below 1 the peer is ahead. None if either lacks."""
+    ours, theirs = (summary(run["peers"][each], figure) if each in run["peers"] else None for each in (OURS, name))
+    if ours is None or theirs is None:
+        return None
+    return ours.median / theirs.median if figure.more_is_better else theirs.median / ours.median
+
+
+def title(run: Run, name: str) -> str:
+    """How a peer is named to people: its title, or what ``--only`` takes if it never got so far as to tell."""
+    return str(run["peers"][name]["facts"].get("title", name))
+
+
+def save(run: Run, path: Path) -> None:
+    """Write a run as JSON."""
+    path.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+
+
+def load(path: Path) -> Run:
+    """Read what `save` wrote."""
+    run: Run = json.loads(path.read_text())
+    return run
+
+
+def describe_machine(redis_version: str) -> dict[str, Any]:
+    """Where and when the figures were taken; those of another machine are others."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load_average_before": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "redis": redis_version,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

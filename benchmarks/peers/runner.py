@@ -1,0 +1,239 @@
+"""Runs the peers in rounds, A B C A B C, each in a session of its own, and keeps what they measure.
+
+Guarantees:
+
+- Every order to a session has a deadline: a peer that hangs costs its deadline once, is killed, and is reported; what hung is
+  left out of the later rounds.
+- Between two sessions nothing of the first one is left: no process, no file.
+"""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.peers.catalogue import Entry
+from benchmarks.peers.environments import InstallationError, python_with
+from benchmarks.peers.measurements import MEASUREMENTS
+from benchmarks.peers.processes import become_reaper, descendants, kill
+
+__all__ = ["Session", "SessionError", "run"]
+
+START_DEADLINE = 60.0  # Seconds; the slowest peer takes a few.
+MEASURE_DEADLINE = 60.0  # Seconds beyond those that a measurement should last.
+STOP_DEADLINE = 20.0
+LAST_LINES = 8  # Of each log, kept when something fails.
+TOP = Path(__file__).parents[2]
+# Settings of the user's own that would change what is measured.
+CLEARED = ("CELERY_", "DISTRIBUTE_CHALLENGE_", "DASK_", "RAY_", "RQ_", "JOBLIB_", "LOKY_", "DRAMATIQ_", "PEERS_")
+
+Record = dict[str, Any]
+
+
+class SessionError(Exception):
+    """The peer's process died, or did not answer within the deadline."""
+
+
+def run(
+    entries: Sequence[Entry],
+    *,
+    workers: int,
+    rounds: int,
+    seconds: float,
+    redis_server: str,
+    environments: Path,
+    say: Callable[[str], None],
+) -> dict[str, Record]:
+    """Measure all peers.
+
+    Args:
+        entries: Which, in which order.
+        workers: Worker processes of each.
+        rounds: How often.
+        seconds: That one measurement should last.
+        redis_server: Path of the server program for the peers that need one.
+        environments: Folder for the environments of peers that need one of their own.
+        say: Gets a line of text for whoever watches.
+
+    Returns:
+        For each peer by name: ``facts``, ``rounds`` (figures by name, one dict for each round), ``errors`` (reasons by
+        measurement), ``absent`` (what it does not offer) and ``logs`` (last lines, if something failed).
+    """
+    become_reaper()
+    records: dict[str, Record] = {
+        entry.name: {"facts": {}, "rounds": [], "errors": {}, "absent": {}, "logs": {}} for entry in entries
+    }
+    interpreters = {entry.name: _interpreter(entry, environments, records[entry.name], say) for entry in entries}
+    for number in range(1, rounds + 1):
+        for entry in entries:
+            record = records[entry.name]
+            python = interpreters[entry.name]
+            # Without a first result there is nothing to measure, in no round.
+            if python is None or "start" in record["errors"]:
+                continue
+            began = time.monotonic()
+            record["rounds"].append(_one_round(entry.name, python, workers, seconds, redis_server, record))
+            say(f"round {number}, {entry.name}: {time.monotonic() - began:.0f} s{_failures(record)}")
+    return records
+
+
+def _interpreter(entry: Entry, environments: Path, record: Record, say: Callable[[str], None]) -> str | None:
+    if not entry.requirements:
+        return sys.executable
+    say(f"{entry.name}: an environment of its own, with {', '.join(entry.requirements)}")
+    try:
+        return python_with(entry.name, entry.requirements, environments)
+    except InstallationError as error:
+        record["errors"]["start"] = f"cannot be installed: {error}"
+        say(f"{entry.name}: {record['errors']['start']}")
+        return None
+
+
+def _one_round(
+    name: str, python: str, workers: int, seconds: float, redis_server: str, record: Record
+) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    doing = "start"
+    with Session(name, python, workers, redis_server) as session:
+        try:
+            answer = session.ask({"do": "start"}, START_DEADLINE)
+            record["facts"] = answer.get("facts", record["facts"])
+            if "error" in answer:
+                record["errors"]["start"] = answer["error"]
+                record["logs"]["start"] = session.logs()
+                return figures
+            figures["start"] = answer["first_result"] - session.began
+            for doing in MEASUREMENTS:
+                if doing in record["errors"] or doing in record["absent"]:
+                    continue
+                answer = session.ask({"do": doing, "seconds": seconds}, MEASURE_DEADLINE + seconds)
+                figures.update(answer.get("figures", {}))
+                if "absent" in answer:
+                    record["absent"][doing] = answer["absent"]
+                if "error" in answer:
+                    record["errors"][doing] = answer["error"]
+                    record["logs"][doing] = session.logs()
+            doing = "stop"
+            session.ask({"do": "stop"}, STOP_DEADLINE)
+        except SessionError as error:
+            record["errors"][doing] = str(error)
+            record["logs"][doing] = session.logs()
+    with contextlib.suppress(subprocess.SubprocessError, ValueError):
+        figures["import"] = _import_seconds(record["facts"]["import_line"], python)
+    return figures
+
+
+class Session:
+    """A process with one peer, a folder and a port for it; all gone when the block ends.
+
+    Attributes:
+        began: When the process was started, in seconds since the epoch.
+    """
+
+    def __init__(self, name: str, python: str, workers: int, redis_server: str) -> None:
+        self._spared = descendants()
+        self._folder = Path(tempfile.mkdtemp(prefix="peers-"))
+        environment = {key: value for key, value in os.environ.items() if not key.upper().startswith(CLEARED)}
+        environment |= {
+            "PYTHONPATH": str(TOP),
+            # As where an environment is activated: some peers start programs of theirs by name.
+            "PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", os.defpath)]),
+            "PEERS_FOLDER": str(self._folder),
+            "PEERS_REDIS_PORT": str(_free_port()),
+            "PEERS_REDIS_SERVER": redis_server,
+            # Nothing is reported to anybody's servers.
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        with (self._folder / "session.log").open("wb") as log:
+            self.began = time.time()
+            self._process = subprocess.Popen(
+                [python, "-m", "benchmarks.peers.session", name, str(workers)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                cwd=TOP,
+                env=environment,
+                start_new_session=True,
+            )
+        self._received = b""
+        self._ends_by_itself = False
+
+    def ask(self, order: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Send an order and wait for its answer.
+
+        Args:
+            order: As `benchmarks.peers.session` describes it.
+            deadline: Seconds.
+
+        Raises:
+            SessionError: No answer within the deadline, or the process died.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        end = time.monotonic() + deadline
+        with contextlib.suppress(BrokenPipeError):  # It is dead; reading says so.
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        while b"\n" not in self._received:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                raise SessionError(f"no answer within {deadline:g} s")
+            received = os.read(self._process.stdout.fileno(), 65536)
+            if not received:
+                raise SessionError(f"the process died with exit code {self._process.wait()}")
+            self._received += received
+        line, _, self._received = self._received.partition(b"\n")
+        self._ends_by_itself = order["do"] == "stop"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def logs(self) -> dict[str, list[str]]:
+        """The last lines of all that its programs wrote."""
+        return {
+            path.stem: path.read_text(errors="replace").splitlines()[-LAST_LINES:]
+            for path in sorted(self._folder.glob("*.log"))
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ends_by_itself:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_DEADLINE)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        kill(self._spared)
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _import_seconds(line: str, python: str) -> float:
+    """Seconds that the peer's import takes in a fresh interpreter."""
+    code = f"import time; began = time.perf_counter(); {line}; print(time.perf_counter() - began)"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=START_DEADLINE, check=True)
+    return float(done.stdout)
+
+
+def _failures(record: Record) -> str:
+    return "".join(f"; {what} failed: {why}" for what, why in record["errors"].items())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,108 @@
+"""What peers need running beside them: a Redis server, and worker programs.
+
+The runner fixes the folder and the port before a session starts, and tells them by environment variables. So a peer's module can
+name the server's address at its top, as its users would, and is the same module in the client and in the workers.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = [
+    "FOLDER",
+    "PATIENCE",
+    "PATIENT_REDIS_URL",
+    "REDIS_PORT",
+    "REDIS_SERVER",
+    "REDIS_SOCKET",
+    "REDIS_URL",
+    "Services",
+]
+
+FOLDER = Path(os.environ.get("PEERS_FOLDER", "."))
+REDIS_SERVER = os.environ.get("PEERS_REDIS_SERVER", "redis-server")
+REDIS_PORT = int(os.environ.get("PEERS_REDIS_PORT", "6379"))
+REDIS_URL = f"redis://127.0.0.1:{REDIS_PORT}/0"
+REDIS_SOCKET = FOLDER / "redis.sock"
+# For clients that wait for a result by one blocking command: redis-py 8 would give up after five seconds.
+PATIENCE = "socket_timeout=300"
+PATIENT_REDIS_URL = f"{REDIS_URL}?{PATIENCE}"
+
+START_DEADLINE = 20.0  # Seconds for the server to accept a connection; it takes hundredths.
+STOP_DEADLINE = 5.0  # Seconds for a program to end by itself after SIGTERM; then it is killed.
+
+
+class Services:
+    """Programs started for one session; each writes to a log of its own in the session's folder."""
+
+    def __init__(self) -> None:
+        self._programs: list[subprocess.Popen[bytes]] = []
+
+    def start_redis(self) -> None:
+        """Start a server that keeps nothing on disk, on the port and the socket of the session, and wait until it answers.
+
+        Raises:
+            RuntimeError: It does not start.
+        """
+        server = self._run(
+            "redis",
+            [
+                REDIS_SERVER,
+                *("--bind", "127.0.0.1"),
+                *("--port", str(REDIS_PORT)),
+                *("--unixsocket", str(REDIS_SOCKET)),
+                *("--dir", str(FOLDER)),
+                *("--save", ""),
+                *("--appendonly", "no"),
+            ],
+        )
+        deadline = time.monotonic() + START_DEADLINE
+        while not _accepts():
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{REDIS_SERVER} does not answer on port {REDIS_PORT}")
+            time.sleep(0.002)
+
+    def start_python(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start ``python`` with these arguments, with the session's own interpreter.
+
+        Args:
+            name: Name of its log.
+            arguments: Such as ``-m``, the worker's module, and its options.
+            environment: Variables to set beside those that are set.
+        """
+        self._run(name, [sys.executable, *arguments], environment)
+
+    def stop(self) -> None:
+        """End the programs, the last one first, so that workers go before their server does."""
+        for program in reversed(self._programs):
+            program.terminate()
+            try:
+                program.wait(STOP_DEADLINE)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                program.wait()
+        self._programs.clear()
+
+    def _run(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        with (FOLDER / f"{name}.log").open("ab") as log:
+            program = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+            )
+        self._programs.append(program)
+        return program
+
+
+def _accepts() -> bool:
+    """Whether something listens on the port: cheaper than a Redis client, which the peer may not even use."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", REDIS_PORT)) == 0
