@@ -58,7 +58,10 @@ class ExecutionBackend(ABC):
         return [self.submit(task) for task in tasks]
 
     def submit_now(self, task: Task) -> Future[Any]:
-        """Like `submit`, for a caller who is about to wait for this very call: not to be delayed for company."""
+        """Like `submit`, for a caller who is about to wait for this very call with `result`: not to be delayed for company.
+
+        The future works in any other way too, but may then be resolved up to some seconds late.
+        """
         return self.submit(task)
 
     def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

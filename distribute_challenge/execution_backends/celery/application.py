@@ -87,6 +87,7 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         },
         # A child that loads NumPy and friends before its first call may take long to say hello.
         worker_proc_alive_timeout=30,
+        worker_pool="distribute_challenge.execution_backends.celery.worker_pool:WorkerPool",
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -1,15 +1,17 @@
-"""One client of a cluster: two threads, three connections, whatever is on its way.
+"""One client of a cluster: two threads and a handful of connections, whatever is on its way.
 
     submit ──> outbox ──> sender thread ──> queue in Redis ──> worker
     send_now ─────────────^ (the caller's own thread)             │
-    futures <── receiver thread <── this client's reply list <────┘
+    futures <── receiver thread <── this client's reply list <────┤
+    result() of a `DirectCall` <── a list of its own <────────────┘
 
 Guarantees:
 
 - ``_lock`` protects the books (`Outbox`, ``_sent``, ``_out``). Nothing waits for Redis, and no future is resolved, under it.
 - ``_publishing`` makes one command at a time of those that share the command connection.
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
-- The receiver thread alone resolves futures of calls that were sent.
+- Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits at a line of its own. A list
+  has one reader at a time.
 """
 
 import threading
@@ -34,6 +36,7 @@ from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.calls import Call, Group, Outbox, SentBatch
 from distribute_challenge.execution_backends.celery.census import Census
 from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
+from distribute_challenge.execution_backends.celery.direct import DirectCall, DirectLine, DirectLines
 from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, REPLY_EXPIRY, function_key, replies_key
 from distribute_challenge.execution_backends.celery.losses import verdict
 from distribute_challenge.execution_backends.celery.publishing import message_for
@@ -83,6 +86,7 @@ class Client:
         self._commands = connect(url)
         self._receiving = connect(url)
         self._replies = replies_key(self.id)
+        self._direct = DirectLines(url, self._replies, take=self._take, wake=self._wake_receiver)
         self._threads = [
             threading.Thread(target=target, name=f"distribute_challenge {name}", daemon=True)
             for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))
@@ -107,13 +111,13 @@ class Client:
         Raises:
             BrokerUnreachableError: The broker went away.
         """
-        call = Call(task, self._take_back)
+        call = DirectCall(task, self._take_back)
         with self._lock:
             self._refuse_if_closed()
             batch = self._register(self._outbox.group_of(task), [call])
         try:
-            with translated(self._url):
-                self._publish(batch)
+            with translated(self._url), self._direct.borrowed() as line:
+                self._publish(batch, line)
         except BrokerUnreachableError:
             with self._lock:
                 self._drop(batch)
@@ -147,16 +151,12 @@ class Client:
     def close(self) -> None:
         """Stop, and cancel what is not done."""
         self._give_up(None)
-        try:
-            with self._publishing:
-                # Wakes the receiver, which may be waiting for a reply.
-                self._commands.rpush(self._replies, b"")
-        except redis.RedisError:
-            pass  # Then it does not wait either.
+        self._wake_receiver()
         for thread in self._threads:
             thread.join(2 * LONGEST_WAIT)
+        self._direct.close()
         try:
-            self._commands.delete(self._replies)
+            self._commands.delete(self._replies, *self._direct.keys)
             presence.leave(self._commands, presence.ClientPresence(self.id, 0))
         except redis.RedisError:
             pass  # What is left there expires.
@@ -199,7 +199,7 @@ class Client:
                 logger.warning("cannot send to %s, trying again: %s", masked(self._url), error)
                 time.sleep(RECONNECT_PAUSE)
 
-    def _publish(self, batch: SentBatch) -> None:
+    def _publish(self, batch: SentBatch, line: DirectLine | None = None) -> None:
         options, function = batch.group.options, batch.group.function
         message = message_for(
             Batch(
@@ -213,12 +213,15 @@ class Client:
             ),
             queue=options.queue,
             priority=options.priority,
-            reply_to=self._replies,
+            reply_to=self._replies if line is None else line.key,
         )
         with self._publishing:
             self._upload(function)
             batch.message = message  # Before it is sent: whoever takes it back waits for this lock.
-            self._commands.lpush(message.key, message.data)
+            if line is None:
+                self._commands.lpush(message.key, message.data)
+        if line is not None:
+            line.submit(batch, message)
 
     def _upload(self, function: FunctionPayload) -> None:
         """Make sure that workers find the function, and go on finding it."""
@@ -242,6 +245,7 @@ class Client:
                         looked_after = now
                         self._check()
                         self._look_after(now)
+                        self._direct.look_after()
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
                     logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
@@ -249,8 +253,16 @@ class Client:
             except SystemFailureError as error:
                 self._give_up(error)
 
+    def _wake_receiver(self) -> None:
+        """It is waiting for a reply, most likely."""
+        try:
+            with self._publishing:
+                self._commands.rpush(self._replies, b"")
+        except redis.RedisError:
+            pass  # Then it does not wait either.
+
     def _wait_for_replies(self) -> Iterator[bytes]:
-        found: Any = self._receiving.blpop([self._replies], timeout=LONGEST_WAIT)
+        found: Any = self._receiving.blpop([self._replies, *self._direct.keys], timeout=LONGEST_WAIT)
         if found is not None:
             # The first by itself: somebody may be waiting for just this one, and looking for more takes as long again.
             yield found[1]
@@ -259,7 +271,7 @@ class Client:
 
     def _take(self, frame: bytes) -> None:
         if not frame:
-            return  # `close` wakes the receiver with an empty one.
+            return  # It wakes the receiver, and no more.
         received = time.time()
         try:
             reply = Reply.decode(frame)

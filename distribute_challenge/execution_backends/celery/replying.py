@@ -7,6 +7,7 @@ from typing import TypeVar
 import redis
 
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY
+from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.log import logger
 
 __all__ = ["insist", "send_reply"]
@@ -31,19 +32,17 @@ def insist(what: str, command: Callable[[], T]) -> T:
             time.sleep(PAUSE)
 
 
-def send_reply(connection: redis.Redis, reply_to: str, frame: bytes) -> None:
+def send_reply(line: Line, reply_to: str, frame: bytes) -> None:
     """Put a reply onto a client's list, however long the broker is away: a result is not thrown away.
 
     Args:
-        connection: The broker.
+        line: To the broker.
         reply_to: The client's list.
         frame: The encoded reply.
     """
 
     def push() -> None:
-        with connection.pipeline(transaction=False) as pipeline:
-            pipeline.rpush(reply_to, frame)
-            pipeline.expire(reply_to, REPLY_EXPIRY)
-            pipeline.execute()
+        line.send(("RPUSH", reply_to, frame), ("EXPIRE", reply_to, REPLY_EXPIRY))
+        line.settle()
 
     insist("reply", push)

@@ -8,6 +8,7 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 
 from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import send_reply
 from distribute_challenge.messages import Problem, Reply
 
@@ -31,9 +32,9 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
     def _answer(self, kind: str, text: str) -> None:
         worker = f"{self.hostname}/{self.worker_pid}"
         reply = Reply(self.id, worker, time.time(), problem=Problem(kind, f"{text} on {self.hostname}"))
-        send_reply(_connection(self._app.conf.broker_url), self.request_dict["reply_to"], reply.encode())
+        send_reply(_line(self._app.conf.broker_url), self.request_dict["reply_to"], reply.encode())
 
 
 @cache
-def _connection(url: str) -> Any:
-    return connect(url)
+def _line(url: str) -> Line:
+    return Line(connect(url))

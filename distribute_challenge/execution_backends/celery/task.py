@@ -9,6 +9,7 @@ from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution import FunctionCache, execute
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
+from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import insist, send_reply
 from distribute_challenge.messages import Problem, Reply
 from distribute_challenge.serialisation import ProjectImporter
@@ -28,11 +29,11 @@ def run_batch(task: Any, frame: bytes) -> None:
     worker = f"{request.hostname}/{os.getpid()}"
     try:
         for reply in execute(frame, child.functions, worker):
-            send_reply(child.connection, request.reply_to, reply)
+            send_reply(child.line, request.reply_to, reply)
     except VersionMismatchError as error:
         # Not even the frame can be read; the message around it says whom to tell.
         problem = Reply(request.id, worker, time.time(), problem=Problem("version", str(error)))
-        send_reply(child.connection, request.reply_to, problem.encode())
+        send_reply(child.line, request.reply_to, problem.encode())
 
 
 class _Child:
@@ -40,6 +41,7 @@ class _Child:
 
     def __init__(self, url: str) -> None:
         self.connection = connect(url)
+        self.line = Line(self.connection)
         self.functions = FunctionCache(self._fetch, ProjectImporter())
 
     def _fetch(self, digest: str) -> bytes | None:

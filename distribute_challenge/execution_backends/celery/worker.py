@@ -37,6 +37,7 @@ def make_worker(
         lease: As for `application.make_app`; None: the default.
     """
     from distribute_challenge.execution_backends.celery.application import LEASE, make_app
+    from distribute_challenge.execution_backends.celery.worker_pool import WorkerPool
 
     app = make_app(broker_url, lease or LEASE)
     app.set_current()
@@ -44,7 +45,7 @@ def make_worker(
         hostname=name if "@" in name else f"{name}@{socket.gethostname()}",
         concurrency=concurrency,
         queues=",".join(queues),
-        pool="prefork",
+        pool=WorkerPool,
         optimization="fair",
         loglevel=loglevel,
         # Chatter between workers that nothing here reads; the first of them costs a second at every start. The

@@ -1,6 +1,6 @@
 """The books of what a worker has in work, kept faster and no differently."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,7 +31,9 @@ def channels(server: Server) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_message_stands_in_the_books_while_it_is_in_work(server: Server, channels: Any, transport: type) -> None:
+def test_a_message_stands_in_the_books_while_it_is_in_work(
+    server: Server, channels: Any, eventually: Callable[[Callable[[], bool]], None], transport: type
+) -> None:
     """The same with kombu's own transport."""
     redis = connect(server.url)
     channel = channels(transport)
@@ -39,11 +41,12 @@ def test_a_message_stands_in_the_books_while_it_is_in_work(server: Server, chann
     channel.basic_publish(channel.prepare_message("text"), "", "books")
     message = channel.basic_get("books")
     tag = message.delivery_tag
+    eventually(lambda: redis.hexists("unacked", tag))
     assert redis.zscore("unacked_index", tag) > 1e9
     assert b"text" not in redis.hget("unacked", tag)  # In base64, as kombu has it.
     assert redis.hkeys("unacked") == [tag.encode()]
     channel.basic_ack(tag)
-    assert redis.exists("unacked", "unacked_index") == 0
+    eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -60,16 +63,28 @@ def test_a_message_that_is_given_back_is_in_its_queue_again(server: Server, chan
     redis.delete("books")
 
 
-def test_one_client_serves_until_the_channel_is_cut_off(channels: Any) -> None:
+def test_the_books_have_one_connection_until_the_channel_is_cut_off(channels: Any) -> None:
     channel = channels(WorkerTransport)
-    first = channel._create_client()
-    assert channel._create_client() is first
-    assert channel.client is not first
+    first = channel.line()
+    assert channel.line() is first
     channel._disconnect_pools()
-    assert channel._create_client() is not first
+    assert channel.line() is not first
 
 
-def test_kombus_own_channel_still_makes_one_each_time(channels: Any) -> None:
-    """When this fails, ours can go."""
-    channel = channels(Transport)
-    assert channel._create_client() is not channel._create_client()
+def test_what_the_broker_refuses_to_note_down_is_in_work_all_the_same(
+    server: Server, channels: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker says so with the next message."""
+    redis = connect(server.url)
+    channel = channels(WorkerTransport)
+    channel.queue_declare("books")
+    for text in "first", "second":
+        channel.basic_publish(channel.prepare_message(text), "", "books")
+    first = channel.basic_get("books")
+    channel.line().settle()
+    redis.config_set("maxmemory", 1)
+    channel.qos.append(first, "another tag")
+    redis.config_set("maxmemory", 0)
+    assert channel.basic_get("books").body is not None
+    assert "did not note down what this worker holds" in caplog.text
+    assert redis.hlen("unacked") == 2
