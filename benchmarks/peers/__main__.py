@@ -6,13 +6,12 @@
 Prints a table, and writes ``peers.md``, ``peers.json``, ``peers.png`` and ``peers.svg``.
 """
 
-import re
-import subprocess
 import time
 from pathlib import Path
 
 import click
 
+from benchmarks.machine import describe_machine
 from benchmarks.peers import chart, report, results
 from benchmarks.peers.catalogue import CATALOGUE, chosen
 from benchmarks.peers.environments import default_folder
@@ -72,17 +71,16 @@ def main(
     except KeyError as error:
         raise click.BadParameter(error.args[0], param_hint="--only") from error
     output.mkdir(parents=True, exist_ok=True)
-    server = server_program()
     began = time.monotonic()
     found = {
-        "machine": results.describe_machine(_redis_version(server)),
+        "machine": describe_machine(),
         "options": {"workers": workers, "rounds": rounds, "seconds": seconds},
         "peers": run(
             entries,
             workers=workers,
             rounds=rounds,
             seconds=seconds,
-            redis_server=server,
+            redis_server=server_program(),
             environments=environments or default_folder(),
             say=lambda line: click.echo(line, err=True),
         ),
@@ -98,12 +96,6 @@ def _write(found: results.Run, folder: Path, name: str) -> None:
     table.write_text(report.as_markdown(found))
     for path in [table, *chart.draw(found, folder, name)]:
         click.echo(f"wrote {path}", err=True)
-
-
-def _redis_version(server: str) -> str:
-    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
-    number = re.search(r"v=(\S+)", said)
-    return number[1] if number else said.strip()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import number
 from benchmarks.peers.catalogue import FLOOR, OURS
-from benchmarks.peers.report import number
 from benchmarks.peers.results import FIGURES, Figure, Run, summary, title
 
 __all__ = ["draw"]

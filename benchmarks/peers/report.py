@@ -1,13 +1,15 @@
 """A run as tables: for the terminal, and as Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.machine import in_a_line
+from benchmarks.markdown import markdown_table, number
 from benchmarks.peers.catalogue import OURS
 from benchmarks.peers.results import FIGURES, Figure, Run, Summary, ratio, summary, title
 from distribute_challenge.tables import table
 
-__all__ = ["as_markdown", "as_text", "number"]
+__all__ = ["as_markdown", "as_text"]
 
 NOTHING = "-"
 
@@ -18,7 +20,7 @@ def as_text(run: Run) -> str:
     units = ["", *(figure.heading.partition(", ")[2] for figure in FIGURES)]
     rows = [[title(run, name), *(_short(run, name, figure) for figure in FIGURES)] for name in run["peers"]]
     parts = [
-        _machine(run),
+        in_a_line(run["machine"]),
         table(heads, [units, *rows], right=range(1, len(heads))),
         f"In brackets: how many times better {OURS} is; below 1 the peer is ahead. ~ is extrapolated from fewer calls.",
         *_notes(run),
@@ -32,15 +34,15 @@ def as_markdown(run: Run) -> str:
     told = {name: run["peers"][name]["facts"] for name in names if run["peers"][name]["facts"]}
     options = run["options"]
     parts = [
-        _machine(run),
+        in_a_line(run["machine"]),
         f"{options['workers']} worker processes, median of {options['rounds']} interleaved rounds (lowest to highest).",
         "~ is extrapolated from fewer calls.",
-        _markdown(
+        markdown_table(
             ["peer", *(figure.heading for figure in FIGURES)],
             [[title(run, name), *(_full(run, name, figure) for figure in FIGURES)] for name in names],
         ),
         f"How many times better {OURS} is; below 1 the peer is ahead:",
-        _markdown(
+        markdown_table(
             ["peer", *(figure.heading.partition(",")[0] for figure in FIGURES)],
             [
                 [title(run, name), *(_times(ratio(run, name, figure)) for figure in FIGURES)]
@@ -50,7 +52,7 @@ def as_markdown(run: Run) -> str:
         ),
         *_notes(run),
         "What each guarantees, configured as measured:",
-        _markdown(
+        markdown_table(
             ["peer", "crosses machines", "survives a worker's death", "in a sentence"],
             [
                 [
@@ -63,7 +65,7 @@ def as_markdown(run: Run) -> str:
             ],
         ),
         "How each is configured:",
-        _markdown(
+        markdown_table(
             ["peer", "versions", "configuration", "after"],
             [
                 [
@@ -77,19 +79,6 @@ def as_markdown(run: Run) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def number(value: float) -> str:
-    """Three digits that count, and commas.
-
-    Example:
-        >>> [number(each) for each in (0.012345, 1.2345, 123.45, 812345.0)]
-        ['0.0123', '1.23', '123', '812,000']
-    """
-    if value >= 100:
-        digits = max(0, len(str(int(value))) - 3)
-        return f"{round(value, -digits):,.0f}"
-    return f"{value:.3g}"
 
 
 def _notes(run: Run) -> Iterator[str]:
@@ -138,15 +127,3 @@ def _full(run: Run, name: str, figure: Figure) -> str:
 
 def _times(value: float | None) -> str:
     return NOTHING if value is None else f"×{number(value)}"
-
-
-def _machine(run: Run) -> str:
-    machine = run["machine"]
-    return (
-        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_bytes'] / 2**30:.0f} GB, {machine['system']}, "
-        f"Python {machine['python']}, Redis {machine['redis']}, {machine['date']}"
-    )
-
-
-def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])

@@ -1,18 +1,15 @@
 """What a run found: kept as JSON with all raw figures, summed up as medians with their spread."""
 
 import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.peers.catalogue import OURS
 
-__all__ = ["FIGURES", "Figure", "Summary", "describe_machine", "load", "ratio", "save", "summary", "title"]
+__all__ = ["FIGURES", "Figure", "Summary", "load", "ratio", "save", "summary", "title"]
 
 Run = dict[str, Any]  # As it is written: "machine", "options", "peers".
 
@@ -93,26 +90,3 @@ def load(path: Path) -> Run:
     """Read what `save` wrote."""
     run: Run = json.loads(path.read_text())
     return run
-
-
-def describe_machine(redis_version: str) -> dict[str, Any]:
-    """Where and when the figures were taken; those of another machine are others."""
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "load_average_before": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "redis": redis_version,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -1,0 +1,1 @@
+"""The library beside what it was: ``python -m benchmarks.self``."""

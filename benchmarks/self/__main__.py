@@ -1,0 +1,66 @@
+"""``python -m benchmarks.self``: the library's main figures, to be compared with those of an earlier state of it.
+
+    pip install -e ".[benchmarking]"
+    python -m benchmarks.self --output now.json
+    python -m benchmarks.self --compare before.json now.json
+
+Prints a Markdown table. The comparison ends with exit code 1 if a figure got worse.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from benchmarks.self.catalogue import CATALOGUE, chosen
+from benchmarks.self.comparison import changes
+from benchmarks.self.report import comparison_as_markdown, run_as_markdown
+from benchmarks.self.results import Results
+from benchmarks.self.runner import run
+
+__all__ = ["main"]
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command()
+@click.option(
+    "--output",
+    default="build/self.json",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File for all raw figures.",
+)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="How often each is measured.")
+@click.option(
+    "--workers", default=2, show_default=True, type=click.IntRange(min=1), help="Worker processes, where that is open."
+)
+@click.option("--only", default="", metavar="NAMES", help="Measurements, with commas between them. [default: all]")
+@click.option("--quick", is_flag=True, help="Leave out those that take long.")
+@click.option("--list", "listing", is_flag=True, help="Show the names of the measurements, and do nothing.")
+@click.option("--compare", nargs=2, type=_FILE, metavar="OLD NEW", help="Compare two such files, and measure nothing.")
+def main(
+    output: Path, rounds: int, workers: int, only: str, quick: bool, listing: bool, compare: tuple[Path, Path] | None
+) -> None:
+    """Measure this library, and compare it with what it was."""
+    if listing:
+        for measurement in CATALOGUE.values():
+            click.echo(f"{measurement.name}{'  (long)' if measurement.is_long else ''}")
+        return
+    if compare is not None:
+        old, new = map(Results.load, compare)
+        click.echo(comparison_as_markdown(old, new))
+        sys.exit(any(change.is_worse for change in changes(old, new)))
+    try:
+        measurements = chosen([name.strip() for name in only.split(",") if name.strip()], quick=quick)
+    except KeyError as error:
+        raise click.BadParameter(error.args[0], param_hint="--only") from error
+    results = run(measurements, workers=workers, rounds=rounds, say=lambda line: click.echo(line, err=True))
+    results.save(output)
+    click.echo(run_as_markdown(results))
+    click.echo(f"wrote {output}", err=True)
+    sys.exit(bool(results.errors))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.self")

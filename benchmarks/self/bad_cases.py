@@ -1,0 +1,116 @@
+"""The bad cases of batching, each beside what perfect scheduling would give; docs/batching.md explains them.
+
+Long calls sleep, so that workers and not cores are what there is too little of.
+"""
+
+import random
+import time
+from contextlib import ExitStack
+from statistics import median
+
+from benchmarks.self.client import Client
+from benchmarks.self.functions import pause, same
+from benchmarks.self.ideal import makespan
+from benchmarks.self.latency import idle_round_trip, percentile
+from benchmarks.self.processes import Processes
+from benchmarks.self.uneven import WAYS
+from distribute_challenge import LocalCluster
+
+__all__ = ["flood", "jumps", "mix", "two_clients"]
+
+SLOTS = 8
+SHORTS = 10_000  # Calls of a microsecond or so in a row: enough to be sent by thousands.
+# To 1 s and back, twice; as many long calls as there are slots, so that two of them one after the other are seen.
+JUMPS = (*[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS)
+MIX = (*[0.001] * 960, *[1.0] * 40)
+SEED = 4
+
+FLOOD_SLOTS = 4
+FLOOD = 100_000
+FLOOD_SECONDS = 0.0001
+URGENT = 9
+SINGLES_BEFORE_END = 2  # One of each priority at least, though the flood were over at once.
+
+CLIENTS = 2
+CALLS_OF_A_CLIENT = 8_000
+CLIENT_SECONDS = 0.001
+
+
+def jumps(workers: int) -> dict[str, float]:
+    """Durations that jump from 1 µs to 1 s and back."""
+    ideal = makespan(JUMPS, SLOTS)
+    return {f"jumps_{name}": seconds / ideal for name, seconds in _both_ways(JUMPS).items()}
+
+
+def mix(workers: int) -> dict[str, float]:
+    """A random mix of 1 ms and 1 s."""
+    durations = random.Random(SEED).sample(MIX, len(MIX))
+    ideal = makespan(durations, SLOTS)
+    return {f"mix_{name}": seconds / ideal for name, seconds in _both_ways(durations).items()}
+
+
+def flood(workers: int) -> dict[str, float]:
+    """Single calls of one function while 100,000 of another are under way."""
+    urgent = same.with_options(priority=URGENT)
+    latencies: dict[str, list[float]] = {"default": [], "urgent": []}
+    with LocalCluster(FLOOD_SLOTS):
+        Processes.of_cluster(FLOOD_SLOTS)
+        idle = idle_round_trip()
+        urgent(0).compute()
+        began = time.perf_counter()
+        futures = [pause(FLOOD_SECONDS).submit() for _ in range(FLOOD)]
+        count = 0
+        while count < SINGLES_BEFORE_END or not futures[-1].done():
+            name, function = ("default", same) if count % 2 == 0 else ("urgent", urgent)
+            asked = time.perf_counter()
+            function(count).compute()
+            latencies[name].append(time.perf_counter() - asked)
+            count += 1
+        for future in futures:
+            future.result()
+        seconds = time.perf_counter() - began
+    found = {"flood": seconds / makespan([FLOOD_SECONDS] * FLOOD, FLOOD_SLOTS)}
+    for name, times in latencies.items():
+        found |= {
+            f"flood_{name}_p50": median(times) * 1000,
+            f"flood_{name}_p99": percentile(times, 99) * 1000,
+            f"flood_{name}_ratio": median(times) / idle,
+        }
+    return found
+
+
+def two_clients(workers: int) -> dict[str, float]:
+    """Two clients that begin at once with equal work, and one that has the work of both."""
+    with LocalCluster(FLOOD_SLOTS) as cluster:
+        Processes.of_cluster(FLOOD_SLOTS)
+        (alone,) = _clients(cluster.broker_url, [CLIENTS * CALLS_OF_A_CLIENT])
+        both = _clients(cluster.broker_url, [CALLS_OF_A_CLIENT] * CLIENTS)
+    all_calls = CLIENTS * CALLS_OF_A_CLIENT
+    return {
+        "two_clients": max(both) / makespan([CLIENT_SECONDS] * all_calls, FLOOD_SLOTS),
+        "one_client": alone / makespan([CLIENT_SECONDS] * all_calls, FLOOD_SLOTS),
+        "two_clients_faster": CALLS_OF_A_CLIENT / min(both),
+        "two_clients_slower": CALLS_OF_A_CLIENT / max(both),
+        "two_clients_fairness": 100 * min(both) / max(both),
+    }
+
+
+def _both_ways(durations: "tuple[float, ...] | list[float]") -> dict[str, float]:
+    """Seconds by ``map`` and by ``submit``, each on a cluster that has learnt nothing."""
+    seconds = {}
+    for name, run in WAYS.items():
+        with LocalCluster(SLOTS):
+            Processes.of_cluster(SLOTS)
+            seconds[name] = run(durations)
+    return seconds
+
+
+def _clients(address: str, calls: list[int]) -> list[float]:
+    """Seconds that each of several clients takes for its calls, all begun together."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(address, count, CLIENT_SECONDS)) for count in calls]
+        for client in clients:
+            client.wait_until_ready()
+        for client in clients:
+            client.go()
+        return [client.seconds() for client in clients]

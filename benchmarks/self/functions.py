@@ -1,0 +1,35 @@
+"""The functions that run on workers. They belong to a module of a user's project, as those of most users do."""
+
+import os
+import time
+from typing import Any
+
+from distribute_challenge import compute_this
+
+__all__ = ["item", "pause", "process", "same"]
+
+
+@compute_this()
+def same(value: Any) -> Any:
+    """Do nothing."""
+    return value
+
+
+@compute_this()
+def pause(seconds: float) -> None:
+    """Take so long without keeping a core busy, so that more workers than cores can be measured."""
+    if seconds:
+        time.sleep(seconds)
+
+
+@compute_this()
+def process() -> int:
+    """Tell which process ran the call, late enough that each gets some."""
+    time.sleep(0.05)
+    return os.getpid()
+
+
+@compute_this()
+def item(array: Any, index: int) -> float:
+    """Read one number of a large array."""
+    return float(array[index])

@@ -1,0 +1,27 @@
+"""What perfect scheduling would give: the measure for every case in which calls take time."""
+
+import heapq
+from collections.abc import Iterable
+
+__all__ = ["makespan"]
+
+
+def makespan(durations: Iterable[float], slots: int) -> float:
+    """Seconds until the last call ends, if each worker takes the next call the moment it is free, at no cost.
+
+    Nobody who does not know how long calls will take can do better for sure; who orders them by luck may.
+
+    Args:
+        durations: Of the calls, in seconds, in their order.
+        slots: Worker processes.
+
+    Example:
+        >>> makespan([10.0, *[0.1] * 40], 8)
+        10.0
+        >>> makespan([1.0] * 12, 8)
+        2.0
+    """
+    free_at = [0.0] * slots
+    for duration in durations:
+        heapq.heapreplace(free_at, free_at[0] + duration)
+    return max(free_at)

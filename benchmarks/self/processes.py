@@ -1,0 +1,78 @@
+"""The processes of an embedded cluster, and what they have used so far."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+from benchmarks.self.functions import process
+
+__all__ = ["Processes"]
+
+MEGABYTE = 2**20
+AT_MOST = 100  # Times that all workers are asked for their process id: the last of 64 takes some seconds to be there.
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Client, Redis server, worker main process and its children.
+
+    A dict of CPU seconds has the keys ``client``, ``main``, ``child`` (all children together) and ``redis``.
+    """
+
+    client: psutil.Process
+    redis: psutil.Process
+    main: psutil.Process
+    children: tuple[psutil.Process, ...]
+
+    @classmethod
+    def of_cluster(cls, workers: int) -> Self:
+        """Those that serve this process's calls, as soon as each of the worker processes has run one.
+
+        Raises:
+            RuntimeError: Some worker process never gets a call.
+        """
+        found: set[int] = set()
+        for _ in range(AT_MOST):
+            futures = [process().submit() for _ in range(2 * workers)]
+            found |= {future.result() for future in futures}
+            if len(found) >= workers:
+                break
+        else:
+            raise RuntimeError(f"only {len(found)} of {workers} worker processes ran a call")
+        children = tuple(psutil.Process(pid) for pid in sorted(found))
+        main = children[0].parent()
+        assert main is not None
+        beside = (supervisor := main.parent()) and supervisor.children()
+        redis = next(each for each in beside or [] if each.pid != main.pid)
+        return cls(psutil.Process(), redis, main, children)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU time of each kind of process since its start."""
+        return {
+            "client": _cpu_seconds(self.client),
+            "main": _cpu_seconds(self.main),
+            "child": sum(map(_cpu_seconds, self.children)),
+            "redis": _cpu_seconds(self.redis),
+        }
+
+    def cpu_microseconds_per_call(self, before: dict[str, float], calls: int) -> dict[str, float]:
+        """CPU time of each kind of process since then, for each of so many calls."""
+        return {kind: (now - before[kind]) * 1e6 / calls for kind, now in self.cpu_seconds().items()}
+
+    def client_megabytes(self) -> float:
+        """Resident memory of the client."""
+        return _megabytes(self.client)
+
+    def child_megabytes(self) -> list[float]:
+        """Resident memory of each worker child."""
+        return [_megabytes(child) for child in self.children]
+
+
+def _cpu_seconds(of: psutil.Process) -> float:
+    times = of.cpu_times()
+    return float(times.user + times.system)
+
+
+def _megabytes(of: psutil.Process) -> float:
+    return float(of.memory_info().rss / MEGABYTE)

@@ -1,0 +1,103 @@
+"""What a run found: every raw value, where it was taken, and of which state of the library; kept as JSON."""
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.machine import describe_machine
+from benchmarks.self.figure import Figure, Series
+
+__all__ = ["Results"]
+
+PACKAGES = ("distribute_challenge", "celery", "kombu", "redis", "hiredis", "cloudpickle")
+
+
+@dataclass
+class Results:
+    """A run.
+
+    Attributes:
+        machine: As `describe_machine` tells it, with the date.
+        revision: Of git, with ``-dirty`` behind it where files were changed.
+        versions: Of the packages that the figures depend on.
+        options: Of the run.
+        series: Values of each figure by its name, in the order of the table.
+        errors: Why a measurement has none, by its name.
+    """
+
+    machine: dict[str, Any]
+    revision: str
+    versions: dict[str, str]
+    options: dict[str, Any]
+    series: dict[str, Series] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_this_machine(cls, **options: Any) -> Self:
+        """A run that begins here and now."""
+        return cls(describe_machine(), _revision(), {name: _version(name) for name in PACKAGES}, options)
+
+    def add(self, figures: Iterable[Figure], values: Mapping[str, float]) -> None:
+        """Take in what a measurement yielded in one round."""
+        for figure in figures:
+            before = self.series[figure.name].values if figure.name in self.series else ()
+            self.series[figure.name] = Series(figure, (*before, values[figure.name]))
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as it is written; figures bring their titles and units along, so that any version can read them."""
+        figures = {name: asdict(each.figure) | {"values": list(each.values)} for name, each in self.series.items()}
+        return {
+            "machine": self.machine,
+            "revision": self.revision,
+            "versions": self.versions,
+            "options": self.options,
+            "figures": figures,
+            "errors": self.errors,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """What `as_json` gave."""
+        series = {}
+        for name, told in found["figures"].items():
+            about = dict(told)
+            values = tuple(about.pop("values"))
+            series[name] = Series(Figure(**about), values)
+        return cls(
+            found["machine"], found["revision"], found["versions"], found["options"], series, dict(found["errors"])
+        )
+
+    def save(self, path: Path) -> None:
+        """Write it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls.from_json(json.loads(path.read_text()))
+
+
+def _revision() -> str:
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return said.stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

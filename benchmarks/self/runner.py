@@ -1,0 +1,96 @@
+"""Runs the measurements in rounds, A B C A B C, each in a session of its own, so that none meets what another left.
+
+A measurement that fails or hangs is reported, and left out of the later rounds.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.self.measurement import Measurement
+from benchmarks.self.results import Results
+
+__all__ = ["SessionError", "run"]
+
+TOP = Path(__file__).parents[2]
+# Settings of the user's own that would change what is measured.
+CLEARED = ("CELERY_", "DISTRIBUTE_CHALLENGE_")
+
+
+class SessionError(Exception):
+    """A session died or hung; the message says how."""
+
+
+def run(
+    measurements: Sequence[Measurement],
+    *,
+    workers: int,
+    rounds: int,
+    say: Callable[[str], None],
+    ask: "Callable[[Measurement, int], dict[str, float]] | None" = None,
+) -> Results:
+    """Measure.
+
+    Args:
+        measurements: Which, in which order.
+        workers: Worker processes, where the measurement does not have a number of its own.
+        rounds: How often.
+        say: Gets a line of text for whoever watches.
+        ask: Takes one measurement once; the default starts a session for it.
+
+    Returns:
+        All raw values, and why there are none where something failed.
+    """
+    ask = ask or session
+    results = Results.of_this_machine(workers=workers, rounds=rounds)
+    for number in range(1, rounds + 1):
+        for measurement in measurements:
+            if measurement.name in results.errors:
+                continue
+            began = time.monotonic()
+            try:
+                results.add(measurement.figures, ask(measurement, workers))
+            except SessionError as error:
+                results.errors[measurement.name] = str(error)
+            failure = results.errors.get(measurement.name)
+            took = f"{time.monotonic() - began:.0f} s"
+            say(f"round {number}, {measurement.name}: {took}{f'; FAILED: {failure}' if failure else ''}")
+    return results
+
+
+def session(measurement: Measurement, workers: int, *, module: str = "benchmarks.self.session") -> dict[str, float]:
+    """Take a measurement once, in a process of its own.
+
+    Raises:
+        SessionError: It died, or did not end within the measurement's deadline.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(CLEARED)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, measurement.name, str(workers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=TOP,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=measurement.deadline)
+    except subprocess.TimeoutExpired as error:
+        raise SessionError(f"no figures within {measurement.deadline:g} s") from error
+    finally:
+        # Its cluster ends with it; clients that it started are in its group.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode != 0:
+        last = errors.strip().splitlines()[-1:] or ["it said nothing"]
+        raise SessionError(f"exit code {process.returncode}: {last[0]}")
+    figures: dict[str, float] = json.loads(output)
+    return figures

@@ -1,0 +1,17 @@
+"""One measurement in a process of its own: ``python -m benchmarks.self.session NAME WORKERS`` prints its figures as JSON."""
+
+import json
+import sys
+
+from benchmarks.self.catalogue import CATALOGUE
+
+__all__ = ["main"]
+
+
+def main(name: str, workers: int) -> None:
+    """Take the measurement."""
+    print(json.dumps(CATALOGUE[name].load()(workers)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
