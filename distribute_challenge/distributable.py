@@ -16,6 +16,9 @@ __all__ = ["Distributable", "Prepared"]
 
 R = TypeVar("R")
 
+# Seconds. To look at a file takes as long as to submit a call, and a loop submits hundreds of calls in this time.
+SAME_BURST = 0.01
+
 
 class Prepared(NamedTuple):
     """What all calls of one function share."""
@@ -105,7 +108,7 @@ class Distributable(Generic[R]):
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker or the embedded cluster cannot be reached.
         """
-        return resolve(backend, self.prepared.options.backend).submit(self._task())
+        return resolve(backend, self.prepared.options.backend).submit(self._task(within=SAME_BURST))
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.submit().__await__()
@@ -113,6 +116,6 @@ class Distributable(Generic[R]):
     def __repr__(self) -> str:
         return f"<Distributable {call_text(self.prepared.name, self.args, self.kwargs)}>"
 
-    def _task(self) -> Task:
+    def _task(self, within: float = 0.0) -> Task:
         prepared = self.prepared
-        return single_task(prepared.portable, prepared.name, self.args, self.kwargs, prepared.options)
+        return single_task(prepared.portable, prepared.name, self.args, self.kwargs, prepared.options, within=within)

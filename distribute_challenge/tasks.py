@@ -15,9 +15,23 @@ _NO_MODULES: frozenset[str] = frozenset()
 
 
 def single_task(
-    portable: PortableFunction, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    portable: PortableFunction,
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: CallOptions,
+    *,
+    within: float = 0.0,
 ) -> Task:
     """One call. Its arguments are pickled now: what the caller does to them later does not matter.
+
+    Args:
+        portable: What to call.
+        name: Readable name for messages.
+        args: What to call it with.
+        kwargs: Likewise.
+        options: How to run it.
+        within: As for `PortableFunction.payload`.
 
     Raises:
         SerialisationError: The function or an argument cannot be pickled; the message names the culprit.
@@ -26,7 +40,7 @@ def single_task(
     modules = _NO_MODULES
     if data is None:
         data, modules = _pickled((args, kwargs), name, args, kwargs)
-    return Task(portable.payload(modules), data, options, time.time())
+    return Task(portable.payload(modules, within=within), data, options, time.time())
 
 
 def pickled_chunk(name: str, calls: Sequence[tuple[Any, ...]]) -> Pickled:

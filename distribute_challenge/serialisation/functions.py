@@ -55,11 +55,12 @@ class PortableFunction:
         self._pickled: Pickled | None = None
         self._payload: FunctionPayload | None = None
 
-    def payload(self, modules: frozenset[str] = frozenset()) -> FunctionPayload:
+    def payload(self, modules: frozenset[str] = frozenset(), *, within: float = 0.0) -> FunctionPayload:
         """The payload as of now.
 
         Args:
             modules: The user's own modules that the call's arguments refer to.
+            within: Seconds; source files that were looked at as lately as that are taken to be the same.
 
         Raises:
             SerialisationError: The function captures something that cannot be pickled.
@@ -67,14 +68,14 @@ class PortableFunction:
         if not modules <= self._extra:
             self._extra |= modules
             self._payload = None
-        if self._payload is None or not self._is_fresh():
+        if self._payload is None or not self._is_fresh(within):
             self._payload = self._make()
         return self._payload
 
-    def _is_fresh(self) -> bool:
+    def _is_fresh(self, within: float) -> bool:
         if self._watch is None or not self._watch.is_unchanged():
             return False
-        return self._sources is None or self._sources.is_fresh()
+        return self._sources is None or self._sources.is_fresh(within)
 
     def _make(self) -> FunctionPayload:
         self._watch = _Watch.over(self._function)

@@ -11,6 +11,7 @@ import dis
 import os
 import sys
 import sysconfig
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -60,11 +61,20 @@ class Sources:
         self.names = frozenset(names)
         self.modules: tuple[ProjectModule, ...] = ()
         self._stamps: dict[str, tuple[int, int]] = {}
+        self._looked = time.monotonic()
         self._read()
 
-    def is_fresh(self) -> bool:
-        """Whether every file is still as it was read."""
-        return not self._stamps or all(_stamp(filename) == stamp for filename, stamp in self._stamps.items())
+    def is_fresh(self, within: float = 0.0) -> bool:
+        """Whether every file is still as it was read.
+
+        Args:
+            within: Seconds; if the files were looked at as lately as that, they are not looked at again.
+        """
+        now = time.monotonic()
+        if now - self._looked < within:
+            return True
+        self._looked = now
+        return all(_stamp(filename) == stamp for filename, stamp in self._stamps.items())
 
     def _read(self) -> None:
         found: dict[str, ProjectModule] = {}
