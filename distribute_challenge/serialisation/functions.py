@@ -9,7 +9,6 @@ kind is pickled again for every call; its digest tells whether it has to be sent
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
@@ -78,6 +77,8 @@ class PortableFunction:
         return self._sources is None or self._sources.is_fresh(within)
 
     def _make(self) -> FunctionPayload:
+        from hashlib import sha256  # Brings OpenSSL, which an import of this library can do without.
+
         self._watch = _Watch.over(self._function)
         pickled = dumps((self._function, self._retry_on), f"the function {self._name}")
         names = pickled.modules | self._extra
