@@ -4,12 +4,15 @@ redis-py's client sends a command and waits for its answer, and spends more time
 call waits, several commands leave in one piece, and whoever does not need to know their answers at once reads them the next time.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import redis
 
 __all__ = ["Line"]
+
+IDLE = 1.0  # Seconds without a command after which a connection is looked at before it is used.
 
 Command = Sequence[str | bytes | float]
 
@@ -37,6 +40,7 @@ class Line:
 
     def __init__(self, client: redis.Redis) -> None:
         self._connection = client.connection_pool.make_connection()
+        self._used = 0.0
         self.owed = 0
 
     def send(self, *commands: Command) -> None:
@@ -45,6 +49,10 @@ class Line:
         Raises:
             redis.RedisError: Redis cannot be reached, or not any more; nothing is owed then.
         """
+        now = time.monotonic()
+        if now - self._used > IDLE and not self.owed:
+            self._close_if_cut_off()
+        self._used = now
         try:
             packed = self._connection.pack_commands(commands)  # type: ignore[no-untyped-call]
             self._connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
@@ -102,6 +110,14 @@ class Line:
                 refused = refused or error
         if refused is not None:
             raise refused
+
+    def _close_if_cut_off(self) -> None:
+        """A server or a firewall may have cut off who was idle, and what is sent then is lost without an error."""
+        try:
+            if self._connection.is_connected and self._connection.can_read(0.0):
+                self.close()  # It has something to say that nobody asked for.
+        except redis.RedisError:
+            self.close()
 
     def close(self) -> None:
         """Cut the connection; the next command makes a new one."""

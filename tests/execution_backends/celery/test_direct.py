@@ -9,7 +9,7 @@ import pytest
 
 from distribute_challenge import compute_this
 from distribute_challenge.errors import BrokerUnreachableError, CallCancelledError, ResultTimeoutError
-from distribute_challenge.execution_backends.celery import direct
+from distribute_challenge.execution_backends.celery import direct, line
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client import Client
 from distribute_challenge.execution_backends.celery.connection import connect
@@ -169,10 +169,10 @@ def test_a_broker_that_refuses_what_goes_the_common_way_is_an_error_too(
 def test_of_two_who_wait_for_a_call_one_reads(client: Client, worker: FakeWorker, pool: ThreadPoolExecutor) -> None:
     """The other is told, as it would be of any call."""
     call = send(client, 3)
-    line = call.line
-    assert line.claim(call)
-    assert not line.claim(call)
-    call.line = line
+    own = call.line
+    assert own.claim(call)
+    assert not own.claim(call)
+    call.line = own
     values = [pool.submit(call.result) for _ in range(4)]
     worker.take().run()
     assert [value.result(DEADLINE) for value in values] == [9] * 4
@@ -188,6 +188,20 @@ def test_a_broker_that_goes_away_and_comes_back_loses_no_waiting_caller(
     server.start()
     taken.run()
     assert value.result(DEADLINE) == 9
+
+
+def test_a_line_that_was_cut_off_while_idle_serves_the_next_call(
+    client: Client, worker: FakeWorker, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller sees nothing of it."""
+    monkeypatch.setattr(line, "IDLE", 0.0)
+    for number in range(3):
+        call = send(client, number)
+        worker.take().run()
+        assert call.result(DEADLINE) == number * number
+        (own,) = client._direct._all
+        own._line.send(("CLIENT", "ID"))
+        assert connect(server.url).client_kill_filter(_id=own._line.read()) == 1
 
 
 def test_a_broker_that_refuses_the_message_is_an_error_at_once(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from distribute_challenge.execution_backends.celery import line as line_module
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.line import Line
 from tests.execution_backends.celery.conftest import DEADLINE, Server
@@ -65,3 +66,28 @@ def test_a_broken_connection_owes_nothing_and_the_next_command_makes_a_new_one(
     server.start()
     line.send(("PING",))
     assert line.read() == b"PONG"
+
+
+def test_a_connection_that_was_cut_off_while_idle_is_made_anew(
+    line: Line, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As servers do that allow a client only so many idle seconds."""
+    monkeypatch.setattr(line_module, "IDLE", 0.0)
+    for _ in range(3):
+        line.send(("CLIENT", "ID"))
+        number = line.read()
+        assert connect(server.url).client_kill_filter(_id=number) == 1
+    line.send(("CLIENT", "ID"))
+    assert line.read() > number
+
+
+def test_a_connection_on_which_something_unexpected_came_is_made_anew(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would answer every command with the answer to the one before."""
+    monkeypatch.setattr(line_module, "IDLE", 0.0)
+    line.send(("SET", "key", "value"))
+    assert line.readable(DEADLINE)
+    line.owed = 0
+    line.send(("GET", "key"))
+    assert line.read() == b"value"
