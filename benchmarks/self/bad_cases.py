@@ -5,18 +5,19 @@ Long calls sleep, so that workers and not cores are what there is too little of.
 
 import random
 import time
+from concurrent.futures import as_completed
 from contextlib import ExitStack
 from statistics import median
 
 from benchmarks.self.client import Client
-from benchmarks.self.functions import pause, same
-from benchmarks.self.ideal import makespan
+from benchmarks.self.functions import pause, same, timed_pause
+from benchmarks.self.ideal import ends, makespan
 from benchmarks.self.latency import idle_round_trip, percentile
 from benchmarks.self.processes import Processes
 from benchmarks.self.uneven import WAYS
 from distribute_challenge import LocalCluster
 
-__all__ = ["flood", "jumps", "mix", "two_clients"]
+__all__ = ["flood", "jumps", "mix", "trapped", "two_clients"]
 
 SLOTS = 8
 SHORTS = 10_000  # Calls of a microsecond or so in a row: enough to be sent by thousands.
@@ -24,6 +25,8 @@ SHORTS = 10_000  # Calls of a microsecond or so in a row: enough to be sent by t
 JUMPS = (*[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS)
 MIX = (*[0.001] * 960, *[1.0] * 40)
 SEED = 4
+TRAP = 5.0
+TRAPPED = (*[0.001] * 4_000, TRAP, *[0.001] * 4_000)
 
 FLOOD_SLOTS = 4
 FLOOD = 100_000
@@ -47,6 +50,17 @@ def mix(workers: int) -> dict[str, float]:
     durations = random.Random(SEED).sample(MIX, len(MIX))
     ideal = makespan(durations, SLOTS)
     return {f"mix_{name}": seconds / ideal for name, seconds in _both_ways(durations).items()}
+
+
+def trapped(workers: int) -> dict[str, float]:
+    """One long call among thousands of short ones: until the last of the short ones is back, as they come."""
+    ideal = max(end for end, seconds in zip(ends(TRAPPED, SLOTS), TRAPPED, strict=True) if seconds != TRAP)
+    found = {}
+    for name, run in {"map": _short_by_map, "submit": _short_by_submit}.items():
+        with LocalCluster(SLOTS):
+            Processes.of_cluster(SLOTS)
+            found[f"trapped_{name}"] = run() / ideal
+    return found
 
 
 def flood(workers: int) -> dict[str, float]:
@@ -93,6 +107,25 @@ def two_clients(workers: int) -> dict[str, float]:
         "two_clients_slower": CALLS_OF_A_CLIENT / max(both),
         "two_clients_fairness": 100 * min(both) / max(both),
     }
+
+
+def _short_by_map() -> float:
+    began = time.perf_counter()
+    last = 0.0
+    for took in timed_pause.map(TRAPPED, ordered=False):
+        if took < TRAP:
+            last = time.perf_counter() - began
+    return last
+
+
+def _short_by_submit() -> float:
+    began = time.perf_counter()
+    futures = [timed_pause(seconds).submit() for seconds in TRAPPED]
+    last = 0.0
+    for future in as_completed(futures):
+        if future.result() < TRAP:
+            last = time.perf_counter() - began
+    return last
 
 
 def _both_ways(durations: "tuple[float, ...] | list[float]") -> dict[str, float]:

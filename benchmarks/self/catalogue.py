@@ -129,6 +129,14 @@ _MEASUREMENTS = (
         deadline=120.0,
     ),
     Measurement(
+        "trapped",
+        "bad_cases:trapped",
+        tuple(
+            Figure(f"trapped_{way}", f"the 8,000 calls of 1 ms around one of 5 s, `{way}`", "× ideal") for way in WAYS
+        ),
+        is_long=True,
+    ),
+    Measurement(
         "flood",
         "bad_cases:flood",
         (

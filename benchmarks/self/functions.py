@@ -6,7 +6,7 @@ from typing import Any
 
 from distribute_challenge import compute_this
 
-__all__ = ["item", "pause", "process", "same"]
+__all__ = ["item", "pause", "process", "same", "timed_pause"]
 
 
 @compute_this()
@@ -20,6 +20,13 @@ def pause(seconds: float) -> None:
     """Take so long without keeping a core busy, so that more workers than cores can be measured."""
     if seconds:
         time.sleep(seconds)
+
+
+@compute_this()
+def timed_pause(seconds: float) -> float:
+    """The same, for whoever has to know which call a result belongs to."""
+    time.sleep(seconds)
+    return seconds
 
 
 @compute_this()

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable
 
-__all__ = ["makespan"]
+__all__ = ["ends", "makespan"]
 
 
 def makespan(durations: Iterable[float], slots: int) -> float:
@@ -21,7 +21,20 @@ def makespan(durations: Iterable[float], slots: int) -> float:
         >>> makespan([1.0] * 12, 8)
         2.0
     """
+    return max(ends(durations, slots))
+
+
+def ends(durations: Iterable[float], slots: int) -> list[float]:
+    """Seconds until each of the calls ends then, in their order.
+
+    Example:
+        >>> ends([3.0, 1.0, 1.0], 2)
+        [3.0, 1.0, 2.0]
+    """
     free_at = [0.0] * slots
+    found = []
     for duration in durations:
-        heapq.heapreplace(free_at, free_at[0] + duration)
-    return max(free_at)
+        end = free_at[0] + duration
+        heapq.heapreplace(free_at, end)
+        found.append(end)
+    return found
