@@ -12,10 +12,12 @@ from pathlib import Path
 import click
 
 from benchmarks.machine import describe_machine
-from benchmarks.peers import chart, report, results
+from benchmarks.peers import chart, report, results, targets
 from benchmarks.peers.catalogue import CATALOGUE, chosen
 from benchmarks.peers.environments import default_folder
 from benchmarks.peers.runner import run
+from benchmarks.self import catalogue as own_catalogue
+from benchmarks.self import runner as own_runner
 from distribute_challenge.cluster.redis_server import server_program
 
 __all__ = ["main"]
@@ -48,6 +50,12 @@ __all__ = ["main"]
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Draw the chart and write the table of this JSON file again, beside it, and do nothing else.",
 )
+@click.option(
+    "--targets",
+    "targets_of",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Print the table of the targets and what this JSON file says was reached, and do nothing else.",
+)
 def main(
     workers: int,
     only: str,
@@ -57,6 +65,7 @@ def main(
     environments: Path | None,
     listing: bool,
     plot: Path | None,
+    targets_of: Path | None,
 ) -> None:
     """Measure this library and its peers side by side."""
     if listing:
@@ -66,12 +75,19 @@ def main(
     if plot is not None:
         _write(results.load(plot), plot.parent, plot.stem)
         return
+    if targets_of is not None:
+        click.echo(targets.as_markdown(results.load(targets_of)))
+        return
     try:
         entries = chosen([name.strip() for name in only.split(",") if name.strip()])
     except KeyError as error:
         raise click.BadParameter(error.args[0], param_hint="--only") from error
     output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
     found = {
         "machine": describe_machine(),
         "options": {"workers": workers, "rounds": rounds, "seconds": seconds},
@@ -82,9 +98,12 @@ def main(
             seconds=seconds,
             redis_server=server_program(),
             environments=environments or default_folder(),
-            say=lambda line: click.echo(line, err=True),
+            say=say,
         ),
     }
+    if not only:
+        own = own_catalogue.chosen(targets.OWN_MEASUREMENTS)
+        found["self"] = own_runner.run(own, workers=workers, rounds=rounds, say=say).as_json()
     found["options"]["took_seconds"] = round(time.monotonic() - began)
     results.save(found, output / "peers.json")
     click.echo(report.as_text(found))

@@ -16,12 +16,15 @@ NOTHING = "-"
 
 def as_text(run: Run) -> str:
     """The medians with their ratios, and what failed, for a terminal."""
-    heads = ["", *(figure.heading.partition(",")[0] for figure in FIGURES)]
-    units = ["", *(figure.heading.partition(", ")[2] for figure in FIGURES)]
-    rows = [[title(run, name), *(_short(run, name, figure) for figure in FIGURES)] for name in run["peers"]]
+    heads = ["", *(figure.heading.partition(",")[0] for figure in FIGURES), "crosses", "survives a"]
+    units = ["", *(figure.heading.partition(", ")[2] for figure in FIGURES), "machines", "worker's death"]
+    rows = [
+        [title(run, name), *(_short(run, name, figure) for figure in FIGURES), *_guarantees(run, name)]
+        for name in run["peers"]
+    ]
     parts = [
         in_a_line(run["machine"]),
-        table(heads, [units, *rows], right=range(1, len(heads))),
+        table(heads, [units, *rows], right=range(1, 1 + len(FIGURES))),
         f"In brackets: how many times better {OURS} is; below 1 the peer is ahead. ~ is extrapolated from fewer calls.",
         *_notes(run),
     ]
@@ -38,8 +41,11 @@ def as_markdown(run: Run) -> str:
         f"{options['workers']} worker processes, median of {options['rounds']} interleaved rounds (lowest to highest).",
         "~ is extrapolated from fewer calls.",
         markdown_table(
-            ["peer", *(figure.heading for figure in FIGURES)],
-            [[title(run, name), *(_full(run, name, figure) for figure in FIGURES)] for name in names],
+            ["peer", *(figure.heading for figure in FIGURES), "crosses machines", "survives a worker's death"],
+            [
+                [title(run, name), *(_full(run, name, figure) for figure in FIGURES), *_guarantees(run, name)]
+                for name in names
+            ],
         ),
         f"How many times better {OURS} is; below 1 the peer is ahead:",
         markdown_table(
@@ -54,15 +60,7 @@ def as_markdown(run: Run) -> str:
         "What each guarantees, configured as measured:",
         markdown_table(
             ["peer", "crosses machines", "survives a worker's death", "in a sentence"],
-            [
-                [
-                    facts["title"],
-                    "yes" if facts["crosses_machines"] else "no",
-                    facts["survives_worker_death"],
-                    facts["guarantee"],
-                ]
-                for facts in told.values()
-            ],
+            [[facts["title"], *_guarantees(run, name), facts["guarantee"]] for name, facts in told.items()],
         ),
         "How each is configured:",
         markdown_table(
@@ -97,6 +95,14 @@ def _notes(run: Run) -> Iterator[str]:
         lines += [f"{title(run, name)}, {what} FAILED: {why}" for what, why in record["errors"].items()]
     if lines:
         yield "\n".join(f"- {line}" for line in lines)
+
+
+def _guarantees(run: Run, name: str) -> tuple[str, str]:
+    """Whether it crosses machines, and whether a call survives its worker's death."""
+    facts = run["peers"][name]["facts"]
+    if not facts:
+        return NOTHING, NOTHING
+    return "yes" if facts["crosses_machines"] else "no", facts["survives_worker_death"]
 
 
 def _cell(run: Run, name: str, figure: Figure) -> Summary | str:

@@ -34,6 +34,7 @@ MEASURE_DEADLINE = 60.0  # Seconds beyond those that a measurement should last.
 STOP_DEADLINE = 20.0
 LAST_LINES = 8  # Of each log, kept when something fails.
 TOP = Path(__file__).parents[2]
+SESSION = "benchmarks.peers.session"  # What runs in the process of a peer.
 # Settings of the user's own that would change what is measured.
 CLEARED = ("CELERY_", "DISTRIBUTE_CHALLENGE_", "DASK_", "RAY_", "RQ_", "JOBLIB_", "LOKY_", "DRAMATIQ_", "PEERS_")
 
@@ -128,8 +129,10 @@ def _one_round(
         except SessionError as error:
             record["errors"][doing] = str(error)
             record["logs"][doing] = session.logs()
-    with contextlib.suppress(subprocess.SubprocessError, ValueError):
-        figures["import"] = _import_seconds(record["facts"]["import_line"], python)
+    # One whose process died at its start told nothing about itself.
+    if record["facts"]:
+        with contextlib.suppress(subprocess.SubprocessError, ValueError):
+            figures["import"] = _import_seconds(record["facts"]["import_line"], python)
     return figures
 
 
@@ -157,7 +160,7 @@ class Session:
         with (self._folder / "session.log").open("wb") as log:
             self.began = time.time()
             self._process = subprocess.Popen(
-                [python, "-m", "benchmarks.peers.session", name, str(workers)],
+                [python, "-m", SESSION, name, str(workers)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
