@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distribute_challenge.stores.base import Store
+from distribute_challenge.stores.filesystem import FsspecStore
 from distribute_challenge.stores.folder import FolderStore
+from distribute_challenge.stores.redis import RedisStore
 
 if TYPE_CHECKING:
     import redis
@@ -28,4 +30,6 @@ def open_store(name: str, connection: "redis.Redis | None" = None) -> Store | No
     kind, _, rest = name.partition(":")
     if kind == "folder":
         return FolderStore.attach(Path(rest))
-    return None
+    if kind == "redis":
+        return None if connection is None else RedisStore(connection, rest)
+    return FsspecStore.attach(rest)
