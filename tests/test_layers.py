@@ -31,7 +31,7 @@ LAYERS = [
     ["distributable"],
     ["mapping"],
     ["function"],
-    ["decorator", "local_cluster"],
+    ["decorator", "local_cluster", "shared"],
     [""],
     ["cli", "benchmarking"],
     ["__main__"],
