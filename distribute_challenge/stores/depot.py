@@ -100,9 +100,9 @@ class Depot:
         self._closed = False
 
     def use(self, places: Iterable[Store]) -> None:
-        """From now on, put values into these of the places. What is kept already stays where it is."""
+        """From now on, put values into these of the places; if none, where all see them. What is kept already stays."""
         wanted = set(places)
-        self._used = tuple(place for place in self._places if place in wanted)
+        self._used = tuple(place for place in self._places if place in wanted) or self._places[-1:]
 
     def deposit(self, buffer: Buffer) -> Reference:
         """Keep a value, unless one with the same content is there already, and count one user more.

@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from distribute_challenge.errors import StoreFullError, ValueLostError
+from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.settings import shared_folder
 from distribute_challenge.stores.base import Store, as_size
 from distribute_challenge.stores.mapped import contents
@@ -45,6 +45,7 @@ class FolderStore(Store):
 
     Raises:
         StoreFullError: Not even an empty folder can be made there.
+        SystemFailureError: It cannot be written to.
 
     Attributes:
         path: The folder.
@@ -177,7 +178,7 @@ def _no_room(what: str, size: int, folder: Path) -> Iterator[None]:
         raise ValueLostError(f"the folder {folder} is gone: the client that it belonged to has ended") from None
     except OSError as error:
         if error.errno not in _NO_ROOM:
-            raise
+            raise SystemFailureError(f"{what} cannot be written to {folder}: {error}") from error
         free = os.statvfs(folder)
         raise StoreFullError(
             f"{what} of {as_size(size)} does not fit into the shared memory at {folder}, where "
