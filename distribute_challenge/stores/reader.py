@@ -92,7 +92,9 @@ class Values:
                 self._drop([next(iter(self._kept))])
             if not self._looking:
                 self._looking = True
-                threading.Thread(target=self._look_forever, name="distribute_challenge values", daemon=True).start()
+                threading.Thread(
+                    target=self._look_forever, name="distribute_challenge value cache", daemon=True
+                ).start()
 
     def _look_forever(self) -> None:
         while True:

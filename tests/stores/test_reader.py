@@ -29,7 +29,7 @@ def values(connection: redis.Redis) -> Iterator[Values]:
 
 
 def looking() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "distribute_challenge values"]
+    return [thread for thread in threading.enumerate() if thread.name == "distribute_challenge value cache"]
 
 
 def test_a_value_is_found_where_it_is(kept: Depot, values: Values) -> None:
