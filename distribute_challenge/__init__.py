@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.futures import Future
     from distribute_challenge.local_cluster import LocalCluster
+    from distribute_challenge.shared import Shared, put
     from distribute_challenge.timeline import Timeline
     from distribute_challenge.version import __version__ as __version__
 
@@ -24,10 +25,12 @@ __all__ = [
     "ExecutionBackend",
     "Future",
     "LocalCluster",
+    "Shared",
     "Timeline",
     "available_backends",
     "compute_this",
     "default_backend",
+    "put",
     "set_default_backend",
     "use_backend",
 ]
@@ -40,10 +43,12 @@ _PLACES = {
     "ExecutionBackend": "execution_backends.base",
     "Future": "futures",
     "LocalCluster": "local_cluster",
+    "Shared": "shared",
     "Timeline": "timeline",
     "available_backends": "execution_backends.registry",
     "compute_this": "decorator",
     "default_backend": "execution_backends.registry",
+    "put": "shared",
     "set_default_backend": "execution_backends.registry",
     "use_backend": "execution_backends.registry",
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from distribute_challenge.errors import ResultTimeoutError
+from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice, resolve
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
@@ -78,7 +79,8 @@ class Distributable(Generic[R]):
             ResultTimeoutError: No value within ``timeout``.
             BaseException: What the function itself raised, with the worker's frames in its traceback.
         """
-        future = resolve(backend, self.prepared.options.backend).submit_now(self._task())
+        engine = resolve(backend, self.prepared.options.backend)
+        future = engine.submit_now(self._task(engine))
         try:
             return cast(R, future.result(timeout))
         except ResultTimeoutError:
@@ -108,7 +110,8 @@ class Distributable(Generic[R]):
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker or the embedded cluster cannot be reached.
         """
-        return resolve(backend, self.prepared.options.backend).submit(self._task(within=SAME_BURST))
+        engine = resolve(backend, self.prepared.options.backend)
+        return engine.submit(self._task(engine, within=SAME_BURST))
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.submit().__await__()
@@ -116,6 +119,7 @@ class Distributable(Generic[R]):
     def __repr__(self) -> str:
         return f"<Distributable {call_text(self.prepared.name, self.args, self.kwargs)}>"
 
-    def _task(self, within: float = 0.0) -> Task:
-        prepared = self.prepared
-        return single_task(prepared.portable, prepared.name, self.args, self.kwargs, prepared.options, within=within)
+    def _task(self, backend: ExecutionBackend | None = None, *, within: float = 0.0) -> Task:
+        name, options, portable = self.prepared
+        find_depot = None if backend is None else backend.depot
+        return single_task(portable, name, self.args, self.kwargs, options, find_depot, within=within)

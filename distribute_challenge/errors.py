@@ -10,6 +10,9 @@
     ├── SystemFailureError                      the call is fine, the machinery under it is not
     │   ├── BrokerUnreachableError (also a ConnectionError)
     │   ├── ClusterStartError                   a cluster that this process started did not come up, or died
+    │   ├── StoreFullError                      a large value fits nowhere
+    │   ├── ValueLostError                      a large value is gone from where it was kept
+    │   ├── ValueMissingError                   a worker does not find a large value; its client then brings it
     │   ├── WorkerLostError                     the process that ran the call died
     │   └── VersionMismatchError                client and worker cannot understand each other
     ├── ResultUnavailableError                  there is no result to give
@@ -21,6 +24,7 @@
 An exception raised by the user's own function is not in this tree: it arrives as itself.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import CancelledError
 
 __all__ = [
@@ -37,8 +41,11 @@ __all__ = [
     "ResultUnavailableError",
     "SerialisationError",
     "SignatureError",
+    "StoreFullError",
     "SystemFailureError",
     "UnsupportedFunctionError",
+    "ValueLostError",
+    "ValueMissingError",
     "VersionMismatchError",
     "WorkerLostError",
 ]
@@ -82,6 +89,49 @@ class BrokerUnreachableError(SystemFailureError, ConnectionError):
 
 class ClusterStartError(SystemFailureError):
     """A cluster that this process started did not come up, or died; the message ends with its last log lines."""
+
+
+class StoreFullError(SystemFailureError):
+    """A large value does not fit into the place that was to carry it; the message says how to make room."""
+
+
+class ValueLostError(SystemFailureError):
+    """A large value is gone from where it was kept, as after a restart of Redis. Make the call again.
+
+    Attributes:
+        keys: The values' names in the store.
+
+    Example:
+        >>> error = ValueLostError("one value is gone", ["d9265cc5"])
+        >>> print(error, error.keys)
+        one value is gone ('d9265cc5',)
+    """
+
+    def __init__(self, text: str, keys: Iterable[str] = ()) -> None:
+        self.text, self.keys = text, tuple(keys)
+        super().__init__(text, self.keys)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class ValueMissingError(SystemFailureError):
+    """A worker does not find large values. It tells the client, which brings them: no call fails of it.
+
+    Attributes:
+        keys: The values' names in the store.
+
+    Example:
+        >>> str(ValueMissingError(["d9265cc5"]))
+        'large values not found here: d9265cc5'
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self.keys = tuple(keys)
+        super().__init__(self.keys)
+
+    def __str__(self) -> str:
+        return f"large values not found here: {', '.join(self.keys)}"
 
 
 class WorkerLostError(SystemFailureError):

@@ -12,17 +12,27 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
-from distribute_challenge.errors import DistributeChallengeError
+from distribute_challenge.errors import DistributeChallengeError, ValueMissingError
 from distribute_challenge.log import current_call
 from distribute_challenge.messages import Batch, Problem, Reply, Task
 from distribute_challenge.outcome import Failure, unwrap
-from distribute_challenge.sections import sections_of
-from distribute_challenge.serialisation import LoadedFunction, ProjectImporter, load_function, load_modules, loads
+from distribute_challenge.sections import pieces_of, sections_of
+from distribute_challenge.serialisation import (
+    Keep,
+    LoadedFunction,
+    Open,
+    ProjectImporter,
+    load_function,
+    load_modules,
+    unpack,
+)
+from distribute_challenge.stores import Reference
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "inside_call"]
+__all__ = ["FunctionCache", "LargeValues", "become_worker", "callable_bytes", "execute", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives the calls it has not begun back to the client.
@@ -46,6 +56,20 @@ def inside_call() -> bool:
     return _is_worker or _inside_call.get()
 
 
+class LargeValues(Protocol):
+    """What `execute` asks of an engine whose clients keep large values in stores."""
+
+    def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
+        """The bytes of a value, not to be written to.
+
+        Raises:
+            ValueMissingError: It lies in none of these places, as far as this machine sees.
+        """
+
+    def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
+        """Put a part of a result where the client finds it; None if no place will have it: it travels in the reply."""
+
+
 class FunctionCache:
     """The functions that this process has loaded, the latest used kept.
 
@@ -57,37 +81,47 @@ class FunctionCache:
     def __init__(self, fetch: Callable[[str], bytes | None], importer: ProjectImporter | None = None) -> None:
         self._fetch = fetch
         self._importer = importer
-        self._loaded: dict[str, tuple[list[Any], LoadedFunction]] = {}
+        self._loaded: dict[str, tuple[list[Any], LoadedFunction | bytes]] = {}
 
-    def load(self, digest: str) -> LoadedFunction | None:
-        """The function of a digest with its modules importable, or None if its payload is not to be had."""
+    def load(self, digest: str, open: Open | None = None) -> LoadedFunction | None:  # noqa: A002
+        """The function of a digest with its modules importable, or None if its payload is not to be had.
+
+        Args:
+            digest: The function's name.
+            open: Gives the large values that it captures.
+
+        Raises:
+            ValueMissingError: One of them is not to be had.
+        """
         if digest in self._loaded:
             modules, function = self._loaded[digest] = self._loaded.pop(digest)
             self._activate(modules)
-            return function
+            return load_function(function, open) if isinstance(function, bytes) else function
         payload = self._fetch(digest)
         if payload is None:
             return None
         modules, data = load_modules(payload)
         self._activate(modules)
-        function = load_function(data)
-        self._loaded[digest] = modules, function
+        loaded = load_function(data, open)
+        # One that holds large values is loaded each time: kept, it would keep them when nobody else needs them.
+        self._loaded[digest] = modules, data if loaded.holds_values else loaded
         if len(self._loaded) > _KEPT_FUNCTIONS:
             del self._loaded[next(iter(self._loaded))]
-        return function
+        return loaded
 
     def _activate(self, modules: list[Any]) -> None:
         if self._importer is not None:
             self._importer.activate(modules)
 
 
-def execute(frame: bytes, functions: FunctionCache, worker: str) -> Iterator[bytes]:
+def execute(frame: bytes, functions: FunctionCache, worker: str, values: LargeValues | None = None) -> Iterator[bytes]:
     """Run the calls of one batch.
 
     Args:
         frame: An encoded `Batch`.
         functions: Where the function comes from.
         worker: Name of this process, for the timelines.
+        values: Where large values are; None where they stay in the messages.
 
     Yields:
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
@@ -100,20 +134,27 @@ def execute(frame: bytes, functions: FunctionCache, worker: str) -> Iterator[byt
     except DistributeChallengeError as error:
         yield _problem(batch, worker, started, Problem("version", str(error)))
         return
+    large = _Large.of(batch, values)
     try:
-        loaded = functions.load(batch.function)
+        loaded = functions.load(batch.function, large.open)
+    except ValueMissingError as error:
+        yield _problem(batch, worker, started, _value_missing(error))
+        return
     except BaseException as error:
         error.add_note(
             f"{batch.name} could not be loaded on the worker {worker}; what it imports must be installed there."
         )
         failures = [Failure(error)] * batch.calls
-        yield _reply(batch, worker, started, 0, failures, array("d", [time.time()] * len(batch.arguments)))
+        yield from _replies(
+            batch, worker, started, 0, failures, array("d", [time.time()] * len(batch.arguments)), large
+        )
         return
     if loaded is None:
         yield _problem(batch, worker, started, Problem("function_missing", batch.function))
         return
     with _known_as_call(batch.name):
-        yield from _run_chunk(batch, loaded, worker) if batch.chunk else _run_calls(batch, loaded, worker)
+        run = _run_chunk if batch.chunk else _run_calls
+        yield from run(batch, loaded, worker, large)
 
 
 def callable_bytes(task: Task) -> bytes:
@@ -162,14 +203,32 @@ def _known_as_call(name: str) -> Iterator[None]:
         _inside_call.reset(inside_token)
 
 
-def _run_calls(batch: Batch, loaded: LoadedFunction, worker: str) -> Iterator[bytes]:
+class _Large(NamedTuple):
+    """How a batch gets at large values, and where those that it makes go."""
+
+    open: Open | None
+    keep: Keep | None
+
+    @classmethod
+    def of(cls, batch: Batch, values: LargeValues | None) -> "_Large":
+        if values is None:
+            return cls(None, None)
+        return cls(partial(values.open, places=batch.places), partial(values.keep, places=batch.places))
+
+
+def _run_calls(batch: Batch, loaded: LoadedFunction, worker: str, large: _Large) -> Iterator[bytes]:
     outcomes: list[Any] = []
     finishes = array("d")
     begun = started = time.time()
     first = 0
     for index, arguments in enumerate(batch.arguments):
         try:
-            args, kwargs = loads(arguments)
+            args, kwargs = unpack(arguments, large.open)
+        except ValueMissingError as error:
+            if outcomes:
+                yield from _replies(batch, worker, started, first, outcomes, finishes, large, ended=False)
+            yield _problem(batch, worker, started, _value_missing(error))
+            return
         except BaseException as error:
             outcomes.append(Failure(error))
         else:
@@ -179,20 +238,23 @@ def _run_calls(batch: Batch, loaded: LoadedFunction, worker: str) -> Iterator[by
         if now - begun > GIVE_BACK_AFTER:
             break
         if now - started > FLUSH_AFTER and index + 1 < len(batch.arguments):
-            yield _reply(batch, worker, started, first, outcomes, finishes, ended=False)
+            yield from _replies(batch, worker, started, first, outcomes, finishes, large, ended=False)
             outcomes, finishes, first, started = [], array("d"), index + 1, now
-    yield _reply(batch, worker, started, first, outcomes, finishes)
+    yield from _replies(batch, worker, started, first, outcomes, finishes, large)
 
 
-def _run_chunk(batch: Batch, loaded: LoadedFunction, worker: str) -> Iterator[bytes]:
+def _run_chunk(batch: Batch, loaded: LoadedFunction, worker: str, large: _Large) -> Iterator[bytes]:
     started = time.time()
     try:
-        calls = loads(batch.arguments[0])
+        calls = unpack(batch.arguments[0], large.open)
+    except ValueMissingError as error:
+        yield _problem(batch, worker, started, _value_missing(error))
+        return
     except BaseException as error:
         outcomes: list[Any] = [Failure(error)] * batch.chunk
     else:
         outcomes = _outcomes_of_chunk(batch, loaded, calls)
-    yield _reply(batch, worker, started, 0, outcomes, array("d", [time.time()]))
+    yield from _replies(batch, worker, started, 0, outcomes, array("d", [time.time()]), large)
 
 
 def _outcomes_of_chunk(batch: Batch, loaded: LoadedFunction, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -254,22 +316,35 @@ def _problem(batch: Batch, worker: str, started: float, problem: Problem) -> byt
     return Reply(batch.id, worker, started, problem=problem).encode()
 
 
-def _reply(
+def _value_missing(error: ValueMissingError) -> Problem:
+    return Problem("value_missing", " ".join(error.keys))
+
+
+def _replies(
     batch: Batch,
     worker: str,
     started: float,
     first: int,
     outcomes: list[Any],
     finishes: "array[float]",
+    large: _Large,
     *,
     ended: bool = True,
-) -> bytes:
-    return Reply(
-        batch.id,
-        worker,
-        started,
-        first=first,
-        sections=list(sections_of(outcomes, batch.name)),
-        finishes=finishes,
-        ended=ended,
-    ).encode()
+) -> Iterator[bytes]:
+    """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
+    pieces = list(pieces_of(sections_of(outcomes, batch.name, large.keep), batch.name))
+    done = 0
+    for number, sections in enumerate(pieces, 1):
+        is_last = number == len(pieces)
+        # Of a chunk, which is one task, every piece is a part; else each has the calls that follow those of the piece before.
+        end = 0 if batch.chunk else done + sum(section.calls for section in sections)
+        yield Reply(
+            batch.id,
+            worker,
+            finishes[done - 1] if done else started,
+            first=first + done,
+            sections=sections,
+            finishes=finishes if is_last and not done else finishes[done : end or None],
+            ended=ended and is_last,
+        ).encode()
+        done = end

@@ -22,7 +22,7 @@ from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 from distribute_challenge.outcome import Failure
-from distribute_challenge.tasks import pickled_chunk
+from distribute_challenge.tasks import hold_of, packed_chunk, values_of
 
 __all__ = ["Mapping", "OnError"]
 
@@ -72,7 +72,9 @@ class Mapping:
         self._on_error = on_error
         self._progress = progress
         self._batch_size = batch_size
-        self._function = prepared.portable.payload()
+        self._function = prepared.portable.payload(find_depot=backend.depot)
+        # The function may change meanwhile: what this version of it captures stays for as long as the map takes.
+        self._hold = hold_of(self._function, backend.depot)
         self._sizer = BatchSizer()
         self._taken = 0
         self._exhausted = False
@@ -192,18 +194,20 @@ class Mapping:
         return self._sizer.size(remaining, max(self._backend.concurrency, 1))
 
     def _send(self, chunk: "_Chunk") -> None:
-        prepared = self._prepared
+        prepared, find_depot = self._prepared, self._backend.depot
         chunk.sent = time.time()
         self._in_flight += 1
         try:
-            arguments, modules = pickled_chunk(prepared.name, chunk.calls)
+            parcel = packed_chunk(prepared.name, chunk.calls, find_depot)
         except SerialisationError as error:
             chunk.future = Future(prepared.name)
             chunk.future.fail(error)
         else:
-            if modules:
-                self._function = prepared.portable.payload(modules)
-            task = Task(self._function, arguments, prepared.options, chunk.sent, len(chunk.calls))
+            if parcel.modules:
+                self._function = prepared.portable.payload(parcel.modules, find_depot)
+                self._hold = hold_of(self._function, find_depot)
+            values = parcel.values + values_of(self._function, find_depot)
+            task = Task(self._function, parcel.data, prepared.options, chunk.sent, len(chunk.calls), values)
             chunk.future = self._backend.submit(task)
         chunk.future.add_done_callback(lambda _: self._completions.put(chunk))
 

@@ -14,6 +14,7 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from distribute_challenge.errors import VersionMismatchError
@@ -24,18 +25,24 @@ __all__ = ["Batch", "FunctionPayload", "Problem", "Reply", "Section", "Task"]
 
 _MAGIC: Final = b"DCF1"
 _LENGTH: Final = struct.Struct(">I")
+_LARGE: Final = 64_000  # Bytes of a blob from which on it is not copied out of its frame.
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+Blob = bytes | memoryview
 
 
 class FunctionPayload(NamedTuple):
     """A pickled function with its modules, and the name that it travels under.
 
-    ``digest`` is the payload's SHA-256 in hexadecimal: equal digests are equal functions.
+    ``digest`` is the payload's SHA-256 in hexadecimal: equal digests are equal functions. ``values`` are the keys of the
+    large values that the payload refers to.
     """
 
     digest: str
     payload: bytes
     name: str
+    values: tuple[str, ...] = ()
 
 
 class Task(NamedTuple):
@@ -47,6 +54,8 @@ class Task(NamedTuple):
         options: How to run it.
         created: Seconds since the epoch, when the arguments were pickled.
         chunk: Number of calls if this is a chunk, whose future then gives a list of outcomes; 0 for one call.
+        values: Keys of the large values that arguments and function refer to. The engine's depot counts one user for each:
+            the engine releases them when the call is over.
     """
 
     function: FunctionPayload
@@ -54,6 +63,7 @@ class Task(NamedTuple):
     options: CallOptions
     created: float
     chunk: int = 0
+    values: tuple[str, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -73,6 +83,7 @@ class Batch:
         chunk: As in `Task`; a batch holds either any number of single calls or one chunk.
         timeout: Seconds that one attempt of one call may run, or None.
         retries: How often a call that raised is tried again.
+        places: Where the client's large values lie, and where results may be put; names of stores.
         python, library: Versions of the sender.
         signature: Room for a signature over the rest; None: not signed.
     """
@@ -80,10 +91,11 @@ class Batch:
     id: str
     function: str
     name: str
-    arguments: Sequence[bytes]
+    arguments: Sequence[Blob]
     chunk: int = 0
     timeout: float | None = None
     retries: int = 0
+    places: Sequence[str] = ()
     python: str = PYTHON
     library: str = __version__
     signature: str | None = None
@@ -102,6 +114,7 @@ class Batch:
             "chunk": self.chunk,
             "timeout": self.timeout,
             "retries": self.retries,
+            "places": self.places,
             "python": self.python,
             "library": self.library,
             "signature": self.signature,
@@ -116,7 +129,7 @@ class Batch:
             VersionMismatchError: The frame is of another wire format.
         """
         header, blobs = _unframe(frame)
-        return cls(arguments=blobs, **header)
+        return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
 
     def check_versions(self) -> None:
         """Raise `VersionMismatchError` if this Python cannot run code of the sender's."""
@@ -129,18 +142,23 @@ class Batch:
 
 
 class Section(NamedTuple):
-    """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``."""
+    """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``.
+
+    ``beside`` are the large buffers of a value that lie in no store but travel in the reply.
+    """
 
     kind: str
     calls: int
-    blob: bytes
+    blob: Blob
+    beside: Sequence[Blob] = ()
 
 
 class Problem(NamedTuple):
     """Why a worker has no outcomes to send: ``kind`` and a text for people.
 
-    Kinds: ``"function_missing"`` (send it again), ``"version"``, ``"lost"`` (the process died),
-    ``"timeout"`` (the process was killed for running too long).
+    Kinds: ``"function_missing"`` (send it again), ``"value_missing"`` (put it where this worker finds it, too; the text
+    names its keys), ``"version"``, ``"lost"`` (the process died), ``"timeout"`` (the process was killed for running too
+    long).
     """
 
     kind: str
@@ -188,9 +206,10 @@ class Reply:
             "problem": self.problem,
             "python": self.python,
             "library": self.library,
-            "sections": [(section.kind, section.calls) for section in self.sections],
+            "sections": [(section.kind, section.calls, len(section.beside)) for section in self.sections],
         }
-        return _frame(header, [*(section.blob for section in self.sections), self.finishes.tobytes()])
+        blobs = [blob for section in self.sections for blob in (section.blob, *section.beside)]
+        return _frame(header, [*blobs, self.finishes.tobytes()])
 
     @classmethod
     def decode(cls, frame: bytes) -> "Reply":
@@ -203,21 +222,25 @@ class Reply:
         shapes, problem = header.pop("sections"), header.pop("problem")
         finishes = array("d")
         finishes.frombytes(blobs.pop())
+        following = iter(blobs)
         return cls(
-            sections=[Section(kind, calls, blob) for (kind, calls), blob in zip(shapes, blobs, strict=True)],
+            sections=[
+                Section(kind, calls, next(following), tuple(islice(following, beside)))
+                for kind, calls, beside in shapes
+            ],
             finishes=finishes,
             problem=Problem(*problem) if problem else None,
             **header,
         )
 
 
-def _frame(header: dict[str, Any], blobs: Sequence[bytes]) -> bytes:
+def _frame(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
     header["sizes"] = [len(blob) for blob in blobs]
     text = json.dumps(header, separators=(",", ":")).encode()
     return b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *blobs])
 
 
-def _unframe(frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
+def _unframe(frame: bytes) -> tuple[dict[str, Any], list[Any]]:
     if frame[:4] != _MAGIC:
         raise VersionMismatchError(
             f"a message starts with {bytes(frame[:4])!r}, this library speaks {_MAGIC!r}; "
@@ -225,8 +248,8 @@ def _unframe(frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
         )
     end = 8 + _LENGTH.unpack_from(frame, 4)[0]
     header = json.loads(frame[8:end])
-    blobs = []
+    blobs: list[Blob] = []
     for size in header.pop("sizes"):
-        blobs.append(frame[end : end + size])
+        blobs.append(frame[end : end + size] if size < _LARGE else memoryview(frame)[end : end + size])
         end += size
     return header, blobs

@@ -4,18 +4,36 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from distribute_challenge.errors import DistributeChallengeError
+from distribute_challenge.errors import DistributeChallengeError, StoreFullError
 from distribute_challenge.messages import Reply, Section
 from distribute_challenge.outcome import Failure
-from distribute_challenge.serialisation import dumps, dumps_error, dumps_plain, loads, loads_error
+from distribute_challenge.serialisation import (
+    LARGE_BUFFER,
+    Keep,
+    Open,
+    dumps_error,
+    dumps_plain,
+    loads_error,
+    pack_plain,
+    pack_result,
+    unpack,
+)
 
-__all__ = ["outcomes_of", "sections_of"]
+__all__ = ["outcomes_of", "pieces_of", "sections_of"]
+
+MOST_IN_A_REPLY = 64_000_000  # Bytes of outcomes in one reply, if it has several; a guess.
+LARGEST_IN_REDIS = 500_000_000  # Bytes that one string may have, roughly: 512 MiB.
 
 
-def sections_of(outcomes: Iterable[Any], name: str) -> Iterator[Section]:
+def sections_of(outcomes: Iterable[Any], name: str, keep: Keep | None = None) -> Iterator[Section]:
     """Outcomes as few byte strings: built-in values in a row together, everything else one by one.
 
     A value that cannot be pickled becomes the failure of its own call.
+
+    Args:
+        outcomes: Values, and failures as `Failure`.
+        name: Name of the function, for messages.
+        keep: Stores a large buffer where the client finds it; None: all stays in the pickles.
     """
     for failed, group in groupby(outcomes, key=lambda outcome: type(outcome) is Failure):
         if failed:
@@ -24,25 +42,57 @@ def sections_of(outcomes: Iterable[Any], name: str) -> Iterator[Section]:
             continue
         values = list(group)
         plain = dumps_plain(values)
-        if plain is not None:
-            yield Section("values", len(values), plain)
+        # A few large ones travel apart: together they might be more than one message holds.
+        if plain is not None and (len(values) == 1 or len(plain) < LARGE_BUFFER * len(values)):
+            yield Section("values", len(values), pack_plain(plain, keep))
             continue
         for value in values:
             try:
-                yield Section("value", 1, dumps(value, f"the result of {name}").data)
+                parcel = pack_result(value, f"the result of {name}", keep)
+                yield Section("value", 1, parcel.data, parcel.beside)
             except DistributeChallengeError as error:
                 yield Section("error", 1, dumps_error(error))
 
 
-def outcomes_of(reply: Reply) -> list[Any]:
-    """The client's end: the outcomes that a reply carries, failures as `Failure`."""
+def pieces_of(sections: Iterable[Section], name: str) -> Iterator[list[Section]]:
+    """Cut what a batch gave into pieces for one reply each. What does not even fit by itself fails its call."""
+    piece: list[Section] = []
+    total = 0
+    for section in sections:
+        size = len(section.blob) + sum(map(len, section.beside))
+        if size > LARGEST_IN_REDIS:
+            piece.extend([Section("error", 1, dumps_error(_too_large(name, size)))] * section.calls)
+            continue
+        if piece and total + size > MOST_IN_A_REPLY:
+            yield piece
+            piece, total = [], 0
+        piece.append(section)
+        total += size
+    yield piece
+
+
+def _too_large(name: str, size: int) -> StoreFullError:
+    return StoreFullError(
+        f"the result of {name} has {size / 1e6:.0f} MB, and no more than {LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: "
+        f"write it to a file, or return it in parts. Between processes that share a machine's memory there is no such limit."
+    )
+
+
+def outcomes_of(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A002
+    """The client's end: the outcomes that a reply carries, failures as `Failure`.
+
+    Args:
+        reply: The reply.
+        open: Takes a large buffer from where the worker put it; None where workers put none anywhere.
+    """
     outcomes: list[Any] = []
-    for kind, _, blob in reply.sections:
+    for kind, _, blob, beside in reply.sections:
         if kind == "error":
             outcomes.append(Failure(loads_error(blob)))
             continue
         try:
-            value = loads(blob)
+            # Copied, so that it can be written to: a caller expects that of a result.
+            value = unpack(blob, open, map(bytearray, beside))
         except Exception as error:
             error.add_note("The call succeeded on its worker; its result cannot be unpickled in this process.")
             outcomes.append(Failure(error))

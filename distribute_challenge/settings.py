@@ -3,17 +3,37 @@
 The table of all variables stands in ``docs/configuration.md``.
 """
 
+import contextlib
 import os
 import re
+import sys
+import tempfile
+from pathlib import Path
 
-__all__ = ["backend_name", "broker_url", "masked", "patience", "worker_count"]
+__all__ = [
+    "backend_name",
+    "broker_url",
+    "masked",
+    "patience",
+    "shared_folder",
+    "store_url",
+    "value_cache",
+    "worker_count",
+]
 
 BROKER_VARIABLES = ("DISTRIBUTE_CHALLENGE_BROKER_URL", "CELERY_BROKER_URL")
 BACKEND_VARIABLE = "DISTRIBUTE_CHALLENGE_BACKEND"
 PATIENCE_VARIABLE = "DISTRIBUTE_CHALLENGE_PATIENCE"
+SHARED_FOLDER_VARIABLE = "DISTRIBUTE_CHALLENGE_SHARED_FOLDER"
+STORE_VARIABLE = "DISTRIBUTE_CHALLENGE_STORE"
+VALUE_CACHE_VARIABLE = "DISTRIBUTE_CHALLENGE_VALUE_CACHE"
 WORKERS_VARIABLE = "DISTRIBUTE_CHALLENGE_WORKERS"
 DEFAULT_BACKEND = "celery"
 DEFAULT_QUEUE = "distribute_challenge"
+
+SHARED_MEMORY = Path("/dev/shm")
+CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")  # What this process's container may use, or "max".
+LARGEST_VALUE_CACHE = 4 << 30  # Bytes; a guess.
 
 # To the last "@": a password may hold characters that should have been quoted. Rather too much hidden than too little.
 _PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^\s;]*@")
@@ -75,6 +95,66 @@ def patience() -> float:
     if seconds < 0:
         raise ValueError(f"{PATIENCE_VARIABLE}={text!r} is not a number of seconds; set it as in {PATIENCE_VARIABLE}=5")
     return seconds
+
+
+def shared_folder() -> Path | None:
+    """Folder of shared memory, for large values that stay on this machine; None where there is none.
+
+    ``DISTRIBUTE_CHALLENGE_SHARED_FOLDER`` sets it. The default is ``/dev/shm``; on macOS, which has none, the folder of temporary
+    files, whose content the system keeps in memory as long as it has room.
+
+    Raises:
+        ValueError: The variable names something other than a folder that can be written to.
+    """
+    if text := os.environ.get(SHARED_FOLDER_VARIABLE, "").strip():
+        path = Path(text).absolute()
+        if not _usable(path):
+            raise ValueError(
+                f"{SHARED_FOLDER_VARIABLE}={text!r} is not a folder that this process can write to; "
+                f"set one that is in memory, as in {SHARED_FOLDER_VARIABLE}={SHARED_MEMORY}"
+            )
+        return path
+    if _usable(SHARED_MEMORY):
+        return SHARED_MEMORY
+    return Path(tempfile.gettempdir()).absolute() if sys.platform == "darwin" else None
+
+
+def _usable(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def store_url() -> str | None:
+    """Where large values go that other machines need: an fsspec URL, or None: then into Redis.
+
+    ``DISTRIBUTE_CHALLENGE_STORE`` sets it.
+    """
+    return os.environ.get(STORE_VARIABLE, "").strip() or None
+
+
+def value_cache(processes: int = 1) -> int:
+    """Bytes of large values that each worker process keeps for its next calls.
+
+    ``DISTRIBUTE_CHALLENGE_VALUE_CACHE`` sets them. The default is a quarter of this machine's memory, or of what its container
+    may use, divided among the processes, and at most 4 GB.
+
+    Args:
+        processes: Worker processes that share the machine.
+
+    Raises:
+        ValueError: The variable is set to something other than a whole number.
+    """
+    text = os.environ.get(VALUE_CACHE_VARIABLE, "").strip()
+    if text:
+        if not text.isdecimal():
+            raise ValueError(
+                f"{VALUE_CACHE_VARIABLE}={text!r} is not a number of bytes; "
+                f"set a whole number of at least 0, as in {VALUE_CACHE_VARIABLE}=1000000000"
+            )
+        return int(text)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):
+        memory = min(memory, int(CONTAINER_MEMORY.read_text()))
+    return min(memory // 4 // processes, LARGEST_VALUE_CACHE)
 
 
 def masked(url: str) -> str:

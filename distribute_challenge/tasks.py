@@ -5,13 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.messages import Task
+from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
-from distribute_challenge.serialisation import Pickled, PortableFunction, dumps, dumps_plain
+from distribute_challenge.serialisation import (
+    LARGE_STREAM,
+    FindDepot,
+    Parcel,
+    PortableFunction,
+    dumps,
+    dumps_plain,
+    pack,
+)
+from distribute_challenge.stores import Hold
 
-__all__ = ["pickled_chunk", "single_task"]
-
-_NO_MODULES: frozenset[str] = frozenset()
+__all__ = ["hold_of", "packed_chunk", "single_task", "values_of"]
 
 
 def single_task(
@@ -20,50 +27,78 @@ def single_task(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     options: CallOptions,
+    find_depot: FindDepot | None = None,
     *,
     within: float = 0.0,
 ) -> Task:
     """One call. Its arguments are pickled now: what the caller does to them later does not matter.
 
     Args:
-        portable: What to call.
-        name: Readable name for messages.
-        args: What to call it with.
-        kwargs: Likewise.
+        portable: The function.
+        name: Its name, for messages.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
         options: How to run it.
+        find_depot: Who keeps large values; None: they stay in the pickle.
         within: As for `PortableFunction.payload`.
 
     Raises:
         SerialisationError: The function or an argument cannot be pickled; the message names the culprit.
+        SystemFailureError: There is no room for what is large.
     """
     data = dumps_plain((args, kwargs))
-    modules = _NO_MODULES
-    if data is None:
-        data, modules = _pickled((args, kwargs), name, args, kwargs)
-    return Task(portable.payload(modules, within=within), data, options, time.time())
+    if data is not None and len(data) < LARGE_STREAM:
+        function = portable.payload(find_depot=find_depot, within=within)
+        return Task(function, data, options, time.time(), 0, values_of(function, find_depot) if function.values else ())
+    parcel = _packed((args, kwargs), name, args, kwargs, find_depot)
+    try:
+        function = portable.payload(parcel.modules, find_depot, within=within)
+    except BaseException:
+        if find_depot is not None and (depot := find_depot()) is not None:
+            depot.release(parcel.values)
+        raise
+    return Task(function, parcel.data, options, time.time(), 0, parcel.values + values_of(function, find_depot))
 
 
-def pickled_chunk(name: str, calls: Sequence[tuple[Any, ...]]) -> Pickled:
+def packed_chunk(name: str, calls: Sequence[tuple[Any, ...]], find_depot: FindDepot | None = None) -> Parcel:
     """The arguments of consecutive calls of a `map`, as `Task.arguments` holds them.
 
     Raises:
         SerialisationError: An argument of one of the calls cannot be pickled; the message names it.
+        SystemFailureError: There is no room for what is large.
     """
     data = dumps_plain(calls)
-    if data is not None:
-        return Pickled(data, _NO_MODULES)
+    if data is not None and len(data) < LARGE_STREAM:
+        return Parcel(data)
     try:
-        return dumps(calls, f"a call of {name}")
+        return pack(calls, f"a call of {name}", find_depot)
     except SerialisationError:
         # Only a failure looks at the calls one by one, to find the one to blame.
         for args in calls:
-            _pickled(args, name, args, {})
+            _packed(args, name, args, {})
         raise
 
 
-def _pickled(value: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pickled:
+def values_of(function: FunctionPayload, find_depot: FindDepot | None) -> tuple[str, ...]:
+    """Keys of the large values that a function captures, with one more user for each: the task that takes them along."""
+    if function.values:
+        depot = find_depot() if find_depot is not None else None
+        assert depot is not None  # It was pickled for one.
+        depot.retain(function.values)
+    return function.values
+
+
+def hold_of(function: FunctionPayload, find_depot: FindDepot) -> Hold | None:
+    """What keeps the large values that a function captures; None if there are none."""
+    depot = find_depot() if function.values else None
+    return None if depot is None else depot.hold(function.values)
+
+
+def _packed(
+    value: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], find_depot: FindDepot | None = None
+) -> Parcel:
     try:
-        return dumps(value, f"a call of {name}")
+        return pack(value, f"a call of {name}", find_depot)
     except SerialisationError:
         arguments = [(str(index + 1), argument) for index, argument in enumerate(args)]
         for label, argument in [*arguments, *((repr(key), argument) for key, argument in kwargs.items())]:

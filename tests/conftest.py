@@ -33,7 +33,7 @@ def patience() -> Iterator[None]:
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No variable of this library is set, no default backend chosen; both are restored afterwards."""
-    for name in ("BACKEND", "BROKER_URL", "WORKERS"):
+    for name in ("BACKEND", "BROKER_URL", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS"):
         monkeypatch.delenv(f"DISTRIBUTE_CHALLENGE_{name}", raising=False)
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
     before = registry._default

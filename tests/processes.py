@@ -15,7 +15,10 @@ PATIENCE = 20  # Seconds after which a test would rather fail than wait; the mac
 
 _OWN_VARIABLES = (
     "CELERY_BROKER_URL",
-    *(f"DISTRIBUTE_CHALLENGE_{name}" for name in ("BACKEND", "BROKER_URL", "WORKERS")),
+    *(
+        f"DISTRIBUTE_CHALLENGE_{name}"
+        for name in ("BACKEND", "BROKER_URL", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS")
+    ),
 )
 
 

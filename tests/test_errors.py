@@ -41,6 +41,9 @@ def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
         ("BrokerUnreachableError", errors.SystemFailureError),
         ("BrokerUnreachableError", ConnectionError),
         ("ClusterStartError", errors.SystemFailureError),
+        ("StoreFullError", errors.SystemFailureError),
+        ("ValueLostError", errors.SystemFailureError),
+        ("ValueMissingError", errors.SystemFailureError),
         ("WorkerLostError", errors.SystemFailureError),
         ("VersionMismatchError", errors.SystemFailureError),
         ("ResultTimeoutError", TimeoutError),
@@ -70,3 +73,12 @@ def test_a_remote_error_survives_pickling() -> None:
     """A call inside a call can hand it on."""
     error = pickle.loads(pickle.dumps(RemoteError("app.Bad", "no luck", "Traceback")))
     assert (error.type_name, error.text, error.traceback_text) == ("app.Bad", "no luck", "Traceback")
+
+
+@pytest.mark.parametrize("error", [errors.ValueLostError("a text", ["a", "b"]), errors.ValueMissingError(["a", "b"])])
+def test_an_error_about_large_values_keeps_their_names_when_pickled(
+    error: errors.ValueLostError | errors.ValueMissingError,
+) -> None:
+    """It may be raised in a call inside a call."""
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.keys) == (str(error), ("a", "b"))

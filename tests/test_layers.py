@@ -15,7 +15,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 LAYERS = [
     ["errors"],
     ["settings", "timeline", "version", "log", "tables"],
-    ["outcome", "options", "signature"],
+    ["outcome", "options", "signature", "stores"],
     ["messages"],
     ["serialisation", "time_limit"],
     ["coroutines"],
@@ -31,7 +31,7 @@ LAYERS = [
     ["distributable"],
     ["mapping"],
     ["function"],
-    ["decorator", "local_cluster"],
+    ["decorator", "local_cluster", "shared"],
     [""],
     ["cli", "benchmarking"],
     ["__main__"],
@@ -39,7 +39,7 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # Within these, files import one another; the order of each is its own matter, but there are no circles (below).
-WITHIN = {"serialisation", "cluster", "execution_backends.celery", "execution_backends.pools", "cli", "benchmarking"}
+WITHIN = {"stores", "serialisation", "cluster", "execution_backends.celery", "execution_backends.pools", "cli", "benchmarking"}
 
 
 def modules() -> dict[str, Path]:

@@ -89,10 +89,11 @@ def test_an_import_loads_nothing_heavy_and_starts_nothing() -> None:
     """Neither Celery nor Redis nor plotting; no thread, no child, no file open."""
     program = """
 import json, os, sys, threading
+HEAVY = ["celery", "cloudpickle", "fsspec", "kombu", "loky", "matplotlib", "numpy", "redis", "tqdm", "xxhash"]
 before = set(os.listdir("/proc/self/fd"))
 import distribute_challenge
 print(json.dumps({
-    "heavy": sorted({"celery", "kombu", "redis", "matplotlib", "numpy", "loky", "tqdm", "cloudpickle"} & set(sys.modules)),
+    "heavy": sorted(set(HEAVY) & set(sys.modules)),
     "threads": threading.active_count(),
     "files": sorted(set(os.listdir("/proc/self/fd")) - before),
     "own": sorted(name for name in sys.modules if name.startswith("distribute_challenge")),
@@ -107,7 +108,7 @@ def test_decorating_a_function_loads_nothing_heavy_either() -> None:
 import json, sys, threading
 from distribute_challenge import compute_this
 value = compute_this(lambda x: x * x, backend="local")(3).compute()
-heavy = {"celery", "kombu", "redis", "matplotlib", "numpy", "loky", "tqdm"} & set(sys.modules)
+heavy = {"celery", "fsspec", "kombu", "loky", "matplotlib", "numpy", "redis", "tqdm", "xxhash"} & set(sys.modules)
 print(json.dumps([value, sorted(heavy), threading.active_count()]))
 """
     assert fresh(program) == [9, [], 1]

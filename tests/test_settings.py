@@ -1,6 +1,9 @@
 """The environment."""
 
 import os
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +120,69 @@ def test_a_wrong_patience_is_named_with_the_line_to_write(clean_environment: pyt
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", text)
     with pytest.raises(ValueError, match=f"DISTRIBUTE_CHALLENGE_PATIENCE='{text}' is not a number of seconds"):
         settings.patience()
+
+
+def test_large_values_stay_in_shared_memory(clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """/dev/shm where it is there, unless somebody names another folder."""
+    assert settings.shared_folder() == Path("/dev/shm")
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
+    assert settings.shared_folder() == tmp_path
+
+
+def test_where_there_is_no_shared_memory_there_is_no_folder(
+    clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """But on macOS, where files in memory have another place."""
+    clean_environment.setattr(settings, "SHARED_MEMORY", tmp_path / "nothing")
+    clean_environment.setattr(sys, "platform", "linux")
+    assert settings.shared_folder() is None
+    clean_environment.setattr(sys, "platform", "darwin")
+    assert settings.shared_folder() == Path(tempfile.gettempdir()).absolute()
+
+
+def test_a_wrong_shared_folder_is_named_with_the_line_to_write(
+    clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The message shows what was got and what is expected."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path / "nothing"))
+    with pytest.raises(
+        ValueError, match=r"SHARED_FOLDER='.*nothing' is not a folder .*, as in .*SHARED_FOLDER=/dev/shm"
+    ):
+        settings.shared_folder()
+
+
+def test_large_values_go_to_redis_unless_told_otherwise(clean_environment: pytest.MonkeyPatch) -> None:
+    """To any place that fsspec knows."""
+    assert settings.store_url() is None
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_STORE", "file:///mnt/shared ")
+    assert settings.store_url() == "file:///mnt/shared"
+
+
+def test_workers_keep_a_quarter_of_the_memory_together(clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """That of the machine or of the container, whichever is smaller, and none of them more than 4 GB."""
+    limit = tmp_path / "memory.max"
+    clean_environment.setattr(settings, "CONTAINER_MEMORY", limit)
+    clean_environment.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1 << 20, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert settings.value_cache() == 1 << 30
+    assert settings.value_cache(4) == 1 << 28
+    limit.write_text("max\n")
+    assert settings.value_cache() == 1 << 30
+    limit.write_text(f"{1 << 30}\n")
+    assert settings.value_cache() == 1 << 28
+    limit.unlink()
+    clean_environment.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1 << 28, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert settings.value_cache() == 4 << 30
+
+
+def test_the_environment_says_how_much_workers_keep(clean_environment: pytest.MonkeyPatch) -> None:
+    """In bytes, for each of them."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_VALUE_CACHE", "1000")
+    assert settings.value_cache(4) == 1000
+
+
+@pytest.mark.parametrize("text", ["-1", "1GB"])
+def test_a_wrong_cache_is_named_with_the_line_to_write(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+    """The message shows what was got and what is expected."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_VALUE_CACHE", text)
+    with pytest.raises(ValueError, match=f"VALUE_CACHE='{text}' is not a number of bytes; .*VALUE_CACHE=1000000000"):
+        settings.value_cache()

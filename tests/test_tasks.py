@@ -9,7 +9,7 @@ import pytest
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.options import CallOptions
 from distribute_challenge.serialisation import PortableFunction, load_modules, loads
-from distribute_challenge.tasks import pickled_chunk, single_task
+from distribute_challenge.tasks import packed_chunk, single_task
 
 OPTIONS = CallOptions(retries=1)
 
@@ -69,17 +69,17 @@ def test_arguments_that_fail_only_together_are_blamed_together() -> None:
     with pytest.raises(SerialisationError, match="a call of f cannot be pickled"):
         single_task(portable(), "f", (OnlyAlone(),), {}, OPTIONS)
     with pytest.raises(SerialisationError, match="a call of f cannot be pickled"):
-        pickled_chunk("f", [(OnlyAlone(),)])
+        packed_chunk("f", [(OnlyAlone(),)])
 
 
 def test_a_chunk_is_the_list_of_its_calls_arguments() -> None:
     """With the modules it needs."""
-    assert loads(pickled_chunk("f", [(1,), (2,)]).data) == [(1,), (2,)]
-    assert pickled_chunk("f", [(1,)]).modules == frozenset()
-    assert __name__ in pickled_chunk("f", [(Thing(),)]).modules
+    assert loads(packed_chunk("f", [(1,), (2,)]).data) == [(1,), (2,)]
+    assert packed_chunk("f", [(1,)]).modules == frozenset()
+    assert __name__ in packed_chunk("f", [(Thing(),)]).modules
 
 
 def test_the_call_to_blame_in_a_chunk_is_named() -> None:
     """By its argument."""
     with pytest.raises(SerialisationError, match="argument 2 of f cannot be pickled"):
-        pickled_chunk("f", [(1, 2), (1, threading.Lock())])
+        packed_chunk("f", [(1, 2), (1, threading.Lock())])

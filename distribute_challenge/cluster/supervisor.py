@@ -1,12 +1,13 @@
 """The parent of the embedded cluster's processes: a small program that ends them when the client ends, however it ends.
 
 Run as ``python supervisor.py JSON`` with the lifeline, a pipe from the client, as standard input; it loads nothing of the
-library, so that it is there in a moment. What it starts inherits its environment.
+library before its end, so that it is there in a moment. What it starts inherits its environment.
 
 Guarantees:
 
 - When the lifeline closes, every process started here is killed and the folder is gone; so is what the calls themselves
-  started (on Linux also in sessions of their own). The kernel closes the lifeline also for a client that was killed.
+  started (on Linux also in sessions of their own). The kernel closes the lifeline also for a client that was killed; its large
+  values in shared memory then go, too.
 - When this program itself is killed, the kernel kills the two that it started (on Linux), and those theirs.
 - One line on standard output tells the client when a process died by itself: which one, how, and its last log lines.
 """
@@ -43,6 +44,7 @@ def main(arguments: str) -> None:
     die_with_parent = _become_reaper()
     children: dict[str, int] = {}
     patience = 0.0
+    is_abandoned = False
     try:
         for name, command in plan["commands"].items():
             children[name] = _start(command, os.path.join(plan["folder"], f"{name}.log"), die_with_parent)
@@ -51,7 +53,8 @@ def main(arguments: str) -> None:
             ready, _, _ = select.select([0, wake_read], [], [])
             if 0 in ready:
                 word = os.read(0, 100)
-                patience = plan["patience"] if word.startswith(b"stop") else 0.0
+                is_abandoned = not word
+                patience = 0.0 if is_abandoned else plan["patience"]
                 break
             signals = os.read(wake_read, 100)
             if signal.SIGTERM in signals or signal.SIGINT in signals:
@@ -65,6 +68,8 @@ def main(arguments: str) -> None:
             _end_warmly(children["worker"], patience)
         _kill_all(_children if LINUX else lambda: [pid for pid in children.values() if not _is_dead(pid)])
         shutil.rmtree(plan["folder"], ignore_errors=True)
+        if is_abandoned:
+            _free_shared_memory()
         if not LINUX:  # pragma: no cover - it ends this program before coverage can be saved
             # Last, and this program with them: what the calls may have started.
             os.killpg(0, signal.SIGKILL)
@@ -127,6 +132,16 @@ def _report(name: str, children: dict[str, int], folder: str) -> None:
     line = json.dumps({"process": name, "exit_code": _statuses[children[name]], "log": lines})
     with contextlib.suppress(OSError):  # The client is gone as well.
         os.write(1, line.encode() + b"\n")
+
+
+def _free_shared_memory() -> None:
+    """Free the large values of clients that were killed."""
+    from distribute_challenge import settings
+    from distribute_challenge.stores import sweep
+
+    root = settings.shared_folder()
+    if root is not None:
+        sweep(root)
 
 
 def _end_warmly(pid: int, patience: float) -> None:

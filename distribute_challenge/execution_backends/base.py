@@ -18,6 +18,7 @@ from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
 from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.signature import function_name
+from distribute_challenge.stores import Depot
 from distribute_challenge.tasks import single_task
 
 __all__ = ["ExecutionBackend", "RunAdapter", "SupportsRun", "closed"]
@@ -64,6 +65,14 @@ class ExecutionBackend(ABC):
         """
         return self.submit(task)
 
+    def depot(self) -> Depot | None:
+        """Who keeps the large values of this engine's tasks; None: they stay inside the tasks.
+
+        An engine that has one passes the names of its places on with each batch, and releases the values of a task when its
+        call is over.
+        """
+        return None
+
     def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run a pickled function and wait for its value.
 
@@ -78,7 +87,8 @@ class ExecutionBackend(ABC):
         function = loads(serialised_func)
         options, name = CallOptions(), function_name(function)
         portable = PortableFunction(function, name, options.retry_on)
-        return self.submit_now(single_task(portable, name, tuple(args), dict(kwargs), options)).result()
+        task = single_task(portable, name, tuple(args), dict(kwargs), options, self.depot)
+        return self.submit_now(task).result()
 
     def close(self) -> None:  # noqa: B027 - not abstract: most engines own nothing
         """Give back what the engine holds. Calls still running are abandoned, their futures cancelled or failed."""

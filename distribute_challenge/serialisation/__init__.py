@@ -8,10 +8,31 @@ from distribute_challenge.serialisation.functions import (
     load_modules,
 )
 from distribute_challenge.serialisation.imports import ProjectImporter
+from distribute_challenge.serialisation.parcels import (
+    LARGE_BUFFER,
+    LARGE_STREAM,
+    Deposited,
+    FindDepot,
+    Keep,
+    Open,
+    Parcel,
+    pack,
+    pack_plain,
+    pack_result,
+    references_of,
+    unpack,
+)
 from distribute_challenge.serialisation.pickling import Pickled, dumps, dumps_plain, loads
 
 __all__ = [
+    "LARGE_BUFFER",
+    "LARGE_STREAM",
+    "Deposited",
+    "FindDepot",
+    "Keep",
     "LoadedFunction",
+    "Open",
+    "Parcel",
     "Pickled",
     "PortableFunction",
     "ProjectImporter",
@@ -22,4 +43,9 @@ __all__ = [
     "load_modules",
     "loads",
     "loads_error",
+    "pack",
+    "pack_plain",
+    "pack_result",
+    "references_of",
+    "unpack",
 ]

@@ -29,7 +29,7 @@ def dumps_error(error: BaseException) -> bytes:
     return packed
 
 
-def loads_error(data: bytes) -> BaseException:
+def loads_error(data: bytes | memoryview) -> BaseException:
     """The exception itself, or a `RemoteError` where this process cannot rebuild it."""
     pickled, type_name, text, traceback_text = loads(data)
     if pickled is not None:

@@ -3,7 +3,8 @@
 What a function of `__main__` or a notebook uses travels by value, so it must be the value at the time of the
 call and not of the first call. Comparing costs less than pickling: as long as everything the function refers to is the
 same unchangeable object, the payload stays. A function that captures a list, an array or an object of any
-kind is pickled again for every call; its digest tells whether it has to be sent again.
+kind is pickled again for every call; its digest tells whether it has to be sent again. Large values that it captures
+lie in the depot (`parcels`), so what is pickled again is small.
 """
 
 import types
@@ -13,8 +14,19 @@ from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
 from distribute_challenge.messages import FunctionPayload
-from distribute_challenge.serialisation.pickling import Pickled, dumps, dumps_plain, loads
+from distribute_challenge.serialisation.parcels import (
+    LARGE_BUFFER,
+    Deposited,
+    FindDepot,
+    Open,
+    Parcel,
+    pack,
+    references_of,
+    unpack,
+)
+from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
 from distribute_challenge.serialisation.projects import ProjectModule, Sources, is_project_module
+from distribute_challenge.stores import Depot, Hold
 
 __all__ = ["LoadedFunction", "PortableFunction", "load_function", "load_modules"]
 
@@ -28,11 +40,15 @@ _MISSING = object()
 
 
 class LoadedFunction(NamedTuple):
-    """A function on its worker, and the exception classes after which it is to be tried again."""
+    """A function on its worker, and the exception classes after which it is to be tried again.
+
+    ``holds_values`` says whether it holds large values that are shared with others.
+    """
 
     function: Callable[..., Any]
     retry_on: tuple[type[BaseException], ...]
     is_async: bool
+    holds_values: bool = False
 
 
 class PortableFunction:
@@ -42,6 +58,8 @@ class PortableFunction:
         function: What to call.
         name: Readable name for messages.
         retry_on: Exception classes that travel with it.
+
+    Guarantees: the large values that the current payload refers to stay in their depot as long as this object lives.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, retry_on: tuple[type[BaseException], ...]) -> None:
@@ -51,46 +69,71 @@ class PortableFunction:
         self._extra: frozenset[str] = frozenset()
         self._watch: _Watch | None = None
         self._sources: Sources | None = None
-        self._pickled: Pickled | None = None
+        self._parcel: Parcel | None = None
         self._payload: FunctionPayload | None = None
+        self._is_large = False
+        self._depot: Depot | None = None
+        self._hold: Hold | None = None
 
-    def payload(self, modules: frozenset[str] = frozenset(), *, within: float = 0.0) -> FunctionPayload:
+    def payload(
+        self, modules: frozenset[str] = frozenset(), find_depot: FindDepot | None = None, *, within: float = 0.0
+    ) -> FunctionPayload:
         """The payload as of now.
 
         Args:
             modules: The user's own modules that the call's arguments refer to.
+            find_depot: Who keeps the large values that it captures; None: they are part of the payload.
             within: Seconds; source files that were looked at as lately as that are taken to be the same.
 
         Raises:
             SerialisationError: The function captures something that cannot be pickled.
+            SystemFailureError: There is no room for what is large.
         """
         if not modules <= self._extra:
             self._extra |= modules
             self._payload = None
-        if self._payload is None or not self._is_fresh(within):
-            self._payload = self._make()
+        if self._payload is None or not self._is_fresh(within) or (self._is_large and self._is_elsewhere(find_depot)):
+            self._payload = self._make(find_depot)
         return self._payload
+
+    def _is_elsewhere(self, find_depot: FindDepot | None) -> bool:
+        """Whether what is large in it lies where this call's cluster does not see it."""
+        return (find_depot and find_depot()) is not self._depot
 
     def _is_fresh(self, within: float) -> bool:
         if self._watch is None or not self._watch.is_unchanged():
             return False
         return self._sources is None or self._sources.is_fresh(within)
 
-    def _make(self) -> FunctionPayload:
+    def _make(self, find_depot: FindDepot | None) -> FunctionPayload:
         from hashlib import sha256  # Brings OpenSSL, which an import of this library can do without.
 
         self._watch = _Watch.over(self._function)
-        pickled = dumps((self._function, self._retry_on), f"the function {self._name}")
-        names = pickled.modules | self._extra
+        parcel = self._packed(find_depot)
+        names = parcel.modules | self._extra
         if self._sources is None or self._sources.names != names or not self._sources.is_fresh():
             self._sources = Sources(names)
-        elif self._payload is not None and pickled == self._pickled:
+        elif self._payload is not None and parcel == self._parcel:
             return self._payload
-        self._pickled = pickled
-        payload = _pack(self._sources.modules, pickled.data)
-        if len(pickled.data) > LARGE:
-            self._warn_of_size(len(pickled.data))
-        return FunctionPayload(sha256(payload).hexdigest(), payload, self._name)
+        self._parcel = parcel
+        payload = _with_modules(self._sources.modules, parcel.data)
+        if len(parcel.data) > LARGE:
+            self._warn_of_size(len(parcel.data))
+        return FunctionPayload(sha256(payload).hexdigest(), payload, self._name, parcel.values)
+
+    def _packed(self, find_depot: FindDepot | None) -> Parcel:
+        parcel = pack((self._function, self._retry_on), f"the function {self._name}", find_depot)
+        self._is_large = bool(parcel.values) or len(parcel.data) >= LARGE_BUFFER
+        self._depot = find_depot() if find_depot is not None and self._is_large else None
+        before, self._hold = self._hold, None
+        if parcel.values:
+            assert self._depot is not None
+            # Not one user, but as long as this object lives.
+            self._hold = self._depot.hold(parcel.values)
+            self._depot.release(parcel.values)
+        if before is not None:
+            before.close()
+        return parcel
 
     def _warn_of_size(self, size: int) -> None:
         sizes = [(len(dumps(value, name).data), name) for name, value in captured(self._function)]
@@ -102,7 +145,7 @@ class PortableFunction:
         )
 
 
-def _pack(modules: Sequence[ProjectModule], data: bytes) -> bytes:
+def _with_modules(modules: Sequence[ProjectModule], data: bytes) -> bytes:
     packed = dumps_plain(([tuple(module) for module in modules], data))
     assert packed is not None  # Strings, flags and bytes only.
     return packed
@@ -114,11 +157,16 @@ def load_modules(payload: bytes) -> tuple[list[ProjectModule], bytes]:
     return [ProjectModule(*module) for module in modules], data
 
 
-def load_function(data: bytes) -> LoadedFunction:
-    """Worker's end, second half, once its modules can be imported."""
-    function, retry_on = loads(data)
+def load_function(data: bytes, open: Open | None = None) -> LoadedFunction:  # noqa: A002
+    """Worker's end, second half, once its modules can be imported.
+
+    Args:
+        data: The function's own bytes.
+        open: Gives the large values that it captures; None where they are part of the bytes.
+    """
+    function, retry_on = unpack(data, open)
     is_async = iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-    return LoadedFunction(function, retry_on, is_async)
+    return LoadedFunction(function, retry_on, is_async, bool(references_of(data)))
 
 
 def captured(function: Any) -> Iterator[tuple[str, Any]]:
@@ -226,6 +274,6 @@ def _is_unchangeable(value: Any) -> bool:
         return all(map(_is_unchangeable, value))
     if isinstance(value, type):
         return value.__module__ != "__main__" and "<locals>" not in value.__qualname__
-    if isinstance(value, types.FunctionType) or hasattr(type(value), "__distributable__"):
+    if isinstance(value, types.FunctionType | Deposited) or hasattr(type(value), "__distributable__"):
         return True
     return value is _MISSING or isinstance(value, _UNCHANGEABLE)

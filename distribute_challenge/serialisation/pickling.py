@@ -26,6 +26,8 @@ from distribute_challenge.serialisation.projects import imported_names, is_proje
 __all__ = ["Pickled", "dumps", "dumps_plain", "loads"]
 
 PROTOCOL = 5
+BufferCallback = Callable[[pickle.PickleBuffer], bool]
+
 _CACHED_FUNCTION = type(functools.lru_cache(lambda: None))
 
 #: Bytes back to the value; what the bytes name is imported.
@@ -67,12 +69,13 @@ def dumps_plain(value: Any) -> bytes | None:
     return file.getvalue()
 
 
-def dumps(value: Any, what: str) -> Pickled:
+def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None) -> Pickled:
     """Pickle any value.
 
     Args:
         value: What to pickle.
         what: Its name in an error message, such as ``"the result of square"``.
+        buffer_callback: Asked, as by `pickle.Pickler`, whether a buffer stays in the pickle; None: all stay.
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
@@ -81,7 +84,7 @@ def dumps(value: Any, what: str) -> Pickled:
     if plain is not None:
         return Pickled(plain, frozenset())
     file = io.BytesIO()
-    pickler = _ProjectPickler(file)
+    pickler = _ProjectPickler(file, buffer_callback)
     try:
         pickler.dump(value)
     except Exception as error:
@@ -103,8 +106,8 @@ def _can_be_pickled(value: Any) -> Exception | None:
 class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
     """cloudpickle, except that what the user's own modules define is pickled by name, wherever it has one."""
 
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, protocol=PROTOCOL)
+    def __init__(self, file: io.BytesIO, buffer_callback: BufferCallback | None = None) -> None:
+        super().__init__(file, protocol=PROTOCOL, buffer_callback=buffer_callback)
         self.modules: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:

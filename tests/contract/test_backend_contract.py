@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy
 import pytest
 
-from distribute_challenge import ExecutionBackend, Future, compute_this
+from distribute_challenge import ExecutionBackend, Future, compute_this, put
 from distribute_challenge.errors import CallCancelledError, CallTimeoutError, ResultTimeoutError, SerialisationError
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
@@ -334,6 +335,123 @@ class Unloadable:
 
 def _refuse() -> None:
     raise OSError("not to be had")
+
+
+@compute_this
+def double(x: Any) -> Any:
+    return x * 2
+
+
+LARGE = numpy.arange(200_000, dtype=float).reshape(400, 500)  # 1.6 MB
+
+ARRAYS = {
+    "large": LARGE,
+    "columns first": numpy.asfortranarray(LARGE),
+    "every other": LARGE[:, ::2],
+    "backwards": LARGE[::-1],
+    "no elements": LARGE[:0],
+    "no dimensions": LARGE[0, 0],
+    "records": numpy.zeros(50_000, dtype=[("name", "S8"), ("number", "<i4")]),
+    "times": numpy.arange(50_000).astype("datetime64[s]"),
+    "objects": numpy.array([None, "a", [1]] * 5_000, dtype=object),
+    "masked": numpy.ma.masked_less(LARGE, 100),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_come_and_go_as_they_are(name: str, backend: ExecutionBackend) -> None:
+    @compute_this
+    def same(x: Any) -> Any:
+        return x
+
+    array = ARRAYS[name]
+    result = same(array).compute(backend)
+    assert type(result) is type(array)
+    assert (result.dtype, result.shape) == (array.dtype, array.shape)
+    assert numpy.array_equal(result, array)
+
+
+def test_large_texts_bytes_and_lists_do_too(backend: ExecutionBackend) -> None:
+    for value in ("x" * 2_000_000, b"x" * 2_000_000, bytearray(b"x") * 2_000_000, list(range(500_000))):
+        assert double(value).compute(backend) == value * 2
+
+
+def test_a_large_result_can_be_written_to(backend: ExecutionBackend) -> None:
+    result = double(LARGE).compute(backend)
+    result[0, 0] = 7
+    assert numpy.array_equal(result.flat[1:], LARGE.flat[1:] * 2)
+    assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
+
+
+def test_what_the_caller_changes_in_a_large_argument_does_not_matter_either(backend: ExecutionBackend) -> None:
+    array = LARGE.copy()
+    future = double(array).submit(backend)
+    array[:] = 0
+    assert numpy.array_equal(future.result(TIMEOUT), LARGE * 2)
+
+
+def test_a_map_takes_and_gives_large_items(backend: ExecutionBackend) -> None:
+    results = list(double.map([LARGE + number for number in range(12)], backend=backend))
+    assert [result[0, 0] for result in results] == [2 * number for number in range(12)]
+    texts = list(double.map([str(number) * 1_500_000 for number in range(3)], batch_size=3, backend=backend))
+    assert [text[:2] for text in texts] == ["00", "11", "22"]
+
+
+@pytest.mark.filterwarnings("ignore:.* MB of captured values")
+def test_a_function_captures_large_values_as_they_are_at_the_call(backend: ExecutionBackend) -> None:
+    array, text = LARGE.copy(), "x" * 2_000_000
+
+    @compute_this
+    def captured(row: int) -> tuple[float, int]:
+        return float(array[row, 0]), len(text)
+
+    assert captured(2).compute(backend) == (1000.0, 2_000_000)
+    array[2, 0] = 3
+    assert captured(2).compute(backend) == (3.0, 2_000_000)
+    assert list(captured.map(range(3), backend=backend)) == [(0.0, 2_000_000), (500.0, 2_000_000), (3.0, 2_000_000)]
+    assert captured(2).compute("local") == captured(2).compute(backend)
+
+
+class Measurement:
+    """Of a module of the user's own, whose source has to travel with the value."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+
+@pytest.mark.filterwarnings("ignore:.* MB of captured values")
+def test_a_value_that_was_put_stands_for_itself_wherever_it_is(backend: ExecutionBackend) -> None:
+    array = LARGE.copy()
+    shared, small, own = put(array, backend), put(3, backend), put(Measurement(LARGE), backend)
+    text = put("x" * 2_000_000, backend)
+    array[:] = 0
+
+    @compute_this
+    def total(first: Any, *rest: Any, **named: Any) -> float:
+        return float(first.sum() + rest[0]["key"][0] + named["own"].values[0, 1] + len(captured()))
+
+    def captured() -> str:
+        return str(text)
+
+    text_of = compute_this(lambda: len(text) + shared[0, 1])  # type: ignore[arg-type, index] # it is the value there
+    assert total(shared, {"key": [small]}, own=own).compute(backend) == LARGE.sum() + 3 + 1 + 2_000_000
+    assert text_of().compute(backend) == 2_000_001
+    assert [result[0, 1] for result in double.map([shared, shared], backend=backend)] == [2, 2]
+
+
+def test_a_value_that_was_put_elsewhere_is_sent_anew(backend: ExecutionBackend) -> None:
+    with CeleryExecutionBackend() as other:
+        shared = put(LARGE, other)
+        assert numpy.array_equal(double(shared).compute(backend), LARGE * 2)
+    assert double(put([1], "local")).compute(backend) == [1, 1]
+
+
+def test_a_call_inside_a_call_takes_large_values_too(backend: ExecutionBackend) -> None:
+    @compute_this
+    def outer(x: Any) -> Any:
+        return double(put(x)).compute() + double(x).compute()
+
+    assert numpy.array_equal(outer(LARGE).compute(backend), LARGE * 4)
 
 
 def test_run_takes_any_pickled_callable(backend: ExecutionBackend) -> None:

@@ -10,6 +10,7 @@ from distribute_challenge.cluster import EmbeddedCluster
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
+from distribute_challenge.stores import Depot
 
 if TYPE_CHECKING:
     from distribute_challenge.execution_backends.celery.client import Client
@@ -59,6 +60,9 @@ class CeleryExecutionBackend(ExecutionBackend):
     def submit_now(self, task: Task) -> Future[Any]:
         return self._connected().send_now(task)
 
+    def depot(self) -> Depot:
+        return self._connected().depot()
+
     def close(self) -> None:
         with self._lock:
             client, self._client = self._client, None
@@ -90,7 +94,7 @@ class CeleryExecutionBackend(ExecutionBackend):
             assert url is not None
             return Client(url)
         cluster.wait_until_reachable()
-        return Client(cluster.broker_url, check=cluster.check, slots=cluster.workers)
+        return Client(cluster.broker_url, check=cluster.check, slots=cluster.workers, own_machine=True)
 
 
 def _forget_clients() -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from distribute_challenge.batching import BatchSizer
 from distribute_challenge.execution_backends.celery.publishing import Message
 from distribute_challenge.futures import Future
-from distribute_challenge.messages import FunctionPayload, Task
+from distribute_challenge.messages import FunctionPayload, Reply, Task
 from distribute_challenge.options import CallOptions
 
 __all__ = ["Call", "Outbox", "SentBatch"]
@@ -25,11 +25,13 @@ class Call(Future[Any]):
         task: What to run.
         batch: The message that it was sent with, or None before that.
         deaths: How many worker processes died of it, or near it.
+        misses: How many times a worker did not find a large value that it needs.
         alone: Whether it may only travel by itself, because a process died that ran it.
     """
 
     batch: "SentBatch | None" = None
     deaths = 0
+    misses = 0
     alone = False
 
     def __init__(self, task: Task, take_back: "Callable[[Call], bool]") -> None:
@@ -54,7 +56,7 @@ class SentBatch:
         sent: Seconds since the epoch.
     """
 
-    __slots__ = ("calls", "group", "id", "message", "sent")
+    __slots__ = ("_parts", "calls", "group", "id", "message", "sent")
 
     def __init__(self, id: str, group: "Group", calls: Sequence[Call]) -> None:  # noqa: A002 - the wire's own word
         self.id = id
@@ -62,10 +64,21 @@ class SentBatch:
         self.calls = calls
         self.message: Message | None = None
         self.sent = time.time()
+        self._parts: dict[str, list[Any]] | None = None
 
     @property
     def unfinished(self) -> list[Call]:
         return [call for call in self.calls if not call.done()]
+
+    def joined(self, reply: Reply, outcomes: list[Any]) -> list[Any]:
+        """Outcomes of a chunk together with those that the same worker sent ahead; large ones take several replies."""
+        if self._parts is None:
+            if reply.ended:
+                return outcomes
+            self._parts = {}
+        parts = self._parts.setdefault(reply.worker, [])
+        parts.extend(outcomes)
+        return parts
 
 
 class _GroupKey(NamedTuple):

@@ -1,17 +1,17 @@
 """One client of a cluster: two threads and a handful of connections, whatever is on its way.
 
-    submit ──> outbox ──> sender thread ──> queue in Redis ──> worker
-    send_now ─────────────^ (the caller's own thread)             │
-    futures <── receiver thread <── this client's reply list <────┤
-    result() of a `DirectCall` <── a list of its own <────────────┘
+    submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──> worker
+    send_now ─────────────────────────────────^ (the caller's own thread)      │
+    futures <── receiver thread <── this client's reply list <─────────────────┤
+    result() of a `DirectCall` <── a list of its own <─────────────────────────┘
 
 Guarantees:
 
 - ``_lock`` protects the books (`Outbox`, ``_sent``, ``_out``). Nothing waits for Redis, and no future is resolved, under it.
-- ``_publishing`` makes one command at a time of those that share the command connection.
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
 - Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits at a line of its own. A list
   has one reader at a time.
+- The large values of a task have it as a user until its call is done, however it ends.
 """
 
 import threading
@@ -19,6 +19,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import redis
@@ -35,23 +36,24 @@ from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.calls import Call, Group, Outbox, SentBatch
 from distribute_challenge.execution_backends.celery.census import Census
+from distribute_challenge.execution_backends.celery.client_values import ClientValues, explain
 from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
-from distribute_challenge.execution_backends.celery.direct import DirectCall, DirectLine, DirectLines
-from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, REPLY_EXPIRY, function_key, replies_key
-from distribute_challenge.execution_backends.celery.losses import verdict
-from distribute_challenge.execution_backends.celery.publishing import message_for
+from distribute_challenge.execution_backends.celery.direct import DirectCall, DirectLines
+from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY, replies_key
+from distribute_challenge.execution_backends.celery.losses import verdict, verdict_on_missing
+from distribute_challenge.execution_backends.celery.publisher import RECONNECT_PAUSE, Publisher
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, FunctionPayload, Problem, Reply, Task
+from distribute_challenge.messages import Problem, Reply, Task
 from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.settings import masked
+from distribute_challenge.stores import Depot
 
 __all__ = ["Client"]
 
 REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
-RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away.
 
 
 class Client:
@@ -61,32 +63,39 @@ class Client:
         url: The broker.
         check: Called about once a second; what it raises fails all calls (the embedded cluster died).
         slots: Worker processes, if the caller knows.
+        own_machine: Whether all workers are known to share this machine's memory.
 
     Raises:
         BrokerUnreachableError: The broker does not answer.
     """
 
-    def __init__(self, url: str, *, check: Callable[[], None] | None = None, slots: int | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        check: Callable[[], None] | None = None,
+        slots: int | None = None,
+        own_machine: bool = False,
+    ) -> None:
         self.id = uuid.uuid4().hex
         self.broken: SystemFailureError | None = None
         self._url = url
         self._check = check or (lambda: None)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._publishing = threading.Lock()
         self._outbox = Outbox()
         self._sent: dict[str, SentBatch] = {}
         self._out: Counter[tuple[str, int]] = Counter()
         self._batches = 0
-        self._uploaded: dict[str, float] = {}
         self._census = Census(url, slots)
         self._closing = False
         self._take_back = self.withdraw  # One object for all calls, of which there may be many.
         check_reachable(url)
-        self._commands = connect(url)
         self._receiving = connect(url)
         self._replies = replies_key(self.id)
-        self._direct = DirectLines(url, self._replies, take=self._take, wake=self._wake_receiver)
+        self._values = ClientValues(self.id, connect(url), own_machine=own_machine)
+        self._publisher = Publisher(url, self._replies, self._values.names)
+        self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
         self._threads = [
             threading.Thread(target=target, name=f"distribute_challenge {name}", daemon=True)
             for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))
@@ -98,7 +107,7 @@ class Client:
 
     def submit(self, task: Task) -> Call:
         """Send a call soon, together with others."""
-        call = Call(task, self._take_back)
+        call = self._prepared(Call(task, self._take_back))
         with self._work:
             self._refuse_if_closed()
             self._outbox.put(call)
@@ -111,16 +120,17 @@ class Client:
         Raises:
             BrokerUnreachableError: The broker went away.
         """
-        call = DirectCall(task, self._take_back)
+        call = self._prepared(DirectCall(task, self._take_back))
         with self._lock:
             self._refuse_if_closed()
             batch = self._register(self._outbox.group_of(task), [call])
         try:
             with translated(self._url), self._direct.borrowed() as line:
-                self._publish(batch, line)
-        except BrokerUnreachableError:
+                self._publisher.publish(batch, line)
+        except BrokerUnreachableError as error:
             with self._lock:
                 self._drop(batch)
+            call.fail(error)  # It has values, perhaps, that nobody needs now.
             raise
         return call
 
@@ -130,19 +140,21 @@ class Client:
             if call.batch is None:
                 return self._outbox.remove(call)
             batch, message = call.batch, call.batch.message
-        if message is None:
-            return False
-        try:
-            with self._publishing:
-                removed = self._commands.lrem(message.key, 1, message.data)  # type: ignore[arg-type]
-        except redis.RedisError:
-            return False
-        if not removed:
+        if message is None or not self._publisher.take_back(message):
             return False
         with self._work:
             self._drop(batch)
             self._put_back([other for other in batch.unfinished if other is not call])
         return True
+
+    def depot(self) -> Depot:
+        """Who keeps large values for this client.
+
+        Raises:
+            BrokerUnreachableError: It is time to know who the workers are, and the broker went away.
+        """
+        with translated(self._url):
+            return self._values.depot(self._publisher.workers)
 
     def slots(self) -> int:
         """Worker processes of the whole cluster, as far as is known."""
@@ -151,16 +163,12 @@ class Client:
     def close(self) -> None:
         """Stop, and cancel what is not done."""
         self._give_up(None)
-        self._wake_receiver()
+        self._publisher.wake_receiver()
         for thread in self._threads:
             thread.join(2 * LONGEST_WAIT)
         self._direct.close()
-        try:
-            self._commands.delete(self._replies, *self._direct.keys)
-            presence.leave(self._commands, presence.ClientPresence(self.id, 0))
-        except redis.RedisError:
-            pass  # What is left there expires.
-        self._commands.close()
+        self._values.close()
+        self._publisher.close(self.id, self._direct.keys)
         self._receiving.close()
 
     # --- sending
@@ -174,7 +182,7 @@ class Client:
                     return
                 assert group is not None
                 batch = self._register(group, group.take(self._census.slots(group.options.queue)))
-            self._publish_in_the_end(batch)
+            self._publisher.publish_in_the_end(batch, self._is_closing)
 
     def _next_group(self) -> Group | None:
         full = {key for key, out in self._out.items() if out >= window(self._census.slots(key[0]))}
@@ -188,48 +196,6 @@ class Client:
         self._sent[batch.id] = batch
         self._out[group.options.queue, group.options.priority] += 1
         return batch
-
-    def _publish_in_the_end(self, batch: SentBatch) -> None:
-        """Publish, however long the broker is away."""
-        while not self._closing:
-            try:
-                self._publish(batch)
-                return
-            except (redis.RedisError, OSError) as error:
-                logger.warning("cannot send to %s, trying again: %s", masked(self._url), error)
-                time.sleep(RECONNECT_PAUSE)
-
-    def _publish(self, batch: SentBatch, line: DirectLine | None = None) -> None:
-        options, function = batch.group.options, batch.group.function
-        message = message_for(
-            Batch(
-                id=batch.id,
-                function=function.digest,
-                name=function.name,
-                arguments=[call.task.arguments for call in batch.calls],
-                chunk=batch.calls[0].task.chunk,
-                timeout=options.timeout,
-                retries=options.retries,
-            ),
-            queue=options.queue,
-            priority=options.priority,
-            reply_to=self._replies if line is None else line.key,
-        )
-        with self._publishing:
-            self._upload(function)
-            batch.message = message  # Before it is sent: whoever takes it back waits for this lock.
-            if line is None:
-                self._commands.lpush(message.key, message.data)
-        if line is not None:
-            line.submit(batch, message)
-
-    def _upload(self, function: FunctionPayload) -> None:
-        """Make sure that workers find the function, and go on finding it."""
-        now = time.monotonic()
-        uploaded = self._uploaded.get(function.digest)
-        if uploaded is None or now - uploaded > FUNCTION_EXPIRY / 2:
-            self._commands.set(function_key(function.digest), function.payload, ex=FUNCTION_EXPIRY)
-            self._uploaded[function.digest] = now
 
     # --- receiving
 
@@ -253,14 +219,6 @@ class Client:
             except SystemFailureError as error:
                 self._give_up(error)
 
-    def _wake_receiver(self) -> None:
-        """It is waiting for a reply, most likely."""
-        try:
-            with self._publishing:
-                self._commands.rpush(self._replies, b"")
-        except redis.RedisError:
-            pass  # Then it does not wait either.
-
     def _wait_for_replies(self) -> Iterator[bytes]:
         found: Any = self._receiving.blpop([self._replies, *self._direct.keys], timeout=LONGEST_WAIT)
         if found is not None:
@@ -269,22 +227,28 @@ class Client:
             more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE)
             yield from more or []
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, frame: bytes) -> SentBatch | None:
+        """Take a reply in; the message that it answers, if that was waited for."""
         if not frame:
-            return  # It wakes the receiver, and no more.
+            return None  # It wakes the receiver, and no more.
         received = time.time()
         try:
             reply = Reply.decode(frame)
         except DistributeChallengeError:
             logger.exception("a reply cannot be read")
-            return
+            return None
         batch = self._sent.get(reply.batch)
         if batch is None:
-            return  # Answered before: the broker delivered the message twice.
+            self._values.discard(reply)
+            return None  # Answered before: the broker delivered the message twice.
         if reply.problem is not None:
             self._solve(batch, reply.problem)
-            return
-        outcomes = outcomes_of(reply)
+            return batch
+        outcomes = outcomes_of(reply, self._values.adopt)
+        if batch.calls[0].task.chunk:
+            outcomes = batch.joined(reply, outcomes)
+            if not reply.ended:
+                return batch
         finished = reply.finishes[-1]
         with self._work:
             batch.group.sizer.record(len(outcomes), finished - reply.started)
@@ -292,6 +256,7 @@ class Client:
                 self._drop(batch)
                 self._put_back(list(batch.calls[reply.first + len(reply.finishes) :]))
         self._resolve(batch, reply, outcomes, received)
+        return batch
 
     @staticmethod
     def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
@@ -301,6 +266,8 @@ class Client:
         for index, outcome in enumerate(outcomes):
             call, finished = batch.calls[reply.first + index], reply.finishes[index]
             stages = call.task.created, batch.sent, started, finished, received, reply.worker
+            if call.task.values:
+                explain(call.task, outcome)
             if type(outcome) is Failure:
                 call.fail(outcome.error, stages)
             else:
@@ -311,8 +278,11 @@ class Client:
     def _solve(self, batch: SentBatch, problem: Problem) -> None:
         """Do what a worker's problem asks for: send again, or fail."""
         if problem.kind == "function_missing":
-            self._uploaded.pop(batch.group.function.digest, None)
-            self._publish_in_the_end(batch)
+            self._publisher.forget(batch.group.function)
+            self._publisher.publish_in_the_end(batch, self._is_closing)
+            return
+        if problem.kind == "value_missing":
+            self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
             return
         failed: list[tuple[Call, DistributeChallengeError]] = []
         with self._work:
@@ -330,6 +300,23 @@ class Client:
         for call, error in failed:
             call.fail(error)
 
+    def _send_again(self, batch: SentBatch, error: SystemFailureError | None) -> None:
+        """Send what is left of a batch, now that its values are to be had; or fail it, as they are not."""
+        failed: list[tuple[Call, DistributeChallengeError]] = []
+        with self._work:
+            if batch.id not in self._sent:
+                return  # Over meanwhile.
+            self._drop(batch)
+            again = []
+            for call in batch.unfinished:
+                if reason := error or verdict_on_missing(call):
+                    failed.append((call, reason))
+                else:
+                    again.append(call)
+            self._put_back(again)
+        for call, reason in failed:
+            call.fail(reason)
+
     # --- the books; all under the lock
 
     def _drop(self, batch: SentBatch) -> None:
@@ -346,6 +333,14 @@ class Client:
                 self._outbox.put(call, first=True)
         self._work.notify()
 
+    def _prepared(self, call: Call) -> Call:
+        if call.task.values:
+            call.add_done_callback(partial(self._values.release, call.task.values))
+        return call
+
+    def _is_closing(self) -> bool:
+        return self._closing
+
     def _refuse_if_closed(self) -> None:
         if self._closing:
             raise self.broken or closed()
@@ -361,7 +356,9 @@ class Client:
         presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
         if self._sent:
             connection.expire(self._replies, REPLY_EXPIRY)
-        self._census.take(presence.workers(connection), waiting, now)
+        workers = presence.workers(connection)
+        self._census.take(workers, waiting, now)
+        self._values.see(workers)
         with self._work:
             self._work.notify()  # More workers, more messages.
 

@@ -105,8 +105,7 @@ class DirectLine:
             found = self._line.read()
             if found is None:
                 return self.leave()
-            self._lines.take(found[1])
-            if not self._call.done() and self._call.batch is self._batch:
+            if self._lines.take(found[1]) is not self._batch:
                 # It belongs to an earlier call, and is of no use any more.
                 self._line.send(("BLPOP", self.key, FIRST_WAIT))
                 return False
@@ -138,7 +137,7 @@ class DirectLines:
     Args:
         url: The broker.
         replies: The client's own list; those of the lines are named after it.
-        take: Takes a reply in.
+        take: Takes a reply in, and tells which message it answers.
         wake: Makes the receiver thread look at `keys` anew.
 
     Attributes:
@@ -148,7 +147,9 @@ class DirectLines:
     Guarantees: safe for threads.
     """
 
-    def __init__(self, url: str, replies: str, take: Callable[[bytes], None], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, replies: str, take: Callable[[bytes], SentBatch | None], wake: Callable[[], None]
+    ) -> None:
         self.lock = threading.Lock()
         self.take = take
         self.keys: dict[str, SentBatch] = {}

@@ -4,6 +4,7 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 | --- | --- | --- | --- |
 | ``<queue>``, ``<queue>\\x06\\x16<n>`` | list | Celery messages, one list for each priority | when a worker takes them |
 | ``distribute_challenge:function:<digest>`` | string | a pickled function with its modules | `FUNCTION_EXPIRY` after its last use |
+| ``distribute_challenge:value:<client>:<key>`` | string | a large value (``stores.redis``) | a minute after its client's last word |
 | ``distribute_challenge:replies:<client>`` | list | replies for one client | when it reads them, or `REPLY_EXPIRY` later |
 | ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
 | ``distribute_challenge:clients`` | hash | one JSON line for each client | likewise |

@@ -1,12 +1,13 @@
-"""What becomes of a call whose worker process is gone."""
+"""What becomes of a call whose worker process is gone, or does not find what the call needs."""
 
-from distribute_challenge.errors import CallTimeoutError, DistributeChallengeError, WorkerLostError
+from distribute_challenge.errors import CallTimeoutError, DistributeChallengeError, ValueLostError, WorkerLostError
 from distribute_challenge.execution_backends.celery.calls import Call
 from distribute_challenge.messages import Problem
 
-__all__ = ["MOST_DEATHS", "verdict"]
+__all__ = ["MOST_DEATHS", "MOST_MISSES", "verdict", "verdict_on_missing"]
 
 MOST_DEATHS = 3  # Worker processes that one call may cost before it fails.
+MOST_MISSES = 3  # Times that a worker may miss a value which was put where all can see it; Redis may have lost it, say.
 
 
 def verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallengeError | None:
@@ -30,4 +31,19 @@ def verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallenge
     return WorkerLostError(
         f"{name}: {problem.text}, {call.deaths} times in {call.deaths} attempts. Look for a crash in C code, os._exit, "
         f"or too little memory on the worker."
+    )
+
+
+def verdict_on_missing(call: Call) -> DistributeChallengeError | None:
+    """The error that ends a call whose value a worker did not find, or None if it is to be sent again.
+
+    Args:
+        call: The call; its misses are counted here.
+    """
+    call.misses += 1
+    if call.misses < MOST_MISSES:
+        return None
+    return ValueLostError(
+        f"{call.task.function.name}: its workers do not find a large value that it needs, though it was put into their store "
+        f"{call.misses} times. Look whether Redis drops keys because its memory is full, and whether all workers use this store."
     )

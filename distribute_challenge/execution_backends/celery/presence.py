@@ -37,12 +37,13 @@ class Presence:
 
 @dataclass(frozen=True)
 class WorkerPresence(Presence):
-    """A worker, with the number of its processes and the queues that it serves."""
+    """A worker, with the number of its processes, the queues that it serves, and which shared memory it sees."""
 
     key = WORKERS
 
     concurrency: int
     queues: list[str]
+    shared_memory: str = ""
 
 
 @dataclass(frozen=True)

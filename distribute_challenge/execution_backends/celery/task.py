@@ -11,6 +11,7 @@ from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import insist, send_reply
+from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
 from distribute_challenge.messages import Problem, Reply
 from distribute_challenge.serialisation import ProjectImporter
 
@@ -28,7 +29,7 @@ def run_batch(task: Any, frame: bytes) -> None:
     child = _child(os.getpid(), task.app.conf.broker_url)
     worker = f"{request.hostname}/{os.getpid()}"
     try:
-        for reply in execute(frame, child.functions, worker):
+        for reply in execute(frame, child.functions, worker, child.values):
             send_reply(child.line, request.reply_to, reply)
     except VersionMismatchError as error:
         # Not even the frame can be read; the message around it says whom to tell.
@@ -43,6 +44,7 @@ class _Child:
         self.connection = connect(url)
         self.line = Line(self.connection)
         self.functions = FunctionCache(self._fetch, ProjectImporter())
+        self.values = WorkerValues(self.connection)
 
     def _fetch(self, digest: str) -> bytes | None:
         payload = insist("fetch a function", lambda: self.connection.get(function_key(digest)))

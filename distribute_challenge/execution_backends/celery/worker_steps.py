@@ -15,10 +15,12 @@ import redis
 from celery import bootsteps, signals
 from celery.worker.control import control_command
 
+from distribute_challenge import settings
 from distribute_challenge.execution import become_worker
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.log import LogStream, call_formatter, logger
+from distribute_challenge.stores import shared_memory_identity, sweep
 
 __all__ = ["PresenceStep", "connect_signals"]
 
@@ -62,6 +64,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def _beat(self, consumer: Any) -> None:
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
         self._say(lambda connection: _renew_leases(connection, consumer.task_consumer.channel))
+        _sweep()
 
     def _say(self, word: Any) -> None:
         try:
@@ -78,11 +81,19 @@ def _renew_leases(connection: redis.Redis, channel: Any) -> None:
         connection.zadd(channel.unacked_index_key, held, xx=True)
 
 
+def _sweep() -> None:
+    """Free the shared memory of clients on this machine that were killed."""
+    root = settings.shared_folder()
+    if root is not None:
+        sweep(root)
+
+
 def _presence_of(consumer: Any) -> presence.WorkerPresence:
     return presence.WorkerPresence(
         name=consumer.hostname,
         concurrency=consumer.pool.num_processes,
         queues=sorted(consumer.app.amqp.queues.consume_from),
+        shared_memory=shared_memory_identity(),
     )
 
 
@@ -107,13 +118,14 @@ def _scale(state: Any, processes: int = 1) -> dict[str, Any]:
 
 def connect_signals() -> None:
     """Attach everything below to Celery's signals; safe to call again."""
-    signals.worker_init.connect(_limit_threads)
+    signals.worker_init.connect(_share_machine)
     signals.worker_process_init.connect(_prepare_child)
     signals.setup_logging.connect(_set_up_logging)
 
 
-def _limit_threads(sender: Any = None, **_: Any) -> None:
-    """Share the cores among the processes: each would start as many BLAS threads as there are cores."""
+def _share_machine(sender: Any = None, **_: Any) -> None:
+    """Share cores and memory among the processes: each would start as many BLAS threads as there are cores."""
+    os.environ.setdefault(settings.VALUE_CACHE_VARIABLE, str(settings.value_cache(max(1, sender.concurrency))))
     threads = max(1, (os.cpu_count() or 1) // max(1, sender.concurrency))
     for variable in _THREAD_LIMITS:
         os.environ.setdefault(variable, str(threads))

@@ -13,19 +13,22 @@ import numpy
 import pytest
 import redis
 
-from distribute_challenge import execution
+from distribute_challenge import execution, settings
 from distribute_challenge.execution_backends.celery import worker_steps
 from distribute_challenge.execution_backends.celery.task import run_batch
 from distribute_challenge.log import LogStream
 
 
-def test_cores_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_and_memory_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless the user has said otherwise."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     for variable in worker_steps._THREAD_LIMITS:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "5")
-    worker_steps._limit_threads(SimpleNamespace(concurrency=4))
+    monkeypatch.setenv(settings.VALUE_CACHE_VARIABLE, "1")
+    monkeypatch.delenv(settings.VALUE_CACHE_VARIABLE)
+    worker_steps._share_machine(SimpleNamespace(concurrency=4))
+    assert settings.value_cache() == settings.value_cache(4)
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert os.environ["MKL_NUM_THREADS"] == "5"
 

@@ -1,0 +1,296 @@
+"""Large values leave the pickle: a small parcel travels in its place, and what is large lies where both ends find it.
+
+    value ──► pack ──► Parcel ──── in the message ────► unpack ──► value
+                │                                         ▲
+                └─ large buffers ──► a store ──► opened ──┘
+
+A blob that starts with pickle's own first byte is an ordinary pickle: so small values cost nothing more. A parcel starts with
+``P``; then comes a pickled pair of
+
+- the pickle itself without its large buffers, or where it lies if it is large, too: long lists, texts, bytes;
+- where each of these buffers lies, in the order in which the pickle wants them; None for one that travels beside
+  the parcel in the same message.
+"""
+
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Self, cast
+
+from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
+from distribute_challenge.stores import Depot, Reference
+
+__all__ = [
+    "LARGE_BUFFER",
+    "LARGE_STREAM",
+    "Deposited",
+    "FindDepot",
+    "Keep",
+    "Open",
+    "Parcel",
+    "pack",
+    "pack_plain",
+    "pack_result",
+    "references_of",
+    "unpack",
+]
+
+#: Bytes of a buffer from which on it leaves the pickle, and of a pickle from which on it goes to a store as a whole:
+#: benchmarks/payloads.py measures both.
+LARGE_BUFFER = 64_000
+LARGE_STREAM = 1_000_000
+
+#: Gives the depot for large values, or None if they stay in the pickle. Called when there is one: it may have to connect.
+FindDepot = Callable[[], Depot | None]
+
+#: Stores a buffer of a result; None if there is no place for it, so that it has to travel in the reply.
+Keep = Callable[[memoryview], Reference | None]
+
+#: Where a reference leads to.
+Open = Callable[[Reference], memoryview]
+
+_FIRST = b"P"
+_NO_MODULES: frozenset[str] = frozenset()
+
+
+class Parcel(NamedTuple):
+    """A packed value.
+
+    Args:
+        data: The pickle or parcel itself.
+        modules: Names of the user's own modules that unpickling it needs.
+        values: Keys of what it refers to. The depot counts one user for each; whoever packs it lets them go.
+        beside: Buffers that have to travel in the same message.
+    """
+
+    data: bytes
+    modules: frozenset[str] = _NO_MODULES
+    values: tuple[str, ...] = ()
+    beside: Sequence[memoryview] = ()
+
+
+class Deposited:
+    """A value that is packed already: pickled for a call on the cluster whose depot keeps it, it is a few references.
+
+    Args:
+        depot: Who keeps it, or None if it is not kept anywhere.
+        parcel: The packed value.
+    """
+
+    def __init__(self, depot: Depot | None, parcel: Parcel) -> None:
+        self._depot = depot
+        self._modules = parcel.modules
+        self._stream, references = _opened(parcel.data)
+        self._references = [reference for reference in references if reference is not None]
+
+    def value(self) -> Any:
+        """The value, made of what is kept."""
+        open = cast(Open, getattr(self._depot, "open", None))  # noqa: A001 # Without a depot there is nothing to open.
+        return _load(self._stream, map(open, self._references), open)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        packing = _current.get()
+        if packing is None or packing.depot() is not self._depot:
+            # For somebody who cannot find it there.
+            return _itself, (self.value(),)
+        packing.modules |= self._modules
+        stream = packing.stand_in(self._stream) if isinstance(self._stream, Reference) else self._stream
+        return _loads, (stream, *map(packing.stand_in, self._references))
+
+    # It never changes: a copy of it is itself, and not what it is pickled as.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def pack(value: Any, what: str, find_depot: FindDepot | None = None) -> Parcel:
+    """Pickle any value; what is large in it goes to a depot, if there is one.
+
+    Args:
+        value: What to pickle.
+        what: Its name in an error message.
+        find_depot: Who keeps large values; None: they stay in the pickle.
+
+    Raises:
+        SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
+        SystemFailureError: There is no room for what is large.
+    """
+    if find_depot is None:
+        return Parcel(*dumps(value, what))
+    packing = _Packing(find_depot)
+    token = _current.set(packing)
+    try:
+        data, modules = dumps(value, what, packing)
+    finally:
+        _current.reset(token)
+    return packing.parcel(data, modules | packing.modules)
+
+
+def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
+    """Pickle what a call gave; what is large in it goes to a store, or beside the parcel.
+
+    Args:
+        value: What to pickle.
+        what: Its name in an error message.
+        keep: Stores a buffer, if it can; None: all stays in the pickle.
+
+    Raises:
+        SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
+    """
+    if keep is None:
+        return Parcel(dumps(value, what).data)
+    large: list[memoryview] = []
+
+    def callback(buffer: pickle.PickleBuffer) -> bool:
+        raw = _large(buffer)
+        if raw is not None:
+            large.append(raw)
+        return raw is None
+
+    data = dumps(value, what, callback).data
+    references = [keep(buffer) for buffer in large]
+    beside = [buffer for buffer, reference in zip(large, references, strict=True) if reference is None]
+    return Parcel(_sealed(_kept(data, keep), references), beside=beside)
+
+
+def pack_plain(data: bytes, keep: Keep | None) -> bytes:
+    """A pickle of built-in values that calls gave, as a parcel if it is large and there is a place for it."""
+    return data if keep is None else _sealed(_kept(data, keep), ())
+
+
+def _kept(data: bytes, keep: Keep) -> bytes | Reference:
+    """A result's pickle, or where it lies."""
+    return data if len(data) < LARGE_STREAM else keep(memoryview(data)) or data
+
+
+def unpack(data: bytes | memoryview, open: Open | None = None, beside: Iterable[memoryview | bytearray] = ()) -> Any:  # noqa: A002
+    """Unpickle a blob, be it a pickle or a parcel.
+
+    Args:
+        data: The blob.
+        open: Gives what a reference leads to; None where parcels do not come.
+        beside: The buffers that travelled in the same message.
+    """
+    if data[:1] != _FIRST:
+        return loads(data)
+    assert open is not None
+    stream, references = _opened(data)
+    travelled = iter(beside)
+    buffers = [next(travelled) if reference is None else open(reference) for reference in references]
+    return _load(stream, buffers, open)
+
+
+def references_of(data: bytes | memoryview) -> list[Reference]:
+    """All that a blob refers to."""
+    stream, references = _opened(data)
+    return [part for part in (stream, *references) if isinstance(part, Reference)]
+
+
+class _Packing:
+    """The large buffers of one value that is being pickled, and where they lie."""
+
+    def __init__(self, find_depot: FindDepot) -> None:
+        self._find_depot: FindDepot | None = find_depot
+        self._depot: Depot | None = None
+        self._error: Exception | None = None
+        self.modules: frozenset[str] = frozenset()
+        self._parts: list[memoryview | Reference] = []
+        self._stand_ins: dict[int, tuple[pickle.PickleBuffer, Reference]] = {}
+
+    def depot(self) -> Depot | None:
+        if self._find_depot is not None:
+            find, self._find_depot = self._find_depot, None
+            try:
+                self._depot = find()
+            except Exception as error:
+                # Not from inside the pickler: it is no fault of the value's that the cluster does not start.
+                self._error = error
+        return self._depot
+
+    def __call__(self, buffer: pickle.PickleBuffer) -> bool:
+        """What the pickler asks: whether a buffer stays in the pickle."""
+        if id(buffer) in self._stand_ins:
+            self._parts.append(self._stand_ins[id(buffer)][1])
+            return False
+        raw = _large(buffer)
+        if raw is None or self.depot() is None:
+            return True
+        self._parts.append(raw)
+        return False
+
+    def stand_in(self, reference: Reference) -> pickle.PickleBuffer:
+        """An empty buffer that is pickled as if it held what a reference leads to."""
+        buffer = pickle.PickleBuffer(b"")
+        self._stand_ins[id(buffer)] = buffer, reference
+        return buffer
+
+    def parcel(self, data: bytes, modules: frozenset[str]) -> Parcel:
+        if len(data) >= LARGE_STREAM:
+            self.depot()
+        if self._error is not None:
+            raise self._error
+        depot = self._depot
+        if depot is None:
+            return Parcel(data, modules)
+        values: list[str] = []
+
+        def deposited(part: memoryview | Reference) -> Reference:
+            if isinstance(part, Reference):
+                depot.retain([part.key])
+            else:
+                part = depot.deposit(part)
+            values.append(part.key)
+            return part
+
+        try:
+            references = [deposited(part) for part in self._parts]
+            stream = data if len(data) < LARGE_STREAM else deposited(memoryview(data))
+        except BaseException:
+            depot.release(values)
+            raise
+        return Parcel(_sealed(stream, references), modules, tuple(values))
+
+
+_current: ContextVar[_Packing | None] = ContextVar("distribute_challenge_packing", default=None)
+
+
+def _large(buffer: pickle.PickleBuffer) -> memoryview | None:
+    """A buffer's bytes if they are to leave the pickle."""
+    try:
+        raw = buffer.raw()
+    except BufferError:  # Not in one piece.
+        return None
+    return raw if raw.nbytes >= LARGE_BUFFER else None
+
+
+def _sealed(stream: bytes | Reference, references: Sequence[Reference | None]) -> bytes:
+    if not references and not isinstance(stream, Reference):
+        return stream
+    # Bare tuples: a class would have to be imported by whoever reads this.
+    parts = [None if reference is None else tuple(reference) for reference in references]
+    packed = dumps_plain((tuple(stream) if isinstance(stream, Reference) else stream, parts))
+    assert packed is not None  # Bytes, texts and numbers only.
+    return _FIRST + packed
+
+
+def _opened(data: bytes | memoryview) -> tuple[bytes | Reference, list[Reference | None]]:
+    if data[:1] != _FIRST:
+        return bytes(data), []
+    stream, parts = loads(memoryview(data)[1:])
+    references = [None if part is None else Reference(*part) for part in parts]
+    return Reference(*stream) if isinstance(stream, tuple) else stream, references
+
+
+def _load(stream: bytes | Reference, buffers: Iterable[memoryview | bytearray], open: Open) -> Any:  # noqa: A002
+    return loads(open(stream) if isinstance(stream, Reference) else stream, buffers=buffers)
+
+
+def _loads(stream: bytes | memoryview, *buffers: memoryview) -> Any:
+    return loads(stream, buffers=buffers)
+
+
+def _itself(value: Any) -> Any:
+    return value

@@ -1,0 +1,187 @@
+"""Large values as files in shared memory: written once, and read by every process of the machine without a copy.
+
+    client: put ──> a file ──> get: worker maps it         arguments
+    client: adopt <── a file <── put: worker               results
+
+Guarantees:
+
+- A file has its name only when it is whole, and is never written to or made shorter after that.
+- Only processes of the same user get in.
+- The folder goes with its owner: at `close` or the end of the process; if that is killed, with the next `sweep` of anybody.
+- A fork of the owner removes nothing and does not keep the folder alive.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+import time
+import weakref
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
+from distribute_challenge.settings import shared_folder
+from distribute_challenge.stores.base import Store, as_size
+from distribute_challenge.stores.mapped import contents
+from distribute_challenge.stores.owner_lock import OwnerLock
+from distribute_challenge.stores.sweep import is_own_folder, prefix, remove
+
+__all__ = ["FolderStore", "shared_memory_identity"]
+
+STRAY_AFTER = 3600.0  # Seconds that a file which nobody knows may lie here; as long as replies wait for their client.
+LOOK_FOR_STRAYS = 60.0  # Seconds between two looks at them.
+
+# Besides a file system without room: a quota, and a limit of this process on the size of files.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM}
+
+
+class FolderStore(Store):
+    """A private folder for the values of one client.
+
+    Args:
+        root: Where to make it; the fitting one is `settings.shared_folder`.
+
+    Raises:
+        StoreFullError: Not even an empty folder can be made there.
+        SystemFailureError: It cannot be written to.
+
+    Attributes:
+        path: The folder.
+    """
+
+    maps = True
+
+    def __init__(self, root: Path) -> None:
+        with _no_room("a folder", 0, root):
+            self.path, lock = _make(root)
+        self.name = f"folder:{self.path}"
+        self._looked = time.monotonic()
+        # Also at the end of a process that forgot to close it.
+        self._remove = weakref.finalize(self, _remove_own, self.path, lock)
+
+    @classmethod
+    def attach(cls, path: Path) -> "FolderStore | None":
+        """A worker's way in, to read arguments and leave results.
+
+        Args:
+            path: Of the client's folder.
+
+        Returns:
+            None if this process does not share memory with the client: the folder is not in its own `settings.shared_folder`, not
+            there, another user's, or its owner is dead.
+        """
+        if path.parent != shared_folder() or not is_own_folder(path) or not OwnerLock.is_held(path):
+            return None
+        store = cls.__new__(cls)
+        store.path, store.name = path, f"folder:{path}"
+        store._remove = None
+        return store
+
+    _remove: "weakref.finalize[..., FolderStore] | None"
+
+    def put(self, key: str, data: memoryview) -> None:
+        with _no_room("a value", data.nbytes, self.path):
+            # Before there is too little for everybody else on this machine.
+            space = os.statvfs(self.path)
+            if space.f_bavail * space.f_frsize < data.nbytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            unfinished = self.path / f"unfinished-{secrets.token_hex(8)}"
+            try:
+                _write(unfinished, data)
+                unfinished.rename(self.path / key)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+
+    def get(self, key: str, size: int) -> memoryview | None:
+        return contents(f"{self.path}/{key}", size)
+
+    def adopt(self, key: str, size: int) -> memoryview | None:
+        """A result: taken out of the folder, and the caller's alone from now on, to be written to as well.
+
+        Returns:
+            None if it is not there. Its memory goes when nobody keeps the buffer.
+        """
+        data = contents(f"{self.path}/{key}", size, writable=True)
+        self.delete([key])
+        return data
+
+    def holds(self, key: str, size: int) -> bool:
+        return os.path.exists(f"{self.path}/{key}")
+
+    def delete(self, keys: Collection[str]) -> None:
+        for key in keys:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.path}/{key}")
+
+    def renew(self, keys: Collection[str]) -> None:
+        """Files need no renewing; but results whose replies were lost are found here, and what killed workers left half written."""
+        now = time.monotonic()
+        if self._remove is None or now - self._looked < LOOK_FOR_STRAYS:
+            return
+        self._looked = now
+        known, long_ago = set(keys), time.time() - STRAY_AFTER
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.path):
+                if entry.name not in known and entry.stat().st_mtime < long_ago and not entry.name.endswith(".lock"):
+                    self.delete([entry.name])
+
+    def close(self) -> None:
+        if self._remove is not None:
+            self._remove()
+
+
+def shared_memory_identity() -> str:
+    """Text that is the same in two processes exactly if each finds the other's folders; empty where there is no shared memory."""
+    root = shared_folder()
+    if root is None:
+        return ""
+    found = root.stat()
+    try:
+        machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        machine = socket.gethostname()
+    return f"{machine} {os.getuid()} {found.st_dev} {found.st_ino} {root}"
+
+
+def _make(root: Path) -> tuple[Path, OwnerLock]:
+    while True:
+        path = root / f"{prefix()}{secrets.token_hex(16)}"
+        path.mkdir(mode=0o700)
+        # A sweep may come by between these two lines and take it for a dead client's.
+        if (lock := OwnerLock.take(path, wait=True)) is not None:
+            return path, lock
+
+
+def _remove_own(path: Path, lock: OwnerLock) -> None:
+    if lock.mine:
+        remove(path, lock)
+
+
+def _write(path: Path, data: memoryview) -> None:
+    # By `write` and not into a map: where memory runs out in the middle, this is an error and that a SIGBUS.
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def _no_room(what: str, size: int, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueLostError(f"the folder {folder} is gone: the client that it belonged to has ended") from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise SystemFailureError(f"{what} cannot be written to {folder}: {error}") from error
+        free = os.statvfs(folder)
+        raise StoreFullError(
+            f"{what} of {as_size(size)} does not fit into the shared memory at {folder}, where "
+            f"{as_size(free.f_bavail * free.f_frsize)} are free: give it more (docker run --shm-size=2g), or name "
+            f"a larger folder in DISTRIBUTE_CHALLENGE_SHARED_FOLDER"
+        ) from error

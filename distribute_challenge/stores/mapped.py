@@ -1,0 +1,75 @@
+"""A file's content as memory, without a copy where that pays.
+
+Python's own `mmap` keeps a file descriptor open for each map (until 3.13 always), and a user may well hold more results than a process
+may have descriptors. So the C library is asked directly.
+"""
+
+import contextlib
+import mmap
+import os
+import weakref
+from functools import cache
+from pickle import PickleBuffer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
+
+__all__ = ["MAPPED_FROM", "contents"]
+
+# Bytes. Reading less than this takes no longer than mapping it, and a process has room for some 65,000 maps on Linux.
+MAPPED_FROM = 1 << 20
+
+
+def contents(path: str, size: int, *, writable: bool = False) -> memoryview | None:
+    """All of a file, or None if it is not there or has another size.
+
+    Args:
+        path: Of a file that nobody makes shorter any more: its memory would go from under the reader.
+        size: Its bytes.
+        writable: Give memory that can be written to. The file does not change with it, and neither do a forked process's and its
+            parent's view of each other: pages that are written to become copies.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        stack.callback(os.close, file)
+        if os.fstat(file).st_size != size:
+            return None
+        data = _mapped(file, size) if size >= MAPPED_FROM else _read(file, size)
+    return data if writable else data.toreadonly()
+
+
+def _read(file: int, size: int) -> memoryview:
+    data = memoryview(bytearray(size))
+    done = 0
+    while done < size:
+        done += os.readv(file, [data[done:]])
+    return data
+
+
+def _mapped(file: int, size: int) -> memoryview:
+    import ctypes
+
+    library = _library()
+    address = library.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, file, 0)
+    if address == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot map {size} bytes: {os.strerror(number)}")
+    memory = (ctypes.c_char * size).from_address(address)
+    # Buffers made of it keep `memory`; when the last is gone, so is the map. At the end of the process the kernel does it.
+    weakref.finalize(memory, library.munmap, address, size).atexit = False
+    return PickleBuffer(memory).raw()
+
+
+@cache
+def _library() -> "ctypes.CDLL":
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *3 * [ctypes.c_int], ctypes.c_int64]
+    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return library

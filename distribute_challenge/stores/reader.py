@@ -1,0 +1,120 @@
+"""A worker process's way to large values: found in one of the client's places, and kept for the next calls.
+
+Guarantees:
+
+- What is kept for later takes no more than the limit.
+- Nothing is kept that nobody asked for in `UNUSED_FOR` seconds, and no shared memory that its client has freed: a thread looks
+  every `LOOK_EVERY` seconds while there is something to look at, so that an idle worker keeps nothing of a client that is gone.
+- ``_lock`` protects the books. No value is fetched under it.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from distribute_challenge.errors import ValueMissingError
+from distribute_challenge.stores.base import Reference, Store
+from distribute_challenge.stores.opening import open_store
+
+if TYPE_CHECKING:
+    import redis
+
+__all__ = ["Values"]
+
+UNUSED_FOR = 60.0  # Seconds.
+LOOK_EVERY = 2.0  # Seconds.
+
+
+class _Kept(NamedTuple):
+    data: memoryview
+    store: Store
+    used: float
+
+
+class Values:
+    """Large values of all clients, for the calls of one worker process.
+
+    Args:
+        connection: To the broker, where Redis may hold values; None if there is none.
+        limit_bytes: Of what is kept for later calls. What a call itself uses comes on top.
+    """
+
+    def __init__(self, connection: "redis.Redis | None", limit_bytes: int) -> None:
+        self._connection = connection
+        self._limit = limit_bytes
+        self._lock = threading.Lock()
+        # The one not used for longest in front.
+        self._kept: OrderedDict[Reference, _Kept] = OrderedDict()
+        self._bytes = 0
+        self._stores: dict[str, Store] = {}
+        self._closing = threading.Event()
+        self._looking = False
+
+    def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
+        """A value, not to be written to: other calls read the same memory.
+
+        Args:
+            reference: What the message carries in its place.
+            places: `Depot.names` of the client, from the header of the batch.
+
+        Raises:
+            ValueMissingError: It is in none of them.
+            SystemFailureError: A place does not answer.
+            BackendError: A place needs a package that is not installed here.
+        """
+        with self._lock:
+            if kept := self._kept.pop(reference, None):
+                self._kept[reference] = kept._replace(used=time.monotonic())
+                return kept.data
+        for name in places:
+            store = self._stores.get(name) or open_store(name, self._connection)
+            if store is not None and (data := store.get(*reference)) is not None:
+                self._keep(reference, data, store)
+                return data
+        raise ValueMissingError([reference.key])
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._closing.set()
+        with self._lock:
+            self._drop(list(self._kept))
+
+    def _keep(self, reference: Reference, data: memoryview, store: Store) -> None:
+        if reference.size > self._limit:
+            return
+        with self._lock:
+            self._stores[store.name] = store
+            self._kept[reference] = _Kept(data, store, time.monotonic())
+            self._bytes = sum(kept.size for kept in self._kept)
+            while self._bytes > self._limit:
+                self._drop([next(iter(self._kept))])
+            if not self._looking:
+                self._looking = True
+                threading.Thread(
+                    target=self._look_forever, name="distribute_challenge value cache", daemon=True
+                ).start()
+
+    def _look_forever(self) -> None:
+        while True:
+            self._closing.wait(LOOK_EVERY)
+            with self._lock:
+                now = time.monotonic()
+                self._drop(
+                    [
+                        reference
+                        for reference, kept in self._kept.items()
+                        if now - kept.used > UNUSED_FOR or (kept.store.maps and not kept.store.holds(*reference))
+                    ]
+                )
+                if not self._kept:
+                    self._looking = False
+                    return
+
+    def _drop(self, references: Iterable[Reference]) -> None:
+        for reference in references:
+            del self._kept[reference]
+            self._bytes -= reference.size
+        if not self._kept:
+            self._stores.clear()

@@ -1,0 +1,172 @@
+"""Large values in Redis, where every worker sees them.
+
+    client: put ──> SET distribute_challenge:value:<client>:<key> ──> GETRANGE, GETRANGE …: worker
+
+redis-py's own `set` and `get` copy a value several times, and into memory that is new each time. So the commands for the values
+themselves are written and read in pieces, on a connection of redis-py's pool: four times as fast for 32 MB.
+
+Guarantees:
+
+- Each command has a connection of its own, so that none waits for another's large value.
+- What nobody renews is gone `VALUE_EXPIRY` seconds later, however its client ended.
+"""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from distribute_challenge.errors import BrokerUnreachableError, StoreFullError
+from distribute_challenge.stores.base import Store, as_size
+
+if TYPE_CHECKING:
+    import redis
+
+__all__ = ["VALUE_EXPIRY", "RedisStore", "value_key"]
+
+VALUE_EXPIRY = 60  # Seconds, renewed at a third of that.
+PART = 256 << 20  # Bytes under one key: Redis refuses more than 512 MB.
+PIECE = 1 << 20  # Bytes sent or received at once: this much stays in the processor's cache.
+AHEAD = 4  # Pieces that are asked for before the first one is there.
+
+
+def value_key(client: str, key: str) -> str:
+    """Where a client's large value lies; the parts of one that is larger than `PART` have a number behind that."""
+    return f"distribute_challenge:value:{client}:{key}"
+
+
+class RedisStore(Store):
+    """The values of one client, among everything else in a Redis database.
+
+    The same on a worker, which calls `get` alone: the books of what is to be renewed and freed are empty there.
+
+    Args:
+        connection: To the database. Its owner closes it.
+        client: The client's id.
+    """
+
+    def __init__(self, connection: "redis.Redis", client: str) -> None:
+        self.name = f"redis:{client}"
+        self._connection = connection
+        self._client = client
+        self._sizes: dict[str, int] = {}
+        self._renewed = time.monotonic()
+
+    def put(self, key: str, data: memoryview) -> None:
+        # Before the first is there: whatever comes between, they are known, and go at the latest with the client.
+        self._sizes[key] = data.nbytes
+        try:
+            with _answered(f"take a value of {as_size(data.nbytes)}"), self._line() as line:
+                for number, name in enumerate(self._names(key, data.nbytes)):
+                    part = data[number * PART : (number + 1) * PART]
+                    line.send_packed_command(_set(name, part))
+                    line.read_response()
+        except BaseException:
+            self.delete([key])
+            raise
+
+    def get(self, key: str, size: int) -> memoryview | None:
+        data = memoryview(bytearray(size))
+        with _answered(f"give a value of {as_size(size)}"), self._line() as line:
+            if not self._read(line, key, data):
+                line.disconnect()  # More answers are on their way.
+                return None
+        return data.toreadonly()
+
+    def holds(self, key: str, size: int) -> bool:
+        names = self._names(key, size)
+        with _answered("say what it has"):
+            return self._connection.exists(*names) == len(names)
+
+    def delete(self, keys: Collection[str]) -> None:
+        import redis
+
+        names = [name for key in keys for name in self._names(key, self._sizes.pop(key, -1))]
+        if names:
+            with contextlib.suppress(redis.RedisError, OSError):
+                self._connection.unlink(*names)
+
+    def renew(self, keys: Collection[str]) -> None:
+        import redis
+
+        now = time.monotonic()
+        if now - self._renewed < VALUE_EXPIRY / 3:
+            return
+        with contextlib.suppress(redis.RedisError, OSError):
+            pipeline = self._connection.pipeline(transaction=False)
+            for key in keys:
+                for name in self._names(key, self._sizes.get(key, -1)):
+                    pipeline.expire(name, VALUE_EXPIRY)
+            pipeline.execute()
+            self._renewed = now
+
+    def close(self) -> None:
+        self.delete(list(self._sizes))
+
+    def _names(self, key: str, size: int) -> list[str]:
+        """Under which keys a value lies; none if its size is unknown, so negative."""
+        name = value_key(self._client, key)
+        if size <= PART:
+            return [name] if size >= 0 else []
+        return [f"{name}:{number}" for number in range(-(-size // PART))]
+
+    def _read(self, line: Any, key: str, data: memoryview) -> bool:
+        """Fill a buffer with a value; False if not all of it is there."""
+        asked: deque[memoryview] = deque()
+        for number, name in enumerate(self._names(key, data.nbytes)):
+            part = data[number * PART : (number + 1) * PART]
+            for first in range(0, len(part), PIECE):
+                piece = part[first : first + PIECE]
+                line.send_command("GETRANGE", name, first, first + len(piece) - 1)
+                asked.append(piece)
+                if len(asked) == AHEAD and not _receive(line, asked.popleft()):
+                    return False
+        return all(_receive(line, piece) for piece in asked)
+
+    @contextlib.contextmanager
+    def _line(self) -> Iterator[Any]:
+        """A connection for commands that redis-py does not make itself."""
+        pool = self._connection.connection_pool
+        line: Any = pool.get_connection()
+        try:
+            yield line
+        except BaseException:
+            line.disconnect()  # Who knows which answers would still come.
+            raise
+        finally:
+            pool.release(line)
+
+
+def _set(name: str, data: memoryview) -> Iterator[bytes | memoryview]:
+    """``SET name data EX VALUE_EXPIRY`` as Redis reads it."""
+    expiry = str(VALUE_EXPIRY).encode()
+    yield b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name.encode(), data.nbytes)
+    for first in range(0, data.nbytes, PIECE):
+        yield data[first : first + PIECE]
+    yield b"\r\n$2\r\nEX\r\n$%d\r\n%b\r\n" % (len(expiry), expiry)
+
+
+def _receive(line: Any, piece: memoryview) -> bool:
+    answer = line.read_response()
+    if len(answer) != len(piece):
+        return False
+    piece[:] = answer
+    return True
+
+
+@contextlib.contextmanager
+def _answered(what: str) -> Iterator[None]:
+    import redis
+
+    try:
+        yield
+    except redis.OutOfMemoryError as error:
+        raise StoreFullError(
+            f"Redis has no room to {what} ({error}): give it more (maxmemory), or let large values go into a folder that "
+            f"all machines share, or into object storage: DISTRIBUTE_CHALLENGE_STORE=file:///mnt/shared"
+        ) from error
+    except (redis.RedisError, OSError) as error:
+        raise BrokerUnreachableError(
+            f"Redis did not {what} ({str(error) or type(error).__name__}): check that the server runs"
+        ) from error

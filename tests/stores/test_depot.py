@@ -1,0 +1,450 @@
+"""Who keeps which value, and for how long."""
+
+import gc
+import logging
+import os
+import pickle
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
+from distribute_challenge.stores import Depot, Reference, depot
+from tests.processes import wait_until
+from tests.stores.forks import ended, fork
+from tests.stores.memory import MemoryStore
+
+FOREVER = 1e12  # Later than any time that a value can linger.
+
+
+@pytest.fixture
+def near() -> MemoryStore:
+    return MemoryStore("near")
+
+
+@pytest.fixture
+def far() -> MemoryStore:
+    return MemoryStore("far")
+
+
+@pytest.fixture
+def kept(near: MemoryStore, far: MemoryStore) -> Depot:
+    return Depot([near, far])
+
+
+def free_all(kept: Depot) -> None:
+    kept.sweep(FOREVER)
+
+
+def in_threads(*works: Callable[[], object]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+# --- depositing
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"some bytes",
+        bytearray(b"some bytes"),
+        memoryview(np.arange(6.0)),
+        memoryview(np.arange(6.0).reshape(2, 3)),
+        memoryview(np.asfortranarray(np.arange(6.0).reshape(2, 3))),
+        pickle.PickleBuffer(np.arange(6)).raw(),
+        memoryview(np.zeros((0, 4))),
+        b"",
+    ],
+    ids=lambda value: f"{type(value).__name__} {len(bytes(value))}",
+)
+def test_any_buffer_in_one_piece_can_be_kept(kept: Depot, near: MemoryStore, value: Any) -> None:
+    """As the bytes that lie in memory."""
+    reference = kept.deposit(value)
+    assert near.values == {reference.key: bytes(pickle.PickleBuffer(value).raw())}
+    assert reference.size == len(bytes(value))
+    assert kept.open(reference) == near.values[reference.key]
+
+
+def test_equal_content_is_stored_once(kept: Depot, near: MemoryStore) -> None:
+    """Whatever it is called."""
+    first = kept.deposit(b"content")
+    assert kept.deposit(bytearray(b"content")) == first
+    assert kept.deposit(b"other") != first
+    assert len(near.puts) == 2
+
+
+def test_keys_are_a_client_s_own_secret(near: MemoryStore) -> None:
+    """Nobody can make another content for a key that he knows."""
+    assert Depot([near]).deposit(b"content").key != Depot([near]).deposit(b"content").key
+
+
+def test_threads_with_the_same_content_store_it_once(kept: Depot, near: MemoryStore) -> None:
+    """The others wait until it is there."""
+    near.putting.shut()
+    done: list[Reference] = []
+    threads = in_threads(*[lambda: done.append(kept.deposit(b"content"))] * 5)
+    near.putting.wait_for_somebody()
+    wait_until(lambda: kept._values[near.puts[0]].users == 5, "five users")
+    assert done == []
+    near.putting.open()
+    for thread in threads:
+        thread.join()
+    assert len(set(done)) == 1
+    assert len(near.puts) == 1
+    for _ in range(5):
+        assert near.values
+        kept.release([done[0].key])
+        free_all(kept)
+    assert near.values == {}
+
+
+def test_a_slow_place_holds_up_nobody_else(kept: Depot, near: MemoryStore) -> None:
+    """Neither the end of calls nor other values."""
+    small = kept.deposit(b"small")
+    near.putting.shut()
+    (thread,) = in_threads(lambda: kept.deposit(b"slow"))
+    near.putting.wait_for_somebody()
+    assert kept.deposit(b"small") == small
+    kept.retain([small.key])
+    for _ in range(3):
+        kept.release([small.key])
+    kept.renew()
+    free_all(kept)
+    assert near.values == {}
+    near.putting.open()
+    thread.join()
+    assert list(near.values.values()) == [b"slow"]
+
+
+# --- freeing
+
+
+def test_a_value_is_kept_while_somebody_uses_it(kept: Depot, near: MemoryStore) -> None:
+    """A deposit counts one, and so does each `retain`."""
+    key = kept.deposit(b"content").key
+    kept.retain([key])
+    for _ in range(2):
+        free_all(kept)
+        assert key in near.values
+        kept.release([key])
+    free_all(kept)
+    assert near.values == {}
+    with pytest.raises(ValueLostError) as caught:
+        kept.retain([key])
+    assert caught.value.keys == (key,)
+
+
+def test_a_value_lingers_for_the_next_call(kept: Depot, near: MemoryStore) -> None:
+    """Two hundred calls, one after the other, send it once."""
+    key = kept.deposit(b"content").key
+    kept.release([key])
+    now = time.monotonic()
+    kept.sweep(now)
+    kept.sweep(now + depot.LINGER - 1)
+    assert key in near.values
+    kept.deposit(b"content")
+    assert len(near.puts) == 1
+    kept.release([key])
+    kept.sweep(time.monotonic() + depot.LINGER + 1)
+    assert key not in near.values
+
+
+def test_what_lingers_may_take_only_so_much(kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest goes first."""
+    monkeypatch.setattr(depot, "KEPT_IDLE", 250)
+    keys = []
+    for number in range(4):
+        keys.append(kept.deposit(bytes([number]) * 100).key)
+        kept.release(keys[-1:])
+        kept._settle()
+    kept.sweep(time.monotonic())
+    assert list(near.values) == keys[2:]
+
+
+def test_a_deposit_makes_room_itself_when_too_much_lingers(
+    kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of large values does not wait for the next sweep."""
+    monkeypatch.setattr(depot, "KEPT_IDLE", 250)
+    for number in range(20):
+        kept.release([kept.deposit(bytes([number]) * 100).key])
+        assert len(near.values) <= 4
+
+
+def test_releasing_never_fails(kept: Depot) -> None:
+    """Not what nobody knows, nor at the end."""
+    kept.release(["unknown"])
+    free_all(kept)
+    key = kept.deposit(b"content").key
+    kept.close()
+    kept.release([key])
+    kept.retain([key])
+    kept.sweep(FOREVER)
+    kept.renew()
+    kept.close()
+
+
+def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(kept: Depot, near: MemoryStore) -> None:
+    """It is not taken for stored."""
+    reference = kept.deposit(b"content")
+    kept.release([reference.key])
+    near.deleting.shut()
+    threads = in_threads(lambda: free_all(kept))
+    near.deleting.wait_for_somebody()
+    threads += in_threads(lambda: kept.deposit(b"content"))
+    wait_until(lambda: kept._values[reference.key].users == 1, "a new user")
+    free_all(kept)  # Another sweep meanwhile has nothing to do.
+    near.deleting.open()
+    for thread in threads:
+        thread.join()
+    assert near.values == {reference.key: b"content"}
+    free_all(kept)
+    assert near.values == {reference.key: b"content"}
+
+
+def test_a_value_that_is_on_its_way_elsewhere_is_not_freed(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+    """Its turn comes when it is there."""
+    reference = kept.deposit(b"content")
+    with kept._values[reference.key].moving:
+        kept.release([reference.key])
+        free_all(kept)
+        assert near.values
+    free_all(kept)
+    assert not near.values
+
+
+# --- holds
+
+
+def test_a_hold_keeps_a_value_as_long_as_it_lives(kept: Depot, near: MemoryStore) -> None:
+    """Or until it is closed."""
+    key = kept.deposit(b"content").key
+    first, second = kept.hold([key]), kept.hold([key])
+    kept.release([key])
+    first.close()
+    first.close()
+    free_all(kept)
+    assert second.keys == (key,)
+    assert near.values
+    del second
+    gc.collect()
+    free_all(kept)
+    assert not near.values
+
+
+def test_a_hold_of_what_is_gone_is_an_error(kept: Depot) -> None:
+    """And counts nothing."""
+    key = kept.deposit(b"content").key
+    with pytest.raises(ValueLostError, match=r"1 large value\(s\) of this call are gone"):
+        kept.hold([key, "unknown"])
+    assert kept._values[key].users == 1
+
+
+def test_a_hold_may_go_at_any_moment(kept: Depot, near: MemoryStore) -> None:
+    """Also while its own thread is in the middle of the books, when the interpreter collects garbage."""
+    key = kept.deposit(b"content").key
+    hold = kept.hold([key])
+    kept.release([key])
+    with kept._lock:
+        del hold
+    free_all(kept)
+    assert not near.values
+
+
+# --- places
+
+
+def test_values_go_to_the_places_in_use(near: MemoryStore, far: MemoryStore) -> None:
+    """The first, until somebody says otherwise; all are named to workers."""
+    kept = Depot([near, far])
+    assert kept.names == ("near", "far")
+    kept.deposit(b"1")
+    assert (len(near.values), len(far.values)) == (1, 0)
+    kept.use([far])
+    kept.deposit(b"2")
+    assert (len(near.values), len(far.values)) == (1, 1)
+    kept.use([])
+    kept.deposit(b"2")
+    assert (len(near.values), len(far.values)) == (1, 1)
+    kept.use([far, near])
+    kept.deposit(b"3")
+    assert (len(near.values), len(far.values)) == (2, 2)
+    kept.deposit(b"1")
+    assert (len(near.values), len(far.values)) == (2, 3)
+    assert len(near.puts) == 2
+
+
+def test_what_does_not_fit_goes_where_everybody_sees_it(
+    kept: Depot, near: MemoryStore, far: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one warning; and the full place is not asked each time."""
+    near.room = 0
+    with caplog.at_level(logging.WARNING, "distribute_challenge"):
+        for value in (b"1", b"1", b"2"):
+            kept.deposit(value)
+    assert len(far.values) == 2
+    assert len(near.puts) == 2
+    assert caplog.text.count("large values go another way, which takes longer: near is full") == 1
+
+
+def test_what_fits_nowhere_is_an_error_and_counts_nothing(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+    """The next time it is tried again."""
+    near.room = far.room = 0
+    with pytest.raises(StoreFullError, match="far is full"):
+        kept.deposit(b"content")
+    free_all(kept)
+    assert kept._values == {}
+    far.room = 100
+    kept.deposit(b"content")
+    assert len(far.values) == 1
+
+
+def test_a_place_for_all_that_is_full_is_not_asked_twice(far: MemoryStore) -> None:
+    """There is no other."""
+    far.room = 0
+    with pytest.raises(StoreFullError, match="far is full"):
+        Depot([far]).deposit(b"content")
+    assert len(far.puts) == 1
+
+
+def test_one_place_of_two_is_enough(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+    """Every worker finds it in the one that all see."""
+    near.room = 0
+    kept.use([near, far])
+    kept.deposit(b"content")
+    assert len(far.values) == 1
+    near.room, far.room = 100, 0
+    kept.deposit(b"another")
+    assert len(near.values) == 1
+
+
+def test_what_only_lingers_makes_room(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+    """Before anything goes another way."""
+    near.room = 10
+    kept.release([kept.deposit(b"12345678").key])
+    reference = kept.deposit(b"abcdefgh")
+    assert near.values == {reference.key: b"abcdefgh"}
+    assert far.values == {}
+
+
+def test_an_error_of_a_place_is_the_caller_s(kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And counts nothing."""
+
+    def put(key: str, data: memoryview) -> None:
+        raise SystemFailureError("no answer")
+
+    monkeypatch.setattr(near, "put", put)
+    with pytest.raises(SystemFailureError, match="no answer"):
+        kept.deposit(b"content")
+    free_all(kept)
+    assert kept._values == {}
+
+
+# --- bringing them to everybody
+
+
+def test_a_value_that_a_worker_missed_is_brought_to_where_all_see_it(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
+    """Once, however many ask."""
+    keys = [kept.deposit(value).key for value in (b"1", b"2")]
+    for _ in range(3):
+        kept.provide_everywhere(keys)
+    assert far.values == near.values
+    assert far.puts == keys
+    kept.release(keys)
+    free_all(kept)
+    assert far.values == near.values == {}
+
+
+def test_a_value_that_the_place_for_all_has_lost_is_brought_again(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
+    """Redis was started anew, and tells nobody."""
+    kept.use([near, far])
+    key = kept.deposit(b"content").key
+    far.values.clear()
+    kept.provide_everywhere([key])
+    assert far.values == near.values
+
+
+def test_a_value_that_is_nowhere_is_lost_until_it_is_deposited_again(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
+    """The others are brought nevertheless."""
+    keys = [kept.deposit(value).key for value in (b"1", b"2")]
+    del near.values[keys[0]]
+    with pytest.raises(ValueLostError, match="2 large value") as caught:
+        kept.provide_everywhere([keys[0], "unknown", keys[1]])
+    assert caught.value.keys == (keys[0], "unknown")
+    assert list(far.values) == [keys[1]]
+    with pytest.raises(ValueLostError):
+        kept.open(Reference(keys[0], 1))
+    assert kept.deposit(b"1").key == keys[0]
+    assert keys[0] in near.values
+
+
+def test_a_value_that_does_not_fit_where_all_see_it_says_so(kept: Depot, far: MemoryStore) -> None:
+    """Its calls fail with that."""
+    key = kept.deposit(b"content").key
+    far.room = 0
+    with pytest.raises(StoreFullError, match="far is full"):
+        kept.provide_everywhere([key])
+    far.room = 100
+    kept.provide_everywhere([key])
+    assert key in far.values
+
+
+# --- the client's life
+
+
+def test_each_place_hears_which_of_its_values_are_needed(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+    """Those that linger are among them."""
+    keys = sorted(kept.deposit(value).key for value in (b"1", b"2"))
+    kept.provide_everywhere(keys[:1])
+    kept.release(keys[1:])
+    kept.renew()
+    assert (near.renewed, far.renewed) == (keys, keys[:1])
+
+
+def test_everything_goes_at_the_end(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+    """Each place once; and nothing comes after it."""
+    kept.use([near, far])
+    kept.deposit(b"content")
+    kept.close()
+    kept.close()
+    assert (near.closed, far.closed) == (1, 1)
+    with pytest.raises(SystemFailureError, match="a backend that is closed"):
+        kept.deposit(b"content")
+
+
+def test_a_fork_of_the_client_frees_nothing(kept: Depot, near: MemoryStore) -> None:
+    """It would be Redis' copy, too, that goes."""
+    kept.release([kept.deposit(b"content").key])
+
+    def end() -> bool:
+        kept.sweep(FOREVER)
+        kept.renew()
+        kept.close()
+        return bool(near.closed or not near.values)
+
+    assert ended(fork(end)) == 0
+
+
+def test_hashing_is_all_that_a_known_value_costs(kept: Depot, near: MemoryStore) -> None:
+    """50 MB take some 2 ms; ten times as long here, where other things run as well."""
+    data = os.urandom(50_000_000)
+    kept.deposit(data)
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        kept.deposit(data)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.02

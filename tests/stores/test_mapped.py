@@ -1,0 +1,95 @@
+"""Files as memory."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distribute_challenge.stores.mapped import MAPPED_FROM, _mapped, contents
+from tests.stores.forks import ended, fork
+
+SIZES = [0, 10, MAPPED_FROM - 1, MAPPED_FROM, 3 * MAPPED_FROM + 5]
+
+
+def file_of(folder: Path, size: int) -> Path:
+    path = folder / "value"
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def maps() -> str:
+    return Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_is_read_whole(tmp_path: Path, size: int) -> None:
+    """Whether it is copied or mapped."""
+    path = file_of(tmp_path, size)
+    data = contents(str(path), size)
+    assert data is not None
+    assert data.readonly
+    assert (data.ndim, data.format, data.nbytes) == (1, "B", size)
+    assert data == path.read_bytes()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_writable_one_leaves_the_file_as_it_is(tmp_path: Path, size: int) -> None:
+    """It is the caller's own."""
+    path = file_of(tmp_path, size)
+    before = path.read_bytes()
+    data = contents(str(path), size, writable=True)
+    assert data is not None
+    array = np.frombuffer(data, dtype=np.uint8)
+    array += 1
+    assert path.read_bytes() == before
+    assert bytes(data) == (np.frombuffer(before, dtype=np.uint8) + np.uint8(1)).tobytes()
+
+
+@pytest.mark.parametrize("size", [10, MAPPED_FROM])
+def test_another_size_is_another_file(tmp_path: Path, size: int) -> None:
+    """And so is none at all."""
+    path = file_of(tmp_path, size)
+    assert contents(str(path), size - 1) is None
+    assert contents(str(tmp_path / "nothing"), size) is None
+
+
+def test_a_map_goes_with_the_last_array_made_of_it(tmp_path: Path) -> None:
+    """And no sooner."""
+    path = file_of(tmp_path, 2 * MAPPED_FROM)
+    data = contents(str(path), 2 * MAPPED_FROM)
+    assert data is not None
+    part = np.frombuffer(data, dtype=np.uint8)[7:]
+    del data
+    assert str(path) in maps()
+    assert part[0] == path.read_bytes()[7]
+    del part
+    assert str(path) not in maps()
+
+
+def test_a_map_takes_no_descriptor(tmp_path: Path) -> None:
+    """A user may keep more results than a process may have files open."""
+    path = file_of(tmp_path, MAPPED_FROM)
+    before = len(os.listdir("/proc/self/fd"))
+    kept = [contents(str(path), MAPPED_FROM) for _ in range(100)]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(kept) == 100
+
+
+def test_a_fork_does_not_write_into_its_parent_s_results(tmp_path: Path) -> None:
+    """As with any other memory."""
+    path = file_of(tmp_path, MAPPED_FROM)
+    data = contents(str(path), MAPPED_FROM, writable=True)
+    assert data is not None
+    data[0] = 1
+    assert ended(fork(lambda: data.__setitem__(0, 2))) == 0
+    assert data[0] == 1
+
+
+def test_what_does_not_fit_into_the_address_space_is_an_error(tmp_path: Path) -> None:
+    """With its size."""
+    with (
+        file_of(tmp_path, 10).open("rb") as file,
+        pytest.raises(OSError, match="cannot map 4611686018427387904 bytes: Cannot allocate memory"),
+    ):
+        _mapped(file.fileno(), 1 << 62)

@@ -1,0 +1,97 @@
+"""Whose folder it is, as the kernel knows it."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge.stores import owner_lock
+from distribute_challenge.stores.owner_lock import OwnerLock
+from tests.processes import alive, script, wait_until
+from tests.stores.forks import ended, fork
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from distribute_challenge.stores.owner_lock import OwnerLock
+
+lock = OwnerLock.take(Path(sys.argv[1]))
+print("taken", flush=True)
+{then}
+time.sleep(600)
+"""
+
+
+def taken(folder: Path) -> OwnerLock:
+    lock = OwnerLock.take(folder)
+    assert lock is not None
+    return lock
+
+
+def test_a_folder_has_one_owner(tmp_path: Path) -> None:
+    """Until it gives the folder back."""
+    assert not OwnerLock.is_held(tmp_path)
+    lock = taken(tmp_path)
+    assert lock.mine
+    assert OwnerLock.is_held(tmp_path)
+    assert OwnerLock.take(tmp_path) is None
+    lock.release()
+    assert not OwnerLock.is_held(tmp_path)
+    taken(tmp_path).release()
+
+
+def test_a_folder_that_is_gone_has_none(tmp_path: Path) -> None:
+    """And cannot have one."""
+    assert OwnerLock.take(tmp_path / "nothing") is None
+    assert not OwnerLock.is_held(tmp_path / "nothing")
+
+
+def test_whoever_waits_while_the_folder_is_removed_does_not_own_it(tmp_path: Path) -> None:
+    """The lock that it gets in the end is one on a file without a name."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    sweeper = taken(folder)
+    read, write = os.pipe()
+    child = fork(lambda: os.write(write, b"x") and OwnerLock.take(folder, wait=True))
+    assert os.read(read, 1) == b"x"
+    shutil.rmtree(folder)
+    sweeper.release()
+    assert ended(child) == 0
+
+
+def test_the_kernel_frees_the_folder_of_a_killed_owner(tmp_path: Path) -> None:
+    """However it died."""
+    with script(HOLD.format(then=""), tmp_path, str(tmp_path)) as owner:
+        owner.wait_for("taken")
+        assert OwnerLock.is_held(tmp_path)
+        owner.process.kill()
+        owner.wait()
+    assert not OwnerLock.is_held(tmp_path)
+
+
+def test_a_fork_of_the_owner_does_not_keep_the_folder(tmp_path: Path) -> None:
+    """It may live long after it."""
+    then = "if child := os.fork():\n    print(f'forked {child}', flush=True)"
+    with script(HOLD.format(then=then), tmp_path, str(tmp_path)) as owner:
+        owner.wait_for("forked")
+        child = int(owner.output.split()[-1])
+        try:
+            assert OwnerLock.is_held(tmp_path)
+            owner.process.kill()
+            owner.wait()
+            wait_until(lambda: not OwnerLock.is_held(tmp_path), "the end of the lock")
+            assert alive([child])
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_fork_knows_that_the_lock_is_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it has nothing to tidy up; a descriptor that somebody has closed does not matter."""
+    lock = taken(tmp_path)
+    monkeypatch.setattr(owner_lock, "_held", {*owner_lock._held, 10**6})
+    assert ended(fork(lambda: lock.mine or owner_lock._held)) == 0
+    assert OwnerLock.is_held(tmp_path)
+    monkeypatch.undo()
+    lock.release()

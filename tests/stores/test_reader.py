@@ -1,0 +1,136 @@
+"""A worker's way to values, and what it keeps."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from distribute_challenge.errors import ValueMissingError
+from distribute_challenge.stores import Depot, FolderStore, RedisStore, Values, reader
+from tests.processes import wait_until
+
+
+@pytest.fixture
+def kept(root: Path, connection: redis.Redis) -> Iterator[Depot]:
+    """A client with shared memory and Redis."""
+    kept = Depot([FolderStore(root), RedisStore(connection, "client")])
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def values(connection: redis.Redis) -> Iterator[Values]:
+    """A worker that may keep 1000 bytes."""
+    values = Values(connection, 1000)
+    yield values
+    values.close()
+
+
+def looking() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "distribute_challenge value cache"]
+
+
+def test_a_value_is_found_where_it_is(kept: Depot, values: Values) -> None:
+    """In the first place, or in another."""
+    near = kept.deposit(b"near")
+    kept.use(kept._places[1:])
+    far = kept.deposit(b"far")
+    assert values.open(near, kept.names) == b"near"
+    assert values.open(far, kept.names) == b"far"
+
+
+def test_a_value_that_is_nowhere_is_named(kept: Depot, values: Values) -> None:
+    """So that the client can bring it."""
+    reference = kept.deposit(b"content")
+    with pytest.raises(ValueMissingError, match=f"large values not found here: {reference.key}") as caught:
+        values.open(reference, kept.names[1:])
+    assert caught.value.keys == (reference.key,)
+    kept.provide_everywhere(caught.value.keys)
+    assert values.open(reference, kept.names[1:]) == b"content"
+
+
+def test_a_worker_that_sees_no_place_at_all_says_so(
+    kept: Depot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither shared memory nor Redis."""
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
+    with pytest.raises(ValueMissingError):
+        Values(None, 1000).open(kept.deposit(b"content"), kept.names)
+
+
+@pytest.mark.parametrize("place", ["folder", "redis"])
+def test_a_value_is_fetched_once(kept: Depot, values: Values, place: str) -> None:
+    """The same memory serves all calls."""
+    kept.use(kept._places[:1] if place == "folder" else kept._places[1:])
+    reference = kept.deposit(b"content")
+    first = values.open(reference, kept.names)
+    assert first.readonly
+    assert values.open(reference, kept.names) is first
+    assert values.open(reference, []) is first, "it is known by its key"
+
+
+def test_only_so_many_bytes_are_kept(kept: Depot, values: Values) -> None:
+    """The one not used for longest goes first; what is too large for all is not kept at all."""
+    references = [kept.deposit(bytes([number]) * 400) for number in range(3)]
+    first, second = (values.open(reference, kept.names) for reference in references[:2])
+    assert values.open(references[0], []) is first
+    values.open(references[2], kept.names)
+    assert values.open(references[0], []) is first
+    with pytest.raises(ValueMissingError):
+        values.open(references[1], [])
+    assert bytes(second) == bytes([1]) * 400, "who has it keeps it"
+    large = kept.deposit(bytes(1001))
+    values.open(large, kept.names)
+    with pytest.raises(ValueMissingError):
+        values.open(large, [])
+    assert values.open(references[0], []) is first
+
+
+def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: Values) -> None:
+    """It counts once."""
+    reference = kept.deposit(bytes(600))
+    found = values.open(reference, kept.names)
+    values._keep(reference, found, kept._places[0])
+    assert values._bytes == 600
+
+
+def test_what_the_client_has_freed_is_dropped(kept: Depot, values: Values, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle worker would keep the memory of a client that is gone; what other places gave is its own."""
+    monkeypatch.setattr(reader, "LOOK_EVERY", 0.01)
+    near = kept.deposit(b"near")
+    kept.use(kept._places[1:])
+    far = kept.deposit(b"far")
+    for reference in (near, far):
+        values.open(reference, kept.names)
+    kept.close()
+    wait_until(lambda: near not in values._kept, "the end of what is gone")
+    assert far in values._kept
+
+
+def test_what_nobody_uses_is_dropped_and_nobody_looks_any_more(
+    kept: Depot, values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the next value comes."""
+    monkeypatch.setattr(reader, "LOOK_EVERY", 0.01)
+    reference = kept.deposit(b"content")
+    values.open(reference, kept.names)
+    assert len(looking()) == 1
+    monkeypatch.setattr(reader, "UNUSED_FOR", 0)
+    wait_until(lambda: not looking(), "the end of the thread")
+    assert not values._kept
+    assert not values._stores
+    monkeypatch.setattr(reader, "UNUSED_FOR", 60)
+    values.open(reference, kept.names)
+    values.open(kept.deposit(b"another"), kept.names)
+    assert len(looking()) == 1
+
+
+def test_nothing_is_kept_after_close(kept: Depot, values: Values) -> None:
+    """Nor does anything run on."""
+    values.open(kept.deposit(b"content"), kept.names)
+    values.close()
+    values.close()
+    wait_until(lambda: not looking(), "the end of the thread")
+    assert not values._kept

@@ -1,0 +1,180 @@
+"""Values in Redis, on a real one."""
+
+import os
+import threading
+
+import pytest
+import redis
+
+from distribute_challenge.errors import BrokerUnreachableError, StoreFullError
+from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.stores import RedisStore, open_store
+from distribute_challenge.stores import redis as stores_redis
+from distribute_challenge.stores.redis import VALUE_EXPIRY, value_key
+from tests.execution_backends.celery.conftest import Server
+from tests.processes import wait_until
+
+
+@pytest.fixture
+def store(connection: redis.Redis) -> RedisStore:
+    return RedisStore(connection, "client")
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if Redis took no more than 1000 bytes under one key."""
+    monkeypatch.setattr(stores_redis, "PART", 1000)
+    monkeypatch.setattr(stores_redis, "PIECE", 300)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("size", [0, 1, 299, 300, 1000, 1001, 2000, 5555])
+def test_a_large_value_lies_in_parts(store: RedisStore, connection: redis.Redis, size: int) -> None:
+    """Redis refuses strings of more than 512 MB."""
+    data = memoryview(os.urandom(size))
+    store.put("a", data)
+    assert len(connection.keys()) == max(1, -(-size // 1000))
+    assert store.get("a", size) == data
+    assert store.holds("a", size)
+    store.delete(["a"])
+    assert connection.keys() == []
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("gone", [0, 1, 4, 5])
+def test_a_value_without_one_of_its_parts_is_not_there(store: RedisStore, connection: redis.Redis, gone: int) -> None:
+    """And the connection is as good as before."""
+    data = memoryview(os.urandom(5555))
+    store.put("a", data)
+    store.put("b", data)
+    connection.delete(f"{value_key('client', 'a')}:{gone}")
+    assert store.get("a", 5555) is None
+    assert not store.holds("a", 5555)
+    assert store.get("b", 5555) == data
+
+
+def test_a_value_lies_under_the_name_that_the_documentation_says(store: RedisStore, connection: redis.Redis) -> None:
+    """With its client's id, and as it is."""
+    store.put("a", memoryview(b"content"))
+    assert connection.get("distribute_challenge:value:client:a") == b"content"
+
+
+def test_what_nobody_renews_expires(
+    store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the client is killed: Redis itself removes it."""
+    monkeypatch.setattr(stores_redis, "VALUE_EXPIRY", 1)
+    store.put("a", memoryview(b"content"))
+    wait_until(lambda: not connection.keys(), "the value's expiry")
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_renewing_keeps_all_parts_for_longer(
+    store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done at a third of the time, not each time it is asked for; what the client has not is no concern of it."""
+    store.put("a", memoryview(bytes(5555)))
+    names = connection.keys()
+
+    def shorten() -> None:
+        for name in names:
+            connection.expire(name, 5)
+
+    shorten()
+    store.renew(["a", "other"])
+    assert all(connection.ttl(name) <= 5 for name in names)
+    monkeypatch.setattr(store, "_renewed", store._renewed - VALUE_EXPIRY / 3)
+    store.renew(["a", "other"])
+    assert all(connection.ttl(name) > 50 for name in names)
+    shorten()
+    store.renew(["a"])
+    assert all(connection.ttl(name) <= 5 for name in names)
+
+
+def test_two_clients_have_nothing_in_common(store: RedisStore, connection: redis.Redis) -> None:
+    """One's end is not the other's."""
+    other = RedisStore(connection, "other")
+    store.put("a", memoryview(b"1"))
+    other.put("a", memoryview(b"2"))
+    other.close()
+    assert store.get("a", 1) == b"1"
+
+
+def test_a_full_redis_says_what_can_be_done(store: RedisStore, connection: redis.Redis) -> None:
+    """And is as good as before."""
+    connection.config_set("maxmemory", "10mb")
+    try:
+        with pytest.raises(StoreFullError, match=r"no room to take a value of 19.1 MB .*maxmemory.*CHALLENGE_STORE"):
+            store.put("a", memoryview(bytes(20_000_000)))
+        assert connection.keys() == []
+    finally:
+        connection.config_set("maxmemory", "0")
+    store.put("b", memoryview(b"1"))
+    assert store.get("b", 1) == b"1"
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_nothing_is_left_of_a_value_that_fits_only_in_part(
+    store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts that went in come out."""
+    real = stores_redis._set
+
+    def refused_at_last(name: str, data: memoryview) -> object:
+        return real(name, data) if not name.endswith(":5") else [b"*2\r\n$3\r\nSET\r\n$1\r\na\r\n"]
+
+    monkeypatch.setattr(stores_redis, "_set", refused_at_last)
+    with pytest.raises(
+        BrokerUnreachableError, match=r"Redis did not take a value of 5.4 kB \(wrong number of arguments"
+    ):
+        store.put("a", memoryview(bytes(5555)))
+    assert connection.keys() == []
+
+
+def test_a_slow_value_does_not_hold_up_other_commands(
+    store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that takes replies frees values meanwhile."""
+    store.put("b", memoryview(b"1"))
+    real, begun, go_on = stores_redis._set, threading.Event(), threading.Event()
+
+    def slow(name: str, data: memoryview) -> object:
+        for part in real(name, data):
+            yield part
+            begun.set()
+            assert go_on.wait(20)
+
+    monkeypatch.setattr(stores_redis, "_set", slow)
+    putting = threading.Thread(target=store.put, args=("a", memoryview(b"2")))
+    putting.start()
+    assert begun.wait(20)
+    store.delete(["b"])
+    assert connection.keys() == []
+    go_on.set()
+    putting.join()
+    assert store.get("a", 1) == b"2"
+
+
+def test_a_server_that_is_gone_is_named_as_such(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where somebody waits for an answer; tidying up fails in silence."""
+    server = Server(tmp_path_factory.mktemp("r"))
+    server.start()
+    with connect(server.url) as connection:
+        store = RedisStore(connection, "client")
+        store.put("a", memoryview(b"1"))
+        server.stop()
+        with pytest.raises(BrokerUnreachableError, match="did not take a value of 1 bytes"):
+            store.put("b", memoryview(b"1"))
+        with pytest.raises(BrokerUnreachableError, match="did not give a value"):
+            store.get("a", 1)
+        with pytest.raises(BrokerUnreachableError, match="did not say"):
+            store.holds("a", 1)
+        store._renewed -= VALUE_EXPIRY
+        store.renew(["a"])
+        store.delete(["a"])
+        store.close()
+
+
+def test_a_worker_without_redis_does_not_see_it(store: RedisStore) -> None:
+    """Then another place may help."""
+    assert open_store(store.name, None) is None

@@ -1,0 +1,127 @@
+"""What every store does, whatever it is made of."""
+
+import os
+import threading
+
+import pytest
+
+from distribute_challenge.stores import Store
+
+SIZES = [0, 1, 100_000, 3 * 2**20 + 7]
+
+
+def content(size: int) -> memoryview:
+    return memoryview(os.urandom(size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_a_client_puts_a_worker_gets(store: Store, seen: Store, size: int) -> None:
+    """Also nothing at all."""
+    data = content(size)
+    store.put("a", data)
+    for reader in (store, seen):
+        found = reader.get("a", size)
+        assert found is not None
+        assert bytes(found) == bytes(data)
+        assert found.format == "B"
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_what_is_got_cannot_be_written_to(store: Store, seen: Store, size: int) -> None:
+    """Others read the same memory."""
+    store.put("a", content(size))
+    found = seen.get("a", size)
+    assert found is not None
+    assert found.readonly
+
+
+def test_what_was_put_does_not_change_with_its_origin(store: Store, seen: Store) -> None:
+    """The caller's array is the caller's."""
+    data = bytearray(2_000_000)
+    store.put("a", memoryview(data))
+    data[:] = b"x" * len(data)
+    assert seen.get("a", len(data)) == bytes(len(data))
+
+
+def test_what_is_not_there_is_none(store: Store, seen: Store) -> None:
+    """And no error: another place may have it."""
+    assert store.get("a", 5) is None
+    assert seen.get("a", 5) is None
+    assert not store.holds("a", 5)
+
+
+@pytest.mark.parametrize("size", [5, 2_000_000])
+def test_what_has_another_size_is_not_the_value(store: Store, size: int) -> None:
+    """Half of one is none."""
+    store.put("a", content(size))
+    assert store.get("a", size + 1) is None
+    assert store.holds("a", size)
+
+
+def test_a_value_is_there_until_it_is_deleted(store: Store, seen: Store) -> None:
+    """Others stay, and it does not matter if it goes twice."""
+    data = content(1000)
+    store.put("a", data)
+    store.put("b", data)
+    store.delete(["a"])
+    store.delete(["a"])
+    store.delete([])
+    assert seen.get("a", 1000) is None
+    assert seen.get("b", 1000) == data
+
+
+def test_what_is_being_read_stays_readable(store: Store, seen: Store) -> None:
+    """Also when it is deleted meanwhile."""
+    data = content(2_000_000)
+    store.put("a", data)
+    found = seen.get("a", len(data))
+    store.delete(["a"])
+    store.close()
+    assert found == data
+
+
+def test_a_value_can_be_put_again(store: Store, seen: Store) -> None:
+    """After it was deleted, or over itself."""
+    for data in (content(1000), content(1000)):
+        store.put("a", data)
+        assert seen.get("a", 1000) == data
+        store.delete(["a"])
+        store.put("a", data)
+        assert seen.get("a", 1000) == data
+
+
+def test_nothing_is_left_after_close(store: Store, seen: Store) -> None:
+    """Not even for those who look closely, and again is fine."""
+    for key in "abc":
+        store.put(key, content(1000))
+    store.renew(["a", "b", "c"])
+    store.close()
+    store.close()
+    assert [key for key in "abc" if seen.get(key, 1000) is not None] == []
+
+
+def test_a_worker_s_store_leaves_all_as_it_is(store: Store, seen: Store) -> None:
+    """Letting go of it is not the client's end."""
+    data = content(1000)
+    store.put("a", data)
+    seen.renew(["a"])
+    seen.close()
+    assert store.get("a", 1000) == data
+
+
+def test_threads_do_not_disturb_one_another(store: Store, seen: Store) -> None:
+    """Each gets what it put."""
+    right = []
+
+    def work(number: int) -> None:
+        data = content(1_500_000 + number)
+        store.put(str(number), data)
+        right.append(seen.get(str(number), len(data)) == data)
+        store.delete([str(number)])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [True] * 8
