@@ -8,20 +8,18 @@ import pickle
 import random
 import sys
 import time
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from distribute_challenge.batch_run import BatchRun, LargeValues
 from distribute_challenge.errors import DistributeChallengeError, ValueMissingError
 from distribute_challenge.log import current_call
-from distribute_challenge.messages import Batch, Problem, Reply, Task
+from distribute_challenge.messages import Batch, Task
 from distribute_challenge.outcome import Failure, unwrap
-from distribute_challenge.sections import pieces_of, sections_of
+from distribute_challenge.overseer import GIVE_BACK_AFTER, Overseer, Progress
 from distribute_challenge.serialisation import (
-    Keep,
     LoadedFunction,
     Open,
     ProjectImporter,
@@ -29,17 +27,16 @@ from distribute_challenge.serialisation import (
     load_modules,
     unpack,
 )
-from distribute_challenge.stores import Reference
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "LargeValues", "become_worker", "callable_bytes", "execute", "inside_call"]
+__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
-GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives the calls it has not begun back to the client.
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
 LONGEST_PAUSE = 5.0  # up to this.
 _KEPT_FUNCTIONS = 128  # A guess: more functions than one study calls, fewer than fill a memory.
 _NO_LIMIT = nullcontext()
+_overseer = Overseer()
 
 _inside_call: ContextVar[bool] = ContextVar("distribute_challenge_inside_call", default=False)
 _is_worker = False
@@ -54,20 +51,6 @@ def become_worker() -> None:
 def inside_call() -> bool:
     """Whether the code that asks is part of a running call. Its own calls then run in place (see docs)."""
     return _is_worker or _inside_call.get()
-
-
-class LargeValues(Protocol):
-    """What `execute` asks of an engine whose clients keep large values in stores."""
-
-    def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
-        """The bytes of a value, not to be written to.
-
-        Raises:
-            ValueMissingError: It lies in none of these places, as far as this machine sees.
-        """
-
-    def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
-        """Put a part of a result where the client finds it; None if no place will have it: it travels in the reply."""
 
 
 class FunctionCache:
@@ -114,7 +97,13 @@ class FunctionCache:
             self._importer.activate(modules)
 
 
-def execute(frame: bytes, functions: FunctionCache, worker: str, values: LargeValues | None = None) -> Iterator[bytes]:
+def execute(
+    frame: bytes,
+    functions: FunctionCache,
+    worker: str,
+    values: LargeValues | None = None,
+    send_ahead: Callable[[bytes], None] | None = None,
+) -> Iterator[bytes]:
     """Run the calls of one batch.
 
     Args:
@@ -122,39 +111,42 @@ def execute(frame: bytes, functions: FunctionCache, worker: str, values: LargeVa
         functions: Where the function comes from.
         worker: Name of this process, for the timelines.
         values: Where large values are; None where they stay in the messages.
+        send_ahead: Sends a reply from another thread while a call takes long, so that those behind it need not wait; None:
+            they do.
 
     Yields:
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
         ones. Together they hold one outcome for each call, or the reason why there is none.
     """
-    batch = Batch.decode(frame)
-    started = time.time()
+    run = BatchRun(Batch.decode(frame), worker, values, send_ahead)
+    batch = run.batch
     try:
         batch.check_versions()
     except DistributeChallengeError as error:
-        yield _problem(batch, worker, started, Problem("version", str(error)))
+        yield run.problem("version", str(error))
         return
-    large = _Large.of(batch, values)
     try:
-        loaded = functions.load(batch.function, large.open)
+        loaded = functions.load(batch.function, run.large.open)
     except ValueMissingError as error:
-        yield _problem(batch, worker, started, _value_missing(error))
+        yield run.value_missing(error)
         return
     except BaseException as error:
         error.add_note(
             f"{batch.name} could not be loaded on the worker {worker}; what it imports must be installed there."
         )
-        failures = [Failure(error)] * batch.calls
-        yield from _replies(
-            batch, worker, started, 0, failures, array("d", [time.time()] * len(batch.arguments)), large
-        )
+        run.finishes.extend([time.time()] * batch.calls)
+        yield from run.replies(0, [Failure(error)] * batch.calls)
         return
     if loaded is None:
-        yield _problem(batch, worker, started, Problem("function_missing", batch.function))
+        yield run.problem("function_missing", batch.function)
         return
+    runs = _run_chunk if batch.chunk else _run_calls
     with _known_as_call(batch.name):
-        run = _run_chunk if batch.chunk else _run_calls
-        yield from run(batch, loaded, worker, large)
+        if send_ahead is None or batch.calls == 1:
+            yield from runs(run, loaded)
+        else:
+            with _overseer.looking_at(run.progress):
+                yield from runs(run, loaded)
 
 
 def callable_bytes(task: Task) -> bytes:
@@ -203,78 +195,68 @@ def _known_as_call(name: str) -> Iterator[None]:
         _inside_call.reset(inside_token)
 
 
-class _Large(NamedTuple):
-    """How a batch gets at large values, and where those that it makes go."""
-
-    open: Open | None
-    keep: Keep | None
-
-    @classmethod
-    def of(cls, batch: Batch, values: LargeValues | None) -> "_Large":
-        if values is None:
-            return cls(None, None)
-        return cls(partial(values.open, places=batch.places), partial(values.keep, places=batch.places))
-
-
-def _run_calls(batch: Batch, loaded: LoadedFunction, worker: str, large: _Large) -> Iterator[bytes]:
-    outcomes: list[Any] = []
-    finishes = array("d")
-    begun = started = time.time()
-    first = 0
-    for index, arguments in enumerate(batch.arguments):
+def _run_calls(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
+    batch, progress = run.batch, run.progress
+    finishes = run.finishes
+    flushed = run.started
+    for arguments in batch.arguments:
         try:
-            args, kwargs = unpack(arguments, large.open)
+            args, kwargs = unpack(arguments, run.large.open)
         except ValueMissingError as error:
+            first, outcomes = progress.end()
             if outcomes:
-                yield from _replies(batch, worker, started, first, outcomes, finishes, large, ended=False)
-            yield _problem(batch, worker, started, _value_missing(error))
+                yield from run.replies(first, outcomes, ended=False)
+            yield run.value_missing(error)
             return
         except BaseException as error:
-            outcomes.append(Failure(error))
+            outcome: Any = Failure(error)
         else:
-            outcomes.append(_outcome(batch, loaded, args, kwargs))
-        now = time.time()
-        finishes.append(now)
-        if now - begun > GIVE_BACK_AFTER:
-            break
-        if now - started > FLUSH_AFTER and index + 1 < len(batch.arguments):
-            yield from _replies(batch, worker, started, first, outcomes, finishes, large, ended=False)
-            outcomes, finishes, first, started = [], array("d"), index + 1, now
-    yield from _replies(batch, worker, started, first, outcomes, finishes, large)
+            outcome = _outcome(batch, loaded, args, kwargs)
+        # The finish first: the overseer counts outcomes.
+        finishes.append(time.time())
+        progress.outcomes.append(outcome)
+        if progress.is_overdue():
+            if progress.is_over():
+                break
+        elif finishes[-1] - flushed > FLUSH_AFTER and len(finishes) < len(batch.arguments):
+            flushed = finishes[-1]
+            yield from run.replies(*progress.take(), ended=False)
+    yield from run.replies(*progress.end())
 
 
-def _run_chunk(batch: Batch, loaded: LoadedFunction, worker: str, large: _Large) -> Iterator[bytes]:
-    started = time.time()
+def _run_chunk(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
+    batch, progress = run.batch, run.progress
     try:
-        calls = unpack(batch.arguments[0], large.open)
+        calls = unpack(batch.arguments[0], run.large.open)
     except ValueMissingError as error:
-        yield _problem(batch, worker, started, _value_missing(error))
+        yield run.value_missing(error)
         return
     except BaseException as error:
-        outcomes: list[Any] = [Failure(error)] * batch.chunk
+        progress.outcomes.extend([Failure(error)] * batch.chunk)
     else:
-        outcomes = _outcomes_of_chunk(batch, loaded, calls)
-    yield from _replies(batch, worker, started, 0, outcomes, array("d", [time.time()]), large)
+        _run_calls_of_chunk(batch, loaded, calls, progress)
+    yield from run.replies(*progress.end())
 
 
-def _outcomes_of_chunk(batch: Batch, loaded: LoadedFunction, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Outcomes of the chunk's first calls: of all, unless they take so long that others should have the rest."""
+def _run_calls_of_chunk(
+    batch: Batch, loaded: LoadedFunction, calls: Sequence[tuple[Any, ...]], progress: Progress
+) -> None:
+    """Run the chunk's first calls: all, unless they take so long that others should have the rest."""
     function = loaded.function
     plain = batch.timeout is None and not batch.retries and not loaded.is_async
-    outcomes: list[Any] = []
+    add = progress.outcomes.append
     deadline = time.monotonic() + GIVE_BACK_AFTER
     for args in calls:
         # The plain case, a million times: nothing inside the loop but the call and a look at the clock.
         if plain:
             try:
-                outcomes.append(function(*args))
+                add(function(*args))
             except BaseException as error:
-                outcomes.append(_failure(error))
+                add(_failure(error))
         else:
-            outcomes.append(_outcome(batch, loaded, args, {}))
-        if time.monotonic() > deadline:
+            add(_outcome(batch, loaded, args, {}))
+        if time.monotonic() > deadline and progress.is_over():
             break
-    return outcomes
 
 
 def _outcome(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -310,41 +292,3 @@ def _failure(error: BaseException) -> Failure:
     if isinstance(error, OverdueError) or (isinstance(error, KeyboardInterrupt) and not _is_worker):
         raise error
     return Failure(error)
-
-
-def _problem(batch: Batch, worker: str, started: float, problem: Problem) -> bytes:
-    return Reply(batch.id, worker, started, problem=problem).encode()
-
-
-def _value_missing(error: ValueMissingError) -> Problem:
-    return Problem("value_missing", " ".join(error.keys))
-
-
-def _replies(
-    batch: Batch,
-    worker: str,
-    started: float,
-    first: int,
-    outcomes: list[Any],
-    finishes: "array[float]",
-    large: _Large,
-    *,
-    ended: bool = True,
-) -> Iterator[bytes]:
-    """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
-    pieces = list(pieces_of(sections_of(outcomes, batch.name, large.keep), batch.name))
-    done = 0
-    for number, sections in enumerate(pieces, 1):
-        is_last = number == len(pieces)
-        # Of a chunk, which is one task, every piece is a part; else each has the calls that follow those of the piece before.
-        end = 0 if batch.chunk else done + sum(section.calls for section in sections)
-        yield Reply(
-            batch.id,
-            worker,
-            finishes[done - 1] if done else started,
-            first=first + done,
-            sections=sections,
-            finishes=finishes if is_last and not done else finishes[done : end or None],
-            ended=ended and is_last,
-        ).encode()
-        done = end

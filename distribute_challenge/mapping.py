@@ -141,10 +141,16 @@ class Mapping:
             outcomes: list[Any] = future.result()
             timeline = future.timeline
             seconds = timeline.running if timeline is not None else time.time() - chunk.sent
-            self._sizer.record(len(outcomes), seconds)
-            self._put_back(chunk.calls[len(outcomes) :], self._size())
+            if outcomes:
+                self._sizer.record(len(outcomes), seconds)
+            rest = chunk.calls[len(outcomes) :]
+            if future.following is None:
+                self._put_back(rest, self._size())
+            else:
+                self._put_back(rest[1:], self._size())
+                self._go_on(rest[:1], future.following)
             return outcomes
-        if isinstance(error, WorkerLostError | SerialisationError) and len(chunk.calls) > 1:
+        if isinstance(error, WorkerLostError | SerialisationError) and (len(chunk.calls) > 1 or chunk.is_part):
             # One call is to blame; alone, the others will do.
             self._put_back(chunk.calls, 1)
             return []
@@ -156,6 +162,17 @@ class Mapping:
         pieces = [_Chunk(calls[start : start + size]) for start in range(0, len(calls), size)]
         self._order.extendleft(reversed(pieces))
         self._unsent.extendleft(reversed(pieces))
+
+    def _go_on(self, calls: list[tuple[Any, ...]], future: Future[Any]) -> None:
+        """Wait for what already runs, ahead of everything else."""
+        chunk = _Chunk(calls, is_part=True)
+        self._order.appendleft(chunk)
+        self._in_flight += 1
+        self._await(chunk, future)
+
+    def _await(self, chunk: "_Chunk", future: Future[Any]) -> None:
+        chunk.future, chunk.sent = future, time.time()
+        future.add_done_callback(lambda _: self._completions.put(chunk))
 
     def _fill(self) -> None:
         """Send chunks until enough are on their way."""
@@ -195,21 +212,20 @@ class Mapping:
 
     def _send(self, chunk: "_Chunk") -> None:
         prepared, find_depot = self._prepared, self._backend.depot
-        chunk.sent = time.time()
         self._in_flight += 1
         try:
             parcel = packed_chunk(prepared.name, chunk.calls, find_depot)
         except SerialisationError as error:
-            chunk.future = Future(prepared.name)
-            chunk.future.fail(error)
+            future: Future[Any] = Future(prepared.name)
+            future.fail(error)
         else:
             if parcel.modules:
                 self._function = prepared.portable.payload(parcel.modules, find_depot)
                 self._hold = hold_of(self._function, find_depot)
             values = parcel.values + values_of(self._function, find_depot)
-            task = Task(self._function, parcel.data, prepared.options, chunk.sent, len(chunk.calls), values)
-            chunk.future = self._backend.submit(task)
-        chunk.future.add_done_callback(lambda _: self._completions.put(chunk))
+            task = Task(self._function, parcel.data, prepared.options, time.time(), len(chunk.calls), values)
+            future = self._backend.submit(task)
+        self._await(chunk, future)
 
     def _cancel(self) -> None:
         for chunk in self._order:
@@ -220,12 +236,18 @@ class Mapping:
 
 
 class _Chunk:
-    """Consecutive calls that travel together."""
+    """Consecutive calls that travel together.
 
-    __slots__ = ("calls", "future", "is_done", "sent")
+    Args:
+        calls: Their arguments.
+        is_part: Whether they travelled with others, so that they cannot be sent again by the engine.
+    """
 
-    def __init__(self, calls: list[tuple[Any, ...]]) -> None:
+    __slots__ = ("calls", "future", "is_done", "is_part", "sent")
+
+    def __init__(self, calls: list[tuple[Any, ...]], *, is_part: bool = False) -> None:
         self.calls = calls
+        self.is_part = is_part
         self.future: Future[Any] | None = None
         self.is_done = False
         self.sent = 0.0

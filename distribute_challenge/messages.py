@@ -170,7 +170,8 @@ class Reply:
     """Outcomes of some calls of one batch, in order, starting with number ``first``.
 
     The last reply for a batch has ``ended`` set. Calls that no reply has reported by then were not begun: the worker
-    gave them back, because those before them took longer than expected.
+    gave them back, because those before them took longer than expected. It may give some back before: then a reply says how
+    many are ``kept``.
 
     Args:
         batch: Id of the batch.
@@ -179,6 +180,7 @@ class Reply:
         first: Index of the first call reported here.
         sections: The outcomes.
         ended: Whether this is the last reply for its batch.
+        kept: How many calls of the batch this worker will have answered in the end, if it gives the others back now.
         finishes: When each task ended, in seconds since the epoch; the next one starts then.
         problem: Set in place of outcomes.
         python, library: Versions of the worker.
@@ -190,6 +192,7 @@ class Reply:
     first: int = 0
     sections: Sequence[Section] = ()
     ended: bool = True
+    kept: int | None = None
     finishes: "array[float]" = field(default_factory=lambda: array("d"))
     problem: Problem | None = None
     python: str = PYTHON
@@ -203,6 +206,7 @@ class Reply:
             "started": self.started,
             "first": self.first,
             "ended": self.ended,
+            "kept": self.kept,
             "problem": self.problem,
             "python": self.python,
             "library": self.library,

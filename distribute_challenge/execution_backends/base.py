@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 from distribute_challenge.errors import CallCancelledError
-from distribute_challenge.execution import GIVE_BACK_AFTER, callable_bytes
+from distribute_challenge.execution import callable_bytes
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
+from distribute_challenge.overseer import GIVE_BACK_AFTER
 from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.signature import function_name
 from distribute_challenge.stores import Depot
@@ -48,7 +49,8 @@ class ExecutionBackend(ABC):
 
         The future resolves to the call's value or exception. If ``task.chunk`` is set, it resolves to a list of outcomes
         (a value, or a `Failure` in its place) for the first calls of the chunk: for at least one, and the
-        caller submits the rest again.
+        caller submits the rest again. If the future then has `Future.following`, the call after those runs, and it is
+        enough if there is an outcome of that one; the caller submits what comes behind it.
 
         What goes wrong with the task is the future's exception. Only what is wrong with the engine itself is raised
         here: an error of the branch `SystemFailureError`.

@@ -56,7 +56,7 @@ class SentBatch:
         sent: Seconds since the epoch.
     """
 
-    __slots__ = ("_parts", "calls", "group", "id", "message", "sent")
+    __slots__ = ("_end", "_parts", "_start", "calls", "group", "id", "message", "sent")
 
     def __init__(self, id: str, group: "Group", calls: Sequence[Call]) -> None:  # noqa: A002 - the wire's own word
         self.id = id
@@ -64,21 +64,51 @@ class SentBatch:
         self.calls = calls
         self.message: Message | None = None
         self.sent = time.time()
-        self._parts: dict[str, list[Any]] | None = None
+        self._parts: dict[str, tuple[int, list[Any]]] = {}
+        self._start = 0
+        self._end: int | None = None
 
     @property
     def unfinished(self) -> list[Call]:
         return [call for call in self.calls if not call.done()]
 
     def joined(self, reply: Reply, outcomes: list[Any]) -> list[Any]:
-        """Outcomes of a chunk together with those that the same worker sent ahead; large ones take several replies."""
-        if self._parts is None:
-            if reply.ended:
-                return outcomes
-            self._parts = {}
-        parts = self._parts.setdefault(reply.worker, [])
-        parts.extend(outcomes)
-        return parts
+        """Outcomes of a chunk's calls, together with those that the same worker sent ahead.
+
+        After `keep`, of the call that runs alone; another worker that the broker gave the message to begins anew.
+        """
+        if not self._parts and reply.ended and self._end is None:
+            return outcomes
+        first, so_far = self._parts.setdefault(reply.worker, (reply.first, []))
+        so_far.extend(outcomes)
+        return so_far[max(self._start - first, 0) : None if self._end is None else self._end - first]
+
+    def keep(self, kept: int) -> list[Call]:
+        """Keep the first calls, which a worker goes on with; the others, which it gave back.
+
+        Args:
+            kept: Their number.
+        """
+        calls = self.calls
+        self.calls = calls[:kept]
+        return list(calls[kept:])
+
+    def keep_running(self, running: Call, *, done: int, kept: int) -> None:
+        """Of a chunk, keep the calls that run.
+
+        Args:
+            running: Stands for them from now on.
+            done: Number of the first.
+            kept: Number of the first behind them.
+        """
+        self.calls = [running]
+        self._start, self._end = done, kept
+        self._parts.clear()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a worker has given back a part of this chunk."""
+        return self._end is not None
 
 
 class _GroupKey(NamedTuple):

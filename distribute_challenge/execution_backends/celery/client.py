@@ -246,25 +246,45 @@ class Client:
             return batch
         outcomes = outcomes_of(reply, self._values.adopt)
         if batch.calls[0].task.chunk:
-            outcomes = batch.joined(reply, outcomes)
-            if not reply.ended:
-                return batch
-        finished = reply.finishes[-1]
+            self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
+            return batch
         with self._work:
-            batch.group.sizer.record(len(outcomes), finished - reply.started)
+            if outcomes:
+                batch.group.sizer.record(len(outcomes), reply.finishes[-1] - reply.started)
+            if reply.kept is not None:
+                self._put_back(batch.keep(reply.kept))
             if reply.ended:
                 self._drop(batch)
                 self._put_back(list(batch.calls[reply.first + len(reply.finishes) :]))
         self._resolve(batch, reply, outcomes, received)
         return batch
 
+    def _take_chunk(self, batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
+        (call,) = batch.calls
+        running = None
+        if reply.kept is not None and not batch.is_cut:
+            # Its own user of the values: the chunk's future lets them go now.
+            self._values.retain(call.task.values)
+            running = self._prepared(Call(call.task, self._take_back))
+            with self._lock:
+                batch.keep_running(running, done=len(outcomes), kept=reply.kept)
+                running.batch, call.following = batch, running
+        elif not reply.ended:
+            return
+        else:
+            with self._work:
+                self._drop(batch)
+        stages = call.task.created, batch.sent, reply.started, reply.finishes[-1], received, reply.worker
+        if call.task.values:
+            explain(call.task, outcomes)
+        call.batch = None
+        call.resolve(outcomes, stages)
+
     @staticmethod
     def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
         started = reply.started
-        if batch.calls[0].task.chunk:
-            outcomes = [outcomes]
-        for index, outcome in enumerate(outcomes):
-            call, finished = batch.calls[reply.first + index], reply.finishes[index]
+        # Fewer calls than outcomes: some were given back, and another worker that got the message ran them as well.
+        for call, outcome, finished in zip(batch.calls[reply.first :], outcomes, reply.finishes, strict=False):
             stages = call.task.created, batch.sent, started, finished, received, reply.worker
             if call.task.values:
                 explain(call.task, outcome)

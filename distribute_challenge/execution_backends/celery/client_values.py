@@ -98,6 +98,10 @@ class ClientValues:
                 others = [] if see and all(see) else [self._everywhere]
                 self._depot.use([*memory, *others])
 
+    def retain(self, values: tuple[str, ...]) -> None:
+        """One more call needs them."""
+        self._depot.retain(values)
+
     def release(self, values: tuple[str, ...], _: object = None) -> None:
         """A call is done that needed them."""
         self._depot.release(values)

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import redis
 
-from distribute_challenge.execution import GIVE_BACK_AFTER, LONGEST_PAUSE
+from distribute_challenge.execution import LONGEST_PAUSE
 from distribute_challenge.messages import Batch
 from distribute_challenge.options import HIGHEST_PRIORITY
+from distribute_challenge.overseer import GIVE_BACK_AFTER
 
 __all__ = [
     "CONTENT_TYPE",

@@ -2,7 +2,7 @@
 
 import os
 import time
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 from distribute_challenge.errors import VersionMismatchError
@@ -29,7 +29,8 @@ def run_batch(task: Any, frame: bytes) -> None:
     child = _child(os.getpid(), task.app.conf.broker_url)
     worker = f"{request.hostname}/{os.getpid()}"
     try:
-        for reply in execute(frame, child.functions, worker, child.values):
+        send_ahead = partial(send_reply, child.second_line, request.reply_to)
+        for reply in execute(frame, child.functions, worker, child.values, send_ahead):
             send_reply(child.line, request.reply_to, reply)
     except VersionMismatchError as error:
         # Not even the frame can be read; the message around it says whom to tell.
@@ -43,6 +44,7 @@ class _Child:
     def __init__(self, url: str) -> None:
         self.connection = connect(url)
         self.line = Line(self.connection)
+        self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
 

@@ -1,0 +1,130 @@
+"""A batch on its way through a worker process, and the replies to it."""
+
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from distribute_challenge.errors import ValueMissingError
+from distribute_challenge.messages import Batch, Problem, Reply, Section
+from distribute_challenge.outcome import Failure
+from distribute_challenge.overseer import Progress
+from distribute_challenge.sections import pieces_of, sections_of
+from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain
+from distribute_challenge.stores import Reference
+
+__all__ = ["BatchRun", "LargeValues"]
+
+
+class LargeValues(Protocol):
+    """What `execute` asks of an engine whose clients keep large values in stores."""
+
+    def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
+        """The bytes of a value, not to be written to.
+
+        Raises:
+            ValueMissingError: It lies in none of these places, as far as this machine sees.
+        """
+
+    def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
+        """Put a part of a result where the client finds it; None if no place will have it: it travels in the reply."""
+
+
+class _Large(NamedTuple):
+    """How a batch gets at large values, and where those that it makes go."""
+
+    open: Open | None
+    keep: Keep | None
+
+    @classmethod
+    def of(cls, batch: Batch, values: LargeValues | None) -> "_Large":
+        if values is None:
+            return cls(None, None)
+        return cls(partial(values.open, places=batch.places), partial(values.keep, places=batch.places))
+
+
+class BatchRun:
+    """One batch being run, and its replies.
+
+    Args:
+        batch: What to run.
+        worker: Name of this process.
+        values: How to get at large values; None where they stay in the messages.
+        send_ahead: Sends a reply from another thread, while a call runs.
+
+    Attributes:
+        progress: How far it is.
+        started: Seconds since the epoch.
+        finishes: When each of its calls ended, likewise; unused for a chunk.
+        large: How it gets at large values.
+    """
+
+    def __init__(
+        self, batch: Batch, worker: str, values: LargeValues | None, send_ahead: Callable[[bytes], None] | None
+    ) -> None:
+        self.batch = batch
+        self.worker = worker
+        self.large = _Large.of(batch, values)
+        self.started = time.time()
+        self.finishes = array("d")
+        self.progress = Progress(batch.calls, None if send_ahead is None else partial(self._send_ahead, send_ahead))
+
+    def replies(self, first: int, outcomes: list[Any], *, ended: bool = True) -> Iterator[bytes]:
+        """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
+        batch = self.batch
+        started, finishes = self._times(first, len(outcomes))
+        pieces = list(pieces_of(sections_of(outcomes, batch.name, self.large.keep), batch.name))
+        done = 0
+        for number, sections in enumerate(pieces, 1):
+            is_last = number == len(pieces)
+            # Of a chunk, which is one task, every piece is a part; else each has the calls that follow those of the piece before.
+            end = 0 if batch.chunk else done + sum(section.calls for section in sections)
+            yield Reply(
+                batch.id,
+                self.worker,
+                finishes[done - 1] if done else started,
+                first=first + done,
+                sections=sections,
+                finishes=finishes if is_last and not done else finishes[done : end or None],
+                ended=ended and is_last,
+            ).encode()
+            done = end
+
+    def problem(self, kind: str, text: str) -> bytes:
+        """A reply that there is something else to be told than outcomes."""
+        return Reply(self.batch.id, self.worker, self.started, problem=Problem(kind, text)).encode()
+
+    def value_missing(self, error: ValueMissingError) -> bytes:
+        """A reply that names large values which are not to be had here."""
+        return self.problem("value_missing", " ".join(error.keys))
+
+    def _send_ahead(self, send: Callable[[bytes], None], progress: Progress, kept: int) -> bool:
+        first, outcomes = progress.sent, progress.outcomes[progress.sent :]
+        # Only what is pickled in one go, while no other thread runs: the call that runs may be changing the rest.
+        plain = dumps_plain(outcomes) if Failure not in map(type, outcomes) else None
+        sections = []
+        if plain is not None and len(plain) < LARGE_BUFFER:
+            sections = [Section("values", len(outcomes), plain)] if outcomes else []
+        else:
+            plain, outcomes = None, []
+        started, finishes = self._times(first, len(outcomes))
+        send(
+            Reply(
+                self.batch.id,
+                self.worker,
+                started,
+                first=first,
+                sections=sections,
+                finishes=finishes,
+                ended=False,
+                kept=kept,
+            ).encode()
+        )
+        return plain is not None
+
+    def _times(self, first: int, calls: int) -> tuple[float, "array[float]"]:
+        """When the call of a number began, and when each task ended from there on; a chunk is one task."""
+        if self.batch.chunk:
+            return self.started, array("d", [time.time()])
+        return self.finishes[first - 1] if first else self.started, self.finishes[first : first + calls]
