@@ -233,6 +233,8 @@ class Mapping:
                 chunk.future.cancel()
         self._order.clear()
         self._unsent.clear()
+        if self._hold is not None:
+            self._hold.close()
 
 
 class _Chunk:

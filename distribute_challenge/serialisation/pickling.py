@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 from tblib.pickling_support import pickle_exception, pickle_traceback
 
-from distribute_challenge.errors import SerialisationError
+from distribute_challenge.errors import SerialisationError, SystemFailureError
 from distribute_challenge.serialisation.diagnosis import culprit
 from distribute_challenge.serialisation.projects import imported_names, is_project_module
 
@@ -79,6 +79,7 @@ def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None) 
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
+        ValueLostError: It holds a value that was put, and is gone.
     """
     plain = dumps_plain(value)
     if plain is not None:
@@ -87,6 +88,8 @@ def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None) 
     pickler = _ProjectPickler(file, buffer_callback)
     try:
         pickler.dump(value)
+    except SystemFailureError:
+        raise  # A value that was put is gone: that is not for want of a way to pickle it.
     except Exception as error:
         path, reason = culprit(value, what, error, _can_be_pickled)
         raise SerialisationError(

@@ -183,6 +183,8 @@ class Client:
                 assert group is not None
                 batch = self._register(group, group.take(self._census.slots(group.options.queue)))
             self._publisher.publish_in_the_end(batch, self._is_closing)
+            # While there is nothing to send, this frame would keep futures that nobody else does, and all they refer to.
+            del batch, group
 
     def _next_group(self) -> Group | None:
         full = {key for key, out in self._out.items() if out >= window(self._census.slots(key[0]))}
@@ -204,8 +206,7 @@ class Client:
         while not self._closing:
             try:
                 try:
-                    for frame in self._wait_for_replies():
-                        self._take(frame)
+                    self._receive()
                     now = time.monotonic()
                     if now - looked_after > LONGEST_WAIT:
                         looked_after = now
@@ -218,6 +219,11 @@ class Client:
                     time.sleep(RECONNECT_PAUSE)
             except SystemFailureError as error:
                 self._give_up(error)
+
+    def _receive(self) -> None:
+        # By itself, so that no frame of a reply is kept while there is none.
+        for frame in self._wait_for_replies():
+            self._take(frame)
 
     def _wait_for_replies(self) -> Iterator[bytes]:
         found: Any = self._receiving.blpop([self._replies, *self._direct.keys], timeout=LONGEST_WAIT)

@@ -18,6 +18,7 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
 from distribute_challenge.execution_backends.celery.publishing import queue_keys
+from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
 from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.settings import DEFAULT_QUEUE
 
@@ -57,6 +58,7 @@ class FakeWorker:
     def __init__(self, url: str) -> None:
         self.connection = connect(url)
         self.functions = FunctionCache(lambda digest: self.connection.get(function_key(digest)))
+        self.values = WorkerValues(self.connection)
 
     def take(self, queue: str = DEFAULT_QUEUE) -> "Taken":
         """The next message, waited for."""
@@ -88,8 +90,11 @@ class Taken:
         self.batch = Batch.decode(self.frame)
 
     def run(self) -> None:
-        for reply in execute(self.frame, self.worker.functions, "fake@test/1"):
+        for reply in self.replies():
             self.push(reply)
+
+    def replies(self) -> Iterator[bytes]:
+        return execute(self.frame, self.worker.functions, "fake@test/1", self.worker.values)
 
     def push(self, frame: bytes) -> None:
         self.worker.connection.rpush(self.envelope["properties"]["reply_to"], frame)
