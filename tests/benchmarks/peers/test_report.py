@@ -41,5 +41,5 @@ def test_the_terminal_shows_ratios() -> None:
     (celery,) = (line for line in lines if line.startswith("Celery "))
     assert celery.split()[1:3] == ["2.5", "(×2.94)"]
     assert celery.split()[-2:] == ["yes", "partly"]
-    (ours,) = (line for line in lines if line.startswith("ours "))
+    (ours,) = (line for line in lines if line.startswith("ours  "))
     assert "×" not in ours
