@@ -15,7 +15,7 @@ READY = "ready"  # File that says that pip came to its end.
 
 
 class InstallationError(Exception):
-    """The requirements cannot be installed; the message is the last that pip said."""
+    """The requirements cannot be installed; the message is the last error that pip told."""
 
 
 def default_folder() -> Path:
@@ -57,6 +57,7 @@ def _run(command: Sequence[str]) -> None:
         )
     except subprocess.CalledProcessError as error:
         lines = error.output.strip().splitlines() or [f"exit code {error.returncode}"]
-        raise InstallationError(lines[-1]) from error
+        errors = [line for line in lines if line.startswith("ERROR")]  # pip may add hints below.
+        raise InstallationError((errors or lines)[-1]) from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InstallationError(str(error)) from error

@@ -71,7 +71,7 @@ def session(measurement: Measurement, workers: int, *, module: str = "benchmarks
         SessionError: It died, or did not end within the measurement's deadline.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(CLEARED)}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", module, measurement.name, str(workers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -79,16 +79,15 @@ def session(measurement: Measurement, workers: int, *, module: str = "benchmarks
         cwd=TOP,
         env=environment,
         start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=measurement.deadline)
-    except subprocess.TimeoutExpired as error:
-        raise SessionError(f"no figures within {measurement.deadline:g} s") from error
-    finally:
-        # Its cluster ends with it; clients that it started are in its group.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=measurement.deadline)
+        except subprocess.TimeoutExpired as error:
+            raise SessionError(f"no figures within {measurement.deadline:g} s") from error
+        finally:
+            # Its cluster ends with it; clients that it started are in its group.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
         last = errors.strip().splitlines()[-1:] or ["it said nothing"]
         raise SessionError(f"exit code {process.returncode}: {last[0]}")

@@ -1,0 +1,115 @@
+"""Peers that need nothing installed, and sessions for them; ``python -m tests.benchmarks.peers.fakes NAME WORKERS`` is one.
+
+``python -m tests.benchmarks.peers.fakes`` runs all of them, and prints as JSON what the runner found.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import runner, session
+from benchmarks.peers.base import Peer
+from benchmarks.peers.catalogue import Entry
+
+__all__ = ["RUN", "Working"]
+
+HANGS_AFTER = 1.0  # Seconds that a session has for an answer here.
+RUN = ("-m", "tests.benchmarks.peers.fakes")
+
+
+class Working(Peer):
+    """Calls functions where it is asked to; has no shared values."""
+
+    title = "Working"
+    import_line = "import json"
+    crosses_machines = False
+    survives_worker_death = "no"
+    guarantee = "None."
+    configuration = "Defaults."
+    documentation = "this file"
+
+    def start(self, workers: int) -> None:
+        print("what peers print is no answer")
+        self.workers = workers
+
+    def round_trip(self, value: int) -> int:
+        return value
+
+    def submit_and_gather(self, calls: int) -> int:
+        return sum(range(calls))
+
+    def map(self, calls: int) -> int:
+        return sum(range(calls))
+
+    def other_ways(self) -> Any:
+        return {"backwards": lambda calls: sum(reversed(range(calls)))}
+
+    def payload(self, array: Any) -> Any:
+        raise ValueError("too large\nfor this one")
+
+
+class Wrong(Working):
+    """Returns something else than it was asked for."""
+
+    title = "Wrong"
+
+    def round_trip(self, value: int) -> int:
+        return value + 1
+
+
+class Dying(Working):
+    """Ends its process at its start, having said something."""
+
+    title = "Dying"
+
+    def start(self, workers: int) -> None:
+        print("I am about to die", flush=True)
+        os._exit(7)
+
+
+class Hanging(Working):
+    """Does not come back from many calls, and leaves a program running."""
+
+    title = "Hanging"
+
+    def start(self, workers: int) -> None:
+        self.services.start_python("left", "-c", "import threading; threading.Event().wait()")
+
+    def submit_and_gather(self, calls: int) -> int:
+        threading.Event().wait()
+        return 0
+
+
+PEERS = {"working": Working, "wrong": Wrong, "dying": Dying, "hanging": Hanging}
+UNINSTALLABLE = Entry("uninstallable", "", ("./no-such-folder",))
+
+
+def _run_all() -> None:
+    runner.SESSION = RUN[1]
+    runner.START_DEADLINE = runner.STOP_DEADLINE = 10.0
+    runner.MEASURE_DEADLINE = HANGS_AFTER
+    said: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        records = runner.run(
+            [UNINSTALLABLE, *(Entry(name, "") for name in PEERS)],
+            workers=3,
+            rounds=2,
+            seconds=0.01,
+            redis_server="not used",
+            environments=Path(folder),
+            say=said.append,
+        )
+    left = [pid for pid in runner.descendants() if pid != os.getpid()]
+    print(json.dumps({"records": records, "said": said, "left": left}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        _run_all()
+    else:
+        session.load = PEERS.__getitem__  # type: ignore[assignment]
+        session.main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,42 @@
+"""Which peers there are."""
+
+from importlib.util import find_spec
+
+import pytest
+
+from benchmarks.peers.base import Peer
+from benchmarks.peers.catalogue import CATALOGUE, FLOOR, OURS, chosen, load
+
+
+def test_every_peer_has_its_file() -> None:
+    places = {entry.place.partition(":")[0] for entry in CATALOGUE.values()}
+    assert [place for place in places if find_spec(f"benchmarks.peers.{place}") is None] == []
+
+
+@pytest.mark.parametrize("name", [OURS, FLOOR, "celery", "loky", "process_pool", "multiprocessing_pool"])
+def test_peers_whose_libraries_are_here_tell_what_they_guarantee(name: str) -> None:
+    peer = load(name)
+    assert issubclass(peer, Peer)
+    facts = peer.facts()
+    assert facts["survives_worker_death"] in {"yes", "partly", "no"}
+    assert facts["guarantee"]
+    assert "not installed" not in facts["versions"].values()
+
+
+def test_a_package_that_is_not_installed_has_no_version() -> None:
+    class Missing(Peer):
+        packages = ("no-such-package",)
+        title = import_line = survives_worker_death = guarantee = configuration = documentation = "…"
+        crosses_machines = False
+
+    assert Missing.facts()["versions"] == {"no-such-package": "not installed"}
+
+
+def test_names_choose_in_the_order_of_the_tables() -> None:
+    assert [entry.name for entry in chosen(["ray", "celery"])] == ["celery", "ray"]
+    assert len(chosen([])) == len(CATALOGUE)
+
+
+def test_an_unknown_name_is_answered_with_those_there_are() -> None:
+    with pytest.raises(KeyError, match="no peer is called spark; there are distribute_challenge"):
+        chosen(["spark"])

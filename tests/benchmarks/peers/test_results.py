@@ -1,0 +1,48 @@
+"""Medians, spread and ratios."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.peers import results
+from benchmarks.peers.results import FIGURES, Figure, Summary, ratio, summary, title
+from tests.benchmarks.peers.recorded import recorded
+
+
+def figure(key: str) -> Figure:
+    return next(each for each in FIGURES if each.key == key)
+
+
+def test_a_summary_is_of_all_rounds_that_have_the_figure_in_its_unit() -> None:
+    celery = recorded()["peers"]["celery"]
+    assert summary(celery, figure("round_trip_p50")) == Summary(2.5, 2.0, 3.0)
+    assert summary(celery, figure("submit_and_gather")) == Summary(600.0, 600.0, 600.0)
+    assert summary(celery, figure("payload")) is None
+
+
+def test_what_was_extrapolated_stays_known_as_such() -> None:
+    found = summary(recorded()["peers"]["process_pool"], figure("shared_payload"))
+    assert found is not None
+    assert found.extrapolated
+
+
+@pytest.mark.parametrize(("key", "times"), [("round_trip_p50", 2.5 / 0.85), ("submit_and_gather", 200.0)])
+def test_a_ratio_says_how_many_times_better_the_library_is(key: str, times: float) -> None:
+    assert ratio(recorded(), "celery", figure(key)) == pytest.approx(times)
+
+
+def test_without_one_of_both_there_is_no_ratio() -> None:
+    run = recorded()
+    assert ratio(run, "arq", figure("map")) is None
+    del run["peers"]["distribute_challenge"]
+    assert ratio(run, "celery", figure("map")) is None
+
+
+def test_who_never_told_its_title_goes_by_its_name() -> None:
+    assert [title(recorded(), name) for name in ("celery", "arq")] == ["Celery", "arq"]
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    run = recorded()
+    results.save(run, tmp_path / "run.json")
+    assert results.load(tmp_path / "run.json") == run
