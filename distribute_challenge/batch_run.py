@@ -68,7 +68,9 @@ class BatchRun:
         self.large = _Large.of(batch, values)
         self.started = time.time()
         self.finishes = array("d")
-        self.progress = Progress(batch.calls, None if send_ahead is None else partial(self._send_ahead, send_ahead))
+        self.progress = Progress(
+            batch.calls, batch.patience, None if send_ahead is None else partial(self._send_ahead, send_ahead)
+        )
 
     def replies(self, first: int, outcomes: list[Any], *, ended: bool = True) -> Iterator[bytes]:
         """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""

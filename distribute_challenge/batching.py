@@ -6,7 +6,8 @@ A message costs about a millisecond of everyone's time, whatever is in it. So ca
 travel together, and calls that take longer than `TARGET` must not, or one worker would sit on calls that another
 could run. Three bounds, the smallest wins:
 
-1. `TARGET` seconds of work by what calls of this function took lately; a function never seen starts with one call.
+1. `TARGET` seconds of work by what calls of this function took lately; a function never seen starts with one call, and so
+   does one that a worker has just given calls of back.
    For many workers more, so that all together need no more than `MESSAGES` in a second;
 2. a fair share of what waits, so that all workers have something to do at the end;
 3. `GROWTH` times the last size, because the first durations measured may not be typical.
@@ -14,9 +15,10 @@ could run. Three bounds, the smallest wins:
 
 from math import ceil
 
-__all__ = ["BatchSizer", "window"]
+__all__ = ["GIVE_BACK_AFTER", "BatchSizer", "patience", "window"]
 
 TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough to balance.
+GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives back what it has not begun of a message, at least.
 MESSAGES = 250  # Messages a second, at most, that one client and one worker's main process should be busy with.
 LARGEST = 4096  # Calls in one message: bounds the memory that one message takes.
 GROWTH = 8  # Times larger than the last batch, at most.
@@ -39,11 +41,13 @@ class BatchSizer:
         1
     """
 
-    __slots__ = ("_last", "seconds_per_call")
+    __slots__ = ("_last", "_singles", "_was_cut_short", "seconds_per_call")
 
     def __init__(self) -> None:
         self.seconds_per_call: float | None = None
         self._last = 1
+        self._singles = 0
+        self._was_cut_short = False
 
     def record(self, calls: int, seconds: float) -> None:
         """Take in how long a batch of calls took on its worker."""
@@ -54,6 +58,10 @@ class BatchSizer:
         else:
             self.seconds_per_call += MEMORY * (each - self.seconds_per_call)
 
+    def cut_short(self) -> None:
+        """Take in that a worker gave calls back: what follows is likely to be as slow, whatever the average says."""
+        self._was_cut_short = True
+
     def size(self, waiting: float, slots: int) -> int:
         """Calls for the next batch.
 
@@ -63,12 +71,33 @@ class BatchSizer:
         """
         if self.seconds_per_call is None:
             return 1
-        target = max(TARGET, slots / MESSAGES)
-        by_time = target / self.seconds_per_call if self.seconds_per_call > 0 else LARGEST
+        if self._was_cut_short:
+            # As many as can run at once; by then it is known how long they take.
+            self._was_cut_short, self._singles = False, slots
+        if self._singles:
+            self._singles -= 1
+            self._last = 1
+            return 1
+        by_time = _target(slots) / self.seconds_per_call if self.seconds_per_call > 0 else LARGEST
         share = waiting / (SHARES * max(slots, 1))
         size = min(by_time, LARGEST, self._last * GROWTH, ceil(share) if share < LARGEST else LARGEST)
         self._last = max(int(size), 1)
         return self._last
+
+
+def _target(slots: int) -> float:
+    """Seconds of work in one message for so many worker processes."""
+    return max(TARGET, slots / MESSAGES)
+
+
+def patience(slots: int) -> float:
+    """Seconds that a worker may take for one message before it gives back what it has not begun.
+
+    Example:
+        >>> patience(2), patience(100)
+        (0.2, 0.8)
+    """
+    return max(GIVE_BACK_AFTER, 2 * _target(slots))
 
 
 def window(slots: int) -> int:

@@ -18,7 +18,7 @@ from distribute_challenge.errors import DistributeChallengeError, ValueMissingEr
 from distribute_challenge.log import current_call
 from distribute_challenge.messages import Batch, Task
 from distribute_challenge.outcome import Failure, unwrap
-from distribute_challenge.overseer import GIVE_BACK_AFTER, Overseer, Progress
+from distribute_challenge.overseer import Overseer, Progress
 from distribute_challenge.serialisation import (
     LoadedFunction,
     Open,
@@ -245,7 +245,7 @@ def _run_calls_of_chunk(
     function = loaded.function
     plain = batch.timeout is None and not batch.retries and not loaded.is_async
     add = progress.outcomes.append
-    deadline = time.monotonic() + GIVE_BACK_AFTER
+    deadline = progress.deadline
     for args in calls:
         # The plain case, a million times: nothing inside the loop but the call and a look at the clock.
         if plain:

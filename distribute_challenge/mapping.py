@@ -130,7 +130,32 @@ class Mapping:
         chunk = self._completions.get()
         chunk.is_done = True
         self._in_flight -= 1
+        self._learn_from(chunk)
         return chunk
+
+    def _learn_from(self, chunk: "_Chunk") -> None:
+        """Take in how long a chunk took, and send what is left of it on: now, and not only when its turn comes."""
+        future = chunk.future
+        assert future is not None
+        if future.cancelled() or future.exception() is not None:
+            return
+        done = len(future.result())
+        if done:
+            timeline = future.timeline
+            self._sizer.record(done, timeline.running if timeline is not None else time.time() - chunk.sent)
+        rest = chunk.calls[done:]
+        if not rest:
+            return
+        self._sizer.cut_short()
+        chunk.calls = chunk.calls[:done]
+        place = self._order.index(chunk) + 1
+        if future.following is not None:
+            running = _Chunk(rest[:1], is_part=True)
+            self._order.insert(place, running)
+            self._in_flight += 1
+            self._await(running, future.following)
+            rest, place = rest[1:], place + 1
+        self._insert(rest, place)
 
     def _settled(self, chunk: "_Chunk") -> list[Any]:
         """A finished chunk's outcomes; calls without one take its place in the queue."""
@@ -139,16 +164,6 @@ class Mapping:
         error = future.exception() if not future.cancelled() else None  # `result` says better what happened.
         if error is None:
             outcomes: list[Any] = future.result()
-            timeline = future.timeline
-            seconds = timeline.running if timeline is not None else time.time() - chunk.sent
-            if outcomes:
-                self._sizer.record(len(outcomes), seconds)
-            rest = chunk.calls[len(outcomes) :]
-            if future.following is None:
-                self._put_back(rest, self._size())
-            else:
-                self._put_back(rest[1:], self._size())
-                self._go_on(rest[:1], future.following)
             return outcomes
         if isinstance(error, WorkerLostError | SerialisationError) and (len(chunk.calls) > 1 or chunk.is_part):
             # One call is to blame; alone, the others will do.
@@ -158,17 +173,22 @@ class Mapping:
             raise error
         return [Failure(error)] * len(chunk.calls)
 
+    def _insert(self, calls: list[tuple[Any, ...]], place: int) -> None:
+        """Put calls that a worker gave back into the queue, at their place in the order and first in line to be sent."""
+        pieces = []
+        start = 0
+        while start < len(calls):
+            size = self._size(len(calls) - start)
+            pieces.append(_Chunk(calls[start : start + size]))
+            start += size
+        for number, piece in enumerate(pieces):
+            self._order.insert(place + number, piece)
+        self._unsent.extendleft(reversed(pieces))
+
     def _put_back(self, calls: list[tuple[Any, ...]], size: int) -> None:
         pieces = [_Chunk(calls[start : start + size]) for start in range(0, len(calls), size)]
         self._order.extendleft(reversed(pieces))
         self._unsent.extendleft(reversed(pieces))
-
-    def _go_on(self, calls: list[tuple[Any, ...]], future: Future[Any]) -> None:
-        """Wait for what already runs, ahead of everything else."""
-        chunk = _Chunk(calls, is_part=True)
-        self._order.appendleft(chunk)
-        self._in_flight += 1
-        self._await(chunk, future)
 
     def _await(self, chunk: "_Chunk", future: Future[Any]) -> None:
         chunk.future, chunk.sent = future, time.time()
@@ -204,10 +224,10 @@ class Mapping:
             self._exhausted = True
         return calls
 
-    def _size(self) -> int:
+    def _size(self, returned: int = 0) -> int:
         if self._batch_size is not None:
             return self._batch_size
-        remaining = float("inf") if self._total is None else max(self._total - self._taken, 1)
+        remaining = float("inf") if self._total is None else max(self._total - self._taken, 1) + returned
         return self._sizer.size(remaining, max(self._backend.concurrency, 1))
 
     def _send(self, chunk: "_Chunk") -> None:

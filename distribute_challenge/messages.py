@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from distribute_challenge.batching import GIVE_BACK_AFTER
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.options import CallOptions
 from distribute_challenge.version import __version__
@@ -83,6 +84,7 @@ class Batch:
         chunk: As in `Task`; a batch holds either any number of single calls or one chunk.
         timeout: Seconds that one attempt of one call may run, or None.
         retries: How often a call that raised is tried again.
+        patience: Seconds that it may take; after that, the worker gives back what it has not begun.
         places: Where the client's large values lie, and where results may be put; names of stores.
         python, library: Versions of the sender.
         signature: Room for a signature over the rest; None: not signed.
@@ -95,6 +97,7 @@ class Batch:
     chunk: int = 0
     timeout: float | None = None
     retries: int = 0
+    patience: float = GIVE_BACK_AFTER
     places: Sequence[str] = ()
     python: str = PYTHON
     library: str = __version__
@@ -114,6 +117,7 @@ class Batch:
             "chunk": self.chunk,
             "timeout": self.timeout,
             "retries": self.retries,
+            "patience": self.patience,
             "places": self.places,
             "python": self.python,
             "library": self.library,

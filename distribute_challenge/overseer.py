@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["GIVE_BACK_AFTER", "Overseer", "Progress"]
+__all__ = ["Overseer", "Progress"]
 
-GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives the calls that it has not begun back to the client.
 LOOK_EVERY = 0.1  # Seconds between two looks.
 IDLE_LOOKS = 20  # Looks in a row that find nothing, after which the thread sleeps until it is woken.
 
@@ -22,29 +21,31 @@ class Progress:
 
     Args:
         calls: How many calls it has.
+        patience: Seconds that it may take; after that, calls that were not begun go back to the client.
         send: Sends the outcomes from a number on, with the number of calls that will be answered here in the end. True if it
             sent the outcomes, too.
 
     Attributes:
         outcomes: Of the calls that have ended; the thread that runs them appends.
         sent: How many of these are on their way home.
+        deadline: When patience ends, by `time.monotonic`.
 
     Guarantees: ``_lock`` makes the running thread and the overseer agree on which calls are answered here; whatever the
     overseer sends has been sent when the running thread comes past the lock.
     """
 
-    def __init__(self, calls: int, send: Callable[["Progress", int], bool] | None = None) -> None:
+    def __init__(self, calls: int, patience: float, send: Callable[["Progress", int], bool] | None = None) -> None:
         self.outcomes: list[Any] = []
         self.sent = 0
         self._calls = calls
         self._send = send
-        self._begun = time.monotonic()
+        self.deadline = time.monotonic() + patience
         self._kept: int | None = None
         self._lock = threading.Lock()
 
     def is_overdue(self) -> bool:
         """Whether the batch takes so long that others should have the rest."""
-        return time.monotonic() - self._begun > GIVE_BACK_AFTER
+        return time.monotonic() > self.deadline
 
     def is_over(self) -> bool:
         """For the running thread, between two calls of an overdue batch: whether to begin no more."""

@@ -1,5 +1,6 @@
 """The one place where user code runs."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -99,11 +100,75 @@ def test_early_results_do_not_wait_for_slow_calls(monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_a_worker_gives_back_what_it_has_not_begun_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_gives_back_what_it_has_not_begun_in_time() -> None:
     """Others may have room; it did at least one."""
-    monkeypatch.setattr(execution, "GIVE_BACK_AFTER", -1.0)
-    assert outcomes(identity, [one(number) for number in range(3)]) == [0]
-    assert outcomes(identity, [[(0,), (1,), (2,)]], chunk=3) == [0]
+    assert outcomes(identity, [one(number) for number in range(3)], patience=-1.0) == [0]
+    assert outcomes(identity, [[(0,), (1,), (2,)]], chunk=3, patience=-1.0) == [0]
+
+
+class Ahead:
+    """What a worker sends while a call runs; that call ends when it has been sent."""
+
+    def __init__(self, door: Path) -> None:
+        self.replies: list[Reply] = []
+        self._door = door
+
+    def __call__(self, frame: bytes) -> None:
+        self.replies.append(Reply.decode(frame))
+        self._door.touch()
+
+
+def wait_at(number: int, door: str) -> Any:
+    """The third call waits; the second is no plain value if there is a door named so."""
+    while number == 2 and not os.path.exists(door):
+        pass
+    return 1j if number == 1 and door.endswith("odd") else number
+
+
+@pytest.mark.parametrize("in_chunk", [True, False])
+@pytest.mark.parametrize("name", ["plain", "odd"])
+def test_calls_behind_a_slow_one_are_given_back_while_it_runs(tmp_path: Path, in_chunk: bool, name: str) -> None:
+    """What is finished goes home with that, if it is plain: another thread must not pickle what the call may be changing."""
+    door = str(tmp_path / name)
+    payload = payload_of(wait_at)
+    calls = [(number, door) for number in range(6)]
+    arguments: list[Any] = [calls] if in_chunk else [(args, {}) for args in calls]
+    blobs = [dumps(item, "arguments").data for item in arguments]
+    batch = Batch("b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=0.05)
+    ahead, functions = Ahead(Path(door)), FunctionCache({payload.digest: payload.payload}.get)
+    (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
+    (first,) = ahead.replies
+    assert (first.kept, first.ended, last.kept, last.ended) == (3, False, None, True)
+    if name == "plain":
+        assert (first.first, outcomes_of(first), last.first, outcomes_of(last)) == (0, [0, 1], 2, [2])
+    else:
+        assert (outcomes_of(first), last.first, outcomes_of(last)) == ([], 0, [0, 1j, 2])
+    assert len(first.finishes) == (1 if in_chunk else len(outcomes_of(first)))
+    assert last.started <= last.finishes[-1]
+
+
+def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
+    door = tmp_path / "door"
+    payload = payload_of(wait_at)
+    blobs = [dumps((args, {}), "arguments").data for args in [(1, None), (2, str(door)), (3, str(door))]]
+    batch = Batch("b1", payload.digest, payload.name, blobs, patience=0.05)
+    ahead, functions = Ahead(door), FunctionCache({payload.digest: payload.payload}.get)
+    (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
+    failure, value = outcomes_of(last)
+    assert isinstance(failure.error, AttributeError)
+    assert value == 2
+    assert ahead.replies[0].kept == 2
+
+
+def test_a_slow_call_that_nothing_is_behind_gives_nothing_back(tmp_path: Path) -> None:
+    door = tmp_path / "door"
+    door.touch()
+    payload = payload_of(wait_at)
+    blobs = [dumps(((2, str(door)), {}), "arguments").data]
+    batch = Batch("b1", payload.digest, payload.name, blobs, patience=-1.0)
+    functions = FunctionCache({payload.digest: payload.payload}.get)
+    (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, Ahead(door)))
+    assert outcomes_of(last) == [2]
 
 
 def test_a_chunk_runs_its_calls_with_their_failures() -> None:

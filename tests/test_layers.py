@@ -15,13 +15,13 @@ FOLDER = Path(distribute_challenge.__file__).parent
 LAYERS = [
     ["errors"],
     ["settings", "timeline", "version", "log", "tables"],
-    ["outcome", "options", "signature", "stores"],
+    ["batching", "outcome", "options", "signature", "stores"],
     ["messages"],
     ["serialisation", "time_limit"],
     ["coroutines", "overseer"],
     ["sections"],
     ["batch_run"],
-    ["futures", "batching", "execution", "tasks"],
+    ["futures", "execution", "tasks"],
     ["execution_backends.base", "execution_backends.frames"],
     ["execution_backends.registry"],
     ["cluster"],
@@ -40,7 +40,15 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # Within these, files import one another; the order of each is its own matter, but there are no circles (below).
-WITHIN = {"stores", "serialisation", "cluster", "execution_backends.celery", "execution_backends.pools", "cli", "benchmarking"}
+WITHIN = {
+    "stores",
+    "serialisation",
+    "cluster",
+    "execution_backends.celery",
+    "execution_backends.pools",
+    "cli",
+    "benchmarking",
+}
 
 
 def modules() -> dict[str, Path]:

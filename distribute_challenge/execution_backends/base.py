@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
+from distribute_challenge.batching import GIVE_BACK_AFTER
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution import callable_bytes
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
-from distribute_challenge.overseer import GIVE_BACK_AFTER
 from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.signature import function_name
 from distribute_challenge.stores import Depot

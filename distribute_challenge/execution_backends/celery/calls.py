@@ -52,16 +52,18 @@ class SentBatch:
     Attributes:
         id: Id of the batch.
         calls: Its calls, in order.
+        patience: Seconds that a worker may take before it gives back what it has not begun.
         message: The message itself, so that it can be found in its queue and taken back.
         sent: Seconds since the epoch.
     """
 
-    __slots__ = ("_end", "_parts", "_start", "calls", "group", "id", "message", "sent")
+    __slots__ = ("_end", "_parts", "_start", "calls", "group", "id", "message", "patience", "sent")
 
-    def __init__(self, id: str, group: "Group", calls: Sequence[Call]) -> None:  # noqa: A002 - the wire's own word
+    def __init__(self, id: str, group: "Group", calls: Sequence[Call], patience: float) -> None:  # noqa: A002 - as on the wire
         self.id = id
         self.group = group
         self.calls = calls
+        self.patience = patience
         self.message: Message | None = None
         self.sent = time.time()
         self._parts: dict[str, tuple[int, list[Any]]] = {}

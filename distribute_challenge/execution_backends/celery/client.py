@@ -7,7 +7,7 @@
 
 Guarantees:
 
-- ``_lock`` protects the books (`Outbox`, ``_sent``, ``_out``). Nothing waits for Redis, and no future is resolved, under it.
+- ``_lock`` protects the `Books`. Nothing waits for Redis, and no future is resolved, under it.
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
 - Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits at a line of its own. A list
   has one reader at a time.
@@ -17,14 +17,12 @@ Guarantees:
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import redis
 
-from distribute_challenge.batching import window
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -34,7 +32,8 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
-from distribute_challenge.execution_backends.celery.calls import Call, Group, Outbox, SentBatch
+from distribute_challenge.execution_backends.celery.books import Books
+from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.census import Census
 from distribute_challenge.execution_backends.celery.client_values import ClientValues, explain
 from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
@@ -83,10 +82,7 @@ class Client:
         self._check = check or (lambda: None)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._outbox = Outbox()
-        self._sent: dict[str, SentBatch] = {}
-        self._out: Counter[tuple[str, int]] = Counter()
-        self._batches = 0
+        self._books = Books(self.id, self._work)
         self._census = Census(url, slots)
         self._closing = False
         self._take_back = self.withdraw  # One object for all calls, of which there may be many.
@@ -110,8 +106,7 @@ class Client:
         call = self._prepared(Call(task, self._take_back))
         with self._work:
             self._refuse_if_closed()
-            self._outbox.put(call)
-            self._work.notify()
+            self._books.put(call)
         return call
 
     def send_now(self, task: Task) -> Call:
@@ -123,13 +118,13 @@ class Client:
         call = self._prepared(DirectCall(task, self._take_back))
         with self._lock:
             self._refuse_if_closed()
-            batch = self._register(self._outbox.group_of(task), [call])
+            batch = self._books.register(self._books.outbox.group_of(task), [call], slots=1)
         try:
             with translated(self._url), self._direct.borrowed() as line:
                 self._publisher.publish(batch, line)
         except BrokerUnreachableError as error:
             with self._lock:
-                self._drop(batch)
+                self._books.drop(batch)
             call.fail(error)  # It has values, perhaps, that nobody needs now.
             raise
         return call
@@ -138,13 +133,13 @@ class Client:
         """Take a call back; True if no worker has it or will have it."""
         with self._lock:
             if call.batch is None:
-                return self._outbox.remove(call)
+                return self._books.outbox.remove(call)
             batch, message = call.batch, call.batch.message
         if message is None or not self._publisher.take_back(message):
             return False
         with self._work:
-            self._drop(batch)
-            self._put_back([other for other in batch.unfinished if other is not call])
+            self._books.drop(batch)
+            self._books.put_back([other for other in batch.unfinished if other is not call])
         return True
 
     def depot(self) -> Depot:
@@ -176,28 +171,16 @@ class Client:
     def _send_forever(self) -> None:
         while True:
             with self._work:
-                while not self._closing and (group := self._next_group()) is None:
+                while not self._closing and (group := self._books.next_group(self._census.slots)) is None:
                     self._work.wait()
                 if self._closing:
                     return
                 assert group is not None
-                batch = self._register(group, group.take(self._census.slots(group.options.queue)))
+                slots = self._census.slots(group.options.queue)
+                batch = self._books.register(group, group.take(slots), slots)
             self._publisher.publish_in_the_end(batch, self._is_closing)
             # While there is nothing to send, this frame would keep futures that nobody else does, and all they refer to.
             del batch, group
-
-    def _next_group(self) -> Group | None:
-        full = {key for key, out in self._out.items() if out >= window(self._census.slots(key[0]))}
-        return self._outbox.next_group(full)
-
-    def _register(self, group: Group, calls: list[Call]) -> SentBatch:
-        self._batches += 1
-        batch = SentBatch(f"{self.id}-{self._batches}", group, calls)
-        for call in calls:
-            call.batch = batch
-        self._sent[batch.id] = batch
-        self._out[group.options.queue, group.options.priority] += 1
-        return batch
 
     # --- receiving
 
@@ -243,7 +226,7 @@ class Client:
         except DistributeChallengeError:
             logger.exception("a reply cannot be read")
             return None
-        batch = self._sent.get(reply.batch)
+        batch = self._books.sent.get(reply.batch)
         if batch is None:
             self._values.discard(reply)
             return None  # Answered before: the broker delivered the message twice.
@@ -258,17 +241,20 @@ class Client:
             if outcomes:
                 batch.group.sizer.record(len(outcomes), reply.finishes[-1] - reply.started)
             if reply.kept is not None:
-                self._put_back(batch.keep(reply.kept))
+                batch.group.sizer.cut_short()
+                self._books.put_back(batch.keep(reply.kept))
             if reply.ended:
-                self._drop(batch)
-                self._put_back(list(batch.calls[reply.first + len(reply.finishes) :]))
+                self._books.drop(batch)
+                if returned := batch.calls[reply.first + len(reply.finishes) :]:
+                    batch.group.sizer.cut_short()
+                    self._books.put_back(returned)
         self._resolve(batch, reply, outcomes, received)
         return batch
 
     def _take_chunk(self, batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
         (call,) = batch.calls
         running = None
-        if reply.kept is not None and not batch.is_cut:
+        if reply.kept is not None and not batch.is_cut and not call.done():
             # Its own user of the values: the chunk's future lets them go now.
             self._values.retain(call.task.values)
             running = self._prepared(Call(call.task, self._take_back))
@@ -279,7 +265,7 @@ class Client:
             return
         else:
             with self._work:
-                self._drop(batch)
+                self._books.drop(batch)
         stages = call.task.created, batch.sent, reply.started, reply.finishes[-1], received, reply.worker
         if call.task.values:
             explain(call.task, outcomes)
@@ -312,7 +298,7 @@ class Client:
             return
         failed: list[tuple[Call, DistributeChallengeError]] = []
         with self._work:
-            self._drop(batch)
+            self._books.drop(batch)
             again = []
             for call in batch.unfinished:
                 if problem.kind == "version":
@@ -322,7 +308,7 @@ class Client:
                 else:
                     call.alone = True
                     again.append(call)
-            self._put_back(again)
+            self._books.put_back(again)
         for call, error in failed:
             call.fail(error)
 
@@ -330,34 +316,18 @@ class Client:
         """Send what is left of a batch, now that its values are to be had; or fail it, as they are not."""
         failed: list[tuple[Call, DistributeChallengeError]] = []
         with self._work:
-            if batch.id not in self._sent:
+            if batch.id not in self._books.sent:
                 return  # Over meanwhile.
-            self._drop(batch)
+            self._books.drop(batch)
             again = []
             for call in batch.unfinished:
-                if reason := error or verdict_on_missing(call):
+                if reason := error or verdict_on_missing(call, batch):
                     failed.append((call, reason))
                 else:
                     again.append(call)
-            self._put_back(again)
+            self._books.put_back(again)
         for call, reason in failed:
             call.fail(reason)
-
-    # --- the books; all under the lock
-
-    def _drop(self, batch: SentBatch) -> None:
-        # The message may be large, and calls and batch hold each other: somebody who keeps a future keeps none of it.
-        batch.message = None
-        if self._sent.pop(batch.id, None) is not None:
-            self._out[batch.group.options.queue, batch.group.options.priority] -= 1
-            self._work.notify()
-
-    def _put_back(self, calls: list[Call]) -> None:
-        for call in reversed(calls):
-            if not call.done():
-                call.batch = None
-                self._outbox.put(call, first=True)
-        self._work.notify()
 
     def _prepared(self, call: Call) -> Call:
         if call.task.values:
@@ -375,12 +345,10 @@ class Client:
 
     def _look_after(self, now: float) -> None:
         with self._lock:
-            waiting = Counter(self._outbox.waiting)
-            for batch in self._sent.values():
-                waiting[batch.group.options.queue] += sum(call.task.calls for call in batch.unfinished)
+            waiting = self._books.waiting()
         connection = self._receiving
         presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
-        if self._sent:
+        if self._books.sent:
             connection.expire(self._replies, REPLY_EXPIRY)
         workers = presence.workers(connection)
         self._census.take(workers, waiting, now)
@@ -393,9 +361,7 @@ class Client:
         with self._work:
             self._closing = True
             self.broken = self.broken or error
-            unsent, sent = self._outbox.clear(), [call for batch in self._sent.values() for call in batch.unfinished]
-            self._sent.clear()
-            self._work.notify_all()
+            unsent, sent = self._books.clear()
         for call in unsent:
             if error is None:
                 Future.cancel(call)  # Not `Call.cancel`: there is nothing left to take it back from.

@@ -113,6 +113,7 @@ class ClientValues:
             keys: The values.
             done: Called when that is done, with the error if it could not be done.
         """
+        self._start()
         self._jobs.put(lambda: done(self._provided(keys)))
 
     def adopt(self, reference: Reference) -> memoryview:

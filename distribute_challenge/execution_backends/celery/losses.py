@@ -1,7 +1,7 @@
 """What becomes of a call whose worker process is gone, or does not find what the call needs."""
 
 from distribute_challenge.errors import CallTimeoutError, DistributeChallengeError, ValueLostError, WorkerLostError
-from distribute_challenge.execution_backends.celery.calls import Call
+from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
 from distribute_challenge.messages import Problem
 
 __all__ = ["MOST_DEATHS", "MOST_MISSES", "verdict", "verdict_on_missing"]
@@ -34,12 +34,16 @@ def verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallenge
     )
 
 
-def verdict_on_missing(call: Call) -> DistributeChallengeError | None:
+def verdict_on_missing(call: Call, batch: SentBatch) -> DistributeChallengeError | None:
     """The error that ends a call whose value a worker did not find, or None if it is to be sent again.
 
     Args:
         call: The call; its misses are counted here.
+        batch: What it was sent with.
     """
+    if batch.is_cut:
+        # The worker that ran it is gone. The map sends it again, by itself.
+        return WorkerLostError(f"{call.task.function.name}: the worker that ran it is gone")
     call.misses += 1
     if call.misses < MOST_MISSES:
         return None

@@ -62,6 +62,7 @@ class Publisher:
                 chunk=batch.calls[0].task.chunk,
                 timeout=options.timeout,
                 retries=options.retries,
+                patience=batch.patience,
                 places=self._places,
             ),
             queue=options.queue,

@@ -17,7 +17,6 @@ import redis
 from distribute_challenge.execution import LONGEST_PAUSE
 from distribute_challenge.messages import Batch
 from distribute_challenge.options import HIGHEST_PRIORITY
-from distribute_challenge.overseer import GIVE_BACK_AFTER
 
 __all__ = [
     "CONTENT_TYPE",
@@ -61,7 +60,7 @@ def message_for(batch: Batch, *, queue: str, priority: int, reply_to: str) -> Me
     limit = None
     if batch.timeout is not None:
         # A worker begins no call of a batch that has taken long already: the rest is the longest that one call may take.
-        limit = GIVE_BACK_AFTER + (batch.timeout + LONGEST_PAUSE) * batch.retries + batch.timeout + HARD_LIMIT_GRACE
+        limit = batch.patience + (batch.timeout + LONGEST_PAUSE) * batch.retries + batch.timeout + HARD_LIMIT_GRACE
     headers: dict[str, Any] = {
         "lang": "py",
         "task": TASK_NAME,

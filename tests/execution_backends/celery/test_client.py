@@ -271,14 +271,14 @@ def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) 
     worker.take()
     batch = call.batch
     assert batch is not None
-    unsent = client._register(batch.group, [Call(call.task, client.withdraw)])
+    unsent = client._books.register(batch.group, [Call(call.task, client.withdraw)], 1)
     assert not client.withdraw(unsent.calls[0])
     client.close()
     with client._lock:
-        client._drop(batch)
-        client._put_back([call])
-    assert client._out.total() == 2
-    assert client._outbox.waiting == {}
+        client._books.drop(batch)
+        client._books.put_back([call])
+    assert client._books._out.total() == 2
+    assert client._books.outbox.waiting == {}
 
 
 def test_no_worker_is_a_warning_that_names_the_queue(

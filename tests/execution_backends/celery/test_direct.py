@@ -215,7 +215,7 @@ def test_a_broker_that_refuses_the_message_is_an_error_at_once(
     redis.config_set("maxmemory", 1)
     with pytest.raises(BrokerUnreachableError, match=r"OOM|maxmemory"):
         send(client, 3)
-    assert not client._sent
+    assert not client._books.sent
     redis.config_set("maxmemory", 0)
     call = send(client, 4)
     worker.take().run()
@@ -252,7 +252,7 @@ def test_an_interrupt_while_sending_leaves_the_rest_to_the_receiver(
         with pytest.raises(KeyboardInterrupt):
             send(client, 3)
     worker.take().run()
-    eventually(lambda: not client._sent)
+    eventually(lambda: not client._books.sent)
     eventually(lambda: not client._direct.keys)
     assert all_idle(client)
 

@@ -1,0 +1,95 @@
+"""A batch and the thread beside it: what is given back while a call runs, and who may begin what."""
+
+import threading
+
+import pytest
+
+from distribute_challenge import overseer
+from distribute_challenge.overseer import Overseer, Progress
+from tests.processes import PATIENCE, wait_until
+
+
+class Sent:
+    """Notes what is given back."""
+
+    def __init__(self, *, with_outcomes: bool = True) -> None:
+        self.kept: list[int] = []
+        self._with_outcomes = with_outcomes
+
+    def __call__(self, progress: Progress, kept: int) -> bool:
+        self.kept.append(kept)
+        return self._with_outcomes
+
+
+def test_calls_behind_the_one_that_runs_are_given_back_once() -> None:
+    """The running thread ends after that one."""
+    sent = Sent()
+    progress = Progress(10, 0.0, sent)
+    progress.outcomes.extend([1, 2, 3])
+    assert progress.is_overdue()
+    progress.give_back()
+    progress.give_back()
+    assert sent.kept == [4]
+    assert not progress.is_over()
+    progress.outcomes.append(4)
+    assert progress.is_over()
+    assert progress.end() == (3, [4])
+
+
+def test_outcomes_that_could_not_go_ahead_come_with_the_others() -> None:
+    progress = Progress(10, 0.0, Sent(with_outcomes=False))
+    progress.outcomes.append(1)
+    progress.give_back()
+    progress.outcomes.append(2)
+    assert progress.end() == (0, [1, 2])
+
+
+def test_what_was_taken_is_not_taken_again() -> None:
+    progress = Progress(10, PATIENCE)
+    progress.outcomes.extend([1, 2])
+    assert progress.take() == (0, [1, 2])
+    progress.outcomes.append(3)
+    assert progress.take() == (2, [3])
+    assert progress.end() == (3, [])
+    assert not progress.is_overdue()
+
+
+@pytest.mark.parametrize("done", [9, 10])
+def test_with_nothing_behind_it_nothing_is_given_back(done: int) -> None:
+    sent = Sent()
+    progress = Progress(10, 0.0, sent)
+    progress.outcomes.extend(range(done))
+    progress.give_back()
+    assert sent.kept == []
+
+
+def test_a_batch_that_has_ended_or_cannot_send_gives_nothing_back() -> None:
+    """The running thread said that it begins no more: what it did not begin is given back with the last reply."""
+    sent = Sent()
+    progress = Progress(10, 0.0, sent)
+    assert progress.is_over()
+    progress.give_back()
+    assert sent.kept == []
+    mute = Progress(10, 0.0)
+    mute.give_back()
+    assert mute.is_over()
+
+
+def test_the_thread_looks_at_one_batch_after_the_other_and_rests_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wakes up for the next."""
+    monkeypatch.setattr(overseer, "LOOK_EVERY", 0.001)
+    watcher = Overseer()
+    for _ in range(3):
+        sent = Sent()
+        progress = Progress(2, 0.01, sent)
+        with watcher.looking_at(progress):
+            wait_until(lambda sent=sent: sent.kept == [1])  # type: ignore[misc] # bound now
+        wait_until(lambda: not watcher._wanted.is_set(), "rest")
+    assert [thread.name for thread in threading.enumerate()].count("distribute_challenge overseer") >= 1
+
+
+def test_a_batch_that_comes_while_the_thread_goes_to_rest_is_looked_at() -> None:
+    watcher = Overseer()
+    watcher._current = Progress(2, 0.0)
+    watcher._rest()
+    assert watcher._wanted.is_set()
