@@ -39,7 +39,15 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # Within these, files import one another; the order of each is its own matter, but there are no circles (below).
-WITHIN = {"stores", "serialisation", "cluster", "execution_backends.celery", "execution_backends.pools", "cli", "benchmarking"}
+WITHIN = {
+    "stores",
+    "serialisation",
+    "cluster",
+    "execution_backends.celery",
+    "execution_backends.pools",
+    "cli",
+    "benchmarking",
+}
 
 
 def modules() -> dict[str, Path]:

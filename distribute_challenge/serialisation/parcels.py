@@ -259,10 +259,7 @@ _current: ContextVar[_Packing | None] = ContextVar("distribute_challenge_packing
 
 def _large(buffer: pickle.PickleBuffer) -> memoryview | None:
     """A buffer's bytes if they are to leave the pickle."""
-    try:
-        raw = buffer.raw()
-    except BufferError:  # Not in one piece.
-        return None
+    raw = buffer.raw()  # It is in one piece: the pickler has made sure of that.
     return raw if raw.nbytes >= LARGE_BUFFER else None
 
 

@@ -109,6 +109,7 @@ class ClientValues:
             keys: The values.
             done: Called when that is done, with the error if it could not be done.
         """
+        self._start()
         self._jobs.put(lambda: done(self._provided(keys)))
 
     def adopt(self, reference: Reference) -> memoryview:
@@ -138,8 +139,6 @@ class ClientValues:
         self._connection.close()
 
     def _start(self) -> None:
-        if self._thread is not None:
-            return
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="distribute_challenge values", daemon=True)
