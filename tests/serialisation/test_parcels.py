@@ -171,6 +171,17 @@ def test_a_large_result_goes_where_there_is_a_place(depot: Depot) -> None:
     assert numpy.array_equal(unpack(within.data)[0], LARGE)
 
 
+def test_a_result_can_be_written_to_unless_it_was_closed_by_its_maker(depot: Depot) -> None:
+    """A part of a large argument cannot, where the call runs; the caller's copy of it can."""
+    argument = unpack(pack([LARGE, LARGE[:3]], "it", lambda: depot).data, depot.open)[0]
+    closed = LARGE.copy()
+    closed.flags.writeable = False
+    parts = [argument, argument[:3], numpy.asarray(argument.data), closed, closed[:3], {1}]
+    back = unpack(pack_result(parts, "it", depot.deposit).data, lambda reference: bytearray(depot.open(reference)))
+    assert [array.flags.writeable for array in back[:5]] == [True, True, True, False, False]
+    assert numpy.array_equal(back[1], [0, 1, 2])
+
+
 def test_so_do_large_built_in_values(depot: Depot) -> None:
     """Which were pickled together already."""
     plain = dumps_plain(["x" * 200_000])
