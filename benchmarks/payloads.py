@@ -162,7 +162,8 @@ def many_calls(backend: CeleryExecutionBackend, connection: redis.Redis, shared:
 
 def threshold(backend: CeleryExecutionBackend) -> Iterator[tuple[int, float, float]]:
     """For each size: milliseconds of a round trip with the argument in the message, and in the store."""
-    default = parcels.LARGE_BUFFER
+    defaults = parcels.LARGE_BUFFER, parcels.LARGE_STREAM
+    parcels.LARGE_STREAM = 1 << 40
     for size in SIZES:
         array = numpy.random.default_rng(2).integers(0, 256, size, dtype="u1")
         times: dict[int, list[float]] = {1 << 40: [], 1: []}
@@ -172,8 +173,8 @@ def threshold(backend: CeleryExecutionBackend) -> Iterator[tuple[int, float, flo
                 began = time.perf_counter()
                 first(array, 0).compute(backend)
                 taken.append((time.perf_counter() - began) * 1000)
-        parcels.LARGE_BUFFER = default
         yield size, *(median(taken[3:]) for taken in times.values())
+    parcels.LARGE_BUFFER, parcels.LARGE_STREAM = defaults
 
 
 def row(*cells: object) -> None:
