@@ -69,7 +69,11 @@ def main(arguments: str) -> None:
         _kill_all(_children if LINUX else lambda: [pid for pid in children.values() if not _is_dead(pid)])
         shutil.rmtree(plan["folder"], ignore_errors=True)
         if is_abandoned:
-            _free_shared_memory()
+            # The large values of clients that were killed.
+            from distribute_challenge import settings
+            from distribute_challenge.stores import sweep
+
+            sweep(settings.shared_folder())
         if not LINUX:  # pragma: no cover - it ends this program before coverage can be saved
             # Last, and this program with them: what the calls may have started.
             os.killpg(0, signal.SIGKILL)
@@ -132,16 +136,6 @@ def _report(name: str, children: dict[str, int], folder: str) -> None:
     line = json.dumps({"process": name, "exit_code": _statuses[children[name]], "log": lines})
     with contextlib.suppress(OSError):  # The client is gone as well.
         os.write(1, line.encode() + b"\n")
-
-
-def _free_shared_memory() -> None:
-    """Free the large values of clients that were killed."""
-    from distribute_challenge import settings
-    from distribute_challenge.stores import sweep
-
-    root = settings.shared_folder()
-    if root is not None:
-        sweep(root)
 
 
 def _end_warmly(pid: int, patience: float) -> None:

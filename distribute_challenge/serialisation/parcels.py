@@ -35,10 +35,10 @@ __all__ = [
     "unpack",
 ]
 
-#: Bytes of a buffer from which on it leaves the pickle, and of a pickle from which on it goes to a store as a whole:
-#: benchmarks/payloads.py measures both.
+# Bytes of a buffer from which on it leaves the pickle, and of a pickle from which on it goes to a store as a whole. Measured by
+# benchmarks/payloads.py: a store is as fast as a message at 16 kB in shared memory and at 64 kB in Redis, from twice that on faster.
 LARGE_BUFFER = 64_000
-LARGE_STREAM = 1_000_000
+LARGE_STREAM = 128_000
 
 #: Gives the depot for large values, or None if they stay in the pickle. Called when there is one: it may have to connect.
 FindDepot = Callable[[], Depot | None]
@@ -143,14 +143,22 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
     if keep is None:
         return Parcel(dumps(value, what).data)
     large: list[memoryview] = []
+    is_read_only = False
 
     def callback(buffer: pickle.PickleBuffer) -> bool:
-        raw = _large(buffer)
-        if raw is not None:
-            large.append(raw)
-        return raw is None
+        nonlocal is_read_only
+        raw = buffer.raw()
+        is_read_only |= raw.readonly
+        if raw.nbytes < LARGE_BUFFER:
+            return True
+        large.append(raw)
+        return False
 
     data = dumps(value, what, callback).data
+    if is_read_only:
+        # Once more: a part of an argument, perhaps, that would stay as it is here, while a result is to be the caller's own.
+        large.clear()
+        data = dumps(value, what, callback, unshared=True).data
     references = [keep(buffer) for buffer in large]
     beside = [buffer for buffer, reference in zip(large, references, strict=True) if reference is None]
     return Parcel(_sealed(_kept(data, keep), references), beside=beside)
@@ -215,8 +223,8 @@ class _Packing:
         if id(buffer) in self._stand_ins:
             self._parts.append(self._stand_ins[id(buffer)][1])
             return False
-        raw = _large(buffer)
-        if raw is None or self.depot() is None:
+        raw = buffer.raw()
+        if raw.nbytes < LARGE_BUFFER or self.depot() is None:
             return True
         self._parts.append(raw)
         return False
@@ -255,15 +263,6 @@ class _Packing:
 
 
 _current: ContextVar[_Packing | None] = ContextVar("distribute_challenge_packing", default=None)
-
-
-def _large(buffer: pickle.PickleBuffer) -> memoryview | None:
-    """A buffer's bytes if they are to leave the pickle."""
-    try:
-        raw = buffer.raw()
-    except BufferError:  # Not in one piece.
-        return None
-    return raw if raw.nbytes >= LARGE_BUFFER else None
 
 
 def _sealed(stream: bytes | Reference, references: Sequence[Reference | None]) -> bytes:

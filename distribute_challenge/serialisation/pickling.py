@@ -69,13 +69,14 @@ def dumps_plain(value: Any) -> bytes | None:
     return file.getvalue()
 
 
-def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None) -> Pickled:
+def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None, *, unshared: bool = False) -> Pickled:
     """Pickle any value.
 
     Args:
         value: What to pickle.
         what: Its name in an error message, such as ``"the result of square"``.
         buffer_callback: Asked, as by `pickle.Pickler`, whether a buffer stays in the pickle; None: all stay.
+        unshared: Copy arrays whose memory is shared with other calls, and so cannot be written to: the copies can.
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
@@ -85,7 +86,7 @@ def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None) 
     if plain is not None:
         return Pickled(plain, frozenset())
     file = io.BytesIO()
-    pickler = _ProjectPickler(file, buffer_callback)
+    pickler = (_UnsharingPickler if unshared else _ProjectPickler)(file, buffer_callback)
     try:
         pickler.dump(value)
     except SystemFailureError:
@@ -135,6 +136,20 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
             return pickle_exception(obj, builtin_inits=_inits_that_take_args(obj))
         elif isinstance(obj, types.TracebackType):
             return pickle_traceback(obj)
+        return super().reducer_override(obj)
+
+
+class _UnsharingPickler(_ProjectPickler):
+    """The same, with copies of NumPy's arrays over memory that is not to be written to."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(obj, numpy.ndarray) and not obj.flags.writeable:
+            owner = obj
+            while isinstance(owner, numpy.ndarray):
+                owner = owner.base
+            if isinstance(owner, memoryview):  # Not one that its maker has closed, whose memory is its own.
+                return obj.copy("K").__reduce_ex__(PROTOCOL)
         return super().reducer_override(obj)
 
 

@@ -118,7 +118,10 @@ class Depot:
 
         # No buffer of a buffer: CPython before 3.12.7 crashes when its garbage collector meets a memoryview that somebody wraps
         # (gh-77894), and the frames of an error that is raised here may well be garbage in a circle.
-        data = buffer.cast("B") if isinstance(buffer, memoryview) else PickleBuffer(buffer).raw()
+        if isinstance(buffer, memoryview) and buffer.ndim == 1 and buffer.format == "B" and buffer.c_contiguous:
+            data = buffer
+        else:
+            data = PickleBuffer(buffer).raw()
         reference = Reference(xxhash.xxh3_128(data, seed=self._seed).hexdigest(), data.nbytes)
         with self._lock:
             if self._closed:

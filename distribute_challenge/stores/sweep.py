@@ -31,17 +31,20 @@ def is_own_folder(path: Path) -> bool:
     )
 
 
-def sweep(root: Path) -> list[Path]:
+def sweep(root: Path | None) -> list[Path]:
     """Remove this user's folders whose owners are dead.
 
     Any process may do it at any time, several at once, too: a folder whose owner lives, or is only just making it, stays.
+
+    Args:
+        root: Where they are; None: there is no shared memory, and nothing to do.
 
     Returns:
         What was removed.
     """
     removed = []
     with contextlib.suppress(OSError):
-        for path in sorted(root.glob(f"{prefix()}*")):
+        for path in sorted(root.glob(f"{prefix()}*")) if root is not None else ():
             if is_own_folder(path) and (lock := OwnerLock.take(path)) is not None:
                 remove(path, lock)
                 removed.append(path)

@@ -383,6 +383,18 @@ def test_a_large_result_can_be_written_to(backend: ExecutionBackend) -> None:
     assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
 
 
+def test_so_can_a_part_of_a_large_argument(backend: ExecutionBackend) -> None:
+    @compute_this
+    def parts(x: Any) -> Any:
+        return x, x[:3], x[:, 1], numpy.asfortranarray(x)[:, :2], x[:20].view(numpy.matrix)
+
+    for result in parts(LARGE).compute(backend):
+        before = result.copy()
+        result += 1
+        assert numpy.array_equal(result, before + 1)
+    assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
+
+
 def test_what_the_caller_changes_in_a_large_argument_does_not_matter_either(backend: ExecutionBackend) -> None:
     array = LARGE.copy()
     future = double(array).submit(backend)

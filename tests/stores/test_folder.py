@@ -274,6 +274,7 @@ def test_a_sweep_leaves_other_folders_alone(root: Path) -> None:
     assert sweep(root) == []
     assert len(list(root.iterdir())) == 3
     assert sweep(root / "nothing") == []
+    assert sweep(None) == []
 
 
 def test_a_folder_that_is_swept_while_it_is_made_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,8 +143,6 @@ class ClientValues:
         self._connection.close()
 
     def _start(self) -> None:
-        if self._thread is not None:
-            return
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="distribute_challenge values", daemon=True)

@@ -64,7 +64,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def _beat(self, consumer: Any) -> None:
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
         self._say(lambda connection: _renew_leases(connection, consumer.task_consumer.channel))
-        _sweep()
+        sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
 
     def _say(self, word: Any) -> None:
         try:
@@ -79,13 +79,6 @@ def _renew_leases(connection: redis.Redis, channel: Any) -> None:
     held = dict.fromkeys(channel.qos._delivered, now)
     if held:
         connection.zadd(channel.unacked_index_key, held, xx=True)
-
-
-def _sweep() -> None:
-    """Free the shared memory of clients on this machine that were killed."""
-    root = settings.shared_folder()
-    if root is not None:
-        sweep(root)
 
 
 def _presence_of(consumer: Any) -> presence.WorkerPresence:

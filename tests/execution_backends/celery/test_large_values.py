@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy
 import pytest
+import redis
 
-from distribute_challenge import compute_this, put, sections
+from distribute_challenge import compute_this, put, sections, stores
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -179,8 +180,12 @@ def test_without_shared_memory_all_goes_through_redis(
     with CeleryExecutionBackend(server.url) as backend:
         future = double(ARRAY).submit(backend)
         assert len(place.redis) == 1
+        taken = worker.take()
+        taken.run()
+        assert numpy.array_equal(future.result(DEADLINE), ARRAY * 2)
+        taken.run()  # A broker may deliver twice.
+        future = double(ARRAY).submit(backend)
         worker.serve([future])
-        assert numpy.array_equal(future.result(), ARRAY * 2)
 
 
 def test_a_folder_that_cannot_be_made_is_no_shared_memory(
@@ -547,6 +552,33 @@ def test_a_broker_that_is_away_is_an_error_at_the_first_large_value(
             call.submit(backend)
     with pytest.raises(BrokerUnreachableError, match="no Redis answers"):
         put(put(ARRAY, "local"), backend)
+
+
+def test_a_worker_waits_for_a_broker_that_comes_back(
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As it does with all that it asks of it; what the broker refuses is the call's error."""
+    answers: list[Exception] = [redis.ConnectionError("away"), redis.ResponseError("refused")]
+    get = stores.RedisStore._read
+
+    def fail_first(store: Any, *arguments: Any) -> bool:
+        if answers:
+            raise answers.pop(0)
+        return get(store, *arguments)
+
+    monkeypatch.setattr("distribute_challenge.execution_backends.celery.replying.PAUSE", 0.01)
+    monkeypatch.setattr(stores.RedisStore, "_read", fail_first)
+    future = total(ARRAY).submit(backend)
+    worker.serve([future])
+    with pytest.raises(redis.ResponseError, match="refused"):
+        future.result()
+    assert "cannot fetch a large value, trying again: away" in caplog.text
+    future = total(ARRAY).submit(backend)
+    worker.serve([future])
+    assert future.result() == ARRAY.sum()
 
 
 # --- values that a worker does not find

@@ -1,0 +1,66 @@
+"""`put`, and the handle that it gives."""
+
+import gc
+from pathlib import Path
+
+import numpy
+import pytest
+
+from distribute_challenge import LocalCluster, Shared, compute_this, put
+from distribute_challenge.errors import SerialisationError
+from distribute_challenge.execution_backends.celery import client_values
+
+ARRAY = numpy.arange(100_000, dtype=float)
+
+
+@compute_this
+def total(x: numpy.ndarray) -> float:
+    return float(x.sum())
+
+
+def test_a_handle_tells_what_it_is() -> None:
+    """Without the value."""
+    shared = put(ARRAY, "local")
+    assert isinstance(shared, Shared)
+    assert repr(shared) == "<Shared ndarray, 0.8 MB>"
+    assert 800_000 <= shared.size < 801_000
+    assert numpy.array_equal(shared.get(), ARRAY)
+    assert shared.get() is not shared.get()
+
+
+def test_a_handle_s_value_is_of_the_moment_it_was_put() -> None:
+    """On every backend."""
+    items = [1, 2]
+    shared = put(items, "threads")
+    items.append(3)
+    assert compute_this(sum)(shared).compute("threads") == 3
+
+
+def test_what_cannot_be_pickled_cannot_be_put() -> None:
+    """The message says what it was."""
+    with pytest.raises(SerialisationError, match="the list to be shared"):
+        put([(i for i in ())], "local")
+
+
+def test_a_value_lies_in_the_cluster_as_long_as_its_handle_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually
+) -> None:
+    """Sent once for all calls."""
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
+    monkeypatch.setattr("distribute_challenge.stores.depot.LINGER", 0.0)
+    monkeypatch.setattr(client_values, "LOOK_EVERY", 0.02)
+
+    def kept() -> int:
+        return len(list(tmp_path.glob("distribute_challenge-*/*"))) - 1  # The owner's lock.
+
+    with LocalCluster(1):
+        shared = put(ARRAY)
+        assert kept() == 1
+        assert list(total.map([shared] * 3)) == [ARRAY.sum()] * 3
+        captured = compute_this(lambda row: float(shared[row]))  # type: ignore[index] # the array, there
+        assert [captured(row).compute() for row in range(3)] == [0, 1, 2]
+        assert kept() == 1
+        assert numpy.array_equal(shared.get(), ARRAY)
+        shared = captured = None  # type: ignore[assignment]
+        gc.collect()
+        eventually(lambda: kept() == 0)
