@@ -5,7 +5,7 @@ import os
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
 from benchmarks.peers.services import REDIS_URL
-from distribute_challenge import compute_this
+from distribute_challenge import compute_this, put
 
 __all__ = ["DistributeChallenge", "OverTcp"]
 
@@ -47,7 +47,8 @@ class DistributeChallenge(Peer):
         return plus_one(array).compute()
 
     def shared_payload(self, array, calls):
-        futures = [item(array, index).submit() for index in range(calls)]
+        shared = put(array)
+        futures = [item(shared, index).submit() for index in range(calls)]
         return sum(future.result() for future in futures)
 
 
