@@ -57,8 +57,8 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     _looked_at = False
     _notified = False
 
-    #: Of a chunk that an engine did not finish: the future of the call behind the last outcome, which runs.
-    following: "Future[Any] | None" = None
+    #: Of a chunk that an engine did not finish: the future of the calls behind the last outcome, which run, and their number.
+    following: "tuple[Future[Any], int] | None" = None
 
     def __init__(self, name: str = "call") -> None:
         # Not the base's: what it makes, `__getattr__` makes when it is first used.

@@ -150,11 +150,12 @@ class Mapping:
         chunk.calls = chunk.calls[:done]
         place = self._order.index(chunk) + 1
         if future.following is not None:
-            running = _Chunk(rest[:1], is_part=True)
+            following, count = future.following
+            running = _Chunk(rest[:count], is_part=True)
             self._order.insert(place, running)
             self._in_flight += 1
-            self._await(running, future.following)
-            rest, place = rest[1:], place + 1
+            self._await(running, following)
+            rest, place = rest[count:], place + 1
         self._insert(rest, place)
 
     def _settled(self, chunk: "_Chunk") -> list[Any]:

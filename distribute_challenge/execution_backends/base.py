@@ -49,8 +49,8 @@ class ExecutionBackend(ABC):
 
         The future resolves to the call's value or exception. If ``task.chunk`` is set, it resolves to a list of outcomes
         (a value, or a `Failure` in its place) for the first calls of the chunk: for at least one, and the
-        caller submits the rest again. If the future then has `Future.following`, the call after those runs, and it is
-        enough if there is an outcome of that one; the caller submits what comes behind it.
+        caller submits the rest again. If the future then has `Future.following`, there need be none: the calls
+        after those run, and the caller submits what comes behind them.
 
         What goes wrong with the task is the future's exception. Only what is wrong with the engine itself is raised
         here: an error of the branch `SystemFailureError`.

@@ -253,14 +253,13 @@ class Client:
 
     def _take_chunk(self, batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
         (call,) = batch.calls
-        running = None
         if reply.kept is not None and not batch.is_cut and not call.done():
             # Its own user of the values: the chunk's future lets them go now.
             self._values.retain(call.task.values)
             running = self._prepared(Call(call.task, self._take_back))
             with self._lock:
                 batch.keep_running(running, done=len(outcomes), kept=reply.kept)
-                running.batch, call.following = batch, running
+                running.batch, call.following = batch, (running, reply.kept - len(outcomes))
         elif not reply.ended:
             return
         else:

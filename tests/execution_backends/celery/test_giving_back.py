@@ -1,5 +1,6 @@
 """Calls that a worker gives back while another call of their message runs."""
 
+import json
 import threading
 import time
 from array import array
@@ -13,8 +14,10 @@ import pytest
 from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.publishing import queue_keys
 from distribute_challenge.messages import Problem, Reply, Section
 from distribute_challenge.serialisation import dumps_plain
+from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import wait_for
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.test_client import together
@@ -106,6 +109,30 @@ def test_a_chunk_whose_first_call_is_slow_is_divided(chunks: Chunks, worker: Fak
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
+def test_what_ended_before_the_slow_call_may_come_with_it(chunks: Chunks, worker: FakeWorker) -> None:
+    """Where it could not go ahead."""
+    answer(chunks.first, 0, [], kept=4)
+    rest = worker.take()
+    assert rest.batch.chunk == 6
+    rest.run()
+    answer(chunks.first, 0, SQUARES[:4], ended=True)
+    assert chunks.results.result(DEADLINE) == SQUARES
+
+
+def test_a_worker_that_does_less_of_a_chunk_than_another_has_promised_is_enough(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
+    """The rest is sent again."""
+    answer(chunks.first, 0, [], kept=4)
+    worker.take().run()
+    answer(chunks.first, 0, SQUARES[:2], ended=True, worker="other")
+    while not chunks.results.done():
+        found = worker.connection.brpop(queue_keys(DEFAULT_QUEUE), timeout=0.1)
+        if found is not None:
+            Taken(worker, json.loads(found[1])).run()
+    assert chunks.results.result(DEADLINE) == SQUARES
+
+
 def test_of_two_workers_with_the_same_message_both_may_divide_it(chunks: Chunks, worker: FakeWorker) -> None:
     """Whoever ends the slow call first is believed."""
     answer(chunks.first, 0, SQUARES[:3], kept=4)
@@ -158,6 +185,19 @@ def test_short_calls_do_not_wait_for_a_long_one_in_their_message(cluster: LocalC
     assert not futures[100].done()
     door.touch()
     assert futures[100].result(DEADLINE) == "done"
+
+
+@pytest.mark.celery
+def test_results_that_are_no_plain_values_come_once_each(cluster: LocalCluster) -> None:
+    def work(number: int) -> complex:
+        if number == 3:
+            time.sleep(0.5)
+        return complex(number)
+
+    function = compute_this(work)
+    assert list(function.map(range(20), batch_size=20, backend=cluster.backend)) == [complex(n) for n in range(20)]
+    futures = [function(number).submit(cluster.backend) for number in [*[0] * 50, *range(20)]]
+    assert [future.result(DEADLINE) for future in futures[50:]] == [complex(n) for n in range(20)]
 
 
 @pytest.mark.celery
