@@ -2,7 +2,7 @@
 
     arguments, closures ──> deposit ──> the first place: shared memory, or what everybody sees
     a call is done ───────> release ──┐
-    a handle is gone ─────> Hold ─────┴─> nobody uses it ──> LINGER seconds later: sweep frees it
+    a handle is gone ─────> Hold ─────┴─> nobody uses it ──> some seconds later: sweep frees it
 
 Guarantees:
 
@@ -28,7 +28,8 @@ from distribute_challenge.stores.base import Buffer, Reference, Store
 
 __all__ = ["Depot", "Hold"]
 
-LINGER = 10.0  # Seconds that a value without users stays: the next call may well need it again.
+LINGER = 10.0  # Seconds that a value without users stays: the next call may well need it again,
+LINGER_FIRST = 1.0  # but one that a single call has needed so far most likely not.
 KEPT_IDLE = 1 << 30  # Bytes of all such values together; a guess.
 
 
@@ -55,17 +56,19 @@ class _Value:
 
     Attributes:
         users: Calls and handles that need it.
-        idle_since: When the last of them left.
+        uses: How many there have been.
+        idle_until: When it is freed, if it has none by then.
         offered: Places that were asked to keep it, be they full.
         kept: Those that do.
     """
 
-    __slots__ = ("idle_since", "kept", "moving", "offered", "reference", "users")
+    __slots__ = ("idle_until", "kept", "moving", "offered", "reference", "users", "uses")
 
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         self.users = 0
-        self.idle_since = 0.0
+        self.uses = 0
+        self.idle_until = 0.0
         self.offered: set[Store] = set()
         self.kept: set[Store] = set()
         self.moving = threading.Lock()
@@ -134,7 +137,7 @@ class Depot:
             crowded = self._idle_bytes > KEPT_IDLE
         try:
             if crowded:
-                self._free(time.monotonic() - LINGER, KEPT_IDLE)
+                self._free(time.monotonic(), KEPT_IDLE)
             with value.moving:
                 self._keep(value, data)
         except BaseException:
@@ -228,7 +231,7 @@ class Depot:
             now: As `time.monotonic` gives it.
         """
         if not self._ended():
-            self._free(now - LINGER, KEPT_IDLE)
+            self._free(now, KEPT_IDLE)
 
     def close(self) -> None:
         """Free everything. Safe to call again; in a fork of the client it does nothing."""
@@ -245,6 +248,7 @@ class Depot:
 
     def _count(self, value: _Value) -> None:
         value.users += 1
+        value.uses += 1
         if self._idle.pop(value.reference.key, None) is not None:
             self._idle_bytes -= value.reference.size
 
@@ -255,7 +259,7 @@ class Depot:
                 if (value := self._values.get(key)) is not None:
                     value.users -= 1
                     if value.users == 0:
-                        value.idle_since = time.monotonic()
+                        value.idle_until = time.monotonic() + (LINGER if value.uses > 1 else LINGER_FIRST)
                         self._idle[key] = value
                         self._idle_bytes += value.reference.size
 
@@ -309,11 +313,11 @@ class Depot:
             value.offered.clear()
         return False
 
-    def _free(self, before: float, limit: int) -> bool:
+    def _free(self, now: float, limit: int) -> bool:
         """Free values without users.
 
         Args:
-            before: All that became so before.
+            now: All go that are to stay no longer than this.
             limit: Bytes of such values that may stay; of those that are more, the oldest go.
 
         Returns:
@@ -325,8 +329,8 @@ class Depot:
             with self._lock:
                 self._settle()
                 for value in list(self._idle.values()):
-                    if value.idle_since > before and self._idle_bytes <= limit:
-                        break
+                    if value.idle_until > now and self._idle_bytes <= limit:
+                        continue
                     if not value.moving.acquire(blocking=False):
                         continue  # Somebody who deposits it again has just failed, or it is being freed.
                     stack.callback(value.moving.release)

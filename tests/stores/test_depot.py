@@ -147,13 +147,25 @@ def test_a_value_lingers_for_the_next_call(kept: Depot, near: MemoryStore) -> No
     kept.release([key])
     now = time.monotonic()
     kept.sweep(now)
-    kept.sweep(now + depot.LINGER - 1)
+    kept.sweep(now + depot.LINGER_FIRST / 2)
     assert key in near.values
     kept.deposit(b"content")
     assert len(near.puts) == 1
     kept.release([key])
+    kept.sweep(time.monotonic() + depot.LINGER - 1)
+    assert key in near.values
     kept.sweep(time.monotonic() + depot.LINGER + 1)
     assert key not in near.values
+
+
+def test_a_value_of_a_single_call_does_not_linger_for_long(kept: Depot, near: MemoryStore) -> None:
+    """A map over arrays would fill the memory with them. Others that came before it stay."""
+    twice = kept.deposit(b"twice").key
+    kept.retain([twice])
+    once = kept.deposit(b"once").key
+    kept.release([twice, twice, once])
+    kept.sweep(time.monotonic() + depot.LINGER_FIRST + 1)
+    assert list(near.values) == [twice]
 
 
 def test_what_lingers_may_take_only_so_much(kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
