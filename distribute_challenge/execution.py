@@ -215,10 +215,9 @@ def _run_calls(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
         # The finish first: the overseer counts outcomes.
         finishes.append(time.time())
         progress.outcomes.append(outcome)
-        if progress.is_overdue():
-            if progress.is_over():
-                break
-        elif finishes[-1] - flushed > FLUSH_AFTER and len(finishes) < len(batch.arguments):
+        if progress.is_overdue() and progress.is_over():
+            break
+        if finishes[-1] - flushed > FLUSH_AFTER and len(finishes) < len(batch.arguments):
             flushed = finishes[-1]
             yield from run.replies(*progress.take(), ended=False)
     yield from run.replies(*progress.end())

@@ -90,6 +90,21 @@ def test_single_calls_are_sent_again_while_the_slow_one_runs(
     assert [future.result(DEADLINE) for future in crowd] == [number * number for number in range(40)]
 
 
+def test_single_calls_may_be_given_back_before_any_outcome_goes_home(
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
+) -> None:
+    crowd = together(backend, worker, eventually, square, range(40))
+    batch = crowd[0].batch
+    taken = worker.take()
+    while taken.batch.id != batch.id:
+        taken.run()
+        taken = worker.take()
+    answer(taken, 0, [], kept=2)
+    worker.serve(crowd[2:])
+    answer(taken, 0, [0, 1], ended=True)
+    assert [future.result(DEADLINE) for future in crowd] == [number * number for number in range(40)]
+
+
 def test_a_chunk_is_divided(chunks: Chunks, worker: FakeWorker) -> None:
     """Its finished calls are given out, the one that runs is waited for, and the rest runs elsewhere."""
     answer(chunks.first, 0, SQUARES[:3], kept=4)
