@@ -10,9 +10,9 @@ from distribute_challenge.errors import ValueMissingError
 from distribute_challenge.messages import Batch, Problem, Reply, Section
 from distribute_challenge.outcome import Failure
 from distribute_challenge.overseer import Progress
+from distribute_challenge.references import Reference
 from distribute_challenge.sections import pieces_of, sections_of
 from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain
-from distribute_challenge.stores import Reference
 
 __all__ = ["BatchRun", "LargeValues"]
 

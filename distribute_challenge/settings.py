@@ -7,8 +7,10 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "backend_name",
@@ -31,8 +33,8 @@ WORKERS_VARIABLE = "DISTRIBUTE_CHALLENGE_WORKERS"
 DEFAULT_BACKEND = "celery"
 DEFAULT_QUEUE = "distribute_challenge"
 
-SHARED_MEMORY = Path("/dev/shm")
-CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")  # What this process's container may use, or "max".
+SHARED_MEMORY = "/dev/shm"
+CONTAINER_MEMORY = "/sys/fs/cgroup/memory.max"  # What this process's container may use, or "max".
 LARGEST_VALUE_CACHE = 4 << 30  # Bytes; a guess.
 
 # To the last "@": a password may hold characters that should have been quoted. Rather too much hidden than too little.
@@ -97,7 +99,7 @@ def patience() -> float:
     return seconds
 
 
-def shared_folder() -> Path | None:
+def shared_folder() -> "Path | None":
     """Folder of shared memory, for large values that stay on this machine; None where there is none.
 
     ``DISTRIBUTE_CHALLENGE_SHARED_FOLDER`` sets it. The default is ``/dev/shm``; on macOS, which has none, the folder of temporary
@@ -106,6 +108,8 @@ def shared_folder() -> Path | None:
     Raises:
         ValueError: The variable names something other than a folder that can be written to.
     """
+    from pathlib import Path  # An import of this library can do without it.
+
     if text := os.environ.get(SHARED_FOLDER_VARIABLE, "").strip():
         path = Path(text).absolute()
         if not _usable(path):
@@ -115,12 +119,16 @@ def shared_folder() -> Path | None:
             )
         return path
     if _usable(SHARED_MEMORY):
-        return SHARED_MEMORY
-    return Path(tempfile.gettempdir()).absolute() if sys.platform == "darwin" else None
+        return Path(SHARED_MEMORY)
+    if sys.platform != "darwin":
+        return None
+    import tempfile  # Nor does it need this.
+
+    return Path(tempfile.gettempdir()).absolute()
 
 
-def _usable(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+def _usable(folder: "Path | str") -> bool:
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def store_url() -> str | None:
@@ -152,8 +160,8 @@ def value_cache(processes: int = 1) -> int:
             )
         return int(text)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):
-        memory = min(memory, int(CONTAINER_MEMORY.read_text()))
+    with contextlib.suppress(OSError, ValueError), open(CONTAINER_MEMORY) as file:
+        memory = min(memory, int(file.read()))
     return min(memory // 4 // processes, LARGEST_VALUE_CACHE)
 
 

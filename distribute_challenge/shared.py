@@ -1,10 +1,13 @@
 """`put`: a value that many calls need goes to the cluster once."""
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.references import Reference
 from distribute_challenge.serialisation import Deposited, Parcel, pack
-from distribute_challenge.stores import Depot, Reference
+
+if TYPE_CHECKING:
+    from distribute_challenge.stores import Depot
 
 __all__ = ["Shared", "put"]
 
@@ -23,7 +26,7 @@ class Shared(Deposited, Generic[T]):
         size: Bytes of the pickled value.
     """
 
-    def __init__(self, depot: Depot | None, parcel: Parcel, kind: str) -> None:
+    def __init__(self, depot: "Depot | None", parcel: Parcel, kind: str) -> None:
         super().__init__(depot, parcel)
         self._kind = kind
         parts = (self._stream, *self._references)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.messages import FunctionPayload, Task
@@ -16,7 +16,9 @@ from distribute_challenge.serialisation import (
     dumps_plain,
     pack,
 )
-from distribute_challenge.stores import Hold
+
+if TYPE_CHECKING:
+    from distribute_challenge.stores import Hold
 
 __all__ = ["hold_of", "packed_chunk", "single_task", "values_of"]
 
@@ -88,7 +90,7 @@ def values_of(function: FunctionPayload, find_depot: FindDepot | None) -> tuple[
     return function.values
 
 
-def hold_of(function: FunctionPayload, find_depot: FindDepot) -> Hold | None:
+def hold_of(function: FunctionPayload, find_depot: FindDepot) -> "Hold | None":
     """What keeps the large values that a function captures; None if there are none."""
     depot = find_depot() if function.values else None
     return None if depot is None else depot.hold(function.values)

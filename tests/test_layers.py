@@ -14,7 +14,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 # Lowest first. A name stands for its module or, if it is a package, for all in it that no longer name covers.
 LAYERS = [
     ["errors"],
-    ["settings", "timeline", "version", "log", "tables"],
+    ["references", "settings", "timeline", "version", "log", "tables"],
     ["batching", "outcome", "options", "signature", "stores"],
     ["messages"],
     ["serialisation", "time_limit"],

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from distribute_challenge.batching import GIVE_BACK_AFTER
 from distribute_challenge.errors import CallCancelledError
@@ -19,8 +19,10 @@ from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
 from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.signature import function_name
-from distribute_challenge.stores import Depot
 from distribute_challenge.tasks import single_task
+
+if TYPE_CHECKING:
+    from distribute_challenge.stores import Depot
 
 __all__ = ["ExecutionBackend", "RunAdapter", "SupportsRun", "closed"]
 
@@ -67,7 +69,7 @@ class ExecutionBackend(ABC):
         """
         return self.submit(task)
 
-    def depot(self) -> Depot | None:
+    def depot(self) -> "Depot | None":
         """Who keeps the large values of this engine's tasks; None: they stay inside the tasks.
 
         An engine that has one passes the names of its places on with each batch, and releases the values of a task when its

@@ -11,7 +11,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distribute_challenge.messages import FunctionPayload
 from distribute_challenge.serialisation.parcels import (
@@ -26,7 +26,9 @@ from distribute_challenge.serialisation.parcels import (
 )
 from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
 from distribute_challenge.serialisation.projects import ProjectModule, Sources, is_project_module
-from distribute_challenge.stores import Depot, Hold
+
+if TYPE_CHECKING:
+    from distribute_challenge.stores import Depot, Hold
 
 __all__ = ["LoadedFunction", "PortableFunction", "load_function", "load_modules"]
 

@@ -15,10 +15,13 @@ A blob that starts with pickle's own first byte is an ordinary pickle: so small 
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
+from distribute_challenge.references import Reference
 from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
-from distribute_challenge.stores import Depot, Reference
+
+if TYPE_CHECKING:
+    from distribute_challenge.stores import Depot
 
 __all__ = [
     "LARGE_BUFFER",
@@ -41,7 +44,7 @@ LARGE_BUFFER = 64_000
 LARGE_STREAM = 128_000
 
 #: Gives the depot for large values, or None if they stay in the pickle. Called when there is one: it may have to connect.
-FindDepot = Callable[[], Depot | None]
+FindDepot = Callable[[], "Depot | None"]
 
 #: Stores a buffer of a result; None if there is no place for it, so that it has to travel in the reply.
 Keep = Callable[[memoryview], Reference | None]
@@ -77,7 +80,7 @@ class Deposited:
         parcel: The packed value.
     """
 
-    def __init__(self, depot: Depot | None, parcel: Parcel) -> None:
+    def __init__(self, depot: "Depot | None", parcel: Parcel) -> None:
         self._depot = depot
         self._modules = parcel.modules
         self._stream, references = _opened(parcel.data)
@@ -208,7 +211,7 @@ class _Packing:
         self._parts: list[memoryview | Reference] = []
         self._stand_ins: dict[int, tuple[pickle.PickleBuffer, Reference]] = {}
 
-    def depot(self) -> Depot | None:
+    def depot(self) -> "Depot | None":
         if self._find_depot is not None:
             find, self._find_depot = self._find_depot, None
             try:

@@ -6,25 +6,15 @@ client: renew, delete, close      (what belongs to a client that is gone goes by
 
 import abc
 from collections.abc import Collection
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, TypeAlias
+
+from distribute_challenge.references import Reference
 
 __all__ = ["Buffer", "Reference", "Store", "as_size"]
 
 
 #: What holds bytes in one piece.
 Buffer: TypeAlias = bytes | bytearray | memoryview
-
-
-class Reference(NamedTuple):
-    """What a message carries in place of a large value.
-
-    Attributes:
-        key: Names the content, among the values of one client.
-        size: Bytes.
-    """
-
-    key: str
-    size: int
 
 
 class Store(abc.ABC):
