@@ -50,6 +50,19 @@ def answer(
     taken.push(reply.encode())
 
 
+def crowd_in_a_message(
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
+) -> tuple[list[Any], Taken]:
+    """Forty calls, and the message that has the first of them."""
+    crowd = together(backend, worker, eventually, square, range(40))
+    message = crowd[0].batch.id
+    taken = worker.take()
+    while taken.batch.id != message:
+        taken.run()
+        taken = worker.take()
+    return crowd, taken
+
+
 class Chunks:
     """A map of ten calls in one chunk, whose results another thread waits for."""
 
@@ -73,13 +86,8 @@ SQUARES = [number * number for number in range(10)]
 def test_single_calls_are_sent_again_while_the_slow_one_runs(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    crowd = together(backend, worker, eventually, square, range(40))
-    batch = crowd[0].batch
-    taken = worker.take()
-    while taken.batch.id != batch.id:
-        taken.run()
-        taken = worker.take()
-    size = len(batch.calls)
+    crowd, taken = crowd_in_a_message(backend, worker, eventually)
+    size = taken.batch.calls
     answer(taken, 0, [0, 1], kept=3)
     others = [future for future in crowd if future is not crowd[2]]
     worker.serve(others)
@@ -93,12 +101,7 @@ def test_single_calls_are_sent_again_while_the_slow_one_runs(
 def test_single_calls_may_be_given_back_before_any_outcome_goes_home(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    crowd = together(backend, worker, eventually, square, range(40))
-    batch = crowd[0].batch
-    taken = worker.take()
-    while taken.batch.id != batch.id:
-        taken.run()
-        taken = worker.take()
+    crowd, taken = crowd_in_a_message(backend, worker, eventually)
     answer(taken, 0, [], kept=2)
     worker.serve(crowd[2:])
     answer(taken, 0, [0, 1], ended=True)

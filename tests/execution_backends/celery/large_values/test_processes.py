@@ -15,7 +15,6 @@ import pytest
 
 from distribute_challenge import LocalCluster, compute_this, put
 from distribute_challenge.errors import ValueLostError
-from distribute_challenge.execution_backends.celery import client_values
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.presence import workers
@@ -25,17 +24,6 @@ from tests.processes import run, script, wait_until
 pytestmark = pytest.mark.celery
 
 ARRAY = numpy.arange(1_000_000, dtype=float)  # 8 MB
-
-
-@pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Shared memory of this test alone, and clients that free at once what nobody needs."""
-    folder = tmp_path / "memory"
-    folder.mkdir()
-    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(folder))
-    monkeypatch.setattr("distribute_challenge.stores.depot.LINGER", 0.0)
-    monkeypatch.setattr(client_values, "LOOK_EVERY", 0.02)
-    return folder
 
 
 def shared(memory: Path) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Large values between clients and workers."""
