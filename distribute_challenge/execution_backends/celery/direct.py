@@ -126,6 +126,10 @@ class DirectLine:
         """Whether it has its reply, or never will, and nobody came to read it."""
         return time.monotonic() - self._since > 2 * FIRST_WAIT
 
+    def forget(self) -> None:
+        """Keep nothing of the last call: it may hold large arguments and a large result."""
+        self._call = self._batch = None
+
     def close(self) -> None:
         """Cut the connection; what was expected from it is not any more."""
         self._line.close()
@@ -181,6 +185,7 @@ class DirectLines:
     def give_back(self, line: DirectLine) -> None:
         """Take a line that nothing is expected from."""
         with self.lock:
+            line.forget()
             self._idle.append(line)
 
     def abandon(self, line: DirectLine) -> None:

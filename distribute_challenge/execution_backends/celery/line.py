@@ -81,7 +81,7 @@ class Line:
         return answer
 
     def readable(self, within: float) -> bool:
-        """Whether there is something to read, waited for.
+        """Whether there is something to read, waited for; never where nothing is owed, as after `close`.
 
         Args:
             within: Seconds.
@@ -90,7 +90,8 @@ class Line:
             redis.RedisError: The connection broke; nothing is owed then.
         """
         try:
-            return self._connection.can_read(within)
+            # Asked of a connection that is cut, it would connect again.
+            return self.owed > 0 and self._connection.can_read(within)
         except redis.RedisError:
             self.close()
             raise

@@ -76,6 +76,16 @@ def test_one_line_serves_one_call_after_the_other(client: Client, worker: FakeWo
     assert len(client._direct._all) == 1
 
 
+def test_an_idle_line_keeps_nothing_of_its_last_call(client: Client, worker: FakeWorker) -> None:
+    """Its result may be large."""
+    call = send(client, 3)
+    worker.take().run()
+    assert call.result(DEADLINE) == 9
+    (own,) = client._direct._all
+    assert own._call is None
+    assert own._batch is None
+
+
 @pytest.mark.usefixtures("impatient")
 def test_the_reply_of_a_slow_call_comes_to_the_receiver(
     client: Client, worker: FakeWorker, pool: ThreadPoolExecutor, eventually: Eventually
