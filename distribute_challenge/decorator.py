@@ -38,6 +38,8 @@ def compute_this(
     retry_on: ExceptionClasses = ...,
     queue: str = ...,
     priority: int = ...,
+    queue_timeout: float | None = ...,
+    at_most_once: bool = ...,
 ) -> Decorator: ...
 
 
@@ -52,6 +54,8 @@ def compute_this(
     retry_on: ExceptionClasses = ...,
     queue: str = ...,
     priority: int = ...,
+    queue_timeout: float | None = ...,
+    at_most_once: bool = ...,
 ) -> DistributableFunction[P, R]: ...
 
 
@@ -66,6 +70,8 @@ def compute_this(
     retry_on: ExceptionClasses = ...,
     queue: str = ...,
     priority: int = ...,
+    queue_timeout: float | None = ...,
+    at_most_once: bool = ...,
 ) -> DistributableFunction[P, R]: ...
 
 
@@ -79,6 +85,8 @@ def compute_this(
     retry_on: ExceptionClasses = Exception,
     queue: str = DEFAULT_QUEUE,
     priority: int = 0,
+    queue_timeout: float | None = None,
+    at_most_once: bool = False,
 ) -> Any:
     """Make a function's calls run on a cluster.
 
@@ -93,6 +101,8 @@ def compute_this(
         retry_on: Exception class or classes that are worth another try.
         queue: Celery queue that carries the calls.
         priority: 0 to 9, higher first.
+        queue_timeout: Seconds within which a worker has to begin the call, or it fails with `QueueTimeoutError`; None: no limit.
+        at_most_once: Never run a call twice: one that was lost with its worker fails, and is not tried again.
 
     Returns:
         A `DistributableFunction`, or a decorator that makes one.
@@ -110,7 +120,7 @@ def compute_this(
         >>> square(3).compute()
         9
     """
-    options = CallOptions(backend, timeout, retries, retry_on, queue, priority)
+    options = CallOptions(backend, timeout, retries, retry_on, queue, priority, queue_timeout, at_most_once)
 
     def decorate(function: Callable[..., Any]) -> DistributableFunction[..., Any]:
         if not callable(function) and not isinstance(function, staticmethod | classmethod):

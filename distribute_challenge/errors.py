@@ -9,8 +9,12 @@
     │   └── SerialisationError                  an argument, a function or a result cannot be pickled
     ├── SystemFailureError                      the call is fine, the machinery under it is not
     │   ├── BrokerUnreachableError (also a ConnectionError)
+    │   ├── BrokerFullError                     Redis has no memory left for the call
     │   ├── ClusterStartError                   a cluster that this process started did not come up, or died
+    │   ├── ForgedError                         bytes that nobody who has the secret has made
+    │   ├── SecretError                         client and workers do not share a secret
     │   ├── StoreFullError                      a large value fits nowhere
+    │   ├── TaskLostError                       the call is gone from Redis, and was not sent again
     │   ├── ValueLostError                      a large value is gone from where it was kept
     │   ├── ValueMissingError                   a worker does not find a large value; its client then brings it
     │   ├── WorkerLostError                     the process that ran the call died
@@ -18,6 +22,7 @@
     ├── ResultUnavailableError                  there is no result to give
     │   ├── ResultTimeoutError (also a TimeoutError)     the caller stopped waiting
     │   ├── CallTimeoutError (also a TimeoutError)       the call ran longer than its `timeout=`
+    │   ├── QueueTimeoutError (also a TimeoutError)      no worker began it within its `queue_timeout=`
     │   └── CallCancelledError                  the call was cancelled
     └── RemoteError                             the user's exception, where it cannot be rebuilt here
 
@@ -29,20 +34,25 @@ from concurrent.futures import CancelledError
 
 __all__ = [
     "BackendError",
+    "BrokerFullError",
     "BrokerUnreachableError",
     "CallCancelledError",
     "CallError",
     "CallTimeoutError",
     "ClusterStartError",
     "DistributeChallengeError",
+    "ForgedError",
     "OptionError",
+    "QueueTimeoutError",
     "RemoteError",
     "ResultTimeoutError",
     "ResultUnavailableError",
+    "SecretError",
     "SerialisationError",
     "SignatureError",
     "StoreFullError",
     "SystemFailureError",
+    "TaskLostError",
     "UnsupportedFunctionError",
     "ValueLostError",
     "ValueMissingError",
@@ -87,12 +97,28 @@ class BrokerUnreachableError(SystemFailureError, ConnectionError):
     """No Redis server answered at the broker's address."""
 
 
+class BrokerFullError(SystemFailureError):
+    """Redis has no memory left for a call; those that it had taken before are kept. Make room, and make the call again."""
+
+
 class ClusterStartError(SystemFailureError):
     """A cluster that this process started did not come up, or died; the message ends with its last log lines."""
 
 
+class ForgedError(SystemFailureError):
+    """Bytes that nobody who has the cluster's secret has made, or not for this purpose. They are not looked into."""
+
+
+class SecretError(SystemFailureError):
+    """There is no secret to sign calls with, or client and workers have different ones; the message has the line to write."""
+
+
 class StoreFullError(SystemFailureError):
     """A large value does not fit into the place that was to carry it; the message says how to make room."""
+
+
+class TaskLostError(SystemFailureError):
+    """The call is gone from Redis before it gave a result, and was not sent again because it may have run."""
 
 
 class ValueLostError(SystemFailureError):
@@ -152,6 +178,10 @@ class ResultTimeoutError(ResultUnavailableError, TimeoutError):
 
 class CallTimeoutError(ResultUnavailableError, TimeoutError):
     """The call ran longer on its worker than its `timeout=` allows, and was stopped."""
+
+
+class QueueTimeoutError(ResultUnavailableError, TimeoutError):
+    """No worker began the call within its `queue_timeout=`; it was taken back and has not run."""
 
 
 class CallCancelledError(ResultUnavailableError, CancelledError):

@@ -1,8 +1,8 @@
 """What travels: `Task` on the way out, `Batch` as one broker message, `Reply` on the way home.
 
 Every message is a frame: magic bytes with the format's number, a JSON header, and opaque byte strings that
-only the serialiser reads. The header can therefore be understood, logged and one day verified before a
-single byte is unpickled, also by another version of Python.
+only the serialiser reads. The header can therefore be understood and logged before a single byte is unpickled, also by
+another version of Python. Between machines a frame travels sealed (`security.keyring`), and is opened only by a holder of the secret.
 
     0      4            8                8 + h
     | DCF1 | h (uint32) | header (JSON)  | blob | blob | ...      header["sizes"] holds their lengths
@@ -12,7 +12,7 @@ import json
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -27,6 +27,11 @@ __all__ = ["Batch", "FunctionPayload", "Problem", "Reply", "Section", "Task"]
 _MAGIC: Final = b"DCF1"
 _LENGTH: Final = struct.Struct(">I")
 _LARGE: Final = 64_000  # Bytes of a blob from which on it is not copied out of its frame.
+
+#: Seconds after which a worker refuses a message, so that nobody can send it once more later. A client that still waits for its calls
+#: sends them in a new one.
+LIFETIME: Final = 3600.0
+
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -86,8 +91,13 @@ class Batch:
         retries: How often a call that raised is tried again.
         patience: Seconds that it may take; after that, the worker gives back what it has not begun.
         places: Where the client's large values lie, and where results may be put; names of stores.
+        client: Id of the client, whose calls are dropped when it is gone; empty: nobody's, as within one process.
+        reply_to: The list that replies go to.
+        issued: When it was sent, in seconds since the epoch.
+        lifetime: Seconds after which a worker refuses it.
+        keep: Seconds that the outcome of a detached call is kept for whoever asks for it; 0: it is not detached.
+        at_most_once: Whether it may only be begun once.
         python, library: Versions of the sender.
-        signature: Room for a signature over the rest; None: not signed.
     """
 
     id: str
@@ -99,9 +109,14 @@ class Batch:
     retries: int = 0
     patience: float = GIVE_BACK_AFTER
     places: Sequence[str] = ()
+    client: str = ""
+    reply_to: str = ""
+    issued: float = 0.0
+    lifetime: float = LIFETIME
+    keep: float = 0.0
+    at_most_once: bool = False
     python: str = PYTHON
     library: str = __version__
-    signature: str | None = None
 
     @property
     def calls(self) -> int:
@@ -119,14 +134,19 @@ class Batch:
             "retries": self.retries,
             "patience": self.patience,
             "places": self.places,
+            "client": self.client,
+            "reply_to": self.reply_to,
+            "issued": self.issued,
+            "lifetime": self.lifetime,
+            "keep": self.keep,
+            "at_most_once": self.at_most_once,
             "python": self.python,
             "library": self.library,
-            "signature": self.signature,
         }
         return _frame(header, self.arguments)
 
     @classmethod
-    def decode(cls, frame: bytes) -> "Batch":
+    def decode(cls, frame: Blob) -> "Batch":
         """The batch in a frame.
 
         Raises:
@@ -158,15 +178,16 @@ class Section(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Why a worker has no outcomes to send: ``kind`` and a text for people.
+    """Why a worker has no outcomes to send: ``kind``, a text for people, and what else is known, by name.
 
     Kinds: ``"function_missing"`` (send it again), ``"value_missing"`` (put it where this worker finds it, too; the text
     names its keys), ``"version"``, ``"lost"`` (the process died), ``"timeout"`` (the process was killed for running too
-    long).
+    long), ``"cancelled"`` (it was stopped because the client asked for it), ``"expired"`` (older than its lifetime: send it again).
     """
 
     kind: str
     text: str
+    facts: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +241,7 @@ class Reply:
         return _frame(header, [*blobs, self.finishes.tobytes()])
 
     @classmethod
-    def decode(cls, frame: bytes) -> "Reply":
+    def decode(cls, frame: Blob) -> "Reply":
         """The reply in a frame.
 
         Raises:
@@ -248,16 +269,17 @@ def _frame(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
     return b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *blobs])
 
 
-def _unframe(frame: bytes) -> tuple[dict[str, Any], list[Any]]:
+def _unframe(frame: Blob) -> tuple[dict[str, Any], list[Any]]:
     if frame[:4] != _MAGIC:
         raise VersionMismatchError(
             f"a message starts with {bytes(frame[:4])!r}, this library speaks {_MAGIC!r}; "
             f"install the same version of distribute_challenge on client and workers"
         )
     end = 8 + _LENGTH.unpack_from(frame, 4)[0]
-    header = json.loads(frame[8:end])
+    header = json.loads(bytes(frame[8:end]))
     blobs: list[Blob] = []
     for size in header.pop("sizes"):
-        blobs.append(frame[end : end + size] if size < _LARGE else memoryview(frame)[end : end + size])
+        # `bytes` of bytes is the same object: small ones are copied once.
+        blobs.append(bytes(frame[end : end + size]) if size < _LARGE else memoryview(frame)[end : end + size])
         end += size
     return header, blobs

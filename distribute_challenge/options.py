@@ -23,13 +23,16 @@ class CallOptions:
         retry_on: Exception class or classes that are worth another try.
         queue: Celery queue that carries the calls.
         priority: 0 to 9, higher first.
+        queue_timeout: Seconds within which a worker has to begin the call; None: it waits for as long as it takes.
+        at_most_once: Never run a call twice: one that may have begun when its worker died fails, and is not tried again.
 
     Raises:
         OptionError: A value is out of its range; the message names it.
 
     Example:
-        >>> CallOptions(retries=2).updated(timeout=1.5)
-        CallOptions(backend=None, timeout=1.5, retries=2, retry_on=(<class 'Exception'>,), queue='distribute_challenge', priority=0)
+        >>> CallOptions(retries=2).updated(timeout=1.5)  # doctest: +NORMALIZE_WHITESPACE
+        CallOptions(backend=None, timeout=1.5, retries=2, retry_on=(<class 'Exception'>,), queue='distribute_challenge', priority=0,
+                    queue_timeout=None, at_most_once=False)
     """
 
     backend: Any = None
@@ -38,10 +41,14 @@ class CallOptions:
     retry_on: Any = (Exception,)
     queue: str = DEFAULT_QUEUE
     priority: int = 0
+    queue_timeout: float | None = None
+    at_most_once: bool = False
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not (_is_number(self.timeout) and 0 < self.timeout < inf):
-            raise OptionError(f"timeout={self.timeout!r}: expected seconds above 0, or None for no limit")
+        for name in ("timeout", "queue_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (_is_number(seconds) and 0 < seconds < inf):
+                raise OptionError(f"{name}={seconds!r}: expected seconds above 0, or None for no limit")
         if not (_is_whole(self.retries) and self.retries >= 0):
             raise OptionError(f"retries={self.retries!r}: expected a whole number of at least 0")
         classes = self.retry_on if isinstance(self.retry_on, tuple | list) else (self.retry_on,)
@@ -54,6 +61,12 @@ class CallOptions:
             raise OptionError(f"queue={self.queue!r}: expected the name of a queue, as in queue='gpu'")
         if not (_is_whole(self.priority) and 0 <= self.priority <= HIGHEST_PRIORITY):
             raise OptionError(f"priority={self.priority!r}: expected 0 to {HIGHEST_PRIORITY}, higher runs first")
+        if not isinstance(self.at_most_once, bool):
+            raise OptionError(f"at_most_once={self.at_most_once!r}: expected True or False")
+        if self.at_most_once and self.retries:
+            raise OptionError(
+                f"at_most_once=True with retries={self.retries}: a call that is tried again runs more than once; choose one"
+            )
 
     def updated(self, **changes: Any) -> "CallOptions":
         """A copy with other values for some options.

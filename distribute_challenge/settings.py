@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "attempts",
     "backend_name",
     "broker_url",
+    "encrypt",
+    "insecure",
     "masked",
     "patience",
+    "secret",
+    "secret_file",
     "shared_folder",
     "store_url",
     "value_cache",
@@ -24,14 +29,20 @@ __all__ = [
 ]
 
 BROKER_VARIABLES = ("DISTRIBUTE_CHALLENGE_BROKER_URL", "CELERY_BROKER_URL")
+ATTEMPTS_VARIABLE = "DISTRIBUTE_CHALLENGE_ATTEMPTS"
 BACKEND_VARIABLE = "DISTRIBUTE_CHALLENGE_BACKEND"
+ENCRYPT_VARIABLE = "DISTRIBUTE_CHALLENGE_ENCRYPT"
+INSECURE_VARIABLE = "DISTRIBUTE_CHALLENGE_INSECURE"
 PATIENCE_VARIABLE = "DISTRIBUTE_CHALLENGE_PATIENCE"
+SECRET_VARIABLE = "DISTRIBUTE_CHALLENGE_SECRET"
+SECRET_FILE_VARIABLE = "DISTRIBUTE_CHALLENGE_SECRET_FILE"
 SHARED_FOLDER_VARIABLE = "DISTRIBUTE_CHALLENGE_SHARED_FOLDER"
 STORE_VARIABLE = "DISTRIBUTE_CHALLENGE_STORE"
 VALUE_CACHE_VARIABLE = "DISTRIBUTE_CHALLENGE_VALUE_CACHE"
 WORKERS_VARIABLE = "DISTRIBUTE_CHALLENGE_WORKERS"
 DEFAULT_BACKEND = "celery"
 DEFAULT_QUEUE = "distribute_challenge"
+DEFAULT_ATTEMPTS = 3
 
 SHARED_MEMORY = "/dev/shm"
 CONTAINER_MEMORY = "/sys/fs/cgroup/memory.max"  # What this process's container may use, or "max".
@@ -97,6 +108,63 @@ def patience() -> float:
     if seconds < 0:
         raise ValueError(f"{PATIENCE_VARIABLE}={text!r} is not a number of seconds; set it as in {PATIENCE_VARIABLE}=5")
     return seconds
+
+
+def attempts() -> int:
+    """How often a call is begun in all if the process or the worker that runs it dies each time.
+
+    ``DISTRIBUTE_CHALLENGE_ATTEMPTS`` sets it; the default is 3.
+
+    Raises:
+        ValueError: The variable is set to something other than a whole number of at least 1.
+    """
+    text = os.environ.get(ATTEMPTS_VARIABLE, "").strip()
+    if not text:
+        return DEFAULT_ATTEMPTS
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(
+            f"{ATTEMPTS_VARIABLE}={text!r} is not a number of attempts; "
+            f"set a whole number of at least 1, as in {ATTEMPTS_VARIABLE}=3"
+        )
+    return int(text)
+
+
+def secret() -> str | None:
+    """The secret of the user's own cluster: ``DISTRIBUTE_CHALLENGE_SECRET``, or None."""
+    return os.environ.get(SECRET_VARIABLE, "").strip() or None
+
+
+def secret_file() -> "Path | None":
+    """The file that holds it: ``DISTRIBUTE_CHALLENGE_SECRET_FILE``, or None."""
+    from pathlib import Path
+
+    text = os.environ.get(SECRET_FILE_VARIABLE, "").strip()
+    return Path(text) if text else None
+
+
+def insecure() -> bool:
+    """Whether clusters without a secret are allowed: ``DISTRIBUTE_CHALLENGE_INSECURE=1``.
+
+    Raises:
+        ValueError: The variable is neither 0 nor 1.
+    """
+    return _switch(INSECURE_VARIABLE)
+
+
+def encrypt() -> bool:
+    """Whether what travels through Redis is encrypted: ``DISTRIBUTE_CHALLENGE_ENCRYPT=1``.
+
+    Raises:
+        ValueError: The variable is neither 0 nor 1.
+    """
+    return _switch(ENCRYPT_VARIABLE)
+
+
+def _switch(variable: str) -> bool:
+    text = os.environ.get(variable, "").strip() or "0"
+    if text not in ("0", "1"):
+        raise ValueError(f"{variable}={text!r} is no choice; set {variable}=1, or leave it out")
+    return text == "1"
 
 
 def shared_folder() -> "Path | None":

@@ -15,6 +15,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 LAYERS = [
     ["errors"],
     ["references", "settings", "timeline", "version", "log", "tables"],
+    ["security"],
     ["batching", "outcome", "options", "signature", "stores"],
     ["messages"],
     ["serialisation", "time_limit"],
@@ -41,6 +42,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # Within these, files import one another; the order of each is its own matter, but there are no circles (below).
 WITHIN = {
+    "security",
     "stores",
     "serialisation",
     "cluster",

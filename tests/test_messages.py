@@ -20,7 +20,7 @@ def test_a_batch_comes_back_as_it_was() -> None:
     decoded = Batch.decode(BATCH.encode())
     assert (decoded.id, decoded.function, decoded.name) == ("b1", "d1", "square")
     assert decoded.arguments == [b"one", b"", b"three"]
-    assert (decoded.timeout, decoded.retries, decoded.chunk, decoded.signature) == (1.5, 2, 0, None)
+    assert (decoded.timeout, decoded.retries, decoded.chunk, decoded.client) == (1.5, 2, 0, "")
     assert (decoded.python, decoded.library) == (PYTHON, version("distribute_challenge"))
 
 

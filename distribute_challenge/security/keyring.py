@@ -1,0 +1,251 @@
+"""The cluster's secret at work: bytes are sealed by one holder, and opened by another, or refused.
+
+    0      4       5        9       41
+    | DCS1 | flags | key id | HMAC  | body ...
+
+The HMAC-SHA256 covers all the rest, and before that the purpose: what the bytes are, and for whom. So a reply to one client
+is none to another, and a function's pickle under another name is refused. It is checked, in constant time, before anybody looks
+into the body.
+
+Two secrets change keys without a stop: the first signs, all of them open.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+from distribute_challenge.errors import BackendError, ForgedError, SecretError
+
+__all__ = ["Keyring", "Purpose", "Signature", "new_secret"]
+
+Blob = bytes | bytearray | memoryview
+
+_MAGIC: Final = b"DCS1"
+_PREFIX: Final = struct.Struct(">4sB4s")
+_MAC_LENGTH: Final = 32
+_START: Final = _PREFIX.size + _MAC_LENGTH
+_ENCRYPTED: Final = 1
+_NONCE_LENGTH: Final = 12
+_LARGE: Final = 64_000  # Bytes from which on a part is not copied once more to be signed.
+
+SHORTEST: Final = 32  # Characters of a secret: below that somebody may guess it.
+
+_NOBODYS_SECRET: Final = b"there is no secret"
+
+
+class Purpose:
+    """What sealed bytes are, and for whom: part of what is signed.
+
+    Example:
+        >>> Purpose.reply("distribute_challenge:replies:c1")
+        b'reply distribute_challenge:replies:c1'
+    """
+
+    BATCH: Final = b"batch"
+    ORDER: Final = b"order"
+
+    @staticmethod
+    def function(digest: str) -> bytes:
+        """A function's payload, under its digest."""
+        return f"function {digest}".encode()
+
+    @staticmethod
+    def value(place: str, key: str) -> bytes:
+        """A large value, in one place under one key."""
+        return f"value {place} {key}".encode()
+
+    @staticmethod
+    def reply(key: str) -> bytes:
+        """A reply, to who reads one list."""
+        return f"reply {key}".encode()
+
+    @staticmethod
+    def presence(key: str, name: str) -> bytes:
+        """What a worker or a client says of itself."""
+        return f"presence {key} {name}".encode()
+
+
+class Keyring:
+    """The secrets of one cluster. Equal secrets on two machines make equal keyrings.
+
+    Args:
+        secret: One secret, or several with commas between them: the first signs, all are accepted.
+        encrypt: Whether what is sealed is also encrypted, with AES-256-GCM; what others have encrypted is opened in any case.
+
+    Attributes:
+        identity: Name of the first secret, which tells nothing about it.
+        identities: Names of all of them.
+
+    Raises:
+        SecretError: A secret is too short.
+        BackendError: To encrypt, the package `cryptography` is needed.
+
+    Example:
+        >>> keyring = Keyring("a secret of thirty-two characters")
+        >>> sealed = keyring.seal(Purpose.BATCH, [b"hello"])
+        >>> bytes(keyring.open(Purpose.BATCH, sealed))
+        b'hello'
+        >>> Keyring("another one of thirty-two letters").open(Purpose.BATCH, sealed)
+        Traceback (most recent call last):
+        ...
+        distribute_challenge.errors.ForgedError: signed with another secret
+    """
+
+    def __init__(self, secret: str, *, encrypt: bool = False) -> None:
+        texts = [text for text in re.split(r"[,\s]+", secret.strip()) if text] if "," in secret else [secret.strip()]
+        for text in texts:
+            if len(text) < SHORTEST:
+                raise SecretError(
+                    f"the secret has {len(text)} characters, and needs at least {SHORTEST} that nobody can guess: "
+                    f"`distribute-challenge secret` prints one"
+                )
+        self._use([text.encode() for text in texts], encrypt)
+
+    @classmethod
+    def insecure(cls) -> "Keyring":
+        """The keyring of those who have no secret: anybody can make the same."""
+        keyring = cls.__new__(cls)
+        keyring._use([_NOBODYS_SECRET], encrypt=False)
+        return keyring
+
+    def _use(self, texts: Sequence[bytes], encrypt: bool) -> None:
+        keys = [_Key(text) for text in texts]
+        self._keys = {key.id: key for key in keys}
+        self._first = keys[0]
+        self._encrypt = encrypt
+        if encrypt:
+            self._first.cipher()  # What is missing is missed now.
+        self._prefix = _PREFIX.pack(_MAGIC, _ENCRYPTED if encrypt else 0, self._first.id)
+        self.identity = self._first.id.hex()
+        self.identities = frozenset(key.id.hex() for key in keys)
+
+    def seal(self, purpose: bytes, parts: Sequence[Blob]) -> bytes:
+        """Sign bytes.
+
+        Args:
+            purpose: What they are, and for whom.
+            parts: The bytes, in pieces.
+        """
+        if self._encrypt:
+            parts = self._first.encrypted(b"".join(parts), self._prefix + purpose)
+        if any(len(part) > _LARGE for part in parts):
+            signature = self.signature(purpose)
+            for part in parts:
+                signature.update(part)
+            return b"".join([self._prefix, signature.digest(), *parts])
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        mac = hmac.digest(self._first.signing, b"".join([_head(self._prefix, purpose), body]), "sha256")
+        return b"".join([self._prefix, mac, body])
+
+    def open(self, purpose: bytes, sealed: Blob) -> bytes | memoryview:
+        """The bytes that somebody with one of these secrets has sealed.
+
+        Args:
+            purpose: What they have to be, and for whom.
+            sealed: The result of `seal`.
+
+        Raises:
+            ForgedError: Nobody has, or for another purpose, or they were changed since.
+        """
+        if len(sealed) < _START:
+            raise ForgedError("too short to be signed")
+        magic, flags, key_id = _PREFIX.unpack_from(sealed)
+        if magic != _MAGIC or flags & ~_ENCRYPTED:
+            raise ForgedError("not signed, or in a way that this version does not know")
+        key = self._keys.get(key_id)
+        if key is None:
+            raise ForgedError("signed with another secret")
+        view = memoryview(sealed)
+        body: bytes | memoryview = view[_START:]
+        if len(body) <= _LARGE:
+            body = bytes(body)
+        head = _head(bytes(view[: _PREFIX.size]), purpose)
+        if len(body) <= _LARGE:
+            mac = hmac.digest(key.signing, b"".join([head, body]), "sha256")
+        else:
+            signed = hmac.new(key.signing, head, hashlib.sha256)
+            signed.update(body)
+            mac = signed.digest()
+        if not hmac.compare_digest(mac, view[_PREFIX.size : _START]):
+            raise ForgedError("its signature is wrong: changed on its way, or meant for somebody else")
+        return key.decrypted(body, bytes(view[: _PREFIX.size]) + purpose) if flags & _ENCRYPTED else body
+
+    def signature(self, purpose: bytes) -> "Signature":
+        """A signature in the making, for bytes that come in pieces and are not encrypted."""
+        return Signature(self._first, _head(_PREFIX.pack(_MAGIC, 0, self._first.id), purpose))
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether `seal` encrypts."""
+        return self._encrypt
+
+
+class Signature:
+    """Signs a long row of bytes piece by piece.
+
+    Args:
+        key: To sign with.
+        head: What comes first.
+    """
+
+    def __init__(self, key: "_Key", head: bytes) -> None:
+        self._signed = hmac.new(key.signing, head, hashlib.sha256)
+
+    def update(self, piece: Blob) -> None:
+        """Take in the next piece."""
+        self._signed.update(piece)
+
+    def digest(self) -> bytes:
+        """The signature of all pieces so far."""
+        return self._signed.digest()
+
+
+class _Key:
+    """One secret, and what is made of it."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.signing = hmac.digest(secret, b"distribute_challenge signing", "sha256")
+        self._encryption = hmac.digest(secret, b"distribute_challenge encryption", "sha256")
+        self.id = hmac.digest(secret, b"distribute_challenge name", "sha256")[:4]
+        self._cipher: Any = None
+
+    def cipher(self) -> Any:
+        if self._cipher is None:
+            try:
+                from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+            except ImportError as error:
+                raise BackendError(
+                    "encrypted calls need the package cryptography, which is not installed: "
+                    "pip install 'distribute_challenge[encryption]'"
+                ) from error
+            self._cipher = AESGCM(self._encryption)
+        return self._cipher
+
+    def encrypted(self, body: bytes, context: bytes) -> list[Blob]:
+        nonce = os.urandom(_NONCE_LENGTH)
+        return [nonce, self.cipher().encrypt(nonce, body, context)]
+
+    def decrypted(self, body: bytes | memoryview, context: bytes) -> bytes:
+        # Its own seal is redundant here: who has this key's other half has made it.
+        plain: bytes = self.cipher().decrypt(bytes(body[:_NONCE_LENGTH]), bytes(body[_NONCE_LENGTH:]), context)
+        return plain
+
+
+def _head(prefix: bytes, purpose: bytes) -> bytes:
+    return b"".join([prefix, struct.pack(">H", len(purpose)), purpose])
+
+
+def new_secret() -> str:
+    """A secret that nobody can guess, of letters, digits, ``-`` and ``_``.
+
+    Example:
+        >>> len(new_secret())
+        43
+    """
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
