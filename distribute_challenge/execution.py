@@ -29,7 +29,7 @@ from distribute_challenge.serialisation import (
 )
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "inside_call"]
+__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "execute_batch", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
@@ -104,7 +104,7 @@ def execute(
     values: LargeValues | None = None,
     send_ahead: Callable[[bytes], None] | None = None,
 ) -> Iterator[bytes]:
-    """Run the calls of one batch.
+    """Run the calls of one batch, of which nothing but its frame is known.
 
     Args:
         frame: An encoded `Batch`.
@@ -118,8 +118,18 @@ def execute(
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
         ones. Together they hold one outcome for each call, or the reason why there is none.
     """
-    run = BatchRun(Batch.decode(frame), worker, values, send_ahead)
-    batch = run.batch
+    yield from execute_batch(Batch.decode(frame), functions, worker, values, send_ahead)
+
+
+def execute_batch(
+    batch: Batch,
+    functions: FunctionCache,
+    worker: str,
+    values: LargeValues | None = None,
+    send_ahead: Callable[[bytes], None] | None = None,
+) -> Iterator[bytes]:
+    """Likewise, for a batch that has been decoded."""
+    run = BatchRun(batch, worker, values, send_ahead)
     try:
         batch.check_versions()
     except DistributeChallengeError as error:

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from distribute_challenge.batching import GIVE_BACK_AFTER
-from distribute_challenge.errors import VersionMismatchError
+from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.options import CallOptions
 from distribute_challenge.version import __version__
 
@@ -151,9 +151,11 @@ class Batch:
 
         Raises:
             VersionMismatchError: The frame is of another wire format.
+            ForgedError: It is broken.
         """
-        header, blobs = _unframe(frame)
-        return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
+        with _whole:
+            header, blobs = _unframe(frame)
+            return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
 
     def check_versions(self) -> None:
         """Raise `VersionMismatchError` if this Python cannot run code of the sender's."""
@@ -246,21 +248,38 @@ class Reply:
 
         Raises:
             VersionMismatchError: The frame is of another wire format.
+            ForgedError: It is broken.
         """
-        header, blobs = _unframe(frame)
-        shapes, problem = header.pop("sections"), header.pop("problem")
-        finishes = array("d")
-        finishes.frombytes(blobs.pop())
-        following = iter(blobs)
-        return cls(
-            sections=[
-                Section(kind, calls, next(following), tuple(islice(following, beside)))
-                for kind, calls, beside in shapes
-            ],
-            finishes=finishes,
-            problem=Problem(*problem) if problem else None,
-            **header,
-        )
+        with _whole:
+            header, blobs = _unframe(frame)
+            shapes, problem = header.pop("sections"), header.pop("problem")
+            finishes = array("d")
+            finishes.frombytes(blobs.pop())
+            following = iter(blobs)
+            return cls(
+                sections=[
+                    Section(kind, calls, next(following, b""), tuple(islice(following, beside)))
+                    for kind, calls, beside in shapes
+                ],
+                finishes=finishes,
+                problem=Problem(*problem) if problem else None,
+                **header,
+            )
+
+
+class _Whole:
+    """Turns what a broken frame does to whoever reads it into one error."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(
+            error, AttributeError | IndexError | LookupError | TypeError | ValueError | RecursionError | struct.error
+        ):
+            raise ForgedError(f"its frame is broken ({type(error).__name__}: {error})") from None
+
+
+_whole = _Whole()
 
 
 def _frame(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from distribute_challenge.execution_backends import registry
 from tests import docker_engine
 from tests.elsewhere import Client
+from tests.secret import SECRET
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -20,6 +21,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if docker_engine.in_ci():
         pytest.fail(missing, pytrace=False)
     pytest.skip(missing)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def secret() -> Iterator[None]:
+    """Clients and workers of the tests' own clusters share a secret."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("DISTRIBUTE_CHALLENGE_SECRET", SECRET)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -27,8 +27,8 @@ def status(broker: str | None) -> None:
     click.echo(
         _section(
             "workers",
-            ["name", "processes", "queues", "python", "library", "pid"],
-            [[w.name, w.concurrency, ",".join(w.queues), w.python, w.library, w.pid] for w in workers],
+            ["name", "processes", "queues", "python", "library", "pid", "refused"],
+            [[w.name, w.concurrency, ",".join(w.queues), w.python, w.library, w.pid, w.refused] for w in workers],
         )
     )
     running = control.active(url) if workers else {}

@@ -19,6 +19,7 @@ from pathlib import Path
 from distribute_challenge.cluster import supervisor
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.errors import ClusterStartError
+from distribute_challenge.security import new_secret
 from distribute_challenge.settings import patience
 
 __all__ = ["EmbeddedCluster"]
@@ -37,7 +38,8 @@ class EmbeddedCluster:
 
     Guarantees:
 
-    - No other user can reach it: the server listens on a Unix socket in a folder that only this user can enter.
+    - No other user can reach it: the server listens on a Unix socket in a folder that only this user can enter. Its secret lies
+      there, too (`security.sources`), so that other processes of this user can join by the address alone.
     - It ends with the process that started it, however that ends; see `supervisor`. A forked child of that process can
       neither end it nor keep it alive.
     - ``_lock`` protects what `check` reads, once only, from the supervisor.
@@ -80,7 +82,11 @@ class EmbeddedCluster:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Not in the plan: a command line can be read by every user of this machine.
-            env={**os.environ, PATHS_VARIABLE: json.dumps([path for path in sys.path if path])},
+            env={
+                **os.environ,
+                PATHS_VARIABLE: json.dumps([path for path in sys.path if path]),
+                supervisor.SECRET_VARIABLE: new_secret(),
+            },
             # Away from the terminal's Ctrl+C, which is for the client to handle.
             start_new_session=True,
         )

@@ -27,6 +27,8 @@ from typing import Any
 LINUX = sys.platform.startswith("linux")
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+SECRET_FILE = "secret"  # Its name is that of `security.SECRET_FILE`, which is not loaded here.
+SECRET_VARIABLE = "DISTRIBUTE_CHALLENGE_CLUSTER_SECRET"
 LAST_LINES = 20
 KILL_DEADLINE = 5.0  # Seconds for the killed to be gone; one stuck in the kernel, or another user's, may never be.
 
@@ -36,6 +38,8 @@ def main(arguments: str) -> None:
     plan: dict[str, Any] = json.loads(arguments)
     # Made here and not by the client, which may be killed before it has anybody to tidy up after it.
     os.mkdir(plan["folder"], 0o700)
+    # Not for what the calls start: they would find it among their variables.
+    _write_secret(os.path.join(plan["folder"], SECRET_FILE), os.environ.pop(SECRET_VARIABLE))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -77,6 +81,12 @@ def main(arguments: str) -> None:
         if not LINUX:  # pragma: no cover - it ends this program before coverage can be saved
             # Last, and this program with them: what the calls may have started.
             os.killpg(0, signal.SIGKILL)
+
+
+def _write_secret(path: str, secret: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(file, secret.encode())
+    os.close(file)
 
 
 def _become_reaper() -> Callable[[], None]:

@@ -1,6 +1,14 @@
 """Who may speak: the cluster's secret, and the seal that only its holders can put on bytes."""
 
-from distribute_challenge.security.keyring import Keyring, Purpose, new_secret
+from distribute_challenge.security.keyring import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose, new_secret
 from distribute_challenge.security.sources import SECRET_FILE, keyring_for
 
-__all__ = ["SECRET_FILE", "Keyring", "Purpose", "keyring_for", "new_secret"]
+__all__ = [
+    "ENCRYPTION_OVERHEAD",
+    "SECRET_FILE",
+    "TRAILER_LENGTH",
+    "Keyring",
+    "Purpose",
+    "keyring_for",
+    "new_secret",
+]

@@ -14,7 +14,6 @@ import base64
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import struct
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from typing import Any, Final
 
 from distribute_challenge.errors import BackendError, ForgedError, SecretError
 
-__all__ = ["Keyring", "Purpose", "Signature", "new_secret"]
+__all__ = ["ENCRYPTION_OVERHEAD", "TRAILER_LENGTH", "Keyring", "Purpose", "Signature", "new_secret"]
 
 Blob = bytes | bytearray | memoryview
 
@@ -35,6 +34,12 @@ _NONCE_LENGTH: Final = 12
 _LARGE: Final = 64_000  # Bytes from which on a part is not copied once more to be signed.
 
 SHORTEST: Final = 32  # Characters of a secret: below that somebody may guess it.
+
+_CHANGED: Final = "its signature is wrong: changed on its way, or meant for somebody else"
+
+#: Bytes that `Keyring.seal` adds when it encrypts: the seal, a nonce, and AES-GCM's own tag.
+ENCRYPTION_OVERHEAD: Final = _START + _NONCE_LENGTH + 16
+TRAILER_LENGTH: Final = _START
 
 _NOBODYS_SECRET: Final = b"there is no secret"
 
@@ -98,7 +103,7 @@ class Keyring:
     """
 
     def __init__(self, secret: str, *, encrypt: bool = False) -> None:
-        texts = [text for text in re.split(r"[,\s]+", secret.strip()) if text] if "," in secret else [secret.strip()]
+        texts = [text.strip() for text in secret.split(",")]
         for text in texts:
             if len(text) < SHORTEST:
                 raise SecretError(
@@ -138,7 +143,7 @@ class Keyring:
             signature = self.signature(purpose)
             for part in parts:
                 signature.update(part)
-            return b"".join([self._prefix, signature.digest(), *parts])
+            return b"".join([signature.trailer(), *parts])
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         mac = hmac.digest(self._first.signing, b"".join([_head(self._prefix, purpose), body]), "sha256")
         return b"".join([self._prefix, mac, body])
@@ -153,6 +158,47 @@ class Keyring:
         Raises:
             ForgedError: Nobody has, or for another purpose, or they were changed since.
         """
+        key, flags = self._key_of(sealed)
+        prefix, expected = bytes(sealed[: _PREFIX.size]), bytes(sealed[_PREFIX.size : _START])
+        body = memoryview(sealed)[_START:]
+        if len(body) <= _LARGE:
+            mac = hmac.digest(key.signing, b"".join([_head(prefix, purpose), body]), "sha256")
+            if not hmac.compare_digest(mac, expected):
+                raise ForgedError(_CHANGED)
+        else:
+            signature = Signature(key, prefix, purpose, expected)
+            signature.update(body)
+            signature.verify()
+        if flags & _ENCRYPTED:
+            return key.decrypted(body, prefix + purpose)
+        return bytes(body) if len(body) <= _LARGE else body
+
+    def signature(self, purpose: bytes) -> "Signature":
+        """A signature in the making, of bytes that come in pieces."""
+        return Signature(self._first, self._prefix, purpose)
+
+    def check(self, purpose: bytes, trailer: Blob) -> "Signature":
+        """The signature that bytes have to match which come in pieces; `Signature.verify` tells whether they did.
+
+        Args:
+            purpose: What they have to be, and for whom.
+            trailer: What `Signature.trailer` gave who made them.
+
+        Raises:
+            ForgedError: It is none, or of another secret.
+        """
+        key, flags = self._key_of(trailer)
+        return Signature(key, bytes(trailer[: _PREFIX.size]), purpose, bytes(trailer[_PREFIX.size :]), flags)
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether `seal` encrypts."""
+        return self._encrypt
+
+    def __repr__(self) -> str:
+        return f"<Keyring {' '.join(sorted(self.identities))}>"
+
+    def _key_of(self, sealed: Blob) -> tuple["_Key", int]:
         if len(sealed) < _START:
             raise ForgedError("too short to be signed")
         magic, flags, key_id = _PREFIX.unpack_from(sealed)
@@ -161,49 +207,41 @@ class Keyring:
         key = self._keys.get(key_id)
         if key is None:
             raise ForgedError("signed with another secret")
-        view = memoryview(sealed)
-        body: bytes | memoryview = view[_START:]
-        if len(body) <= _LARGE:
-            body = bytes(body)
-        head = _head(bytes(view[: _PREFIX.size]), purpose)
-        if len(body) <= _LARGE:
-            mac = hmac.digest(key.signing, b"".join([head, body]), "sha256")
-        else:
-            signed = hmac.new(key.signing, head, hashlib.sha256)
-            signed.update(body)
-            mac = signed.digest()
-        if not hmac.compare_digest(mac, view[_PREFIX.size : _START]):
-            raise ForgedError("its signature is wrong: changed on its way, or meant for somebody else")
-        return key.decrypted(body, bytes(view[: _PREFIX.size]) + purpose) if flags & _ENCRYPTED else body
-
-    def signature(self, purpose: bytes) -> "Signature":
-        """A signature in the making, for bytes that come in pieces and are not encrypted."""
-        return Signature(self._first, _head(_PREFIX.pack(_MAGIC, 0, self._first.id), purpose))
-
-    @property
-    def encrypts(self) -> bool:
-        """Whether `seal` encrypts."""
-        return self._encrypt
+        return key, flags
 
 
 class Signature:
-    """Signs a long row of bytes piece by piece.
+    """The signature of a long row of bytes, made piece by piece.
 
     Args:
         key: To sign with.
-        head: What comes first.
+        prefix: How it was sealed.
+        purpose: What the bytes are, and for whom.
+        expected: The signature that they should have.
+        flags: How they were sealed.
+
+    Attributes:
+        is_encrypted: Whether the bytes are themselves a seal, with what is encrypted in it.
     """
 
-    def __init__(self, key: "_Key", head: bytes) -> None:
-        self._signed = hmac.new(key.signing, head, hashlib.sha256)
+    def __init__(self, key: "_Key", prefix: bytes, purpose: bytes, expected: bytes = b"", flags: int = 0) -> None:
+        self._prefix = prefix
+        self._expected = expected
+        self._signed = hmac.new(key.signing, _head(prefix, purpose), hashlib.sha256)
+        self.is_encrypted = bool(flags & _ENCRYPTED)
 
     def update(self, piece: Blob) -> None:
         """Take in the next piece."""
         self._signed.update(piece)
 
-    def digest(self) -> bytes:
-        """The signature of all pieces so far."""
-        return self._signed.digest()
+    def trailer(self) -> bytes:
+        """What goes with the pieces taken in so far: `TRAILER_LENGTH` bytes."""
+        return self._prefix + self._signed.digest()
+
+    def verify(self) -> None:
+        """Raise `ForgedError` unless the pieces taken in are those that were signed."""
+        if not hmac.compare_digest(self._signed.digest(), self._expected):
+            raise ForgedError(_CHANGED)
 
 
 class _Key:
@@ -231,9 +269,8 @@ class _Key:
         nonce = os.urandom(_NONCE_LENGTH)
         return [nonce, self.cipher().encrypt(nonce, body, context)]
 
-    def decrypted(self, body: bytes | memoryview, context: bytes) -> bytes:
-        # Its own seal is redundant here: who has this key's other half has made it.
-        plain: bytes = self.cipher().decrypt(bytes(body[:_NONCE_LENGTH]), bytes(body[_NONCE_LENGTH:]), context)
+    def decrypted(self, body: memoryview, context: bytes) -> bytes:
+        plain: bytes = self.cipher().decrypt(body[:_NONCE_LENGTH], body[_NONCE_LENGTH:], context)
         return plain
 
 

@@ -16,8 +16,9 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from distribute_challenge.errors import BackendError, StoreFullError, SystemFailureError
+from distribute_challenge.errors import BackendError, ForgedError, StoreFullError, SystemFailureError
 from distribute_challenge.log import logger
+from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import masked
 from distribute_challenge.stores.base import Store, as_size
 
@@ -38,15 +39,16 @@ class FsspecStore(Store):
     Args:
         url: Of a folder for all clients, such as ``file:///mnt/shared`` or ``s3://bucket/prefix``.
         client: The client's id.
+        keyring: Signs what is put here, and tells whether what is found here was.
 
     Raises:
         BackendError: A package for this kind of URL is not installed; with the line that installs it.
         SystemFailureError: The place does not answer.
     """
 
-    def __init__(self, url: str, client: str) -> None:
+    def __init__(self, url: str, client: str, keyring: Keyring) -> None:
         folder = f"{url.rstrip('/')}/{PREFIX}{client}"
-        self._connect(folder)
+        self._connect(folder, keyring)
         self._renewed = time.monotonic()
         self._owns = True
         with _translated("be written to", self._place):
@@ -58,17 +60,18 @@ class FsspecStore(Store):
             self._remove_abandoned(root)
 
     @classmethod
-    def attach(cls, folder: str) -> "FsspecStore":
+    def attach(cls, folder: str, keyring: Keyring) -> "FsspecStore":
         """A worker's way to a client's folder.
 
         Args:
             folder: Its URL.
+            keyring: As above.
 
         Raises:
             BackendError: A package for this kind of URL is not installed here; with the line that installs it.
         """
         store = cls.__new__(cls)
-        store._connect(folder)
+        store._connect(folder, keyring)
         store._owns = False
         return store
 
@@ -77,7 +80,7 @@ class FsspecStore(Store):
         with _translated(f"take a value of {as_size(data.nbytes)}", self._place):
             try:
                 with self._files.open(path, "wb") as file:
-                    file.write(data)
+                    file.write(self._keyring.seal(Purpose.value(self.name, key), [data]))
             except BaseException:
                 self.delete([key])
                 raise
@@ -85,10 +88,15 @@ class FsspecStore(Store):
     def get(self, key: str, size: int) -> memoryview | None:
         with _translated(f"give a value of {as_size(size)}", self._place):
             try:
-                data = self._files.cat_file(self._path(key))
+                sealed = self._files.cat_file(self._path(key))
             except FileNotFoundError:
                 return None
-        return memoryview(data) if len(data) == size else None
+        try:
+            data = memoryview(self._keyring.open(Purpose.value(self.name, key), sealed))
+        except ForgedError as error:
+            logger.warning("a large value in %s was refused (%s): %s", self._place, key, error)
+            return None
+        return data if data.nbytes == size else None
 
     def holds(self, key: str, size: int) -> bool:
         with _translated("say what it has", self._place):
@@ -117,7 +125,8 @@ class FsspecStore(Store):
             with self._tidying():
                 self._remove(self._folder)
 
-    def _connect(self, folder: str) -> None:
+    def _connect(self, folder: str, keyring: Keyring) -> None:
+        self._keyring = keyring
         self.name = f"fsspec:{folder}"
         self._place = masked(folder)
         try:

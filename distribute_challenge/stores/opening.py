@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distribute_challenge.security import Keyring
 from distribute_challenge.stores.base import Store
 from distribute_challenge.stores.filesystem import FsspecStore
 from distribute_challenge.stores.folder import FolderStore
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 
-def open_store(name: str, connection: "redis.Redis | None" = None) -> Store | None:
+def open_store(name: str, keyring: Keyring, connection: "redis.Redis | None" = None) -> Store | None:
     """A client's store, as a worker sees it.
 
     Args:
         name: The client's `Store.name`.
+        keyring: Tells whether what is there was signed.
         connection: To the broker.
 
     Returns:
@@ -31,5 +33,5 @@ def open_store(name: str, connection: "redis.Redis | None" = None) -> Store | No
     if kind == "folder":
         return FolderStore.attach(Path(rest))
     if kind == "redis":
-        return None if connection is None else RedisStore(connection, rest)
-    return FsspecStore.attach(rest)
+        return None if connection is None else RedisStore(connection, rest, keyring)
+    return FsspecStore.attach(rest, keyring)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from distribute_challenge.errors import ValueMissingError
+from distribute_challenge.security import Keyring
 from distribute_challenge.stores.base import Reference, Store
 from distribute_challenge.stores.opening import open_store
 
@@ -38,11 +39,13 @@ class Values:
 
     Args:
         connection: To the broker, where Redis may hold values; None if there is none.
+        keyring: Tells whether what is found was signed.
         limit_bytes: Of what is kept for later calls. What a call itself uses comes on top.
     """
 
-    def __init__(self, connection: "redis.Redis | None", limit_bytes: int) -> None:
+    def __init__(self, connection: "redis.Redis | None", keyring: Keyring, limit_bytes: int) -> None:
         self._connection = connection
+        self._keyring = keyring
         self._limit = limit_bytes
         self._lock = threading.Lock()
         # The one not used for longest in front.
@@ -69,7 +72,7 @@ class Values:
                 self._kept[reference] = kept._replace(used=time.monotonic())
                 return kept.data
         for name in places:
-            store = self._stores.get(name) or open_store(name, self._connection)
+            store = self._stores.get(name) or open_store(name, self._keyring, self._connection)
             if store is not None and (data := store.get(*reference)) is not None:
                 self._keep(reference, data, store)
                 return data

@@ -17,7 +17,10 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from distribute_challenge.errors import BrokerUnreachableError, StoreFullError
+from distribute_challenge.errors import BrokerUnreachableError, ForgedError, StoreFullError
+from distribute_challenge.log import logger
+from distribute_challenge.security import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose
+from distribute_challenge.security.keyring import Signature
 from distribute_challenge.stores.base import Store, as_size
 
 if TYPE_CHECKING:
@@ -44,35 +47,53 @@ class RedisStore(Store):
     Args:
         connection: To the database. Its owner closes it.
         client: The client's id.
+        keyring: Signs what is put here, and tells whether what is found here was.
     """
 
-    def __init__(self, connection: "redis.Redis", client: str) -> None:
+    def __init__(self, connection: "redis.Redis", client: str, keyring: Keyring) -> None:
         self.name = f"redis:{client}"
         self._connection = connection
         self._client = client
+        self._keyring = keyring
         self._sizes: dict[str, int] = {}
         self._renewed = time.monotonic()
 
     def put(self, key: str, data: memoryview) -> None:
         # Before the first is there: whatever comes between, they are known, and go at the latest with the client.
         self._sizes[key] = data.nbytes
+        names, purpose = self._names(key, data.nbytes), Purpose.value(self.name, key)
+        if self._keyring.encrypts:
+            data = memoryview(self._keyring.seal(purpose, [data]))
+        signature = self._keyring.signature(purpose)
         try:
             with _answered(f"take a value of {as_size(data.nbytes)}"), self._line() as line:
-                for number, name in enumerate(self._names(key, data.nbytes)):
-                    part = data[number * PART : (number + 1) * PART]
-                    line.send_packed_command(_set(name, part))
+                for number, name in enumerate(names):
+                    is_last = number == len(names) - 1
+                    part = data[number * PART : None if is_last else (number + 1) * PART]
+                    line.send_packed_command(_set(name, part, signature, is_last=is_last))
                     line.read_response()
         except BaseException:
             self.delete([key])
             raise
 
     def get(self, key: str, size: int) -> memoryview | None:
-        data = memoryview(bytearray(size))
-        with _answered(f"give a value of {as_size(size)}"), self._line() as line:
-            if not self._read(line, key, data):
-                line.disconnect()  # More answers are on their way.
-                return None
-        return data.toreadonly()
+        purpose = Purpose.value(self.name, key)
+        try:
+            with _answered(f"give a value of {as_size(size)}"), self._line() as line:
+                names = self._names(key, size)
+                line.send_command("GETRANGE", names[-1], -TRAILER_LENGTH, -1)
+                if not (trailer := line.read_response()):
+                    return None
+                signature = self._keyring.check(purpose, trailer)
+                data = memoryview(bytearray(size + (ENCRYPTION_OVERHEAD if signature.is_encrypted else 0)))
+                if not self._read(line, names, data, signature):
+                    line.disconnect()  # More answers are on their way.
+                    return None
+            signature.verify()
+            return memoryview(self._keyring.open(purpose, data)) if signature.is_encrypted else data.toreadonly()
+        except ForgedError as error:
+            logger.warning("a large value in Redis was refused (%s): %s", key, error)
+            return None
 
     def holds(self, key: str, size: int) -> bool:
         names = self._names(key, size)
@@ -111,18 +132,19 @@ class RedisStore(Store):
             return [name] if size >= 0 else []
         return [f"{name}:{number}" for number in range(-(-size // PART))]
 
-    def _read(self, line: Any, key: str, data: memoryview) -> bool:
+    @staticmethod
+    def _read(line: Any, names: list[str], data: memoryview, signature: Signature) -> bool:
         """Fill a buffer with a value; False if not all of it is there."""
         asked: deque[memoryview] = deque()
-        for number, name in enumerate(self._names(key, data.nbytes)):
-            part = data[number * PART : (number + 1) * PART]
+        for number, name in enumerate(names):
+            part = data[number * PART : None if number == len(names) - 1 else (number + 1) * PART]
             for first in range(0, len(part), PIECE):
                 piece = part[first : first + PIECE]
                 line.send_command("GETRANGE", name, first, first + len(piece) - 1)
                 asked.append(piece)
-                if len(asked) == AHEAD and not _receive(line, asked.popleft()):
+                if len(asked) == AHEAD and not _receive(line, asked.popleft(), signature):
                     return False
-        return all(_receive(line, piece) for piece in asked)
+        return all(_receive(line, piece, signature) for piece in asked)
 
     @contextlib.contextmanager
     def _line(self) -> Iterator[Any]:
@@ -138,19 +160,26 @@ class RedisStore(Store):
             pool.release(line)
 
 
-def _set(name: str, data: memoryview) -> Iterator[bytes | memoryview]:
-    """``SET name data EX VALUE_EXPIRY`` as Redis reads it."""
+def _set(name: str, data: memoryview, signature: Signature, *, is_last: bool) -> Iterator[bytes | memoryview]:
+    """``SET name data EX VALUE_EXPIRY`` as Redis reads it; the signature of all parts goes behind the last."""
     expiry = str(VALUE_EXPIRY).encode()
-    yield b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name.encode(), data.nbytes)
+    size = data.nbytes + (TRAILER_LENGTH if is_last else 0)
+    yield b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name.encode(), size)
     for first in range(0, data.nbytes, PIECE):
-        yield data[first : first + PIECE]
+        piece = data[first : first + PIECE]
+        yield piece
+        # While it is in the processor's cache, and Redis is busy with it.
+        signature.update(piece)
+    if is_last:
+        yield signature.trailer()
     yield b"\r\n$2\r\nEX\r\n$%d\r\n%b\r\n" % (len(expiry), expiry)
 
 
-def _receive(line: Any, piece: memoryview) -> bool:
+def _receive(line: Any, piece: memoryview, signature: Signature) -> bool:
     answer = line.read_response()
     if len(answer) != len(piece):
         return False
+    signature.update(answer)
     piece[:] = answer
     return True
 

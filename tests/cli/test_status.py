@@ -51,8 +51,8 @@ def test_a_cluster_shows_its_workers_with_their_versions(broker: str, first: Pro
     versions = [platform.python_version(), version("distribute_challenge")]
     tables = status(broker)
     assert tables["workers"] == [
-        [host("first"), "1", "distribute_challenge", *versions, str(first.process.pid)],
-        [host("second"), "1", "distribute_challenge,urgent", *versions, str(second.process.pid)],
+        [host("first"), "1", "distribute_challenge", *versions, str(first.process.pid), "0"],
+        [host("second"), "1", "distribute_challenge,urgent", *versions, str(second.process.pid), "0"],
     ]
     assert [row[0] for row in tables["queues"]] == ["distribute_challenge", "urgent"]
     assert tables["running: none"] == []

@@ -41,7 +41,7 @@ class Supervised:
         )
         self.process = subprocess.Popen(
             [sys.executable, *program, plan],
-            env=environment(),
+            env=environment(DISTRIBUTE_CHALLENGE_CLUSTER_SECRET="a secret"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -94,8 +94,10 @@ def test_when_the_client_ends_everything_ends_and_the_folder_goes(supervise: Any
     supervised = supervise()
     pids = [supervised.pid("redis"), supervised.pid("worker")]
     assert stat.S_IMODE(supervised.folder.stat().st_mode) == 0o700
-    assert sorted(path.name for path in supervised.folder.iterdir()) == ["redis.log", "worker.log"]
-    assert stat.S_IMODE((supervised.folder / "worker.log").stat().st_mode) == 0o600
+    assert sorted(path.name for path in supervised.folder.iterdir()) == ["redis.log", "secret", "worker.log"]
+    for name in ("secret", "worker.log"):
+        assert stat.S_IMODE((supervised.folder / name).stat().st_mode) == 0o600
+    assert (supervised.folder / "secret").read_text() == "a secret"
     supervised.let_go()
     assert supervised.ended() == {}
     assert alive(pids) == []

@@ -9,6 +9,7 @@ import redis
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.stores import FolderStore, FsspecStore, RedisStore, Store, open_store
 from tests.execution_backends.celery.conftest import Server
+from tests.secret import KEYRING
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +38,10 @@ def connection(server: Server) -> Iterator[redis.Redis]:
 
 MAKERS: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "folder": lambda request: FolderStore(request.getfixturevalue("root")),
-    "redis": lambda request: RedisStore(request.getfixturevalue("connection"), "client"),
-    "fsspec": lambda request: FsspecStore(f"file://{request.getfixturevalue('tmp_path')}/shared_by_all", "client"),
+    "redis": lambda request: RedisStore(request.getfixturevalue("connection"), "client", KEYRING),
+    "fsspec": lambda request: FsspecStore(
+        f"file://{request.getfixturevalue('tmp_path')}/shared_by_all", "client", KEYRING
+    ),
 }
 
 
@@ -54,6 +57,6 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 def seen(store: Store, request: pytest.FixtureRequest) -> Store:
     """The same store as a worker sees it."""
     connection = request.getfixturevalue("connection") if store.name.startswith("redis:") else None
-    found = open_store(store.name, connection)
+    found = open_store(store.name, KEYRING, connection)
     assert found is not None
     return found

@@ -13,6 +13,7 @@ import pytest
 
 from distribute_challenge.errors import BackendError, StoreFullError, SystemFailureError
 from distribute_challenge.stores import FsspecStore, filesystem, open_store
+from tests.secret import KEYRING
 
 DATA = memoryview(bytes(100_000))
 
@@ -23,7 +24,7 @@ def shared(tmp_path: Path) -> Path:
 
 
 def client(shared: Path, name: str = "one") -> FsspecStore:
-    return FsspecStore(f"file://{shared}/", name)
+    return FsspecStore(f"file://{shared}/", name, KEYRING)
 
 
 def names(shared: Path) -> list[str]:
@@ -58,7 +59,7 @@ def test_what_a_killed_client_left_goes_when_its_lease_has_run_out(
 def test_a_living_client_renews_its_lease(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Now and then; a worker does not."""
     store, lease = client(shared), shared / "distribute_challenge-one.lease"
-    worker = open_store(store.name)
+    worker = open_store(store.name, KEYRING)
     assert worker is not None
     before = lease.read_text()
     store.renew([])
@@ -125,10 +126,10 @@ def test_a_place_that_does_not_answer_is_named_without_its_password(shared: Path
     shared.write_text("a file")
     with pytest.raises(SystemFailureError, match=r"cannot be written to: .*check DISTRIBUTE_CHALLENGE_STORE"):
         client(shared)
-    store = FsspecStore.attach(f"file://{shared}/folder")
+    store = FsspecStore.attach(f"file://{shared}/folder", KEYRING)
     with pytest.raises(SystemFailureError, match="cannot give a value"):
         store.get("a", 1)
-    store = FsspecStore.attach(f"file://user:secret@{shared}")
+    store = FsspecStore.attach(f"file://user:secret@{shared}", KEYRING)
     with pytest.raises(SystemFailureError) as caught:
         store.put("a", DATA)
     assert "secret@" not in str(caught.value).partition(":")[0]
@@ -151,11 +152,11 @@ def test_what_is_missing_is_named_with_the_line_to_type(
     with pytest.raises(
         BackendError, match=r"No module named 'fsspec'\):\npip install 'distribute_challenge\[fsspec\]'"
     ):
-        _ = open_store(f"fsspec:file://{shared}") if on_worker else client(shared)
+        _ = open_store(f"fsspec:file://{shared}", KEYRING) if on_worker else client(shared)
 
 
 def test_a_kind_of_storage_may_need_a_package_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """fsspec says which."""
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(BackendError, match=r"large values go to s3://bucket/.*s3fs"):
-        FsspecStore("s3://bucket/prefix", "client")
+        FsspecStore("s3://bucket/prefix", "client", KEYRING)

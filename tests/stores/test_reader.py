@@ -10,12 +10,13 @@ import redis
 from distribute_challenge.errors import ValueMissingError
 from distribute_challenge.stores import Depot, FolderStore, RedisStore, Values, reader
 from tests.processes import wait_until
+from tests.secret import KEYRING
 
 
 @pytest.fixture
 def kept(root: Path, connection: redis.Redis) -> Iterator[Depot]:
     """A client with shared memory and Redis."""
-    kept = Depot([FolderStore(root), RedisStore(connection, "client")])
+    kept = Depot([FolderStore(root), RedisStore(connection, "client", KEYRING)])
     yield kept
     kept.close()
 
@@ -23,7 +24,7 @@ def kept(root: Path, connection: redis.Redis) -> Iterator[Depot]:
 @pytest.fixture
 def values(connection: redis.Redis) -> Iterator[Values]:
     """A worker that may keep 1000 bytes."""
-    values = Values(connection, 1000)
+    values = Values(connection, KEYRING, 1000)
     yield values
     values.close()
 
@@ -57,7 +58,7 @@ def test_a_worker_that_sees_no_place_at_all_says_so(
     """Neither shared memory nor Redis."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     with pytest.raises(ValueMissingError):
-        Values(None, 1000).open(kept.deposit(b"content"), kept.names)
+        Values(None, KEYRING, 1000).open(kept.deposit(b"content"), kept.names)
 
 
 @pytest.mark.parametrize("place", ["folder", "redis"])

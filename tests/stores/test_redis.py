@@ -2,22 +2,25 @@
 
 import os
 import threading
+from typing import Any
 
 import pytest
 import redis
 
 from distribute_challenge.errors import BrokerUnreachableError, StoreFullError
 from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.security import TRAILER_LENGTH, Keyring
 from distribute_challenge.stores import RedisStore, open_store
 from distribute_challenge.stores import redis as stores_redis
 from distribute_challenge.stores.redis import VALUE_EXPIRY, value_key
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import wait_until
+from tests.secret import KEYRING, SECRET
 
 
 @pytest.fixture
 def store(connection: redis.Redis) -> RedisStore:
-    return RedisStore(connection, "client")
+    return RedisStore(connection, "client", KEYRING)
 
 
 @pytest.fixture
@@ -54,9 +57,44 @@ def test_a_value_without_one_of_its_parts_is_not_there(store: RedisStore, connec
 
 
 def test_a_value_lies_under_the_name_that_the_documentation_says(store: RedisStore, connection: redis.Redis) -> None:
-    """With its client's id, and as it is."""
+    """With its client's id, as it is, and its signature behind it."""
     store.put("a", memoryview(b"content"))
-    assert connection.get("distribute_challenge:value:client:a") == b"content"
+    found = connection.get("distribute_challenge:value:client:a")
+    assert found is not None
+    assert found[:-TRAILER_LENGTH] == b"content"
+    assert found[-TRAILER_LENGTH:].startswith(b"DCS1")
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("encrypt", [False, True], ids=["signed", "encrypted"])
+@pytest.mark.parametrize("size", [7, 5555])
+def test_a_value_that_was_changed_or_moved_is_not_there(
+    connection: redis.Redis, size: int, encrypt: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A byte, the signature, another client's name, another secret: nobody gets to see any of it."""
+    store = RedisStore(connection, "client", Keyring(SECRET, encrypt=encrypt))
+    data = memoryview(os.urandom(size))
+    store.put("a", data)
+    assert RedisStore(connection, "client", KEYRING).get("a", size) == data
+    found = {key: connection.get(key) or b"" for key in sorted(connection.keys())}
+    assert (bytes(data[:7]) in b"".join(found.values())) != encrypt
+    first, last = next(iter(found)), list(found)[-1]
+    seal = found[last][-TRAILER_LENGTH:]
+    for key, changed in (
+        (first, bytes([found[first][0] ^ 1]) + found[first][1:]),
+        (last, found[last][:-1] + bytes([found[last][-1] ^ 1])),
+        (last, found[last][:-TRAILER_LENGTH] + b"DCS9" + seal[4:]),
+        (last, b"short"),
+    ):
+        connection.set(key, changed)
+        assert store.get("a", size) is None
+        connection.set(key, found[key])
+    assert store.get("a", size) == data
+    for key, content in found.items():
+        connection.set(key.replace(b":client:", b":other:"), content)
+    assert RedisStore(connection, "other", KEYRING).get("a", size) is None
+    assert RedisStore(connection, "client", Keyring("another-secret-of-the-length-needed")).get("a", size) is None
+    assert "was refused" in caplog.text
 
 
 def test_what_nobody_renews_expires(
@@ -93,7 +131,7 @@ def test_renewing_keeps_all_parts_for_longer(
 
 def test_two_clients_have_nothing_in_common(store: RedisStore, connection: redis.Redis) -> None:
     """One's end is not the other's."""
-    other = RedisStore(connection, "other")
+    other = RedisStore(connection, "other", KEYRING)
     store.put("a", memoryview(b"1"))
     other.put("a", memoryview(b"2"))
     other.close()
@@ -120,8 +158,8 @@ def test_nothing_is_left_of_a_value_that_fits_only_in_part(
     """The parts that went in come out."""
     real = stores_redis._set
 
-    def refused_at_last(name: str, data: memoryview) -> object:
-        return real(name, data) if not name.endswith(":5") else [b"*2\r\n$3\r\nSET\r\n$1\r\na\r\n"]
+    def refused_at_last(name: str, *rest: Any, **options: Any) -> object:
+        return real(name, *rest, **options) if not name.endswith(":5") else [b"*2\r\n$3\r\nSET\r\n$1\r\na\r\n"]
 
     monkeypatch.setattr(stores_redis, "_set", refused_at_last)
     with pytest.raises(
@@ -138,8 +176,8 @@ def test_a_slow_value_does_not_hold_up_other_commands(
     store.put("b", memoryview(b"1"))
     real, begun, go_on = stores_redis._set, threading.Event(), threading.Event()
 
-    def slow(name: str, data: memoryview) -> object:
-        for part in real(name, data):
+    def slow(*arguments: Any, **options: Any) -> object:
+        for part in real(*arguments, **options):
             yield part
             begun.set()
             assert go_on.wait(20)
@@ -160,7 +198,7 @@ def test_a_server_that_is_gone_is_named_as_such(tmp_path_factory: pytest.TempPat
     server = Server(tmp_path_factory.mktemp("r"))
     server.start()
     with connect(server.url) as connection:
-        store = RedisStore(connection, "client")
+        store = RedisStore(connection, "client", KEYRING)
         store.put("a", memoryview(b"1"))
         server.stop()
         with pytest.raises(BrokerUnreachableError, match="did not take a value of 1 bytes"):
@@ -177,4 +215,4 @@ def test_a_server_that_is_gone_is_named_as_such(tmp_path_factory: pytest.TempPat
 
 def test_a_worker_without_redis_does_not_see_it(store: RedisStore) -> None:
     """Then another place may help."""
-    assert open_store(store.name, None) is None
+    assert open_store(store.name, KEYRING, None) is None

@@ -9,8 +9,6 @@ What a step saw is kept however it ends: by itself, by Ctrl+C, or because the cl
 import time
 from collections.abc import Callable
 
-import redis
-
 from distribute_challenge.benchmarking.clusters import Cluster
 from distribute_challenge.benchmarking.measuring.feeder import Feeder
 from distribute_challenge.benchmarking.measuring.monitor import Monitor
@@ -19,7 +17,7 @@ from distribute_challenge.benchmarking.measuring.workload import Workload, spins
 from distribute_challenge.benchmarking.recording import Run, Step
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend, presence
-from distribute_challenge.execution_backends.celery.connection import connect, translated
+from distribute_challenge.execution_backends.celery.connection import Broker, connect, translated
 from distribute_challenge.execution_backends.celery.ping import ping
 
 __all__ = ["Experiment"]
@@ -126,7 +124,7 @@ class Experiment:
             + ("" if step.complete else ", not complete")
         )
 
-    def _scale(self, size: int, connection: redis.Redis) -> float:
+    def _scale(self, size: int, connection: Broker) -> float:
         """Bring the cluster to a size; the seconds until exactly so many workers answered."""
         self._progress.say(f"scaling to {_workers(size)} ...")
         began = changed = time.monotonic()
@@ -147,7 +145,7 @@ class Experiment:
             self._check()
             time.sleep(ASK_EVERY)
 
-    def _present(self, connection: redis.Redis) -> tuple[int, bool]:
+    def _present(self, connection: Broker) -> tuple[int, bool]:
         """Worker processes that are there, and whether all their workers answer."""
         try:
             with translated(self._cluster.broker_url):

@@ -3,6 +3,7 @@
 A worker imports this; a client never does.
 """
 
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -10,7 +11,9 @@ from kombu import Queue
 from kombu.serialization import register
 
 from distribute_challenge import settings
+from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.celery import transport
+from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.publishing import (
     CONTENT_TYPE,
@@ -18,8 +21,10 @@ from distribute_challenge.execution_backends.celery.publishing import (
     PRIORITY_STEPS,
     TASK_NAME,
 )
+from distribute_challenge.execution_backends.celery.request import answer
 from distribute_challenge.execution_backends.celery.task import run_batch
 from distribute_challenge.execution_backends.celery.worker_steps import PresenceStep, connect_signals
+from distribute_challenge.security import keyring_for
 
 __all__ = ["make_app"]
 
@@ -50,10 +55,18 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         lease: Whole seconds that a message stays with a worker that gives no sign of life; a living worker renews
             its leases, so calls may run for any time.
     """
+    url = broker_url or settings.broker_url()
+    if url is None:
+        raise OptionError(
+            "a worker needs the address of its cluster's Redis: set CELERY_BROKER_URL=redis://host:6379/0, or give --broker"
+        )
     transport.install()
-    app = Celery("distribute_challenge", broker=broker_url or settings.broker_url())
+    gate = Gate(keyring_for(url), partial(answer, url))
+    app = Celery("distribute_challenge", broker=url)
+    app.gate = gate
     app.conf.update(
-        # Nothing but frames of our own and JSON (for remote control) is accepted, never pickle.
+        # Nothing but sealed frames of our own and JSON (for remote control) is accepted, never pickle; and of these what
+        # the gate lets in.
         accept_content=[SERIALISER, "json"],
         task_serializer="json",
         # A task is taken off the queue when it is done, not when it is begun: a dying worker loses nothing.

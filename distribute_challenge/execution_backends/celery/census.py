@@ -1,7 +1,8 @@
 """What a client knows of the workers: how many processes serve a queue, and whether any does."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from distribute_challenge.errors import SecretError
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.log import logger
 from distribute_challenge.settings import masked
@@ -33,25 +34,40 @@ class Census:
         """Worker processes that serve a queue, or any; never 0, as some may come."""
         return presence.slots(self._workers, queue) or self._expected
 
-    def take(self, workers: list[presence.WorkerPresence], waiting: Mapping[str, int], now: float) -> None:
+    def take(
+        self,
+        workers: list[presence.WorkerPresence],
+        waiting: Mapping[str, int],
+        now: float,
+        strangers: Callable[[], int] = lambda: 0,
+    ) -> None:
         """Take in who is there now, and warn about queues that nobody serves.
 
         Args:
             workers: All workers.
             waiting: Unfinished calls by queue.
             now: Seconds of the monotonic clock.
+            strangers: Finds out how many workers there are that have another secret.
+
+        Raises:
+            SecretError: Calls wait, and all workers have another secret.
         """
         self._workers = workers
         for queue, calls in waiting.items():
             if calls and not presence.slots(workers, queue):
-                self._warn(queue, calls, now)
+                self._warn(queue, calls, now, 0 if workers else strangers())
             else:
                 self._lonely_since.pop(queue, None)
 
-    def _warn(self, queue: str, calls: int, now: float) -> None:
+    def _warn(self, queue: str, calls: int, now: float, strangers: int) -> None:
         since = self._lonely_since.setdefault(queue, now)
         if now - since < WARN_AFTER:
             return
+        if strangers:
+            raise SecretError(
+                f"all workers at {masked(self._url)} ({strangers}) have another secret than this client, and refuse its calls: set "
+                f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there"
+            )
         self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
         logger.warning(
             "no worker listens on the queue %r at %s, unfinished calls there: %d; start one with: "

@@ -27,6 +27,7 @@ from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
     DistributeChallengeError,
+    ForgedError,
     SystemFailureError,
     VersionMismatchError,
 )
@@ -41,11 +42,13 @@ from distribute_challenge.execution_backends.celery.direct import DirectCall, Di
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY, replies_key
 from distribute_challenge.execution_backends.celery.losses import verdict, verdict_on_missing
 from distribute_challenge.execution_backends.celery.publisher import RECONNECT_PAUSE, Publisher
+from distribute_challenge.execution_backends.celery.refusals import Refusals
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Problem, Reply, Task
 from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
+from distribute_challenge.security import Purpose
 from distribute_challenge.settings import masked
 from distribute_challenge.stores import Depot
 
@@ -84,13 +87,15 @@ class Client:
         self._work = threading.Condition(self._lock)
         self._books = Books(self.id, self._work)
         self._census = Census(url, slots)
+        self._refusals = Refusals()
         self._closing = False
         self._take_back = self.withdraw  # One object for all calls, of which there may be many.
         check_reachable(url)
         self._receiving = connect(url)
+        self._keyring = self._receiving.keyring
         self._replies = replies_key(self.id)
         self._values = ClientValues(self.id, connect(url), own_machine=own_machine)
-        self._publisher = Publisher(url, self._replies, self._values.names)
+        self._publisher = Publisher(url, self.id, self._replies, self._values.names)
         self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
         self._threads = [
             threading.Thread(target=target, name=f"distribute_challenge {name}", daemon=True)
@@ -205,24 +210,27 @@ class Client:
 
     def _receive(self) -> None:
         # By itself, so that no frame of a reply is kept while there is none.
-        for frame in self._wait_for_replies():
-            self._take(frame)
+        for key, sealed in self._wait_for_replies():
+            self._take(key, sealed)
 
-    def _wait_for_replies(self) -> Iterator[bytes]:
+    def _wait_for_replies(self) -> Iterator[tuple[str, bytes]]:
         found: Any = self._receiving.blpop([self._replies, *self._direct.keys], timeout=LONGEST_WAIT)
         if found is not None:
             # The first by itself: somebody may be waiting for just this one, and looking for more takes as long again.
-            yield found[1]
+            yield found[0].decode(), found[1]
             more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE)
-            yield from more or []
+            yield from ((self._replies, sealed) for sealed in more or [])
 
-    def _take(self, frame: bytes) -> SentBatch | None:
-        """Take a reply in; the message that it answers, if that was waited for."""
-        if not frame:
+    def _take(self, key: str, sealed: bytes) -> SentBatch | None:
+        """Take in a reply that came by a list; the message that it answers, if that was waited for."""
+        if not sealed:
             return None  # It wakes the receiver, and no more.
         received = time.time()
         try:
-            reply = Reply.decode(frame)
+            reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
+        except ForgedError as error:
+            self._refusals.note("a reply", str(error))
+            return None
         except DistributeChallengeError:
             logger.exception("a reply cannot be read")
             return None
@@ -350,7 +358,7 @@ class Client:
         if self._books.sent:
             connection.expire(self._replies, REPLY_EXPIRY)
         workers = presence.workers(connection)
-        self._census.take(workers, waiting, now)
+        self._census.take(workers, waiting, now, partial(presence.strangers, connection))
         self._values.see(workers)
         with self._work:
             self._work.notify()  # More workers, more messages.

@@ -17,10 +17,9 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import redis
-
 from distribute_challenge import settings
 from distribute_challenge.errors import BrokerUnreachableError, StoreFullError, SystemFailureError, ValueLostError
+from distribute_challenge.execution_backends.celery.connection import Broker
 from distribute_challenge.execution_backends.celery.presence import WorkerPresence
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Reply, Task
@@ -63,11 +62,14 @@ class ClientValues:
         SystemFailureError: That store does not answer.
     """
 
-    def __init__(self, client: str, connection: redis.Redis, *, own_machine: bool) -> None:
+    def __init__(self, client: str, connection: Broker, *, own_machine: bool) -> None:
         self._lock = threading.Lock()
         self._connection = connection
         url = settings.store_url()
-        self._everywhere: Store = RedisStore(connection, client) if url is None else FsspecStore(url, client)
+        keyring = connection.keyring
+        self._everywhere: Store = (
+            RedisStore(connection, client, keyring) if url is None else FsspecStore(url, client, keyring)
+        )
         self._folder = _shared_memory()
         self._depot = Depot([self._everywhere] if self._folder is None else [self._folder, self._everywhere])
         self.names = self._depot.names

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import redis
@@ -9,9 +10,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from distribute_challenge.errors import BrokerUnreachableError, OptionError
+from distribute_challenge.security import Keyring, keyring_for
 from distribute_challenge.settings import masked
 
-__all__ = ["check_reachable", "connect", "translated"]
+__all__ = ["Broker", "check_reachable", "connect", "translated"]
 
 CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence is to be an error within five.
 ANSWER_WITHIN = (
@@ -22,7 +24,22 @@ SOCKET_TIMEOUT = 15.0  # Seconds without an answer after which a connection coun
 _CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
 
 
-def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> redis.Redis:
+class Broker(redis.Redis):
+    """A Redis client that knows the secret of its cluster."""
+
+    url: str
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Signs what goes to others by way of this broker, and opens what comes from them.
+
+        Raises:
+            SecretError: There is no secret for this cluster.
+        """
+        return keyring_for(self.url)
+
+
+def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> Broker:
     """A Redis client for a broker URL. It connects when it is first used.
 
     Args:
@@ -34,7 +51,7 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> redis.Redis:
     """
     try:
         # No retries inside redis-py: it would repeat commands that must not run twice, and hide how long it waits.
-        client: redis.Redis = redis.Redis.from_url(
+        client: Broker = Broker.from_url(  # type: ignore[assignment] # made of this class, whatever its stub says
             _redis_url(url),
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=answer_within,
@@ -46,6 +63,7 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> redis.Redis:
             f"the broker URL {masked(url)!r} cannot be used: {error}; write it as redis://host:6379/0, "
             f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
         ) from None
+    client.url = url
     return client
 
 

@@ -6,6 +6,9 @@ from typing import Any
 from celery import Celery
 from kombu import Producer
 
+from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.orders import SCALE, sealed_order
+
 __all__ = ["active", "scale"]
 
 ANSWER_WITHIN = 1.0  # Seconds that workers have to answer.
@@ -17,9 +20,8 @@ def scale(broker_url: str, processes: int) -> int | None:
     Returns:
         How many it has now; None if it did not answer, as it does not while it starts.
     """
-    replies = _app(broker_url).control.broadcast(
-        "distribute_challenge_scale", {"processes": processes}, reply=True, timeout=ANSWER_WITHIN, limit=1
-    )
+    order = sealed_order(connect(broker_url).keyring, SCALE, processes=processes)
+    replies = _app(broker_url).control.broadcast(SCALE, {"order": order}, reply=True, timeout=ANSWER_WITHIN, limit=1)
     answers = [answer for by_name in replies or () for answer in by_name.values()]
     return int(answers[0]["ok"]) if answers else None
 

@@ -105,7 +105,7 @@ class DirectLine:
             found = self._line.read()
             if found is None:
                 return self.leave()
-            if self._lines.take(found[1]) is not self._batch:
+            if self._lines.take(self.key, found[1]) is not self._batch:
                 # It belongs to an earlier call, and is of no use any more.
                 self._line.send(("BLPOP", self.key, FIRST_WAIT))
                 return False
@@ -152,7 +152,7 @@ class DirectLines:
     """
 
     def __init__(
-        self, url: str, replies: str, take: Callable[[bytes], SentBatch | None], wake: Callable[[], None]
+        self, url: str, replies: str, take: Callable[[str, bytes], SentBatch | None], wake: Callable[[], None]
     ) -> None:
         self.lock = threading.Lock()
         self.take = take

@@ -18,6 +18,7 @@ from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY,
 from distribute_challenge.execution_backends.celery.publishing import Message, message_for
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, FunctionPayload
+from distribute_challenge.security import Purpose
 from distribute_challenge.settings import masked
 
 __all__ = ["RECONNECT_PAUSE", "Publisher"]
@@ -30,12 +31,14 @@ class Publisher:
 
     Args:
         url: The broker.
+        client: Its id.
         replies: The list that replies go to.
         places: Where large values lie, for the header of each batch.
     """
 
-    def __init__(self, url: str, replies: str, places: tuple[str, ...]) -> None:
+    def __init__(self, url: str, client: str, replies: str, places: tuple[str, ...]) -> None:
         self._url = url
+        self._client = client
         self._replies = replies
         self._places = places
         self._turn = threading.Lock()
@@ -64,10 +67,14 @@ class Publisher:
                 retries=options.retries,
                 patience=batch.patience,
                 places=self._places,
+                client=self._client,
+                reply_to=self._replies if line is None else line.key,
+                issued=time.time(),
+                at_most_once=options.at_most_once,
             ),
             queue=options.queue,
             priority=options.priority,
-            reply_to=self._replies if line is None else line.key,
+            keyring=self._connection.keyring,
         )
         with self._turn:
             self._upload(function)
@@ -121,5 +128,6 @@ class Publisher:
         now = time.monotonic()
         uploaded = self._uploaded.get(function.digest)
         if uploaded is None or now - uploaded > FUNCTION_EXPIRY / 2:
-            self._connection.set(function_key(function.digest), function.payload, ex=FUNCTION_EXPIRY)
+            sealed = self._connection.keyring.seal(Purpose.function(function.digest), [function.payload])
+            self._connection.set(function_key(function.digest), sealed, ex=FUNCTION_EXPIRY)
             self._uploaded[function.digest] = now

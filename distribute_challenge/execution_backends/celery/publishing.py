@@ -17,6 +17,7 @@ import redis
 from distribute_challenge.execution import LONGEST_PAUSE
 from distribute_challenge.messages import Batch
 from distribute_challenge.options import HIGHEST_PRIORITY
+from distribute_challenge.security import Keyring, Purpose
 
 __all__ = [
     "CONTENT_TYPE",
@@ -24,6 +25,7 @@ __all__ = [
     "PRIORITY_STEPS",
     "TASK_NAME",
     "Message",
+    "headers_of",
     "message_for",
     "queue_keys",
     "queue_length",
@@ -46,22 +48,42 @@ class Message(NamedTuple):
     data: bytes
 
 
-def message_for(batch: Batch, *, queue: str, priority: int, reply_to: str) -> Message:
+def message_for(batch: Batch, *, queue: str, priority: int, keyring: Keyring) -> Message:
     """The Celery message that carries a batch.
 
     Args:
         batch: What to run.
         queue: Celery queue.
         priority: 0 to 9, higher first.
-        reply_to: The list that the replies go to.
+        keyring: Signs it.
     """
     # Redis brokers read priorities the other way round: 0 is the first to go.
     step = HIGHEST_PRIORITY - priority
+    envelope = {
+        "body": b64encode(keyring.seal(Purpose.BATCH, [batch.encode()])).decode(),
+        "content-encoding": "binary",
+        "content-type": CONTENT_TYPE,
+        "headers": headers_of(batch),
+        "properties": {
+            "correlation_id": batch.id,
+            "reply_to": batch.reply_to,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": step,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+    return Message(queue_keys(queue)[step], json.dumps(envelope).encode())
+
+
+def headers_of(batch: Batch) -> dict[str, Any]:
+    """What Celery is to know of a batch. They are not signed: a worker makes them anew from the batch that it has opened."""
     limit = None
     if batch.timeout is not None:
         # A worker begins no call of a batch that has taken long already: the rest is the longest that one call may take.
         limit = batch.patience + (batch.timeout + LONGEST_PAUSE) * batch.retries + batch.timeout + HARD_LIMIT_GRACE
-    headers: dict[str, Any] = {
+    return {
         "lang": "py",
         "task": TASK_NAME,
         "id": batch.id,
@@ -82,22 +104,6 @@ def message_for(batch: Batch, *, queue: str, priority: int, reply_to: str) -> Me
         "stamped_headers": None,
         "stamps": {},
     }
-    envelope = {
-        "body": b64encode(batch.encode()).decode(),
-        "content-encoding": "binary",
-        "content-type": CONTENT_TYPE,
-        "headers": headers,
-        "properties": {
-            "correlation_id": batch.id,
-            "reply_to": reply_to,
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": queue},
-            "priority": step,
-            "body_encoding": "base64",
-            "delivery_tag": str(uuid.uuid4()),
-        },
-    }
-    return Message(queue_keys(queue)[step], json.dumps(envelope).encode())
 
 
 def queue_keys(queue: str) -> list[str]:

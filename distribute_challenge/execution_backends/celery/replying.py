@@ -9,6 +9,7 @@ import redis
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.log import logger
+from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["insist", "send_reply"]
 
@@ -32,17 +33,19 @@ def insist(what: str, command: Callable[[], T]) -> T:
             time.sleep(PAUSE)
 
 
-def send_reply(line: Line, reply_to: str, frame: bytes) -> None:
+def send_reply(line: Line, keyring: Keyring, reply_to: str, frame: bytes) -> None:
     """Put a reply onto a client's list, however long the broker is away: a result is not thrown away.
 
     Args:
         line: To the broker.
+        keyring: Signs it.
         reply_to: The client's list.
         frame: The encoded reply.
     """
+    sealed = keyring.seal(Purpose.reply(reply_to), [frame])
 
     def push() -> None:
-        line.send(("RPUSH", reply_to, frame), ("EXPIRE", reply_to, REPLY_EXPIRY))
+        line.send(("RPUSH", reply_to, sealed), ("EXPIRE", reply_to, REPLY_EXPIRY))
         line.settle()
 
     insist("reply", push)

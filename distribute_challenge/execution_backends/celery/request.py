@@ -1,5 +1,6 @@
 """What the worker's main process does when a child cannot answer any more: it answers in its place."""
 
+import socket
 import time
 from functools import cache
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import send_reply
-from distribute_challenge.messages import Problem, Reply
+from distribute_challenge.messages import Batch, Problem, Reply
 
-__all__ = ["BatchRequest"]
+__all__ = ["BatchRequest", "answer"]
 
 
 class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
@@ -30,11 +31,34 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def _answer(self, kind: str, text: str) -> None:
-        worker = f"{self.hostname}/{self.worker_pid}"
-        reply = Reply(self.id, worker, time.time(), problem=Problem(kind, f"{text} on {self.hostname}"))
-        send_reply(_line(self._app.conf.broker_url), self.request_dict["reply_to"], reply.encode())
+        batch = self._app.gate.batch_of(self.message._raw)
+        answer(
+            self._app.conf.broker_url,
+            batch,
+            Problem(kind, f"{text} on {self.hostname}"),
+            f"{self.hostname}/{self.worker_pid}",
+        )
+
+
+def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
+    """Tell a batch's client from this main process why there are no outcomes.
+
+    Args:
+        url: The broker.
+        batch: The batch.
+        problem: What there is in their place.
+        worker: The process that had it, if one had.
+    """
+    connection = _connection(url)
+    reply = Reply(batch.id, worker or socket.gethostname(), time.time(), problem=problem)
+    send_reply(_line(url), connection.keyring, batch.reply_to, reply.encode())
+
+
+@cache
+def _connection(url: str) -> Broker:
+    return connect(url)
 
 
 @cache
 def _line(url: str) -> Line:
-    return Line(connect(url))
+    return Line(_connection(url))

@@ -3,39 +3,46 @@
 import os
 import time
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any
 
-from distribute_challenge.errors import VersionMismatchError
-from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.errors import ForgedError, VersionMismatchError
+from distribute_challenge.execution import FunctionCache, execute_batch
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
-from distribute_challenge.messages import Problem, Reply
+from distribute_challenge.log import logger
+from distribute_challenge.messages import Batch, Problem, Reply
+from distribute_challenge.security import Purpose
 from distribute_challenge.serialisation import ProjectImporter
 
 __all__ = ["run_batch"]
 
 
-def run_batch(task: Any, frame: bytes) -> None:
-    """Run one frame and send what comes of it.
+def run_batch(task: Any, sealed: bytes) -> None:
+    """Run one batch and send what comes of it.
 
     Args:
         task: The bound Celery task.
-        frame: An encoded `Batch`.
+        sealed: An encoded `Batch`, sealed.
     """
     request = task.request
     child = _child(os.getpid(), task.app.conf.broker_url)
     worker = f"{request.hostname}/{os.getpid()}"
+    keyring = child.connection.keyring
+    # The main process has opened it before (`gate`), for what it has to know; what is opened is not handed on from there.
+    frame = keyring.open(Purpose.BATCH, sealed)
     try:
-        send_ahead = partial(send_reply, child.second_line, request.reply_to)
-        for reply in execute(frame, child.functions, worker, child.values, send_ahead):
-            send_reply(child.line, request.reply_to, reply)
+        batch = Batch.decode(frame)
     except VersionMismatchError as error:
-        # Not even the frame can be read; the message around it says whom to tell.
+        # The message around it says whom to tell.
         problem = Reply(request.id, worker, time.time(), problem=Problem("version", str(error)))
-        send_reply(child.line, request.reply_to, problem.encode())
+        send_reply(child.line, keyring, request.reply_to, problem.encode())
+        return
+    send_ahead = partial(send_reply, child.second_line, keyring, batch.reply_to)
+    for reply in execute_batch(batch, child.functions, worker, child.values, send_ahead):
+        send_reply(child.line, keyring, batch.reply_to, reply)
 
 
 class _Child:
@@ -49,8 +56,15 @@ class _Child:
         self.values = WorkerValues(self.connection)
 
     def _fetch(self, digest: str) -> bytes | None:
-        payload = insist("fetch a function", lambda: self.connection.get(function_key(digest)))
-        return cast("bytes | None", payload)  # Typed as text too, which this connection does not decode to.
+        sealed: Any = insist("fetch a function", lambda: self.connection.get(function_key(digest)))
+        if sealed is None:
+            return None
+        try:
+            return bytes(self.connection.keyring.open(Purpose.function(digest), sealed))
+        except ForgedError as error:
+            # As if it were not there: the client sends it again.
+            logger.warning("a function in Redis was refused (%s): %s", digest, error)
+            return None
 
 
 @cache

@@ -8,19 +8,24 @@ ones), they leave before the message is handed on, and what Redis has to say to 
 """
 
 from json import dumps
+from queue import Empty
 from time import time
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import QoS, Transport
 from kombu.transport.virtual import QoS as VirtualQoS
+from kombu.utils.encoding import bytes_to_str
 from redis import RedisError
 
+from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.lasting_channel import LastingChannel
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.log import logger
 
 __all__ = ["WorkerTransport", "install"]
+
+PIDBOX = "celery.pidbox"  # The exchange of remote control.
 
 
 class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
@@ -56,9 +61,15 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
 
 
 class WorkerChannel(LastingChannel):
-    """A Redis channel with one connection for all its books."""
+    """A Redis channel with one connection for all its books, and a gate before all that comes in.
+
+    Attributes:
+        gate: What to let in; one of the connection's options. None in a program that is no worker, such as Flower.
+    """
 
     QoS = _Books
+    from_transport_options = (*LastingChannel.from_transport_options, "gate")
+    gate: Gate | None = None
     _line: Line | None = None
     _line_pool: Any = None
 
@@ -74,6 +85,37 @@ class WorkerChannel(LastingChannel):
     def close(self) -> None:
         super().close()
         self._close_line()
+
+    def _brpop_read(self, **options: Any) -> bool:
+        if self.gate is None:
+            delivered: bool = super()._brpop_read(**options)
+            return delivered
+        # As kombu does it, but for the gate in the place of its JSON.
+        try:
+            try:
+                found = self.client.parse_response(self.client.connection, "BRPOP", **options)
+            except self.connection_errors:
+                self.client.connection.disconnect()
+                raise
+            if not found:
+                raise Empty
+            key, message = found
+            queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            if (envelope := self.gate.admitted(message)) is not None:
+                self.connection._deliver(envelope, queue)
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
+        if self.gate is None:
+            super()._deliver_fanout_message(message, exchange)
+        # What workers tell each other beside that (gossip) makes them do things for which nobody's secret is asked.
+        elif exchange == PIDBOX and (envelope := self.gate.order(message)) is not None:
+            super()._deliver_fanout_message(envelope, exchange)
+        return True
 
     def _close_line(self) -> None:
         if self._line is not None:

@@ -18,7 +18,8 @@ from celery.worker.control import control_command
 from distribute_challenge import settings
 from distribute_challenge.execution import become_worker
 from distribute_challenge.execution_backends.celery import presence
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.orders import SCALE, opened_order
 from distribute_challenge.log import LogStream, call_formatter, logger
 from distribute_challenge.stores import shared_memory_identity, sweep
 
@@ -45,7 +46,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._timers: list[Any] = []
-        self._connection: redis.Redis | None = None
+        self._connection: Broker | None = None
 
     def start(self, consumer: Any) -> None:
         self._connection = connect(consumer.app.conf.broker_url)
@@ -87,13 +88,15 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
         concurrency=consumer.pool.num_processes,
         queues=sorted(consumer.app.amqp.queues.consume_from),
         shared_memory=shared_memory_identity(),
+        refused=consumer.app.gate.refusals.total,
     )
 
 
-@control_command(name="distribute_challenge_scale", args=[("processes", int)])  # type: ignore[untyped-decorator]
-def _scale(state: Any, processes: int = 1) -> dict[str, Any]:
+@control_command(name=SCALE, args=[("order", str)])  # type: ignore[untyped-decorator]
+def _scale(state: Any, order: str = "") -> dict[str, Any]:
     """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
     consumer = state.consumer
+    processes = opened_order(connect(state.app.conf.broker_url).keyring, SCALE, order)["processes"]
     pool = consumer.pool
     more = processes - pool.num_processes
     if more > 0:
@@ -111,9 +114,15 @@ def _scale(state: Any, processes: int = 1) -> dict[str, Any]:
 
 def connect_signals() -> None:
     """Attach everything below to Celery's signals; safe to call again."""
+    signals.worker_init.connect(_close_gate)
     signals.worker_init.connect(_share_machine)
     signals.worker_process_init.connect(_prepare_child)
     signals.setup_logging.connect(_set_up_logging)
+
+
+def _close_gate(sender: Any = None, **_: Any) -> None:
+    """From now on only what is signed comes in; other programs of this application, such as Flower, let in what Celery sends them."""
+    sender.app.conf.broker_transport_options["gate"] = sender.app.gate
 
 
 def _share_machine(sender: Any = None, **_: Any) -> None:

@@ -3,10 +3,9 @@
 import secrets
 from collections.abc import Sequence
 
-import redis
-
 from distribute_challenge import settings
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
+from distribute_challenge.execution_backends.celery.connection import Broker
 from distribute_challenge.execution_backends.celery.replying import insist
 from distribute_challenge.stores import Reference, Values, open_store
 
@@ -20,8 +19,9 @@ class WorkerValues:
         connection: To the broker.
     """
 
-    def __init__(self, connection: redis.Redis) -> None:
-        self._values = Values(connection, settings.value_cache())
+    def __init__(self, connection: Broker) -> None:
+        self._keyring = connection.keyring
+        self._values = Values(connection, self._keyring, settings.value_cache())
 
     def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
         def fetch() -> memoryview:
@@ -34,7 +34,7 @@ class WorkerValues:
 
     def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
         # Only shared memory pays: to anywhere else it is as far as to the client.
-        folders = (open_store(name) for name in places if name.startswith("folder:"))
+        folders = (open_store(name, self._keyring) for name in places if name.startswith("folder:"))
         store = next(filter(None, folders), None)
         if store is None:
             return None

@@ -20,7 +20,9 @@ from distribute_challenge.execution_backends.celery.keys import function_key
 from distribute_challenge.execution_backends.celery.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
 from distribute_challenge.messages import Batch, Problem, Reply
+from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.secret import KEYRING
 
 DEADLINE = 20  # Seconds after which a test would rather fail than wait.
 
@@ -57,8 +59,12 @@ class FakeWorker:
 
     def __init__(self, url: str) -> None:
         self.connection = connect(url)
-        self.functions = FunctionCache(lambda digest: self.connection.get(function_key(digest)))
+        self.functions = FunctionCache(self._payload)
         self.values = WorkerValues(self.connection)
+
+    def _payload(self, digest: str) -> bytes | None:
+        sealed = self.connection.get(function_key(digest))
+        return None if sealed is None else bytes(KEYRING.open(Purpose.function(digest), sealed))
 
     def take(self, queue: str = DEFAULT_QUEUE) -> "Taken":
         """The next message, waited for."""
@@ -86,7 +92,8 @@ class Taken:
     def __init__(self, worker: FakeWorker, envelope: dict[str, Any]) -> None:
         self.worker = worker
         self.envelope = envelope
-        self.frame = base64.b64decode(envelope["body"])
+        self.sealed = base64.b64decode(envelope["body"])
+        self.frame = bytes(KEYRING.open(Purpose.BATCH, self.sealed))
         self.batch = Batch.decode(self.frame)
 
     def run(self) -> None:
@@ -97,7 +104,8 @@ class Taken:
         return execute(self.frame, self.worker.functions, "fake@test/1", self.worker.values)
 
     def push(self, frame: bytes) -> None:
-        self.worker.connection.rpush(self.envelope["properties"]["reply_to"], frame)
+        reply_to = self.batch.reply_to
+        self.worker.connection.rpush(reply_to, KEYRING.seal(Purpose.reply(reply_to), [frame]))
 
     def report(self, kind: str, text: str = "a reason") -> None:
         self.push(Reply(self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text)).encode())

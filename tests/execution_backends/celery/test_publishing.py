@@ -10,7 +10,9 @@ from distribute_challenge.execution_backends.celery.application import make_app
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.publishing import TASK_NAME, message_for, queue_keys
 from distribute_challenge.messages import Batch
+from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
+from tests.secret import KEYRING
 
 
 def batch(**changes: Any) -> Batch:
@@ -19,7 +21,7 @@ def batch(**changes: Any) -> Batch:
 
 
 def envelope(**changes: Any) -> dict[str, Any]:
-    message = message_for(batch(**changes), queue="q", priority=0, reply_to="replies")
+    message = message_for(batch(**changes), queue="q", priority=0, keyring=KEYRING)
     loaded: dict[str, Any] = json.loads(message.data)
     return loaded
 
@@ -50,19 +52,19 @@ def test_the_envelope_has_every_field_that_celery_writes(server: Server, app: Ce
 def test_kombu_reads_our_message_as_it_was_meant(server: Server, app: Celery) -> None:
     """From the list that a worker reads, with the frame unharmed."""
     sent = batch()
-    message = message_for(sent, queue="q", priority=3, reply_to="replies")
+    message = message_for(sent, queue="q", priority=3, keyring=KEYRING)
     connect(server.url).lpush(message.key, message.data)
     with app.connection_for_read() as connection:
         received = connection.default_channel.basic_get("q")
         (frame,), kwargs, _ = received.decode()
         received.ack()
-    assert Batch.decode(frame) == sent
+    assert Batch.decode(KEYRING.open(Purpose.BATCH, frame)) == sent
     assert kwargs == {}
 
 
 def test_a_higher_priority_lies_in_a_list_that_is_read_earlier() -> None:
     """Ours counts upwards, Redis' downwards."""
-    keys = [message_for(batch(), queue="q", priority=priority, reply_to="r").key for priority in (9, 5, 0)]
+    keys = [message_for(batch(), queue="q", priority=priority, keyring=KEYRING).key for priority in (9, 5, 0)]
     assert keys == [queue_keys("q")[0], queue_keys("q")[4], queue_keys("q")[9]]
     assert keys[0] == "q"
 

@@ -14,9 +14,13 @@ import pytest
 import redis
 
 from distribute_challenge import execution, settings
+from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.celery import worker_steps
+from distribute_challenge.execution_backends.celery.application import make_app
 from distribute_challenge.execution_backends.celery.task import run_batch
 from distribute_challenge.log import LogStream
+from distribute_challenge.security import Purpose
+from tests.secret import KEYRING
 
 
 def test_cores_and_memory_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,15 +123,25 @@ def test_the_app_is_found_where_celery_looks_for_it() -> None:
         "assert module.app.main == 'distribute_challenge'\n"
         "try:\n    module.nothing\nexcept AttributeError as error:\n    print(error)\n"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    variables = {**os.environ, "CELERY_BROKER_URL": "redis://localhost"}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=True
+    )
     assert "has no attribute 'nothing'" in found.stdout
+
+
+def test_a_worker_without_an_address_is_refused(clean_environment: pytest.MonkeyPatch) -> None:
+    """Celery would look for a RabbitMQ on this machine."""
+    with pytest.raises(OptionError, match="needs the address"):
+        make_app()
 
 
 def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it says that a function is missing."""
     from distribute_challenge.execution_backends.celery import task
 
-    answers = iter([redis.ConnectionError("gone"), b"payload", None])
+    purpose = Purpose.function("digest")
+    answers = iter([redis.ConnectionError("gone"), KEYRING.seal(purpose, [b"payload"]), None, b"forged"])
 
     def get(key: str) -> bytes | None:
         answer = next(answers)
@@ -136,7 +150,8 @@ def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch
         return answer
 
     child = task._Child("redis://localhost")
-    monkeypatch.setattr(child, "connection", SimpleNamespace(get=get))
+    monkeypatch.setattr(child, "connection", SimpleNamespace(get=get, keyring=KEYRING))
     assert child._fetch("digest") == b"payload"
     assert child._fetch("digest") is None
+    assert child._fetch("digest") is None, "what is forged is not there"
     assert callable(run_batch)

@@ -219,13 +219,13 @@ def test_a_worker_waits_for_a_broker_that_comes_back(
     answers: list[Exception] = [redis.ConnectionError("away"), redis.ResponseError("refused")]
     get = stores.RedisStore._read
 
-    def fail_first(store: Any, *arguments: Any) -> bool:
+    def fail_first(*arguments: Any) -> bool:
         if answers:
             raise answers.pop(0)
-        return get(store, *arguments)
+        return get(*arguments)
 
     monkeypatch.setattr("distribute_challenge.execution_backends.celery.replying.PAUSE", 0.01)
-    monkeypatch.setattr(stores.RedisStore, "_read", fail_first)
+    monkeypatch.setattr(stores.RedisStore, "_read", staticmethod(fail_first))
     future = total(ARRAY).submit(backend)
     worker.serve([future])
     with pytest.raises(redis.ResponseError, match="refused"):

@@ -26,9 +26,10 @@ def test_a_large_result_comes_by_shared_memory(
 ) -> None:
     """It is the caller's own: the folder has nothing of it any more."""
     future = double(ARRAY).submit(backend)
-    (frame,) = worker.take().replies()
+    (frame,) = (taken := worker.take()).replies()
     assert len(frame) < 1000
-    worker.connection.rpush(f"distribute_challenge:replies:{backend._connected().id}", frame)
+    assert taken.batch.reply_to == f"distribute_challenge:replies:{backend._connected().id}"
+    taken.push(frame)
     result = future.result(DEADLINE)
     eventually(lambda: place.is_empty)
     result += 1
@@ -50,7 +51,7 @@ def test_results_that_nobody_waits_for_are_freed(
     taken.run()
     future.result(DEADLINE)
     taken.run()
-    eventually(lambda: worker.connection.llen(taken.envelope["properties"]["reply_to"]) == 0)
+    eventually(lambda: worker.connection.llen(taken.batch.reply_to) == 0)
     eventually(lambda: place.is_empty)
 
 

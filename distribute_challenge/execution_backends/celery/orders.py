@@ -1,0 +1,55 @@
+"""What a worker is told to do beside running calls: by Celery's remote control, but only by a holder of the secret.
+
+An order is the one argument of a control command, as text: its content as JSON, sealed, in base64. It is good for as long as
+a message is.
+"""
+
+import json
+import time
+from base64 import b64decode, b64encode
+from typing import Any
+
+from distribute_challenge.errors import ForgedError
+from distribute_challenge.messages import LIFETIME
+from distribute_challenge.security import Keyring, Purpose
+
+__all__ = ["SCALE", "opened_order", "sealed_order"]
+
+#: The control command that changes how many processes a worker has.
+SCALE = "distribute_challenge_scale"
+
+
+def sealed_order(keyring: Keyring, command: str, **content: Any) -> str:
+    """An order as it travels.
+
+    Args:
+        keyring: Signs it.
+        command: Name of the control command that it is for.
+        content: What JSON can hold.
+
+    Example:
+        >>> keyring = Keyring.insecure()
+        >>> opened_order(keyring, "scale", sealed_order(keyring, "scale", processes=2))
+        {'processes': 2}
+    """
+    text = json.dumps({"command": command, "issued": time.time(), "content": content})
+    return b64encode(keyring.seal(Purpose.ORDER, [text.encode()])).decode()
+
+
+def opened_order(keyring: Keyring, command: str, order: object) -> dict[str, Any]:
+    """What an order says.
+
+    Raises:
+        ForgedError: Nobody with the secret has given it, or for another command, or long ago.
+    """
+    try:
+        sealed = b64decode(order, validate=True)  # type: ignore[arg-type] # whatever came
+    except (TypeError, ValueError):
+        raise ForgedError("an order has to be text in base64") from None
+    opened = json.loads(bytes(keyring.open(Purpose.ORDER, sealed)))
+    if opened["command"] != command:
+        raise ForgedError(f"an order for {opened['command']} and not for {command}")
+    if abs(time.time() - opened["issued"]) > LIFETIME:
+        raise ForgedError("an order from long ago, or the clocks of these machines differ by more than an hour")
+    content: dict[str, Any] = opened["content"]
+    return content
