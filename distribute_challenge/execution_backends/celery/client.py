@@ -299,8 +299,7 @@ class Client:
         try:
             presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
         except redis.OutOfMemoryError:
-            # Workers cannot write down either what they hold.
-            self._ledger.distrust(now + AFTER_FULL)
+            self._ledger.distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
         if sent:
             connection.expire(self._replies, REPLY_EXPIRY)
         try:

@@ -16,7 +16,7 @@ import redis
 
 from distribute_challenge.execution_backends.celery.calls import SentBatch
 from distribute_challenge.execution_backends.celery.publishing import Message
-from distribute_challenge.execution_backends.celery.whereabouts import are_held, are_nowhere, is_full
+from distribute_challenge.execution_backends.celery.whereabouts import are_held, are_nowhere
 
 __all__ = ["Ledger"]
 
@@ -100,7 +100,11 @@ class Ledger:
         if not chosen:
             return []
         lists = [self._replies, *{batch.reply_to for batch, _ in chosen if batch.reply_to != self._replies}]
-        nowhere, lengths = are_nowhere(connection, [message for _, message in chosen], lists)
+        try:
+            nowhere, lengths = are_nowhere(connection, [message for _, message in chosen], lists)
+        except redis.OutOfMemoryError:
+            self.distrust(now + AFTER_FULL)  # Workers cannot write down either what they hold.
+            return []
         waiting = dict(zip(lists, lengths, strict=True))
         lost = []
         for (batch, _), is_nowhere in zip(chosen, nowhere, strict=True):
@@ -109,9 +113,6 @@ class Ledger:
                 self._missing.pop(batch.id, None)
             elif self._is_lost(batch, waiting, now):
                 lost.append(batch)
-        if lost and is_full(connection):
-            self.distrust(now + AFTER_FULL)
-            return []
         return lost
 
     def _next(self, doubtful: list[tuple[SentBatch, Message]]) -> list[tuple[SentBatch, Message]]:

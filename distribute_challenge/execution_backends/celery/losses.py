@@ -36,7 +36,9 @@ MOST_EXPIRIES = 3  # Times that a worker may refuse a message as too old.
 
 Verdict = Callable[[], DistributeChallengeError]
 
-_MAY_HAVE_RUN = "It may have run, and at_most_once=True forbids to try it again: find out whether it has, and make the call again if not."
+_MAY_HAVE_RUN = (
+    "It may have run, and at_most_once=True forbids to try again: see whether it has, and if not, make the call again."
+)
 
 
 def verdict(call: Call, batch: SentBatch, problem: Problem, worker: str, attempts: int) -> Verdict | None:

@@ -5,14 +5,13 @@ strikes it out once its reply has been sent. Where workers put a message back, t
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import redis
 
 from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.publishing import Message
 
-__all__ = ["are_held", "are_nowhere", "is_full"]
+__all__ = ["are_held", "are_nowhere"]
 
 
 def are_held(connection: redis.Redis, messages: Sequence[Message]) -> list[bool]:
@@ -35,6 +34,7 @@ def are_nowhere(
     The messages travel as a whole.
 
     Raises:
+        redis.OutOfMemoryError: Redis has no memory left, and then takes no transactions.
         redis.RedisError: The broker does not answer.
     """
     with connection.pipeline(transaction=True) as pipeline:
@@ -47,13 +47,3 @@ def are_nowhere(
     end = 2 * len(messages)
     places = zip(answers[0:end:2], answers[1:end:2], strict=True)
     return [not held and place is None for held, place in places], answers[end:]
-
-
-def is_full(connection: redis.Redis) -> bool:
-    """Whether Redis has no memory left to take anything.
-
-    Raises:
-        redis.RedisError: The broker does not answer.
-    """
-    memory: Any = connection.info("memory")
-    return bool(0 < memory["maxmemory"] <= memory["used_memory"])
