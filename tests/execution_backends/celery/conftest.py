@@ -99,8 +99,8 @@ class Taken:
     def push(self, frame: bytes) -> None:
         self.worker.connection.rpush(self.envelope["properties"]["reply_to"], frame)
 
-    def report(self, kind: str, text: str = "a reason") -> None:
-        self.push(Reply(self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text)).encode())
+    def report(self, kind: str, text: str = "a reason", **facts: Any) -> None:
+        self.push(Reply(self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text, facts)).encode())
 
 
 @pytest.fixture
