@@ -80,15 +80,16 @@ class BatchRun:
         done = 0
         for number, sections in enumerate(pieces, 1):
             is_last = number == len(pieces)
-            # Of a chunk, which is one task, every piece is a part; else each has the calls that follow those of the piece before.
-            end = 0 if batch.chunk else done + sum(section.calls for section in sections)
+            end = done + sum(section.calls for section in sections)
+            # A chunk is one task, whose time every piece of it tells; else each has the times of its own calls.
+            own = finishes if batch.chunk else finishes[done:end]
             yield Reply(
                 batch.id,
                 self.worker,
-                finishes[done - 1] if done else started,
+                finishes[done - 1] if done and not batch.chunk else started,
                 first=first + done,
                 sections=sections,
-                finishes=finishes if is_last and not done else finishes[done : end or None],
+                finishes=own,
                 ended=ended and is_last,
             ).encode()
             done = end

@@ -32,6 +32,8 @@ An exception raised by the user's own function is not in this tree: it arrives a
 from collections.abc import Iterable
 from concurrent.futures import CancelledError
 
+from distribute_challenge.attempt import Attempt
+
 __all__ = [
     "BackendError",
     "BrokerFullError",
@@ -118,7 +120,18 @@ class StoreFullError(SystemFailureError):
 
 
 class TaskLostError(SystemFailureError):
-    """The call is gone from Redis before it gave a result, and was not sent again because it may have run."""
+    """The call is gone from Redis before it gave a result, and is not sent again: it may have run, or was lost several times.
+
+    Attributes:
+        attempts: Each time that it was sent.
+    """
+
+    def __init__(self, text: str = "", attempts: Iterable[Attempt] = ()) -> None:
+        self.text, self.attempts = text, tuple(attempts)
+        super().__init__(text, self.attempts)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class ValueLostError(SystemFailureError):
@@ -161,7 +174,23 @@ class ValueMissingError(SystemFailureError):
 
 
 class WorkerLostError(SystemFailureError):
-    """The worker process that ran the call died every time it was tried."""
+    """The worker process that ran the call died every time it was tried.
+
+    Attributes:
+        attempts: Each time that it was tried: where, when, and how it ended.
+
+    Example:
+        >>> error = WorkerLostError("it died", [Attempt("celery@host/7", 1.0, 2.0, "signal SIGKILL")])
+        >>> print(error, error.attempts[0].worker)
+        it died celery@host/7
+    """
+
+    def __init__(self, text: str = "", attempts: Iterable[Attempt] = ()) -> None:
+        self.text, self.attempts = text, tuple(attempts)
+        super().__init__(text, self.attempts)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class VersionMismatchError(SystemFailureError):

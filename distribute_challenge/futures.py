@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import Any, Generic, TypeVar
 
+from distribute_challenge.attempt import Attempt
 from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
 from distribute_challenge.timeline import Timeline
 
@@ -59,6 +60,9 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
 
     #: Of a chunk that an engine did not finish: the future of the calls behind the last outcome, which run, and their number.
     following: "tuple[Future[Any], int] | None" = None
+
+    #: The times that it was sent and did not come back.
+    attempts: tuple[Attempt, ...] = ()
 
     def __init__(self, name: str = "call") -> None:
         # Not the base's: what it makes, `__getattr__` makes when it is first used.

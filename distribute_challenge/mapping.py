@@ -15,9 +15,16 @@ from operator import length_hint
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from distribute_challenge.attempt import Attempt
 from distribute_challenge.batching import BatchSizer, window
 from distribute_challenge.distributable import Prepared
-from distribute_challenge.errors import OptionError, SerialisationError, SystemFailureError, WorkerLostError
+from distribute_challenge.errors import (
+    OptionError,
+    SerialisationError,
+    SystemFailureError,
+    TaskLostError,
+    WorkerLostError,
+)
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
@@ -168,9 +175,9 @@ class Mapping:
             return outcomes
         if isinstance(error, WorkerLostError | SerialisationError) and (len(chunk.calls) > 1 or chunk.is_part):
             # One call is to blame; alone, the others will do.
-            self._put_back(chunk.calls, 1)
+            self._put_back(chunk.calls, 1, error.attempts if isinstance(error, WorkerLostError) else ())
             return []
-        if isinstance(error, SystemFailureError) and not isinstance(error, WorkerLostError):
+        if isinstance(error, SystemFailureError) and not isinstance(error, WorkerLostError | TaskLostError):
             raise error
         return [Failure(error)] * len(chunk.calls)
 
@@ -186,8 +193,8 @@ class Mapping:
             self._order.insert(place + number, piece)
         self._unsent.extendleft(reversed(pieces))
 
-    def _put_back(self, calls: list[tuple[Any, ...]], size: int) -> None:
-        pieces = [_Chunk(calls[start : start + size]) for start in range(0, len(calls), size)]
+    def _put_back(self, calls: list[tuple[Any, ...]], size: int, attempts: tuple[Attempt, ...]) -> None:
+        pieces = [_Chunk(calls[start : start + size], attempts=attempts) for start in range(0, len(calls), size)]
         self._order.extendleft(reversed(pieces))
         self._unsent.extendleft(reversed(pieces))
 
@@ -246,6 +253,8 @@ class Mapping:
             values = parcel.values + values_of(self._function, find_depot)
             task = Task(self._function, parcel.data, prepared.options, time.time(), len(chunk.calls), values)
             future = self._backend.submit(task)
+            if chunk.attempts:
+                future.attempts = chunk.attempts
         self._await(chunk, future)
 
     def _cancel(self) -> None:
@@ -264,12 +273,16 @@ class _Chunk:
     Args:
         calls: Their arguments.
         is_part: Whether they travelled with others, so that they cannot be sent again by the engine.
+        attempts: The times that they were sent with others and did not come back.
     """
 
-    __slots__ = ("calls", "future", "is_done", "is_part", "sent")
+    __slots__ = ("attempts", "calls", "future", "is_done", "is_part", "sent")
 
-    def __init__(self, calls: list[tuple[Any, ...]], *, is_part: bool = False) -> None:
+    def __init__(
+        self, calls: list[tuple[Any, ...]], *, is_part: bool = False, attempts: tuple[Attempt, ...] = ()
+    ) -> None:
         self.calls = calls
+        self.attempts = attempts
         self.is_part = is_part
         self.future: Future[Any] | None = None
         self.is_done = False

@@ -276,7 +276,7 @@ class _Whole:
         if isinstance(
             error, AttributeError | IndexError | LookupError | TypeError | ValueError | RecursionError | struct.error
         ):
-            raise ForgedError(f"its frame is broken ({type(error).__name__}: {error})") from None
+            raise ForgedError(f"its frame is broken ({type(error).__name__})") from error
 
 
 _whole = _Whole()

@@ -86,7 +86,7 @@ def outcomes_of(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A
         open: Takes a large buffer from where the worker put it; None where workers put none anywhere.
     """
     outcomes: list[Any] = []
-    for kind, _, blob, beside in reply.sections:
+    for kind, calls, blob, beside in reply.sections:
         if kind == "error":
             outcomes.append(Failure(loads_error(blob)))
             continue
@@ -95,7 +95,7 @@ def outcomes_of(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A
             value = unpack(blob, open, map(bytearray, beside))
         except Exception as error:
             error.add_note("The call succeeded on its worker; its result cannot be unpickled in this process.")
-            outcomes.append(Failure(error))
+            outcomes.extend([Failure(error)] * calls)
             continue
         if kind == "values":
             outcomes.extend(value)

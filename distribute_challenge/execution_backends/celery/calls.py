@@ -3,6 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
+from math import inf
 from typing import Any, NamedTuple
 
 from distribute_challenge.batching import BatchSizer
@@ -24,20 +26,31 @@ class Call(Future[Any]):
     Attributes:
         task: What to run.
         batch: The message that it was sent with, or None before that.
-        deaths: How many worker processes died of it, or near it.
-        misses: How many times a worker did not find a large value that it needs.
+        losses: How many times its message vanished from Redis.
+        misses: How many times a worker did not find its function, or a large value that it needs.
+        expiries: How many times a worker refused its message as too old.
         alone: Whether it may only travel by itself, because a process died that ran it.
     """
 
     batch: "SentBatch | None" = None
-    deaths = 0
+    losses = 0
     misses = 0
+    expiries = 0
     alone = False
 
     def __init__(self, task: Task, take_back: "Callable[[Call], bool]") -> None:
         self.name = task.function.name
         self.task = task
         self._take_back = take_back
+
+    @property
+    def begin_by(self) -> float:
+        """When a worker has to have begun it, in seconds since the epoch; endless without a `queue_timeout`."""
+        limit = self.task.options.queue_timeout
+        if limit is None:
+            return inf
+        # A call that was lost waits anew.
+        return (self.attempts[-1].ended if self.attempts else self.task.created) + limit
 
     def cancel(self) -> bool:
         """Take the call back if no worker has begun it."""
@@ -54,10 +67,24 @@ class SentBatch:
         calls: Its calls, in order.
         patience: Seconds that a worker may take before it gives back what it has not begun.
         message: The message itself, so that it can be found in its queue and taken back.
+        pushed: When Redis had the message, in seconds of the monotonic clock; None while it is being sent.
+        reply_to: The list that the replies go to.
         sent: Seconds since the epoch.
     """
 
-    __slots__ = ("_end", "_parts", "_start", "calls", "group", "id", "message", "patience", "sent")
+    __slots__ = (
+        "_end",
+        "_parts",
+        "_start",
+        "calls",
+        "group",
+        "id",
+        "message",
+        "patience",
+        "pushed",
+        "reply_to",
+        "sent",
+    )
 
     def __init__(self, id: str, group: "Group", calls: Sequence[Call], patience: float) -> None:  # noqa: A002 - as on the wire
         self.id = id
@@ -65,6 +92,8 @@ class SentBatch:
         self.calls = calls
         self.patience = patience
         self.message: Message | None = None
+        self.pushed: float | None = None
+        self.reply_to = ""
         self.sent = time.time()
         self._parts: dict[str, tuple[int, list[Any]]] = {}
         self._start = 0
@@ -74,16 +103,39 @@ class SentBatch:
     def unfinished(self) -> list[Call]:
         return [call for call in self.calls if not call.done()]
 
-    def joined(self, reply: Reply, outcomes: list[Any]) -> list[Any]:
+    def joined(self, reply: Reply, outcomes: list[Any]) -> list[Any] | None:
         """Outcomes of a chunk's calls, together with those that the same worker sent ahead.
 
-        After `keep`, of the call that runs alone; another worker that the broker gave the message to begins anew.
+        After `keep`, of the call that runs alone; another worker that the broker gave the message to begins anew. A reply may
+        come twice: what it brings is taken once.
+
+        Returns:
+            None if outcomes are missing between those that came.
         """
-        if not self._parts and reply.ended and self._end is None:
+        if not self._parts and reply.ended and self._end is None and not reply.first:
             return outcomes
         first, so_far = self._parts.setdefault(reply.worker, (reply.first, []))
-        so_far.extend(outcomes)
-        return so_far[max(self._start - first, 0) : None if self._end is None else self._end - first]
+        known = first + len(so_far) - reply.first
+        if known < 0 or first > self._start:
+            return None
+        so_far.extend(outcomes[known:])
+        return self._own(first, so_far)
+
+    def outcomes_so_far(self) -> list[Any]:
+        """Outcomes of a chunk's first calls, if some came before its worker was lost."""
+        return max(
+            (self._own(first, so_far) for first, so_far in self._parts.values() if first <= self._start),
+            key=len,
+            default=[],
+        )
+
+    @property
+    def chunk_size(self) -> int:
+        """Number of the calls that this chunk's future stands for."""
+        return (self.calls[0].task.chunk if self._end is None else self._end) - self._start
+
+    def _own(self, first: int, outcomes: list[Any]) -> list[Any]:
+        return outcomes[self._start - first : None if self._end is None else self._end - first]
 
     def keep(self, kept: int) -> list[Call]:
         """Keep the first calls, which a worker goes on with; the others, which it gave back.
@@ -121,6 +173,8 @@ class _GroupKey(NamedTuple):
     retries: int
     queue: str
     priority: int
+    queue_timeout: float | None
+    at_most_once: bool
 
 
 class Group:
@@ -204,6 +258,28 @@ class Outbox:
                 return group
         return None
 
+    def take_overdue(self, now: float) -> list[Call]:
+        """Take out the calls that a worker ought to have begun by now, in seconds since the epoch."""
+        taken: list[Call] = []
+        for group in self._limited():
+            overdue = set()
+            for call in group.waiting:
+                if call.begin_by <= now:
+                    overdue.add(call)
+                elif not call.attempts:
+                    break  # Those behind it came later.
+            if overdue:
+                taken += [call for call in group.waiting if call in overdue]
+                group.waiting = deque(call for call in group.waiting if call not in overdue)
+        return taken
+
+    def begin_by(self) -> float:
+        """When a worker has to have begun the first of the calls here."""
+        return min((call.begin_by for group in self._limited() for call in islice(group.waiting, 1)), default=inf)
+
+    def _limited(self) -> list["Group"]:
+        return [group for group in self._turns.values() if group.options.queue_timeout is not None]
+
     def clear(self) -> list[Call]:
         """Empty it; the calls that were waiting."""
         calls = [call for group in self._turns.values() for call in group.waiting]
@@ -235,4 +311,12 @@ class Outbox:
     @staticmethod
     def _key(task: Task) -> _GroupKey:
         options = task.options
-        return _GroupKey(task.function.digest, options.timeout, options.retries, options.queue, options.priority)
+        return _GroupKey(
+            task.function.digest,
+            options.timeout,
+            options.retries,
+            options.queue,
+            options.priority,
+            options.queue_timeout,
+            options.at_most_once,
+        )

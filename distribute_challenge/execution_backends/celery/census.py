@@ -34,6 +34,10 @@ class Census:
         """Worker processes that serve a queue, or any; never 0, as some may come."""
         return presence.slots(self._workers, queue) or self._expected
 
+    def serving(self, queue: str) -> int:
+        """Worker processes that are known to serve a queue."""
+        return presence.slots(self._workers, queue)
+
     def take(
         self,
         workers: list[presence.WorkerPresence],

@@ -2,13 +2,17 @@
 
     submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──> worker
     send_now ─────────────────────────────────^ (the caller's own thread)      │
-    futures <── receiver thread <── this client's reply list <─────────────────┤
+    futures <── intake <── receiver thread <── this client's reply list <──────┤
     result() of a `DirectCall` <── a list of its own <─────────────────────────┘
+
+Once a second the receiver thread also looks for messages that have vanished (ledger) and for calls that wait too long (queue
+times). What is to be done for the calls of a message that came to nothing, recovery knows.
 
 Guarantees:
 
 - ``_lock`` protects the `Books`. Nothing waits for Redis, and no future is resolved, under it.
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
+- If one of the threads ends by an error that nobody foresaw, every future fails with it.
 - Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits at a line of its own. A list
   has one reader at a time.
 - The large values of a task have it as a user until its call is done, however it ends.
@@ -23,31 +27,31 @@ from typing import Any
 
 import redis
 
-from distribute_challenge.errors import (
-    BrokerUnreachableError,
-    CallCancelledError,
-    DistributeChallengeError,
-    ForgedError,
-    SystemFailureError,
-    VersionMismatchError,
-)
+from distribute_challenge.errors import CallCancelledError, ForgedError, SystemFailureError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.books import Books
 from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.census import Census
-from distribute_challenge.execution_backends.celery.client_values import ClientValues, explain
-from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
+from distribute_challenge.execution_backends.celery.client_values import ClientValues
+from distribute_challenge.execution_backends.celery.complaints import Complaints
+from distribute_challenge.execution_backends.celery.connection import (
+    check_reachable,
+    connect,
+    reconnect_pause,
+    translated,
+)
 from distribute_challenge.execution_backends.celery.direct import DirectCall, DirectLines
+from distribute_challenge.execution_backends.celery.intake import Intake
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY, replies_key
-from distribute_challenge.execution_backends.celery.losses import verdict, verdict_on_missing
-from distribute_challenge.execution_backends.celery.publisher import RECONNECT_PAUSE, Publisher
+from distribute_challenge.execution_backends.celery.ledger import AFTER_FULL, AFTER_LOSS, Ledger
+from distribute_challenge.execution_backends.celery.publisher import Publisher
+from distribute_challenge.execution_backends.celery.queue_times import QueueTimes
+from distribute_challenge.execution_backends.celery.recovery import Recovery
 from distribute_challenge.execution_backends.celery.refusals import Refusals
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Problem, Reply, Task
-from distribute_challenge.outcome import Failure
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge.messages import Reply, Task
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import masked
 from distribute_challenge.stores import Depot
@@ -56,6 +60,7 @@ __all__ = ["Client"]
 
 REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
+ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say that there is none.
 
 
 class Client:
@@ -87,18 +92,23 @@ class Client:
         self._work = threading.Condition(self._lock)
         self._books = Books(self.id, self._work)
         self._census = Census(url, slots)
-        self._refusals = Refusals()
         self._closing = False
         self._take_back = self.withdraw  # One object for all calls, of which there may be many.
         check_reachable(url)
-        self._receiving = connect(url)
+        self._receiving = connect(url, answer_within=LONGEST_WAIT + ANSWER_WITHIN)
         self._keyring = self._receiving.keyring
         self._replies = replies_key(self.id)
         self._values = ClientValues(self.id, connect(url), own_machine=own_machine)
         self._publisher = Publisher(url, self.id, self._replies, self._values.names)
+        self._recovery = Recovery(self._books, self._work, self._publisher, self._values)
+        self._intake = Intake(self._books, self._work, self._values, self._recovery, self._take_back)
+        self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
+        self._ledger = Ledger(self._replies)
+        self._complaints = Complaints()
+        self._refusals = Refusals()
         self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
         self._threads = [
-            threading.Thread(target=target, name=f"distribute_challenge {name}", daemon=True)
+            threading.Thread(target=self._run, args=[target], name=f"distribute_challenge {name}", daemon=True)
             for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))
         ]
         for thread in self._threads:
@@ -112,25 +122,28 @@ class Client:
         with self._work:
             self._refuse_if_closed()
             self._books.put(call)
+            if task.options.queue_timeout is not None:
+                self._queue_times.watch(call)
         return call
 
     def send_now(self, task: Task) -> Call:
         """Send a call at once, by itself, from this thread.
 
         Raises:
+            BrokerFullError: The broker has no memory left.
             BrokerUnreachableError: The broker went away.
         """
         call = self._prepared(DirectCall(task, self._take_back))
         with self._lock:
             self._refuse_if_closed()
             batch = self._books.register(self._books.outbox.group_of(task), [call], slots=1)
+            if task.options.queue_timeout is not None:
+                self._queue_times.watch(call)
         try:
             with translated(self._url), self._direct.borrowed() as line:
                 self._publisher.publish(batch, line)
-        except BrokerUnreachableError as error:
-            with self._lock:
-                self._books.drop(batch)
-            call.fail(error)  # It has values, perhaps, that nobody needs now.
+        except SystemFailureError as error:
+            self._recovery.fail(batch, error)  # It has values, perhaps, that nobody needs now.
             raise
         return call
 
@@ -171,6 +184,16 @@ class Client:
         self._publisher.close(self.id, self._direct.keys)
         self._receiving.close()
 
+    def _run(self, forever: Callable[[], None]) -> None:
+        """What each of the threads does."""
+        try:
+            forever()
+        except BaseException as error:
+            logger.exception("a client's thread has failed, and so do its calls")
+            failure = SystemFailureError(f"the client that sent the call has failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._give_up(failure)
+
     # --- sending
 
     def _send_forever(self) -> None:
@@ -183,9 +206,15 @@ class Client:
                 assert group is not None
                 slots = self._census.slots(group.options.queue)
                 batch = self._books.register(group, group.take(slots), slots)
-            self._publisher.publish_in_the_end(batch, self._is_closing)
+            try:
+                error = self._publisher.publish_in_the_end(batch, partial(self._is_over, batch))
+            except Exception as unforeseen:
+                self._complaints.add("a message cannot be sent", unforeseen)
+                error = SystemFailureError(f"{group.function.name} could not be sent: {unforeseen!r}")
+            if error is not None:
+                self._recovery.fail(batch, error)
             # While there is nothing to send, this frame would keep futures that nobody else does, and all they refer to.
-            del batch, group
+            del batch, group, error
 
     # --- receiving
 
@@ -196,6 +225,7 @@ class Client:
                 try:
                     self._receive()
                     now = time.monotonic()
+                    self._queue_times.look(self._receiving)
                     if now - looked_after > LONGEST_WAIT:
                         looked_after = now
                         self._check()
@@ -204,7 +234,8 @@ class Client:
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
                     logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
-                    time.sleep(RECONNECT_PAUSE)
+                    time.sleep(reconnect_pause())
+                    self._ledger.distrust(time.monotonic() + AFTER_LOSS)
             except SystemFailureError as error:
                 self._give_up(error)
 
@@ -214,12 +245,18 @@ class Client:
             self._take(key, sealed)
 
     def _wait_for_replies(self) -> Iterator[tuple[str, bytes]]:
-        found: Any = self._receiving.blpop([self._replies, *self._direct.keys], timeout=LONGEST_WAIT)
+        # Lists of single calls first: the common one may never be empty.
+        lists = [*self._direct.keys, self._replies]
+        found: Any = self._receiving.blpop(lists, timeout=self._queue_times.wait(LONGEST_WAIT))
         if found is not None:
+            key = found[0].decode()
+            if key == self._replies:
+                self._ledger.read += 1
             # The first by itself: somebody may be waiting for just this one, and looking for more takes as long again.
-            yield found[0].decode(), found[1]
-            more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE)
-            yield from ((self._replies, sealed) for sealed in more or [])
+            yield key, found[1]
+            more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE) or []
+            self._ledger.read += len(more)
+            yield from ((self._replies, sealed) for sealed in more)
 
     def _take(self, key: str, sealed: bytes) -> SentBatch | None:
         """Take in a reply that came by a list; the message that it answers, if that was waited for."""
@@ -229,120 +266,32 @@ class Client:
         try:
             reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
         except ForgedError as error:
-            self._refusals.note("a reply", str(error))
+            self._refusals.note("a reply", str(error), sealed)
             return None
-        except DistributeChallengeError:
-            logger.exception("a reply cannot be read")
+        except Exception as error:
+            self._complaints.add("a reply cannot be read", error)
             return None
         batch = self._books.sent.get(reply.batch)
         if batch is None:
             self._values.discard(reply)
             return None  # Answered before: the broker delivered the message twice.
-        if reply.problem is not None:
-            self._solve(batch, reply.problem)
-            return batch
-        outcomes = outcomes_of(reply, self._values.adopt)
-        if batch.calls[0].task.chunk:
-            self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
-            return batch
-        with self._work:
-            if outcomes:
-                batch.group.sizer.record(len(outcomes), reply.finishes[-1] - reply.started)
-            if reply.kept is not None:
-                batch.group.sizer.cut_short()
-                self._books.put_back(batch.keep(reply.kept))
-            if reply.ended:
-                self._books.drop(batch)
-                if returned := batch.calls[reply.first + len(reply.finishes) :]:
-                    batch.group.sizer.cut_short()
-                    self._books.put_back(returned)
-        self._resolve(batch, reply, outcomes, received)
-        return batch
-
-    def _take_chunk(self, batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
-        (call,) = batch.calls
-        if reply.kept is not None and not batch.is_cut and not call.done():
-            # Its own user of the values: the chunk's future lets them go now.
-            self._values.retain(call.task.values)
-            running = self._prepared(Call(call.task, self._take_back))
-            with self._lock:
-                batch.keep_running(running, done=len(outcomes), kept=reply.kept)
-                running.batch, call.following = batch, (running, reply.kept - len(outcomes))
-        elif not reply.ended:
-            return
-        else:
-            with self._work:
-                self._books.drop(batch)
-        stages = call.task.created, batch.sent, reply.started, reply.finishes[-1], received, reply.worker
-        if call.task.values:
-            explain(call.task, outcomes)
-        call.batch = None
-        call.resolve(outcomes, stages)
-
-    @staticmethod
-    def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
-        started = reply.started
-        # Fewer calls than outcomes: some were given back, and another worker that got the message ran them as well.
-        for call, outcome, finished in zip(batch.calls[reply.first :], outcomes, reply.finishes, strict=False):
-            stages = call.task.created, batch.sent, started, finished, received, reply.worker
-            if call.task.values:
-                explain(call.task, outcome)
-            if type(outcome) is Failure:
-                call.fail(outcome.error, stages)
+        try:
+            if reply.problem is not None:
+                self._recovery.solve(batch, reply)
             else:
-                call.resolve(outcome, stages)
-            call.batch = None
-            started = finished
-
-    def _solve(self, batch: SentBatch, problem: Problem) -> None:
-        """Do what a worker's problem asks for: send again, or fail."""
-        if problem.kind == "function_missing":
-            self._publisher.forget(batch.group.function)
-            self._publisher.publish_in_the_end(batch, self._is_closing)
-            return
-        if problem.kind == "value_missing":
-            self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
-            return
-        failed: list[tuple[Call, DistributeChallengeError]] = []
-        with self._work:
-            self._books.drop(batch)
-            again = []
-            for call in batch.unfinished:
-                if problem.kind == "version":
-                    failed.append((call, VersionMismatchError(problem.text)))
-                elif error := verdict(call, problem, alone=len(batch.calls) == 1):
-                    failed.append((call, error))
-                else:
-                    call.alone = True
-                    again.append(call)
-            self._books.put_back(again)
-        for call, error in failed:
-            call.fail(error)
-
-    def _send_again(self, batch: SentBatch, error: SystemFailureError | None) -> None:
-        """Send what is left of a batch, now that its values are to be had; or fail it, as they are not."""
-        failed: list[tuple[Call, DistributeChallengeError]] = []
-        with self._work:
-            if batch.id not in self._books.sent:
-                return  # Over meanwhile.
-            self._books.drop(batch)
-            again = []
-            for call in batch.unfinished:
-                if reason := error or verdict_on_missing(call, batch):
-                    failed.append((call, reason))
-                else:
-                    again.append(call)
-            self._books.put_back(again)
-        for call, reason in failed:
-            call.fail(reason)
+                self._intake.take(batch, reply, received)
+        except Exception as error:
+            self._complaints.add("a reply cannot be taken in", error)
+            self._recovery.fail(batch, SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {error!r}"))
+        return batch
 
     def _prepared(self, call: Call) -> Call:
         if call.task.values:
             call.add_done_callback(partial(self._values.release, call.task.values))
         return call
 
-    def _is_closing(self) -> bool:
-        return self._closing
+    def _is_over(self, batch: SentBatch) -> bool:
+        return self._closing or batch.id not in self._books.sent
 
     def _refuse_if_closed(self) -> None:
         if self._closing:
@@ -353,13 +302,19 @@ class Client:
     def _look_after(self, now: float) -> None:
         with self._lock:
             waiting = self._books.waiting()
+            sent = list(self._books.sent.values())
         connection = self._receiving
-        presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
-        if self._books.sent:
+        try:
+            presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
+        except redis.OutOfMemoryError:
+            self._ledger.distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
+        if sent:
             connection.expire(self._replies, REPLY_EXPIRY)
         workers = presence.workers(connection)
         self._census.take(workers, waiting, now, partial(presence.strangers, connection))
         self._values.see(workers)
+        for batch in self._ledger.look(connection, sent, self._direct.keys, now):
+            self._recovery.replace(batch)
         with self._work:
             self._work.notify()  # More workers, more messages.
 

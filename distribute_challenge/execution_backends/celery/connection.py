@@ -1,25 +1,39 @@
 """From a broker URL to a Redis connection, and from redis-py's errors to the library's own."""
 
+import random
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from distribute_challenge.errors import BrokerUnreachableError, OptionError
+from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError
 from distribute_challenge.security import Keyring, keyring_for
 from distribute_challenge.settings import masked
 
-__all__ = ["Broker", "check_reachable", "connect", "translated"]
+__all__ = ["Broker", "check_reachable", "connect", "reconnect_pause", "translated"]
 
 CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence is to be an error within five.
 ANSWER_WITHIN = (
     4.0  # Seconds for the first answer: a server that takes the connection and stays silent is an error, too.
 )
-SOCKET_TIMEOUT = 15.0  # Seconds without an answer after which a connection counts as dead.
+SOCKET_TIMEOUT = 10.0  # Seconds without an answer after which a connection counts as dead.
+RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away, on average.
+
+# An idle connection is asked for a sign of life, so that a firewall keeps it open, and one without another end is given up.
+_KEEP_ALIVE = {
+    getattr(socket, name): seconds
+    for name, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
+
+_jitter = random.Random()  # Its own: what the user's program draws from `random` is the user's.
 
 _CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
 
@@ -50,13 +64,18 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> Broker:
         OptionError: A URL of another kind.
     """
     try:
+        address = _redis_url(url)
+        alive: dict[str, Any] = {}
+        if not address.startswith("unix:"):
+            alive = {"socket_keepalive": True, "socket_keepalive_options": _KEEP_ALIVE}
         # No retries inside redis-py: it would repeat commands that must not run twice, and hide how long it waits.
         client: Broker = Broker.from_url(  # type: ignore[assignment] # made of this class, whatever its stub says
-            _redis_url(url),
+            address,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=answer_within,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
+            **alive,
         )
     except (ValueError, TypeError) as error:
         raise OptionError(
@@ -74,15 +93,30 @@ def check_reachable(url: str) -> None:
         BrokerUnreachableError: It does not answer, or does not let this client in.
         OptionError: A URL of another kind.
     """
+    deadline = time.monotonic() + ANSWER_WITHIN
     with translated(url), connect(url, answer_within=ANSWER_WITHIN) as probe:
-        probe.ping()
+        while True:
+            try:
+                probe.ping()
+                return
+            except redis.BusyLoadingError:
+                # It has been started again, and reads what it kept on disk.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(reconnect_pause())
+
+
+def reconnect_pause() -> float:
+    """Seconds to wait before the next attempt, drawn so that not all who lost a broker come back at once."""
+    return _jitter.uniform(0.5, 1.5) * RECONNECT_PAUSE
 
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turn redis-py's errors into `BrokerUnreachableError`, with what to check.
+    """Turn redis-py's errors into the library's, with what to check.
 
     Raises:
+        BrokerFullError: The server has no memory left.
         BrokerUnreachableError: The server does not answer, or does not let this client in.
     """
     try:
@@ -91,12 +125,25 @@ def translated(url: str) -> Iterator[None]:
         raise BrokerUnreachableError(
             f"the broker {masked(url)} refused the login ({_reason(error)}): check user and password in the URL"
         ) from None
+    except redis.OutOfMemoryError:
+        raise BrokerFullError(
+            f"the broker {masked(url)} has no memory left for the call{_memory(url)}: wait until workers have taken what waits "
+            f"there, start more of them, or raise Redis' maxmemory; calls that it had taken before are kept"
+        ) from None
     except (redis.RedisError, OSError) as error:
         raise BrokerUnreachableError(
             f"no Redis answers at {masked(url)} ({_reason(error)}): check that the server runs, that host and port are "
             f"right and reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and "
             f"CELERY_BROKER_URL; with neither set, the calls run on an embedded cluster"
         ) from None
+
+
+def _memory(url: str) -> str:
+    """How full it is, for a sentence; nothing if it does not say."""
+    with suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as probe:
+        memory: Any = probe.info("memory")
+        return f" ({memory['used_memory'] / 1e6:.1f} MB used, maxmemory is {memory['maxmemory'] / 1e6:.1f} MB)"
+    return ""
 
 
 def _reason(error: Exception) -> str:

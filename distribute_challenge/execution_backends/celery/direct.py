@@ -23,6 +23,7 @@ __all__ = ["DirectCall", "DirectLine", "DirectLines"]
 
 MOST_LINES = 8  # Callers who wait by themselves; further ones share the connections of all other calls.
 FIRST_WAIT = 1.0  # Seconds; who waits longer gains nothing by it.
+ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say so.
 
 
 class DirectCall(Call):
@@ -67,7 +68,8 @@ class DirectLine:
             redis.RedisError: The broker did not take it.
         """
         (self._call,), self._batch, self._since = batch.calls, batch, time.monotonic()
-        self._line.send(("LPUSH", message.key, message.data), ("BLPOP", self.key, FIRST_WAIT))
+        wait = min(FIRST_WAIT, batch.group.options.queue_timeout or FIRST_WAIT)
+        self._line.send(("LPUSH", message.key, message.data), ("BLPOP", self.key, wait))
         self._line.read()
         self._call.line = self
 
@@ -157,7 +159,7 @@ class DirectLines:
         self.lock = threading.Lock()
         self.take = take
         self.keys: dict[str, SentBatch] = {}
-        self._client = connect(url)
+        self._client = connect(url, answer_within=FIRST_WAIT + ANSWER_WITHIN)
         self._replies = replies
         self._wake = wake
         self._numbers = itertools.count(1)

@@ -5,6 +5,7 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 | ``<queue>``, ``<queue>\\x06\\x16<n>`` | list | Celery messages, one list for each priority | when a worker takes them |
 | ``distribute_challenge:function:<digest>`` | string | a pickled function with its modules | `FUNCTION_EXPIRY` after its last use |
 | ``distribute_challenge:value:<client>:<key>`` | string | a large value (``stores.redis``) | a minute after its client's last word |
+| ``distribute_challenge:sent:<tag>`` | string | nothing: a message that may be sent once has been sent | after its lifetime |
 | ``distribute_challenge:replies:<client>`` | list | replies for one client | when it reads them, or `REPLY_EXPIRY` later |
 | ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
 | ``distribute_challenge:clients`` | hash | one JSON line for each client | likewise |
@@ -15,7 +16,16 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 Celery itself keeps ``_kombu.binding.*`` and the lists of its remote control.
 """
 
-__all__ = ["CLIENTS", "FUNCTION_EXPIRY", "REPLY_EXPIRY", "UNACKED", "WORKERS", "function_key", "replies_key"]
+__all__ = [
+    "CLIENTS",
+    "FUNCTION_EXPIRY",
+    "REPLY_EXPIRY",
+    "UNACKED",
+    "WORKERS",
+    "function_key",
+    "replies_key",
+    "sent_key",
+]
 
 _PREFIX = "distribute_challenge:"
 
@@ -36,3 +46,8 @@ def function_key(digest: str) -> str:
 def replies_key(client: str) -> str:
     """The list that a client reads its replies from."""
     return f"{_PREFIX}replies:{client}"
+
+
+def sent_key(tag: str) -> str:
+    """What says that the message of a tag has been sent."""
+    return f"{_PREFIX}sent:{tag}"

@@ -42,10 +42,11 @@ HARD_LIMIT_GRACE = 2.0  # Seconds that a call may run over its timeout before it
 
 
 class Message(NamedTuple):
-    """A message as it lies in Redis: the list's key, and the exact bytes."""
+    """A message as it lies in Redis: the list's key, the exact bytes, and the name that it has in the books of what is in work."""
 
     key: str
     data: bytes
+    tag: str
 
 
 def message_for(batch: Batch, *, queue: str, priority: int, keyring: Keyring) -> Message:
@@ -59,6 +60,7 @@ def message_for(batch: Batch, *, queue: str, priority: int, keyring: Keyring) ->
     """
     # Redis brokers read priorities the other way round: 0 is the first to go.
     step = HIGHEST_PRIORITY - priority
+    tag = str(uuid.uuid4())
     envelope = {
         "body": b64encode(keyring.seal(Purpose.BATCH, [batch.encode()])).decode(),
         "content-encoding": "binary",
@@ -71,10 +73,10 @@ def message_for(batch: Batch, *, queue: str, priority: int, keyring: Keyring) ->
             "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": step,
             "body_encoding": "base64",
-            "delivery_tag": str(uuid.uuid4()),
+            "delivery_tag": tag,
         },
     }
-    return Message(queue_keys(queue)[step], json.dumps(envelope).encode())
+    return Message(queue_keys(queue)[step], json.dumps(envelope).encode(), tag)
 
 
 def headers_of(batch: Batch) -> dict[str, Any]:

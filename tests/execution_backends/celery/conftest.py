@@ -107,8 +107,8 @@ class Taken:
         reply_to = self.batch.reply_to
         self.worker.connection.rpush(reply_to, KEYRING.seal(Purpose.reply(reply_to), [frame]))
 
-    def report(self, kind: str, text: str = "a reason") -> None:
-        self.push(Reply(self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text)).encode())
+    def report(self, kind: str, text: str = "a reason", **facts: Any) -> None:
+        self.push(Reply(self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text, facts)).encode())
 
 
 @pytest.fixture

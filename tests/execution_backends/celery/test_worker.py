@@ -56,7 +56,9 @@ def test_a_call_that_kills_its_process_fails_and_harms_nobody(cluster: LocalClus
     futures = [die_if(number, 7).submit(cluster.backend) for number in range(40)]
     for number, future in enumerate(futures):
         if number == 7:
-            with pytest.raises(WorkerLostError, match=r"die_if: the worker process died \(.*exitcode 3.*3 times"):
+            with pytest.raises(
+                WorkerLostError, match=r"die_if\(7, 7\): the worker process died \(.*exitcode 3.*3 times"
+            ):
                 future.result(DEADLINE)
         else:
             assert future.result(DEADLINE) == number
