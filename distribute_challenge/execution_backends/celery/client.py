@@ -27,7 +27,7 @@ from typing import Any
 
 import redis
 
-from distribute_challenge.errors import CallCancelledError, ForgedError, SystemFailureError
+from distribute_challenge.errors import CallCancelledError, ForgedError, SystemFailureError, VersionMismatchError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.books import Books
@@ -265,11 +265,8 @@ class Client:
         received = time.time()
         try:
             reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
-        except ForgedError as error:
+        except (ForgedError, VersionMismatchError) as error:
             self._refusals.note("a reply", str(error), sealed)
-            return None
-        except Exception as error:
-            self._complaints.add("a reply cannot be read", error)
             return None
         batch = self._books.sent.get(reply.batch)
         if batch is None:

@@ -9,8 +9,8 @@ import os
 import platform
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
 
 from distribute_challenge.errors import ForgedError
 from distribute_challenge.execution_backends.celery.connection import Broker
@@ -35,6 +35,9 @@ class Presence:
     host: str = field(default_factory=socket.gethostname, kw_only=True)
     python: str = field(default_factory=platform.python_version, kw_only=True)
     library: str = field(default=__version__, kw_only=True)
+
+
+P = TypeVar("P", bound=Presence)
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,12 @@ def leave(connection: Broker, presence: Presence) -> None:
 
 def workers(connection: Broker) -> list[WorkerPresence]:
     """All workers that gave a sign of life lately, by name."""
-    return [WorkerPresence(**line) for line in _read(connection, WORKERS)[0]]
+    return [_made(WorkerPresence, line) for line in _read(connection, WORKERS)[0]]
 
 
 def clients(connection: Broker) -> list[ClientPresence]:
     """All clients that gave a sign of life lately, by name."""
-    return [ClientPresence(**line) for line in _read(connection, CLIENTS)[0]]
+    return [_made(ClientPresence, line) for line in _read(connection, CLIENTS)[0]]
 
 
 def strangers(connection: Broker) -> int:
@@ -89,6 +92,12 @@ def strangers(connection: Broker) -> int:
 def slots(present: Iterable[WorkerPresence], queue: str | None = None) -> int:
     """Worker processes that serve a queue, or any queue."""
     return sum(worker.concurrency for worker in present if queue is None or queue in worker.queues)
+
+
+def _made(kind: type[P], line: dict[str, Any]) -> P:
+    """Without what another version of the library may say beside that."""
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in line.items() if name in known})
 
 
 def _read(connection: Broker, key: str) -> tuple[list[dict[str, Any]], int]:
