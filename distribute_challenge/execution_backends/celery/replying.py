@@ -1,4 +1,7 @@
-"""What a worker asks of the broker, however long that is away; above all the way back: replies onto the client's list."""
+"""What a worker asks of the broker, however long that is away; above all the way back: replies onto the client's list.
+
+The reply to a detached call goes where it is kept, or makes that the call is sent again: see `detached`.
+"""
 
 import time
 from collections.abc import Callable
@@ -6,6 +9,7 @@ from typing import TypeVar
 
 import redis
 
+from distribute_challenge.execution_backends.celery.detached import answer_commands
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.log import logger
@@ -37,12 +41,13 @@ def send_reply(line: Line, reply_to: str, frame: bytes) -> None:
 
     Args:
         line: To the broker.
-        reply_to: The client's list.
+        reply_to: The client's list; of a detached call, where its outcome is kept.
         frame: The encoded reply.
     """
+    commands = answer_commands(reply_to, frame) or [("RPUSH", reply_to, frame), ("EXPIRE", reply_to, REPLY_EXPIRY)]
 
     def push() -> None:
-        line.send(("RPUSH", reply_to, frame), ("EXPIRE", reply_to, REPLY_EXPIRY))
+        line.send(*commands)
         line.settle()
 
     insist("reply", push)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution import FunctionCache, execute
 from distribute_challenge.execution_backends.celery.connection import connect
-from distribute_challenge.execution_backends.celery.keys import function_key
+from distribute_challenge.execution_backends.celery.keys import detached_function_key, function_key
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
@@ -49,7 +49,11 @@ class _Child:
         self.values = WorkerValues(self.connection)
 
     def _fetch(self, digest: str) -> bytes | None:
-        payload = insist("fetch a function", lambda: self.connection.get(function_key(digest)))
+        def fetch() -> Any:
+            found = self.connection.get(function_key(digest))
+            return found or self.connection.hget(detached_function_key(digest), "payload")
+
+        payload = insist("fetch a function", fetch)
         return cast("bytes | None", payload)  # Typed as text too, which this connection does not decode to.
 
 
