@@ -162,12 +162,12 @@ class DetachedRecords:
         self._connection = connection
 
     def add(
-        self, id: str, message: Message, function: FunctionPayload, *, keep: float, attempts: int, until: float
-    ) -> None:  # noqa: A002
+        self, call: str, message: Message, function: FunctionPayload, *, keep: float, attempts: int, until: float
+    ) -> None:
         """Submit a call.
 
         Args:
-            id: Its id.
+            call: Its id.
             message: What is put into its queue.
             function: What it calls.
             keep: Seconds that its outcome is kept.
@@ -175,17 +175,17 @@ class DetachedRecords:
             until: When it is too late to begin it, in seconds since the epoch.
         """
         tag = json.loads(message.data)["properties"]["delivery_tag"]
-        keys = detached_key(id), detached_function_key(function.digest), message.key
-        rest = OPEN_EXPIRY, id, message.data, tag, int(keep * 1000), attempts, until
+        keys = detached_key(call), detached_function_key(function.digest), message.key
+        rest = OPEN_EXPIRY, call, message.data, tag, int(keep * 1000), attempts, until
         # The function most likely is there: it goes along only if not.
         if not self._run(_ADD, keys, b"", *rest):
             self._run(_ADD, keys, function.payload, *rest)
 
-    def over(self, ids: Collection[str]) -> list[str]:
+    def over(self, calls: Collection[str]) -> list[str]:
         """Those of some calls that are not open: they have an outcome, or there are no such calls."""
-        ids, found = list(ids), []
-        for start in range(0, len(ids), AT_ONCE):
-            some = ids[start : start + AT_ONCE]
+        names, found = list(calls), []
+        for start in range(0, len(names), AT_ONCE):
+            some = names[start : start + AT_ONCE]
             # One answer for all of them, unless some have ended.
             if self._connection.exists(*map(detached_key, some)) < len(some):
                 with self._connection.pipeline(transaction=False) as pipeline:
@@ -194,26 +194,26 @@ class DetachedRecords:
                     found += [name for name, is_open in zip(some, pipeline.execute(), strict=True) if not is_open]
         return found
 
-    def outcome(self, id: str) -> bytes | None:  # noqa: A002
+    def outcome(self, call: str) -> bytes | None:
         """The reply to a call that is not open; None if there is none, or not any more."""
         return cast(
-            "bytes | None", self._connection.get(outcome_key(id))
+            "bytes | None", self._connection.get(outcome_key(call))
         )  # Typed as text too, which it does not decode to.
 
-    def look(self, id: str, suspect: str) -> Look:  # noqa: A002
+    def look(self, call: str, suspect: str) -> Look:
         """See where a call's message is, and send it again if it is lost.
 
         Args:
-            id: The call.
+            call: Its id.
             suspect: The message's tag if it was missing already at the last look: between queue and worker a message is
                 nowhere for a moment. Else empty.
         """
-        state, tag = self._run(_LOOK, (detached_key(id), UNACKED), time.time(), suspect, _new_tag())
+        state, tag = self._run(_LOOK, (detached_key(call), UNACKED), time.time(), suspect, _new_tag())
         return Look(state.decode(), tag.decode())
 
-    def take_back(self, id: str) -> bool:  # noqa: A002
+    def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""
-        return bool(self._run(_TAKE_BACK, (detached_key(id),)))
+        return bool(self._run(_TAKE_BACK, (detached_key(call),)))
 
     def close(self) -> None:
         """Close the connection."""

@@ -23,6 +23,7 @@ from distribute_challenge.errors import (
     QueueTimeoutError,
     ResultUnavailableError,
     TaskLostError,
+    ValueLostError,
     VersionMismatchError,
     WorkerLostError,
 )
@@ -35,6 +36,7 @@ from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply, Task
 from distribute_challenge.outcome import Failure
+from distribute_challenge.references import Reference
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.settings import masked
 
@@ -101,7 +103,7 @@ class DetachedFuture(Future[Any]):
         created, sent = self._sent
         began = reply.started
         stages = created or began, sent or began, began, reply.finishes[-1], received, reply.worker
-        (result,) = outcomes_of(reply)
+        (result,) = outcomes_of(reply, _nowhere)
         if type(result) is Failure:
             self.fail(result.error, stages)
         else:
@@ -277,6 +279,11 @@ class DetachedCalls:
     def _refuse_if_closed(self) -> None:
         if self._closing:
             raise closed()
+
+
+def _nowhere(reference: Reference) -> memoryview:
+    # A large result travels in its reply; this is how it is read, too.
+    raise ValueLostError("the result of a detached call is where only its worker finds it", [reference.key])
 
 
 def _unknown(id: str) -> TaskLostError:  # noqa: A002
