@@ -26,7 +26,7 @@ from distribute_challenge.execution_backends.celery.keys import (
     outcome_key,
 )
 from distribute_challenge.execution_backends.celery.line import Command
-from distribute_challenge.execution_backends.celery.publishing import Message
+from distribute_challenge.execution_backends.celery.publishing import PRIORITY_SEPARATOR, Message
 from distribute_challenge.messages import FunctionPayload, Reply
 
 __all__ = ["LONGEST_IN_QUEUE", "DetachedRecords", "Look", "answer_commands"]
@@ -112,19 +112,19 @@ local function waits_in_other_words()
     return false
 end
 
-if not tag then return {{'over', ''}} end
-if redis.call('HEXISTS', KEYS[2], tag) == 1 then return {{'held', tag}} end
+if not tag then return {{'over', '', ''}} end
+if redis.call('HEXISTS', KEYS[2], tag) == 1 then return {{'held', tag, queue}} end
 if redis.call('LPOS', queue, message, 'RANK', -1) then
-    if tonumber(now) < tonumber(begin_by) then return {{'waiting', tag}} end
+    if tonumber(now) < tonumber(begin_by) then return {{'waiting', tag, queue}} end
     redis.call('LREM', queue, -1, message)
     close()
-    return {{'late', tag}}
+    return {{'late', tag, queue}}
 end
-if suspect ~= tag then return {{'missing', tag}} end
-if waits_in_other_words() then return {{'waiting', tag}} end
-if sent_again(new_tag) then return {{'again', new_tag}} end
+if suspect ~= tag then return {{'missing', tag, queue}} end
+if waits_in_other_words() then return {{'waiting', tag, queue}} end
+if sent_again(new_tag) then return {{'again', new_tag, queue}} end
 close()
-return {{'lost', tag}}
+return {{'lost', tag, queue}}
 """
 
 _TAKE_BACK: Final = f"""{_COMMON}
@@ -143,10 +143,12 @@ class Look(NamedTuple):
             second time, and is in its queue once more; ``"lost"``: likewise, but it has had all its attempts; ``"late"``: it
             was taken back, because its time in the queue is over; ``"over"``: the call is not open.
         tag: Names the message, for the next look.
+        queue: Celery queue that it belongs to.
     """
 
     state: Literal["held", "waiting", "missing", "again", "lost", "late", "over"]
     tag: str
+    queue: str
 
 
 class DetachedRecords:
@@ -195,10 +197,14 @@ class DetachedRecords:
         return found
 
     def outcome(self, call: str) -> bytes | None:
-        """The reply to a call that is not open; None if there is none, or not any more."""
-        return cast(
-            "bytes | None", self._connection.get(outcome_key(call))
-        )  # Typed as text too, which it does not decode to.
+        """The reply to a call that is not open, or what else lies there; None if nothing does, or not any more."""
+        try:
+            # Typed as text too, which this connection does not decode to.
+            return cast("bytes | None", self._connection.get(outcome_key(call)))
+        except redis.ResponseError as error:
+            if "WRONGTYPE" in str(error):
+                return b""  # Nobody's reply.
+            raise
 
     def look(self, call: str, suspect: str) -> Look:
         """See where a call's message is, and send it again if it is lost.
@@ -208,16 +214,13 @@ class DetachedRecords:
             suspect: The message's tag if it was missing already at the last look: between queue and worker a message is
                 nowhere for a moment. Else empty.
         """
-        state, tag = self._run(_LOOK, (detached_key(call), UNACKED), time.time(), suspect, _new_tag())
-        return Look(state.decode(), tag.decode())
+        found = self._run(_LOOK, (detached_key(call), UNACKED), time.time(), suspect, _new_tag())
+        state, tag, key = (part.decode() for part in found)
+        return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
 
     def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""
         return bool(self._run(_TAKE_BACK, (detached_key(call),)))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
     def _run(self, script: str, keys: tuple[str, ...], *arguments: Any) -> Any:
         return self._connection.eval(script, len(keys), *keys, *arguments)

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ from distribute_challenge.errors import (
     WorkerLostError,
 )
 from distribute_challenge.execution_backends.base import closed
+from distribute_challenge.execution_backends.celery import presence
+from distribute_challenge.execution_backends.celery.census import Census
 from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
 from distribute_challenge.execution_backends.celery.detached import LONGEST_IN_QUEUE, DetachedRecords
 from distribute_challenge.execution_backends.celery.keys import outcome_key
@@ -128,7 +131,9 @@ class DetachedCalls:
     def __init__(self, url: str) -> None:
         check_reachable(url)
         self._url = url
-        self._records = DetachedRecords(connect(url))
+        self._connection = connect(url)
+        self._records = DetachedRecords(self._connection)
+        self._census = Census(url, None)
         self._changed = threading.Condition()
         self._watched: weakref.WeakSet[DetachedFuture] = weakref.WeakSet()
         self._needed: set[DetachedFuture] = set()
@@ -200,7 +205,7 @@ class DetachedCalls:
                     f"the backend was closed that waited for {future.name}; the call goes on: attach({future.id!r}) gives its result"
                 )
             )
-        self._records.close()
+        self._connection.close()
 
     # --- watching
 
@@ -252,11 +257,13 @@ class DetachedCalls:
             self._pause = SHORTEST_PAUSE
 
     def _look_for_lost(self, until: float) -> None:
+        waiting: Counter[str] = Counter()
         # First those that seem to be lost, then those that were not looked at for the longest time.
         for future in sorted(self._unfinished(), key=lambda future: (not future.suspect, future.looked)):
             future.looked = time.monotonic()
-            state, tag = self._records.look(future.id, future.suspect)
+            state, tag, queue = self._records.look(future.id, future.suspect)
             future.suspect = tag if state == "missing" else ""
+            waiting[queue] += state == "waiting"
             if state == "again":
                 logger.warning("the message of %s (%s) was lost, and is sent again", future.name, future.id)
             elif state == "lost":
@@ -269,6 +276,7 @@ class DetachedCalls:
                 )
             if time.monotonic() > until:
                 break
+        self._census.take(presence.workers(self._connection), waiting, time.monotonic())
 
     def _take_back(self, id: str) -> bool:  # noqa: A002
         try:

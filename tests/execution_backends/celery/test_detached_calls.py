@@ -31,7 +31,7 @@ from distribute_challenge.errors import (
     VersionMismatchError,
     WorkerLostError,
 )
-from distribute_challenge.execution_backends.celery import detached_calls
+from distribute_challenge.execution_backends.celery import census, detached_calls
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.detached_calls import DetachedCalls
@@ -367,6 +367,17 @@ def test_a_call_that_no_worker_begins_in_time_is_an_error(backend: CeleryExecuti
     with pytest.raises(QueueTimeoutError, match="no worker began square in time"):
         future.result(DEADLINE)
     assert worker.waiting() == 0
+
+
+@pytest.mark.usefixtures("hurried")
+def test_one_hears_of_a_queue_that_nobody_serves(
+    backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Any
+) -> None:
+    """Also of the call of another client."""
+    monkeypatch.setattr(census, "WARN_AFTER", 0.1)
+    future = attach(submit(backend, function=square.with_options(queue="gpu", priority=5)).id, backend)
+    eventually(lambda: "distribute-challenge worker --queues gpu" in caplog.text)
+    assert not future.done()
 
 
 @pytest.mark.usefixtures("hurried")
