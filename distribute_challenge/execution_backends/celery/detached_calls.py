@@ -11,39 +11,24 @@ import time
 import uuid
 import weakref
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import redis
 
 from distribute_challenge import settings
-from distribute_challenge.errors import (
-    CallCancelledError,
-    CallTimeoutError,
-    DistributeChallengeError,
-    QueueTimeoutError,
-    ResultUnavailableError,
-    TaskLostError,
-    ValueLostError,
-    VersionMismatchError,
-    WorkerLostError,
-)
+from distribute_challenge.errors import QueueTimeoutError, ResultUnavailableError, TaskLostError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.census import Census
 from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
 from distribute_challenge.execution_backends.celery.detached import LONGEST_IN_QUEUE, DetachedRecords
+from distribute_challenge.execution_backends.celery.detached_future import DetachedFuture
 from distribute_challenge.execution_backends.celery.keys import outcome_key
 from distribute_challenge.execution_backends.celery.publishing import message_for
-from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, Problem, Reply, Task
-from distribute_challenge.outcome import Failure
-from distribute_challenge.references import Reference
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge.messages import Batch, Task
 from distribute_challenge.settings import masked
 
-__all__ = ["DetachedCalls", "DetachedFuture"]
+__all__ = ["DetachedCalls"]
 
 SHORTEST_PAUSE = 0.25  # Seconds between two looks for outcomes, at first,
 LONGEST_PAUSE = 1.0  # and when nothing has come for a while.
@@ -51,66 +36,6 @@ LOOK_EVERY = 2.0  # Seconds between two looks for messages that are lost,
 LOOK_FOR = 0.05  # and how long one takes at most: in a long queue Redis searches for each.
 
 _ID = re.compile(r"[0-9a-f]{32}")
-
-
-class DetachedFuture(Future[Any]):
-    """A future that is looked after as long as somebody has it, or waits to be told by it.
-
-    Args:
-        id: The call's.
-        name: Name of the function, or what else the call is called in messages.
-        needed: Keeps the futures that tell somebody, who may have nothing else of them.
-        created: Seconds since the epoch, if this process made the call; else 0.
-        sent: Likewise.
-
-    Attributes:
-        suspect: Tag of its message, if that was missing at the last look; else empty.
-        looked: When that was, by the monotonic clock.
-    """
-
-    suspect = ""
-    looked = 0.0
-
-    def __init__(
-        self,
-        id: str,  # noqa: A002 - as users know it
-        name: str,
-        needed: "set[DetachedFuture]",
-        created: float = 0.0,
-        sent: float = 0.0,
-    ) -> None:
-        super().__init__(name)
-        self._id = id
-        self._needed = needed
-        self._sent = created, sent
-
-    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
-        self._needed.add(self)
-        super().add_done_callback(self._needed.discard)
-        super().add_done_callback(fn)
-
-    def take(self, outcome: bytes | None) -> None:
-        """Resolve it by the reply that was found, or not found."""
-        if outcome is None:
-            self.fail(_unknown(self.id))
-            return
-        try:
-            self._take(Reply.decode(outcome), time.time())
-        except Exception as error:
-            # Whatever lies there: the thread that looks after all the others goes on.
-            self.fail(error)
-
-    def _take(self, reply: Reply, received: float) -> None:
-        if reply.problem is not None:
-            raise _error_of(self.name, reply.problem)
-        created, sent = self._sent
-        began = reply.started
-        stages = created or began, sent or began, began, reply.finishes[-1], received, reply.worker
-        (result,) = outcomes_of(reply, _nowhere)
-        if type(result) is Failure:
-            self.fail(result.error, stages)
-        else:
-            self.resolve(result, stages)
 
 
 class DetachedCalls:
@@ -287,30 +212,3 @@ class DetachedCalls:
     def _refuse_if_closed(self) -> None:
         if self._closing:
             raise closed()
-
-
-def _nowhere(reference: Reference) -> memoryview:
-    # A large result travels in its reply; this is how it is read, too.
-    raise ValueLostError("the result of a detached call is where only its worker finds it", [reference.key])
-
-
-def _unknown(id: str) -> TaskLostError:  # noqa: A002
-    return TaskLostError(
-        f"no detached call has the id {id!r} here: its time to live is over, it was cancelled, it was lost with Redis, it belongs to "
-        f"another broker, or it was not submitted with submit(detach=True)"
-    )
-
-
-def _error_of(name: str, problem: Problem) -> DistributeChallengeError:
-    """What a worker's problem means for a call that nobody sends again."""
-    if problem.kind == "lost":
-        return WorkerLostError(f"{name}: {problem.text}, at the last of its attempts")
-    if problem.kind == "function_missing":
-        return TaskLostError(f"{name}: its function is gone from Redis")
-    kinds: dict[str, type[DistributeChallengeError]] = {
-        "cancelled": CallCancelledError,
-        "expired": QueueTimeoutError,
-        "timeout": CallTimeoutError,
-        "version": VersionMismatchError,
-    }
-    return kinds.get(problem.kind, TaskLostError)(f"{name}: {problem.text}")

@@ -14,6 +14,7 @@ import redis
 from distribute_challenge import Future, LocalCluster
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution_backends.celery import detached_calls
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
@@ -140,3 +141,18 @@ def in_log(cluster: LocalCluster, eventually: Callable[[Callable[[], bool]], Non
         return cluster.log()
 
     return wait_for
+
+
+@pytest.fixture
+def shared(cluster: LocalCluster) -> Iterator[CeleryExecutionBackend]:
+    """A client of a cluster that does not end with it, as detached calls need."""
+    with CeleryExecutionBackend(cluster.broker_url) as backend:
+        yield backend
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that look for lost messages as often as they can."""
+    monkeypatch.setattr(detached_calls, "SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(detached_calls, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(detached_calls, "LOOK_EVERY", 0.05)

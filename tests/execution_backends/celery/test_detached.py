@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -46,7 +46,7 @@ def submit(backend: CeleryExecutionBackend, number: int = 3, function: Any = squ
 def replies(taken: Taken) -> list[bytes]:
     """What the call gives."""
     connection = taken.worker.connection
-    functions = FunctionCache(lambda digest: connection.hget(detached_function_key(digest), "payload"))
+    functions = FunctionCache(lambda digest: cast(bytes, connection.hget(detached_function_key(digest), "payload")))
     return list(execute(taken.frame, functions, "fake@test/1"))
 
 
@@ -109,7 +109,7 @@ def test_an_outcome_is_all_that_stays_of_a_call_that_has_ended(
     future = submit(backend, time_to_live=100)
     answer(worker.take())
     assert left(worker) == [outcome_key(future.id)]
-    assert 98 <= worker.connection.ttl(outcome_key(future.id)) <= 100  # type: ignore[operator]
+    assert 98 <= worker.connection.ttl(outcome_key(future.id)) <= 100
     assert [attach(future.id, backend).result(DEADLINE) for _ in range(3)] == [9, 9, 9]
 
 
@@ -325,7 +325,7 @@ def test_what_is_no_reply_is_no_reason_to_stop(worker: FakeWorker, records: Deta
     """Somebody else's list in the place of an outcome. What Redis cannot do now is another matter."""
     worker.connection.rpush(outcome_key("a list"), "not a reply")
     assert records.outcome("a list") == b""
-    worker.connection.execute_command("ACL", "SETUSER", "default", "-get")
+    worker.connection.acl_setuser("default", enabled=True, commands=["-get"])
     with pytest.raises(redis.ResponseError, match="no permissions"):
         records.outcome("a list")
 
