@@ -31,13 +31,9 @@ from distribute_challenge.messages import FunctionPayload, Reply
 
 __all__ = ["LONGEST_IN_QUEUE", "DetachedRecords", "Look", "answer_commands"]
 
-LONGEST_IN_QUEUE: Final = (
-    7 * 86400.0
-)  # Seconds that a call waits for a worker, if it has no `queue_timeout` that says less.
+LONGEST_IN_QUEUE: Final = 7 * 86400.0  # Seconds that a call waits for a worker, unless its `queue_timeout` says less.
 OPEN_EXPIRY: Final = 8 * 86400  # Seconds; a day more, for the call that began last.
-ANSWER_EXPIRY: Final = (
-    60  # Seconds that an answer lies where nobody looks for it, if a worker dies in the middle of giving it.
-)
+ANSWER_EXPIRY: Final = 60  # Seconds that half an answer stays, if a worker dies in the middle of giving it.
 AT_ONCE: Final = 1000  # Keys that one command asks for.
 
 # What the scripts share. A message that is sent again gets another delivery tag: a worker that was frozen, and holds it under the

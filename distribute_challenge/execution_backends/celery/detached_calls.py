@@ -15,7 +15,7 @@ from collections import Counter
 import redis
 
 from distribute_challenge import settings
-from distribute_challenge.errors import QueueTimeoutError, ResultUnavailableError, TaskLostError
+from distribute_challenge.errors import QueueTimeoutError, ResultUnavailableError, StoreFullError, TaskLostError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.census import Census
@@ -34,6 +34,8 @@ SHORTEST_PAUSE = 0.25  # Seconds between two looks for outcomes, at first,
 LONGEST_PAUSE = 1.0  # and when nothing has come for a while.
 LOOK_EVERY = 2.0  # Seconds between two looks for messages that are lost,
 LOOK_FOR = 0.05  # and how long one takes at most: in a long queue Redis searches for each.
+
+LARGEST = 500_000_000  # Bytes that one string in Redis may have, roughly: 512 MiB.
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -75,6 +77,7 @@ class DetachedCalls:
 
         Raises:
             BrokerUnreachableError: The broker does not take it.
+            StoreFullError: It is too large for one message.
         """
         self._refuse_if_closed()
         options, function, now = task.options, task.function, time.time()
@@ -94,6 +97,11 @@ class DetachedCalls:
             at_most_once=options.at_most_once,
         )
         message = message_for(batch, queue=options.queue, priority=options.priority, reply_to=reply_to)
+        if (size := max(len(message.data), len(function.payload))) > LARGEST:
+            raise StoreFullError(
+                f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and no more than {LARGEST / 1e6:.0f} MB "
+                f"fit through Redis: write what is large in its arguments to a file that workers can read, and send its name"
+            )
         attempts = 1 if options.at_most_once else settings.attempts()
         with translated(self._url):
             self._records.add(call, message, function, keep=time_to_live, attempts=attempts, until=now + lifetime)

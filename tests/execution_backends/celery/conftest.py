@@ -34,8 +34,8 @@ class Server:
         self.url = f"redis+socket://{folder}/redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        command = server_command(server_program(), self.folder)
+    def start(self, *options: str) -> None:
+        command = [*server_command(server_program(), self.folder), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + DEADLINE
         while True:

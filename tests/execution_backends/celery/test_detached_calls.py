@@ -16,8 +16,10 @@ from distribute_challenge.errors import (
     CallCancelledError,
     ResultTimeoutError,
     ResultUnavailableError,
+    StoreFullError,
     TaskLostError,
 )
+from distribute_challenge.execution_backends.celery import detached_calls
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.detached_calls import DetachedCalls
@@ -133,6 +135,16 @@ def test_large_values_travel_along(kind: str, shared: CeleryExecutionBackend) ->
     result = attach(future.id, shared).result(DEADLINE)
     result += 1
     assert numpy.array_equal(result, data * 2 + 1)
+
+
+def test_a_call_that_is_too_large_for_a_message_is_refused(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the caller's line, and with a way out."""
+    monkeypatch.setattr(detached_calls, "LARGEST", 2_000_000)
+    with pytest.raises(StoreFullError, match=r"call of square has 4 MB as a message.*to a file"):
+        submit(backend, b"x" * 3_000_000)  # type: ignore[arg-type]
+    assert worker.waiting() == 0
 
 
 def test_nothing_is_left_after_the_time_to_live(shared: CeleryExecutionBackend, cluster: LocalCluster) -> None:

@@ -165,6 +165,22 @@ def test_a_call_that_was_lost_with_redis_is_an_error(backend: CeleryExecutionBac
 
 
 @pytest.mark.usefixtures("hurried")
+def test_a_call_outlasts_redis_that_is_killed_and_keeps_what_it_has_on_disk(server: Server) -> None:
+    """Its future does, too."""
+    connection = connect(server.url)
+    connection.config_set("appendonly", "yes")
+    connection.config_set("appendfsync", "always")
+    wait_until(lambda: not connection.info("persistence")["aof_rewrite_in_progress"], "the file")
+    with CeleryExecutionBackend(server.url) as backend:
+        future = submit(backend)
+        server.stop()
+        server.start("--appendonly", "yes")
+        answer(FakeWorker(server.url).take())
+        assert future.result(DEADLINE) == 9
+        assert attach(future.id, backend).result(DEADLINE) == 9
+
+
+@pytest.mark.usefixtures("hurried")
 def test_waiting_outlasts_the_broker(
     backend: CeleryExecutionBackend, server: Server, caplog: pytest.LogCaptureFixture, eventually: Any
 ) -> None:
