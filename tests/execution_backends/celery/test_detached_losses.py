@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.celery import census, detached_calls
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.connection import connect
-from distribute_challenge.execution_backends.celery.keys import outcome_key
+from distribute_challenge.execution_backends.celery.keys import UNACKED, outcome_key
 from distribute_challenge.messages import Problem, Reply
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.execution_backends.celery.test_detached import answer, send, square, submit
@@ -53,8 +54,13 @@ def test_a_call_that_kills_its_process_is_tried_again(shared: CeleryExecutionBac
     assert len(list(often.iterdir())) == 3
 
 
-def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(server: Server, tmp_path: Path) -> None:
-    """Once its lease is over."""
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(server: Server, tmp_path: Path) -> Iterator[Start]:
+    """Start a worker with one process and a short lease, by name, in a process group of its own."""
+    started = []
 
     def start(name: str) -> "subprocess.Popen[bytes]":
         code = (
@@ -62,34 +68,61 @@ def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(server: 
             f"run_worker({server.url!r}, concurrency=1, name={name!r}, lease=3)\n"
         )
         with (tmp_path / f"{name}.log").open("w") as output:
-            return subprocess.Popen(
-                [sys.executable, "-c", code], stdout=output, stderr=output, start_new_session=True, cwd=tmp_path
-            )
+            command = [sys.executable, "-c", code]
+            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        started.append(process)
+        return process
 
-    @compute_this
-    def who(first: int) -> int:
-        (tmp_path / f"begun-{os.getppid()}").touch()
-        while os.getppid() == first:
-            time.sleep(0.01)
-        return os.getppid()
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(DEADLINE)
 
+
+@compute_this
+def who(folder: str, first: int) -> int:
+    """Which worker runs it; on the first one it lasts until there is a gate."""
+    Path(folder, f"begun-{os.getppid()}").touch()
+    while os.getppid() == first and not Path(folder, "gate").exists():
+        time.sleep(0.01)
+    Path(folder, f"ended-{os.getppid()}").touch()
+    return os.getppid()
+
+
+def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
+    server: Server, start: Start, tmp_path: Path
+) -> None:
+    """Once its lease is over."""
     first = start("first")
-    second = None
-    try:
-        with CeleryExecutionBackend(server.url) as backend:
-            number = who(first.pid).submit(backend, detach=True).id
+    with CeleryExecutionBackend(server.url) as backend:
+        number = who(str(tmp_path), first.pid).submit(backend, detach=True).id
+    wait_until((tmp_path / f"begun-{first.pid}").exists)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait(DEADLINE)
+    second = start("second")
+    wait_until(lambda: connect(server.url).exists(outcome_key(number)), "the outcome")
+    with CeleryExecutionBackend(server.url) as backend:
+        assert attach(number, backend).result(DEADLINE) == second.pid
+
+
+def test_a_frozen_worker_that_wakes_changes_nothing(server: Server, start: Start, tmp_path: Path) -> None:
+    """Another one has run its call; its own outcome is dropped."""
+    first = start("first")
+    with CeleryExecutionBackend(server.url) as backend:
+        future = who(str(tmp_path), first.pid).submit(backend, detach=True)
         wait_until((tmp_path / f"begun-{first.pid}").exists)
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait(DEADLINE)
-        second = start("second")
-        wait_until(lambda: connect(server.url).exists(outcome_key(number)), "the outcome")
-        with CeleryExecutionBackend(server.url) as backend:
-            assert attach(number, backend).result(DEADLINE) == second.pid
-    finally:
-        for process in filter(None, (first, second)):
-            if process.poll() is None:
-                process.terminate()
-                process.wait(DEADLINE)
+        os.killpg(first.pid, signal.SIGSTOP)
+        try:
+            second = start("second")
+            assert future.result(DEADLINE) == second.pid
+        finally:
+            os.killpg(first.pid, signal.SIGCONT)
+        (tmp_path / "gate").touch()
+        wait_until((tmp_path / f"ended-{first.pid}").exists)
+        wait_until(lambda: not connect(server.url).exists(UNACKED), "nothing in work")
+        assert attach(future.id, backend).result(DEADLINE) == second.pid
+        assert connect(server.url).keys("distribute_challenge:detached:*") == [outcome_key(future.id).encode()]
 
 
 @pytest.mark.usefixtures("hurried")
