@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distribute_challenge.decorator import compute_this
+    from distribute_challenge.detached import attach
     from distribute_challenge.distributable import Distributable
     from distribute_challenge.execution_backends import (
         ExecutionBackend,
@@ -27,6 +28,7 @@ __all__ = [
     "LocalCluster",
     "Shared",
     "Timeline",
+    "attach",
     "available_backends",
     "compute_this",
     "default_backend",
@@ -45,6 +47,7 @@ _PLACES = {
     "LocalCluster": "local_cluster",
     "Shared": "shared",
     "Timeline": "timeline",
+    "attach": "detached",
     "available_backends": "execution_backends.registry",
     "compute_this": "decorator",
     "default_backend": "execution_backends.registry",

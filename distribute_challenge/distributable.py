@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from distribute_challenge.errors import ResultTimeoutError
+from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice, resolve
 from distribute_challenge.futures import Future
@@ -19,6 +19,10 @@ R = TypeVar("R")
 
 # Seconds. To look at a file takes as long as to submit a call, and a loop submits hundreds of calls in this time.
 SAME_BURST = 0.01
+
+DAY = 86400.0  # Seconds.
+MOMENT = 0.001  # Seconds; Redis knows nothing shorter.
+LONGEST_TO_LIVE = 10 * 365 * DAY  # Whoever asks for more has most likely taken another unit.
 
 
 class Prepared(NamedTuple):
@@ -97,11 +101,13 @@ class Distributable(Generic[R]):
             future.cancel()
             raise
 
-    def submit(self, backend: Choice = None) -> Future[R]:
+    def submit(self, backend: Choice = None, *, detach: bool = False, time_to_live: float = DAY) -> Future[R]:
         """Start the call and return at once.
 
         Args:
             backend: As for `compute`.
+            detach: Let the call go on when this process is gone: any process gets its result with `attach` and the future's ``id``.
+            time_to_live: Seconds that the result of a detached call is kept, from its end on.
 
         Returns:
             A `concurrent.futures.Future` of the value that can also be awaited.
@@ -109,8 +115,14 @@ class Distributable(Generic[R]):
         Raises:
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker or the embedded cluster cannot be reached.
+            BackendError: ``detach`` on a backend that ends with this process.
+            OptionError: ``time_to_live`` is not a number of seconds.
         """
         engine = resolve(backend, self.prepared.options.backend)
+        if detach:
+            seconds = _checked(time_to_live)
+            # Without a depot: what is in there goes with this process.
+            return engine.submit_detached(self._task(within=SAME_BURST), seconds)
         return engine.submit(self._task(engine, within=SAME_BURST))
 
     def __await__(self) -> Generator[Any, None, R]:
@@ -123,3 +135,12 @@ class Distributable(Generic[R]):
         name, options, portable = self.prepared
         find_depot = None if backend is None else backend.depot
         return single_task(portable, name, self.args, self.kwargs, options, find_depot, within=within)
+
+
+def _checked(time_to_live: float) -> float:
+    is_number = isinstance(time_to_live, int | float) and not isinstance(time_to_live, bool)
+    if not (is_number and MOMENT <= time_to_live <= LONGEST_TO_LIVE):
+        raise OptionError(
+            f"time_to_live={time_to_live!r}: expected the seconds that the result is kept, from {MOMENT:g} to {LONGEST_TO_LIVE:g}"
+        )
+    return time_to_live

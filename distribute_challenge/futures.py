@@ -1,6 +1,7 @@
 """The client's end of a call: a real `concurrent.futures.Future` that can also be awaited."""
 
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
@@ -37,6 +38,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     - ``_first`` orders the first look at it and its end: whoever looks finds it done, or is told when it is.
 
     Attributes:
+        id: Names the call. That of one submitted with ``detach=True`` can be given to `attach`, in any process.
         name: Name of the function, for messages.
         timeline: When the call went through which stage, in seconds; None until it is done, and on engines that
             do not measure.
@@ -57,6 +59,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     _withdraw: Callable[[], bool] | None = None
     _looked_at = False
     _notified = False
+    _id: str | None = None
 
     #: Of a chunk that an engine did not finish: the future of the calls behind the last outcome, which run, and their number.
     following: "tuple[Future[Any], int] | None" = None
@@ -78,6 +81,14 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
                 self._condition = threading.Condition()
                 self._looked_at = True
         return object.__getattribute__(self, name)
+
+    @property
+    def id(self) -> str:
+        if self._id is None:
+            made = os.urandom(16).hex()
+            with _first:
+                self._id = self._id or made
+        return self._id
 
     @property
     def timeline(self) -> Timeline | None:

@@ -34,7 +34,7 @@ LAYERS = [
     ["distributable"],
     ["mapping"],
     ["function"],
-    ["decorator", "local_cluster", "shared"],
+    ["decorator", "detached", "local_cluster", "shared"],
     [""],
     ["cli", "benchmarking"],
     ["__main__"],

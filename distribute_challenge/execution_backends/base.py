@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from distribute_challenge.batching import GIVE_BACK_AFTER
-from distribute_challenge.errors import CallCancelledError
+from distribute_challenge.errors import BackendError, CallCancelledError
 from distribute_challenge.execution import callable_bytes
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
@@ -24,7 +24,13 @@ from distribute_challenge.tasks import single_task
 if TYPE_CHECKING:
     from distribute_challenge.stores import Depot
 
-__all__ = ["ExecutionBackend", "RunAdapter", "SupportsRun", "closed"]
+__all__ = ["DETACHED_NEEDS_CLUSTER", "ExecutionBackend", "RunAdapter", "SupportsRun", "closed"]
+
+DETACHED_NEEDS_CLUSTER = (
+    "a detached call goes on when this process is gone, and the backend in use here does not: use the backend 'celery' with a "
+    "cluster of your own, as in CELERY_BROKER_URL=redis://host; on one machine, `distribute-challenge cluster` starts one. A call "
+    "inside a call cannot be detached"
+)
 
 
 @runtime_checkable
@@ -68,6 +74,26 @@ class ExecutionBackend(ABC):
         The future works in any other way too, but may then be resolved up to some seconds late.
         """
         return self.submit(task)
+
+    def submit_detached(self, task: Task, time_to_live: float) -> Future[Any]:
+        """Take one task that goes on when this process is gone; any process can `attach` to it by the future's ``id``.
+
+        Args:
+            task: What to run; nothing of it is in the depot.
+            time_to_live: Seconds that its outcome is kept.
+
+        Raises:
+            BackendError: What runs here does not outlive this process.
+        """
+        raise BackendError(DETACHED_NEEDS_CLUSTER)
+
+    def attach(self, id: str) -> Future[Any]:  # noqa: A002 - as it is called everywhere
+        """The future of a call that some process submitted with `submit_detached`.
+
+        Raises:
+            BackendError: There are no such calls.
+        """
+        raise BackendError(DETACHED_NEEDS_CLUSTER)
 
     def depot(self) -> "Depot | None":
         """Who keeps the large values of this engine's tasks; None: they stay inside the tasks.

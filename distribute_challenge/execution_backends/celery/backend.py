@@ -7,13 +7,15 @@ from weakref import WeakSet
 
 from distribute_challenge import settings
 from distribute_challenge.cluster import EmbeddedCluster
-from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.errors import BackendError
+from distribute_challenge.execution_backends.base import DETACHED_NEEDS_CLUSTER, ExecutionBackend
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 from distribute_challenge.stores import Depot
 
 if TYPE_CHECKING:
     from distribute_challenge.execution_backends.celery.client import Client
+    from distribute_challenge.execution_backends.celery.detached_calls import DetachedCalls
 
 __all__ = ["CeleryExecutionBackend"]
 
@@ -48,6 +50,7 @@ class CeleryExecutionBackend(ExecutionBackend):
         self._own: EmbeddedCluster | None = None
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._detached: DetachedCalls | None = None
         _all.add(self)
 
     @property
@@ -60,6 +63,12 @@ class CeleryExecutionBackend(ExecutionBackend):
     def submit_now(self, task: Task) -> Future[Any]:
         return self._connected().send_now(task)
 
+    def submit_detached(self, task: Task, time_to_live: float) -> Future[Any]:
+        return self._detached_calls().submit(task, time_to_live)
+
+    def attach(self, id: str) -> Future[Any]:  # noqa: A002 - as it is called everywhere
+        return self._detached_calls().attach(id)
+
     def depot(self) -> Depot:
         return self._connected().depot()
 
@@ -67,6 +76,9 @@ class CeleryExecutionBackend(ExecutionBackend):
         with self._lock:
             client, self._client = self._client, None
             own, self._own = self._own, None
+            detached, self._detached = self._detached, None
+        if detached is not None:
+            detached.close()
         if client is not None:
             client.close()
         if own is not None:
@@ -78,6 +90,17 @@ class CeleryExecutionBackend(ExecutionBackend):
             if client is None or client.broken is not None:
                 client = self._client = self._connect()
             return client
+
+    def _detached_calls(self) -> "DetachedCalls":
+        url = self._url or settings.broker_url()
+        if url is None or self._given is not None:
+            raise BackendError(DETACHED_NEEDS_CLUSTER)
+        with self._lock:
+            if self._detached is None:
+                from distribute_challenge.execution_backends.celery.detached_calls import DetachedCalls
+
+                self._detached = DetachedCalls(url)
+            return self._detached
 
     def _connect(self) -> "Client":
         url = self._url or settings.broker_url()
@@ -100,7 +123,7 @@ class CeleryExecutionBackend(ExecutionBackend):
 def _forget_clients() -> None:
     for backend in _all:
         backend._lock = threading.Lock()
-        backend._client = backend._own = None
+        backend._client = backend._own = backend._detached = None
 
 
 os.register_at_fork(after_in_child=_forget_clients)

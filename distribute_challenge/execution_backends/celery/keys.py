@@ -7,6 +7,9 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 | ``distribute_challenge:value:<client>:<key>`` | string | a large value (``stores.redis``) | a minute after its client's last word |
 | ``distribute_challenge:sent:<tag>`` | string | nothing: a message that may be sent once has been sent | after its lifetime |
 | ``distribute_challenge:replies:<client>`` | list | replies for one client | when it reads them, or `REPLY_EXPIRY` later |
+| ``distribute_challenge:detached:<id>`` | hash | a detached call that has not ended, with its message | when it ends |
+| ``distribute_challenge:detached:function:<digest>`` | hash | a function that they need, and their ids | likewise |
+| ``distribute_challenge:detached:<id>:outcome`` | string | the reply to one | its time to live |
 | ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
 | ``distribute_challenge:clients`` | hash | one JSON line for each client | likewise |
 | ``distribute_challenge:unacked`` | hash | messages that workers hold, kept by kombu | when they are done |
@@ -22,7 +25,11 @@ __all__ = [
     "REPLY_EXPIRY",
     "UNACKED",
     "WORKERS",
+    "detached_function_key",
+    "detached_key",
     "function_key",
+    "is_outcome_key",
+    "outcome_key",
     "replies_key",
     "sent_key",
 ]
@@ -51,3 +58,27 @@ def replies_key(client: str) -> str:
 def sent_key(tag: str) -> str:
     """What says that the message of a tag has been sent."""
     return f"{_PREFIX}sent:{tag}"
+
+
+_DETACHED = _PREFIX + "detached:"
+_OUTCOME = ":outcome"
+
+
+def detached_key(id: str) -> str:  # noqa: A002
+    """Where the record of a detached call lies as long as it is open."""
+    return f"{_DETACHED}{id}"
+
+
+def detached_function_key(digest: str) -> str:
+    """Where a function lies as long as a detached call needs it: its payload, and the ids of those calls."""
+    return f"{_DETACHED}function:{digest}"
+
+
+def outcome_key(id: str) -> str:  # noqa: A002
+    """Where the reply to a detached call lies."""
+    return f"{detached_key(id)}{_OUTCOME}"
+
+
+def is_outcome_key(key: str) -> bool:
+    """Whether a reply that goes there is to a detached call."""
+    return key.startswith(_DETACHED) and key.endswith(_OUTCOME)

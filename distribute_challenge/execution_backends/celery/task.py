@@ -8,7 +8,8 @@ from typing import Any
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution import FunctionCache, execute_batch
 from distribute_challenge.execution_backends.celery.connection import connect
-from distribute_challenge.execution_backends.celery.keys import function_key
+from distribute_challenge.execution_backends.celery.detached import DetachedRecords
+from distribute_challenge.execution_backends.celery.keys import detached_function_key, function_key
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
@@ -40,6 +41,8 @@ def run_batch(task: Any, sealed: bytes) -> None:
         problem = Reply(request.id, worker, time.time(), problem=Problem("version", str(error)))
         send_reply(child.line, keyring, request.reply_to, problem.encode())
         return
+    if batch.keep and DetachedRecords(child.connection).over([batch.id]):
+        return  # It was cancelled or has its outcome, and somebody has put its message into the queue once more.
     send_ahead = partial(send_reply, child.second_line, keyring, batch.reply_to)
     for reply in execute_batch(batch, child.functions, worker, child.values, send_ahead):
         send_reply(child.line, keyring, batch.reply_to, reply)
@@ -56,7 +59,11 @@ class _Child:
         self.values = WorkerValues(self.connection)
 
     def _fetch(self, digest: str) -> bytes | None:
-        sealed: Any = insist("fetch a function", lambda: self.connection.get(function_key(digest)))
+        def fetch() -> Any:
+            found = self.connection.get(function_key(digest))
+            return found or self.connection.hget(detached_function_key(digest), "payload")
+
+        sealed = insist("fetch a function", fetch)
         if sealed is None:
             return None
         try:

@@ -14,6 +14,7 @@ import redis
 from distribute_challenge import Future, LocalCluster
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution_backends.celery import detached_calls
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
@@ -35,8 +36,8 @@ class Server:
         self.url = f"redis+socket://{folder}/redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        command = server_command(server_program(), self.folder)
+    def start(self, *options: str) -> None:
+        command = [*server_command(server_program(), self.folder), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + DEADLINE
         while True:
@@ -148,3 +149,18 @@ def in_log(cluster: LocalCluster, eventually: Callable[[Callable[[], bool]], Non
         return cluster.log()
 
     return wait_for
+
+
+@pytest.fixture
+def shared(cluster: LocalCluster) -> Iterator[CeleryExecutionBackend]:
+    """A client of a cluster that does not end with it, as detached calls need."""
+    with CeleryExecutionBackend(cluster.broker_url) as backend:
+        yield backend
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that look for lost messages as often as they can."""
+    monkeypatch.setattr(detached_calls, "SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(detached_calls, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(detached_calls, "LOOK_EVERY", 0.05)

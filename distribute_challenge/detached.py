@@ -1,0 +1,40 @@
+"""`attach`: come back to a call that was submitted with ``detach=True``."""
+
+from typing import Any
+
+from distribute_challenge.errors import OptionError
+from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.futures import Future
+
+__all__ = ["attach"]
+
+
+def attach(id: str, backend: Choice = None) -> Future[Any]:  # noqa: A002 - what a future calls it
+    """The future of a detached call, in any process that uses the same cluster, any number of times.
+
+    Args:
+        id: The ``id`` of the future that ``submit(detach=True)`` gave.
+        backend: As for `Distributable.compute`.
+
+    Returns:
+        A future that resolves as the one that ``submit`` gave: to the call's value, its exception, or an error. If there is no such
+        call, or not any more, that is a `TaskLostError`.
+
+    Raises:
+        BackendError: A backend that ends with its process has no detached calls.
+        BrokerUnreachableError: The broker does not answer.
+        OptionError: ``id`` is not a text.
+
+    Example:
+        >>> from distribute_challenge import LocalCluster, attach, compute_this
+        >>> from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+        >>> square = compute_this(lambda x: x * x)
+        >>> with LocalCluster(workers=1) as cluster:
+        ...     with CeleryExecutionBackend(cluster.broker_url) as backend:  # As another process has it.
+        ...         id = square(3).submit(backend, detach=True).id
+        ...         attach(id, backend).result(timeout=20)
+        9
+    """
+    if not isinstance(id, str):
+        raise OptionError(f"attach({id!r}): expected the text that future.id gave")
+    return resolve(backend).attach(id)
