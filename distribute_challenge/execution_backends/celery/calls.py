@@ -46,11 +46,9 @@ class Call(Future[Any]):
     @property
     def begin_by(self) -> float:
         """When a worker has to have begun it, in seconds since the epoch; endless without a `queue_timeout`."""
-        limit = self.task.options.queue_timeout
-        if limit is None:
-            return inf
         # A call that was lost waits anew.
-        return (self.attempts[-1].ended if self.attempts else self.task.created) + limit
+        since = self.attempts[-1].ended if self.attempts else self.task.created
+        return since + (self.task.options.queue_timeout or inf)
 
     def cancel(self) -> bool:
         """Take the call back if no worker has begun it."""

@@ -101,7 +101,7 @@ class Client:
         self._values = ClientValues(self.id, connect(url), own_machine=own_machine)
         self._publisher = Publisher(url, self.id, self._replies, self._values.names)
         self._recovery = Recovery(self._books, self._work, self._publisher, self._values)
-        self._intake = Intake(self._books, self._work, self._values, self._recovery, self._take_back)
+        self._intake = Intake(self._books, self._work, self._values, self._recovery, self._new_call)
         self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
         self._ledger = Ledger(self._replies)
         self._complaints = Complaints()
@@ -118,7 +118,7 @@ class Client:
 
     def submit(self, task: Task) -> Call:
         """Send a call soon, together with others."""
-        call = self._prepared(Call(task, self._take_back))
+        call = self._new_call(task)
         with self._work:
             self._refuse_if_closed()
             self._books.put(call)
@@ -281,6 +281,9 @@ class Client:
             self._complaints.add("a reply cannot be taken in", error)
             self._recovery.fail(batch, SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {error!r}"))
         return batch
+
+    def _new_call(self, task: Task) -> Call:
+        return self._prepared(Call(task, self._take_back))
 
     def _prepared(self, call: Call) -> Call:
         if call.task.values:

@@ -5,14 +5,13 @@ Guarantees: a reply that comes twice does nothing the second time. Any thread ma
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from distribute_challenge.execution_backends.celery.books import Books
 from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client_values import ClientValues, explain
 from distribute_challenge.execution_backends.celery.recovery import Recovery
-from distribute_challenge.messages import Reply
+from distribute_challenge.messages import Reply, Task
 from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 
@@ -27,7 +26,7 @@ class Intake:
         work: The lock of the books.
         values: Knows the large values of its tasks, and where large results lie.
         recovery: Has what cannot be used made good.
-        take_back: What gets a call back from where it waits.
+        new_call: Makes a call of a task; a part of a chunk is one.
     """
 
     def __init__(
@@ -36,13 +35,13 @@ class Intake:
         work: threading.Condition,
         values: ClientValues,
         recovery: Recovery,
-        take_back: Callable[[Call], bool],
+        new_call: Callable[[Task], Call],
     ) -> None:
         self._books = books
         self._work = work
         self._values = values
         self._recovery = recovery
-        self._take_back = take_back
+        self._new_call = new_call
 
     def take(self, batch: SentBatch, reply: Reply, received: float) -> None:
         """Take outcomes in.
@@ -83,9 +82,7 @@ class Intake:
         if reply.kept is not None and not batch.is_cut and not call.done():
             # Its own user of the values: the chunk's future lets them go now.
             self._values.retain(call.task.values)
-            running = Call(call.task, self._take_back)
-            if call.task.values:
-                running.add_done_callback(partial(self._values.release, call.task.values))
+            running = self._new_call(call.task)
             with self._work:
                 batch.keep_running(running, done=len(outcomes), kept=reply.kept)
                 running.batch, call.following = batch, (running, reply.kept - len(outcomes))

@@ -90,3 +90,18 @@ def test_what_was_learnt_of_a_function_is_kept_for_a_while() -> None:
         outbox.group_of(call(f"f{number}").task)
     assert outbox.group_of(call("f0").task) is not first
     assert outbox.remove(busy)
+
+
+def test_calls_that_wait_for_too_long_are_taken_out() -> None:
+    """Those alone, and in the order in which they came; a group without a limit is not looked at."""
+    outbox = Outbox()
+    calls = [call(queue_timeout=limit) for limit in (1.0, 1.0, 60.0, None)]
+    for each in calls:
+        outbox.put(each)
+    now = calls[0].task.created
+    assert now + 0.5 < outbox.begin_by() < now + 1.5
+    assert outbox.take_overdue(now) == []
+    assert outbox.take_overdue(now + 10) == calls[:2]
+    assert outbox.begin_by() > now + 50
+    assert outbox.take_overdue(now + 100) == [calls[2]]
+    assert outbox.begin_by() == float("inf")

@@ -2,7 +2,9 @@
 
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from distribute_challenge.execution_backends.celery.calls import Call
 from distribute_challenge.execution_backends.celery.client import Client
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
+from distribute_challenge.messages import Reply
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -49,7 +52,11 @@ def together(
     first = [function(0).submit(backend) for _ in range(window(census.UNKNOWN_SLOTS))]
     eventually(lambda: worker.waiting() == len(first))
     crowd = [function(argument).submit(backend) for argument in arguments]
-    worker.take().run()
+    taken = worker.take()
+    (frame,) = taken.replies()
+    reply = Reply.decode(frame)
+    # However busy this machine is, the client shall believe that these calls are short.
+    taken.push(replace(reply, finishes=array("d", [reply.started + 0.0001])).encode())
     eventually(lambda: crowd[3].batch is not None)
     assert crowd[0].batch is crowd[3].batch
     return crowd

@@ -1,8 +1,9 @@
 """Connections that break or fall silent, and a server that reads its data yet: the client finds out, and goes on by itself."""
 
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,11 +16,8 @@ from distribute_challenge.execution_backends.celery import connection as connect
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, reconnect_pause
 from distribute_challenge.execution_backends.celery.keys import UNACKED, sent_key
-from distribute_challenge.execution_backends.celery.publisher import Publisher
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.execution_backends.celery.proxy import Proxy
-
-Eventually = Callable[[Callable[[], bool]], None]
 
 
 @compute_this
@@ -109,13 +107,21 @@ class Deaf:
 
 @pytest.mark.parametrize("function", [square, once])
 def test_a_message_that_arrived_is_not_sent_twice(
-    function: Any, backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
+    function: Any, backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """Though the sender does not know that it has."""
-    publisher: Publisher = backend._connected()._publisher
-    publisher._connection = Deaf(publisher._connection, 2)  # type: ignore[assignment]
+    publisher: Any = backend._connected()._publisher
+    publisher._connection = Deaf(publisher._connection, 1)
+    arrived, publish = threading.Event(), publisher.publish
+
+    def watched(*arguments: Any) -> None:
+        publish(*arguments)
+        arrived.set()
+
+    publisher.publish = watched
     future = function(3).submit(backend)
-    eventually(lambda: publisher._connection._times == 0)
+    assert arrived.wait(DEADLINE)
+    assert publisher._connection._times == 0
     taken = worker.take()
     worker.connection.hset(UNACKED, taken.envelope["properties"]["delivery_tag"], "")
     other = square(4).submit(backend)

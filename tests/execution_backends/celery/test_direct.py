@@ -200,6 +200,15 @@ def test_a_broker_that_goes_away_and_comes_back_loses_no_waiting_caller(
     assert value.result(DEADLINE) == 9
 
 
+def test_a_caller_with_little_time_is_told_in_time_though_the_broker_is_gone(
+    client: Client, worker: FakeWorker, server: Server
+) -> None:
+    call = send(client, 3)
+    server.stop()
+    with pytest.raises(ResultTimeoutError):
+        call.result(0.2)
+
+
 def test_a_line_that_was_cut_off_while_idle_serves_the_next_call(
     client: Client, worker: FakeWorker, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
+from tests.execution_backends.celery.test_giving_back import answer
 
 Eventually = Callable[[Callable[[], bool]], None]
 
@@ -163,6 +164,25 @@ def test_calls_of_a_map_that_are_lost_for_good_fail_one_by_one(
 
     eventually(serve)
     assert [type(value) for value in values] == [TaskLostError, TaskLostError, int, int]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_slow_call_of_a_divided_chunk_is_sent_again_by_itself(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """Its worker gave the others back, and vanished."""
+    values: list[int] = []
+    thread = threading.Thread(target=lambda: values.extend(square.map(range(5), batch_size=5, backend=backend)))
+    thread.start()
+    answer(worker.take(), 0, [0, 1], kept=3)
+    sizes = []
+    for _ in range(2):
+        taken = worker.take()
+        sizes.append(taken.batch.chunk)
+        taken.run()
+    thread.join(DEADLINE)
+    assert values == [0, 1, 4, 9, 16]
+    assert sizes == [2, 1]
 
 
 def pickled(blob: Any) -> Any:
