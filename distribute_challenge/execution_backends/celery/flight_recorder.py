@@ -10,6 +10,7 @@ The files lie in a private folder, which goes with the worker; what a killed wor
 
 import contextlib
 import faulthandler
+import itertools
 import logging
 import mmap
 import os
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from distribute_challenge import execution
 from distribute_challenge.log import call_formatter
 from distribute_challenge.stores import sweep
 from distribute_challenge.stores.owner_lock import OwnerLock
@@ -100,11 +102,15 @@ class Records:
         return [line for number, text in sorted(found) if number for line in text.splitlines()][-LINES:]
 
     def crash(self, pid: int) -> str:
-        """What Python's fault handler wrote as it died; nothing, if it did not crash."""
+        """What Python's fault handler wrote as it died, down to where the call began; nothing, if it did not crash."""
         try:
-            return (self.folder / f"{pid}.crash").read_text(errors="replace")
+            text = (self.folder / f"{pid}.crash").read_text(errors="replace")
         except OSError:
             return ""
+        reason, _, threads = text.partition("\n\n")
+        _, current, stack = threads.partition("Current thread ")
+        frames = itertools.takewhile(lambda line: f'"{execution.__file__}"' not in line, stack.splitlines())
+        return "\n".join([reason, current + next(frames, ""), *frames]).strip()
 
     def forget(self, pids: Iterable[int]) -> None:
         """Remove the records of processes."""

@@ -12,7 +12,6 @@ runs twice, or knows nothing of it any more, so that nobody renews it. Here the 
 - What goes back into its queue goes back byte for byte, in one step with the striking out.
 """
 
-import itertools
 import json
 import os
 import secrets
@@ -213,8 +212,11 @@ class Held:
         self._in_doubt = False
 
     def _renewal(self, tags: list[str], *options: str) -> Command:
+        command: list[str | bytes | float] = ["ZADD", self._index, *options]
         now = self._now()
-        return ("ZADD", self._index, *options, *itertools.chain.from_iterable((now, tag) for tag in tags))
+        for tag in tags:
+            command += now, tag
+        return tuple(command)
 
     def _head(self, key: bytes) -> bytes:
         """How the entries of this holder begin, for messages of one list."""

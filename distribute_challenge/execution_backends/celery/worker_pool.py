@@ -10,6 +10,7 @@
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +56,18 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
             self._is_leaving = True
             self.outq.put((LEAVING, (self.inqW_fd,)))
         return result
+
+    def _ensure_messages_consumed(self, completed: int) -> bool:
+        # Billiard asks every tenth of a second whether the last result was read. What it has said stays in the pipe, and
+        # the main process reads that before it takes the child for dead.
+        return self._is_leaving or bool(super()._ensure_messages_consumed(completed))
+
+    def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
+        if self._is_leaving:
+            self.on_exit(pid, EX_RECYCLE)
+            # At once: it does not wait for somebody to end it.
+            os._exit(EX_RECYCLE)
+        super()._do_exit(pid, exitcode, exc)
 
     def _has_done_enough(self) -> bool:
         if self._most_calls and calls_run() >= self._most_calls:
