@@ -8,10 +8,12 @@ import logging
 import os
 import random
 import sys
+import warnings
 from typing import Any
 
 import redis
 from celery import bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.control import control_command
 
 from distribute_challenge import settings
@@ -157,6 +159,8 @@ def connect_signals() -> None:
 
 def _open_records(**_: Any) -> None:
     appoint()
+    # At each loss of the connection Celery would say that what runs cannot be acknowledged any more. It can.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def _share_machine(sender: Any = None, **_: Any) -> None:
