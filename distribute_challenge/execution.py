@@ -29,7 +29,7 @@ from distribute_challenge.serialisation import (
 )
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "become_worker", "callable_bytes", "execute", "execute_batch", "inside_call"]
+__all__ = ["FunctionCache", "become_worker", "callable_bytes", "calls_run", "execute", "execute_batch", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
@@ -40,6 +40,12 @@ _overseer = Overseer()
 
 _inside_call: ContextVar[bool] = ContextVar("distribute_challenge_inside_call", default=False)
 _is_worker = False
+_calls_run = 0
+
+
+def calls_run() -> int:
+    """How many calls `execute` has run in this process so far, for whoever replaces processes after so many."""
+    return _calls_run
 
 
 def become_worker() -> None:
@@ -157,6 +163,8 @@ def execute_batch(
         else:
             with _overseer.looking_at(run.progress):
                 yield from runs(run, loaded)
+    global _calls_run
+    _calls_run += len(run.progress.outcomes)
 
 
 def callable_bytes(task: Task) -> bytes:

@@ -1,5 +1,6 @@
 """``distribute-challenge worker``."""
 
+import re
 import sys
 
 import click
@@ -8,6 +9,22 @@ from distribute_challenge import settings
 from distribute_challenge.cli.broker import broker_option, checked_broker
 
 __all__ = ["worker"]
+
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class _Size(click.ParamType[int]):
+    """A number of bytes, as people write it: ``500M``, ``2G``, ``1.5GB``."""
+
+    name = "SIZE"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]?)(?:I?B)?", str(value).strip().upper())
+        size = round(float(found[1]) * _UNITS[found[2]]) if found else 0
+        if size < 1:
+            self.fail(f"{value!r} is not a size of memory; write it like 500M or 2G", param, ctx)
+        return size
 
 
 @click.command()
@@ -29,7 +46,23 @@ __all__ = ["worker"]
     show_default=True,
     help="What to log.",
 )
-def worker(broker: str | None, concurrency: int | None, queues: str, name: str, loglevel: str) -> None:
+@click.option(
+    "--max-calls", type=click.IntRange(min=1), help="Replace a process when it has run so many calls. [default: never]"
+)
+@click.option(
+    "--max-memory",
+    type=_Size(),
+    help="Replace a process that holds more memory than this after a message, such as 500M or 2G. [default: never]",
+)
+def worker(
+    broker: str | None,
+    concurrency: int | None,
+    queues: str,
+    name: str,
+    loglevel: str,
+    max_calls: int | None,
+    max_memory: int | None,
+) -> None:
     """Start a worker that runs calls, until Ctrl+C or SIGTERM; what runs then is finished first."""
     names = [queue.strip() for queue in queues.split(",") if queue.strip()]
     if not names:
@@ -39,4 +72,5 @@ def worker(broker: str | None, concurrency: int | None, queues: str, name: str, 
     click.echo(f"worker {name}: {processes} processes, queues {', '.join(names)}, broker {settings.masked(url)}")
     from distribute_challenge.execution_backends.celery.worker import run_worker
 
-    sys.exit(run_worker(url, concurrency=processes, queues=names, name=name, loglevel=loglevel.upper()))
+    limits = {"max_calls": max_calls, "max_memory": max_memory}
+    sys.exit(run_worker(url, concurrency=processes, queues=names, name=name, loglevel=loglevel.upper(), **limits))

@@ -1,5 +1,6 @@
 """Workers started from the command line join a cluster, take part, and leave when they are told."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -13,12 +14,15 @@ from click.testing import CliRunner
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery import worker as celery_worker
 from distribute_challenge.execution_backends.celery.presence import workers
 from tests.calls import meet, wait_for
 from tests.cli.conftest import COMMAND, host
 from tests.processes import PATIENCE, Program, environment, parent, program, wait_until
 
 pytestmark = pytest.mark.celery
+
+cli_worker = importlib.import_module("distribute_challenge.cli.worker")  # The package gives the command of this name.
 
 
 def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None:
@@ -114,3 +118,24 @@ def test_celery_s_own_command_starts_a_worker_and_sees_readable_names(server: st
         assert parent(child) == worker.process.pid
         worker.send(signal.SIGTERM)
         assert worker.wait() == 0
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "much", "5X", "1.5.5G", ""])
+def test_sizes_that_mean_nothing_are_refused(size: str) -> None:
+    done = CliRunner().invoke(main, ["worker", "--max-memory", size])
+    assert done.exit_code == 2
+    assert f"{size!r} is not a size of memory; write it like 500M or 2G" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("500M", 500 << 20), ("2g", 2 << 30), ("1.5 GB", 3 << 29), ("1000000", 10**6), ("7KiB", 7 << 10)],
+)
+def test_limits_of_processes_reach_the_worker(monkeypatch: pytest.MonkeyPatch, size: str, expected: int) -> None:
+    """In calls and in bytes."""
+    seen: dict[str, object] = {}
+    monkeypatch.setattr(celery_worker, "run_worker", lambda url, **options: seen.update(options) or 0)
+    monkeypatch.setattr(cli_worker, "checked_broker", lambda url: "redis://127.0.0.1:1")
+    assert CliRunner().invoke(main, ["worker", "--max-calls", "10", "--max-memory", size]).exit_code == 0
+    assert seen["max_calls"] == 10
+    assert seen["max_memory"] == expected

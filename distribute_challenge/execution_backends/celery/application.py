@@ -21,6 +21,7 @@ from distribute_challenge.execution_backends.celery.publishing import (
     PRIORITY_STEPS,
     TASK_NAME,
 )
+from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN
 from distribute_challenge.execution_backends.celery.request import answer
 from distribute_challenge.execution_backends.celery.task import run_batch
 from distribute_challenge.execution_backends.celery.worker_steps import PresenceStep, connect_signals
@@ -44,7 +45,8 @@ def _decode(data: bytes) -> tuple[Any, ...]:
 register(SERIALISER, _encode, _decode, CONTENT_TYPE, "binary")
 
 
-LEASE = 30  # Seconds without a sign from a worker after which others may take over what it holds.
+CONNECT_WITHIN = 2.0  # Seconds for one attempt; the next is made at once.
+LEASE = 7  # Seconds without a sign from a worker after which others may take over what it holds.
 
 
 def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
@@ -62,7 +64,7 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         )
     transport.install()
     gate = Gate(keyring_for(url), partial(answer, url))
-    app = Celery("distribute_challenge", broker=url)
+    app = Celery("distribute_challenge", broker=url, amqp=transport.PatientAMQP)
     app.gate = gate
     app.conf.update(
         # Nothing but sealed frames of our own and JSON (for remote control) is accepted, never pickle; and of these what
@@ -83,6 +85,11 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         task_queues=[Queue(settings.DEFAULT_QUEUE, routing_key=settings.DEFAULT_QUEUE)],
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis that is full refuses what a worker declares when it connects: that passes.
+        broker_channel_error_retry=True,
+        # What finds no idle child waits in the pool, which keeps it when the connection breaks; at the door it would be
+        # dropped.
+        worker_pool_putlocks=False,
         broker_transport_options={
             "priority_steps": PRIORITY_STEPS,
             "sep": PRIORITY_SEPARATOR,
@@ -90,12 +97,11 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
             # Keys of our own: another Celery application on this server has another idea of how long a lease is.
             "unacked_key": UNACKED,
             "unacked_index_key": f"{UNACKED}_index",
-            "unacked_mutex_key": f"{UNACKED}_mutex",
-            "unacked_mutex_expire": 10,
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
             "visibility_timeout": lease,
-            "socket_connect_timeout": 5,
+            # A connection that is cut without a word is found out within three times this.
+            "health_check_interval": 4,
+            "socket_timeout": ANSWER_WITHIN,
+            "socket_connect_timeout": CONNECT_WITHIN,
             "socket_keepalive": True,
         },
         # A child that loads NumPy and friends before its first call may take long to say hello.

@@ -12,9 +12,8 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 | ``distribute_challenge:detached:<id>:outcome`` | string | the reply to one | its time to live |
 | ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
 | ``distribute_challenge:clients`` | hash | one JSON line for each client | likewise |
-| ``distribute_challenge:unacked`` | hash | messages that workers hold, kept by kombu | when they are done |
-| ``distribute_challenge:unacked_index`` | sorted set | when each of them was last known to be in work | likewise |
-| ``distribute_challenge:unacked_mutex`` | string | one worker at a time looks for lost ones | seconds later |
+| ``distribute_challenge:unacked`` | hash | messages that workers hold, with their holders (``held``) | when they are done |
+| ``distribute_challenge:unacked_index`` | sorted set | when each was last renewed, by Redis' clock | likewise |
 
 Celery itself keeps ``_kombu.binding.*`` and the lists of its remote control.
 """

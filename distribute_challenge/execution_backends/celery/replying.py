@@ -3,6 +3,7 @@
 The reply to a detached call goes where it is kept, or makes that the call is sent again: see `detached`.
 """
 
+import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,26 +17,38 @@ from distribute_challenge.log import logger
 from distribute_challenge.messages import Reply
 from distribute_challenge.security import Keyring, Purpose
 
-__all__ = ["insist", "send_reply"]
+__all__ = ["ANSWER_WITHIN", "insist", "send_reply"]
 
 T = TypeVar("T")
 
-PAUSE = 0.5  # Seconds between attempts while the broker is away.
+PAUSE = 0.5  # Seconds between attempts while the broker is away, give or take a half: not all workers come at once.
+ANSWER_WITHIN = (
+    5.0  # Seconds that the broker has for each answer to a worker; a connection that gives none is made anew.
+)
+
+_PASSING = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.OutOfMemoryError, redis.ReadOnlyError)
+_PASSING_WORDS = ("MISCONF", "BUSY", "MASTERDOWN")  # How errors begin that redis-py has no class for.
 
 
-def insist(what: str, command: Callable[[], T]) -> T:
-    """Do something with the broker, again and again until it answers.
+def insist(what: str, command: Callable[[], T], give_up: Callable[[], bool] | None = None) -> T:
+    """Do something with the broker, again and again until it does it: it may be away, read its file, or be full.
 
     Args:
         what: For the log, such as ``"reply"``.
         command: What to do.
+        give_up: Whether to leave it at the next failure; None: never.
+
+    Raises:
+        redis.RedisError: It was given up, or it can never succeed.
     """
     while True:
         try:
             return command()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except redis.RedisError as error:
+            if not _will_pass(error) or (give_up is not None and give_up()):
+                raise
             logger.warning("cannot %s, trying again: %s", what, error)
-            time.sleep(PAUSE)
+            time.sleep(PAUSE * random.uniform(0.5, 1.5))
 
 
 def _is_loss(frame: bytes) -> bool:
@@ -43,7 +56,9 @@ def _is_loss(frame: bytes) -> bool:
     return problem is not None and problem.kind == "lost"
 
 
-def send_reply(line: Line, keyring: Keyring, reply_to: str, frame: bytes) -> None:
+def send_reply(
+    line: Line, keyring: Keyring, reply_to: str, frame: bytes, give_up: Callable[[], bool] | None = None
+) -> None:
     """Put a reply onto a client's list, however long the broker is away: a result is not thrown away.
 
     Args:
@@ -51,6 +66,10 @@ def send_reply(line: Line, keyring: Keyring, reply_to: str, frame: bytes) -> Non
         keyring: Signs it.
         reply_to: The client's list; of a detached call, where its outcome is kept.
         frame: The encoded reply.
+        give_up: As for `insist`.
+
+    Raises:
+        redis.RedisError: It was given up.
     """
     sealed = keyring.seal(Purpose.reply(reply_to), [frame])
 
@@ -64,4 +83,8 @@ def send_reply(line: Line, keyring: Keyring, reply_to: str, frame: bytes) -> Non
         line.send(*commands)
         line.settle()
 
-    insist("reply", push)
+    insist("reply", push, give_up)
+
+
+def _will_pass(error: redis.RedisError) -> bool:
+    return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)

@@ -2,18 +2,28 @@
 
 import socket
 import time
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import redis
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.worker import state
 from celery.worker.request import Request
 
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.deaths import appoint
 from distribute_challenge.execution_backends.celery.line import Line
-from distribute_challenge.execution_backends.celery.replying import send_reply
+from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN, send_reply
+from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply
 
-__all__ = ["BatchRequest", "answer"]
+__all__ = ["BatchRequest", "answer", "told_to_end"]
+
+
+def told_to_end() -> bool:
+    """Whether somebody has told this worker to end: Celery keeps the exit code until it comes by."""
+    return any(code is not None and code is not False for code in (state.should_stop, state.should_terminate))
 
 
 class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
@@ -25,19 +35,25 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         if isinstance(error, TimeLimitExceeded):
             self._answer("timeout", "it did not react when its time was over, so its process was killed")
         elif isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
-            self._answer("lost", f"the worker process died ({error})")
+            self._answer("lost", f"the worker process died ({error})", appoint().facts(self.worker_pid))
         else:
-            self._answer("lost", f"the worker could not run it ({type(error).__name__}: {error})")
+            is_memory = isinstance(error, MemoryError)
+            text = f"the worker could not run it ({type(error).__name__}: {error})"
+            self._answer("lost", text, appoint().facts(self.worker_pid, want_of_memory=is_memory))
+            if is_memory:
+                # To Celery it would be the main process that has none left.
+                exc_info = self._worker_lost_info(error)
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
-    def _answer(self, kind: str, text: str) -> None:
-        batch = self._app.gate.batch_of(self.message._raw)
-        answer(
-            self._app.conf.broker_url,
-            batch,
-            Problem(kind, f"{text} on {self.hostname}"),
-            f"{self.hostname}/{self.worker_pid}",
-        )
+    def _answer(self, kind: str, text: str, facts: Mapping[str, Any] | None = None) -> None:
+        problem = Problem(kind, f"{text} on {self.hostname}", facts or {})
+        try:
+            batch = self._app.gate.batch_of(self.message._raw)
+            answer(self._app.conf.broker_url, batch, problem, f"{self.hostname}/{self.worker_pid}")
+        except redis.RedisError as error:
+            logger.warning("cannot tell the client what became of %s; another worker will: %s", self.name, error)
+            # So the message stays in the book, and is found there when its lease is over.
+            self.acknowledged = True
 
 
 def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
@@ -48,15 +64,17 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
         batch: The batch.
         problem: What there is in their place.
         worker: The process that had it, if one had.
+
+    Raises:
+        redis.RedisError: Redis is away, and this worker was told to end.
     """
-    connection = _connection(url)
     reply = Reply(batch.id, worker or socket.gethostname(), time.time(), problem=problem)
-    send_reply(_line(url), connection.keyring, batch.reply_to, reply.encode())
+    send_reply(_line(url), _connection(url).keyring, batch.reply_to, reply.encode(), give_up=told_to_end)
 
 
 @cache
 def _connection(url: str) -> Broker:
-    return connect(url)
+    return connect(url, answer_within=ANSWER_WITHIN)
 
 
 @cache

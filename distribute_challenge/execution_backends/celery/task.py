@@ -11,7 +11,7 @@ from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.keys import detached_function_key, function_key
 from distribute_challenge.execution_backends.celery.line import Line
-from distribute_challenge.execution_backends.celery.replying import insist, send_reply
+from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN, insist, send_reply
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply
@@ -52,7 +52,7 @@ class _Child:
     """What a child process keeps from batch to batch."""
 
     def __init__(self, url: str) -> None:
-        self.connection = connect(url)
+        self.connection = connect(url, answer_within=ANSWER_WITHIN)
         self.line = Line(self.connection)
         self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.
         self.functions = FunctionCache(self._fetch, ProjectImporter())

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ def make_worker(
     name: str = "worker",
     loglevel: str = "INFO",
     lease: int | None = None,
+    max_calls: int | None = None,
+    max_memory: int | None = None,
 ) -> Any:
     """A Celery worker, not started.
 
@@ -35,6 +38,8 @@ def make_worker(
         name: Part of its name before the ``@host``.
         loglevel: As `logging` names it.
         lease: As for `application.make_app`; None: the default.
+        max_calls: Calls after which a process is replaced by a new one, between two messages; None: never.
+        max_memory: Bytes that a process may hold between two messages; one that holds more is replaced. None: any.
     """
     from distribute_challenge.execution_backends.celery.application import LEASE, make_app
     from distribute_challenge.execution_backends.celery.worker_pool import WorkerPool
@@ -47,6 +52,8 @@ def make_worker(
         queues=",".join(queues),
         pool=WorkerPool,
         optimization="fair",
+        max_tasks_per_child=max_calls,
+        max_memory_per_child=None if max_memory is None else max(1, max_memory // 1024),
         loglevel=loglevel,
         # Chatter between workers that nothing here reads; the first of them costs a second at every start. The
         # heartbeat stays: without it Celery sends no events at all, and Flower would see nothing.
@@ -67,8 +74,12 @@ def _main(url: str, concurrency: str, name: str) -> int:
     """The embedded cluster's worker."""
     # Behind everything else, so that a file of the user's never takes the place of a library the worker needs.
     sys.path.extend(path for path in json.loads(os.environ.get(PATHS_VARIABLE, "[]")) if path not in sys.path)
+    from distribute_challenge.execution_backends.celery.deaths import appoint
+
     # Celery's pool keeps a file there; a worker that is killed could not remove a folder of its own.
-    multiprocessing.current_process()._config["tempdir"] = os.path.dirname(urlsplit(url).path)  # type: ignore[attr-defined]
+    folder = os.path.dirname(urlsplit(url).path)
+    multiprocessing.current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
+    appoint(Path(folder))
     return run_worker(url, concurrency=int(concurrency), name=name)
 
 

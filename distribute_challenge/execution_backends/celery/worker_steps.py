@@ -8,18 +8,26 @@ import logging
 import os
 import random
 import sys
-import time
+import warnings
 from typing import Any
 
 import redis
 from celery import bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.control import control_command
 
 from distribute_challenge import settings
 from distribute_challenge.execution import become_worker
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.deaths import appoint
+from distribute_challenge.execution_backends.celery.flight_recorder import record_this_process
+from distribute_challenge.execution_backends.celery.held import Held
+from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.orders import SCALE, opened_order
+from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN
+from distribute_challenge.execution_backends.celery.request import told_to_end
+from distribute_challenge.execution_backends.celery.sweeping import SWEEP, Sweeper
 from distribute_challenge.log import LogStream, call_formatter, logger
 from distribute_challenge.stores import shared_memory_identity, sweep
 
@@ -39,47 +47,81 @@ LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
 
 
 class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
-    """Shows the worker to clients while it consumes, and to other workers that what it holds is in work."""
+    """Shows the worker to clients while it consumes, and to other workers that what it holds is in work.
+
+    Where the broker does not answer, this is what finds out first: the error makes Celery connect anew.
+    """
+
+    _connection: Broker
+    _sweeper: Sweeper
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._timers: list[Any] = []
-        self._connection: Broker | None = None
 
     def start(self, consumer: Any) -> None:
-        self._connection = connect(consumer.app.conf.broker_url)
-        every = consumer.timer.call_repeatedly
-        self._timers = [every(presence.BEAT, self._beat, (consumer,))]
-        if hasattr(consumer.pool, "maintain_pool"):
-            # Celery sees at once that a child has died, but may take 5 s for one that replaced another.
-            self._timers.append(every(LOOK_FOR_DEATHS, consumer.pool.maintain_pool))
+        conf, every = consumer.app.conf, consumer.timer.call_repeatedly
+        self._connection = connect(conf.broker_url, answer_within=ANSWER_WITHIN)
+        lease = conf.broker_transport_options["visibility_timeout"]
+        self._sweeper = Sweeper(
+            self._connection, _held(consumer), consumer.app.gate, book=UNACKED, lease=lease, give_up=told_to_end
+        )
+        # The books before anything else: whoever looks for lost messages does so after one lease.
         self._beat(consumer)
+        if hasattr(consumer.pool, "tags"):
+            self._say(lambda _: _held(consumer).put_back_all_but(consumer.pool.tags()))
+        sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
+        self._timers = [every(presence.BEAT, self._beat, (consumer,)), every(SWEEP, self._sweep)]
+        if hasattr(consumer.pool, "maintain_pool"):
+            consumer.pool._pool.on_death = appoint().died
+            # Celery sees at once that a child has died, but may take 5 s for one that replaced another.
+            self._timers.append(every(LOOK_FOR_DEATHS, self._look, (consumer,)))
 
     def stop(self, consumer: Any) -> None:
         while self._timers:
             self._timers.pop().cancel()
-        self._say(lambda connection: presence.leave(connection, _presence_of(consumer)))
+        if consumer.blueprint.state == bootsteps.CLOSE:  # Else it connects anew.
+            # It was told to end, and finishes what runs: that may take longer than a lease.
+            self._timers = [consumer.timer.call_repeatedly(presence.BEAT, self._renew, (consumer,))]
+            try:
+                presence.leave(self._connection, _presence_of(consumer))
+                consumer.task_consumer.cancel()
+                # A message that was on its way goes back now, and not when the last call has ended.
+                consumer.task_consumer.channel.read_what_was_asked_for()
+            except redis.RedisError as error:
+                logger.warning("cannot say good-bye: %s", error)
 
     def _beat(self, consumer: Any) -> None:
+        self._renew(consumer)
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
-        self._say(lambda connection: _renew_leases(connection, consumer.task_consumer.channel))
-        sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
 
-    def _say(self, word: Any) -> None:
+    def _renew(self, consumer: Any) -> None:
+        if not self._say(lambda _: _held(consumer).renew()):
+            self._sweeper.hold_off()
+
+    def _sweep(self) -> None:
+        self._say(lambda _: self._sweeper.sweep())
+
+    def _look(self, consumer: Any) -> None:
+        appoint().look([child.pid for child in consumer.pool._pool._pool])
+        consumer.pool.maintain_pool()
+
+    def _say(self, word: Any) -> bool:
+        """Talk to the broker; whether it took what it was told."""
         try:
             word(self._connection)
-        except redis.RedisError as error:
-            logger.warning("cannot show this worker to its clients: %s", error)
+        except redis.ResponseError as error:
+            # It is there, but full.
+            logger.warning("the broker does not take what this worker has to say: %s", error)
+            return False
+        return True
 
 
-def _renew_leases(connection: redis.Redis, channel: Any) -> None:
-    """Tell kombu's books that every message held here is in work: by themselves they count from when it came."""
-    now = time.time()
-    held = dict.fromkeys(channel.qos._delivered, now)
-    if held:
-        connection.zadd(channel.unacked_index_key, held, xx=True)
+def _held(consumer: Any) -> Held:
+    held: Held = consumer.task_consumer.channel.qos.held
+    return held
 
 
 def _presence_of(consumer: Any) -> presence.WorkerPresence:
@@ -116,6 +158,7 @@ def connect_signals() -> None:
     """Attach everything below to Celery's signals; safe to call again."""
     signals.worker_init.connect(_close_gate)
     signals.worker_init.connect(_share_machine)
+    signals.worker_init.connect(_open_records)
     signals.worker_process_init.connect(_prepare_child)
     signals.setup_logging.connect(_set_up_logging)
 
@@ -123,6 +166,12 @@ def connect_signals() -> None:
 def _close_gate(sender: Any = None, **_: Any) -> None:
     """From now on only what is signed comes in; other programs of this application, such as Flower, let in what Celery sends them."""
     sender.app.conf.broker_transport_options["gate"] = sender.app.gate
+
+
+def _open_records(**_: Any) -> None:
+    appoint()
+    # At each loss of the connection Celery would say that what runs cannot be acknowledged any more. It can.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def _share_machine(sender: Any = None, **_: Any) -> None:
@@ -143,6 +192,7 @@ def _prepare_child(**_: Any) -> None:
     output = logging.getLogger("distribute_challenge.output")
     sys.stdout = LogStream(output, logging.INFO)
     sys.stderr = LogStream(output, logging.WARNING)
+    record_this_process()
 
 
 def _set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:

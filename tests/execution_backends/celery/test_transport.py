@@ -1,90 +1,163 @@
-"""The books of what a worker has in work, kept faster and no differently."""
+"""Channels that lead to the process's book, and what they are there for."""
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from kombu import Connection
+from kombu.exceptions import OperationalError
 from kombu.transport.redis import Transport
 
 from distribute_challenge.execution_backends.celery.connection import connect
-from distribute_challenge.execution_backends.celery.transport import WorkerTransport
+from distribute_challenge.execution_backends.celery.transport import PatientAMQP, WorkerTransport
 from tests.execution_backends.celery.conftest import Server
 
+Eventually = Callable[[Callable[[], bool]], None]
 TRANSPORTS = [Transport, WorkerTransport]
 
 
+class Consumer:
+    """Takes messages of one queue over a connection of its own, and keeps them."""
+
+    def __init__(self, url: str, transport: type, prefetch: int = 0) -> None:
+        self.connection = Connection(url)
+        self.connection.transport_cls = transport
+        self.channel: Any = self.connection.channel()
+        self.channel.queue_declare("books")
+        self.channel.basic_qos(0, prefetch, False)
+        self.messages: list[Any] = []
+        self.channel.basic_consume("books", False, self.messages.append, "tag")
+
+    def send(self, text: str) -> None:
+        self.channel.basic_publish(self.channel.prepare_message(text), "", "books")
+
+    def take(self) -> Any:
+        """The next message."""
+        self.connection.drain_events(timeout=10)
+        return self.messages[-1]
+
+
 @pytest.fixture
-def channels(server: Server) -> Iterator[Any]:
-    """Makes channels over a transport, and closes them."""
-    connections = []
+def consumers(server: Server) -> Iterator[Callable[..., Consumer]]:
+    made = []
 
-    def channel_over(transport: type) -> Any:
-        connection = Connection(server.url)
-        connection.transport_cls = transport
-        connections.append(connection)
-        return connection.channel()
+    def consumer(transport: type = WorkerTransport, prefetch: int = 0) -> Consumer:
+        made.append(Consumer(server.url, transport, prefetch))
+        return made[-1]
 
-    yield channel_over
-    for connection in connections:
-        connection.release()
+    yield consumer
+    for each in made:
+        each.connection.release()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_message_stands_in_the_books_while_it_is_in_work(
-    server: Server, channels: Any, eventually: Callable[[Callable[[], bool]], None], transport: type
+    server: Server, consumers: Any, eventually: Eventually, transport: type
 ) -> None:
     """The same with kombu's own transport."""
     redis = connect(server.url)
-    channel = channels(transport)
-    channel.queue_declare("books")
-    channel.basic_publish(channel.prepare_message("text"), "", "books")
-    message = channel.basic_get("books")
-    tag = message.delivery_tag
+    consumer = consumers(transport)
+    consumer.send("text")
+    tag = consumer.take().delivery_tag
     eventually(lambda: redis.hexists("unacked", tag))
     assert redis.zscore("unacked_index", tag) > 1e9
-    assert b"text" not in redis.hget("unacked", tag)  # In base64, as kombu has it.
     assert redis.hkeys("unacked") == [tag.encode()]
-    channel.basic_ack(tag)
+    consumer.channel.basic_ack(tag)
     eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_message_that_is_given_back_is_in_its_queue_again(server: Server, channels: Any, transport: type) -> None:
+def test_a_message_that_is_given_back_is_in_its_queue_again_byte_for_byte(server: Server, consumers: Any) -> None:
+    """Its client looks for these bytes; kombu would mark it as delivered before."""
     redis = connect(server.url)
-    channel = channels(transport)
-    channel.queue_declare("books")
-    channel.basic_publish(channel.prepare_message("text"), "", "books")
-    message = channel.basic_get("books")
-    assert redis.llen("books") == 0
-    channel.basic_reject(message.delivery_tag, requeue=True)
-    assert redis.llen("books") == 1
+    consumer = consumers()
+    consumer.send("text")
+    before = redis.lrange("books", 0, -1)
+    consumer.take().requeue()
+    assert redis.lrange("books", 0, -1) == before
     assert redis.exists("unacked", "unacked_index") == 0
-    redis.delete("books")
 
 
-def test_the_books_have_one_connection_until_the_channel_is_cut_off(channels: Any) -> None:
-    channel = channels(WorkerTransport)
-    first = channel.line()
-    assert channel.line() is first
-    channel._disconnect_pools()
-    assert channel.line() is not first
-
-
-def test_what_the_broker_refuses_to_note_down_is_in_work_all_the_same(
-    server: Server, channels: Any, caplog: pytest.LogCaptureFixture
+def test_what_is_in_work_when_a_channel_ends_stays_in_work(
+    server: Server, consumers: Any, eventually: Eventually
 ) -> None:
-    """The worker says so with the next message."""
+    """And is acknowledged over the channel that is gone, whose connection nobody can ask any more."""
     redis = connect(server.url)
-    channel = channels(WorkerTransport)
-    channel.queue_declare("books")
-    for text in "first", "second":
-        channel.basic_publish(channel.prepare_message(text), "", "books")
-    first = channel.basic_get("books")
-    channel.line().settle()
-    redis.config_set("maxmemory", 1)
-    channel.qos.append(first, "another tag")
-    redis.config_set("maxmemory", 0)
-    assert channel.basic_get("books").body is not None
-    assert "did not note down what this worker holds" in caplog.text
-    assert redis.hlen("unacked") == 2
+    consumer = consumers()
+    consumer.send("text")
+    message = consumer.take()
+    consumer.connection.collect()
+    assert redis.llen("books") == 0
+    assert redis.hlen("unacked") == 1
+    message.ack()
+    eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
+
+
+def test_kombus_own_channel_still_gives_back_what_is_in_work(server: Server, consumers: Any) -> None:
+    """When this fails, see whether `held` can be simpler."""
+    consumer = consumers(Transport)
+    consumer.send("text")
+    consumer.take()
+    consumer.connection.collect()
+    assert connect(server.url).llen("books") == 1
+
+
+def test_kombus_own_channel_still_fails_when_its_connection_is_gone(server: Server) -> None:
+    """Likewise."""
+    channel = Connection(server.url, transport=Transport).channel()
+    channel.connection = None  # As kombu leaves it when the broker has gone away.
+    with pytest.raises(AttributeError), channel.conn_or_acquire() as client:
+        client.ping()
+
+
+def test_what_was_taken_over_an_earlier_connection_counts(consumers: Any) -> None:
+    """So that a worker which connects anew takes no more than its processes can run."""
+    first = consumers(prefetch=1)
+    first.send("text")
+    message = first.take()
+    second = consumers(prefetch=1)
+    assert not second.channel.qos.can_consume()
+    message.ack()
+    assert second.channel.qos.can_consume()
+
+
+def test_a_question_that_is_on_its_way_is_read(server: Server, consumers: Any) -> None:
+    """Its answer may be a message that has left the queue; with nobody to take it any more, it goes back."""
+    consumer = consumers()
+    consumer.send("text")
+    consumer.connection.connection.cycle.on_poll_start()
+    consumer.channel.basic_cancel("tag")
+    consumer.channel.read_what_was_asked_for()
+    assert connect(server.url).llen("books") == 1
+    consumer.channel.read_what_was_asked_for()
+
+
+def test_a_question_without_an_answer_ends_in_a_second(consumers: Any) -> None:
+    consumer = consumers()
+    consumer.connection.connection.cycle.on_poll_start()
+    consumer.channel.read_what_was_asked_for()
+    assert not consumer.messages
+
+
+def test_a_broken_connection_is_cut(server: Server, consumers: Any) -> None:
+    """Celery then makes a new one."""
+    consumer = consumers()
+    consumer.connection.connection.cycle.on_poll_start()
+    server.stop()
+    with pytest.raises(consumer.connection.connection_errors):
+        consumer.channel.read_what_was_asked_for()
+    assert consumer.channel.client.connection._sock is None
+
+
+def test_pauses_between_attempts_to_connect_do_not_grow() -> None:
+    """Redis may be back after a minute as after a second."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    connection = PatientAMQP.Connection(f"redis://127.0.0.1:{port}")
+    connection.transport_cls = WorkerTransport
+    pauses: list[float] = []
+    with pytest.raises(OperationalError):
+        connection.ensure_connection(lambda error, pause: pauses.append(pause), max_retries=3)
+    assert len(set(pauses)) == 1
+    assert 0.25 <= pauses[0] <= 0.75

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,13 @@ import sys
 from distribute_challenge.execution_backends.celery.worker import make_worker
 
 worker = make_worker(sys.argv[1], concurrency=2)
-worker.prefetch_multiplier = 3
+worker.consumer.initial_prefetch_count = 6
 worker.start()
 """
 
 
 @compute_this
-def nap(seconds: float, padding: bytes = b"") -> int:
+def nap(seconds: float, padding: Sequence[int] = ()) -> int:
     time.sleep(seconds)
     return len(padding)
 
@@ -38,7 +39,13 @@ def test_jobs_that_find_no_idle_process_and_such_as_fill_a_pipe_wait_and_run(
         CeleryExecutionBackend(server.url) as backend,
     ):
         worker.wait_for("ready")
-        slow = [nap(0.3).submit(backend) for _ in range(6)]
+        slow = [of_priority(number)(0.3).submit(backend) for number in range(6)]
         assert [future.result(DEADLINE) for future in slow] == [0] * 6
-        large = [nap(0.01, bytes(300_000)).submit(backend) for _ in range(6)]
-        assert [future.result(DEADLINE) for future in large] == [300_000] * 6
+        # In the message itself: what is one large buffer would travel otherwise.
+        large = [of_priority(number)(0.01, list(range(100_000))).submit(backend) for number in range(6)]
+        assert [future.result(DEADLINE) for future in large] == [100_000] * 6
+
+
+def of_priority(number: int) -> Any:
+    """So that each call has a message of its own."""
+    return nap.with_options(priority=number)

@@ -1,0 +1,108 @@
+"""How much memory processes hold, how much they may, and whether the kernel has killed for it. Known on Linux alone."""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+__all__ = ["Limits", "peak_of_the_dead", "peak_of_this_process", "resident"]
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+# How getrusage counts: kilobytes, but bytes on macOS.
+_RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def resident(pid: int | str = "self") -> int | None:
+    """Bytes of memory that a process holds now; None if nobody can tell.
+
+    Args:
+        pid: Its number; ``"self"``: this process.
+    """
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return (
+                int(file.read().split()[1]) * PAGE or None
+            )  # One that has ended, and was not waited for, holds nothing.
+    except (OSError, IndexError):
+        return None
+
+
+def peak_of_the_dead() -> int:
+    """The most that any child of this process has held that has ended, in bytes."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RUSAGE_UNIT
+
+
+def peak_of_this_process() -> int:
+    """The most that this process has ever held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RUSAGE_UNIT
+
+
+class Limits:
+    """What this process and its children may hold, by their cgroup (version 2 or 1) and by ``ulimit -v``.
+
+    Args:
+        root: Where ``proc`` and ``sys`` are.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._vmstat = root / "proc/vmstat"
+        self._groups: list[tuple[Path, str, str, str]] = []
+        for line in _read(root / "proc/self/cgroup").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                names = "memory.max", "memory.current", "memory.events"
+                mounts = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
+            elif "memory" in controllers.split(","):
+                names = "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.oom_control"
+                mounts = [root / "sys/fs/cgroup/memory"]
+            else:
+                continue
+            for mount in mounts:
+                folder = mount / path.lstrip("/")
+                # A limit holds for all below it. In a container the path may be the host's, and what is mounted the
+                # container's own.
+                self._groups += [(at, *names) for at in (folder, *folder.parents) if at.is_relative_to(mount)]
+
+    def bytes(self) -> int | None:
+        """The narrowest limit; None if there is none."""
+        address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
+        limits = [_number(at / limit) for at, limit, _, _ in self._groups]
+        if address_space != resource.RLIM_INFINITY:
+            limits.append(address_space)
+        physical = PAGE * os.sysconf("SC_PHYS_PAGES")
+        # Version 1 has a number without meaning where there is no limit.
+        return min((limit for limit in limits if limit is not None and limit < physical), default=None)
+
+    def room(self) -> int | None:
+        """How much all of a group's processes together may still take, in bytes; None if nothing limits them."""
+        rooms = []
+        for at, limit, usage, _ in self._groups:
+            most, now = _number(at / limit), _number(at / usage)
+            if most is not None and now is not None:
+                rooms.append(most - now)
+        return min(rooms, default=None)
+
+    def kills(self) -> int:
+        """How often the kernel has killed a process of the group for want of memory; where no group counts, of the whole machine."""
+        counts = [_count(at / events) for at, _, _, events in self._groups]
+        return max((count for count in counts if count is not None), default=_count(self._vmstat) or 0)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.isdecimal() else None  # Or "max".
+
+
+def _count(path: Path) -> int | None:
+    for line in _read(path).splitlines():
+        name, _, number = line.partition(" ")
+        if name == "oom_kill":
+            return int(number)
+    return None
