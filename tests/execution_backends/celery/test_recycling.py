@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,15 +76,15 @@ def test_single_calls_find_their_way_past_processes_that_leave(
 ) -> None:
     """Each of them is sent to an idle process, just when one goes."""
     start(max_calls=1)
-    found = [process_of(number).compute(backend, timeout=DEADLINE) for number in range(30)]
-    assert [number for number, _ in found] == list(range(30))
-    assert len({pid for _, pid in found}) == 30
+    found = [process_of(number).compute(backend, timeout=DEADLINE) for number in range(12)]
+    assert [number for number, _ in found] == list(range(12))
+    assert len({pid for _, pid in found}) == 12
 
 
 def test_so_do_many_at_once(start: Callable[..., Program], backend: CeleryExecutionBackend) -> None:
     start(max_calls=3)
-    futures = [process_of(number).submit(backend) for number in range(2000)]
-    assert [future.result(DEADLINE)[0] for future in futures] == list(range(2000))
+    futures = [process_of(number).submit(backend) for number in range(150)]
+    assert [future.result(DEADLINE)[0] for future in futures] == list(range(150))
 
 
 def test_a_process_that_holds_too_much_is_replaced(
@@ -102,11 +101,11 @@ def test_a_process_that_holds_too_much_is_replaced(
             sys.hoarded = memory  # type: ignore[attr-defined]
         return os.getpid()
 
-    start(max_memory=300_000_000)
+    start(max_memory=120_000_000)
     hoards = compute_this(hoard)
-    modest = {hoards(500_000_000, False).compute(backend, timeout=DEADLINE) for _ in range(8)}
+    modest = {hoards(150_000_000, False).compute(backend, timeout=DEADLINE) for _ in range(8)}
     assert len(modest) <= 2
-    greedy = [hoards(500_000_000, True).compute(backend, timeout=DEADLINE) for _ in range(4)]
+    greedy = [hoards(150_000_000, True).compute(backend, timeout=DEADLINE) for _ in range(4)]
     assert len(set(greedy)) == 4
 
 
@@ -129,16 +128,3 @@ def test_when_it_is_enough(
     child: Any = _Child.__new__(_Child)
     child._most_calls, child._most_memory = calls, 1024 * (memory or 0)
     assert child._has_done_enough() is enough
-
-
-def test_a_process_leaves_between_two_messages_only(
-    start: Callable[..., Program], backend: CeleryExecutionBackend
-) -> None:
-    """A long one is run to its end."""
-
-    def slowly(number: int) -> int:
-        time.sleep(0.01)
-        return os.getpid()
-
-    start(max_calls=1)
-    assert len(set(compute_this(slowly).map(range(20), batch_size=20, backend=backend))) == 1

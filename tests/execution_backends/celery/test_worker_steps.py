@@ -88,31 +88,39 @@ def test_the_log_goes_where_celery_was_told(root_logger: logging.Logger, tmp_pat
     assert "[-] a line" in (tmp_path / "worker.log").read_text()
 
 
-def test_a_worker_that_cannot_show_itself_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    """With a warning."""
+def test_a_worker_whose_broker_is_full_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """With a warning. That it is away is for Celery to know, which connects anew."""
+
+    def refuse(connection: object) -> None:
+        raise redis.ResponseError("full")
 
     def fail(connection: object) -> None:
         raise redis.ConnectionError("gone")
 
     step = worker_steps.PresenceStep(SimpleNamespace())
-    step._say(fail)
-    assert "cannot show this worker to its clients: gone" in caplog.text
+    step._connection = SimpleNamespace()  # type: ignore[assignment]
+    assert not step._say(refuse)
+    assert "does not take what this worker has to say: full" in caplog.text
+    with pytest.raises(redis.ConnectionError):
+        step._say(fail)
 
 
 def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.MonkeyPatch) -> None:
     """Celery's other pools: solo, threads."""
     said: list[object] = []
     step = worker_steps.PresenceStep(SimpleNamespace())
-    monkeypatch.setattr(step, "_say", said.append)
+    monkeypatch.setattr(step, "_say", lambda word: bool(said.append(word)) or True)
     timers: list[float] = []
+    conf = SimpleNamespace(broker_url="redis://localhost", broker_transport_options={"visibility_timeout": 7})
     consumer = SimpleNamespace(
-        app=SimpleNamespace(conf=SimpleNamespace(broker_url="redis://localhost")),
+        app=SimpleNamespace(conf=conf),
         timer=SimpleNamespace(call_repeatedly=lambda every, *_: timers.append(every)),
         pool=SimpleNamespace(),
+        task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=SimpleNamespace(held=None))),
     )
     step.start(consumer)
-    assert len(timers) == 1
-    assert len(said) == 2  # That it is there, and that it works on what it holds.
+    assert timers == [2.0, 1.0]
+    assert len(said) == 2  # That it works on what it holds, and that it is there.
 
 
 def test_the_app_is_found_where_celery_looks_for_it() -> None:
