@@ -13,10 +13,10 @@ import pytest
 from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery import deaths
-from distribute_challenge.execution_backends.celery.client import Client
 from distribute_challenge.execution_backends.celery.deaths import Coroner, appoint
 from distribute_challenge.execution_backends.celery.memory import Limits
-from distribute_challenge.messages import Problem
+from distribute_challenge.execution_backends.celery.recovery import Recovery
+from distribute_challenge.messages import Problem, Reply
 from tests.execution_backends.celery.conftest import DEADLINE
 
 MB = 1 << 20
@@ -139,13 +139,14 @@ def test_a_worker_has_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def problems(monkeypatch: pytest.MonkeyPatch) -> list[Problem]:
     """What the client hears of."""
     heard: list[Problem] = []
-    solve = Client._solve
+    solve = Recovery.solve
 
-    def listen(self: Client, batch: Any, problem: Problem) -> None:
-        heard.append(problem)
-        solve(self, batch, problem)
+    def listen(self: Recovery, batch: Any, reply: Reply) -> None:
+        assert reply.problem is not None
+        heard.append(reply.problem)
+        solve(self, batch, reply)
 
-    monkeypatch.setattr(Client, "_solve", listen)
+    monkeypatch.setattr(Recovery, "solve", listen)
     return heard
 
 

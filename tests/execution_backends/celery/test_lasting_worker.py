@@ -145,6 +145,7 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_has_not_begun(
             leaving.wait_for("ready")
             futures = apart(traced, (runs, gate), backend)
             wait_for_books(server, 3)
+            wait_until(lambda: run_counts(runs), "the first call")
             leaving.send(signal.SIGTERM)
             wait_until(lambda: queue_length(connect(server.url), DEFAULT_QUEUE) == 2, "two messages in the queue")
             assert len(run_counts(runs)) == 1

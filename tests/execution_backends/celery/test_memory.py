@@ -27,7 +27,8 @@ def write(root: Path, files: dict[str, str]) -> Limits:
 def test_this_process_holds_memory() -> None:
     held = resident()
     assert held is not None
-    assert MB < held <= peak_of_this_process()
+    # The kernel counts the two apart, and not to the page.
+    assert MB < held < peak_of_this_process() + MB
     assert resident(os.getpid()) is not None
     assert peak_of_the_dead() >= 0
 
