@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from distribute_challenge.errors import BrokerUnreachableError, OptionError
+from distribute_challenge.execution_backends.celery import tls
 from distribute_challenge.settings import masked
 
 __all__ = ["check_reachable", "connect", "translated"]
@@ -74,6 +75,8 @@ def translated(url: str) -> Iterator[None]:
             f"the broker {masked(url)} refused the login ({_reason(error)}): check user and password in the URL"
         ) from None
     except (redis.RedisError, OSError) as error:
+        if (advice := tls.complaint(url, str(error))) is not None:
+            raise BrokerUnreachableError(f"no TLS connection to {masked(url)} ({_reason(error)}): {advice}") from None
         raise BrokerUnreachableError(
             f"no Redis answers at {masked(url)} ({_reason(error)}): check that the server runs, that host and port are "
             f"right and reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and "

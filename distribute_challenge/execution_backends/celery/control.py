@@ -6,6 +6,8 @@ from typing import Any
 from celery import Celery
 from kombu import Producer
 
+from distribute_challenge.execution_backends.celery.tls import checked
+
 __all__ = ["active", "scale"]
 
 ANSWER_WITHIN = 1.0  # Seconds that workers have to answer.
@@ -39,8 +41,12 @@ class _Impatient(Producer):  # type: ignore[misc] # kombu has no types
 @cache
 def _app(broker_url: str) -> Celery:
     """An application just for control messages; the worker's own would bring the worker's hooks along."""
-    app = Celery("distribute_challenge_control", broker=broker_url, set_as_current=False)
+    url = checked(broker_url)
+    app = Celery("distribute_challenge_control", broker=url, set_as_current=False)
     app.conf.update(
+        # As for the worker's application: CELERY_BROKER_URL has no say here.
+        broker_read_url=url,
+        broker_write_url=url,
         accept_content=["json"],
         broker_connection_retry_on_startup=False,
         # The same for connecting.
