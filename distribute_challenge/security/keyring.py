@@ -180,6 +180,9 @@ class Keyring:
         """A signature in the making, for bytes that come in pieces and are not encrypted."""
         return Signature(self._first, _head(_PREFIX.pack(_MAGIC, 0, self._first.id), purpose))
 
+    def __repr__(self) -> str:
+        return f"<Keyring {', '.join(key.hex() for key in self._keys)}{' encrypting' * self._encrypt}>"
+
     @property
     def encrypts(self) -> bool:
         """Whether `seal` encrypts."""

@@ -10,7 +10,8 @@ from kombu import Queue
 from kombu.serialization import register
 
 from distribute_challenge import settings
-from distribute_challenge.execution_backends.celery import tls, transport
+from distribute_challenge.execution_backends.celery import transport
+from distribute_challenge.execution_backends.celery.bound_celery import BoundCelery
 from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.publishing import (
     CONTENT_TYPE,
@@ -51,13 +52,8 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
             its leases, so calls may run for any time.
     """
     transport.install()
-    url = broker_url or settings.broker_url()
-    url = url and tls.checked(url)
-    app = Celery("distribute_challenge", broker=url)
+    app = BoundCelery("distribute_challenge", broker_url or settings.broker_url())
     app.conf.update(
-        # To Celery, CELERY_BROKER_URL counts more than what it is told as `broker`; but not more than these two.
-        broker_read_url=url,
-        broker_write_url=url,
         # Nothing but frames of our own and JSON (for remote control) is accepted, never pickle.
         accept_content=[SERIALISER, "json"],
         task_serializer="json",

@@ -43,8 +43,14 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> redis.Redis:
             health_check_interval=0,
         )
     except (ValueError, TypeError) as error:
+        # What Python says of a URL that it cannot take apart may quote from the password.
+        reason = (
+            error
+            if masked(url) == url
+            else "in a password, all but letters, digits, - and _ has to be quoted, / as %2F"
+        )
         raise OptionError(
-            f"the broker URL {masked(url)!r} cannot be used: {error}; write it as redis://host:6379/0, "
+            f"the broker URL {masked(url)!r} cannot be used: {reason}; write it as redis://host:6379/0, "
             f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
         ) from None
     return client

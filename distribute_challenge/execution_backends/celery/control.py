@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery
 from kombu import Producer
 
-from distribute_challenge.execution_backends.celery.tls import checked
+from distribute_challenge.execution_backends.celery.bound_celery import BoundCelery
 
 __all__ = ["active", "scale"]
 
@@ -41,12 +41,8 @@ class _Impatient(Producer):  # type: ignore[misc] # kombu has no types
 @cache
 def _app(broker_url: str) -> Celery:
     """An application just for control messages; the worker's own would bring the worker's hooks along."""
-    url = checked(broker_url)
-    app = Celery("distribute_challenge_control", broker=url, set_as_current=False)
+    app = BoundCelery("distribute_challenge_control", broker_url, set_as_current=False)
     app.conf.update(
-        # As for the worker's application: CELERY_BROKER_URL has no say here.
-        broker_read_url=url,
-        broker_write_url=url,
         accept_content=["json"],
         broker_connection_retry_on_startup=False,
         # The same for connecting.

@@ -32,7 +32,7 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
     def _answer(self, kind: str, text: str) -> None:
         worker = f"{self.hostname}/{self.worker_pid}"
         reply = Reply(self.id, worker, time.time(), problem=Problem(kind, f"{text} on {self.hostname}"))
-        send_reply(_line(self._app.conf.broker_read_url), self.request_dict["reply_to"], reply.encode())
+        send_reply(_line(self._app.url), self.request_dict["reply_to"], reply.encode())
 
 
 @cache

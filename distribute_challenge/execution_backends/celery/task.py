@@ -26,7 +26,7 @@ def run_batch(task: Any, frame: bytes) -> None:
         frame: An encoded `Batch`.
     """
     request = task.request
-    child = _child(os.getpid(), task.app.conf.broker_read_url)
+    child = _child(os.getpid(), task.app.url)
     worker = f"{request.hostname}/{os.getpid()}"
     try:
         send_ahead = partial(send_reply, child.second_line, request.reply_to)

@@ -48,7 +48,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         self._connection: redis.Redis | None = None
 
     def start(self, consumer: Any) -> None:
-        self._connection = connect(consumer.app.conf.broker_read_url)
+        self._connection = connect(consumer.app.url)
         every = consumer.timer.call_repeatedly
         self._timers = [every(presence.BEAT, self._beat, (consumer,))]
         if hasattr(consumer.pool, "maintain_pool"):

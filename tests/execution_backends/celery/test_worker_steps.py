@@ -102,7 +102,7 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
     monkeypatch.setattr(step, "_say", said.append)
     timers: list[float] = []
     consumer = SimpleNamespace(
-        app=SimpleNamespace(conf=SimpleNamespace(broker_read_url="redis://localhost")),
+        app=SimpleNamespace(url="redis://localhost"),
         timer=SimpleNamespace(call_repeatedly=lambda every, *_: timers.append(every)),
         pool=SimpleNamespace(),
     )
