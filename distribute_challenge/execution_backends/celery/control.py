@@ -7,6 +7,7 @@ from celery import Celery
 from kombu import Producer
 
 from distribute_challenge.execution_backends.celery.bound_celery import BoundCelery
+from distribute_challenge.execution_backends.celery.keys import UNACKED
 
 __all__ = ["active", "scale"]
 
@@ -46,7 +47,15 @@ def _app(broker_url: str) -> Celery:
         accept_content=["json"],
         broker_connection_retry_on_startup=False,
         # The same for connecting.
-        broker_transport_options={"max_retries": 1, "interval_start": 0, "socket_connect_timeout": ANSWER_WITHIN},
+        broker_transport_options={
+            "max_retries": 1,
+            "interval_start": 0,
+            "socket_connect_timeout": ANSWER_WITHIN,
+            # Books of its own, and empty: kombu would otherwise look for lost messages in those of other applications.
+            "unacked_key": f"{UNACKED}_control",
+            "unacked_index_key": f"{UNACKED}_control_index",
+            "unacked_mutex_key": f"{UNACKED}_control_mutex",
+        },
     )
     app.producer_pool.Producer = _Impatient
     return app
