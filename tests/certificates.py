@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-
 _MAY_SIGN = x509.KeyUsage(
     key_cert_sign=True,
     crl_sign=True,
@@ -69,10 +68,8 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
-        if names is None:
-            builder = builder.add_extension(_MAY_SIGN, critical=True)
-        else:
-            builder = builder.add_extension(names, critical=False)
+        own, critical = (_MAY_SIGN, True) if names is None else (names, False)
+        builder = builder.add_extension(own, critical=critical)
         path = self._folder / f"{name}.crt"
         path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         path.chmod(0o644)
