@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "allow_root",
     "attempts",
     "backend_name",
     "broker_url",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 BROKER_VARIABLES = ("DISTRIBUTE_CHALLENGE_BROKER_URL", "CELERY_BROKER_URL")
+ALLOW_ROOT_VARIABLE = "DISTRIBUTE_CHALLENGE_ALLOW_ROOT"
 ATTEMPTS_VARIABLE = "DISTRIBUTE_CHALLENGE_ATTEMPTS"
 BACKEND_VARIABLE = "DISTRIBUTE_CHALLENGE_BACKEND"
 ENCRYPT_VARIABLE = "DISTRIBUTE_CHALLENGE_ENCRYPT"
@@ -158,6 +160,15 @@ def encrypt() -> bool:
         ValueError: The variable is neither 0 nor 1.
     """
     return _switch(ENCRYPT_VARIABLE)
+
+
+def allow_root() -> bool:
+    """Whether a worker may run as root, in a container too: ``DISTRIBUTE_CHALLENGE_ALLOW_ROOT=1``.
+
+    Raises:
+        ValueError: The variable is neither 0 nor 1.
+    """
+    return _switch(ALLOW_ROOT_VARIABLE)
 
 
 def _switch(variable: str) -> bool:

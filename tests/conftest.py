@@ -39,6 +39,14 @@ def patience() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def root_allowed() -> Iterator[None]:
+    """Tests may run as root in a container, and so may the workers that they start."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "1")
+        yield
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No variable of this library is set, no default backend chosen; both are restored afterwards."""

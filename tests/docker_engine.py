@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from distribute_challenge.security import new_secret
 from tests.processes import environment
 
 CHECKOUT = Path(__file__).parents[1]
@@ -23,9 +24,19 @@ DONE_WITHIN = 300  # Seconds for an order, among them building images.
 
 # What the Compose file reads: a user's own settings are not those of tests.
 _VARIABLES = (
-    *("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "FLOWER_IMAGE", "FLOWER_PORT", "OMP_NUM_THREADS"),
-    *("PACKAGES", "PYTHON_VERSION", "REDIS_MEMORY", "REDIS_PORT", "WORKER_HEALTH_INTERVAL", "WORKER_IMAGE"),
-    *("WORKER_MEMORY", "WORKER_PROCESSES", "WORKER_STOP_PERIOD"),
+    *("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "DISTRIBUTE_CHALLENGE_ENCRYPT"),
+    *(
+        "DISTRIBUTE_CHALLENGE_SECRET",
+        "FLOWER_IMAGE",
+        "FLOWER_PORT",
+        "OMP_NUM_THREADS",
+        "PACKAGES",
+        "PYTHON_VERSION",
+        "REDIS_MEMORY",
+        "REDIS_PASSWORD",
+        "REDIS_PORT",
+    ),
+    *("WORKER_HEALTH_INTERVAL", "WORKER_IMAGE", "WORKER_MEMORY", "WORKER_PROCESSES", "WORKER_STOP_PERIOD"),
 )
 
 
@@ -59,15 +70,17 @@ def docker(*arguments: str, timeout: float = ANSWER_WITHIN) -> str:
 
 
 class Project:
-    """The repository's Compose file, as a project with a name, ports and images of its own.
+    """The repository's Compose file, as a project with a name, keys, ports and images of its own.
 
     Args:
-        variables: What the Compose file reads, besides ports, images and the version of Python.
+        variables: What the Compose file reads, besides keys, ports, images and the version of Python.
     """
 
     def __init__(self, **variables: str) -> None:
         self.name = f"distribute_challenge_test_{uuid.uuid4().hex[:12]}"
         self.variables = {
+            "DISTRIBUTE_CHALLENGE_SECRET": new_secret(),
+            "REDIS_PASSWORD": new_secret(),
             "REDIS_PORT": str(free_port()),
             "FLOWER_PORT": str(free_port()),
             # Not the user's, which may have other packages in them.
@@ -77,7 +90,9 @@ class Project:
             "PYTHON_VERSION": f"{sys.version_info.major}.{sys.version_info.minor}",
             **variables,
         }
-        self.broker_url = f"redis://localhost:{self.variables['REDIS_PORT']}/0"
+        self.password = self.variables["REDIS_PASSWORD"]
+        self.secret = self.variables["DISTRIBUTE_CHALLENGE_SECRET"]
+        self.broker_url = f"redis://:{self.password}@localhost:{self.variables['REDIS_PORT']}/0"
 
     def compose(self, *arguments: str) -> str:
         """Run a command of Compose's that succeeds; what it writes."""

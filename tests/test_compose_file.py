@@ -1,17 +1,23 @@
 """The Compose file gives a cluster that works: seen on real containers, one project for the whole module."""
 
+import base64
+import json
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 import redis
+from click.testing import CliRunner
 
+from distribute_challenge.cli import main
+from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend, presence
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.connection import check_reachable, connect
 from distribute_challenge.execution_backends.celery.ping import ping
 from tests.calls import place, surroundings
 from tests.docker_engine import Project, docker
@@ -28,8 +34,11 @@ def project() -> Iterator[Project]:
     project = Project(WORKER_HEALTH_INTERVAL="2s", WORKER_STOP_PERIOD="30s", WORKER_MEMORY="300m")
     try:
         project.compose("up", "--detach", "--scale", "worker=2")
-        workers(project, 2)
-        yield project
+        with pytest.MonkeyPatch.context() as context:
+            # For this module's clients.
+            context.setenv("DISTRIBUTE_CHALLENGE_SECRET", project.secret)
+            workers(project, 2)
+            yield project
     finally:
         project.down()
 
@@ -109,9 +118,39 @@ def test_the_file_says_what_a_cluster_needs() -> None:
     assert worker["stop_grace_period"] == "2m0s"
     assert int(worker["mem_limit"]) == 2**30
     for service in (redis, worker):
+        assert service["restart"] == "unless-stopped"
+
+
+def test_no_service_may_more_than_it_has_to() -> None:
+    services = Project().configuration("--profile", "flower")["services"]
+    assert services.keys() == {"redis", "worker", "flower"}
+    for service in services.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
-        assert service["restart"] == "unless-stopped"
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert not service.keys() & {"privileged", "cap_add", "network_mode", "pid", "ipc"}
+
+
+@pytest.mark.parametrize("variable", ["DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD"])
+@pytest.mark.parametrize("command", ["up", "config"])
+def test_a_key_that_is_missing_is_said_with_the_line_that_makes_it(command: str, variable: str) -> None:
+    with pytest.raises(AssertionError) as caught:
+        Project(**{variable: ""}).compose(command)
+    words = f"{variable} is missing a value: none is there yet, so run first: distribute-challenge secret .env"
+    assert words in str(caught.value)
+
+
+def test_that_line_makes_all_that_is_needed(tmp_path: Path) -> None:
+    """Compose finds the file by itself; here it is told where."""
+    project, file = Project(), tmp_path / ".env"
+    del project.variables["DISTRIBUTE_CHALLENGE_SECRET"], project.variables["REDIS_PASSWORD"]
+    assert CliRunner().invoke(main, ["secret", str(file)]).exit_code == 0
+    made = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
+    services = project.configuration("--env-file", str(file))["services"]
+    worker = services["worker"]["environment"]
+    assert worker["DISTRIBUTE_CHALLENGE_SECRET"] == made["DISTRIBUTE_CHALLENGE_SECRET"]
+    assert worker["CELERY_BROKER_URL"] == made["CELERY_BROKER_URL"].replace("localhost", "redis")
+    assert services["redis"]["environment"]["REDISCLI_AUTH"] == made["REDIS_PASSWORD"]
 
 
 def test_variables_reach_the_places_they_are_meant_for() -> None:
@@ -160,11 +199,59 @@ def test_functions_run_without_rights_in_a_folder_they_may_write_to(
         "becomes root": False,
     }
     for container in project.containers("worker"):
+        assert container["HostConfig"]["Memory"] == 300 * 2**20
+
+
+def test_no_container_runs_as_root_or_may_more_than_it_has_to(project: Project) -> None:
+    for container in [*project.containers("worker"), *project.containers("redis")]:
         host = container["HostConfig"]
-        assert host["Memory"] == 300 * 2**20
         assert host["ReadonlyRootfs"] is True
         assert host["CapDrop"] == ["ALL"]
         assert host["SecurityOpt"] == ["no-new-privileges:true"]
+        assert docker("exec", container["Id"], "id", "-u").strip() != "0"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["distribute-challenge", "worker"],
+        ["celery", "-A", "distribute_challenge.execution_backends.celery", "worker"],
+    ],
+    ids=["own", "celery"],
+)
+def test_a_worker_in_a_container_of_root_s_refuses_and_says_what_to_do(project: Project, command: list[str]) -> None:
+    with pytest.raises(AssertionError, match="exit code 1\n") as caught:
+        project.compose("run", "--rm", "--no-deps", "--user", "0", "-T", "worker", *command)
+    text = str(caught.value)
+    assert "Error: a worker does not run as root in a container (this is one by Docker's /.dockerenv)" in text
+    assert '`user: "1000"` in the Compose file, `USER 1000` in the Dockerfile' in text
+
+
+def test_redis_lets_in_nobody_without_its_password(project: Project) -> None:
+    """Neither on this machine nor in the containers' network, and it is bound to no address but the loopback one."""
+    (container,) = project.containers("redis")
+    published = container["NetworkSettings"]["Ports"]["6379/tcp"]
+    assert published == [{"HostIp": "127.0.0.1", "HostPort": project.variables["REDIS_PORT"]}]
+    for url in (project.broker_url.replace(f":{project.password}@", ""), project.broker_url.replace("@", "x@")):
+        with pytest.raises(BrokerUnreachableError, match="refused the login"):
+            check_reachable(url)
+    ask = "import redis\ntry: redis.Redis(host='redis').ping()\nexcept redis.AuthenticationError: print('refused')"
+    (worker, *_) = project.containers("worker")
+    assert docker("exec", worker["Id"], "python", "-c", ask) == "refused\n"
+
+
+def test_neither_password_nor_secret_is_on_a_command_line_or_in_a_log(project: Project) -> None:
+    for container in [*project.containers("worker"), *project.containers("redis")]:
+        seen = [
+            docker("inspect", "--format", "{{json .Path}}{{json .Args}}{{json .Config.Cmd}}", container["Id"]),
+            docker("top", container["Id"], "-eo", "pid,args"),
+            json.dumps([container["Config"]["Healthcheck"], container["Config"]["Labels"]]),
+        ]
+        assert not [text for text in seen if project.password in text or project.secret in text]
+    logs = project.compose("--profile", "*", "logs", "--no-color")
+    assert "ready." in logs  # It is the workers' log.
+    assert project.password not in logs
+    assert project.secret not in logs
 
 
 def test_all_containers_become_healthy(project: Project) -> None:
@@ -224,16 +311,23 @@ def test_scaling_under_load_loses_no_call(project: Project, load: Load) -> None:
 def test_flower_shows_the_workers(project: Project) -> None:
     project.compose("--profile", "flower", "up", "--detach", "--no-recreate", "flower")
     (worker,) = workers(project, 1)
+    page = f"http://127.0.0.1:{project.variables['FLOWER_PORT']}/workers"
 
     def shown() -> bool:
+        login = base64.b64encode(f"flower:{project.password}".encode()).decode()
         try:
-            with urlopen(f"http://127.0.0.1:{project.variables['FLOWER_PORT']}/workers", timeout=5) as page:
-                return f"worker@{worker}" in page.read().decode()
+            with urlopen(Request(page, headers={"Authorization": f"Basic {login}"}), timeout=5) as answer:
+                return f"worker@{worker}" in answer.read().decode()
         except OSError:
             return False
 
     wait_until(shown, "the worker on Flower's page")
-    assert docker("exec", project.containers("flower")[0]["Id"], "id", "-u").strip() == "1000"
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(page, timeout=5)
+    (flower,) = project.containers("flower")
+    assert docker("exec", flower["Id"], "id", "-u").strip() == "1000"
+    assert project.password not in project.compose("--profile", "flower", "logs", "flower")
+    assert project.password not in docker("top", flower["Id"], "-eo", "pid,args")
 
 
 def test_a_container_that_is_killed_under_load_loses_no_call(project: Project, load: Load) -> None:

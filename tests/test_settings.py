@@ -186,3 +186,12 @@ def test_a_wrong_cache_is_named_with_the_line_to_write(clean_environment: pytest
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_VALUE_CACHE", text)
     with pytest.raises(ValueError, match=f"VALUE_CACHE='{text}' is not a number of bytes; .*VALUE_CACHE=1000000000"):
         settings.value_cache()
+
+
+@pytest.mark.parametrize(("text", "allowed"), [("", False), ("0", False), ("1", True)])
+def test_workers_of_root_s_are_allowed_by_name(text: str, allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", text)
+    assert settings.allow_root() is allowed
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "yes")
+    with pytest.raises(ValueError, match="'yes' is no choice; set DISTRIBUTE_CHALLENGE_ALLOW_ROOT=1, or leave it out"):
+        settings.allow_root()

@@ -1,5 +1,11 @@
-"""The broker option that all commands share."""
+"""The broker option that all commands share.
 
+A command line can be read by every user of the machine, for as long as the command runs; its environment cannot. So a command that
+finds a password in its ``--broker`` starts itself anew, in the same process, with the address in a variable.
+"""
+
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +21,35 @@ def broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--broker",
         metavar="URL",
+        callback=_hide_password,
         help="Address of the cluster's Redis. [default: $DISTRIBUTE_CHALLENGE_BROKER_URL, then $CELERY_BROKER_URL]",
     )(command)
+
+
+def _hide_password(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """Leave no password on the command line."""
+    rest = _without(sys.orig_argv[1:], url)
+    # Nobody typed it if it is not there: a program calls this command as a function.
+    if url is not None and settings.masked(url) != url and rest != sys.orig_argv[1:]:
+        first, second = settings.BROKER_VARIABLES
+        click.echo(
+            f"Warning: the password in --broker stood on a command line for a moment, where every user of this machine can read "
+            f"it, and stands in the history of your shell: set {first} or {second} instead",
+            err=True,
+        )
+        os.execve(sys.executable, [sys.executable, *rest], {**os.environ, first: url})
+    return url
+
+
+def _without(arguments: list[str], url: str | None) -> list[str]:
+    """A command line without a broker option of this value."""
+    found: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if before == "--broker" and argument == url:
+            del found[-1]
+        elif argument != f"--broker={url}":
+            found.append(argument)
+    return found
 
 
 def checked_broker(url: str | None) -> str:

@@ -1,9 +1,10 @@
-"""``distribute-challenge``: start a worker, keep a local cluster, look at a cluster, ask its workers."""
+"""``distribute-challenge``: start a worker, keep a local cluster, look at a cluster, ask its workers, make its secret."""
 
 import click
 
 from distribute_challenge.cli.cluster import cluster
 from distribute_challenge.cli.ping import ping
+from distribute_challenge.cli.secret import secret
 from distribute_challenge.cli.status import status
 from distribute_challenge.cli.worker import worker
 from distribute_challenge.version import __version__
@@ -21,3 +22,4 @@ main.add_command(worker)
 main.add_command(cluster)
 main.add_command(status)
 main.add_command(ping)
+main.add_command(secret)

@@ -7,6 +7,7 @@ import click
 
 from distribute_challenge import settings
 from distribute_challenge.cli.broker import broker_option, checked_broker
+from distribute_challenge.errors import SystemFailureError
 
 __all__ = ["worker"]
 
@@ -67,6 +68,12 @@ def worker(
     names = [queue.strip() for queue in queues.split(",") if queue.strip()]
     if not names:
         raise click.BadParameter(f"{queues!r} names no queue", param_hint="--queues")
+    from distribute_challenge.execution_backends.celery.privileges import guard
+
+    try:
+        guard()
+    except (SystemFailureError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
     url = checked_broker(broker)
     processes = concurrency or settings.worker_count()
     click.echo(f"worker {name}: {processes} processes, queues {', '.join(names)}, broker {settings.masked(url)}")

@@ -27,12 +27,13 @@ def test_the_help_names_all_commands(arguments: list[str]) -> None:
     assert [line.split()[0] for line in output.partition("Commands:\n")[2].splitlines()] == [
         "cluster",
         "ping",
+        "secret",
         "status",
         "worker",
     ]
 
 
-@pytest.mark.parametrize("command", ["cluster", "ping", "status", "worker"])
+@pytest.mark.parametrize("command", ["cluster", "ping", "secret", "status", "worker"])
 def test_each_command_explains_itself(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert done.exit_code == 0

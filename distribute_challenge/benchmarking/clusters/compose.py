@@ -19,10 +19,13 @@ from distribute_challenge.benchmarking.clusters.container_watch import Container
 from distribute_challenge.benchmarking.clusters.cpu_meter import CpuMeter
 from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngine
 from distribute_challenge.benchmarking.clusters.run_lock import RunLock
+from distribute_challenge.benchmarking.clusters.variables import TemporaryVariables
 from distribute_challenge.benchmarking.recording import Usage
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.log import logger
+from distribute_challenge.security import new_secret
+from distribute_challenge.settings import SECRET_VARIABLE, masked
 
 __all__ = ["ComposeCluster"]
 
@@ -56,6 +59,8 @@ class ComposeCluster(Cluster):
       interrupted: another thread does the work, by commands that Ctrl+C does not reach.
     - One that was killed is taken down by the next one at the same port; two at the same port cannot run.
     - `scale` leaves Redis' container alone.
+    - Nobody else's calls run on it: its secret and Redis' password are made anew. This process's clients have the secret, as a
+      variable, from `start` to `stop`.
     """
 
     kind = "compose"
@@ -70,7 +75,11 @@ class ComposeCluster(Cluster):
         verbose: bool = False,
     ) -> None:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        keys = {SECRET_VARIABLE: new_secret()}
+        self._password = new_secret()
         project.environment.update(
+            **keys,
+            REDIS_PASSWORD=self._password,
             # Workers that can read this process's bytecode, and not in place of an image with packages of the user's.
             PYTHON_VERSION=python,
             WORKER_IMAGE=os.environ.get("WORKER_IMAGE") or f"distribute_challenge-benchmark:py{python}",
@@ -83,6 +92,7 @@ class ComposeCluster(Cluster):
         project.environment["REDIS_PORT"] = str(self._port)
         project.name = f"distribute_challenge_load_{self._port}"
         self._project = project
+        self._keys = TemporaryVariables(keys)
         self._engine = engine
         self._log = output / "compose.log"
         self._build_log = output / "build.log"
@@ -96,12 +106,13 @@ class ComposeCluster(Cluster):
 
     @property
     def broker_url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._build_log.unlink(missing_ok=True)
         self._lock.take()
+        self._keys.set()
         self._project.keep = [self._lock.file]
         self._workers = 0
         if left := self._engine.left_of(self._project.name):
@@ -116,7 +127,7 @@ class ComposeCluster(Cluster):
             self.check()
             if time.monotonic() > deadline:
                 raise ClusterStartError(
-                    f"the container redis runs, but does not answer at {self.broker_url} within {ANSWER_WITHIN:g} s"
+                    f"the container redis runs, but does not answer at {masked(self.broker_url)} within {ANSWER_WITHIN:g} s"
                 )
             time.sleep(ASK_EVERY)
 
@@ -172,6 +183,7 @@ class ComposeCluster(Cluster):
                 if self._lock.held:
                     self._take_down()
             finally:
+                self._keys.restore()
                 self._engine.close()
                 self._lock.release()
                 done.set()
@@ -215,6 +227,11 @@ class ComposeCluster(Cluster):
         try:
             with connect(self.broker_url, answer_within=1.0) as connection:
                 return bool(connection.ping())
+        except redis.AuthenticationError:
+            raise ClusterStartError(
+                "the container redis does not let in this benchmark, which has made a password for it\nThe Compose file has to "
+                "give it what the variable REDIS_PASSWORD holds, as the docker-compose.yml of distribute_challenge does"
+            ) from None
         except (redis.RedisError, OSError):
             return False
 

@@ -24,7 +24,11 @@ def __getattr__(name: str) -> Any:
     # Clients talk to Redis alone; only a worker pays for loading Celery, and only Celery's own command asks for this.
     if name == "app":
         from distribute_challenge.execution_backends.celery.application import make_app
+        from distribute_challenge.execution_backends.celery.command_line import hide_passwords
+        from distribute_challenge.execution_backends.celery.privileges import guard_celery
 
+        guard_celery()
+        hide_passwords()
         globals()["app"] = made = make_app()
         return made
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from kombu.serialization import register
 from distribute_challenge import settings
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.celery import transport
+from distribute_challenge.execution_backends.celery.bound_celery import BoundCelery
 from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.publishing import (
@@ -64,7 +65,7 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         )
     transport.install()
     gate = Gate(keyring_for(url), partial(answer, url))
-    app = Celery("distribute_challenge", broker=url, amqp=transport.PatientAMQP)
+    app = BoundCelery("distribute_challenge", url, amqp=transport.PatientAMQP)
     app.gate = gate
     app.conf.update(
         # Nothing but sealed frames of our own and JSON (for remote control) is accepted, never pickle; and of these what

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError
+from distribute_challenge.execution_backends.celery import tls
 from distribute_challenge.security import Keyring, keyring_for
 from distribute_challenge.settings import masked
 
@@ -78,8 +79,14 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> Broker:
             **alive,
         )
     except (ValueError, TypeError) as error:
+        # What Python says of a URL that it cannot take apart may quote from the password.
+        reason = (
+            error
+            if masked(url) == url
+            else "in a password, all but letters, digits, - and _ has to be quoted, / as %2F"
+        )
         raise OptionError(
-            f"the broker URL {masked(url)!r} cannot be used: {error}; write it as redis://host:6379/0, "
+            f"the broker URL {masked(url)!r} cannot be used: {reason}; write it as redis://host:6379/0, "
             f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
         ) from None
     client.url = url
@@ -131,6 +138,8 @@ def translated(url: str) -> Iterator[None]:
             f"there, start more of them, or raise Redis' maxmemory; calls that it had taken before are kept"
         ) from None
     except (redis.RedisError, OSError) as error:
+        if (advice := tls.complaint(url, str(error))) is not None:
+            raise BrokerUnreachableError(f"no TLS connection to {masked(url)} ({_reason(error)}): {advice}") from None
         raise BrokerUnreachableError(
             f"no Redis answers at {masked(url)} ({_reason(error)}): check that the server runs, that host and port are "
             f"right and reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and "

@@ -6,7 +6,9 @@ from typing import Any
 from celery import Celery
 from kombu import Producer
 
+from distribute_challenge.execution_backends.celery.bound_celery import BoundCelery
 from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.orders import SCALE, sealed_order
 
 __all__ = ["active", "scale"]
@@ -41,12 +43,20 @@ class _Impatient(Producer):  # type: ignore[misc] # kombu has no types
 @cache
 def _app(broker_url: str) -> Celery:
     """An application just for control messages; the worker's own would bring the worker's hooks along."""
-    app = Celery("distribute_challenge_control", broker=broker_url, set_as_current=False)
+    app = BoundCelery("distribute_challenge_control", broker_url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         broker_connection_retry_on_startup=False,
         # The same for connecting.
-        broker_transport_options={"max_retries": 1, "interval_start": 0, "socket_connect_timeout": ANSWER_WITHIN},
+        broker_transport_options={
+            "max_retries": 1,
+            "interval_start": 0,
+            "socket_connect_timeout": ANSWER_WITHIN,
+            # Books of its own, and empty: kombu would otherwise look for lost messages in those of other applications.
+            "unacked_key": f"{UNACKED}_control",
+            "unacked_index_key": f"{UNACKED}_control_index",
+            "unacked_mutex_key": f"{UNACKED}_control_mutex",
+        },
     )
     app.producer_pool.Producer = _Impatient
     return app

@@ -49,7 +49,7 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         problem = Problem(kind, f"{text} on {self.hostname}", facts or {})
         try:
             batch = self._app.gate.batch_of(self.message._raw)
-            answer(self._app.conf.broker_url, batch, problem, f"{self.hostname}/{self.worker_pid}")
+            answer(self._app.url, batch, problem, f"{self.hostname}/{self.worker_pid}")
         except redis.RedisError as error:
             logger.warning("cannot tell the client what became of %s; another worker will: %s", self.name, error)
             # So the message stays in the book, and is found there when its lease is over.

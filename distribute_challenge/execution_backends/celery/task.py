@@ -29,7 +29,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         sealed: An encoded `Batch`, sealed.
     """
     request = task.request
-    child = _child(os.getpid(), task.app.conf.broker_url)
+    child = _child(os.getpid(), task.app.url)
     worker = f"{request.hostname}/{os.getpid()}"
     keyring = child.connection.keyring
     # The main process has opened it before (`gate`), for what it has to know; what is opened is not handed on from there.

@@ -62,11 +62,11 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         self._timers: list[Any] = []
 
     def start(self, consumer: Any) -> None:
-        conf, every = consumer.app.conf, consumer.timer.call_repeatedly
-        self._connection = connect(conf.broker_url, answer_within=ANSWER_WITHIN)
-        lease = conf.broker_transport_options["visibility_timeout"]
+        app, every = consumer.app, consumer.timer.call_repeatedly
+        self._connection = connect(app.url, answer_within=ANSWER_WITHIN)
+        lease = app.conf.broker_transport_options["visibility_timeout"]
         self._sweeper = Sweeper(
-            self._connection, _held(consumer), consumer.app.gate, book=UNACKED, lease=lease, give_up=told_to_end
+            self._connection, _held(consumer), app.gate, book=UNACKED, lease=lease, give_up=told_to_end
         )
         # The books before anything else: whoever looks for lost messages does so after one lease.
         self._beat(consumer)
@@ -138,7 +138,7 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
 def _scale(state: Any, order: str = "") -> dict[str, Any]:
     """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
     consumer = state.consumer
-    processes = opened_order(connect(state.app.conf.broker_url).keyring, SCALE, order)["processes"]
+    processes = opened_order(connect(state.app.url).keyring, SCALE, order)["processes"]
     pool = consumer.pool
     more = processes - pool.num_processes
     if more > 0:

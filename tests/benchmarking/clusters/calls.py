@@ -6,7 +6,6 @@ import socket
 
 from distribute_challenge import compute_this
 
-REDIS = "redis"  # The service, as its name is in the network of the containers.
 LONGEST = 60  # Seconds after which a call would rather end than wait.
 
 
@@ -15,7 +14,7 @@ def wait_at(door: str) -> str:
     """Say that it runs, and wait until it may go on."""
     import redis
 
-    with redis.Redis(REDIS) as connection:
+    with redis.Redis.from_url(os.environ["CELERY_BROKER_URL"]) as connection:
         connection.incr(f"{door}.begun")
         connection.blpop([door], LONGEST)
     return "done"
@@ -26,7 +25,7 @@ def spin_until(door: str) -> str:
     """Keep a core busy; the name of its machine."""
     import redis
 
-    with redis.Redis(REDIS) as connection:
+    with redis.Redis.from_url(os.environ["CELERY_BROKER_URL"]) as connection:
         while not connection.exists(door):
             sum(range(1_000_000))
     return socket.gethostname()
@@ -37,6 +36,6 @@ def kill_worker_once(name: str) -> None:
     """Kill the worker that runs it; the one that runs it again lives."""
     import redis
 
-    with redis.Redis(REDIS) as connection:
+    with redis.Redis.from_url(os.environ["CELERY_BROKER_URL"]) as connection:
         if connection.incr(name) == 1:
             os.kill(os.getppid(), signal.SIGKILL)

@@ -10,6 +10,7 @@ import pytest
 from distribute_challenge.benchmarking.clusters.compose import ComposeCluster
 from distribute_challenge.benchmarking.clusters.compose_project import ComposeProject
 from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngine
+from distribute_challenge.security import new_secret
 from tests.docker_engine import CHECKOUT, docker, free_port
 from tests.processes import PATIENCE, mentioning
 
@@ -27,6 +28,9 @@ def free_place() -> Iterator[int]:
     port = free_port()
     with pytest.MonkeyPatch.context() as context:
         context.setenv("REDIS_PORT", str(port))
+        # For commands of Compose's that are no cluster's: a cluster makes its own.
+        context.setenv("REDIS_PASSWORD", new_secret())
+        context.setenv("DISTRIBUTE_CHALLENGE_SECRET", new_secret())
         context.setenv("COMPOSE_FILE", str(CHECKOUT / "docker-compose.yml"))
         context.setenv("WORKER_IMAGE", IMAGE)
         context.delenv("PACKAGES", raising=False)

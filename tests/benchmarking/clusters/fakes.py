@@ -43,7 +43,8 @@ case "$command" in
         touch "$here/networks/default" "$here/volumes/redis"
         if [ "$service" = redis ]; then
             echo running > "$here/containers/redis-1"
-            SERVER --port "$REDIS_PORT" --save "" --daemonize yes --pidfile "$here/redis.pid" --dir "$here" >/dev/null
+            echo "requirepass $REDIS_PASSWORD" | SERVER - --port "$REDIS_PORT" --save "" --daemonize yes \
+                --pidfile "$here/redis.pid" --dir "$here" >/dev/null
         else
             wanted=$(echo "$@" | sed -n 's/.*worker=\([0-9]*\).*/\1/p')
             rm -f "$here"/containers/worker-*

@@ -25,7 +25,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_docker_is_taken_where_it_answers(kind: str, docker: FakeDocker, checkout: None, port: int) -> None:
     cluster, line = chosen(kind)
     assert cluster.kind == "compose"
-    assert cluster.broker_url == f"redis://127.0.0.1:{port}/0"
+    assert cluster.broker_url.endswith(f"@127.0.0.1:{port}/0")
     assert line == "cluster: Docker Compose 2.99.1, engine 99.1"
     cluster.stop()
 

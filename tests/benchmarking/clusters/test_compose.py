@@ -16,6 +16,8 @@ from distribute_challenge.benchmarking.clusters.compose import ComposeCluster
 from distribute_challenge.benchmarking.clusters.compose_project import ComposeProject
 from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngine
 from distribute_challenge.errors import ClusterStartError
+from distribute_challenge.security import Keyring, keyring_for
+from distribute_challenge.settings import masked
 from tests.benchmarking.clusters.fakes import FakeDocker, identity
 from tests.processes import mentioning, script, wait_until
 
@@ -45,7 +47,7 @@ def commands(docker: FakeDocker) -> list[str]:
 
 
 def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path) -> None:
-    assert cluster.broker_url == f"redis://127.0.0.1:{port}/0"
+    assert masked(cluster.broker_url) == f"redis://:***@127.0.0.1:{port}/0"
     docker.set("on-build", 'echo "image of Python $PYTHON_VERSION, $WORKER_PROCESSES, $WORKER_STOP_PERIOD"')
     with cluster:
         log = (tmp_path / "output" / "run" / "build.log").read_text()
@@ -79,6 +81,40 @@ def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path
         "run --rm --no-deps -T --entrypoint python worker --version",
         "down --volumes --remove-orphans --timeout 3",
     ]
+
+
+def test_its_keys_are_its_own_and_this_process_has_the_secret_while_it_lasts(
+    cluster: ComposeCluster, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever the user's are, for another cluster; and nothing that is written shows them."""
+    for name in ("DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD"):
+        monkeypatch.setenv(name, "the user's")
+    docker.set("on-build", 'printf "%s" "$DISTRIBUTE_CHALLENGE_SECRET" > "$here/secret"')
+    docker.set("on-up", 'printf "%s" "$REDIS_PASSWORD" > "$here/password"')
+    keys = set()
+    for _ in range(2):
+        with ComposeCluster(
+            ComposeProject.find(), DockerEngine.connect(), output=tmp_path, longest_call=1.0
+        ) as cluster:
+            secret, password = ((docker.folder / name).read_text() for name in ("secret", "password"))
+            assert os.environ["DISTRIBUTE_CHALLENGE_SECRET"] == secret
+            assert Keyring(secret).identity == keyring_for(cluster.broker_url).identity
+            assert f":{password}@" in cluster.broker_url
+            assert mentioning(secret) == mentioning(password) == {}
+        assert os.environ["DISTRIBUTE_CHALLENGE_SECRET"] == "the user's"
+        written = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+        assert secret not in written
+        assert password not in written
+        keys |= {secret, password}
+    assert len(keys) == 4
+
+
+def test_a_redis_that_was_given_another_password_is_an_error_that_says_so(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
+    docker.set("on-up", "REDIS_PASSWORD=another")
+    with pytest.raises(ClusterStartError, match="give it what the variable REDIS_PASSWORD holds"), cluster:
+        pass
 
 
 def test_an_image_without_python_s_name_for_its_version_is_of_an_unknown_one(
@@ -179,7 +215,9 @@ def test_a_redis_that_ends_or_does_not_answer_is_an_error(
     cluster.stop()
     monkeypatch.setattr(compose, "ANSWER_WITHIN", 0.1)
     docker.set("on-up", 'echo running > "$here/containers/redis-1"; exit')
-    with pytest.raises(ClusterStartError, match=r"redis runs, but does not answer at redis://\S+ within 0\.1 s"):
+    with pytest.raises(
+        ClusterStartError, match=r"redis runs, but does not answer at redis://:\*\*\*@127\S+ within 0\.1 s"
+    ):
         cluster.start()
 
 

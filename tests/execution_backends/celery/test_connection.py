@@ -49,6 +49,15 @@ def test_another_url_is_refused_with_the_right_ones(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["redis://ann:hunter2/x@example.org", "redis://:hunter2#x?@example.org:1"])
+def test_a_password_that_breaks_its_url_is_not_shown_in_parts_either(url: str) -> None:
+    """Python's own words would quote from it."""
+    with pytest.raises(OptionError, match="has to be quoted, / as %2F") as caught:
+        connect(url)
+    assert "hunter" not in str(caught.value)
+    assert "hunter" not in repr(caught.value.__cause__)
+
+
 def test_a_silent_address_is_an_error_that_says_what_to_check() -> None:
     """With the password masked."""
     with socket.socket() as taken:

@@ -111,9 +111,9 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
     step = worker_steps.PresenceStep(SimpleNamespace())
     monkeypatch.setattr(step, "_say", lambda word: bool(said.append(word)) or True)
     timers: list[float] = []
-    conf = SimpleNamespace(broker_url="redis://localhost", broker_transport_options={"visibility_timeout": 7})
+    conf = SimpleNamespace(broker_transport_options={"visibility_timeout": 7})
     consumer = SimpleNamespace(
-        app=SimpleNamespace(conf=conf),
+        app=SimpleNamespace(conf=conf, url="redis://localhost", gate=None),
         timer=SimpleNamespace(call_repeatedly=lambda every, *_: timers.append(every)),
         pool=SimpleNamespace(),
         task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=SimpleNamespace(held=None))),

@@ -1,0 +1,112 @@
+"""``secret`` makes what a cluster of one's own begins with, and shows it to nobody else."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from distribute_challenge.cli import main
+from distribute_challenge.security import Keyring
+from tests.cli.conftest import COMMAND
+from tests.processes import PATIENCE, environment
+
+
+def secret(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["secret", *arguments])
+
+
+def values(text: str) -> dict[str, str]:
+    """What an environment file sets. Each line has a comment above it."""
+    lines = text.splitlines()
+    assert all(line.startswith("# ") for line in lines[::2])
+    return dict(line.split("=", 1) for line in lines[1::2])
+
+
+def test_it_prints_lines_for_an_environment_file() -> None:
+    found = values(secret().output)
+    assert list(found) == ["DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD", "CELERY_BROKER_URL"]
+    assert Keyring(found["DISTRIBUTE_CHALLENGE_SECRET"]).identity
+    password = found["REDIS_PASSWORD"]
+    # At home in a URL, a shell, Compose's file and Redis' without a quote.
+    assert re.fullmatch(r"[\w-]{43}", password)
+    assert found["CELERY_BROKER_URL"] == f"redis://:{password}@localhost:6379/0"
+
+
+def test_no_two_are_alike() -> None:
+    made = [value for _ in range(3) for value in list(values(secret().output).values())[:2]]
+    assert len(set(made)) == 6
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o277], ids=["lax", "strict"])
+def test_a_file_is_its_owner_s_alone_and_what_is_written_shows_nothing(umask: int, tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    before = os.umask(umask)
+    try:
+        done = secret(str(path))
+    finally:
+        os.umask(before)
+    assert done.exit_code == 0, done.output
+    assert done.output == f"wrote {path}, for you alone to read (mode 0600)\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(values(path.read_text())) == 3
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_there_is_kept(kind: str, tmp_path: Path) -> None:
+    """Also what only a link leads to, as somebody else might have put one there."""
+    path, other = tmp_path / ".env", tmp_path / "other"
+    other.write_text("precious")
+    path.symlink_to(other) if kind == "link" else other.rename(path)
+    done = secret(str(path))
+    assert done.exit_code == 1
+    assert done.output.startswith(f"Error: {path} is there already, and with new keys those who use the old ones")
+    assert path.read_text() == "precious"
+
+
+def test_a_file_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    done = secret(str(tmp_path / "nowhere" / ".env"))
+    assert done.exit_code == 1
+    assert done.output == f"Error: cannot write {tmp_path / 'nowhere' / '.env'}: No such file or directory\n"
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be in the way of the next attempt."""
+    real = os.open
+    # The kernel's own full disk, behind the name that was asked for.
+    monkeypatch.setattr(
+        os, "open", lambda path, *rest: (os.close(real(path, *rest)), real("/dev/full", os.O_WRONLY))[1]
+    )
+    done = secret(str(tmp_path / ".env"))
+    assert done.exit_code == 1
+    assert done.output == f"Error: cannot write {tmp_path / '.env'}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_loads_neither_celery_nor_redis() -> None:
+    """It is there in a moment, and works before anything else is installed."""
+    program = (
+        "import sys\nfrom distribute_challenge.cli import main\nmain(['secret'], standalone_mode=False)\n"
+        "assert not sys.modules.keys() & {'celery', 'kombu', 'redis', 'cryptography', 'cloudpickle'}, sorted(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], env=environment(), timeout=PATIENCE, capture_output=True, check=True
+    )
+
+
+def test_it_is_a_command_as_users_type_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "secret", ".env"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / ".env").exists()
