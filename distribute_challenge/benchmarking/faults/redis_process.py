@@ -18,11 +18,8 @@ __all__ = ["RedisProcess"]
 
 ANSWER_WITHIN = 20.0  # Seconds from its start; it takes hundredths, and a little more with a long file to read.
 ASK_EVERY = 0.02  # Seconds.
-ROOM = 1 << 20  # Bytes that are left when it is being filled up.
-PIECE = 64 << 10  # Bytes of each key of ballast.
-BALLAST = "ballast"
 
-#: Of an error's text, while a server that has just started reads its file.
+# Before it listens, and while it reads its file.
 _LOADING = (redis.exceptions.BusyLoadingError, redis.ConnectionError, redis.TimeoutError)
 
 
@@ -113,24 +110,21 @@ class RedisProcess:
             connection.flushall()
 
     def fill(self) -> None:
-        """Let it have no memory for anything that takes some."""
-        with self.connection() as connection:
-            used = connection.info("memory")["used_memory"]
-            connection.config_set("maxmemory", used + ROOM)
-            with contextlib.suppress(redis.OutOfMemoryError):
-                while True:
-                    connection.rpush(BALLAST, b"." * PIECE)
+        """Let it have no memory for anything that takes some, as when it has reached its limit."""
+        self._limit(1)
 
     def free(self) -> None:
         """Let it have memory again."""
-        with self.connection() as connection:
-            connection.config_set("maxmemory", 0)
-            connection.delete(BALLAST)
+        self._limit(0)
 
     def close(self) -> None:
         """End it, if it runs."""
         if self._process is not None:
             self._process.end()
+
+    def _limit(self, memory: int) -> None:
+        with self.connection() as connection:
+            connection.config_set("maxmemory", memory)
 
     def _running(self) -> ChildProcess:
         assert self._process is not None, "it has not been started"

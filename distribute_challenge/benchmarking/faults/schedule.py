@@ -49,9 +49,9 @@ def at_random(seed: int, durations: Sequence[tuple[str, tuple[float, float]]]) -
         >>> faults = at_random(1, [("redis killed", (1, 10)), ("worker killed", (0, 1))])
         >>> for _ in range(3):
         ...     print(next(faults))
-        redis killed at 4.1 s for 9.8 s
-        worker killed at 18.7 s for 0.7 s
-        worker killed at 26.3 s for 0.4 s
+        redis killed at 5.4 s for 8.2 s
+        worker killed at 16.3 s for 0.8 s
+        worker killed at 23.8 s for 0.1 s
     """
     source = random.Random(seed)
     now = 0.0

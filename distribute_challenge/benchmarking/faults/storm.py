@@ -65,17 +65,18 @@ class Storm:
             ClusterStartError: The cluster does not come up, before any fault.
         """
         began = time.time()
-        with Rig(self._folder, workers=self._workers) as rig, rig.as_client():
-            with CeleryExecutionBackend(rig.client_url) as backend:
-                self._rage(rig, backend)
-            open_calls = self._tally.open
+        rig = Rig(self._folder, workers=self._workers)
+        with rig, rig.as_client(), CeleryExecutionBackend(rig.client_url) as backend:
+            self._rage(rig, backend)
+            # Before the backend is closed, which ends whatever hangs.
+            hung = self._tally.close()
         return Result(
             seed=self._seed,
             workers=self._workers,
             began=began,
             seconds=time.time() - began,
             tally=self._tally,
-            hung=sorted(open_calls),
+            hung=hung,
             problems=self._problems,
             memory=self._memory,
         )

@@ -77,7 +77,9 @@ class Tally:
         """A call has ended in a value or an exception."""
         with self._lock:
             now = time.time()
-            opened = self._open.pop(call)
+            opened = self._open.pop(call, None)
+            if opened is None:
+                return  # It hangs, as `close` has said, and was ended by the end of its client.
             self._note_recovery(opened, outcome, now)
             if isinstance(outcome, BaseException):
                 self._note_error(call, opened, outcome, now)
@@ -92,6 +94,13 @@ class Tally:
         """Calls that have not ended, and since when, in epoch seconds."""
         with self._lock:
             return {call: opened.since for call, opened in self._open.items()}
+
+    def close(self) -> list[str]:
+        """Wait for nothing more: the calls that have not ended, which hang."""
+        with self._lock:
+            hung = sorted(self._open)
+            self._open.clear()
+            return hung
 
     # --- faults
 
