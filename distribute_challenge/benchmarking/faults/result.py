@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from distribute_challenge.benchmarking.faults.tally import Tally
+from distribute_challenge.tables import table
 
 __all__ = ["Result"]
 
@@ -57,7 +58,6 @@ class Result:
         """What people read: counts, and a table of faults."""
         tally = self.tally
         counts = {
-            "calls": tally.calls,
             "values": tally.values,
             **{f"  {name}": count for name, count in sorted(tally.errors.items())},
             "lost": tally.lost,
@@ -65,14 +65,23 @@ class Result:
             "wrong": tally.wrong,
             "run twice": tally.run_twice.total(),
         }
-        lines = [f"seed {self.seed}, {self.workers} workers, {self.seconds:.0f} s", ""]
-        lines += [f"{name:<24}{count:>10}" for name, count in counts.items()]
-        lines += ["", f"{'fault':<24}{'times':>10}{'run twice':>12}{'recovery s':>12}{'made good s':>13}"]
-        for kind in sorted({*tally.faults, *tally.run_twice}):
-            lines.append(
-                f"{kind:<24}{tally.faults[kind]:>10}{tally.run_twice[kind]:>12}"
-                f"{_seconds(tally.recovery, kind):>12}{_seconds(tally.made_good, kind):>13}"
-            )
+        rows = [
+            [
+                kind,
+                tally.faults[kind],
+                tally.run_twice[kind],
+                _seconds(tally.recovery, kind),
+                _seconds(tally.made_good, kind),
+            ]
+            for kind in sorted({*tally.faults, *tally.run_twice})
+        ]
+        lines = [
+            f"seed {self.seed}, {self.workers} workers, {self.seconds:.0f} s",
+            "",
+            table(["calls", f"{tally.calls:,}"], [[name, f"{count:,}"] for name, count in counts.items()], right=[1]),
+            "",
+            table(["fault", "times", "run twice", "recovery s", "made good s"], rows, right=range(1, 5)),
+        ]
         if self.memory:
             lines += [
                 "",
