@@ -1,6 +1,7 @@
 """What is in Redis when all calls are done, beside what docs/configuration.md lists."""
 
 import fnmatch
+from typing import Any
 
 import redis
 
@@ -22,16 +23,15 @@ DOCUMENTED = (
     "distribute_challenge:unacked",
     "distribute_challenge:unacked_index",
     "distribute_challenge:unacked_mutex",
-    "_kombu.binding.*",
+    "_kombu.binding*",
     "*.pidbox",
 )
 
 
 def keys(connection: redis.Redis) -> list[Key]:
     """All keys of a database: name, type and seconds to live, -1 for those that stay."""
-    names: list[bytes] = sorted(connection.scan_iter())
-    kinds: list[bytes] = [connection.type(name) for name in names]
-    return [(name.decode(), kind.decode(), connection.ttl(name)) for name, kind in zip(names, kinds, strict=True)]
+    raw: Any = connection  # Bytes, as this library connects; redis-py's types allow for text.
+    return [(name.decode(), raw.type(name).decode(), raw.ttl(name)) for name in sorted(raw.scan_iter())]
 
 
 def unknown(found: list[Key]) -> list[Key]:
