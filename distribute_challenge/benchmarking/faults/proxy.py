@@ -35,8 +35,8 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self.port = 0
         self._target = target
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
         self._delay = 0.0
@@ -44,6 +44,8 @@ class Proxy:
 
     def start(self) -> None:
         """Begin to listen."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self._order(self._listen())
 
@@ -78,13 +80,14 @@ class Proxy:
 
     def close(self) -> None:
         """End it, and all connections. Safe to call again, or before `start`."""
-        if self._loop.is_closed():
+        if self._loop is None:
             return
-        if self._thread.is_alive():
-            self._order(self._end())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(DONE_WITHIN)
+        self._order(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        assert self._thread is not None
+        self._thread.join(DONE_WITHIN)
         self._loop.close()
+        self._loop = self._thread = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -94,6 +97,7 @@ class Proxy:
         self.close()
 
     def _order(self, order: Coroutine[Any, Any, None]) -> None:
+        assert self._loop is not None, "it has not been started"
         asyncio.run_coroutine_threadsafe(order, self._loop).result(DONE_WITHIN)
 
     # --- in the proxy's thread

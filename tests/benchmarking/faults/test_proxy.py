@@ -161,11 +161,11 @@ def test_a_slow_line_takes_its_time_in_both_directions(proxy: Proxy) -> None:
 
 
 def test_a_line_to_nobody_is_reset() -> None:
-    with Proxy(free_port()) as proxy, line(proxy) as connection, pytest.raises(ConnectionResetError):
+    with Proxy(free_port()) as proxy, pytest.raises(ConnectionResetError), line(proxy) as connection:
         connection.recv(1)
 
 
-def test_one_that_never_began_is_closed_too_and_one_that_is_closed_again(echo: int) -> None:
-    never = Proxy(echo)
-    never.close()
-    never.close()
+def test_one_that_never_began_is_closed_too_and_one_that_is_closed_again(echo: int, proxy: Proxy) -> None:
+    Proxy(echo).close()
+    proxy.close()
+    proxy.close()
