@@ -8,7 +8,7 @@ from tests.faults.conftest import Make
 from tests.faults.promises import Load
 
 ROLLING = [Fault("all workers restarted", at=1.0)]
-RECYCLING = {"calls": ("--max-calls", "10"), "memory": ("--max-memory", "1MB")}
+RECYCLING = {"calls": ("--max-calls", "10"), "memory": ("--max-memory", "1M")}
 
 
 @pytest.mark.deadline(120)

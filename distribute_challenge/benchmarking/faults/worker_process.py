@@ -80,7 +80,8 @@ class WorkerProcess:
         self._process = ChildProcess(
             self._command,
             output=self._folder / f"{self.name}.log",
-            environment=self._environment,
+            # Celery's pool has files of its own; where one is killed, they are left.
+            environment={**self._environment, "TMPDIR": str(self._folder)},
             folder=self._folder,
         )
 
@@ -141,10 +142,9 @@ class WorkerProcess:
         return self._started().wait(within=within)
 
     def close(self) -> None:
-        """End it, if it runs, whatever state it is in."""
+        """Have it gone, if it runs, whatever state it is in; a polite end takes seconds, and nobody waits for its calls."""
         if self._process is not None:
-            self.thaw()
-            self._process.end()
+            self.kill()
 
     def _started(self) -> ChildProcess:
         assert self._process is not None, "it has not been started"
