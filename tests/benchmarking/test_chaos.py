@@ -17,7 +17,7 @@ pytestmark = pytest.mark.celery
 
 
 def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
-    """Whole workers and single processes killed, workers ended, lines cut, and Redis killed, under load."""
+    """A line refused, a whole worker killed, and a single process, under load."""
     output = tmp_path / "chaos.json"
     arguments = [
         "--minutes",
@@ -37,7 +37,7 @@ def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
     assert (found["lost"], found["hung"], found["wrong"], found["problems"]) == (0, [], 0, [])
     assert found["values"] > 50
     assert sum(found["faults"].values()) >= 2
-    assert result.output.startswith("seed 4, 2 workers, faults for 0.33 min\n")
+    assert result.output.startswith("seed 9, 2 workers, faults for 0.33 min\n")
     assert f"\npassed\nwrote {output}\n" in result.output
     assert (tmp_path / "logs" / "workers" / "w1.log").exists()
 
