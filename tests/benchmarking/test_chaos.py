@@ -1,6 +1,7 @@
 """The command, with a short storm."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from distribute_challenge.benchmarking.chaos import chaos
 from distribute_challenge.benchmarking.faults.result import Result
 from distribute_challenge.benchmarking.faults.tally import Tally
 from distribute_challenge.errors import ClusterStartError
+from tests.processes import program
 
 pytestmark = pytest.mark.celery
 
@@ -40,6 +42,12 @@ def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
     assert result.output.startswith("seed 9, 2 workers, faults for 0.33 min\n")
     assert f"\npassed\nwrote {output}\n" in result.output
     assert (tmp_path / "logs" / "workers" / "w1.log").exists()
+
+
+def test_it_is_a_program(tmp_path: Path) -> None:
+    with program([sys.executable, "-m", "distribute_challenge.benchmarking.chaos", "--help"], tmp_path) as running:
+        assert running.wait() == 0
+    assert "worker killed" in running.output
 
 
 class Fake:

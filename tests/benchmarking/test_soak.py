@@ -1,6 +1,7 @@
 """The command, with few calls."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from distribute_challenge.benchmarking.clusters.local import LocalWorkers
 from distribute_challenge.benchmarking.soak import soak
 from distribute_challenge.benchmarking.soaking import run
 from distribute_challenge.errors import ClusterStartError
+from tests.processes import program
 
 pytestmark = pytest.mark.celery
 
 
 def test_calls_are_made_both_ways_and_nothing_unknown_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "SLICE", 3_000)
+    monkeypatch.setattr(run, "SLICE", 1_000)
     output = tmp_path / "soak.json"
     arguments = ["--calls", "40_001", "--workers", "2", "--every", "0.01", "--output", str(output), "--bound", "50"]
     result = CliRunner().invoke(soak, arguments, catch_exceptions=False)
@@ -35,6 +37,12 @@ def test_too_few_calls_are_a_failure(tmp_path: Path) -> None:
     result = CliRunner().invoke(soak, ["--calls", "10", "--workers", "1", "--output", str(output)])
     assert result.exit_code == 1
     assert output.exists()
+
+
+def test_it_is_a_program(tmp_path: Path) -> None:
+    with program([sys.executable, "-m", "distribute_challenge.benchmarking.soak", "--help"], tmp_path) as running:
+        assert running.wait() == 0
+    assert "10000000" in running.output
 
 
 @pytest.mark.parametrize("calls", ["0", "many"])

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from distribute_challenge import Future
@@ -11,6 +11,7 @@ from distribute_challenge.benchmarking.faults.diary import Entry
 from distribute_challenge.benchmarking.faults.rig import Rig
 from distribute_challenge.benchmarking.faults.worker_process import WorkerProcess
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.processes import wait_until
 
@@ -21,7 +22,7 @@ ANSWERED = 3.0  # Seconds from Redis' return to the next answer.
 FOUND_OUT = 15.0  # Seconds until a dead connection is taken for dead.
 FREED = 2.0  # Seconds until a call that is stopped has left its slot, and a client that is interrupted its terminal.
 WARNED = 5.0  # Seconds until a client without workers says so.
-CLIENT_LEASE = 15.0  # Seconds until a client that is gone is taken for gone.
+GONE = 15.0  # Seconds until a client or a worker that gives no sign of life is taken for gone by others.
 
 BUSY = 4.0  # Seconds on top of each promise: the machine runs other tests, too.
 
@@ -64,6 +65,15 @@ class Load:
     def run_twice(self) -> list[str]:
         return [call for call, entries in self.runs().items() if len(entries) > 1]
 
+    def wait_until_sent(self) -> None:
+        """Wait until Redis has all calls that have not ended, in messages that wait or are held by workers."""
+
+        def sent() -> bool:
+            batches = {getattr(future, "batch", None) for future in self.futures.values() if not future.done()}
+            return None not in batches and queued(self._rig) + held(self._rig) >= len(batches)
+
+        wait_until(sent, "calls that are all sent")
+
     def wait_for_begin(self, count: int = 1) -> list[Entry]:
         """Wait until so many calls have begun; their first runs."""
         wait_until(lambda: len(self.runs()) >= count, f"the begin of {count} calls")
@@ -82,11 +92,10 @@ def queued(rig: Rig) -> int:
         return int(connection.llen(DEFAULT_QUEUE))
 
 
-def seconds_of(action: Callable[[], object]) -> float:
-    """How long something takes."""
-    begun = time.monotonic()
-    action()
-    return time.monotonic() - begun
+def held(rig: Rig) -> int:
+    """Messages that workers have taken and not done yet."""
+    with rig.redis.connection() as connection:
+        return int(connection.hlen(UNACKED))
 
 
 def names(errors: Iterable[BaseException | None]) -> set[str]:

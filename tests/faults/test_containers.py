@@ -26,13 +26,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeCluster
     with pytest.MonkeyPatch.context() as context, free_place():
         context.setenv("WORKER_MEMORY", str(MEMORY))
         with new_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
-            cluster.scale(WORKERS)
             yield cluster
     remove_image()
 
 
 @pytest.fixture
 def backend(cluster: ComposeCluster) -> Iterator[CeleryExecutionBackend]:
+    cluster.scale(WORKERS)  # Also if a test before has left fewer.
     with CeleryExecutionBackend(cluster.broker_url) as backend:
         yield backend
 
@@ -54,7 +54,6 @@ def test_calls_of_a_container_that_is_removed_are_made_good(
     futures = under_load(backend, "removed", 60)
     docker("rm", "--force", workers(cluster)[0])
     assert [future.result(60 * 0.2 + MADE_GOOD + BUSY) for future in futures] == list(range(60))
-    cluster.scale(WORKERS)
 
 
 def test_a_rolling_restart_loses_nothing_and_runs_nothing_twice(

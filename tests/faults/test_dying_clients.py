@@ -12,7 +12,7 @@ from distribute_challenge.benchmarking.faults.calls import answer
 from distribute_challenge.benchmarking.faults.client_process import ClientProcess
 from distribute_challenge.benchmarking.faults.rig import Rig
 from tests.faults.conftest import Make
-from tests.faults.promises import BUSY, CLIENT_LEASE, FREED, LONG, Load
+from tests.faults.promises import BUSY, FREED, GONE, LONG, Load
 from tests.processes import environment, mentioning, wait_until
 
 STARTED = 60.0  # Seconds for a client to get anywhere; it takes one.
@@ -121,11 +121,11 @@ def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(make: Mak
     rig, backend = make(workers=1)
     load = Load(rig, backend)
     # Twice as many as can run before the client is taken for gone.
-    calls = round(2 * (CLIENT_LEASE + BUSY))
+    calls = round(2 * (GONE + BUSY))
     client = on_rig(start, rig, calls, 1.0, detached=3)
     load.wait_for_begin()
     client.kill()
-    wait_until(lambda: runs_of(load, "detached") == 3, "the run of all detached calls", within=CLIENT_LEASE + BUSY + 5)
+    wait_until(lambda: runs_of(load, "detached") == 3, "the run of all detached calls", within=GONE + BUSY + 5)
     plain = runs_of(load, "plain")
     assert plain < calls
     # What is behind those that were dropped comes first now, and nothing of them comes later.

@@ -47,8 +47,8 @@ def test_no_call_hangs_when_redis_is_emptied(make: Make, options: dict[str, bool
     load.submit(1, 3.0)
     load.wait_for_begin()
     load.submit(50, **options)
-    load.submit(1, priority=9)  # What is behind the fifty is in Redis when this is; it was made last, and is sent last.
-    Player(rig).play([Fault("redis emptied", at=0.5)])
+    load.wait_until_sent()
+    Player(rig).play([Fault("redis emptied", at=0)])
     errors = [future.exception(10 + BUSY) for future in load.futures.values()]
     assert names(errors) <= {"NoneType", TaskLostError.__name__}
     if options:
@@ -64,7 +64,7 @@ def test_a_full_redis_is_an_error_and_loses_nothing_that_it_has_taken(make: Make
     accepted.submit(1, 2.0)
     accepted.wait_for_begin()
     accepted.submit(20, 0.01)
-    accepted.submit(1, priority=9)
+    accepted.wait_until_sent()
     refused: list[BaseException | None] = []
     rig.redis.fill()
     try:
@@ -88,8 +88,9 @@ def test_a_worker_that_is_started_while_redis_is_full_serves_when_it_is_not(make
     rig.redis.fill()
     worker.start()
     load = Load(rig, backend)
-    wait_until(lambda: "maxmemory" in worker.log or worker.code is not None, "a worker that has met the full Redis")
-    rig.redis.free()
+    # It is connected a moment before it meets the full Redis.
+    wait_until(lambda: "Connected to redis" in worker.log, "a worker that begins")
+    Player(rig).play([Fault("redis full", at=0, lasts=2)])
     load.submit(1)
     load.gives_right_values(within=20)
     assert worker.code is None

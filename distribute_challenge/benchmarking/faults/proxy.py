@@ -125,10 +125,11 @@ class Proxy:
 
     async def _end(self) -> None:
         await self._refuse()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        # Who is just being connected is not waited for.
+        others = asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        others.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await others
 
     async def _slow_down(self, seconds: float) -> None:
         self._delay = seconds

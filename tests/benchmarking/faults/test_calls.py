@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.benchmarking.faults import victim
-from distribute_challenge.benchmarking.faults.calls import MistakeError, answer, work
+from distribute_challenge.benchmarking.faults.calls import MistakeError, answer, pause, work
 from distribute_challenge.benchmarking.faults.diary import Diary
 from distribute_challenge.execution_backends import use_backend
 
@@ -17,6 +17,7 @@ def test_they_give_values_or_raise(tmp_path: Path) -> None:
     with pytest.raises(MistakeError, match="c-2"):
         work.local(str(tmp_path), "c-2", 0.0, "raise")
     assert [entry.call for entry in Diary(tmp_path).read()] == ["c-1", "c-2"]
+    assert pause.local(0.0) is None  # type: ignore[func-returns-value]
 
 
 def test_they_kill_their_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

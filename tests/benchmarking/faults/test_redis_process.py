@@ -60,7 +60,7 @@ def test_its_password_is_asked_for_and_stands_in_no_command_line(server: RedisPr
 def test_one_that_does_not_start_is_an_error_with_its_last_lines(server: RedisProcess, tmp_path: Path) -> None:
     second = RedisProcess(tmp_path / "second")
     second.port, second.password = server.port, "another"
-    with pytest.raises(ClusterStartError, match=rf"port {server.port}; its last lines:\n    .*ddress already in use"):
+    with pytest.raises(ClusterStartError, match=rf"(?s)port {server.port}; its last lines:\n .*ddress already in use"):
         second.start()
     second.close()
 

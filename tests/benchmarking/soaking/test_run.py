@@ -67,6 +67,10 @@ def test_everything_is_written_down(tmp_path: Path) -> None:
     assert len(found["samples"]) == 101
 
 
+def test_a_call_gives_what_is_counted_on() -> None:
+    assert sum(map(run.negative.local, range(10))) == -45
+
+
 def test_wrong_values_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_by_submit", lambda backend, numbers: 1)
     with pytest.raises(SystemFailureError, match="calls 10 to 20 gave wrong values"):
