@@ -43,7 +43,7 @@ class Tally:
         faults: Faults by kind.
         run_twice: Runs beyond the first by the fault that they followed, of calls that do not kill their process.
         recovery: Longest time from the end of a fault to the next value, in seconds, by its kind.
-        made_good: Longest time from the end of a fault until a call ended that was on its way when it began.
+        made_good: Longest time from the end of a fault until a call ended that was on its way when it began, and met no other.
     """
 
     calls: int = 0
@@ -140,9 +140,9 @@ class Tally:
     # --- under the lock
 
     def _note_recovery(self, opened: _Open, outcome: Any, now: float) -> None:
-        for played in self._played:
-            if opened.since <= played.begun:
-                _raise_to(self.made_good, played.fault.kind, now - played.ended)
+        met = [played for played in self._played if opened.since <= played.begun]
+        if len(met) == 1 and self._present is None:
+            _raise_to(self.made_good, met[0].fault.kind, now - met[0].ended)
         if not isinstance(outcome, BaseException):
             for played in self._awaiting_value:
                 _raise_to(self.recovery, played.fault.kind, now - played.ended)

@@ -125,6 +125,13 @@ def test_what_was_on_its_way_when_a_fault_began_tells_how_long_losses_take(clock
     clock.now += 8
     tally.end("c", answer("c"))
     assert tally.made_good == {"worker killed": 8.0}
+    # Of one that meets two faults nobody can say which of them it waited for.
+    tally.begin("d", "value")
+    played(tally, KILLED, clock)
+    played(tally, EMPTIED, clock)
+    clock.now += 20
+    tally.end("d", answer("d"))
+    assert tally.made_good == {"worker killed": 8.0}
 
 
 def test_runs_beyond_the_first_are_put_down_to_the_fault_before_them(clock: Clock) -> None:
