@@ -22,12 +22,12 @@ _OWN_VARIABLES = (
 )
 
 
-def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], object], what: str = "the condition", *, within: float = PATIENCE) -> None:
     """Wait until a condition holds, and fail if it does not in time."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + within
     pause = threading.Event()
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true within {PATIENCE} s"
+        assert time.monotonic() < deadline, f"{what} did not come true within {within:g} s"
         pause.wait(0.01)
 
 

@@ -81,9 +81,20 @@ class ChildProcess:
             raise failures[0]
 
     @property
+    def pid(self) -> int:
+        """Its number, and that of its process group."""
+        return self._process.pid
+
+    @property
     def code(self) -> int | None:
         """Its exit code; None while it runs."""
         return self._process.poll()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it and to what it started; nothing happens if nobody of them is left."""
+        # macOS says that the other way.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
     def wait(self, *, within: float = math.inf, show: bool = False) -> int:
         """Wait for its end.
@@ -117,11 +128,11 @@ class ChildProcess:
         if self._process.poll() is not None:
             return
         try:
-            self._send(signal.SIGTERM)
+            self.send(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_WITHIN)
         finally:  # At once when Ctrl+C comes a second time.
-            self._send(signal.SIGKILL)
+            self.send(signal.SIGKILL)
             self._process.wait()
 
     def text(self) -> str:
@@ -147,8 +158,3 @@ class ChildProcess:
         self._shown += len(new)
         sys.stderr.write(new.decode(errors="replace"))
         sys.stderr.flush()
-
-    def _send(self, number: signal.Signals) -> None:
-        # Nobody of the session is left; macOS says that the other way.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)

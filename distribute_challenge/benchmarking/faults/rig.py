@@ -1,0 +1,147 @@
+"""A cluster of real processes, each of which can be harmed: Redis, workers, and the lines from them and the client to Redis.
+
+client ── client_line ──┐
+├── redis
+workers ─ worker_line ──┘
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from distribute_challenge import settings
+from distribute_challenge.benchmarking.faults.diary import Diary
+from distribute_challenge.benchmarking.faults.proxy import Proxy
+from distribute_challenge.benchmarking.faults.redis_process import RedisProcess
+from distribute_challenge.benchmarking.faults.worker_process import WorkerProcess
+from distribute_challenge.security import new_secret
+
+__all__ = ["Rig"]
+
+ALLOW_ROOT = "DISTRIBUTE_CHALLENGE_ALLOW_ROOT"  # In containers a worker refuses to run as root; there, tests often do.
+
+
+class Rig:
+    """A context manager: all of it runs in the block, and none of it afterwards.
+
+    Args:
+        folder: For everything that it writes.
+        workers: Workers at the start.
+        processes: Processes of each.
+        lease: Of their messages, in whole seconds; None: the default.
+        options: More options of ``distribute-challenge worker``.
+        environment: More variables for workers.
+
+    Attributes:
+        redis: The server.
+        client_line: What clients reach it by.
+        worker_line: What workers reach it by.
+        workers: The workers, also those that are down.
+        diary: What calls that ran here have noted.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        workers: int = 2,
+        processes: int = 1,
+        lease: int | None = None,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._secret = new_secret()
+        self._processes, self._lease, self._options = processes, lease, options
+        self._variables = environment or {}
+        self._first = workers
+        self.redis = RedisProcess(folder / "redis")
+        self.client_line = Proxy(self.redis.port)
+        self.worker_line = Proxy(self.redis.port)
+        self.workers: list[WorkerProcess] = []
+        self.diary = Diary(folder / "diary")
+
+    @property
+    def client_url(self) -> str:
+        """The broker's address for clients."""
+        return self.redis.url_at(self.client_line.port)
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """Variables for a client in a process of its own."""
+        return {**self._common(), settings.BROKER_VARIABLES[0]: self.client_url}
+
+    @contextlib.contextmanager
+    def as_client(self) -> Iterator[None]:
+        """Let this process be a client of the cluster: its secret stands in the environment in the block."""
+        common = self._common()
+        before = {name: os.environ.get(name) for name in common}
+        os.environ.update(common)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+    def add_worker(self) -> WorkerProcess:
+        """One worker more, started but perhaps not ready yet."""
+        worker = WorkerProcess(
+            self._folder / "workers",
+            name=f"w{len(self.workers) + 1}",
+            environment={
+                **self._common(),
+                ALLOW_ROOT: "1",
+                settings.BROKER_VARIABLES[0]: self.redis.url_at(self.worker_line.port),
+                **self._variables,
+            },
+            processes=self._processes,
+            lease=self._lease,
+            options=self._options,
+        )
+        self.workers.append(worker)
+        worker.start()
+        return worker
+
+    def start(self) -> None:
+        """Start everything.
+
+        Raises:
+            ClusterStartError: Something does not come up; with its last lines.
+        """
+        self.redis.start()
+        self.client_line.start()
+        self.worker_line.start()
+        for _ in range(self._first):
+            self.add_worker()
+        for worker in self.workers:
+            worker.wait_until_ready()
+
+    def close(self) -> None:
+        """End everything, in whatever state it is."""
+        for worker in self.workers:
+            worker.close()
+        self.worker_line.close()
+        self.client_line.close()
+        self.redis.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _common(self) -> dict[str, str]:
+        return {settings.SECRET_VARIABLE: self._secret}

@@ -1,0 +1,7 @@
+"""Does anything grow? Millions of calls on one cluster, and what its processes take meanwhile, and leave in Redis.
+
+soak (the command)
+  └── run          makes the calls, half of them by ``map`` and half by ``submit``, and looks
+        ├── growth  from what was seen to how much each process has grown
+        └── leftovers  which keys are left in Redis, and which of them nobody has documented
+"""

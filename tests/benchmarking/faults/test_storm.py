@@ -1,0 +1,57 @@
+"""Load and faults together, on a small cluster: what else can go wrong than calls."""
+
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge.benchmarking.faults import kinds, storm
+from distribute_challenge.benchmarking.faults.rig import Rig
+from distribute_challenge.benchmarking.faults.schedule import Fault
+from distribute_challenge.benchmarking.faults.storm import Storm
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storm, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(storm, "SAY_EVERY", 1.0)
+
+
+def scheduled(folder: Path, *faults: Fault, said: list[str] | None = None) -> Storm:
+    raging = Storm(folder, seconds=5, seed=1, workers=1, say=([] if said is None else said).append)
+    raging._schedule = faults
+    return raging
+
+
+def test_a_calm_storm_passes_and_says_how_it_goes(tmp_path: Path) -> None:
+    said: list[str] = []
+    raging = scheduled(tmp_path, Fault("client line slow", 1, lasts=1.2), Fault("client line cut", 9), said=said)
+    result = raging.run()
+    assert result.passed, result.text()
+    assert result.tally.faults == {"client line slow": 1}
+    assert result.tally.values > 10
+    assert said[0].startswith("0 min: ")
+    assert len(result.memory) == len(said) >= 2
+
+
+def test_a_worker_that_ends_by_itself_is_noticed_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Rig.start
+
+    def start_badly(rig: Rig) -> None:
+        start(rig)
+        rig.workers[0].kill()
+
+    monkeypatch.setattr(Rig, "start", start_badly)
+    result = scheduled(tmp_path, Fault("client line cut", 0.5)).run()
+    assert result.problems == ["worker w1 had ended by itself (exit code -9) before client line cut at 0.5 s"]
+    assert not result.passed
+    assert result.tally.values
+
+
+def test_what_does_not_end_when_it_is_told_to_ends_the_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storm, "HANGS_AFTER", 0.5)
+    monkeypatch.setattr(kinds, "END_WITHIN", 0.0)
+    result = scheduled(tmp_path, Fault("worker ended", 0.5)).run()
+    (problem,) = result.problems
+    assert "the storm ended early" in problem
+    assert "it did not end within 0 s" in problem
+    assert result.hung

@@ -1,0 +1,70 @@
+"""Lines to Redis that are cut, refused, half-open or dead: found out in time, and nothing is lost."""
+
+import contextlib
+import time
+
+import pytest
+
+from distribute_challenge.benchmarking.faults.calls import answer, work
+from distribute_challenge.benchmarking.faults.kinds import KINDS
+from distribute_challenge.benchmarking.faults.player import Player
+from distribute_challenge.benchmarking.faults.schedule import Fault
+from distribute_challenge.errors import BrokerUnreachableError
+from tests.faults.conftest import Make
+from tests.faults.promises import BUSY, FOUND_OUT, MADE_GOOD, Load
+
+SIDES = ("client", "worker")
+
+# Faults that end, after which everything goes on by itself.
+PASSING = [
+    Fault(f"{side} line {harm}", at=0, lasts=lasts)
+    for side in SIDES
+    for harm, lasts in (("cut", 0), ("refused", 3), ("dead", 10))
+]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.lasts:g} s")
+def test_calls_survive_a_line_that_is_up_again(make: Make, fault: Fault) -> None:
+    rig, backend = make(workers=2)
+    load = Load(rig, backend)
+    load.submit(20, 0.2)
+    load.wait_for_begin()
+    Player(rig).play([fault])
+    load.submit(5)
+    # A worker that was away for longer than its lease has lost what it held to others.
+    load.gives_right_values(within=FOUND_OUT + MADE_GOOD + BUSY)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_half_open_line_is_found_out_and_replaced(make: Make, side: str) -> None:
+    """Nobody says that its other end is gone; new lines can be made."""
+    rig, backend = make(workers=2)
+    load = Load(rig, backend)
+    load.submit(20, 0.2)
+    load.wait_for_begin()
+    fault = Fault(f"{side} line half-open", at=0)
+    begun = time.monotonic()
+    with KINDS[fault.kind].effect(rig, fault):
+        load.submit(5)
+        load.gives_right_values(within=FOUND_OUT + MADE_GOOD + BUSY)
+        assert time.monotonic() - begun < FOUND_OUT + MADE_GOOD + BUSY
+        load.submit(5)
+        load.gives_right_values(within=20)
+
+
+@pytest.mark.parametrize("harm", ["cut", "half-open"])
+def test_a_call_that_is_waited_for_gives_its_value_or_says_that_redis_is_not_there(make: Make, harm: str) -> None:
+    """It is sent by the caller's own thread, on a line that was good a moment ago."""
+    rig, backend = make(workers=1)
+
+    def compute(call: str, seconds: float) -> str:
+        return work(str(rig.diary.folder), call, seconds, "value").compute(backend)
+
+    assert compute("c-1", 0) == answer("c-1")
+    fault = Fault(f"client line {harm}", at=0)
+    begun = time.monotonic()
+    with KINDS[fault.kind].effect(rig, fault):
+        with contextlib.suppress(BrokerUnreachableError):
+            assert compute("c-2", 0) == answer("c-2")
+        assert time.monotonic() - begun < FOUND_OUT + BUSY
+        assert compute("c-3", 0) == answer("c-3")
