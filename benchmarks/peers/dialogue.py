@@ -38,10 +38,21 @@ class Dialogue:
             SessionError: No answer within the deadline, or the process died.
         """
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        end = time.monotonic() + deadline
         with contextlib.suppress(BrokenPipeError):  # It is dead; reading says so.
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        return self.listen(deadline)
+
+    def listen(self, deadline: float) -> dict[str, Any]:
+        """Wait for an answer that is on its way.
+
+        Args:
+            deadline: Seconds.
+
+        Raises:
+            SessionError: None within the deadline, or the process died.
+        """
+        assert self._process.stdout is not None
+        end = time.monotonic() + deadline
         while b"\n" not in self._received:
             ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
             if not ready:
