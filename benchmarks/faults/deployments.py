@@ -101,24 +101,33 @@ class DaskScheduler(Deployment):
 class RayHead(Deployment):
     """`ray start --head` with no CPU for calls, and further nodes with one each, all on this machine."""
 
+    # Ray takes 127.0.0.1 for the address that others reach this machine by; these stay inside (Linux has all of 127.0.0.0/8).
+    HEAD = "127.0.0.2"
     # A store of the least size, as nothing large travels, and ports that the system chooses, so that nodes do not collide.
     COMMON = ("--block", "--object-store-memory", "80000000", "--min-worker-port", "0", "--max-worker-port", "0")
 
     def __init__(self, python: str) -> None:
         super().__init__(python)
         self.port = free_port()
-        self.environment["FAULTS_ADDRESS"] = f"127.0.0.1:{self.port}"
+        self.environment["FAULTS_ADDRESS"] = f"{self.HEAD}:{self.port}"
 
     def middle(self) -> list[str]:
         return [
-            *(self._script("ray"), "start", "--head", "--num-cpus", "0", "--node-ip-address", "127.0.0.1"),
-            *("--port", str(self.port), "--ray-client-server-port", str(free_port()), "--include-dashboard", "false"),
-            *("--temp-dir", str(FOLDER / "ray"), *self.COMMON),
+            *(self._script("ray"), "start", "--head", "--num-cpus", "0", "--node-ip-address", self.HEAD),
+            *(
+                "--port",
+                str(self.port),
+                "--include-dashboard",
+                "false",
+                "--temp-dir",
+                str(FOLDER / "ray"),
+                *self.COMMON,
+            ),
         ]
 
     def is_up(self) -> bool:
-        return accepts(self.port)
+        return accepts(self.port, self.HEAD)
 
     def worker(self, number: int) -> list[str]:
-        address = ("--address", self.environment["FAULTS_ADDRESS"], "--node-ip-address", "127.0.0.1")
-        return [self._script("ray"), "start", *address, "--num-cpus", "1", *self.COMMON]
+        place = ("--address", self.environment["FAULTS_ADDRESS"], "--node-ip-address", f"127.0.0.{3 + number}")
+        return [self._script("ray"), "start", *place, "--num-cpus", "1", *self.COMMON]

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.catalogue import FAULTS
@@ -27,11 +28,9 @@ def main(system: str, fault: str, python: str) -> None:
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
     try:
         row = _row(system, fault, python)
+        row["logs"] = {path.stem: _last_lines(path) for path in sorted(FOLDER.glob("*.log"))}
     finally:
         kill(set())
-    row["logs"] = {
-        path.stem: path.read_text(errors="replace").splitlines()[-LAST_LINES:] for path in sorted(FOLDER.glob("*.log"))
-    }
     (FOLDER / "row.json").write_text(json.dumps(row))
 
 
@@ -46,6 +45,10 @@ def _row(system: str, fault: str, python: str) -> dict[str, Any]:
         return {"versions": stage.versions, "absent": str(error)}
     except StageError as error:
         return {"versions": stage.versions, "failed": str(error)}
+
+
+def _last_lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines()[-LAST_LINES:]
 
 
 def _end_with_the_runner() -> None:

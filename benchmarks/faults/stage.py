@@ -66,7 +66,13 @@ class Stage:
             StageError: It does not.
         """
         self.middle = self._program("middle", self._deployment.middle())
-        self.wait_until(self._deployment.is_up, "the program in the middle to answer", START_DEADLINE)
+
+        def is_up_or_gone() -> bool:
+            return self._deployment.is_up() or not self.middle.is_running()
+
+        self.wait_until(is_up_or_gone, "the program in the middle to answer", START_DEADLINE)
+        if not self.middle.is_running():
+            raise StageError(f"the program in the middle died with exit code {self.middle.process.poll()}")
 
     def start_client(self) -> None:
         """Start a client, the first one or another one.
@@ -168,12 +174,14 @@ class Stage:
         cold = list(self.workers)
         deadline = time.monotonic() + START_DEADLINE
         while cold:
+            for each in self._unexpectedly_gone():
+                raise StageError(f"{each.name} died with exit code {each.process.poll()}")
             if time.monotonic() > deadline:
                 raise StageError(f"{', '.join(each.name for each in cold)} ran no call within {START_DEADLINE:g} s")
             rounds += 1
             numbers = range(-2 * rounds, -2 * (rounds - 1))
             self._order("submit", calls=[[number, "work", [str(ledger), number, 0.1]] for number in numbers])
-            self.wait_until(partial(self._have_outcomes, numbers), "the first calls", deadline - time.monotonic())
+            self.wait_until(partial(self._have_outcomes, numbers), "the first calls", START_DEADLINE)
             pids = {pid for _, pid in executions(ledger)}
             cold = [each for each in cold if not any(map(each.contains, pids))]
 

@@ -110,7 +110,7 @@ def redis_command(*, append_only: bool = False) -> list[str]:
     ]
 
 
-def accepts(port: int) -> bool:
-    """Whether something listens on a port of 127.0.0.1: cheaper than a Redis client, which the peer may not even use."""
+def accepts(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens there: cheaper than a Redis client, which the peer may not even use."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0

@@ -20,7 +20,8 @@ class Ray(Adapter):
     packages = ("ray",)
 
     def __init__(self) -> None:
-        ray.init(address=os.environ["FAULTS_ADDRESS"], log_to_driver=False)
+        address = os.environ["FAULTS_ADDRESS"]
+        ray.init(address=address, _node_ip_address=address.partition(":")[0], log_to_driver=False)
 
     def submit(self, function: Callable[..., int], arguments: list[Any]) -> Any:
         return remotes[function].remote(*arguments)
