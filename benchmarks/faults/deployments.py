@@ -36,6 +36,10 @@ class Deployment(ABC):
     def worker(self, number: int) -> list[str]:
         """Command line of a worker; ``number`` makes its name."""
 
+    def next_may_start(self, workers: int) -> bool:
+        """Whether another worker may be started where there are so many."""
+        return True
+
     def _script(self, name: str) -> str:
         return str(Path(self.python).parent / name)
 
@@ -129,5 +133,12 @@ class RayHead(Deployment):
         return accepts(self.port, self.HEAD)
 
     def worker(self, number: int) -> list[str]:
-        place = ("--address", self.environment["FAULTS_ADDRESS"], "--node-ip-address", f"127.0.0.{3 + number}")
-        return [self._script("ray"), "start", *place, "--num-cpus", "1", *self.COMMON]
+        return [
+            *(self._script("ray"), "start", "--address", self.environment["FAULTS_ADDRESS"], "--num-cpus", "1"),
+            *("--node-ip-address", f"127.0.0.{3 + number}", *self.COMMON),
+        ]
+
+    def next_may_start(self, workers: int) -> bool:
+        # Nodes that start at the same time choose the same name for their sockets.
+        name = f"plasma_store.{workers}" if workers else "plasma_store"
+        return (FOLDER / "ray" / "session_latest" / "sockets" / name).exists()

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from benchmarks.peers.runner import TOP, session_environment
 __all__ = ["run"]
 
 ROW = "benchmarks.faults.row"  # What runs in the process of a row.
+LOOK_EVERY = 0.1  # Seconds between two looks whether a row is made.
 END_DEADLINE = 20.0  # Seconds for a row to end what it started.
 
 Row = dict[str, Any]
@@ -56,19 +58,23 @@ def run(
         ``versions``, and ``found`` (as `benchmarks.faults.found.Found`), ``absent`` or ``failed`` (the reason).
     """
     interpreters = {system.name: _interpreter(system, environments, say) for system in systems}
-    end = time.monotonic() + seconds
+    end, stopped = time.monotonic() + seconds, threading.Event()
 
     def make(fault: Fault, system: System) -> Row:
         began = time.monotonic()
         python, failure = interpreters[system.name]
-        row: Row = {"failed": failure} if failure else _row(fault.name, system.name, python, end, redis_server)
+        row: Row = {"failed": failure} if failure else _row(fault.name, system.name, python, end, stopped, redis_server)
         row = {"fault": fault.name, "system": system.name, "took": round(time.monotonic() - began, 1), **row}
         say(f"{fault.name}, {system.name}: {row['took']:.0f} s{_failure(row)}")
         return row
 
+    pairs = [(fault, system) for fault in faults for system in systems if fault.befalls(system.name)]
     with ThreadPoolExecutor(at_once) as pool:
-        pairs = [(fault, system) for fault in faults for system in systems if fault.befalls(system.name)]
-        return list(pool.map(make, *zip(*pairs, strict=True))) if pairs else []
+        futures = [pool.submit(make, *pair) for pair in pairs]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            stopped.set()  # After Ctrl+C: nobody waits for what is left.
 
 
 def _interpreter(system: System, environments: Path, say: Callable[[str], None]) -> tuple[str, str]:
@@ -82,8 +88,8 @@ def _interpreter(system: System, environments: Path, say: Callable[[str], None])
         return "", f"cannot be installed: {error}"
 
 
-def _row(fault: str, system: str, python: str, end: float, redis_server: str) -> Row:
-    if time.monotonic() > end:
+def _row(fault: str, system: str, python: str, end: float, stopped: threading.Event, redis_server: str) -> Row:
+    if time.monotonic() > end or stopped.is_set():
         return {"failed": "not begun: the time was up"}
     # A short name: Ray's sockets lie below it, and their paths have to fit into a hundred bytes.
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
@@ -97,10 +103,11 @@ def _row(fault: str, system: str, python: str, end: float, redis_server: str) ->
             env=session_environment(folder, python, redis_server),
         )
     try:
-        process.wait(max(0.0, end - time.monotonic()))
+        while process.poll() is None and time.monotonic() < end and not stopped.wait(LOOK_EVERY):
+            pass
+        if process.returncode is None:
+            return {"failed": "not finished: the time was up"}
         row: Row = json.loads((folder / "row.json").read_text())
-    except subprocess.TimeoutExpired:
-        return {"failed": "not finished: the time was up"}
     except OSError:
         last = (folder / "row.log").read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         return {"failed": f"the row's process ended with exit code {process.returncode}: {last[0]}"}

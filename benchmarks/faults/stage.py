@@ -54,7 +54,11 @@ class Stage:
         self.versions: dict[str, str] = {}
         self.remarks: list[str] = []
         self.start_middle()
-        self.workers = [self._program(f"worker{number}", self._deployment.worker(number)) for number in range(workers)]
+        self.workers: list[Program] = []
+        for number in range(workers):
+            may_start = partial(self._deployment.next_may_start, number)
+            self.wait_until(may_start, f"the place of worker{number}", START_DEADLINE)
+            self.workers.append(self._program(f"worker{number}", self._deployment.worker(number)))
         self._clients = 0
         self.start_client()
         self._warm_up()
