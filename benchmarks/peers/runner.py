@@ -8,9 +8,7 @@ Guarantees:
 """
 
 import contextlib
-import json
 import os
-import select
 import shutil
 import signal
 import socket
@@ -23,11 +21,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.peers.catalogue import Entry
+from benchmarks.peers.dialogue import Dialogue, SessionError
 from benchmarks.peers.environments import InstallationError, python_with
 from benchmarks.peers.measurements import MEASUREMENTS
 from benchmarks.peers.processes import become_reaper, descendants, kill
 
-__all__ = ["Session", "SessionError", "run"]
+__all__ = ["Session", "free_port", "run", "session_environment"]
 
 START_DEADLINE = 60.0  # Seconds; the slowest peer takes a few.
 MEASURE_DEADLINE = 60.0  # Seconds beyond those that a measurement should last.
@@ -39,10 +38,6 @@ SESSION = "benchmarks.peers.session"  # What runs in the process of a peer.
 CLEARED = ("CELERY_", "DISTRIBUTE_CHALLENGE_", "DASK_", "RAY_", "RQ_", "JOBLIB_", "LOKY_", "DRAMATIQ_", "PEERS_")
 
 Record = dict[str, Any]
-
-
-class SessionError(Exception):
-    """The peer's process died, or did not answer within the deadline."""
 
 
 def run(
@@ -136,6 +131,27 @@ def _one_round(
     return figures
 
 
+def session_environment(folder: Path, python: str, redis_server: str) -> dict[str, str]:
+    """The variables of a process that uses a peer: its folder, a port of its own, and no settings of the user's.
+
+    Args:
+        folder: For all its files.
+        python: Path of its interpreter.
+        redis_server: Path of the server program, for `benchmarks.peers.services`.
+    """
+    return {
+        **{key: value for key, value in os.environ.items() if not key.upper().startswith(CLEARED)},
+        "PYTHONPATH": str(TOP),
+        # As where an environment is activated: some peers start programs of theirs by name.
+        "PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", os.defpath)]),
+        "PEERS_FOLDER": str(folder),
+        "PEERS_REDIS_PORT": str(free_port()),
+        "PEERS_REDIS_SERVER": redis_server,
+        # Nothing is reported to anybody's servers.
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
 class Session:
     """A process with one peer, a folder and a port for it; all gone when the block ends.
 
@@ -146,17 +162,6 @@ class Session:
     def __init__(self, name: str, python: str, workers: int, redis_server: str) -> None:
         self._spared = descendants()
         self._folder = Path(tempfile.mkdtemp(prefix="peers-"))
-        environment = {key: value for key, value in os.environ.items() if not key.upper().startswith(CLEARED)}
-        environment |= {
-            "PYTHONPATH": str(TOP),
-            # As where an environment is activated: some peers start programs of theirs by name.
-            "PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", os.defpath)]),
-            "PEERS_FOLDER": str(self._folder),
-            "PEERS_REDIS_PORT": str(_free_port()),
-            "PEERS_REDIS_SERVER": redis_server,
-            # Nothing is reported to anybody's servers.
-            "RAY_USAGE_STATS_ENABLED": "0",
-        }
         with (self._folder / "session.log").open("wb") as log:
             self.began = time.time()
             self._process = subprocess.Popen(
@@ -166,10 +171,10 @@ class Session:
                 stderr=log,
                 bufsize=0,
                 cwd=TOP,
-                env=environment,
+                env=session_environment(self._folder, python, redis_server),
                 start_new_session=True,
             )
-        self._received = b""
+        self._dialogue = Dialogue(self._process)
         self._ends_by_itself = False
 
     def ask(self, order: Mapping[str, Any], deadline: float) -> dict[str, Any]:
@@ -182,22 +187,8 @@ class Session:
         Raises:
             SessionError: No answer within the deadline, or the process died.
         """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        end = time.monotonic() + deadline
-        with contextlib.suppress(BrokenPipeError):  # It is dead; reading says so.
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        while b"\n" not in self._received:
-            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
-            if not ready:
-                raise SessionError(f"no answer within {deadline:g} s")
-            received = os.read(self._process.stdout.fileno(), 65536)
-            if not received:
-                raise SessionError(f"the process died with exit code {self._process.wait()}")
-            self._received += received
-        line, _, self._received = self._received.partition(b"\n")
+        answer = self._dialogue.ask(order, deadline)
         self._ends_by_itself = order["do"] == "stop"
-        answer: dict[str, Any] = json.loads(line)
         return answer
 
     def logs(self) -> dict[str, list[str]]:
@@ -235,7 +226,8 @@ def _failures(record: Record) -> str:
     return "".join(f"; {what} failed: {why}" for what, why in record["errors"].items())
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

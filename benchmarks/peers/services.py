@@ -21,6 +21,8 @@ __all__ = [
     "REDIS_SOCKET",
     "REDIS_URL",
     "Services",
+    "accepts",
+    "redis_command",
 ]
 
 FOLDER = Path(os.environ.get("PEERS_FOLDER", "."))
@@ -48,20 +50,9 @@ class Services:
         Raises:
             RuntimeError: It does not start.
         """
-        server = self._run(
-            "redis",
-            [
-                REDIS_SERVER,
-                *("--bind", "127.0.0.1"),
-                *("--port", str(REDIS_PORT)),
-                *("--unixsocket", str(REDIS_SOCKET)),
-                *("--dir", str(FOLDER)),
-                *("--save", ""),
-                *("--appendonly", "no"),
-            ],
-        )
+        server = self._run("redis", redis_command())
         deadline = time.monotonic() + START_DEADLINE
-        while not _accepts():
+        while not accepts(REDIS_PORT):
             if server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{REDIS_SERVER} does not answer on port {REDIS_PORT}")
             time.sleep(0.002)
@@ -102,7 +93,24 @@ class Services:
         return program
 
 
-def _accepts() -> bool:
-    """Whether something listens on the port: cheaper than a Redis client, which the peer may not even use."""
+def redis_command(*, append_only: bool = False) -> list[str]:
+    """Command line of a server on the port and the socket of the session.
+
+    Args:
+        append_only: Keep what it is told in a file, and read it at the next start.
+    """
+    return [
+        REDIS_SERVER,
+        *("--bind", "127.0.0.1"),
+        *("--port", str(REDIS_PORT)),
+        *("--unixsocket", str(REDIS_SOCKET)),
+        *("--dir", str(FOLDER)),
+        *("--save", ""),
+        *("--appendonly", "yes" if append_only else "no"),
+    ]
+
+
+def accepts(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens there: cheaper than a Redis client, which the peer may not even use."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", REDIS_PORT)) == 0
+        return probe.connect_ex((host, port)) == 0

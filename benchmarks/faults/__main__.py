@@ -1,0 +1,106 @@
+"""``python -m benchmarks.faults``: what the library, Celery, Dask and Ray do when something dies, freezes or is emptied.
+
+    pip install -e ".[benchmarking]"
+    python -m benchmarks.faults
+    python -m benchmarks.faults --only celery,ray --faults worker-killed
+
+Prints a Markdown table, and writes ``faults.md`` and ``faults.json``.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.faults import report, stage
+from benchmarks.faults.catalogue import FAULTS, chosen_faults
+from benchmarks.faults.runner import run
+from benchmarks.faults.systems import SYSTEMS, chosen_systems
+from benchmarks.machine import describe_machine
+from benchmarks.peers.environments import default_folder
+from distribute_challenge.cluster.redis_server import server_program
+
+__all__ = ["main"]
+
+
+@click.command()
+@click.option("--only", default="", metavar="NAMES", help="Systems, with commas between them. [default: all]")
+@click.option("--faults", default="", metavar="NAMES", help="Faults, with commas between them. [default: all]")
+@click.option(
+    "--at-once",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Rows made at the same time; take 1 for seconds that can be compared.",
+)
+@click.option("--minutes", default=10.0, show_default=True, help="For all rows; what is not done then is left out.")
+@click.option(
+    "--output",
+    default="build/faults",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the results.",
+)
+@click.option(
+    "--environments",
+    type=click.Path(path_type=Path),
+    help="Folder for the environments of Dask and Ray. [default: in the user's cache folder]",
+)
+@click.option("--list", "listing", is_flag=True, help="Show the names of systems and faults, and do nothing.")
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Print the table of this JSON file again, and do nothing else.",
+)
+def main(
+    only: str,
+    faults: str,
+    at_once: int,
+    minutes: float,
+    output: Path,
+    environments: Path | None,
+    listing: bool,
+    table: Path | None,
+) -> None:
+    """Do the same harm to this library and to its peers."""
+    if listing:
+        click.echo(f"systems: {', '.join(SYSTEMS)}")
+        for fault in FAULTS.values():
+            click.echo(f"{fault.name}: {fault.title}")
+        return
+    if table is not None:
+        click.echo(report.as_markdown(json.loads(table.read_text())))
+        return
+    systems = _chosen(chosen_systems, only, "--only")
+    harm = _chosen(chosen_faults, faults, "--faults")
+    output.mkdir(parents=True, exist_ok=True)
+    machine, began = describe_machine(), time.monotonic()
+    rows = run(
+        systems,
+        harm,
+        at_once=at_once,
+        seconds=60 * minutes,
+        environments=environments or default_folder(),
+        redis_server=server_program(),
+        say=lambda line: click.echo(line, err=True),
+    )
+    options = {"at_once": at_once, "patience": stage.PATIENCE, "took_seconds": round(time.monotonic() - began)}
+    found = {"machine": machine, "options": options, "rows": rows}
+    (output / "faults.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    (output / "faults.md").write_text(report.as_markdown(found))
+    click.echo(report.as_markdown(found))
+    click.echo(f"wrote {output / 'faults.md'} and {output / 'faults.json'}", err=True)
+
+
+def _chosen(choose: Callable[[list[str]], list[Any]], names: str, option: str) -> list[Any]:
+    try:
+        return choose([name.strip() for name in names.split(",") if name.strip()])
+    except KeyError as error:
+        raise click.BadParameter(error.args[0], param_hint=option) from error
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.faults")

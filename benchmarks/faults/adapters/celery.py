@@ -1,0 +1,49 @@
+"""Plain Celery, with the settings that its documentation recommends for tasks which must not be lost."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery as Application
+from celery.result import AsyncResult
+
+from benchmarks.faults import functions
+from benchmarks.faults.adapters.base import Adapter
+
+__all__ = ["Celery", "app"]
+
+ADDRESS = os.environ.get("FAULTS_ADDRESS", "")
+
+app = Application("faults", broker=ADDRESS, backend=ADDRESS)
+app.conf.update(
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    # The page on optimising: with late acknowledgement, reserve nothing beyond what runs.
+    worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=True,
+)
+tasks = {function: app.task(function) for function in (functions.work, functions.die, functions.endless)}
+
+
+class Celery(Adapter):
+    """Tasks, and their results by id."""
+
+    packages = ("celery", "kombu", "redis")
+
+    def submit(self, function: Callable[..., int], arguments: list[Any]) -> Any:
+        return tasks[function].delay(*arguments)
+
+    def is_done(self, call: Any) -> bool:
+        return bool(call.ready())
+
+    def result(self, call: Any) -> int:
+        return int(call.get())
+
+    def cancel(self, call: Any) -> None:
+        call.revoke(terminate=True)
+
+    def submit_detached(self, function: Callable[..., int], arguments: list[Any]) -> str:
+        return str(self.submit(function, arguments).id)
+
+    def attach(self, name: str) -> Any:
+        return AsyncResult(name, app=app)

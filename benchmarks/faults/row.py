@@ -1,0 +1,62 @@
+"""The process of one row: ``python -m benchmarks.faults.row SYSTEM FAULT PYTHON``, started by the runner.
+
+It sets the system up, injects the fault, and writes what it found to ``row.json``. Nothing that it started is left when it ends, also
+when its standard input ends first because the runner is gone.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults.catalogue import FAULTS
+from benchmarks.faults.stage import AbsentError, Stage, StageError
+from benchmarks.faults.systems import SYSTEMS
+from benchmarks.peers.processes import become_reaper, kill
+from benchmarks.peers.services import FOLDER
+
+__all__ = ["main"]
+
+LAST_LINES = 15  # Of each log, for the record.
+
+
+def main(system: str, fault: str, python: str) -> None:
+    """Make one row."""
+    become_reaper()
+    threading.Thread(target=_end_with_the_runner, daemon=True).start()
+    try:
+        row = _row(system, fault, python)
+        row["logs"] = {path.stem: _last_lines(path) for path in sorted(FOLDER.glob("*.log"))}
+    finally:
+        kill(set())
+    (FOLDER / "row.json").write_text(json.dumps(row))
+
+
+def _row(system: str, fault: str, python: str) -> dict[str, Any]:
+    try:
+        stage = Stage(SYSTEMS[system], python, FAULTS[fault].workers)
+    except StageError as error:
+        return {"failed": f"did not start: {error}"}
+    try:
+        return {"versions": stage.versions, "found": FAULTS[fault].inject(stage).as_json()}
+    except AbsentError as error:
+        return {"versions": stage.versions, "absent": str(error)}
+    except StageError as error:
+        return {"versions": stage.versions, "failed": str(error)}
+
+
+def _last_lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+
+
+def _end_with_the_runner() -> None:
+    while os.read(0, 100):
+        pass
+    kill(set())
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,224 @@
+"""One system, set up for one fault: its programs, its client, and what can be done to them."""
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from benchmarks.faults.found import Found, evaluate, executions, outcomes
+from benchmarks.faults.programs import Program
+from benchmarks.faults.systems import System
+from benchmarks.peers.dialogue import Dialogue, SessionError
+from benchmarks.peers.services import FOLDER
+
+__all__ = ["AbsentError", "Stage", "StageError"]
+
+START_DEADLINE = 90.0  # Seconds for everything to be up and a call to have run on each worker.
+ANSWER_DEADLINE = 30.0  # Seconds for the client to take an order.
+PATIENCE = 60.0  # Seconds after the fault for the calls' outcomes.
+LINGER = 2.0  # Seconds after the last outcome: who begins a call once more that has one already is counted.
+LOOK_EVERY = 0.01  # Seconds.
+
+
+class AbsentError(Exception):
+    """The system does not offer what the fault needs; the message says why."""
+
+
+class StageError(Exception):
+    """It did not come to the fault; the message says how far it came."""
+
+
+class Stage:
+    """What a fault is injected into.
+
+    Args:
+        system: Which.
+        python: Path of an interpreter that has it.
+        workers: How many, with one process for calls each.
+
+    Attributes:
+        middle: The program in the middle, such as a Redis server or a scheduler.
+        workers: The workers.
+        client: The program that makes the calls.
+        versions: Of the system's packages.
+        remarks: What a fault has to tell beyond the calls.
+    """
+
+    def __init__(self, system: System, python: str, workers: int) -> None:
+        self._system = system
+        self._python = python
+        self._deployment = system.deployment(python)
+        self._ledger = FOLDER / "executions.txt"
+        self._calls = 0
+        self._since = time.time()
+        self.versions: dict[str, str] = {}
+        self.remarks: list[str] = []
+        self.start_middle()
+        self.workers: list[Program] = []
+        for number in range(workers):
+            may_start = partial(self._deployment.next_may_start, number)
+            self.wait_until(may_start, f"the place of worker{number}", START_DEADLINE)
+            self.workers.append(self._program(f"worker{number}", self._deployment.worker(number)))
+        self._clients = 0
+        self.start_client()
+        self._warm_up()
+
+    def start_middle(self) -> None:
+        """Start the one in the middle, for the first time or again, and wait until it answers.
+
+        Raises:
+            StageError: It does not.
+        """
+        self.middle = self._program("middle", self._deployment.middle())
+
+        def is_up_or_gone() -> bool:
+            return self._deployment.is_up() or not self.middle.is_running()
+
+        self.wait_until(is_up_or_gone, "the program in the middle to answer", START_DEADLINE)
+        if not self.middle.is_running():
+            raise StageError(f"the program in the middle died with exit code {self.middle.process.poll()}")
+
+    def start_client(self) -> None:
+        """Start a client, the first one or another one.
+
+        Raises:
+            StageError: It cannot connect.
+        """
+        self._clients += 1
+        self._outcomes = FOLDER / f"outcomes{self._clients}.jsonl"
+        command = [self._python, "-m", "benchmarks.faults.client", self._system.adapter, str(self._outcomes)]
+        self.client = self._program(f"client{self._clients}", command, talks=True)
+        self._dialogue = Dialogue(self.client.process)
+        self.versions = self._answer(lambda: self._dialogue.listen(START_DEADLINE))["versions"]
+
+    def submit(self, count: int, function: str = "work", *arguments: Any) -> range:
+        """Have the client make calls of a function of `benchmarks.faults.functions`; return their numbers."""
+        numbers = self._new(count)
+        self._order("submit", calls=self._described(numbers, function, arguments))
+        return numbers
+
+    def submit_detached(self, count: int, function: str, *arguments: Any) -> dict[str, str]:
+        """Have it make calls that outlive it; return their names by number.
+
+        Raises:
+            AbsentError: The system has none.
+        """
+        calls = self._described(self._new(count), function, arguments)
+        names: dict[str, str] = self._order("submit_detached", calls=calls)["names"]
+        return names
+
+    def attach(self, names: dict[str, str]) -> None:
+        """Have it ask for calls of another client.
+
+        Raises:
+            AbsentError: The system has no such thing.
+        """
+        self._order("attach", names=names)
+
+    def cancel(self, number: int) -> None:
+        """Have it stop a call that runs.
+
+        Raises:
+            AbsentError: The system cannot.
+        """
+        self._order("cancel", number=number)
+
+    def fault_is_now(self) -> None:
+        """From here on seconds are counted."""
+        self._since = time.time()
+
+    def wait_for_executions(self, count: int, *, of: Iterable[int] | None = None) -> None:
+        """Wait until so many calls have begun: of all, or of those with these numbers.
+
+        Raises:
+            StageError: They have not, within the deadline for a start.
+        """
+        wanted = range(self._calls) if of is None else set(of)
+
+        def begun() -> bool:
+            return len({number for number, _ in executions(self._ledger) if number in wanted}) >= count
+
+        self.wait_until(begun, f"{count} calls to begin", START_DEADLINE)
+
+    def wait_until(self, condition: Callable[[], bool], what: str, deadline: float) -> None:
+        """Wait for something.
+
+        Raises:
+            StageError: It did not come true within the deadline, in seconds.
+        """
+        if not _comes_true(condition, time.monotonic() + deadline):
+            raise StageError(f"waited {deadline:g} s for {what}")
+
+    def settle(self, patience: float | None = None) -> Found:
+        """Wait for the calls' outcomes; return what there is.
+
+        Args:
+            patience: Seconds after the fault. None: what all rows have.
+        """
+        patience = PATIENCE if patience is None else patience
+        left = self._since + patience - time.time()
+
+        def settled() -> bool:
+            return self._have_outcomes(range(self._calls)) or not self.client.is_running()
+
+        _comes_true(settled, time.monotonic() + left)
+        if not self.client.is_running():
+            self.remarks.append(f"the client died with exit code {self.client.process.poll()}")
+        time.sleep(LINGER)
+        found = evaluate(range(self._calls), outcomes(self._outcomes), executions(self._ledger), self._since)
+        found.remarks = [*self.remarks, *(f"{each.name} is gone" for each in self._unexpectedly_gone())]
+        return found
+
+    def _unexpectedly_gone(self) -> list[Program]:
+        return [each for each in [self.middle, *self.workers] if not each.is_running() and not each.was_killed]
+
+    def _warm_up(self) -> None:
+        """Let every worker run a call, and let the client have its outcome, so that what is measured is the fault."""
+        ledger, rounds = FOLDER / "warm-up.txt", 0
+        cold = list(self.workers)
+        deadline = time.monotonic() + START_DEADLINE
+        while cold:
+            for each in self._unexpectedly_gone():
+                raise StageError(f"{each.name} died with exit code {each.process.poll()}")
+            if time.monotonic() > deadline:
+                raise StageError(f"{', '.join(each.name for each in cold)} ran no call within {START_DEADLINE:g} s")
+            rounds += 1
+            numbers = range(-2 * rounds, -2 * (rounds - 1))
+            self._order("submit", calls=[[number, "work", [str(ledger), number, 0.1]] for number in numbers])
+            self.wait_until(partial(self._have_outcomes, numbers), "the first calls", START_DEADLINE)
+            pids = {pid for _, pid in executions(ledger)}
+            cold = [each for each in cold if not any(map(each.contains, pids))]
+
+    def _have_outcomes(self, numbers: range) -> bool:
+        return outcomes(self._outcomes).keys() >= set(numbers)
+
+    def _new(self, count: int) -> range:
+        numbers = range(self._calls, self._calls + count)
+        self._calls += count
+        return numbers
+
+    def _described(self, numbers: range, function: str, arguments: Iterable[Any]) -> list[list[Any]]:
+        return [[number, function, [str(self._ledger), number, *arguments]] for number in numbers]
+
+    def _order(self, what: str, **details: Any) -> dict[str, Any]:
+        answer = self._answer(lambda: self._dialogue.ask({"do": what, **details}, ANSWER_DEADLINE))
+        if "absent" in answer:
+            raise AbsentError(answer["absent"])
+        return answer
+
+    def _answer(self, get: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return get()
+        except SessionError as error:
+            raise StageError(f"{self.client.name}: {error}") from error
+
+    def _program(self, name: str, command: list[str], *, talks: bool = False) -> Program:
+        return Program(name, command, self._deployment.environment, talks=talks)
+
+
+def _comes_true(condition: Callable[[], bool], end: float) -> bool:
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(LOOK_EVERY)
+    return True

@@ -1,0 +1,66 @@
+"""Orders to another process on its standard input, one line of JSON each, and its answers on its standard output."""
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Dialogue", "SessionError"]
+
+
+class SessionError(Exception):
+    """The other process died, or did not answer within the deadline."""
+
+
+class Dialogue:
+    """One end of it.
+
+    Args:
+        process: Started with pipes for both, unbuffered; it answers each order with a line.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._received = b""
+
+    def ask(self, order: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Send an order and wait for its answer.
+
+        Args:
+            order: What the other process understands.
+            deadline: Seconds.
+
+        Raises:
+            SessionError: No answer within the deadline, or the process died.
+        """
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # It is dead; reading says so.
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        return self.listen(deadline)
+
+    def listen(self, deadline: float) -> dict[str, Any]:
+        """Wait for an answer that is on its way.
+
+        Args:
+            deadline: Seconds.
+
+        Raises:
+            SessionError: None within the deadline, or the process died.
+        """
+        assert self._process.stdout is not None
+        end = time.monotonic() + deadline
+        while b"\n" not in self._received:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                raise SessionError(f"no answer within {deadline:g} s")
+            received = os.read(self._process.stdout.fileno(), 65536)
+            if not received:
+                raise SessionError(f"the process died with exit code {self._process.wait()}")
+            self._received += received
+        line, _, self._received = self._received.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

@@ -1,0 +1,149 @@
+"""A system of files that needs nothing installed, and rows of it.
+
+It has a folder of calls, which workers take by renaming them: what a worker had taken when it died is gone.
+``python -m tests.benchmarks.faults.fakes`` makes rows of it, and prints as JSON what the runner found.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults import catalogue, functions, row, runner, stage
+from benchmarks.faults.adapters.base import Adapter
+from benchmarks.faults.deployments import Deployment
+from benchmarks.faults.systems import System
+from benchmarks.peers.processes import become_reaper, descendants
+from benchmarks.peers.services import FOLDER
+
+__all__ = ["RUN", "Files"]
+
+NAME = "tests.benchmarks.faults.fakes"
+RUN = ("-m", NAME)
+QUEUE, TAKEN, DONE = (FOLDER / name for name in ("queue", "taken", "done"))
+PATIENCE = 3.0  # Seconds for outcomes here: those that come take a tenth of that.
+
+
+class Files(Adapter):
+    """The client's side."""
+
+    def submit(self, function: Callable[..., int], arguments: list[Any]) -> Any:
+        name = f"{arguments[1] + 1000:04}"
+        _write(QUEUE / name, [function.__name__, *arguments])
+        return name
+
+    def is_done(self, call: Any) -> bool:
+        return (DONE / call).exists()
+
+    def result(self, call: Any) -> int:
+        return int((DONE / call).read_text())
+
+    def submit_detached(self, function: Callable[..., int], arguments: list[Any]) -> str:
+        return str(self.submit(function, arguments))
+
+    def attach(self, name: str) -> Any:
+        return name
+
+
+class FilesDeployment(Deployment):
+    """Its programs."""
+
+    def middle(self) -> list[str]:
+        return [self.python, *RUN, "middle"]
+
+    def is_up(self) -> bool:
+        return QUEUE.exists()
+
+    def worker(self, number: int) -> list[str]:
+        return [self.python, *RUN, "worker"]
+
+
+class DeadDeployment(FilesDeployment):
+    """Its middle dies at its start."""
+
+    def middle(self) -> list[str]:
+        return [self.python, "-c", "print('no room'); raise SystemExit(3)"]
+
+
+class SlowDeployment(FilesDeployment):
+    """Its middle never answers."""
+
+    def is_up(self) -> bool:
+        return False
+
+
+ADAPTER = f"{NAME}:Files"
+SYSTEMS = {
+    "files": System("files", "Files", ADAPTER, FilesDeployment, "Defaults."),
+    "dead": System("dead", "Dead", ADAPTER, DeadDeployment, "Defaults."),
+    "uninstallable": System("uninstallable", "None", ADAPTER, FilesDeployment, "Defaults.", ("./no-such-folder",)),
+}
+SLOW = System("slow", "Slow", ADAPTER, SlowDeployment, "Defaults.")
+
+
+def _write(path: Path, value: Any) -> None:
+    """At once: who sees the file sees all of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(json.dumps(value))
+    part.rename(path)
+
+
+def _work() -> None:
+    pause = threading.Event()
+    while True:
+        for path in sorted(QUEUE.glob("[0-9]*")) if QUEUE.exists() else []:
+            try:
+                taken = path.rename(TAKEN / path.name)
+            except FileNotFoundError:
+                continue
+            name, *arguments = json.loads(taken.read_text())
+            _write(DONE / path.name, getattr(functions, name)(*arguments))
+            break
+        pause.wait(0.005)
+
+
+def _middle() -> None:
+    for folder in (TAKEN, DONE, QUEUE):
+        folder.mkdir(exist_ok=True)
+    threading.Event().wait()
+
+
+def _patch() -> None:
+    """Short times, in the process of a row."""
+    row.SYSTEMS = {**SYSTEMS, "slow": SLOW}
+    catalogue.CALL, catalogue.FROZEN, catalogue.DOWN, catalogue.SLOT_DEADLINE = 0.05, 0.3, 0.1, 0.5
+    stage.PATIENCE, stage.LINGER = PATIENCE, 0.0
+
+
+def _run_all() -> None:
+    runner.ROW = NAME
+    become_reaper()
+    said: list[str] = []
+    options: dict[str, Any] = {"at_once": 2, "redis_server": "not used", "say": said.append}
+    faults = list(catalogue.FAULTS.values())
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        options["environments"] = Path(folder) / "environments"
+        rows = runner.run([SYSTEMS["files"]], faults, seconds=120, **options)
+        rows += runner.run([SYSTEMS["dead"], SYSTEMS["uninstallable"]], faults[:1], seconds=120, **options)
+        rows += runner.run([SLOW], faults[:1], seconds=3, **options)
+        rows += runner.run([SYSTEMS["files"]], faults[:1], seconds=0, **options)
+        rows += runner.run([System("unknown", "", "", FilesDeployment, "")], faults[:1], seconds=120, **options)
+        left = [*sorted(descendants()), *map(str, Path(folder).glob("faults-*"))]
+    print(json.dumps({"rows": rows, "said": said, "left": left}))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["middle"]:
+        _middle()
+    elif sys.argv[1:] == ["worker"]:
+        _work()
+    elif sys.argv[1:]:
+        _patch()
+        row.main(*sys.argv[1:])
+    else:
+        _run_all()
