@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, NamedTuple
 
 from distribute_challenge.batch_run import BatchRun, LargeValues
-from distribute_challenge.errors import DistributeChallengeError, ValueMissingError
+from distribute_challenge.errors import CallCancelledError, DistributeChallengeError, ValueMissingError
+from distribute_challenge.interruption import WHOLE, Interruption, StoppedError
 from distribute_challenge.log import current_call
 from distribute_challenge.messages import Batch, Task
 from distribute_challenge.outcome import Failure, unwrap
@@ -98,27 +100,29 @@ class FunctionCache:
 
 
 def execute(
-    frame: bytes,
+    frame: bytes | Batch,
     functions: FunctionCache,
     worker: str,
     values: LargeValues | None = None,
     send_ahead: Callable[[bytes], None] | None = None,
+    interruption: Interruption | None = None,
 ) -> Iterator[bytes]:
     """Run the calls of one batch.
 
     Args:
-        frame: An encoded `Batch`.
+        frame: An encoded `Batch`, or one that the engine has looked into.
         functions: Where the function comes from.
         worker: Name of this process, for the timelines.
         values: Where large values are; None where they stay in the messages.
         send_ahead: Sends a reply from another thread while a call takes long, so that those behind it need not wait; None:
             they do.
+        interruption: Stops those that are cancelled; None: only the engine itself can.
 
     Yields:
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
         ones. Together they hold one outcome for each call, or the reason why there is none.
     """
-    run = BatchRun(Batch.decode(frame), worker, values, send_ahead)
+    run = BatchRun(frame if isinstance(frame, Batch) else Batch.decode(frame), worker, values, send_ahead)
     batch = run.batch
     try:
         batch.check_versions()
@@ -143,10 +147,10 @@ def execute(
     runs = _run_chunk if batch.chunk else _run_calls
     with _known_as_call(batch.name):
         if send_ahead is None or batch.calls == 1:
-            yield from runs(run, loaded)
+            yield from runs(run, loaded, interruption)
         else:
             with _overseer.looking_at(run.progress):
-                yield from runs(run, loaded)
+                yield from runs(run, loaded, interruption)
 
 
 def callable_bytes(task: Task) -> bytes:
@@ -195,23 +199,27 @@ def _known_as_call(name: str) -> Iterator[None]:
         _inside_call.reset(inside_token)
 
 
-def _run_calls(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
+def _run_calls(run: BatchRun, loaded: LoadedFunction, interruption: Interruption | None) -> Iterator[bytes]:
     batch, progress = run.batch, run.progress
     finishes = run.finishes
     flushed = run.started
-    for arguments in batch.arguments:
+    for number in range(len(batch.arguments)):
         try:
-            args, kwargs = unpack(arguments, run.large.open)
+            if interruption is None:
+                outcome = _unpacked_outcome(run, loaded, number)
+            else:
+                call = partial(_unpacked_outcome, run, loaded, number)
+                outcome = interruption.run(number, call, partial(_cancelled, batch))
         except ValueMissingError as error:
             first, outcomes = progress.end()
             if outcomes:
                 yield from run.replies(first, outcomes, ended=False)
             yield run.value_missing(error)
             return
-        except BaseException as error:
-            outcome: Any = Failure(error)
-        else:
-            outcome = _outcome(batch, loaded, args, kwargs)
+        if type(outcome) is Failure and interruption is not None and interruption.is_unwanted(WHOLE):
+            progress.end()
+            yield run.cancelled()
+            return
         # The finish first: the overseer counts outcomes.
         finishes.append(time.time())
         progress.outcomes.append(outcome)
@@ -223,18 +231,45 @@ def _run_calls(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
     yield from run.replies(*progress.end())
 
 
-def _run_chunk(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
-    batch, progress = run.batch, run.progress
+def _unpacked_outcome(run: BatchRun, loaded: LoadedFunction, number: int) -> Any:
     try:
-        calls = unpack(batch.arguments[0], run.large.open)
+        args, kwargs = unpack(run.batch.arguments[number], run.large.open)
+    except ValueMissingError:
+        raise
+    except BaseException as error:
+        return _failure(error)
+    return _outcome(run.batch, loaded, args, kwargs)
+
+
+def _cancelled(batch: Batch) -> Failure:
+    return Failure(CallCancelledError(f"{batch.name} was cancelled"))
+
+
+def _run_chunk(run: BatchRun, loaded: LoadedFunction, interruption: Interruption | None) -> Iterator[bytes]:
+    progress = run.progress
+    calls = partial(_run_unpacked_chunk, run, loaded)
+    try:
+        is_wanted = calls() if interruption is None else interruption.run(WHOLE, calls, lambda: False)
     except ValueMissingError as error:
         yield run.value_missing(error)
         return
-    except BaseException as error:
-        progress.outcomes.extend([Failure(error)] * batch.chunk)
+    if is_wanted:
+        yield from run.replies(*progress.end())
     else:
-        _run_calls_of_chunk(batch, loaded, calls, progress)
-    yield from run.replies(*progress.end())
+        progress.end()
+        yield run.cancelled()
+
+
+def _run_unpacked_chunk(run: BatchRun, loaded: LoadedFunction) -> bool:
+    try:
+        calls = unpack(run.batch.arguments[0], run.large.open)
+    except ValueMissingError:
+        raise
+    except BaseException as error:
+        run.progress.outcomes.extend([_failure(error)] * run.batch.chunk)
+    else:
+        _run_calls_of_chunk(run.batch, loaded, calls, run.progress)
+    return True
 
 
 def _run_calls_of_chunk(
@@ -287,7 +322,7 @@ def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
 
 
 def _failure(error: BaseException) -> Failure:
-    """The call's failure, unless it is somebody else's business: an outer call's time limit, or Ctrl+C here."""
-    if isinstance(error, OverdueError) or (isinstance(error, KeyboardInterrupt) and not _is_worker):
+    """The call's failure, unless it is somebody else's business: an outer call's time limit or end, or Ctrl+C here."""
+    if isinstance(error, OverdueError | StoppedError) or (isinstance(error, KeyboardInterrupt) and not _is_worker):
         raise error
     return Failure(error)

@@ -19,7 +19,8 @@ class Call(Future[Any]):
 
     Args:
         task: What to run.
-        take_back: Gets the call back from where it waits; True from it means that it will never run.
+        take_back: Gets the call back from where it waits; True from it means that it will never run. Told to ``force`` it, it stops a
+            call that is cancelled already, wherever that is.
 
     Attributes:
         task: What to run.
@@ -34,16 +35,18 @@ class Call(Future[Any]):
     misses = 0
     alone = False
 
-    def __init__(self, task: Task, take_back: "Callable[[Call], bool]") -> None:
+    def __init__(self, task: Task, take_back: Callable[..., bool]) -> None:
         self.name = task.function.name
         self.task = task
         self._take_back = take_back
 
-    def cancel(self) -> bool:
-        """Take the call back if no worker has begun it."""
-        if not self.done() and not self._take_back(self):
-            return False
-        return super().cancel()
+    def cancel(self, force: bool = False) -> bool:
+        if self.done():
+            return self.cancelled()
+        if force:
+            # First, so that nobody sends it again.
+            return self._cancel() and self._take_back(self, force=True)
+        return self._take_back(self) and self._cancel()
 
 
 class SentBatch:

@@ -25,7 +25,6 @@ import redis
 
 from distribute_challenge.errors import (
     BrokerUnreachableError,
-    CallCancelledError,
     DistributeChallengeError,
     SystemFailureError,
     VersionMismatchError,
@@ -34,12 +33,13 @@ from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.books import Books
 from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
+from distribute_challenge.execution_backends.celery.cancelling import Cancelling, farewell, in_background
 from distribute_challenge.execution_backends.celery.census import Census
 from distribute_challenge.execution_backends.celery.client_values import ClientValues, explain
 from distribute_challenge.execution_backends.celery.connection import check_reachable, connect, translated
 from distribute_challenge.execution_backends.celery.direct import DirectCall, DirectLines
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY, replies_key
-from distribute_challenge.execution_backends.celery.losses import verdict, verdict_on_missing
+from distribute_challenge.execution_backends.celery.losses import NOBODYS_FAULT, verdict, verdict_on_missing
 from distribute_challenge.execution_backends.celery.publisher import RECONNECT_PAUSE, Publisher
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
@@ -52,6 +52,7 @@ from distribute_challenge.stores import Depot
 __all__ = ["Client"]
 
 REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
+CLOSE_WITHIN = 1.5  # Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
 LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
 
 
@@ -91,6 +92,7 @@ class Client:
         self._replies = replies_key(self.id)
         self._values = ClientValues(self.id, connect(url), own_machine=own_machine)
         self._publisher = Publisher(url, self._replies, self._values.names)
+        self._cancelling = Cancelling(url, self._fetch_back, lambda batch: batch.id in self._books.sent)
         self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
         self._threads = [
             threading.Thread(target=target, name=f"distribute_challenge {name}", daemon=True)
@@ -127,19 +129,37 @@ class Client:
                 self._books.drop(batch)
             call.fail(error)  # It has values, perhaps, that nobody needs now.
             raise
+        except KeyboardInterrupt:
+            call.cancel(force=True)  # Nobody else knows of it, and it may be on its way.
+            raise
         return call
 
-    def withdraw(self, call: Call) -> bool:
-        """Take a call back; True if no worker has it or will have it."""
+    def withdraw(self, call: Call, *, force: bool = False) -> bool:
+        """Take a call back.
+
+        Args:
+            call: The call.
+            force: It is cancelled already: have it stopped, too, by another thread than this one.
+
+        Returns:
+            True if it will not give a result: no worker has it or will have it, or ``force`` is set.
+        """
         with self._lock:
-            if call.batch is None:
-                return self._books.outbox.remove(call)
-            batch, message = call.batch, call.batch.message
+            batch = call.batch
+            if batch is None:
+                return self._books.outbox.remove(call) or force
+        if force:
+            self._cancelling.stop(batch)
+            return True
+        return self._fetch_back(batch, without=call)
+
+    def _fetch_back(self, batch: SentBatch, without: Call | None = None) -> bool:
+        message = batch.message
         if message is None or not self._publisher.take_back(message):
             return False
         with self._work:
             self._books.drop(batch)
-            self._books.put_back([other for other in batch.unfinished if other is not call])
+            self._books.put_back([other for other in batch.unfinished if other is not without])
         return True
 
     def depot(self) -> Depot:
@@ -156,14 +176,22 @@ class Client:
         return self._census.slots()
 
     def close(self) -> None:
-        """Stop, and cancel what is not done."""
+        """Stop, and cancel what is not done, also what runs. Takes no longer than `CLOSE_WITHIN`, whatever Redis does."""
+        deadline = time.monotonic() + CLOSE_WITHIN
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        # What it is about to send must be in the queue before the queue is searched.
+        self._threads[0].join(CLOSE_WITHIN / 2)
+        with self._lock:
+            messages = [batch.message for batch in self._books.sent.values() if batch.message is not None]
+        leaving = farewell(self._url, self.id, messages, self._direct.keys), in_background(self._values.close)
         self._give_up(None)
-        self._publisher.wake_receiver()
-        for thread in self._threads:
-            thread.join(2 * LONGEST_WAIT)
+        for thread in (*leaving, *self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._cancelling.close()
         self._direct.close()
-        self._values.close()
-        self._publisher.close(self.id, self._direct.keys)
+        self._publisher.close()
         self._receiving.close()
 
     # --- sending
@@ -290,8 +318,9 @@ class Client:
         """Do what a worker's problem asks for: send again, or fail."""
         if problem.kind == "function_missing":
             self._publisher.forget(batch.group.function)
-            self._publisher.publish_in_the_end(batch, self._is_closing)
-            return
+            if len(batch.unfinished) == len(batch.calls):
+                self._publisher.publish_in_the_end(batch, self._is_closing)
+                return
         if problem.kind == "value_missing":
             self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
             return
@@ -300,7 +329,9 @@ class Client:
             self._books.drop(batch)
             again = []
             for call in batch.unfinished:
-                if problem.kind == "version":
+                if problem.kind in NOBODYS_FAULT and not call.task.chunk:
+                    again.append(call)
+                elif problem.kind == "version":
                     failed.append((call, VersionMismatchError(problem.text)))
                 elif error := verdict(call, problem, alone=len(batch.calls) == 1):
                     failed.append((call, error))
@@ -361,10 +392,8 @@ class Client:
             self._closing = True
             self.broken = self.broken or error
             unsent, sent = self._books.clear()
-        for call in unsent:
+        for call in (*unsent, *sent):
             if error is None:
-                Future.cancel(call)  # Not `Call.cancel`: there is nothing left to take it back from.
+                Future.cancel(call)  # Not `Call.cancel`: `close` takes back what there is, all at once.
             else:
                 call.fail(error)
-        for call in sent:
-            call.fail(error or CallCancelledError(f"{call.name}: its backend was closed while it ran"))

@@ -15,7 +15,16 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 Celery itself keeps ``_kombu.binding.*`` and the lists of its remote control.
 """
 
-__all__ = ["CLIENTS", "FUNCTION_EXPIRY", "REPLY_EXPIRY", "UNACKED", "WORKERS", "function_key", "replies_key"]
+__all__ = [
+    "CLIENTS",
+    "FUNCTION_EXPIRY",
+    "REPLY_EXPIRY",
+    "UNACKED",
+    "WORKERS",
+    "client_of",
+    "function_key",
+    "replies_key",
+]
 
 _PREFIX = "distribute_challenge:"
 
@@ -36,3 +45,13 @@ def function_key(digest: str) -> str:
 def replies_key(client: str) -> str:
     """The list that a client reads its replies from."""
     return f"{_PREFIX}replies:{client}"
+
+
+def client_of(batch: str) -> str:
+    """Id of a message's client, which the message's own begins with.
+
+    Example:
+        >>> client_of("6d0a4c-17")
+        '6d0a4c'
+    """
+    return batch.rpartition("-")[0]

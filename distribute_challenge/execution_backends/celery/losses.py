@@ -1,13 +1,23 @@
 """What becomes of a call whose worker process is gone, or does not find what the call needs."""
 
-from distribute_challenge.errors import CallTimeoutError, DistributeChallengeError, ValueLostError, WorkerLostError
+from distribute_challenge.errors import (
+    CallCancelledError,
+    CallTimeoutError,
+    DistributeChallengeError,
+    ValueLostError,
+    WorkerLostError,
+)
 from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
 from distribute_challenge.messages import Problem
 
-__all__ = ["MOST_DEATHS", "MOST_MISSES", "verdict", "verdict_on_missing"]
+__all__ = ["MOST_DEATHS", "MOST_MISSES", "NOBODYS_FAULT", "verdict", "verdict_on_missing"]
 
 MOST_DEATHS = 3  # Worker processes that one call may cost before it fails.
 MOST_MISSES = 3  # Times that a worker may miss a value which was put where all can see it; Redis may have lost it, say.
+
+#: Problems after which the calls of a message that are still wanted are sent again, and no death is counted: others of it were
+#: cancelled.
+NOBODYS_FAULT = ("cancelled", "function_missing")
 
 
 def verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallengeError | None:
@@ -19,6 +29,8 @@ def verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallenge
         alone: Whether the call was the only one of its message, so that it is known to be the one to blame.
     """
     name = call.task.function.name
+    if problem.kind == "cancelled":
+        return CallCancelledError(f"{name}: {problem.text}")
     if call.task.chunk > 1:
         return WorkerLostError(f"{name}: {problem.text}")  # The map finds out which call it was.
     if not alone:

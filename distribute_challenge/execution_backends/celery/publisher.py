@@ -6,7 +6,7 @@ Guarantees: ``_turn`` makes one command at a time of those that share the connec
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import redis
 
@@ -14,7 +14,7 @@ from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.calls import SentBatch
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.direct import DirectLine
-from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, function_key
+from distribute_challenge.execution_backends.celery.keys import FUNCTION_EXPIRY, client_of, function_key
 from distribute_challenge.execution_backends.celery.publishing import Message, message_for
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, FunctionPayload
@@ -64,6 +64,8 @@ class Publisher:
                 retries=options.retries,
                 patience=batch.patience,
                 places=self._places,
+                client=client_of(batch.id),
+                issued=time.time(),
             ),
             queue=options.queue,
             priority=options.priority,
@@ -109,11 +111,8 @@ class Publisher:
         with contextlib.suppress(redis.RedisError), self._turn:  # Else it does not wait either.
             self._connection.rpush(self._replies, b"")
 
-    def close(self, client: str, lists: Iterable[str]) -> None:
-        """Leave nothing behind, neither the reply list nor others, and say good-bye."""
-        with contextlib.suppress(redis.RedisError):  # What is left there expires.
-            self._connection.delete(self._replies, *lists)
-            presence.leave(self._connection, presence.ClientPresence(client, 0))
+    def close(self) -> None:
+        """Cut the connection."""
         self._connection.close()
 
     def _upload(self, function: FunctionPayload) -> None:

@@ -10,9 +10,11 @@ from distribute_challenge.execution import FunctionCache, execute
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.keys import function_key
 from distribute_challenge.execution_backends.celery.line import Line
+from distribute_challenge.execution_backends.celery.orphans import Clients
 from distribute_challenge.execution_backends.celery.replying import insist, send_reply
+from distribute_challenge.execution_backends.celery.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
-from distribute_challenge.messages import Problem, Reply
+from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.serialisation import ProjectImporter
 
 __all__ = ["run_batch"]
@@ -30,7 +32,13 @@ def run_batch(task: Any, frame: bytes) -> None:
     worker = f"{request.hostname}/{os.getpid()}"
     try:
         send_ahead = partial(send_reply, child.second_line, request.reply_to)
-        for reply in execute(frame, child.functions, worker, child.values, send_ahead):
+        batch = Batch.decode(frame)
+        if child.clients.has_left(batch):
+            return
+        child.interruption.begin(request.id)
+        for reply in execute(batch, child.functions, worker, child.values, send_ahead, child.interruption):
+            if child.interruption.is_abandoned:
+                return  # A list that nobody reads would stay in Redis.
             send_reply(child.line, request.reply_to, reply)
     except VersionMismatchError as error:
         # Not even the frame can be read; the message around it says whom to tell.
@@ -47,6 +55,9 @@ class _Child:
         self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
+        self.clients = Clients(self.connection)
+        self.interruption = interruption()
+        self.interruption.listen()
 
     def _fetch(self, digest: str) -> bytes | None:
         payload = insist("fetch a function", lambda: self.connection.get(function_key(digest)))

@@ -19,6 +19,8 @@ from distribute_challenge import settings
 from distribute_challenge.execution import become_worker
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.orders import COMMAND, Order
+from distribute_challenge.execution_backends.celery.stopping import stopper
 from distribute_challenge.log import LogStream, call_formatter, logger
 from distribute_challenge.stores import shared_memory_identity, sweep
 
@@ -107,6 +109,17 @@ def _scale(state: Any, processes: int = 1) -> dict[str, Any]:
     # Those that are there, not those that are meant to be.
     starting = getattr(pool._pool, "_waiting_to_start", ())
     return {"ok": len(pool._pool._pool) - len(starting)}
+
+
+@control_command(name=COMMAND, args=[("order", str)])  # type: ignore[untyped-decorator]
+def _cancel(state: Any, order: str = "") -> dict[str, Any]:
+    """Stop calls that their client does not want any more."""
+    try:
+        stopper.take(Order.read(order), state.consumer)
+    except (ValueError, TypeError) as error:
+        logger.warning("an order to cancel calls cannot be read: %s", error)
+        return {"error": "not an order"}
+    return {"ok": "noted"}
 
 
 def connect_signals() -> None:
