@@ -8,7 +8,7 @@ says nothing.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import redis
@@ -27,6 +27,7 @@ __all__ = ["Cancelling", "farewell", "in_background"]
 AGAIN = 1.0  # Seconds between two orders for the same message,
 TRIED_FOR = 5.0  # and for how long they go on. A worker remembers an order for longer.
 ANSWER_WITHIN = 1.0  # Seconds for Redis when all is over; whoever pressed Ctrl+C does not wait for it.
+LAST_WORDS = 0.1  # Seconds for replies that were on their way when workers heard of it; a list that is made anew would stay for long.
 AT_ONCE = 100  # Messages looked for in one round trip: each may take a look at a whole queue.
 
 
@@ -51,8 +52,8 @@ class Cancelling:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def stop(self, batch: SentBatch) -> None:
-        """Calls of a message were cancelled while it was out."""
+    def stop(self, batch: SentBatch) -> bool:
+        """Calls of a message were cancelled while it was out. Always True: they will give no results."""
         with self._changed:
             self._batches[batch] = time.monotonic() + TRIED_FOR
             self._is_new = True
@@ -60,6 +61,7 @@ class Cancelling:
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="distribute_challenge cancelling", daemon=True)
                 self._thread.start()
+        return True
 
     def close(self) -> None:
         """Stop; what is on its way is left to `farewell`."""
@@ -106,7 +108,9 @@ def publish(connection: redis.Redis, order: Order) -> None:
     connection.publish(channel(connection), control_message(COMMAND, {"order": order.text()}))
 
 
-def farewell(url: str, client: str, messages: Iterable[Message], lists: Iterable[str]) -> threading.Thread:
+def farewell(
+    url: str, client: str, messages: Sequence[Message], lists: Iterable[str], receiver: threading.Thread
+) -> threading.Thread:
     """Take all that a client has left out of Redis, and have workers stop what they run of it.
 
     In a thread of its own, with a connection of its own: those of the client may hang, and its owner does not wait for ever.
@@ -116,6 +120,7 @@ def farewell(url: str, client: str, messages: Iterable[Message], lists: Iterable
         client: The client's id.
         messages: Those that are out.
         lists: Where replies were to go, besides the client's own list.
+        receiver: The client's receiver thread, which is ending. It is woken, and has given its last sign of life then.
 
     Returns:
         The thread, which ends when that is done, or Redis does not answer.
@@ -126,13 +131,16 @@ def farewell(url: str, client: str, messages: Iterable[Message], lists: Iterable
         with contextlib.suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as connection:
             # The order first: what runs takes longest to end, and what a worker takes from a queue from now on it does not begin.
             publish(connection, Order(client=client))
-            connection.rpush(replies, b"")  # Wakes the receiver.
+            connection.rpush(replies, b"")
             waiting = iter(messages)
             while some := list(islice(waiting, AT_ONCE)):
                 with connection.pipeline(transaction=False) as pipe:
                     for message in some:
                         pipe.lrem(message.key, 1, message.data)
                     pipe.execute()
+            receiver.join(ANSWER_WITHIN / 2)
+            if messages:
+                time.sleep(LAST_WORDS)
             connection.delete(replies, *lists)
             presence.leave(connection, presence.ClientPresence(client, 0))
 

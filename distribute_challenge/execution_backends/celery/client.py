@@ -148,10 +148,7 @@ class Client:
             batch = call.batch
             if batch is None:
                 return self._books.outbox.remove(call) or force
-        if force:
-            self._cancelling.stop(batch)
-            return True
-        return self._fetch_back(batch, without=call)
+        return self._cancelling.stop(batch) if force else self._fetch_back(batch, without=call)
 
     def _fetch_back(self, batch: SentBatch, without: Call | None = None) -> bool:
         message = batch.message
@@ -185,9 +182,10 @@ class Client:
         self._threads[0].join(CLOSE_WITHIN / 2)
         with self._lock:
             messages = [batch.message for batch in self._books.sent.values() if batch.message is not None]
-        leaving = farewell(self._url, self.id, messages, self._direct.keys), in_background(self._values.close)
+        leaving = farewell(self._url, self.id, messages, self._direct.lists(), self._threads[1])
+        values = in_background(self._values.close)
         self._give_up(None)
-        for thread in (*leaving, *self._threads):
+        for thread in (leaving, values, *self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
         self._cancelling.close()
         self._direct.close()
