@@ -47,7 +47,10 @@ class Order:
         Raises:
             ValueError: It is none.
         """
-        return cls(**json.loads(_unwrapped(b64decode(text, validate=True))))
+        try:
+            return cls(**json.loads(_unwrapped(b64decode(text, validate=True))))
+        except TypeError as error:
+            raise ValueError(f"not an order: {error}") from error
 
 
 # Where the seal goes on and is looked at.
