@@ -129,6 +129,9 @@ def execute(
     except DistributeChallengeError as error:
         yield run.problem("version", str(error))
         return
+    if interruption is not None and interruption.is_unwanted(WHOLE):
+        yield run.cancelled()
+        return
     try:
         loaded = functions.load(batch.function, run.large.open)
     except ValueMissingError as error:

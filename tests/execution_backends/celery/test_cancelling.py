@@ -1,25 +1,29 @@
 """Calls that are cancelled while they are out: in their queue, on their way, or running."""
 
+import _thread
 import json
-import os
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distribute_challenge import Future, LocalCluster, compute_this
-from distribute_challenge.errors import CallCancelledError, TaskLostError
+from distribute_challenge import Distributable, LocalCluster, compute_this
+from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.calls import Call
 from distribute_challenge.execution_backends.celery.cancelling import publish
 from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.control import active
 from distribute_challenge.execution_backends.celery.orders import COMMAND, Order
+from distribute_challenge.execution_backends.celery.publishing import message_for
 from distribute_challenge.execution_backends.celery.remote_control import channel
-from tests.calls import wait_for
+from distribute_challenge.messages import Batch, Reply
+from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.calls import meet
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
 pytestmark = pytest.mark.celery
@@ -62,29 +66,39 @@ def listener(server: Server) -> Any:
     listener.close()
 
 
-def in_one_message(backend: CeleryExecutionBackend, worker: FakeWorker, number: int) -> list[Future[int]]:
-    """Calls that travel together; taught by many fast ones before, and held up by a full queue."""
-    group = [identity(number).submit(backend) for number in range(200)]
-    worker.serve(group)
+class Together:
+    """Stands in for what has learnt how many calls go into a message: all of them."""
+
+    def size(self, remaining: float, slots: int) -> int:
+        return int(remaining)
+
+    def record(self, calls: int, seconds: float) -> None:
+        pass
+
+    def cut_short(self) -> None:
+        pass
+
+
+def in_one_message(backend: CeleryExecutionBackend, calls: Sequence[Distributable[Any]]) -> list[Call]:
+    """Calls that travel together."""
     client = backend._connected()
-    with client._lock:  # So that all of them are in the outbox before the sender looks.
-        calls = [client._prepared(_call(client, n)) for n in range(number)]
-        for call in calls:
+    with client._work:  # So that the sender finds all of them.
+        client._books.outbox.group_of(calls[0]._task()).sizer = Together()  # type: ignore[assignment]
+        sent = [Call(call._task(), client._take_back) for call in calls]
+        for call in sent:
             client._books.put(call)
-    return calls  # type: ignore[return-value] # a call is a future
+    return sent
 
 
-def _call(client: Any, number: int) -> Any:
-    from distribute_challenge.execution_backends.celery.calls import Call
-
-    return Call(identity(number)._task(), client._take_back)
+def identities(number: int) -> list[Distributable[Any]]:
+    return [identity(n) for n in range(number)]
 
 
 def test_a_call_in_the_queue_is_taken_out_and_its_neighbours_go_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """Whoever cancels does not wait for it."""
-    first, *others = in_one_message(backend, worker, 5)
+    first, *others = in_one_message(backend, identities(5))
     eventually(lambda: worker.waiting() == 1)
     began = time.monotonic()
     assert first.cancel(force=True)
@@ -99,7 +113,7 @@ def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, listener: Listener
 ) -> None:
     """Which one it is nobody knows; and one of them may be connecting just now."""
-    calls = in_one_message(backend, worker, 3)
+    calls = in_one_message(backend, identities(3))
     taken = worker.take()
     assert taken.batch.calls == 3
     assert calls[1].cancel(force=True)
@@ -117,7 +131,7 @@ def test_the_neighbours_of_a_call_that_was_stopped_are_sent_again_and_nobody_is_
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """However often it happens."""
-    calls = in_one_message(backend, worker, 6)
+    calls = in_one_message(backend, identities(6))
     for call in calls[:5]:
         taken = worker.take()
         assert call.cancel(force=True)
@@ -131,7 +145,7 @@ def test_a_function_that_is_missing_is_not_sent_with_calls_that_were_cancelled(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """The others go with it."""
-    calls = in_one_message(backend, worker, 3)
+    calls = in_one_message(backend, identities(3))
     taken = worker.take()
     assert calls[0].cancel(force=True)
     taken.report("function_missing")
@@ -199,7 +213,7 @@ def test_cancelling_does_not_wait_for_a_broker_that_is_away(
 
 
 def test_a_call_whose_caller_is_interrupted_while_it_is_sent_is_cancelled(
-    backend: CeleryExecutionBackend, worker: FakeWorker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     """It may have been sent just before."""
     client = backend._connected()
@@ -212,9 +226,7 @@ def test_a_call_whose_caller_is_interrupted_while_it_is_sent_is_cancelled(
     monkeypatch.setattr(client._publisher, "publish", interrupted)
     with pytest.raises(KeyboardInterrupt):
         identity(1).compute(backend)
-    eventually_gone = time.monotonic() + DEADLINE
-    while worker.waiting():
-        assert time.monotonic() < eventually_gone
+    eventually(lambda: worker.waiting() == 0)
 
 
 # --- with real workers
@@ -230,14 +242,7 @@ def run(folder: str, number: int, seconds: float) -> int:
 
 def test_only_the_call_that_is_meant_is_stopped(cluster: LocalCluster, tmp_path: Path, eventually: Eventually) -> None:
     """Those of its message that ran before and after it have their values, and run once."""
-    client = cluster.backend._connected()
-    list(run.map([str(tmp_path)] * 50, range(1000, 1050), [0] * 50, backend=cluster.backend))
-    group = client._books.outbox.group_of(run(str(tmp_path), 0, 0)._task())
-    group.sizer.record(1000, 0.001)  # So fast that many go together.
-    with client._lock:
-        calls = [client._prepared(_run_call(client, str(tmp_path), n, 60 if n == 1 else 0.05)) for n in range(4)]
-        for call in calls:
-            client._books.put(call)
+    calls = in_one_message(cluster.backend, [run(str(tmp_path), n, 60 if n == 1 else 0.05) for n in range(4)])
     eventually((tmp_path / "begun-1").exists)
     assert calls[1].cancel(force=True)
     assert [calls[n].result(DEADLINE) for n in (0, 2, 3)] == [0, 2, 3]
@@ -245,46 +250,29 @@ def test_only_the_call_that_is_meant_is_stopped(cluster: LocalCluster, tmp_path:
     assert not (tmp_path / "ended-1").exists()
 
 
-def _run_call(client: Any, *arguments: Any) -> Any:
-    from distribute_challenge.execution_backends.celery.calls import Call
-
-    return Call(run(*arguments)._task(), client._take_back)
-
-
 def test_a_loop_in_c_is_stopped_and_its_neighbours_are_not_blamed(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually, in_log: Callable[[str], str]
 ) -> None:
-    """Its process is killed after a second, and others of its message begin once more."""
+    """Its process is killed after a second, and others of its message begin once more, or for the first time."""
 
     @compute_this
     def count(folder: str, number: int) -> int:
-        Path(folder, str(number)).touch()
-        return sum(range(10**12 if number == 0 else 10))
+        Path(folder, f"{number} at {time.time()}").touch()
+        return sum(range(10**12 if number == 1 else 10)) + number
 
-    @compute_this
-    def pid() -> int:
-        return os.getpid()
-
-    future = count(str(tmp_path), 0).submit(cluster.backend)
-    eventually((tmp_path / "0").exists)
+    calls = in_one_message(cluster.backend, [count(str(tmp_path), number) for number in range(5)])
+    eventually(lambda: bool(list(tmp_path.glob("1 at *"))))
     began = time.monotonic()
-    assert future.cancel(force=True)
-    with ThreadPoolExecutor(2) as callers:
-        both = [
-            callers.submit(compute_this(_meet).__call__(str(tmp_path / "both")).compute, cluster.backend)
-            for _ in range(2)
-        ]
-        assert len({each.result(DEADLINE) for each in both}) == 2
+    assert calls[1].cancel(force=True)
+    both = tmp_path / "both"
+    both.mkdir()
+    processes = [meet(str(both), 2).submit(cluster.backend) for _ in range(2)]
+    assert len({process.result(DEADLINE) for process in processes}) == 2
     assert time.monotonic() - began < 4
+    assert [calls[number].result(DEADLINE) for number in (0, 2, 3, 4)] == [45, 47, 48, 49]
+    assert len(list(tmp_path.glob("1 at *"))) == 1
+    assert [call.deaths for call in calls] == [0] * 5
     assert "was cancelled and does not stop: its process is killed" in in_log("does not stop")
-
-
-def _meet(folder: str) -> int:
-    os.makedirs(folder, exist_ok=True)
-    Path(folder, str(os.getpid())).touch()
-    while len(os.listdir(folder)) < 2:
-        time.sleep(0.005)
-    return os.getpid()
 
 
 def test_a_map_that_is_interrupted_stops_what_runs(
@@ -294,8 +282,6 @@ def test_a_map_that_is_interrupted_stops_what_runs(
     mapping = run.map([str(tmp_path)] * 8, range(8), [60.0] * 8, batch_size=2, backend=cluster.backend)
 
     def interrupt() -> None:
-        import _thread
-
         eventually(lambda: len(list(tmp_path.iterdir())) == 2)
         _thread.interrupt_main()
 
@@ -331,26 +317,16 @@ def test_an_order_that_is_none_is_logged(cluster: LocalCluster, in_log: Callable
     assert identity(1).compute(cluster.backend, timeout=DEADLINE) == 1
 
 
-def test_an_order_comes_before_the_message(cluster: LocalCluster, in_log: Callable[[str], str]) -> None:
+def test_an_order_may_come_before_the_message(cluster: LocalCluster) -> None:
     """A worker remembers it, and does not begin what it then gets."""
-    client = cluster.backend._connected()
-    with client._lock:
-        number = next(client._books._numbers) + 1
-    publish(connect(cluster.broker_url), Order({f"{client.id}-{number}": [0]}))
-    in_log("ready")
-    from distribute_challenge.execution_backends.celery.control import active
-
-    active(cluster.broker_url)  # What it has answered this, it has heard that.
-    with pytest.raises(CallCancelledError):
-        identity(1).submit(cluster.backend).result(DEADLINE)
-
-
-def test_errors_of_this_kind_are_not_taken_for_one_another() -> None:
-    assert not issubclass(CallCancelledError, TaskLostError)
-
-
-def test_wait_for_is_stopped_too(cluster: LocalCluster, tmp_path: Path, eventually: Eventually) -> None:
-    future = wait_for(str(tmp_path / "door")).submit(cluster.backend)
-    eventually((tmp_path / "door.begun").exists)
-    assert future.cancel(force=True)
-    assert identity(2).compute(cluster.backend, timeout=DEADLINE) == 2
+    connection, replies = connect(cluster.broker_url), "test:early"
+    publish(connection, Order({"early-1": None}))
+    active(cluster.broker_url)  # Who has answered this has heard that.
+    early = Batch("early-1", "0" * 64, "f", [b""])
+    message = message_for(early, queue=DEFAULT_QUEUE, priority=0, reply_to=replies)
+    connection.lpush(message.key, message.data)
+    found = connection.blpop([replies], timeout=DEADLINE / 2)
+    assert found is not None
+    problem = Reply.decode(found[1]).problem
+    assert problem is not None
+    assert problem.kind == "cancelled"

@@ -61,10 +61,10 @@ from distribute_challenge import compute_this
 folder = pathlib.Path(sys.argv[1])
 
 @compute_this
-def run(number, seconds=60):
-    (folder / f"begun-{number}").touch()
-    time.sleep(seconds)
-    (folder / f"ended-{number}").touch()
+def run(number, folder=sys.argv[1]):
+    open(f"{folder}/begun-{number}", "w").close()
+    time.sleep(60)
+    open(f"{folder}/ended-{number}", "w").close()
 """
 
 WITHOUT_A_CALL_THAT_HAS_BEGUN = """
@@ -150,3 +150,53 @@ def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
         running.wait_for("all submitted")
         interrupt(running, 2, folder, eventually)
     check_all_is_free(shared, eventually, folder)
+
+
+def test_closing_a_backend_does_the_same(shared: Server, tmp_path: Path, eventually: Eventually) -> None:
+    """Also for who goes on."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+
+    @compute_this
+    def run(number: int) -> None:
+        (folder / f"begun-{number}").touch()
+        time.sleep(60)
+        (folder / f"ended-{number}").touch()
+
+    with CeleryExecutionBackend(shared.url) as backend:
+        futures = [run(number).submit(backend) for number in range(1000)]
+        eventually(lambda: len(list(folder.glob("begun-*"))) == 2)
+        began = time.monotonic()
+    assert time.monotonic() - began < ENDS_WITHIN
+    assert all(future.cancelled() for future in futures)
+    check_all_is_free(shared, eventually, folder)
+
+
+def test_the_end_of_a_script_cancels_what_nobody_waits_for(
+    shared: Server, tmp_path: Path, eventually: Eventually
+) -> None:
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    ending = (
+        "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: pass"
+    )
+    with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
+        assert running.wait() == 0
+    check_all_is_free(shared, eventually, folder)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_ctrl_c_does_not_wait_for_a_broker_that_is_gone_or_silent(
+    how: signal.Signals, server: Server, tmp_path: Path, eventually: Eventually
+) -> None:
+    """The script ends in the same time."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    ending = (
+        "futures = [run(number).submit() for number in range(100)]\nprint('submitted', flush=True)\nfutures[0].result()"
+    )
+    with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=server.url) as running:
+        running.wait_for("submitted")
+        assert server._process is not None
+        server._process.send_signal(how)
+        interrupt(running, 0, folder, eventually)
