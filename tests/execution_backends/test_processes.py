@@ -15,7 +15,7 @@ from distribute_challenge.errors import CallCancelledError, VersionMismatchError
 from distribute_challenge.execution_backends.frames import task_frame
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, processes
 from distribute_challenge.execution_backends.pools.processes import MOST_ATTEMPTS, _Call, _exit_codes
-from distribute_challenge.execution_backends.pools.stop_record import Place
+from distribute_challenge.execution_backends.pools.stop_record import Place, StopRecord
 from distribute_challenge.messages import Reply
 from distribute_challenge.sections import outcomes_of
 from tests.calls import wait_for
@@ -153,13 +153,15 @@ def test_exit_codes_are_read_from_loky_s_words(text: str, codes: str) -> None:
     assert _exit_codes(RuntimeError(text)) == codes
 
 
-def test_a_process_keeps_a_function_s_payload_only_while_it_may_need_it() -> None:
+def test_a_process_keeps_a_function_s_payload_only_while_it_may_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks again if it is another process than the one that got it."""
     task = compute_this(len)("abc")._task()
-    (missing,) = processes._run_in_child(task_frame(task), None)
+    record, place = StopRecord(1), Place(0, 1)
+    monkeypatch.setattr(processes, "_interruption", processes._CallInterruption(record), raising=False)
+    (missing,) = processes._run_in_child(task_frame(task), None, place)
     assert Reply.decode(missing).problem is not None
     for payload in (task.function.payload, None):
-        (frame,) = processes._run_in_child(task_frame(task), payload)
+        (frame,) = processes._run_in_child(task_frame(task), payload, place)
         assert outcomes_of(Reply.decode(frame)) == [3]
     assert processes._child_payloads == {}
 

@@ -109,7 +109,12 @@ def publish(connection: redis.Redis, order: Order) -> None:
 
 
 def farewell(
-    url: str, client: str, messages: Sequence[Message], lists: Iterable[str], receiver: threading.Thread
+    url: str,
+    client: str,
+    messages: Sequence[Message],
+    lists: Iterable[str],
+    receiver: threading.Thread,
+    spared: Sequence[str] = (),
 ) -> threading.Thread:
     """Take all that a client has left out of Redis, and have workers stop what they run of it.
 
@@ -121,6 +126,7 @@ def farewell(
         messages: Those that are out.
         lists: Where replies were to go, besides the client's own list.
         receiver: The client's receiver thread, which is ending. It is woken, and has given its last sign of life then.
+        spared: Ids of messages that are out and go on; none of ``messages``.
 
     Returns:
         The thread, which ends when that is done, or Redis does not answer.
@@ -130,7 +136,7 @@ def farewell(
     def say() -> None:
         with contextlib.suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as connection:
             # The order first: what runs takes longest to end, and what a worker takes from a queue from now on it does not begin.
-            publish(connection, Order(client=client))
+            publish(connection, Order(client=client, spared=spared))
             connection.rpush(replies, b"")
             waiting = iter(messages)
             while some := list(islice(waiting, AT_ONCE)):

@@ -319,7 +319,7 @@ class Client:
             if len(batch.unfinished) == len(batch.calls):
                 self._publisher.publish_in_the_end(batch, self._is_closing)
                 return
-        if problem.kind == "value_missing":
+        if problem.kind == "value_missing" and not any(call.cancelled() for call in batch.calls):
             self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
             return
         failed: list[tuple[Call, DistributeChallengeError]] = []

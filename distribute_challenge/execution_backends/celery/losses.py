@@ -17,7 +17,7 @@ MOST_MISSES = 3  # Times that a worker may miss a value which was put where all 
 
 #: Problems after which the calls of a message that are still wanted are sent again, and no death is counted: others of it were
 #: cancelled.
-NOBODYS_FAULT = ("cancelled", "function_missing")
+NOBODYS_FAULT = ("cancelled", "function_missing", "value_missing")
 
 
 def verdict(call: Call, problem: Problem, *, alone: bool) -> DistributeChallengeError | None:

@@ -23,6 +23,7 @@ class Order:
     Args:
         batches: Which calls of which messages.
         client: Id of a client that wants none of its calls any more; empty: it is about single messages.
+        spared: Messages of that client that go on all the same: those whose results are kept for whoever asks.
         issued: Seconds since the epoch.
 
     Example:
@@ -33,11 +34,12 @@ class Order:
 
     batches: Mapping[str, Calls] = field(default_factory=dict)
     client: str = ""
+    spared: Sequence[str] = ()
     issued: float = field(default_factory=time.time)
 
     def text(self) -> str:
         """The order as it travels."""
-        content = {"batches": self.batches, "client": self.client, "issued": self.issued}
+        content = {"batches": self.batches, "client": self.client, "spared": self.spared, "issued": self.issued}
         return b64encode(_wrapped(json.dumps(content).encode())).decode()
 
     @classmethod

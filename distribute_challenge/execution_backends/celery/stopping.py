@@ -40,7 +40,7 @@ class Stopper:
     def __init__(self, board: Board) -> None:
         self._board = board
         self._batches: dict[str, tuple[frozenset[int] | None, float]] = {}
-        self._clients: dict[str, float] = {}
+        self._clients: dict[str, tuple[frozenset[str], float]] = {}  # With the messages that are spared.
         self._consumer: Any = None
 
     def take(self, order: Order, consumer: Any) -> None:
@@ -68,27 +68,31 @@ class Stopper:
 
     def is_abandoned(self, batch: str) -> bool:
         """Whether nobody would read an answer to a message any more."""
-        return client_of(batch) in self._clients
+        spared, _ = self._clients.get(client_of(batch), (frozenset([batch]), 0.0))
+        return batch not in spared
 
     def _note(self, order: Order, now: float) -> None:
         self._batches = {batch: known for batch, known in self._batches.items() if known[1] > now}
-        self._clients = {client: until for client, until in self._clients.items() if until > now}
+        self._clients = {client: known for client, known in self._clients.items() if known[1] > now}
         for batch, calls in order.batches.items():
             known, _ = self._batches.pop(batch, (frozenset[int](), 0.0))
             both = None if known is None or calls is None else known.union(calls)
             self._batches[batch] = both, now + REMEMBERED
         if order.client:
-            self._clients[order.client] = now + REMEMBERED
+            self._clients[order.client] = frozenset(order.spared), now + REMEMBERED
         while not self._board.write(self._content()):
             del self._batches[next(iter(self._batches))]
 
     def _content(self) -> dict[str, Any]:
         batches = {batch: None if calls is None else sorted(calls) for batch, (calls, _) in self._batches.items()}
-        return {"batches": batches, "clients": list(self._clients)}
+        return {
+            "batches": batches,
+            "clients": {client: sorted(spared) for client, (spared, _) in self._clients.items()},
+        }
 
     def _calls_of(self, batch: str) -> frozenset[int] | None:
         """Which calls of a message are to stop; None: all."""
-        if client_of(batch) in self._clients:
+        if self.is_abandoned(batch):
             return None
         return self._batches.get(batch, (frozenset[int](), 0.0))[0]
 
@@ -141,7 +145,7 @@ class BatchInterruption(Interruption):
         if self._edition != self._board.edition:
             edition, content = self._board.read()
             calls: Calls = content["batches"].get(self._batch, ())
-            self.is_abandoned = client_of(self._batch) in content["clients"]
+            self.is_abandoned = self._batch not in content["clients"].get(client_of(self._batch), [self._batch])
             is_whole = calls is None or self.is_abandoned
             # The edition last: a signal may come in between, and look itself.
             self._unwanted = None if is_whole else frozenset(calls or ())

@@ -155,6 +155,20 @@ def test_a_function_that_is_missing_is_not_sent_with_calls_that_were_cancelled(
     assert [call.result(DEADLINE) for call in calls[1:]] == [1, 2]
 
 
+def test_a_value_that_only_a_cancelled_call_needs_is_not_looked_for(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """It may be gone; the others need others."""
+    calls = in_one_message(backend, identities(3))
+    taken = worker.take()
+    assert calls[0].cancel(force=True)
+    taken.report("value_missing", "0" * 32)
+    again = worker.take()
+    assert again.batch.calls == 2
+    again.run()
+    assert [call.result(DEADLINE) for call in calls[1:]] == [1, 2]
+
+
 def test_a_map_that_somebody_else_cancelled_says_so(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
     """A worker stops only what a holder of the cluster's secret tells it to."""
     results: list[BaseException] = []
