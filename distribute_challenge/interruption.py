@@ -30,6 +30,8 @@ LOOK: Final = signal.SIGURG
 #: In place of a call's number: all calls of the batch.
 WHOLE: Final = -1
 
+_JUMPS = 1000  # A guess: one is enough.
+
 #: Event loops that run, by their thread, which waits for events in them and comes to no line of Python until it is woken.
 loops: "dict[int, asyncio.AbstractEventLoop]" = {}
 
@@ -98,7 +100,7 @@ class Interruption:
 class ThreadInterruption:
     """Stops what runs in one block of some thread.
 
-    Guarantees: ``_lock`` orders `stop` and the block's end; an exception that came too late is taken back.
+    Guarantees: ``_lock`` orders `stop` and the block's end; an exception that came too late is caught there.
     """
 
     def __init__(self) -> None:
@@ -111,7 +113,8 @@ class ThreadInterruption:
         with self._lock:
             self._unwanted = True
             if self._thread is not None:
-                _place(self._thread, StoppedError)
+                thread = ctypes.c_ulong(self._thread)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(StoppedError))
                 if (loop := loops.get(self._thread)) is not None:
                     with contextlib.suppress(RuntimeError):  # It has been closed just now.
                         loop.call_soon_threadsafe(lambda: None)
@@ -123,19 +126,17 @@ class ThreadInterruption:
         Raises:
             StoppedError: It was stopped.
         """
-        thread = threading.get_ident()
         with self._lock:
             if self._unwanted:
                 raise StoppedError
-            self._thread = thread
+            self._thread = threading.get_ident()
         try:
             yield
         finally:
-            with self._lock:
-                self._thread = None
-                _place(thread, None)
-
-
-def _place(thread: int, error: type[BaseException] | None) -> None:
-    what = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
+            with contextlib.suppress(StoppedError):
+                with self._lock:
+                    self._thread = None
+                if self._unwanted:
+                    # If it has not come yet, it comes with the next jump back. It is not taken back: CPython would go on looking for it.
+                    for _ in range(_JUMPS):
+                        pass

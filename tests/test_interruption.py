@@ -212,3 +212,28 @@ def test_a_block_that_has_ended_cannot_be_stopped() -> None:
         pass
     interruption.stop()
     assert sum(range(1000)) == 499500
+
+
+def test_an_exception_that_comes_when_the_block_has_ended_is_caught() -> None:
+    """What the thread does next is not stopped for it."""
+    interruption = ThreadInterruption()
+    ends: list[str] = []
+
+    def run() -> None:
+        with interruption.listening():
+            # The block ends while it is being stopped.
+            interruption._lock.acquire()
+            threading.Timer(0.05, stop_and_let_go).start()
+        ends.append("ended")
+
+    def stop_and_let_go() -> None:
+        unlocked = ThreadInterruption()
+        unlocked._thread = interruption._thread
+        interruption._unwanted = True
+        unlocked.stop()
+        interruption._lock.release()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(DEADLINE)
+    assert ends == ["ended"]
