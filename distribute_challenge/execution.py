@@ -206,13 +206,10 @@ def _run_calls(run: BatchRun, loaded: LoadedFunction, interruption: Interruption
     batch, progress = run.batch, run.progress
     finishes = run.finishes
     flushed = run.started
+    call, otherwise = partial(_unpacked_outcome, run, loaded), partial(_cancelled, batch)
     for number in range(len(batch.arguments)):
         try:
-            if interruption is None:
-                outcome = _unpacked_outcome(run, loaded, number)
-            else:
-                call = partial(_unpacked_outcome, run, loaded, number)
-                outcome = interruption.run(number, call, partial(_cancelled, batch))
+            outcome = call(number) if interruption is None else interruption.run(number, call, otherwise)
         except ValueMissingError as error:
             first, outcomes = progress.end()
             if outcomes:
@@ -252,7 +249,7 @@ def _run_chunk(run: BatchRun, loaded: LoadedFunction, interruption: Interruption
     progress = run.progress
     calls = partial(_run_unpacked_chunk, run, loaded)
     try:
-        is_wanted = calls() if interruption is None else interruption.run(WHOLE, calls, lambda: False)
+        is_wanted = calls(WHOLE) if interruption is None else interruption.run(WHOLE, calls, lambda: False)
     except ValueMissingError as error:
         yield run.value_missing(error)
         return
@@ -263,7 +260,7 @@ def _run_chunk(run: BatchRun, loaded: LoadedFunction, interruption: Interruption
         yield run.cancelled()
 
 
-def _run_unpacked_chunk(run: BatchRun, loaded: LoadedFunction) -> bool:
+def _run_unpacked_chunk(run: BatchRun, loaded: LoadedFunction, _: int) -> bool:
     try:
         calls = unpack(run.batch.arguments[0], run.large.open)
     except ValueMissingError:

@@ -53,9 +53,9 @@ class Interruption:
     Example:
         >>> unwanted = {1}
         >>> interruption = Interruption(unwanted.__contains__, lambda number: None)
-        >>> interruption.run(0, lambda: "ran", otherwise=lambda: "stopped")
+        >>> interruption.run(0, lambda number: "ran", otherwise=lambda: "stopped")
         'ran'
-        >>> interruption.run(1, lambda: "ran", otherwise=lambda: "stopped")
+        >>> interruption.run(1, lambda number: "ran", otherwise=lambda: "stopped")
         'stopped'
     """
 
@@ -68,12 +68,12 @@ class Interruption:
         """Look when the signal comes. To be called in the main thread."""
         signal.signal(LOOK, self._look)
 
-    def run(self, number: int, call: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    def run(self, number: int, call: Callable[[int], Any], otherwise: Callable[[], Any]) -> Any:
         """Run a call; or the part of it that comes before it is stopped, and then something else.
 
         Args:
             number: The call's number in its batch, or `WHOLE`.
-            call: Runs it.
+            call: Runs the call of a number.
             otherwise: Gives the outcome if it was stopped.
         """
         try:
@@ -82,7 +82,7 @@ class Interruption:
                 self._tell(number)
                 if self.is_unwanted(number):
                     return otherwise()
-                return call()
+                return call(number)
             finally:
                 self._running = None
         except StoppedError:
@@ -137,6 +137,6 @@ class ThreadInterruption:
                 with self._lock:
                     self._thread = None
                 if self._unwanted:
-                    # If it has not come yet, it comes with the next jump back. It is not taken back: CPython would go on looking for it.
+                    # If it has not come yet, it comes with the next jump back. Taken back, CPython would go on looking for it.
                     for _ in range(_JUMPS):
                         pass

@@ -58,7 +58,7 @@ def test_a_call_that_is_not_wanted_any_more_ends_where_it_is(
 ) -> None:
     """In Python code, in a sleep, at a lock, and while it reads."""
     stop_soon(unwanted, 7)
-    assert interruption.run(7, wait, lambda: "stopped") == "stopped"
+    assert interruption.run(7, lambda number: wait(), lambda: "stopped") == "stopped"
 
 
 def test_a_call_is_not_stopped_for_another_one(interruption: Interruption, unwanted: set[int]) -> None:
@@ -66,7 +66,7 @@ def test_a_call_is_not_stopped_for_another_one(interruption: Interruption, unwan
     unwanted.add(3)
     os.kill(os.getpid(), LOOK)
 
-    def call() -> str:
+    def call(number: int) -> str:
         os.kill(os.getpid(), LOOK)
         return "ran"
 
@@ -75,20 +75,20 @@ def test_a_call_is_not_stopped_for_another_one(interruption: Interruption, unwan
 
 def test_a_call_that_is_not_wanted_does_not_begin(interruption: Interruption, unwanted: set[int]) -> None:
     unwanted.add(WHOLE)
-    assert interruption.run(WHOLE, lambda: pytest.fail("it ran"), lambda: "stopped") == "stopped"
+    assert interruption.run(WHOLE, lambda number: pytest.fail("it ran"), lambda: "stopped") == "stopped"
 
 
 def test_others_are_told_which_call_runs() -> None:
     told: list[int] = []
     interruption = Interruption(lambda number: False, told.append)
-    assert [interruption.run(number, lambda: "ran", lambda: "stopped") for number in (1, 2)] == ["ran", "ran"]
+    assert [interruption.run(number, lambda number: "ran", lambda: "stopped") for number in (1, 2)] == ["ran", "ran"]
     assert told == [1, 2]
 
 
 def test_the_time_limit_of_a_stopped_call_is_over(interruption: Interruption, unwanted: set[int]) -> None:
     """It does not go off later, in somebody else's code; nor is the call taken for one that ran out of time."""
 
-    def limited() -> None:
+    def limited(number: int) -> None:
         with time_limit(DEADLINE, "call"):
             spin()
 
@@ -103,7 +103,7 @@ def test_a_call_that_catches_everything_is_asked_once(interruption: Interruption
     """It goes on; who wants more must kill its process."""
     caught = []
 
-    def stubborn() -> str:
+    def stubborn(number: int) -> str:
         for _ in range(2):
             try:
                 unwanted.add(0)
@@ -128,7 +128,7 @@ def test_a_coroutine_is_stopped_where_it_waits(interruption: Interruption, unwan
             ended.append(True)
 
     stop_soon(unwanted, 0)
-    assert interruption.run(0, lambda: run_to_completion(wait()), lambda: "stopped") == "stopped"
+    assert interruption.run(0, lambda number: run_to_completion(wait()), lambda: "stopped") == "stopped"
     assert ended == [True]
     assert run_to_completion(asyncio.sleep(0, "next")) == "next"
 
