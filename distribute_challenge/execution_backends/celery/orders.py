@@ -34,7 +34,7 @@ class Order:
 
     batches: Mapping[str, Calls] = field(default_factory=dict)
     client: str = ""
-    spared: Sequence[str] = ()
+    spared: Sequence[str] = field(default_factory=list)
     issued: float = field(default_factory=time.time)
 
     def text(self) -> str:
