@@ -30,6 +30,7 @@ LOOK: Final = signal.SIGURG
 #: In place of a call's number: all calls of the batch.
 WHOLE: Final = -1
 
+_LEAVES_WITHIN = 0.2  # Seconds for a coroutine and its cleaning up, before it is stopped at any line.
 _JUMPS = 1000  # A guess: one is enough.
 
 #: Event loops that run, by their thread, which waits for events in them and comes to no line of Python until it is woken.
@@ -109,15 +110,28 @@ class ThreadInterruption:
         self._unwanted = False
 
     def stop(self) -> None:
-        """Stop the block: at its next line of Python, or before its first."""
+        """Stop the block: at its next line of Python, or before its first. Where it waits for events in a loop, the loop ends."""
         with self._lock:
             self._unwanted = True
-            if self._thread is not None:
-                thread = ctypes.c_ulong(self._thread)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(StoppedError))
-                if (loop := loops.get(self._thread)) is not None:
-                    with contextlib.suppress(RuntimeError):  # It has been closed just now.
-                        loop.call_soon_threadsafe(lambda: None)
+            loop = loops.get(self._thread) if self._thread is not None else None
+            if loop is None:
+                self._place()
+                return
+            with contextlib.suppress(RuntimeError):  # It has been closed just now.
+                loop.call_soon_threadsafe(_leave_loop)
+        # A coroutine that computes does not come back to its loop.
+        timer = threading.Timer(_LEAVES_WITHIN, self._insist)
+        timer.daemon = True
+        timer.start()
+
+    def _insist(self) -> None:
+        with self._lock:
+            self._place()
+
+    def _place(self) -> None:
+        if self._thread is not None:
+            thread = ctypes.c_ulong(self._thread)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(StoppedError))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -140,3 +154,11 @@ class ThreadInterruption:
                     # If it has not come yet, it comes with the next jump back. Taken back, CPython would go on looking for it.
                     for _ in range(_JUMPS):
                         pass
+
+
+class _LeftLoopError(StoppedError, SystemExit):
+    """asyncio keeps to itself whatever a callback raises, except for what ends the program."""
+
+
+def _leave_loop() -> None:
+    raise _LeftLoopError

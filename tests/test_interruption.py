@@ -175,6 +175,17 @@ def test_a_thread_that_waits_for_events_is_woken(eventually: Eventually) -> None
     assert block.thread.ident not in loops
 
 
+def test_a_coroutine_that_computes_is_stopped_at_its_next_line(eventually: Eventually) -> None:
+    """It does not come back to its loop."""
+
+    async def compute() -> None:
+        spin()
+
+    block = Block(lambda: run_to_completion(compute()))
+    assert block.stopped()
+    assert block.thread.ident not in loops
+
+
 def test_a_loop_that_has_just_been_closed_needs_no_waking() -> None:
     """The exception comes all the same."""
 
