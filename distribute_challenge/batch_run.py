@@ -102,6 +102,10 @@ class BatchRun:
         """A reply that names large values which are not to be had here."""
         return self.problem("value_missing", " ".join(error.keys))
 
+    def cancelled(self) -> bytes:
+        """A reply that nobody wants the outcomes of this batch any more."""
+        return self.problem("cancelled", f"it was cancelled on {self.worker}")
+
     def _send_ahead(self, send: Callable[[bytes], None], progress: Progress, kept: int) -> bool:
         first, outcomes = progress.sent, progress.outcomes[progress.sent :]
         # Only what is pickled in one go, while no other thread runs: the call that runs may be changing the rest.

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from distribute_challenge.interruption import loops
 from distribute_challenge.time_limit import OverdueError
 
 __all__ = ["run_to_completion"]
@@ -58,14 +59,19 @@ async def _limited(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
 
 
 def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
+    thread = threading.get_ident()
     try:
-        return _kept().runner.run(coroutine)
+        kept = _kept()
+        loops[thread] = kept.runner.get_loop()
+        return kept.runner.run(coroutine)
     except Exception:
         raise
     except BaseException:
         # A time limit or an exit: the coroutine may be half done, and must not go on in the next call.
         _close()
         raise
+    finally:
+        loops.pop(thread, None)
 
 
 def _kept() -> "_Kept":

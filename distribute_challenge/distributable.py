@@ -98,7 +98,7 @@ class Distributable(Generic[R]):
                 f"no value within timeout={timeout:g} s: {end}; give it more time, or use submit() to come back later"
             ) from None
         except KeyboardInterrupt:
-            future.cancel()
+            future.cancel(force=True)
             raise
 
     def submit(self, backend: Choice = None, *, detach: bool = False, time_to_live: float = DAY) -> Future[R]:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, NamedTuple
 
 from distribute_challenge.batch_run import BatchRun, LargeValues
-from distribute_challenge.errors import DistributeChallengeError, ValueMissingError
+from distribute_challenge.errors import CallCancelledError, DistributeChallengeError, ValueMissingError
+from distribute_challenge.interruption import WHOLE, Interruption, StoppedError
 from distribute_challenge.log import current_call
 from distribute_challenge.messages import Batch, Task
 from distribute_challenge.outcome import Failure, unwrap
@@ -109,6 +111,7 @@ def execute(
     worker: str,
     values: LargeValues | None = None,
     send_ahead: Callable[[bytes], None] | None = None,
+    interruption: Interruption | None = None,
 ) -> Iterator[bytes]:
     """Run the calls of one batch, of which nothing but its frame is known.
 
@@ -119,12 +122,13 @@ def execute(
         values: Where large values are; None where they stay in the messages.
         send_ahead: Sends a reply from another thread while a call takes long, so that those behind it need not wait; None:
             they do.
+        interruption: Stops those that are cancelled; None: only the engine itself can.
 
     Yields:
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
         ones. Together they hold one outcome for each call, or the reason why there is none.
     """
-    yield from execute_batch(Batch.decode(frame), functions, worker, values, send_ahead)
+    yield from execute_batch(Batch.decode(frame), functions, worker, values, send_ahead, interruption)
 
 
 def execute_batch(
@@ -133,6 +137,7 @@ def execute_batch(
     worker: str,
     values: LargeValues | None = None,
     send_ahead: Callable[[bytes], None] | None = None,
+    interruption: Interruption | None = None,
 ) -> Iterator[bytes]:
     """Likewise, for a batch that has been decoded."""
     run = BatchRun(batch, worker, values, send_ahead)
@@ -140,6 +145,9 @@ def execute_batch(
         batch.check_versions()
     except DistributeChallengeError as error:
         yield run.problem("version", str(error))
+        return
+    if interruption is not None and interruption.is_unwanted(WHOLE):
+        yield run.cancelled()
         return
     try:
         loaded = functions.load(batch.function, run.large.open)
@@ -159,10 +167,10 @@ def execute_batch(
     runs = _run_chunk if batch.chunk else _run_calls
     with _known_as_call(batch.name):
         if send_ahead is None or batch.calls == 1:
-            yield from runs(run, loaded)
+            yield from runs(run, loaded, interruption)
         else:
             with _overseer.looking_at(run.progress):
-                yield from runs(run, loaded)
+                yield from runs(run, loaded, interruption)
     global _calls_run
     _calls_run += len(run.progress.outcomes)
 
@@ -213,23 +221,24 @@ def _known_as_call(name: str) -> Iterator[None]:
         _inside_call.reset(inside_token)
 
 
-def _run_calls(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
+def _run_calls(run: BatchRun, loaded: LoadedFunction, interruption: Interruption | None) -> Iterator[bytes]:
     batch, progress = run.batch, run.progress
     finishes = run.finishes
     flushed = run.started
-    for arguments in batch.arguments:
+    call, otherwise = partial(_unpacked_outcome, run, loaded), partial(_cancelled, batch)
+    for number in range(len(batch.arguments)):
         try:
-            args, kwargs = unpack(arguments, run.large.open)
+            outcome = call(number) if interruption is None else interruption.run(number, call, otherwise)
         except ValueMissingError as error:
             first, outcomes = progress.end()
             if outcomes:
                 yield from run.replies(first, outcomes, ended=False)
             yield run.value_missing(error)
             return
-        except BaseException as error:
-            outcome: Any = Failure(error)
-        else:
-            outcome = _outcome(batch, loaded, args, kwargs)
+        if type(outcome) is Failure and interruption is not None and interruption.is_unwanted(WHOLE):
+            progress.end()
+            yield run.cancelled()
+            return
         # The finish first: the overseer counts outcomes.
         finishes.append(time.time())
         progress.outcomes.append(outcome)
@@ -241,18 +250,45 @@ def _run_calls(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
     yield from run.replies(*progress.end())
 
 
-def _run_chunk(run: BatchRun, loaded: LoadedFunction) -> Iterator[bytes]:
-    batch, progress = run.batch, run.progress
+def _unpacked_outcome(run: BatchRun, loaded: LoadedFunction, number: int) -> Any:
     try:
-        calls = unpack(batch.arguments[0], run.large.open)
+        args, kwargs = unpack(run.batch.arguments[number], run.large.open)
+    except ValueMissingError:
+        raise
+    except BaseException as error:
+        return _failure(error)
+    return _outcome(run.batch, loaded, args, kwargs)
+
+
+def _cancelled(batch: Batch) -> Failure:
+    return Failure(CallCancelledError(f"{batch.name} was cancelled"))
+
+
+def _run_chunk(run: BatchRun, loaded: LoadedFunction, interruption: Interruption | None) -> Iterator[bytes]:
+    progress = run.progress
+    calls = partial(_run_unpacked_chunk, run, loaded)
+    try:
+        is_wanted = calls(WHOLE) if interruption is None else interruption.run(WHOLE, calls, lambda: False)
     except ValueMissingError as error:
         yield run.value_missing(error)
         return
-    except BaseException as error:
-        progress.outcomes.extend([Failure(error)] * batch.chunk)
+    if is_wanted:
+        yield from run.replies(*progress.end())
     else:
-        _run_calls_of_chunk(batch, loaded, calls, progress)
-    yield from run.replies(*progress.end())
+        progress.end()
+        yield run.cancelled()
+
+
+def _run_unpacked_chunk(run: BatchRun, loaded: LoadedFunction, _: int) -> bool:
+    try:
+        calls = unpack(run.batch.arguments[0], run.large.open)
+    except ValueMissingError:
+        raise
+    except BaseException as error:
+        run.progress.outcomes.extend([_failure(error)] * run.batch.chunk)
+    else:
+        _run_calls_of_chunk(run.batch, loaded, calls, run.progress)
+    return True
 
 
 def _run_calls_of_chunk(
@@ -305,7 +341,7 @@ def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
 
 
 def _failure(error: BaseException) -> Failure:
-    """The call's failure, unless it is somebody else's business: an outer call's time limit, or Ctrl+C here."""
-    if isinstance(error, OverdueError) or (isinstance(error, KeyboardInterrupt) and not _is_worker):
+    """The call's failure, unless it is somebody else's business: an outer call's time limit or end, or Ctrl+C here."""
+    if isinstance(error, OverdueError | StoppedError) or (isinstance(error, KeyboardInterrupt) and not _is_worker):
         raise error
     return Failure(error)

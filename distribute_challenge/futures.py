@@ -34,7 +34,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
 
     - It resolves once: to a value, to the exception that the call raised, to an error of `distribute_challenge.errors`,
       or to cancelled. What arrives after that is dropped.
-    - `cancel()` returns True only if the call has not begun and never will.
+    - `cancel()` returns True only if the call has not begun and never will; with ``force``, only if it gave no result and never will.
     - ``_first`` orders the first look at it and its end: whoever looks finds it done, or is told when it is.
 
     Attributes:
@@ -57,6 +57,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     _exception: BaseException | None = None
     _stages: Stages | None = None
     _withdraw: Callable[[], bool] | None = None
+    _stop: Callable[[], None] | None = None
     _looked_at = False
     _notified = False
     _id: str | None = None
@@ -132,21 +133,37 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             del self
         return value
 
-    def cancel(self) -> bool:
+    def cancel(self, force: bool = False) -> bool:
         """Take the call back if no worker has begun it.
 
+        Args:
+            force: Stop it if it runs, too. The future is cancelled at once; the call is over, and its slot free, within two seconds,
+                whatever it does (in the ``threads`` engine at its next line of Python). It is not waited for.
+
         Returns:
-            True if the call will not run; False if it is running or done.
+            True if the call will give no result; False if it has given one, or runs and ``force`` is not set.
         """
-        if self._withdraw is not None and not self.done() and not self._withdraw():
-            return False
+        if self.done():
+            return self.cancelled()
+        if self._withdraw is None or self._withdraw():
+            return self._cancel()
+        if force and self._stop is not None and self._cancel():
+            self._stop()
+        return self.cancelled()
+
+    def _cancel(self) -> bool:
+        """Make it cancelled, unless it is done."""
+        with _first:
+            if not self._looked_at:
+                if self._state == PENDING:
+                    self._state = CANCELLED_AND_NOTIFIED
+                return self._state == CANCELLED_AND_NOTIFIED
         if super().cancel():
             # Nobody else tells the waiters in `concurrent.futures.wait`, who must be told once.
             with _first:
                 notified, self._notified = self._notified, True
             if not notified:
                 self.set_running_or_notify_cancel()
-            return True
         return self.cancelled()
 
     def __await__(self) -> Generator[Any, None, R]:
@@ -174,6 +191,10 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     def withdraw_with(self, withdraw: Callable[[], bool]) -> None:
         """Say how `cancel` gets the call back from where it waits; True from it means it will never run."""
         self._withdraw = withdraw
+
+    def stop_with(self, stop: Callable[[], None]) -> None:
+        """Say how `cancel` with ``force`` stops the call where it runs; called when the future is cancelled already."""
+        self._stop = stop
 
     def _settled(self, value: Any, error: BaseException | None, stages: Stages | None) -> bool:
         """Settle it if nobody has looked at it yet, so that there is nobody to tell."""

@@ -92,7 +92,7 @@ class Mapping:
         self._completions: SimpleQueue[_Chunk] = SimpleQueue()
 
     def results(self) -> Iterator[Any]:
-        """The results. Closing or dropping the iterator cancels what has not begun."""
+        """The results. Closing or dropping the iterator cancels what has not begun; Ctrl+C also what runs."""
         bar = _progress_bar(self._prepared.name, self._total) if self._progress else None
         try:
             for outcomes in self._outcomes():
@@ -106,6 +106,9 @@ class Mapping:
                     first = [type(outcome) for outcome in outcomes].index(Failure)
                     yield from outcomes[:first]
                     raise outcomes[first].error
+        except KeyboardInterrupt:
+            self._cancel(force=True)
+            raise
         finally:
             if bar is not None:
                 bar.close()
@@ -257,10 +260,10 @@ class Mapping:
                 future.attempts = chunk.attempts
         self._await(chunk, future)
 
-    def _cancel(self) -> None:
+    def _cancel(self, *, force: bool = False) -> None:
         for chunk in self._order:
             if chunk.future is not None:
-                chunk.future.cancel()
+                chunk.future.cancel(force)
         self._order.clear()
         self._unsent.clear()
         if self._hold is not None:

@@ -19,7 +19,7 @@ LAYERS = [
     ["security"],
     ["batching", "outcome", "options", "signature", "stores"],
     ["messages"],
-    ["serialisation", "time_limit"],
+    ["serialisation", "time_limit", "interruption"],
     ["coroutines", "overseer"],
     ["sections"],
     ["batch_run"],

@@ -196,7 +196,7 @@ class Keyring:
         return self._encrypt
 
     def __repr__(self) -> str:
-        return f"<Keyring {' '.join(sorted(self.identities))}>"
+        return f"<Keyring {', '.join(key.hex() for key in self._keys)}{' encrypting' * self._encrypt}>"
 
     def _key_of(self, sealed: Blob) -> tuple["_Key", int]:
         if len(sealed) < _START:

@@ -161,7 +161,7 @@ def test_celery_s_remote_control_shows_nothing(question: str, url: str, worker: 
         env=environment(CELERY_BROKER_URL=url),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=3 * PATIENCE,
         check=False,
     )
     assert PASSWORD not in done.stdout + done.stderr

@@ -5,8 +5,10 @@ import concurrent.futures
 import functools
 import pickle
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,86 @@ def test_a_call_that_runs_or_is_done_cannot_be_cancelled(
         Path(door).touch()
     assert future.result(TIMEOUT) == "done"
     assert not future.cancel()
+
+
+def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
+    background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """It is cancelled, which is not failed; and it is not tried again, whatever its retries and its time limit are."""
+
+    def begin(folder: str) -> None:
+        Path(folder, str(time.time())).touch()
+
+    def wait(folder: str) -> None:
+        begin(folder)
+        while True:
+            time.sleep(0.005)
+
+    async def wait_async(folder: str) -> None:
+        begin(folder)
+        await asyncio.sleep(TIMEOUT)
+
+    for function in (wait, wait_async):
+        folder = tmp_path / function.__name__
+        folder.mkdir()
+        future = compute_this(function, timeout=TIMEOUT, retries=3, retry_on=BaseException)(str(folder)).submit(
+            background
+        )
+        neighbour = add(1).submit(background)
+        eventually(lambda folder=folder: bool(list(folder.iterdir())))  # type: ignore[misc]
+        began = time.monotonic()
+        assert future.cancel(force=True)
+        assert future.cancelled()
+        assert future.cancel(force=True)
+        assert concurrent.futures.wait([future], timeout=0).done == {future}
+        with pytest.raises(CallCancelledError):
+            future.result()
+        assert neighbour.result(TIMEOUT) == 2
+        # As many calls as there are slots run beside each other.
+        with ThreadPoolExecutor(2) as callers:
+            slots = [callers.submit(compute_this(time.sleep)(0.1).compute, background) for _ in range(2)]
+            concurrent.futures.wait(slots, timeout=TIMEOUT)
+        assert time.monotonic() - began < 5
+        assert len(list(folder.iterdir())) == 1
+
+
+def test_a_future_that_is_awaited_can_be_cancelled_by_force(
+    background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    async def main() -> None:
+        future = wait_for(str(tmp_path / "door")).submit(background)
+        waiting = asyncio.ensure_future(asyncio.wrap_future(future))
+        await asyncio.to_thread(eventually, (tmp_path / "door.begun").exists)
+        assert future.cancel(force=True)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, TIMEOUT)
+
+    asyncio.run(main())
+
+
+def test_a_call_that_has_not_begun_or_is_done_is_told_from_one_that_runs(
+    background: ExecutionBackend, tmp_path: Path
+) -> None:
+    """By force or not: the first is cancelled and the second is not."""
+    door = str(tmp_path / "door")
+    running = [wait_for(door).submit(background) for _ in range(12)]
+    last = add(1).submit(background)
+    try:
+        assert last.cancel(force=True)
+    finally:
+        Path(door).touch()
+    assert [future.result(TIMEOUT) for future in running] == ["done"] * 12
+    assert last.cancelled()
+    assert not running[0].cancel(force=True)
+    assert not running[0].cancelled()
+
+
+def test_where_a_call_has_ended_when_submit_returns_force_changes_nothing(
+    engine: tuple[str, ExecutionBackend],
+) -> None:
+    name, backend = engine
+    if name in RUN_ON_SUBMIT:
+        assert not add(1).submit(backend).cancel(force=True)
 
 
 def test_waiting_has_an_end_and_the_call_goes_on(background: ExecutionBackend, tmp_path: Path) -> None:

@@ -14,9 +14,13 @@ from distribute_challenge import compute_this
 from distribute_challenge.errors import CallCancelledError, VersionMismatchError, WorkerLostError
 from distribute_challenge.execution_backends.frames import task_frame
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, processes
-from distribute_challenge.execution_backends.pools.processes import MOST_ATTEMPTS, _exit_codes
+from distribute_challenge.execution_backends.pools.processes import MOST_ATTEMPTS, _Call, _exit_codes
+from distribute_challenge.execution_backends.pools.stop_record import Place, StopRecord
 from distribute_challenge.messages import Reply
 from distribute_challenge.sections import outcomes_of
+from tests.calls import wait_for
+
+TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +153,15 @@ def test_exit_codes_are_read_from_loky_s_words(text: str, codes: str) -> None:
     assert _exit_codes(RuntimeError(text)) == codes
 
 
-def test_a_process_keeps_a_function_s_payload_only_while_it_may_need_it() -> None:
+def test_a_process_keeps_a_function_s_payload_only_while_it_may_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks again if it is another process than the one that got it."""
     task = compute_this(len)("abc")._task()
-    (missing,) = processes._run_in_child(task_frame(task), None)
+    record, place = StopRecord(1), Place(0, 1)
+    monkeypatch.setattr(processes, "_interruption", processes._CallInterruption(record), raising=False)
+    (missing,) = processes._run_in_child(task_frame(task), None, place)
     assert Reply.decode(missing).problem is not None
     for payload in (task.function.payload, None):
-        (frame,) = processes._run_in_child(task_frame(task), payload)
+        (frame,) = processes._run_in_child(task_frame(task), payload, place)
         assert outcomes_of(Reply.decode(frame)) == [3]
     assert processes._child_payloads == {}
 
@@ -177,3 +183,56 @@ def test_a_suspect_of_a_pool_that_was_closed_meanwhile_fails() -> None:
     pool._suspect(call, OSError("its process died"))
     with pytest.raises(CallCancelledError, match="closed"):
         call.future.result(timeout=10)
+
+
+def test_a_loop_in_c_is_cancelled_by_killing_its_process_and_nobody_else_is_harmed(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """What else the pool had begins again, all at once and not one by one as suspects do."""
+
+    @compute_this
+    def count(number: int) -> int:
+        (tmp_path / str(number)).touch()
+        return sum(range(10**12))
+
+    with ProcessesExecutionBackend(2) as backend:
+        door = str(tmp_path / "door")
+        neighbour = wait_for(door).submit(backend)
+        future = count(1).submit(backend)
+        eventually((tmp_path / "1").exists)
+        eventually(Path(door + ".begun").exists)
+        Path(door + ".begun").unlink()
+        assert future.cancel(force=True)
+        others = [wait_for(door).submit(backend) for _ in range(3)]
+        eventually(Path(door + ".begun").exists)
+        Path(door).touch()
+        assert [each.result(TIMEOUT) for each in (neighbour, *others)] == ["done"] * 4
+        assert future.cancelled()
+        assert not backend._quarantine._waiting
+
+
+def test_a_call_that_is_handed_over_and_not_begun_does_not_begin(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """The pool has more calls than processes, so that these do not wait for the next."""
+    with ProcessesExecutionBackend(1) as backend:
+        door = str(tmp_path / "door")
+        first = wait_for(door).submit(backend)
+        eventually(Path(door + ".begun").exists)
+        second = wait_for(str(tmp_path / "second")).submit(backend)
+        assert second.cancel(force=True)
+        Path(door).touch()
+        assert first.result(TIMEOUT) == "done"
+        assert compute_this(len)("abc").compute(backend) == 3
+        assert not Path(str(tmp_path / "second.begun")).exists()
+
+
+def test_a_call_that_ends_while_it_is_cancelled_is_over(tmp_path: Path) -> None:
+    """There is nothing to stop any more; nor is a process killed that has gone on to another call."""
+    with ProcessesExecutionBackend(1) as backend:
+        future = compute_this(len)("abc").submit(backend)
+        assert future.result(TIMEOUT) == 3
+        pool = backend._pool
+        pool._stop(_Call(compute_this(len)("abc")._task()))
+        pool._kill(pool._executor, Place(0, 99))
+        assert compute_this(len)("abcd").compute(backend) == 4

@@ -2,6 +2,9 @@
 
 import os
 import threading
+import time
+from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
@@ -51,3 +54,35 @@ def test_what_ends_a_thread_fails_its_call() -> None:
     with ThreadsExecutionBackend(1) as pool:
         assert isinstance(compute_this(interrupt)().submit(pool).exception(10), KeyboardInterrupt)
         assert compute_this(lambda: 1)().compute(pool) == 1
+
+
+def test_a_thread_in_c_code_stops_when_it_comes_back_from_it() -> None:
+    """Its future is cancelled before that."""
+    with ThreadsExecutionBackend(1) as pool:
+        begun = threading.Event()
+        lines = []
+
+        def sleep() -> None:
+            begun.set()
+            time.sleep(0.3)
+            lines.append("after it")
+
+        interruptible = compute_this(_Called(sleep))().submit(pool)
+        assert begun.wait(10)
+        assert interruptible.cancel(force=True)
+        assert interruptible.cancelled()
+        assert compute_this(len)("abc").submit(pool).result(10) == 3
+        assert not lines
+
+
+class _Called:
+    """Calls a function of this very process: closures travel as copies."""
+
+    functions: ClassVar[dict[int, Callable[[], None]]] = {}
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.number = len(self.functions)
+        self.functions[self.number] = function
+
+    def __call__(self) -> None:
+        self.functions[self.number]()

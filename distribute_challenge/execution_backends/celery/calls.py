@@ -21,24 +21,23 @@ class Call(Future[Any]):
 
     Args:
         task: What to run.
-        take_back: Gets the call back from where it waits; True from it means that it will never run.
+        take_back: Gets the call back from where it waits; True from it means that it will never run. Told to ``force`` it, it stops a
+            call that is cancelled already, wherever that is.
 
     Attributes:
         task: What to run.
         batch: The message that it was sent with, or None before that.
         losses: How many times its message vanished from Redis.
         misses: How many times a worker did not find its function, or a large value that it needs.
-        expiries: How many times a worker refused its message as too old.
         alone: Whether it may only travel by itself, because a process died that ran it.
     """
 
     batch: "SentBatch | None" = None
     losses = 0
     misses = 0
-    expiries = 0
     alone = False
 
-    def __init__(self, task: Task, take_back: "Callable[[Call], bool]") -> None:
+    def __init__(self, task: Task, take_back: Callable[..., bool]) -> None:
         self.name = task.function.name
         self.task = task
         self._take_back = take_back
@@ -50,11 +49,13 @@ class Call(Future[Any]):
         since = self.attempts[-1].ended if self.attempts else self.task.created
         return since + (self.task.options.queue_timeout or inf)
 
-    def cancel(self) -> bool:
-        """Take the call back if no worker has begun it."""
-        if not self.done() and not self._take_back(self):
-            return False
-        return super().cancel()
+    def cancel(self, force: bool = False) -> bool:
+        if self.done():
+            return self.cancelled()
+        if force:
+            # First, so that nobody sends it again.
+            return self._cancel() and self._take_back(self, force=True)
+        return self._take_back(self) and self._cancel()
 
 
 class SentBatch:

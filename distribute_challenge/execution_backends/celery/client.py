@@ -27,11 +27,12 @@ from typing import Any
 
 import redis
 
-from distribute_challenge.errors import CallCancelledError, ForgedError, SystemFailureError, VersionMismatchError
+from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.books import Books
 from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
+from distribute_challenge.execution_backends.celery.cancelling import Cancelling, farewell, in_background
 from distribute_challenge.execution_backends.celery.census import Census
 from distribute_challenge.execution_backends.celery.client_values import ClientValues
 from distribute_challenge.execution_backends.celery.complaints import Complaints
@@ -59,6 +60,7 @@ from distribute_challenge.stores import Depot
 __all__ = ["Client"]
 
 REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
+CLOSE_WITHIN = 1.5  # Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
 LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
 ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say that there is none.
 
@@ -106,6 +108,7 @@ class Client:
         self._ledger = Ledger(self._replies)
         self._complaints = Complaints()
         self._refusals = Refusals()
+        self._cancelling = Cancelling(url, self._fetch_back, lambda batch: batch.id in self._books.sent)
         self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
         self._threads = [
             threading.Thread(target=self._run, args=[target], name=f"distribute_challenge {name}", daemon=True)
@@ -145,19 +148,34 @@ class Client:
         except SystemFailureError as error:
             self._recovery.fail(batch, error)  # It has values, perhaps, that nobody needs now.
             raise
+        except KeyboardInterrupt:
+            call.cancel(force=True)  # Nobody else knows of it, and it may be on its way.
+            raise
         return call
 
-    def withdraw(self, call: Call) -> bool:
-        """Take a call back; True if no worker has it or will have it."""
+    def withdraw(self, call: Call, *, force: bool = False) -> bool:
+        """Take a call back.
+
+        Args:
+            call: The call.
+            force: It is cancelled already: have it stopped, too, by another thread than this one.
+
+        Returns:
+            True if it will not give a result: no worker has it or will have it, or ``force`` is set.
+        """
         with self._lock:
-            if call.batch is None:
-                return self._books.outbox.remove(call)
-            batch, message = call.batch, call.batch.message
+            batch = call.batch
+            if batch is None:
+                return self._books.outbox.remove(call) or force
+        return self._cancelling.stop(batch) if force else self._fetch_back(batch, without=call)
+
+    def _fetch_back(self, batch: SentBatch, without: Call | None = None) -> bool:
+        message = batch.message
         if message is None or not self._publisher.take_back(message):
             return False
         with self._work:
             self._books.drop(batch)
-            self._books.put_back([other for other in batch.unfinished if other is not call])
+            self._books.put_back([other for other in batch.unfinished if other is not without])
         return True
 
     def depot(self) -> Depot:
@@ -174,14 +192,23 @@ class Client:
         return self._census.slots()
 
     def close(self) -> None:
-        """Stop, and cancel what is not done."""
+        """Stop, and cancel what is not done, also what runs. Takes no longer than `CLOSE_WITHIN`, whatever Redis does."""
+        deadline = time.monotonic() + CLOSE_WITHIN
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        # What it is about to send must be in the queue before the queue is searched.
+        self._threads[0].join(CLOSE_WITHIN / 2)
+        with self._lock:
+            messages = [batch.message for batch in self._books.sent.values() if batch.message is not None]
+        leaving = farewell(self._url, self.id, messages, self._direct.lists(), self._threads[1])
+        values = in_background(self._values.close)
         self._give_up(None)
-        self._publisher.wake_receiver()
-        for thread in self._threads:
-            thread.join(2 * LONGEST_WAIT)
+        for thread in (leaving, values, *self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._cancelling.close()
         self._direct.close()
-        self._values.close()
-        self._publisher.close(self.id, self._direct.keys)
+        self._publisher.close()
         self._receiving.close()
 
     def _run(self, forever: Callable[[], None]) -> None:
@@ -324,10 +351,8 @@ class Client:
             self._closing = True
             self.broken = self.broken or error
             unsent, sent = self._books.clear()
-        for call in unsent:
+        for call in (*unsent, *sent):
             if error is None:
-                Future.cancel(call)  # Not `Call.cancel`: there is nothing left to take it back from.
+                Future.cancel(call)  # Not `Call.cancel`: `close` takes back what there is, all at once.
             else:
                 call.fail(error)
-        for call in sent:
-            call.fail(error or CallCancelledError(f"{call.name}: its backend was closed while it ran"))

@@ -172,6 +172,11 @@ class DirectLines:
         """Name of a list that was never used."""
         return f"{self._replies}:{next(self._numbers)}"
 
+    def lists(self) -> list[str]:
+        """All lists that a reply may still come to."""
+        with self.lock:
+            return [*self.keys, *(line.key for line in self._all)]
+
     @contextmanager
     def borrowed(self) -> Iterator[DirectLine | None]:
         """A line to submit a call over, or None if too many are in use. It comes back when the reply is there."""

@@ -45,12 +45,13 @@ class Gate:
         answer: Told of a batch that is too old to run, to tell its client.
 
     Attributes:
+        keyring: As given.
         refusals: What was not let in.
     """
 
     def __init__(self, keyring: Keyring, answer: Callable[[Batch, Problem], None]) -> None:
         self.refusals = Refusals()
-        self._keyring = keyring
+        self.keyring = keyring
         self._answer = answer
 
     def batch_of(self, envelope: object) -> Batch:
@@ -70,7 +71,7 @@ class Gate:
             sealed = b64decode(body, validate=True)
         except ValueError:
             raise ForgedError("its body is not in base64") from None
-        return Batch.decode(self._keyring.open(Purpose.BATCH, sealed))
+        return Batch.decode(self.keyring.open(Purpose.BATCH, sealed))
 
     def admitted(self, message: bytes) -> dict[str, Any] | None:
         """A message from a queue, fit for kombu and Celery; None if it was refused or answered here."""

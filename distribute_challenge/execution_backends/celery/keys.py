@@ -24,6 +24,7 @@ __all__ = [
     "REPLY_EXPIRY",
     "UNACKED",
     "WORKERS",
+    "client_of",
     "detached_function_key",
     "detached_key",
     "function_key",
@@ -81,3 +82,13 @@ def outcome_key(id: str) -> str:  # noqa: A002
 def is_outcome_key(key: str) -> bool:
     """Whether a reply that goes there is to a detached call."""
     return key.startswith(_DETACHED) and key.endswith(_OUTCOME)
+
+
+def client_of(batch: str) -> str:
+    """Id of a message's client, which the message's own begins with.
+
+    Example:
+        >>> client_of("6d0a4c-17")
+        '6d0a4c'
+    """
+    return batch.rpartition("-")[0]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from distribute_challenge.attempt import Attempt
 from distribute_challenge.errors import (
+    CallCancelledError,
     CallTimeoutError,
     DistributeChallengeError,
     TaskLostError,
@@ -18,10 +19,10 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.loss_report import described, history
-from distribute_challenge.messages import Problem
+from distribute_challenge.messages import LIFETIME, Problem
 
 __all__ = [
-    "MOST_EXPIRIES",
+    "HARMLESS",
     "MOST_LOSSES",
     "MOST_MISSES",
     "Verdict",
@@ -32,13 +33,15 @@ __all__ = [
 
 MOST_LOSSES = 3  # Times that the message of a call may vanish from Redis before it fails.
 MOST_MISSES = 3  # Times that a worker may miss a value which was put where all can see it; Redis may have lost it, say.
-MOST_EXPIRIES = 3  # Times that a worker may refuse a message as too old.
 
 Verdict = Callable[[], DistributeChallengeError]
 
 _MAY_HAVE_RUN = (
     "It may have run, and at_most_once=True forbids to try again: see whether it has, and if not, make the call again."
 )
+
+#: Problems that say nothing about the calls of a message which are still wanted: others were cancelled, or it came too late.
+HARMLESS = ("cancelled", "expired", "value_missing")
 
 
 def verdict(call: Call, batch: SentBatch, problem: Problem, worker: str, attempts: int) -> Verdict | None:
@@ -53,8 +56,8 @@ def verdict(call: Call, batch: SentBatch, problem: Problem, worker: str, attempt
     """
     if problem.kind == "version":
         return lambda: VersionMismatchError(problem.text)
-    if problem.kind == "expired":
-        return _on_expired(call, problem)
+    if problem.kind in HARMLESS:
+        return _on_harmless(call, problem)
     others = sum(other.task.calls for other in batch.unfinished)
     call.attempts += (Attempt(worker, batch.sent, time.time(), problem.text, others, problem.facts),)
     options = call.task.options
@@ -116,13 +119,16 @@ def verdict_on_missing(call: Call, batch: SentBatch) -> Verdict | None:
     )
 
 
-def _on_expired(call: Call, problem: Problem) -> Verdict | None:
-    call.expiries += 1
-    if call.expiries < MOST_EXPIRIES:
-        return None
+def _on_harmless(call: Call, problem: Problem) -> Verdict | None:
+    if problem.kind == "cancelled" and call.task.chunk:
+        return lambda: CallCancelledError(f"{call.name}: {problem.text}")
+    now = time.time()
+    ahead = problem.facts.get("now", now) - now
+    if problem.kind != "expired" or abs(ahead) < LIFETIME / 2:
+        return None  # It has waited that long in its queue.
     return lambda: TaskLostError(
-        f"{described(call.task)}: workers refused its message {call.expiries} times as too old ({problem.text}), though it was sent "
-        f"anew each time. The clocks of this machine and of the worker's differ, it seems: have both set by NTP.",
+        f"{described(call.task)}: a worker refused its message as too old, as its clock is {abs(ahead):.0f} s "
+        f"{'ahead of' if ahead > 0 else 'behind'} this machine's: have both set by NTP.",
         call.attempts,
     )
 

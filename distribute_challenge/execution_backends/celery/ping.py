@@ -4,31 +4,29 @@
     ping > PUBLISH            --> /<database>.celery.pidbox            --> main process, also while its children are busy
          < BRPOP              <-- list of its own, by way of a binding <-- {"worker@host": {"ok": "pong"}}
 
-This writes by hand what ``app.control.ping`` makes: kombu's process mailbox inside its Redis envelope. A health check
-runs it over and over on machines that have better things to do, and loading Celery takes longer than all else here.
-Tests ask real workers.
+A health check runs it over and over on machines that have better things to do. Tests ask real workers.
 """
 
 import json
 import socket
 import time
 import uuid
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 import redis
 
 from distribute_challenge.execution_backends.celery.publishing import PRIORITY_SEPARATOR
+from distribute_challenge.execution_backends.celery.remote_control import channel, control_message
 
 __all__ = ["ping"]
 
 # A worker remembers each exchange that it ever answered to, so there is one for each host, not one for each question.
 EXCHANGE: Final = "distribute_challenge.ping.{host}"
 
-# How kombu's Redis transport names the routes of an exchange, and the channel that all workers listen to.
+# How kombu's Redis transport names the routes of an exchange.
 BINDINGS: Final = "_kombu.binding.{exchange}"
-MAILBOX: Final = "celery.pidbox"
 
 ASK_AGAIN = 1.0  # Seconds; who starts meanwhile hears the next question, and who is slow answers twice.
 EXPIRY = 10  # Seconds; for answers that come when nobody waits any more, and for the way back if who asked was killed.
@@ -100,12 +98,10 @@ class _Mailbox:
 
     def ask(self, names: Collection[str] | None, *, timeout: float) -> int:
         """Put the question; how many workers heard it, be they meant or not."""
-        # Redis keeps databases apart, but not their channels.
-        database = self._connection.connection_pool.connection_kwargs.get("db") or 0
         with self._connection.pipeline(transaction=False) as pipe:
             pipe.sadd(self._bindings, self._binding)
             pipe.expire(self._bindings, EXPIRY)
-            pipe.publish(f"/{database}.{MAILBOX}", self._question(names, timeout))
+            pipe.publish(channel(self._connection), self._question(names, timeout))
             *_, heard = pipe.execute()
         return int(heard)
 
@@ -124,26 +120,8 @@ class _Mailbox:
             pipe.execute()
 
     def _question(self, names: Collection[str] | None, timeout: float) -> bytes:
-        body = {
-            "method": "ping",
-            "arguments": {},
-            "destination": None if names is None else list(names),
-            "pattern": None,
-            "matcher": None,
+        answer = {
             "ticket": self._ticket,
             "reply_to": {"exchange": self._exchange, "routing_key": self._ticket},
         }
-        envelope: dict[str, Any] = {
-            "body": b64encode(json.dumps(body).encode()).decode(),
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": {"clock": 1, "expires": time.time() + timeout},
-            "properties": {
-                "delivery_mode": 1,
-                "delivery_info": {"exchange": MAILBOX, "routing_key": ""},
-                "priority": 0,
-                "body_encoding": "base64",
-                "delivery_tag": str(uuid.uuid4()),
-            },
-        }
-        return json.dumps(envelope).encode()
+        return control_message("ping", {}, names=names, answer=answer, expires=time.time() + timeout)

@@ -6,7 +6,7 @@ Guarantees: ``_turn`` makes one command at a time of those that share the connec
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import redis
 
@@ -169,11 +169,8 @@ class Publisher:
         with contextlib.suppress(redis.RedisError), self._turn:  # Else it does not wait either.
             self._connection.rpush(self._replies, b"")
 
-    def close(self, client: str, lists: Iterable[str]) -> None:
-        """Leave nothing behind, neither the reply list nor others, and say good-bye."""
-        with contextlib.suppress(redis.RedisError):  # What is left there expires.
-            self._connection.delete(self._replies, *lists)
-            presence.leave(self._connection, presence.ClientPresence(client, 0))
+    def close(self) -> None:
+        """Cut the connection."""
         self._connection.close()
 
     def _upload(self, function: FunctionPayload) -> None:

@@ -13,6 +13,7 @@ from distribute_challenge.execution_backends.celery.books import Books
 from distribute_challenge.execution_backends.celery.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client_values import ClientValues
 from distribute_challenge.execution_backends.celery.losses import (
+    HARMLESS,
     Verdict,
     verdict,
     verdict_on_missing,
@@ -49,12 +50,12 @@ class Recovery:
         if problem.kind == "function_missing":
             self._publisher.forget(batch.group.function)
             self._end(batch, partial(verdict_on_missing, batch=batch))
-        elif problem.kind == "value_missing":
+        elif problem.kind == "value_missing" and not any(call.cancelled() for call in batch.calls):
             self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
         else:
             # One that has died may do so again: its calls travel one by one. To a message that was too old nothing happened.
             judge = partial(verdict, batch=batch, problem=problem, worker=reply.worker, attempts=self._attempts)
-            self._end(batch, judge, alone=problem.kind != "expired")
+            self._end(batch, judge, alone=problem.kind not in HARMLESS)
 
     def replace(self, batch: SentBatch) -> None:
         """A message has vanished, or a part of its reply."""

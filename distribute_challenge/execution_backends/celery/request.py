@@ -15,6 +15,7 @@ from distribute_challenge.execution_backends.celery.connection import Broker, co
 from distribute_challenge.execution_backends.celery.deaths import appoint
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN, send_reply
+from distribute_challenge.execution_backends.celery.stopping import stopper
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply
 
@@ -29,10 +30,17 @@ def told_to_end() -> bool:
 class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
     """One batch in the worker's main process."""
 
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        super().on_accepted(pid, time_accepted)
+        stopper.accepted(self)
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """The child died, was killed because a call in it did not stop in time, or could not run the batch."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)  # Billiard wraps what a child raised.
-        if isinstance(error, TimeLimitExceeded):
+        if stopper.is_concerned(self.id):
+            if not stopper.is_abandoned(self.id):
+                self._answer("cancelled", "it was cancelled")
+        elif isinstance(error, TimeLimitExceeded):
             self._answer("timeout", "it did not react when its time was over, so its process was killed")
         elif isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
             self._answer("lost", f"the worker process died ({error})", appoint().facts(self.worker_pid))

@@ -11,7 +11,9 @@ from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.keys import detached_function_key, function_key
 from distribute_challenge.execution_backends.celery.line import Line
+from distribute_challenge.execution_backends.celery.orphans import Clients
 from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN, insist, send_reply
+from distribute_challenge.execution_backends.celery.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply
@@ -41,10 +43,15 @@ def run_batch(task: Any, sealed: bytes) -> None:
         problem = Reply(request.id, worker, time.time(), problem=Problem("version", str(error)))
         send_reply(child.line, keyring, request.reply_to, problem.encode())
         return
+    if child.clients.has_left(batch):
+        return
     if batch.keep and DetachedRecords(child.connection).over([batch.id]):
         return  # It was cancelled or has its outcome, and somebody has put its message into the queue once more.
     send_ahead = partial(send_reply, child.second_line, keyring, batch.reply_to)
-    for reply in execute_batch(batch, child.functions, worker, child.values, send_ahead):
+    child.interruption.begin(batch.id)
+    for reply in execute_batch(batch, child.functions, worker, child.values, send_ahead, child.interruption):
+        if child.interruption.is_abandoned:
+            return  # A list that nobody reads would stay in Redis.
         send_reply(child.line, keyring, batch.reply_to, reply)
 
 
@@ -57,6 +64,9 @@ class _Child:
         self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
+        self.clients = Clients(self.connection)
+        self.interruption = interruption()
+        self.interruption.listen()
 
     def _fetch(self, digest: str) -> bytes | None:
         def fetch() -> Any:

@@ -17,8 +17,10 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.control import control_command
 
 from distribute_challenge import settings
+from distribute_challenge.errors import ForgedError
 from distribute_challenge.execution import become_worker
 from distribute_challenge.execution_backends.celery import presence
+from distribute_challenge.execution_backends.celery.cancel_order import CANCEL, CancelOrder
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.deaths import appoint
 from distribute_challenge.execution_backends.celery.flight_recorder import record_this_process
@@ -27,6 +29,7 @@ from distribute_challenge.execution_backends.celery.keys import UNACKED
 from distribute_challenge.execution_backends.celery.orders import SCALE, opened_order
 from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN
 from distribute_challenge.execution_backends.celery.request import told_to_end
+from distribute_challenge.execution_backends.celery.stopping import stopper
 from distribute_challenge.execution_backends.celery.sweeping import SWEEP, Sweeper
 from distribute_challenge.log import LogStream, call_formatter, logger
 from distribute_challenge.stores import shared_memory_identity, sweep
@@ -138,7 +141,10 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
 def _scale(state: Any, order: str = "") -> dict[str, Any]:
     """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
     consumer = state.consumer
-    processes = opened_order(connect(state.app.url).keyring, SCALE, order)["processes"]
+    try:
+        processes = opened_order(state.app.gate.keyring, SCALE, order)["processes"]
+    except ForgedError as error:
+        return _refused(state, error)
     pool = consumer.pool
     more = processes - pool.num_processes
     if more > 0:
@@ -152,6 +158,21 @@ def _scale(state: Any, order: str = "") -> dict[str, Any]:
     # Those that are there, not those that are meant to be.
     starting = getattr(pool._pool, "_waiting_to_start", ())
     return {"ok": len(pool._pool._pool) - len(starting)}
+
+
+@control_command(name=CANCEL, args=[("order", str)])  # type: ignore[untyped-decorator]
+def _cancel(state: Any, order: str = "") -> dict[str, Any]:
+    """Stop calls that their client does not want any more."""
+    try:
+        stopper.take(CancelOrder.read(state.app.gate.keyring, order), state.consumer)
+    except ForgedError as error:
+        return _refused(state, error)
+    return {"ok": "noted"}
+
+
+def _refused(state: Any, error: ForgedError) -> dict[str, Any]:
+    state.app.gate.refusals.note("an order", str(error))
+    return {"error": str(error)}
 
 
 def connect_signals() -> None:

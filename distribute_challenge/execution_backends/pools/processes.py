@@ -4,16 +4,24 @@ loky gives up a whole pool when one of its processes dies, with everything that 
 handed to it than keeps it busy; the rest waits here and is safe. The few calls that a dead pool had are suspects:
 they go, one at a time, through a pool of one process. If that dies, the culprit is known, and nobody else was harmed.
 
+A call that is cancelled by force is interrupted in its process. If that does not help, the process is killed, and with it the
+pool; the culprit is known then, too, and what else the pool had goes back into the line.
+
 Guarantees:
 
 - A call is in exactly one pool at any time, and its future resolves once.
 - A pool's ``_lock`` protects its queue; no user code and no waiting happens under it.
 """
 
+import contextlib
+import itertools
+import os
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -25,7 +33,9 @@ from distribute_challenge.errors import CallCancelledError, WorkerLostError
 from distribute_challenge.execution import FunctionCache, become_worker, execute
 from distribute_challenge.execution_backends.base import ExecutionBackend, closed
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
+from distribute_challenge.execution_backends.pools.stop_record import Place, StopRecord
 from distribute_challenge.futures import Future
+from distribute_challenge.interruption import GRACE, LOOK, Interruption
 from distribute_challenge.messages import Task
 from distribute_challenge.serialisation import ProjectImporter
 from distribute_challenge.settings import worker_count
@@ -89,6 +99,7 @@ class _Call:
         self.sent = 0.0
         self.deaths = 0
         self.with_payload = False
+        self.place: Place | None = None  # Set while a pool has it in work.
 
 
 class _Pool:
@@ -110,18 +121,25 @@ class _Pool:
         self.closed = False
         self._executor: Any = None
         self._known: set[str] = set()
+        self._record = StopRecord(limit)
+        self._free = list(range(limit))
+        self._numbers = itertools.count(1)
+        self._sacrificed: Any = None
 
     def add(self, call: _Call) -> None:
         with self._lock:
             if not self.closed:
                 self._waiting.append(call)
                 call.future.withdraw_with(partial(self._withdraw, call))
+                call.future.stop_with(partial(self._stop, call))
                 self._feed()
                 return
         call.future.fail(closed())
 
     def close(self) -> None:
         with self._lock:
+            if self.closed:
+                return
             self.closed = True
             waiting, self._waiting = list(self._waiting), deque()
             executor, self._executor = self._executor, None
@@ -130,6 +148,7 @@ class _Pool:
             call.future.cancel()
         if executor is not None:
             executor.shutdown(wait=True, kill_workers=True)
+        self._record.close()
 
     def _withdraw(self, call: _Call) -> bool:
         with self._lock:
@@ -138,28 +157,58 @@ class _Pool:
                 return True
         return False
 
+    def _stop(self, call: _Call) -> None:
+        with self._lock:
+            executor, place = self._executor, call.place
+            if place is None:
+                return  # It has just ended.
+            self._record.stop(place)
+            pid = self._record.runner(place)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, LOOK)
+            timer = threading.Timer(GRACE, self._kill, (executor, place))
+            timer.daemon = True
+            timer.start()
+
+    def _kill(self, executor: Any, place: Place) -> None:
+        with self._lock:
+            pid = self._record.runner(place)
+            if pid is not None and self._executor is executor and pid in executor._processes:
+                self._sacrificed = executor
+                os.kill(pid, signal.SIGKILL)
+
     def _feed(self) -> None:
         while self._waiting and self._in_flight < self._limit:
             if self._executor is None:
-                self._executor, self._known = ProcessPoolExecutor(self._workers, initializer=become_worker), set()
+                self._executor = ProcessPoolExecutor(self._workers, initializer=_listen, initargs=(self._record,))
+                self._known = set()
             call = self._waiting.popleft()
+            call.place = Place(self._free.pop(), next(self._numbers))
             digest = call.task.function.digest
             payload = call.task.function.payload if call.with_payload or digest not in self._known else None
             self._known.add(digest)
             self._in_flight += 1
             call.sent = time.time()
-            inner = self._executor.submit(_run_in_child, task_frame(call.task), payload)
+            inner = self._executor.submit(_run_in_child, task_frame(call.task), payload, call.place)
             inner.add_done_callback(partial(self._done, call, self._executor))
 
     def _done(self, call: _Call, executor: Any, inner: Any) -> None:
         error = inner.exception()
         with self._lock:
             self._in_flight -= 1
+            assert call.place is not None
+            self._free.append(call.place.slot)
+            call.place = None
             if isinstance(error, BrokenProcessPool) and self._executor is executor:
                 self._executor = None
             self._feed()
+        if call.future.cancelled():
+            return
         if isinstance(error, ShutdownExecutorError):
             call.future.fail(CallCancelledError(f"{call.task.function.name}: its pool was closed while it ran"))
+        elif isinstance(error, BrokenProcessPool) and self._sacrificed is executor:
+            self.add(call)
         elif isinstance(error, BrokenProcessPool):
             self._on_death(call, error)
         elif error is not None:
@@ -179,11 +228,42 @@ _child_payloads: dict[str, bytes] = {}
 _child_cache = FunctionCache(_child_payloads.get, ProjectImporter())
 
 
-def _run_in_child(frame: bytes, payload: bytes | None) -> list[bytes]:
+def _listen(record: StopRecord) -> None:
+    """Runs in each process of the pool, when it starts."""
+    global _interruption
+    become_worker()
+    _interruption = _CallInterruption(record)
+    _interruption.listen()
+
+
+class _CallInterruption(Interruption):
+    """Where a process looks whether the one call that it runs is to stop."""
+
+    def __init__(self, record: StopRecord) -> None:
+        super().__init__(lambda number: record.is_unwanted(self.place), lambda number: None)
+        self._record = record
+        self.place = Place(0, 0)
+
+    @contextmanager
+    def for_call(self, place: Place) -> Iterator[Interruption]:
+        self.place = place
+        self._record.begin(place)
+        try:
+            yield self
+        finally:
+            self._record.end(place)
+
+
+_interruption: _CallInterruption
+
+
+def _run_in_child(frame: bytes, payload: bytes | None, place: Place) -> list[bytes]:
     """Runs in a process of the pool: one frame, with the function's payload if it may be new here."""
     if payload is not None:
         _child_payloads[sha256(payload).hexdigest()] = payload
     try:
-        return list(execute(frame, _child_cache, process_name("processes")))
+        with _interruption.for_call(place) as interruption:
+            frames = execute(frame, _child_cache, process_name("processes"), interruption=interruption)
+            return list(frames)
     finally:
         _child_payloads.clear()

@@ -250,7 +250,7 @@ def test_an_answer_that_cannot_be_read_is_logged(
     taken.push(b"nonsense")
     taken.run()
     assert future.result(DEADLINE) == 9
-    assert "a reply cannot be read" in caplog.text
+    assert "refused a reply" in caplog.text
 
 
 def test_a_call_given_back_is_sent_again(

@@ -267,16 +267,17 @@ def test_an_interrupt_while_waiting_leaves_the_rest_to_the_receiver(
     eventually(lambda: all_idle(client))
 
 
-def test_an_interrupt_while_sending_leaves_the_rest_to_the_receiver(
+def test_an_interrupt_while_sending_takes_the_call_back(
     client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nobody else knows of it, and nobody knows whether it is on its way."""
     with monkeypatch.context() as context:
         context.setattr(Line, "read", interrupt)
         with pytest.raises(KeyboardInterrupt):
             send(client, 3)
-    worker.take().run()
     eventually(lambda: not client._books.sent)
     eventually(lambda: not client._direct.keys)
+    assert worker.waiting() == 0
     assert all_idle(client)
 
 

@@ -158,7 +158,7 @@ def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch
         return answer
 
     child = task._Child("redis://localhost")
-    monkeypatch.setattr(child, "connection", SimpleNamespace(get=get, keyring=KEYRING))
+    monkeypatch.setattr(child, "connection", SimpleNamespace(get=get, hget=lambda *_: None, keyring=KEYRING))
     assert child._fetch("digest") == b"payload"
     assert child._fetch("digest") is None
     assert child._fetch("digest") is None, "what is forged is not there"
