@@ -15,6 +15,7 @@ from distribute_challenge.execution_backends.celery.publishing import message_fo
 from distribute_challenge.messages import Batch
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import Server
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.celery
 
@@ -98,7 +99,7 @@ def test_if_redis_does_not_say_the_message_is_begun(server: Server) -> None:
 def test_a_worker_drops_the_message_of_a_client_that_is_gone(cluster: LocalCluster, eventually: Eventually) -> None:
     """It is neither answered nor left anywhere. The embedded server may be young: then it asks until it is not."""
     connection = connect(cluster.broker_url)
-    eventually(lambda: connection.info("server")["uptime_in_seconds"] >= presence.STALE)  # type: ignore[index]
+    wait_until(lambda: connection.info("server")["uptime_in_seconds"] >= presence.STALE)  # type: ignore[index]
     sent = time.time() - 1000
     old = Batch("gone-1", "0" * 64, "f", [b""], client="gone", reply_to=replies_key("gone"), issued=sent)
     message = message_for(old, queue=DEFAULT_QUEUE, priority=0, keyring=connection.keyring)
