@@ -120,15 +120,8 @@ class RayHead(Deployment):
         self._heads += 1
         return [
             *(self._script("ray"), "start", "--head", "--num-cpus", "0", "--node-ip-address", self.HEAD),
-            *(
-                "--port",
-                str(self.port),
-                "--include-dashboard",
-                "false",
-                "--temp-dir",
-                str(FOLDER / "ray"),
-                *self.COMMON,
-            ),
+            *("--port", str(self.port), "--temp-dir", str(self._folder), "--include-dashboard", "false"),
+            *self.COMMON,
         ]
 
     def is_up(self) -> bool:
