@@ -29,7 +29,7 @@ def test_a_call_that_kills_its_process_costs_a_worker_where_nothing_starts_it_ag
     found = row(made, "call-kills")["found"]
     assert (found["calls"], found["values"], found["hung"], found["lost"]) == (100, 99, 1, 0)
     assert found["remarks"] in (["worker0 is gone"], ["worker1 is gone"])
-    assert 0 < found["seconds"] < 3
+    assert found["seconds"] > 0
 
 
 def test_what_a_killed_worker_had_taken_is_hung_and_its_death_is_no_surprise(made: Any) -> None:
