@@ -113,20 +113,15 @@ class RayHead(Deployment):
     def __init__(self, python: str) -> None:
         super().__init__(python)
         self.port = free_port()
+        self._heads = 0
         self.environment["FAULTS_ADDRESS"] = f"{self.HEAD}:{self.port}"
 
     def middle(self) -> list[str]:
+        self._heads += 1
         return [
             *(self._script("ray"), "start", "--head", "--num-cpus", "0", "--node-ip-address", self.HEAD),
-            *(
-                "--port",
-                str(self.port),
-                "--include-dashboard",
-                "false",
-                "--temp-dir",
-                str(FOLDER / "ray"),
-                *self.COMMON,
-            ),
+            *("--port", str(self.port), "--temp-dir", str(self._folder), "--include-dashboard", "false"),
+            *self.COMMON,
         ]
 
     def is_up(self) -> bool:
@@ -141,4 +136,9 @@ class RayHead(Deployment):
     def next_may_start(self, workers: int) -> bool:
         # Nodes that start at the same time choose the same name for their sockets.
         name = f"plasma_store.{workers}" if workers else "plasma_store"
-        return (FOLDER / "ray" / "session_latest" / "sockets" / name).exists()
+        return (self._folder / "session_latest" / "sockets" / name).exists()
+
+    @property
+    def _folder(self) -> Path:
+        # A new one for each head: in the old one it finds that it is running already, as its nodes are on the same machine.
+        return FOLDER / f"ray{self._heads}"

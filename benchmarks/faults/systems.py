@@ -50,7 +50,7 @@ _ALL = (
         CeleryOnRedis,
         "Two `celery worker` with one prefork process each; Redis with its append-only file as broker and for results; "
         "`task_acks_late`, `task_reject_on_worker_lost`, `worker_prefetch_multiplier=1`; the rest as it is by default, a visibility "
-        "timeout of an hour among it. Cancelled by `revoke(terminate=True)`; asked for again by `AsyncResult(id)`.",
+        "timeout of an hour among it. Cancelled by `revoke(terminate=True, signal='SIGKILL')`; asked for again by `AsyncResult(id)`.",
     ),
     System(
         "dask",
