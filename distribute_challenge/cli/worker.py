@@ -5,7 +5,7 @@ import sys
 import click
 
 from distribute_challenge import settings
-from distribute_challenge.cli.broker import broker_option, checked_broker
+from distribute_challenge.cli.broker import broker_option, check_secret, checked_broker
 
 __all__ = ["worker"]
 
@@ -35,6 +35,7 @@ def worker(broker: str | None, concurrency: int | None, queues: str, name: str, 
     if not names:
         raise click.BadParameter(f"{queues!r} names no queue", param_hint="--queues")
     url = checked_broker(broker)
+    check_secret(url)
     processes = concurrency or settings.worker_count()
     click.echo(f"worker {name}: {processes} processes, queues {', '.join(names)}, broker {settings.masked(url)}")
     from distribute_challenge.execution_backends.celery.worker import run_worker

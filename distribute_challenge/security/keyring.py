@@ -17,9 +17,12 @@ import os
 import secrets
 import struct
 from collections.abc import Sequence
+from functools import cached_property
+from importlib.util import find_spec
 from typing import Any, Final
 
 from distribute_challenge.errors import BackendError, ForgedError, SecretError
+from distribute_challenge.security.refusals import Refusals
 
 __all__ = ["ENCRYPTION_OVERHEAD", "TRAILER_LENGTH", "Keyring", "Purpose", "Signature", "new_secret"]
 
@@ -40,6 +43,8 @@ _CHANGED: Final = "its signature is wrong: changed on its way, or meant for some
 #: Bytes that `Keyring.seal` adds when it encrypts: the seal, a nonce, and AES-GCM's own tag.
 ENCRYPTION_OVERHEAD: Final = _START + _NONCE_LENGTH + 16
 TRAILER_LENGTH: Final = _START
+
+_ENCRYPTED_TOO: Final = " encrypted"  # Behind a secret's name, in that of a way to seal.
 
 _NOBODYS_SECRET: Final = b"there is no secret"
 
@@ -86,6 +91,7 @@ class Keyring:
     Attributes:
         identity: Name of the first secret, which tells nothing about it.
         identities: Names of all of them.
+        refusals: What was refused by those who opened with it.
 
     Raises:
         SecretError: A secret is too short.
@@ -129,6 +135,7 @@ class Keyring:
         self._prefix = _PREFIX.pack(_MAGIC, _ENCRYPTED if encrypt else 0, self._first.id)
         self.identity = self._first.id.hex()
         self.identities = frozenset(key.id.hex() for key in keys)
+        self.refusals = Refusals()
 
     def seal(self, purpose: bytes, parts: Sequence[Blob]) -> bytes:
         """Sign bytes.
@@ -157,6 +164,7 @@ class Keyring:
 
         Raises:
             ForgedError: Nobody has, or for another purpose, or they were changed since.
+            BackendError: They are encrypted, and the package `cryptography` is not installed here.
         """
         key, flags = self._key_of(sealed)
         prefix, expected = bytes(sealed[: _PREFIX.size]), bytes(sealed[_PREFIX.size : _START])
@@ -194,6 +202,17 @@ class Keyring:
     def encrypts(self) -> bool:
         """Whether `seal` encrypts."""
         return self._encrypt
+
+    @property
+    def seals_as(self) -> str:
+        """Name of the way in which `seal` seals, to be compared with what others open."""
+        return f"{self.identity}{_ENCRYPTED_TOO * self._encrypt}"
+
+    @cached_property
+    def opens(self) -> list[str]:
+        """Names of all the ways in which others may seal what is opened here."""
+        ends = ["", _ENCRYPTED_TOO] if find_spec("cryptography") else [""]
+        return [name + end for name in sorted(self.identities) for end in ends]
 
     def __repr__(self) -> str:
         return f"<Keyring {' '.join(sorted(self.identities))}>"
@@ -270,7 +289,13 @@ class _Key:
         return [nonce, self.cipher().encrypt(nonce, body, context)]
 
     def decrypted(self, body: memoryview, context: bytes) -> bytes:
-        plain: bytes = self.cipher().decrypt(body[:_NONCE_LENGTH], body[_NONCE_LENGTH:], context)
+        cipher = self.cipher()
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            plain: bytes = cipher.decrypt(body[:_NONCE_LENGTH], body[_NONCE_LENGTH:], context)
+        except (InvalidTag, ValueError):  # The latter where there is no room for a nonce and a tag.
+            raise ForgedError("it says that it is encrypted, and is not") from None
         return plain
 
 

@@ -42,7 +42,6 @@ from distribute_challenge.execution_backends.celery.direct import DirectCall, Di
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY, replies_key
 from distribute_challenge.execution_backends.celery.losses import verdict, verdict_on_missing
 from distribute_challenge.execution_backends.celery.publisher import RECONNECT_PAUSE, Publisher
-from distribute_challenge.execution_backends.celery.refusals import Refusals
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Problem, Reply, Task
@@ -87,7 +86,6 @@ class Client:
         self._work = threading.Condition(self._lock)
         self._books = Books(self.id, self._work)
         self._census = Census(url, slots)
-        self._refusals = Refusals()
         self._closing = False
         self._take_back = self.withdraw  # One object for all calls, of which there may be many.
         check_reachable(url)
@@ -229,22 +227,37 @@ class Client:
         try:
             reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
         except ForgedError as error:
-            self._refusals.note("a reply", str(error))
+            self._keyring.refusals.note("a reply", str(error), sealed)
             return None
         except DistributeChallengeError:
             logger.exception("a reply cannot be read")
             return None
         batch = self._books.sent.get(reply.batch)
         if batch is None:
-            self._values.discard(reply)
+            self._discard(reply)
             return None  # Answered before: the broker delivered the message twice.
+        try:
+            self._take_in(batch, reply, received)
+        except Exception as error:
+            # Signed, and nonsense. Whoever reads here has to read on, and the calls must not wait for ever.
+            logger.exception("a reply cannot be taken in")
+            self._fail(batch, SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {error!r}"))
+        return batch
+
+    def _discard(self, reply: Reply) -> None:
+        try:
+            self._values.discard(reply)
+        except Exception as error:
+            self._keyring.refusals.note("a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch)
+
+    def _take_in(self, batch: SentBatch, reply: Reply, received: float) -> None:
         if reply.problem is not None:
             self._solve(batch, reply.problem)
-            return batch
+            return
         outcomes = outcomes_of(reply, self._values.adopt)
         if batch.calls[0].task.chunk:
             self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
-            return batch
+            return
         with self._work:
             if outcomes:
                 batch.group.sizer.record(len(outcomes), reply.finishes[-1] - reply.started)
@@ -257,7 +270,12 @@ class Client:
                     batch.group.sizer.cut_short()
                     self._books.put_back(returned)
         self._resolve(batch, reply, outcomes, received)
-        return batch
+
+    def _fail(self, batch: SentBatch, error: SystemFailureError) -> None:
+        with self._work:
+            self._books.drop(batch)
+        for call in batch.unfinished:
+            call.fail(error)
 
     def _take_chunk(self, batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
         (call,) = batch.calls

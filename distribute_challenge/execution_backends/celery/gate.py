@@ -12,29 +12,32 @@ import json
 import time
 from base64 import b64decode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from distribute_challenge.errors import ForgedError, VersionMismatchError
+from distribute_challenge.errors import DistributeChallengeError, ForgedError, VersionMismatchError
+from distribute_challenge.execution_backends.celery.orders import CANCEL, SCALE, opened_order
 from distribute_challenge.execution_backends.celery.publishing import CONTENT_TYPE, headers_of
-from distribute_challenge.execution_backends.celery.refusals import Refusals
+from distribute_challenge.headers import text
 from distribute_challenge.messages import Batch, Problem
 from distribute_challenge.options import HIGHEST_PRIORITY
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["ORDERS", "Gate"]
 
-#: Celery's own commands that only tell something, and ours, whose argument is sealed. All others change what a worker does, some of
-#: them which code it runs, and Celery has no way to tell who asks.
-ORDERS = frozenset(
-    {
-        *("active", "active_queues", "clock", "disable_events", "dump_active", "dump_reserved", "dump_revoked"),
-        *("dump_schedule", "dump_tasks", "enable_events", "heartbeat", "ping", "query_task", "registered", "reserved"),
-        *("revoked", "scheduled", "stats"),
-        *("distribute_challenge_cancel", "distribute_challenge_scale"),
-    }
-)
+#: Our own commands, whose one argument is a sealed order.
+SEALED_ORDERS: Final = frozenset({CANCEL, SCALE})
 
-LONGEST_NAME = 256  # Characters of a name or a tag that is not signed.
+#: Beside them, those of Celery's that only tell something. All others change what a worker does, some of them which code it runs, and
+#: Celery has no way to tell who asks.
+ORDERS: Final = SEALED_ORDERS | {
+    *("active", "active_queues", "clock", "disable_events", "dump_active", "dump_reserved", "dump_revoked"),
+    *("dump_schedule", "dump_tasks", "enable_events", "heartbeat", "ping", "query_task", "registered", "reserved"),
+    *("revoked", "scheduled", "stats"),
+}
+
+LONGEST_NAME: Final = 256  # Characters of a name or a tag that is not signed.
+MOST_AROUND: Final = 64_000  # Bytes of a message beside its body, with what Celery adds; ours have one or two thousand.
+_BEGINNING: Final = b'{"body": "'
 
 
 class Gate:
@@ -45,12 +48,13 @@ class Gate:
         answer: Told of a batch that is too old to run, to tell its client.
 
     Attributes:
-        refusals: What was not let in.
+        keyring: As given.
+        refusals: What was not let in; and what children have refused of functions and values.
     """
 
     def __init__(self, keyring: Keyring, answer: Callable[[Batch, Problem], None]) -> None:
-        self.refusals = Refusals()
-        self._keyring = keyring
+        self.keyring = keyring
+        self.refusals = keyring.refusals
         self._answer = answer
 
     def batch_of(self, envelope: object) -> Batch:
@@ -62,6 +66,7 @@ class Gate:
         Raises:
             ForgedError: Nobody who has the secret has sent it.
             VersionMismatchError: It is of another wire format.
+            BackendError: It is encrypted, and the package for that is not installed here.
         """
         body = envelope.get("body") if isinstance(envelope, dict) else None
         if not isinstance(body, str):
@@ -70,37 +75,46 @@ class Gate:
             sealed = b64decode(body, validate=True)
         except ValueError:
             raise ForgedError("its body is not in base64") from None
-        return Batch.decode(self._keyring.open(Purpose.BATCH, sealed))
+        return Batch.decode(self.keyring.open(Purpose.BATCH, sealed))
 
     def admitted(self, message: bytes) -> dict[str, Any] | None:
         """A message from a queue, fit for kombu and Celery; None if it was refused or answered here."""
         try:
-            envelope = json.loads(message)
-            headers = self._headers(envelope)
-        except (TypeError, ValueError, RecursionError) as error:
-            self.refusals.note("a message", f"its form is wrong: {type(error).__name__}", message)
+            return self._admitted(message)
+        except Exception as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
+            self.refusals.note("a message", _reason(error), message)
             return None
-        except ForgedError as error:
-            self.refusals.note("a message", str(error), message)
-            return None
-        if headers is None:
-            return None
+
+    def _admitted(self, message: bytes) -> dict[str, Any] | None:
+        envelope = _parsed(message)
         properties = envelope.get("properties")
         known = properties if isinstance(properties, dict) else {}
+        tag = _name(known.get("delivery_tag"))
+        try:
+            batch = self.batch_of(envelope)
+        except VersionMismatchError:
+            # By a holder of the secret whose frames are of another version: the child answers it, as it does all other versions.
+            headers = envelope.get("headers")
+            name = _name(headers.get("id") if isinstance(headers, dict) else None)
+            batch = Batch(name, "", "a call of another version", [b""])
+        else:
+            now = time.time()
+            if abs(now - batch.issued) > batch.lifetime:
+                self.refusals.note("a message", "it is older than it may be", message)
+                self._answer(batch, Problem("expired", "the message is older than it may be", {"now": now}))
+                return None
+        if not tag:
+            raise ForgedError("it has no delivery tag")
         info = known.get("delivery_info")
         routing_key = _name(info.get("routing_key") if isinstance(info, dict) else None)
         priority = known.get("priority")
-        tag = _name(known.get("delivery_tag"))
-        if not tag:
-            self.refusals.note("a message", "it has no delivery tag", message)
-            return None
         return {
             "body": envelope["body"],
             "content-encoding": "binary",
             "content-type": CONTENT_TYPE,
-            "headers": headers,
+            "headers": headers_of(batch),
             "properties": {
-                "correlation_id": headers["id"],
+                "correlation_id": batch.id,
                 "reply_to": _name(known.get("reply_to")),
                 "delivery_mode": 2,
                 "delivery_info": {"exchange": "", "routing_key": routing_key},
@@ -110,33 +124,15 @@ class Gate:
             },
         }
 
-    def _headers(self, envelope: object) -> dict[str, Any] | None:
-        try:
-            batch = self.batch_of(envelope)
-        except VersionMismatchError:
-            # By a holder of the secret whose frames are of another version: the child answers it, as it does all other versions.
-            assert isinstance(envelope, dict)
-            headers = envelope.get("headers")
-            name = _name(headers.get("id") if isinstance(headers, dict) else None)
-            return headers_of(Batch(name, "", "a call of another version", [b""]))
-        now = time.time()
-        if abs(now - batch.issued) > batch.lifetime:
-            self._answer(batch, Problem("expired", "the message is older than it may be", {"now": now}))
-            return None
-        return headers_of(batch)
-
     def order(self, envelope: object) -> dict[str, Any] | None:
         """An envelope of remote control, fit for kombu; None if it was refused."""
         try:
             return self._order(envelope)
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            self.refusals.note("an order", f"its form is wrong: {type(error).__name__}", envelope)
-        except ForgedError as error:
-            self.refusals.note("an order", str(error), envelope)
-        return None
+        except Exception as error:  # As above.
+            self.refusals.note("an order", _reason(error), envelope)
+            return None
 
-    @staticmethod
-    def _order(envelope: Any) -> dict[str, Any]:
+    def _order(self, envelope: Any) -> dict[str, Any]:
         body = json.loads(b64decode(envelope["body"], validate=True))
         method, arguments, reply_to = body["method"], body.get("arguments") or {}, body.get("reply_to")
         if method not in ORDERS:
@@ -146,6 +142,9 @@ class Gate:
             raise ValueError("destination")
         if not isinstance(arguments, dict) or matcher not in (None, "glob"):
             raise ValueError("arguments")
+        if method in SEALED_ORDERS:
+            # The command itself opens it once more: here it is only counted, if it is to be refused.
+            opened_order(self.keyring, method, arguments.get("order"))
         clean = {
             "method": method,
             "arguments": {_name(key): value for key, value in arguments.items()},
@@ -171,6 +170,25 @@ class Gate:
         }
 
 
-def _name(value: object) -> str:
+def _parsed(message: bytes) -> dict[str, Any]:
+    """The parts of a message, its body as it is.
+
+    The body, which may be large, is cut out first: it need not be looked through once more, and of what nobody has signed only so much
+    is parsed as cannot fill a memory.
+    """
+    end = message.find(b'"', len(_BEGINNING))
+    if not message.startswith(_BEGINNING) or end < 0 or len(message) - end > MOST_AROUND:
+        raise ForgedError("it has not the form that this library gives to messages")
+    envelope: dict[str, Any] = json.loads(b'{"body": "' + message[end:])
+    envelope["body"] = message[len(_BEGINNING) : end].decode("ascii")
+    return envelope
+
+
+def _reason(error: Exception) -> str:
+    # The words of other errors may be the sender's, and what is refused is counted by the words for it.
+    return str(error) if isinstance(error, DistributeChallengeError) else f"its form is wrong: {type(error).__name__}"
+
+
+def _name(value: Any) -> str:
     """A text, if it is one and no longer than names are; else nothing."""
-    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else ""
+    return value if text(value) and len(value) <= LONGEST_NAME else ""

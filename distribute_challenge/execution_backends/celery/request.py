@@ -5,12 +5,15 @@ import time
 from functools import cache
 from typing import Any
 
+import redis
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 
+from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import send_reply
+from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply
 
 __all__ = ["BatchRequest", "answer"]
@@ -31,7 +34,10 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def _answer(self, kind: str, text: str) -> None:
-        batch = self._app.gate.batch_of(self.message._raw)
+        try:
+            batch = self._app.gate.batch_of(self.message._raw)
+        except VersionMismatchError:
+            return  # The child was to say that it cannot be read, and nobody knows more.
         answer(
             self._app.conf.broker_url,
             batch,
@@ -51,7 +57,11 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
     """
     connection = _connection(url)
     reply = Reply(batch.id, worker or socket.gethostname(), time.time(), problem=problem)
-    send_reply(_line(url), connection.keyring, batch.reply_to, reply.encode())
+    try:
+        send_reply(_line(url), connection.keyring, batch.reply_to, reply.encode())
+    except redis.ResponseError as error:
+        # Somebody has put something else in the place of the client's list. This process has others to serve.
+        logger.warning("cannot tell the client what became of %s: %s", batch.name, error)
 
 
 @cache

@@ -5,6 +5,8 @@ import time
 from functools import cache, partial
 from typing import Any
 
+import redis
+
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution import FunctionCache, execute_batch
 from distribute_challenge.execution_backends.celery.connection import connect
@@ -12,9 +14,8 @@ from distribute_challenge.execution_backends.celery.keys import function_key
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.execution_backends.celery.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
-from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply
-from distribute_challenge.security import Purpose
+from distribute_challenge.security import Purpose, Refusals
 from distribute_challenge.serialisation import ProjectImporter
 
 __all__ = ["run_batch"]
@@ -28,7 +29,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         sealed: An encoded `Batch`, sealed.
     """
     request = task.request
-    child = _child(os.getpid(), task.app.conf.broker_url)
+    child = _child(os.getpid(), task.app)
     worker = f"{request.hostname}/{os.getpid()}"
     keyring = child.connection.keyring
     # The main process has opened it before (`gate`), for what it has to know; what is opened is not handed on from there.
@@ -48,26 +49,26 @@ def run_batch(task: Any, sealed: bytes) -> None:
 class _Child:
     """What a child process keeps from batch to batch."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, refusals: Refusals) -> None:
         self.connection = connect(url)
+        self.connection.keyring.refusals = refusals
         self.line = Line(self.connection)
         self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
 
     def _fetch(self, digest: str) -> bytes | None:
-        sealed: Any = insist("fetch a function", lambda: self.connection.get(function_key(digest)))
-        if sealed is None:
-            return None
+        key, refusals = function_key(digest), self.connection.keyring.refusals
         try:
-            return bytes(self.connection.keyring.open(Purpose.function(digest), sealed))
-        except ForgedError as error:
-            # As if it were not there: the client sends it again.
-            logger.warning("a function in Redis was refused (%s): %s", digest, error)
-            return None
+            sealed: Any = insist("fetch a function", lambda: self.connection.get(key))
+            return None if sealed is None else bytes(self.connection.keyring.open(Purpose.function(digest), sealed))
+        # As if it were not there: the client sends it again.
+        except (ForgedError, redis.ResponseError) as error:  # The latter where there is something else in its place.
+            refusals.note("a function", str(error), digest)
+        return None
 
 
 @cache
-def _child(pid: int, url: str) -> _Child:
+def _child(pid: int, app: Any) -> _Child:
     """One for each process: a connection must not cross a fork."""
-    return _Child(url)
+    return _Child(app.conf.broker_url, app.gate.refusals)

@@ -44,9 +44,18 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
         self._write(("ZREM", self.unacked_index_key, delivery_tag), ("HDEL", self.unacked_key, delivery_tag))
         VirtualQoS.ack(self, delivery_tag)
 
-    def restore_by_tag(self, *args: Any, **options: Any) -> None:
+    def restore_by_tag(self, tag: Any, client: Any = None, *args: Any, **options: Any) -> None:
         self._settle()  # It looks the message up by another connection.
-        super().restore_by_tag(*args, **options)
+        try:
+            super().restore_by_tag(tag, client, *args, **options)
+        except (*self.channel.connection_errors, RedisError):
+            raise
+        except Exception as error:
+            # Somebody has written it who is no worker, and would be asked for it again every second.
+            self.channel.gate.refusals.note("a message in the books", type(error).__name__, tag)
+            with self.channel.conn_or_acquire(client) as connection:
+                connection.hdel(self.unacked_key, tag)
+                connection.zrem(self.unacked_index_key, tag)
 
     def _write(self, *commands: tuple[Any, ...]) -> None:
         self._settle()
@@ -108,6 +117,15 @@ class WorkerChannel(LastingChannel):
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
+
+    def _receive_one(self, client: Any) -> bool | None:
+        try:
+            received: bool | None = super()._receive_one(client)
+        except RecursionError as error:  # What kombu does not expect of JSON, which it parses before anybody is asked.
+            if self.gate is not None:
+                self.gate.refusals.note("an order", f"its form is wrong: {type(error).__name__}")
+            raise Empty from None
+        return received
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
         if self.gate is None:

@@ -89,6 +89,7 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
         queues=sorted(consumer.app.amqp.queues.consume_from),
         shared_memory=shared_memory_identity(),
         refused=consumer.app.gate.refusals.total,
+        opens=consumer.app.gate.keyring.opens,
     )
 
 
@@ -121,7 +122,11 @@ def connect_signals() -> None:
 
 
 def _close_gate(sender: Any = None, **_: Any) -> None:
-    """From now on only what is signed comes in; other programs of this application, such as Flower, let in what Celery sends them."""
+    """From now on only what is signed comes in, and what is refused is counted, by children too.
+
+    Other programs of this application, such as Flower, let in what Celery sends them.
+    """
+    sender.app.gate.refusals.count_children()
     sender.app.conf.broker_transport_options["gate"] = sender.app.gate
 
 

@@ -149,7 +149,7 @@ def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch
             raise answer
         return answer
 
-    child = task._Child("redis://localhost")
+    child = task._Child("redis://localhost", KEYRING.refusals)
     monkeypatch.setattr(child, "connection", SimpleNamespace(get=get, keyring=KEYRING))
     assert child._fetch("digest") == b"payload"
     assert child._fetch("digest") is None
