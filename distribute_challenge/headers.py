@@ -24,6 +24,8 @@ def text(value: Any) -> bool:
     """Whether it is a text that can be encoded: half a surrogate pair cannot."""
     if not isinstance(value, str):
         return False
+    if value.isascii():
+        return True  # As nearly all are, and this is a tenth of the work.
     try:
         value.encode()
     except UnicodeEncodeError:

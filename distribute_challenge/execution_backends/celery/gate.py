@@ -1,14 +1,16 @@
 """What a worker lets in: messages and orders by the rules of Celery and kombu, and sealed by a holder of the secret.
 
-    queue ──► admitted ──► kombu's message, its headers made anew from what was signed ──► Celery
+    queue ──► admitted ──► kombu's message, made anew from what was signed ──► Celery
     remote control ──► order ──► its envelope, made anew of the parts that matter ──► Celery
 
 Redis may be open to others who write whatever they like. kombu and Celery read headers, properties and bodies long before our own code
-sees any of it, and many a strange value ends their main process. So nothing that was not signed gets there, and of the
-envelope around it only what is known to be harmless.
+sees any of it, and many a strange value ends their main process. So nothing that was not signed gets there; of an order's
+envelope, only what is known to be harmless.
 """
 
+import itertools
 import json
+import secrets
 import time
 from base64 import b64decode
 from collections.abc import Callable
@@ -16,10 +18,9 @@ from typing import Any, Final
 
 from distribute_challenge.errors import DistributeChallengeError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.orders import CANCEL, SCALE, opened_order
-from distribute_challenge.execution_backends.celery.publishing import CONTENT_TYPE, headers_of
+from distribute_challenge.execution_backends.celery.publishing import CONTENT_TYPE, PRIORITY_SEPARATOR, headers_of
 from distribute_challenge.headers import text
 from distribute_challenge.messages import Batch, Problem
-from distribute_challenge.options import HIGHEST_PRIORITY
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["ORDERS", "Gate"]
@@ -36,7 +37,7 @@ ORDERS: Final = SEALED_ORDERS | {
 }
 
 LONGEST_NAME: Final = 256  # Characters of a name or a tag that is not signed.
-MOST_AROUND: Final = 64_000  # Bytes of a message beside its body, with what Celery adds; ours have one or two thousand.
+MOST_AROUND: Final = 64_000  # Bytes of a message beside its body; ours have one or two thousand.
 _BEGINNING: Final = b'{"body": "'
 
 
@@ -56,6 +57,7 @@ class Gate:
         self.keyring = keyring
         self.refusals = keyring.refusals
         self._answer = answer
+        self._tag, self._numbers = secrets.token_hex(8), itertools.count(1)
 
     def batch_of(self, envelope: object) -> Batch:
         """The batch in a message as it lies in Redis.
@@ -77,50 +79,48 @@ class Gate:
             raise ForgedError("its body is not in base64") from None
         return Batch.decode(self.keyring.open(Purpose.BATCH, sealed))
 
-    def admitted(self, message: bytes) -> dict[str, Any] | None:
-        """A message from a queue, fit for kombu and Celery; None if it was refused or answered here."""
+    def admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
+        """A message from a queue, fit for kombu and Celery; None if it was refused or answered here.
+
+        Args:
+            message: As it lay in Redis.
+            key: The list where it lay, of one queue and one priority.
+        """
         try:
-            return self._admitted(message)
+            return self._admitted(message, key)
         except Exception as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
             self.refusals.note("a message", _reason(error), message)
             return None
 
-    def _admitted(self, message: bytes) -> dict[str, Any] | None:
-        envelope = _parsed(message)
-        properties = envelope.get("properties")
-        known = properties if isinstance(properties, dict) else {}
-        tag = _name(known.get("delivery_tag"))
+    def _admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
+        body, around = _halves(message)
+        reply_to = ""
         try:
-            batch = self.batch_of(envelope)
+            batch = self.batch_of({"body": body})
         except VersionMismatchError:
             # By a holder of the secret whose frames are of another version: the child answers it, as it does all other versions.
-            headers = envelope.get("headers")
-            name = _name(headers.get("id") if isinstance(headers, dict) else None)
-            batch = Batch(name, "", "a call of another version", [b""])
+            batch, reply_to = _unread(around)
         else:
             now = time.time()
             if abs(now - batch.issued) > batch.lifetime:
                 self.refusals.note("a message", "it is older than it may be", message)
                 self._answer(batch, Problem("expired", "the message is older than it may be", {"now": now}))
                 return None
-        if not tag:
-            raise ForgedError("it has no delivery tag")
-        info = known.get("delivery_info")
-        routing_key = _name(info.get("routing_key") if isinstance(info, dict) else None)
-        priority = known.get("priority")
+        queue, _, step = key.partition(PRIORITY_SEPARATOR)
         return {
-            "body": envelope["body"],
+            "body": body,
             "content-encoding": "binary",
             "content-type": CONTENT_TYPE,
             "headers": headers_of(batch),
             "properties": {
                 "correlation_id": batch.id,
-                "reply_to": _name(known.get("reply_to")),
+                "reply_to": reply_to,
                 "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": routing_key},
-                "priority": priority if type(priority) is int and 0 <= priority <= HIGHEST_PRIORITY else 0,
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "priority": int(step or 0),
                 "body_encoding": "base64",
-                "delivery_tag": tag,
+                # Not the sender's: two messages of one tag would be one in the books.
+                "delivery_tag": f"{self._tag}-{next(self._numbers)}",
             },
         }
 
@@ -170,18 +170,21 @@ class Gate:
         }
 
 
-def _parsed(message: bytes) -> dict[str, Any]:
-    """The parts of a message, its body as it is.
-
-    The body, which may be large, is cut out first: it need not be looked through once more, and of what nobody has signed only so much
-    is parsed as cannot fill a memory.
-    """
+def _halves(message: bytes) -> tuple[str, bytes]:
+    """The body of a message, and what is around it, which nobody has signed and hardly anybody looks at."""
     end = message.find(b'"', len(_BEGINNING))
-    if not message.startswith(_BEGINNING) or end < 0 or len(message) - end > MOST_AROUND:
+    if not message.startswith(_BEGINNING) or end < 0:
         raise ForgedError("it has not the form that this library gives to messages")
-    envelope: dict[str, Any] = json.loads(b'{"body": "' + message[end:])
-    envelope["body"] = message[len(_BEGINNING) : end].decode("ascii")
-    return envelope
+    return message[len(_BEGINNING) : end].decode("ascii"), message[end + 1 :]
+
+
+def _unread(around: bytes) -> tuple[Batch, str]:
+    """What stands around a body that only another version can read: enough to tell its client."""
+    if len(around) > MOST_AROUND:
+        raise ForgedError("there is too much around its body")
+    envelope = json.loads(b'{"body": ""' + around)
+    name, reply_to = envelope["headers"]["id"], envelope["properties"]["reply_to"]
+    return Batch(_name(name), "", "a call of another version", [b""]), _name(reply_to)
 
 
 def _reason(error: Exception) -> str:

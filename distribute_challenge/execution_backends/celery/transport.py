@@ -108,10 +108,10 @@ class WorkerChannel(LastingChannel):
                 raise
             if not found:
                 raise Empty
-            key, message = found
-            queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
+            key, message = bytes_to_str(found[0]), found[1]
+            queue = key.rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)
-            if (envelope := self.gate.admitted(message)) is not None:
+            if (envelope := self.gate.admitted(message, key)) is not None:
                 self.connection._deliver(envelope, queue)
             return True
         finally:
