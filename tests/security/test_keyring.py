@@ -3,6 +3,7 @@
 import builtins
 import importlib.util
 import os
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -73,11 +74,11 @@ def test_each_purpose_is_another(keyring: Keyring) -> None:
 def test_another_secret_is_told_from_a_broken_seal() -> None:
     """It is the likely mistake, and has other remedies."""
     sealed = KEYRING.seal(PURPOSE, [b"x"])
-    with pytest.raises(ForgedError, match="^signed with another secret$"):
+    with pytest.raises(ForgedError, match=r"^signed with another secret$"):
         Keyring(OTHER).open(PURPOSE, sealed)
-    with pytest.raises(ForgedError, match="^not signed, or in a way"):
+    with pytest.raises(ForgedError, match=r"^not signed, or in a way"):
         KEYRING.open(PURPOSE, b"\x80\x04" + b"x" * 100)
-    with pytest.raises(ForgedError, match="^too short to be signed$"):
+    with pytest.raises(ForgedError, match=r"^too short to be signed$"):
         KEYRING.open(PURPOSE, b"DCS1")
 
 
@@ -92,7 +93,7 @@ def test_who_does_not_ask_for_security_has_none_but_not_by_mistake() -> None:
 def test_secrets_change_without_a_stop() -> None:
     """All accept both; then all sign with the new one; then the old one goes."""
     steps = [Keyring(text) for text in (SECRET, f"{SECRET},{OTHER}", f" {OTHER} , {SECRET} ", OTHER)]
-    for here, there in zip(steps, steps[1:], strict=False):
+    for here, there in pairwise(steps):
         for one, another in ((here, there), (there, here)):
             assert another.open(PURPOSE, one.seal(PURPOSE, [b"x"])) == b"x"
             assert one.seals_as in another.opens

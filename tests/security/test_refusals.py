@@ -7,6 +7,7 @@ import pytest
 
 from distribute_challenge.security import Refusals
 from distribute_challenge.security.refusals import MOST_KINDS
+from tests.stores.forks import ended, fork
 
 
 @pytest.fixture
@@ -54,16 +55,13 @@ def test_what_forked_children_refuse_is_counted(lines: pytest.LogCaptureFixture)
     refusals.note("a message", "before")
     refusals.count_children()
     refusals.count_children()
-    child = os.fork()
-    if child == 0:  # pragma: no cover - it ends without saving what coverage has seen
-        code = 1
-        try:
-            for _ in range(100_000):  # More than the pipe holds.
-                refusals.note("a function", "forged")
-            code = 0 if refusals.total == 100_001 else 2
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def refuse() -> bool:
+        for _ in range(100_000):  # More than the pipe holds.
+            refusals.note("a function", "forged")
+        return refusals.total != 100_001
+
+    assert ended(fork(refuse)) == 0
     told = refusals.total
     assert 60_000 < told < 100_001
     refusals.note("a message", "after")
