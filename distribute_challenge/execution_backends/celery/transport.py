@@ -7,7 +7,7 @@ commands do not depend on each other (a name in the index without its message is
 ones), they leave before the message is handed on, and what Redis has to say to them is read with the next ones.
 """
 
-from json import dumps
+from json import dumps, loads
 from queue import Empty
 from time import time
 from typing import Any
@@ -18,6 +18,7 @@ from kombu.transport.virtual import QoS as VirtualQoS
 from kombu.utils.encoding import bytes_to_str
 from redis import RedisError
 
+from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.lasting_channel import LastingChannel
 from distribute_challenge.execution_backends.celery.line import Line
@@ -46,16 +47,28 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
 
     def restore_by_tag(self, tag: Any, client: Any = None, *args: Any, **options: Any) -> None:
         self._settle()  # It looks the message up by another connection.
-        try:
-            super().restore_by_tag(tag, client, *args, **options)
-        except (*self.channel.connection_errors, RedisError):
-            raise
-        except Exception as error:
-            # Somebody has written it who is no worker, and would be asked for it again every second.
-            self.channel.gate.refusals.note("a message in the books", type(error).__name__, tag)
-            with self.channel.conn_or_acquire(client) as connection:
+        with self.channel.conn_or_acquire(client) as connection:
+            if self.channel.gate is not None and not self._is_message(connection.hget(self.unacked_key, tag)):
                 connection.hdel(self.unacked_key, tag)
                 connection.zrem(self.unacked_index_key, tag)
+                return
+        super().restore_by_tag(tag, client, *args, **options)
+
+    def _is_message(self, entry: bytes | None) -> bool:
+        """Whether an entry of the books is one of a worker's: kombu stumbles over others each time that it looks, and sees no more."""
+        if entry is None:
+            return True  # That it knows.
+        try:
+            envelope, exchange, queue = loads(entry)
+            self.channel.gate.batch_of(envelope)
+            if exchange != "" or not isinstance(queue, str):
+                raise ForgedError("its queue is none")
+        except VersionMismatchError:
+            return True
+        except Exception as error:
+            self.channel.gate.refusals.note("a message in the books", type(error).__name__, entry)
+            return False
+        return True
 
     def _write(self, *commands: tuple[Any, ...]) -> None:
         self._settle()
