@@ -31,20 +31,6 @@ def double(number: int) -> int:
     return 2 * number
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("r"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
-    with CeleryExecutionBackend(server.url) as backend:
-        yield backend
-
-
 @pytest.fixture
 def worker(server: Server) -> Iterator[FakeWorker]:
     worker = FakeWorker(server.url)

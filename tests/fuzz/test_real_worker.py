@@ -4,8 +4,6 @@ import base64
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +19,17 @@ from distribute_challenge.execution_backends.celery.connection import Broker, co
 from distribute_challenge.execution_backends.celery.control import scale
 from distribute_challenge.execution_backends.celery.keys import UNACKED, function_key
 from distribute_challenge.execution_backends.celery.orders import SCALE, sealed_order
+from distribute_challenge.execution_backends.celery.publisher import Publisher
 from distribute_challenge.execution_backends.celery.publishing import message_for
-from distribute_challenge.messages import Batch
+from distribute_challenge.messages import Batch, FunctionPayload
 from distribute_challenge.security import Keyring, Purpose
+from distribute_challenge.settings import DEFAULT_QUEUE as QUEUE
 from tests.execution_backends.celery.conftest import Server
-from tests.fuzz.conftest import QUEUE, start_worker
 from tests.fuzz.mutation import Mutator, bombs
 from tests.fuzz.test_worker_end import OTHER_COMMANDS, celery_messages, order_envelope
 from tests.processes import PATIENCE, Program, wait_until
 from tests.secret import KEYRING
+from tests.workers import start_worker
 
 pytestmark = pytest.mark.celery
 
@@ -138,33 +138,39 @@ def test_nonsense_in_its_books(server: Server, real_worker: Program, backend: Ce
 
 
 def test_functions_that_somebody_has_changed(
-    server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
+    server: Server,
+    real_worker: Program,
+    backend: CeleryExecutionBackend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Are counted by the worker though a child finds them, and sent again by the client."""
     connection = connect(server.url)
+    changed: set[str] = set()
+    pickles, upload = bombs(tmp_path / "marker"), Publisher._upload
+    strange: list[bytes] = [
+        pickles[0],
+        KEYRING.seal(Purpose.function("another"), [pickles[0]]),
+        b"",
+        b"of another kind",
+    ]
+
+    def upload_and_change(publisher: Publisher, function: FunctionPayload) -> None:
+        upload(publisher, function)
+        if function.digest not in changed:
+            key, value = function_key(function.digest), strange[len(changed)]
+            changed.add(function.digest)
+            connection.delete(key)
+            (connection.rpush if value == b"of another kind" else connection.set)(key, value)
+
+    assert_serves(backend, real_worker)
     before = refused(connection)
-    pickles = bombs(tmp_path / "marker")
-
-    def make(number: int) -> Callable[[], Any]:
-        def function() -> tuple[int, int]:
-            return number, os.getppid()
-
-        return function
-
-    for number, value in enumerate([pickles[0], KEYRING.seal(Purpose.function("another"), [pickles[0]]), b"", None]):
-        call = compute_this(make(number))()
-        digest = _digest(call)
-        # Before its client puts the true one there, which it does once: a worker that misses it tells.
-        assert call.compute(backend, timeout=PATIENCE) == (number, real_worker.process.pid)
-        with_another = compute_this(make(number + 100))()
-        assert with_another.compute(backend, timeout=PATIENCE) == (number + 100, real_worker.process.pid)
-        assert digest is None or value is None or digest
-    assert before <= refused(connection)
+    monkeypatch.setattr(Publisher, "_upload", upload_and_change)
+    for number in range(len(strange)):
+        call = compute_this(lambda number=number: (number, os.getppid()))
+        assert call().compute(backend, timeout=PATIENCE) == (number, real_worker.process.pid)
+    wait_until(lambda: refused(connection) == before + len(strange), "all are counted")
     assert not (tmp_path / "marker").exists()
-
-
-def _digest(call: Any) -> str | None:
-    return None if call is None else function_key("")
 
 
 def test_commands_of_celery_s_that_change_something_have_no_effect(
@@ -247,8 +253,7 @@ def test_signed_nonsense_where_anybody_can_sign(
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_INSECURE", "1")
     url = f"{server.url}?virtual_host=1"
     connection, mutator = connect(url), Mutator(24)
-    running: AbstractContextManager[Program] = start_worker(url, tmp_path)
-    with running as worker, CeleryExecutionBackend(url) as backend:
+    with start_worker(url, tmp_path) as worker, CeleryExecutionBackend(url) as backend:
         worker.wait_for("ready.")
         assert_serves(backend, worker)
         frame = batch(timeout=5.0).encode()
