@@ -40,15 +40,9 @@ def test_a_header_has_its_fields_and_no_others() -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        None,
-        [],
-        "x",
-        {},
-        {"name": "a"},
-        {"name": 1, "library": __version__},
-        {"name": "a", "library": __version__, "x": 1},
-    ]
-    + [{"name": "a", "x": 1, "library": ["0"]}],
+        *(None, [], "x", {}, {"name": "a"}, {"name": 1, "library": __version__}),
+        *({"name": "a", "library": __version__, "x": 1}, {"name": "a", "x": 1, "library": ["0"]}),
+    ],
     ids=str,
 )
 def test_what_is_none_is_refused_without_the_sender_s_words(header: Any) -> None:

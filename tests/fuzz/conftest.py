@@ -29,3 +29,5 @@ def real_worker(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with start_worker(server.url, tmp_path_factory.mktemp("w"), processes=2) as running:
         running.wait_for("ready.")
         yield running
+        running.process.terminate()
+        assert running.wait() == 0

@@ -109,7 +109,7 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
     pickles = bombs(tmp_path / "marker")
     seals = [base64.b64decode(body) for body in bodies]
     served = 0
-    for number in range(30_000):
+    for number in range(40_000):
         kind = number % 4
         if kind == 0:
             data = mutator.raw([*sent.values(), *others, *pickles])
@@ -128,7 +128,7 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
         if number % 100 == 0:
             assert (bench.take(sent[number % 20]) or {})["headers"]["id"] == f"client-{number % 20}"
             served += 1
-    assert served == 300
+    assert served == 400
     assert bench.answers == []
     assert not (tmp_path / "marker").exists()
 
@@ -140,7 +140,7 @@ def test_signed_nonsense_ends_nothing() -> None:
     frames = [batch(number).encode() for number in range(20)]
     replies = [Reply("b", "w", 1.0, sections=[Section("value", 1, b"x")]).encode()]
     admitted = 0
-    for number in range(20_000):
+    for number in range(10_000):
         made = mutator.raw([*frames, *replies]) if number % 3 == 0 else _mutated_header(mutator, frames)
         data = _sealed_message(keyring, made)
         before = bench.gate.refusals.total
@@ -148,7 +148,7 @@ def test_signed_nonsense_ends_nothing() -> None:
         admitted += taken is not None
         assert taken is not None or bench.gate.refusals.total == before + 1
     # Answers are for what claims to be old; and many a mutation makes another message that is as good.
-    assert admitted > 1000
+    assert admitted > 500
     assert all(answer[1].kind == "expired" for answer in bench.answers)
 
 

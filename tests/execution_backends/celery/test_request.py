@@ -28,8 +28,8 @@ def fail(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def failing(envelope: Any, error: BaseException) -> Any:
         request: Any = BatchRequest.__new__(BatchRequest)
-        request._app, request.message, request.worker_pid = app, SimpleNamespace(_raw=envelope), 7
-        monkeypatch.setattr(BatchRequest, "hostname", "worker@here", raising=False)
+        request._app, request._message, request.worker_pid = app, SimpleNamespace(_raw=envelope), 7
+        request._hostname = "worker@here"
         return request.on_failure(SimpleNamespace(exception=error))
 
     return failing
