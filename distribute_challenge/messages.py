@@ -15,10 +15,12 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from distribute_challenge.batching import GIVE_BACK_AFTER
 from distribute_challenge.errors import ForgedError, VersionMismatchError
+from distribute_challenge.headers import Check, checked, flag, number_up_to, optional, row_of, seconds, text
 from distribute_challenge.options import CallOptions
 from distribute_challenge.version import __version__
 
@@ -154,7 +156,9 @@ class Batch:
             ForgedError: It is broken.
         """
         with _whole:
-            header, blobs = _unframe(frame)
+            header, blobs = _unframe(frame, _BATCH)
+            if header["chunk"] and len(blobs) != 1:
+                raise ForgedError("it has a chunk in pieces")
             return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
 
     def check_versions(self) -> None:
@@ -251,10 +255,12 @@ class Reply:
             ForgedError: It is broken.
         """
         with _whole:
-            header, blobs = _unframe(frame)
+            header, blobs = _unframe(frame, _REPLY)
             shapes, problem = header.pop("sections"), header.pop("problem")
             finishes = array("d")
             finishes.frombytes(blobs.pop())
+            if not isfinite(sum(finishes)):
+                raise ForgedError("it ended at no time")
             following = iter(blobs)
             return cls(
                 sections=[
@@ -267,16 +273,53 @@ class Reply:
             )
 
 
+def _is_problem(value: Any) -> bool:
+    match value:
+        case [kind, words, facts]:
+            return text(kind) and text(words) and isinstance(facts, dict)
+    return False
+
+
+def _is_section(value: Any) -> bool:
+    match value:
+        case [kind, calls, beside]:
+            return kind in ("values", "value", "error") and _number(calls) and _number(beside)
+    return False
+
+
+MOST_IN_A_CHUNK: Final = 10**8  # Calls: a list of as many errors still fits into a memory.
+
+_number: Final = number_up_to()
+_COMMON: Final[dict[str, Check]] = {"sizes": row_of(_number), "python": text, "library": text}
+_BATCH: Final[dict[str, Check]] = _COMMON | {
+    **dict.fromkeys(("id", "function", "name", "client", "reply_to"), text),
+    **dict.fromkeys(("patience", "issued", "lifetime", "keep"), seconds),
+    "chunk": number_up_to(MOST_IN_A_CHUNK),
+    "timeout": optional(seconds),
+    "retries": _number,
+    "places": row_of(text),
+    "at_most_once": flag,
+}
+_REPLY: Final[dict[str, Check]] = _COMMON | {
+    **dict.fromkeys(("batch", "worker"), text),
+    "started": seconds,
+    "first": _number,
+    "ended": flag,
+    "kept": optional(_number),
+    "problem": optional(_is_problem),
+    "sections": row_of(_is_section),
+}
+
+
 class _Whole:
     """Turns what a broken frame does to whoever reads it into one error."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(
-            error, AttributeError | IndexError | LookupError | TypeError | ValueError | RecursionError | struct.error
-        ):
-            raise ForgedError(f"its frame is broken ({type(error).__name__})") from error
+        if isinstance(error, IndexError | ValueError | RecursionError | struct.error):
+            # Only its kind: its words may be the sender's, and what is refused is counted by the words for it.
+            raise ForgedError(f"its frame is broken ({type(error).__name__})") from None
 
 
 _whole = _Whole()
@@ -288,17 +331,19 @@ def _frame(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
     return b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *blobs])
 
 
-def _unframe(frame: Blob) -> tuple[dict[str, Any], list[Any]]:
+def _unframe(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], list[Any]]:
     if frame[:4] != _MAGIC:
         raise VersionMismatchError(
             f"a message starts with {bytes(frame[:4])!r}, this library speaks {_MAGIC!r}; "
             f"install the same version of distribute_challenge on client and workers"
         )
     end = 8 + _LENGTH.unpack_from(frame, 4)[0]
-    header = json.loads(bytes(frame[8:end]))
+    header = checked(json.loads(bytes(frame[8:end])), checks)
     blobs: list[Blob] = []
     for size in header.pop("sizes"):
         # `bytes` of bytes is the same object: small ones are copied once.
         blobs.append(bytes(frame[end : end + size]) if size < _LARGE else memoryview(frame)[end : end + size])
         end += size
+    if end != len(frame):
+        raise ForgedError("its frame is longer or shorter than it says")
     return header, blobs

@@ -17,7 +17,7 @@ LAYERS = [
     ["errors"],
     ["references", "settings", "timeline", "version", "log", "tables"],
     ["security"],
-    ["batching", "outcome", "options", "signature", "stores"],
+    ["batching", "headers", "outcome", "options", "signature", "stores"],
     ["messages"],
     ["serialisation", "time_limit", "interruption"],
     ["coroutines", "overseer"],

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import pytest
 
 from distribute_challenge import __version__
-from distribute_challenge.errors import VersionMismatchError
+from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.messages import PYTHON, Batch, FunctionPayload, Problem, Reply, Section, Task
 from distribute_challenge.options import CallOptions
 
@@ -94,3 +94,62 @@ def test_a_batch_of_another_python_is_refused_with_both_versions() -> None:
 def test_the_library_s_version_is_that_of_its_metadata() -> None:
     """Asked twice, the same."""
     assert Batch("b", "f", "n", []).library == __version__ == version("distribute_challenge")
+
+
+def changed(message: Batch | Reply, blobs: bytes | None = None, **header: object) -> bytes:
+    """A frame with other fields, or with other bytes behind the header."""
+    frame = message.encode()
+    end = 8 + struct.unpack_from(">I", frame, 4)[0]
+    text = json.dumps({**json.loads(frame[8:end]), **header}).encode()
+    return frame[:4] + struct.pack(">I", len(text)) + text + (frame[end:] if blobs is None else blobs)
+
+
+REPLY = Reply("b", "w", 1.0, sections=[Section("value", 1, b"x")], finishes=array("d", [2.0]))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        BATCH.encode()[:-1],
+        BATCH.encode() + b"x",
+        b"DCF1",
+        b"DCF1\xff\xff\xff\xff{}",
+        changed(BATCH, sizes=[1, 2]),
+        changed(BATCH, sizes=[-1, 9]),
+        changed(BATCH, chunk=3),
+        changed(BATCH, timeout="long"),
+        changed(BATCH, reply_to="\ud800"),
+        changed(BATCH, new="field"),
+    ],
+)
+def test_a_broken_batch_is_refused(frame: bytes) -> None:
+    """Cut, longer than it says, with fields that none can have."""
+    with pytest.raises(ForgedError):
+        Batch.decode(frame)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        REPLY.encode()[:-1],
+        changed(REPLY, b"x" + array("d", [float("nan")]).tobytes()),
+        changed(REPLY, b"x" * 8, sizes=[8, 0]) + b"x",
+        changed(REPLY, b"x" * 4, sizes=[1, 3]),
+        changed(REPLY, b"", sizes=[]),
+        changed(REPLY, problem=["lost", "text"]),
+        changed(REPLY, problem=["lost", "text", []]),
+        changed(REPLY, sections=[["value", 1]]),
+        changed(REPLY, sections=[["another", 1, 0]]),
+        changed(REPLY, sections=[[["value"], 1, 0]]),
+        changed(REPLY, kept=-1),
+    ],
+)
+def test_a_broken_reply_is_refused(frame: bytes) -> None:
+    """Likewise, and if it ended at no time."""
+    with pytest.raises(ForgedError):
+        Reply.decode(frame)
+
+
+def test_fields_of_another_version_are_answered_and_not_taken_for_a_forgery() -> None:
+    with pytest.raises(VersionMismatchError, match=r"distribute_challenge 9\.9 has other fields"):
+        Batch.decode(changed(BATCH, new="field", library="9.9"))

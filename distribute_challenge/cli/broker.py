@@ -13,7 +13,7 @@ import click
 
 from distribute_challenge import settings
 
-__all__ = ["broker_option", "checked_broker"]
+__all__ = ["broker_option", "check_secret", "checked_broker"]
 
 
 def broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,3 +72,18 @@ def checked_broker(url: str | None) -> str:
     except DistributeChallengeError as error:
         raise click.ClickException(str(error)) from None
     return url
+
+
+def check_secret(url: str) -> None:
+    """Make sure that there is a secret for a cluster.
+
+    Raises:
+        click.ClickException: There is none, or it cannot be used.
+    """
+    from distribute_challenge.errors import DistributeChallengeError
+    from distribute_challenge.security import keyring_for
+
+    try:
+        keyring_for(url)
+    except (DistributeChallengeError, ValueError) as error:
+        raise click.ClickException(str(error)) from None

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from distribute_challenge.cli.broker import broker_option, checked_broker
+from distribute_challenge.cli.broker import broker_option, check_secret, checked_broker
 from distribute_challenge.settings import DEFAULT_QUEUE, masked
 from distribute_challenge.tables import table
 
@@ -17,6 +17,7 @@ __all__ = ["status"]
 def status(broker: str | None) -> None:
     """Show a cluster's workers with their versions, what runs, queue lengths, and clients."""
     url = checked_broker(broker)
+    check_secret(url)
     from distribute_challenge.execution_backends.celery import control, presence
     from distribute_challenge.execution_backends.celery.connection import connect
     from distribute_challenge.execution_backends.celery.publishing import queue_length
@@ -31,6 +32,8 @@ def status(broker: str | None) -> None:
             [[w.name, w.concurrency, ",".join(w.queues), w.python, w.library, w.pid, w.refused] for w in workers],
         )
     )
+    if strangers := presence.strangers(connection):
+        click.echo(f"workers with another secret, which take no calls from here: {strangers}\n")
     running = control.active(url) if workers else {}
     click.echo(
         _section(

@@ -6,7 +6,7 @@ import sys
 import click
 
 from distribute_challenge import settings
-from distribute_challenge.cli.broker import broker_option, checked_broker
+from distribute_challenge.cli.broker import broker_option, check_secret, checked_broker
 from distribute_challenge.errors import SystemFailureError
 
 __all__ = ["worker"]
@@ -75,6 +75,7 @@ def worker(
     except (SystemFailureError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     url = checked_broker(broker)
+    check_secret(url)
     processes = concurrency or settings.worker_count()
     click.echo(f"worker {name}: {processes} processes, queues {', '.join(names)}, broker {settings.masked(url)}")
     from distribute_challenge.execution_backends.celery.worker import run_worker

@@ -66,5 +66,9 @@ def _content(path: Path) -> str:
                 f"the secret's file {path} can be read by others than its owner (mode {mode:04o}): chmod 600 {path}"
             )
         return path.read_text()
+    except UnicodeDecodeError:
+        raise SecretError(
+            f"the secret's file {path} holds no text: `distribute-challenge secret` prints a secret"
+        ) from None
     except OSError as error:
         raise SecretError(f"the secret's file {path} cannot be read: {error.strerror}") from error

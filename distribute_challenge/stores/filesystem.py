@@ -94,7 +94,7 @@ class FsspecStore(Store):
         try:
             data = memoryview(self._keyring.open(Purpose.value(self.name, key), sealed))
         except ForgedError as error:
-            logger.warning("a large value in %s was refused (%s): %s", self._place, key, error)
+            self._keyring.refusals.note(f"a large value in {self._place}", str(error), key)
             return None
         return data if data.nbytes == size else None
 

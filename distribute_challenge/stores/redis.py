@@ -18,7 +18,6 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.errors import BrokerUnreachableError, ForgedError, StoreFullError
-from distribute_challenge.log import logger
 from distribute_challenge.security import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose
 from distribute_challenge.security.keyring import Signature
 from distribute_challenge.stores.base import Store, as_size
@@ -92,7 +91,7 @@ class RedisStore(Store):
             signature.verify()
             return memoryview(self._keyring.open(purpose, data)) if signature.is_encrypted else data.toreadonly()
         except ForgedError as error:
-            logger.warning("a large value in Redis was refused (%s): %s", key, error)
+            self._keyring.refusals.note("a large value in Redis", str(error), key)
             return None
 
     def holds(self, key: str, size: int) -> bool:
@@ -196,6 +195,8 @@ def _answered(what: str) -> Iterator[None]:
             f"all machines share, or into object storage: DISTRIBUTE_CHALLENGE_STORE=file:///mnt/shared"
         ) from error
     except (redis.RedisError, OSError) as error:
+        if str(error).startswith("WRONGTYPE"):
+            raise ForgedError("there is something else in its place") from None
         raise BrokerUnreachableError(
             f"Redis did not {what} ({str(error) or type(error).__name__}): check that the server runs"
         ) from error

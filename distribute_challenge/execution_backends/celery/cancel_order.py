@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from distribute_challenge.errors import ForgedError
-from distribute_challenge.execution_backends.celery.orders import opened_order, sealed_order
+from distribute_challenge.execution_backends.celery.orders import CANCEL, opened_order, sealed_order
 from distribute_challenge.security import Keyring
 
-__all__ = ["CANCEL", "Calls", "CancelOrder"]
-
-#: The remote-control command that takes one, in its single argument ``order``.
-CANCEL: Final = "distribute_challenge_cancel"
+__all__ = ["Calls", "CancelOrder"]
 
 #: Calls of one message, by their number in it; None: all.
 Calls = Sequence[int] | None

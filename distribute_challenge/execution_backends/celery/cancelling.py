@@ -15,9 +15,10 @@ import redis
 
 from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.calls import SentBatch
-from distribute_challenge.execution_backends.celery.cancel_order import CANCEL, CancelOrder
+from distribute_challenge.execution_backends.celery.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.keys import replies_key
+from distribute_challenge.execution_backends.celery.orders import CANCEL
 from distribute_challenge.execution_backends.celery.publishing import Message
 from distribute_challenge.execution_backends.celery.remote_control import channel, control_message
 from distribute_challenge.log import logger

@@ -70,7 +70,8 @@ class Census:
         if strangers:
             raise SecretError(
                 f"all workers at {masked(self._url)} ({strangers}) have another secret than this client, and refuse its calls: set "
-                f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there"
+                f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there; or one side encrypts, and the other lacks the package "
+                f"for it: pip install 'distribute_challenge[encryption]'"
             )
         self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
         logger.warning(

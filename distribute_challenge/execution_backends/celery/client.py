@@ -49,7 +49,6 @@ from distribute_challenge.execution_backends.celery.ledger import AFTER_FULL, AF
 from distribute_challenge.execution_backends.celery.publisher import Publisher
 from distribute_challenge.execution_backends.celery.queue_times import QueueTimes
 from distribute_challenge.execution_backends.celery.recovery import Recovery
-from distribute_challenge.execution_backends.celery.refusals import Refusals
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Reply, Task
@@ -107,7 +106,6 @@ class Client:
         self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
         self._ledger = Ledger(self._replies)
         self._complaints = Complaints()
-        self._refusals = Refusals()
         self._cancelling = Cancelling(url, self._fetch_back, lambda batch: batch.id in self._books.sent)
         self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
         self._threads = [
@@ -293,11 +291,11 @@ class Client:
         try:
             reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
         except (ForgedError, VersionMismatchError) as error:
-            self._refusals.note("a reply", str(error), sealed)
+            self._keyring.refusals.note("a reply", str(error), sealed)
             return None
         batch = self._books.sent.get(reply.batch)
         if batch is None:
-            self._values.discard(reply)
+            self._discard(reply)
             return None  # Answered before: the broker delivered the message twice.
         try:
             if reply.problem is not None:
@@ -308,6 +306,12 @@ class Client:
             self._complaints.add("a reply cannot be taken in", error)
             self._recovery.fail(batch, SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {error!r}"))
         return batch
+
+    def _discard(self, reply: Reply) -> None:
+        try:
+            self._values.discard(reply)
+        except Exception as error:
+            self._keyring.refusals.note("a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch)
 
     def _new_call(self, task: Task) -> Call:
         return self._prepared(Call(task, self._take_back))

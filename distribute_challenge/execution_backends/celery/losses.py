@@ -56,11 +56,12 @@ def verdict(call: Call, batch: SentBatch, problem: Problem, worker: str, attempt
     """
     if problem.kind == "version":
         return lambda: VersionMismatchError(problem.text)
-    if problem.kind in HARMLESS:
+    options = call.task.options
+    # Where others were cancelled, this one may have been running in the process that was killed for it.
+    if problem.kind in HARMLESS and not (problem.kind == "cancelled" and options.at_most_once):
         return _on_harmless(call, problem)
     others = sum(other.task.calls for other in batch.unfinished)
     call.attempts += (Attempt(worker, batch.sent, time.time(), problem.text, others, problem.facts),)
-    options = call.task.options
     if problem.kind == "timeout" and others == 1:
         limit = options.timeout or 0.0
         return lambda: CallTimeoutError(f"{call.name} ran longer than timeout={limit:g} s; {problem.text}")

@@ -10,10 +10,14 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 from distribute_challenge.errors import ForgedError
+from distribute_challenge.headers import seconds
 from distribute_challenge.messages import LIFETIME
 from distribute_challenge.security import Keyring, Purpose
 
-__all__ = ["SCALE", "opened_order", "sealed_order"]
+__all__ = ["CANCEL", "SCALE", "opened_order", "sealed_order"]
+
+#: The control command that stops calls.
+CANCEL = "distribute_challenge_cancel"
 
 #: The control command that changes how many processes a worker has.
 SCALE = "distribute_challenge_scale"
@@ -44,12 +48,14 @@ def opened_order(keyring: Keyring, command: str, order: object) -> dict[str, Any
     """
     try:
         sealed = b64decode(order, validate=True)  # type: ignore[arg-type] # whatever came
-    except (TypeError, ValueError):
-        raise ForgedError("an order has to be text in base64") from None
-    opened = json.loads(bytes(keyring.open(Purpose.ORDER, sealed)))
-    if opened["command"] != command:
-        raise ForgedError(f"an order for {opened['command']} and not for {command}")
-    if abs(time.time() - opened["issued"]) > LIFETIME:
-        raise ForgedError("an order from long ago, or the clocks of these machines differ by more than an hour")
-    content: dict[str, Any] = opened["content"]
-    return content
+        opened = json.loads(bytes(keyring.open(Purpose.ORDER, sealed)))
+    except (TypeError, ValueError, RecursionError):
+        raise ForgedError("an order has to be JSON, sealed, as text in base64") from None
+    match opened:
+        case {"command": str(given_for), "issued": issued, "content": dict(content)} if seconds(issued):
+            if given_for != command:
+                raise ForgedError("an order for another command")
+            if abs(time.time() - issued) > LIFETIME:
+                raise ForgedError("an order from long ago, or the clocks of these machines differ by more than an hour")
+            return content
+    raise ForgedError("an order that says nothing")

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
-from distribute_challenge.errors import ForgedError
+from distribute_challenge.errors import BackendError, ForgedError
 from distribute_challenge.execution_backends.celery.connection import Broker
 from distribute_challenge.execution_backends.celery.keys import CLIENTS, WORKERS
+from distribute_challenge.headers import Check, number_up_to, row_of, seconds, text
 from distribute_challenge.security import Purpose
 from distribute_challenge.version import __version__
 
@@ -37,12 +38,12 @@ class Presence:
     library: str = field(default=__version__, kw_only=True)
 
 
-P = TypeVar("P", bound=Presence)
-
-
 @dataclass(frozen=True)
 class WorkerPresence(Presence):
-    """A worker: how many processes it has, which queues it serves, which shared memory it sees, how many messages it has refused."""
+    """A worker: how many processes it has, which queues it serves, which shared memory it sees, how many messages it has refused.
+
+    And ``opens``, how those may seal whose calls it takes (`Keyring.opens`).
+    """
 
     key = WORKERS
 
@@ -50,6 +51,7 @@ class WorkerPresence(Presence):
     queues: list[str]
     shared_memory: str = ""
     refused: int = 0
+    opens: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class ClientPresence(Presence):
 def show(connection: Broker, presence: Presence) -> None:
     """Give a sign of life."""
     seen = _now(connection)
-    text = json.dumps({**asdict(presence), "seen": seen}).encode()
-    sealed = connection.keyring.seal(Purpose.presence(presence.key, presence.name), [text])
+    content = json.dumps({**asdict(presence), "seen": seen}).encode()
+    sealed = connection.keyring.seal(Purpose.presence(presence.key, presence.name), [content])
     connection.hset(presence.key, presence.name, b"%.3f %b" % (seen, sealed))
 
 
@@ -75,18 +77,19 @@ def leave(connection: Broker, presence: Presence) -> None:
 
 
 def workers(connection: Broker) -> list[WorkerPresence]:
-    """All workers that gave a sign of life lately, by name."""
-    return [_made(WorkerPresence, line) for line in _read(connection, WORKERS)[0]]
+    """All workers that gave a sign of life lately and take calls that are sealed with this connection's secret, by name."""
+    return [worker for worker in _read(connection, WorkerPresence)[0] if _hears(worker, connection)]
 
 
 def clients(connection: Broker) -> list[ClientPresence]:
     """All clients that gave a sign of life lately, by name."""
-    return [_made(ClientPresence, line) for line in _read(connection, CLIENTS)[0]]
+    return _read(connection, ClientPresence)[0]
 
 
 def strangers(connection: Broker) -> int:
-    """How many workers gave a sign of life lately that has been sealed with another secret."""
-    return _read(connection, WORKERS)[1]
+    """How many workers gave a sign of life lately that has been sealed with another secret, or do not take what this one seals."""
+    known, others = _read(connection, WorkerPresence)
+    return others + sum(not _hears(worker, connection) for worker in known)
 
 
 def slots(present: Iterable[WorkerPresence], queue: str | None = None) -> int:
@@ -94,40 +97,66 @@ def slots(present: Iterable[WorkerPresence], queue: str | None = None) -> int:
     return sum(worker.concurrency for worker in present if queue is None or queue in worker.queues)
 
 
-def _made(kind: type[P], line: dict[str, Any]) -> P:
-    """Without what another version of the library may say beside that."""
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in line.items() if name in known})
+P = TypeVar("P", bound=Presence)
+
+_CHECKS: dict[Any, Check] = {str: text, int: number_up_to(), list[str]: row_of(text)}
 
 
-def _read(connection: Broker, key: str) -> tuple[list[dict[str, Any]], int]:
+def _hears(worker: WorkerPresence, connection: Broker) -> bool:
+    # A worker of a version that does not say so is taken at its seal.
+    return not worker.opens or connection.keyring.seals_as in worker.opens
+
+
+def _read(connection: Broker, kind: type[P]) -> tuple[list[P], int]:
     """What those say of themselves who share the secret, and the number of others."""
-    lines: Mapping[bytes, bytes] = connection.hgetall(key)  # type: ignore[assignment] # typed for async too
+    lines: Mapping[bytes, bytes] = connection.hgetall(kind.key)  # type: ignore[assignment] # typed for async too
     if not lines:
         return [], 0
     now, found, gone, others = _now(connection), [], [], 0
-    for name, text in sorted(lines.items()):
-        if _is_old(text, now):
+    for name, line in sorted(lines.items()):
+        if _is_old(line, now):
             gone.append(name)
             continue
         try:
-            sealed = text.partition(b" ")[2]
-            line = json.loads(bytes(connection.keyring.open(Purpose.presence(key, name.decode()), sealed)))
-        except (ForgedError, UnicodeDecodeError):
-            others += 1
+            sealed = line.partition(b" ")[2]
+            opened = connection.keyring.open(Purpose.presence(kind.key, name.decode()), sealed)
+            presence, seen = _presence_in(bytes(opened), kind)
+        except (ForgedError, BackendError, TypeError, ValueError, RecursionError):
+            others += 1  # With another secret, or encrypted, and the package for that is not here; or nonsense.
             continue
-        if now - line.pop("seen") < STALE:
-            found.append(line)
+        if _is_fresh(seen, now):
+            found.append(presence)
         else:
             gone.append(name)  # Somebody has put a new time before an old line.
     if gone:
-        connection.hdel(key, *gone)
+        connection.hdel(kind.key, *gone)
     return found, others
+
+
+def _presence_in(opened: bytes, kind: type[P]) -> tuple[P, float]:
+    """Somebody who said this, and when; what another version says beside it is left out.
+
+    Raises:
+        ValueError: It cannot be said; or TypeError, or RecursionError.
+    """
+    content = json.loads(opened)
+    if not isinstance(content, dict) or not seconds(content.get("seen")):
+        raise ValueError("it says nothing")
+    known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
+    for field_ in fields(kind):
+        if field_.name in known and not _CHECKS[field_.type](known[field_.name]):
+            raise ValueError(field_.name)
+    return kind(**known), content["seen"]
+
+
+def _is_fresh(seen: float, now: float) -> bool:
+    # Nor from times to come, from where somebody would be there for ever.
+    return abs(now - seen) < STALE
 
 
 def _is_old(line: bytes, now: float) -> bool:
     try:
-        return not now - float(line.partition(b" ")[0]) < STALE
+        return not _is_fresh(float(line.partition(b" ")[0]), now)
     except ValueError:
         return True
 

@@ -39,6 +39,7 @@ PRIORITY_SEPARATOR: Final = "\x06\x16"
 PRIORITY_STEPS: Final = list(range(HIGHEST_PRIORITY + 1))
 
 HARD_LIMIT_GRACE = 2.0  # Seconds that a call may run over its timeout before its process is killed.
+LONGEST_LIMIT = 1e9  # Seconds: Celery counts with them, and a timeout may be as long as a number can be.
 
 
 class Message(NamedTuple):
@@ -85,6 +86,7 @@ def headers_of(batch: Batch) -> dict[str, Any]:
     if batch.timeout is not None:
         # A worker begins no call of a batch that has taken long already: the rest is the longest that one call may take.
         limit = batch.patience + (batch.timeout + LONGEST_PAUSE) * batch.retries + batch.timeout + HARD_LIMIT_GRACE
+        limit = min(limit, LONGEST_LIMIT)
     return {
         "lang": "py",
         "task": TASK_NAME,

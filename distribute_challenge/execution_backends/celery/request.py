@@ -11,6 +11,7 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 
+from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.deaths import appoint
 from distribute_challenge.execution_backends.celery.line import Line
@@ -57,6 +58,9 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         problem = Problem(kind, f"{text} on {self.hostname}", facts or {})
         try:
             batch = self._app.gate.batch_of(self.message._raw)
+        except VersionMismatchError:
+            return  # The child was to say that it cannot be read, and nobody knows more.
+        try:
             answer(self._app.url, batch, problem, f"{self.hostname}/{self.worker_pid}")
         except redis.RedisError as error:
             logger.warning("cannot tell the client what became of %s; another worker will: %s", self.name, error)
@@ -74,10 +78,16 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
         worker: The process that had it, if one had.
 
     Raises:
-        redis.RedisError: Redis is away, and this worker was told to end.
+        redis.RedisError: Redis is away or full, and this worker was told to end.
     """
     reply = Reply(batch.id, worker or socket.gethostname(), time.time(), problem=problem)
-    send_reply(_line(url), _connection(url).keyring, batch.reply_to, reply.encode(), give_up=told_to_end)
+    try:
+        send_reply(_line(url), _connection(url).keyring, batch.reply_to, reply.encode(), give_up=told_to_end)
+    except redis.ResponseError as error:
+        if told_to_end():
+            raise
+        # Somebody has put something else in the place of the client's list. This process has others to serve.
+        logger.warning("cannot tell the client what became of %s: %s", batch.name, error)
 
 
 @cache

@@ -5,6 +5,8 @@ import time
 from functools import cache, partial
 from typing import Any
 
+import redis
+
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution import FunctionCache, execute_batch
 from distribute_challenge.execution_backends.celery.connection import connect
@@ -15,9 +17,8 @@ from distribute_challenge.execution_backends.celery.orphans import Clients
 from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN, insist, send_reply
 from distribute_challenge.execution_backends.celery.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker_values import WorkerValues
-from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem, Reply
-from distribute_challenge.security import Purpose
+from distribute_challenge.security import Purpose, Refusals
 from distribute_challenge.serialisation import ProjectImporter
 
 __all__ = ["run_batch"]
@@ -31,7 +32,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         sealed: An encoded `Batch`, sealed.
     """
     request = task.request
-    child = _child(os.getpid(), task.app.url)
+    child = _child(os.getpid(), task.app)
     worker = f"{request.hostname}/{os.getpid()}"
     keyring = child.connection.keyring
     # The main process has opened it before (`gate`), for what it has to know; what is opened is not handed on from there.
@@ -45,7 +46,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         return
     if child.clients.has_left(batch):
         return
-    if batch.keep and DetachedRecords(child.connection).over([batch.id]):
+    if batch.keep and insist("look for a call", lambda: DetachedRecords(child.connection).over([batch.id])):
         return  # It was cancelled or has its outcome, and somebody has put its message into the queue once more.
     send_ahead = partial(send_reply, child.second_line, keyring, batch.reply_to)
     child.interruption.begin(batch.id)
@@ -58,8 +59,9 @@ def run_batch(task: Any, sealed: bytes) -> None:
 class _Child:
     """What a child process keeps from batch to batch."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, refusals: Refusals) -> None:
         self.connection = connect(url, answer_within=ANSWER_WITHIN)
+        self.connection.keyring.refusals = refusals
         self.line = Line(self.connection)
         self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.
         self.functions = FunctionCache(self._fetch, ProjectImporter())
@@ -71,20 +73,19 @@ class _Child:
     def _fetch(self, digest: str) -> bytes | None:
         def fetch() -> Any:
             found = self.connection.get(function_key(digest))
-            return found or self.connection.hget(detached_function_key(digest), "payload")
+            return self.connection.hget(detached_function_key(digest), "payload") if found is None else found
 
-        sealed = insist("fetch a function", fetch)
-        if sealed is None:
-            return None
+        keyring = self.connection.keyring
         try:
-            return bytes(self.connection.keyring.open(Purpose.function(digest), sealed))
-        except ForgedError as error:
-            # As if it were not there: the client sends it again.
-            logger.warning("a function in Redis was refused (%s): %s", digest, error)
-            return None
+            sealed = insist("fetch a function", fetch)
+            return None if sealed is None else bytes(keyring.open(Purpose.function(digest), sealed))
+        # As if it were not there: the client sends it again.
+        except (ForgedError, redis.ResponseError) as error:  # The latter where there is something else in its place.
+            keyring.refusals.note("a function", str(error), digest)
+        return None
 
 
 @cache
-def _child(pid: int, url: str) -> _Child:
+def _child(pid: int, app: Any) -> _Child:
     """One for each process: a connection must not cross a fork."""
-    return _Child(url)
+    return _Child(app.url, app.gate.refusals)

@@ -20,13 +20,13 @@ from distribute_challenge import settings
 from distribute_challenge.errors import ForgedError
 from distribute_challenge.execution import become_worker
 from distribute_challenge.execution_backends.celery import presence
-from distribute_challenge.execution_backends.celery.cancel_order import CANCEL, CancelOrder
+from distribute_challenge.execution_backends.celery.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.deaths import appoint
 from distribute_challenge.execution_backends.celery.flight_recorder import record_this_process
 from distribute_challenge.execution_backends.celery.held import Held
 from distribute_challenge.execution_backends.celery.keys import UNACKED
-from distribute_challenge.execution_backends.celery.orders import SCALE, opened_order
+from distribute_challenge.execution_backends.celery.orders import CANCEL, SCALE, opened_order
 from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN
 from distribute_challenge.execution_backends.celery.request import told_to_end
 from distribute_challenge.execution_backends.celery.stopping import stopper
@@ -134,6 +134,7 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
         queues=sorted(consumer.app.amqp.queues.consume_from),
         shared_memory=shared_memory_identity(),
         refused=consumer.app.gate.refusals.total,
+        opens=consumer.app.gate.keyring.opens,
     )
 
 
@@ -185,7 +186,11 @@ def connect_signals() -> None:
 
 
 def _close_gate(sender: Any = None, **_: Any) -> None:
-    """From now on only what is signed comes in; other programs of this application, such as Flower, let in what Celery sends them."""
+    """From now on only what is signed comes in, and what is refused is counted, by children too.
+
+    Other programs of this application, such as Flower, let in what Celery sends them.
+    """
+    sender.app.gate.refusals.count_children()
     sender.app.conf.broker_transport_options["gate"] = sender.app.gate
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from distribute_challenge.errors import ForgedError
-from distribute_challenge.execution_backends.celery.cancel_order import CANCEL, CancelOrder
-from distribute_challenge.execution_backends.celery.orders import sealed_order
+from distribute_challenge.execution_backends.celery.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.orders import CANCEL, sealed_order
 from tests.secret import KEYRING
 
 

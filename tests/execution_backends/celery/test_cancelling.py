@@ -15,10 +15,11 @@ from distribute_challenge import Distributable, LocalCluster, compute_this
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.calls import Call
-from distribute_challenge.execution_backends.celery.cancel_order import CANCEL, CancelOrder
+from distribute_challenge.execution_backends.celery.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.cancelling import publish
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.control import active
+from distribute_challenge.execution_backends.celery.orders import CANCEL
 from distribute_challenge.execution_backends.celery.publishing import message_for
 from distribute_challenge.execution_backends.celery.remote_control import channel
 from distribute_challenge.messages import Batch, Reply

@@ -130,7 +130,7 @@ def test_garbage_ends_no_thread(
     taken.run()
     assert future.result(DEADLINE) == 9
     assert caplog.text.count("refused a reply") == 1
-    assert backend._connected()._refusals.total == 5
+    assert backend._connected()._keyring.refusals.total == 5
 
 
 def test_a_reply_that_makes_no_sense_fails_its_call(

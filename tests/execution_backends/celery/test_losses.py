@@ -186,6 +186,16 @@ def test_a_message_that_was_never_begun_is_safe_to_send_again(
     assert future.result(DEADLINE) == 9
 
 
+def test_a_call_whose_process_was_killed_for_another_may_have_run(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """That other one was cancelled, and did not stop by itself."""
+    future = once(3).submit(backend)
+    worker.take().report("cancelled")
+    with pytest.raises(WorkerLostError, match="may have run"):
+        future.result(DEADLINE)
+
+
 # --- other problems
 
 

@@ -12,9 +12,9 @@ from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.held import Envelope, Held
 from distribute_challenge.execution_backends.celery.sweeping import Sweeper
 from distribute_challenge.messages import Batch, Reply
-from distribute_challenge.security import Purpose
+from distribute_challenge.security import Keyring, Purpose
 from tests.execution_backends.celery.conftest import Server
-from tests.secret import KEYRING
+from tests.secret import KEYRING, SECRET
 
 LEASE = 7.0
 
@@ -24,7 +24,7 @@ class Scene:
 
     def __init__(self, url: str) -> None:
         self.client: Any = connect(url)
-        self.gate = Gate(KEYRING, lambda batch, problem: None)
+        self.gate = Gate(Keyring(SECRET), lambda batch, problem: None)
         self.lost = Held(connect(url), "book", LEASE)
         self.held = Held(connect(url), "book", LEASE)
         self.sweeper = self.new_sweeper()

@@ -161,15 +161,6 @@ def test_a_message_of_another_format_is_answered_too(cluster: LocalCluster) -> N
     assert "DCF9" in problem.text
 
 
-def test_a_message_that_cannot_be_run_at_all_is_answered_in_its_place(cluster: LocalCluster) -> None:
-    """By the worker's main process."""
-    batch = Batch("b-1", "0" * 64, "f", [b""], issued=time.time(), patience="for ever")  # type: ignore[arg-type]
-    problem = answer(cluster, batch.encode()).problem
-    assert problem is not None
-    assert problem.kind == "lost"
-    assert "TypeError" in problem.text
-
-
 def test_a_cluster_without_workers_has_no_size(server: Server) -> None:
     """Nobody answers."""
     assert scale(server.url, 2) is None

@@ -157,7 +157,7 @@ def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch
             raise answer
         return answer
 
-    child = task._Child("redis://localhost")
+    child = task._Child("redis://localhost", KEYRING.refusals)
     monkeypatch.setattr(child, "connection", SimpleNamespace(get=get, hget=lambda *_: None, keyring=KEYRING))
     assert child._fetch("digest") == b"payload"
     assert child._fetch("digest") is None

@@ -1,0 +1,281 @@
+"""A real worker, to whom everything is said in Redis that somebody without the secret can say there."""
+
+import base64
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from click.testing import CliRunner
+
+from distribute_challenge import compute_this
+from distribute_challenge.cli import main
+from distribute_challenge.execution_backends.celery import presence
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.control import scale
+from distribute_challenge.execution_backends.celery.keys import UNACKED, function_key
+from distribute_challenge.execution_backends.celery.orders import SCALE, sealed_order
+from distribute_challenge.execution_backends.celery.publisher import Publisher
+from distribute_challenge.execution_backends.celery.publishing import message_for
+from distribute_challenge.messages import Batch, FunctionPayload
+from distribute_challenge.security import Keyring, Purpose
+from distribute_challenge.settings import DEFAULT_QUEUE as QUEUE
+from tests.execution_backends.celery.conftest import Server
+from tests.fuzz.mutation import Mutator, bombs
+from tests.fuzz.test_worker_end import OTHER_COMMANDS, celery_messages, order_envelope
+from tests.processes import PATIENCE, Program, wait_until
+from tests.secret import KEYRING
+from tests.workers import start_worker
+
+pytestmark = pytest.mark.celery
+
+PIDBOX = "/0.celery.pidbox"
+
+
+@compute_this
+def whereabouts(number: int) -> tuple[int, int]:
+    return number, os.getppid()
+
+
+def refused(connection: Broker) -> int:
+    """How many refusals the worker has told of."""
+    return sum(worker.refused for worker in presence.workers(connection))
+
+
+def refused_by_now(connection: Broker) -> int:
+    """Likewise, of which it tells every two seconds, once it has done so anew."""
+    connection.delete(presence.WorkerPresence.key)
+    wait_until(lambda: presence.workers(connection), "a sign of life")
+    return refused(connection)
+
+
+def assert_serves(backend: CeleryExecutionBackend, worker: Program) -> None:
+    """The same worker, and not another that was started in its place."""
+    futures = [whereabouts(number).submit(backend) for number in range(5)]
+    assert [future.result(PATIENCE) for future in futures] == [(number, worker.process.pid) for number in range(5)]
+
+
+def batch(**fields: Any) -> Batch:
+    given = {
+        "id": "somebody-1",
+        "function": "d" * 64,
+        "name": "f",
+        "arguments": [b"\x80\x04K\x01."],
+        "reply_to": "nobody",
+    }
+    return Batch(**{**given, "issued": time.time(), **fields})
+
+
+def test_mutated_messages_in_its_queue(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
+) -> None:
+    """Are refused, counted, and logged once for each kind; calls between them are served."""
+    connection, mutator = connect(server.url), Mutator(21)
+    assert_serves(backend, real_worker)
+    before = refused_by_now(connection)
+    valid = message_for(batch(), queue=QUEUE, priority=5, keyring=Keyring.insecure())
+    sealed = base64.b64decode(json.loads(valid.data)["body"])
+    pickles = bombs(tmp_path / "marker")
+    sent = 0
+    for _ in range(6):
+        for _ in range(500):
+            if mutator.random.random() < 0.5:
+                data = mutator.raw([valid.data, *pickles])
+            else:
+                body = base64.b64encode(mutator.raw([sealed, *pickles])).decode()
+                data = json.dumps({"body": body, "rest": mutator.json(json.loads(valid.data))}).encode()
+            key = f"{QUEUE}\x06\x16{mutator.random.randrange(1, 10)}" if mutator.random.random() < 0.8 else QUEUE
+            (connection.lpush if mutator.random.random() < 0.5 else connection.rpush)(key, data)
+            sent += 1
+        assert_serves(backend, real_worker)
+    for envelope in celery_messages().values():
+        connection.lpush(QUEUE, json.dumps(envelope))
+        sent += 1
+    wait_until(lambda: refused(connection) - before == sent, "all are counted")
+    assert not (tmp_path / "marker").exists()
+    assert_serves(backend, real_worker)
+    status = CliRunner().invoke(main, ["status", "--broker", server.url]).output
+    assert str(before + sent) in status
+    assert real_worker.output.count("refused a message (signed with another secret), number 1 ") == 1
+    assert len(real_worker.output) < 200_000
+
+
+def test_mutated_orders_on_its_channel(server: Server, real_worker: Program, backend: CeleryExecutionBackend) -> None:
+    """By remote control, and what is no JSON or as deep as a well."""
+    connection, mutator = connect(server.url), Mutator(22)
+    before = refused_by_now(connection)
+    valid = [
+        order_envelope("ping"),
+        order_envelope(SCALE, {"order": "x"}),
+        order_envelope("stats"),
+        order_envelope("active"),
+    ]
+    for channel in (PIDBOX, "/0.celeryev", "/0.celery.pidbox/x", "/0.x"):
+        connection.publish(channel, "[" * 1_000_000)
+        connection.publish(channel, b'{"x":' * 100_000)
+        connection.publish(channel, b"\xff" * 1000)
+        connection.publish(channel, b"1")
+    for number in range(1_500):
+        changed = mutator.json(mutator.random.choice(valid))
+        if number % 2 and isinstance(changed, dict):
+            body = json.loads(base64.b64decode(mutator.random.choice(valid)["body"]))
+            changed["body"] = base64.b64encode(mutator.text(body)).decode()
+        connection.publish(PIDBOX, json.dumps(changed))
+    assert_serves(backend, real_worker)
+    wait_until(lambda: refused(connection) > before + 500, "they are counted")
+    assert_serves(backend, real_worker)
+    assert real_worker.process.poll() is None
+
+
+def test_nonsense_in_its_books(server: Server, real_worker: Program, backend: CeleryExecutionBackend) -> None:
+    """Entries of messages in work that look as if their worker had died."""
+    connection, mutator = connect(server.url), Mutator(23)
+    data = message_for(batch(), queue=QUEUE, priority=5, keyring=Keyring.insecure()).data
+    entry = json.dumps([json.loads(data), "", QUEUE]).encode()
+    strange = [b"", b"null", b"[" * 200_000, b'["a", "b", "c"]', b"[1, 2, 3]", b'[{}, "", ""]', b"\xff\xfe"]
+    for number, value in enumerate([*strange, *(mutator.raw([entry]) for _ in range(100))]):
+        connection.hset(UNACKED, f"tag{number}", value)
+        connection.zadd(f"{UNACKED}_index", {f"tag{number}": number})
+    connection.zadd(f"{UNACKED}_index", {b"\xff\xff": 1.0, "not there": 2.0})
+    wait_until(lambda: connection.exists(UNACKED) == 0, "the books are empty")
+    assert_serves(backend, real_worker)
+
+
+def test_functions_that_somebody_has_changed(
+    server: Server,
+    real_worker: Program,
+    backend: CeleryExecutionBackend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Are counted by the worker though a child finds them, and sent again by the client."""
+    connection = connect(server.url)
+    changed: set[str] = set()
+    pickles, upload = bombs(tmp_path / "marker"), Publisher._upload
+    strange: list[bytes] = [
+        pickles[0],
+        KEYRING.seal(Purpose.function("another"), [pickles[0]]),
+        b"",
+        b"of another kind",
+    ]
+
+    def upload_and_change(publisher: Publisher, function: FunctionPayload) -> None:
+        upload(publisher, function)
+        if function.digest not in changed:
+            key, value = function_key(function.digest), strange[len(changed)]
+            changed.add(function.digest)
+            connection.delete(key)
+            (connection.rpush if value == b"of another kind" else connection.set)(key, value)
+
+    assert_serves(backend, real_worker)
+    before = refused_by_now(connection)
+    monkeypatch.setattr(Publisher, "_upload", upload_and_change)
+    for number in range(len(strange)):
+        call = compute_this(lambda number=number: (number, os.getppid()))
+        assert call().compute(backend, timeout=PATIENCE) == (number, real_worker.process.pid)
+    wait_until(lambda: refused(connection) == before + len(strange), "all are counted")
+    assert not (tmp_path / "marker").exists()
+
+
+def test_commands_of_celery_s_that_change_something_have_no_effect(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend
+) -> None:
+    """Whatever they are, they come from nobody: the worker stays as it is, and no answer comes."""
+    connection = connect(server.url)
+    before, (worker,) = refused_by_now(connection), presence.workers(connection)
+    app = Celery("somebody", broker=server.url, set_as_current=False)
+    arguments = {
+        "revoke": {"task_id": "x", "terminate": True},
+        "add_consumer": {"queue": "x"},
+        "cancel_consumer": {"queue": QUEUE},
+        "rate_limit": {"task_name": "distribute_challenge.run", "rate_limit": "1/h"},
+        "time_limit": {"task_name": "distribute_challenge.run", "hard": 1, "soft": 1},
+        "pool_restart": {"modules": ["os"], "reload": True},
+        "pool_grow": {"n": 5},
+        "pool_shrink": {"n": 1},
+        "autoscale": {"max": 10, "min": 5},
+        "election": {"id": "1", "topic": "task", "action": {"method": "x"}},
+    }
+    for command in OTHER_COMMANDS:
+        answers = app.control.broadcast(command, arguments.get(command, {}), reply=True, timeout=0.05)
+        assert not answers, command
+    forged = [
+        {},
+        {"order": "x"},
+        {"order": sealed_order(Keyring.insecure(), SCALE, processes=1)},
+        {"order": sealed_order(KEYRING, "another command", processes=1)},
+        {"processes": 1},
+    ]
+    for order in forged:
+        assert not app.control.broadcast(SCALE, order, reply=True, timeout=0.05)
+    wait_until(lambda: refused(connection) >= before + len(OTHER_COMMANDS) + len(forged), "all are counted")
+    (after,) = presence.workers(connection)
+    assert (after.pid, after.concurrency, after.queues) == (worker.pid, worker.concurrency, worker.queues)
+    assert_serves(backend, real_worker)
+    (answer,) = app.control.broadcast("stats", reply=True, timeout=PATIENCE, limit=1)
+    (stats,) = answer.values()
+    assert stats["pool"]["max-concurrency"] == 2
+    assert "hunter2" not in json.dumps(stats)
+    assert scale(server.url, 2) == 2, "a true order is carried out"
+
+
+def test_a_message_that_is_sent_once_more_when_it_is_old(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend
+) -> None:
+    """Is answered to the list that is signed, whatever stands around it."""
+    connection = connect(server.url)
+    sent = batch(reply_to="the-signed-list", issued=time.time() - 2, lifetime=1.0)
+    data = json.loads(message_for(sent, queue=QUEUE, priority=0, keyring=KEYRING).data)
+    data["properties"]["reply_to"] = "another-list"
+    connection.lpush(QUEUE, json.dumps(data))
+    found = connection.blpop(["the-signed-list", "another-list"], timeout=PATIENCE)
+    assert found is not None
+    assert found[0] == b"the-signed-list"
+    assert b'"expired"' in bytes(KEYRING.open(Purpose.reply("the-signed-list"), found[1]))
+    assert_serves(backend, real_worker)
+
+
+def test_replies_that_cannot_be_put_where_they_belong(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend
+) -> None:
+    """Somebody has put something else there: neither the child nor the main process is the worse for it."""
+    connection = connect(server.url)
+    connection.set("no-list", "x")
+    for fields in ({}, {"issued": 0.0}):
+        sent = batch(reply_to="no-list", **fields)
+        connection.lpush(QUEUE, message_for(sent, queue=QUEUE, priority=9, keyring=KEYRING).data)
+    assert_serves(backend, real_worker)
+    real_worker.wait_for("cannot tell the client what became of f")
+    assert_serves(backend, real_worker)
+
+
+def test_signed_nonsense_where_anybody_can_sign(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Client and worker without a secret, as asked for by name; frames mutated before they are sealed."""
+    monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SECRET")
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_INSECURE", "1")
+    url = f"{server.url}?virtual_host=1"
+    connection, mutator = connect(url), Mutator(24)
+    with start_worker(url, tmp_path) as worker, CeleryExecutionBackend(url) as backend:
+        worker.wait_for("ready.")
+        assert_serves(backend, worker)
+        frame = batch(timeout=5.0).encode()
+        end = 8 + int.from_bytes(frame[4:8], "big")
+        for number in range(1_000):
+            changed = mutator.json(json.loads(frame[8:end]))
+            if isinstance(changed, dict) and number % 4:
+                changed["function"] = f"{number:064x}"  # No such one: it is answered in no time.
+            header = json.dumps(changed).encode()
+            made = frame[:4] + len(header).to_bytes(4, "big") + header + frame[end:]
+            if number % 5 == 0:
+                made = mutator.raw([made])
+            body = base64.b64encode(Keyring.insecure().seal(Purpose.BATCH, [made])).decode()
+            connection.lpush(QUEUE, json.dumps({"body": body, "headers": {"id": "x"}, "properties": {"reply_to": "x"}}))
+        assert_serves(backend, worker)
+        assert worker.process.poll() is None
+        assert refused_by_now(connection) > 100

@@ -1,0 +1,79 @@
+"""What is refused is counted, and logged so that it cannot fill a log."""
+
+import logging
+import os
+
+import pytest
+
+from distribute_challenge.security import Refusals
+from distribute_challenge.security.refusals import MOST_KINDS
+from tests.stores.forks import ended, fork
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.WARNING, "distribute_challenge")
+    return caplog
+
+
+def test_the_first_of_each_kind_is_logged_and_each_tenfold(lines: pytest.LogCaptureFixture) -> None:
+    refusals = Refusals()
+    for _ in range(150):
+        refusals.note("a message", "signed with another secret", b"bytes")
+    refusals.note("a reply", "signed with another secret")
+    assert refusals.total == 151
+    assert [record.args[2] for record in lines.records] == [1, 10, 100, 1]  # type: ignore[index]
+    assert "refused a message (signed with another secret), number 100 of this kind: b'bytes'" in lines.text
+
+
+def test_kinds_that_somebody_makes_up_fill_neither_log_nor_memory(lines: pytest.LogCaptureFixture) -> None:
+    refusals = Refusals()
+    for number in range(20 * MOST_KINDS):
+        refusals.note("a message", f"reason {number}")
+    assert refusals.total == 20 * MOST_KINDS
+    assert len(lines.records) == MOST_KINDS + 4  # 1, 10, 100 and 1000 of the rest.
+    assert "for yet another reason" in lines.text
+
+
+def test_neither_the_large_nor_the_deep_costs_more_than_a_line(lines: pytest.LogCaptureFixture) -> None:
+    """Nor does it end who logs it."""
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    refusals = Refusals()
+    for number, details in enumerate([b"\xff" * 10**8, memoryview(bytes(10**8)), "é" * 10**7, deep, {"a": deep}]):
+        refusals.note("a message", str(number), details)
+    assert len(lines.records) == 5
+    assert max(len(record.getMessage()) for record in lines.records) < 1000
+    while deep:  # By hand: the interpreter would go as deep.
+        deep = deep.pop()  # type: ignore[assignment]
+
+
+def test_what_forked_children_refuse_is_counted(lines: pytest.LogCaptureFixture) -> None:
+    """From the moment on that it is asked for; never twice, and never waited for."""
+    refusals = Refusals()
+    refusals.note("a message", "before")
+    refusals.count_children()
+    refusals.count_children()
+
+    def refuse() -> bool:
+        for _ in range(100_000):  # More than the pipe holds.
+            refusals.note("a function", "forged")
+        return refusals.total != 100_001
+
+    assert ended(fork(refuse)) == 0
+    told = refusals.total
+    assert 60_000 < told < 100_001
+    refusals.note("a message", "after")
+    assert refusals.total == told + 1
+
+
+def test_a_child_counts_for_a_parent_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself."""
+    refusals = Refusals()
+    refusals.count_children()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    refusals.note("a function", "forged")
+    assert refusals.total == 1
+    monkeypatch.undo()
+    assert refusals.total == 2
