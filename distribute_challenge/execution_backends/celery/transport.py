@@ -18,7 +18,7 @@ from kombu.transport.virtual import QoS as VirtualQoS
 from kombu.utils.encoding import bytes_to_str
 from redis import RedisError
 
-from distribute_challenge.errors import ForgedError, VersionMismatchError
+from distribute_challenge.errors import BackendError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.lasting_channel import LastingChannel
 from distribute_challenge.execution_backends.celery.line import Line
@@ -60,11 +60,11 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
             return True  # That it knows.
         try:
             envelope, exchange, queue = loads(entry)
-            self.channel.gate.batch_of(envelope)
             if exchange != "" or not isinstance(queue, str):
                 raise ForgedError("its queue is none")
-        except VersionMismatchError:
-            return True
+            self.channel.gate.batch_of(envelope)
+        except (BackendError, VersionMismatchError):
+            return True  # Others can read it, perhaps.
         except Exception as error:
             self.channel.gate.refusals.note("a message in the books", type(error).__name__, entry)
             return False
