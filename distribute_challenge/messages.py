@@ -162,12 +162,18 @@ class Batch:
             return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
 
     def check_versions(self) -> None:
-        """Raise `VersionMismatchError` if this Python cannot run code of the sender's."""
+        """Raise `VersionMismatchError` if this Python cannot run code of the sender's, or this library does not speak as it does."""
         if self.python != PYTHON:
             raise VersionMismatchError(
                 f"{self.name}: the client runs Python {self.python}, this worker Python {PYTHON}; a function's "
                 f"bytecode only runs on the minor version that made it. Start the workers with Python "
                 f"{self.python}, or the client with Python {PYTHON}."
+            )
+        # What only the last number tells apart is mended, not changed.
+        if self.library.split(".")[:2] != __version__.split(".")[:2]:
+            raise VersionMismatchError(
+                f"{self.name}: the client has distribute_challenge {self.library}, this worker {__version__}; install the same on "
+                f"both: pip install 'distribute_challenge=={self.library}'"
             )
 
 

@@ -91,6 +91,18 @@ def test_a_batch_of_another_python_is_refused_with_both_versions() -> None:
         Batch("b", "d", "f", [], python="2.7").check_versions()
 
 
+@pytest.mark.parametrize(("version", "fits"), [("", True), (".7", True), ("9", False)])
+def test_a_library_that_speaks_otherwise_is_refused(version: str, fits: bool) -> None:
+    """With the line that installs the same. What only the last number tells apart is the same."""
+    base = ".".join(__version__.split(".")[:2])
+    batch = Batch("b", "d", "f", [], library=f"{base}{version}")
+    if fits:
+        batch.check_versions()
+    else:
+        with pytest.raises(VersionMismatchError, match=rf"client has distribute_challenge {base}9.*pip install"):
+            batch.check_versions()
+
+
 def test_the_library_s_version_is_that_of_its_metadata() -> None:
     """Asked twice, the same."""
     assert Batch("b", "f", "n", []).library == __version__ == version("distribute_challenge")

@@ -14,10 +14,10 @@ from distribute_challenge.execution_backends.celery.detached import answer_comma
 from distribute_challenge.execution_backends.celery.keys import REPLY_EXPIRY, is_outcome_key
 from distribute_challenge.execution_backends.celery.line import Line
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Reply
+from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.security import Keyring, Purpose
 
-__all__ = ["ANSWER_WITHIN", "insist", "send_reply"]
+__all__ = ["ANSWER_WITHIN", "insist", "send_problem", "send_reply"]
 
 T = TypeVar("T")
 
@@ -84,6 +84,32 @@ def send_reply(
         line.settle()
 
     insist("reply", push, give_up)
+
+
+def send_problem(
+    line: Line, keyring: Keyring, batch: Batch, problem: Problem, worker: str, give_up: Callable[[], bool]
+) -> None:
+    """Tell a batch's client why there are no outcomes.
+
+    Args:
+        line: To the broker.
+        keyring: Signs it.
+        batch: The batch.
+        problem: What there is in the place of outcomes.
+        worker: The process that had it.
+        give_up: As for `insist`.
+
+    Raises:
+        redis.RedisError: It was given up.
+    """
+    reply = Reply(batch.id, worker, time.time(), problem=problem)
+    try:
+        send_reply(line, keyring, batch.reply_to, reply.encode(), give_up)
+    except redis.ResponseError as error:
+        if give_up():
+            raise
+        # Somebody has put something else in the place of the client's list. There are others to be told.
+        logger.warning("cannot tell the client what became of %s: %s", batch.name, error)
 
 
 def _will_pass(error: redis.RedisError) -> bool:

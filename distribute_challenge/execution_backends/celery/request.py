@@ -1,7 +1,6 @@
 """What the worker's main process does when a child cannot answer any more: it answers in its place."""
 
 import socket
-import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -15,10 +14,10 @@ from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.deaths import appoint
 from distribute_challenge.execution_backends.celery.line import Line
-from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN, send_reply
+from distribute_challenge.execution_backends.celery.replying import ANSWER_WITHIN, send_problem
 from distribute_challenge.execution_backends.celery.stopping import stopper
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, Problem, Reply
+from distribute_challenge.messages import Batch, Problem
 
 __all__ = ["BatchRequest", "answer", "told_to_end"]
 
@@ -80,14 +79,7 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
     Raises:
         redis.RedisError: Redis is away or full, and this worker was told to end.
     """
-    reply = Reply(batch.id, worker or socket.gethostname(), time.time(), problem=problem)
-    try:
-        send_reply(_line(url), _connection(url).keyring, batch.reply_to, reply.encode(), give_up=told_to_end)
-    except redis.ResponseError as error:
-        if told_to_end():
-            raise
-        # Somebody has put something else in the place of the client's list. This process has others to serve.
-        logger.warning("cannot tell the client what became of %s: %s", batch.name, error)
+    send_problem(_line(url), _connection(url).keyring, batch, problem, worker or socket.gethostname(), told_to_end)
 
 
 @cache

@@ -5,7 +5,6 @@ told. For a detached call its record says it (`detached`).
 """
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,9 +12,9 @@ from distribute_challenge.execution_backends.celery.connection import Broker
 from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.held import Held, holder_of, strike_command
 from distribute_challenge.execution_backends.celery.line import Line
-from distribute_challenge.execution_backends.celery.replying import send_reply
+from distribute_challenge.execution_backends.celery.replying import send_problem
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Problem, Reply
+from distribute_challenge.messages import Problem
 
 __all__ = ["SWEEP", "Sweeper"]
 
@@ -77,7 +76,8 @@ class Sweeper:
             redis.RedisError: Redis is away, or full.
         """
         for tag, entry in self._claim():
-            if tag.decode() not in self._held:
+            # Others may write there, too: a tag that is no text is none of ours.
+            if tag.decode(errors="replace") not in self._held:
                 self._make_good(tag, entry)
 
     def hold_off(self) -> None:
@@ -106,7 +106,6 @@ class Sweeper:
             logger.warning("%s is lost: its worker, %s, gave no sign of life for %g s", batch.name, name, self._lease)
             facts = {"worker_lost": True, "host": holder["host"], "pid": holder["pid"]}
             text = f"the worker, {name}, gave no sign of life for {self._lease:g} s"
-            reply = Reply(batch.id, name, time.time(), problem=Problem("lost", text, facts))
-            send_reply(self._line, self._connection.keyring, batch.reply_to, reply.encode(), self._give_up)
+            send_problem(self._line, self._connection.keyring, batch, Problem("lost", text, facts), name, self._give_up)
         self._line.send(strike_command(self._book, tag, head))
         self._line.settle()

@@ -75,6 +75,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         self._beat(consumer)
         if hasattr(consumer.pool, "tags"):
             self._say(lambda _: _held(consumer).put_back_all_but(consumer.pool.tags()))
+        self._say(_look_for_strangers)
         sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
         self._timers = [every(presence.BEAT, self._beat, (consumer,)), every(SWEEP, self._sweep)]
         if hasattr(consumer.pool, "maintain_pool"):
@@ -120,6 +121,15 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
             logger.warning("the broker does not take what this worker has to say: %s", error)
             return False
         return True
+
+
+def _look_for_strangers(connection: Broker) -> None:
+    if others := presence.strangers(connection):
+        logger.error(
+            "%d workers of this cluster have another secret than this one: each refuses, and takes off the queues, what is meant for "
+            "the others. Give all of them the same DISTRIBUTE_CHALLENGE_SECRET, or queues of their own",
+            others,
+        )
 
 
 def _held(consumer: Any) -> Held:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from celery.worker.request import Request
 
-from distribute_challenge.execution_backends.celery import request as module
 from distribute_challenge.execution_backends.celery.connection import connect
 from distribute_challenge.execution_backends.celery.gate import Gate
 from distribute_challenge.execution_backends.celery.publishing import message_for
@@ -71,4 +70,3 @@ def test_something_else_in_a_list_s_place_is_a_line_in_the_log(
     connect(server.url).set("the-list", "x")
     answer(server.url, BATCH, Problem("expired", "old"))
     assert "cannot tell the client what became of square: " in caplog.text
-    module._line.cache_clear()

@@ -140,6 +140,27 @@ def test_an_entry_that_nobody_with_the_secret_has_made_is_dropped(scene: Scene, 
     assert scene.gate.refusals.total == 1
 
 
+def test_what_stands_in_the_place_of_a_list_holds_up_nobody_else(
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was told to end leaves it to others."""
+    scene.client.set("no list", "x")
+    scene.client.hset("book", b"\xff", b"nonsense")
+    scene.client.zadd("book_index", {b"\xff": 1.0})
+    scene.lose("a", message("no list"))
+    scene.lose("b", message())
+    scene.age("a")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        scene.sweep()
+    monkeypatch.setattr(scene.sweeper, "_give_up", lambda: False)
+    scene.age("a")
+    scene.age("b")
+    scene.sweep()
+    assert len(scene.replies()) == 1
+    assert scene.books() == 0
+    assert "cannot tell the client what became of area" in caplog.text
+
+
 def test_a_renewal_without_a_message_is_removed(scene: Scene) -> None:
     scene.client.zadd("book_index", {"a": 1.0})
     scene.sweep()

@@ -17,6 +17,7 @@ from distribute_challenge import execution, settings
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.celery import worker_steps
 from distribute_challenge.execution_backends.celery.application import make_app
+from distribute_challenge.execution_backends.celery.flight_recorder import FOLDER_VARIABLE
 from distribute_challenge.execution_backends.celery.task import run_batch
 from distribute_challenge.log import LogStream
 from distribute_challenge.security import Purpose
@@ -39,7 +40,8 @@ def test_cores_and_memory_are_shared_among_processes(monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process is no worker afterwards, and keeps its streams."""
+    """This process is no worker afterwards, keeps its streams, and records nothing."""
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.setattr(execution, "_is_worker", False)
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stderr", sys.stderr)
@@ -120,7 +122,7 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
     )
     step.start(consumer)
     assert timers == [2.0, 1.0]
-    assert len(said) == 2  # That it works on what it holds, and that it is there.
+    assert len(said) == 3  # That it works on what it holds, and that it is there; and who else is.
 
 
 def test_the_app_is_found_where_celery_looks_for_it() -> None:
