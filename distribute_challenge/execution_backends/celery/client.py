@@ -60,6 +60,7 @@ __all__ = ["Client"]
 
 REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 CLOSE_WITHIN = 1.5  # Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
+WARN_EVERY = 10.0  # Seconds between two lines in the log while the broker is away.
 LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
 ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say that there is none.
 
@@ -244,7 +245,7 @@ class Client:
     # --- receiving
 
     def _receive_forever(self) -> None:
-        looked_after = 0.0
+        looked_after = silent_until = 0.0
         while not self._closing:
             try:
                 try:
@@ -258,7 +259,9 @@ class Client:
                         self._direct.look_after()
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
-                    logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
+                    if time.monotonic() > silent_until:
+                        silent_until = time.monotonic() + WARN_EVERY
+                        logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
                     time.sleep(reconnect_pause())
                     self._ledger.distrust(time.monotonic() + AFTER_LOSS)
             except SystemFailureError as error:
