@@ -44,7 +44,7 @@ while True:
 
 WORKER = """
 import sys
-from distribute_challenge.execution_backends.celery.worker import run_worker
+from distribute_challenge.execution_backends.celery.worker.program import run_worker
 run_worker(sys.argv[1], concurrency=1, loglevel="WARNING")
 """
 

@@ -125,7 +125,7 @@ class LocalCluster:
         from kombu.exceptions import OperationalError
         from redis import RedisError
 
-        from distribute_challenge.execution_backends.celery.control import scale
+        from distribute_challenge.execution_backends.celery.broker.control import scale
 
         self._embedded.check()
         try:

@@ -2,7 +2,7 @@
 
 In a process's main thread a timer signal interrupts Python code, sleeps and most waits. In any other thread an
 exception is placed into the thread, which it meets at its next line of Python. Neither stops a loop inside C code: what
-the Celery worker does about that stands in `execution_backends.celery.request`.
+the Celery worker does about that stands in `execution_backends.celery.worker.request`.
 """
 
 import ctypes

@@ -16,9 +16,10 @@ from click.testing import CliRunner
 
 from distribute_challenge.cli import main
 from distribute_challenge.errors import BrokerUnreachableError
-from distribute_challenge.execution_backends.celery import CeleryExecutionBackend, presence
-from distribute_challenge.execution_backends.celery.connection import check_reachable, connect
-from distribute_challenge.execution_backends.celery.ping import ping
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect
+from distribute_challenge.execution_backends.celery.broker.ping import ping
 from tests.calls import place, surroundings
 from tests.docker_engine import Project, docker
 from tests.processes import PATIENCE, run, wait_until

@@ -8,7 +8,7 @@ import pytest
 
 from distribute_challenge import LocalCluster, Shared, compute_this, put
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.execution_backends.celery import client_values
+from distribute_challenge.execution_backends.celery.client import values as client_values
 
 ARRAY = numpy.arange(100_000, dtype=float)
 

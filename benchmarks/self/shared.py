@@ -10,7 +10,7 @@ import psutil
 from benchmarks.self.functions import item
 from benchmarks.self.processes import MEGABYTE, Processes
 from distribute_challenge import LocalCluster
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 
 __all__ = ["shared_array"]
 

@@ -59,7 +59,7 @@ def checked_broker(url: str | None) -> str:
         click.ClickException: None is configured, or it does not answer.
     """
     from distribute_challenge.errors import DistributeChallengeError
-    from distribute_challenge.execution_backends.celery.connection import check_reachable
+    from distribute_challenge.execution_backends.celery.broker.connection import check_reachable
 
     url = url or settings.broker_url()
     if url is None:

@@ -29,8 +29,8 @@ def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
     url = checked_broker(broker)
     # Nothing of Celery's: health checks run this over and over on machines that have better things to do.
     from distribute_challenge.errors import DistributeChallengeError
-    from distribute_challenge.execution_backends.celery import ping as asking
-    from distribute_challenge.execution_backends.celery.connection import connect, translated
+    from distribute_challenge.execution_backends.celery.broker import ping as asking
+    from distribute_challenge.execution_backends.celery.broker.connection import connect, translated
 
     host = socket.gethostname()
     # A name given twice is asked for once.

@@ -18,9 +18,9 @@ def status(broker: str | None) -> None:
     """Show a cluster's workers with their versions, what runs, queue lengths, and clients."""
     url = checked_broker(broker)
     check_secret(url)
-    from distribute_challenge.execution_backends.celery import control, presence
-    from distribute_challenge.execution_backends.celery.connection import connect
-    from distribute_challenge.execution_backends.celery.publishing import queue_length
+    from distribute_challenge.execution_backends.celery.broker import control, presence
+    from distribute_challenge.execution_backends.celery.broker.connection import connect
+    from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
 
     connection = connect(url)
     workers, clients = presence.workers(connection), presence.clients(connection)

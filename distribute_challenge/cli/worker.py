@@ -68,7 +68,7 @@ def worker(
     names = [queue.strip() for queue in queues.split(",") if queue.strip()]
     if not names:
         raise click.BadParameter(f"{queues!r} names no queue", param_hint="--queues")
-    from distribute_challenge.execution_backends.celery.privileges import guard
+    from distribute_challenge.execution_backends.celery.worker.privileges import guard
 
     try:
         guard()
@@ -78,7 +78,7 @@ def worker(
     check_secret(url)
     processes = concurrency or settings.worker_count()
     click.echo(f"worker {name}: {processes} processes, queues {', '.join(names)}, broker {settings.masked(url)}")
-    from distribute_challenge.execution_backends.celery.worker import run_worker
+    from distribute_challenge.execution_backends.celery.worker.program import run_worker
 
     limits = {"max_calls": max_calls, "max_memory": max_memory}
     sys.exit(run_worker(url, concurrency=processes, queues=names, name=name, loglevel=loglevel.upper(), **limits))

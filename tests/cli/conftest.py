@@ -13,7 +13,7 @@ import redis
 
 from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.ping import ping
+from distribute_challenge.execution_backends.celery.broker.ping import ping
 from tests.processes import PATIENCE, Program, program, wait_until
 
 PASSWORD = "hunter2"

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.cli import broker as broker_module
 from distribute_challenge.cli import main
-from distribute_challenge.execution_backends.celery import CeleryExecutionBackend, command_line
-from distribute_challenge.execution_backends.celery.client import Client
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.client.client import Client
+from distribute_challenge.execution_backends.celery.worker import command_line
 from distribute_challenge.security import Keyring, new_secret
 from tests.cli.conftest import COMMAND, PASSWORD, host
 from tests.processes import PATIENCE, Program, command_lines, environment, program

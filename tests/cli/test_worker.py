@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery import worker as celery_worker
-from distribute_challenge.execution_backends.celery.presence import workers
+from distribute_challenge.execution_backends.celery.broker.presence import workers
+from distribute_challenge.execution_backends.celery.worker import program as celery_worker
 from tests.calls import meet, wait_for
 from tests.cli.conftest import COMMAND, host
 from tests.processes import PATIENCE, Program, environment, parent, program, wait_until

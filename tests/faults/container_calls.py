@@ -4,7 +4,7 @@ import os
 import time
 
 from distribute_challenge import compute_this
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 
 
 @compute_this

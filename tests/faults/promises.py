@@ -11,7 +11,7 @@ from distribute_challenge.benchmarking.faults.diary import Entry
 from distribute_challenge.benchmarking.faults.rig import Rig
 from distribute_challenge.benchmarking.faults.worker_process import WorkerProcess
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.keys import UNACKED
+from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.processes import wait_until
 

@@ -8,7 +8,7 @@ from distribute_challenge import Future
 from distribute_challenge.benchmarking.clusters.compose import ComposeCluster
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from tests.benchmarking.clusters.containers import free_place, new_cluster, remove_image
 from tests.docker_engine import docker
 from tests.faults.container_calls import counted, take_memory

@@ -12,8 +12,8 @@ import redis
 
 from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.client import Client
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.client.client import Client
 from distribute_challenge.messages import Problem, Reply, Section
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling

@@ -13,14 +13,14 @@ from click.testing import CliRunner
 
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
-from distribute_challenge.execution_backends.celery import presence
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.connection import Broker, connect
-from distribute_challenge.execution_backends.celery.control import scale
-from distribute_challenge.execution_backends.celery.keys import UNACKED, function_key
-from distribute_challenge.execution_backends.celery.orders import SCALE, sealed_order
-from distribute_challenge.execution_backends.celery.publisher import Publisher
-from distribute_challenge.execution_backends.celery.publishing import message_for
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.control import scale
+from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, function_key
+from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
+from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.messages import Batch, FunctionPayload
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE as QUEUE

@@ -16,12 +16,13 @@ from kombu import Connection
 from kombu.transport.virtual import Message
 
 from distribute_challenge.errors import BackendError, ForgedError, VersionMismatchError
-from distribute_challenge.execution_backends.celery import presence, task
-from distribute_challenge.execution_backends.celery.application import make_app
-from distribute_challenge.execution_backends.celery.gate import ORDERS, Gate
-from distribute_challenge.execution_backends.celery.keys import CLIENTS, WORKERS
-from distribute_challenge.execution_backends.celery.orders import SCALE, opened_order, sealed_order
-from distribute_challenge.execution_backends.celery.publishing import message_for
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
+from distribute_challenge.execution_backends.celery.broker.orders import SCALE, opened_order, sealed_order
+from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.worker import task
+from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.gate import ORDERS, Gate
 from distribute_challenge.messages import Batch, Problem, Reply, Section
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling

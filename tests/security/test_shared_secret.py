@@ -20,7 +20,7 @@ from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.errors import SecretError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.security import SECRET_FILE
 from tests.calls import wait_for
 from tests.execution_backends.celery.conftest import Server

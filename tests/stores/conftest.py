@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.stores import FolderStore, FsspecStore, RedisStore, Store, open_store
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING

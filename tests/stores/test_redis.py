@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from distribute_challenge.errors import BrokerUnreachableError, StoreFullError
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.security import TRAILER_LENGTH, Keyring
 from distribute_challenge.stores import RedisStore, open_store
 from distribute_challenge.stores import redis as stores_redis

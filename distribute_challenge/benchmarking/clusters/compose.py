@@ -22,7 +22,7 @@ from distribute_challenge.benchmarking.clusters.run_lock import RunLock
 from distribute_challenge.benchmarking.clusters.variables import TemporaryVariables
 from distribute_challenge.benchmarking.recording import Usage
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.log import logger
 from distribute_challenge.security import new_secret
 from distribute_challenge.settings import SECRET_VARIABLE, masked

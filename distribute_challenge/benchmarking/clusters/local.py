@@ -13,7 +13,7 @@ from distribute_challenge.benchmarking.extra import benchmarking_extra
 from distribute_challenge.benchmarking.recording import Usage
 from distribute_challenge.cluster.embedded import WORKER_MODULE
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.local_cluster import LocalCluster
 
 if TYPE_CHECKING:

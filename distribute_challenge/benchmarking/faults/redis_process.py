@@ -12,7 +12,7 @@ import redis
 from distribute_challenge.benchmarking.clusters.child_process import ChildProcess
 from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 
 __all__ = ["RedisProcess"]
 

@@ -16,9 +16,10 @@ from distribute_challenge.benchmarking.measuring.progress import Progress
 from distribute_challenge.benchmarking.measuring.workload import Workload, spins_for, workload_of
 from distribute_challenge.benchmarking.recording import Run, Step
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
-from distribute_challenge.execution_backends.celery import CeleryExecutionBackend, presence
-from distribute_challenge.execution_backends.celery.connection import Broker, connect, translated
-from distribute_challenge.execution_backends.celery.ping import ping
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect, translated
+from distribute_challenge.execution_backends.celery.broker.ping import ping
 
 __all__ = ["Experiment"]
 

@@ -10,8 +10,8 @@ import redis
 
 from distribute_challenge.benchmarking.recording import Sample, Usage
 from distribute_challenge.errors import DistributeChallengeError
-from distribute_challenge.execution_backends.celery.connection import connect
-from distribute_challenge.execution_backends.celery.publishing import queue_length
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
 from distribute_challenge.log import logger
 from distribute_challenge.settings import DEFAULT_QUEUE
 

@@ -14,7 +14,7 @@ from distribute_challenge.benchmarking.soaking.growth import Sample, growth
 from distribute_challenge.decorator import compute_this
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.tables import table
 
 __all__ = ["Result", "soak_cluster"]

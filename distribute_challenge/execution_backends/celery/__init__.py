@@ -1,9 +1,9 @@
 """The default engine: Celery workers on a Redis broker.
 
-    client                                    Redis                          worker
-    backend > client > outbox > publishing    queue of messages       -->    application > request > task > execution
-                       receiver               one list of replies     <--
-                       presence               who is there            <-->   worker
+    client/                                   Redis, known to broker/        worker/
+    backend > client > books > publisher      queues of messages      -->    transport > gate > Celery > task > execution
+              future < intake < receiver      one list of replies     <--    replying
+              census                          who is there            <-->   steps
 
 ``celery -A distribute_challenge.execution_backends.celery worker`` finds ``app`` here.
 """
@@ -23,9 +23,9 @@ __all__ = ["CeleryExecutionBackend", "app"]
 def __getattr__(name: str) -> Any:
     # Clients talk to Redis alone; only a worker pays for loading Celery, and only Celery's own command asks for this.
     if name == "app":
-        from distribute_challenge.execution_backends.celery.application import make_app
-        from distribute_challenge.execution_backends.celery.command_line import hide_passwords
-        from distribute_challenge.execution_backends.celery.privileges import guard_celery
+        from distribute_challenge.execution_backends.celery.worker.application import make_app
+        from distribute_challenge.execution_backends.celery.worker.command_line import hide_passwords
+        from distribute_challenge.execution_backends.celery.worker.privileges import guard_celery
 
         guard_celery()
         hide_passwords()

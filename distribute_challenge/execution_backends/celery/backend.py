@@ -14,8 +14,8 @@ from distribute_challenge.messages import Task
 from distribute_challenge.stores import Depot
 
 if TYPE_CHECKING:
-    from distribute_challenge.execution_backends.celery.client import Client
-    from distribute_challenge.execution_backends.celery.detached_calls import DetachedCalls
+    from distribute_challenge.execution_backends.celery.client.client import Client
+    from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
 
 __all__ = ["CeleryExecutionBackend"]
 
@@ -97,7 +97,7 @@ class CeleryExecutionBackend(ExecutionBackend):
             raise BackendError(DETACHED_NEEDS_CLUSTER)
         with self._lock:
             if self._detached is None:
-                from distribute_challenge.execution_backends.celery.detached_calls import DetachedCalls
+                from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
 
                 self._detached = DetachedCalls(url)
             return self._detached
@@ -111,7 +111,7 @@ class CeleryExecutionBackend(ExecutionBackend):
             cluster = self._own = EmbeddedCluster(settings.worker_count())
             cluster.start()
         # Loading redis-py takes a while: meanwhile the embedded cluster's own processes start.
-        from distribute_challenge.execution_backends.celery.client import Client
+        from distribute_challenge.execution_backends.celery.client.client import Client
 
         if cluster is None:
             assert url is not None

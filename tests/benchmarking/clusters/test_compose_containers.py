@@ -12,8 +12,9 @@ from distribute_challenge import compute_this
 from distribute_challenge.benchmarking.clusters.compose import ComposeCluster
 from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngine
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery import CeleryExecutionBackend, presence
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from tests.benchmarking.clusters.calls import kill_worker_once, spin_until, wait_at
 from tests.benchmarking.clusters.containers import free_place, new_cluster
 from tests.processes import PATIENCE, wait_until

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge.execution_backends.celery import client_values
+from distribute_challenge.execution_backends.celery.client import values as client_values
 from distribute_challenge.stores import shared_memory_identity
 from tests.execution_backends.celery.conftest import FakeWorker, Server
 from tests.execution_backends.celery.large_values.helpers import Place, show

@@ -8,8 +8,8 @@ from typing import Any
 import numpy
 
 from distribute_challenge import compute_this
-from distribute_challenge.execution_backends.celery import presence
-from distribute_challenge.execution_backends.celery.connection import connect
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from tests.execution_backends.celery.conftest import FakeWorker, Server
 
 ARRAY = numpy.arange(50_000, dtype=float)  # 400 kB

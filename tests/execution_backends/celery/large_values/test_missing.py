@@ -12,8 +12,9 @@ from distribute_challenge.errors import (
     CallCancelledError,
     ValueLostError,
 )
-from distribute_challenge.execution_backends.celery import client_values, losses
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.client import losses
+from distribute_challenge.execution_backends.celery.client import values as client_values
 from distribute_challenge.messages import Reply
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, mapped, total

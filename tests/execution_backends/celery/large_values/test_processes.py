@@ -16,8 +16,8 @@ import pytest
 from distribute_challenge import LocalCluster, compute_this, put
 from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.connection import connect
-from distribute_challenge.execution_backends.celery.presence import workers
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.presence import workers
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import run, script, wait_until
 
@@ -49,7 +49,7 @@ def start(server: Server, tmp_path: Path) -> Iterator[Start]:
 
     def start(name: str, *, stranger: bool = False, lease: int = 30) -> "subprocess.Popen[bytes]":
         code = (
-            "from distribute_challenge.execution_backends.celery.worker import run_worker\n"
+            "from distribute_challenge.execution_backends.celery.worker.program import run_worker\n"
             f"run_worker({server.url!r}, concurrency=1, name={name!r}, lease={lease})\n"
         )
         environment = dict(os.environ)

@@ -1,0 +1,174 @@
+"""From a broker URL to a Redis connection, and from redis-py's errors to the library's own."""
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError
+from distribute_challenge.execution_backends.celery.broker import tls
+from distribute_challenge.security import Keyring, keyring_for
+from distribute_challenge.settings import masked
+
+__all__ = ["Broker", "check_reachable", "connect", "reconnect_pause", "translated"]
+
+CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence is to be an error within five.
+ANSWER_WITHIN = (
+    4.0  # Seconds for the first answer: a server that takes the connection and stays silent is an error, too.
+)
+SOCKET_TIMEOUT = 10.0  # Seconds without an answer after which a connection counts as dead.
+RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away, on average.
+
+# An idle connection is asked for a sign of life, so that a firewall keeps it open, and one without another end is given up.
+_KEEP_ALIVE = {
+    getattr(socket, name): seconds
+    for name, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
+
+_jitter = random.Random()  # Its own: what the user's program draws from `random` is the user's.
+
+_CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
+
+
+class Broker(redis.Redis):
+    """A Redis client that knows the secret of its cluster."""
+
+    url: str
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Signs what goes to others by way of this broker, and opens what comes from them.
+
+        Raises:
+            SecretError: There is no secret for this cluster.
+        """
+        return keyring_for(self.url)
+
+
+def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> Broker:
+    """A Redis client for a broker URL. It connects when it is first used.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``redis+socket://``, as Celery takes them.
+        answer_within: Seconds that the server has for each answer.
+
+    Raises:
+        OptionError: A URL of another kind.
+    """
+    try:
+        address = _redis_url(url)
+        alive: dict[str, Any] = {}
+        if not address.startswith("unix:"):
+            alive = {"socket_keepalive": True, "socket_keepalive_options": _KEEP_ALIVE}
+        # No retries inside redis-py: it would repeat commands that must not run twice, and hide how long it waits.
+        client: Broker = Broker.from_url(  # type: ignore[assignment] # made of this class, whatever its stub says
+            address,
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=answer_within,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+            **alive,
+        )
+    except (ValueError, TypeError) as error:
+        # What Python says of a URL that it cannot take apart may quote from the password.
+        reason = (
+            error
+            if masked(url) == url
+            else "in a password, all but letters, digits, - and _ has to be quoted, / as %2F"
+        )
+        raise OptionError(
+            f"the broker URL {masked(url)!r} cannot be used: {reason}; write it as redis://host:6379/0, "
+            f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
+        ) from None
+    client.url = url
+    return client
+
+
+def check_reachable(url: str) -> None:
+    """Ask the broker for a sign of life, with less patience than later commands get.
+
+    Raises:
+        BrokerUnreachableError: It does not answer, or does not let this client in.
+        OptionError: A URL of another kind.
+    """
+    deadline = time.monotonic() + ANSWER_WITHIN
+    with translated(url), connect(url, answer_within=ANSWER_WITHIN) as probe:
+        while True:
+            try:
+                probe.ping()
+                return
+            except redis.BusyLoadingError:
+                # It has been started again, and reads what it kept on disk.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(reconnect_pause())
+
+
+def reconnect_pause() -> float:
+    """Seconds to wait before the next attempt, drawn so that not all who lost a broker come back at once."""
+    return _jitter.uniform(0.5, 1.5) * RECONNECT_PAUSE
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn redis-py's errors into the library's, with what to check.
+
+    Raises:
+        BrokerFullError: The server has no memory left.
+        BrokerUnreachableError: The server does not answer, or does not let this client in.
+    """
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise BrokerUnreachableError(
+            f"the broker {masked(url)} refused the login ({_reason(error)}): check user and password in the URL"
+        ) from None
+    except redis.OutOfMemoryError:
+        raise BrokerFullError(
+            f"the broker {masked(url)} has no memory left for the call{_memory(url)}: wait until workers have taken what waits "
+            f"there, start more of them, or raise Redis' maxmemory; calls that it had taken before are kept"
+        ) from None
+    except (redis.RedisError, OSError) as error:
+        if (advice := tls.complaint(url, str(error))) is not None:
+            raise BrokerUnreachableError(f"no TLS connection to {masked(url)} ({_reason(error)}): {advice}") from None
+        raise BrokerUnreachableError(
+            f"no Redis answers at {masked(url)} ({_reason(error)}): check that the server runs, that host and port are "
+            f"right and reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and "
+            f"CELERY_BROKER_URL; with neither set, the calls run on an embedded cluster"
+        ) from None
+
+
+def _memory(url: str) -> str:
+    """How full it is, for a sentence; nothing if it does not say."""
+    with suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as probe:
+        memory: Any = probe.info("memory")
+        return f" ({memory['used_memory'] / 1e6:.1f} MB used, maxmemory is {memory['maxmemory'] / 1e6:.1f} MB)"
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _redis_url(url: str) -> str:
+    """Celery's way of writing a Redis URL as redis-py's."""
+    parts = urlsplit(url)
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    if parts.scheme == "redis+socket":
+        database = query.pop("virtual_host", "0")
+        login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        return f"unix://{login}{parts.path}?{urlencode({**query, 'db': database})}"
+    if parts.scheme not in ("redis", "rediss"):
+        raise ValueError(f"unknown scheme {parts.scheme!r}")
+    if "ssl_cert_reqs" in query:
+        query["ssl_cert_reqs"] = _CERTIFICATES.get(query["ssl_cert_reqs"], query["ssl_cert_reqs"])
+    return urlunsplit(parts._replace(query=urlencode(query)))

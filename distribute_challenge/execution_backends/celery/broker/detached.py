@@ -1,0 +1,245 @@
+"""What Redis keeps of a detached call, and the steps of its life. Each is one script: taken whole or not at all, by whoever is first.
+
+    client ─ add ──────► record, with the message; the message in its queue; the function
+    worker ─ answer ───► the outcome, and the record goes; or, if its process died, the message in its queue once more
+    client ─ look ─────► the same for a message that is nowhere any more
+    client ─ take_back ► nothing is left
+
+A call is open as long as its record is there. So its first outcome counts, and one of a call that was cancelled is dropped; nobody
+has to be alive for that but the worker. What its record, its message and its function take is free when it ends, or `OPEN_EXPIRY`
+after it was submitted.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Collection
+from typing import Any, Final, Literal, NamedTuple, cast
+
+import redis
+
+from distribute_challenge.execution_backends.celery.broker.connection import Broker
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    UNACKED,
+    detached_function_key,
+    detached_key,
+    outcome_key,
+)
+from distribute_challenge.execution_backends.celery.broker.line import Command
+from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, Message
+from distribute_challenge.messages import FunctionPayload
+from distribute_challenge.security import Purpose
+
+__all__ = ["LONGEST_IN_QUEUE", "DetachedRecords", "Look", "answer_commands"]
+
+LONGEST_IN_QUEUE: Final = 7 * 86400.0  # Seconds that a call waits for a worker, unless its `queue_timeout` says less.
+OPEN_EXPIRY: Final = 8 * 86400  # Seconds; a day more, for the call that began last.
+ANSWER_EXPIRY: Final = 60  # Seconds that half an answer stays, if a worker dies in the middle of giving it.
+AT_ONCE: Final = 1000  # Keys that one command asks for.
+
+# What the scripts share. A message that is sent again gets another delivery tag: a worker that was frozen, and holds it under the
+# old one, strikes out nobody else's entry when it wakes.
+_COMMON: Final = """
+local record = KEYS[1]
+
+local function close()
+    local id, shared, deaths, queue, message = unpack(
+        redis.call('HMGET', record, 'id', 'function', 'deaths', 'queue', 'message'))
+    if deaths ~= '0' then redis.call('LREM', queue, 1, message) end
+    redis.call('DEL', record)
+    redis.call('HDEL', shared, id)
+    if redis.call('HLEN', shared) == 1 then redis.call('DEL', shared) end
+end
+
+local function sent_again(tag)
+    local before, attempts, queue, message = unpack(
+        redis.call('HMGET', record, 'tag', 'attempts', 'queue', 'message'))
+    if before == tag then return true end
+    if redis.call('HINCRBY', record, 'deaths', 1) >= tonumber(attempts) then return false end
+    local first, last = string.find(message, before, 1, true)
+    message = string.sub(message, 1, first - 1) .. tag .. string.sub(message, last + 1)
+    redis.call('HSET', record, 'tag', tag, 'message', message)
+    redis.call('RPUSH', queue, message)
+    return true
+end
+"""
+
+_ADD: Final = """
+local record, shared, queue = unpack(KEYS)
+local payload, expiry, id, message, tag, keep, attempts, begin_by = unpack(ARGV)
+if redis.call('HEXISTS', shared, 'payload') == 0 then
+    if payload == '' then return 0 end
+    redis.call('HSET', shared, 'payload', payload)
+end
+redis.call('HSET', shared, id, '')
+redis.call('EXPIRE', shared, expiry)
+redis.call('HSET', record, 'id', id, 'function', shared, 'queue', queue, 'message', message, 'tag', tag,
+    'keep', keep, 'attempts', attempts, 'begin_by', begin_by, 'deaths', 0)
+redis.call('EXPIRE', record, expiry)
+redis.call('LPUSH', queue, message)
+return 1
+"""
+
+_ANSWER: Final = f"""{_COMMON}
+local _, outcome, answer = unpack(KEYS)
+local tag = ARGV[1]
+local keep = redis.call('HGET', record, 'keep')
+if not keep or (tag ~= '' and sent_again(tag)) then
+    redis.call('DEL', answer)
+else
+    redis.call('RENAME', answer, outcome)
+    redis.call('PEXPIRE', outcome, keep)
+    close()
+end
+"""
+
+_LOOK: Final = f"""{_COMMON}
+local now, suspect, new_tag = unpack(ARGV)
+local tag, queue, message, begin_by = unpack(redis.call('HMGET', record, 'tag', 'queue', 'message', 'begin_by'))
+
+local function waits_in_other_words()
+    for start = 0, redis.call('LLEN', queue) - 1, 100 do
+        for _, other in ipairs(redis.call('LRANGE', queue, start, start + 99)) do
+            if string.find(other, tag, 1, true) then
+                redis.call('HSET', record, 'message', other)
+                return true
+            end
+        end
+    end
+    return false
+end
+
+if not tag then return {{'over', '', ''}} end
+if redis.call('HEXISTS', KEYS[2], tag) == 1 then return {{'held', tag, queue}} end
+if redis.call('LPOS', queue, message, 'RANK', -1) then
+    if tonumber(now) < tonumber(begin_by) then return {{'waiting', tag, queue}} end
+    redis.call('LREM', queue, -1, message)
+    close()
+    return {{'late', tag, queue}}
+end
+if suspect ~= tag then return {{'missing', tag, queue}} end
+if waits_in_other_words() then return {{'waiting', tag, queue}} end
+if sent_again(new_tag) then return {{'again', new_tag, queue}} end
+close()
+return {{'lost', tag, queue}}
+"""
+
+_TAKE_BACK: Final = f"""{_COMMON}
+local queue, message = unpack(redis.call('HMGET', record, 'queue', 'message'))
+if not queue or redis.call('LREM', queue, -1, message) == 0 then return 0 end
+close()
+return 1
+"""
+
+
+class Look(NamedTuple):
+    """Where an open call's message is.
+
+    Args:
+        state: ``"held"`` by a worker; ``"waiting"`` in its queue; ``"missing"`` from both; ``"again"``: it was missing for the
+            second time, and is in its queue once more; ``"lost"``: likewise, but it has had all its attempts; ``"late"``: it
+            was taken back, because its time in the queue is over; ``"over"``: the call is not open.
+        tag: Names the message, for the next look.
+        queue: Celery queue that it belongs to.
+    """
+
+    state: Literal["held", "waiting", "missing", "again", "lost", "late", "over"]
+    tag: str
+    queue: str
+
+
+class DetachedRecords:
+    """The detached calls of a cluster, as a client sees them.
+
+    Guarantees: safe for threads. Every method raises `redis.RedisError` if the broker does not do what it is asked.
+
+    Args:
+        connection: To the broker.
+    """
+
+    def __init__(self, connection: Broker) -> None:
+        self._connection = connection
+
+    def add(
+        self, call: str, message: Message, function: FunctionPayload, *, keep: float, attempts: int, until: float
+    ) -> None:
+        """Submit a call.
+
+        Args:
+            call: Its id.
+            message: What is put into its queue.
+            function: What it calls.
+            keep: Seconds that its outcome is kept.
+            attempts: How often it is begun in all if its worker dies each time.
+            until: When it is too late to begin it, in seconds since the epoch.
+        """
+        tag = json.loads(message.data)["properties"]["delivery_tag"]
+        keys = detached_key(call), detached_function_key(function.digest), message.key
+        rest = OPEN_EXPIRY, call, message.data, tag, int(keep * 1000), attempts, until
+        # The function most likely is there: it goes along only if not.
+        if not self._run(_ADD, keys, b"", *rest):
+            sealed = self._connection.keyring.seal(Purpose.function(function.digest), [function.payload])
+            self._run(_ADD, keys, sealed, *rest)
+
+    def over(self, calls: Collection[str]) -> list[str]:
+        """Those of some calls that are not open: they have an outcome, or there are no such calls."""
+        names, found = list(calls), []
+        for start in range(0, len(names), AT_ONCE):
+            some = names[start : start + AT_ONCE]
+            # One answer for all of them, unless some have ended.
+            if self._connection.exists(*map(detached_key, some)) < len(some):
+                with self._connection.pipeline(transaction=False) as pipeline:
+                    for name in some:
+                        pipeline.exists(detached_key(name))
+                    found += [name for name, is_open in zip(some, pipeline.execute(), strict=True) if not is_open]
+        return found
+
+    def outcome(self, call: str) -> bytes | None:
+        """The reply to a call that is not open, or what else lies there; None if nothing does, or not any more."""
+        try:
+            # Typed as text too, which this connection does not decode to.
+            return cast("bytes | None", self._connection.get(outcome_key(call)))
+        except redis.ResponseError as error:
+            if "WRONGTYPE" in str(error):
+                return b""  # Nobody's reply.
+            raise
+
+    def look(self, call: str, suspect: str) -> Look:
+        """See where a call's message is, and send it again if it is lost.
+
+        Args:
+            call: Its id.
+            suspect: The message's tag if it was missing already at the last look: between queue and worker a message is
+                nowhere for a moment. Else empty.
+        """
+        found = self._run(_LOOK, (detached_key(call), UNACKED), time.time(), suspect, _new_tag())
+        state, tag, key = (part.decode() for part in found)
+        return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
+
+    def take_back(self, call: str) -> bool:
+        """Take a call out of its queue, for ever; False if it is not there."""
+        return bool(self._run(_TAKE_BACK, (detached_key(call),)))
+
+    def _run(self, script: str, keys: tuple[str, ...], *arguments: Any) -> Any:
+        return self._connection.eval(script, len(keys), *keys, *arguments)
+
+
+def answer_commands(reply_to: str, sealed: bytes, *, lost: bool) -> list[Command]:
+    """The worker's end: what gives a detached call its outcome, or sends it again because the process that ran it died.
+
+    The commands can be sent more than once.
+
+    Args:
+        reply_to: Where the reply goes.
+        sealed: The reply, which is the only one to its call.
+        lost: Whether it says no more than that the process died.
+    """
+    tag = _new_tag() if lost else ""
+    # Not as an argument of the script, which would copy it.
+    answer = f"{reply_to}:{uuid.uuid4().hex}"
+    keys = reply_to.removesuffix(":outcome"), reply_to, answer
+    return [("SET", answer, sealed, "EX", ANSWER_EXPIRY), ("EVAL", _ANSWER, len(keys), *keys, tag)]
+
+
+def _new_tag() -> str:
+    return str(uuid.uuid4())

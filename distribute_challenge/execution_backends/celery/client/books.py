@@ -1,0 +1,85 @@
+"""All calls of a client that are not done: those that wait to be sent, and the messages that wait for their reply."""
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from distribute_challenge.batching import patience, window
+from distribute_challenge.execution_backends.celery.client.calls import Call, Group, Outbox, SentBatch
+
+__all__ = ["Books"]
+
+
+class Books:
+    """One client's.
+
+    Args:
+        client: Its id, which the ids of messages begin with.
+        changed: Told when there may be something new to send. It must be held for every method here.
+
+    Attributes:
+        outbox: Calls that wait to be sent.
+        sent: Messages that wait for their last reply, by id.
+    """
+
+    def __init__(self, client: str, changed: threading.Condition) -> None:
+        self.outbox = Outbox()
+        self.sent: dict[str, SentBatch] = {}
+        self._client = client
+        self._changed = changed
+        self._numbers = itertools.count(1)
+        self._out: Counter[tuple[str, int]] = Counter()
+
+    def put(self, call: Call) -> None:
+        """Add a call that is to be sent."""
+        self.outbox.put(call)
+        self._changed.notify()
+
+    def put_back(self, calls: Iterable[Call]) -> None:
+        """Calls that are to be sent once more, before all others."""
+        for call in reversed(list(calls)):
+            if not call.done():
+                call.batch = None
+                self.outbox.put(call, first=True)
+        self._changed.notify()
+
+    def next_group(self, slots: Callable[[str], int]) -> Group | None:
+        """The group whose turn it is, if there is one and its queue has room for a message.
+
+        Args:
+            slots: Gives the number of worker processes that serve a queue.
+        """
+        full = {key for key, out in self._out.items() if out >= window(slots(key[0]))}
+        return self.outbox.next_group(full)
+
+    def register(self, group: Group, calls: list[Call], slots: int) -> SentBatch:
+        """Calls that are sent together now, to so many worker processes."""
+        batch = SentBatch(f"{self._client}-{next(self._numbers)}", group, calls, patience(slots))
+        for call in calls:
+            call.batch = batch
+        self.sent[batch.id] = batch
+        self._out[group.options.queue, group.options.priority] += 1
+        return batch
+
+    def drop(self, batch: SentBatch) -> None:
+        """A message that no reply is waited for any more."""
+        # It may be large, and calls and batch hold each other: somebody who keeps a future keeps none of it.
+        batch.message = None
+        if self.sent.pop(batch.id, None) is not None:
+            self._out[batch.group.options.queue, batch.group.options.priority] -= 1
+            self._changed.notify()
+
+    def waiting(self) -> Counter[str]:
+        """Number of unfinished calls by queue."""
+        waiting = Counter(self.outbox.waiting)
+        for batch in self.sent.values():
+            waiting[batch.group.options.queue] += sum(call.task.calls for call in batch.unfinished)
+        return waiting
+
+    def clear(self) -> tuple[list[Call], list[Call]]:
+        """Forget everything: the unfinished calls that were not sent, and those that were."""
+        unsent, sent = self.outbox.clear(), [call for batch in self.sent.values() for call in batch.unfinished]
+        self.sent.clear()
+        self._changed.notify_all()
+        return unsent, sent

@@ -1,0 +1,161 @@
+"""The client's end of cancelling: messages taken back from their queues, and orders to workers that have begun.
+
+A call that is cancelled may wait in a queue, be on its way to a worker, or run on one, and a worker may be connecting just now.
+So both are done, again and again while the message is out: look into the queue, and tell all workers. Whom it does not concern
+says nothing.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import redis
+
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.keys import replies_key
+from distribute_challenge.execution_backends.celery.broker.orders import CANCEL
+from distribute_challenge.execution_backends.celery.broker.publishing import Message
+from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message
+from distribute_challenge.execution_backends.celery.client.calls import SentBatch
+from distribute_challenge.log import logger
+
+__all__ = ["Cancelling", "farewell", "in_background"]
+
+AGAIN = 1.0  # Seconds between two orders for the same message,
+TRIED_FOR = 5.0  # and for how long they go on. A worker remembers an order for longer.
+ANSWER_WITHIN = 1.0  # Seconds for Redis when all is over; whoever pressed Ctrl+C does not wait for it.
+LAST_WORDS = 0.1  # Seconds for replies that were on their way when workers heard of it; a list that is made anew would stay for long.
+AT_ONCE = 100  # Messages looked for in one round trip: each may take a look at a whole queue.
+
+
+class Cancelling:
+    """Sees that what was cancelled does not run. Its thread is started with the first of it.
+
+    Args:
+        url: The broker.
+        take_back: Takes a message off its queue, and sends the calls in it that are wanted; False if it is not there.
+        is_out: Whether a message still waits for its reply.
+
+    Guarantees: ``_changed`` protects ``_batches``; nothing waits for Redis under it, so whoever cancels does not.
+    """
+
+    def __init__(self, url: str, take_back: Callable[[SentBatch], bool], is_out: Callable[[SentBatch], bool]) -> None:
+        self._connection = connect(url)
+        self._take_back = take_back
+        self._is_out = is_out
+        self._changed = threading.Condition()
+        self._batches: dict[SentBatch, float] = {}
+        self._is_new = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def stop(self, batch: SentBatch) -> bool:
+        """Calls of a message were cancelled while it was out. Always True: they will give no results."""
+        with self._changed:
+            self._batches[batch] = time.monotonic() + TRIED_FOR
+            self._is_new = True
+            self._changed.notify()
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="distribute_challenge cancelling", daemon=True)
+                self._thread.start()
+        return True
+
+    def close(self) -> None:
+        """Stop; what is on its way is left to `farewell`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not (self._is_new or self._closed):
+                    self._changed.wait(AGAIN if self._batches else None)
+                if self._closed:
+                    return
+                self._is_new = False
+                now = time.monotonic()
+                for batch in [each for each, until in self._batches.items() if until < now or not self._is_out(each)]:
+                    del self._batches[batch]
+                batches = list(self._batches)
+            self._see_to(batches)
+
+    def _see_to(self, batches: list[SentBatch]) -> None:
+        unwanted = {}
+        for batch in batches:
+            numbers = [number for number, call in enumerate(batch.calls) if call.cancelled()]
+            if numbers and not self._take_back(batch):
+                is_whole = not batch.unfinished or batch.calls[0].task.chunk
+                unwanted[batch.id] = None if is_whole else numbers
+        if not unwanted:
+            return
+        try:
+            publish(self._connection, CancelOrder(unwanted))
+        except (redis.RedisError, OSError) as error:
+            logger.warning("cannot tell workers what was cancelled: %s", error)
+
+
+def publish(connection: Broker, order: CancelOrder) -> None:
+    """Give all workers an order.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached.
+    """
+    connection.publish(channel(connection), control_message(CANCEL, {"order": order.text(connection.keyring)}))
+
+
+def farewell(
+    url: str,
+    client: str,
+    messages: Sequence[Message],
+    lists: Iterable[str],
+    receiver: threading.Thread,
+    spared: Sequence[str] = (),
+) -> threading.Thread:
+    """Take all that a client has left out of Redis, and have workers stop what they run of it.
+
+    In a thread of its own, with a connection of its own: those of the client may hang, and its owner does not wait for ever.
+
+    Args:
+        url: The broker.
+        client: The client's id.
+        messages: Those that are out.
+        lists: Where replies were to go, besides the client's own list.
+        receiver: The client's receiver thread, which is ending. It is woken, and has given its last sign of life then.
+        spared: Ids of messages that are out and go on; none of ``messages``.
+
+    Returns:
+        The thread, which ends when that is done, or Redis does not answer.
+    """
+    replies = replies_key(client)
+
+    def say() -> None:
+        with contextlib.suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as connection:
+            # The order first: what runs takes longest to end, and what a worker takes from a queue from now on it does not begin.
+            publish(connection, CancelOrder(client=client, spared=spared))
+            connection.rpush(replies, b"")
+            waiting = iter(messages)
+            while some := list(islice(waiting, AT_ONCE)):
+                with connection.pipeline(transaction=False) as pipe:
+                    for message in some:
+                        pipe.lrem(message.key, 1, message.data)
+                    pipe.execute()
+            receiver.join(ANSWER_WITHIN / 2)
+            if messages:
+                time.sleep(LAST_WORDS)
+            connection.delete(replies, *lists)
+            presence.leave(connection, presence.ClientPresence(client, 0))
+
+    return in_background(say)
+
+
+def in_background(what: Callable[[], None]) -> threading.Thread:
+    """Do something that may take as long as Redis likes, in a thread that does not keep the process from ending."""
+    thread = threading.Thread(target=what, name="distribute_challenge farewell", daemon=True)
+    thread.start()
+    return thread

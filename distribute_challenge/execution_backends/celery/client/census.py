@@ -1,0 +1,84 @@
+"""What a client knows of the workers: how many processes serve a queue, and whether any does."""
+
+from collections.abc import Callable, Mapping
+
+from distribute_challenge.errors import SecretError
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.log import logger
+from distribute_challenge.settings import masked
+
+__all__ = ["Census"]
+
+UNKNOWN_SLOTS = 2  # Worker processes assumed before the first one shows itself.
+WARN_AFTER = 5.0  # Seconds without a worker before the user hears of it,
+WARN_EVERY = 60.0  # and between two such warnings.
+
+
+class Census:
+    """The workers as last counted.
+
+    Guarantees: `take` is called by one thread; `slots` by any.
+
+    Args:
+        url: The broker, for the warning.
+        expected: Worker processes to assume until some are known; None: a few.
+    """
+
+    def __init__(self, url: str, expected: int | None) -> None:
+        self._url = url
+        self._expected = expected or UNKNOWN_SLOTS
+        self._workers: list[presence.WorkerPresence] = []
+        self._lonely_since: dict[str, float] = {}
+
+    def slots(self, queue: str | None = None) -> int:
+        """Worker processes that serve a queue, or any; never 0, as some may come."""
+        return presence.slots(self._workers, queue) or self._expected
+
+    def serving(self, queue: str) -> int:
+        """Worker processes that are known to serve a queue."""
+        return presence.slots(self._workers, queue)
+
+    def take(
+        self,
+        workers: list[presence.WorkerPresence],
+        waiting: Mapping[str, int],
+        now: float,
+        strangers: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Take in who is there now, and warn about queues that nobody serves.
+
+        Args:
+            workers: All workers.
+            waiting: Unfinished calls by queue.
+            now: Seconds of the monotonic clock.
+            strangers: Finds out how many workers there are that have another secret.
+
+        Raises:
+            SecretError: Calls wait, and all workers have another secret.
+        """
+        self._workers = workers
+        for queue, calls in waiting.items():
+            if calls and not presence.slots(workers, queue):
+                self._warn(queue, calls, now, 0 if workers else strangers())
+            else:
+                self._lonely_since.pop(queue, None)
+
+    def _warn(self, queue: str, calls: int, now: float, strangers: int) -> None:
+        since = self._lonely_since.setdefault(queue, now)
+        if now - since < WARN_AFTER:
+            return
+        if strangers:
+            raise SecretError(
+                f"all workers at {masked(self._url)} ({strangers}) have another secret than this client, and refuse its calls: set "
+                f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there; or one side encrypts, and the other lacks the package "
+                f"for it: pip install 'distribute_challenge[encryption]'"
+            )
+        self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
+        logger.warning(
+            "no worker listens on the queue %r at %s, unfinished calls there: %d; start one with: "
+            "distribute-challenge worker --queues %s",
+            queue,
+            masked(self._url),
+            calls,
+            queue,
+        )

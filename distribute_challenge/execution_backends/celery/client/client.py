@@ -1,0 +1,365 @@
+"""One client of a cluster: two threads and a handful of connections, whatever is on its way.
+
+    submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──> worker
+    send_now ─────────────────────────────────^ (the caller's own thread)      │
+    futures <── intake <── receiver thread <── this client's reply list <──────┤
+    result() of a `DirectCall` <── a list of its own <─────────────────────────┘
+
+Once a second the receiver thread also looks for messages that have vanished (ledger) and for calls that wait too long (queue
+times). What is to be done for the calls of a message that came to nothing, recovery knows.
+
+Guarantees:
+
+- ``_lock`` protects the `Books`. Nothing waits for Redis, and no future is resolved, under it.
+- A call is in the outbox or in exactly one `SentBatch`, until its future is done.
+- If one of the threads ends by an error that nobody foresaw, every future fails with it.
+- Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits at a line of its own. A list
+  has one reader at a time.
+- The large values of a task have it as a user until its call is done, however it ends.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import redis
+
+from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
+from distribute_challenge.execution_backends.base import closed
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    check_reachable,
+    connect,
+    reconnect_pause,
+    translated,
+)
+from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY, replies_key
+from distribute_challenge.execution_backends.celery.client.books import Books
+from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
+from distribute_challenge.execution_backends.celery.client.cancelling import Cancelling, farewell, in_background
+from distribute_challenge.execution_backends.celery.client.census import Census
+from distribute_challenge.execution_backends.celery.client.complaints import Complaints
+from distribute_challenge.execution_backends.celery.client.direct import DirectCall, DirectLines
+from distribute_challenge.execution_backends.celery.client.intake import Intake
+from distribute_challenge.execution_backends.celery.client.ledger import AFTER_FULL, AFTER_LOSS, Ledger
+from distribute_challenge.execution_backends.celery.client.publisher import Publisher
+from distribute_challenge.execution_backends.celery.client.queue_times import QueueTimes
+from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.client.values import ClientValues
+from distribute_challenge.futures import Future
+from distribute_challenge.log import logger
+from distribute_challenge.messages import Reply, Task
+from distribute_challenge.security import Purpose
+from distribute_challenge.settings import masked
+from distribute_challenge.stores import Depot
+
+__all__ = ["Client"]
+
+REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
+CLOSE_WITHIN = 1.5  # Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
+WARN_EVERY = 10.0  # Seconds between two lines in the log while the broker is away.
+LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
+ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say that there is none.
+
+
+class Client:
+    """Sends calls to a cluster and receives their outcomes.
+
+    Args:
+        url: The broker.
+        check: Called about once a second; what it raises fails all calls (the embedded cluster died).
+        slots: Worker processes, if the caller knows.
+        own_machine: Whether all workers are known to share this machine's memory.
+
+    Raises:
+        BrokerUnreachableError: The broker does not answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        check: Callable[[], None] | None = None,
+        slots: int | None = None,
+        own_machine: bool = False,
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        self.broken: SystemFailureError | None = None
+        self._url = url
+        self._check = check or (lambda: None)
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._books = Books(self.id, self._work)
+        self._census = Census(url, slots)
+        self._closing = False
+        self._take_back = self.withdraw  # One object for all calls, of which there may be many.
+        check_reachable(url)
+        self._receiving = connect(url, answer_within=LONGEST_WAIT + ANSWER_WITHIN)
+        self._keyring = self._receiving.keyring
+        self._replies = replies_key(self.id)
+        self._values = ClientValues(self.id, connect(url), own_machine=own_machine)
+        self._publisher = Publisher(url, self.id, self._replies, self._values.names)
+        self._recovery = Recovery(self._books, self._work, self._publisher, self._values)
+        self._intake = Intake(self._books, self._work, self._values, self._recovery, self._new_call)
+        self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
+        self._ledger = Ledger(self._replies)
+        self._complaints = Complaints()
+        self._cancelling = Cancelling(url, self._fetch_back, lambda batch: batch.id in self._books.sent)
+        self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
+        self._threads = [
+            threading.Thread(target=self._run, args=[target], name=f"distribute_challenge {name}", daemon=True)
+            for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # --- what the backend asks for
+
+    def submit(self, task: Task) -> Call:
+        """Send a call soon, together with others."""
+        call = self._new_call(task)
+        with self._work:
+            self._refuse_if_closed()
+            self._books.put(call)
+            if task.options.queue_timeout is not None:
+                self._queue_times.watch(call)
+        return call
+
+    def send_now(self, task: Task) -> Call:
+        """Send a call at once, by itself, from this thread.
+
+        Raises:
+            BrokerFullError: The broker has no memory left.
+            BrokerUnreachableError: The broker went away.
+        """
+        call = self._prepared(DirectCall(task, self._take_back))
+        with self._lock:
+            self._refuse_if_closed()
+            batch = self._books.register(self._books.outbox.group_of(task), [call], slots=1)
+            if task.options.queue_timeout is not None:
+                self._queue_times.watch(call)
+        try:
+            with translated(self._url), self._direct.borrowed() as line:
+                self._publisher.publish(batch, line)
+        except SystemFailureError as error:
+            self._recovery.fail(batch, error)  # It has values, perhaps, that nobody needs now.
+            raise
+        except KeyboardInterrupt:
+            call.cancel(force=True)  # Nobody else knows of it, and it may be on its way.
+            raise
+        return call
+
+    def withdraw(self, call: Call, *, force: bool = False) -> bool:
+        """Take a call back.
+
+        Args:
+            call: The call.
+            force: It is cancelled already: have it stopped, too, by another thread than this one.
+
+        Returns:
+            True if it will not give a result: no worker has it or will have it, or ``force`` is set.
+        """
+        with self._lock:
+            batch = call.batch
+            if batch is None:
+                return self._books.outbox.remove(call) or force
+        return self._cancelling.stop(batch) if force else self._fetch_back(batch, without=call)
+
+    def _fetch_back(self, batch: SentBatch, without: Call | None = None) -> bool:
+        message = batch.message
+        if message is None or not self._publisher.take_back(message):
+            return False
+        with self._work:
+            self._books.drop(batch)
+            self._books.put_back([other for other in batch.unfinished if other is not without])
+        return True
+
+    def depot(self) -> Depot:
+        """Who keeps large values for this client.
+
+        Raises:
+            BrokerUnreachableError: It is time to know who the workers are, and the broker went away.
+        """
+        with translated(self._url):
+            return self._values.depot(self._publisher.workers)
+
+    def slots(self) -> int:
+        """Worker processes of the whole cluster, as far as is known."""
+        return self._census.slots()
+
+    def close(self) -> None:
+        """Stop, and cancel what is not done, also what runs. Takes no longer than `CLOSE_WITHIN`, whatever Redis does."""
+        deadline = time.monotonic() + CLOSE_WITHIN
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        # What it is about to send must be in the queue before the queue is searched.
+        self._threads[0].join(CLOSE_WITHIN / 2)
+        with self._lock:
+            messages = [batch.message for batch in self._books.sent.values() if batch.message is not None]
+        leaving = farewell(self._url, self.id, messages, self._direct.lists(), self._threads[1])
+        values = in_background(self._values.close)
+        self._give_up(None)
+        for thread in (leaving, values, *self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._cancelling.close()
+        self._direct.close()
+        self._publisher.close()
+        self._receiving.close()
+
+    def _run(self, forever: Callable[[], None]) -> None:
+        """What each of the threads does."""
+        try:
+            forever()
+        except BaseException as error:
+            logger.exception("a client's thread has failed, and so do its calls")
+            failure = SystemFailureError(f"the client that sent the call has failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._give_up(failure)
+
+    # --- sending
+
+    def _send_forever(self) -> None:
+        while True:
+            with self._work:
+                while not self._closing and (group := self._books.next_group(self._census.slots)) is None:
+                    self._work.wait()
+                if self._closing:
+                    return
+                assert group is not None
+                slots = self._census.slots(group.options.queue)
+                batch = self._books.register(group, group.take(slots), slots)
+            try:
+                error = self._publisher.publish_in_the_end(batch, partial(self._is_over, batch))
+            except Exception as unforeseen:
+                self._complaints.add("a message cannot be sent", unforeseen)
+                error = SystemFailureError(f"{group.function.name} could not be sent: {unforeseen!r}")
+            if error is not None:
+                self._recovery.fail(batch, error)
+            # While there is nothing to send, this frame would keep futures that nobody else does, and all they refer to.
+            del batch, group, error
+
+    # --- receiving
+
+    def _receive_forever(self) -> None:
+        looked_after = silent_until = 0.0
+        while not self._closing:
+            try:
+                try:
+                    self._receive()
+                    now = time.monotonic()
+                    self._queue_times.look(self._receiving)
+                    if now - looked_after > LONGEST_WAIT:
+                        looked_after = now
+                        self._check()
+                        self._look_after(now)
+                        self._direct.look_after()
+                except (redis.RedisError, OSError) as error:
+                    self._check()  # An embedded broker that is gone does not come back.
+                    if time.monotonic() > silent_until:
+                        silent_until = time.monotonic() + WARN_EVERY
+                        logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
+                    time.sleep(reconnect_pause())
+                    self._ledger.distrust(time.monotonic() + AFTER_LOSS)
+            except SystemFailureError as error:
+                self._give_up(error)
+
+    def _receive(self) -> None:
+        # By itself, so that no frame of a reply is kept while there is none.
+        for key, sealed in self._wait_for_replies():
+            self._take(key, sealed)
+
+    def _wait_for_replies(self) -> Iterator[tuple[str, bytes]]:
+        # Lists of single calls first: the common one may never be empty.
+        lists = [*self._direct.keys, self._replies]
+        found: Any = self._receiving.blpop(lists, timeout=self._queue_times.wait(LONGEST_WAIT))
+        if found is not None:
+            key = found[0].decode()
+            if key == self._replies:
+                self._ledger.read += 1
+            # The first by itself: somebody may be waiting for just this one, and looking for more takes as long again.
+            yield key, found[1]
+            more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE) or []
+            self._ledger.read += len(more)
+            yield from ((self._replies, sealed) for sealed in more)
+
+    def _take(self, key: str, sealed: bytes) -> SentBatch | None:
+        """Take in a reply that came by a list; the message that it answers, if that was waited for."""
+        if not sealed:
+            return None  # It wakes the receiver, and no more.
+        received = time.time()
+        try:
+            reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
+        except (ForgedError, VersionMismatchError) as error:
+            self._keyring.refusals.note("a reply", str(error), sealed)
+            return None
+        batch = self._books.sent.get(reply.batch)
+        if batch is None:
+            self._discard(reply)
+            return None  # Answered before: the broker delivered the message twice.
+        try:
+            if reply.problem is not None:
+                self._recovery.solve(batch, reply)
+            else:
+                self._intake.take(batch, reply, received)
+        except Exception as error:
+            self._complaints.add("a reply cannot be taken in", error)
+            self._recovery.fail(batch, SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {error!r}"))
+        return batch
+
+    def _discard(self, reply: Reply) -> None:
+        try:
+            self._values.discard(reply)
+        except Exception as error:
+            self._keyring.refusals.note("a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch)
+
+    def _new_call(self, task: Task) -> Call:
+        return self._prepared(Call(task, self._take_back))
+
+    def _prepared(self, call: Call) -> Call:
+        if call.task.values:
+            call.add_done_callback(partial(self._values.release, call.task.values))
+        return call
+
+    def _is_over(self, batch: SentBatch) -> bool:
+        return self._closing or batch.id not in self._books.sent
+
+    def _refuse_if_closed(self) -> None:
+        if self._closing:
+            raise self.broken or closed()
+
+    # --- once in a while
+
+    def _look_after(self, now: float) -> None:
+        with self._lock:
+            waiting = self._books.waiting()
+            sent = list(self._books.sent.values())
+        connection = self._receiving
+        try:
+            presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
+        except redis.OutOfMemoryError:
+            self._ledger.distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
+        if sent:
+            connection.expire(self._replies, REPLY_EXPIRY)
+        workers = presence.workers(connection)
+        self._census.take(workers, waiting, now, partial(presence.strangers, connection))
+        self._values.see(workers)
+        for batch in self._ledger.look(connection, sent, self._direct.keys, now):
+            self._recovery.replace(batch)
+        with self._work:
+            self._work.notify()  # More workers, more messages.
+
+    def _give_up(self, error: SystemFailureError | None) -> None:
+        """End: every call that is not done fails with the error, or is cancelled if there is none."""
+        with self._work:
+            self._closing = True
+            self.broken = self.broken or error
+            unsent, sent = self._books.clear()
+        for call in (*unsent, *sent):
+            if error is None:
+                Future.cancel(call)  # Not `Call.cancel`: `close` takes back what there is, all at once.
+            else:
+                call.fail(error)

@@ -1,0 +1,223 @@
+"""The client's end of detached calls: submitting them, and looking for their outcomes.
+
+Their outcomes come to no client's list, as nobody knows who will want them: whoever waits for one looks for it. That needs nothing
+of `Client`, and works while and after others look, too.
+"""
+
+import functools
+import re
+import threading
+import time
+import uuid
+import weakref
+from collections import Counter
+
+import redis
+
+from distribute_challenge import settings
+from distribute_challenge.errors import QueueTimeoutError, ResultUnavailableError, StoreFullError, TaskLostError
+from distribute_challenge.execution_backends.base import closed
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect, translated
+from distribute_challenge.execution_backends.celery.broker.detached import LONGEST_IN_QUEUE, DetachedRecords
+from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
+from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.client.census import Census
+from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
+from distribute_challenge.log import logger
+from distribute_challenge.messages import Batch, Task
+from distribute_challenge.settings import masked
+
+__all__ = ["DetachedCalls"]
+
+SHORTEST_PAUSE = 0.25  # Seconds between two looks for outcomes, at first,
+LONGEST_PAUSE = 1.0  # and when nothing has come for a while.
+LOOK_EVERY = 2.0  # Seconds between two looks for messages that are lost,
+LOOK_FOR = 0.05  # and how long one takes at most: in a long queue Redis searches for each.
+
+LARGEST = 500_000_000  # Bytes that one string in Redis may have, roughly: 512 MiB.
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class DetachedCalls:
+    """The detached calls that one client submits and waits for.
+
+    Guarantees:
+
+    - Any thread may call. ``_changed`` protects which futures are watched, and whether the thread runs.
+    - The thread runs while there are futures that somebody has. What it does for one takes nothing from the others but time.
+
+    Args:
+        url: The broker.
+
+    Raises:
+        BrokerUnreachableError: It does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        check_reachable(url)
+        self._url = url
+        self._connection = connect(url)
+        self._keyring = self._connection.keyring
+        self._records = DetachedRecords(self._connection)
+        self._census = Census(url, None)
+        self._changed = threading.Condition()
+        self._watched: weakref.WeakSet[DetachedFuture] = weakref.WeakSet()
+        self._needed: set[DetachedFuture] = set()
+        self._pause = SHORTEST_PAUSE
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def submit(self, task: Task, time_to_live: float) -> DetachedFuture:
+        """Send a call that does not need this client any more.
+
+        Args:
+            task: What to run, with nothing in a depot.
+            time_to_live: Seconds that its outcome is kept.
+
+        Raises:
+            BrokerUnreachableError: The broker does not take it.
+            StoreFullError: It is too large for one message.
+        """
+        self._refuse_if_closed()
+        options, function, now = task.options, task.function, time.time()
+        call, lifetime = uuid.uuid4().hex, options.queue_timeout or LONGEST_IN_QUEUE
+        reply_to = outcome_key(call)
+        batch = Batch(
+            id=call,
+            function=function.digest,
+            name=function.name,
+            arguments=[task.arguments],
+            timeout=options.timeout,
+            retries=options.retries,
+            reply_to=reply_to,
+            issued=now,
+            lifetime=lifetime,
+            keep=time_to_live,
+            at_most_once=options.at_most_once,
+        )
+        message = message_for(batch, queue=options.queue, priority=options.priority, keyring=self._keyring)
+        if (size := max(len(message.data), len(function.payload))) > LARGEST:
+            raise StoreFullError(
+                f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and no more than {LARGEST / 1e6:.0f} MB "
+                f"fit through Redis: write what is large in its arguments to a file that workers can read, and send its name"
+            )
+        attempts = 1 if options.at_most_once else settings.attempts()
+        with translated(self._url):
+            self._records.add(call, message, function, keep=time_to_live, attempts=attempts, until=now + lifetime)
+        return self._watching(DetachedFuture(call, function.name, self._needed, task.created, now))
+
+    def attach(self, id: str) -> DetachedFuture:  # noqa: A002
+        """The future of a call that this client or another one has submitted.
+
+        Raises:
+            BrokerUnreachableError: The broker does not answer.
+        """
+        self._refuse_if_closed()
+        future = DetachedFuture(id, f"the call {id}", self._needed)
+        if not _ID.fullmatch(id):
+            future.take(None, self._keyring)
+            return future
+        with translated(self._url):
+            if self._records.over([id]):
+                future.take(self._records.outcome(id), self._keyring)
+                return future
+        return self._watching(future)
+
+    def close(self) -> None:
+        """Stop waiting. The calls go on."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join(2 * LONGEST_PAUSE)
+        for future in self._unfinished():
+            future.fail(
+                ResultUnavailableError(
+                    f"the backend was closed that waited for {future.name}; the call goes on: attach({future.id!r}) gives its result"
+                )
+            )
+        self._connection.close()
+
+    # --- watching
+
+    def _watching(self, future: DetachedFuture) -> DetachedFuture:
+        future.withdraw_with(functools.partial(self._take_back, future.id))
+        with self._changed:
+            self._watched.add(future)
+            self._pause = SHORTEST_PAUSE
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="distribute_challenge detached", daemon=True)
+                self._thread.start()
+        return future
+
+    def _watch(self) -> None:
+        looked = time.monotonic()
+        while self._is_needed():
+            try:
+                self._look_for_outcomes()
+                if time.monotonic() - looked >= LOOK_EVERY:
+                    looked = time.monotonic()
+                    self._look_for_lost(looked + LOOK_FOR)
+            except (redis.RedisError, OSError) as error:
+                logger.warning("cannot look for detached calls at %s, trying again: %s", masked(self._url), error)
+
+    def _is_needed(self) -> bool:
+        """Wait until it is time to look, and whether there is anything to look for."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, self._pause)
+            if self._closing or not self._unfinished():
+                self._thread = None
+                return False
+            self._pause = min(1.5 * self._pause, LONGEST_PAUSE)
+            return True
+
+    def _unfinished(self) -> list[DetachedFuture]:
+        with self._changed:
+            unfinished = [future for future in self._watched if not future.done()]
+            self._watched = weakref.WeakSet(unfinished)
+            return unfinished
+
+    def _look_for_outcomes(self) -> None:
+        waiting: dict[str, list[DetachedFuture]] = {}
+        for future in self._unfinished():
+            waiting.setdefault(future.id, []).append(future)
+        for name in self._records.over(waiting):
+            outcome = self._records.outcome(name)
+            for future in waiting[name]:
+                future.take(outcome, self._keyring)
+            self._pause = SHORTEST_PAUSE
+
+    def _look_for_lost(self, until: float) -> None:
+        waiting: Counter[str] = Counter()
+        # First those that seem to be lost, then those that were not looked at for the longest time.
+        for future in sorted(self._unfinished(), key=lambda future: (not future.suspect, future.looked)):
+            future.looked = time.monotonic()
+            state, tag, queue = self._records.look(future.id, future.suspect)
+            future.suspect = tag if state == "missing" else ""
+            waiting[queue] += state == "waiting"
+            if state == "again":
+                logger.warning("the message of %s (%s) was lost, and is sent again", future.name, future.id)
+            elif state == "lost":
+                future.fail(
+                    TaskLostError(f"{future.name} was lost on its way to a worker, as often as it may be begun")
+                )
+            elif state == "late":
+                future.fail(
+                    QueueTimeoutError(f"no worker began {future.name} in time; it was taken back and has not run")
+                )
+            if time.monotonic() > until:
+                break
+        self._census.take(presence.workers(self._connection), waiting, time.monotonic())
+
+    def _take_back(self, id: str) -> bool:  # noqa: A002
+        try:
+            return self._records.take_back(id)
+        except redis.RedisError:
+            return False
+
+    def _refuse_if_closed(self) -> None:
+        if self._closing:
+            raise closed()

@@ -1,0 +1,112 @@
+"""The future of a detached call: resolved by a reply that lies in Redis for whoever asks."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from distribute_challenge.errors import (
+    CallCancelledError,
+    CallTimeoutError,
+    DistributeChallengeError,
+    QueueTimeoutError,
+    TaskLostError,
+    ValueLostError,
+    VersionMismatchError,
+    WorkerLostError,
+)
+from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
+from distribute_challenge.futures import Future
+from distribute_challenge.messages import Problem, Reply
+from distribute_challenge.outcome import Failure
+from distribute_challenge.references import Reference
+from distribute_challenge.sections import outcomes_of
+from distribute_challenge.security import Keyring, Purpose
+
+__all__ = ["DetachedFuture"]
+
+
+class DetachedFuture(Future[Any]):
+    """A future that is looked after as long as somebody has it, or waits to be told by it.
+
+    Args:
+        id: The call's.
+        name: Name of the function, or what else the call is called in messages.
+        needed: Keeps the futures that tell somebody, who may have nothing else of them.
+        created: Seconds since the epoch, if this process made the call; else 0.
+        sent: Likewise.
+
+    Attributes:
+        suspect: Tag of its message, if that was missing at the last look; else empty.
+        looked: When that was, by the monotonic clock.
+    """
+
+    suspect = ""
+    looked = 0.0
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - as users know it
+        name: str,
+        needed: "set[DetachedFuture]",
+        created: float = 0.0,
+        sent: float = 0.0,
+    ) -> None:
+        super().__init__(name)
+        self._id = id
+        self._needed = needed
+        self._sent = created, sent
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        self._needed.add(self)
+        super().add_done_callback(self._needed.discard)
+        super().add_done_callback(fn)
+
+    def take(self, outcome: bytes | None, keyring: Keyring) -> None:
+        """Resolve it by the reply that was found, or not found."""
+        if outcome is None:
+            self.fail(_unknown(self.id))
+            return
+        try:
+            self._take(Reply.decode(keyring.open(Purpose.reply(outcome_key(self.id)), outcome)), time.time())
+        except Exception as error:
+            # Whatever lies there: the thread that looks after all the others goes on.
+            self.fail(error)
+
+    def _take(self, reply: Reply, received: float) -> None:
+        if reply.problem is not None:
+            raise _error_of(self.name, reply.problem)
+        created, sent = self._sent
+        began = reply.started
+        stages = created or began, sent or began, began, reply.finishes[-1], received, reply.worker
+        (result,) = outcomes_of(reply, _nowhere)
+        if type(result) is Failure:
+            self.fail(result.error, stages)
+        else:
+            self.resolve(result, stages)
+
+
+def _nowhere(reference: Reference) -> memoryview:
+    # A large result travels in its reply; this is how it is read, too.
+    raise ValueLostError("the result of a detached call is where only its worker finds it", [reference.key])
+
+
+def _unknown(id: str) -> TaskLostError:  # noqa: A002
+    return TaskLostError(
+        f"no detached call has the id {id!r} here: its time to live is over, it was cancelled, it was lost with Redis, it belongs to "
+        f"another broker, or it was not submitted with submit(detach=True)"
+    )
+
+
+def _error_of(name: str, problem: Problem) -> DistributeChallengeError:
+    """What a worker's problem means for a call that nobody sends again."""
+    if problem.kind == "lost":
+        return WorkerLostError(f"{name}: {problem.text}, at the last of its attempts")
+    if problem.kind == "function_missing":
+        return TaskLostError(f"{name}: its function is gone from Redis")
+    kinds: dict[str, type[DistributeChallengeError]] = {
+        "cancelled": CallCancelledError,
+        "expired": QueueTimeoutError,
+        "timeout": CallTimeoutError,
+        "version": VersionMismatchError,
+    }
+    return kinds.get(problem.kind, TaskLostError)(f"{name}: {problem.text}")

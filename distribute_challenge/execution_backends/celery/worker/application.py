@@ -1,0 +1,124 @@
+"""The Celery application: its settings, and the one task that runs every batch.
+
+A worker imports this; a client never does.
+"""
+
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+from kombu.serialization import register
+
+from distribute_challenge import settings
+from distribute_challenge.errors import OptionError
+from distribute_challenge.execution_backends.celery.broker.bound_celery import BoundCelery
+from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
+from distribute_challenge.execution_backends.celery.broker.publishing import (
+    CONTENT_TYPE,
+    PRIORITY_SEPARATOR,
+    PRIORITY_STEPS,
+    TASK_NAME,
+)
+from distribute_challenge.execution_backends.celery.worker import transport
+from distribute_challenge.execution_backends.celery.worker.gate import Gate
+from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
+from distribute_challenge.execution_backends.celery.worker.request import answer
+from distribute_challenge.execution_backends.celery.worker.steps import PresenceStep, connect_signals
+from distribute_challenge.execution_backends.celery.worker.task import run_batch
+from distribute_challenge.security import keyring_for
+
+__all__ = ["make_app"]
+
+SERIALISER = "distribute_challenge"
+
+
+def _encode(body: tuple[Any, ...]) -> bytes:
+    (frame,), _, _ = body
+    return bytes(frame)
+
+
+def _decode(data: bytes) -> tuple[Any, ...]:
+    # The worker's main process passes the frame on as it is: only the child that runs it looks inside.
+    return ([bytes(data)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None})
+
+
+register(SERIALISER, _encode, _decode, CONTENT_TYPE, "binary")
+
+
+CONNECT_WITHIN = 2.0  # Seconds for one attempt; the next is made at once.
+LEASE = 7  # Seconds without a sign from a worker after which others may take over what it holds.
+
+
+def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
+    """A Celery application with the settings that a worker needs.
+
+    Args:
+        broker_url: The broker; None: what the environment says.
+        lease: Whole seconds that a message stays with a worker that gives no sign of life; a living worker renews
+            its leases, so calls may run for any time.
+    """
+    url = broker_url or settings.broker_url()
+    if url is None:
+        raise OptionError(
+            "a worker needs the address of its cluster's Redis: set CELERY_BROKER_URL=redis://host:6379/0, or give --broker"
+        )
+    transport.install()
+    gate = Gate(keyring_for(url), partial(answer, url))
+    app = BoundCelery("distribute_challenge", url, amqp=transport.PatientAMQP)
+    app.gate = gate
+    app.conf.update(
+        # Nothing but sealed frames of our own and JSON (for remote control) is accepted, never pickle; and of these what
+        # the gate lets in.
+        accept_content=[SERIALISER, "json"],
+        task_serializer="json",
+        # A task is taken off the queue when it is done, not when it is begun: a dying worker loses nothing.
+        task_acks_late=True,
+        # The dead child's batch is answered by `request`, which tells the client; redelivery would run it without end.
+        task_reject_on_worker_lost=False,
+        task_acks_on_failure_or_timeout=True,
+        # A worker holds only what it runs: others are free to take the rest.
+        worker_prefetch_multiplier=1,
+        # Results travel on the client's reply list.
+        task_ignore_result=True,
+        result_backend=None,
+        task_default_queue=settings.DEFAULT_QUEUE,
+        task_queues=[Queue(settings.DEFAULT_QUEUE, routing_key=settings.DEFAULT_QUEUE)],
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # A Redis that is full refuses what a worker declares when it connects: that passes.
+        broker_channel_error_retry=True,
+        # What finds no idle child waits in the pool, which keeps it when the connection breaks; at the door it would be
+        # dropped.
+        worker_pool_putlocks=False,
+        broker_transport_options={
+            "priority_steps": PRIORITY_STEPS,
+            "sep": PRIORITY_SEPARATOR,
+            "queue_order_strategy": "priority",
+            # Keys of our own: another Celery application on this server has another idea of how long a lease is.
+            "unacked_key": UNACKED,
+            "unacked_index_key": f"{UNACKED}_index",
+            "visibility_timeout": lease,
+            # A connection that is cut without a word is found out within three times this.
+            "health_check_interval": 4,
+            "socket_timeout": ANSWER_WITHIN,
+            "socket_connect_timeout": CONNECT_WITHIN,
+            "socket_keepalive": True,
+        },
+        # A child that loads NumPy and friends before its first call may take long to say hello.
+        worker_proc_alive_timeout=30,
+        worker_pool="distribute_challenge.execution_backends.celery.worker.pool:WorkerPool",
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        enable_utc=True,
+    )
+    app.task(
+        run_batch,
+        name=TASK_NAME,
+        bind=True,
+        Request="distribute_challenge.execution_backends.celery.worker.request:BatchRequest",
+    )
+    app.steps["consumer"].add(PresenceStep)
+    connect_signals()
+    return app

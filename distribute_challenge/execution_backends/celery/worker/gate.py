@@ -1,0 +1,207 @@
+"""What a worker lets in: messages and orders by the rules of Celery and kombu, and sealed by a holder of the secret.
+
+    queue ──► admitted ──► kombu's message, made anew from what was signed ──► Celery
+    remote control ──► order ──► its envelope, made anew of the parts that matter ──► Celery
+
+Redis may be open to others who write whatever they like. kombu and Celery read headers, properties and bodies long before our own code
+sees any of it, and many a strange value ends their main process. So nothing that was not signed gets there; of an order's
+envelope, only what is known to be harmless.
+"""
+
+import json
+import re
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any, Final
+
+from distribute_challenge.errors import DistributeChallengeError, ForgedError, VersionMismatchError
+from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
+from distribute_challenge.execution_backends.celery.broker.publishing import (
+    CONTENT_TYPE,
+    PRIORITY_SEPARATOR,
+    headers_of,
+)
+from distribute_challenge.headers import text
+from distribute_challenge.messages import Batch, Problem
+from distribute_challenge.security import Keyring, Purpose
+
+__all__ = ["ORDERS", "Gate"]
+
+#: Our own commands, whose one argument is a sealed order.
+SEALED_ORDERS: Final = frozenset({CANCEL, SCALE})
+
+#: Beside them, those of Celery's that only tell something. All others change what a worker does, some of them which code it runs, and
+#: Celery has no way to tell who asks.
+ORDERS: Final = SEALED_ORDERS | {
+    *("active", "active_queues", "clock", "disable_events", "dump_active", "dump_reserved", "dump_revoked"),
+    *("dump_schedule", "dump_tasks", "enable_events", "heartbeat", "ping", "query_task", "registered", "reserved"),
+    *("revoked", "scheduled", "stats"),
+}
+
+LONGEST_NAME: Final = 256  # Characters of a name or a tag that is not signed.
+MOST_AROUND: Final = 64_000  # Bytes of a message beside its body; ours have one or two thousand.
+_TAG: Final = re.compile(rb'"delivery_tag": "([\w-]{1,64})"')
+_BEGINNING: Final = b'{"body": "'
+
+
+class Gate:
+    """Decides for one worker.
+
+    Args:
+        keyring: Opens what is sealed.
+        answer: Told of a batch that is too old to run, to tell its client.
+
+    Attributes:
+        keyring: As given.
+        refusals: What was not let in; and what children have refused of functions and values.
+    """
+
+    def __init__(self, keyring: Keyring, answer: Callable[[Batch, Problem], None]) -> None:
+        self.keyring = keyring
+        self.refusals = keyring.refusals
+        self._answer = answer
+
+    def __json__(self) -> str:
+        # kombu keeps it among its options, which it shows to whoever asks for a worker's statistics.
+        return "a gate"
+
+    def batch_of(self, envelope: object) -> Batch:
+        """The batch in a message as it lies in Redis.
+
+        Args:
+            envelope: The message, parsed.
+
+        Raises:
+            ForgedError: Nobody who has the secret has sent it.
+            VersionMismatchError: It is of another wire format.
+            BackendError: It is encrypted, and the package for that is not installed here.
+        """
+        body = envelope.get("body") if isinstance(envelope, dict) else None
+        if not isinstance(body, str):
+            raise ForgedError("it has no body")
+        try:
+            sealed = b64decode(body, validate=True)
+        except ValueError:
+            raise ForgedError("its body is not in base64") from None
+        return Batch.decode(self.keyring.open(Purpose.BATCH, sealed))
+
+    def admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
+        """A message from a queue, fit for kombu and Celery; None if it was refused or answered here.
+
+        Args:
+            message: As it lay in Redis.
+            key: The list where it lay, of one queue and one priority.
+        """
+        try:
+            return self._admitted(message, key)
+        except Exception as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
+            self.refusals.note("a message", _reason(error), message)
+            return None
+
+    def _admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
+        body, around = _halves(message)
+        tag = _TAG.search(around)
+        if tag is None:
+            raise ForgedError("it has no delivery tag")
+        reply_to = ""
+        try:
+            batch = self.batch_of({"body": body})
+        except VersionMismatchError:
+            # By a holder of the secret whose frames are of another version: the child answers it, as it does all other versions.
+            batch, reply_to = _unread(around)
+        else:
+            now = time.time()
+            if abs(now - batch.issued) > batch.lifetime:
+                self.refusals.note("a message", "it is older than it may be", message)
+                self._answer(batch, Problem("expired", "the message is older than it may be", {"now": now}))
+                return None
+        queue, _, step = key.partition(PRIORITY_SEPARATOR)
+        return {
+            "body": body,
+            "content-encoding": "binary",
+            "content-type": CONTENT_TYPE,
+            "headers": headers_of(batch),
+            "properties": {
+                "correlation_id": batch.id,
+                "reply_to": reply_to,
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "priority": int(step or 0),
+                "body_encoding": "base64",
+                # Its client asks by this whether a worker has it.
+                "delivery_tag": tag[1].decode(),
+            },
+        }
+
+    def order(self, envelope: object) -> dict[str, Any] | None:
+        """An envelope of remote control, fit for kombu; None if it was refused."""
+        try:
+            return self._order(envelope)
+        except Exception as error:  # As above.
+            self.refusals.note("an order", _reason(error), envelope)
+            return None
+
+    def _order(self, envelope: Any) -> dict[str, Any]:
+        body = json.loads(b64decode(envelope["body"], validate=True))
+        method, arguments, reply_to = body["method"], body.get("arguments") or {}, body.get("reply_to")
+        if method not in ORDERS:
+            raise ForgedError("a command that workers of this library do not take")
+        names, pattern, matcher = body.get("destination"), body.get("pattern"), body.get("matcher")
+        if names is not None and not all(isinstance(name, str) for name in names):
+            raise ValueError("destination")
+        if not isinstance(arguments, dict) or matcher not in (None, "glob"):
+            raise ValueError("arguments")
+        if method in SEALED_ORDERS:
+            # The command itself opens it once more: here it is only counted, if it is to be refused.
+            opened_order(self.keyring, method, arguments.get("order"))
+        clean = {
+            "method": method,
+            "arguments": {_name(key): value for key, value in arguments.items()},
+            "destination": names,
+            "pattern": None if pattern is None else _name(pattern),
+            "matcher": matcher,
+            "ticket": _name(body.get("ticket")),
+            "reply_to": reply_to
+            and {"exchange": _name(reply_to["exchange"]), "routing_key": _name(reply_to["routing_key"])},
+        }
+        expires = envelope["headers"].get("expires")
+        return {
+            "body": json.dumps(clean),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {"clock": 0, "expires": float(expires) if expires is not None else None},
+            "properties": {
+                "delivery_mode": 1,
+                "delivery_info": {"exchange": "celery.pidbox", "routing_key": ""},
+                "priority": 0,
+                "delivery_tag": _name(envelope["properties"]["delivery_tag"]),
+            },
+        }
+
+
+def _halves(message: bytes) -> tuple[str, bytes]:
+    """The body of a message, and what is around it, which nobody has signed and hardly anybody looks at."""
+    end = message.find(b'"', len(_BEGINNING))
+    if not message.startswith(_BEGINNING) or end < 0:
+        raise ForgedError("it has not the form that this library gives to messages")
+    return message[len(_BEGINNING) : end].decode("ascii"), message[end + 1 :]
+
+
+def _unread(around: bytes) -> tuple[Batch, str]:
+    """What stands around a body that only another version can read: enough to tell its client."""
+    if len(around) > MOST_AROUND:
+        raise ForgedError("there is too much around its body")
+    envelope = json.loads(b'{"body": ""' + around)
+    name, reply_to = envelope["headers"]["id"], envelope["properties"]["reply_to"]
+    return Batch(_name(name), "", "a call of another version", [b""]), _name(reply_to)
+
+
+def _reason(error: Exception) -> str:
+    # The words of other errors may be the sender's, and what is refused is counted by the words for it.
+    return str(error) if isinstance(error, DistributeChallengeError) else f"its form is wrong: {type(error).__name__}"
+
+
+def _name(value: Any) -> str:
+    """A text, if it is one and no longer than names are; else nothing."""
+    return value if text(value) and len(value) <= LONGEST_NAME else ""

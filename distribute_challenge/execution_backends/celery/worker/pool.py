@@ -1,0 +1,164 @@
+"""Celery's prefork pool, with four differences.
+
+- A job goes to an idle child at once. Celery's own puts it into a buffer, asks the kernel on its next round which of its children's
+  pipes can be written to, and writes the job to one of them on the round after. Here only what finds no idle child, or a
+  full pipe, takes the longer way.
+- A child is replaced after so many calls, not messages, and by the memory that it holds, not the most that it ever held. It says so
+  before it says that it is done with its last message: nothing is written to it any more that it would not read.
+- When the connection to the broker breaks, nothing is thrown away: what waits here for a child can still be acknowledged.
+- When the worker ends, what no child has begun goes back into its queue first.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from billiard.pool import EX_RECYCLE
+from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.asynpool import Worker as Child
+from celery.concurrency.prefork import TaskPool
+from redis import RedisError
+
+from distribute_challenge.execution import calls_run
+from distribute_challenge.execution_backends.celery.worker.memory import peak_of_this_process, resident
+
+__all__ = ["WorkerPool"]
+
+LEAVING = 0x10  # What a child says that will read no more jobs; billiard's and Celery's own words are below.
+
+
+class _Child(Child):  # type: ignore[misc] # Celery has no types
+    """A child that ends between two messages when it has done enough."""
+
+    maxtasks: int | None
+    max_memory_per_child: int | None
+    wait_for_job: Callable[[], Any]
+
+    def _make_child_methods(self, *args: Any, **options: Any) -> None:
+        super()._make_child_methods(*args, **options)
+        # Billiard's own way is to count messages, and to end without a word.
+        self._most_calls, self.maxtasks = self.maxtasks, None
+        self._most_memory, self.max_memory_per_child = 1024 * (self.max_memory_per_child or 0), None
+        self._is_leaving = False
+        wait_for_job = self.wait_for_job
+
+        def wait_unless_leaving() -> Any:
+            if self._is_leaving:
+                sys.exit(EX_RECYCLE)
+            return wait_for_job()
+
+        self.wait_for_job = wait_unless_leaving
+
+    def prepare_result(self, result: Any) -> Any:
+        if not self._is_leaving and self._has_done_enough():
+            self._is_leaving = True
+            self.outq.put((LEAVING, (self.inqW_fd,)))
+        return result
+
+    def _ensure_messages_consumed(self, completed: int) -> bool:
+        # Billiard asks every tenth of a second whether the last result was read. What it has said stays in the pipe, and
+        # the main process reads that before it takes the child for dead.
+        return self._is_leaving or bool(super()._ensure_messages_consumed(completed))
+
+    def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
+        if self._is_leaving:
+            self.on_exit(pid, EX_RECYCLE)
+            # At once: it does not wait for somebody to end it.
+            os._exit(EX_RECYCLE)
+        super()._do_exit(pid, exitcode, exc)
+
+    def _has_done_enough(self) -> bool:
+        if self._most_calls and calls_run() >= self._most_calls:
+            return True
+        return bool(self._most_memory) and (resident() or peak_of_this_process()) > self._most_memory
+
+
+class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
+    """The pool.
+
+    Attributes:
+        on_death: Told the number and the exit code of a child that died while it ran something.
+    """
+
+    Worker = _Child
+    on_poll_start: Any
+    _quick_put: Any
+    on_death: Callable[[int, int], None] | None = None
+
+    def _create_process_handlers(self, hub: Any) -> None:
+        super()._create_process_handlers(hub)
+        children = self._all_inqueues
+
+        def on_leaving(pipe: int) -> None:
+            children.discard(pipe)
+            hub.remove_writer(pipe)
+
+        self._result_handler.state_handlers[LEAVING] = on_leaving
+
+    def _create_write_handlers(self, hub: Any, **options: Any) -> None:
+        super()._create_write_handlers(hub, **options)
+        buffer, put, look_around = self.outbound_buffer, self._quick_put, self.on_poll_start
+        children, busy, being_written = self._all_inqueues, self._busy_workers, self._active_writes
+
+        def put_and_write(job: Any) -> None:
+            put(job)
+            for child in children:
+                if child not in busy and child not in being_written:
+                    hub.consolidate_callback([child])
+                    return
+
+        def on_poll_start() -> None:
+            # With nothing to write there are no pipes to watch, and to stop watching them once is enough.
+            if buffer or hub.consolidate:
+                look_around()
+
+        self._quick_put, self.on_poll_start = put_and_write, on_poll_start
+
+    def on_job_process_lost(self, job: Any, pid: int, exitcode: int) -> None:
+        if self.on_death is not None:
+            self.on_death(pid, exitcode)
+        super().on_job_process_lost(job, pid, exitcode)
+
+    def flush(self) -> None:
+        """The connection broke: complete what is being written into a child's pipe, and keep the rest."""
+        writing = {job._writer(): job for job in self._cache.values() if getattr(job, "_writer", None) is not None}
+        for writer in list(self._active_writers):
+            job = writing.get(writer)
+            if job is not None and job._write_to is not None and job._write_to._is_alive():
+                self._flush_writer(job._write_to, writer)
+            self._active_writers.discard(writer)
+        self._active_writes.clear()
+        self.maintain_pool()
+
+    def take_back(self) -> list[Any]:
+        """The jobs that wait for a child; they are not this pool's any more."""
+        jobs = list(self.outbound_buffer)
+        self.outbound_buffer.clear()
+        for job in jobs:
+            job.discard()
+        return jobs
+
+
+class WorkerPool(TaskPool):  # type: ignore[misc] # likewise
+    """What a worker's child processes are held in."""
+
+    Pool = _StraightPool
+
+    def tags(self) -> set[str]:
+        """Delivery tags of the messages that are in work here."""
+        return {_message_of(job).delivery_tag for job in self._pool._cache.values()}
+
+    def on_stop(self) -> None:
+        if self._pool is not None:
+            for job in self._pool.take_back():
+                # Redis is away, or full: when its lease is over, another worker makes it good.
+                with contextlib.suppress(RedisError):
+                    _message_of(job).requeue()
+        super().on_stop()
+
+
+def _message_of(job: Any) -> Any:
+    """The message that a job was made of, by way of the request that waits for it."""
+    return job._callback.__self__.message

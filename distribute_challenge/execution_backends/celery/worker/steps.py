@@ -1,0 +1,243 @@
+"""What our worker does besides running batches: it shows itself, prepares its children, and keeps the log.
+
+All of it hangs on Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery worker`` gets it too.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import sys
+import warnings
+from typing import Any
+
+import redis
+from celery import bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning
+from celery.worker.control import control_command
+
+from distribute_challenge import settings
+from distribute_challenge.errors import ForgedError
+from distribute_challenge.execution import become_worker
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
+from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
+from distribute_challenge.execution_backends.celery.worker.deaths import appoint
+from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process
+from distribute_challenge.execution_backends.celery.worker.held import Held
+from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
+from distribute_challenge.execution_backends.celery.worker.request import told_to_end
+from distribute_challenge.execution_backends.celery.worker.stopping import stopper
+from distribute_challenge.execution_backends.celery.worker.sweeping import SWEEP, Sweeper
+from distribute_challenge.log import LogStream, call_formatter, logger
+from distribute_challenge.stores import shared_memory_identity, sweep
+
+__all__ = ["PresenceStep", "connect_signals"]
+
+_THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
+
+
+class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+    """Shows the worker to clients while it consumes, and to other workers that what it holds is in work.
+
+    Where the broker does not answer, this is what finds out first: the error makes Celery connect anew.
+    """
+
+    _connection: Broker
+    _sweeper: Sweeper
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._timers: list[Any] = []
+
+    def start(self, consumer: Any) -> None:
+        app, every = consumer.app, consumer.timer.call_repeatedly
+        self._connection = connect(app.url, answer_within=ANSWER_WITHIN)
+        lease = app.conf.broker_transport_options["visibility_timeout"]
+        self._sweeper = Sweeper(
+            self._connection, _held(consumer), app.gate, book=UNACKED, lease=lease, give_up=told_to_end
+        )
+        # The books before anything else: whoever looks for lost messages does so after one lease.
+        self._beat(consumer)
+        if hasattr(consumer.pool, "tags"):
+            self._say(lambda _: _held(consumer).put_back_all_but(consumer.pool.tags()))
+        self._say(_look_for_strangers)
+        sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
+        self._timers = [every(presence.BEAT, self._beat, (consumer,)), every(SWEEP, self._sweep)]
+        if hasattr(consumer.pool, "maintain_pool"):
+            consumer.pool._pool.on_death = appoint().died
+            # Celery sees at once that a child has died, but may take 5 s for one that replaced another.
+            self._timers.append(every(LOOK_FOR_DEATHS, self._look, (consumer,)))
+
+    def stop(self, consumer: Any) -> None:
+        while self._timers:
+            self._timers.pop().cancel()
+        if consumer.blueprint.state == bootsteps.CLOSE:  # Else it connects anew.
+            # It was told to end, and finishes what runs: that may take longer than a lease.
+            self._timers = [consumer.timer.call_repeatedly(presence.BEAT, self._renew, (consumer,))]
+            try:
+                presence.leave(self._connection, _presence_of(consumer))
+                consumer.task_consumer.cancel()
+                # A message that was on its way goes back now, and not when the last call has ended.
+                consumer.task_consumer.channel.read_what_was_asked_for()
+            except redis.RedisError as error:
+                logger.warning("cannot say good-bye: %s", error)
+
+    def _beat(self, consumer: Any) -> None:
+        self._renew(consumer)
+        self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
+
+    def _renew(self, consumer: Any) -> None:
+        if not self._say(lambda _: _held(consumer).renew()):
+            self._sweeper.hold_off()
+
+    def _sweep(self) -> None:
+        self._say(lambda _: self._sweeper.sweep())
+
+    def _look(self, consumer: Any) -> None:
+        appoint().look([child.pid for child in consumer.pool._pool._pool])
+        consumer.pool.maintain_pool()
+
+    def _say(self, word: Any) -> bool:
+        """Talk to the broker; whether it took what it was told."""
+        try:
+            word(self._connection)
+        except redis.ResponseError as error:
+            # It is there, but full.
+            logger.warning("the broker does not take what this worker has to say: %s", error)
+            return False
+        return True
+
+
+def _look_for_strangers(connection: Broker) -> None:
+    if others := presence.strangers(connection):
+        logger.error(
+            "%d workers of this cluster have another secret than this one: each refuses, and takes off the queues, what is meant for "
+            "the others. Give all of them the same DISTRIBUTE_CHALLENGE_SECRET, or queues of their own",
+            others,
+        )
+
+
+def _held(consumer: Any) -> Held:
+    held: Held = consumer.task_consumer.channel.qos.held
+    return held
+
+
+def _presence_of(consumer: Any) -> presence.WorkerPresence:
+    return presence.WorkerPresence(
+        name=consumer.hostname,
+        concurrency=consumer.pool.num_processes,
+        queues=sorted(consumer.app.amqp.queues.consume_from),
+        shared_memory=shared_memory_identity(),
+        refused=consumer.app.gate.refusals.total,
+        opens=consumer.app.gate.keyring.opens,
+    )
+
+
+@control_command(name=SCALE, args=[("order", str)])  # type: ignore[untyped-decorator]
+def _scale(state: Any, order: str = "") -> dict[str, Any]:
+    """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
+    consumer = state.consumer
+    try:
+        processes = opened_order(state.app.gate.keyring, SCALE, order)["processes"]
+    except ForgedError as error:
+        return _refused(state, error)
+    pool = consumer.pool
+    more = processes - pool.num_processes
+    if more > 0:
+        pool.grow(more)
+        consumer._update_prefetch_count(more)
+    # One at a time: to Celery, one that was told to end is idle, and would be chosen again.
+    elif more < 0 and len(pool._pool._pool) <= pool.num_processes:
+        with contextlib.suppress(ValueError):  # All are busy.
+            pool.shrink(1)
+            consumer._update_prefetch_count(-1)
+    # Those that are there, not those that are meant to be.
+    starting = getattr(pool._pool, "_waiting_to_start", ())
+    return {"ok": len(pool._pool._pool) - len(starting)}
+
+
+@control_command(name=CANCEL, args=[("order", str)])  # type: ignore[untyped-decorator]
+def _cancel(state: Any, order: str = "") -> dict[str, Any]:
+    """Stop calls that their client does not want any more."""
+    try:
+        stopper.take(CancelOrder.read(state.app.gate.keyring, order), state.consumer)
+    except ForgedError as error:
+        return _refused(state, error)
+    return {"ok": "noted"}
+
+
+def _refused(state: Any, error: ForgedError) -> dict[str, Any]:
+    state.app.gate.refusals.note("an order", str(error))
+    return {"error": str(error)}
+
+
+def connect_signals() -> None:
+    """Attach everything below to Celery's signals; safe to call again."""
+    signals.worker_init.connect(_close_gate)
+    signals.worker_init.connect(_share_machine)
+    signals.worker_init.connect(_open_records)
+    signals.worker_process_init.connect(_prepare_child)
+    signals.setup_logging.connect(_set_up_logging)
+
+
+def _close_gate(sender: Any = None, **_: Any) -> None:
+    """From now on only what is signed comes in, and what is refused is counted, by children too.
+
+    Other programs of this application, such as Flower, let in what Celery sends them.
+    """
+    sender.app.gate.refusals.count_children()
+    sender.app.conf.broker_transport_options["gate"] = sender.app.gate
+
+
+def _open_records(**_: Any) -> None:
+    appoint()
+    # At each loss of the connection Celery would say that what runs cannot be acknowledged any more. It can.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+
+
+def _share_machine(sender: Any = None, **_: Any) -> None:
+    """Share cores and memory among the processes: each would start as many BLAS threads as there are cores."""
+    os.environ.setdefault(settings.VALUE_CACHE_VARIABLE, str(settings.value_cache(max(1, sender.concurrency))))
+    threads = max(1, (os.cpu_count() or 1) // max(1, sender.concurrency))
+    for variable in _THREAD_LIMITS:
+        os.environ.setdefault(variable, str(threads))
+
+
+def _prepare_child(**_: Any) -> None:
+    become_worker()
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        # Loaded before the fork, so all children would draw the same numbers.
+        numpy.random.seed()
+    output = logging.getLogger("distribute_challenge.output")
+    sys.stdout = LogStream(output, logging.INFO)
+    sys.stderr = LogStream(output, logging.WARNING)
+    record_this_process()
+
+
+def _set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:
+    """One format for everything, with the name of the call that was running."""
+    root = logging.getLogger()
+    root.setLevel(loglevel or logging.INFO)
+    handler: logging.Handler = logging.FileHandler(logfile) if logfile else logging.StreamHandler(sys.__stderr__)
+    handler.setFormatter(call_formatter())
+    root.handlers[:] = [handler]
+    # Celery's own line for each batch would drown what the calls print.
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)

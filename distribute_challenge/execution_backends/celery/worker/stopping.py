@@ -1,0 +1,165 @@
+"""The worker's end of cancelling: stops what clients do not want any more, wherever in the worker it is.
+
+    remote control --> main process: Stopper --> Board, then a signal --> child: BatchInterruption --> the call ends, or does not begin
+                                         └─ a second later, if it goes on: SIGKILL ─► request.on_failure answers "cancelled"
+
+An order is remembered for a while: the message may still be on its way to this worker, or from its main process to a child, and the
+child looks at the board before it begins.
+"""
+
+import contextlib
+import os
+import time
+from signal import SIGKILL
+from typing import Any
+
+from billiard.process import current_process
+from celery.worker import state
+
+from distribute_challenge.execution_backends.celery.broker.cancel_order import Calls, CancelOrder
+from distribute_challenge.execution_backends.celery.broker.keys import client_of
+from distribute_challenge.execution_backends.celery.worker.board import Board, mark
+from distribute_challenge.interruption import GRACE, LOOK, WHOLE, Interruption
+from distribute_challenge.log import logger
+
+__all__ = ["BatchInterruption", "Stopper", "interruption", "stopper"]
+
+REMEMBERED = 60.0  # Seconds that an order counts for messages that come after it.
+
+
+class Stopper:
+    """What a worker's main process knows of calls that are to stop.
+
+    Args:
+        board: Where its children read it.
+
+    Guarantees: a child is killed only if, a second after the order, it holds that very message and has nothing else of it to do, or
+    says itself that it runs one of those calls.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._batches: dict[str, tuple[frozenset[int] | None, float]] = {}
+        self._clients: dict[str, tuple[frozenset[str], float]] = {}  # With the messages that are spared.
+        self._consumer: Any = None
+
+    def take(self, order: CancelOrder, consumer: Any) -> None:
+        """Do what a client asks for; once more makes no difference.
+
+        Args:
+            order: What is to stop.
+            consumer: Celery's, for its pool and its timer.
+        """
+        self._consumer = consumer
+        before = {request.id: self._calls_of(request.id) for request in state.requests.values()}
+        self._note(order, time.monotonic())
+        for request in list(state.requests.values()):
+            if request.worker_pid is not None and (calls := self._calls_of(request.id)) != frozenset():
+                self._stop(request, is_new=calls != before[request.id])
+
+    def accepted(self, request: Any) -> None:
+        """A child has begun with a message: perhaps it looked at the board just before the order came."""
+        if (self._batches or self._clients) and self.is_concerned(request.id):
+            self._stop(request, is_new=True)
+
+    def is_concerned(self, batch: str) -> bool:
+        """Whether calls of a message are to stop."""
+        return self._calls_of(batch) != frozenset()
+
+    def is_abandoned(self, batch: str) -> bool:
+        """Whether nobody would read an answer to a message any more."""
+        spared, _ = self._clients.get(client_of(batch), (frozenset([batch]), 0.0))
+        return batch not in spared
+
+    def _note(self, order: CancelOrder, now: float) -> None:
+        self._batches = {batch: known for batch, known in self._batches.items() if known[1] > now}
+        self._clients = {client: known for client, known in self._clients.items() if known[1] > now}
+        for batch, calls in order.batches.items():
+            known, _ = self._batches.pop(batch, (frozenset[int](), 0.0))
+            both = None if known is None or calls is None else known.union(calls)
+            self._batches[batch] = both, now + REMEMBERED
+        if order.client:
+            self._clients[order.client] = frozenset(order.spared), now + REMEMBERED
+        while not self._board.write(self._content()):
+            del self._batches[next(iter(self._batches))]
+
+    def _content(self) -> dict[str, Any]:
+        batches = {batch: None if calls is None else sorted(calls) for batch, (calls, _) in self._batches.items()}
+        return {
+            "batches": batches,
+            "clients": {client: sorted(spared) for client, (spared, _) in self._clients.items()},
+        }
+
+    def _calls_of(self, batch: str) -> frozenset[int] | None:
+        """Which calls of a message are to stop; None: all."""
+        if self.is_abandoned(batch):
+            return None
+        return self._batches.get(batch, (frozenset[int](), 0.0))[0]
+
+    def _stop(self, request: Any, *, is_new: bool) -> None:
+        pid = request.worker_pid
+        if pid == os.getpid():
+            return  # A pool without processes.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, LOOK)
+        if is_new:
+            self._consumer.timer.call_after(GRACE, self._end, (request,))
+
+    def _end(self, request: Any) -> None:
+        """Kill the child if it goes on with what is to stop."""
+        if state.requests.get(request.id) is not request:
+            return
+        calls = self._calls_of(request.id)
+        message, number = self._board.running(request.worker_pid) or (None, WHOLE)
+        if calls is None or (message == mark(request.id) and number in calls):
+            logger.warning("%s was cancelled and does not stop: its process is killed", request.name)
+            self._consumer.pool.terminate_job(request.worker_pid, SIGKILL)
+
+
+class BatchInterruption(Interruption):
+    """Where a child looks which of its calls are to stop.
+
+    Args:
+        board: Written by the main process.
+
+    Attributes:
+        is_abandoned: Whether nobody would read a reply any more.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._place = board.place(getattr(current_process(), "index", 0))
+        super().__init__(self._look_up, self._place.tell)
+        self._board = board
+        self._batch = ""
+        self._edition = 0
+        self._unwanted: frozenset[int] | None = frozenset()
+        self.is_abandoned = False
+
+    def begin(self, batch: str) -> None:
+        """From now on, it is about this message."""
+        self._batch, self._edition = batch, 0
+        self._place.begin(batch)
+        self._unwanted, self.is_abandoned = frozenset(), False
+
+    def _look_up(self, number: int) -> bool:
+        if self._edition != self._board.edition:
+            edition, content = self._board.read()
+            calls: Calls = content["batches"].get(self._batch, ())
+            self.is_abandoned = self._batch not in content["clients"].get(client_of(self._batch), [self._batch])
+            is_whole = calls is None or self.is_abandoned
+            # The edition last: a signal may come in between, and look itself.
+            self._unwanted = None if is_whole else frozenset(calls or ())
+            self._edition = edition
+        return self._unwanted is None or number in self._unwanted
+
+
+# Made before the children are forked, who inherit the memory behind it.
+_board = Board()
+
+#: The one of this worker's main process.
+stopper = Stopper(_board)
+
+
+def interruption() -> BatchInterruption:
+    """The one of the child that asks."""
+    return BatchInterruption(_board)

@@ -1,0 +1,111 @@
+"""Making good what other workers have lost: messages that their holders have not renewed for a lease.
+
+Each worker looks every second. Whether a lost call is tried again is for its client to say, who knows how often it was tried: it is
+told. For a detached call its record says it (`detached`).
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from distribute_challenge.execution_backends.celery.broker.connection import Broker
+from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.worker.gate import Gate
+from distribute_challenge.execution_backends.celery.worker.held import Held, holder_of, strike_command
+from distribute_challenge.execution_backends.celery.worker.replying import send_problem
+from distribute_challenge.log import logger
+from distribute_challenge.messages import Problem
+
+__all__ = ["SWEEP", "Sweeper"]
+
+SWEEP = 1.0  # Seconds between two looks.
+GAP = 3.5  # Seconds since the last look after which others may have been cut off like this worker, and have to renew first.
+AT_ONCE = 100  # Messages of one look.
+
+# KEYS book, index; ARGV lease, time of the last look, gap, time of the next, most to find. What it finds is the caller's
+# for a lease: if that one dies, the next sees to it.
+_CLAIM: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+local found = {string.format('%.6f', now)}
+if now - ARGV[2] > tonumber(ARGV[3]) or now < tonumber(ARGV[4]) then
+    return found
+end
+for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[1], 'LIMIT', 0, ARGV[5])) do
+    local entry = redis.call('HGET', KEYS[1], tag)
+    if entry then
+        redis.call('ZADD', KEYS[2], now, tag)
+        table.insert(found, tag)
+        table.insert(found, entry)
+    else
+        redis.call('ZREM', KEYS[2], tag)
+    end
+end
+return found
+"""
+
+
+class Sweeper:
+    """One worker's. A new one, and one that has not looked for a while, waits for a lease before it takes anything for lost.
+
+    Args:
+        connection: To the broker.
+        held: What this worker holds, and may be late to renew.
+        gate: Tells whether a message was sent by a holder of the secret.
+        book: The hash that messages in work stand in.
+        lease: Seconds.
+        give_up: Whether this worker was told to end.
+    """
+
+    def __init__(
+        self, connection: Broker, held: Held, gate: Gate, *, book: str, lease: float, give_up: Callable[[], bool]
+    ) -> None:
+        self._connection = connection
+        self._gate = gate
+        self._line = Line(connection)
+        self._held = held
+        self._book = book
+        self._lease = lease
+        self._give_up = give_up
+        self._looked = self._from = 0.0
+
+    def sweep(self) -> None:
+        """Look once.
+
+        Raises:
+            redis.RedisError: Redis is away, or full.
+        """
+        for tag, entry in self._claim():
+            # Others may write there, too: a tag that is no text is none of ours.
+            if tag.decode(errors="replace") not in self._held:
+                self._make_good(tag, entry)
+
+    def hold_off(self) -> None:
+        """Redis did not take this worker's own renewals: nor, perhaps, those of others."""
+        self._looked = 0.0
+
+    def _claim(self) -> list[tuple[bytes, bytes]]:
+        arguments = map(str, (self._lease, self._looked, GAP, self._from, AT_ONCE))
+        answer: Any = self._connection.eval(_CLAIM, 2, self._book, f"{self._book}_index", *arguments)
+        now = float(answer[0])
+        if now - self._looked > GAP:
+            self._from = now + self._lease
+        self._looked = now
+        return list(zip(answer[1::2], answer[2::2], strict=True))
+
+    def _make_good(self, tag: bytes, entry: bytes) -> None:
+        head = b""
+        try:
+            holder, head, data = holder_of(entry)
+            name = f"process {holder['pid']} on {holder['host']}"
+            batch = self._gate.batch_of(json.loads(data))
+        except Exception as error:
+            # A holder of the secret has not written it, or whoever ran it would not have understood it either.
+            self._gate.refusals.note("an entry of the book", f"{type(error).__name__}: {error}", entry)
+        else:
+            logger.warning("%s is lost: its worker, %s, gave no sign of life for %g s", batch.name, name, self._lease)
+            facts = {"worker_lost": True, "host": holder["host"], "pid": holder["pid"]}
+            text = f"the worker, {name}, gave no sign of life for {self._lease:g} s"
+            send_problem(self._line, self._connection.keyring, batch, Problem("lost", text, facts), name, self._give_up)
+        self._line.send(strike_command(self._book, tag, head))
+        self._line.settle()

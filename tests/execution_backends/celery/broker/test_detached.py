@@ -1,0 +1,335 @@
+"""Detached calls in Redis: each step of their lives, with nobody there but the one who takes it."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import redis
+
+from distribute_challenge import Future, attach, compute_this
+from distribute_challenge.errors import TaskLostError, WorkerLostError
+from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import detached
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords, answer_commands
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    UNACKED,
+    detached_function_key,
+    detached_key,
+    outcome_key,
+)
+from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
+from distribute_challenge.execution_backends.celery.worker.replying import send_reply
+from distribute_challenge.messages import Batch, Problem, Reply
+from distribute_challenge.security import Purpose
+from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
+from tests.secret import KEYRING
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+QUEUE = queue_keys(DEFAULT_QUEUE)[9]
+
+
+@compute_this
+def square(x: int) -> int:
+    return x * x
+
+
+def submit(backend: CeleryExecutionBackend, number: int = 3, function: Any = square, **options: Any) -> Future[Any]:
+    future: Future[Any] = function(number).submit(backend, detach=True, **options)
+    return future
+
+
+def replies(taken: Taken) -> list[bytes]:
+    """What the call gives."""
+    connection = taken.worker.connection
+
+    def payload(digest: str) -> bytes:
+        sealed = cast(bytes, connection.hget(detached_function_key(digest), "payload"))
+        return bytes(KEYRING.open(Purpose.function(digest), sealed))
+
+    return list(execute(taken.frame, FunctionCache(payload), "fake@test/1"))
+
+
+def send(taken: Taken, reply: bytes) -> None:
+    """Reply to it as a worker does."""
+    line = Line(taken.worker.connection)
+    send_reply(line, KEYRING, taken.batch.reply_to, reply)
+    line.close()
+
+
+def answer(taken: Taken) -> None:
+    """Run it, and say what came of it."""
+    for reply in replies(taken):
+        send(taken, reply)
+
+
+def problem(batch: Batch, kind: str) -> bytes:
+    return Reply(batch.id, "fake@test/1", time.time(), problem=Problem(kind, "a reason")).encode()
+
+
+def report(taken: Taken, kind: str) -> None:
+    send(taken, problem(taken.batch, kind))
+
+
+def tag(taken: Taken) -> str:
+    text: str = taken.envelope["properties"]["delivery_tag"]
+    return text
+
+
+def hold(taken: Taken) -> None:
+    """Write it into the book of what workers hold."""
+    taken.worker.connection.hset(UNACKED, tag(taken), "it")
+
+
+def left(worker: FakeWorker) -> list[str]:
+    """What there is of detached calls."""
+    return sorted(key.decode() for key in worker.connection.keys("distribute_challenge:detached:*"))  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def records(server: Server) -> DetachedRecords:
+    return DetachedRecords(connect(server.url))
+
+
+def test_a_detached_call_travels_by_itself_and_is_nobodys(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """No client that is gone makes a worker drop it. Its header says where the reply goes, and how long that is kept."""
+    future = submit(backend, time_to_live=12.5)
+    taken = worker.take()
+    batch = taken.batch
+    assert (batch.client, batch.keep, batch.calls, batch.places) == ("", 12.5, 1, ())
+    assert batch.reply_to == taken.envelope["properties"]["reply_to"] == outcome_key(future.id)
+    assert batch.lifetime == detached.LONGEST_IN_QUEUE
+    assert worker.waiting() == 0
+
+
+def test_an_outcome_is_all_that_stays_of_a_call_that_has_ended(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """For as long as it was asked for, and read as often as one likes."""
+    future = submit(backend, time_to_live=100)
+    answer(worker.take())
+    assert left(worker) == [outcome_key(future.id)]
+    assert 98 <= worker.connection.ttl(outcome_key(future.id)) <= 100
+    assert [attach(future.id, backend).result(DEADLINE) for _ in range(3)] == [9, 9, 9]
+
+
+def test_a_function_is_kept_until_the_last_call_that_needs_it(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """Once, however many those are."""
+    submit(backend, 1), submit(backend, 2)
+    first, second = worker.take(), worker.take()
+    key = detached_function_key(first.batch.function)
+    assert worker.connection.hlen(key) == 3
+    answer(first)
+    assert worker.connection.hlen(key) == 2
+    answer(second)
+    assert not worker.connection.exists(key)
+
+
+def test_a_call_whose_process_died_is_sent_again_with_nobody_waiting(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """Up to three times in all."""
+    number = submit(backend).id
+    for _ in range(2):
+        report(worker.take(), "lost")
+    taken = worker.take()
+    assert taken.batch.id == number
+    report(taken, "lost")
+    assert worker.waiting() == 0
+    with pytest.raises(WorkerLostError, match=r"a reason, at the last of its attempts"):
+        attach(number, backend).result(DEADLINE)
+    assert left(worker) == [outcome_key(number)]
+
+
+def test_the_number_of_attempts_is_its_clients(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for other calls."""
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ATTEMPTS", "1")
+    future = submit(backend)
+    monkeypatch.undo()
+    report(worker.take(), "lost")
+    assert isinstance(future.exception(DEADLINE), WorkerLostError)
+
+
+def test_a_call_that_may_run_once_is_not_sent_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """Its loss is told."""
+    future = submit(backend, function=square.with_options(at_most_once=True))
+    taken = worker.take()
+    assert taken.batch.at_most_once
+    report(taken, "lost")
+    assert isinstance(future.exception(DEADLINE), WorkerLostError)
+
+
+def test_a_message_that_is_sent_again_is_the_next_and_has_another_tag(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """A frozen worker that wakes strikes out its own entry in the books, and not that of the one who has it now."""
+    submit(backend, 1)
+    first = worker.take()
+    submit(backend, 2)
+    report(first, "lost")
+    again = worker.take()
+    assert again.batch == first.batch
+    assert tag(again) != tag(first)
+
+
+def test_a_death_that_is_told_twice_counts_once(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """A worker says it again if the broker went away before it answered."""
+    number = submit(backend).id
+    taken = worker.take()
+    commands = answer_commands(taken.batch.reply_to, problem(taken.batch, "lost"), lost=True)
+    line = Line(worker.connection)
+    for _ in range(3):
+        line.send(*commands)
+        line.settle()
+    line.close()
+    assert worker.waiting() == 1
+    assert worker.connection.hget(detached_key(number), "deaths") == b"1"
+
+
+def test_the_first_outcome_counts(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """A call may run twice, if its worker was frozen."""
+    future = submit(backend)
+    taken = worker.take()
+    answer(taken)
+    report(taken, "timeout")
+    report(taken, "lost")
+    assert future.result(DEADLINE) == 9
+    assert attach(future.id, backend).result(DEADLINE) == 9
+    assert left(worker) == [outcome_key(future.id)]
+
+
+def test_a_call_that_was_sent_again_does_not_run_if_it_ends_before(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """It was not dead, but frozen."""
+    future = submit(backend)
+    taken = worker.take()
+    report(taken, "lost")
+    assert worker.waiting() == 1
+    answer(taken)
+    assert worker.waiting() == 0
+    assert future.result(DEADLINE) == 9
+
+
+def test_the_outcome_of_a_call_that_is_not_open_is_dropped(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """It was cancelled, or Redis was emptied."""
+    future = submit(backend)
+    copy = Taken(worker, json.loads(worker.connection.lindex(QUEUE, -1)))  # type: ignore[arg-type] # typed for async too
+    (outcome,) = replies(copy)
+    assert records.take_back(future.id)
+    assert not records.take_back(future.id)
+    assert left(worker) == []
+    send(copy, outcome)
+    assert left(worker) == []
+
+
+def test_a_call_that_a_worker_has_is_not_taken_back(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """It goes on."""
+    future = submit(backend)
+    taken = worker.take()
+    assert not records.take_back(future.id)
+    answer(taken)
+    assert future.result(DEADLINE) == 9
+
+
+def test_a_look_tells_where_a_message_is(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """In its queue, with a worker, or nowhere."""
+    number = submit(backend).id
+    assert records.look(number, "").state == "waiting"
+    taken = worker.take()
+    assert records.look(number, "") == ("missing", tag(taken), DEFAULT_QUEUE)
+    hold(taken)
+    assert records.look(number, tag(taken)) == ("held", tag(taken), DEFAULT_QUEUE)
+    answer(taken)
+    assert records.look(number, "").state == "over"
+
+
+def test_a_message_that_is_missing_twice_is_sent_again_once(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """By the first who looks; the others had the old one in mind."""
+    number = submit(backend).id
+    missing = records.look(number, "").tag
+    worker.take()
+    assert records.look(number, missing).state == "again"
+    assert records.look(number, missing).state == "waiting"
+    worker.take()
+    assert records.look(number, missing).state == "missing"
+    assert worker.waiting() == 0
+
+
+def test_a_message_that_celery_put_back_in_its_own_words_is_not_missing(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """It notes in a message that it was delivered before."""
+    number = submit(backend).id
+    for other in range(150):
+        submit(backend, other)
+    taken = worker.take()
+    taken.envelope["headers"]["redelivered"] = True
+    worker.connection.lpush(QUEUE, json.dumps(taken.envelope))
+    assert records.look(number, "").state == "missing"
+    assert records.look(number, tag(taken)).state == "waiting"
+    assert records.look(number, "").state == "waiting"  # Now it is known.
+    assert records.take_back(number)
+    assert worker.waiting() == 150
+
+
+def test_a_message_that_is_lost_each_time_is_given_up(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """What loses it might be the call itself."""
+    number = submit(backend).id
+    for state in ("again", "again", "lost"):
+        worker.take()
+        assert records.look(number, records.look(number, "").tag).state == state
+    assert left(worker) == []
+    with pytest.raises(TaskLostError, match="no detached call has the id"):
+        attach(number, backend).result(DEADLINE)
+
+
+def test_a_message_whose_time_is_over_is_taken_out_of_its_queue(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, eventually: Eventually
+) -> None:
+    """By whoever looks."""
+    number = submit(backend, function=square.with_options(queue_timeout=0.001)).id
+    eventually(lambda: records.look(number, "").state == "late")
+    assert worker.waiting() == 0
+    assert left(worker) == []
+
+
+def test_many_calls_are_asked_for_together(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And those that are not open are found."""
+    monkeypatch.setattr(detached, "AT_ONCE", 2)
+    numbers = [submit(backend, number).id for number in range(5)]
+    assert records.over(numbers) == []
+    answer(worker.take())
+    assert records.over([*numbers, "unknown"]) == [numbers[0], "unknown"]
+    assert records.outcome("unknown") is None
+
+
+def test_what_is_no_reply_is_no_reason_to_stop(worker: FakeWorker, records: DetachedRecords) -> None:
+    """Somebody else's list in the place of an outcome. What Redis cannot do now is another matter."""
+    worker.connection.rpush(outcome_key("a list"), "not a reply")
+    assert records.outcome("a list") == b""
+    worker.connection.acl_setuser("default", enabled=True, commands=["-get"])
+    with pytest.raises(redis.ResponseError, match="no permissions"):
+        records.outcome("a list")

@@ -1,0 +1,147 @@
+"""Workers answer, in time or not at all, and Redis is left as it was."""
+
+import json
+import os
+import signal
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from distribute_challenge import LocalCluster
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.ping import EXPIRY, ping
+from distribute_challenge.execution_backends.celery.worker.application import make_app
+from tests.execution_backends.celery.conftest import DEADLINE, Server
+
+SHORT = 0.3  # Seconds to wait for an answer that does not come.
+
+
+@pytest.fixture
+def connection(cluster: LocalCluster) -> Iterator[redis.Redis]:
+    """To a cluster with one worker, which is there; nothing is left behind for long."""
+    with connect(cluster.broker_url) as connection:
+        assert len(ping(connection, timeout=DEADLINE)) == 1
+        yield connection
+        assert lasting(connection) == []
+
+
+def traces(connection: Any) -> dict[bytes, int]:
+    """What questions left behind, with the seconds that it stays."""
+    left = {key: connection.ttl(key) for key in connection.keys("*ping*")}
+    return {key: seconds for key, seconds in left.items() if seconds != -2}  # Gone meanwhile.
+
+
+def lasting(connection: redis.Redis) -> list[bytes]:
+    return [key for key, seconds in traces(connection).items() if not 0 <= seconds <= EXPIRY]
+
+
+def name(connection: redis.Redis) -> str:
+    """What the worker calls itself."""
+    return presence.workers(connection)[0].name
+
+
+def test_a_worker_answers_under_its_name_within_milliseconds(connection: redis.Redis) -> None:
+    """Nobody is waited for when all who heard the question have answered."""
+    answers = ping(connection, timeout=DEADLINE)
+    assert list(answers) == [name(connection)]
+    assert 0 < answers[name(connection)] < 1
+
+
+def test_the_same_workers_answer_to_celery(connection: redis.Redis, cluster: LocalCluster) -> None:
+    """What is written here by hand is Celery's own question."""
+    replies = make_app(cluster.broker_url).control.ping(timeout=DEADLINE, limit=1)
+    assert [list(reply) for reply in replies] == [list(ping(connection))]
+
+
+def test_only_those_named_answer(connection: redis.Redis) -> None:
+    """And who does not is waited for until the time is over."""
+    there = name(connection)
+    assert list(ping(connection, [there], timeout=DEADLINE)) == [there]
+    begun = time.monotonic()
+    assert list(ping(connection, [there, "nobody@nowhere"], timeout=SHORT)) == [there]
+    assert time.monotonic() - begun >= SHORT
+    assert ping(connection, ["nobody@nowhere"], timeout=SHORT) == {}
+    assert ping(connection, [], timeout=DEADLINE) == {}
+
+
+def test_so_many_as_wanted_are_waited_for(connection: redis.Redis) -> None:
+    """Also more than are there, as others may be on their way."""
+    assert len(ping(connection, wanted=1, timeout=DEADLINE)) == 1
+    begun = time.monotonic()
+    assert len(ping(connection, wanted=2, timeout=SHORT)) == 1
+    assert time.monotonic() - begun >= SHORT
+
+
+def test_an_answer_that_comes_too_late_finds_no_way_back(connection: redis.Redis) -> None:
+    """A worker that was held up answers to nothing and to nobody, and serves the next who asks."""
+    (worker,) = presence.workers(connection)
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        assert ping(connection, timeout=SHORT) == {}
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    assert list(ping(connection, timeout=DEADLINE)) == [worker.name]
+
+
+def test_who_starts_meanwhile_is_asked_too() -> None:
+    """Each second anew."""
+    with LocalCluster(workers=1) as cluster, connect(cluster.broker_url) as connection:
+        assert len(ping(connection, timeout=DEADLINE)) == 1
+
+
+def test_the_way_back_ends_by_itself_if_nobody_takes_it_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a health check is killed."""
+    monkeypatch.setattr("distribute_challenge.execution_backends.celery.broker.ping._Mailbox.close", lambda _: None)
+    with connect(server.url) as connection:
+        assert ping(connection, timeout=SHORT) == {}
+        assert len(traces(connection)) == 1
+        assert lasting(connection) == []
+
+
+def test_an_answer_on_its_way_while_its_list_is_given_up_expires(server: Server) -> None:
+    """A worker that looked up the way back just before it was taken away."""
+    with connect(server.url) as connection:
+        assert ping(connection, timeout=SHORT) == {}
+        (replies,) = traces(connection)
+        connection.lpush(replies, b"too late")
+        assert lasting(connection) == []
+
+
+def test_a_server_that_is_gone_is_an_error(server: Server) -> None:
+    """Of redis-py's, for the caller to translate."""
+    server.stop()
+    with connect(server.url) as connection, pytest.raises(redis.ConnectionError):
+        ping(connection)
+
+
+def test_the_question_has_every_field_that_celery_writes(server: Server) -> None:
+    """On the channel that Celery uses, in any database."""
+    url = f"{server.url}?virtual_host=3"
+    with connect(url) as connection, connection.pubsub() as channel:
+        channel.psubscribe("/*")
+        ping(connection, ["worker@there"], timeout=SHORT)
+        make_app(url).control.ping(["worker@there"], timeout=SHORT)
+        ours, theirs = (question(channel) for _ in range(2))
+    assert ours["channel"] == theirs["channel"] == b"/3.celery.pidbox"
+    assert ours["envelope"].keys() == theirs["envelope"].keys()
+    for part in ("headers", "properties"):
+        assert ours["envelope"][part].keys() == theirs["envelope"][part].keys()
+    assert ours["body"].keys() == theirs["body"].keys()
+    own = ("ticket", "reply_to")
+    assert [ours["body"][key] for key in ours["body"] if key not in own] == [
+        theirs["body"][key] for key in ours["body"] if key not in own
+    ]
+
+
+def question(channel: Any) -> dict[str, Any]:
+    """The next message on a channel, taken apart."""
+    while (message := channel.get_message(timeout=DEADLINE))["type"] != "pmessage":
+        pass
+    envelope = json.loads(message["data"])
+    body = json.loads(b64decode(envelope["body"]))
+    return {"channel": message["channel"], "envelope": envelope, "body": body}

@@ -1,0 +1,57 @@
+"""Workers and clients show themselves."""
+
+import time
+
+import pytest
+
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import WORKERS
+from distribute_challenge.execution_backends.celery.broker.presence import ClientPresence, WorkerPresence
+from tests.execution_backends.celery.conftest import Server
+
+
+def test_who_shows_itself_is_there_until_it_leaves(server: Server) -> None:
+    """Workers and clients apart, by name."""
+    connection = connect(server.url)
+    two, one = WorkerPresence("w2", 4, ["a"]), WorkerPresence("w1", 2, ["a", "b"])
+    client = ClientPresence("c", waiting=3)
+    for somebody in (two, one, client):
+        presence.show(connection, somebody)
+    assert presence.workers(connection) == [one, two]
+    assert presence.clients(connection) == [client]
+    presence.leave(connection, two)
+    assert presence.workers(connection) == [one]
+
+
+def test_who_is_silent_for_long_is_gone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is cleared away by whoever looks, with whatever else is no sign of life."""
+    connection = connect(server.url)
+    with monkeypatch.context() as context:
+        context.setattr(presence, "_now", lambda connection: time.time() - presence.STALE - 1)
+        presence.show(connection, WorkerPresence("quiet", 1, ["a"]))
+    presence.show(connection, WorkerPresence("there", 1, ["a"]))
+    connection.hset(WORKERS, "junk", b"junk")
+    connection.hset(WORKERS, "nan", b"nan x")
+    # An old line with a new time before it.
+    old = (connection.hget(WORKERS, "quiet") or b"").partition(b" ")[2]
+    connection.hset(WORKERS, "quiet", b"%.3f %b" % (time.time(), old))
+    assert [worker.name for worker in presence.workers(connection)] == ["there"]
+    assert connection.hkeys(WORKERS) == [b"there"]
+
+
+def test_lines_that_nobody_with_the_secret_has_written_do_not_count(server: Server) -> None:
+    """Nor one of somebody's under another name. How many there are is known, as they may be workers with another secret."""
+    connection = connect(server.url)
+    presence.show(connection, WorkerPresence("w", 1, ["a"]))
+    connection.hset(WORKERS, "w2", connection.hget(WORKERS, "w") or b"")
+    connection.hset(WORKERS, b"\xff", connection.hget(WORKERS, "w") or b"")
+    connection.hset(WORKERS, "w3", b"%.3f {}" % time.time())
+    assert [worker.name for worker in presence.workers(connection)] == ["w"]
+    assert presence.strangers(connection) == 3
+
+
+def test_slots_are_counted_by_queue() -> None:
+    """Or altogether."""
+    there = [WorkerPresence("w2", 4, ["a"]), WorkerPresence("w1", 2, ["a", "b"])]
+    assert [presence.slots(there, queue) for queue in (None, "a", "b", "c")] == [6, 6, 2, 0]

@@ -1,0 +1,171 @@
+"""A Redis without memory: what is new is refused with a clear error, what it has is kept, and nothing breaks."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from distribute_challenge import compute_this
+from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import connection as connection_module
+from distribute_challenge.execution_backends.celery.broker.connection import connect, translated
+from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
+from distribute_challenge.execution_backends.celery.client import publisher
+from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+@compute_this
+def square(x: int) -> int:
+    return x * x
+
+
+class Memory:
+    """What Redis may use."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = connect(url)
+
+    def take(self) -> None:
+        self._redis.config_set("maxmemory", 1)
+
+    def give(self) -> None:
+        self._redis.config_set("maxmemory", 0)
+
+
+@pytest.fixture
+def memory(server: Server) -> Iterator[Memory]:
+    memory = Memory(server.url)
+    yield memory
+    memory.give()
+
+
+def warm(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """Have the function there."""
+    future = square(1).submit(backend)
+    worker.take().run()
+    future.result(DEADLINE)
+
+
+def answered(backend: CeleryExecutionBackend, worker: FakeWorker) -> bool:
+    future = square(3).submit(backend)
+    worker.serve([future])
+    return future.result() == 9
+
+
+def test_a_caller_who_waits_is_told_at_once(
+    backend: CeleryExecutionBackend, worker: FakeWorker, memory: Memory
+) -> None:
+    """With how much memory there is, and what to do. It works again when there is some."""
+    warm(backend, worker)
+    memory.take()
+    with pytest.raises(
+        BrokerFullError, match=r"MB used, maxmemory is 0\.0 MB\): wait until workers.*maxmemory; calls that"
+    ):
+        square(3).compute(backend)
+    assert not backend._connected()._books.sent
+    memory.give()
+    assert answered(backend, worker)
+
+
+def test_so_is_one_whose_function_is_new(backend: CeleryExecutionBackend, memory: Memory) -> None:
+    backend.concurrency  # noqa: B018 - connects
+    memory.take()
+    with pytest.raises(BrokerFullError):
+        square(3).compute(backend)
+
+
+@pytest.mark.parametrize("options", [{}, {"at_most_once": True}])
+def test_submitted_calls_wait_for_memory(
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    memory: Memory,
+    options: dict[str, Any],
+    eventually: Eventually,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Workers make room as they go on. The user hears of it once."""
+    warm(backend, worker)
+    memory.take()
+    future = square.with_options(**options)(3).submit(backend)
+    eventually(lambda: "takes no calls" in caplog.text)
+    memory.give()
+    worker.serve([future])
+    assert future.result() == 9
+    assert caplog.text.count("takes no calls") == 1
+    assert "lost the broker" not in caplog.text
+
+
+def test_if_none_comes_they_fail(
+    backend: CeleryExecutionBackend, worker: FakeWorker, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message after a while, and then all others, each as its turn comes. Those that Redis had taken are kept."""
+    monkeypatch.setattr(publisher, "FULL_FOR", 0.2)
+    warm(backend, worker)
+    kept = square(2).submit(backend)
+    taken = worker.take()
+    memory.take()
+    began = time.monotonic()
+    futures = [square(number).submit(backend) for number in range(50)]
+    for future in futures:
+        with pytest.raises(BrokerFullError):
+            future.result(DEADLINE)
+    assert time.monotonic() - began < DEADLINE / 2
+    memory.give()
+    taken.run()
+    assert kept.result(DEADLINE) == 4
+    assert answered(backend, worker)
+
+
+def test_a_client_goes_on_without_noise(
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    memory: Memory,
+    eventually: Eventually,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It cannot show itself meanwhile, and receives what comes."""
+    future = square(3).submit(backend)
+    taken = worker.take()
+    replies = list(taken.replies())
+    client = backend._connected()
+    memory.take()
+    eventually(lambda: client._ledger._quiet_until > 0)
+    memory.give()
+    for reply in replies:
+        taken.push(reply)
+    assert future.result(DEADLINE) == 9
+    assert not caplog.records
+
+
+def test_another_refusal_ends_the_call_too(
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Later, as a replica may be taking over."""
+    monkeypatch.setattr(publisher, "REFUSED_FOR", 0.2)
+    warm(backend, worker)
+    for key in queue_keys("odd"):
+        connect(server.url).set(key, "no list")
+    future = square.with_options(queue="odd")(3).submit(backend)
+    with pytest.raises(BrokerUnreachableError, match="WRONGTYPE"):
+        future.result(DEADLINE)
+    once = square.with_options(queue="odd", at_most_once=True)(3).submit(backend)
+    with pytest.raises(BrokerUnreachableError, match="WRONGTYPE"):
+        once.result(DEADLINE)
+
+
+def test_a_full_broker_that_does_not_say_how_full_is_an_error_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "ANSWER_WITHIN", 0.1)
+    with (
+        pytest.raises(BrokerFullError, match=r"no memory left for the call: wait"),
+        translated("redis://127.0.0.1:1"),
+    ):
+        raise redis.OutOfMemoryError("full")

@@ -1,0 +1,107 @@
+"""The client's books."""
+
+import time
+from typing import Any
+
+from distribute_challenge.execution_backends.celery.client.calls import Call, Outbox
+from distribute_challenge.messages import FunctionPayload, Task
+from distribute_challenge.options import CallOptions
+
+OPEN: set[tuple[str, int]] = set()
+
+
+def call(name: str = "f", *, chunk: int = 0, **options: Any) -> Call:
+    task = Task(FunctionPayload(name, b"", name), b"", CallOptions(**options), time.time(), chunk)
+    return Call(task, lambda call: False)
+
+
+def test_functions_take_turns() -> None:
+    """A flood of one does not hold up another."""
+    outbox = Outbox()
+    flood, other = [call("flood") for _ in range(3)], call("other")
+    for each in (*flood, other):
+        outbox.put(each)
+    taken = []
+    while (group := outbox.next_group(OPEN)) is not None:
+        taken += group.take(1)
+    assert taken == [flood[0], other, flood[1], flood[2]]
+
+
+def test_urgent_calls_go_first() -> None:
+    """Whenever they came."""
+    outbox = Outbox()
+    later, urgent = call(), call(priority=9)
+    outbox.put(later)
+    outbox.put(urgent)
+    group = outbox.next_group(OPEN)
+    assert group is not None
+    assert group.take(1) == [urgent]
+
+
+def test_a_full_queue_gets_nothing_more() -> None:
+    """Others do."""
+    outbox = Outbox()
+    outbox.put(call(queue="full"))
+    assert outbox.next_group({("full", 0)}) is None
+    outbox.put(call(queue="free"))
+    group = outbox.next_group({("full", 0)})
+    assert group is not None
+    assert group.options.queue == "free"
+
+
+def test_chunks_and_suspects_travel_alone() -> None:
+    """Whatever the batch size."""
+    outbox = Outbox()
+    calls = [call(), call(), call(chunk=5), call(), call(), call()]
+    calls[4].alone = True
+    for each in calls:
+        outbox.put(each)
+    group = outbox.group_of(calls[0].task)
+    group.sizer.record(1000, 0.001)
+    taken = []
+    while outbox.next_group(OPEN) is not None:
+        taken.append(group.take(1))
+    assert taken == [calls[0:2], calls[2:3], calls[3:4], calls[4:5], calls[5:6]]
+
+
+def test_waiting_calls_are_counted_by_queue() -> None:
+    """A chunk counts as the calls in it."""
+    outbox = Outbox()
+    gone = call(queue="b")
+    for each in (call(), call(chunk=7), gone):
+        outbox.put(each)
+    assert outbox.waiting == {"distribute_challenge": 8, "b": 1}
+    assert outbox.remove(gone)
+    assert not outbox.remove(gone)
+    assert not outbox.remove(call("unknown"))
+    assert outbox.waiting == {"distribute_challenge": 8}
+    assert len(outbox.clear()) == 2
+    assert outbox.waiting == {}
+
+
+def test_what_was_learnt_of_a_function_is_kept_for_a_while() -> None:
+    """But not of more functions than anybody calls."""
+    outbox = Outbox()
+    busy = call("busy")
+    outbox.put(busy)
+    first = outbox.group_of(call("f0").task)
+    assert outbox.group_of(call("f0").task) is first
+    for number in range(Outbox.KEPT_GROUPS + 10):
+        outbox.group_of(call(f"f{number}").task)
+    assert outbox.group_of(call("f0").task) is not first
+    assert outbox.remove(busy)
+
+
+def test_calls_that_wait_for_too_long_are_taken_out() -> None:
+    """Those alone, and in the order in which they came; a group without a limit is not looked at."""
+    outbox = Outbox()
+    calls = [call(queue_timeout=limit) for limit in (1.0, 1.0, 60.0, None)]
+    for each in calls:
+        outbox.put(each)
+    now = calls[0].task.created
+    assert now + 0.5 < outbox.begin_by() < now + 1.5
+    assert outbox.take_overdue(now) == []
+    assert outbox.take_overdue(now + 10) == calls[:2]
+    assert outbox.begin_by() > now + 50
+    assert outbox.take_overdue(now + 100) == [calls[2]]
+    assert outbox.begin_by() == float("inf")

@@ -1,0 +1,257 @@
+"""Detached calls as users see them: with real workers, clients that are killed, and Redis that loses things."""
+
+import asyncio
+import gc
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy
+import pytest
+
+from distribute_challenge import LocalCluster, attach, compute_this, put
+from distribute_challenge.errors import (
+    CallCancelledError,
+    ResultTimeoutError,
+    ResultUnavailableError,
+    StoreFullError,
+    TaskLostError,
+)
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
+from distribute_challenge.execution_backends.celery.broker.presence import workers
+from distribute_challenge.execution_backends.celery.client import detached_calls
+from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
+from distribute_challenge.tasks import single_task
+from tests.execution_backends.celery.broker.test_detached import answer, square, submit
+from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
+from tests.processes import run, script, wait_until
+
+pytestmark = pytest.mark.celery
+
+THREAD = "distribute_challenge detached"
+
+
+@compute_this
+def fail(text: str) -> None:
+    raise KeyError(text)
+
+
+@compute_this
+def wait_for(gate: str) -> str:
+    Path(gate + ".begun").touch()
+    while not os.path.exists(gate):
+        time.sleep(0.005)
+    return "done"
+
+
+def kept(url: str) -> list[bytes]:
+    """What there is of detached calls."""
+    return connect(url).keys("distribute_challenge:detached:*")  # type: ignore[return-value] # typed for async too
+
+
+SUBMITTING = """
+import signal, time
+from distribute_challenge import compute_this
+
+@compute_this
+def nap(number):
+    time.sleep(0.05)
+    return number * number
+
+for number in range(100):
+    print("id", nap(number).submit(detach=True).id)
+print("submitted")
+signal.pause()
+"""
+
+ATTACHING = """
+import sys
+from distribute_challenge import attach
+
+print(sum(attach(id).result(timeout=60) for id in sys.argv[1:]))
+"""
+
+
+def test_calls_of_a_killed_client_are_run_and_any_process_gets_their_values(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """More than once."""
+    url = cluster.broker_url
+    with script(SUBMITTING, tmp_path / "a", CELERY_BROKER_URL=url) as client:
+        output = client.wait_for("submitted")
+        client.send(signal.SIGKILL)
+        assert client.wait() == -signal.SIGKILL
+    ids = [line.removeprefix("id ") for line in output.splitlines() if line.startswith("id ")]
+    assert len(set(ids)) == 100
+    for _ in range(2):
+        assert run(ATTACHING, tmp_path / "b", *ids, CELERY_BROKER_URL=url) == f"{sum(n * n for n in range(100))}\n"
+
+
+def test_a_detached_call_raises_what_the_function_raised(shared: CeleryExecutionBackend) -> None:
+    """With the worker's frames, for everybody."""
+    future = fail("no such thing").submit(shared, detach=True)
+    for each in (future, attach(future.id, shared), attach(future.id, shared)):
+        with pytest.raises(KeyError, match="no such thing") as caught:
+            each.result(DEADLINE)
+        assert caught.traceback[-1].name == "fail"
+
+
+def test_a_detached_call_can_be_awaited(shared: CeleryExecutionBackend) -> None:
+    """And what is attached as well."""
+
+    async def both() -> list[int]:
+        future = square(4).submit(shared, detach=True)
+        return [await attach(future.id, shared), await future]
+
+    assert asyncio.run(both()) == [16, 16]
+
+
+def test_waiting_for_a_detached_call_ends_when_the_caller_says(shared: CeleryExecutionBackend, tmp_path: Path) -> None:
+    """And can go on."""
+    gate = tmp_path / "gate"
+    future = wait_for(str(gate)).submit(shared, detach=True)
+    attached = attach(future.id, shared)
+    with pytest.raises(ResultTimeoutError, match=rf"the call {future.id} gave no result"):
+        attached.result(0.01)
+    gate.touch()
+    assert attached.result(DEADLINE) == future.result(DEADLINE) == "done"
+
+
+@pytest.mark.parametrize("kind", ["argument", "handle", "closure"])
+def test_large_values_travel_along(kind: str, shared: CeleryExecutionBackend) -> None:
+    """The client that has them may be gone. Results are the caller's own."""
+    data = numpy.arange(131_072, dtype=float)  # 1 MB
+    if kind == "closure":
+        data = data[:100_000]  # More than that, and one is told that it should be an argument.
+        call = compute_this(lambda: data * 2)()
+    else:
+        call = compute_this(lambda x: x * 2)(put(data, shared) if kind == "handle" else data)
+    future = call.submit(shared, detach=True)
+    shared.close()
+    result = attach(future.id, shared).result(DEADLINE)
+    result += 1
+    assert numpy.array_equal(result, data * 2 + 1)
+
+
+def test_a_call_that_is_too_large_for_a_message_is_refused(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the caller's line, and with a way out."""
+    monkeypatch.setattr(detached_calls, "LARGEST", 2_000_000)
+    with pytest.raises(StoreFullError, match=r"call of square has 4 MB as a message.*to a file"):
+        submit(backend, b"x" * 3_000_000)  # type: ignore[arg-type]
+    assert worker.waiting() == 0
+
+
+def test_nothing_is_left_after_the_time_to_live(shared: CeleryExecutionBackend, cluster: LocalCluster) -> None:
+    """The error says what may be the matter."""
+    future = square(5).submit(shared, detach=True, time_to_live=1.5)
+    assert future.result(DEADLINE) == 25
+    wait_until(lambda: not connect(cluster.broker_url).exists(outcome_key(future.id)))
+    assert future.id not in str(kept(cluster.broker_url))
+    with pytest.raises(TaskLostError, match=r"its time to live is over.*another broker.*submit\(detach=True\)"):
+        attach(future.id, shared).result(DEADLINE)
+
+
+def test_a_call_that_is_not_detached_cannot_be_attached_to(shared: CeleryExecutionBackend) -> None:
+    """Its result went to its client."""
+    future = square(3).submit(shared)
+    assert future.result(DEADLINE) == 9
+    error = attach(future.id, shared).exception(DEADLINE)
+    assert isinstance(error, TaskLostError)
+    assert "submit(detach=True)" in str(error)
+
+
+@pytest.mark.parametrize("id", ["", "nonsense", "0" * 32, "0" * 31 + "\n", "*", "0" * 24 + ":outcome"])
+def test_what_is_no_id_is_an_error_of_the_future(id: str, shared: CeleryExecutionBackend) -> None:  # noqa: A002
+    """Whatever it looks like."""
+    assert isinstance(attach(id, shared).exception(DEADLINE), TaskLostError)
+
+
+# --- cancelling and closing
+
+
+def test_a_call_that_no_worker_has_is_cancelled(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """By anybody; nothing is left of it, and who waits for it is told."""
+    future = submit(backend)
+    attached = attach(future.id, backend)
+    assert attached.cancel()
+    assert worker.waiting() == 0
+    assert isinstance(future.exception(DEADLINE), TaskLostError)
+    assert worker.connection.keys("distribute_challenge:detached:*") == []
+
+
+def test_a_call_that_runs_is_not_cancelled(shared: CeleryExecutionBackend, tmp_path: Path) -> None:
+    """It ends in its value."""
+    gate = tmp_path / "gate"
+    future = wait_for(str(gate)).submit(shared, detach=True)
+    wait_until(Path(f"{gate}.begun").exists)
+    assert not future.cancel()
+    gate.touch()
+    assert future.result(DEADLINE) == "done"
+
+
+def test_closing_a_client_leaves_its_detached_calls(server: Server, worker: FakeWorker) -> None:
+    """Its futures say how to come back to them."""
+    backend = CeleryExecutionBackend(server.url)
+    future = submit(backend)
+    backend.close()
+    with pytest.raises(ResultUnavailableError, match=rf"the call goes on: attach\('{future.id}'\)"):
+        future.result(DEADLINE)
+    answer(worker.take())
+    with backend:
+        assert attach(future.id, backend).result(DEADLINE) == 9
+
+
+def test_a_closed_client_takes_no_calls(server: Server) -> None:
+    """Nor does it wait for any."""
+    calls = DetachedCalls(server.url)
+    calls.close()
+    prepared = square(1).prepared
+    task = single_task(prepared.portable, "square", (1,), {}, prepared.options)
+    with pytest.raises(CallCancelledError, match="closed"):
+        calls.submit(task, 1.0)
+    with pytest.raises(CallCancelledError, match="closed"):
+        calls.attach("0" * 32)
+
+
+# --- futures that nobody has
+
+
+def watching() -> bool:
+    return any(thread.name == THREAD for thread in threading.enumerate())
+
+
+@pytest.mark.usefixtures("hurried")
+def test_nobody_looks_for_what_nobody_waits_for(backend: CeleryExecutionBackend) -> None:
+    """The thread that does it ends, and starts again when it is needed."""
+    future = submit(backend)
+    assert watching()
+    del future
+    gc.collect()
+    wait_until(lambda: not watching(), "the thread's end")
+    future = submit(backend)
+    assert watching()
+    assert not future.done()
+
+
+def test_each_call_has_an_id_of_its_own(shared: CeleryExecutionBackend) -> None:
+    """Whether it is detached or not."""
+    futures = [square(1).submit(shared), square(1).submit(shared), square(1).submit(shared, detach=True)]
+    assert len({future.id for future in futures}) == 3
+    assert [future.id for future in futures] == [future.id for future in futures]
+    for future in futures:
+        future.result(DEADLINE)
+    assert attach(futures[2].id, shared).id == futures[2].id
+
+
+def test_a_cluster_that_serves_detached_calls_shows_no_client(server: Server, worker: FakeWorker) -> None:
+    """Who only waits for them has one connection, and no part in anything else."""
+    with CeleryExecutionBackend(server.url) as backend:
+        submit(backend)
+        assert workers(worker.connection) == []
+        assert not worker.connection.exists("distribute_challenge:clients")

@@ -1,0 +1,241 @@
+"""Detached calls whose workers die, whose messages are lost, and whose Redis goes away."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import attach, compute_this
+from distribute_challenge.errors import (
+    BrokerUnreachableError,
+    QueueTimeoutError,
+    SystemFailureError,
+    TaskLostError,
+    WorkerLostError,
+)
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, outcome_key
+from distribute_challenge.execution_backends.celery.client import census, detached_calls
+from distribute_challenge.messages import Problem, Reply
+from tests.execution_backends.celery.broker.test_detached import answer, send, square, submit
+from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
+from tests.processes import wait_until
+
+pytestmark = pytest.mark.celery
+
+
+@compute_this
+def die_until(runs: str, number: int) -> int:
+    """Kill the process, until it has been begun so often."""
+    Path(runs, str(time.time_ns())).touch()
+    begun = len(os.listdir(runs))
+    if begun < number:
+        os._exit(3)
+    return begun
+
+
+def test_a_call_that_kills_its_process_is_tried_again(shared: CeleryExecutionBackend, tmp_path: Path) -> None:
+    """At most three times in all."""
+    once, often = tmp_path / "once", tmp_path / "often"
+    once.mkdir()
+    often.mkdir()
+    survivor = die_until(str(once), 2).submit(shared, detach=True)
+    killer = die_until(str(often), 99).submit(shared, detach=True)
+    assert survivor.result(DEADLINE) == 2
+    with pytest.raises(WorkerLostError, match="exitcode 3"):
+        attach(killer.id, shared).result(DEADLINE)
+    assert len(list(often.iterdir())) == 3
+
+
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(server: Server, tmp_path: Path) -> Iterator[Start]:
+    """Start a worker with one process and a short lease, by name, in a process group of its own."""
+    started = []
+
+    def start(name: str) -> "subprocess.Popen[bytes]":
+        code = (
+            "from distribute_challenge.execution_backends.celery.worker.program import run_worker\n"
+            f"run_worker({server.url!r}, concurrency=1, name={name!r}, lease=3)\n"
+        )
+        with (tmp_path / f"{name}.log").open("w") as output:
+            command = [sys.executable, "-c", code]
+            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(DEADLINE)
+
+
+@compute_this
+def who(folder: str, first: int) -> int:
+    """Which worker runs it; on the first one it lasts until there is a gate."""
+    Path(folder, f"begun-{os.getppid()}").touch()
+    while os.getppid() == first and not Path(folder, "gate").exists():
+        time.sleep(0.01)
+    Path(folder, f"ended-{os.getppid()}").touch()
+    return os.getppid()
+
+
+def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
+    server: Server, start: Start, tmp_path: Path
+) -> None:
+    """Once its lease is over."""
+    first = start("first")
+    with CeleryExecutionBackend(server.url) as backend:
+        number = who(str(tmp_path), first.pid).submit(backend, detach=True).id
+    wait_until((tmp_path / f"begun-{first.pid}").exists)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait(DEADLINE)
+    second = start("second")
+    wait_until(lambda: connect(server.url).exists(outcome_key(number)), "the outcome")
+    with CeleryExecutionBackend(server.url) as backend:
+        assert attach(number, backend).result(DEADLINE) == second.pid
+
+
+def test_a_frozen_worker_that_wakes_changes_nothing(server: Server, start: Start, tmp_path: Path) -> None:
+    """Another one has run its call; its own outcome is dropped."""
+    first = start("first")
+    with CeleryExecutionBackend(server.url) as backend:
+        future = who(str(tmp_path), first.pid).submit(backend, detach=True)
+        wait_until((tmp_path / f"begun-{first.pid}").exists)
+        os.killpg(first.pid, signal.SIGSTOP)
+        try:
+            second = start("second")
+            assert future.result(DEADLINE) == second.pid
+        finally:
+            os.killpg(first.pid, signal.SIGCONT)
+        (tmp_path / "gate").touch()
+        wait_until((tmp_path / f"ended-{first.pid}").exists)
+        wait_until(lambda: not connect(server.url).exists(UNACKED), "nothing in work")
+        assert attach(future.id, backend).result(DEADLINE) == second.pid
+        assert connect(server.url).keys("distribute_challenge:detached:*") == [outcome_key(future.id).encode()]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_lost_message_is_sent_again_once_however_many_wait(
+    server: Server, backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its call ends in its value for all of them."""
+    future = submit(backend)
+    with CeleryExecutionBackend(server.url) as other:
+        waiting = [future, *(attach(future.id, each) for each in (backend, other, other))]
+        worker.take()  # A worker that dies before it has written down that it has it.
+        again = worker.take()
+        assert again.batch.id == future.id
+        worker.connection.hset("distribute_challenge:unacked", again.envelope["properties"]["delivery_tag"], "held")
+        answer(again)
+        assert [each.result(DEADLINE) for each in waiting] == [9, 9, 9, 9]
+    assert worker.waiting() == 0
+    assert caplog.text.count("was lost, and is sent again") == 1
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_lost_message_of_a_call_that_may_run_once_is_an_error(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """It might have begun."""
+    future = submit(backend, function=square.with_options(at_most_once=True))
+    worker.take()
+    with pytest.raises(TaskLostError, match="square was lost on its way to a worker"):
+        future.result(DEADLINE)
+    assert worker.waiting() == 0
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_call_that_no_worker_begins_in_time_is_an_error(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """If its function has a `queue_timeout`."""
+    future = submit(backend, function=square.with_options(queue_timeout=0.1))
+    with pytest.raises(QueueTimeoutError, match="no worker began square in time"):
+        future.result(DEADLINE)
+    assert worker.waiting() == 0
+
+
+@pytest.mark.usefixtures("hurried")
+def test_one_hears_of_a_queue_that_nobody_serves(
+    backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Any
+) -> None:
+    """Also of the call of another client."""
+    monkeypatch.setattr(census, "WARN_AFTER", 0.1)
+    future = attach(submit(backend, function=square.with_options(queue="gpu", priority=5)).id, backend)
+    eventually(lambda: "distribute-challenge worker --queues gpu" in caplog.text)
+    assert not future.done()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_looking_for_lost_messages_has_an_end(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It searches long queues; all are looked for in turn, those that seem lost at once."""
+    monkeypatch.setattr(detached_calls, "LOOK_FOR", 0.0)
+    futures = [submit(backend, number) for number in range(4)]
+    for _ in futures:
+        worker.take()
+    wait_until(lambda: worker.waiting() == 4, "all messages to be sent again")
+    for _ in futures:
+        answer(worker.take())
+    assert [future.result(DEADLINE) for future in futures] == [0, 1, 4, 9]
+
+
+def test_a_call_that_was_lost_with_redis_is_an_error(backend: CeleryExecutionBackend, server: Server) -> None:
+    """Nothing hangs."""
+    future = submit(backend)
+    connect(server.url).flushall()
+    assert isinstance(future.exception(DEADLINE), TaskLostError)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_call_outlasts_redis_that_is_killed_and_keeps_what_it_has_on_disk(server: Server) -> None:
+    """Its future does, too."""
+    connection = connect(server.url)
+    connection.config_set("appendonly", "yes")
+    connection.config_set("appendfsync", "always")
+    wait_until(lambda: not connection.info("persistence")["aof_rewrite_in_progress"], "the file")
+    with CeleryExecutionBackend(server.url) as backend:
+        future = submit(backend)
+        server.stop()
+        server.start("--appendonly", "yes")
+        answer(FakeWorker(server.url).take())
+        assert future.result(DEADLINE) == 9
+        assert attach(future.id, backend).result(DEADLINE) == 9
+
+
+@pytest.mark.usefixtures("hurried")
+def test_waiting_outlasts_the_broker(
+    backend: CeleryExecutionBackend, server: Server, caplog: pytest.LogCaptureFixture, eventually: Any
+) -> None:
+    """What it says when it is back counts."""
+    future = submit(backend)
+    server.stop()
+    eventually(lambda: "cannot look for detached calls" in caplog.text)
+    assert not future.cancel()
+    assert not future.done()
+    with pytest.raises(BrokerUnreachableError):
+        submit(backend)
+    with pytest.raises(BrokerUnreachableError):
+        attach(future.id, backend)
+    server.start()
+    assert isinstance(future.exception(DEADLINE), SystemFailureError)  # This server keeps nothing.
+
+
+def test_a_lost_worker_is_told_by_whoever_tells_it(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """A worker that finds another one's lease over replies in its place, as to any other call."""
+    future = submit(backend)
+    taken = worker.take()
+    reply = Reply(future.id, "", time.time(), problem=Problem("lost", "its worker vanished", {"worker_lost": True}))
+    send(taken, reply.encode())
+    answer(worker.take())
+    assert future.result(DEADLINE) == 9

@@ -1,0 +1,202 @@
+"""Clients that end before their calls do: by Ctrl+C, by `close`, with Redis away, and without a word."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge import compute_this
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS
+from distribute_challenge.execution_backends.celery.broker.presence import workers
+from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
+from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.execution_backends.celery.conftest import DEADLINE, Server
+from tests.processes import Program, script
+
+pytestmark = pytest.mark.celery
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+ENDS_WITHIN = 2.0  # Seconds that Ctrl+C may take, and that a slot may take after it.
+
+
+@pytest.fixture
+def shared(server: Server, eventually: Eventually, tmp_path: Path) -> Iterator[Server]:
+    """A server with a worker of two processes, which do not belong to any client."""
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "distribute_challenge.execution_backends.celery.worker.program",
+        server.url,
+        "2",
+        "shared",
+    ]
+    with (
+        (tmp_path / "worker.log").open("w") as output,
+        subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output) as process,
+    ):
+        try:
+            eventually(lambda: len(workers(connect(server.url))) == 1)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(DEADLINE)
+            finally:
+                process.kill()
+
+
+BEGINNING = """
+import os, pathlib, sys, time
+from distribute_challenge import compute_this
+
+folder = pathlib.Path(sys.argv[1])
+
+@compute_this
+def run(number, folder=sys.argv[1]):
+    open(f"{folder}/begun-{number}", "w").close()
+    time.sleep(60)
+    open(f"{folder}/ended-{number}", "w").close()
+"""
+
+WITHOUT_A_CALL_THAT_HAS_BEGUN = """
+blockers = [run(number).submit() for number in range(2)]
+futures = [run.with_options(queue="nobody")(number).submit() for number in range(2, 9)]
+futures[0].result()
+"""
+
+SUBMIT = """
+futures = [run(number).submit() for number in range(10)]
+while len(list(folder.glob("begun-*"))) < 2: pass
+for number in range(10, 100_000): futures.append(run(number).submit())
+print("all submitted", flush=True)
+while True: time.sleep(1)
+"""
+
+# What a script does, and how many calls of it run at a time.
+SITUATIONS = {
+    "compute": ("run(0).compute()", 1),
+    "map": ("list(run.map(range(20), batch_size=1))", 2),
+    "map of chunks": ("list(run.map(range(20), batch_size=5))", 2),
+    "result": ("futures = [run(number).submit() for number in range(50)]\nfutures[0].result()", 2),
+    "result of a call that has not begun": (WITHOUT_A_CALL_THAT_HAS_BEGUN, 2),
+    "submit": (SUBMIT, 2),
+}
+
+
+def interrupt(running: Program, slots: int, folder: Path, eventually: Eventually) -> None:
+    """Press Ctrl+C when so many calls run, and see that the script ends as scripts do."""
+    eventually(lambda: len(list(folder.glob("begun-*"))) >= slots or running.process.poll() is not None)
+    running.send(signal.SIGINT)
+    pressed = time.monotonic()
+    code = running.wait()
+    assert time.monotonic() - pressed < ENDS_WITHIN
+    assert "KeyboardInterrupt" in running.output
+    assert "Exception ignored" not in running.output
+    assert code == -signal.SIGINT
+
+
+def check_all_is_free(shared: Server, eventually: Eventually, folder: Path) -> None:
+    """A new client's calls run on both slots soon, and nothing of the old one is left."""
+    began = time.monotonic()
+    with CeleryExecutionBackend(shared.url) as backend:
+        together = threading.Barrier(2)
+
+        def call() -> None:
+            together.wait(DEADLINE)
+            compute_this(time.sleep)(0.3).compute(backend, timeout=DEADLINE)
+
+        callers = [threading.Thread(target=call) for _ in range(2)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(DEADLINE)
+    assert time.monotonic() - began < ENDS_WITHIN
+    connection = connect(shared.url)
+    assert queue_length(connection, DEFAULT_QUEUE) == queue_length(connection, "nobody") == 0
+    eventually(lambda: connection.hlen("distribute_challenge:unacked") == 0)
+    assert connection.hlen(CLIENTS) == 0
+    assert not list(connection.scan_iter("distribute_challenge:replies:*"))
+    assert not list(folder.glob("ended-*"))
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_ctrl_c_cancels_what_a_script_has_submitted(
+    situation: str, shared: Server, tmp_path: Path, eventually: Eventually
+) -> None:
+    """It ends within two seconds, and the workers are free within two more."""
+    ending, slots = SITUATIONS[situation]
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
+        interrupt(running, slots, folder, eventually)
+    check_all_is_free(shared, eventually, folder)
+
+
+def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
+    shared: Server, tmp_path: Path, eventually: Eventually
+) -> None:
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    with script(BEGINNING + SUBMIT, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
+        running.wait_for("all submitted")
+        interrupt(running, 2, folder, eventually)
+    check_all_is_free(shared, eventually, folder)
+
+
+def test_closing_a_backend_does_the_same(shared: Server, tmp_path: Path, eventually: Eventually) -> None:
+    """Also for who goes on."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+
+    @compute_this
+    def run(number: int) -> None:
+        (folder / f"begun-{number}").touch()
+        time.sleep(60)
+        (folder / f"ended-{number}").touch()
+
+    with CeleryExecutionBackend(shared.url) as backend:
+        futures = [run(number).submit(backend) for number in range(1000)]
+        eventually(lambda: len(list(folder.glob("begun-*"))) == 2)
+        began = time.monotonic()
+    assert time.monotonic() - began < ENDS_WITHIN
+    assert all(future.cancelled() for future in futures)
+    check_all_is_free(shared, eventually, folder)
+
+
+def test_the_end_of_a_script_cancels_what_nobody_waits_for(
+    shared: Server, tmp_path: Path, eventually: Eventually
+) -> None:
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    ending = (
+        "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: pass"
+    )
+    with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
+        assert running.wait() == 0
+    check_all_is_free(shared, eventually, folder)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_ctrl_c_does_not_wait_for_a_broker_that_is_gone_or_silent(
+    how: signal.Signals, server: Server, tmp_path: Path, eventually: Eventually
+) -> None:
+    """The script ends in the same time."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    ending = (
+        "futures = [run(number).submit() for number in range(100)]\nprint('submitted', flush=True)\nfutures[0].result()"
+    )
+    with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=server.url) as running:
+        running.wait_for("submitted")
+        assert server._process is not None
+        server._process.send_signal(how)
+        interrupt(running, 0, folder, eventually)

@@ -1,0 +1,363 @@
+"""Messages that vanish from Redis: their calls are sent again, or fail where that is not allowed."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from distribute_challenge import Future, compute_this
+from distribute_challenge.errors import TaskLostError
+from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
+from distribute_challenge.execution_backends.celery.broker.publishing import Message, queue_keys
+from distribute_challenge.execution_backends.celery.client import client as client_module
+from distribute_challenge.execution_backends.celery.client import ledger as ledger_module
+from distribute_challenge.execution_backends.celery.client.calls import Call, Outbox, SentBatch
+from distribute_challenge.execution_backends.celery.client.ledger import AFTER_FULL, APART, GRACE, Ledger
+from distribute_challenge.execution_backends.celery.client.losses import MOST_LOSSES
+from distribute_challenge.messages import FunctionPayload, Task
+from distribute_challenge.options import CallOptions
+from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.execution_backends.celery.client.test_giving_back import answer
+from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+@compute_this
+def square(x: int) -> int:
+    return x * x
+
+
+@compute_this(at_most_once=True)
+def once(x: int) -> int:
+    return x * x
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client looks for lost messages all the time, and believes soon that they are."""
+    monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(ledger_module, "GRACE", 0.05)
+    monkeypatch.setattr(ledger_module, "APART", 0.1)
+
+
+def hold(taken: Taken) -> None:
+    """Write down that a worker has a message, as workers do."""
+    taken.worker.connection.hset(UNACKED, taken.envelope["properties"]["delivery_tag"], "")
+
+
+# --- the client
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_call_whose_message_vanished_is_sent_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """A worker took it, say, and was killed before it wrote that down."""
+    future = square(3).submit(backend)
+    lost = worker.take()
+    again = worker.take()
+    assert again.batch.id != lost.batch.id
+    again.run()
+    assert future.result(DEADLINE) == 9
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_call_that_is_lost_three_times_fails_with_its_history(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    future = square(3).submit(backend)
+    for _ in range(MOST_LOSSES):
+        worker.take()
+    with pytest.raises(
+        TaskLostError, match=r"square\(3\): its message is gone from Redis.*happened 3 times.*FLUSHALL"
+    ) as caught:
+        future.result(DEADLINE)
+    assert len(caught.value.attempts) == 3
+    assert worker.waiting() == 0
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_call_that_may_run_once_is_not_sent_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """Its error says what to do."""
+    future = once(3).submit(backend)
+    taken = worker.take()
+    assert taken.batch.at_most_once
+    with pytest.raises(TaskLostError, match=r"once\(3\).*may have run, and at_most_once=True forbids"):
+        future.result(DEADLINE)
+    assert worker.waiting() == 0
+
+
+@pytest.mark.usefixtures("hasty")
+def test_calls_that_wait_or_run_are_not_lost(
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
+) -> None:
+    """However often the client looks."""
+    running = square(3).submit(backend)
+    taken = worker.take()
+    hold(taken)
+    waiting = square(4).submit(backend)
+    eventually(lambda: waiting.batch is not None and waiting.batch.pushed is not None)  # type: ignore[attr-defined]
+    client = backend._connected()
+    looks = threading.Semaphore(0)
+    look = client._ledger.look
+
+    def counted(*arguments: Any) -> list[SentBatch]:
+        looks.release()
+        return look(*arguments)
+
+    client._ledger.look = counted  # type: ignore[method-assign]
+    end = time.monotonic() + 5 * ledger_module.APART
+    while time.monotonic() < end:
+        assert looks.acquire(timeout=DEADLINE)
+    taken.run()
+    worker.take().run()
+    assert [running.result(DEADLINE), waiting.result(DEADLINE)] == [9, 16]
+    assert worker.waiting() == 0
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_direct_call_is_found_too(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    values: list[int] = []
+    thread = threading.Thread(target=lambda: values.append(square(3).compute(backend)))
+    thread.start()
+    worker.take()
+    worker.take().run()
+    thread.join(DEADLINE)
+    assert values == [9]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_chunk_is_sent_again_as_a_whole(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    values: list[int] = []
+    thread = threading.Thread(target=lambda: values.extend(square.map(range(5), batch_size=5, backend=backend)))
+    thread.start()
+    worker.take()
+    again = worker.take()
+    assert again.batch.chunk == 5
+    again.run()
+    thread.join(DEADLINE)
+    assert values == [0, 1, 4, 9, 16]
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("function", [square, once])
+def test_calls_of_a_map_that_are_lost_for_good_fail_one_by_one(
+    function: Any, backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
+) -> None:
+    """With `on_error="return"` the map goes on."""
+    values: list[Any] = []
+    calls = function.map(range(4), batch_size=2, on_error="return", backend=backend)
+    thread = threading.Thread(target=lambda: values.extend(calls))
+    thread.start()
+
+    def serve() -> bool:
+        found = worker.connection.brpop(queue_keys(DEFAULT_QUEUE), timeout=0.02)
+        if found is not None:
+            taken = Taken(worker, json.loads(found[1]))
+            if pickled(taken.batch.arguments[0]) == [(2,), (3,)]:
+                taken.run()
+        return not thread.is_alive()
+
+    eventually(serve)
+    assert [type(value) for value in values] == [TaskLostError, TaskLostError, int, int]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_slow_call_of_a_divided_chunk_is_sent_again_by_itself(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """Its worker gave the others back, and vanished."""
+    values: list[int] = []
+    thread = threading.Thread(target=lambda: values.extend(square.map(range(5), batch_size=5, backend=backend)))
+    thread.start()
+    answer(worker.take(), 0, [0, 1], kept=3)
+    sizes = []
+    for _ in range(2):
+        taken = worker.take()
+        sizes.append(taken.batch.chunk)
+        taken.run()
+    thread.join(DEADLINE)
+    assert values == [0, 1, 4, 9, 16]
+    assert sizes == [2, 1]
+
+
+def pickled(blob: Any) -> Any:
+    import pickle
+
+    return pickle.loads(blob)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_reply_that_cannot_be_read_does_not_leave_its_call_waiting(
+    backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is as if it had never come."""
+    future = square(3).submit(backend)
+    worker.take().push(b"DCF1 garbage")
+    worker.take().run()
+    assert future.result(DEADLINE) == 9
+    assert caplog.text.count("refused a reply (its frame is broken") == 1
+
+
+def test_no_call_hangs_when_redis_is_emptied(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """Fifty of them have their values in ten seconds, also those whose function was there before."""
+    warm = square(1).submit(backend)
+    worker.take().run()
+    assert warm.result(DEADLINE) == 1
+    futures = [square(number).submit(backend) for number in range(50)]
+    worker.connection.flushall()
+    began = time.monotonic()
+    worker.functions = type(worker.functions)(worker.functions._fetch)  # A worker that never had the function.
+    worker.serve(futures)
+    assert time.monotonic() - began < 10
+    assert [future.result() for future in futures] == [number * number for number in range(50)]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_nothing_counts_as_lost_while_redis_has_no_memory(
+    backend: CeleryExecutionBackend, worker: FakeWorker, server: Server, eventually: Eventually
+) -> None:
+    """A worker cannot write down what it has."""
+    future = square(3).submit(backend)
+    taken = worker.take()
+    redis = connect(server.url)
+    redis.config_set("maxmemory", 1)
+    ledger = backend._connected()._ledger
+    eventually(lambda: ledger._quiet_until > time.monotonic() + AFTER_FULL / 2)
+    redis.config_set("maxmemory", 0)
+    taken.run()
+    assert future.result(DEADLINE) == 9
+    assert worker.waiting() == 0
+
+
+# --- the ledger by itself
+
+
+class Out:
+    """Messages that are out, and a ledger that looks after them, with a clock of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self.connection = connect(server.url)
+        self.ledger = Ledger("replies")
+        self.batches: list[SentBatch] = []
+        self.now = 1000.0
+        self.direct: set[str] = set()
+
+    def add(self, name: str, reply_to: str = "replies", size: int = 10) -> SentBatch:
+        task = Task(FunctionPayload("f", b"", "f"), b"", CallOptions(), 0.0)
+        batch = SentBatch(name, Outbox().group_of(task), [Call(task, lambda call: False)], 1.0)
+        batch.message = Message("queue", name.encode() * size, f"tag of {name}")
+        batch.reply_to, batch.pushed = reply_to, self.now
+        self.batches.append(batch)
+        return batch
+
+    def look(self, later: float = APART) -> list[str]:
+        self.now += later
+        found = self.ledger.look(self.connection, self.batches, self.direct, self.now)
+        return [batch.id for batch in found]
+
+
+@pytest.fixture
+def out(server: Server) -> Iterator[Out]:
+    out = Out(server)
+    yield out
+    out.connection.close()
+
+
+def test_a_message_is_lost_when_it_is_nowhere_twice(out: Out) -> None:
+    out.add("a")
+    assert out.look(GRACE / 2) == []
+    assert not out.ledger._missing
+    assert out.look(GRACE) == []
+    assert out.look(APART / 2) == []
+    assert out.look() == ["a"]
+
+
+def test_a_message_that_turns_up_in_between_is_not_lost(out: Out) -> None:
+    out.add("a")
+    assert out.look(2 * GRACE) == []
+    out.connection.hset(UNACKED, "tag of a", "")
+    assert out.look() == []
+    out.connection.delete(UNACKED)
+    assert out.look() == []
+    out.connection.lpush("queue", b"a" * 10)
+    assert out.look() == []
+    out.connection.delete("queue")
+    assert out.look() == []
+    assert out.look() == ["a"]
+
+
+def test_replies_that_wait_are_read_first(out: Out) -> None:
+    """One of them may be its own. New ones do not put it off for ever."""
+    out.add("a")
+    assert out.look(2 * GRACE) == []
+    out.connection.rpush("replies", "x", "y")
+    assert out.look() == []
+    out.connection.rpush("replies", "z")
+    out.ledger.read += 1
+    assert out.look() == []
+    out.ledger.read += 1
+    assert out.look() == ["a"]
+
+
+def test_the_list_of_a_direct_call_has_to_be_empty(out: Out) -> None:
+    out.add("a", "its own")
+    assert out.look(2 * GRACE) == []
+    assert not out.ledger._missing  # Somebody else reads that list.
+    out.direct.add("its own")
+    assert out.look() == []
+    out.connection.rpush("its own", "x")
+    assert out.look() == []
+    out.connection.delete("its own")
+    assert out.look() == ["a"]
+
+
+def test_a_message_that_is_being_sent_is_not_looked_for(out: Out) -> None:
+    out.add("a").pushed = None
+    out.add("b").message = None
+    assert out.look(2 * GRACE) == []
+    assert not out.ledger._missing
+
+
+def test_large_messages_take_turns(out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look costs no more than so many bytes, or one message."""
+    monkeypatch.setattr(ledger_module, "MOST_BYTES", 25)
+    for name in "abcd":
+        out.add(name)
+    out.add("e", size=100)
+    assert out.look(2 * GRACE) == []
+    assert set(out.ledger._missing) == {"a", "b"}
+    out.look(0.1)
+    assert set(out.ledger._missing) == {"a", "b", "c", "d"}
+    out.look(0.1)
+    assert set(out.ledger._missing) == {"a", "b", "c", "d", "e"}
+    assert sorted(out.look() + out.look(0.1) + out.look(0.1)) == ["a", "b", "c", "d", "e"]
+
+
+def test_nothing_is_lost_while_the_books_may_be_incomplete(out: Out) -> None:
+    """What was missing before does not count after it."""
+    out.add("a")
+    assert out.look(2 * GRACE) == []
+    out.ledger.distrust(out.now + 2 * APART)
+    assert out.look() == []
+    assert out.look() == []
+    assert out.look() == ["a"]
+
+
+def test_a_verdict_waits_for_memory(out: Out) -> None:
+    out.add("a")
+    assert out.look(2 * GRACE) == []
+    out.connection.config_set("maxmemory", 1)
+    assert out.look() == []
+    out.connection.config_set("maxmemory", 0)
+    assert out.look() == []
+    assert out.look(AFTER_FULL) == []
+    assert out.look() == ["a"]
+
+
+def test_futures_know_how_they_were_lost() -> None:
+    assert Future("f").attempts == ()

@@ -1,0 +1,180 @@
+"""What is said of a dead process: by itself with made-up limits, and of real processes of a real worker."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge.errors import WorkerLostError
+from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.worker import deaths
+from distribute_challenge.execution_backends.celery.worker.deaths import Coroner, appoint
+from distribute_challenge.execution_backends.celery.worker.memory import Limits
+from distribute_challenge.messages import Problem, Reply
+from tests.execution_backends.celery.conftest import DEADLINE
+
+MB = 1 << 20
+
+
+class Scene:
+    """A coroner, and the files that limits are read from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.group = folder / "sys/fs/cgroup"
+        self.group.mkdir(parents=True)
+        (folder / "proc/self").mkdir(parents=True)
+        (folder / "proc/self/cgroup").write_text("0::/\n")
+        self.write(kills=0)
+        self.coroner = Coroner(folder, Limits(folder))
+
+    def write(self, *, kills: int = 0, limit: str = "max", now: int = 0) -> None:
+        (self.group / "memory.events").write_text(f"oom_kill {kills}\n")
+        (self.group / "memory.max").write_text(limit)
+        (self.group / "memory.current").write_text(str(now))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(tmp_path)
+    yield scene
+    scene.coroner.close()
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_the_kernel_has_killed_it_for_want_of_memory(scene: Scene, process: Any) -> None:
+    """It counts whom it kills."""
+    scene.coroner.look([process.pid])
+    scene.write(kills=1)
+    scene.coroner.died(process.pid, -signal.SIGKILL)
+    facts = scene.coroner.facts(process.pid)
+    assert facts["signal"] == "SIGKILL"
+    assert facts["out_of_memory"] is True
+    assert facts["memory"] > 0
+    assert "limit" not in facts
+
+
+def test_a_kill_that_was_counted_before_was_somebody_elses(scene: Scene, process: Any) -> None:
+    scene.write(kills=1)
+    scene.coroner.look([process.pid])
+    scene.coroner.died(process.pid, -signal.SIGKILL)
+    assert scene.coroner.facts(process.pid)["out_of_memory"] is False
+
+
+def test_memory_near_its_limit_speaks_for_itself(scene: Scene, process: Any) -> None:
+    """That of the process,"""
+    scene.write(limit="1000")
+    scene.coroner.look([process.pid])
+    scene.coroner.died(process.pid, -signal.SIGSEGV)
+    facts = scene.coroner.facts(process.pid)
+    assert facts["limit"] == 1000
+    assert facts["out_of_memory"] is True
+
+
+@pytest.mark.parametrize(("now", "verdict"), [(1000 * MB, True), (500 * MB, False)])
+def test_so_does_that_of_all_together(scene: Scene, process: Any, now: int, verdict: bool) -> None:
+    scene.write(limit=str(1024 * MB), now=now)
+    scene.coroner.look([process.pid])
+    scene.coroner.died(process.pid, -signal.SIGKILL)
+    assert scene.coroner.facts(process.pid)["out_of_memory"] is verdict
+
+
+def test_one_that_ended_by_itself_had_memory_enough(scene: Scene, process: Any) -> None:
+    """Unless it says otherwise."""
+    scene.write(limit="1000")
+    scene.coroner.look([process.pid])
+    scene.coroner.died(process.pid, 3)
+    facts = scene.coroner.facts(process.pid)
+    assert facts["exit_code"] == 3
+    assert facts["out_of_memory"] is False
+    assert scene.coroner.facts(process.pid, want_of_memory=True)["out_of_memory"] is True
+
+
+def test_what_it_held_between_two_looks_is_known_from_the_kernel(
+    scene: Scene, process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If no other child has ever held as much."""
+    scene.coroner.look([process.pid])
+    monkeypatch.setattr(deaths, "peak_of_the_dead", lambda: 1 << 50)
+    assert scene.coroner.facts(process.pid)["memory"] == 1 << 50
+
+
+def test_of_an_unknown_process_only_the_host_is_known(scene: Scene) -> None:
+    assert list(scene.coroner.facts(None)) == ["host"]
+    assert set(scene.coroner.facts(1)) == {"host", "pid", "out_of_memory"}
+
+
+def test_the_dead_are_forgotten_at_the_second_look(scene: Scene, process: Any) -> None:
+    """And their records with them."""
+    record = scene.coroner._records.folder / f"{process.pid}.crash"
+    record.touch()
+    scene.coroner.look([process.pid])
+    scene.coroner.died(process.pid, 1)
+    scene.coroner.look([])
+    assert "exit_code" in scene.coroner.facts(process.pid)
+    scene.coroner.look([])
+    assert set(scene.coroner.facts(process.pid)) == {"host", "pid", "out_of_memory"}
+    assert not record.exists()
+
+
+def test_a_worker_has_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(deaths, "_appointed", None)
+    coroner = appoint(tmp_path)
+    assert appoint() is coroner
+    coroner.close()
+
+
+@pytest.fixture
+def problems(monkeypatch: pytest.MonkeyPatch) -> list[Problem]:
+    """What the client hears of."""
+    heard: list[Problem] = []
+    solve = Recovery.solve
+
+    def listen(self: Recovery, batch: Any, reply: Reply) -> None:
+        assert reply.problem is not None
+        heard.append(reply.problem)
+        solve(self, batch, reply)
+
+    monkeypatch.setattr(Recovery, "solve", listen)
+    return heard
+
+
+@pytest.mark.celery
+@pytest.mark.parametrize(
+    ("how", "end"), [("crash", {"signal": "SIGSEGV"}), ("kill", {"signal": "SIGKILL"}), ("exit", {"exit_code": 4})]
+)
+def test_a_dead_process_of_a_worker_tells_its_story(
+    cluster: LocalCluster, problems: list[Problem], how: str, end: dict[str, Any]
+) -> None:
+    @compute_this
+    def die(how: str) -> None:
+        import ctypes
+
+        print("last words", how)
+        if how == "crash":
+            ctypes.string_at(0)
+        elif how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(4)
+
+    with pytest.raises(WorkerLostError):
+        die(how).compute(cluster.backend, timeout=DEADLINE)
+    facts = problems[-1].facts
+    assert end.items() <= facts.items()
+    assert facts["host"]
+    assert facts["pid"] != os.getpid()
+    assert facts["memory"] > MB
+    assert facts["out_of_memory"] is False
+    assert f"[die] last words {how}" in facts["log"][-1]
+    assert ("in die" in facts.get("crash", "")) == (how == "crash")

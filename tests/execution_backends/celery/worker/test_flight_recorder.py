@@ -1,0 +1,114 @@
+"""The last lines of a process, read after its death."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge.execution_backends.celery.worker import flight_recorder
+from distribute_challenge.execution_backends.celery.worker.flight_recorder import (
+    LINE_SIZE,
+    LINES,
+    Records,
+    record_this_process,
+)
+from distribute_challenge.stores.owner_lock import OwnerLock
+from tests.processes import environment
+
+CHILD = """
+import ctypes, logging, os, signal
+from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process
+logging.getLogger().setLevel(logging.INFO)
+record_this_process()
+{body}
+"""
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path)
+
+
+def run(records: Records, body: str) -> tuple[int, int]:
+    """A child that records itself; its number and how it ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(body=body)],
+        env=environment(**{flight_recorder.FOLDER_VARIABLE: str(records.folder)}),
+        stderr=subprocess.DEVNULL,
+    )
+    return process.pid, process.wait(30)
+
+
+def test_the_last_lines_of_a_killed_process_are_there(records: Records) -> None:
+    body = "for number in range(50): logging.info('line %d', number)\nos.kill(os.getpid(), signal.SIGKILL)"
+    pid, status = run(records, body)
+    assert status == -signal.SIGKILL
+    lines = records.lines(pid)
+    assert [line.rpartition(" ")[2] for line in lines] == [str(number) for number in range(50 - LINES, 50)]
+    assert records.crash(pid) == ""
+
+
+def test_long_lines_are_cut_and_those_of_tracebacks_count_each(records: Records) -> None:
+    pid, _ = run(records, "logging.info('x' * 5000)\nlogging.info('one\\ntwo\\udcff')")
+    first, second, third = records.lines(pid)
+    assert len(first) == LINE_SIZE
+    assert second.endswith("one")
+    assert third == "two?"
+
+
+def test_a_crash_in_c_leaves_its_traceback_down_to_the_call(records: Records) -> None:
+    pid, status = run(records, "def reckless(): ctypes.string_at(0)\nreckless()")
+    assert status == -signal.SIGSEGV
+    crash = records.crash(pid)
+    assert crash.startswith("Fatal Python error: Segmentation fault\nCurrent thread")
+    assert "in reckless" in crash
+
+
+def test_nothing_is_known_of_others(records: Records) -> None:
+    assert records.lines(1) == []
+    assert records.crash(1) == ""
+
+
+def test_records_can_be_forgotten(records: Records) -> None:
+    pid, _ = run(records, "logging.info('a line')")
+    records.forget([pid, 1])
+    assert list(records.folder.iterdir()) == []
+
+
+def test_a_process_records_itself_only_if_its_worker_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And does without if the worker is just ending."""
+    before = list(logging.getLogger().handlers)
+    monkeypatch.delenv(flight_recorder.FOLDER_VARIABLE, raising=False)
+    record_this_process()
+    monkeypatch.setenv(flight_recorder.FOLDER_VARIABLE, str(tmp_path / "gone"))
+    record_this_process()
+    assert logging.getLogger().handlers == before
+
+
+def test_a_private_folder_goes_with_its_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that was killed leaves it to the next."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    records = Records()
+    assert records.folder.parent == tmp_path
+    assert records.folder.stat().st_mode & 0o777 == 0o700
+    left = Records()
+    assert left._lock is not None
+    left._lock.release()
+    assert OwnerLock.is_held(records.folder)
+    last = Records()
+    assert not left.folder.exists()
+    assert os.environ[flight_recorder.FOLDER_VARIABLE] == str(last.folder)
+    for each in records, last, last:
+        each.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_within_somebodys_stays(records: Records) -> None:
+    records.close()
+    assert records.folder.exists()
+    assert flight_recorder.FOLDER_VARIABLE not in os.environ

@@ -1,0 +1,111 @@
+"""Messages whose client is gone."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import replies_key
+from distribute_challenge.execution_backends.celery.broker.publishing import message_for, queue_length
+from distribute_challenge.execution_backends.celery.worker.orphans import YOUNG, Clients
+from distribute_challenge.messages import Batch
+from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.execution_backends.celery.conftest import Server
+from tests.processes import wait_until
+
+pytestmark = pytest.mark.celery
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+class Counted:
+    """A connection that counts what it is asked."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self.asked = 0
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> object:
+        self.asked += 1
+        return getattr(self._connection, name)
+
+
+def batch(age: float, client: str = "somebody", keep: float = 0.0) -> Batch:
+    return Batch("b-1", "0" * 64, "f", [b""], client=client, issued=time.time() - age, keep=keep)
+
+
+@pytest.fixture
+def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> redis.Redis:
+    """To a server that has run for long, compared with how long a client is waited for."""
+    monkeypatch.setattr(presence, "STALE", 0.5)
+    connection = connect(server.url)
+    deadline = time.monotonic() + 20
+    while connection.info("server")["uptime_in_seconds"] < 1:  # type: ignore[index]
+        assert time.monotonic() < deadline
+    return connection
+
+
+def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_question(connection: redis.Redis) -> None:
+    """However many there are."""
+    counted = Counted(connection)
+    clients = Clients(counted)  # type: ignore[arg-type]
+    for each in (batch(0), batch(YOUNG - 5), batch(1000, client=""), batch(1000, keep=60)):
+        assert not clients.has_left(each)
+    assert counted.asked == 0
+
+
+def test_an_old_message_is_begun_if_its_client_is_there(connection: redis.Redis) -> None:
+    """One look counts for a while, as a queue that has waited has many old messages."""
+    presence.show(connection, presence.ClientPresence("somebody", 1))
+    counted = Counted(connection)
+    clients = Clients(counted)  # type: ignore[arg-type]
+    assert not clients.has_left(batch(1000))
+    asked = counted.asked
+    assert not clients.has_left(batch(1000))
+    assert counted.asked == asked
+
+
+def test_a_client_that_has_come_since_the_last_look_is_there(connection: redis.Redis) -> None:
+    clients = Clients(connection)
+    assert clients.has_left(batch(1000))
+    presence.show(connection, presence.ClientPresence("somebody", 1))
+    assert not clients.has_left(batch(1000))
+
+
+def test_a_message_whose_client_is_gone_is_dropped_and_that_is_said_once(
+    connection: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    clients = Clients(connection)
+    assert [clients.has_left(batch(1000)) for _ in range(3)] == [True] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "the client somebody is gone: its calls are dropped, such as f"
+    ]
+
+
+def test_after_a_restart_of_redis_nobody_is_taken_for_gone(server: Server) -> None:
+    """The last signs of life are as old as the outage, for all clients."""
+    assert not Clients(connect(server.url)).has_left(batch(1000))
+
+
+def test_if_redis_does_not_say_the_message_is_begun(server: Server) -> None:
+    server.stop()
+    assert not Clients(connect(server.url)).has_left(batch(1000))
+
+
+def test_a_worker_drops_the_message_of_a_client_that_is_gone(cluster: LocalCluster, eventually: Eventually) -> None:
+    """It is neither answered nor left anywhere. The embedded server may be young: then it asks until it is not."""
+    connection = connect(cluster.broker_url)
+    wait_until(lambda: connection.info("server")["uptime_in_seconds"] >= presence.STALE)  # type: ignore[index]
+    sent = time.time() - 1000
+    old = Batch("gone-1", "0" * 64, "f", [b""], client="gone", reply_to=replies_key("gone"), issued=sent)
+    message = message_for(old, queue=DEFAULT_QUEUE, priority=0, keyring=connection.keyring)
+    connection.lpush(message.key, message.data)
+    eventually(lambda: "the client gone is gone" in cluster.log())
+    eventually(lambda: connection.hlen("distribute_challenge:unacked") == 0)
+    assert queue_length(connection, DEFAULT_QUEUE) == 0
+    assert not connection.exists(replies_key("gone"))
+    assert compute_this(len)("abc").compute(cluster.backend) == 3

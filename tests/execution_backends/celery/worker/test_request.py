@@ -1,0 +1,72 @@
+"""What a worker's main process says when a child cannot."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.worker.request import Request
+
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.worker.gate import Gate
+from distribute_challenge.execution_backends.celery.worker.request import BatchRequest, answer
+from distribute_challenge.messages import Batch, Problem, Reply
+from distribute_challenge.security import Purpose
+from tests.execution_backends.celery.conftest import Server
+from tests.secret import KEYRING
+
+BATCH = Batch("b-1", "d", "square", [b"x"], reply_to="the-list", issued=time.time())
+
+
+@pytest.fixture
+def fail(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Has a request for a message fail with an error, as Celery tells it."""
+    monkeypatch.setattr(Request, "on_failure", lambda *_, **__: "told Celery")
+    app = SimpleNamespace(gate=Gate(KEYRING, print), url=server.url)
+
+    def failing(envelope: Any, error: BaseException) -> Any:
+        request: Any = BatchRequest.__new__(BatchRequest)
+        request._app, request._message, request.worker_pid = app, SimpleNamespace(_raw=envelope), 7
+        request._hostname, request.id = "worker@here", BATCH.id
+        return request.on_failure(SimpleNamespace(exception=error))
+
+    return failing
+
+
+def envelope(frame: bytes | None = None) -> dict[str, Any]:
+    class Frame(Batch):
+        def encode(self) -> bytes:
+            return super().encode() if frame is None else frame
+
+    fields = {name: getattr(BATCH, name) for name in BATCH.__dataclass_fields__}
+    admitted = Gate(KEYRING, print).admitted(
+        message_for(Frame(**fields), queue="q", priority=0, keyring=KEYRING).data, "q"
+    )
+    assert admitted is not None
+    return admitted
+
+
+def test_what_a_child_could_not_run_is_answered_in_its_place(fail: Any, server: Server) -> None:
+    """With the error that it raised, to the list that is signed."""
+    assert fail(envelope(), TypeError("no such thing")) == "told Celery"
+    found: Any = connect(server.url).lpop("the-list")
+    problem = Reply.decode(KEYRING.open(Purpose.reply("the-list"), found)).problem
+    assert problem is not None
+    assert problem.kind == "lost"
+    assert "TypeError: no such thing) on worker@here" in problem.text
+
+
+def test_a_child_that_died_answering_another_version_is_not_answered_for(fail: Any, server: Server) -> None:
+    """Nobody knows more than it did; Celery is told."""
+    assert fail(envelope(b"DCF9 and what comes behind it"), TypeError("x")) == "told Celery"
+    assert connect(server.url).keys() == []
+
+
+def test_something_else_in_a_list_s_place_is_a_line_in_the_log(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The main process has others to serve."""
+    connect(server.url).set("the-list", "x")
+    answer(server.url, BATCH, Problem("expired", "old"))
+    assert "cannot tell the client what became of square: " in caplog.text

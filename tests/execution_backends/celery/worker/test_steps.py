@@ -1,0 +1,167 @@
+"""Celery's hooks, called as Celery calls them, where a running worker does not come by."""
+
+import logging
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy
+import pytest
+import redis
+
+from distribute_challenge import execution, settings
+from distribute_challenge.errors import OptionError
+from distribute_challenge.execution_backends.celery.worker import steps as worker_steps
+from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.flight_recorder import FOLDER_VARIABLE
+from distribute_challenge.execution_backends.celery.worker.task import run_batch
+from distribute_challenge.log import LogStream
+from distribute_challenge.security import Purpose
+from tests.secret import KEYRING
+
+
+def test_cores_and_memory_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the user has said otherwise."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for variable in worker_steps._THREAD_LIMITS:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "5")
+    monkeypatch.setenv(settings.VALUE_CACHE_VARIABLE, "1")
+    monkeypatch.delenv(settings.VALUE_CACHE_VARIABLE)
+    worker_steps._share_machine(SimpleNamespace(concurrency=4))
+    assert settings.value_cache() == settings.value_cache(4)
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert os.environ["MKL_NUM_THREADS"] == "5"
+
+
+@pytest.fixture
+def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is no worker afterwards, keeps its streams, and records nothing."""
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(execution, "_is_worker", False)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+
+
+@pytest.mark.usefixtures("untouched_process")
+def test_a_child_draws_numbers_of_its_own() -> None:
+    """Of both generators, although NumPy was loaded before the fork."""
+
+    def draw() -> tuple[float, float]:
+        random.seed(1)
+        numpy.random.seed(1)
+        worker_steps._prepare_child()
+        return random.random(), float(numpy.random.random())
+
+    first, second = draw(), draw()
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+    assert execution.inside_call()
+
+
+@pytest.mark.usefixtures("untouched_process")
+def test_a_child_without_numpy_does_not_load_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output goes to the log."""
+    monkeypatch.delitem(sys.modules, "numpy")
+    worker_steps._prepare_child()
+    assert "numpy" not in sys.modules
+    assert isinstance(sys.stdout, LogStream)
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield root
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], root.level = handlers, level
+
+
+def test_the_log_goes_where_celery_was_told(root_logger: logging.Logger, tmp_path: Path) -> None:
+    """``celery worker --logfile``."""
+    worker_steps._set_up_logging(loglevel=logging.INFO, logfile=str(tmp_path / "worker.log"))
+    logging.getLogger("any").info("a line")
+    assert "[-] a line" in (tmp_path / "worker.log").read_text()
+
+
+def test_a_worker_whose_broker_is_full_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """With a warning. That it is away is for Celery to know, which connects anew."""
+
+    def refuse(connection: object) -> None:
+        raise redis.ResponseError("full")
+
+    def fail(connection: object) -> None:
+        raise redis.ConnectionError("gone")
+
+    step = worker_steps.PresenceStep(SimpleNamespace())
+    step._connection = SimpleNamespace()  # type: ignore[assignment]
+    assert not step._say(refuse)
+    assert "does not take what this worker has to say: full" in caplog.text
+    with pytest.raises(redis.ConnectionError):
+        step._say(fail)
+
+
+def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery's other pools: solo, threads."""
+    said: list[object] = []
+    step = worker_steps.PresenceStep(SimpleNamespace())
+    monkeypatch.setattr(step, "_say", lambda word: bool(said.append(word)) or True)
+    timers: list[float] = []
+    conf = SimpleNamespace(broker_transport_options={"visibility_timeout": 7})
+    consumer = SimpleNamespace(
+        app=SimpleNamespace(conf=conf, url="redis://localhost", gate=None),
+        timer=SimpleNamespace(call_repeatedly=lambda every, *_: timers.append(every)),
+        pool=SimpleNamespace(),
+        task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=SimpleNamespace(held=None))),
+    )
+    step.start(consumer)
+    assert timers == [2.0, 1.0]
+    assert len(said) == 3  # That it works on what it holds, and that it is there; and who else is.
+
+
+def test_the_app_is_found_where_celery_looks_for_it() -> None:
+    """``celery -A distribute_challenge.execution_backends.celery``, in a process that has loaded nothing yet."""
+    code = (
+        "import distribute_challenge.execution_backends.celery as module, sys\n"
+        "assert 'celery' not in sys.modules\n"
+        "assert module.app.main == 'distribute_challenge'\n"
+        "try:\n    module.nothing\nexcept AttributeError as error:\n    print(error)\n"
+    )
+    variables = {**os.environ, "CELERY_BROKER_URL": "redis://localhost"}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "has no attribute 'nothing'" in found.stdout
+
+
+def test_a_worker_without_an_address_is_refused(clean_environment: pytest.MonkeyPatch) -> None:
+    """Celery would look for a RabbitMQ on this machine."""
+    with pytest.raises(OptionError, match="needs the address"):
+        make_app()
+
+
+def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it says that a function is missing."""
+    from distribute_challenge.execution_backends.celery.worker import task
+
+    purpose = Purpose.function("digest")
+    answers = iter([redis.ConnectionError("gone"), KEYRING.seal(purpose, [b"payload"]), None, b"forged"])
+
+    def get(key: str) -> bytes | None:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    child = task._Child("redis://localhost", KEYRING.refusals)
+    monkeypatch.setattr(child, "connection", SimpleNamespace(get=get, hget=lambda *_: None, keyring=KEYRING))
+    assert child._fetch("digest") == b"payload"
+    assert child._fetch("digest") is None
+    assert child._fetch("digest") is None, "what is forged is not there"
+    assert callable(run_batch)

@@ -1,0 +1,187 @@
+"""What becomes of messages whose workers gave no sign of life, with a real Redis and workers that are only said to have been."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+import redis
+
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.worker.gate import Gate
+from distribute_challenge.execution_backends.celery.worker.held import Envelope, Held
+from distribute_challenge.execution_backends.celery.worker.sweeping import Sweeper
+from distribute_challenge.messages import Batch, Reply
+from distribute_challenge.security import Keyring, Purpose
+from tests.execution_backends.celery.conftest import Server
+from tests.secret import KEYRING, SECRET
+
+LEASE = 7.0
+
+
+class Scene:
+    """A worker that is lost, and one that looks for what others have lost."""
+
+    def __init__(self, url: str) -> None:
+        self.client: Any = connect(url)
+        self.gate = Gate(Keyring(SECRET), lambda batch, problem: None)
+        self.lost = Held(connect(url), "book", LEASE)
+        self.held = Held(connect(url), "book", LEASE)
+        self.sweeper = self.new_sweeper()
+
+    def new_sweeper(self) -> Sweeper:
+        return Sweeper(self.client, self.held, self.gate, book="book", lease=LEASE, give_up=lambda: True)
+
+    def lose(self, tag: str, data: bytes) -> None:
+        self.lost.take(tag, Envelope({}, b"queue", data))
+        self.lost.renew()
+        self.age(tag)
+
+    def age(self, tag: str) -> None:
+        """As if its last renewal were longer ago than a lease."""
+        self.client.zadd("book_index", {tag: self.client.time()[0] - LEASE - 2})
+
+    def sweep(self) -> None:
+        """Look as a worker does that has looked all the time."""
+        self.sweeper.sweep()
+        self.sweeper._from = 0.0
+        self.sweeper.sweep()
+
+    def replies(self) -> list[Reply]:
+        purpose = Purpose.reply("replies")
+        return [Reply.decode(KEYRING.open(purpose, sealed)) for sealed in self.client.lrange("replies", 0, -1)]
+
+    def books(self) -> int:
+        return int(self.client.hlen("book") + self.client.zcard("book_index"))
+
+
+def message(reply_to: str = "replies") -> bytes:
+    batch = Batch("b-1", "0" * 64, "area", [b"x"], reply_to=reply_to)
+    body = base64.b64encode(KEYRING.seal(Purpose.BATCH, [batch.encode()])).decode()
+    return json.dumps({"body": body, "properties": {"reply_to": "somewhere"}}).encode()
+
+
+@pytest.fixture
+def scene(server: Server) -> Scene:
+    return Scene(server.url)
+
+
+def test_the_client_is_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """It counts, and sends the calls again."""
+    scene.lose("a", message())
+    scene.sweep()
+    (reply,) = scene.replies()
+    assert reply.batch == "b-1"
+    assert reply.problem is not None
+    assert reply.problem.kind == "lost"
+    assert reply.problem.facts["worker_lost"] is True
+    assert {"host", "pid"} <= set(reply.problem.facts)
+    assert scene.books() == 0
+    assert scene.client.llen("queue") == 0
+    assert "area is lost: its worker" in caplog.text
+
+
+def test_the_header_says_where_to(scene: Scene) -> None:
+    """What surrounds it is not signed."""
+    scene.lose("a", message(reply_to="elsewhere"))
+    scene.sweep()
+    assert scene.client.llen("elsewhere") == 1
+
+
+def test_a_worker_that_has_just_come_waits_for_a_lease(scene: Scene) -> None:
+    """Redis may have been away, and the others have to renew first."""
+    scene.lose("a", message())
+    sweeper = scene.new_sweeper()
+    sweeper.sweep()
+    sweeper.sweep()
+    assert scene.replies() == []
+    assert sweeper._from == pytest.approx(scene.client.time()[0] + LEASE, abs=3)
+
+
+def test_so_does_one_that_has_not_looked_for_a_while(scene: Scene) -> None:
+    """It was frozen, or its whole machine, Redis and all."""
+    scene.sweep()
+    scene.lose("a", message())
+    scene.sweeper._looked -= 60
+    scene.sweeper.sweep()
+    scene.sweeper.sweep()
+    assert scene.replies() == []
+    scene.sweep()
+    scene.sweeper.hold_off()
+    scene.lose("b", message())
+    scene.sweeper.sweep()
+    assert len(scene.replies()) == 1
+
+
+def test_what_is_renewed_is_not_lost(scene: Scene) -> None:
+    scene.lose("a", message())
+    scene.lost.renew()
+    scene.sweep()
+    assert scene.replies() == []
+    assert scene.books() == 2
+
+
+def test_what_this_worker_itself_is_late_to_renew_is_not_lost(scene: Scene) -> None:
+    scene.held.take("a", Envelope({}, b"queue", message()))
+    scene.held.renew()
+    scene.age("a")
+    scene.sweep()
+    assert scene.replies() == []
+    assert scene.books() == 2
+
+
+@pytest.mark.parametrize("entry", [b"nonsense", b"{}\n{}", b'{"host": 1, "pid": 2}\n{"body": "eA=="}', b"\xff\n"])
+def test_an_entry_that_nobody_with_the_secret_has_made_is_dropped(scene: Scene, entry: bytes) -> None:
+    """Whatever it is, no worker dies of it."""
+    scene.client.hset("book", "a", entry)
+    scene.age("a")
+    scene.sweep()
+    assert scene.books() == 0
+    assert scene.gate.refusals.total == 1
+
+
+def test_what_stands_in_the_place_of_a_list_holds_up_nobody_else(
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was told to end leaves it to others."""
+    scene.client.set("no list", "x")
+    scene.client.hset("book", b"\xff", b"nonsense")
+    scene.client.zadd("book_index", {b"\xff": 1.0})
+    scene.lose("a", message("no list"))
+    scene.lose("b", message())
+    scene.age("a")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        scene.sweep()
+    monkeypatch.setattr(scene.sweeper, "_give_up", lambda: False)
+    scene.age("a")
+    scene.age("b")
+    scene.sweep()
+    assert len(scene.replies()) == 1
+    assert scene.books() == 0
+    assert "cannot tell the client what became of area" in caplog.text
+
+
+def test_a_renewal_without_a_message_is_removed(scene: Scene) -> None:
+    scene.client.zadd("book_index", {"a": 1.0})
+    scene.sweep()
+    assert scene.books() == 0
+
+
+def test_what_one_worker_sees_to_no_other_does(scene: Scene) -> None:
+    """For a lease; then, if that one has died over it, another."""
+    scene.lose("a", message())
+    scene.sweep()
+    scene.lose("b", message())
+    found = scene.sweeper._claim()
+    assert [tag for tag, _ in found] == [b"b"]
+    assert scene.sweeper._claim() == []
+    scene.age("b")
+    scene.sweep()
+    assert len(scene.replies()) == 2
+
+
+def test_it_ends_when_the_broker_goes_away(server: Server, scene: Scene) -> None:
+    """Celery then connects anew, and with it comes a new one."""
+    server.stop()
+    with pytest.raises(redis.ConnectionError):
+        scene.sweeper.sweep()

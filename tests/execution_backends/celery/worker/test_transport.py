@@ -1,0 +1,163 @@
+"""Channels that lead to the process's book, and what they are there for."""
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from kombu.transport.redis import Transport
+
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.worker.transport import PatientAMQP, WorkerTransport
+from tests.execution_backends.celery.conftest import Server
+
+Eventually = Callable[[Callable[[], bool]], None]
+TRANSPORTS = [Transport, WorkerTransport]
+
+
+class Consumer:
+    """Takes messages of one queue over a connection of its own, and keeps them."""
+
+    def __init__(self, url: str, transport: type, prefetch: int = 0) -> None:
+        self.connection = Connection(url)
+        self.connection.transport_cls = transport
+        self.channel: Any = self.connection.channel()
+        self.channel.queue_declare("books")
+        self.channel.basic_qos(0, prefetch, False)
+        self.messages: list[Any] = []
+        self.channel.basic_consume("books", False, self.messages.append, "tag")
+
+    def send(self, text: str) -> None:
+        self.channel.basic_publish(self.channel.prepare_message(text), "", "books")
+
+    def take(self) -> Any:
+        """The next message."""
+        self.connection.drain_events(timeout=10)
+        return self.messages[-1]
+
+
+@pytest.fixture
+def consumers(server: Server) -> Iterator[Callable[..., Consumer]]:
+    made = []
+
+    def consumer(transport: type = WorkerTransport, prefetch: int = 0) -> Consumer:
+        made.append(Consumer(server.url, transport, prefetch))
+        return made[-1]
+
+    yield consumer
+    for each in made:
+        each.connection.release()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_message_stands_in_the_books_while_it_is_in_work(
+    server: Server, consumers: Any, eventually: Eventually, transport: type
+) -> None:
+    """The same with kombu's own transport."""
+    redis = connect(server.url)
+    consumer = consumers(transport)
+    consumer.send("text")
+    tag = consumer.take().delivery_tag
+    eventually(lambda: redis.hexists("unacked", tag))
+    assert redis.zscore("unacked_index", tag) > 1e9
+    assert redis.hkeys("unacked") == [tag.encode()]
+    consumer.channel.basic_ack(tag)
+    eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
+
+
+def test_a_message_that_is_given_back_is_in_its_queue_again_byte_for_byte(server: Server, consumers: Any) -> None:
+    """Its client looks for these bytes; kombu would mark it as delivered before."""
+    redis = connect(server.url)
+    consumer = consumers()
+    consumer.send("text")
+    before = redis.lrange("books", 0, -1)
+    consumer.take().requeue()
+    assert redis.lrange("books", 0, -1) == before
+    assert redis.exists("unacked", "unacked_index") == 0
+
+
+def test_what_is_in_work_when_a_channel_ends_stays_in_work(
+    server: Server, consumers: Any, eventually: Eventually
+) -> None:
+    """And is acknowledged over the channel that is gone, whose connection nobody can ask any more."""
+    redis = connect(server.url)
+    consumer = consumers()
+    consumer.send("text")
+    message = consumer.take()
+    consumer.connection.collect()
+    assert redis.llen("books") == 0
+    assert redis.hlen("unacked") == 1
+    message.ack()
+    eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
+
+
+def test_kombus_own_channel_still_gives_back_what_is_in_work(server: Server, consumers: Any) -> None:
+    """When this fails, see whether `held` can be simpler."""
+    consumer = consumers(Transport)
+    consumer.send("text")
+    consumer.take()
+    consumer.connection.collect()
+    assert connect(server.url).llen("books") == 1
+
+
+def test_kombus_own_channel_still_fails_when_its_connection_is_gone(server: Server) -> None:
+    """Likewise."""
+    channel = Connection(server.url, transport=Transport).channel()
+    channel.connection = None  # As kombu leaves it when the broker has gone away.
+    with pytest.raises(AttributeError), channel.conn_or_acquire() as client:
+        client.ping()
+
+
+def test_what_was_taken_over_an_earlier_connection_counts(consumers: Any) -> None:
+    """So that a worker which connects anew takes no more than its processes can run."""
+    first = consumers(prefetch=1)
+    first.send("text")
+    message = first.take()
+    second = consumers(prefetch=1)
+    assert not second.channel.qos.can_consume()
+    message.ack()
+    assert second.channel.qos.can_consume()
+
+
+def test_a_question_that_is_on_its_way_is_read(server: Server, consumers: Any) -> None:
+    """Its answer may be a message that has left the queue; with nobody to take it any more, it goes back."""
+    consumer = consumers()
+    consumer.send("text")
+    consumer.connection.connection.cycle.on_poll_start()
+    consumer.channel.basic_cancel("tag")
+    consumer.channel.read_what_was_asked_for()
+    assert connect(server.url).llen("books") == 1
+    consumer.channel.read_what_was_asked_for()
+
+
+def test_a_question_without_an_answer_ends_in_a_second(consumers: Any) -> None:
+    consumer = consumers()
+    consumer.connection.connection.cycle.on_poll_start()
+    consumer.channel.read_what_was_asked_for()
+    assert not consumer.messages
+
+
+def test_a_broken_connection_is_cut(server: Server, consumers: Any) -> None:
+    """Celery then makes a new one."""
+    consumer = consumers()
+    consumer.connection.connection.cycle.on_poll_start()
+    server.stop()
+    with pytest.raises(consumer.connection.connection_errors):
+        consumer.channel.read_what_was_asked_for()
+    assert consumer.channel.client.connection._sock is None
+
+
+def test_pauses_between_attempts_to_connect_do_not_grow() -> None:
+    """Redis may be back after a minute as after a second."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    connection = PatientAMQP.Connection(f"redis://127.0.0.1:{port}")
+    connection.transport_cls = WorkerTransport
+    pauses: list[float] = []
+    with pytest.raises(OperationalError):
+        connection.ensure_connection(lambda error, pause: pauses.append(pause), max_retries=3)
+    assert len(set(pauses)) == 1
+    assert 0.25 <= pauses[0] <= 0.75
