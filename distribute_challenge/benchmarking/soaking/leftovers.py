@@ -22,7 +22,8 @@ DOCUMENTED = (
     "distribute_challenge:clients",
     "distribute_challenge:unacked",
     "distribute_challenge:unacked_index",
-    "distribute_challenge:unacked_mutex",
+    "distribute_challenge:sent:*",
+    "distribute_challenge:detached:*",
     "_kombu.binding*",
     "*.pidbox",
 )

@@ -11,8 +11,7 @@ DOCUMENT = Path(distribute_challenge.__file__).parents[1] / "docs" / "configurat
 WORDS = {
     "distribute_challenge": "<queue>",
     "distribute_challenge\x06\x16*": "one more list for each priority",
-    "distribute_challenge:unacked_index": "`distribute_challenge:unacked`, `…_index`, `…_mutex`",
-    "distribute_challenge:unacked_mutex": "`distribute_challenge:unacked`, `…_index`, `…_mutex`",
+    "distribute_challenge:unacked_index": "`distribute_challenge:unacked`, `…_index`",
     "*.pidbox": "the short-lived lists of its remote control",
 }
 
