@@ -74,9 +74,9 @@ def test_ctrl_c_while_waiting_cancels_the_call() -> None:
     cancelled: list[bool] = []
 
     class Watched(Future[Any]):
-        def cancel(self) -> bool:
-            cancelled.append(True)
-            return super().cancel()
+        def cancel(self, force: bool = False) -> bool:
+            cancelled.append(force)
+            return super().cancel(force)
 
     def submit(task: Task) -> Future[Any]:
         future: Future[Any] = Watched("f")

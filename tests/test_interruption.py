@@ -134,11 +134,12 @@ def test_a_coroutine_is_stopped_where_it_waits(interruption: Interruption, unwan
 
 
 class Block:
-    """Something that runs in a thread of its own until it is stopped."""
+    """Something that runs in a thread of its own until it is stopped; ``begun`` if it says itself when it has begun."""
 
-    def __init__(self, run: Callable[[], Any]) -> None:
+    def __init__(self, run: Callable[[], Any], begun: threading.Event | None = None) -> None:
         self.interruption = ThreadInterruption()
-        self.begun = threading.Event()
+        self.begun = begun or threading.Event()
+        self._says_so = begun is not None
         self.end: BaseException | str | None = None
         self._run = run
         self.thread = threading.Thread(target=self._main)
@@ -146,7 +147,8 @@ class Block:
     def _main(self) -> None:
         try:
             with self.interruption.listening():
-                self.begun.set()
+                if not self._says_so:
+                    self.begun.set()
                 self._run()
             self.end = "ended"
         except BaseException as error:
@@ -177,11 +179,13 @@ def test_a_thread_that_waits_for_events_is_woken(eventually: Eventually) -> None
 
 def test_a_coroutine_that_computes_is_stopped_at_its_next_line(eventually: Eventually) -> None:
     """It does not come back to its loop."""
+    computing = threading.Event()
 
     async def compute() -> None:
+        computing.set()
         spin()
 
-    block = Block(lambda: run_to_completion(compute()))
+    block = Block(lambda: run_to_completion(compute()), computing)
     assert block.stopped()
     assert block.thread.ident not in loops
 
