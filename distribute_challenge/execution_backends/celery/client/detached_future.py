@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from distribute_challenge.attempt import Attempt
 from distribute_challenge.errors import (
     CallCancelledError,
     CallTimeoutError,
@@ -15,8 +16,9 @@ from distribute_challenge.errors import (
     WorkerLostError,
 )
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
+from distribute_challenge.execution_backends.celery.client.loss_report import history
 from distribute_challenge.futures import Future
-from distribute_challenge.messages import Problem, Reply
+from distribute_challenge.messages import Reply
 from distribute_challenge.outcome import Failure
 from distribute_challenge.references import Reference
 from distribute_challenge.sections import outcomes_of
@@ -74,7 +76,7 @@ class DetachedFuture(Future[Any]):
 
     def _take(self, reply: Reply, received: float) -> None:
         if reply.problem is not None:
-            raise _error_of(self.name, reply.problem)
+            raise _error_of(self.name, reply, received)
         created, sent = self._sent
         began = reply.started
         stages = created or began, sent or began, began, reply.finishes[-1], received, reply.worker
@@ -97,10 +99,13 @@ def _unknown(id: str) -> TaskLostError:  # noqa: A002
     )
 
 
-def _error_of(name: str, problem: Problem) -> DistributeChallengeError:
+def _error_of(name: str, reply: Reply, received: float) -> DistributeChallengeError:
     """What a worker's problem means for a call that nobody sends again."""
+    problem = reply.problem
+    assert problem is not None
     if problem.kind == "lost":
-        return WorkerLostError(f"{name}: {problem.text}, at the last of its attempts")
+        last = (Attempt(reply.worker, reply.started, received, problem.text, facts=problem.facts),)
+        return WorkerLostError(f"{name}: {problem.text}, at the last of its attempts.{history(last)}", last)
     if problem.kind == "function_missing":
         return TaskLostError(f"{name}: its function is gone from Redis")
     kinds: dict[str, type[DistributeChallengeError]] = {

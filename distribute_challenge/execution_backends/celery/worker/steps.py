@@ -76,7 +76,6 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         if hasattr(consumer.pool, "tags"):
             self._say(lambda _: _held(consumer).put_back_all_but(consumer.pool.tags()))
         self._say(_look_for_strangers)
-        sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
         self._timers = [every(presence.BEAT, self._beat, (consumer,)), every(SWEEP, self._sweep)]
         if hasattr(consumer.pool, "maintain_pool"):
             consumer.pool._pool.on_death = appoint().died
@@ -100,6 +99,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def _beat(self, consumer: Any) -> None:
         self._renew(consumer)
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
+        sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
 
     def _renew(self, consumer: Any) -> None:
         if not self._say(lambda _: _held(consumer).renew()):
