@@ -116,7 +116,7 @@ def test_root_may_be_allowed(outside: Path, monkeypatch: pytest.MonkeyPatch) -> 
 AS_ROOT = "import os, sys; os.geteuid = lambda: 0; sys.argv[:] = sys.argv[1:]; "
 IN_CONTAINER = "os.environ['container'] = 'a test'; "
 OUTSIDE = (
-    "from distribute_challenge.execution_backends.celery import privileges; "
+    "from distribute_challenge.execution_backends.celery.worker import privileges; "
     "privileges.container = lambda: None; os.environ.pop('container', None); "
 )
 RUN = "import runpy; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
