@@ -26,6 +26,7 @@ from distribute_challenge.serialisation.projects import imported_names, is_proje
 __all__ = ["Pickled", "dumps", "dumps_plain", "loads"]
 
 PROTOCOL = 5
+_NAMELESS = "<dynamic-code>"  # cloudpickle's, in the place of a file's name.
 BufferCallback = Callable[[pickle.PickleBuffer], bool]
 
 _CACHED_FUNCTION = type(functools.lru_cache(lambda: None))
@@ -136,6 +137,8 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
             return pickle_exception(obj, builtin_inits=_inits_that_take_args(obj))
         elif isinstance(obj, types.TracebackType):
             return pickle_traceback(obj)
+        elif isinstance(obj, types.CodeType):
+            return _reduce_code(obj)
         return super().reducer_override(obj)
 
 
@@ -151,6 +154,14 @@ class _UnsharingPickler(_ProjectPickler):
             if isinstance(owner, memoryview):  # Not one that its maker has closed, whose memory is its own.
                 return obj.copy("K").__reduce_ex__(PROTOCOL)
         return super().reducer_override(obj)
+
+
+def _reduce_code(code: types.CodeType) -> tuple[Any, ...]:
+    """With the name of its file, which cloudpickle leaves out from 3.1.3 on: without it no traceback shows a line of source."""
+    kind, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+    # A string of its own: a shared one would be pickled as a reference, or not, by chance.
+    name = "".join(code.co_filename)
+    return kind, tuple(name if argument == _NAMELESS else argument for argument in arguments)
 
 
 def _inits_that_take_args(error: BaseException) -> tuple[Any, ...]:
