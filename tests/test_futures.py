@@ -146,6 +146,19 @@ def test_a_call_that_ends_while_it_is_withdrawn_is_not_cancelled() -> None:
     assert future.result() == 1
 
 
+def test_a_call_that_ends_while_somebody_looks_is_not_cancelled() -> None:
+    """Whoever takes it back comes too late; a second one hears what the first has done."""
+    future: Future[int] = Future("f")
+    future.add_done_callback(lambda _: None)
+    future.withdraw_with(lambda: bool(future.resolve(3)) or True)
+    assert not future.cancel()
+    assert future.result() == 3
+    other: Future[int] = Future("g")
+    other.add_done_callback(lambda _: None)
+    assert other._cancel()
+    assert other._cancel()
+
+
 def test_waiters_hear_of_a_cancellation() -> None:
     """`wait` and `as_completed` do not hang."""
     future: Future[int] = Future()

@@ -36,6 +36,10 @@ def test_the_defaults_are_no_limit_no_retry_and_the_default_queue() -> None:
         ("priority", -1),
         ("priority", 10),
         ("priority", 0.5),
+        ("queue_timeout", 0),
+        ("queue_timeout", "soon"),
+        ("at_most_once", 1),
+        ("at_most_once", None),
     ],
 )
 def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:
@@ -43,6 +47,11 @@ def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:
     with pytest.raises(OptionError) as caught:
         CallOptions(**{name: value})
     assert f"{name}={value!r}" in str(caught.value)
+
+
+def test_what_may_run_once_is_not_tried_again() -> None:
+    with pytest.raises(OptionError, match=r"at_most_once=True with retries=2: .* choose one"):
+        CallOptions(retries=2, at_most_once=True)
 
 
 @pytest.mark.parametrize("value", [OSError, (OSError,), [OSError]])

@@ -1,6 +1,7 @@
 """The environment."""
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -195,3 +196,18 @@ def test_workers_of_root_s_are_allowed_by_name(text: str, allowed: bool, monkeyp
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "yes")
     with pytest.raises(ValueError, match="'yes' is no choice; set DISTRIBUTE_CHALLENGE_ALLOW_ROOT=1, or leave it out"):
         settings.allow_root()
+
+
+def test_attempts_are_three_unless_the_variable_says_otherwise(clean_environment: pytest.MonkeyPatch) -> None:
+    assert settings.attempts() == 3
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_ATTEMPTS", "5")
+    assert settings.attempts() == 5
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_no_number_of_attempts_is_refused(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_ATTEMPTS", text)
+    with pytest.raises(
+        ValueError, match=f"DISTRIBUTE_CHALLENGE_ATTEMPTS='{re.escape(text)}' is not a number of attempts"
+    ):
+        settings.attempts()

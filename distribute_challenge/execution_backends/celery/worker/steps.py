@@ -17,7 +17,6 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.control import control_command
 
 from distribute_challenge import settings
-from distribute_challenge.errors import ForgedError
 from distribute_challenge.execution import become_worker
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
@@ -148,14 +147,14 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
     )
 
 
+# The gate has refused what nobody with the secret has ordered.
+
+
 @control_command(name=SCALE, args=[("order", str)])  # type: ignore[untyped-decorator]
 def _scale(state: Any, order: str = "") -> dict[str, Any]:
     """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
     consumer = state.consumer
-    try:
-        processes = opened_order(state.app.gate.keyring, SCALE, order)["processes"]
-    except ForgedError as error:
-        return _refused(state, error)
+    processes = opened_order(state.app.gate.keyring, SCALE, order)["processes"]
     pool = consumer.pool
     more = processes - pool.num_processes
     if more > 0:
@@ -174,16 +173,8 @@ def _scale(state: Any, order: str = "") -> dict[str, Any]:
 @control_command(name=CANCEL, args=[("order", str)])  # type: ignore[untyped-decorator]
 def _cancel(state: Any, order: str = "") -> dict[str, Any]:
     """Stop calls that their client does not want any more."""
-    try:
-        stopper.take(CancelOrder.read(state.app.gate.keyring, order), state.consumer)
-    except ForgedError as error:
-        return _refused(state, error)
+    stopper.take(CancelOrder.read(state.app.gate.keyring, order), state.consumer)
     return {"ok": "noted"}
-
-
-def _refused(state: Any, error: ForgedError) -> dict[str, Any]:
-    state.app.gate.refusals.note("an order", str(error))
-    return {"error": str(error)}
 
 
 def connect_signals() -> None:

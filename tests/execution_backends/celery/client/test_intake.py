@@ -23,6 +23,7 @@ from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 from tests.execution_backends.celery.client.test_giving_back import SQUARES, Chunks, answer, chunks, crowd_in_a_message
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
+from tests.processes import wait_until
 
 __all__ = ["chunks"]
 
@@ -143,6 +144,21 @@ def test_a_reply_that_makes_no_sense_fails_its_call(
     with pytest.raises(SystemFailureError, match="the reply of w cannot be taken in"):
         future.result(DEADLINE)
     assert "a reply cannot be taken in" in caplog.text
+
+
+def test_a_reply_that_cannot_even_be_thrown_away_is_counted(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = backend._connected()
+    future = square(3).submit(backend)
+    taken = worker.take()
+    taken.run()
+    assert future.result(DEADLINE) == 9
+    monkeypatch.setattr(client._values, "discard", broken)
+    taken.run()
+    assert square(4).submit(backend) is not None
+    worker.take().run()
+    wait_until(lambda: client._keyring.refusals.total == 1, "the count")
 
 
 def test_what_workers_say_of_themselves_may_be_nonsense(

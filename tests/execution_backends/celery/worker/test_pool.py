@@ -4,12 +4,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.prefork import TaskPool
 
 from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.worker.pool import WorkerPool, _StraightPool
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import program
 
@@ -49,3 +53,51 @@ def test_jobs_that_find_no_idle_process_and_such_as_fill_a_pipe_wait_and_run(
 def of_priority(number: int) -> Any:
     """So that each call has a message of its own."""
     return nap.with_options(priority=number)
+
+
+class Writing:
+    """A job that is being written into a child's pipe."""
+
+    def __init__(self, *, is_alive: bool) -> None:
+        self._write_to = SimpleNamespace(_is_alive=lambda: is_alive)
+        self.writer = object()
+
+    def _writer(self) -> object:
+        return self.writer
+
+
+def test_what_is_half_written_when_the_connection_breaks_is_completed() -> None:
+    """Unless its child is dead: then it goes to another. Jobs that wait are kept."""
+    alive, dead, waiting = Writing(is_alive=True), Writing(is_alive=False), SimpleNamespace(_writer=None)
+    flushed: list[Any] = []
+    nobodys = object()
+    pool: Any = SimpleNamespace(
+        _cache=dict(enumerate([alive, dead, waiting])),
+        _active_writers={alive.writer, dead.writer, nobodys},
+        _active_writes={1, 2},
+        _flush_writer=lambda child, writer: flushed.append((child, writer)),
+        maintain_pool=lambda: flushed.append("maintained"),
+    )
+    _StraightPool.flush(pool)
+    assert flushed == [(alive._write_to, alive.writer), "maintained"]
+    assert not pool._active_writers
+    assert not pool._active_writes
+
+
+def test_nobody_has_to_be_told_of_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no worker has begun with it, or somebody else is looking after the pool."""
+    told: list[Any] = []
+    monkeypatch.setattr(AsynPool, "on_job_process_lost", lambda self, *death: told.append(death))
+    pool: Any = _StraightPool.__new__(_StraightPool)
+    pool.on_death = None
+    pool.on_job_process_lost("job", 7, 1)
+    pool.on_death = lambda pid, code: told.append((pid, code))
+    pool.on_job_process_lost("job", 8, 2)
+    assert told == [("job", 7, 1), (8, 2), ("job", 8, 2)]
+
+
+def test_a_pool_that_never_started_has_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TaskPool, "on_stop", lambda self: None)
+    pool: Any = WorkerPool.__new__(WorkerPool)
+    pool._pool = None
+    pool.on_stop()

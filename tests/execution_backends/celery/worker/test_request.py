@@ -5,12 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.exceptions import WorkerLostError
 from celery.worker.request import Request
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.request import BatchRequest, answer
+from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
@@ -55,6 +57,32 @@ def test_what_a_child_could_not_run_is_answered_in_its_place(fail: Any, server: 
     assert problem is not None
     assert problem.kind == "lost"
     assert "TypeError: no such thing) on worker@here" in problem.text
+
+
+def test_a_child_without_memory_is_not_the_main_process(fail: Any, server: Server) -> None:
+    """To Celery an error for want of memory would be the end of it."""
+    assert fail(envelope(), MemoryError("no room")) == "told Celery"
+    found: Any = connect(server.url).lpop("the-list")
+    problem = Reply.decode(KEYRING.open(Purpose.reply("the-list"), found)).problem
+    assert problem is not None
+    assert problem.facts["out_of_memory"] is True
+
+
+@pytest.mark.parametrize("is_abandoned", [False, True])
+def test_a_child_that_was_killed_for_a_cancelled_call_is_no_loss(
+    fail: Any, server: Server, monkeypatch: pytest.MonkeyPatch, is_abandoned: bool
+) -> None:
+    """And where nobody would read it, nothing is answered."""
+    monkeypatch.setattr(stopper, "is_concerned", lambda batch: True)
+    monkeypatch.setattr(stopper, "is_abandoned", lambda batch: is_abandoned)
+    assert fail(envelope(), WorkerLostError("killed")) == "told Celery"
+    found: Any = connect(server.url).lpop("the-list")
+    if is_abandoned:
+        assert found is None
+        return
+    problem = Reply.decode(KEYRING.open(Purpose.reply("the-list"), found)).problem
+    assert problem is not None
+    assert problem.kind == "cancelled"
 
 
 def test_a_child_that_died_answering_another_version_is_not_answered_for(fail: Any, server: Server) -> None:

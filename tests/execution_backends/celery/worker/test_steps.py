@@ -12,9 +12,11 @@ from types import SimpleNamespace
 import numpy
 import pytest
 import redis
+from celery import bootsteps
 
 from distribute_challenge import execution, settings
 from distribute_challenge.errors import OptionError
+from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.worker import steps as worker_steps
 from distribute_challenge.execution_backends.celery.worker.application import make_app
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import FOLDER_VARIABLE
@@ -123,6 +125,44 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
     step.start(consumer)
     assert timers == [2.0, 1.0]
     assert len(said) == 3  # That it works on what it holds, and that it is there; and who else is.
+
+
+@pytest.mark.usefixtures("untouched_process")
+def test_a_worker_among_others_with_another_secret_says_what_that_does(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "strangers", lambda connection: 0)
+    worker_steps._look_for_strangers(None)  # type: ignore[arg-type]
+    assert caplog.text == ""
+    monkeypatch.setattr(presence, "strangers", lambda connection: 2)
+    worker_steps._look_for_strangers(None)  # type: ignore[arg-type]
+    assert "2 workers of this cluster have another secret than this one" in caplog.text
+
+
+def test_a_worker_that_cannot_renew_does_not_take_others_for_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = worker_steps.PresenceStep(SimpleNamespace())
+    held_off: list[bool] = []
+    step._sweeper = SimpleNamespace(hold_off=lambda: held_off.append(True))  # type: ignore[assignment]
+    monkeypatch.setattr(step, "_say", lambda word: False)
+    step._renew(None)
+    assert held_off == [True]
+
+
+def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that nobody hears its good-bye."""
+    step = worker_steps.PresenceStep(SimpleNamespace())
+    step._connection = None  # type: ignore[assignment]
+    monkeypatch.setattr(worker_steps, "_presence_of", lambda consumer: None)
+
+    def away(*_: object) -> None:
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(presence, "leave", away)
+    timer = SimpleNamespace(call_repeatedly=lambda *_: None)
+    step.stop(SimpleNamespace(blueprint=SimpleNamespace(state=bootsteps.CLOSE), timer=timer))
+    assert "cannot say good-bye: away" in caplog.text
 
 
 def test_the_app_is_found_where_celery_looks_for_it() -> None:

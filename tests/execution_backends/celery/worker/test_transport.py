@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from queue import Empty
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from kombu.exceptions import OperationalError
 from kombu.transport.redis import Transport
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.transport import PatientAMQP, WorkerTransport
+from distribute_challenge.security import Keyring
 from tests.execution_backends.celery.conftest import Server
+from tests.secret import SECRET
 
 Eventually = Callable[[Callable[[], bool]], None]
 TRANSPORTS = [Transport, WorkerTransport]
@@ -147,6 +151,43 @@ def test_a_broken_connection_is_cut(server: Server, consumers: Any) -> None:
     with pytest.raises(consumer.connection.connection_errors):
         consumer.channel.read_what_was_asked_for()
     assert consumer.channel.client.connection._sock is None
+
+
+def test_a_message_that_is_refused_is_struck_out(server: Server, consumers: Any, eventually: Eventually) -> None:
+    """Celery does so with what it does not know."""
+    consumer = consumers()
+    consumer.send("x")
+    consumer.take().reject()
+    connection = connect(server.url)
+    consumer.channel.qos.held.renew()
+    eventually(lambda: connection.hlen("unacked") == 0)
+    assert connection.llen("books") == 0
+
+
+@pytest.mark.parametrize("has_gate", [True, False])
+def test_json_too_deep_for_python_is_nothing_that_came(
+    consumers: Any, monkeypatch: pytest.MonkeyPatch, has_gate: bool
+) -> None:
+    """kombu parses what it hears before anybody is asked."""
+
+    def too_deep(self: Any, client: Any) -> None:
+        raise RecursionError
+
+    channel = consumers().channel
+    gate = channel.gate = Gate(Keyring(SECRET), print) if has_gate else None
+    monkeypatch.setattr(Transport.Channel, "_receive_one", too_deep)
+    with pytest.raises(Empty):
+        channel._receive_one(None)
+    assert gate is None or gate.refusals.total == 1
+
+
+def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
+    """Gossip makes them do things for which nobody's secret is asked."""
+    channel = consumers().channel
+    channel.gate = Gate(Keyring(SECRET), print)
+    assert channel._deliver_fanout_message({"body": "x"}, "celeryev")
+    assert channel._deliver_fanout_message({"body": "x"}, "celery.pidbox")
+    assert channel.gate.refusals.total == 1
 
 
 def test_pauses_between_attempts_to_connect_do_not_grow() -> None:
