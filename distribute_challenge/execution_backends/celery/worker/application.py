@@ -107,6 +107,7 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         },
         # A child that loads NumPy and friends before its first call may take long to say hello.
         worker_proc_alive_timeout=30,
+        worker_consumer="distribute_challenge.execution_backends.celery.worker.consumer:WorkerConsumer",
         worker_pool="distribute_challenge.execution_backends.celery.worker.pool:WorkerPool",
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

@@ -124,6 +124,14 @@ class Held:
             held = cls._all[place] = cls(channel._create_client(), channel.unacked_key, channel.visibility_timeout)
         return held
 
+    @classmethod
+    def cut_all(cls) -> None:
+        """Cut the line of each book: it is dead, or may be. What was written last may not have arrived."""
+        for held in cls._all.values():
+            with held._lock:
+                held._line.close()
+                held._in_doubt = True
+
     def __len__(self) -> int:
         return len(self._messages)
 

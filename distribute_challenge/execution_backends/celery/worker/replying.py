@@ -22,9 +22,8 @@ __all__ = ["ANSWER_WITHIN", "insist", "send_problem", "send_reply"]
 T = TypeVar("T")
 
 PAUSE = 0.5  # Seconds between attempts while the broker is away, give or take a half: not all workers come at once.
-ANSWER_WITHIN = (
-    5.0  # Seconds that the broker has for each answer to a worker; a connection that gives none is made anew.
-)
+#: Seconds that the broker has for each answer to a worker's main process; a connection that gives none is made anew.
+ANSWER_WITHIN = 3.0
 
 _PASSING = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.OutOfMemoryError, redis.ReadOnlyError)
 _PASSING_WORDS = ("MISCONF", "BUSY", "MASTERDOWN")  # How errors begin that redis-py has no class for.

@@ -14,7 +14,7 @@ from distribute_challenge.execution_backends.celery.broker.detached import Detac
 from distribute_challenge.execution_backends.celery.broker.keys import detached_function_key, function_key
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker.orphans import Clients
-from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN, insist, send_reply
+from distribute_challenge.execution_backends.celery.worker.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
 from distribute_challenge.messages import Batch, Problem, Reply
@@ -60,7 +60,7 @@ class _Child:
     """What a child process keeps from batch to batch."""
 
     def __init__(self, url: str, refusals: Refusals) -> None:
-        self.connection = connect(url, answer_within=ANSWER_WITHIN)
+        self.connection = connect(url)
         self.connection.keyring.refusals = refusals
         self.line = Line(self.connection)
         self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.

@@ -11,6 +11,7 @@ Seen in kombu 5.7.0 with Celery 5.7.0; `test_transport` tells when kombu does wi
 
 import contextlib
 import random
+import weakref
 from queue import Empty
 from typing import Any
 
@@ -76,6 +77,19 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
     from_transport_options = (*Channel.from_transport_options, "gate")
     gate: Gate | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        _channels.add(self)
+
+    @staticmethod
+    def cut_all() -> None:
+        """Cut all connections of all channels: they are dead, or may be. Whoever needs one makes it anew."""
+        for channel in list(_channels):
+            channel._in_poll = None  # Nobody waits for the answer.
+            for pool in (channel._pool, channel._async_pool):
+                if pool is not None:
+                    pool.disconnect()
+
     def _brpop_read(self, **options: Any) -> bool:
         # As kombu has it, but for the gate in the place of its JSON, and for what it keeps of what it has read.
         connection = self.client.connection
@@ -120,6 +134,9 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
         if self._in_poll:
             with contextlib.suppress(Empty):
                 self._brpop_read()
+
+
+_channels: "weakref.WeakSet[WorkerChannel]" = weakref.WeakSet()
 
 
 class WorkerTransport(Transport):  # type: ignore[misc] # likewise

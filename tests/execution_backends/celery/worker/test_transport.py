@@ -12,7 +12,8 @@ from kombu.transport.redis import Transport
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.transport import PatientAMQP, WorkerTransport
+from distribute_challenge.execution_backends.celery.worker.held import Held
+from distribute_challenge.execution_backends.celery.worker.transport import PatientAMQP, WorkerChannel, WorkerTransport
 from distribute_challenge.security import Keyring
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import SECRET
@@ -151,6 +152,26 @@ def test_a_broken_connection_is_cut(server: Server, consumers: Any) -> None:
     with pytest.raises(consumer.connection.connection_errors):
         consumer.channel.read_what_was_asked_for()
     assert consumer.channel.client.connection._sock is None
+
+
+def test_all_lines_can_be_cut_at_once(server: Server, consumers: Any) -> None:
+    """Nobody then waits on one that may be dead; each is made anew when it is needed, and what is held is held."""
+    consumer, idle = consumers(), consumers()
+    consumer.send("x")
+    message = consumer.take()
+    before = {client["id"] for client in connect(server.url).client_list()}
+    idle.channel._pool = idle.channel._async_pool = None
+    WorkerChannel.cut_all()
+    Held.cut_all()
+    message.ack()
+    held = consumer.channel.qos.held
+    held.renew()
+    held.renew()
+    connection = connect(server.url)
+    assert connection.hlen("unacked") == 0
+    assert len(before & {client["id"] for client in connection.client_list()}) < len(before)
+    consumer.send("y")
+    assert consumer.take().body == b"y"
 
 
 def test_a_message_that_is_refused_is_struck_out(server: Server, consumers: Any, eventually: Eventually) -> None:
