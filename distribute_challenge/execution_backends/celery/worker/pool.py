@@ -12,6 +12,7 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from distribute_challenge.execution_backends.celery.worker.memory import peak_of
 
 __all__ = ["WorkerPool"]
 
+READ_WITHIN = 5.0  # Seconds that a child waits for its last result to be read; it takes thousandths.
 LEAVING = 0x10  # What a child says that will read no more jobs; billiard's and Celery's own words are below.
 
 
@@ -42,6 +44,7 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         self._most_calls, self.maxtasks = self.maxtasks, None
         self._most_memory, self.max_memory_per_child = 1024 * (self.max_memory_per_child or 0), None
         self._is_leaving = False
+        self._results = 0
         wait_for_job = self.wait_for_job
 
         def wait_unless_leaving() -> Any:
@@ -52,22 +55,29 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         self.wait_for_job = wait_unless_leaving
 
     def prepare_result(self, result: Any) -> Any:
+        self._results += 1
         if not self._is_leaving and self._has_done_enough():
             self._is_leaving = True
             self.outq.put((LEAVING, (self.inqW_fd,)))
         return result
 
     def _ensure_messages_consumed(self, completed: int) -> bool:
-        # Billiard asks every tenth of a second whether the last result was read. What it has said stays in the pipe, and
-        # the main process reads that before it takes the child for dead.
+        # Billiard asks every tenth of a second whether the last result was read; `_wait_until_read` asks more often.
         return self._is_leaving or bool(super()._ensure_messages_consumed(completed))
 
     def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
         if self._is_leaving:
+            self._wait_until_read()
             self.on_exit(pid, EX_RECYCLE)
             # At once: it does not wait for somebody to end it.
             os._exit(EX_RECYCLE)
         super()._do_exit(pid, exitcode, exc)
+
+    def _wait_until_read(self) -> None:
+        """Stay until the main process has the last result: it may see the end of a child before what that has said."""
+        deadline = time.monotonic() + READ_WITHIN
+        while self.on_ready_counter.value < self._results and time.monotonic() < deadline:
+            time.sleep(0.002)
 
     def _has_done_enough(self) -> bool:
         if self._most_calls and calls_run() >= self._most_calls:
@@ -101,6 +111,13 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         super()._create_write_handlers(hub, **options)
         buffer, put, look_around = self.outbound_buffer, self._quick_put, self.on_poll_start
         children, busy, being_written = self._all_inqueues, self._busy_workers, self._active_writes
+        write = hub.consolidate_callback
+
+        def write_to_those_that_stay(pipes: list[int]) -> None:
+            # One that has said in this very round that it leaves is among those that can be written to.
+            write([pipe for pipe in pipes if pipe in children])
+
+        hub.consolidate_callback = write_to_those_that_stay
 
         def put_and_write(job: Any) -> None:
             put(job)
