@@ -74,6 +74,7 @@ class DistributeChallengeOnRedis(_OnRedis):
         super().__init__(python)
         self.environment["DISTRIBUTE_CHALLENGE_BROKER_URL"] = REDIS_URL
         self.environment["DISTRIBUTE_CHALLENGE_SECRET"] = secrets.token_hex(32)
+        self.environment["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = "1"  # As in the containers that benchmarks mostly run in.
 
     def worker(self, number: int) -> list[str]:
         command = (self.python, "-m", "distribute_challenge", "worker")

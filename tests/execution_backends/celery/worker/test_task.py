@@ -18,7 +18,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     sent: list[str] = []
     monkeypatch.setattr(task, "send_reply", lambda line, keyring, reply_to, frame: sent.append(reply_to))
 
-    def run(*, has_left: bool = False, is_abandoned: bool = False) -> list[str]:
+    def run(*, has_left: bool = False, is_abandoned: bool = False, keep: int = 0) -> list[str]:
         interruption = SimpleNamespace(
             begin=lambda batch: None, is_unwanted=lambda number: False, is_abandoned=is_abandoned
         )
@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
             values=None,
         )
         monkeypatch.setattr(task, "_child", lambda pid, app: child)
-        batch = Batch("b-1", "d", "f", [b"x"], reply_to="list", issued=time.time())
+        batch = Batch("b-1", "d", "f", [b"x"], reply_to="list", issued=time.time(), keep=keep)
         bound = SimpleNamespace(request=SimpleNamespace(hostname="w@here", id="b-1", reply_to=""), app=None)
         task.run_batch(bound, KEYRING.seal(Purpose.BATCH, [batch.encode()]))
         return sent
@@ -51,3 +51,12 @@ def test_a_batch_whose_client_has_left_does_not_run(run: Any) -> None:
 def test_where_nobody_reads_nothing_is_answered(run: Any) -> None:
     """A list that nobody reads would stay in Redis."""
     assert run(is_abandoned=True) == []
+
+
+@pytest.mark.parametrize(("over", "answered"), [(["b-1"], []), ([], ["list"])])
+def test_a_detached_call_that_is_over_does_not_run_again(
+    run: Any, monkeypatch: pytest.MonkeyPatch, over: list[str], answered: list[str]
+) -> None:
+    """Whoever attaches may have put its message into the queue a second time."""
+    monkeypatch.setattr(task, "DetachedRecords", lambda connection: SimpleNamespace(over=lambda batches: over))
+    assert run(keep=60) == answered

@@ -202,6 +202,18 @@ def test_json_too_deep_for_python_is_nothing_that_came(
     assert gate is None or gate.refusals.total == 1
 
 
+def test_what_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) -> None:
+    """And stands in nobody's books."""
+    redis = connect(server.url)
+    consumer = consumers()
+    gate = consumer.channel.gate = Gate(Keyring(SECRET), print)
+    redis.lpush("books", b"strange")
+    consumer.connection.drain_events(timeout=10)
+    assert gate.refusals.total == 1
+    assert consumer.messages == []
+    assert redis.exists("books", "unacked", "unacked_index") == 0
+
+
 def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
     """Gossip makes them do things for which nobody's secret is asked."""
     channel = consumers().channel
