@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import decode_source
+from threading import Lock
 from types import CodeType, ModuleType
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ __all__ = ["ProjectModule", "Sources", "imported_names", "is_project_module"]
 
 _OWN_PACKAGE = __name__.partition(".")[0]
 _SITE_FOLDERS = ("site-packages", "dist-packages")
+# Python 3.11 counts how deep it is in a tree for all threads together: two that parse at once can fail with a SystemError.
+_parsing = Lock()
 
 
 class ProjectModule(NamedTuple):
@@ -141,7 +144,8 @@ def _parents(name: str) -> tuple[str, ...]:
 def _imports_of_source(source: str, package: str) -> Iterator[str]:
     """Full names of all that a module imports anywhere in its source."""
     try:
-        tree = ast.parse(source)
+        with _parsing:
+            tree = ast.parse(source)
     except SyntaxError:
         return  # Importing it fails on the worker, with the line; nothing to find out here.
     for node in ast.walk(tree):
