@@ -31,7 +31,7 @@ from distribute_challenge.serialisation import (
 )
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "become_worker", "callable_bytes", "calls_run", "execute", "execute_batch", "inside_call"]
+__all__ = ["FunctionCache", "become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
@@ -106,17 +106,17 @@ class FunctionCache:
 
 
 def execute(
-    frame: bytes,
+    batch: Batch | bytes,
     functions: FunctionCache,
     worker: str,
     values: LargeValues | None = None,
     send_ahead: Callable[[bytes], None] | None = None,
     interruption: Interruption | None = None,
 ) -> Iterator[bytes]:
-    """Run the calls of one batch, of which nothing but its frame is known.
+    """Run the calls of one batch.
 
     Args:
-        frame: An encoded `Batch`.
+        batch: The batch, or its frame.
         functions: Where the function comes from.
         worker: Name of this process, for the timelines.
         values: Where large values are; None where they stay in the messages.
@@ -128,18 +128,8 @@ def execute(
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
         ones. Together they hold one outcome for each call, or the reason why there is none.
     """
-    yield from execute_batch(Batch.decode(frame), functions, worker, values, send_ahead, interruption)
-
-
-def execute_batch(
-    batch: Batch,
-    functions: FunctionCache,
-    worker: str,
-    values: LargeValues | None = None,
-    send_ahead: Callable[[bytes], None] | None = None,
-    interruption: Interruption | None = None,
-) -> Iterator[bytes]:
-    """Likewise, for a batch that has been decoded."""
+    if not isinstance(batch, Batch):
+        batch = Batch.decode(batch)
     run = BatchRun(batch, worker, values, send_ahead)
     try:
         batch.check_versions()

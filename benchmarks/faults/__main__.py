@@ -9,16 +9,15 @@ Prints a Markdown table, and writes ``faults.md`` and ``faults.json``.
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
+from benchmarks.choosing import from_option, select
 from benchmarks.faults import report, stage
-from benchmarks.faults.catalogue import FAULTS, chosen_faults
+from benchmarks.faults.catalogue import FAULTS
 from benchmarks.faults.runner import run
-from benchmarks.faults.systems import SYSTEMS, chosen_systems
+from benchmarks.faults.systems import SYSTEMS
 from benchmarks.machine import describe_machine
 from benchmarks.peers.environments import default_folder
 from distribute_challenge.cluster.redis_server import server_program
@@ -74,8 +73,8 @@ def main(
     if table is not None:
         click.echo(report.as_markdown(json.loads(table.read_text())))
         return
-    systems = _chosen(chosen_systems, only, "--only")
-    harm = _chosen(chosen_faults, faults, "--faults")
+    systems = from_option(lambda names: select(SYSTEMS, names, "system"), only, "--only")
+    harm = from_option(lambda names: select(FAULTS, names, "fault"), faults, "--faults")
     output.mkdir(parents=True, exist_ok=True)
     machine, began = describe_machine(), time.monotonic()
     rows = run(
@@ -93,13 +92,6 @@ def main(
     (output / "faults.md").write_text(report.as_markdown(found))
     click.echo(report.as_markdown(found))
     click.echo(f"wrote {output / 'faults.md'} and {output / 'faults.json'}", err=True)
-
-
-def _chosen(choose: Callable[[list[str]], list[Any]], names: str, option: str) -> list[Any]:
-    try:
-        return choose([name.strip() for name in names.split(",") if name.strip()])
-    except KeyError as error:
-        raise click.BadParameter(error.args[0], param_hint=option) from error
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.faults.found import Found
 from benchmarks.faults.stage import Stage, StageError
 from benchmarks.peers.services import REDIS_PORT
 
-__all__ = ["FAULTS", "Fault", "chosen_faults"]
+__all__ = ["FAULTS", "Fault"]
 
 CALL = 0.5  # Seconds that a call takes, where it takes any.
 UNDER_WAY = 4  # Calls begun before a fault, so that both workers have some behind them and are at the next.
@@ -51,18 +51,14 @@ def _call_kills(stage: Stage) -> Found:
 
 
 def _worker_killed(stage: Stage) -> Found:
-    calls = stage.submit(40, "work", CALL)
-    stage.wait_for_executions(UNDER_WAY, of=calls)
-    stage.fault_is_now()
+    _begin(stage, 40)
     stage.workers[0].kill()
     return stage.settle()
 
 
 def _worker_frozen(stage: Stage) -> Found:
     # Few enough for the other worker to be through with the rest before this one wakes.
-    calls = stage.submit(20, "work", CALL)
-    stage.wait_for_executions(UNDER_WAY, of=calls)
-    stage.fault_is_now()
+    _begin(stage, 20)
     stage.workers[0].freeze()
     time.sleep(FROZEN)
     stage.workers[0].wake()
@@ -70,9 +66,7 @@ def _worker_frozen(stage: Stage) -> Found:
 
 
 def _middle_restarted(stage: Stage) -> Found:
-    calls = stage.submit(20, "work", CALL)
-    stage.wait_for_executions(UNDER_WAY, of=calls)
-    stage.fault_is_now()
+    _begin(stage, 20)
     stage.middle.kill()
     time.sleep(DOWN)
     try:
@@ -83,9 +77,7 @@ def _middle_restarted(stage: Stage) -> Found:
 
 
 def _redis_emptied(stage: Stage) -> Found:
-    calls = stage.submit(20, "work", CALL)
-    stage.wait_for_executions(1, of=calls)
-    stage.fault_is_now()
+    _begin(stage, 20, under_way=1)
     _tell_redis(b"FLUSHALL\r\n")
     return stage.settle()
 
@@ -112,6 +104,13 @@ def _call_cancelled(stage: Stage) -> Found:
     return found
 
 
+def _begin(stage: Stage, number: int, *, under_way: int = UNDER_WAY) -> None:
+    """Up to the fault, which comes when some of a number of calls have begun."""
+    calls = stage.submit(number, "work", CALL)
+    stage.wait_for_executions(under_way, of=calls)
+    stage.fault_is_now()
+
+
 def _tell_redis(command: bytes) -> None:
     with socket.create_connection(("127.0.0.1", REDIS_PORT), timeout=SLOT_DEADLINE) as connection:
         connection.sendall(command)
@@ -133,14 +132,3 @@ _ALL = (
 )
 
 FAULTS = {fault.name: fault for fault in _ALL}
-
-
-def chosen_faults(names: Sequence[str]) -> list[Fault]:
-    """Faults of these names, in the order of the tables; all of them if no name is given.
-
-    Raises:
-        KeyError: No fault has one of the names.
-    """
-    if unknown := [name for name in names if name not in FAULTS]:
-        raise KeyError(f"no fault is called {', '.join(unknown)}; there are {', '.join(FAULTS)}")
-    return [fault for fault in _ALL if not names or fault.name in names]

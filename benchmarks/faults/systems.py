@@ -1,6 +1,5 @@
 """Which systems there are, in the order of the tables. Adding one: an adapter, a deployment, and a line here."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.faults.deployments import (
@@ -11,7 +10,7 @@ from benchmarks.faults.deployments import (
     RayHead,
 )
 
-__all__ = ["SYSTEMS", "System", "chosen_systems"]
+__all__ = ["SYSTEMS", "System"]
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,3 @@ _ALL = (
 )
 
 SYSTEMS = {system.name: system for system in _ALL}
-
-
-def chosen_systems(names: Sequence[str]) -> list[System]:
-    """Systems of these names, in the order of the tables; all of them if no name is given.
-
-    Raises:
-        KeyError: No system has one of the names.
-    """
-    if unknown := [name for name in names if name not in SYSTEMS]:
-        raise KeyError(f"no system is called {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
-    return [system for system in _ALL if not names or system.name in names]

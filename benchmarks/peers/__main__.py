@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.choosing import from_option
 from benchmarks.machine import describe_machine
 from benchmarks.peers import chart, report, results, targets
 from benchmarks.peers.catalogue import CATALOGUE, chosen
@@ -78,10 +79,7 @@ def main(
     if targets_of is not None:
         click.echo(targets.as_markdown(results.load(targets_of)))
         return
-    try:
-        entries = chosen([name.strip() for name in only.split(",") if name.strip()])
-    except KeyError as error:
-        raise click.BadParameter(error.args[0], param_hint="--only") from error
+    entries = from_option(chosen, only, "--only")
     output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from benchmarks.choosing import select
 from benchmarks.peers.base import Peer
 
 __all__ = ["CATALOGUE", "FLOOR", "OURS", "Entry", "chosen", "load"]
@@ -63,9 +64,7 @@ def chosen(names: Sequence[str]) -> list[Entry]:
     Raises:
         KeyError: No peer has one of the names.
     """
-    if unknown := [name for name in names if name not in CATALOGUE]:
-        raise KeyError(f"no peer is called {', '.join(unknown)}; there are {', '.join(CATALOGUE)}")
-    return [entry for entry in _ENTRIES if not names or entry.name in names]
+    return select(CATALOGUE, names, "peer")
 
 
 def load(name: str) -> type[Peer]:

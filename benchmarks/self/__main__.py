@@ -8,10 +8,12 @@ Prints a Markdown table. The comparison ends with exit code 1 if a figure got wo
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
+from benchmarks.choosing import from_option
 from benchmarks.self.catalogue import CATALOGUE, chosen
 from benchmarks.self.comparison import changes
 from benchmarks.self.report import comparison_as_markdown, run_as_markdown
@@ -51,10 +53,7 @@ def main(
         old, new = map(Results.load, compare)
         click.echo(comparison_as_markdown(old, new))
         sys.exit(any(change.is_worse for change in changes(old, new)))
-    try:
-        measurements = chosen([name.strip() for name in only.split(",") if name.strip()], quick=quick)
-    except KeyError as error:
-        raise click.BadParameter(error.args[0], param_hint="--only") from error
+    measurements = from_option(partial(chosen, quick=quick), only, "--only")
     results = run(measurements, workers=workers, rounds=rounds, say=lambda line: click.echo(line, err=True))
     results.save(output)
     click.echo(run_as_markdown(results))

@@ -6,6 +6,7 @@ figures stay as they are, or the comparison with older files loses them.
 
 from collections.abc import Sequence
 
+from benchmarks.choosing import select
 from benchmarks.self.figure import Figure
 from benchmarks.self.measurement import Measurement
 
@@ -177,8 +178,4 @@ def chosen(names: Sequence[str], *, quick: bool = False) -> list[Measurement]:
     Raises:
         KeyError: No measurement has one of the names.
     """
-    if unknown := [name for name in names if name not in CATALOGUE]:
-        raise KeyError(f"no measurement is called {', '.join(unknown)}; there are {', '.join(CATALOGUE)}")
-    if names:
-        return [each for each in _MEASUREMENTS if each.name in names]
-    return [each for each in _MEASUREMENTS if not (quick and each.is_long)]
+    return [each for each in select(CATALOGUE, names, "measurement") if names or not (quick and each.is_long)]

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.execution import FunctionCache, execute_batch
+from distribute_challenge.execution import FunctionCache, execute
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import detached_function_key, function_key
@@ -50,7 +50,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         return  # It was cancelled or has its outcome, and somebody has put its message into the queue once more.
     send_ahead = partial(send_reply, child.second_line, keyring, batch.reply_to)
     child.interruption.begin(batch.id)
-    for reply in execute_batch(batch, child.functions, worker, child.values, send_ahead, child.interruption):
+    for reply in execute(batch, child.functions, worker, child.values, send_ahead, child.interruption):
         if child.interruption.is_abandoned:
             return  # A list that nobody reads would stay in Redis.
         send_reply(child.line, keyring, batch.reply_to, reply)
