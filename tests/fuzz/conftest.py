@@ -12,10 +12,8 @@ from tests.workers import start_worker
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("r"))
-    server.start()
-    yield server
-    server.stop()
+    with Server(tmp_path_factory.mktemp("r")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -41,10 +41,8 @@ def parent_of(number: int) -> tuple[int, int]:
 
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("r"))
-    server.start()
-    yield server
-    server.stop()
+    with Server(tmp_path_factory.mktemp("r")) as server:
+        yield server
 
 
 def served_by(url: str, secret: str, monkeypatch: pytest.MonkeyPatch) -> int:

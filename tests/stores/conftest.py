@@ -23,10 +23,8 @@ def root(clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("r"))
-    server.start()
-    yield server
-    server.stop()
+    with Server(tmp_path_factory.mktemp("r")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import redis
@@ -35,6 +35,13 @@ class Server:
         self.folder = folder
         self.url = f"redis+socket://{folder}/redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
 
     def start(self, *options: str) -> None:
         command = [*server_command(server_program(), self.folder), *options]
@@ -114,10 +121,8 @@ class Taken:
 
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("r"))
-    server.start()
-    yield server
-    server.stop()
+    with Server(tmp_path_factory.mktemp("r")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 import asyncio
 import gc
-import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import numpy
@@ -26,6 +24,7 @@ from distribute_challenge.execution_backends.celery.broker.presence import worke
 from distribute_challenge.execution_backends.celery.client import detached_calls
 from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
 from distribute_challenge.tasks import single_task
+from tests.calls import wait_for
 from tests.execution_backends.celery.broker.test_detached import answer, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.processes import run, script, wait_until
@@ -38,14 +37,6 @@ THREAD = "distribute_challenge detached"
 @compute_this
 def fail(text: str) -> None:
     raise KeyError(text)
-
-
-@compute_this
-def wait_for(gate: str) -> str:
-    Path(gate + ".begun").touch()
-    while not os.path.exists(gate):
-        time.sleep(0.005)
-    return "done"
 
 
 def kept(url: str) -> list[bytes]:

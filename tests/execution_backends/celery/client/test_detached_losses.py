@@ -2,10 +2,8 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from distribute_challenge.messages import Problem, Reply
 from tests.execution_backends.celery.broker.test_detached import answer, send, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.processes import wait_until
+from tests.workers import StartLeased, leased_workers
 
 pytestmark = pytest.mark.celery
 
@@ -54,30 +53,11 @@ def test_a_call_that_kills_its_process_is_tried_again(shared: CeleryExecutionBac
     assert len(list(often.iterdir())) == 3
 
 
-Start = Callable[[str], "subprocess.Popen[bytes]"]
-
-
 @pytest.fixture
-def start(server: Server, tmp_path: Path) -> Iterator[Start]:
+def start(server: Server, tmp_path: Path) -> Iterator[StartLeased]:
     """Start a worker with one process and a short lease, by name, in a process group of its own."""
-    started = []
-
-    def start(name: str) -> "subprocess.Popen[bytes]":
-        code = (
-            "from distribute_challenge.execution_backends.celery.worker.program import run_worker\n"
-            f"run_worker({server.url!r}, concurrency=1, name={name!r}, lease=3)\n"
-        )
-        with (tmp_path / f"{name}.log").open("w") as output:
-            command = [sys.executable, "-c", code]
-            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(DEADLINE)
+    with leased_workers(server.url, tmp_path) as start:
+        yield start
 
 
 @compute_this
@@ -91,7 +71,7 @@ def who(folder: str, first: int) -> int:
 
 
 def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
-    server: Server, start: Start, tmp_path: Path
+    server: Server, start: StartLeased, tmp_path: Path
 ) -> None:
     """Once its lease is over."""
     first = start("first")
@@ -106,7 +86,7 @@ def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
         assert attach(number, backend).result(DEADLINE) == second.pid
 
 
-def test_a_frozen_worker_that_wakes_changes_nothing(server: Server, start: Start, tmp_path: Path) -> None:
+def test_a_frozen_worker_that_wakes_changes_nothing(server: Server, start: StartLeased, tmp_path: Path) -> None:
     """Another one has run its call; its own outcome is dropped."""
     first = start("first")
     with CeleryExecutionBackend(server.url) as backend:

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from distribute_challenge.execution_backends.celery.broker.publishing import que
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import Program, script
+from tests.workers import WORKER_PROGRAM
 
 pytestmark = pytest.mark.celery
 
@@ -28,17 +28,17 @@ ENDS_WITHIN = 2.0  # Seconds that Ctrl+C may take, and that a slot may take afte
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where calls leave marks when they begin and end."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def shared(server: Server, eventually: Eventually, tmp_path: Path) -> Iterator[Server]:
     """A server with a worker of two processes, which do not belong to any client."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "distribute_challenge.execution_backends.celery.worker.program",
-        server.url,
-        "2",
-        "shared",
-    ]
+    command = [*WORKER_PROGRAM, server.url, "2", "shared"]
     with (
         (tmp_path / "worker.log").open("w") as output,
         subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output) as process,
@@ -130,32 +130,26 @@ def check_all_is_free(shared: Server, eventually: Eventually, folder: Path) -> N
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_ctrl_c_cancels_what_a_script_has_submitted(
-    situation: str, shared: Server, tmp_path: Path, eventually: Eventually
+    situation: str, shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
     """It ends within two seconds, and the workers are free within two more."""
     ending, slots = SITUATIONS[situation]
-    folder = tmp_path / "marks"
-    folder.mkdir()
     with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
         interrupt(running, slots, folder, eventually)
     check_all_is_free(shared, eventually, folder)
 
 
 def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
-    shared: Server, tmp_path: Path, eventually: Eventually
+    shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
-    folder = tmp_path / "marks"
-    folder.mkdir()
     with script(BEGINNING + SUBMIT, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
         running.wait_for("all submitted")
         interrupt(running, 2, folder, eventually)
     check_all_is_free(shared, eventually, folder)
 
 
-def test_closing_a_backend_does_the_same(shared: Server, tmp_path: Path, eventually: Eventually) -> None:
+def test_closing_a_backend_does_the_same(shared: Server, folder: Path, eventually: Eventually) -> None:
     """Also for who goes on."""
-    folder = tmp_path / "marks"
-    folder.mkdir()
 
     @compute_this
     def run(number: int) -> None:
@@ -173,10 +167,8 @@ def test_closing_a_backend_does_the_same(shared: Server, tmp_path: Path, eventua
 
 
 def test_the_end_of_a_script_cancels_what_nobody_waits_for(
-    shared: Server, tmp_path: Path, eventually: Eventually
+    shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
-    folder = tmp_path / "marks"
-    folder.mkdir()
     ending = (
         "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: pass"
     )
@@ -187,11 +179,9 @@ def test_the_end_of_a_script_cancels_what_nobody_waits_for(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_ctrl_c_does_not_wait_for_a_broker_that_is_gone_or_silent(
-    how: signal.Signals, server: Server, tmp_path: Path, eventually: Eventually
+    how: signal.Signals, server: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
     """The script ends in the same time."""
-    folder = tmp_path / "marks"
-    folder.mkdir()
     ending = (
         "futures = [run(number).submit() for number in range(100)]\nprint('submitted', flush=True)\nfutures[0].result()"
     )

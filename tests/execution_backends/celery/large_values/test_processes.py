@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.presence import workers
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import run, script, wait_until
+from tests.workers import leased_workers
 
 pytestmark = pytest.mark.celery
 
@@ -45,31 +45,17 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 @pytest.fixture
 def start(server: Server, tmp_path: Path) -> Iterator[Start]:
     """Start a worker with one process, by name, with shared memory of its own or everybody's."""
-    started = []
+    with leased_workers(server.url, tmp_path) as start_leased:
 
-    def start(name: str, *, stranger: bool = False, lease: int = 30) -> "subprocess.Popen[bytes]":
-        code = (
-            "from distribute_challenge.execution_backends.celery.worker.program import run_worker\n"
-            f"run_worker({server.url!r}, concurrency=1, name={name!r}, lease={lease})\n"
-        )
-        environment = dict(os.environ)
-        if stranger:
+        def start(name: str, *, stranger: bool = False, lease: int = 30) -> "subprocess.Popen[bytes]":
             own = tmp_path / f"memory of {name}"
-            own.mkdir()
-            environment["DISTRIBUTE_CHALLENGE_SHARED_FOLDER"] = str(own)
-        with (tmp_path / f"{name}.log").open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-c", code], stdout=output, stderr=output, start_new_session=True, env=environment
-            )
-        started.append(process)
-        wait_until(lambda: any(name in worker.name for worker in workers(connect(server.url))), f"worker {name}")
-        return process
+            if stranger:
+                own.mkdir()
+            process = start_leased(name, lease=lease, **(shared(own) if stranger else {}))
+            wait_until(lambda: any(name in worker.name for worker in workers(connect(server.url))), f"worker {name}")
+            return process
 
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(DEADLINE)
+        yield start
 
 
 @compute_this

@@ -27,6 +27,7 @@ from distribute_challenge.messages import Batch, Reply
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import DEADLINE, Server
+from tests.workers import WORKER_PROGRAM, StartLeased, leased_workers
 
 pytestmark = pytest.mark.celery
 
@@ -272,15 +273,7 @@ def test_a_busy_worker_is_scaled_down_when_its_calls_end(
 @pytest.fixture
 def own_worker(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
     """A worker in an empty folder, on a server that can be stopped; and its log."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "distribute_challenge.execution_backends.celery.worker.program",
-        server.url,
-        "1",
-        "own",
-    ]
+    command = [*WORKER_PROGRAM, server.url, "1", "own"]
     log = server.folder / "own.log"
     empty = tmp_path_factory.mktemp("empty")
     with log.open("w") as output, subprocess.Popen(command, cwd=empty, stdout=output, stderr=output) as process:
@@ -313,34 +306,15 @@ def test_a_worker_that_cannot_reply_tries_until_it_can(
         assert future.result(DEADLINE) == "kept"
 
 
-Run = Callable[[str], "subprocess.Popen[bytes]"]
-
-
 @pytest.fixture
-def start_worker(server: Server, tmp_path: Path) -> Iterator[Run]:
+def start_worker(server: Server, tmp_path: Path) -> Iterator[StartLeased]:
     """Start a worker with one process and a short lease, by name, in a process group of its own."""
-    started = []
-
-    def start(name: str) -> "subprocess.Popen[bytes]":
-        code = (
-            "from distribute_challenge.execution_backends.celery.worker.program import run_worker\n"
-            f"run_worker({server.url!r}, concurrency=1, name={name!r}, lease=3)\n"
-        )
-        with (tmp_path / f"{name}.log").open("w") as output:
-            command = [sys.executable, "-c", code]
-            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(DEADLINE)
+    with leased_workers(server.url, tmp_path) as start:
+        yield start
 
 
 def test_a_call_of_a_killed_worker_goes_to_another(
-    server: Server, start_worker: Run, eventually: Eventually, tmp_path: Path
+    server: Server, start_worker: StartLeased, eventually: Eventually, tmp_path: Path
 ) -> None:
     """Once its lease is over: in seconds, as nobody renews it any more."""
     first = start_worker("first")
@@ -364,7 +338,7 @@ def test_a_call_of_a_killed_worker_goes_to_another(
 
 
 def test_a_call_longer_than_its_lease_runs_once(
-    server: Server, start_worker: Run, tmp_path: Path, eventually: Eventually
+    server: Server, start_worker: StartLeased, tmp_path: Path, eventually: Eventually
 ) -> None:
     """The worker that runs it renews the lease, whatever other workers are idle."""
     start_worker("one")
