@@ -51,7 +51,6 @@ class BatchRun:
         batch: What to run.
         worker: Name of this process.
         values: How to get at large values; None where they stay in the messages.
-        send_ahead: Sends a reply from another thread, while a call runs.
 
     Attributes:
         progress: How far it is.
@@ -60,17 +59,14 @@ class BatchRun:
         large: How it gets at large values.
     """
 
-    def __init__(
-        self, batch: Batch, worker: str, values: LargeValues | None, send_ahead: Callable[[bytes], None] | None
-    ) -> None:
+    def __init__(self, batch: Batch, worker: str, values: LargeValues | None) -> None:
         self.batch = batch
         self.worker = worker
         self.large = _Large.of(batch, values)
         self.started = time.time()
         self.finishes = array("d")
-        self.progress = Progress(
-            batch.calls, batch.patience, None if send_ahead is None else partial(self._send_ahead, send_ahead)
-        )
+        # It must not refer to this object: a batch that is over is to be freed at once, and not when the garbage collector comes by.
+        self.progress = Progress(batch.calls, batch.patience)
 
     def replies(self, first: int, outcomes: list[Any], *, ended: bool = True) -> Iterator[bytes]:
         """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
@@ -106,7 +102,17 @@ class BatchRun:
         """A reply that nobody wants the outcomes of this batch any more."""
         return self.problem("cancelled", f"it was cancelled on {self.worker}")
 
-    def _send_ahead(self, send: Callable[[bytes], None], progress: Progress, kept: int) -> bool:
+    def send_ahead(self, send: Callable[[bytes], None], progress: Progress, kept: int) -> bool:
+        """For the thread beside the one that runs the calls: send what has ended, and give back what was not begun.
+
+        Args:
+            send: Sends a reply.
+            progress: This batch's.
+            kept: How many calls will be answered here in the end.
+
+        Returns:
+            Whether what has ended could go with it.
+        """
         first, outcomes = progress.sent, progress.outcomes[progress.sent :]
         # Only what is pickled in one go, while no other thread runs: the call that runs may be changing the rest.
         plain = dumps_plain(outcomes) if Failure not in map(type, outcomes) else None

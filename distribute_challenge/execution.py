@@ -130,7 +130,7 @@ def execute(
     """
     if not isinstance(batch, Batch):
         batch = Batch.decode(batch)
-    run = BatchRun(batch, worker, values, send_ahead)
+    run = BatchRun(batch, worker, values)
     try:
         batch.check_versions()
     except DistributeChallengeError as error:
@@ -159,7 +159,7 @@ def execute(
         if send_ahead is None or batch.calls == 1:
             yield from runs(run, loaded, interruption)
         else:
-            with _overseer.looking_at(run.progress):
+            with _overseer.looking_at(run.progress, partial(run.send_ahead, send_ahead)):
                 yield from runs(run, loaded, interruption)
     global _calls_run
     _calls_run += len(run.progress.outcomes)

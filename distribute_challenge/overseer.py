@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Overseer", "Progress"]
+__all__ = ["Overseer", "Progress", "Send"]
 
 LOOK_EVERY = 0.1  # Seconds between two looks.
 IDLE_LOOKS = 20  # Looks in a row that find nothing, after which the thread sleeps until it is woken.
+
+#: Sends the outcomes of a batch that are not on their way yet, with the number of calls that will be answered here in the end. True if
+#: it sent the outcomes, too.
+Send = Callable[["Progress", int], bool]
 
 
 class Progress:
@@ -22,8 +26,6 @@ class Progress:
     Args:
         calls: How many calls it has.
         patience: Seconds that it may take; after that, calls that were not begun go back to the client.
-        send: Sends the outcomes from a number on, with the number of calls that will be answered here in the end. True if it
-            sent the outcomes, too.
 
     Attributes:
         outcomes: Of the calls that have ended; the thread that runs them appends.
@@ -34,11 +36,10 @@ class Progress:
     overseer sends has been sent when the running thread comes past the lock.
     """
 
-    def __init__(self, calls: int, patience: float, send: Callable[["Progress", int], bool] | None = None) -> None:
+    def __init__(self, calls: int, patience: float) -> None:
         self.outcomes: list[Any] = []
         self.sent = 0
         self._calls = calls
-        self._send = send
         self.deadline = time.monotonic() + patience
         self._kept: int | None = None
         self._lock = threading.Lock()
@@ -65,14 +66,14 @@ class Progress:
         self.is_over()
         return self.take()
 
-    def give_back(self) -> None:
+    def give_back(self, send: Send) -> None:
         """For the overseer: give back what has not been begun."""
         with self._lock:
             done = len(self.outcomes)
-            if self._send is None or self._kept is not None or done + 1 >= self._calls:
+            if self._kept is not None or done + 1 >= self._calls:
                 return
             self._kept = done + 1
-            if self._send(self, self._kept):
+            if send(self, self._kept):
                 self.sent = done
 
 
@@ -80,14 +81,19 @@ class Overseer:
     """The thread. It is started with the first batch that it is to look at."""
 
     def __init__(self) -> None:
-        self._current: Progress | None = None
+        self._current: tuple[Progress, Send] | None = None
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def looking_at(self, progress: Progress) -> Iterator[None]:
-        """Look at a batch for as long as the block takes; one at a time."""
-        self._current = progress
+    def looking_at(self, progress: Progress, send: Send) -> Iterator[None]:
+        """Look at a batch for as long as the block takes; one at a time.
+
+        Args:
+            progress: How far it is.
+            send: Sends what has ended, and gives back what was not begun.
+        """
+        self._current = progress, send
         if self._thread is None:
             self._thread = threading.Thread(target=self._look, name="distribute_challenge overseer", daemon=True)
             self._thread.start()
@@ -104,15 +110,17 @@ class Overseer:
         while True:
             self._wanted.wait()
             pause.wait(LOOK_EVERY)
-            progress = self._current
-            if progress is None:
+            current = self._current
+            if current is None:
                 idle += 1
                 if idle > IDLE_LOOKS:
                     self._rest()
                 continue
             idle = 0
+            progress, send = current
             if progress.is_overdue():
-                progress.give_back()
+                progress.give_back(send)
+            del current, progress, send  # This frame would keep the last batch while there is none.
 
     def _rest(self) -> None:
         self._wanted.clear()

@@ -1,10 +1,12 @@
 """The one place where user code runs."""
 
+import gc
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import execution
+from distribute_challenge.batch_run import BatchRun
 from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
 from distribute_challenge.execution import FunctionCache, callable_bytes, execute, inside_call
 from distribute_challenge.messages import Batch, FunctionPayload, Reply, Task
@@ -20,6 +23,7 @@ from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.serialisation import PortableFunction, ProjectImporter, dumps, load_modules
 from tests.elsewhere import Client
+from tests.processes import wait_until
 
 
 def payload_of(function: Callable[..., Any], *retry_on: type[BaseException]) -> FunctionPayload:
@@ -145,6 +149,32 @@ def test_calls_behind_a_slow_one_are_given_back_while_it_runs(tmp_path: Path, in
         assert (outcomes_of(first), last.first, outcomes_of(last)) == ([], 0, [0, 1j, 2])
     assert len(first.finishes) == (1 if in_chunk else len(outcomes_of(first)))
     assert last.started <= last.finishes[-1]
+
+
+def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when the garbage collector comes by, which after many batches it hardly does: workers would grow."""
+    made: list[weakref.ref[BatchRun]] = []
+
+    class Noted(BatchRun):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(execution, "BatchRun", Noted)
+    payload = payload_of(identity)
+    blobs = [dumps(one(number), "arguments").data for number in range(3)]
+    gc.disable()
+    try:
+        for _ in execute(
+            Batch("b1", payload.digest, payload.name, blobs),
+            FunctionCache({payload.digest: payload.payload}.get),
+            "w",
+            send_ahead=print,
+        ):
+            pass
+        wait_until(lambda: made[0]() is None, "the end of the batch")  # The thread beside it may just have looked.
+    finally:
+        gc.enable()
 
 
 def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
