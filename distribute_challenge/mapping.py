@@ -138,6 +138,10 @@ class Mapping:
 
     def _completed(self) -> "_Chunk":
         chunk = self._completions.get()
+        assert chunk.future is not None
+        if chunk.future.cancelled():
+            # Its backend was closed, and must not be woken to send what is left.
+            chunk.future.result()
         chunk.is_done = True
         self._in_flight -= 1
         self._learn_from(chunk)
@@ -147,7 +151,7 @@ class Mapping:
         """Take in how long a chunk took, and send what is left of it on: now, and not only when its turn comes."""
         future = chunk.future
         assert future is not None
-        if future.cancelled() or future.exception() is not None:
+        if future.exception() is not None:
             return
         done = len(future.result())
         if done:
@@ -172,7 +176,7 @@ class Mapping:
         """A finished chunk's outcomes; calls without one take its place in the queue."""
         future, chunk.future = chunk.future, None  # The future's callback holds the chunk: not for longer than needed.
         assert future is not None
-        error = future.exception() if not future.cancelled() else None  # `result` says better what happened.
+        error = future.exception()
         if error is None:
             outcomes: list[Any] = future.result()
             return outcomes

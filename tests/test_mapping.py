@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import ExecutionBackend, compute_this
-from distribute_challenge.batching import LARGEST
+from distribute_challenge.batching import LARGEST, window
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -192,13 +192,14 @@ def test_an_error_of_the_chunk_stands_for_each_of_its_calls() -> None:
 
 
 def test_a_cancelled_chunk_ends_the_map() -> None:
-    """Its backend was closed."""
+    """Its backend was closed, and is not woken by what has not been sent."""
     backend = ByHand()
     backend.concurrency = 1
-    results = double.map(range(4), batch_size=4, backend=backend)
+    results = double.map(range(400), batch_size=4, backend=backend)
     threading.Thread(target=lambda: _cancel_first(backend)).start()
     with pytest.raises(CallCancelledError):
         next(results)
+    assert len(backend.waiting) == window(1)
 
 
 def _cancel_first(backend: ByHand) -> None:

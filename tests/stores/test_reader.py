@@ -1,7 +1,7 @@
 """A worker's way to values, and what it keeps."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,15 @@ def values(connection: redis.Redis) -> Iterator[Values]:
     values.close()
 
 
-def looking() -> list[threading.Thread]:
+def _caches() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "distribute_challenge value cache"]
+
+
+@pytest.fixture
+def looking() -> Callable[[], list[threading.Thread]]:
+    """The threads of this test's caches; those of others that run on are left out."""
+    others = _caches()
+    return lambda: [thread for thread in _caches() if thread not in others]
 
 
 def test_a_value_is_found_where_it_is(kept: Depot, values: Values) -> None:
@@ -111,7 +118,7 @@ def test_what_the_client_has_freed_is_dropped(kept: Depot, values: Values, monke
 
 
 def test_what_nobody_uses_is_dropped_and_nobody_looks_any_more(
-    kept: Depot, values: Values, monkeypatch: pytest.MonkeyPatch
+    kept: Depot, values: Values, looking: Callable[[], list[threading.Thread]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until the next value comes."""
     monkeypatch.setattr(reader, "LOOK_EVERY", 0.01)
@@ -128,7 +135,9 @@ def test_what_nobody_uses_is_dropped_and_nobody_looks_any_more(
     assert len(looking()) == 1
 
 
-def test_nothing_is_kept_after_close(kept: Depot, values: Values) -> None:
+def test_nothing_is_kept_after_close(
+    kept: Depot, values: Values, looking: Callable[[], list[threading.Thread]]
+) -> None:
     """Nor does anything run on."""
     values.open(kept.deposit(b"content"), kept.names)
     values.close()

@@ -23,6 +23,7 @@ from distribute_challenge.execution_backends.celery.worker.values import WorkerV
 from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.execution_backends.celery.proxy import Proxy
 from tests.secret import KEYRING
 
 DEADLINE = 20  # Seconds after which a test would rather fail than wait.
@@ -123,6 +124,21 @@ class Taken:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("r")) as server:
         yield server
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    proxy = Proxy(server.folder / "redis.sock")
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def distant(proxy: Proxy) -> Iterator[CeleryExecutionBackend]:
+    """A client whose way to the server leads through the proxy."""
+    with CeleryExecutionBackend(proxy.url) as backend:
+        backend.concurrency  # noqa: B018 - connects
+        yield backend
 
 
 @pytest.fixture

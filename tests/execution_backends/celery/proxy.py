@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a Redis that listens on a Unix socket, which can cut its connections or fall silent."""
+"""A TCP proxy in front of a Redis that listens on a Unix socket, which can cut its connections, refuse new ones, or fall silent."""
 
 import contextlib
 import socket
@@ -20,6 +20,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._silent = threading.Event()
+        self._refuses = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -33,6 +34,15 @@ class Proxy:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
                 end.close()
+
+    def refuse(self) -> None:
+        """Break all connections, and new ones as soon as they are made."""
+        self._refuses.set()
+        self.cut()
+
+    def welcome(self) -> None:
+        """Take new connections again."""
+        self._refuses.clear()
 
     def fall_silent(self) -> None:
         """From now on the connections that there are swallow everything: nobody is told that they are dead."""
@@ -53,6 +63,9 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._refuses.is_set():
+                    client.close()
+                    continue
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._target)
                 with self._lock:

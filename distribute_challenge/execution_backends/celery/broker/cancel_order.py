@@ -20,7 +20,6 @@ class CancelOrder:
     Args:
         batches: Which calls of which messages.
         client: Id of a client that wants none of its calls any more; empty: it is about single messages.
-        spared: Messages of that client that go on all the same: those whose results are kept for whoever asks.
 
     Example:
         >>> keyring = Keyring.insecure()
@@ -31,11 +30,10 @@ class CancelOrder:
 
     batches: Mapping[str, Calls] = field(default_factory=dict)
     client: str = ""
-    spared: Sequence[str] = field(default_factory=list)
 
     def text(self, keyring: Keyring) -> str:
         """The order as it travels."""
-        return sealed_order(keyring, CANCEL, batches=self.batches, client=self.client, spared=self.spared)
+        return sealed_order(keyring, CANCEL, batches=self.batches, client=self.client)
 
     @classmethod
     def read(cls, keyring: Keyring, text: object) -> "CancelOrder":

@@ -3,7 +3,7 @@
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
@@ -34,7 +34,8 @@ _KEEP_ALIVE = {
     if hasattr(socket, name)
 }
 
-_jitter = random.Random()  # Its own: what the user's program draws from `random` is the user's.
+# Its own, as what the user's program draws from `random` is the user's; and the system's, which forked processes do not share.
+_jitter = random.SystemRandom()
 
 _CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
 
@@ -53,13 +54,26 @@ class Broker(redis.Redis):
         """
         return keyring_for(self.url)
 
+    def run(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a script.
 
-def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> Broker:
+        Raises:
+            redis.OutOfMemoryError: There is no memory left for what it writes; also with Redis 6, to which that is the script's fault.
+            redis.RedisError: The broker does not answer, or refuses it.
+        """
+        try:
+            return self.eval(script, len(keys), *keys, *arguments)
+        except redis.ResponseError as error:
+            raise redis.OutOfMemoryError(str(error)) if "OOM" in str(error) else error from None
+
+
+def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring | None = None) -> Broker:
     """A Redis client for a broker URL. It connects when it is first used.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``redis+socket://``, as Celery takes them.
         answer_within: Seconds that the server has for each answer.
+        keyring: Of its cluster, where that is known; None: it is looked up when it is first used.
 
     Raises:
         OptionError: A URL of another kind.
@@ -90,6 +104,8 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT) -> Broker:
             f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
         ) from None
     client.url = url
+    if keyring is not None:
+        client.keyring = keyring
     return client
 
 

@@ -14,7 +14,7 @@ import json
 import time
 import uuid
 from collections.abc import Collection
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Final, Literal, NamedTuple, cast
 
 import redis
 
@@ -177,9 +177,9 @@ class DetachedRecords:
         keys = detached_key(call), detached_function_key(function.digest), message.key
         rest = OPEN_EXPIRY, call, message.data, tag, int(keep * 1000), attempts, until
         # The function most likely is there: it goes along only if not.
-        if not self._run(_ADD, keys, b"", *rest):
+        if not self._connection.run(_ADD, keys, b"", *rest):
             sealed = self._connection.keyring.seal(Purpose.function(function.digest), [function.payload])
-            self._run(_ADD, keys, sealed, *rest)
+            self._connection.run(_ADD, keys, sealed, *rest)
 
     def over(self, calls: Collection[str]) -> list[str]:
         """Those of some calls that are not open: they have an outcome, or there are no such calls."""
@@ -212,16 +212,13 @@ class DetachedRecords:
             suspect: The message's tag if it was missing already at the last look: between queue and worker a message is
                 nowhere for a moment. Else empty.
         """
-        found = self._run(_LOOK, (detached_key(call), UNACKED), time.time(), suspect, _new_tag())
+        found = self._connection.run(_LOOK, (detached_key(call), UNACKED), time.time(), suspect, _new_tag())
         state, tag, key = (part.decode() for part in found)
         return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
 
     def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""
-        return bool(self._run(_TAKE_BACK, (detached_key(call),)))
-
-    def _run(self, script: str, keys: tuple[str, ...], *arguments: Any) -> Any:
-        return self._connection.eval(script, len(keys), *keys, *arguments)
+        return bool(self._connection.run(_TAKE_BACK, (detached_key(call),)))
 
 
 def answer_commands(reply_to: str, sealed: bytes, *, lost: bool) -> list[Command]:

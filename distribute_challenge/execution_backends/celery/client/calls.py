@@ -2,8 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
@@ -188,6 +187,13 @@ class Group:
         self.sizer = BatchSizer()
         self.waiting: deque[Call] = deque()
 
+    def first_due(self) -> Iterator[Call]:
+        """Those among which is the one that has to begin first: calls that were lost stand in front of others that have less time."""
+        for call in self.waiting:
+            yield call
+            if not call.attempts:
+                return  # Those behind it came later.
+
     def take(self, slots: int) -> list[Call]:
         """The calls of the next message."""
         first = self.waiting.popleft()
@@ -274,7 +280,7 @@ class Outbox:
 
     def begin_by(self) -> float:
         """When a worker has to have begun the first of the calls here."""
-        return min((call.begin_by for group in self._limited() for call in islice(group.waiting, 1)), default=inf)
+        return min((call.begin_by for group in self._limited() for call in group.first_due()), default=inf)
 
     def _limited(self) -> list["Group"]:
         return [group for group in self._turns.values() if group.options.queue_timeout is not None]

@@ -22,6 +22,7 @@ from distribute_challenge.execution_backends.celery.broker.publishing import Mes
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.log import logger
+from distribute_challenge.security import Keyring
 
 __all__ = ["Cancelling", "farewell", "in_background"]
 
@@ -37,14 +38,21 @@ class Cancelling:
 
     Args:
         url: The broker.
+        keyring: Signs orders.
         take_back: Takes a message off its queue, and sends the calls in it that are wanted; False if it is not there.
         is_out: Whether a message still waits for its reply.
 
     Guarantees: ``_changed`` protects ``_batches``; nothing waits for Redis under it, so whoever cancels does not.
     """
 
-    def __init__(self, url: str, take_back: Callable[[SentBatch], bool], is_out: Callable[[SentBatch], bool]) -> None:
-        self._connection = connect(url)
+    def __init__(
+        self,
+        url: str,
+        keyring: Keyring,
+        take_back: Callable[[SentBatch], bool],
+        is_out: Callable[[SentBatch], bool],
+    ) -> None:
+        self._connection = connect(url, keyring=keyring)
         self._take_back = take_back
         self._is_out = is_out
         self._changed = threading.Condition()
@@ -111,11 +119,11 @@ def publish(connection: Broker, order: CancelOrder) -> None:
 
 def farewell(
     url: str,
+    keyring: Keyring,
     client: str,
     messages: Sequence[Message],
     lists: Iterable[str],
     receiver: threading.Thread,
-    spared: Sequence[str] = (),
 ) -> threading.Thread:
     """Take all that a client has left out of Redis, and have workers stop what they run of it.
 
@@ -123,11 +131,11 @@ def farewell(
 
     Args:
         url: The broker.
+        keyring: Signs the order; what it was made of may be gone by now.
         client: The client's id.
         messages: Those that are out.
         lists: Where replies were to go, besides the client's own list.
         receiver: The client's receiver thread, which is ending. It is woken, and has given its last sign of life then.
-        spared: Ids of messages that are out and go on; none of ``messages``.
 
     Returns:
         The thread, which ends when that is done, or Redis does not answer.
@@ -135,9 +143,12 @@ def farewell(
     replies = replies_key(client)
 
     def say() -> None:
-        with contextlib.suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as connection:
+        with (
+            contextlib.suppress(redis.RedisError, OSError),
+            connect(url, answer_within=ANSWER_WITHIN, keyring=keyring) as connection,
+        ):
             # The order first: what runs takes longest to end, and what a worker takes from a queue from now on it does not begin.
-            publish(connection, CancelOrder(client=client, spared=spared))
+            publish(connection, CancelOrder(client=client))
             connection.rpush(replies, b"")
             waiting = iter(messages)
             while some := list(islice(waiting, AT_ONCE)):

@@ -59,17 +59,17 @@ class Census:
         self._workers = workers
         for queue, calls in waiting.items():
             if calls and not presence.slots(workers, queue):
-                self._warn(queue, calls, now, 0 if workers else strangers())
+                self._warn(queue, calls, now, (lambda: 0) if workers else strangers)
             else:
                 self._lonely_since.pop(queue, None)
 
-    def _warn(self, queue: str, calls: int, now: float, strangers: int) -> None:
+    def _warn(self, queue: str, calls: int, now: float, strangers: Callable[[], int]) -> None:
         since = self._lonely_since.setdefault(queue, now)
         if now - since < WARN_AFTER:
             return
-        if strangers:
+        if count := strangers():
             raise SecretError(
-                f"all workers at {masked(self._url)} ({strangers}) have another secret than this client, and refuse its calls: set "
+                f"all workers at {masked(self._url)} ({count}) have another secret than this client, and refuse its calls: set "
                 f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there; or one side encrypts, and the other lacks the package "
                 f"for it: pip install 'distribute_challenge[encryption]'"
             )

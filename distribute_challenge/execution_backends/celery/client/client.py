@@ -100,14 +100,14 @@ class Client:
         self._receiving = connect(url, answer_within=LONGEST_WAIT + ANSWER_WITHIN)
         self._keyring = self._receiving.keyring
         self._replies = replies_key(self.id)
-        self._values = ClientValues(self.id, connect(url), own_machine=own_machine)
-        self._publisher = Publisher(url, self.id, self._replies, self._values.names)
+        self._values = ClientValues(self.id, connect(url, keyring=self._keyring), own_machine=own_machine)
+        self._publisher = Publisher(url, self._keyring, self.id, self._replies, self._values.names)
         self._recovery = Recovery(self._books, self._work, self._publisher, self._values)
         self._intake = Intake(self._books, self._work, self._values, self._recovery, self._new_call)
         self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
         self._ledger = Ledger(self._replies)
         self._complaints = Complaints()
-        self._cancelling = Cancelling(url, self._fetch_back, lambda batch: batch.id in self._books.sent)
+        self._cancelling = Cancelling(url, self._keyring, self._fetch_back, lambda batch: batch.id in self._books.sent)
         self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
         self._threads = [
             threading.Thread(target=self._run, args=[target], name=f"distribute_challenge {name}", daemon=True)
@@ -200,7 +200,7 @@ class Client:
         self._threads[0].join(CLOSE_WITHIN / 2)
         with self._lock:
             messages = [batch.message for batch in self._books.sent.values() if batch.message is not None]
-        leaving = farewell(self._url, self.id, messages, self._direct.lists(), self._threads[1])
+        leaving = farewell(self._url, self._keyring, self.id, messages, self._direct.lists(), self._threads[1])
         values = in_background(self._values.close)
         self._give_up(None)
         for thread in (leaving, values, *self._threads):

@@ -168,7 +168,7 @@ class DetachedCalls:
         """Wait until it is time to look, and whether there is anything to look for."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing, self._pause)
-            if self._closing or not self._unfinished():
+            if self._closing or all(future.done() for future in self._watched):
                 self._thread = None
                 return False
             self._pause = min(1.5 * self._pause, LONGEST_PAUSE)

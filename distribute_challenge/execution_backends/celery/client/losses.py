@@ -44,11 +44,14 @@ _MAY_HAVE_RUN = (
 HARMLESS = ("cancelled", "expired", "value_missing")
 
 
-def verdict(call: Call, batch: SentBatch, problem: Problem, worker: str, attempts: int) -> Verdict | None:
+def verdict(
+    call: Call, others: int, *, batch: SentBatch, problem: Problem, worker: str, attempts: int
+) -> Verdict | None:
     """On a call that a worker has no outcome for.
 
     Args:
         call: The call; what happened is added to its attempts.
+        others: How many calls of the batch had no outcome, this one among them.
         batch: What it was sent with.
         problem: What the worker said.
         worker: The worker's name.
@@ -60,7 +63,6 @@ def verdict(call: Call, batch: SentBatch, problem: Problem, worker: str, attempt
     # Where others were cancelled, this one may have been running in the process that was killed for it.
     if problem.kind in HARMLESS and not (problem.kind == "cancelled" and options.at_most_once):
         return _on_harmless(call, problem)
-    others = sum(other.task.calls for other in batch.unfinished)
     call.attempts += (Attempt(worker, batch.sent, time.time(), problem.text, others, problem.facts),)
     if problem.kind == "timeout" and others == 1:
         limit = options.timeout or 0.0
@@ -78,17 +80,17 @@ def verdict(call: Call, batch: SentBatch, problem: Problem, worker: str, attempt
     )
 
 
-def verdict_on_vanished(call: Call, batch: SentBatch) -> Verdict | None:
+def verdict_on_vanished(call: Call, others: int, *, batch: SentBatch) -> Verdict | None:
     """On a call whose message is gone from Redis, and no reply came.
 
     Args:
         call: The call; its losses are counted here.
+        others: As for `verdict`.
         batch: What it was sent with.
     """
     if batch.is_cut and not call.task.options.at_most_once:
         return lambda: _gone(call)
     reason = "its message is gone from Redis: it is in no queue, no worker has it, and no reply came"
-    others = sum(other.task.calls for other in batch.unfinished)
     call.attempts += (Attempt("", batch.sent, time.time(), reason, others),)
     call.losses += 1
     if call.task.options.at_most_once:
@@ -102,11 +104,12 @@ def verdict_on_vanished(call: Call, batch: SentBatch) -> Verdict | None:
     )
 
 
-def verdict_on_missing(call: Call, batch: SentBatch) -> Verdict | None:
+def verdict_on_missing(call: Call, others: int, *, batch: SentBatch) -> Verdict | None:
     """On a call whose function or value a worker did not find, though it was sent.
 
     Args:
         call: The call; its misses are counted here.
+        others: As for `verdict`; it does not matter here.
         batch: What it was sent with.
     """
     if batch.is_cut:

@@ -20,7 +20,7 @@ from distribute_challenge.execution_backends.celery.client.direct import DirectL
 from distribute_challenge.execution_backends.celery.client.whereabouts import are_nowhere
 from distribute_challenge.log import logger
 from distribute_challenge.messages import LIFETIME, Batch, FunctionPayload
-from distribute_challenge.security import Purpose
+from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import masked
 
 __all__ = ["Publisher"]
@@ -39,19 +39,20 @@ class Publisher:
 
     Args:
         url: The broker.
+        keyring: Signs what goes there.
         client: Its id.
         replies: The list that replies go to.
         places: Where large values lie, for the header of each batch.
     """
 
-    def __init__(self, url: str, client: str, replies: str, places: tuple[str, ...]) -> None:
+    def __init__(self, url: str, keyring: Keyring, client: str, replies: str, places: tuple[str, ...]) -> None:
         self._url = url
         self._client = client
         self._replies = replies
         self._places = places
         self._turn = threading.Lock()
-        self._connection = connect(url)
-        self._keyring = self._connection.keyring
+        self._connection = connect(url, keyring=keyring)
+        self._keyring = keyring
         self._uploaded: dict[str, float] = {}
         self._refused_since: float | None = None
 
@@ -131,12 +132,7 @@ class Publisher:
 
     def _push(self, message: Message, *, once: bool, is_second_try: bool) -> None:
         if once:
-            mark, lifetime = sent_key(message.tag), int(LIFETIME)
-            try:
-                self._connection.eval(_PUSH_ONCE, 2, message.key, mark, message.data, lifetime)
-            except redis.ResponseError as error:
-                # Redis 6 tells it as the script's fault.
-                raise redis.OutOfMemoryError(str(error)) if "OOM" in str(error) else error from None
+            self._connection.run(_PUSH_ONCE, (message.key, sent_key(message.tag)), message.data, int(LIFETIME))
         elif not is_second_try or are_nowhere(self._connection, [message])[0] == [True]:
             self._connection.lpush(message.key, message.data)
 

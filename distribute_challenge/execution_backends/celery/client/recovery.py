@@ -70,13 +70,15 @@ class Recovery:
 
     def _send_again(self, batch: SentBatch, error: SystemFailureError | None) -> None:
         """Send what is left of a batch, now that its values are to be had; or fail it, as they are not."""
-        self._end(batch, partial(verdict_on_missing, batch=batch) if error is None else lambda _: lambda: error)
+        self._end(batch, partial(verdict_on_missing, batch=batch) if error is None else lambda *_: lambda: error)
 
-    def _end(self, batch: SentBatch, judge: Callable[[Call], Verdict | None], *, alone: bool = False) -> None:
+    def _end(self, batch: SentBatch, judge: Callable[[Call, int], Verdict | None], *, alone: bool = False) -> None:
         with self._work:
             if batch.id not in self._books.sent:
                 return  # Over meanwhile.
-            verdicts = [(call, judge(call)) for call in batch.unfinished]
+            unfinished = batch.unfinished
+            others = sum(call.task.calls for call in unfinished)
+            verdicts = [(call, judge(call, others)) for call in unfinished]
             self._books.drop(batch)
             again = [call for call, error_of in verdicts if error_of is None]
             for call in again:

@@ -19,7 +19,7 @@ from typing import Any
 
 from distribute_challenge import settings
 from distribute_challenge.errors import BrokerUnreachableError, StoreFullError, SystemFailureError, ValueLostError
-from distribute_challenge.execution_backends.celery.broker.connection import Broker
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Reply, Task
@@ -43,7 +43,6 @@ READ_ONLY_NOTE = (
 )
 
 LOOK_EVERY = 1.0  # Seconds between two looks at what is to be renewed or freed.
-PAUSE = 0.5  # Seconds between attempts to reach a broker that went away.
 
 
 class ClientValues:
@@ -167,7 +166,7 @@ class ClientValues:
                 break
             except BrokerUnreachableError as error:
                 logger.warning("cannot send large values, trying again: %s", error)
-                self._closing.wait(PAUSE)
+                self._closing.wait(reconnect_pause())
             except SystemFailureError as error:
                 return error
         return None

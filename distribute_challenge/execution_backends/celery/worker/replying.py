@@ -3,13 +3,13 @@
 The reply to a detached call goes where it is kept, or makes that the call is sent again: see `detached`.
 """
 
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import redis
 
+from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.detached import answer_commands
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY, is_outcome_key
 from distribute_challenge.execution_backends.celery.broker.line import Line
@@ -21,7 +21,6 @@ __all__ = ["ANSWER_WITHIN", "insist", "send_problem", "send_reply"]
 
 T = TypeVar("T")
 
-PAUSE = 0.5  # Seconds between attempts while the broker is away, give or take a half: not all workers come at once.
 #: Seconds that the broker has for each answer to a worker's main process; a connection that gives none is made anew.
 ANSWER_WITHIN = 3.0
 
@@ -47,7 +46,7 @@ def insist(what: str, command: Callable[[], T], give_up: Callable[[], bool] | No
             if not _will_pass(error) or (give_up is not None and give_up()):
                 raise
             logger.warning("cannot %s, trying again: %s", what, error)
-            time.sleep(PAUSE * random.uniform(0.5, 1.5))
+            time.sleep(reconnect_pause())
 
 
 def _is_loss(frame: bytes) -> bool:

@@ -10,6 +10,7 @@ child looks at the board before it begins.
 import contextlib
 import os
 import time
+from itertools import islice
 from signal import SIGKILL
 from typing import Any
 
@@ -40,7 +41,7 @@ class Stopper:
     def __init__(self, board: Board) -> None:
         self._board = board
         self._batches: dict[str, tuple[frozenset[int] | None, float]] = {}
-        self._clients: dict[str, tuple[frozenset[str], float]] = {}  # With the messages that are spared.
+        self._clients: dict[str, float] = {}
         self._consumer: Any = None
 
     def take(self, order: CancelOrder, consumer: Any) -> None:
@@ -68,27 +69,30 @@ class Stopper:
 
     def is_abandoned(self, batch: str) -> bool:
         """Whether nobody would read an answer to a message any more."""
-        spared, _ = self._clients.get(client_of(batch), (frozenset([batch]), 0.0))
-        return batch not in spared
+        return client_of(batch) in self._clients
 
     def _note(self, order: CancelOrder, now: float) -> None:
         self._batches = {batch: known for batch, known in self._batches.items() if known[1] > now}
-        self._clients = {client: known for client, known in self._clients.items() if known[1] > now}
+        self._clients = {client: until for client, until in self._clients.items() if until > now}
         for batch, calls in order.batches.items():
             known, _ = self._batches.pop(batch, (frozenset[int](), 0.0))
             both = None if known is None or calls is None else known.union(calls)
             self._batches[batch] = both, now + REMEMBERED
         if order.client:
-            self._clients[order.client] = frozenset(order.spared), now + REMEMBERED
+            self._clients.pop(order.client, None)
+            self._clients[order.client] = now + REMEMBERED
         while not self._board.write(self._content()):
-            del self._batches[next(iter(self._batches))]
+            self._forget_oldest()
 
     def _content(self) -> dict[str, Any]:
         batches = {batch: None if calls is None else sorted(calls) for batch, (calls, _) in self._batches.items()}
-        return {
-            "batches": batches,
-            "clients": {client: sorted(spared) for client, (spared, _) in self._clients.items()},
-        }
+        return {"batches": batches, "clients": list(self._clients)}
+
+    def _forget_oldest(self) -> None:
+        """Make room on the board, by a quarter: one by one, the main process would do nothing else for seconds."""
+        known: dict[str, Any] = self._batches or self._clients
+        for name in list(islice(known, len(known) // 4 + 1)):
+            del known[name]
 
     def _calls_of(self, batch: str) -> frozenset[int] | None:
         """Which calls of a message are to stop; None: all."""
@@ -132,6 +136,7 @@ class BatchInterruption(Interruption):
         self._board = board
         self._batch = ""
         self._edition = 0
+        self._known: tuple[int, Any] = (0, None)  # What the board said when last read.
         self._unwanted: frozenset[int] | None = frozenset()
         self.is_abandoned = False
 
@@ -143,9 +148,11 @@ class BatchInterruption(Interruption):
 
     def _look_up(self, number: int) -> bool:
         if self._edition != self._board.edition:
-            edition, content = self._board.read()
+            if self._known[0] != self._board.edition:
+                self._known = self._board.read()
+            edition, content = self._known
             calls: Calls = content["batches"].get(self._batch, ())
-            self.is_abandoned = self._batch not in content["clients"].get(client_of(self._batch), [self._batch])
+            self.is_abandoned = client_of(self._batch) in content["clients"]
             is_whole = calls is None or self.is_abandoned
             # The edition last: a signal may come in between, and look itself.
             self._unwanted = None if is_whole else frozenset(calls or ())

@@ -86,7 +86,7 @@ class Sweeper:
 
     def _claim(self) -> list[tuple[bytes, bytes]]:
         arguments = map(str, (self._lease, self._looked, GAP, self._from, AT_ONCE))
-        answer: Any = self._connection.eval(_CLAIM, 2, self._book, f"{self._book}_index", *arguments)
+        answer: Any = self._connection.run(_CLAIM, (self._book, f"{self._book}_index"), *arguments)
         now = float(answer[0])
         if now - self._looked > GAP:
             self._from = now + self._lease

@@ -10,7 +10,6 @@ Seen in kombu 5.7.0 with Celery 5.7.0; `test_transport` tells when kombu does wi
 """
 
 import contextlib
-import random
 import weakref
 from queue import Empty
 from typing import Any
@@ -21,13 +20,13 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, QoS, Transport
 from kombu.utils.json import loads
 
+from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.held import Envelope, Held
 
 __all__ = ["PatientAMQP", "WorkerTransport", "install"]
 
 PIDBOX = "celery.pidbox"  # The exchange of remote control.
-RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away, give or take a half.
 
 
 class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
@@ -149,7 +148,7 @@ class _PatientConnection(Connection):  # type: ignore[misc] # likewise
     """Tries to connect in equal pauses. Celery's own grow by two seconds each time: back in a moment, found in half a minute."""
 
     def _ensure_connection(self, *args: Any, **options: Any) -> Any:
-        pause = RECONNECT_PAUSE * random.uniform(0.5, 1.5)
+        pause = reconnect_pause()
         return super()._ensure_connection(
             *args, **{**options, "interval_start": pause, "interval_step": 0, "interval_max": pause}
         )

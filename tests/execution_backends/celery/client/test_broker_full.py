@@ -79,6 +79,13 @@ def test_so_is_one_whose_function_is_new(backend: CeleryExecutionBackend, memory
         square(3).compute(backend)
 
 
+def test_so_is_one_who_submits_a_detached_call(backend: CeleryExecutionBackend, memory: Memory) -> None:
+    """A script writes it, and Redis 6 calls that the script's fault."""
+    memory.take()
+    with pytest.raises(BrokerFullError, match="maxmemory is 0\\.0 MB"):
+        square(3).submit(backend, detach=True)
+
+
 @pytest.mark.parametrize("options", [{}, {"at_most_once": True}])
 def test_submitted_calls_wait_for_memory(
     backend: CeleryExecutionBackend,

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from distribute_challenge.attempt import Attempt
 from distribute_challenge.execution_backends.celery.client.calls import Call, Outbox
 from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
@@ -105,3 +106,14 @@ def test_calls_that_wait_for_too_long_are_taken_out() -> None:
     assert outbox.begin_by() > now + 50
     assert outbox.take_overdue(now + 100) == [calls[2]]
     assert outbox.begin_by() == float("inf")
+
+
+def test_a_lost_call_in_front_does_not_hide_that_others_are_due() -> None:
+    """It has more time than those behind it, as it counts from when it was lost."""
+    outbox = Outbox()
+    lost, fresh, later = (call(queue_timeout=10.0) for _ in range(3))
+    lost.attempts = (Attempt("w", 0.0, time.time() + 1000, "it died", 1),)
+    later.task = later.task._replace(created=fresh.task.created + 100)
+    for each in (lost, fresh, later):
+        outbox.put(each)
+    assert outbox.begin_by() == fresh.begin_by < lost.begin_by

@@ -27,6 +27,7 @@ from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import meet
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
+from tests.execution_backends.celery.proxy import Proxy
 from tests.secret import KEYRING
 
 pytestmark = pytest.mark.celery
@@ -209,24 +210,23 @@ def test_a_call_that_has_not_been_sent_is_gone_at_once(
 
 
 def test_cancelling_does_not_wait_for_a_broker_that_is_away(
-    server: Server,
-    backend: CeleryExecutionBackend,
+    proxy: Proxy,
+    distant: CeleryExecutionBackend,
     worker: FakeWorker,
+    listener: Listener,
     caplog: pytest.LogCaptureFixture,
     eventually: Eventually,
 ) -> None:
     """It is tried until it is back; for some seconds."""
-    future = identity(1).submit(backend)
+    future = identity(1).submit(distant)
     taken = worker.take()
-    server.stop()
+    proxy.refuse()
     began = time.monotonic()
     assert future.cancel(force=True)
     assert time.monotonic() - began < 0.5
     eventually(lambda: "cannot tell workers what was cancelled" in caplog.text)
-    server.start()
-    heard = Listener(server)
-    assert heard.order().batches == {taken.batch.id: None}
-    heard.close()
+    proxy.welcome()
+    assert listener.order().batches == {taken.batch.id: None}
 
 
 def test_a_call_whose_caller_is_interrupted_while_it_is_sent_is_cancelled(

@@ -31,6 +31,15 @@ def test_a_queue_that_nobody_serves_is_a_warning_after_a_while(caplog: pytest.Lo
     assert "hunter2" not in caplog.text
 
 
+def test_nobody_looks_for_strangers_before_it_matters() -> None:
+    """It takes a round trip."""
+    census = Census(URL, None)
+    looks: list[float] = []
+    for now in (0.0, WARN_AFTER - 1, WARN_AFTER, WARN_AFTER + 1):
+        census.take([], {"a": 1}, now, lambda now=now: looks.append(now) or 0)  # type: ignore[misc] # bound now
+    assert looks == [WARN_AFTER]
+
+
 def test_workers_with_another_secret_fail_what_waits_after_a_while() -> None:
     """If there are no others: until then, one may come."""
     census = Census(URL, None)

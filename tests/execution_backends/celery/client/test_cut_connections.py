@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,32 +29,20 @@ def once(x: int) -> int:
     return x * x
 
 
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    proxy = Proxy(server.folder / "redis.sock")
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
-def distant(proxy: Proxy) -> Iterator[CeleryExecutionBackend]:
-    """A client whose way to the server leads through the proxy."""
-    with CeleryExecutionBackend(proxy.url) as backend:
-        backend.concurrency  # noqa: B018 - connects
-        yield backend
-
-
 def test_a_client_that_was_cut_off_goes_on(distant: CeleryExecutionBackend, proxy: Proxy, worker: FakeWorker) -> None:
-    """With calls that ran meanwhile, and with new ones."""
+    """With calls that ran meanwhile, and with new ones.
+
+    Redis may not have seen yet that the old connection is dead, and give it the reply: then the call is sent again.
+    """
     future = square(3).submit(distant)
     taken = worker.take()
     proxy.cut()
     taken.run()
-    assert future.result(DEADLINE) == 9
+    worker.serve([future])
     proxy.cut()
     other = square(4).submit(distant)
-    worker.take().run()
-    assert other.result(DEADLINE) == 16
+    worker.serve([other])
+    assert [future.result(), other.result()] == [9, 16]
 
 
 def test_a_connection_that_fell_silent_is_given_up_within_15_seconds(
@@ -92,7 +79,7 @@ class Deaf:
 
     def __getattr__(self, name: str) -> Any:
         command = getattr(self._client, name)
-        if name not in ("lpush", "eval"):
+        if name not in ("lpush", "run"):
             return command
 
         def deaf(*arguments: Any) -> Any:

@@ -13,8 +13,8 @@ from distribute_challenge.errors import (
     ValueLostError,
 )
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import connection as connection_module
 from distribute_challenge.execution_backends.celery.client import losses
-from distribute_challenge.execution_backends.celery.client import values as client_values
 from distribute_challenge.messages import Reply
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, mapped, total
@@ -131,13 +131,13 @@ def test_bringing_a_value_waits_for_a_broker_that_comes_back(
         provide(keys)
 
     monkeypatch.setattr(depot, "provide_everywhere", fail_first)
-    monkeypatch.setattr(client_values, "PAUSE", 0.01)
+    monkeypatch.setattr(connection_module, "RECONNECT_PAUSE", 0.01)
     future = total(ARRAY).submit(backend)
     worker.take().report("value_missing", "0" * 32)
     with pytest.raises(ValueLostError):
         future.result(DEADLINE)
     assert "cannot send large values, trying again: away" in caplog.text
-    monkeypatch.setattr(client_values, "PAUSE", DEADLINE)
+    monkeypatch.setattr(connection_module, "RECONNECT_PAUSE", 2 * DEADLINE)
     attempts.clear()
     future = total(ARRAY).submit(backend)
     worker.take().report("value_missing", "0" * 32)

@@ -16,6 +16,7 @@ from distribute_challenge.errors import (
     StoreFullError,
 )
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import connection as connection_module
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import values as client_values
 from distribute_challenge.stores import shared_memory_identity
@@ -224,7 +225,7 @@ def test_a_worker_waits_for_a_broker_that_comes_back(
             raise answers.pop(0)
         return get(*arguments)
 
-    monkeypatch.setattr("distribute_challenge.execution_backends.celery.worker.replying.PAUSE", 0.01)
+    monkeypatch.setattr(connection_module, "RECONNECT_PAUSE", 0.01)
     monkeypatch.setattr(stores.RedisStore, "_read", staticmethod(fail_first))
     future = total(ARRAY).submit(backend)
     worker.serve([future])

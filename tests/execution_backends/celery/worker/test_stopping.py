@@ -125,15 +125,15 @@ def test_a_client_that_is_gone_wants_none_of_its_messages(
 ) -> None:
     """Those of others go on."""
     requests.update({name: Request(name, child) for name in ("c-1", "d-1")})
-    stopper.take(CancelOrder(client="c", spared=["c-3"]), consumer)
-    assert [stopper.is_concerned(name) for name in ("c-1", "c-2", "c-3", "d-1")] == [True, True, False, False]
+    stopper.take(CancelOrder(client="c"), consumer)
+    assert [stopper.is_concerned(name) for name in ("c-1", "c-2", "d-1")] == [True, True, False]
     assert [stopper.is_abandoned(name) for name in ("c-1", "d-1")] == [True, False]
     assert len(consumer.later) == 1
     interruption = BatchInterruption(board)
     interruption.begin("c-9")
     assert interruption.is_unwanted(0)
     assert interruption.is_abandoned
-    interruption.begin("c-3")
+    interruption.begin("d-1")
     assert not interruption.is_unwanted(0)
     assert not interruption.is_abandoned
 
@@ -144,7 +144,7 @@ def test_orders_are_forgotten_after_a_while(
     monkeypatch.setattr(stopping, "REMEMBERED", -1.0)
     stopper.take(CancelOrder({"c-1": None}, client="c"), consumer)
     stopper.take(CancelOrder({"d-1": [1]}), consumer)
-    assert board.read()[1] == {"batches": {"d-1": [1]}, "clients": {}}
+    assert board.read()[1] == {"batches": {"d-1": [1]}, "clients": []}
 
 
 def test_orders_for_the_same_message_add_up(
@@ -164,12 +164,38 @@ def test_orders_for_the_same_message_add_up(
     assert not interruption.is_abandoned
 
 
+def test_a_child_reads_the_board_again_only_when_it_has_changed(
+    stopper: Stopper, consumer: Consumer, board: Board, requests: dict[str, Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each message after the first order."""
+    interruption, reads, read = BatchInterruption(board), [], board.read
+    monkeypatch.setattr(board, "read", lambda: (reads.append(None), read())[1])
+    stopper.take(CancelOrder({"c-1": [1]}), consumer)
+    for batch, is_unwanted in (("c-1", True), ("c-2", False), ("c-1", True)):
+        interruption.begin(batch)
+        assert interruption.is_unwanted(1) is is_unwanted
+    assert len(reads) == 1
+    stopper.take(CancelOrder({"c-2": None}), consumer)
+    assert [interruption.is_unwanted(1), interruption.is_unwanted(2)] == [True, False]
+    interruption.begin("c-2")
+    assert interruption.is_unwanted(0)
+    assert len(reads) == 2
+
+
 def test_if_there_are_too_many_orders_the_oldest_are_forgotten(
     stopper: Stopper, consumer: Consumer, board: Board, requests: dict[str, Request]
 ) -> None:
     many: dict[str, Any] = {f"c-{number}": list(range(50_000)) for number in range(5)}
     stopper.take(CancelOrder(many), consumer)
     assert list(board.read()[1]["batches"]) == ["c-2", "c-3", "c-4"]
+
+
+def test_if_there_are_too_many_clients_that_left_the_oldest_are_forgotten(
+    stopper: Stopper, consumer: Consumer, board: Board, requests: dict[str, Request]
+) -> None:
+    for letter in "abc":
+        stopper.take(CancelOrder(client=letter * 400_000), consumer)
+    assert [client[0] for client in board.read()[1]["clients"]] == ["b", "c"]
 
 
 def test_a_pool_without_processes_is_not_sent_a_signal(
