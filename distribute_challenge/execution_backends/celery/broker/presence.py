@@ -9,7 +9,7 @@ import os
 import platform
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
 from distribute_challenge.errors import BackendError, ForgedError
@@ -27,7 +27,10 @@ STALE = 15.0  # Seconds without one after which somebody counts as gone.
 
 @dataclass(frozen=True)
 class Presence:
-    """What somebody says of itself."""
+    """What somebody says of itself.
+
+    And ``age``, how many seconds ago by Redis' clock, which the reader finds out.
+    """
 
     key: ClassVar[str]
 
@@ -36,6 +39,7 @@ class Presence:
     host: str = field(default_factory=socket.gethostname, kw_only=True)
     python: str = field(default_factory=platform.python_version, kw_only=True)
     library: str = field(default=__version__, kw_only=True)
+    age: float = field(default=0.0, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class ClientPresence(Presence):
 def show(connection: Broker, presence: Presence) -> None:
     """Give a sign of life."""
     seen = _now(connection)
-    content = json.dumps({**asdict(presence), "seen": seen}).encode()
+    said = {field.name: getattr(presence, field.name) for field in _said(type(presence))}
+    content = json.dumps({**said, "seen": seen}).encode()
     sealed = connection.keyring.seal(Purpose.presence(presence.key, presence.name), [content])
     connection.hset(presence.key, presence.name, b"%.3f %b" % (seen, sealed))
 
@@ -120,11 +125,11 @@ def _read(connection: Broker, kind: type[P]) -> tuple[list[P], int]:
         try:
             sealed = line.partition(b" ")[2]
             opened = connection.keyring.open(Purpose.presence(kind.key, name.decode()), sealed)
-            presence, seen = _presence_in(bytes(opened), kind)
+            presence = _presence_in(bytes(opened), kind, now)
         except (ForgedError, BackendError, TypeError, ValueError, RecursionError):
             others += 1  # With another secret, or encrypted, and the package for that is not here; or nonsense.
             continue
-        if _is_fresh(seen, now):
+        if _is_fresh(presence.age):
             found.append(presence)
         else:
             gone.append(name)  # Somebody has put a new time before an old line.
@@ -133,8 +138,12 @@ def _read(connection: Broker, kind: type[P]) -> tuple[list[P], int]:
     return found, others
 
 
-def _presence_in(opened: bytes, kind: type[P]) -> tuple[P, float]:
-    """Somebody who said this, and when; what another version says beside it is left out.
+def _said(kind: type[Presence]) -> list[Field[Any]]:
+    return [field for field in fields(kind) if field.name != "age"]
+
+
+def _presence_in(opened: bytes, kind: type[P], now: float) -> P:
+    """Somebody who said this; what another version says beside it is left out.
 
     Raises:
         ValueError: It cannot be said; or TypeError, or RecursionError.
@@ -142,21 +151,21 @@ def _presence_in(opened: bytes, kind: type[P]) -> tuple[P, float]:
     content = json.loads(opened)
     if not isinstance(content, dict) or not seconds(content.get("seen")):
         raise ValueError("it says nothing")
-    known = {field.name: content[field.name] for field in fields(kind) if field.name in content}
-    for field_ in fields(kind):
+    known = {field.name: content[field.name] for field in _said(kind) if field.name in content}
+    for field_ in _said(kind):
         if field_.name in known and not _CHECKS[field_.type](known[field_.name]):
             raise ValueError(field_.name)
-    return kind(**known), content["seen"]
+    return kind(**known, age=now - content["seen"])
 
 
-def _is_fresh(seen: float, now: float) -> bool:
+def _is_fresh(age: float) -> bool:
     # Nor from times to come, from where somebody would be there for ever.
-    return abs(now - seen) < STALE
+    return abs(age) < STALE
 
 
 def _is_old(line: bytes, now: float) -> bool:
     try:
-        return not _is_fresh(float(line.partition(b" ")[0]), now)
+        return not _is_fresh(now - float(line.partition(b" ")[0]))
     except ValueError:
         return True
 

@@ -29,6 +29,7 @@ class Census:
         self._expected = expected or UNKNOWN_SLOTS
         self._workers: list[presence.WorkerPresence] = []
         self._lonely_since: dict[str, float] = {}
+        self._trusted_from = 0.0
 
     def slots(self, queue: str | None = None) -> int:
         """Worker processes that serve a queue, or any; never 0, as some may come."""
@@ -58,15 +59,29 @@ class Census:
         """
         self._workers = workers
         for queue, calls in waiting.items():
-            if calls and not presence.slots(workers, queue):
-                self._warn(queue, calls, now, (lambda: 0) if workers else strangers)
-            else:
+            since = self._silent_since(queue, now) if calls else None
+            if since is None:
                 self._lonely_since.pop(queue, None)
+            elif now - self._lonely_since.setdefault(queue, since) >= WARN_AFTER:
+                self._warn(queue, calls, now, (lambda: 0) if workers else strangers)
+
+    def distrust(self, until: float) -> None:
+        """Workers may not have been able to give signs of life: until then, silence says nothing of them.
+
+        Args:
+            until: Seconds of the monotonic clock.
+        """
+        self._trusted_from = max(self._trusted_from, until)
+
+    def _silent_since(self, queue: str, now: float) -> float | None:
+        """Since when nobody has been heard who serves a queue; None: there is somebody. Who was killed says no good-bye."""
+        heard = [now - worker.age for worker in self._workers if queue in worker.queues]
+        if not heard:
+            return now
+        since = max(*heard, self._trusted_from)
+        return since if now - since >= WARN_AFTER else None
 
     def _warn(self, queue: str, calls: int, now: float, strangers: Callable[[], int]) -> None:
-        since = self._lonely_since.setdefault(queue, now)
-        if now - since < WARN_AFTER:
-            return
         if count := strangers():
             raise SecretError(
                 f"all workers at {masked(self._url)} ({count}) have another secret than this client, and refuse its calls: set "

@@ -263,7 +263,7 @@ class Client:
                         silent_until = time.monotonic() + WARN_EVERY
                         logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
                     time.sleep(reconnect_pause())
-                    self._ledger.distrust(time.monotonic() + AFTER_LOSS)
+                    self._distrust(time.monotonic() + AFTER_LOSS)
             except SystemFailureError as error:
                 self._give_up(error)
 
@@ -341,7 +341,7 @@ class Client:
         try:
             presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
         except redis.OutOfMemoryError:
-            self._ledger.distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
+            self._distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
         if sent:
             connection.expire(self._replies, REPLY_EXPIRY)
         workers = presence.workers(connection)
@@ -351,6 +351,11 @@ class Client:
             self._recovery.replace(batch)
         with self._work:
             self._work.notify()  # More workers, more messages.
+
+    def _distrust(self, until: float) -> None:
+        """Take what Redis says of messages and of workers as out of date until then."""
+        self._ledger.distrust(until)
+        self._census.distrust(until)
 
     def _give_up(self, error: SystemFailureError | None) -> None:
         """End: every call that is not done fails with the error, or is cancelled if there is none."""

@@ -20,6 +20,7 @@ def test_who_shows_itself_is_there_until_it_leaves(server: Server) -> None:
         presence.show(connection, somebody)
     assert presence.workers(connection) == [one, two]
     assert presence.clients(connection) == [client]
+    assert all(0 <= somebody.age < 5 for somebody in presence.workers(connection))
     presence.leave(connection, two)
     assert presence.workers(connection) == [one]
 

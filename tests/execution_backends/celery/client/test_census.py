@@ -1,6 +1,7 @@
 """What a client knows of its workers."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,35 @@ def test_a_queue_that_nobody_serves_is_a_warning_after_a_while(caplog: pytest.Lo
         census.take([WORKER], {"a": 1, "b": 2, "c": 0}, now, lambda: 3)
     assert caplog.text.count("no worker listens on the queue 'b'") == 1
     assert "hunter2" not in caplog.text
+
+
+def test_workers_that_were_killed_are_missed_when_they_have_been_silent_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They say no good-bye, and count as slots for longer. One that goes on is enough."""
+    census = Census(URL, None)
+    silent = [replace(WORKER, age=age) for age in (WARN_AFTER - 1, WARN_AFTER, WARN_AFTER + 1)]
+    census.take(silent[:1], {"a": 1}, 9.0)
+    census.take(silent, {"a": 1}, 10.0)
+    assert "no worker listens" not in caplog.text
+    census.take(silent[1:], {"a": 1}, 11.0)
+    assert caplog.text.count("no worker listens on the queue 'a'") == 1
+    census.take([], {"a": 1}, 12.0)
+    assert caplog.text.count("no worker listens on the queue 'a'") == 1
+    assert census.slots("a") == UNKNOWN_SLOTS
+
+
+def test_silence_does_not_count_while_nobody_can_give_signs_of_life(caplog: pytest.LogCaptureFixture) -> None:
+    """As while Redis was away."""
+    census = Census(URL, None)
+    silent = [replace(WORKER, age=2 * WARN_AFTER)]
+    census.distrust(100.0)
+    census.distrust(50.0)
+    for now in (100.0, 100.0 + WARN_AFTER - 1):
+        census.take(silent, {"a": 1}, now)
+    assert not caplog.text
+    census.take(silent, {"a": 1}, 100.0 + WARN_AFTER)
+    assert "no worker listens on the queue 'a'" in caplog.text
 
 
 def test_nobody_looks_for_strangers_before_it_matters() -> None:

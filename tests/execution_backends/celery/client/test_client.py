@@ -298,7 +298,7 @@ def test_no_worker_is_a_warning_that_names_the_queue(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Once, until one has come and gone again."""
-    monkeypatch.setattr(census, "WARN_AFTER", 0.0)
+    monkeypatch.setattr(census, "WARN_AFTER", 1.0)
     monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.05)
     future = square.with_options(queue="gpu")(3).submit(backend)
     eventually(lambda: "no worker listens on the queue 'gpu'" in caplog.text)
