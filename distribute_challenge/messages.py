@@ -317,6 +317,10 @@ _REPLY: Final[dict[str, Check]] = _COMMON | {
 }
 
 
+# Made once: with these separators `json.dumps` makes an encoder each time.
+_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class _Whole:
     """Turns what a broken frame does to whoever reads it into one error."""
 
@@ -333,7 +337,7 @@ _whole = _Whole()
 
 def _frame(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
     header["sizes"] = [len(blob) for blob in blobs]
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = _compact(header).encode()
     return b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *blobs])
 
 

@@ -10,7 +10,6 @@ has to be alive for that but the worker. What its record, its message and its fu
 after it was submitted.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Collection
@@ -173,9 +172,8 @@ class DetachedRecords:
             attempts: How often it is begun in all if its worker dies each time.
             until: When it is too late to begin it, in seconds since the epoch.
         """
-        tag = json.loads(message.data)["properties"]["delivery_tag"]
         keys = detached_key(call), detached_function_key(function.digest), message.key
-        rest = OPEN_EXPIRY, call, message.data, tag, int(keep * 1000), attempts, until
+        rest = OPEN_EXPIRY, call, message.data, message.tag, int(keep * 1000), attempts, until
         # The function most likely is there: it goes along only if not.
         if not self._connection.run(_ADD, keys, b"", *rest):
             sealed = self._connection.keyring.seal(Purpose.function(function.digest), [function.payload])

@@ -17,11 +17,7 @@ from typing import Any, Final
 
 from distribute_challenge.errors import DistributeChallengeError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
-from distribute_challenge.execution_backends.celery.broker.publishing import (
-    CONTENT_TYPE,
-    PRIORITY_SEPARATOR,
-    headers_of,
-)
+from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, envelope_of
 from distribute_challenge.headers import text
 from distribute_challenge.messages import Batch, Problem
 from distribute_challenge.security import Keyring, Purpose
@@ -80,6 +76,9 @@ class Gate:
         body = envelope.get("body") if isinstance(envelope, dict) else None
         if not isinstance(body, str):
             raise ForgedError("it has no body")
+        return self._opened(body)
+
+    def _opened(self, body: str) -> Batch:
         try:
             sealed = b64decode(body, validate=True)
         except ValueError:
@@ -104,12 +103,11 @@ class Gate:
         tag = _TAG.search(around)
         if tag is None:
             raise ForgedError("it has no delivery tag")
-        reply_to = ""
         try:
-            batch = self.batch_of({"body": body})
+            batch = self._opened(body)
         except VersionMismatchError:
             # By a holder of the secret whose frames are of another version: the child answers it, as it does all other versions.
-            batch, reply_to = _unread(around)
+            batch = _unread(around)
         else:
             now = time.time()
             if abs(now - batch.issued) > batch.lifetime:
@@ -117,22 +115,7 @@ class Gate:
                 self._answer(batch, Problem("expired", "the message is older than it may be", {"now": now}))
                 return None
         queue, _, step = key.partition(PRIORITY_SEPARATOR)
-        return {
-            "body": body,
-            "content-encoding": "binary",
-            "content-type": CONTENT_TYPE,
-            "headers": headers_of(batch),
-            "properties": {
-                "correlation_id": batch.id,
-                "reply_to": reply_to,
-                "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": queue},
-                "priority": int(step or 0),
-                "body_encoding": "base64",
-                # Its client asks by this whether a worker has it.
-                "delivery_tag": tag[1].decode(),
-            },
-        }
+        return envelope_of(batch, body, queue=queue, step=int(step or 0), tag=tag[1].decode())
 
     def order(self, envelope: object) -> dict[str, Any] | None:
         """An envelope of remote control, fit for kombu; None if it was refused."""
@@ -188,13 +171,13 @@ def _halves(message: bytes) -> tuple[str, bytes]:
     return message[len(_BEGINNING) : end].decode("ascii"), message[end + 1 :]
 
 
-def _unread(around: bytes) -> tuple[Batch, str]:
+def _unread(around: bytes) -> Batch:
     """What stands around a body that only another version can read: enough to tell its client."""
     if len(around) > MOST_AROUND:
         raise ForgedError("there is too much around its body")
     envelope = json.loads(b'{"body": ""' + around)
     name, reply_to = envelope["headers"]["id"], envelope["properties"]["reply_to"]
-    return Batch(_name(name), "", "a call of another version", [b""]), _name(reply_to)
+    return Batch(_name(name), "", "a call of another version", [b""], reply_to=_name(reply_to))
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from tests.secret import KEYRING
 
 def test_an_order_comes_through_remote_control_as_it_was() -> None:
     """As plain text."""
-    order = CancelOrder({"c-1": [0, 3], "c-2": None}, client="c", spared=["c-9"])
+    order = CancelOrder({"c-1": [0, 3], "c-2": None}, client="c")
     assert order.text(KEYRING).isascii()
     assert CancelOrder.read(KEYRING, order.text(KEYRING)) == order
 
