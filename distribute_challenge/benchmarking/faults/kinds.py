@@ -115,20 +115,20 @@ def redis_full(rig: Rig, fault: Fault) -> Iterator[None]:
 @contextmanager
 def client_killed(rig: Rig, fault: Fault) -> Iterator[None]:
     """Another client, with calls that wait and calls that run."""
-    client = _another_client(rig, fault)
+    client = _another_client(rig)
     yield
     client.kill()
 
 
 @contextmanager
 def client_interrupted(rig: Rig, fault: Fault) -> Iterator[None]:
-    client = _another_client(rig, fault)
+    client = _another_client(rig)
     yield
     client.interrupt()
     client.wait(within=CLIENT_WITHIN)
 
 
-def _another_client(rig: Rig, fault: Fault) -> ClientProcess:
+def _another_client(rig: Rig) -> ClientProcess:
     output = Path(rig.diary.folder.parent, "victim.log")
     output.unlink(missing_ok=True)
     client = ClientProcess(["-m", victim.__name__], output=output, environment=rig.client_environment)

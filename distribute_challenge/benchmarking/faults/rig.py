@@ -6,13 +6,13 @@ workers ─ worker_line ──┘
 """
 
 import contextlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from distribute_challenge import settings
+from distribute_challenge.benchmarking.clusters.variables import TemporaryVariables
 from distribute_challenge.benchmarking.faults.diary import Diary
 from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.benchmarking.faults.redis_process import RedisProcess
@@ -20,8 +20,6 @@ from distribute_challenge.benchmarking.faults.worker_process import WorkerProces
 from distribute_challenge.security import new_secret
 
 __all__ = ["Rig"]
-
-ALLOW_ROOT = "DISTRIBUTE_CHALLENGE_ALLOW_ROOT"  # In containers a worker refuses to run as root; there, tests often do.
 
 
 class Rig:
@@ -33,7 +31,6 @@ class Rig:
         processes: Processes of each.
         lease: Of their messages, in whole seconds; None: the default.
         options: More options of ``distribute-challenge worker``.
-        environment: More variables for workers.
 
     Attributes:
         redis: The server.
@@ -51,12 +48,10 @@ class Rig:
         processes: int = 1,
         lease: int | None = None,
         options: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
         self._secret = new_secret()
         self._processes, self._lease, self._options = processes, lease, options
-        self._variables = environment or {}
         self._first = workers
         self.redis = RedisProcess(folder / "redis")
         self.client_line = Proxy(self.redis.port)
@@ -77,17 +72,12 @@ class Rig:
     @contextlib.contextmanager
     def as_client(self) -> Iterator[None]:
         """Let this process be a client of the cluster: its secret stands in the environment in the block."""
-        common = self._common()
-        before = {name: os.environ.get(name) for name in common}
-        os.environ.update(common)
+        variables = TemporaryVariables(self._common())
+        variables.set()
         try:
             yield
         finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+            variables.restore()
 
     def add_worker(self) -> WorkerProcess:
         """One worker more, started but perhaps not ready yet."""
@@ -96,9 +86,9 @@ class Rig:
             name=f"w{len(self.workers) + 1}",
             environment={
                 **self._common(),
-                ALLOW_ROOT: "1",
+                # In containers a worker refuses to run as root; there, tests often do.
+                settings.ALLOW_ROOT_VARIABLE: "1",
                 settings.BROKER_VARIABLES[0]: self.redis.url_at(self.worker_line.port),
-                **self._variables,
             },
             processes=self._processes,
             lease=self._lease,

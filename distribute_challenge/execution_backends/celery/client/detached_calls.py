@@ -26,6 +26,7 @@ from distribute_challenge.execution_backends.celery.client.census import Census
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Task
+from distribute_challenge.sections import LARGEST_IN_REDIS
 from distribute_challenge.settings import masked
 
 __all__ = ["DetachedCalls"]
@@ -35,7 +36,6 @@ LONGEST_PAUSE = 1.0  # and when nothing has come for a while.
 LOOK_EVERY = 2.0  # Seconds between two looks for messages that are lost,
 LOOK_FOR = 0.05  # and how long one takes at most: in a long queue Redis searches for each.
 
-LARGEST = 500_000_000  # Bytes that one string in Redis may have, roughly: 512 MiB.
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -98,10 +98,10 @@ class DetachedCalls:
             at_most_once=options.at_most_once,
         )
         message = message_for(batch, queue=options.queue, priority=options.priority, keyring=self._keyring)
-        if (size := max(len(message.data), len(function.payload))) > LARGEST:
+        if (size := max(len(message.data), len(function.payload))) > LARGEST_IN_REDIS:
             raise StoreFullError(
-                f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and no more than {LARGEST / 1e6:.0f} MB "
-                f"fit through Redis: write what is large in its arguments to a file that workers can read, and send its name"
+                f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and no more than "
+                f"{LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: write what is large in its arguments to a file that workers can read, and send its name"
             )
         attempts = 1 if options.at_most_once else settings.attempts()
         with translated(self._url):

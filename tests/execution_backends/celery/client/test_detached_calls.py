@@ -132,7 +132,7 @@ def test_a_call_that_is_too_large_for_a_message_is_refused(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the caller's line, and with a way out."""
-    monkeypatch.setattr(detached_calls, "LARGEST", 2_000_000)
+    monkeypatch.setattr(detached_calls, "LARGEST_IN_REDIS", 2_000_000)
     with pytest.raises(StoreFullError, match=r"call of square has 4 MB as a message.*to a file"):
         submit(backend, b"x" * 3_000_000)  # type: ignore[arg-type]
     assert worker.waiting() == 0
