@@ -101,7 +101,8 @@ class DetachedCalls:
         if (size := max(len(message.data), len(function.payload))) > LARGEST_IN_REDIS:
             raise StoreFullError(
                 f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and no more than "
-                f"{LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: write what is large in its arguments to a file that workers can read, and send its name"
+                f"{LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: "
+                f"write what is large in its arguments to a file that workers can read, and send its name"
             )
         attempts = 1 if options.at_most_once else settings.attempts()
         with translated(self._url):
