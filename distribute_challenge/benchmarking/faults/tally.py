@@ -42,7 +42,8 @@ class Tally:
         examples: The first of these and of the wrong values, in words.
         faults: Faults by kind.
         run_twice: Runs beyond the first by the fault that they followed, of calls that do not kill their process.
-        recovery: Longest time from the end of a fault to the next value, in seconds, by its kind.
+        recovery: Longest time from the end of a fault to the next value, in seconds, by its kind; of those that another fault
+            did not come into.
         made_good: Longest time from the end of a fault until a call ended that was on its way when it began, and met no other.
     """
 
@@ -108,6 +109,7 @@ class Tally:
         """A fault is about to begin."""
         with self._lock:
             self.faults[fault.kind] += 1
+            self._awaiting_value.clear()  # The next value may have to wait for this one's end.
             self._present = fault, time.time()
 
     def fault_ended(self, played: Played) -> None:

@@ -111,6 +111,17 @@ def test_recovery_is_the_longest_time_from_a_faults_end_to_the_next_value(clock:
     assert tally.faults == {"worker killed": 3}
 
 
+def test_a_recovery_that_another_fault_came_into_does_not_count(clock: Clock) -> None:
+    """Its calls may have had to wait for the end of that one."""
+    tally = Tally()
+    played(tally, Fault("worker killed", 0.0), clock)
+    clock.now += 1
+    played(tally, Fault("redis killed", 0.0), clock, lasts=10.0)
+    clock.now += 2
+    ended(tally, "c-1", "value", answer("c-1"))
+    assert tally.recovery == {"redis killed": 2.0}
+
+
 def test_an_error_is_no_recovery(clock: Clock) -> None:
     tally = Tally()
     played(tally, KILLED, clock)
