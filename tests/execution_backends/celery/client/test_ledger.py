@@ -65,6 +65,19 @@ def test_a_call_whose_message_vanished_is_sent_again(backend: CeleryExecutionBac
     assert future.result(DEADLINE) == 9
 
 
+def test_a_reply_that_comes_before_the_verdict_counts(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+    """The message was not to be found, as its reply was on the way."""
+    future = square(3).submit(backend)
+    client = backend._connected()
+    taken = worker.take()
+    batch = client._books.sent[taken.batch.id]
+    taken.run()
+    assert future.result(DEADLINE) == 9
+    client._recovery.replace(batch)
+    assert future.attempts == ()
+    assert worker.waiting() == 0
+
+
 @pytest.mark.usefixtures("hasty")
 def test_a_call_that_is_lost_three_times_fails_with_its_history(
     backend: CeleryExecutionBackend, worker: FakeWorker

@@ -223,6 +223,16 @@ def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
     assert channel.gate.refusals.total == 1
 
 
+def test_a_program_without_a_gate_hears_what_kombus_own_channel_hears(
+    consumers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as Flower."""
+    heard = []
+    monkeypatch.setattr(Transport.Channel, "_deliver_fanout_message", lambda self, *what: heard.append(what))
+    assert consumers().channel._deliver_fanout_message({"body": "x"}, "celeryev")
+    assert heard == [({"body": "x"}, "celeryev")]
+
+
 def test_pauses_between_attempts_to_connect_do_not_grow() -> None:
     """Redis may be back after a minute as after a second."""
     with socket.socket() as listener:
