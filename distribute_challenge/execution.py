@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from distribute_challenge.batch_run import BatchRun, LargeValues
 from distribute_challenge.errors import CallCancelledError, DistributeChallengeError, ValueMissingError
+from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.interruption import WHOLE, Interruption, StoppedError
 from distribute_challenge.log import current_call
 from distribute_challenge.messages import Batch, Task
@@ -23,7 +24,6 @@ from distribute_challenge.outcome import Failure, unwrap
 from distribute_challenge.overseer import Overseer, Progress
 from distribute_challenge.serialisation import (
     LoadedFunction,
-    Open,
     ProjectImporter,
     load_function,
     load_modules,
@@ -31,12 +31,11 @@ from distribute_challenge.serialisation import (
 )
 from distribute_challenge.time_limit import OverdueError, time_limit
 
-__all__ = ["FunctionCache", "become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
+__all__ = ["become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
 LONGEST_PAUSE = 5.0  # up to this.
-_KEPT_FUNCTIONS = 128  # A guess: more functions than one study calls, fewer than fill a memory.
 _NO_LIMIT = nullcontext()
 _overseer = Overseer()
 
@@ -59,50 +58,6 @@ def become_worker() -> None:
 def inside_call() -> bool:
     """Whether the code that asks is part of a running call. Its own calls then run in place (see docs)."""
     return _is_worker or _inside_call.get()
-
-
-class FunctionCache:
-    """The functions that this process has loaded, the latest used kept.
-
-    Args:
-        fetch: Gives the payload for a digest, or None if nobody has it.
-        importer: Makes the user's own modules importable; None in the client's own process, which has them.
-    """
-
-    def __init__(self, fetch: Callable[[str], bytes | None], importer: ProjectImporter | None = None) -> None:
-        self._fetch = fetch
-        self._importer = importer
-        self._loaded: dict[str, tuple[list[Any], LoadedFunction | bytes]] = {}
-
-    def load(self, digest: str, open: Open | None = None) -> LoadedFunction | None:  # noqa: A002
-        """The function of a digest with its modules importable, or None if its payload is not to be had.
-
-        Args:
-            digest: The function's name.
-            open: Gives the large values that it captures.
-
-        Raises:
-            ValueMissingError: One of them is not to be had.
-        """
-        if digest in self._loaded:
-            modules, function = self._loaded[digest] = self._loaded.pop(digest)
-            self._activate(modules)
-            return load_function(function, open) if isinstance(function, bytes) else function
-        payload = self._fetch(digest)
-        if payload is None:
-            return None
-        modules, data = load_modules(payload)
-        self._activate(modules)
-        loaded = load_function(data, open)
-        # One that holds large values is loaded each time: kept, it would keep them when nobody else needs them.
-        self._loaded[digest] = modules, data if loaded.holds_values else loaded
-        if len(self._loaded) > _KEPT_FUNCTIONS:
-            del self._loaded[next(iter(self._loaded))]
-        return loaded
-
-    def _activate(self, modules: list[Any]) -> None:
-        if self._importer is not None:
-            self._importer.activate(modules)
 
 
 def execute(

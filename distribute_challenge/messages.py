@@ -1,15 +1,9 @@
 """What travels: `Task` on the way out, `Batch` as one broker message, `Reply` on the way home.
 
-Every message is a frame: magic bytes with the format's number, a JSON header, and opaque byte strings that
-only the serialiser reads. The header can therefore be understood and logged before a single byte is unpickled, also by
-another version of Python. Between machines a frame travels sealed (`security.keyring`), and is opened only by a holder of the secret.
-
-    0      4            8                8 + h
-    | DCF1 | h (uint32) | header (JSON)  | blob | blob | ...      header["sizes"] holds their lengths
+A batch and a reply are frames. Between machines a frame travels sealed (`security.keyring`), and is opened only by a holder of the
+secret.
 """
 
-import json
-import struct
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
@@ -20,24 +14,18 @@ from typing import Any, Final, NamedTuple
 
 from distribute_challenge.batching import GIVE_BACK_AFTER
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.headers import Check, checked, flag, number_up_to, optional, row_of, seconds, text
+from distribute_challenge.framing import Blob, framed, unbroken, unframed
+from distribute_challenge.headers import Check, flag, number_up_to, optional, row_of, seconds, text
 from distribute_challenge.options import CallOptions
 from distribute_challenge.version import __version__
 
 __all__ = ["Batch", "FunctionPayload", "Problem", "Reply", "Section", "Task"]
-
-_MAGIC: Final = b"DCF1"
-_LENGTH: Final = struct.Struct(">I")
-_LARGE: Final = 64_000  # Bytes of a blob from which on it is not copied out of its frame.
 
 #: Seconds after which a worker refuses a message, so that nobody can send it once more later. A client that still waits for its calls
 #: sends them in a new one.
 LIFETIME: Final = 3600.0
 
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-Blob = bytes | memoryview
 
 
 class FunctionPayload(NamedTuple):
@@ -145,7 +133,7 @@ class Batch:
             "python": self.python,
             "library": self.library,
         }
-        return _frame(header, self.arguments)
+        return framed(header, self.arguments)
 
     @classmethod
     def decode(cls, frame: Blob) -> "Batch":
@@ -155,8 +143,8 @@ class Batch:
             VersionMismatchError: The frame is of another wire format.
             ForgedError: It is broken.
         """
-        with _whole:
-            header, blobs = _unframe(frame, _BATCH)
+        with unbroken:
+            header, blobs = unframed(frame, _BATCH)
             if header["chunk"] and len(blobs) != 1:
                 raise ForgedError("it has a chunk in pieces")
             return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
@@ -250,7 +238,7 @@ class Reply:
             "sections": [(section.kind, section.calls, len(section.beside)) for section in self.sections],
         }
         blobs = [blob for section in self.sections for blob in (section.blob, *section.beside)]
-        return _frame(header, [*blobs, self.finishes.tobytes()])
+        return framed(header, [*blobs, self.finishes.tobytes()])
 
     @classmethod
     def decode(cls, frame: Blob) -> "Reply":
@@ -260,8 +248,8 @@ class Reply:
             VersionMismatchError: The frame is of another wire format.
             ForgedError: It is broken.
         """
-        with _whole:
-            header, blobs = _unframe(frame, _REPLY)
+        with unbroken:
+            header, blobs = unframed(frame, _REPLY)
             shapes, problem = header.pop("sections"), header.pop("problem")
             finishes = array("d")
             finishes.frombytes(blobs.pop())
@@ -315,45 +303,3 @@ _REPLY: Final[dict[str, Check]] = _COMMON | {
     "problem": optional(_is_problem),
     "sections": row_of(_is_section),
 }
-
-
-# Made once: with these separators `json.dumps` makes an encoder each time.
-_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class _Whole:
-    """Turns what a broken frame does to whoever reads it into one error."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, IndexError | ValueError | RecursionError | struct.error):
-            # Only its kind: its words may be the sender's, and what is refused is counted by the words for it.
-            raise ForgedError(f"its frame is broken ({type(error).__name__})") from None
-
-
-_whole = _Whole()
-
-
-def _frame(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
-    header["sizes"] = [len(blob) for blob in blobs]
-    text = _compact(header).encode()
-    return b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *blobs])
-
-
-def _unframe(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], list[Any]]:
-    if frame[:4] != _MAGIC:
-        raise VersionMismatchError(
-            f"a message starts with {bytes(frame[:4])!r}, this library speaks {_MAGIC!r}; "
-            f"install the same version of distribute_challenge on client and workers"
-        )
-    end = 8 + _LENGTH.unpack_from(frame, 4)[0]
-    header = checked(json.loads(bytes(frame[8:end])), checks)
-    blobs: list[Blob] = []
-    for size in header.pop("sizes"):
-        # `bytes` of bytes is the same object: small ones are copied once.
-        blobs.append(bytes(frame[end : end + size]) if size < _LARGE else memoryview(frame)[end : end + size])
-        end += size
-    if end != len(frame):
-        raise ForgedError("its frame is longer or shorter than it says")
-    return header, blobs

@@ -22,7 +22,8 @@ from distribute_challenge.messages import Task
 
 _PROGRAM = """
 import os, pickle, sys
-from distribute_challenge.execution import FunctionCache, become_worker, execute
+from distribute_challenge.execution import become_worker, execute
+from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.serialisation import ProjectImporter
 
 requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import execution
+from distribute_challenge import execution, function_cache
 from distribute_challenge.batch_run import BatchRun
 from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
-from distribute_challenge.execution import FunctionCache, callable_bytes, execute, inside_call
+from distribute_challenge.execution import callable_bytes, execute, inside_call
+from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.messages import Batch, FunctionPayload, Reply, Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
@@ -371,7 +372,7 @@ print(before, inside_call(), seen[0])
 
 def test_a_cache_keeps_the_functions_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """And fetches the others again."""
-    monkeypatch.setattr(execution, "_KEPT_FUNCTIONS", 2)
+    monkeypatch.setattr(function_cache, "_KEPT_FUNCTIONS", 2)
     payloads = {
         name: payload_of(function).payload for name, function in {"a": identity, "b": invert, "c": make_lock}.items()
     }

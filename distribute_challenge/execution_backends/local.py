@@ -4,9 +4,10 @@ import threading
 import time
 from typing import Any
 
-from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution import execute
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
+from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 

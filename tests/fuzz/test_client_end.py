@@ -74,13 +74,13 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
         context.setattr(pickling.pickle, "loads", refuse)
         before = keyring.refusals.total
         for sealed in forged:
-            assert client._take(key, sealed) is None
+            assert client._inbox.take(key, sealed) is None
         assert keyring.refusals.total == before + len(forged)
         count = 0
         for _ in range(15_000):
             sealed = mutator.raw([true, true, *forged])
             if sealed not in (b"", true):
-                assert client._take(key, sealed) is None
+                assert client._inbox.take(key, sealed) is None
                 count += 1
         assert keyring.refusals.total == before + len(forged) + count
     assert not (tmp_path / "marker").exists()
@@ -119,7 +119,7 @@ def test_signed_nonsense_does_not_end_a_client(backend: CeleryExecutionBackend, 
         frame = _changed(mutator, fields, taken.batch.id)
         sealed = client._keyring.seal(Purpose.reply(taken.batch.reply_to), [frame])
         before = client._keyring.refusals.total
-        client._take(taken.batch.reply_to, sealed)
+        client._inbox.take(taken.batch.reply_to, sealed)
         refused += client._keyring.refusals.total - before
         if worker.waiting() and not future.done():
             taken = worker.take()  # It was sent again, alone.
@@ -155,7 +155,7 @@ def test_a_reply_to_another_list_of_the_same_client_is_refused(
     client = client_of(backend)
     direct = f"{taken.batch.reply_to}:1"
     before = client._keyring.refusals.total
-    assert client._take(taken.batch.reply_to, client._keyring.seal(Purpose.reply(direct), [frame])) is None
+    assert client._inbox.take(taken.batch.reply_to, client._keyring.seal(Purpose.reply(direct), [frame])) is None
     assert client._keyring.refusals.total == before + 1
     taken.run()
     assert future.result(DEADLINE) == 8

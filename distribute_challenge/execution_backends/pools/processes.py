@@ -30,10 +30,11 @@ from loky import ProcessPoolExecutor
 from loky.process_executor import BrokenProcessPool, ShutdownExecutorError
 
 from distribute_challenge.errors import CallCancelledError, WorkerLostError
-from distribute_challenge.execution import FunctionCache, become_worker, execute
+from distribute_challenge.execution import become_worker, execute
 from distribute_challenge.execution_backends.base import ExecutionBackend, closed
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
 from distribute_challenge.execution_backends.pools.stop_record import Place, StopRecord
+from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.futures import Future
 from distribute_challenge.interruption import GRACE, LOOK, Interruption
 from distribute_challenge.messages import Task

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from distribute_challenge.batching import patience, window
-from distribute_challenge.execution_backends.celery.client.calls import Call, Group, Outbox, SentBatch
+from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
+from distribute_challenge.execution_backends.celery.client.outbox import Group, Outbox
 
 __all__ = ["Books"]
 

@@ -1,12 +1,12 @@
 """One client of a cluster: two threads and a handful of connections, whatever is on its way.
 
-    submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──> worker
-    send_now ─────────────────────────────────^ (the caller's own thread)      │
-    futures <── intake <── receiver thread <── this client's reply list <──────┤
-    result() of a `DirectCall` <── a list of its own <─────────────────────────┘
+    submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──────────> worker
+    send_now ─────────────────────────────────^ (the caller's own thread)              │
+    futures <── intake <── inbox <── receiver thread <── this client's reply list <────┤
+    result() of a `DirectCall` <── inbox <── a list of its own <───────────────────────┘
 
-Once a second the receiver thread also looks for messages that have vanished (ledger) and for calls that wait too long (queue
-times). What is to be done for the calls of a message that came to nothing, recovery knows.
+Once a second the receiver thread also looks after everything else, such as messages that have vanished (lookout, ledger), and calls
+that wait too long (queue times). What is to be done for the calls of a message that came to nothing, recovery knows.
 
 Guarantees:
 
@@ -21,44 +21,42 @@ Guarantees:
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import redis
 
-from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
+from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.base import closed
-from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import (
     check_reachable,
     connect,
     reconnect_pause,
     translated,
 )
-from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY, replies_key
+from distribute_challenge.execution_backends.celery.broker.keys import replies_key
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.cancelling import Cancelling, farewell, in_background
 from distribute_challenge.execution_backends.celery.client.census import Census
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
 from distribute_challenge.execution_backends.celery.client.direct import DirectCall, DirectLines
+from distribute_challenge.execution_backends.celery.client.inbox import Inbox
 from distribute_challenge.execution_backends.celery.client.intake import Intake
-from distribute_challenge.execution_backends.celery.client.ledger import AFTER_FULL, AFTER_LOSS, Ledger
+from distribute_challenge.execution_backends.celery.client.ledger import AFTER_LOSS, Ledger
+from distribute_challenge.execution_backends.celery.client.lookout import Lookout
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.queue_times import QueueTimes
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
 from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Reply, Task
-from distribute_challenge.security import Purpose
+from distribute_challenge.messages import Task
 from distribute_challenge.settings import masked
 from distribute_challenge.stores import Depot
 
 __all__ = ["Client"]
 
-REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 CLOSE_WITHIN = 1.5  # Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
 WARN_EVERY = 10.0  # Seconds between two lines in the log while the broker is away.
 LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
@@ -105,10 +103,32 @@ class Client:
         self._recovery = Recovery(self._books, self._work, self._publisher, self._values)
         self._intake = Intake(self._books, self._work, self._values, self._recovery, self._new_call)
         self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
-        self._ledger = Ledger(self._replies)
         self._complaints = Complaints()
+        self._ledger = Ledger(self._replies)
+        self._inbox = Inbox(
+            self._receiving,
+            self._replies,
+            books=self._books,
+            intake=self._intake,
+            recovery=self._recovery,
+            values=self._values,
+            ledger=self._ledger,
+            complaints=self._complaints,
+        )
         self._cancelling = Cancelling(url, self._keyring, self._fetch_back, lambda batch: batch.id in self._books.sent)
-        self._direct = DirectLines(url, self._replies, take=self._take, wake=self._publisher.wake_receiver)
+        self._direct = DirectLines(url, self._replies, take=self._inbox.take, wake=self._publisher.wake_receiver)
+        self._lookout = Lookout(
+            self.id,
+            self._receiving,
+            self._replies,
+            books=self._books,
+            work=self._work,
+            census=self._census,
+            values=self._values,
+            ledger=self._ledger,
+            recovery=self._recovery,
+            direct=self._direct,
+        )
         self._threads = [
             threading.Thread(target=self._run, args=[target], name=f"distribute_challenge {name}", daemon=True)
             for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))
@@ -249,13 +269,13 @@ class Client:
         while not self._closing:
             try:
                 try:
-                    self._receive()
+                    self._inbox.receive(self._direct.keys, self._queue_times.wait(LONGEST_WAIT))
                     now = time.monotonic()
                     self._queue_times.look(self._receiving)
                     if now - looked_after > LONGEST_WAIT:
                         looked_after = now
                         self._check()
-                        self._look_after(now)
+                        self._lookout.look(now)
                         self._direct.look_after()
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
@@ -263,58 +283,9 @@ class Client:
                         silent_until = time.monotonic() + WARN_EVERY
                         logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
                     time.sleep(reconnect_pause())
-                    self._distrust(time.monotonic() + AFTER_LOSS)
+                    self._lookout.distrust(time.monotonic() + AFTER_LOSS)
             except SystemFailureError as error:
                 self._give_up(error)
-
-    def _receive(self) -> None:
-        # By itself, so that no frame of a reply is kept while there is none.
-        for key, sealed in self._wait_for_replies():
-            self._take(key, sealed)
-
-    def _wait_for_replies(self) -> Iterator[tuple[str, bytes]]:
-        # Lists of single calls first: the common one may never be empty.
-        lists = [*self._direct.keys, self._replies]
-        found: Any = self._receiving.blpop(lists, timeout=self._queue_times.wait(LONGEST_WAIT))
-        if found is not None:
-            key = found[0].decode()
-            if key == self._replies:
-                self._ledger.read += 1
-            # The first by itself: somebody may be waiting for just this one, and looking for more takes as long again.
-            yield key, found[1]
-            more: Any = self._receiving.lpop(self._replies, REPLIES_AT_ONCE) or []
-            self._ledger.read += len(more)
-            yield from ((self._replies, sealed) for sealed in more)
-
-    def _take(self, key: str, sealed: bytes) -> SentBatch | None:
-        """Take in a reply that came by a list; the message that it answers, if that was waited for."""
-        if not sealed:
-            return None  # It wakes the receiver, and no more.
-        received = time.time()
-        try:
-            reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
-        except (ForgedError, VersionMismatchError) as error:
-            self._keyring.refusals.note("a reply", str(error), sealed)
-            return None
-        batch = self._books.sent.get(reply.batch)
-        if batch is None:
-            self._discard(reply)
-            return None  # Answered before: the broker delivered the message twice.
-        try:
-            if reply.problem is not None:
-                self._recovery.solve(batch, reply)
-            else:
-                self._intake.take(batch, reply, received)
-        except Exception as error:
-            self._complaints.add("a reply cannot be taken in", error)
-            self._recovery.fail(batch, SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {error!r}"))
-        return batch
-
-    def _discard(self, reply: Reply) -> None:
-        try:
-            self._values.discard(reply)
-        except Exception as error:
-            self._keyring.refusals.note("a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch)
 
     def _new_call(self, task: Task) -> Call:
         return self._prepared(Call(task, self._take_back))
@@ -330,32 +301,6 @@ class Client:
     def _refuse_if_closed(self) -> None:
         if self._closing:
             raise self.broken or closed()
-
-    # --- once in a while
-
-    def _look_after(self, now: float) -> None:
-        with self._lock:
-            waiting = self._books.waiting()
-            sent = list(self._books.sent.values())
-        connection = self._receiving
-        try:
-            presence.show(connection, presence.ClientPresence(self.id, waiting.total()))
-        except redis.OutOfMemoryError:
-            self._distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
-        if sent:
-            connection.expire(self._replies, REPLY_EXPIRY)
-        workers = presence.workers(connection)
-        self._census.take(workers, waiting, now, partial(presence.strangers, connection))
-        self._values.see(workers)
-        for batch in self._ledger.look(connection, sent, self._direct.keys, now):
-            self._recovery.replace(batch)
-        with self._work:
-            self._work.notify()  # More workers, more messages.
-
-    def _distrust(self, until: float) -> None:
-        """Take what Redis says of messages and of workers as out of date until then."""
-        self._ledger.distrust(until)
-        self._census.distrust(until)
 
     def _give_up(self, error: SystemFailureError | None) -> None:
         """End: every call that is not done fails with the error, or is cancelled if there is none."""

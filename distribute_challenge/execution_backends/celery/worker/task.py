@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.execution import FunctionCache, execute
+from distribute_challenge.execution import execute
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import detached_function_key, function_key
@@ -17,6 +17,7 @@ from distribute_challenge.execution_backends.celery.worker.orphans import Client
 from distribute_challenge.execution_backends.celery.worker.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
+from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.security import Purpose, Refusals
 from distribute_challenge.serialisation import ProjectImporter

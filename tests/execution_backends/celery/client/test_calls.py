@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 from distribute_challenge.attempt import Attempt
-from distribute_challenge.execution_backends.celery.client.calls import Call, Outbox
+from distribute_challenge.execution_backends.celery.client.calls import Call
+from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
 

@@ -16,9 +16,10 @@ from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, queue_keys
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import ledger as ledger_module
-from distribute_challenge.execution_backends.celery.client.calls import Call, Outbox, SentBatch
+from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.ledger import AFTER_FULL, APART, GRACE, Ledger
 from distribute_challenge.execution_backends.celery.client.losses import MOST_LOSSES
+from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.settings import DEFAULT_QUEUE

@@ -15,7 +15,7 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import values as client_values
-from distribute_challenge.execution_backends.celery.client.calls import Outbox
+from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, mapped, total, write
 

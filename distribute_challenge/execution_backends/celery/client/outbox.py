@@ -1,0 +1,177 @@
+"""Calls that wait to be sent, by what they may share a message with."""
+
+from collections import deque
+from collections.abc import Iterator
+from math import inf
+from typing import NamedTuple
+
+from distribute_challenge.batching import BatchSizer
+from distribute_challenge.execution_backends.celery.client.calls import Call
+from distribute_challenge.messages import FunctionPayload, Task
+from distribute_challenge.options import CallOptions
+
+__all__ = ["Group", "Outbox"]
+
+
+class _GroupKey(NamedTuple):
+    """Calls that may share a message: same function, same options."""
+
+    digest: str
+    timeout: float | None
+    retries: int
+    queue: str
+    priority: int
+    queue_timeout: float | None
+    at_most_once: bool
+
+
+class Group:
+    """Calls of one function with equal options, and what is known about how long they take."""
+
+    __slots__ = ("function", "key", "options", "sizer", "waiting")
+
+    def __init__(self, key: _GroupKey, function: FunctionPayload, options: CallOptions) -> None:
+        self.key = key
+        self.function = function
+        self.options = options
+        self.sizer = BatchSizer()
+        self.waiting: deque[Call] = deque()
+
+    def first_due(self) -> Iterator[Call]:
+        """Those among which is the one that has to begin first: calls that were lost stand in front of others that have less time."""
+        for call in self.waiting:
+            yield call
+            if not call.attempts:
+                return  # Those behind it came later.
+
+    def take(self, slots: int) -> list[Call]:
+        """The calls of the next message."""
+        first = self.waiting.popleft()
+        calls = [first]
+        if first.task.chunk or first.alone:
+            return calls
+        size = self.sizer.size(len(self.waiting) + 1, slots)
+        while len(calls) < size and self.waiting:
+            following = self.waiting[0]
+            if following.task.chunk or following.alone:
+                break
+            calls.append(self.waiting.popleft())
+        return calls
+
+
+class Outbox:
+    """Calls that wait to be sent, by group, in turn.
+
+    Guarantees: none for threads; `Client` calls it under its lock.
+    """
+
+    KEPT_GROUPS = 256  # A guess: groups without calls are kept for what their sizer has learnt.
+
+    def __init__(self) -> None:
+        self._groups: dict[_GroupKey, Group] = {}
+        self._turns: dict[_GroupKey, Group] = {}
+        self._latest: Group | None = None
+
+    def group_of(self, task: Task) -> Group:
+        """The group that a task belongs to."""
+        group = self._latest
+        if group is None or group.function is not task.function or group.options is not task.options:
+            # A loop that submits calls of one function comes by here once.
+            group = self._latest = self._group(self._key(task), task)
+        return group
+
+    def put(self, call: Call, *, first: bool = False) -> None:
+        """Add a call, at the end or in front."""
+        group = self.group_of(call.task)
+        if first:
+            group.waiting.appendleft(call)
+        else:
+            group.waiting.append(call)
+        self._turns[group.key] = group
+
+    def remove(self, call: Call) -> bool:
+        """Take a call out; False if it is not here."""
+        group = self._turns.get(self._key(call.task))
+        if group is None or call not in group.waiting:
+            return False
+        group.waiting.remove(call)
+        return True
+
+    def next_group(self, closed: set[tuple[str, int]]) -> Group | None:
+        """The group whose turn it is: the most urgent, then the one that waits longest.
+
+        Args:
+            closed: Queues, with priority, that may get no more messages for now.
+        """
+        for key in sorted(self._turns, key=lambda key: -key.priority):
+            group = self._turns[key]
+            if not group.waiting:
+                del self._turns[key]
+            elif (key.queue, key.priority) not in closed:
+                # To the end of the line, so that a flood of one function does not hold up another.
+                self._turns[key] = self._turns.pop(key)
+                return group
+        return None
+
+    def take_overdue(self, now: float) -> list[Call]:
+        """Take out the calls that a worker ought to have begun by now, in seconds since the epoch."""
+        taken: list[Call] = []
+        for group in self._limited():
+            overdue = set()
+            for call in group.waiting:
+                if call.begin_by <= now:
+                    overdue.add(call)
+                elif not call.attempts:
+                    break  # Those behind it came later.
+            if overdue:
+                taken += [call for call in group.waiting if call in overdue]
+                group.waiting = deque(call for call in group.waiting if call not in overdue)
+        return taken
+
+    def begin_by(self) -> float:
+        """When a worker has to have begun the first of the calls here."""
+        return min((call.begin_by for group in self._limited() for call in group.first_due()), default=inf)
+
+    def _limited(self) -> list["Group"]:
+        return [group for group in self._turns.values() if group.options.queue_timeout is not None]
+
+    def clear(self) -> list[Call]:
+        """Empty it; the calls that were waiting."""
+        calls = [call for group in self._turns.values() for call in group.waiting]
+        self._groups.clear()
+        self._turns.clear()
+        self._latest = None
+        return calls
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Number of waiting calls by queue."""
+        counts: dict[str, int] = {}
+        for key, group in self._turns.items():
+            if group.waiting:
+                counts[key.queue] = counts.get(key.queue, 0) + sum(call.task.calls for call in group.waiting)
+        return counts
+
+    def _group(self, key: _GroupKey, task: Task) -> Group:
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key, task.function, task.options)
+            if len(self._groups) > self.KEPT_GROUPS:
+                idle = [key for key, group in self._groups.items() if not group.waiting]
+                for key in idle[: len(self._groups) - self.KEPT_GROUPS]:
+                    del self._groups[key]
+                self._latest = None
+        return group
+
+    @staticmethod
+    def _key(task: Task) -> _GroupKey:
+        options = task.options
+        return _GroupKey(
+            task.function.digest,
+            options.timeout,
+            options.retries,
+            options.queue,
+            options.priority,
+            options.queue_timeout,
+            options.at_most_once,
+        )
