@@ -15,6 +15,7 @@ from distribute_challenge import Future, LocalCluster
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.execution import execute
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import detached
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import function_key
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
@@ -186,3 +187,4 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detached_calls, "SHORTEST_PAUSE", 0.01)
     monkeypatch.setattr(detached_calls, "LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(detached_calls, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(detached, "APART", 0.04)

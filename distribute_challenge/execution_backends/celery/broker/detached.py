@@ -10,7 +10,6 @@ has to be alive for that but the worker. What its record, its message and its fu
 after it was submitted.
 """
 
-import time
 import uuid
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple, cast
@@ -19,6 +18,7 @@ import redis
 
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.keys import (
+    DETACHED_OPEN,
     UNACKED,
     detached_function_key,
     detached_key,
@@ -35,10 +35,13 @@ LONGEST_IN_QUEUE: Final = 7 * 86400.0  # Seconds that a call waits for a worker,
 OPEN_EXPIRY: Final = 8 * 86400  # Seconds; a day more, for the call that began last.
 ANSWER_EXPIRY: Final = 60  # Seconds that half an answer stays, if a worker dies in the middle of giving it.
 AT_ONCE: Final = 1000  # Keys that one command asks for.
+APART = 1.5  # Seconds between two looks that have to miss a message: from queue to worker it is nowhere for a moment.
+UNSEEN = 2.0  # Seconds since the last look at a call after which workers look,
+TURN = 1.0  # one of them in so many.
 
 # What the scripts share. A message that is sent again gets another delivery tag: a worker that was frozen, and holds it under the
 # old one, strikes out nobody else's entry when it wakes.
-_COMMON: Final = """
+_COMMON: Final = f"""
 local record = KEYS[1]
 
 local function close()
@@ -48,6 +51,8 @@ local function close()
     redis.call('DEL', record)
     redis.call('HDEL', shared, id)
     if redis.call('HLEN', shared) == 1 then redis.call('DEL', shared) end
+    redis.call('ZREM', '{DETACHED_OPEN}', id)
+    if redis.call('ZCARD', '{DETACHED_OPEN}') == 1 then redis.call('DEL', '{DETACHED_OPEN}') end
 end
 
 local function sent_again(tag)
@@ -64,7 +69,7 @@ end
 """
 
 _ADD: Final = """
-local record, shared, queue = unpack(KEYS)
+local record, shared, queue, open = unpack(KEYS)
 local payload, expiry, id, message, tag, keep, attempts, begin_by = unpack(ARGV)
 if redis.call('HEXISTS', shared, 'payload') == 0 then
     if payload == '' then return 0 end
@@ -75,6 +80,9 @@ redis.call('EXPIRE', shared, expiry)
 redis.call('HSET', record, 'id', id, 'function', shared, 'queue', queue, 'message', message, 'tag', tag,
     'keep', keep, 'attempts', attempts, 'begin_by', begin_by, 'deaths', 0)
 redis.call('EXPIRE', record, expiry)
+redis.call('ZADD', open, 'NX', 0, '')
+redis.call('ZADD', open, redis.call('TIME')[1], id)
+redis.call('EXPIRE', open, expiry)
 redis.call('LPUSH', queue, message)
 return 1
 """
@@ -93,8 +101,17 @@ end
 """
 
 _LOOK: Final = f"""{_COMMON}
-local now, suspect, new_tag = unpack(ARGV)
-local tag, queue, message, begin_by = unpack(redis.call('HMGET', record, 'tag', 'queue', 'message', 'begin_by'))
+local id, apart, new_tag, ends = unpack(ARGV)
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+redis.call('ZADD', KEYS[3], 'XX', string.format('%.6f', now), id)
+local tag, queue, message, begin_by, deaths, attempts, suspect, since = unpack(
+    redis.call('HMGET', record, 'tag', 'queue', 'message', 'begin_by', 'deaths', 'attempts', 'suspect', 'since'))
+
+local function found(state)
+    if suspect then redis.call('HDEL', record, 'suspect', 'since') end
+    return {{state, tag, queue}}
+end
 
 local function waits_in_other_words()
     for start = 0, redis.call('LLEN', queue) - 1, 100 do
@@ -108,19 +125,35 @@ local function waits_in_other_words()
     return false
 end
 
-if not tag then return {{'over', '', ''}} end
-if redis.call('HEXISTS', KEYS[2], tag) == 1 then return {{'held', tag, queue}} end
+if not tag then
+    redis.call('ZREM', KEYS[3], id)
+    return {{'over', '', ''}}
+end
+if redis.call('HEXISTS', KEYS[2], tag) == 1 then return found('held') end
 if redis.call('LPOS', queue, message, 'RANK', -1) then
-    if tonumber(now) < tonumber(begin_by) then return {{'waiting', tag, queue}} end
+    if now < tonumber(begin_by) or ends == '' then return found('waiting') end
     redis.call('LREM', queue, -1, message)
     close()
     return {{'late', tag, queue}}
 end
-if suspect ~= tag then return {{'missing', tag, queue}} end
-if waits_in_other_words() then return {{'waiting', tag, queue}} end
+if suspect ~= tag then redis.call('HSET', record, 'suspect', tag, 'since', string.format('%.6f', now)) end
+if suspect ~= tag or now - since < tonumber(apart) then return {{'missing', tag, queue}} end
+if waits_in_other_words() then return found('waiting') end
+if ends == '' and deaths + 1 >= tonumber(attempts) then return {{'missing', tag, queue}} end
 if sent_again(new_tag) then return {{'again', new_tag, queue}} end
 close()
 return {{'lost', tag, queue}}
+"""
+
+# The member without a name says when a worker had its turn.
+_OVERLOOKED: Final = """
+local open, turn, unseen, most = KEYS[1], unpack(ARGV)
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+local last = redis.call('ZSCORE', open, '')
+if not last or now - last < tonumber(turn) then return {} end
+redis.call('ZADD', open, string.format('%.6f', now), '')
+return redis.call('ZRANGEBYSCORE', open, '-inf', now - unseen, 'LIMIT', 0, most)
 """
 
 _TAKE_BACK: Final = f"""{_COMMON}
@@ -138,7 +171,7 @@ class Look(NamedTuple):
         state: ``"held"`` by a worker; ``"waiting"`` in its queue; ``"missing"`` from both; ``"again"``: it was missing for the
             second time, and is in its queue once more; ``"lost"``: likewise, but it has had all its attempts; ``"late"``: it
             was taken back, because its time in the queue is over; ``"over"``: the call is not open.
-        tag: Names the message, for the next look.
+        tag: Names the message.
         queue: Celery queue that it belongs to.
     """
 
@@ -172,7 +205,7 @@ class DetachedRecords:
             attempts: How often it is begun in all if its worker dies each time.
             until: When it is too late to begin it, in seconds since the epoch.
         """
-        keys = detached_key(call), detached_function_key(function.digest), message.key
+        keys = detached_key(call), detached_function_key(function.digest), message.key, DETACHED_OPEN
         rest = OPEN_EXPIRY, call, message.data, message.tag, int(keep * 1000), attempts, until
         # The function most likely is there: it goes along only if not.
         if not self._connection.run(_ADD, keys, b"", *rest):
@@ -202,17 +235,28 @@ class DetachedRecords:
                 return b""  # Nobody's reply.
             raise
 
-    def look(self, call: str, suspect: str) -> Look:
-        """See where a call's message is, and send it again if it is lost.
+    def look(self, call: str, *, ends: bool = True) -> Look:
+        """See where a call's message is, and send it again if it is lost: if it was missing at an earlier look already.
 
         Args:
             call: Its id.
-            suspect: The message's tag if it was missing already at the last look: between queue and worker a message is
-                nowhere for a moment. Else empty.
+            ends: Whether to end a call whose time in the queue is over, or which was sent as often as it may be. Who has nobody to
+                tell of it leaves it as it is, for whoever asks.
         """
-        found = self._connection.run(_LOOK, (detached_key(call), UNACKED), time.time(), suspect, _new_tag())
+        keys = detached_key(call), UNACKED, DETACHED_OPEN
+        found = self._connection.run(_LOOK, keys, call, APART, _new_tag(), "1" if ends else "")
         state, tag, key = (part.decode() for part in found)
         return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
+
+    def overlooked(self, most: int) -> list[str]:
+        """Open calls at which nobody has looked for `UNSEEN` seconds, the longest first; none if another worker has just asked.
+
+        Args:
+            most: How many.
+        """
+        names = self._connection.run(_OVERLOOKED, (DETACHED_OPEN,), TURN, UNSEEN, most)
+        # What is no text is nobody's call.
+        return [name.decode(errors="replace") for name in names if name]
 
     def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""

@@ -8,6 +8,7 @@ r"""Names of everything that the library keeps in Redis, and for how long.
 | ``distribute_challenge:sent:<tag>`` | string | nothing: a message that may be sent once has been sent | after its lifetime |
 | ``distribute_challenge:replies:<client>`` | list | replies for one client | when it reads them, or `REPLY_EXPIRY` later |
 | ``distribute_challenge:detached:<id>`` | hash | a detached call that has not ended, with its message | when it ends |
+| ``distribute_challenge:detached:open`` | sorted set | when somebody last looked where the message of each is | when none is open |
 | ``distribute_challenge:detached:function:<digest>`` | hash | a function that they need, and their ids | likewise |
 | ``distribute_challenge:detached:<id>:outcome`` | string | the reply to one | its time to live |
 | ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
@@ -20,6 +21,7 @@ Celery itself keeps ``_kombu.binding.*`` and the lists of its remote control.
 
 __all__ = [
     "CLIENTS",
+    "DETACHED_OPEN",
     "FUNCTION_EXPIRY",
     "REPLY_EXPIRY",
     "UNACKED",
@@ -62,6 +64,8 @@ def sent_key(tag: str) -> str:
 
 _DETACHED = _PREFIX + "detached:"
 _OUTCOME = ":outcome"
+
+DETACHED_OPEN = _DETACHED + "open"
 
 
 def detached_key(id: str) -> str:  # noqa: A002

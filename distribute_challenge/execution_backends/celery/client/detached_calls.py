@@ -196,8 +196,8 @@ class DetachedCalls:
         # First those that seem to be lost, then those that were not looked at for the longest time.
         for future in sorted(self._unfinished(), key=lambda future: (not future.suspect, future.looked)):
             future.looked = time.monotonic()
-            state, tag, queue = self._records.look(future.id, future.suspect)
-            future.suspect = tag if state == "missing" else ""
+            state, _, queue = self._records.look(future.id)
+            future.suspect = state == "missing"
             waiting[queue] += state == "waiting"
             if state == "again":
                 logger.warning("the message of %s (%s) was lost, and is sent again", future.name, future.id)

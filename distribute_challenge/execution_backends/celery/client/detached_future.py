@@ -38,11 +38,11 @@ class DetachedFuture(Future[Any]):
         sent: Likewise.
 
     Attributes:
-        suspect: Tag of its message, if that was missing at the last look; else empty.
+        suspect: Whether its message was missing at the last look.
         looked: When that was, by the monotonic clock.
     """
 
-    suspect = ""
+    suspect = False
     looked = 0.0
 
     def __init__(

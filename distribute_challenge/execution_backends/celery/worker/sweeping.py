@@ -1,7 +1,7 @@
 """Making good what other workers have lost: messages that their holders have not renewed for a lease.
 
 Each worker looks every second. Whether a lost call is tried again is for its client to say, who knows how often it was tried: it is
-told. For a detached call its record says it (`detached`).
+told. For a detached call its record says it (`detached`); its message is looked for also if it is in nobody's book (`overlooked`).
 """
 
 import json
@@ -12,6 +12,7 @@ from distribute_challenge.execution_backends.celery.broker.connection import Bro
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.held import Held, holder_of, strike_command
+from distribute_challenge.execution_backends.celery.worker.overlooked import Overlooked
 from distribute_challenge.execution_backends.celery.worker.replying import send_problem
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Problem
@@ -67,6 +68,7 @@ class Sweeper:
         self._book = book
         self._lease = lease
         self._give_up = give_up
+        self._overlooked = Overlooked(connection)
         self._looked = self._from = 0.0
 
     def sweep(self) -> None:
@@ -79,6 +81,8 @@ class Sweeper:
             # Others may write there, too: a tag that is no text is none of ours.
             if tag.decode(errors="replace") not in self._held:
                 self._make_good(tag, entry)
+        if self._looked >= self._from:
+            self._overlooked.look()
 
     def hold_off(self) -> None:
         """Redis did not take this worker's own renewals: nor, perhaps, those of others."""

@@ -16,6 +16,7 @@ from distribute_challenge.execution_backends.celery.broker import detached
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords, answer_commands
 from distribute_challenge.execution_backends.celery.broker.keys import (
+    DETACHED_OPEN,
     UNACKED,
     detached_function_key,
     detached_key,
@@ -94,7 +95,8 @@ def left(worker: FakeWorker) -> list[str]:
 
 
 @pytest.fixture
-def records(server: Server) -> DetachedRecords:
+def records(server: Server, monkeypatch: pytest.MonkeyPatch) -> DetachedRecords:
+    monkeypatch.setattr(detached, "APART", -1)
     return DetachedRecords(connect(server.url))
 
 
@@ -252,27 +254,80 @@ def test_a_look_tells_where_a_message_is(
 ) -> None:
     """In its queue, with a worker, or nowhere."""
     number = submit(backend).id
-    assert records.look(number, "").state == "waiting"
+    assert records.look(number).state == "waiting"
     taken = worker.take()
-    assert records.look(number, "") == ("missing", tag(taken), DEFAULT_QUEUE)
+    assert records.look(number) == ("missing", tag(taken), DEFAULT_QUEUE)
     hold(taken)
-    assert records.look(number, tag(taken)) == ("held", tag(taken), DEFAULT_QUEUE)
+    assert records.look(number) == ("held", tag(taken), DEFAULT_QUEUE)
     answer(taken)
-    assert records.look(number, "").state == "over"
+    assert records.look(number).state == "over"
 
 
 def test_a_message_that_is_missing_twice_is_sent_again_once(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
-    """By the first who looks; the others had the old one in mind."""
+    """By the first who looks for the second time, whoever looked first."""
     number = submit(backend).id
-    missing = records.look(number, "").tag
     worker.take()
-    assert records.look(number, missing).state == "again"
-    assert records.look(number, missing).state == "waiting"
+    assert records.look(number).state == "missing"
+    assert DetachedRecords(worker.connection).look(number).state == "again"
+    assert records.look(number).state == "waiting"
     worker.take()
-    assert records.look(number, missing).state == "missing"
+    assert records.look(number).state == "missing"
     assert worker.waiting() == 0
+
+
+def test_two_looks_at_once_are_one(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its queue and the worker's book a message is nowhere for a moment."""
+    monkeypatch.setattr(detached, "APART", 60)
+    number = submit(backend).id
+    taken = worker.take()
+    assert [records.look(number).state for _ in range(3)] == ["missing"] * 3
+    hold(taken)
+    assert records.look(number).state == "held"
+    monkeypatch.setattr(detached, "APART", -1)
+    worker.connection.hdel(UNACKED, tag(taken))
+    assert records.look(number).state == "missing"  # It has been seen since it was missing last.
+
+
+def test_who_has_nobody_to_tell_ends_no_call(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, eventually: Eventually
+) -> None:
+    """Whoever attaches hears what became of it."""
+    once = submit(backend, function=square.with_options(at_most_once=True)).id
+    worker.take()
+    assert [records.look(once, ends=False).state for _ in range(3)] == ["missing"] * 3
+    late = submit(backend, function=square.with_options(queue_timeout=0.001)).id
+    eventually(lambda: time.time() > float(worker.connection.hget(detached_key(late), "begin_by") or 0))
+    assert records.look(late, ends=False).state == "waiting"
+    assert [records.look(each).state for each in (once, late)] == ["lost", "late"]
+
+
+def test_calls_are_looked_at_that_nobody_has_looked_at_for_long(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest first, by one of those who ask."""
+    monkeypatch.setattr(detached, "TURN", 0)
+    assert records.overlooked(10) == []
+    numbers = [submit(backend, number).id for number in range(3)]
+    worker.connection.zadd(DETACHED_OPEN, {name: place for place, name in enumerate(numbers, 1)})
+    assert records.overlooked(2) == numbers[:2]
+    records.look(numbers[0])
+    assert records.overlooked(10) == numbers[1:]
+    monkeypatch.setattr(detached, "TURN", 60)
+    assert records.overlooked(10) == []
+
+
+def test_a_call_that_is_gone_is_not_looked_at_again(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """Its record has expired, say."""
+    number = submit(backend).id
+    worker.connection.delete(detached_key(number))
+    assert records.look(number).state == "over"
+    assert worker.connection.zrange(DETACHED_OPEN, 0, -1) == [b""]
 
 
 def test_a_message_that_celery_put_back_in_its_own_words_is_not_missing(
@@ -285,9 +340,9 @@ def test_a_message_that_celery_put_back_in_its_own_words_is_not_missing(
     taken = worker.take()
     taken.envelope["headers"]["redelivered"] = True
     worker.connection.lpush(QUEUE, json.dumps(taken.envelope))
-    assert records.look(number, "").state == "missing"
-    assert records.look(number, tag(taken)).state == "waiting"
-    assert records.look(number, "").state == "waiting"  # Now it is known.
+    assert records.look(number).state == "missing"
+    assert records.look(number).state == "waiting"
+    assert records.look(number).state == "waiting"  # Now it is known.
     assert records.take_back(number)
     assert worker.waiting() == 150
 
@@ -299,7 +354,7 @@ def test_a_message_that_is_lost_each_time_is_given_up(
     number = submit(backend).id
     for state in ("again", "again", "lost"):
         worker.take()
-        assert records.look(number, records.look(number, "").tag).state == state
+        assert [records.look(number).state for _ in range(2)] == ["missing", state]
     assert left(worker) == []
     with pytest.raises(TaskLostError, match="no detached call has the id"):
         attach(number, backend).result(DEADLINE)
@@ -310,7 +365,7 @@ def test_a_message_whose_time_is_over_is_taken_out_of_its_queue(
 ) -> None:
     """By whoever looks."""
     number = submit(backend, function=square.with_options(queue_timeout=0.001)).id
-    eventually(lambda: records.look(number, "").state == "late")
+    eventually(lambda: records.look(number).state == "late")
     assert worker.waiting() == 0
     assert left(worker) == []
 

@@ -86,6 +86,19 @@ def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
         assert attach(number, backend).result(DEADLINE) == second.pid
 
 
+def test_a_call_that_went_to_a_worker_that_was_not_there_is_run_with_its_client_gone(
+    server: Server, start: StartLeased, worker: FakeWorker
+) -> None:
+    """Redis gives a message to whoever asked for it, also if he has lost his power since, and has written nothing down."""
+    with CeleryExecutionBackend(server.url) as backend:
+        number = submit(backend).id
+    worker.take()
+    start("first")
+    wait_until(lambda: connect(server.url).exists(outcome_key(number)), "the outcome")
+    with CeleryExecutionBackend(server.url) as backend:
+        assert attach(number, backend).result(DEADLINE) == 9
+
+
 def test_a_frozen_worker_that_wakes_changes_nothing(server: Server, start: StartLeased, tmp_path: Path) -> None:
     """Another one has run its call; its own outcome is dropped."""
     first = start("first")
