@@ -24,7 +24,7 @@ from distribute_challenge.execution_backends.celery.client.calls import SentBatc
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring
 
-__all__ = ["Cancelling", "farewell", "in_background"]
+__all__ = ["AGAIN", "TRIED_FOR", "Cancelling", "farewell", "in_background", "publish"]
 
 AGAIN = 1.0  # Seconds between two orders for the same message,
 TRIED_FOR = 5.0  # and for how long they go on. A worker remembers an order for longer.

@@ -18,10 +18,17 @@ from distribute_challenge import settings
 from distribute_challenge.errors import QueueTimeoutError, ResultUnavailableError, StoreFullError, TaskLostError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect, translated
+from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    Broker,
+    check_reachable,
+    connect,
+    translated,
+)
 from distribute_challenge.execution_backends.celery.broker.detached import LONGEST_IN_QUEUE, DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.client.cancelling import AGAIN, TRIED_FOR, in_background, publish
 from distribute_challenge.execution_backends.celery.client.census import Census
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
 from distribute_challenge.log import logger
@@ -146,6 +153,7 @@ class DetachedCalls:
 
     def _watching(self, future: DetachedFuture) -> DetachedFuture:
         future.withdraw_with(functools.partial(self._take_back, future.id))
+        future.stop_with(functools.partial(self._stop, future.id))
         with self._changed:
             self._watched.add(future)
             self._pause = SHORTEST_PAUSE
@@ -218,6 +226,32 @@ class DetachedCalls:
             return self._records.take_back(id)
         except redis.RedisError:
             return False
+
+    def _stop(self, id: str) -> None:  # noqa: A002
+        """Tell the workers that a call is to stop; again in the background, as one may be connecting just now."""
+        if not self._is_stopped(id, self._connection):
+            in_background(functools.partial(self._insist_on_stopping, id))
+
+    def _insist_on_stopping(self, id: str) -> None:  # noqa: A002
+        until = time.monotonic() + TRIED_FOR
+        # A connection of its own: the client's may be closed meanwhile.
+        with connect(self._url, keyring=self._keyring) as connection:
+            while time.monotonic() < until:
+                with self._changed:
+                    if self._changed.wait_for(lambda: self._closing, AGAIN):
+                        return
+                if self._is_stopped(id, connection):
+                    return
+
+    @staticmethod
+    def _is_stopped(id: str, connection: Broker) -> bool:  # noqa: A002
+        try:
+            if DetachedRecords(connection).over([id]):
+                return True
+            publish(connection, CancelOrder({id: None}))
+        except redis.RedisError as error:
+            logger.warning("cannot tell workers that the detached call %s was cancelled: %s", id, error)
+        return False
 
     def _refuse_if_closed(self) -> None:
         if self._closing:

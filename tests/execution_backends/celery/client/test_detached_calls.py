@@ -18,6 +18,7 @@ from distribute_challenge.errors import (
     TaskLostError,
 )
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.celery.broker.presence import workers
@@ -184,6 +185,74 @@ def test_a_call_that_runs_is_not_cancelled(shared: CeleryExecutionBackend, tmp_p
     assert not future.cancel()
     gate.touch()
     assert future.result(DEADLINE) == "done"
+
+
+def test_a_call_that_runs_is_stopped_by_force(shared: CeleryExecutionBackend, tmp_path: Path) -> None:
+    """By anybody; its slot is free, and who waits for it is told."""
+    gates = [str(tmp_path / f"gate{number}") for number in range(2)]
+    futures = [wait_for(gate).submit(shared, detach=True) for gate in gates]
+    for gate in gates:
+        wait_until(Path(f"{gate}.begun").exists)
+    for future in futures:
+        attached = attach(future.id, shared)
+        assert attached.cancel(force=True)
+        assert attached.cancelled()
+        with pytest.raises(CallCancelledError, match="was cancelled"):
+            future.result(DEADLINE)
+        with pytest.raises(CallCancelledError, match="was cancelled"):
+            attach(future.id, shared).result(DEADLINE)
+    assert square(3).compute(shared) == 9
+
+
+def test_workers_are_told_until_a_call_is_over(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may have been connecting when they were told first; but not for ever."""
+    monkeypatch.setattr(detached_calls, "AGAIN", 0.01)
+    orders: list[CancelOrder] = []
+    monkeypatch.setattr(detached_calls, "publish", lambda connection, order: orders.append(order))
+    future = submit(backend)
+    taken = worker.take()
+    assert future.cancel(force=True)
+    wait_until(lambda: len(orders) > 2, "more than two orders")
+    assert orders[0] == orders[-1] == CancelOrder({future.id: None})
+    answer(taken)
+    wait_until(lambda: not stopping(), "the end of the orders")
+    monkeypatch.setattr(detached_calls, "TRIED_FOR", 0.02)
+    submit(backend).cancel(force=True)
+    another = submit(backend)
+    worker.take()
+    assert another.cancel(force=True)
+    wait_until(lambda: not stopping(), "the end of the orders")
+
+
+def test_workers_are_not_told_of_a_call_that_is_over(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its future does not know yet."""
+    monkeypatch.setattr(detached_calls, "SHORTEST_PAUSE", 60.0)
+    monkeypatch.setattr(detached_calls, "publish", lambda *order: pytest.fail("they were told"))
+    future = submit(backend)
+    answer(worker.take())
+    assert future.cancel(force=True)
+    assert attach(future.id, backend).result(DEADLINE) == 9
+
+
+def test_workers_are_told_no_more_when_the_client_is_closed(
+    server: Server, worker: FakeWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does whoever cancels hear of a broker that is away."""
+    with CeleryExecutionBackend(server.url) as backend:
+        future = submit(backend)
+        worker.take()
+        server.stop()
+        assert future.cancel(force=True)
+        wait_until(lambda: f"the detached call {future.id} was cancelled" in caplog.text, "the complaint")
+    wait_until(lambda: not stopping(), "the end of the orders")
+
+
+def stopping() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "distribute_challenge farewell"]
 
 
 def test_closing_a_client_leaves_its_detached_calls(server: Server, worker: FakeWorker) -> None:
