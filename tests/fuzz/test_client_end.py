@@ -33,9 +33,9 @@ def double(number: int) -> int:
 
 @pytest.fixture
 def worker(server: Server) -> Iterator[FakeWorker]:
-    worker = FakeWorker(server.url)
-    yield worker
-    worker.connection.flushall()
+    with FakeWorker(server.url) as worker:
+        yield worker
+        worker.connection.flushall()
 
 
 def client_of(backend: CeleryExecutionBackend) -> Client:

@@ -66,12 +66,21 @@ class Server:
 
 
 class FakeWorker:
-    """Takes messages off a queue and answers as the test wants it to."""
+    """Takes messages off a queue and answers as the test wants it to.
+
+    A context manager: it is part of a circle of references, so its connection would be closed at some later time, with a warning.
+    """
 
     def __init__(self, url: str) -> None:
         self.connection = connect(url)
         self.functions = FunctionCache(self._payload)
         self.values = WorkerValues(self.connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.connection.close()
 
     def _payload(self, digest: str) -> bytes | None:
         sealed = self.connection.get(function_key(digest))
@@ -144,8 +153,9 @@ def distant(proxy: Proxy) -> Iterator[CeleryExecutionBackend]:
 
 
 @pytest.fixture
-def worker(server: Server) -> FakeWorker:
-    return FakeWorker(server.url)
+def worker(server: Server) -> Iterator[FakeWorker]:
+    with FakeWorker(server.url) as worker:
+        yield worker
 
 
 @pytest.fixture

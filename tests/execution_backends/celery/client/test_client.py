@@ -412,7 +412,8 @@ def test_submitted_calls_wait_for_a_broker_that_comes_back(
     eventually(lambda: "cannot send to" in caplog.text and "lost the broker" in caplog.text)
     assert not future.cancel()
     server.start()
-    FakeWorker(server.url).take().run()
+    with FakeWorker(server.url) as worker:
+        worker.take().run()
     assert future.result(DEADLINE) == 9
 
 

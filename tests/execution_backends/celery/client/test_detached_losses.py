@@ -201,7 +201,8 @@ def test_a_call_outlasts_redis_that_is_killed_and_keeps_what_it_has_on_disk(serv
         future = submit(backend)
         server.stop()
         server.start("--appendonly", "yes")
-        answer(FakeWorker(server.url).take())
+        with FakeWorker(server.url) as worker:
+            answer(worker.take())
         assert future.result(DEADLINE) == 9
         assert attach(future.id, backend).result(DEADLINE) == 9
 
