@@ -1,6 +1,7 @@
 """The library itself: with its embedded cluster, and with a worker on a Redis server over TCP."""
 
 import os
+import secrets
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
@@ -60,6 +61,8 @@ class OverTcp(DistributeChallenge):
     documentation = "README, A cluster of your own"
 
     def start(self, workers: int) -> None:
+        os.environ.setdefault("DISTRIBUTE_CHALLENGE_SECRET", secrets.token_hex(32))
+        os.environ["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = "1"  # As in the containers that benchmarks mostly run in.
         self.services.start_redis()
         self.services.start_python(
             "worker", "-m", "distribute_challenge", "worker", "--broker", REDIS_URL, "--concurrency", str(workers)

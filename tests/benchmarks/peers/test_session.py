@@ -1,6 +1,7 @@
 """The process of a peer, by its orders and answers."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
+from distribute_challenge.cluster.redis_server import server_program
 from tests.benchmarks.peers.fakes import RUN
+from tests.docker_engine import free_port
 
 TOP = Path(__file__).parents[3]
 
@@ -62,3 +65,26 @@ def test_it_ends_with_its_runner_and_leaves_nothing(
     assert session.wait(10) == 1
     eventually(lambda: not any(program.is_running() for program in programs))
     assert not tmp_path.exists()
+
+
+def test_the_library_over_tcp_needs_no_preparation(tmp_path: Path) -> None:
+    """Nor a secret, which it makes for itself."""
+    environment = {
+        "PEERS_FOLDER": str(tmp_path),
+        "PEERS_REDIS_PORT": str(free_port()),
+        "PEERS_REDIS_SERVER": server_program(),
+        "PYTHONPATH": str(TOP),
+        "PATH": os.environ["PATH"],
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.peers.session", "distribute_challenge_tcp", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=TOP,
+        env=environment,
+    ) as process:
+        assert ask(process, do="start").get("first_result")
+        ask(process, do="stop")
+        assert process.wait(20) == 0
