@@ -39,9 +39,17 @@ APART = 1.5  # Seconds between two looks that have to miss a message: from queue
 UNSEEN = 2.0  # Seconds since the last look at a call after which workers look,
 TURN = 1.0  # one of them in so many.
 
-# What the scripts share. A message that is sent again gets another delivery tag: a worker that was frozen, and holds it under the
-# old one, strikes out nobody else's entry when it wakes.
-_COMMON: Final = f"""
+# What all scripts begin with.
+_CLOCK: Final = f"""
+local open = '{DETACHED_OPEN}'
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+local exact_now = string.format('%.6f', now)
+"""
+
+# What those share that are about one open call. A message that is sent again gets another delivery tag: a worker that was frozen, and
+# holds it under the old one, strikes out nobody else's entry when it wakes.
+_COMMON: Final = f"""{_CLOCK}
 local record = KEYS[1]
 
 local function close()
@@ -51,8 +59,8 @@ local function close()
     redis.call('DEL', record)
     redis.call('HDEL', shared, id)
     if redis.call('HLEN', shared) == 1 then redis.call('DEL', shared) end
-    redis.call('ZREM', '{DETACHED_OPEN}', id)
-    if redis.call('ZCARD', '{DETACHED_OPEN}') == 1 then redis.call('DEL', '{DETACHED_OPEN}') end
+    redis.call('ZREM', open, id)
+    if redis.call('ZCARD', open) == 1 then redis.call('DEL', open) end
 end
 
 local function sent_again(tag)
@@ -68,8 +76,8 @@ local function sent_again(tag)
 end
 """
 
-_ADD: Final = """
-local record, shared, queue, open = unpack(KEYS)
+_ADD: Final = f"""{_CLOCK}
+local record, shared, queue = unpack(KEYS)
 local payload, expiry, id, message, tag, keep, attempts, begin_by = unpack(ARGV)
 if redis.call('HEXISTS', shared, 'payload') == 0 then
     if payload == '' then return 0 end
@@ -81,7 +89,7 @@ redis.call('HSET', record, 'id', id, 'function', shared, 'queue', queue, 'messag
     'keep', keep, 'attempts', attempts, 'begin_by', begin_by, 'deaths', 0)
 redis.call('EXPIRE', record, expiry)
 redis.call('ZADD', open, 'NX', 0, '')
-redis.call('ZADD', open, redis.call('TIME')[1], id)
+redis.call('ZADD', open, exact_now, id)
 redis.call('EXPIRE', open, expiry)
 redis.call('LPUSH', queue, message)
 return 1
@@ -102,9 +110,7 @@ end
 
 _LOOK: Final = f"""{_COMMON}
 local id, apart, new_tag, ends = unpack(ARGV)
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
-redis.call('ZADD', KEYS[3], 'XX', string.format('%.6f', now), id)
+redis.call('ZADD', open, 'XX', exact_now, id)
 local tag, queue, message, begin_by, deaths, attempts, suspect, since = unpack(
     redis.call('HMGET', record, 'tag', 'queue', 'message', 'begin_by', 'deaths', 'attempts', 'suspect', 'since'))
 
@@ -126,7 +132,7 @@ local function waits_in_other_words()
 end
 
 if not tag then
-    redis.call('ZREM', KEYS[3], id)
+    redis.call('ZREM', open, id)
     return {{'over', '', ''}}
 end
 if redis.call('HEXISTS', KEYS[2], tag) == 1 then return found('held') end
@@ -136,7 +142,7 @@ if redis.call('LPOS', queue, message, 'RANK', -1) then
     close()
     return {{'late', tag, queue}}
 end
-if suspect ~= tag then redis.call('HSET', record, 'suspect', tag, 'since', string.format('%.6f', now)) end
+if suspect ~= tag then redis.call('HSET', record, 'suspect', tag, 'since', exact_now) end
 if suspect ~= tag or now - since < tonumber(apart) then return {{'missing', tag, queue}} end
 if waits_in_other_words() then return found('waiting') end
 if ends == '' and deaths + 1 >= tonumber(attempts) then return {{'missing', tag, queue}} end
@@ -146,13 +152,11 @@ return {{'lost', tag, queue}}
 """
 
 # The member without a name says when a worker had its turn.
-_OVERLOOKED: Final = """
-local open, turn, unseen, most = KEYS[1], unpack(ARGV)
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
+_OVERLOOKED: Final = f"""{_CLOCK}
+local turn, unseen, most = unpack(ARGV)
 local last = redis.call('ZSCORE', open, '')
-if not last or now - last < tonumber(turn) then return {} end
-redis.call('ZADD', open, string.format('%.6f', now), '')
+if not last or now - last < tonumber(turn) then return {{}} end
+redis.call('ZADD', open, exact_now, '')
 return redis.call('ZRANGEBYSCORE', open, '-inf', now - unseen, 'LIMIT', 0, most)
 """
 
@@ -205,7 +209,7 @@ class DetachedRecords:
             attempts: How often it is begun in all if its worker dies each time.
             until: When it is too late to begin it, in seconds since the epoch.
         """
-        keys = detached_key(call), detached_function_key(function.digest), message.key, DETACHED_OPEN
+        keys = detached_key(call), detached_function_key(function.digest), message.key
         rest = OPEN_EXPIRY, call, message.data, message.tag, int(keep * 1000), attempts, until
         # The function most likely is there: it goes along only if not.
         if not self._connection.run(_ADD, keys, b"", *rest):
@@ -243,8 +247,7 @@ class DetachedRecords:
             ends: Whether to end a call whose time in the queue is over, or which was sent as often as it may be. Who has nobody to
                 tell of it leaves it as it is, for whoever asks.
         """
-        keys = detached_key(call), UNACKED, DETACHED_OPEN
-        found = self._connection.run(_LOOK, keys, call, APART, _new_tag(), "1" if ends else "")
+        found = self._connection.run(_LOOK, (detached_key(call), UNACKED), call, APART, _new_tag(), "1" if ends else "")
         state, tag, key = (part.decode() for part in found)
         return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
 
@@ -254,7 +257,7 @@ class DetachedRecords:
         Args:
             most: How many.
         """
-        names = self._connection.run(_OVERLOOKED, (DETACHED_OPEN,), TURN, UNSEEN, most)
+        names = self._connection.run(_OVERLOOKED, (), TURN, UNSEEN, most)
         # What is no text is nobody's call.
         return [name.decode(errors="replace") for name in names if name]
 

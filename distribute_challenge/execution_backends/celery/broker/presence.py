@@ -151,11 +151,11 @@ def _presence_in(opened: bytes, kind: type[P], now: float) -> P:
     content = json.loads(opened)
     if not isinstance(content, dict) or not seconds(content.get("seen")):
         raise ValueError("it says nothing")
-    known = {field.name: content[field.name] for field in _said(kind) if field.name in content}
-    for field_ in _said(kind):
-        if field_.name in known and not _CHECKS[field_.type](known[field_.name]):
+    known = [field for field in _said(kind) if field.name in content]
+    for field_ in known:
+        if not _CHECKS[field_.type](content[field_.name]):
             raise ValueError(field_.name)
-    return kind(**known, age=now - content["seen"])
+    return kind(**{field.name: content[field.name] for field in known}, age=now - content["seen"])
 
 
 def _is_fresh(age: float) -> bool:

@@ -43,7 +43,6 @@ LONGEST_PAUSE = 1.0  # and when nothing has come for a while.
 LOOK_EVERY = 2.0  # Seconds between two looks for messages that are lost,
 LOOK_FOR = 0.05  # and how long one takes at most: in a long queue Redis searches for each.
 
-
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -229,7 +228,7 @@ class DetachedCalls:
 
     def _stop(self, id: str) -> None:  # noqa: A002
         """Tell the workers that a call is to stop; again in the background, as one may be connecting just now."""
-        if not self._is_stopped(id, self._connection):
+        if not self._tell_to_stop(id, self._connection):
             in_background(functools.partial(self._insist_on_stopping, id))
 
     def _insist_on_stopping(self, id: str) -> None:  # noqa: A002
@@ -240,11 +239,12 @@ class DetachedCalls:
                 with self._changed:
                     if self._changed.wait_for(lambda: self._closing, AGAIN):
                         return
-                if self._is_stopped(id, connection):
+                if self._tell_to_stop(id, connection):
                     return
 
     @staticmethod
-    def _is_stopped(id: str, connection: Broker) -> bool:  # noqa: A002
+    def _tell_to_stop(id: str, connection: Broker) -> bool:  # noqa: A002
+        """Give the order once; True if there is nothing to stop any more."""
         try:
             if DetachedRecords(connection).over([id]):
                 return True
