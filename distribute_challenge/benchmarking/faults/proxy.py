@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, Self
 
 __all__ = ["Proxy"]
@@ -20,7 +21,7 @@ class Proxy:
     """A TCP proxy on the loopback address, in a thread of its own.
 
     Args:
-        target: Port of this machine that it leads to.
+        target: Port of this machine that it leads to, or a Unix socket.
 
     Attributes:
         port: At which it listens; the same from `start` to `close`.
@@ -32,7 +33,7 @@ class Proxy:
     - All state belongs to the proxy's thread; an order has been carried out when its method returns.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int | Path) -> None:
         self.port = 0
         self._target = target
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -143,7 +144,7 @@ class Proxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            far_reader, far_writer = await self._to_target()
         except OSError:
             _abort(writer)  # As Redis' own machine would answer, only a moment later.
             return
@@ -154,6 +155,11 @@ class Proxy:
         link.run(self._pump(link, reader, far_writer), self._pump(link, far_reader, writer))
         await link.ended()
         self._links.discard(link)
+
+    async def _to_target(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection("127.0.0.1", self._target)
 
     async def _pump(self, link: "_Link", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

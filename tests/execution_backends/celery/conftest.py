@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from distribute_challenge import Future, LocalCluster
+from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.execution import execute
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
@@ -25,7 +26,6 @@ from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
-from tests.execution_backends.celery.proxy import Proxy
 from tests.secret import KEYRING
 
 DEADLINE = 20  # Seconds after which a test would rather fail than wait.
@@ -139,15 +139,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    proxy = Proxy(server.folder / "redis.sock")
-    yield proxy
-    proxy.close()
+    with Proxy(server.folder / "redis.sock") as proxy:
+        yield proxy
 
 
 @pytest.fixture
 def distant(proxy: Proxy) -> Iterator[CeleryExecutionBackend]:
     """A client whose way to the server leads through the proxy."""
-    with CeleryExecutionBackend(proxy.url) as backend:
+    with CeleryExecutionBackend(f"redis://127.0.0.1:{proxy.port}/0") as backend:
         backend.concurrency  # noqa: B018 - connects
         yield backend
 

@@ -10,13 +10,13 @@ import pytest
 import redis
 
 from distribute_challenge import compute_this
+from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
 from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect, reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, sent_key
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
-from tests.execution_backends.celery.proxy import Proxy
 
 
 @compute_this
@@ -57,9 +57,8 @@ def test_a_connection_that_fell_silent_is_given_up_within_15_seconds(
         direct = worker.take()
         future = square(3).submit(distant)
         taken = worker.take()
-        proxy.fall_silent()
+        proxy.silence()
         sent_into_silence = square(4).submit(distant)
-        proxy.speak()
         began = time.monotonic()
         taken.run()
         direct.run()
