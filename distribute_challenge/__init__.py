@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.futures import Future
     from distribute_challenge.local_cluster import LocalCluster
+    from distribute_challenge.log_lines import LogLine
     from distribute_challenge.shared import Shared, put
     from distribute_challenge.timeline import Timeline
     from distribute_challenge.version import __version__ as __version__
@@ -26,6 +27,7 @@ __all__ = [
     "ExecutionBackend",
     "Future",
     "LocalCluster",
+    "LogLine",
     "Shared",
     "Timeline",
     "attach",
@@ -45,6 +47,7 @@ _PLACES = {
     "ExecutionBackend": "execution_backends.base",
     "Future": "futures",
     "LocalCluster": "local_cluster",
+    "LogLine": "log_lines",
     "Shared": "shared",
     "Timeline": "timeline",
     "attach": "detached",

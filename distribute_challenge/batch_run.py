@@ -1,12 +1,13 @@
 """A batch on its way through a worker process, and the replies to it."""
 
-import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from distribute_challenge.errors import ValueMissingError
+from distribute_challenge import clock
+from distribute_challenge.errors import CallCancelledError, ValueMissingError
+from distribute_challenge.failures import Failures, call_of, place_of
 from distribute_challenge.messages import Batch, Problem, Reply, Section
 from distribute_challenge.outcome import Failure
 from distribute_challenge.overseer import Progress
@@ -14,7 +15,7 @@ from distribute_challenge.references import Reference
 from distribute_challenge.sections import pieces_of, sections_of
 from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain
 
-__all__ = ["BatchRun", "LargeValues"]
+__all__ = ["BatchRun", "CallLogs", "LargeValues"]
 
 
 class LargeValues(Protocol):
@@ -29,6 +30,23 @@ class LargeValues(Protocol):
 
     def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
         """Put a part of a result where the client finds it; None if no place will have it: it travels in the reply."""
+
+
+class CallLogs(Protocol):
+    """What `execute` tells an engine that sends what calls print to their client.
+
+    Attributes:
+        has_printed: Whether a call has printed something.
+    """
+
+    @property
+    def has_printed(self) -> bool: ...
+
+    def follow(self, ended: Sized) -> None:
+        """The calls begin; ``ended`` grows with each of them that ends."""
+
+    def end_call(self) -> None:
+        """A call has ended; told of those that are no part of a chunk, from the first on that has printed something."""
 
 
 class _Large(NamedTuple):
@@ -51,6 +69,7 @@ class BatchRun:
         batch: What to run.
         worker: Name of this process.
         values: How to get at large values; None where they stay in the messages.
+        failures: Where failures are noted; None: nowhere.
 
     Attributes:
         progress: How far it is.
@@ -59,11 +78,12 @@ class BatchRun:
         large: How it gets at large values.
     """
 
-    def __init__(self, batch: Batch, worker: str, values: LargeValues | None) -> None:
+    def __init__(self, batch: Batch, worker: str, values: LargeValues | None, failures: Failures | None = None) -> None:
+        self._failures = failures
         self.batch = batch
         self.worker = worker
         self.large = _Large.of(batch, values)
-        self.started = time.time()
+        self.started = clock.now()
         self.finishes = array("d")
         # It must not refer to this object: a batch that is over is to be freed at once, and not when the garbage collector comes by.
         self.progress = Progress(batch.calls, batch.patience)
@@ -72,7 +92,7 @@ class BatchRun:
         """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
         batch = self.batch
         started, finishes = self._times(first, len(outcomes))
-        pieces = list(pieces_of(sections_of(outcomes, batch.name, self.large.keep), batch.name))
+        pieces = list(pieces_of(sections_of(outcomes, batch.name, self.large.keep, self._noted), batch.name))
         done = 0
         for number, sections in enumerate(pieces, 1):
             is_last = number == len(pieces)
@@ -92,7 +112,10 @@ class BatchRun:
 
     def problem(self, kind: str, text: str) -> bytes:
         """A reply that there is something else to be told than outcomes."""
-        return Reply(self.batch.id, self.worker, self.started, problem=Problem(kind, text)).encode()
+        problem = Problem(kind, text)
+        if self._failures is not None:
+            self._failures.problem = problem
+        return Reply(self.batch.id, self.worker, self.started, problem=problem).encode()
 
     def value_missing(self, error: ValueMissingError) -> bytes:
         """A reply that names large values which are not to be had here."""
@@ -136,8 +159,21 @@ class BatchRun:
         )
         return plain is not None
 
+    def _noted(self, failure: Failure) -> str:
+        """Note a failure down; what its exception says to the client of where it was raised."""
+        batch, is_known = self.batch, failure.arguments is not None
+        if self._failures is not None:
+            if not is_known and isinstance(failure.error, CallCancelledError):
+                self._failures.cancelled += 1
+            else:
+                self._failures.add(failure, batch.name)
+        # Which item of a map it was only the client can say, which has its arguments, too.
+        if batch.chunk or not is_known or (not batch.client and self.worker.startswith("local@")):
+            return ""
+        return f"in the call {call_of(failure, batch.name)}{place_of(self.worker)}"
+
     def _times(self, first: int, calls: int) -> tuple[float, "array[float]"]:
         """When the call of a number began, and when each task ended from there on; a chunk is one task."""
         if self.batch.chunk:
-            return self.started, array("d", [time.time()])
+            return self.started, array("d", [clock.now()])
         return self.finishes[first - 1] if first else self.started, self.finishes[first : first + calls]

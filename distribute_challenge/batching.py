@@ -15,12 +15,13 @@ could run. Three bounds, the smallest wins:
 
 from math import ceil
 
-__all__ = ["GIVE_BACK_AFTER", "BatchSizer", "patience", "window"]
+__all__ = ["GIVE_BACK_AFTER", "LARGEST_BYTES", "BatchSizer", "patience", "window"]
 
 TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough to balance.
 GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives back what it has not begun of a message, at least.
 MESSAGES = 250  # Messages a second, at most, that one client and one worker's main process should be busy with.
-LARGEST = 4096  # Calls in one message: bounds the memory that one message takes.
+LARGEST = 4096  # Calls in one message: bounds the memory that one message takes, as does the next.
+LARGEST_BYTES = 1_000_000  # Of the arguments in a message with more than one call.
 GROWTH = 8  # Times larger than the last batch, at most.
 SHARES = 2  # Batches for each worker process into which the waiting calls are divided.
 MEMORY = 0.5  # Weight of the latest batch in the average.
@@ -29,7 +30,7 @@ MEMORY = 0.5  # Weight of the latest batch in the average.
 class BatchSizer:
     """Learns how long the calls of one function take, and sizes the next batch.
 
-    Example:
+    Examples:
         >>> sizer = BatchSizer()
         >>> sizer.size(waiting=1000, slots=4)
         1
@@ -93,7 +94,7 @@ def _target(slots: int) -> float:
 def patience(slots: int) -> float:
     """Seconds that a worker may take for one message before it gives back what it has not begun.
 
-    Example:
+    Examples:
         >>> patience(2), patience(100)
         (0.2, 0.8)
     """
@@ -103,7 +104,7 @@ def patience(slots: int) -> float:
 def window(slots: int) -> int:
     """Messages out at once for so many worker processes: one to run, one ready behind it, and some to spare.
 
-    Example:
+    Examples:
         >>> window(2), window(64)
         (6, 130)
     """

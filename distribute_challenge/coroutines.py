@@ -1,17 +1,20 @@
 """Running an `async def` call to its end from ordinary code, whatever loop may be running already."""
 
 import asyncio
-import atexit
 import concurrent.futures
 import contextvars
+import sys
 import threading
-from collections.abc import Coroutine
+import weakref
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
+from distribute_challenge.forks import end_child, generation
 from distribute_challenge.interruption import loops
+from distribute_challenge.interrupts import at_exit
 from distribute_challenge.time_limit import OverdueError
 
-__all__ = ["run_to_completion"]
+__all__ = ["put_back_loop", "run_to_completion"]
 
 R = TypeVar("R")
 
@@ -24,6 +27,8 @@ def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None =
     Each thread keeps one event loop for all its calls. Where a loop runs in this thread already (a notebook, the
     `local` backend called from asyncio), another thread does it, with this one's context.
 
+    Tasks that the coroutine leaves behind are cancelled, and its asynchronous generators closed, as `asyncio.run` does.
+
     Args:
         coroutine: What to run.
         seconds: How long it may take. It is cancelled where it waits, which no `time_limit` outside of its loop can do
@@ -32,20 +37,46 @@ def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None =
     Raises:
         OverdueError: It took longer; the `time_limit` around the call turns it into its own error.
 
-    Example:
+    Examples:
         >>> import asyncio
         >>> run_to_completion(asyncio.sleep(0, "done"))
         'done'
     """
+    whole = _alone(coroutine)
     if seconds is not None:
-        coroutine = _limited(coroutine, seconds)
+        whole = _limited(whole, seconds)
+    if not _loop_runs():
+        return _run_in_this_thread(whole)
+    context = contextvars.copy_context()
+    with concurrent.futures.ThreadPoolExecutor(1, "distribute_challenge coroutine") as thread:
+        return thread.submit(context.run, asyncio.run, whole).result()
+
+
+def _loop_runs() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _run_in_this_thread(coroutine)
-    context = contextvars.copy_context()
-    with concurrent.futures.ThreadPoolExecutor(1, "distribute_challenge coroutine") as thread:
-        return thread.submit(context.run, asyncio.run, coroutine).result()
+        return False
+    return True
+
+
+def put_back_loop() -> None:
+    """Give this thread an open event loop, without tasks, if a call has used event loops here.
+
+    A call that closes the thread's loop, or that uses `asyncio.run`, leaves a thread without one, in which
+    `asyncio.get_event_loop` would fail for all calls after it.
+    """
+    # There is no other way to ask whether the thread has a loop that does not make one, or warn that it has none.
+    policy = getattr(asyncio.events, "_event_loop_policy", None)
+    if policy is None or not (local := vars(policy._local)):
+        return
+    loop = _kept().loop
+    if local.get("_loop") is not loop:
+        asyncio.set_event_loop(loop)
+    if tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        run_to_completion(asyncio.sleep(0))
 
 
 async def _limited(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
@@ -58,11 +89,62 @@ async def _limited(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
         raise
 
 
+async def _alone(coroutine: Coroutine[Any, Any, R]) -> R:
+    """The coroutine, without what it leaves behind."""
+    process = generation[0]
+    generators = _Generators()
+    try:
+        result = await coroutine
+    except BaseException as error:
+        if generation[0] != process:
+            end_child(error)  # Here: the child has the parent's loop, and must not run it.
+        raise
+    else:
+        if generation[0] != process:
+            end_child()
+        return result
+    finally:
+        if generators.have_begun:
+            # One that was left at a `break` is closed by a task, which the loop makes in its next round.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        if len(asyncio.all_tasks()) > 1 or generators.alive:
+            await _end_leftovers(generators.alive)
+
+
+class _Generators:
+    """The asynchronous generators that begin in the running loop from now on."""
+
+    def __init__(self) -> None:
+        self.alive: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+        self.have_begun = False
+        self._begin_in_loop: Any = sys.get_asyncgen_hooks().firstiter
+        sys.set_asyncgen_hooks(firstiter=self._begin)  # Until the loop ends its run.
+
+    def _begin(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self.have_begun = True
+        self.alive.add(generator)
+        self._begin_in_loop(generator)
+
+
+async def _end_leftovers(generators: "weakref.WeakSet[AsyncGenerator[Any, Any]]") -> None:
+    loop = asyncio.get_running_loop()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    closing = [generator.aclose() for generator in generators]
+    for error in await asyncio.gather(*tasks, *closing, return_exceptions=True):
+        if isinstance(error, Exception):
+            loop.call_exception_handler(
+                {"message": "what a call has left behind failed at its end", "exception": error}
+            )
+
+
 def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
     thread = threading.get_ident()
     try:
         kept = _kept()
-        loops[thread] = kept.runner.get_loop()
+        loops[thread] = kept.loop
         return kept.runner.run(coroutine)
     except Exception:
         raise
@@ -76,9 +158,9 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
 
 def _kept() -> "_Kept":
     # Held by its thread alone and by no variable of a frame: it goes with the thread, not with some traceback.
-    if not hasattr(_of_this_thread, "kept"):
-        _of_this_thread.kept = _Kept()
-    kept: _Kept = _of_this_thread.kept
+    kept: _Kept | None = vars(_of_this_thread).get("kept")
+    if kept is None or kept.loop.is_closed():  # A call may close the loop of its thread.
+        kept = _of_this_thread.kept = _Kept()
     return kept
 
 
@@ -87,11 +169,11 @@ class _Kept:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self._loop = self.runner.get_loop()
+        self.loop = self.runner.get_loop()
 
     def __del__(self) -> None:
         # Not the runner's own `close`, which runs the loop: this may be any thread, with a loop that runs.
-        self._loop.close()
+        self.loop.close()
 
 
 def _close() -> None:
@@ -101,4 +183,4 @@ def _close() -> None:
 
 
 # The main thread's, while the interpreter is still whole.
-atexit.register(_close)
+at_exit(_close)

@@ -1,11 +1,12 @@
 """`compute_this`: the way in."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from distribute_challenge.errors import UnsupportedFunctionError
 from distribute_challenge.execution_backends.registry import Choice
-from distribute_challenge.function import DistributableFunction
+from distribute_challenge.folding import folded
+from distribute_challenge.function import DistributableFunction, ExceptionClasses, Options
 from distribute_challenge.options import CallOptions
 from distribute_challenge.settings import DEFAULT_QUEUE
 
@@ -14,11 +15,15 @@ __all__ = ["compute_this"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ExceptionClasses = type[BaseException] | tuple[type[BaseException], ...]
+# A type checker takes the first overload that fits: what `compute_this` has made first, as it can be called, too. Callables that
+# await come before others, as the value is what they return in the end.
 
 
 class Decorator(Protocol):
     """What ``compute_this(...)`` with options gives."""
+
+    @overload
+    def __call__(self, function: DistributableFunction[P, R], /) -> DistributableFunction[P, R]: ...
 
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> DistributableFunction[P, R]: ...
@@ -28,57 +33,34 @@ class Decorator(Protocol):
 
 
 @overload
-def compute_this(
-    function: None = None,
-    /,
-    *,
-    backend: Choice = ...,
-    timeout: float | None = ...,
-    retries: int = ...,
-    retry_on: ExceptionClasses = ...,
-    queue: str = ...,
-    priority: int = ...,
-    queue_timeout: float | None = ...,
-    at_most_once: bool = ...,
-) -> Decorator: ...
+def compute_this(function: None = None, /, **options: Unpack[Options]) -> Decorator: ...
 
 
 @overload
 def compute_this(
-    function: Callable[P, Coroutine[Any, Any, R]],
-    /,
-    *,
-    backend: Choice = ...,
-    timeout: float | None = ...,
-    retries: int = ...,
-    retry_on: ExceptionClasses = ...,
-    queue: str = ...,
-    priority: int = ...,
-    queue_timeout: float | None = ...,
-    at_most_once: bool = ...,
+    function: DistributableFunction[P, R], /, **options: Unpack[Options]
 ) -> DistributableFunction[P, R]: ...
 
 
 @overload
 def compute_this(
-    function: Callable[P, R],
-    /,
-    *,
-    backend: Choice = ...,
-    timeout: float | None = ...,
-    retries: int = ...,
-    retry_on: ExceptionClasses = ...,
-    queue: str = ...,
-    priority: int = ...,
-    queue_timeout: float | None = ...,
-    at_most_once: bool = ...,
+    function: Callable[P, Coroutine[Any, Any, R]], /, **options: Unpack[Options]
 ) -> DistributableFunction[P, R]: ...
+
+
+@overload
+def compute_this(function: Callable[P, R], /, **options: Unpack[Options]) -> DistributableFunction[P, R]: ...
+
+
+@overload
+def compute_this(*, func: Callable[P, R], **options: Unpack[Options]) -> DistributableFunction[P, R]: ...
 
 
 def compute_this(
     function: Callable[..., Any] | None = None,
     /,
     *,
+    func: Callable[..., Any] | None = None,
     backend: Choice = None,
     timeout: float | None = None,
     retries: int = 0,
@@ -90,11 +72,13 @@ def compute_this(
 ) -> Any:
     """Make a function's calls run on a cluster.
 
-    Works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``.
+    Works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``. What `compute_this` has made already
+    gets the options that differ from the defaults, and keeps its own for the rest.
 
     Args:
         function: A function, lambda, closure, method, partial, callable object or ``async def``. Above a ``@classmethod``, not
             below it: Python 3.13 and later bind only the call itself there, not ``map`` and the other methods.
+        func: The function, where it is given by name.
         backend: Name of a backend or the backend itself; None: the default one.
         timeout: Seconds that one attempt may run on its worker; None: no limit.
         retries: How often a call that raised is tried again, on the same worker, with growing pauses.
@@ -110,23 +94,45 @@ def compute_this(
     Raises:
         UnsupportedFunctionError: A generator function, or something that cannot be called.
         OptionError: An option has a value it cannot have.
+        TypeError: The function is given twice.
 
-    Example:
+    Examples:
         >>> @compute_this
         ... def square(x):
         ...     return x * x
-        >>> square(3)
+        >>> call = square(3)
+        >>> call
         <Distributable square(3)>
-        >>> square(3).compute()
+        >>> call.compute()
         9
     """
-    options = CallOptions(backend, timeout, retries, retry_on, queue, priority, queue_timeout, at_most_once)
+    with folded:
+        options = CallOptions(backend, timeout, retries, retry_on, queue, priority, queue_timeout, at_most_once)
+    if func is not None:
+        if function is not None:
+            raise TypeError("compute_this got a function and func; give it one of them")
+        function = func
 
     def decorate(function: Callable[..., Any]) -> DistributableFunction[..., Any]:
-        if not callable(function) and not isinstance(function, staticmethod | classmethod):
+        with folded:
+            return decorated(function)
+
+    def decorated(function: Callable[..., Any]) -> DistributableFunction[..., Any]:
+        if isinstance(function, DistributableFunction):
+            return function.with_options(**options.given())
+        if isinstance(function, staticmethod | classmethod):
+            inner: Any = function.__func__
+            if isinstance(inner, DistributableFunction):
+                return DistributableFunction(
+                    type(function)(inner.__wrapped__), inner.options.updated(**options.given())
+                )
+        elif not callable(function):
             raise UnsupportedFunctionError(
                 f"compute_this got {function!r}, which cannot be called; give it a function: @compute_this() above its def"
             )
         return DistributableFunction(function, options)
 
-    return decorate if function is None else decorate(function)
+    if function is None:
+        return decorate
+    with folded:
+        return decorated(function)

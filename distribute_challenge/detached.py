@@ -4,6 +4,7 @@ from typing import Any
 
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.folding import folded
 from distribute_challenge.futures import Future
 
 __all__ = ["attach"]
@@ -25,7 +26,7 @@ def attach(id: str, backend: Choice = None) -> Future[Any]:  # noqa: A002 - what
         BrokerUnreachableError: The broker does not answer.
         OptionError: ``id`` is not a text.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import LocalCluster, attach, compute_this
         >>> from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
         >>> square = compute_this(lambda x: x * x)
@@ -35,6 +36,7 @@ def attach(id: str, backend: Choice = None) -> Future[Any]:  # noqa: A002 - what
         ...         attach(id, backend).result(timeout=20)
         9
     """
-    if not isinstance(id, str):
-        raise OptionError(f"attach({id!r}): expected the text that future.id gave")
-    return resolve(backend).attach(id)
+    with folded:
+        if not isinstance(id, str):
+            raise OptionError(f"attach({id!r}): expected the text that future.id gave")
+        return resolve(backend).attach(id)

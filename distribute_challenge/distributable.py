@@ -1,17 +1,23 @@
 """A call that is ready to run and has not run."""
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.execution_backends.registry import Choice, check_honoured, resolve
+from distribute_challenge.folding import fold
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
+from distribute_challenge.never_run import ToRun
 from distribute_challenge.options import CallOptions
 from distribute_challenge.serialisation import PortableFunction
 from distribute_challenge.signature import call_text, function_name
 from distribute_challenge.tasks import single_task
+
+if TYPE_CHECKING:
+    from distribute_challenge.decorator import compute_this as compute_this
 
 __all__ = ["Distributable", "Prepared"]
 
@@ -31,15 +37,32 @@ class Prepared(NamedTuple):
     name: str
     options: CallOptions
     portable: PortableFunction
+    given: frozenset[str]
 
     @classmethod
     def of(cls, function: Callable[..., Any], options: CallOptions) -> "Prepared":
         """Prepare a function that has not been pickled yet."""
         name = function_name(function)
-        return cls(name, options, PortableFunction(function, name, options.retry_on))
+        given = frozenset(options.given()) - {"backend"}
+        return cls(name, options, PortableFunction(function, name, options.retry_on), given)
+
+    def engine(self, backend: Choice) -> ExecutionBackend:
+        """The engine that runs the calls, which keeps their options.
+
+        Args:
+            backend: What the call asks for.
+
+        Raises:
+            BackendError: There is no such backend.
+            OptionError: The engine does not keep an option that was set.
+        """
+        engine = resolve(backend, self.options.backend)
+        if self.given:
+            check_honoured(engine, self.options, self.given)
+        return engine
 
 
-class Distributable(Generic[R]):
+class Distributable(ToRun, Generic[R]):
     """One call of one function, with its arguments.
 
     Args:
@@ -48,7 +71,7 @@ class Distributable(Generic[R]):
         kwargs: Keyword arguments.
         prepared: What the decorator knows of the function; made here if it is not given.
 
-    Example:
+    Examples:
         >>> call = Distributable(pow, (2, 10))
         >>> call
         <Distributable pow(2, 10)>
@@ -65,6 +88,7 @@ class Distributable(Generic[R]):
         kwargs: Mapping[str, Any] | None = None,
         prepared: Prepared | None = None,
     ) -> None:
+        self.made_at = None
         self.func = func
         self.args = tuple(args)
         self.kwargs = dict(kwargs) if kwargs else {}
@@ -78,27 +102,32 @@ class Distributable(Generic[R]):
             timeout: Seconds to wait; a call that has not begun by then is cancelled.
 
         Raises:
+            OptionError: The backend does not keep an option of the function.
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker, the worker or the embedded cluster failed.
             ResultTimeoutError: No value within ``timeout``.
             BaseException: What the function itself raised, with the worker's frames in its traceback.
         """
-        engine = resolve(backend, self.prepared.options.backend)
-        future = engine.submit_now(self._task(engine))
+        self.made_at = None
         try:
-            return cast(R, future.result(timeout))
-        except ResultTimeoutError:
-            if future.done():
-                raise  # The call's own: it waited in vain for another one, or it has just ended.
-            name = self.prepared.name
-            end = (
-                f"{name} was cancelled" if future.cancel() else f"{name} runs already and goes on, its value is dropped"
-            )
-            raise ResultTimeoutError(
-                f"no value within timeout={timeout:g} s: {end}; give it more time, or use submit() to come back later"
-            ) from None
-        except KeyboardInterrupt:
-            future.cancel(force=True)
+            engine = self.prepared.engine(backend)
+            future = engine.submit_now(self._task(engine))
+            try:
+                return cast(R, future.result(timeout))
+            except ResultTimeoutError:
+                if future.done():
+                    raise  # The call's own: it waited in vain for another one, or it has just ended.
+                name, end = self.prepared.name, "runs already and goes on, its value is dropped"
+                if future.cancel():
+                    end = "was cancelled"
+                raise ResultTimeoutError(
+                    f"no value within timeout={timeout:g} s: {name} {end}; give it more time, or use submit() to come back later"
+                ) from None
+            except KeyboardInterrupt:
+                future.cancel(force=True)
+                raise
+        except BaseException as error:
+            fold(error)
             raise
 
     def submit(self, backend: Choice = None, *, detach: bool = False, time_to_live: float = DAY) -> Future[R]:
@@ -116,25 +145,71 @@ class Distributable(Generic[R]):
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker or the embedded cluster cannot be reached.
             BackendError: ``detach`` on a backend that ends with this process.
-            OptionError: ``time_to_live`` is not a number of seconds.
+            OptionError: ``time_to_live`` is not a number of seconds, or the backend does not keep an option of the function.
         """
-        engine = resolve(backend, self.prepared.options.backend)
-        if detach:
-            seconds = _checked(time_to_live)
-            # Without a depot: what is in there goes with this process.
-            return engine.submit_detached(self._task(within=SAME_BURST), seconds)
-        return engine.submit(self._task(engine, within=SAME_BURST))
+        self.made_at = None
+        try:
+            engine = self.prepared.engine(backend)
+            if detach:
+                seconds = _checked(time_to_live)
+                # Without a depot: what is in there goes with this process.
+                return engine.submit_detached(self._task(within=SAME_BURST), seconds)
+            return engine.submit(self._task(engine, within=SAME_BURST))
+        except BaseException as error:
+            fold(error)
+            raise
 
     def __await__(self) -> Generator[Any, None, R]:
-        return self.submit().__await__()
+        try:
+            return self.submit().__await__()
+        except BaseException as error:
+            fold(error)
+            raise
+
+    if not TYPE_CHECKING:  # pragma: no branch - a type checker finds wrong names by itself
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"{self!r} is a call that has not run, and has no {name!r}: write .compute() to get its value"
+            )
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("a call that has not run is no value: give its value, as in call.compute()")
 
     def __repr__(self) -> str:
         return f"<Distributable {call_text(self.prepared.name, self.args, self.kwargs)}>"
 
+    def _never_run(self) -> str:
+        name = self.prepared.name
+        return f"a call of {name} was made and never run: write {name}(...).compute(), or .submit() to go on meanwhile"
+
     def _task(self, backend: ExecutionBackend | None = None, *, within: float = 0.0) -> Task:
-        name, options, portable = self.prepared
+        self.made_at = None
+        name, options, portable, _ = self.prepared
         find_depot = None if backend is None else backend.depot
-        return single_task(portable, name, self.args, self.kwargs, options, find_depot, within=within)
+        shares_files = backend is not None and backend.shares_files
+        return single_task(
+            portable, name, self.args, self.kwargs, options, find_depot, within=within, shares_files=shares_files
+        )
+
+
+def _is_no_value(call: Distributable[Any], *_: Any) -> Any:
+    raise TypeError(f"{call!r} is a call that has not run: write .compute() to get its value")
+
+
+_OPERATORS = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+_CONTAINERS = "bool len iter next reversed contains getitem setitem delitem eq ne lt le gt ge"
+_NUMBERS = "int float complex index round neg pos abs invert"
+
+# A call that is taken for its value would be true, unequal to everything and without items, and no one would see why.
+for _name in (
+    *_CONTAINERS.split(),
+    *_NUMBERS.split(),
+    *_OPERATORS.split(),
+    *(f"r{name}" for name in _OPERATORS.split()),
+):
+    setattr(Distributable, f"__{_name}__", _is_no_value)
+Distributable.__hash__ = object.__hash__  # type: ignore[method-assign] # Calls are still keys, by their identity.
 
 
 def _checked(time_to_live: float) -> float:
@@ -144,3 +219,10 @@ def _checked(time_to_live: float) -> float:
             f"time_to_live={time_to_live!r}: expected the seconds that the result is kept, from {MOMENT:g} to {LONGEST_TO_LIVE:g}"
         )
     return time_to_live
+
+
+def __getattr__(name: str) -> Any:
+    # In the first version it lay here. It needs this module, and so is found when it is asked for.
+    if name == "compute_this":
+        return import_module("distribute_challenge.decorator").compute_this
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@
     ├── CallError (also a TypeError)            the call itself is wrong; nothing was sent
     │   ├── SignatureError                      arguments do not fit the function
     │   ├── UnsupportedFunctionError            this kind of callable cannot be distributed
-    │   ├── OptionError                         an option has a value it cannot have
+    │   ├── OptionError                         an option has a value it cannot have, or that the backend does not keep
     │   ├── BackendError                        no such backend, or one that lacks an install
     │   └── SerialisationError                  an argument, a function or a result cannot be pickled
     ├── SystemFailureError                      the call is fine, the machinery under it is not
@@ -27,6 +27,8 @@
     └── RemoteError                             the user's exception, where it cannot be rebuilt here
 
 An exception raised by the user's own function is not in this tree: it arrives as itself.
+
+    NeverRunWarning (a RuntimeWarning)          work that was set up did not happen; no error, but rarely meant
 """
 
 from collections.abc import Iterable
@@ -44,6 +46,7 @@ __all__ = [
     "ClusterStartError",
     "DistributeChallengeError",
     "ForgedError",
+    "NeverRunWarning",
     "OptionError",
     "QueueTimeoutError",
     "RemoteError",
@@ -67,8 +70,17 @@ class DistributeChallengeError(Exception):
     """Base of every error raised by this library itself."""
 
 
+class NeverRunWarning(RuntimeWarning):
+    """Work that was set up did not happen: a call or a map that no one ran, or calls that the program's end cancelled.
+
+    Examples:
+        >>> import warnings
+        >>> warnings.filterwarnings("ignore", category=NeverRunWarning)  # Where that is meant.
+    """
+
+
 class CallError(DistributeChallengeError, TypeError):
-    """The call is wrong and was not sent. Mend the call."""
+    """The call is wrong and was not sent. Correct the call."""
 
 
 class SignatureError(CallError):
@@ -80,7 +92,7 @@ class UnsupportedFunctionError(CallError):
 
 
 class OptionError(CallError):
-    """An option was given a value that it cannot have."""
+    """An option was given a value that it cannot have, or that the backend of the call does not keep."""
 
 
 class BackendError(CallError):
@@ -96,7 +108,7 @@ class SystemFailureError(DistributeChallengeError):
 
 
 class BrokerUnreachableError(SystemFailureError, ConnectionError):
-    """No Redis server answered at the broker's address."""
+    """No Redis server answered at the broker's address, or it refused what it was told: the message says which."""
 
 
 class BrokerFullError(SystemFailureError):
@@ -140,7 +152,7 @@ class ValueLostError(SystemFailureError):
     Attributes:
         keys: The values' names in the store.
 
-    Example:
+    Examples:
         >>> error = ValueLostError("one value is gone", ["d9265cc5"])
         >>> print(error, error.keys)
         one value is gone ('d9265cc5',)
@@ -160,7 +172,7 @@ class ValueMissingError(SystemFailureError):
     Attributes:
         keys: The values' names in the store.
 
-    Example:
+    Examples:
         >>> str(ValueMissingError(["d9265cc5"]))
         'large values not found here: d9265cc5'
     """
@@ -179,7 +191,7 @@ class WorkerLostError(SystemFailureError):
     Attributes:
         attempts: Each time that it was tried: where, when, and how it ended.
 
-    Example:
+    Examples:
         >>> error = WorkerLostError("it died", [Attempt("celery@host/7", 1.0, 2.0, "signal SIGKILL")])
         >>> print(error, error.attempts[0].worker)
         it died celery@host/7
@@ -225,7 +237,7 @@ class RemoteError(DistributeChallengeError):
         text: ``str()`` of the original exception.
         traceback_text: The worker's formatted traceback.
 
-    Example:
+    Examples:
         >>> print(RemoteError("app.Bad", "no luck", "Traceback ..."))
         app.Bad: no luck
         <BLANKLINE>

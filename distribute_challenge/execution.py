@@ -8,39 +8,51 @@ import pickle
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple
+from math import inf
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distribute_challenge.batch_run import BatchRun, LargeValues
+from distribute_challenge import clock
+from distribute_challenge.batch_run import BatchRun, CallLogs, LargeValues
 from distribute_challenge.errors import CallCancelledError, DistributeChallengeError, ValueMissingError
-from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.interruption import WHOLE, Interruption, StoppedError
+from distribute_challenge.failures import Failures
+from distribute_challenge.forks import end_child, generation
+from distribute_challenge.function_cache import CachedFunction, FunctionCache
+from distribute_challenge.interruption import WHOLE, Interruption
+from distribute_challenge.interrupts import become_worker, is_interrupt, is_worker
 from distribute_challenge.log import current_call
 from distribute_challenge.messages import Batch, Task
-from distribute_challenge.outcome import Failure, unwrap
+from distribute_challenge.outcome import Failure, add_note, unwrap
 from distribute_challenge.overseer import Overseer, Progress
 from distribute_challenge.serialisation import (
     LoadedFunction,
-    ProjectImporter,
+    Script,
     load_function,
-    load_modules,
     unpack,
+    unpack_function,
 )
-from distribute_challenge.time_limit import OverdueError, time_limit
+from distribute_challenge.time_limit import time_limit
+
+if TYPE_CHECKING:
+    from distribute_challenge.process_state import ProcessState
 
 __all__ = ["become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
 
 FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
 LONGEST_PAUSE = 5.0  # up to this.
-_NO_LIMIT = nullcontext()
+# Seconds; a call of a map that takes less has closed nothing. What else it did is put back at the end of the message.
+INSTANT = 1e-6
+FORK = 2e-5  # Seconds; less than any fork takes.
+_INSTALL = "What it imports must be installed there; with Docker Compose, name it in PACKAGES."
+_NOTHING = nullcontext()
 _overseer = Overseer()
 
 _inside_call: ContextVar[bool] = ContextVar("distribute_challenge_inside_call", default=False)
-_is_worker = False
 _calls_run = 0
 
 
@@ -49,15 +61,9 @@ def calls_run() -> int:
     return _calls_run
 
 
-def become_worker() -> None:
-    """Say that this process exists to run calls: whatever it calls runs here too, in any of its threads."""
-    global _is_worker
-    _is_worker = True
-
-
 def inside_call() -> bool:
     """Whether the code that asks is part of a running call. Its own calls then run in place (see docs)."""
-    return _is_worker or _inside_call.get()
+    return is_worker() or _inside_call.get()
 
 
 def execute(
@@ -67,6 +73,9 @@ def execute(
     values: LargeValues | None = None,
     send_ahead: Callable[[bytes], None] | None = None,
     interruption: Interruption | None = None,
+    process: "ProcessState | None" = None,
+    failures: Failures | None = None,
+    logs: CallLogs | None = None,
 ) -> Iterator[bytes]:
     """Run the calls of one batch.
 
@@ -78,6 +87,9 @@ def execute(
         send_ahead: Sends a reply from another thread while a call takes long, so that those behind it need not wait; None:
             they do.
         interruption: Stops those that are cancelled; None: only the engine itself can.
+        process: Puts back what a call has changed in its process; None where the process is the user's own.
+        failures: Where it is noted what has gone wrong, before the reply that says so is given; None: nowhere.
+        logs: Sends what the calls print to their client; None: it is not sent.
 
     Yields:
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
@@ -85,7 +97,7 @@ def execute(
     """
     if not isinstance(batch, Batch):
         batch = Batch.decode(batch)
-    run = BatchRun(batch, worker, values)
+    run = BatchRun(batch, worker, values, failures)
     try:
         batch.check_versions()
     except DistributeChallengeError as error:
@@ -95,27 +107,27 @@ def execute(
         yield run.cancelled()
         return
     try:
-        loaded = functions.load(batch.function, run.large.open)
+        function = functions.load(batch.function, run.large.open)
     except ValueMissingError as error:
         yield run.value_missing(error)
         return
     except BaseException as error:
-        error.add_note(
-            f"{batch.name} could not be loaded on the worker {worker}; what it imports must be installed there."
-        )
-        run.finishes.extend([time.time()] * batch.calls)
+        add_note(error, f"{batch.name} {_not_loaded(worker, error)}")
+        run.finishes.extend([clock.now()] * batch.calls)
         yield from run.replies(0, [Failure(error)] * batch.calls)
         return
-    if loaded is None:
+    if function is None:
         yield run.problem("function_missing", batch.function)
         return
-    runs = _run_chunk if batch.chunk else _run_calls
-    with _known_as_call(batch.name):
+    if logs is not None:
+        logs.follow(run.progress.outcomes)
+    runs = _run_chunk if batch.chunk else partial(_run_calls, logs)
+    with _known_as_call(batch.name), process or _NOTHING:
         if send_ahead is None or batch.calls == 1:
-            yield from runs(run, loaded, interruption)
+            yield from runs(run, function, interruption, process)
         else:
             with _overseer.looking_at(run.progress, partial(run.send_ahead, send_ahead)):
-                yield from runs(run, loaded, interruption)
+                yield from runs(run, function, interruption, process)
     global _calls_run
     _calls_run += len(run.progress.outcomes)
 
@@ -139,10 +151,14 @@ class _Packed(NamedTuple):
 
 
 def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> Callable[..., Any]:
-    modules, data = load_modules(payload)
-    if not all(module.name in sys.modules for module in modules):
-        ProjectImporter().activate(modules)
-    return _Unpacked(load_function(data), Batch("", "", name, (), timeout=timeout, retries=retries))
+    unpacked = unpack_function(payload)
+    if not all(module.name in sys.modules for module in unpacked.modules):
+        from distribute_challenge.serialisation.modules.importer import ProjectImporter  # As workers alone need it.
+
+        ProjectImporter().activate(unpacked.modules)
+    with Script(unpacked.script).loading():
+        loaded = load_function(unpacked.data)
+    return _Unpacked(loaded, Batch("", "", name, (), timeout=timeout, retries=retries))
 
 
 class _Unpacked:
@@ -151,9 +167,10 @@ class _Unpacked:
         self._loaded = loaded
         self._batch = batch
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         with _known_as_call(self._batch.name):
-            return unwrap(_outcome(self._batch, self._loaded, args, kwargs))
+            outcome = _outcome(self._batch, self._loaded, args, kwargs)
+        return unwrap(outcome)
 
 
 @contextmanager
@@ -166,11 +183,17 @@ def _known_as_call(name: str) -> Iterator[None]:
         _inside_call.reset(inside_token)
 
 
-def _run_calls(run: BatchRun, loaded: LoadedFunction, interruption: Interruption | None) -> Iterator[bytes]:
+def _run_calls(
+    logs: CallLogs | None,
+    run: BatchRun,
+    function: CachedFunction,
+    interruption: Interruption | None,
+    process: "ProcessState | None",
+) -> Iterator[bytes]:
     batch, progress = run.batch, run.progress
     finishes = run.finishes
-    flushed = run.started
-    call, otherwise = partial(_unpacked_outcome, run, loaded), partial(_cancelled, batch)
+    flushed = finished = run.started
+    call, otherwise = partial(_unpacked_outcome, run, function), partial(_cancelled, batch)
     for number in range(len(batch.arguments)):
         try:
             outcome = call(number) if interruption is None else interruption.run(number, call, otherwise)
@@ -184,9 +207,14 @@ def _run_calls(run: BatchRun, loaded: LoadedFunction, interruption: Interruption
             progress.end()
             yield run.cancelled()
             return
+        if logs is not None and logs.has_printed:
+            logs.end_call()
         # The finish first: the overseer counts outcomes.
-        finishes.append(time.time())
+        finishes.append(clock.now())
         progress.outcomes.append(outcome)
+        if process is not None and (type(outcome) is Failure or process.is_changed(finishes[-1] - finished)):
+            process.put_back()
+        finished = finishes[-1]
         if progress.is_overdue() and progress.is_over():
             break
         if finishes[-1] - flushed > FLUSH_AFTER and len(finishes) < len(batch.arguments):
@@ -195,23 +223,38 @@ def _run_calls(run: BatchRun, loaded: LoadedFunction, interruption: Interruption
     yield from run.replies(*progress.end())
 
 
-def _unpacked_outcome(run: BatchRun, loaded: LoadedFunction, number: int) -> Any:
+def _unpacked_outcome(run: BatchRun, function: CachedFunction, number: int) -> Any:
     try:
+        # The first call has it as it was just loaded.
+        loaded = function.again() if number and function.again is not None else function.loaded
         args, kwargs = unpack(run.batch.arguments[number], run.large.open)
     except ValueMissingError:
         raise
     except BaseException as error:
-        return _failure(error)
+        return _failure(_noted_argument(run, error))
     return _outcome(run.batch, loaded, args, kwargs)
+
+
+def _noted_argument(run: BatchRun, error: BaseException) -> BaseException:
+    """An error of unpickling arguments, with a note that this was what went wrong."""
+    add_note(error, f"An argument of {run.batch.name} {_not_loaded(run.worker, error)}")
+    return error
+
+
+def _not_loaded(worker: str, error: BaseException) -> str:
+    text = f"could not be loaded on the worker {worker}."
+    return f"{text} {_INSTALL}" if isinstance(error, ImportError) else text
 
 
 def _cancelled(batch: Batch) -> Failure:
     return Failure(CallCancelledError(f"{batch.name} was cancelled"))
 
 
-def _run_chunk(run: BatchRun, loaded: LoadedFunction, interruption: Interruption | None) -> Iterator[bytes]:
+def _run_chunk(
+    run: BatchRun, function: CachedFunction, interruption: Interruption | None, process: "ProcessState | None"
+) -> Iterator[bytes]:
     progress = run.progress
-    calls = partial(_run_unpacked_chunk, run, loaded)
+    calls = partial(_run_unpacked_chunk, run, function.loaded, process)
     try:
         is_wanted = calls(WHOLE) if interruption is None else interruption.run(WHOLE, calls, lambda: False)
     except ValueMissingError as error:
@@ -224,37 +267,71 @@ def _run_chunk(run: BatchRun, loaded: LoadedFunction, interruption: Interruption
         yield run.cancelled()
 
 
-def _run_unpacked_chunk(run: BatchRun, loaded: LoadedFunction, _: int) -> bool:
+def _run_unpacked_chunk(run: BatchRun, loaded: LoadedFunction, process: "ProcessState | None", _: int) -> bool:
     try:
         calls = unpack(run.batch.arguments[0], run.large.open)
     except ValueMissingError:
         raise
     except BaseException as error:
-        run.progress.outcomes.extend([_failure(error)] * run.batch.chunk)
+        run.progress.outcomes.extend([_failure(_noted_argument(run, error))] * run.batch.chunk)
     else:
-        _run_calls_of_chunk(run.batch, loaded, calls, run.progress)
+        _run_calls_of_chunk(run.batch, loaded, calls, run.progress, process)
     return True
 
 
 def _run_calls_of_chunk(
-    batch: Batch, loaded: LoadedFunction, calls: Sequence[tuple[Any, ...]], progress: Progress
+    batch: Batch,
+    loaded: LoadedFunction,
+    calls: Sequence[tuple[Any, ...]],
+    progress: Progress,
+    process: "ProcessState | None",
 ) -> None:
     """Run the chunk's first calls: all, unless they take so long that others should have the rest."""
     function = loaded.function
     plain = batch.timeout is None and not batch.retries and not loaded.is_async
-    add = progress.outcomes.append
+    outcomes = progress.outcomes
+    add = outcomes.append
     deadline = progress.deadline
+    before = generation[0]
+    # What takes no longer than twice the fastest call that has changed nothing is taken to do no more than that one.
+    fastest, harmless = inf, 0.0
+    began = time.monotonic()
     for args in calls:
         # The plain case, a million times: nothing inside the loop but the call and a look at the clock.
         if plain:
             try:
                 add(function(*args))
             except BaseException as error:
-                add(_failure(error))
+                if generation[0] != before:
+                    end_child(error)
+                add(_failure(error, args, {}))
+                began = 0.0  # As if it had taken long: it may have left things as they should not stay.
         else:
             add(_outcome(batch, loaded, args, {}))
-        if time.monotonic() > deadline and progress.is_over():
+        now = time.monotonic()
+        took = now - began
+        if took > harmless:
+            if generation[0] != before:
+                end_child()
+            if plain and type(outcomes[-1]) is CoroutineType:
+                # A decorator hides that the function is a coroutine function: no call of it is plain.
+                plain = False
+                outcomes[-1] = _ended(outcomes[-1], args)
+            if process is not None and process.is_changed(took):
+                process.put_back()
+            elif took < fastest:
+                fastest = took
+                harmless = max(INSTANT, min(2 * fastest, FORK))
+        if now > deadline and progress.is_over():
             break
+        began = now
+
+
+def _ended(coroutine: Coroutine[Any, Any, Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return _completed(coroutine, None)
+    except BaseException as error:
+        return _failure(error, args, {})
 
 
 def _outcome(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -272,21 +349,39 @@ def _outcome(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
 
 
 def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    before = generation[0]
     try:
-        with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NO_LIMIT:
-            value = loaded.function(*args, **kwargs)
-            if not loaded.is_async:
-                return value
-            # Brings asyncio, which most calls do without.
-            from distribute_challenge.coroutines import run_to_completion
-
-            return run_to_completion(value, batch.timeout)
+        with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NOTHING:
+            # Inside: a context manager sets `__traceback__` of what passes it, which a frozen exception does not allow.
+            try:
+                value = loaded.function(*args, **kwargs)
+                if type(value) is CoroutineType or (loaded.is_async and isinstance(value, Coroutine)):
+                    value = _completed(value, batch.timeout)
+            except BaseException as error:
+                if generation[0] != before:
+                    end_child(error)
+                return _failure(error, args, kwargs)
     except BaseException as error:
-        return _failure(error)
+        return _failure(error, args, kwargs)  # The time limit's.
+    if generation[0] != before:
+        end_child()
+    return value
 
 
-def _failure(error: BaseException) -> Failure:
+def _completed(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
+    # Brings asyncio, which most calls do without.
+    from distribute_challenge.coroutines import run_to_completion
+
+    return run_to_completion(coroutine, seconds)
+
+
+def _failure(
+    error: BaseException, args: tuple[Any, ...] | None = None, kwargs: Mapping[str, Any] | None = None
+) -> Failure:
     """The call's failure, unless it is somebody else's business: an outer call's time limit or end, or Ctrl+C here."""
-    if isinstance(error, OverdueError | StoppedError) or (isinstance(error, KeyboardInterrupt) and not _is_worker):
+    if is_interrupt(error) or (isinstance(error, KeyboardInterrupt) and not is_worker()):
         raise error
-    return Failure(error)
+    from distribute_challenge.serialisation.modules.importer import note_missing_file  # As above.
+
+    note_missing_file(error)
+    return Failure(error, None if args is None else (args, kwargs or {}))

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.headers import Check, checked
+from distribute_challenge.headers import Check, checked, text
 
-__all__ = ["Blob", "framed", "unbroken", "unframed"]
+__all__ = ["Blob", "framed", "unbroken", "unframed", "versions_in"]
 
 Blob = bytes | memoryview
 
@@ -34,8 +34,8 @@ def framed(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
         blobs: What follows.
     """
     header["sizes"] = [len(blob) for blob in blobs]
-    text = _compact(header).encode()
-    return b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *blobs])
+    content = _compact(header).encode()
+    return b"".join([_MAGIC, _LENGTH.pack(len(content)), content, *blobs])
 
 
 def unframed(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], list[Any]]:
@@ -64,6 +64,20 @@ def unframed(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], 
     if end != len(frame):
         raise ForgedError("its frame is longer or shorter than it says")
     return header, blobs
+
+
+def versions_in(frame: Blob) -> tuple[str, str] | None:
+    """The sender's Python and library, from a frame of another format or with other fields; None: they cannot be read.
+
+    Args:
+        frame: As `unframed` refuses it with a `VersionMismatchError`.
+    """
+    try:
+        header = json.loads(bytes(frame[8 : 8 + _LENGTH.unpack_from(frame, 4)[0]]))
+        python, library = header["python"], header["library"]
+    except (KeyError, TypeError, ValueError, RecursionError, struct.error):
+        return None
+    return (python, library) if text(python) and text(library) else None
 
 
 class _Unbroken:

@@ -1,20 +1,72 @@
 """What `compute_this` makes of a function: called, it gives a `Distributable` and runs nothing."""
 
 import functools
+import inspect
+import pickle
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from distribute_challenge.distributable import Distributable, Prepared
-from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.execution_backends.registry import Choice
+from distribute_challenge.folding import fold, folded
 from distribute_challenge.mapping import Mapping, OnError, total_of
+from distribute_challenge.never_run import place_of_caller
 from distribute_challenge.options import CallOptions
-from distribute_challenge.signature import CheckedSignature, function_name, refuse_generators
+from distribute_challenge.serialisation import dumps
+from distribute_challenge.signature import (
+    CheckedSignature,
+    bound_signature,
+    function_name,
+    refuse_generators,
+    shows_another,
+    signature_text,
+)
 
-__all__ = ["DistributableFunction"]
+__all__ = ["DistributableFunction", "ExceptionClasses", "Options"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
+
+ExceptionClasses = type[BaseException] | tuple[type[BaseException], ...]
+
+
+class Options(TypedDict, total=False):
+    """The options of `CallOptions`, as type checkers know them."""
+
+    backend: Choice
+    timeout: float | None
+    retries: int
+    retry_on: ExceptionClasses
+    queue: str
+    priority: int
+    queue_timeout: float | None
+    at_most_once: bool
+
+
+class _Item:
+    """Stands for what an iterable will give, in a message."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_ITEM = _Item()
 
 
 class DistributableFunction(Generic[P, R]):
@@ -54,26 +106,47 @@ class DistributableFunction(Generic[P, R]):
         self._prefix = prefix
         self._prepared = prepared or Prepared.of(function, options)
         self._checked = CheckedSignature(function, len(prefix))
-        if prefix and self._checked.signature is not None:
+        if prefix:
+            self._show_signature(function, len(prefix))
+
+    def _show_signature(self, function: Callable[..., R], bound: int) -> None:
+        """Show what is left to fill; `inspect` finds that of a function that is not bound by itself."""
+        if shows_another(function):
+            shown = _shown(function)
+            if shown is not None:
+                self.__signature__ = bound_signature(shown, bound)
+        else:
+            assert self._checked.signature is not None  # Only functions of Python are bound.
             self.__signature__ = self._checked.signature
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Distributable[R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Distributable[R]:
         """Make the call without running it.
 
         Raises:
             SignatureError: The arguments do not fit the function's signature.
         """
-        self._checked.check(self.__name__, args, kwargs)
-        return Distributable(self.__wrapped__, self._prefix + args, kwargs, self._prepared)
+        try:
+            self._checked.check(self.__name__, args, kwargs)
+        except BaseException as error:
+            fold(error)
+            raise
+        call: Distributable[R] = Distributable(self.__wrapped__, self._prefix + args, kwargs, self._prepared)
+        call.made_at = place_of_caller()
+        return call
 
-    def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself, here and now."""
         return self.__wrapped__(*self._prefix, *args, **kwargs)
 
-    def with_options(self, **options: Any) -> "DistributableFunction[P, R]":
+    @property
+    def options(self) -> CallOptions:
+        """How its calls run."""
+        return self._prepared.options
+
+    def with_options(self, /, **options: Unpack[Options]) -> "DistributableFunction[P, R]":
         """A copy with other options; see `CallOptions` for their names.
 
-        Example:
+        Examples:
             >>> from distribute_challenge import compute_this
             >>> square = compute_this(lambda x: x * x)
             >>> square.with_options(backend="threads", retries=2)(3).compute()
@@ -82,7 +155,8 @@ class DistributableFunction(Generic[P, R]):
         Raises:
             OptionError: A name is no option, or a value is out of range.
         """
-        return self._copy(self._prefix, self._prepared.options.updated(**options), None)
+        with folded:
+            return self._copy(self._prefix, self._prepared.options.updated(**options), None)
 
     @overload
     def map(
@@ -117,6 +191,9 @@ class DistributableFunction(Generic[P, R]):
     ) -> Iterator[Any]:
         """Call the function on each item, as the built-in `map` does, on all workers.
 
+        The number of iterables is checked against the function's signature: here, if they say that there is an item, and else
+        when the first one comes.
+
         Args:
             iterables: One for each parameter; the shortest ends it. They may be endless.
             ordered: Results in the order of the items; False: as they come.
@@ -130,16 +207,45 @@ class DistributableFunction(Generic[P, R]):
             on its way. Closing or dropping it cancels those that have not begun.
 
         Raises:
-            OptionError: An option has a value it cannot have.
+            OptionError: An option has a value it cannot have, or the backend does not keep one of the function's.
             SerialisationError: The function cannot be pickled.
+            SignatureError: The function takes another number of arguments.
 
-        Example:
+        Examples:
             >>> from distribute_challenge import compute_this
             >>> list(compute_this(lambda x, y: x * y).map([1, 2, 3], [4, 5, 6]))
             [4, 10, 18]
         """
-        calls: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
-        return self._mapped(calls, total_of(iterables), ordered, on_error, progress, batch_size, backend)
+        with folded:
+            calls: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
+            total = total_of(iterables)
+            if total:
+                self._checked.check(self.__name__, (_ITEM,) * len(iterables), {})
+            return self._mapped(calls, total, ordered, on_error, progress, batch_size, backend)
+
+    @overload
+    def starmap(
+        self,
+        iterable: Iterable[Iterable[Any]],
+        *,
+        ordered: bool = ...,
+        on_error: Literal["raise"] = ...,
+        progress: bool = ...,
+        batch_size: int | None = ...,
+        backend: Choice = ...,
+    ) -> Iterator[R]: ...
+
+    @overload
+    def starmap(
+        self,
+        iterable: Iterable[Iterable[Any]],
+        *,
+        ordered: bool = ...,
+        on_error: Literal["return"],
+        progress: bool = ...,
+        batch_size: int | None = ...,
+        backend: Choice = ...,
+    ) -> Iterator[R | BaseException]: ...
 
     def starmap(
         self,
@@ -153,13 +259,16 @@ class DistributableFunction(Generic[P, R]):
     ) -> Iterator[Any]:
         """Like `map`, with each item a sequence of arguments.
 
-        Example:
+        The first one is checked against the function's signature when it comes, unless errors are returned.
+
+        Examples:
             >>> from distribute_challenge import compute_this
             >>> list(compute_this(pow).starmap([(2, 3), (3, 2)]))
             [8, 9]
         """
-        calls = map(tuple, iterable)
-        return self._mapped(calls, total_of([iterable]), ordered, on_error, progress, batch_size, backend)
+        with folded:
+            calls = map(tuple, iterable)
+            return self._mapped(calls, total_of([iterable]), ordered, on_error, progress, batch_size, backend)
 
     def _mapped(
         self,
@@ -175,22 +284,43 @@ class DistributableFunction(Generic[P, R]):
             calls = (self._prefix + call for call in calls)
         return Mapping(
             self._prepared,
-            resolve(backend, self._prepared.options.backend),
+            self._prepared.engine(backend),
             calls,
             total=total,
             ordered=ordered,
             on_error=on_error,
             progress=progress,
             batch_size=batch_size,
+            check=self._check_item,
+            made_at=place_of_caller(2),
         ).results()
 
-    @overload
-    def __get__(self, instance: None, owner: type) -> "DistributableFunction[P, R]": ...
+    def _check_item(self, args: tuple[Any, ...]) -> None:
+        self._checked.check(self.__name__, args[len(self._prefix) :], {})
+
+    # To a type checker, what stands below a decorator is always a plain function. What it is bound to shows in the type of its
+    # first parameter: of any type, as without annotations, where all arguments are allowed; the class; an instance; or neither,
+    # as of a static method. mypy does not compare that type, so with it all arguments of methods are allowed.
 
     @overload
-    def __get__(self, instance: object, owner: type | None = None) -> "DistributableFunction[..., R]": ...
+    def __get__(
+        self: "DistributableFunction[Concatenate[T, Q], R]", instance: T, owner: T
+    ) -> "DistributableFunction[..., R]": ...
 
-    def __get__(self, instance: object, owner: type | None = None) -> "DistributableFunction[..., R]":
+    @overload
+    def __get__(
+        self: "DistributableFunction[Concatenate[T, Q], R]", instance: object, owner: T
+    ) -> "DistributableFunction[Q, R]": ...
+
+    @overload
+    def __get__(
+        self: "DistributableFunction[Concatenate[T, Q], R]", instance: T, owner: type | None = None
+    ) -> "DistributableFunction[Q, R]": ...
+
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> "DistributableFunction[P, R]": ...
+
+    def __get__(self, instance: Any, owner: Any = None) -> "DistributableFunction[..., R]":
         """Bind to an instance or a class, as the wrapped function would."""
         if self._descriptor is staticmethod or not isinstance(self.__wrapped__, types.FunctionType):
             return self
@@ -206,6 +336,30 @@ class DistributableFunction(Generic[P, R]):
         copy._setup(self.__wrapped__, options or self._prepared.options, prefix, prepared)
         return copy
 
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
+        # For other picklers; `serialisation` takes the state below. pickle finds a decorated function's own function
+        # under no name, as the name leads to this object.
+        module = sys.modules.get(self.__module__)
+        if self.__module__ != "__main__" and getattr(module, self.__qualname__, None) is self:
+            return str(self.__qualname__)
+        return pickle.loads, (dumps(self, f"the function {self.__name__}").data,)
+
+    def __copy__(self) -> Self:
+        return self  # As functions do.
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    if not TYPE_CHECKING:  # pragma: no branch - a type checker finds wrong names by itself
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("compute", "submit"):
+                raise AttributeError(
+                    f"{self.__name__} is a function, and only its calls can {name}: call it first, as in "
+                    f"{self.__name__}(...).{name}()"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     # State in place of arguments, so that a function which refers to its own wrapper can be pickled.
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -216,5 +370,12 @@ class DistributableFunction(Generic[P, R]):
         self._setup(function, options, prefix, None)
 
     def __repr__(self) -> str:
-        signature = self._checked.signature
-        return f"<DistributableFunction {self.__name__}{'(...)' if signature is None else signature}>"
+        return f"<DistributableFunction {self.__name__}{signature_text(_shown(self))}>"
+
+
+def _shown(function: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature that readers and tools see: that of the innermost function, which decorators keep."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None

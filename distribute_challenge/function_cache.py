@@ -1,29 +1,55 @@
 """The functions that a worker process has loaded."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distribute_challenge.serialisation import LoadedFunction, Open, ProjectImporter, load_function, load_modules
+from distribute_challenge.serialisation import (
+    LoadedFunction,
+    Open,
+    Script,
+    UnpackedFunction,
+    load_function,
+    unpack_function,
+)
 
-__all__ = ["FunctionCache"]
+if TYPE_CHECKING:
+    from distribute_challenge.serialisation.modules.importer import ProjectImporter
+
+__all__ = ["CachedFunction", "FunctionCache"]
 
 _KEPT_FUNCTIONS = 128  # A guess: more functions than one study calls, fewer than fill a memory.
+_KEPT_MODULES = 2000  # A guess, too: of all these functions together.
+
+
+class CachedFunction(NamedTuple):
+    """A function that is ready to be called.
+
+    Args:
+        loaded: The function.
+        again: Loads it anew, for one that carries what a call could change; None: one for all calls.
+    """
+
+    loaded: LoadedFunction
+    again: Callable[[], LoadedFunction] | None
 
 
 class FunctionCache:
     """The functions that this process has loaded, the latest used kept.
 
     Args:
-        fetch: Gives the payload for a digest, or None if nobody has it.
-        importer: Makes the user's own modules importable; None in the client's own process, which has them.
+        fetch: Gives the payload for a digest, or None if it is not to be had.
+        importer: Makes the modules of the user's project importable, and its script ``__main__``; None in the client's own
+            process, which has both.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes | None], importer: ProjectImporter | None = None) -> None:
+    def __init__(self, fetch: Callable[[str], bytes | None], importer: "ProjectImporter | None" = None) -> None:
         self._fetch = fetch
         self._importer = importer
-        self._loaded: dict[str, tuple[list[Any], LoadedFunction | bytes]] = {}
+        self._entries: dict[str, _Entry] = {}
+        self._known: dict[Any, Any] = {}
 
-    def load(self, digest: str, open: Open | None = None) -> LoadedFunction | None:  # noqa: A002
+    def load(self, digest: str, open: Open | None = None) -> CachedFunction | None:  # noqa: A002
         """The function of a digest with its modules importable, or None if its payload is not to be had.
 
         Args:
@@ -33,22 +59,56 @@ class FunctionCache:
         Raises:
             ValueMissingError: One of them is not to be had.
         """
-        if digest in self._loaded:
-            modules, function = self._loaded[digest] = self._loaded.pop(digest)
-            self._activate(modules)
-            return load_function(function, open) if isinstance(function, bytes) else function
-        payload = self._fetch(digest)
-        if payload is None:
-            return None
-        modules, data = load_modules(payload)
-        self._activate(modules)
-        loaded = load_function(data, open)
-        # One that holds large values is loaded each time: kept, it would keep them when nobody else needs them.
-        self._loaded[digest] = modules, data if loaded.holds_values else loaded
-        if len(self._loaded) > _KEPT_FUNCTIONS:
-            del self._loaded[next(iter(self._loaded))]
-        return loaded
-
-    def _activate(self, modules: list[Any]) -> None:
+        entry = self._entries.pop(digest, None)
+        if entry is None:
+            payload = self._fetch(digest)
+            if payload is None:
+                return None
+            unpacked = unpack_function(payload)
+            entry = _Entry(unpacked._replace(modules=self._shared(unpacked.modules)))
         if self._importer is not None:
-            self._importer.activate(modules)
+            entry.activate(self._importer)
+        found = entry.load(open)
+        self._entries[digest] = entry
+        if len(self._entries) > _KEPT_FUNCTIONS:
+            del self._entries[next(iter(self._entries))]
+        return found
+
+    def _shared(self, modules: Sequence[Any]) -> Sequence[Any]:
+        """The same modules, as the objects that other functions have brought: they may be large."""
+        if len(self._known) > _KEPT_MODULES:
+            self._known.clear()
+        modules = tuple(self._known.setdefault(module, module) for module in modules)
+        shared: Sequence[Any] = self._known.setdefault(modules, modules)
+        return shared
+
+
+class _Entry:
+    """One function, with the namespace of its script."""
+
+    def __init__(self, unpacked: UnpackedFunction) -> None:
+        self._unpacked = unpacked
+        self._script = Script(unpacked.script)
+        self._is_defined = False
+        self._kept: CachedFunction | None = None
+
+    def activate(self, importer: "ProjectImporter") -> None:
+        importer.activate(self._unpacked.modules)
+        self._script.activate()
+
+    def load(self, open: Open | None) -> CachedFunction:  # noqa: A002
+        if self._kept is not None:
+            return self._kept
+        loaded = self._loaded(open)
+        if not self._is_defined:
+            self._is_defined = True
+            self._script.define(loaded.function)
+        found = CachedFunction(loaded, partial(self._loaded, open) if self._unpacked.carries_state else None)
+        # One that holds large values is loaded each time: kept, it would keep them when no client needs them.
+        if not (loaded.holds_values or self._unpacked.carries_state):
+            self._kept = found
+        return found
+
+    def _loaded(self, open: Open | None) -> LoadedFunction:  # noqa: A002
+        with self._script.loading():
+            return load_function(self._unpacked.data, open)

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from distribute_challenge.interrupts import InterruptError
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -37,7 +39,7 @@ _JUMPS = 1000  # A guess: one is enough.
 loops: "dict[int, asyncio.AbstractEventLoop]" = {}
 
 
-class StoppedError(BaseException):
+class StoppedError(InterruptError):
     """Raised inside the user's code, past its ``except Exception``; only the `Interruption` that raised it may catch it."""
 
 
@@ -51,7 +53,7 @@ class Interruption:
     Guarantees: `StoppedError` is raised inside `run` alone, at most once in each. A call that is not wanted any more before it begins
     does not begin.
 
-    Example:
+    Examples:
         >>> unwanted = {1}
         >>> interruption = Interruption(unwanted.__contains__, lambda number: None)
         >>> interruption.run(0, lambda number: "ran", otherwise=lambda: "stopped")

@@ -2,10 +2,11 @@
 
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from distribute_challenge import settings
+from distribute_challenge import clock, settings
 from distribute_challenge.cluster import EmbeddedCluster
 from distribute_challenge.errors import OptionError, SystemFailureError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
@@ -25,6 +26,7 @@ class LocalCluster:
 
     Args:
         workers: Worker processes; None: one for each core.
+        logs: Whether this process shows what its calls print and log; None: yes, unless ``DISTRIBUTE_CHALLENGE_LOGS=0`` is set.
 
     Attributes:
         backend: The engine that runs calls on it, for ``.compute(backend=cluster.backend)``.
@@ -32,16 +34,16 @@ class LocalCluster:
     Raises:
         OptionError: ``workers`` is not a whole number of at least 1.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import LocalCluster, compute_this
         >>> with LocalCluster(workers=2) as cluster:
         ...     compute_this(lambda x: x * x)(3).compute()
         9
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, *, logs: bool | None = None) -> None:
         self._embedded = EmbeddedCluster(_checked(settings.worker_count() if workers is None else workers))
-        self.backend = CeleryExecutionBackend(cluster=self._embedded)
+        self.backend = CeleryExecutionBackend(cluster=self._embedded, logs=logs)
         self._block = ExitStack()
 
     @property
@@ -85,9 +87,9 @@ class LocalCluster:
             SystemFailureError: It took longer than a minute: the calls that run take longer.
         """
         wanted = _checked(workers)
-        deadline = time.monotonic() + SCALE_DEADLINE
+        deadline = clock.monotonic() + SCALE_DEADLINE
         while (have := self._ask_to_scale(wanted)) != wanted:
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 raise SystemFailureError(
                     f"the cluster has {have or 'no'} worker processes and not {wanted} after {SCALE_DEADLINE:g} s, because "
                     f"running calls are not interrupted; call scale({wanted}) again later"
@@ -102,6 +104,15 @@ class LocalCluster:
     def log(self) -> str:
         """What its workers have written: prints and log lines of the calls, with their names."""
         return self._embedded.log()
+
+    @property
+    def log_file(self) -> Path:
+        """The file that they write this to, as long as it is running.
+
+        Raises:
+            ClusterStartError: It is not running.
+        """
+        return self._embedded.log_file()
 
     def close(self) -> None:
         """End it. Calls that run are abandoned, those that wait are cancelled."""

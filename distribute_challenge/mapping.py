@@ -7,28 +7,28 @@ consumer is away. A chunk whose calls turn out slow comes back half done; its re
 take its place.
 """
 
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import length_hint
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
+from distribute_challenge import clock
 from distribute_challenge.attempt import Attempt
-from distribute_challenge.batching import BatchSizer, window
+from distribute_challenge.batching import LARGEST_BYTES, BatchSizer, window
 from distribute_challenge.distributable import Prepared
-from distribute_challenge.errors import (
-    OptionError,
-    SerialisationError,
-    SystemFailureError,
-    TaskLostError,
-    WorkerLostError,
-)
+from distribute_challenge.errors import OptionError, ResultUnavailableError, SerialisationError, WorkerLostError
+from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.futures import Future
+from distribute_challenge.failures import place_of
+from distribute_challenge.folding import fold
+from distribute_challenge.forks import generation
+from distribute_challenge.futures import LONGEST_WAIT, Future
 from distribute_challenge.messages import Task
-from distribute_challenge.outcome import Failure
+from distribute_challenge.never_run import Place, ToRun
+from distribute_challenge.outcome import Failure, add_note
+from distribute_challenge.signature import call_text
 from distribute_challenge.tasks import hold_of, packed_chunk, values_of
 
 __all__ = ["Mapping", "OnError"]
@@ -38,7 +38,7 @@ OnError = Literal["raise", "return"]
 AHEAD = 4  # Finished chunks kept for an ordered map, in multiples of the number in flight, while one is late.
 
 
-class Mapping:
+class Mapping(ToRun):
     """One run of a map.
 
     Args:
@@ -50,6 +50,8 @@ class Mapping:
         on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of values.
         progress: Show a bar.
         batch_size: Calls in each chunk; None: adapted to how long they take.
+        check: Raises if the arguments of a call do not fit. Asked for the first call, unless errors are returned.
+        made_at: Where the program made it; None: that it never runs is not told.
 
     Raises:
         OptionError: A value is out of its range.
@@ -66,7 +68,10 @@ class Mapping:
         on_error: OnError,
         progress: bool,
         batch_size: int | None,
+        check: Callable[[tuple[Any, ...]], None] | None = None,
+        made_at: Place | None = None,
     ) -> None:
+        self.made_at = None  # Until all is well.
         if on_error not in ("raise", "return"):
             raise OptionError(f"on_error={on_error!r}: expected 'raise' or 'return'")
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
@@ -79,49 +84,65 @@ class Mapping:
         self._on_error = on_error
         self._progress = progress
         self._batch_size = batch_size
-        self._function = prepared.portable.payload(find_depot=backend.depot)
+        self._function = prepared.portable.payload(find_depot=backend.depot, shares_files=backend.shares_files)
         # The function may change meanwhile: what this version of it captures stays for as long as the map takes.
         self._hold = hold_of(self._function, backend.depot)
         self._sizer = BatchSizer()
+        self._bytes_per_call = 1.0  # Of the latest chunk's arguments.
+        self._check = check if on_error == "raise" else None
         self._taken = 0
         self._exhausted = False
         self._source_error: Exception | None = None
         self._order: deque[_Chunk] = deque()
         self._unsent: deque[_Chunk] = deque()
         self._in_flight = 0
+        self._generation = generation[0]
         self._completions: SimpleQueue[_Chunk] = SimpleQueue()
+        self.made_at = made_at
 
     def results(self) -> Iterator[Any]:
         """The results. Closing or dropping the iterator cancels what has not begun; Ctrl+C also what runs."""
+        self.made_at = None
         bar = _progress_bar(self._prepared.name, self._total) if self._progress else None
         try:
-            for outcomes in self._outcomes():
+            for chunk, outcomes in self._outcomes():
                 if bar is not None:
                     bar.update(len(outcomes))
                 if Failure not in map(type, outcomes):
                     yield from outcomes
-                elif self._on_error == "return":
+                    continue
+                _note_items(chunk, outcomes, self._prepared.name)
+                if self._on_error == "return":
                     yield from (outcome.error if type(outcome) is Failure else outcome for outcome in outcomes)
                 else:
                     first = [type(outcome) for outcome in outcomes].index(Failure)
                     yield from outcomes[:first]
                     raise outcomes[first].error
-        except KeyboardInterrupt:
-            self._cancel(force=True)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                self._cancel(force=True)
+            fold(error)
             raise
         finally:
             if bar is not None:
                 bar.close()
             self._cancel()
 
-    def _outcomes(self) -> Iterator[list[Any]]:
+    def _never_run(self) -> str:
+        name = self._prepared.name
+        return (
+            f"a map over {name} was made and never run: it begins when its first result is asked for, "
+            f"as in: for result in {name}.map(...)"
+        )
+
+    def _outcomes(self) -> Iterator[tuple["_Chunk", list[Any]]]:
         self._fill()
         while self._order:
             chunk = self._next()
             outcomes = self._settled(chunk)
             self._fill()
             if outcomes:
-                yield outcomes
+                yield chunk, outcomes
         if self._source_error is not None:
             raise self._source_error
 
@@ -137,7 +158,16 @@ class Mapping:
         return self._order.popleft()
 
     def _completed(self) -> "_Chunk":
-        chunk = self._completions.get()
+        while True:
+            try:
+                chunk = self._completions.get(timeout=LONGEST_WAIT)
+                break
+            except Empty:
+                if self._generation != generation[0]:
+                    raise ResultUnavailableError(
+                        f"a map of {self._prepared.name} was begun by the process that this one was forked from, and its "
+                        f"results go there; begin another one in this process"
+                    ) from None
         assert chunk.future is not None
         if chunk.future.cancelled():
             # Its backend was closed, and must not be woken to send what is left.
@@ -156,7 +186,8 @@ class Mapping:
         done = len(future.result())
         if done:
             timeline = future.timeline
-            self._sizer.record(done, timeline.running if timeline is not None else time.time() - chunk.sent)
+            chunk.worker = timeline.worker if timeline is not None else ""
+            self._sizer.record(done, timeline.running if timeline is not None else clock.now() - chunk.sent)
         rest = chunk.calls[done:]
         if not rest:
             return
@@ -165,12 +196,13 @@ class Mapping:
         place = self._order.index(chunk) + 1
         if future.following is not None:
             following, count = future.following
-            running = _Chunk(rest[:count], is_part=True)
+            running = _Chunk(rest[:count], chunk.first + done, is_part=True)
             self._order.insert(place, running)
             self._in_flight += 1
             self._await(running, following)
             rest, place = rest[count:], place + 1
-        self._insert(rest, place)
+            done += count
+        self._insert(rest, chunk.first + done, place)
 
     def _settled(self, chunk: "_Chunk") -> list[Any]:
         """A finished chunk's outcomes; calls without one take its place in the queue."""
@@ -180,34 +212,40 @@ class Mapping:
         if error is None:
             outcomes: list[Any] = future.result()
             return outcomes
-        if isinstance(error, WorkerLostError | SerialisationError) and (len(chunk.calls) > 1 or chunk.is_part):
-            # One call is to blame; alone, the others will do.
-            self._put_back(chunk.calls, 1, error.attempts if isinstance(error, WorkerLostError) else ())
+        if policy.is_sent_one_by_one(error, len(chunk.calls), is_part=chunk.is_part):
+            self._put_back(chunk, error.attempts if isinstance(error, WorkerLostError) else ())
             return []
-        if isinstance(error, SystemFailureError) and not isinstance(error, WorkerLostError | TaskLostError):
+        if policy.ends_map(error):
             raise error
         return [Failure(error)] * len(chunk.calls)
 
-    def _insert(self, calls: list[tuple[Any, ...]], place: int) -> None:
-        """Put calls that a worker gave back into the queue, at their place in the order and first in line to be sent."""
+    def _insert(self, calls: list[tuple[Any, ...]], first: int, place: int) -> None:
+        """Put calls that a worker gave back into the queue, at their place in the order and first in line to be sent.
+
+        Args:
+            calls: Their arguments.
+            first: Number of the first of them among all items.
+            place: In the order.
+        """
         pieces = []
         start = 0
         while start < len(calls):
             size = self._size(len(calls) - start)
-            pieces.append(_Chunk(calls[start : start + size]))
+            pieces.append(_Chunk(calls[start : start + size], first + start))
             start += size
         for number, piece in enumerate(pieces):
             self._order.insert(place + number, piece)
         self._unsent.extendleft(reversed(pieces))
 
-    def _put_back(self, calls: list[tuple[Any, ...]], size: int, attempts: tuple[Attempt, ...]) -> None:
-        pieces = [_Chunk(calls[start : start + size], attempts=attempts) for start in range(0, len(calls), size)]
+    def _put_back(self, chunk: "_Chunk", attempts: tuple[Attempt, ...]) -> None:
+        """Have each call of a chunk sent by itself."""
+        pieces = [_Chunk([call], number, attempts=attempts) for number, call in enumerate(chunk.calls, chunk.first)]
         self._order.extendleft(reversed(pieces))
         self._unsent.extendleft(reversed(pieces))
 
     def _await(self, chunk: "_Chunk", future: Future[Any]) -> None:
-        chunk.future, chunk.sent = future, time.time()
-        future.add_done_callback(lambda _: self._completions.put(chunk))
+        chunk.future, chunk.sent = future, clock.now()
+        future.when_done(lambda _: self._completions.put(chunk))
 
     def _fill(self) -> None:
         """Send chunks until enough are on their way."""
@@ -223,8 +261,8 @@ class Mapping:
                 calls = self._pulled(self._size())
                 if not calls:
                     return
+                chunk = _Chunk(calls, self._taken)
                 self._taken += len(calls)
-                chunk = _Chunk(calls)
                 self._order.append(chunk)
             self._send(chunk)
 
@@ -237,37 +275,55 @@ class Mapping:
             self._source_error, self._exhausted = error, True
         if not calls:
             self._exhausted = True
+        elif self._check is not None:
+            check, self._check = self._check, None
+            check(calls[0])
         return calls
 
     def _size(self, returned: int = 0) -> int:
         if self._batch_size is not None:
             return self._batch_size
         remaining = float("inf") if self._total is None else max(self._total - self._taken, 1) + returned
-        return self._sizer.size(remaining, max(self._backend.concurrency, 1))
+        size = self._sizer.size(remaining, max(self._backend.concurrency, 1))
+        return min(size, max(1, int(LARGEST_BYTES / self._bytes_per_call)))
 
     def _send(self, chunk: "_Chunk") -> None:
         prepared, find_depot = self._prepared, self._backend.depot
-        self._in_flight += 1
         try:
             parcel = packed_chunk(prepared.name, chunk.calls, find_depot)
         except SerialisationError as error:
             future: Future[Any] = Future(prepared.name)
             future.fail(error)
         else:
+            self._bytes_per_call = max(1.0, len(parcel.data) / len(chunk.calls))
+            if self._batch_size is None and len(chunk.calls) > 1 and len(parcel.data) > 2 * LARGEST_BYTES:
+                self._divide(chunk)
+                return
             if parcel.modules:
-                self._function = prepared.portable.payload(parcel.modules, find_depot)
+                self._function = prepared.portable.payload(
+                    parcel.modules, find_depot, shares_files=self._backend.shares_files
+                )
                 self._hold = hold_of(self._function, find_depot)
             values = parcel.values + values_of(self._function, find_depot)
-            task = Task(self._function, parcel.data, prepared.options, time.time(), len(chunk.calls), values)
+            options, calls = prepared.options, len(chunk.calls)
+            task = Task(self._function, parcel.data, options, clock.now(), calls, values, chunk.attempts)
             future = self._backend.submit(task)
-            if chunk.attempts:
-                future.attempts = chunk.attempts
+        self._in_flight += 1
         self._await(chunk, future)
+
+    def _divide(self, chunk: "_Chunk") -> None:
+        """Have a chunk sent in pieces: its arguments are larger than those before them."""
+        place = self._order.index(chunk)
+        del self._order[place]
+        self._insert(chunk.calls, chunk.first, place)
 
     def _cancel(self, *, force: bool = False) -> None:
         for chunk in self._order:
-            if chunk.future is not None:
-                chunk.future.cancel(force)
+            future = chunk.future
+            while future is not None:
+                future.cancel(force)
+                # An interruption may have come before the calls that go on behind these had a chunk of their own.
+                future = None if future.following is None else future.following[0]
         self._order.clear()
         self._unsent.clear()
         if self._hold is not None:
@@ -279,27 +335,42 @@ class _Chunk:
 
     Args:
         calls: Their arguments.
+        first: Number of the first of them among all items.
         is_part: Whether they travelled with others, so that they cannot be sent again by the engine.
         attempts: The times that they were sent with others and did not come back.
     """
 
-    __slots__ = ("attempts", "calls", "future", "is_done", "is_part", "sent")
+    __slots__ = ("attempts", "calls", "first", "future", "is_done", "is_part", "sent", "worker")
 
     def __init__(
-        self, calls: list[tuple[Any, ...]], *, is_part: bool = False, attempts: tuple[Attempt, ...] = ()
+        self, calls: list[tuple[Any, ...]], first: int, *, is_part: bool = False, attempts: tuple[Attempt, ...] = ()
     ) -> None:
         self.calls = calls
+        self.first = first
         self.attempts = attempts
         self.is_part = is_part
         self.future: Future[Any] | None = None
         self.is_done = False
         self.sent = 0.0
+        self.worker = ""
+
+
+def _note_items(chunk: _Chunk, outcomes: list[Any], name: str) -> None:
+    """Say in the exceptions of a chunk which items they are of, and where these ran."""
+    head, tail = outcomes[0], outcomes[-1]
+    if len(outcomes) > 1 and type(head) is type(tail) is Failure and head.error is tail.error:
+        add_note(head.error, f"items {chunk.first} to {chunk.first + len(outcomes) - 1} of {name}")
+        return
+    place = place_of(chunk.worker)
+    for number, (outcome, args) in enumerate(zip(outcomes, chunk.calls, strict=False), chunk.first):
+        if type(outcome) is Failure:
+            add_note(outcome.error, f"item {number}: {call_text(name, args, {})}{place}")
 
 
 def total_of(iterables: Iterable[Iterable[Any]]) -> int | None:
     """How many calls the iterables make together, if all of those that end say so.
 
-    Example:
+    Examples:
         >>> total_of([range(10), "abc"]), total_of([iter(int, 1)])
         (3, None)
     """

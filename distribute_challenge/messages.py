@@ -12,9 +12,10 @@ from itertools import islice
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
+from distribute_challenge.attempt import Attempt
 from distribute_challenge.batching import GIVE_BACK_AFTER
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.framing import Blob, framed, unbroken, unframed
+from distribute_challenge.framing import Blob, framed, unbroken, unframed, versions_in
 from distribute_challenge.headers import Check, flag, number_up_to, optional, row_of, seconds, text
 from distribute_challenge.options import CallOptions
 from distribute_challenge.version import __version__
@@ -52,6 +53,7 @@ class Task(NamedTuple):
         chunk: Number of calls if this is a chunk, whose future then gives a list of outcomes; 0 for one call.
         values: Keys of the large values that arguments and function refer to. The engine's depot counts one user for each:
             the engine releases them when the call is over.
+        attempts: The times that it was begun together with other calls and did not come back. They count.
     """
 
     function: FunctionPayload
@@ -60,6 +62,7 @@ class Task(NamedTuple):
     created: float
     chunk: int = 0
     values: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -83,10 +86,12 @@ class Batch:
         places: Where the client's large values lie, and where results may be put; names of stores.
         client: Id of the client, whose calls are dropped when it is gone; empty: nobody's, as within one process.
         reply_to: The list that replies go to.
-        issued: When it was sent, in seconds since the epoch.
+        issued: When it was sent, in seconds since the epoch by Redis' clock.
         lifetime: Seconds after which a worker refuses it.
         keep: Seconds that the outcome of a detached call is kept for whoever asks for it; 0: it is not detached.
         at_most_once: Whether it may only be begun once.
+        logs: What its calls print is sent to the client while they run, and what they log from this level of `logging` on; None:
+            nothing of that.
         python, library: Versions of the sender.
     """
 
@@ -105,6 +110,7 @@ class Batch:
     lifetime: float = LIFETIME
     keep: float = 0.0
     at_most_once: bool = False
+    logs: int | None = None
     python: str = PYTHON
     library: str = __version__
 
@@ -130,6 +136,7 @@ class Batch:
             "lifetime": self.lifetime,
             "keep": self.keep,
             "at_most_once": self.at_most_once,
+            "logs": self.logs,
             "python": self.python,
             "library": self.library,
         }
@@ -149,6 +156,36 @@ class Batch:
                 raise ForgedError("it has a chunk in pieces")
             return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
 
+    @classmethod
+    def unread(cls, frame: Blob, name: str, reply_to: str) -> "Batch":
+        """What can be known of a batch whose frame only another version can read: whom to tell, and of which version it is.
+
+        Args:
+            frame: The frame.
+            name: Id of the batch, as it stands around the frame.
+            reply_to: As in `Batch`, as it stands there.
+        """
+        versions = versions_in(frame)
+        python, library = versions if versions is not None else ("", "")
+        text = "a call of another version"
+        return cls(name, "", text, [b""], reply_to=reply_to, python=python, library=library)
+
+    def runs_here(self) -> bool:
+        """Whether this Python can run the sender's code, and this library speaks as the sender's does."""
+        return self.python == PYTHON and _is_same_release(self.library, __version__)
+
+    def runs_on(self, python: str, library: str) -> bool:
+        """Whether a worker of another version can run it.
+
+        Args:
+            python: The worker's, such as ``"3.11.9"``.
+            library: The worker's version of this library.
+        """
+        if not self.library:
+            # Of which version it is cannot be read, but not of this one.
+            return not _is_same_release(library, __version__)
+        return self.python == ".".join(python.split(".")[:2]) and _is_same_release(self.library, library)
+
     def check_versions(self) -> None:
         """Raise `VersionMismatchError` if this Python cannot run code of the sender's, or this library does not speak as it does."""
         if self.python != PYTHON:
@@ -157,18 +194,18 @@ class Batch:
                 f"bytecode only runs on the minor version that made it. Start the workers with Python "
                 f"{self.python}, or the client with Python {PYTHON}."
             )
-        # What only the last number tells apart is mended, not changed.
-        if self.library.split(".")[:2] != __version__.split(".")[:2]:
+        if not _is_same_release(self.library, __version__):
             raise VersionMismatchError(
-                f"{self.name}: the client has distribute_challenge {self.library}, this worker {__version__}; install the same on "
-                f"both: pip install 'distribute_challenge=={self.library}'"
+                f"{self.name}: the client has distribute_challenge {self.library}, this worker {__version__}; install the same "
+                f"version on both"
             )
 
 
 class Section(NamedTuple):
     """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``.
 
-    ``beside`` are the large buffers of a value that lie in no store but travel in the reply.
+    ``beside`` are the large buffers of a value that lie in no store but travel in the reply. One section of the kind ``"log"`` is
+    in the place of outcomes if there are none yet, but lines that calls have printed (`log_lines`).
     """
 
     kind: str
@@ -198,6 +235,8 @@ class Reply:
     gave them back, because those before them took longer than expected. It may give some back before: then a reply says how
     many are ``kept``.
 
+    A reply that brings lines (`is_log`) has no outcomes. The worker numbers these replies of one batch by ``first``.
+
     Args:
         batch: Id of the batch.
         worker: Name of the worker process.
@@ -222,6 +261,11 @@ class Reply:
     problem: Problem | None = None
     python: str = PYTHON
     library: str = __version__
+
+    @property
+    def is_log(self) -> bool:
+        """Whether it brings what calls have printed, and no outcomes."""
+        return len(self.sections) == 1 and self.sections[0].kind == "log"
 
     def encode(self) -> bytes:
         """The reply as one frame."""
@@ -255,6 +299,9 @@ class Reply:
             finishes.frombytes(blobs.pop())
             if not isfinite(sum(finishes)):
                 raise ForgedError("it ended at no time")
+            kinds = [kind for kind, _, _ in shapes]
+            if "log" in kinds and (kinds != ["log"] or header["ended"] or problem):
+                raise ForgedError("it has lines beside something else")
             following = iter(blobs)
             return cls(
                 sections=[
@@ -267,6 +314,11 @@ class Reply:
             )
 
 
+def _is_same_release(one: str, other: str) -> bool:
+    # What only the last number tells apart is mended, not changed.
+    return one.split(".")[:2] == other.split(".")[:2]
+
+
 def _is_problem(value: Any) -> bool:
     match value:
         case [kind, words, facts]:
@@ -277,7 +329,7 @@ def _is_problem(value: Any) -> bool:
 def _is_section(value: Any) -> bool:
     match value:
         case [kind, calls, beside]:
-            return kind in ("values", "value", "error") and _number(calls) and _number(beside)
+            return kind in ("values", "value", "error", "log") and _number(calls) and _number(beside)
     return False
 
 
@@ -293,6 +345,7 @@ _BATCH: Final[dict[str, Check]] = _COMMON | {
     "retries": _number,
     "places": row_of(text),
     "at_most_once": flag,
+    "logs": optional(_number),
 }
 _REPLY: Final[dict[str, Check]] = _COMMON | {
     **dict.fromkeys(("batch", "worker"), text),

@@ -29,7 +29,7 @@ class CallOptions:
     Raises:
         OptionError: A value is out of its range; the message names it.
 
-    Example:
+    Examples:
         >>> CallOptions(retries=2).updated(timeout=1.5)  # doctest: +NORMALIZE_WHITESPACE
         CallOptions(backend=None, timeout=1.5, retries=2, retry_on=(<class 'Exception'>,), queue='distribute_challenge', priority=0,
                     queue_timeout=None, at_most_once=False)
@@ -79,6 +79,21 @@ class CallOptions:
             if name not in names:
                 raise OptionError(f"{name!r} is no option; the options are {', '.join(names)}")
         return replace(self, **changes)
+
+    def given(self) -> dict[str, Any]:
+        """The options that differ from the defaults, by name.
+
+        Examples:
+            >>> CallOptions(retries=2).given()
+            {'retries': 2}
+        """
+        default = CallOptions()
+        return {field.name: getattr(self, field.name) for field in fields(self) if self._differs(default, field.name)}
+
+    def _differs(self, other: "CallOptions", name: str) -> bool:
+        value, usual = getattr(self, name), getattr(other, name)
+        # A backend may be any object: what `==` says of it is not asked.
+        return value is not usual if name == "backend" else bool(value != usual)
 
 
 def _is_number(value: object) -> bool:

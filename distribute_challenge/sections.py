@@ -1,12 +1,14 @@
 """Outcomes as the byte strings of a `Reply`, and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from typing import Any
 
-from distribute_challenge.errors import DistributeChallengeError, StoreFullError
+from distribute_challenge.errors import DistributeChallengeError, SerialisationError, StoreFullError
+from distribute_challenge.guarded import name_of, text_of, tried
 from distribute_challenge.messages import Reply, Section
-from distribute_challenge.outcome import Failure
+from distribute_challenge.outcome import Failure, add_note
 from distribute_challenge.serialisation import (
     LARGE_BUFFER,
     Keep,
@@ -25,7 +27,9 @@ MOST_IN_A_REPLY = 64_000_000  # Bytes of outcomes in one reply, if it has severa
 LARGEST_IN_REDIS = 500_000_000  # Bytes that one string may have, roughly: 512 MiB.
 
 
-def sections_of(outcomes: Iterable[Any], name: str, keep: Keep | None = None) -> Iterator[Section]:
+def sections_of(
+    outcomes: Iterable[Any], name: str, keep: Keep | None = None, note: Callable[[Failure], str] = lambda failure: ""
+) -> Iterator[Section]:
     """Outcomes as few byte strings: built-in values in a row together, everything else one by one.
 
     A value that cannot be pickled becomes the failure of its own call.
@@ -34,11 +38,12 @@ def sections_of(outcomes: Iterable[Any], name: str, keep: Keep | None = None) ->
         outcomes: Values, and failures as `Failure`.
         name: Name of the function, for messages.
         keep: Stores a large buffer where the client finds it; None: all stays in the pickles.
+        note: Gives a note for the client to find at a failure's exception; empty: none. It is asked about each of them.
     """
     for failed, group in groupby(outcomes, key=lambda outcome: type(outcome) is Failure):
         if failed:
             for outcome in group:
-                yield Section("error", 1, dumps_error(outcome.error))
+                yield Section("error", 1, dumps_error(outcome.error, note(outcome)))
             continue
         values = list(group)
         plain = dumps_plain(values)
@@ -47,11 +52,19 @@ def sections_of(outcomes: Iterable[Any], name: str, keep: Keep | None = None) ->
             yield Section("values", len(values), pack_plain(plain, keep))
             continue
         for value in values:
-            try:
-                parcel = pack_result(value, f"the result of {name}", keep)
-                yield Section("value", 1, parcel.data, parcel.beside)
-            except DistributeChallengeError as error:
-                yield Section("error", 1, dumps_error(error))
+            yield tried(partial(_value, value, name, keep), partial(_unpicklable, name, note))
+
+
+def _value(value: Any, name: str, keep: Keep | None) -> Section:
+    parcel = pack_result(value, f"the result of {name}", keep)
+    return Section("value", 1, parcel.data, parcel.beside)
+
+
+def _unpicklable(name: str, note: Callable[[Failure], str], error: BaseException) -> Section:
+    if not isinstance(error, DistributeChallengeError):
+        # As when memory does not suffice to store a part of it.
+        error = SerialisationError(f"the result of {name} cannot be sent: {name_of(type(error))}: {text_of(error)}")
+    return Section("error", 1, dumps_error(error, note(Failure(error))))
 
 
 def pieces_of(sections: Iterable[Section], name: str) -> Iterator[list[Section]]:
@@ -90,15 +103,26 @@ def outcomes_of(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A
         if kind == "error":
             outcomes.append(Failure(loads_error(blob)))
             continue
-        try:
-            # Copied, so that it can be written to: a caller expects that of a result.
-            value = unpack(blob, open, map(bytearray, beside))
-        except Exception as error:
-            error.add_note("The call succeeded on its worker; its result cannot be unpickled in this process.")
-            outcomes.extend([Failure(error)] * calls)
+        # Copied, so that it can be written to: a caller expects that of a result.
+        value = tried(partial(unpack, blob, open, map(bytearray, beside)), _unloadable)
+        if type(value) is Failure:
+            outcomes.extend([value] * calls)
             continue
         if kind == "values":
             outcomes.extend(value)
         else:
             outcomes.append(value)
     return outcomes
+
+
+def _unloadable(error: BaseException) -> Failure:
+    """For a result that this process cannot unpickle: nothing that would end the process that asks for it."""
+    if isinstance(error, Exception):
+        add_note(error, "The call succeeded on its worker; its result cannot be unpickled in this process.")
+        return Failure(error)
+    return Failure(
+        SerialisationError(
+            f"the call succeeded on its worker; its result cannot be unpickled in this process: "
+            f"{name_of(type(error))}: {text_of(error)}"
+        )
+    )

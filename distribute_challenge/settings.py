@@ -16,9 +16,14 @@ __all__ = [
     "allow_root",
     "attempts",
     "backend_name",
+    "broker_timeout",
     "broker_url",
+    "data_file_limit",
+    "data_limit",
     "encrypt",
+    "full_tracebacks",
     "insecure",
+    "logs",
     "masked",
     "patience",
     "secret",
@@ -32,9 +37,14 @@ __all__ = [
 BROKER_VARIABLES = ("DISTRIBUTE_CHALLENGE_BROKER_URL", "CELERY_BROKER_URL")
 ALLOW_ROOT_VARIABLE = "DISTRIBUTE_CHALLENGE_ALLOW_ROOT"
 ATTEMPTS_VARIABLE = "DISTRIBUTE_CHALLENGE_ATTEMPTS"
+BROKER_TIMEOUT_VARIABLE = "DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT"
 BACKEND_VARIABLE = "DISTRIBUTE_CHALLENGE_BACKEND"
+DATA_FILE_LIMIT_VARIABLE = "DISTRIBUTE_CHALLENGE_DATA_FILE_LIMIT"
+DATA_LIMIT_VARIABLE = "DISTRIBUTE_CHALLENGE_DATA_LIMIT"
 ENCRYPT_VARIABLE = "DISTRIBUTE_CHALLENGE_ENCRYPT"
+FULL_TRACEBACKS_VARIABLE = "DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS"
 INSECURE_VARIABLE = "DISTRIBUTE_CHALLENGE_INSECURE"
+LOGS_VARIABLE = "DISTRIBUTE_CHALLENGE_LOGS"
 PATIENCE_VARIABLE = "DISTRIBUTE_CHALLENGE_PATIENCE"
 SECRET_VARIABLE = "DISTRIBUTE_CHALLENGE_SECRET"
 SECRET_FILE_VARIABLE = "DISTRIBUTE_CHALLENGE_SECRET_FILE"
@@ -45,6 +55,9 @@ WORKERS_VARIABLE = "DISTRIBUTE_CHALLENGE_WORKERS"
 DEFAULT_BACKEND = "celery"
 DEFAULT_QUEUE = "distribute_challenge"
 DEFAULT_ATTEMPTS = 3
+DEFAULT_BROKER_TIMEOUT = 60.0  # Seconds.
+DEFAULT_DATA_FILE_LIMIT = 1_000_000  # Bytes.
+DEFAULT_DATA_LIMIT = 5_000_000
 
 SHARED_MEMORY = "/dev/shm"
 CONTAINER_MEMORY = "/sys/fs/cgroup/memory.max"  # What this process's container may use, or "max".
@@ -66,6 +79,27 @@ def broker_url() -> str | None:
         if url := os.environ.get(variable, "").strip():
             return url
     return None
+
+
+def broker_timeout() -> float:
+    """Seconds for which calls wait for a Redis that is away or refuses to serve, before they fail.
+
+    ``DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT`` sets it; the default is 60.
+
+    Raises:
+        ValueError: The variable is set to something other than a number above 0.
+    """
+    text = os.environ.get(BROKER_TIMEOUT_VARIABLE, "").strip() or str(DEFAULT_BROKER_TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ValueError(
+            f"{BROKER_TIMEOUT_VARIABLE}={text!r} is not a number of seconds above 0; "
+            f"set it as in {BROKER_TIMEOUT_VARIABLE}=60"
+        )
+    return seconds
 
 
 def backend_name() -> str:
@@ -171,6 +205,26 @@ def allow_root() -> bool:
     return _switch(ALLOW_ROOT_VARIABLE)
 
 
+def full_tracebacks() -> bool:
+    """Whether tracebacks show this library's own frames: ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1``.
+
+    It is asked while an exception is on its way, and raises nothing in its place: whatever is not 0 shows them.
+    """
+    return (os.environ.get(FULL_TRACEBACKS_VARIABLE, "").strip() or "0") != "0"
+
+
+def logs() -> bool | None:
+    """Whether this process shows what its calls print and log on Celery workers: ``DISTRIBUTE_CHALLENGE_LOGS``.
+
+    Returns:
+        None if it is not set: calls of an embedded cluster are shown, those of one's own are not.
+
+    Raises:
+        ValueError: The variable is neither 0 nor 1.
+    """
+    return _switch(LOGS_VARIABLE) if os.environ.get(LOGS_VARIABLE, "").strip() else None
+
+
 def _switch(variable: str) -> bool:
     text = os.environ.get(variable, "").strip() or "0"
     if text not in ("0", "1"):
@@ -244,10 +298,43 @@ def value_cache(processes: int = 1) -> int:
     return min(memory // 4 // processes, LARGEST_VALUE_CACHE)
 
 
+def data_file_limit() -> int:
+    """Bytes of the largest file of a package that travels to workers on other machines.
+
+    ``DISTRIBUTE_CHALLENGE_DATA_FILE_LIMIT`` sets them; the default is 1,000,000.
+
+    Raises:
+        ValueError: The variable is set to something other than a whole number.
+    """
+    return _bytes(DATA_FILE_LIMIT_VARIABLE, DEFAULT_DATA_FILE_LIMIT)
+
+
+def data_limit() -> int:
+    """Bytes of all files of packages together that travel with one function to workers on other machines.
+
+    ``DISTRIBUTE_CHALLENGE_DATA_LIMIT`` sets them; the default is 5,000,000.
+
+    Raises:
+        ValueError: The variable is set to something other than a whole number.
+    """
+    return _bytes(DATA_LIMIT_VARIABLE, DEFAULT_DATA_LIMIT)
+
+
+def _bytes(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal():
+        raise ValueError(
+            f"{variable}={text!r} is not a number of bytes; set a whole number of at least 0, as in {variable}=10000000"
+        )
+    return int(text)
+
+
 def masked(url: str) -> str:
     """The same URL with its password replaced, fit for a message or a log.
 
-    Example:
+    Examples:
         >>> masked("redis://user:secret@example.org:6379/0")
         'redis://user:***@example.org:6379/0'
         >>> masked("redis://localhost")

@@ -1,8 +1,9 @@
 """`put`: a value that many calls need goes to the cluster once."""
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.folding import folded
 from distribute_challenge.references import Reference
 from distribute_challenge.serialisation import Deposited, Parcel, pack
 
@@ -14,7 +15,15 @@ __all__ = ["Shared", "put"]
 T = TypeVar("T")
 
 
-class Shared(Deposited, Generic[T]):
+if TYPE_CHECKING:
+    # A handle stands in for its value wherever a call takes that, so to type checkers it is of any class.
+    class _OfAnyClass(Deposited, Any):  # type: ignore[misc]
+        pass
+else:
+    _OfAnyClass = Deposited
+
+
+class Shared(_OfAnyClass, Generic[T]):
     """A handle on a value that a cluster keeps. Made by `put`.
 
     It can stand anywhere inside the arguments of a call, and in what a function captures; the call gets the value itself.
@@ -40,7 +49,8 @@ class Shared(Deposited, Generic[T]):
         Raises:
             ValueLostError: Its cluster was closed.
         """
-        return self.value()  # type: ignore[no-any-return] # what `put` was given
+        with folded:
+            return self.value()  # type: ignore[no-any-return] # what `put` was given
 
     def __repr__(self) -> str:
         return f"<Shared {self._kind}, {self.size / 1e6:.1f} MB>"
@@ -63,16 +73,17 @@ def put(value: T, backend: Choice = None) -> Shared[T]:
         SerialisationError: It cannot be pickled.
         SystemFailureError: The cluster cannot be reached, or has no room for it.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import compute_this, put
         >>> numbers = put(list(range(1000)))
         >>> compute_this(sum)(numbers).compute()
         499500
     """
-    find_depot = resolve(backend).depot
-    parcel = pack(value, f"the {type(value).__name__} to be shared", find_depot)
-    depot = find_depot()
-    shared: Shared[T] = Shared(depot, parcel, type(value).__name__)
-    if depot is not None:
-        depot.release(parcel.values)  # The handle's own hold is enough from here on.
-    return shared
+    with folded:
+        find_depot = resolve(backend).depot
+        parcel = pack(value, f"the {type(value).__name__} to be shared", find_depot)
+        depot = find_depot()
+        shared: Shared[T] = Shared(depot, parcel, type(value).__name__)
+        if depot is not None:
+            depot.release(parcel.values)  # The handle's own hold is enough from here on.
+        return shared

@@ -1,16 +1,46 @@
 """Do these arguments fit this function? Asked at the caller's line, before anything is sent."""
 
+import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from reprlib import Repr
+from types import FunctionType, MethodType
 from typing import Any
 
 from distribute_challenge.errors import SignatureError, UnsupportedFunctionError
 
-__all__ = ["CheckedSignature", "call_text", "function_name", "refuse_generators"]
+__all__ = [
+    "CheckedSignature",
+    "bound_signature",
+    "call_text",
+    "function_name",
+    "refuse_generators",
+    "shows_another",
+    "signature_text",
+]
 
-_SHORT = Repr()
+
+class _Short(Repr):
+    """Cuts long values, and shows any: one whose own `__repr__` raises is shown by its class."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        try:
+            return super().repr1(x, level)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # What a broken `__repr__` raises is not the matter here.
+            return f"<{type(x).__name__}>"
+
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # Python writes no number of more than 4,300 digits.
+            return f"<int of about {int(x.bit_length() * math.log10(2)) + 1} digits>"
+
+
+_SHORT = _Short()
 # Guesses: long enough to recognise a value, short enough for one line of a log.
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = 4
@@ -20,11 +50,13 @@ _SHORT.maxlevel = 3
 class CheckedSignature:
     """The signature of a callable, made once, with a fast answer for plain positional calls.
 
+    It is the signature of the callable itself, not of what it wraps: a decorator may fill arguments, or take more of them.
+
     Args:
         function: Any callable. One without a signature (some C functions) accepts everything here.
         bound: How many leading positional parameters are filled already (1 for a bound method).
 
-    Example:
+    Examples:
         >>> CheckedSignature(lambda x, y=1: x).check("f", (), {})
         Traceback (most recent call last):
         ...
@@ -36,15 +68,12 @@ class CheckedSignature:
     def __init__(self, function: Callable[..., Any], bound: int = 0) -> None:
         self.signature: inspect.Signature | None
         try:
-            signature = inspect.signature(function)
+            signature = inspect.signature(_called(function), follow_wrapped=False)
         except (TypeError, ValueError):
             self.signature, self._least, self._most = None, 0, float("inf")
             return
-        parameters = list(signature.parameters.values())
-        if bound and parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
-            signature = signature.replace(parameters=parameters[bound:])
-        self.signature = signature
-        self._least, self._most = _positional_range(signature)
+        self.signature = bound_signature(signature, bound)
+        self._least, self._most = _positional_range(self.signature)
 
     def check(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Raise `SignatureError` unless the arguments fit."""
@@ -57,8 +86,66 @@ class CheckedSignature:
         except TypeError as error:
             # Python's own words first, then what was called and what it would take.
             raise SignatureError(
-                f"{error}, in the call {call_text(name, args, kwargs)}; the signature is {name}{self.signature}"
+                f"{error}, in the call {call_text(name, args, kwargs)}; the signature is "
+                f"{name}{signature_text(self.signature)}"
             ) from None
+
+
+def bound_signature(signature: inspect.Signature, bound: int) -> inspect.Signature:
+    """A signature without the leading parameters that are filled already.
+
+    Args:
+        signature: Of the callable.
+        bound: How many are.
+    """
+    parameters = list(signature.parameters.values())
+    if not bound or not parameters or parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        return signature
+    return signature.replace(parameters=parameters[bound:])
+
+
+def signature_text(signature: inspect.Signature | None) -> str:
+    """A signature as in a ``def``; ``(...)`` if there is none, or a default value in it cannot be shown."""
+    try:
+        return "(...)" if signature is None else str(signature)
+    except Exception:
+        return "(...)"
+
+
+def shows_another(function: Any) -> bool:
+    """Whether the signature that `inspect` gives for a function may be that of another one."""
+    return not {"__wrapped__", "__signature__"}.isdisjoint(getattr(function, "__dict__", ()))
+
+
+def _called(function: Any) -> Any:
+    """What has the signature of the code that a call runs, whatever its attributes say.
+
+    `functools.wraps` gives a wrapper the attributes of the function that it wraps: `__wrapped__`, and `__signature__` if there is one.
+
+    Raises:
+        ValueError: Nothing is known of that code.
+    """
+    if isinstance(function, FunctionType):
+        if not shows_another(function):
+            return function
+        plain = FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
+        plain.__kwdefaults__, plain.__annotations__ = function.__kwdefaults__, function.__annotations__
+        return plain
+    if isinstance(function, MethodType):
+        return MethodType(_called(function.__func__), function.__self__)
+    if isinstance(function, partial):
+        return partial(_called(function.func), *function.args, **function.keywords)
+    if isinstance(function, _CACHE):
+        return _called(function.__wrapped__)  # It hands on what it is given.
+    if isinstance(function, type) or not hasattr(function, "__wrapped__"):
+        return function
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - the method itself is asked for
+    if isinstance(call, FunctionType):
+        return MethodType(_called(call), function)
+    raise ValueError("a wrapper in C")
+
+
+_CACHE = type(functools.cache(lambda: None))
 
 
 def _positional_range(signature: inspect.Signature) -> tuple[int, float]:
@@ -92,13 +179,14 @@ def function_name(function: Callable[..., Any]) -> str:
     """A readable name for any callable: its own, its class's, or that of what a partial wraps."""
     if isinstance(function, partial):
         return function_name(function.func)
-    return getattr(function, "__name__", None) or type(function).__name__
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) and name else type(function).__name__
 
 
 def call_text(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """A call as one would write it, long arguments cut.
 
-    Example:
+    Examples:
         >>> call_text("f", (1, "x" * 200), {"k": None})
         "f(1, 'xxxxxxxxxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxxxxxxxxxxxx', k=None)"
     """

@@ -19,7 +19,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Coll
     Returns:
         The lines, without spaces or a newline at the end.
 
-    Example:
+    Examples:
         >>> print(table(["name", "messages"], [["urgent", 5], ["slow", 1200]]))
         name    messages
         urgent         5

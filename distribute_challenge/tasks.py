@@ -1,9 +1,10 @@
 """From a function and its arguments to the `Task` that an engine takes."""
 
-import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from distribute_challenge import clock
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
@@ -32,6 +33,7 @@ def single_task(
     find_depot: FindDepot | None = None,
     *,
     within: float = 0.0,
+    shares_files: bool = False,
 ) -> Task:
     """One call. Its arguments are pickled now: what the caller does to them later does not matter.
 
@@ -43,6 +45,7 @@ def single_task(
         options: How to run it.
         find_depot: Who keeps large values; None: they stay in the pickle.
         within: As for `PortableFunction.payload`.
+        shares_files: As for `PortableFunction.payload`.
 
     Raises:
         SerialisationError: The function or an argument cannot be pickled; the message names the culprit.
@@ -50,16 +53,16 @@ def single_task(
     """
     data = dumps_plain((args, kwargs))
     if data is not None and len(data) < LARGE_STREAM:
-        function = portable.payload(find_depot=find_depot, within=within)
-        return Task(function, data, options, time.time(), 0, values_of(function, find_depot) if function.values else ())
+        function = portable.payload(find_depot=find_depot, within=within, shares_files=shares_files)
+        return Task(function, data, options, clock.now(), 0, values_of(function, find_depot) if function.values else ())
     parcel = _packed((args, kwargs), name, args, kwargs, find_depot)
     try:
-        function = portable.payload(parcel.modules, find_depot, within=within)
+        function = portable.payload(parcel.modules, find_depot, within=within, shares_files=shares_files)
     except BaseException:
         if find_depot is not None and (depot := find_depot()) is not None:
             depot.release(parcel.values)
         raise
-    return Task(function, parcel.data, options, time.time(), 0, parcel.values + values_of(function, find_depot))
+    return Task(function, parcel.data, options, clock.now(), 0, parcel.values + values_of(function, find_depot))
 
 
 def packed_chunk(name: str, calls: Sequence[tuple[Any, ...]], find_depot: FindDepot | None = None) -> Parcel:
@@ -73,12 +76,13 @@ def packed_chunk(name: str, calls: Sequence[tuple[Any, ...]], find_depot: FindDe
     if data is not None and len(data) < LARGE_STREAM:
         return Parcel(data)
     try:
-        return pack(calls, f"a call of {name}", find_depot)
-    except SerialisationError:
-        # Only a failure looks at the calls one by one, to find the one to blame.
-        for args in calls:
-            _packed(args, name, args, {})
-        raise
+        return pack(calls, f"a call of {name}", find_depot, named=True)
+    except SerialisationError as error:
+        failure = error
+    # Only a failure looks at the calls one by one, to find the one to blame.
+    for args in calls:
+        _packed(args, name, args, {})
+    raise failure
 
 
 def values_of(function: FunctionPayload, find_depot: FindDepot | None) -> tuple[str, ...]:
@@ -100,9 +104,24 @@ def _packed(
     value: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], find_depot: FindDepot | None = None
 ) -> Parcel:
     try:
-        return pack(value, f"a call of {name}", find_depot)
-    except SerialisationError:
-        arguments = [(str(index + 1), argument) for index, argument in enumerate(args)]
-        for label, argument in [*arguments, *((repr(key), argument) for key, argument in kwargs.items())]:
-            dumps(argument, f"argument {label} of {name}")
-        raise
+        return pack(value, f"a call of {name}", find_depot, named=True)
+    except SerialisationError as error:
+        failure = error
+    arguments = [(str(index + 1), argument) for index, argument in enumerate(args)]
+    for label, argument in [*arguments, *((repr(key), argument) for key, argument in kwargs.items())]:
+        if _has_future(argument):
+            raise SerialisationError(
+                f"argument {label} of {name} is a future or holds one, and a future stays in its process: give the value that it "
+                f"results in, as in {name}(future.result())"
+            )
+        dumps(argument, f"argument {label} of {name}")
+    raise failure
+
+
+def _has_future(argument: Any, depth: int = 3) -> bool:
+    """Whether it is a future, or a list or the like of futures."""
+    if isinstance(argument, dict):
+        argument = list(argument.values())
+    if isinstance(argument, list | tuple | set | frozenset) and depth:
+        return any(_has_future(part, depth - 1) for part in argument)
+    return isinstance(argument, Future)

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 from distribute_challenge.errors import CallTimeoutError
+from distribute_challenge.interrupts import InterruptError
 
 __all__ = ["OverdueError", "time_limit"]
 
 
-class OverdueError(BaseException):
+class OverdueError(InterruptError):
     """Raised inside the user's code, past its ``except Exception``; only the limit that raised it may catch it.
 
     Without an owner it was placed into a thread from outside, which can only name a class.
@@ -37,7 +38,7 @@ def time_limit(seconds: float, name: str) -> Iterator[None]:
         seconds: How long it may take.
         name: What takes that long, for the message.
 
-    Example:
+    Examples:
         >>> import time
         >>> with time_limit(0.01, "nap"):
         ...     time.sleep(5)

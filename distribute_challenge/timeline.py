@@ -19,7 +19,7 @@ class Timeline:
 
     ``created``, ``sent`` and ``received`` are the client's clock, the other two the worker's.
 
-    Example:
+    Examples:
         >>> timeline = Timeline(1.0, 2.0, 4.0, 7.0, 7.5, "w1@host/12")
         >>> timeline.waiting, timeline.running, timeline.returning
         (3.0, 3.0, 0.5)

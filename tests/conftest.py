@@ -1,8 +1,9 @@
 """Fixtures that several test files share."""
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if docker_engine.in_ci():
         pytest.fail(missing, pytrace=False)
     pytest.skip(missing)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Captured output that is not Unicode would end pytest-xdist, which sends reports between processes."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,10 +56,21 @@ def root_allowed() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A test that leaves a handler for Ctrl+C behind fails, and not the one that is interrupted later."""
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    after = signal.getsignal(signal.SIGINT)
+    for number, handler in before:
+        signal.signal(number, handler)
+    assert after == before[0][1]
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No variable of this library is set, no default backend chosen; both are restored afterwards."""
-    for name in ("BACKEND", "BROKER_URL", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS"):
+    for name in ("BACKEND", "BROKER_URL", "LOGS", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS"):
         monkeypatch.delenv(f"DISTRIBUTE_CHALLENGE_{name}", raising=False)
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
     before = registry._default

@@ -37,6 +37,7 @@ _VARIABLES = (
         "REDIS_PORT",
     ),
     *("WORKER_HEALTH_INTERVAL", "WORKER_IMAGE", "WORKER_MEMORY", "WORKER_PROCESSES", "WORKER_STOP_PERIOD"),
+    "WORKERS",
 )
 
 
@@ -134,9 +135,12 @@ class Project:
             docker("ps", "--all", *mine),
             docker("network", "ls", *mine),
             docker("volume", "ls", *mine),
-            docker("image", "ls", "--quiet", self.name),
         ]
-        return "\n".join(listings).split()
+        return [*"\n".join(listings).split(), *self.images()]
+
+    def images(self) -> list[str]:
+        """Numbers of the images that were built for this project."""
+        return docker("image", "ls", "--quiet", self.name).split()
 
 
 def _clean(**variables: str) -> dict[str, str]:

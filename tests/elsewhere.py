@@ -18,13 +18,14 @@ from typing import Any
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import settle, task_frame
 from distribute_challenge.futures import Future
-from distribute_challenge.messages import Task
+from distribute_challenge.messages import Reply, Task
+from distribute_challenge.sections import outcomes_of
 
 _PROGRAM = """
 import os, pickle, sys
 from distribute_challenge.execution import become_worker, execute
 from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.serialisation import ProjectImporter
+from distribute_challenge.serialisation.modules.importer import ProjectImporter
 
 requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
@@ -71,6 +72,11 @@ class Worker:
         self._process.communicate(timeout=10)
         self._folder.cleanup()
 
+    def kill(self) -> None:
+        """Let it end as by a lack of memory."""
+        self._process.kill()
+        self.close()
+
 
 class Elsewhere(ExecutionBackend):
     """Runs each call in a `Worker` while it is submitted, and remembers the digests and modules it sent."""
@@ -109,6 +115,17 @@ def _request(task: Task) -> Request:
     return task.function.digest, task.function.payload, task_frame(task)
 
 
+def outcome_of(request: bytes) -> Any:
+    """The value or `Failure` of the one call of a request that `Keep` has written, run by a new worker."""
+    worker = Worker()
+    try:
+        (frame,) = worker.perform(pickle.loads(request))
+    finally:
+        worker.close()
+    (outcome,) = outcomes_of(Reply.decode(frame))
+    return outcome
+
+
 class Client:
     """A project folder, and scripts in it run by ``python``, with ``backend`` an `Elsewhere`.
 
@@ -133,14 +150,33 @@ class Client:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "__init__.py").touch()
 
+    def run_far(self, script: str) -> Any:
+        """Run the one call that a script makes, on a machine that does not have the folder: its value or `Failure`.
+
+        Args:
+            script: Makes the call with ``compute(backend=far)``.
+        """
+        self.run("far = Keep('request')\n" + textwrap.dedent(script))
+        request = (self.folder / "request").read_bytes()
+        away = self.folder.with_name(self.folder.name + ".away")
+        self.folder.rename(away)
+        try:
+            return outcome_of(request)
+        finally:
+            away.rename(self.folder)
+
     def run(self, script: str) -> str:
         """Run a script; what it prints, without the last line end."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "script.py"
         header = "from elsewhere import Elsewhere, Keep\nfrom distribute_challenge import compute_this\nbackend = Elsewhere()\n"
         path.write_text(header + textwrap.dedent(script) + "\nbackend.close()\n")
+        return self.python(str(path))
+
+    def python(self, *arguments: str) -> str:
+        """Run Python in the folder; what it prints, without the last line end."""
         done = subprocess.run(
-            [sys.executable, str(path)],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

@@ -17,12 +17,12 @@ _OWN_VARIABLES = (
     "CELERY_BROKER_URL",
     *(
         f"DISTRIBUTE_CHALLENGE_{name}"
-        for name in ("BACKEND", "BROKER_URL", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS")
+        for name in ("BACKEND", "BROKER_URL", "LOGS", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS")
     ),
 )
 
 
-def wait_until(condition: Callable[[], object], what: str = "the condition", *, within: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], object], what: str = "the condition", *, within: float = 2 * PATIENCE) -> None:
     """Wait until a condition holds, and fail if it does not in time."""
     deadline = time.monotonic() + within
     pause = threading.Event()
@@ -95,22 +95,22 @@ class Program:
     def output(self) -> str:
         return self._path.read_text(errors="replace")
 
-    def wait_for(self, text: str) -> str:
+    def wait_for(self, text: str, *, within: float = 2 * PATIENCE) -> str:
         """Wait until it has written a text; all its output so far."""
 
         def written() -> bool:
             assert text in self.output or self.process.poll() is None, self.output
             return text in self.output
 
-        wait_until(written, f"{text!r} in the output")
+        wait_until(written, f"{text!r} in the output", within=within)
         return self.output
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self) -> int:
+    def wait(self, *, within: float = PATIENCE) -> int:
         """Wait for its end; its exit code."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(within)
 
     def close(self) -> None:
         if self.process.poll() is None:

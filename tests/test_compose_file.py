@@ -32,9 +32,9 @@ LEASE = 60  # Seconds, at most, until others run again what a killed worker held
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
     """Two workers, which are there; in the end nothing of them is left."""
-    project = Project(WORKER_HEALTH_INTERVAL="2s", WORKER_STOP_PERIOD="30s", WORKER_MEMORY="300m")
+    project = Project(WORKERS="2", WORKER_HEALTH_INTERVAL="2s", WORKER_STOP_PERIOD="30s", WORKER_MEMORY="300m")
     try:
-        project.compose("up", "--detach", "--scale", "worker=2")
+        project.compose("up", "--detach")
         with pytest.MonkeyPatch.context() as context:
             # For this module's clients.
             context.setenv("DISTRIBUTE_CHALLENGE_SECRET", project.secret)
@@ -115,7 +115,8 @@ def test_the_file_says_what_a_cluster_needs() -> None:
     assert [port["host_ip"] for port in redis["ports"]] == ["127.0.0.1"]
     assert worker["depends_on"]["redis"]["condition"] == "service_healthy"
     assert worker["healthcheck"]["test"] == ["CMD", "distribute-challenge", "ping", "worker"]
-    assert worker["command"] == ["distribute-challenge", "worker", "--concurrency", "1"]
+    assert worker["command"] == ["distribute-challenge", "worker", "--name", "worker", "--concurrency", "1"]
+    assert worker["deploy"]["replicas"] == 1
     assert worker["stop_grace_period"] == "2m0s"
     assert int(worker["mem_limit"]) == 2**30
     for service in (redis, worker):
@@ -137,7 +138,7 @@ def test_no_service_may_more_than_it_has_to() -> None:
 def test_a_key_that_is_missing_is_said_with_the_line_that_makes_it(command: str, variable: str) -> None:
     with pytest.raises(AssertionError) as caught:
         Project(**{variable: ""}).compose(command)
-    words = f"{variable} is missing a value: none is there yet, so run first: distribute-challenge secret .env"
+    words = f"{variable} is missing a value: none is there yet, so run first: distribute-challenge secret --env .env"
     assert words in str(caught.value)
 
 
@@ -145,13 +146,14 @@ def test_that_line_makes_all_that_is_needed(tmp_path: Path) -> None:
     """Compose finds the file by itself; here it is told where."""
     project, file = Project(), tmp_path / ".env"
     del project.variables["DISTRIBUTE_CHALLENGE_SECRET"], project.variables["REDIS_PASSWORD"]
-    assert CliRunner().invoke(main, ["secret", str(file)]).exit_code == 0
+    assert CliRunner().invoke(main, ["secret", "--env", str(file)]).exit_code == 0
     made = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
     services = project.configuration("--env-file", str(file))["services"]
     worker = services["worker"]["environment"]
     assert worker["DISTRIBUTE_CHALLENGE_SECRET"] == made["DISTRIBUTE_CHALLENGE_SECRET"]
     assert worker["CELERY_BROKER_URL"] == made["CELERY_BROKER_URL"].replace("localhost", "redis")
     assert services["redis"]["environment"]["REDISCLI_AUTH"] == made["REDIS_PASSWORD"]
+    assert services["worker"]["deploy"]["replicas"] == int(made["WORKERS"])
 
 
 def test_variables_reach_the_places_they_are_meant_for() -> None:
@@ -309,8 +311,11 @@ def test_scaling_under_load_loses_no_call(project: Project, load: Load) -> None:
     assert [container["State"]["Status"] for container in project.containers("worker")] == ["running"]
 
 
-def test_flower_shows_the_workers(project: Project) -> None:
-    project.compose("--profile", "flower", "up", "--detach", "--no-recreate", "flower")
+def test_flower_shows_the_workers_and_leaves_them_as_they_are(project: Project) -> None:
+    before = [container["Id"] for container in project.containers("worker")]
+    project.variables.update(WORKERS="1", COMPOSE_PROFILES="flower")
+    project.compose("up", "--detach")
+    assert [container["Id"] for container in project.containers("worker")] == before
     (worker,) = workers(project, 1)
     page = f"http://127.0.0.1:{project.variables['FLOWER_PORT']}/workers"
 
@@ -340,3 +345,10 @@ def test_a_container_that_is_killed_under_load_loses_no_call(project: Project, l
     load.finish(within=LEASE)
     survivors = [container["State"]["Status"] for container in project.containers("worker")]
     assert sorted(survivors) == ["exited", "running"]
+
+
+def test_everything_goes_flower_too(project: Project) -> None:
+    """All but the images. Comes last: nothing is left for other tests."""
+    assert project.containers("flower")
+    project.compose("down", "--volumes")
+    assert [name for name in project.left() if name not in project.images()] == []

@@ -6,7 +6,8 @@ import gc
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import warnings
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -144,8 +145,38 @@ def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() ->
         thread.join(10)
         gc.collect()
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # Of loops that earlier tests have left to the collector.
+        gc.collect()
     asyncio.run(main())
     assert loops[0].is_closed()
+
+
+def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """In the log, where asyncio tells what is wrong in a task that nothing waits for; the call has its value."""
+    held: list[object] = []
+
+    async def stray() -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            raise ValueError("at the end of a task")
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            raise ValueError("at the end of a generator")
+
+    async def leave() -> int:
+        held.append(asyncio.create_task(stray()))
+        generator = numbers()
+        held.append(generator)
+        return await anext(generator)
+
+    assert run_to_completion(leave()) == 1
+    assert "at the end of a task" in caplog.text
+    assert "at the end of a generator" in caplog.text
 
 
 def test_what_is_open_when_the_interpreter_ends_is_closed_without_a_word() -> None:

@@ -25,6 +25,7 @@ def test_it_works_bare_with_parentheses_and_as_a_function(decorate: Any) -> None
     assert function(3).compute("local") == 9
 
 
+@pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
 def test_its_options_are_those_of_the_calls() -> None:
     """Each of them."""
     function = compute_this(
@@ -58,3 +59,56 @@ def test_a_user_s_function_may_use_the_names_of_the_options() -> None:
         return backend, timeout, retries
 
     assert f(1, timeout=2, retries=3).compute() == (1, 2, 3)
+
+
+def test_decorating_twice_is_decorating_once() -> None:
+    """The options of both hold; where both have one, that of the outer."""
+    inner = compute_this(square, retries=3, timeout=5.0, backend="local")
+    outer = compute_this(inner, timeout=2.0)
+    assert outer(3).compute() == 9
+    assert (outer.options.retries, outer.options.timeout, outer.options.backend) == (3, 2.0, "local")
+    assert inner.options.timeout == 5.0
+    assert list(compute_this()(compute_this(square)).map([1, 2], backend="local")) == [1, 4]
+
+
+def test_a_method_is_decorated_twice_as_well() -> None:
+    """Bound, static or of a class."""
+
+    class Number:
+        @compute_this(timeout=2.0)
+        @compute_this(backend="local")
+        def plain(self, x: int) -> int:
+            return x
+
+        @compute_this(timeout=2.0)
+        @staticmethod
+        @compute_this(backend="local")
+        def static(x: int) -> int:
+            return x
+
+        @compute_this(timeout=2.0)
+        @classmethod
+        @compute_this(backend="local")
+        def of_class(cls, x: int) -> tuple[type, int]:
+            return cls, x
+
+    assert compute_this(Number().plain, retries=1)(3).compute() == 3
+    assert Number.static(3).compute() == Number().static(3).compute() == 3
+    assert Number.of_class(3).compute() == (Number, 3)
+    assert Number.of_class.options.timeout == 2.0
+
+
+def test_the_function_may_be_given_as_func() -> None:
+    """As in the first version."""
+    assert compute_this(func=square, backend="local")(3).compute() == 9
+    with pytest.raises(TypeError, match="a function and func"):
+        compute_this(square, func=square)  # type: ignore[call-overload]
+
+
+def test_it_is_found_where_the_first_version_had_it() -> None:
+    """Beside `Distributable`."""
+    from distribute_challenge import distributable
+
+    assert distributable.compute_this is compute_this
+    with pytest.raises(AttributeError, match="has no attribute 'compute_that'"):
+        distributable.compute_that  # noqa: B018

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import Distributable, ExecutionBackend, Future, compute_this, use_backend
-from distribute_challenge.errors import ResultTimeoutError
+from distribute_challenge.errors import ResultTimeoutError, SerialisationError
 from distribute_challenge.messages import Task
 
 
@@ -89,6 +89,15 @@ def test_ctrl_c_while_waiting_cancels_the_call() -> None:
     assert cancelled == [True]
 
 
+def test_a_call_that_cannot_be_sent_says_so_where_it_is_awaited() -> None:
+    async def main() -> None:
+        await Distributable(len, (threading.Lock(),))
+
+    with pytest.raises(SerialisationError, match="lock") as caught:
+        asyncio.run(main())
+    assert caught.traceback[-1].name == "main"
+
+
 def test_a_call_can_be_awaited() -> None:
     """In a block that names the backend."""
 
@@ -149,3 +158,46 @@ def test_a_call_that_runs_already_goes_on_without_its_caller() -> None:
 
     with pytest.raises(ResultTimeoutError, match="pow runs already and goes on, its value is dropped"):
         Distributable(pow, (2, 3)).compute(Running(), timeout=0.01)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        bool,
+        len,
+        list,
+        int,
+        lambda call: call == 4,
+        lambda call: call != 4,
+        lambda call: call + 1,
+        lambda call: 1 + call,
+        lambda call: call[0],
+        lambda call: 4 in call,
+        lambda call: -call,
+        lambda call: sorted([call, call]),
+    ],
+)
+def test_a_call_that_has_not_run_is_not_taken_for_its_value(use: Callable[[Any], Any]) -> None:
+    """It says what to write."""
+    call = Distributable(pow, (2, 2))
+    with pytest.raises(TypeError, match=r"<Distributable pow\(2, 2\)> is a call that has not run: write \.compute\(\)"):
+        use(call)
+    assert {call: 1}[call] == 1
+
+
+def test_an_attribute_of_a_call_that_has_not_run_is_an_error_that_says_what_to_write() -> None:
+    with pytest.raises(AttributeError, match=r"has not run, and has no 'real': write \.compute\(\)"):
+        _ = Distributable(pow, (2, 2)).real  # type: ignore[attr-defined]
+
+
+def test_a_call_is_refused_as_an_argument() -> None:
+    """At the caller's line, until calls can feed calls."""
+    with pytest.raises(SerialisationError, match=r"argument 1 of sum.*give its value, as in call\.compute\(\)"):
+        Distributable(sum, ([Distributable(pow, (2, 2))],)).submit("threads")
+
+
+def test_a_function_is_not_taken_for_its_call() -> None:
+    square = compute_this(lambda x: x * x)
+    with pytest.raises(AttributeError, match=r"call it first, as in <lambda>\(\.\.\.\)\.compute\(\)"):
+        square.compute()  # type: ignore[attr-defined]
+    assert not hasattr(square, "other")

@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import execution, function_cache
+from distribute_challenge import execution, function_cache, interrupts
 from distribute_challenge.batch_run import BatchRun
 from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
 from distribute_challenge.execution import callable_bytes, execute, inside_call
+from distribute_challenge.failures import Failures
 from distribute_challenge.function_cache import FunctionCache
+from distribute_challenge.interruption import Interruption
 from distribute_challenge.messages import Batch, FunctionPayload, Reply, Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
-from distribute_challenge.serialisation import PortableFunction, ProjectImporter, dumps, load_modules
+from distribute_challenge.serialisation import PortableFunction, dumps, unpack_function
+from distribute_challenge.serialisation.modules.importer import ProjectImporter
 from tests.elsewhere import Client
 from tests.processes import wait_until
 
@@ -84,6 +87,62 @@ def test_arguments_that_cannot_be_unpickled_fail_their_own_call() -> None:
     first, second = outcomes_of(reply)
     assert isinstance(first, Failure)
     assert second == 1
+
+
+class Missing:
+    """Cannot be loaded."""
+
+    def __init__(self, kind: type[Exception]) -> None:
+        self.kind = kind
+
+    def __reduce__(self) -> Any:
+        return _miss, (self.kind,)
+
+
+def _miss(kind: type[Exception]) -> None:
+    raise kind("not here")
+
+
+@pytest.mark.parametrize(("kind", "hint"), [(ModuleNotFoundError, True), (ValueError, False)])
+def test_the_error_of_an_argument_says_that_it_is_one(kind: type[Exception], hint: bool) -> None:
+    """And what to do if it is for want of a package; of what it is an argument only the function's name is known."""
+    (failed,) = outcomes(identity, [one(Missing(kind))])
+    (note,) = failed.error.__notes__
+    assert note.startswith("An argument of identity could not be loaded on the worker w.")
+    assert ("PACKAGES" in note) is hint
+
+
+def noted(function: Callable[..., Any], arguments: list[Any], most: int = 2, **options: Any) -> Failures:
+    payload, failures = payload_of(function), Failures(most)
+    blobs = [dumps(item, "arguments").data for item in arguments]
+    batch = Batch("b1", payload.digest, payload.name, blobs, **options)
+    list(execute(batch, FunctionCache({payload.digest: payload.payload}.get), "w", failures=failures))
+    return failures
+
+
+def test_what_has_gone_wrong_is_noted_for_the_engine() -> None:
+    """The first of them with their calls, the others as a number; and nothing if nothing has."""
+    failures = noted(invert, [one(number) for number in (1, 0, 0.0, 0, 2)])
+    assert [call for _, call in failures.kept] == ["invert(0)", "invert(0.0)"]
+    assert (failures.raised, failures.cancelled, failures.problem) == (3, 0, None)
+    failures = noted(invert, [one(1)])
+    assert (failures.raised, failures.kept) == (0, [])
+    # One error for all of them is one.
+    failures = noted(invert, [one(Missing(ValueError))], chunk=3)
+    assert (failures.raised, [call for _, call in failures.kept]) == (3, ["invert"])
+    failures = noted(invert, [one(1)], python="2.7")
+    assert failures.problem is not None
+    assert failures.problem.kind == "version"
+
+
+def test_calls_that_nobody_wants_any_more_are_no_failures() -> None:
+    payload, failures = payload_of(invert), Failures()
+    blobs = [dumps(one(0), "arguments").data for _ in range(3)]
+    batch = Batch("b1", payload.digest, payload.name, blobs)
+    interruption = Interruption({0, 2}.__contains__, lambda number: None)
+    cache = FunctionCache({payload.digest: payload.payload}.get)
+    list(execute(batch, cache, "w", interruption=interruption, failures=failures))
+    assert (failures.raised, failures.cancelled) == (1, 2)
 
 
 def test_a_chunk_s_arguments_that_cannot_be_unpickled_fail_all_its_calls() -> None:
@@ -322,7 +381,7 @@ def test_ctrl_c_in_the_client_s_own_process_is_not_the_call_s_failure() -> None:
 
 def test_in_a_worker_ctrl_c_is_the_call_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker goes on."""
-    monkeypatch.setattr(execution, "_is_worker", True)
+    monkeypatch.setattr(interrupts, "_is_worker", True)
 
     def interrupt(x: int) -> None:
         raise KeyboardInterrupt
@@ -370,6 +429,33 @@ print(before, inside_call(), seen[0])
     assert done.stdout == "False True True\n", done.stderr
 
 
+def test_functions_of_one_project_have_its_modules_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In memory; what is remembered of them has an end."""
+    payloads = {name: payload_of(function).payload for name, function in {"a": identity, "b": invert}.items()}
+    importer = Activations()
+    cache = FunctionCache(payloads.get, importer)  # type: ignore[arg-type]
+    for digest in "aba":
+        cache.load(digest)
+    first, second, third = importer.activated
+    assert first
+    assert first is second is third
+    monkeypatch.setattr(function_cache, "_KEPT_MODULES", 0)
+    payloads["c"] = payloads["a"]
+    cache.load("c")
+    assert importer.activated[-1] == first
+    assert importer.activated[-1] is not first
+
+
+class Activations:
+    """Stands for an importer: the modules are here."""
+
+    def __init__(self) -> None:
+        self.activated: list[Any] = []
+
+    def activate(self, modules: Any) -> None:
+        self.activated.append(modules)
+
+
 def test_a_cache_keeps_the_functions_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """And fetches the others again."""
     monkeypatch.setattr(function_cache, "_KEPT_FUNCTIONS", 2)
@@ -397,7 +483,7 @@ def test_a_cache_makes_a_function_s_modules_active_each_time() -> None:
             active.append([module.name for module in modules])
 
     payload = payload_of(identity).payload
-    names = [module.name for module in load_modules(payload)[0]]
+    names = [module.name for module in unpack_function(payload).modules]
     cache = FunctionCache({"a": payload, "b": payload_of(len).payload}.get, Recorder())
     for digest in "aba":
         cache.load(digest)

@@ -1,9 +1,14 @@
 """What `compute_this` makes of a function."""
 
+import copy
 import functools
 import inspect
 import itertools
+import os
+import pickle
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -52,6 +57,7 @@ def test_it_keeps_name_docstring_signature_and_types() -> None:
     assert inspect.get_annotations(add.__wrapped__)["x"] is int
 
 
+@pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
 def test_calling_it_checks_the_arguments_and_runs_nothing() -> None:
     """At the caller's line."""
     assert repr(add(1, y=2)) == "<Distributable add(1, y=2)>"
@@ -114,8 +120,8 @@ def test_a_static_method_and_what_is_no_function_are_not_bound() -> None:
     assert Account.partial(3).compute() == Account(1).partial(3).compute() == 8
 
 
-def test_a_bound_method_without_a_signature_is_bound_all_the_same() -> None:
-    """Everything is accepted; the worker will say."""
+def test_a_bound_method_whose_signature_cannot_be_read_is_bound_all_the_same() -> None:
+    """Its code says what it takes."""
 
     class Odd:
         def method(self, *args: int) -> int:
@@ -125,15 +131,91 @@ def test_a_bound_method_without_a_signature_is_bound_all_the_same() -> None:
         distributed = compute_this(method, backend="local")
 
     function = Odd().distributed
-    assert function._checked.signature is None
-    assert function.local(1, 2) == 2
+    assert function(1, 2).compute() == function.local(1, 2) == 2
+    with pytest.raises(SignatureError):
+        function(x=1)
     assert repr(function) == "<DistributableFunction method(...)>"
+
+
+def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Fills an argument, as frameworks do."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args, session="open")
+
+    return wrapper
+
+
+@compute_this(backend="local")
+@with_session
+def users(table: str, session: str) -> str:
+    return f"{table} {session}"
+
+
+class Tables:
+    @compute_this(backend="local")
+    @with_session
+    def users(self, table: str, session: str) -> str:
+        return f"{table} {session}"
+
+    @compute_this(backend="local")
+    @mock.patch("os.getcwd", return_value="nowhere")
+    def folder(self, table: str, replaced: mock.Mock) -> str:
+        return f"{table} {os.getcwd()} {replaced.call_count}"
+
+
+def test_what_a_decorator_below_fills_need_not_be_given() -> None:
+    """The check is of what is called, the signature shown that of what is wrapped."""
+    assert users("a").compute() == users.local("a") == "a open"
+    assert list(users.map(["a", "b"])) == ["a open", "b open"]
+    assert Tables().users("a").compute() == "a open"
+    assert Tables().folder("a").compute() == "a nowhere 1"
+    assert repr(users) == "<DistributableFunction users(table: str, session: str) -> str>"
+    assert str(inspect.signature(Tables().users)) == "(table: str, session: str) -> str"
+    with pytest.raises(SignatureError, match=r"unexpected keyword argument 'table', .*the signature is users\(\*args"):
+        users(table="a")
 
 
 def test_map_takes_one_iterable_for_each_parameter() -> None:
     """The shortest ends it."""
     assert list(add.map([1, 2], itertools.count())) == [1, 3]
     assert list(add.map([1, 2])) == [2, 3]
+
+
+@pytest.mark.parametrize("wrong", [[1, 2], range(2), "ab", {1: 2}], ids=["list", "range", "text", "dictionary"])
+def test_map_checks_the_number_of_iterables_at_its_line(wrong: Any) -> None:
+    """If there is an item."""
+    with pytest.raises(
+        SignatureError, match=r"too many positional arguments, in the call add\(\.\.\., \.\.\., \.\.\.\)"
+    ):
+        add.map(wrong, wrong, wrong)
+    assert list(add.map([], wrong, wrong)) == []
+    assert list(add.map()) == []
+
+
+@pytest.mark.parametrize(
+    "mapped",
+    [
+        lambda: add.map(*(itertools.count() for _ in range(3))),
+        lambda: add.starmap([(1, 2, 3)]),
+        lambda: add.starmap(iter([[1, 2, 3]])),
+        lambda: Account(0).plus.map(itertools.count(), itertools.count()),
+    ],
+    ids=["endless", "starmap", "starmap of an iterator", "method"],
+)
+def test_otherwise_the_first_item_is_checked_when_it_comes(mapped: Callable[[], Iterator[Any]]) -> None:
+    """Nothing is taken from an iterator before that, or twice."""
+    results = mapped()
+    with pytest.raises(SignatureError, match="too many positional arguments"):
+        next(results)
+
+
+def test_a_map_that_returns_errors_checks_no_item() -> None:
+    """Each has the error of its own call."""
+    wrong, right = add.starmap([(1, 2, 3), (1, 2)], on_error="return")
+    assert isinstance(wrong, TypeError)
+    assert right == 3
 
 
 def test_starmap_takes_sequences_of_arguments() -> None:
@@ -149,6 +231,29 @@ def test_it_can_be_pickled() -> None:
     assert bound(1).compute() == 11
 
 
+def test_plain_pickle_takes_it_by_its_name_or_by_value() -> None:
+    """As pools of the standard library do; a copy is the function itself, as of any function."""
+    assert pickle.loads(pickle.dumps(add)) is add
+    assert pickle.loads(pickle.dumps(add.local))(1, 2) == 3
+    number = 5
+    inner = compute_this(lambda x: x + number)
+    assert pickle.loads(pickle.dumps(inner))(1).compute() == 6
+    assert copy.copy(inner) is copy.deepcopy(inner) is inner
+
+
 def test_its_text_has_name_and_signature() -> None:
     """As one would write its def."""
     assert repr(add) == "<DistributableFunction add(x: int, y: int = 1) -> int>"
+
+
+@pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
+def test_its_text_is_there_whatever_its_defaults_are() -> None:
+    """Python writes no number of so many digits."""
+
+    @compute_this
+    def f(x: Any, y: int = 10**5000) -> None: ...
+
+    assert repr(f) == "<DistributableFunction f(...)>"
+    with pytest.raises(SignatureError, match=r"too many positional arguments, in the call f\(1, 2, 3\)"):
+        f(1, 2, 3)  # type: ignore[call-arg]
+    assert repr(f(10**5000)) == "<Distributable f(<int of about 5001 digits>)>"

@@ -2,14 +2,17 @@
 
 import asyncio
 import concurrent.futures
+import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
 from distribute_challenge.futures import Future
 from distribute_challenge.timeline import Timeline
+from tests.processes import PATIENCE, wait_until
 
 STAGES = (0.0, 1.0, 2.0, 3.0, 4.0, "w")
 
@@ -219,6 +222,25 @@ def test_cancelling_the_awaiting_task_cancels_the_call() -> None:
     assert future.cancelled()
 
 
+def test_a_future_shows_what_is_known_of_its_call() -> None:
+    """And its result, shortened."""
+    future: Future[Any] = Future("f")
+    assert not future.running()
+    assert repr(future) == "<Future f pending>"
+    future.running_with(lambda: True)
+    assert future.running()
+    assert repr(future) == "<Future f running>"
+    future.resolve("x" * 10_000)
+    assert not future.running()
+    assert repr(future).startswith("<Future f finished 'xxx")
+    assert len(repr(future)) < 1100
+    failed, cancelled = Future[int]("f"), Future[int]("f")
+    failed.fail(ValueError("no"))
+    cancelled.cancel()
+    assert repr(failed) == "<Future f raised ValueError('no')>"
+    assert repr(cancelled) == "<Future f cancelled>"
+
+
 def test_a_future_makes_its_lock_when_somebody_looks() -> None:
     """There may be millions that nobody looks at before they are done."""
     future: Future[int] = Future()
@@ -226,7 +248,7 @@ def test_a_future_makes_its_lock_when_somebody_looks() -> None:
     assert future.done()
     assert future.result() == 1
     assert "_condition" not in vars(future)
-    assert future.running() is False
+    assert future.cancelled() is False
     assert vars(future)["_condition"] is future.__getattr__("_condition")
     with pytest.raises(AttributeError, match="'Future' object has no attribute 'colour'"):
         future.colour  # type: ignore[attr-defined] # noqa: B018
@@ -260,6 +282,36 @@ def test_a_waiter_is_woken_by_the_value(eventually: Callable[[Callable[[], bool]
     future: Future[int] = Future()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(future.result, 10)
-        eventually(lambda: bool(future._condition._waiters))  # type: ignore[attr-defined]
+        eventually(lambda: "_latch" in vars(future))
         future.resolve(4)
         assert waiting.result(10) == 4
+
+
+def test_a_signal_that_does_not_end_the_wait_is_seen_all_the_same() -> None:
+    """As one that comes in the instant before the wait: here it is another thread's, so that it comes in that instant each time."""
+    future: Future[bool] = Future()
+    seen = threading.Event()
+
+    def send() -> None:
+        wait_until(lambda: "_latch" in vars(future))
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        future.resolve(seen.wait(PATIENCE))
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: seen.set())
+    sender = threading.Thread(target=send)
+    try:
+        sender.start()
+        assert future.result()
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_exception_that_comes_second_changes_nothing() -> None:
+    future: Future[int] = Future()
+    future.fail(KeyError("first"))
+    future.fail(ValueError("second"))
+    for _ in range(2):
+        with pytest.raises(KeyError) as caught:
+            future.result()
+        assert caught.traceback[-1].name == "test_an_exception_that_comes_second_changes_nothing"

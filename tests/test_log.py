@@ -1,11 +1,9 @@
-"""The logger, the name of the running call, and what a worker prints."""
+"""The logger, and the name of the running call."""
 
 import logging
 
-import pytest
-
 from distribute_challenge import compute_this
-from distribute_challenge.log import LogStream, call_formatter, current_call, logger
+from distribute_challenge.log import call_formatter, current_call, logger
 
 
 def record(text: str) -> logging.LogRecord:
@@ -42,33 +40,3 @@ def test_a_running_call_knows_its_name() -> None:
 
     assert whoami().compute() == "whoami"
     assert current_call.get() == ""
-
-
-@pytest.fixture
-def stream(caplog: pytest.LogCaptureFixture) -> LogStream:
-    caplog.set_level(logging.DEBUG)
-    return LogStream(logging.getLogger("tests.log_stream"), logging.INFO)
-
-
-def test_what_is_printed_becomes_whole_lines_of_the_log(stream: LogStream, caplog: pytest.LogCaptureFixture) -> None:
-    """However it is cut into writes; a percent sign is no format."""
-    print("50 %s", "done", file=stream)
-    print("two", "lines", sep="\n", file=stream)
-    assert caplog.messages == ["50 %s done", "two", "lines"]
-    assert {entry.levelno for entry in caplog.records} == {logging.INFO}
-
-
-def test_a_line_without_an_end_waits_for_flush(stream: LogStream, caplog: pytest.LogCaptureFixture) -> None:
-    """Then it is written once."""
-    assert stream.write("half") == 4
-    assert caplog.messages == []
-    stream.flush()
-    stream.flush()
-    assert caplog.messages == ["half"]
-
-
-def test_the_stream_can_stand_in_for_standard_output(stream: LogStream) -> None:
-    """Code asks it what it asks a terminal."""
-    assert stream.writable()
-    assert not stream.isatty()
-    assert stream.encoding == "utf-8"

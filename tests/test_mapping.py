@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import ExecutionBackend, compute_this
-from distribute_challenge.batching import LARGEST, window
+from distribute_challenge.batching import LARGEST, LARGEST_BYTES, window
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -91,6 +91,7 @@ def counting(pulled: list[int]) -> Iterator[int]:
         yield number
 
 
+@pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
 def test_nothing_happens_before_the_first_result_is_asked_for() -> None:
     """A map is lazy."""
     backend, pulled = ByHand(), list[int]()
@@ -191,6 +192,22 @@ def test_an_error_of_the_chunk_stands_for_each_of_its_calls() -> None:
     assert [str(result) for result in results] == ["all", "all", "4", "6"]
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_exception_says_which_item_it_is_of(ordered: bool) -> None:
+    """However often its chunk was cut, and its calls sent again."""
+    error = WorkerLostError("died")
+
+    def end(numbers: list[int]) -> Any:
+        return error if 7 in numbers and len(numbers) < 4 else 1 if len(numbers) > 2 else None
+
+    results = list(double.map(range(20), ordered=ordered, batch_size=5, on_error="return", backend=Automatic(end)))
+    assert results.count(error) == 1
+    assert error.__notes__ == ["item 7: double(7)"]
+    whole = ValueError("all")
+    list(double.map(range(9, 13), batch_size=2, on_error="return", backend=Automatic(lambda numbers: whole)))
+    assert whole.__notes__ == ["items 0 to 1 of double", "items 2 to 3 of double"]
+
+
 def test_a_cancelled_chunk_ends_the_map() -> None:
     """Its backend was closed, and is not woken by what has not been sent."""
     backend = ByHand()
@@ -219,10 +236,12 @@ def test_the_first_exception_is_raised_after_the_results_before_it() -> None:
 
 
 def test_exceptions_take_the_place_of_values_if_asked() -> None:
-    """All others come."""
-    results = list(invert.map([1, 0, 4], on_error="return", backend="local"))
-    assert (results[0], results[2]) == (1.0, 0.25)
-    assert isinstance(results[1], ZeroDivisionError)
+    """All others come, wherever in its message a call fails."""
+    for numbers in itertools.product((0, 4), repeat=3):
+        results = list(invert.map(numbers, batch_size=3, on_error="return", backend="local"))
+        assert [result == 0.25 or type(result) for result in results] == [
+            True if number else ZeroDivisionError for number in numbers
+        ]
 
 
 def test_a_stop_iteration_of_the_user_s_code_does_not_end_the_map_silently() -> None:
@@ -297,6 +316,25 @@ def test_chunks_start_with_one_call_and_grow() -> None:
     assert len(list(double.map(range(2000), backend=backend))) == 2000
     assert backend.sizes[0] == 1
     assert max(backend.sizes) > 8
+
+
+def test_large_arguments_bound_the_calls_of_a_chunk() -> None:
+    """Also where they come after small ones; only a size that the caller has set is kept."""
+    weights: list[int] = []
+
+    class Weighing(Automatic):
+        def submit(self, task: Task) -> Future[Any]:
+            weights.append(len(task.arguments))
+            return super().submit(task)
+
+    items = [b""] * 500 + [bytes([number]) * 100_000 for number in range(100)]
+    function = compute_this(lambda x: 2 * x)
+    backend = Weighing(lambda _: None)
+    assert list(function.map(items, backend=backend)) == [2 * item for item in items]
+    assert max(weights) <= 2 * LARGEST_BYTES
+    assert max(backend.sizes) > 8
+    list(function.map(items, batch_size=100, backend=backend))
+    assert max(weights) > 9_000_000
 
 
 def test_no_items_make_no_calls() -> None:

@@ -68,12 +68,12 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
 
 def test_a_broken_import_inside_a_submodule_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missing is named, not the submodule."""
-    monkeypatch.setitem(sys.modules, "tblib.pickling_support", None)
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
     for name in [name for name in sys.modules if name.startswith("distribute_challenge.")]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("serialisation", "tasks"):
         monkeypatch.delattr(distribute_challenge, name, raising=False)
-    with pytest.raises(ModuleNotFoundError, match="tblib"):
+    with pytest.raises(ModuleNotFoundError, match="cloudpickle"):
         _ = distribute_challenge.tasks
 
 

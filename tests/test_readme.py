@@ -2,8 +2,10 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,3 +85,32 @@ def test_the_page_on_backends_shows_the_package_that_is_tested() -> None:
 def test_the_readme_has_the_two_commands() -> None:
     commands = re.findall(r"^<!-- command: (\w+) -->\n```bash\n(.+)\n```$", PAGES[0].read_text(), re.MULTILINE)
     assert [name for name, _ in commands] == ["run", "test"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_tables_have_an_empty_line_above(page: Path) -> None:
+    """Without it they are shown as a line of text."""
+    lines = ["", *page.read_text().splitlines()]
+    starts = [(above, line) for above, line in pairwise(lines) if line.startswith("|") and not above.startswith("|")]
+    assert [line for above, line in starts if above] == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "faults"),
+    [
+        ("<p>each explains itself.\n| <code>worker</code> | default |\n| --- | --- |</p>", ["a table shows its pipes"]),
+        ('<details class="example" open><summary>Example</summary><blockquote>', ['a docstring says "Example:"']),
+        ("<p>For example:\n&gt;&gt;&gt; square(2)</p>", ["a doctest is shown as text"]),
+        ("<table><td>a</td></table><p>a <code>x | y | z</code></p><pre>| a |\n&gt;&gt;&gt; 1</pre>", []),
+    ],
+)
+def test_what_a_page_shows_as_plain_text_is_found(shown: str, faults: list[str]) -> None:
+    """By the hook that runs whenever the documentation is built."""
+    hook = runpy.run_path(str(ROOT / ".ci" / "check_rendering.py"))
+    assert [advice.partition(":" if "Example" not in advice else ",")[0] for advice in hook["faults"](shown)] == faults
+
+
+def test_docstrings_say_examples() -> None:
+    """The singular makes a box of text of what should be code."""
+    sources = (ROOT / "distribute_challenge").rglob("*.py")
+    assert [str(path) for path in sources if re.search(r"^ *Example:$", path.read_text(), re.MULTILINE)] == []

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,40 @@ def test_no_number_of_attempts_is_refused(clean_environment: pytest.MonkeyPatch,
         ValueError, match=f"DISTRIBUTE_CHALLENGE_ATTEMPTS='{re.escape(text)}' is not a number of attempts"
     ):
         settings.attempts()
+
+
+@pytest.mark.parametrize(
+    ("variable", "limit", "default"),
+    [
+        ("DISTRIBUTE_CHALLENGE_DATA_FILE_LIMIT", settings.data_file_limit, 1_000_000),
+        ("DISTRIBUTE_CHALLENGE_DATA_LIMIT", settings.data_limit, 5_000_000),
+    ],
+)
+def test_limits_of_data_files_are_bytes(
+    variable: str, limit: Callable[[], int], default: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anything else is an error that names the variable."""
+    monkeypatch.delenv(variable, raising=False)
+    assert limit() == default
+    monkeypatch.setenv(variable, "7")
+    assert limit() == 7
+    monkeypatch.setenv(variable, "7 MB")
+    with pytest.raises(ValueError, match=f"{variable}='7 MB' is not a number of bytes"):
+        limit()
+
+
+def test_calls_wait_for_redis_for_a_minute_unless_the_variable_says_otherwise(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
+    """In seconds, also parts of one."""
+    assert settings.broker_timeout() == 60
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", "2.5")
+    assert settings.broker_timeout() == 2.5
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "long", "nan"])
+def test_a_wrong_broker_timeout_is_refused(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+    """With the line to write."""
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", text)
+    with pytest.raises(ValueError, match=f"'{text}' is not a number of seconds above 0; set it as in .*_TIMEOUT=60"):
+        settings.broker_timeout()

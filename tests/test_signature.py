@@ -1,8 +1,11 @@
 """Checking arguments where the call is written."""
 
 import functools
+import inspect
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -92,6 +95,85 @@ def test_a_callable_without_a_signature_accepts_everything() -> None:
     checked.check("max", (1, 2, 3), {"anything": 1})
 
 
+def fills_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(0, *args, **kwargs)
+
+    return wrapper
+
+
+def adds_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    captured: list[Any] = []
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, dry_run: bool = False, **kwargs: Any) -> Any:
+        captured.append(dry_run)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class Wrapper:
+    """A decorator that is a class."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> None: ...
+
+
+class Compiled:
+    """Stands for a wrapper that is written in C: the signature of its call is not known."""
+
+    __call__ = print
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+
+
+def shown(function: Callable[..., Any]) -> Callable[..., Any]:
+    function.__signature__ = inspect.signature(lambda other: None)  # type: ignore[attr-defined]
+    return function
+
+
+def two(first: int, second: int) -> None: ...
+
+
+class Holder:
+    method = fills_first(two)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs"),
+    [
+        (fills_first(two), (1,), {}),
+        (fills_first(two), (), {"second": 1}),
+        (adds_option(two), (1, 2), {"dry_run": True}),
+        (mock.patch("os.getcwd")(two), (1,), {}),
+        (functools.partial(fills_first(two)), (1,), {}),
+        (Holder().method, (), {}),
+        (Wrapper(two), (), {}),
+        (Compiled(two), (), {"anything": 1}),
+        (functools.lru_cache(fills_first(two)), (1,), {}),
+        (shown(fills_first(two)), (1,), {}),
+        (fills_first(shown(two)), (1, 2, 3), {}),
+    ],
+)
+def test_what_a_wrapper_takes_is_not_refused(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Whatever the function that it wraps would take."""
+    CheckedSignature(function).check("f", args, kwargs)
+
+
+@pytest.mark.parametrize("function", [functools.cache(two), functools.lru_cache(8)(two), functools.partial(two), two])
+def test_what_hands_its_arguments_on_is_checked(function: Callable[..., Any]) -> None:
+    """The same is wrong with and without it."""
+    with pytest.raises(SignatureError, match="missing a required argument"):
+        CheckedSignature(function).check("two", (1,), {})
+
+
 def generator(n: int) -> Iterator[int]:
     yield n
 
@@ -141,6 +223,7 @@ class Named:
         (Named, "Named"),
         (len, "len"),
         (lambda: None, "<lambda>"),
+        (mock.NonCallableMagicMock(__name__=3), "NonCallableMagicMock"),
     ],
 )
 def test_every_callable_has_a_readable_name(function: Callable[..., Any], name: str) -> None:
@@ -168,3 +251,28 @@ def test_an_argument_that_cannot_be_shown_does_not_break_the_text() -> None:
             raise ValueError
 
     assert call_text("f", (Broken(),), {}).startswith("f(<Broken")
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, RecursionError])
+def test_one_that_ends_the_program_or_names_itself_list_does_not_either(error: type[BaseException]) -> None:
+    """Nor does the text stop at it."""
+
+    class Broken:
+        def __repr__(self) -> str:
+            raise error
+
+    broken_list = type("list", (), {"__len__": lambda self: 1 / 0, "__repr__": Broken.__repr__})
+    text = call_text("f", (Broken(), broken_list(), 10**5000, -(10**6000)), {"k": [Broken(), 2]})
+    text = re.sub(r" instance at 0x\w+", "", text)
+    assert text == "f(<Broken>, <list>, <int of about 5001 digits>, <int of about 6001 digits>, k=[<Broken>, 2])"
+
+
+def test_an_interruption_while_a_text_is_made_is_one() -> None:
+    """Ctrl+C is the user's, wherever it comes."""
+
+    class Slow:
+        def __repr__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call_text("f", (Slow(),), {})

@@ -8,7 +8,7 @@ import pytest
 
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.options import CallOptions
-from distribute_challenge.serialisation import PortableFunction, load_modules, loads
+from distribute_challenge.serialisation import PortableFunction, loads, unpack_function
 from distribute_challenge.tasks import packed_chunk, single_task
 
 OPTIONS = CallOptions(retries=1)
@@ -34,7 +34,7 @@ def test_a_task_holds_function_arguments_options_and_time() -> None:
 def test_the_modules_of_an_argument_travel_with_the_function() -> None:
     """So that it can be unpickled."""
     task = single_task(portable(), "f", (Thing(),), {}, OPTIONS)
-    assert __name__ in [module.name for module in load_modules(task.function.payload)[0]]
+    assert __name__ in [module.name for module in unpack_function(task.function.payload).modules]
     assert isinstance(loads(task.arguments)[0][0], Thing)
 
 

@@ -1,4 +1,7 @@
-"""A run as a picture: four figures side by side, on log scales, the best on top."""
+"""A run as a picture: four figures side by side, on log scales, the best on top.
+
+Dots, not bars: a log scale has no zero, so the length of a bar would mean nothing.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ KINDS = {
     "one machine only": "#999999",
     "bare Redis, the floor": "#DDDDDD",
 }
+DOT: Any = {"marker": "o", "linestyle": "", "markersize": 7.5, "markeredgecolor": "#444444", "markeredgewidth": 0.6}
 WIDTH, HEIGHT = 9.6, 10.4  # Inches: at the width of a README, 830 pixels or so, text stays about 11 pixels high.
 RESOLUTION = 150  # Dots per inch of the PNG.
 
@@ -31,7 +35,7 @@ def draw(run: Run, folder: Path, name: str = "peers") -> list[Path]:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.patches import Patch
+    from matplotlib.lines import Line2D
 
     # No date and no chance in names, so that the same figures give the same file.
     with pyplot.rc_context({"font.size": 9.5, "svg.hashsalt": "peers"}):
@@ -40,7 +44,7 @@ def draw(run: Run, folder: Path, name: str = "peers") -> list[Path]:
         for place, figure in zip(axes.flat, shown, strict=True):
             _panel(place, run, figure)
         picture.legend(
-            [Patch(facecolor=colour, edgecolor="#666666", linewidth=0.5) for colour in KINDS.values()],
+            [Line2D([], [], color=colour, **DOT) for colour in KINDS.values()],
             list(KINDS),
             loc="outside lower center",
             ncols=len(KINDS),
@@ -61,33 +65,29 @@ def draw(run: Run, folder: Path, name: str = "peers") -> list[Path]:
 def _panel(axes: Any, run: Run, figure: Figure) -> None:
     found = {name: summary(record, figure) for name, record in run["peers"].items()}
     measured = {name: each for name, each in found.items() if each is not None}
-    # The best on top: barh begins below.
+    # The best on top: rows begin below.
     names = sorted(measured, key=lambda name: measured[name].median, reverse=not figure.more_is_better)
     middles = [measured[name].median for name in names]
     spread = [
         [measured[name].median - measured[name].lowest for name in names],
         [measured[name].highest - measured[name].median for name in names],
     ]
-    axes.barh(
-        [title(run, name) for name in names],
-        middles,
-        xerr=spread,
-        color=[KINDS[_kind(run, name)] for name in names],
-        edgecolor="#666666",
-        linewidth=0.5,
-        error_kw={"elinewidth": 1, "ecolor": "#333333"},
-    )
+    places = range(len(names))
+    axes.errorbar(middles, places, xerr=spread, fmt="none", elinewidth=1, ecolor="#333333", zorder=2)
+    for place, name, middle in zip(places, names, middles, strict=True):
+        axes.plot(middle, place, color=KINDS[_kind(run, name)], zorder=3, **DOT)
+    axes.set_yticks(places, [title(run, name) for name in names])
     axes.set_xscale("log")
     if middles:
-        # Room for the numbers beside the longest bar, and some bar for the shortest.
+        # Room for the numbers beside the last dot.
         axes.set_xlim(min(middles) / 2, max(measured[name].highest for name in names) * 12)
     for row, name in enumerate(names):
         weight = "bold" if name.startswith(OURS) else "normal"
-        axes.text(measured[name].highest * 1.12, row, number(middles[row]), va="center", fontsize=8.5, weight=weight)
+        axes.text(measured[name].highest * 1.25, row, number(middles[row]), va="center", fontsize=8.5, weight=weight)
     axes.set_title(figure.heading, fontsize=10)
     axes.set_xlabel("more is better" if figure.more_is_better else "less is better", fontsize=8.5)
     axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
-    axes.grid(axis="x", linewidth=0.4, color="#CCCCCC")
+    axes.grid(linewidth=0.4, color="#CCCCCC")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -44,6 +44,18 @@ _MEASUREMENTS = (
         ),
     ),
     Measurement(
+        "failures",
+        "failures:failed",
+        (
+            Figure("failed_round_trip_p50", "`compute()` of a call that raises, median", "ms"),
+            Figure(
+                "failed_map", "`map` over 20,000 calls that raise, exceptions in a list", "calls/s", more_is_better=True
+            ),
+            Figure("traceback_packed", "an exception with a traceback of one line, pickled by its worker", "µs"),
+            Figure("traceback_loaded", "the same, made again by its client", "µs"),
+        ),
+    ),
+    Measurement(
         "submit",
         "throughput:submitted",
         (
@@ -95,6 +107,21 @@ _MEASUREMENTS = (
             Figure("shared_later", "50 MB array to 200 calls: each after the first, median", "ms"),
             Figure("shared_memory", "50 MB array to 200 calls: worker's own memory", "MB", smallest=FEW_MEGABYTES),
         ),
+    ),
+    Measurement(
+        "printing",
+        "printing:printed",
+        (
+            Figure("printing_ratio", "100 MB printed in calls: shown at the client, of not shown", "× the time"),
+            Figure("printing_shown", "`compute()` of a call that prints one line, shown", "ms"),
+            Figure("printing_silent", "the same, not shown", "ms"),
+            Figure(
+                "printing_longest", "10,000 lines of 100 calls: from the call to the client's screen, the longest", "ms"
+            ),
+            Figure("printing_late", "the last of them on the screen, after the last result", "ms", smallest=10.0),
+        ),
+        is_long=True,
+        deadline=300.0,
     ),
     Measurement(
         "uneven",

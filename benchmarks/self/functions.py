@@ -6,13 +6,19 @@ from typing import Any
 
 from distribute_challenge import compute_this
 
-__all__ = ["item", "pause", "process", "same", "timed_pause"]
+__all__ = ["fail", "item", "pause", "process", "same", "spill", "tell", "timed_pause"]
 
 
 @compute_this()
 def same(value: Any) -> Any:
     """Do nothing."""
     return value
+
+
+@compute_this()
+def fail(value: Any) -> Any:
+    """Raise, in one line."""
+    raise ValueError(value)
 
 
 @compute_this()
@@ -40,3 +46,20 @@ def process() -> int:
 def item(array: Any, index: int) -> float:
     """Read one number of a large array."""
     return float(array[index])
+
+
+@compute_this()
+def spill(lines: int) -> float:
+    """Print so many lines of a hundred bytes; the seconds that it took."""
+    text = "x" * 99
+    began = time.perf_counter()
+    for _ in range(lines):
+        print(text)
+    return time.perf_counter() - began
+
+
+@compute_this()
+def tell(lines: int) -> None:
+    """Print so many lines, each of which tells when it was printed."""
+    for _ in range(lines):
+        print(time.time())

@@ -9,7 +9,7 @@ from distribute_challenge.errors import BackendError
 
 __all__ = ["INSTALL", "Lazily", "benchmarking_extra"]
 
-INSTALL = 'pip install "distribute_challenge[benchmarking]"'
+INSTALL = "pip install docker matplotlib numpy psutil"
 
 
 @contextmanager
@@ -19,13 +19,13 @@ def benchmarking_extra() -> Iterator[None]:
     Raises:
         BackendError: One is not installed; with the line that installs it.
 
-    Example:
+    Examples:
         >>> with benchmarking_extra():
         ...     import no_such_package
         Traceback (most recent call last):
         ...
         distribute_challenge.errors.BackendError: the benchmark needs no_such_package, which is not installed:
-        pip install "distribute_challenge[benchmarking]"
+        pip install docker matplotlib numpy psutil
     """
     try:
         yield
@@ -44,7 +44,7 @@ class Lazily:
     Raises:
         BackendError: At the first use: it is not installed.
 
-    Example:
+    Examples:
         >>> Lazily("math").sqrt(4)
         2.0
     """

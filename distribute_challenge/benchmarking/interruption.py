@@ -20,7 +20,7 @@ def interruptible(words: str) -> Iterator[None]:
     Args:
         words: What to tell somebody who presses Ctrl+C again.
 
-    Example:
+    Examples:
         >>> import os
         >>> with interruptible("wait"):
         ...     try:

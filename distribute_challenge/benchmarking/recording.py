@@ -41,7 +41,7 @@ class Plan:
         runtime: Seconds that each step measures.
         warm_up: Seconds under load before that.
 
-    Example:
+    Examples:
         >>> plan = Plan(cluster="local", workload="noop", task_seconds=1.0, payload_bytes=0, min_workers=1,
         ...             max_workers=6, step=2, runtime=30.0, warm_up=5.0)
         >>> plan.sizes
@@ -87,6 +87,7 @@ class Sample:
         in_flight: Calls that the client has sent and not seen again.
         connections: Connections to Redis by whose they are: ``"client"``, ``"workers"``.
         usage: By container, or worker process.
+        others: Cores that other programs of the machine keep busy.
     """
 
     time: float
@@ -94,6 +95,7 @@ class Sample:
     in_flight: int
     connections: Mapping[str, int]
     usage: Mapping[str, Usage]
+    others: float = 0.0
 
 
 class Calls:
@@ -104,7 +106,7 @@ class Calls:
         worker: For each call, where in ``workers`` stands the name of who ran it.
         workers: Names; one may stand there twice, for a process that took another's place.
 
-    Example:
+    Examples:
         >>> calls = Calls()
         >>> calls.add(Timeline(101.0, 101.5, 102.0, 103.0, 103.5, "worker@host/7"), epoch=100.0)
         >>> len(calls), calls.started[0], calls.workers

@@ -1,4 +1,4 @@
-"""``distribute-challenge``: start a worker, keep a local cluster, look at a cluster, ask its workers, make its secret."""
+"""``distribute-challenge``: the command and what it offers."""
 
 import click
 

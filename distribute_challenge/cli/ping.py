@@ -10,7 +10,7 @@ from distribute_challenge.settings import masked
 __all__ = ["ping"]
 
 
-@click.command()
+@click.command(short_help="Ask workers for an answer.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @broker_option
 @click.option(
@@ -22,7 +22,9 @@ __all__ = ["ping"]
     help="Seconds to wait for answers.",
 )
 def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
-    """Ask workers whether they are there: those named, or all; fail if one of those named, or everybody, is silent.
+    """Ask workers for an answer, all of them or those named.
+
+    It fails if one of those named does not answer; without names, if none answers.
 
     NAME is a worker's name as 'distribute-challenge status' shows it; without an @ it is one on this machine.
     """

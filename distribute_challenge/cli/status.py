@@ -1,5 +1,6 @@
 """``distribute-challenge status``."""
 
+import json
 from textwrap import indent
 from typing import Any
 
@@ -11,50 +12,74 @@ from distribute_challenge.tables import table
 
 __all__ = ["status"]
 
+_SECTIONS = ("workers", "running", "queues", "clients")
 
-@click.command()
+
+@click.command(short_help="Show workers, running calls, queues and clients.")
 @broker_option
-def status(broker: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(broker: str | None, as_json: bool) -> None:
     """Show a cluster's workers with their versions, what runs, queue lengths, and clients."""
     url = checked_broker(broker)
     check_secret(url)
+    found = _status(url)
+    if as_json:
+        click.echo(json.dumps({"broker": masked(url), **found}, indent=2))
+        return
+    click.echo(f"broker {masked(url)}\n")
+    for title in _SECTIONS:
+        click.echo(_section(title, found[title]))
+        if title == "workers" and (others := found["workers_with_another_secret"]):
+            click.echo(f"workers with another secret, which take no calls from here: {others}\n")
+
+
+def _status(url: str) -> dict[str, Any]:
+    """Each section as rows of its columns."""
     from distribute_challenge.execution_backends.celery.broker import control, presence
     from distribute_challenge.execution_backends.celery.broker.connection import connect
     from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
 
-    connection = connect(url)
-    workers, clients = presence.workers(connection), presence.clients(connection)
-    click.echo(f"broker {masked(url)}\n")
-    click.echo(
-        _section(
-            "workers",
-            ["name", "processes", "queues", "python", "library", "pid", "refused"],
-            [[w.name, w.concurrency, ",".join(w.queues), w.python, w.library, w.pid, w.refused] for w in workers],
-        )
-    )
-    if strangers := presence.strangers(connection):
-        click.echo(f"workers with another secret, which take no calls from here: {strangers}\n")
-    running = control.active(url) if workers else {}
-    click.echo(
-        _section(
-            "running",
-            ["worker", "batch", "pid"],
-            [[name, task["name"], task["worker_pid"]] for name, tasks in sorted(running.items()) for task in tasks],
-        )
-    )
-    queues = sorted({DEFAULT_QUEUE, *(queue for worker in workers for queue in worker.queues)})
-    click.echo(_section("queues", ["name", "messages"], [[queue, queue_length(connection, queue)] for queue in queues]))
-    click.echo(
-        _section(
-            "clients",
-            ["host", "pid", "python", "library", "unfinished calls"],
-            [[c.host, c.pid, c.python, c.library, c.waiting] for c in clients],
-        )
-    )
+    with connect(url) as connection:
+        workers, clients = presence.workers(connection), presence.clients(connection)
+        running = control.active(url) if workers else {}
+        queues = sorted({DEFAULT_QUEUE, *(queue for worker in workers for queue in worker.queues)})
+        return {
+            "workers": [
+                {
+                    "name": worker.name,
+                    "processes": worker.concurrency,
+                    "queues": worker.queues,
+                    "python": worker.python,
+                    "library": worker.library,
+                    "pid": worker.pid,
+                    "refused": worker.refused,
+                }
+                for worker in workers
+            ],
+            "workers_with_another_secret": presence.strangers(connection),
+            "running": [
+                {"worker": name, "batch": task["name"], "pid": task["worker_pid"]}
+                for name, tasks in sorted(running.items())
+                for task in tasks
+            ],
+            "queues": [{"name": queue, "messages": queue_length(connection, queue)} for queue in queues],
+            "clients": [
+                {
+                    "host": client.host,
+                    "pid": client.pid,
+                    "python": client.python,
+                    "library": client.library,
+                    "unfinished_calls": client.waiting,
+                }
+                for client in clients
+            ],
+        }
 
 
-def _section(title: str, heads: list[str], rows: list[list[Any]]) -> str:
+def _section(title: str, rows: list[dict[str, Any]]) -> str:
     """A table below its title; a title alone with "none" where there are no rows."""
     if not rows:
         return f"{title}: none\n"
-    return f"{title}\n" + indent(table(heads, rows), "  ") + "\n"
+    heads = [name.replace("_", " ") for name in rows[0]]
+    cells = [[",".join(cell) if isinstance(cell, list) else cell for cell in row.values()] for row in rows]
+    return f"{title}\n" + indent(table(heads, cells), "  ") + "\n"

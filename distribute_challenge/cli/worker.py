@@ -1,5 +1,6 @@
 """``distribute-challenge worker``."""
 
+import os
 import re
 import sys
 
@@ -7,6 +8,7 @@ import click
 
 from distribute_challenge import settings
 from distribute_challenge.cli.broker import broker_option, check_secret, checked_broker
+from distribute_challenge.cli.processes import process_count
 from distribute_challenge.errors import SystemFailureError
 
 __all__ = ["worker"]
@@ -28,7 +30,7 @@ class _Size(click.ParamType[int]):
         return size
 
 
-@click.command()
+@click.command(short_help="Start a worker that runs calls.")
 @broker_option
 @click.option("--concurrency", "-c", type=click.IntRange(min=1), help="Worker processes. [default: one per core]")
 @click.option(
@@ -38,7 +40,7 @@ class _Size(click.ParamType[int]):
     show_default=True,
     help="Queues to serve, with commas between them.",
 )
-@click.option("--name", "-n", default="worker", show_default=True, help="Name of this worker, unique on its machine.")
+@click.option("--name", "-n", help="Name of this worker, unique on its machine. [default: worker-PID]")
 @click.option(
     "--loglevel",
     "-l",
@@ -59,12 +61,15 @@ def worker(
     broker: str | None,
     concurrency: int | None,
     queues: str,
-    name: str,
+    name: str | None,
     loglevel: str,
     max_calls: int | None,
     max_memory: int | None,
 ) -> None:
-    """Start a worker that runs calls, until Ctrl+C or SIGTERM; what runs then is finished first."""
+    """Start a worker that runs calls.
+
+    It ends with Ctrl+C or SIGTERM, when the calls that run then are finished.
+    """
     names = [queue.strip() for queue in queues.split(",") if queue.strip()]
     if not names:
         raise click.BadParameter(f"{queues!r} names no queue", param_hint="--queues")
@@ -76,8 +81,11 @@ def worker(
         raise click.ClickException(str(error)) from None
     url = checked_broker(broker)
     check_secret(url)
-    processes = concurrency or settings.worker_count()
-    click.echo(f"worker {name}: {processes} processes, queues {', '.join(names)}, broker {settings.masked(url)}")
+    # With one name for all, two workers of a machine would be one to `status`, `ping` and Celery's own tools.
+    name = name or f"worker-{os.getpid()}"
+    processes = concurrency or process_count()
+    many = "1 process" if processes == 1 else f"{processes} processes"
+    click.echo(f"worker {name}: {many}, queues {', '.join(names)}, broker {settings.masked(url)}")
     from distribute_challenge.execution_backends.celery.worker.program import run_worker
 
     limits = {"max_calls": max_calls, "max_memory": max_memory}

@@ -16,11 +16,13 @@ import time
 import weakref
 from pathlib import Path
 
+from distribute_challenge import clock
 from distribute_challenge.cluster import supervisor
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.security import new_secret
 from distribute_challenge.settings import patience
+from distribute_challenge.surroundings import Surroundings, interpreter_flags
 
 __all__ = ["EmbeddedCluster"]
 
@@ -28,6 +30,7 @@ START_DEADLINE = 10.0  # Seconds for the Redis server to answer; it takes hundre
 LONGEST_SOCKET_PATH = 100  # Bytes; the kernel's limit is 108 on Linux and 104 on macOS.
 WORKER_MODULE = "distribute_challenge.execution_backends.celery.worker.program"
 PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"  # Read by that module.
+SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # Read by the worker's children.
 
 
 class EmbeddedCluster:
@@ -71,7 +74,8 @@ class EmbeddedCluster:
         program, seconds = server_program(), patience()
         folder = self.folder = _private_folder()
         self._owner, self._death = os.getpid(), None
-        worker = [sys.executable, "-P", "-m", WORKER_MODULE, self.broker_url, str(self.workers), "embedded"]
+        flags = interpreter_flags()
+        worker = [sys.executable, *flags, "-P", "-m", WORKER_MODULE, self.broker_url, str(self.workers), "embedded"]
         plan = {
             "folder": str(folder),
             "commands": {"redis": server_command(program, folder), "worker": worker},
@@ -85,6 +89,7 @@ class EmbeddedCluster:
             env={
                 **os.environ,
                 PATHS_VARIABLE: json.dumps([path for path in sys.path if path]),
+                SURROUNDINGS_VARIABLE: json.dumps(Surroundings.of_this_process()),
                 supervisor.SECRET_VARIABLE: new_secret(),
             },
             # Away from the terminal's Ctrl+C, which is for the client to handle.
@@ -99,13 +104,13 @@ class EmbeddedCluster:
             ClusterStartError: It died, or does not answer in time; with its last log lines.
         """
         path = str(self._running_folder() / "redis.sock")
-        deadline = time.monotonic() + START_DEADLINE
+        deadline = clock.monotonic() + START_DEADLINE
         while True:
             with socket.socket(socket.AF_UNIX) as probe:
                 if probe.connect_ex(path) == 0:
                     return
             self.check()
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 raise ClusterStartError(
                     f"the embedded cluster's Redis server did not answer within {START_DEADLINE:g} s:\n{self.log('redis')}"
                 )
@@ -129,8 +134,16 @@ class EmbeddedCluster:
         """What a process (``"worker"`` or ``"redis"``) has written so far; nothing if the cluster is not running."""
         if self.folder is None:
             return ""
-        path = self.folder / f"{process}.log"
+        path = self.log_file(process)
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def log_file(self, process: str = "worker") -> Path:
+        """Where a process writes that.
+
+        Raises:
+            ClusterStartError: It is not running.
+        """
+        return self._running_folder() / f"{process}.log"
 
     def close(self) -> None:
         """End all its processes and remove its folder. Calls that run are abandoned."""
@@ -174,7 +187,7 @@ def _private_folder() -> Path:
     """Name of a new folder, fit for a URL and with room for a socket's name in its path. The supervisor makes it."""
     name = f"distribute_challenge-{secrets.token_hex(8)}"
     folder = Path(tempfile.gettempdir(), name).absolute()
-    if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH or set("?#%@") & set(str(folder)):
+    if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH or set("?#%@;") & set(str(folder)):
         folder = Path("/tmp", name)
     return folder
 

@@ -4,15 +4,16 @@ Everything a user sees (checking arguments, options, maps, awaiting) lies above 
 every engine; everything about running user code lies below it, in `execution`.
 """
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
+from distribute_challenge import clock
 from distribute_challenge.batching import GIVE_BACK_AFTER
 from distribute_challenge.errors import BackendError, CallCancelledError
 from distribute_challenge.execution import callable_bytes
+from distribute_challenge.execution_backends.policy import IN_THE_FRAME, OPTIONS
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 from distribute_challenge.options import CallOptions
@@ -51,6 +52,13 @@ class ExecutionBackend(ABC):
     #: How many calls can run at the same time, as far as is known; 0 where `submit` itself runs the call.
     concurrency: int = 0
 
+    #: The options of `CallOptions` that this engine keeps. A call for which another one was set is refused before anything is sent.
+    #: By default, those that travel in a task's frame, and are kept where `execution.execute` runs it.
+    honours: frozenset[str] = IN_THE_FRAME
+
+    #: Whether its workers see the files of this machine; otherwise the files of the project's packages travel with the tasks.
+    shares_files: bool = False
+
     @abstractmethod
     def submit(self, task: Task) -> Future[Any]:
         """Take one task and return at once (or when it has run, where ``concurrency`` is 0).
@@ -63,10 +71,6 @@ class ExecutionBackend(ABC):
         What goes wrong with the task is the future's exception. Only what is wrong with the engine itself is raised
         here: an error of the branch `SystemFailureError`.
         """
-
-    def submit_batch(self, tasks: Sequence[Task]) -> list[Future[Any]]:
-        """Take several tasks; an engine that can move many at once overrides this."""
-        return [self.submit(task) for task in tasks]
 
     def submit_now(self, task: Task) -> Future[Any]:
         """Like `submit`, for a caller who is about to wait for this very call with `result`: not to be delayed for company.
@@ -103,6 +107,10 @@ class ExecutionBackend(ABC):
         """
         return None
 
+    def unfinished(self) -> int:
+        """How many calls were submitted and are not done, so that `close` cancels them. Those of maps are not counted."""
+        return 0
+
     def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run a pickled function and wait for its value.
 
@@ -117,7 +125,9 @@ class ExecutionBackend(ABC):
         function = loads(serialised_func)
         options, name = CallOptions(), function_name(function)
         portable = PortableFunction(function, name, options.retry_on)
-        task = single_task(portable, name, tuple(args), dict(kwargs), options, self.depot)
+        task = single_task(
+            portable, name, tuple(args), dict(kwargs), options, self.depot, shares_files=self.shares_files
+        )
         return self.submit_now(task).result()
 
     def close(self) -> None:  # noqa: B027 - not abstract: most engines own nothing
@@ -140,12 +150,17 @@ def closed() -> CallCancelledError:
 class RunAdapter(ExecutionBackend):
     """Makes a backend of an object that only has ``run``; each call runs while it is submitted.
 
+    A call so is begun at once, in its turn and one time, whatever its options are. There is no queue that it could be sent to.
+
     Args:
         runner: The object.
     """
 
+    honours = OPTIONS - {"queue"}
+
     def __init__(self, runner: SupportsRun) -> None:
         self._runner = runner
+        self.name = type(runner).__name__
 
     def submit(self, task: Task) -> Future[Any]:
         future: Future[Any] = Future(task.function.name)
@@ -162,12 +177,12 @@ class RunAdapter(ExecutionBackend):
 
     def _run_chunk(self, function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         outcomes: list[Any] = []
-        deadline = time.monotonic() + GIVE_BACK_AFTER
+        deadline = clock.monotonic() + GIVE_BACK_AFTER
         for args in calls:
             try:
                 outcomes.append(self._runner.run(function, args, {}))
             except Exception as error:
                 outcomes.append(Failure(error))
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 break
         return outcomes

@@ -1,19 +1,21 @@
-"""What the engines of this one machine share: a task as a frame, and replies as a resolved future."""
+"""What the engines of this one machine share: a task as a frame, and replies, or a loss, as a resolved future."""
 
 import os
 import socket
 import threading
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from distribute_challenge import clock
+from distribute_challenge.attempt import Attempt
+from distribute_challenge.execution_backends import policy
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Batch, Problem, Reply, Task
 from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 
-__all__ = ["process_name", "settle", "task_frame"]
+__all__ = ["lost", "process_name", "settle", "task_frame", "worker_name"]
 
 
 def task_frame(task: Task) -> bytes:
@@ -38,7 +40,7 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
     for reply in map(Reply.decode, frames):
         if reply.problem is not None:
             return reply.problem
-        stages = task.created, sent, reply.started, reply.finishes[-1], time.time(), reply.worker
+        stages = task.created, sent, reply.started, reply.finishes[-1], clock.now(), reply.worker
         outcomes = outcomes_of(reply)
         if task.chunk:
             future.resolve(outcomes, stages)
@@ -49,11 +51,43 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
     return None
 
 
+def lost(future: Future[Any], task: Task, attempts: Sequence[Attempt], problem: Problem, *, allowed: int) -> bool:
+    """Do what the policy says about a task that has no outcome: end its future, or leave it to be begun again.
+
+    Args:
+        future: The task's; nothing happens to one that is done, as it was cancelled.
+        task: The task.
+        attempts: All that came to nothing, this one the last of them.
+        problem: What happened: of kind ``"lost"`` if the process died, or ``"timeout"`` if it was killed because of its time limit.
+        allowed: How often a call may be begun in all (`settings.attempts`).
+
+    Returns:
+        Whether it is to be begun again.
+    """
+    if future.done():
+        return False
+    make_error = policy.after_problem(task, attempts, problem, allowed=allowed, calls=task.calls)
+    if make_error is None:
+        return True
+    error = make_error()
+    outcomes = policy.outcomes_of_lost(task, error, (), task.calls)
+    if outcomes is None:
+        future.fail(error)
+    else:
+        future.resolve(outcomes)
+    return False
+
+
 def process_name(kind: str) -> str:
     """Name of this process (and thread, unless it is the main one) for timelines: ``kind@host/pid``."""
     thread = threading.current_thread()
     suffix = "" if thread is threading.main_thread() else f"/{thread.name}"
-    return f"{kind}@{_host()}/{os.getpid()}{suffix}"
+    return f"{worker_name(kind, os.getpid())}{suffix}"
+
+
+def worker_name(kind: str, pid: int) -> str:
+    """Name of a process of this machine: ``kind@host/pid``."""
+    return f"{kind}@{_host()}/{pid}"
 
 
 @cache

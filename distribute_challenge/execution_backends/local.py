@@ -1,12 +1,13 @@
 """The simplest engine: the call runs in this thread, through the same bytes as everywhere else."""
 
 import threading
-import time
 from typing import Any
 
+from distribute_challenge import clock
 from distribute_challenge.execution import execute
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
+from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
@@ -17,11 +18,16 @@ __all__ = ["LocalExecutionBackend", "run_here"]
 class LocalExecutionBackend(ExecutionBackend):
     """Runs each call while it is submitted: for debugging, tests, and calls inside calls.
 
-    Example:
+    It takes every option, also the name of a queue, so that a program need not be changed to be debugged.
+
+    Examples:
         >>> from distribute_challenge import compute_this
         >>> compute_this(lambda x: x * x)(3).compute(backend=LocalExecutionBackend())
         9
     """
+
+    honours = OPTIONS
+    shares_files = True
 
     def submit(self, task: Task) -> Future[Any]:
         future: Future[Any] = Future(task.function.name)
@@ -45,5 +51,5 @@ def run_here(task: Task, future: Future[Any], kind: str) -> None:
         # One cache for each thread: this process has the modules already, so nothing is activated.
         cache = _payloads.cache = FunctionCache(lambda digest: _payloads.payload)
     _payloads.payload = task.function.payload
-    problem = settle(future, task, time.time(), execute(task_frame(task), cache, process_name(kind)))
+    problem = settle(future, task, clock.now(), execute(task_frame(task), cache, process_name(kind)))
     assert problem is None  # Same process: same version, and the payload at hand.

@@ -9,24 +9,38 @@ Guarantees:
 - After a fork the child has none of its parent's engines: it makes its own.
 """
 
-import atexit
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from distribute_challenge import settings
 from distribute_challenge.errors import BackendError
 from distribute_challenge.execution import inside_call
 from distribute_challenge.execution_backends.base import ExecutionBackend, RunAdapter, SupportsRun
+from distribute_challenge.execution_backends.policy import not_honoured
+from distribute_challenge.interrupts import at_exit
+from distribute_challenge.never_run import tell_of_cancelled
+from distribute_challenge.options import CallOptions
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints
 
-__all__ = ["available_backends", "close_backends", "default_backend", "resolve", "set_default_backend", "use_backend"]
+__all__ = [
+    "available_backends",
+    "check_honoured",
+    "close_backends",
+    "default_backend",
+    "resolve",
+    "set_default_backend",
+    "use_backend",
+]
 
 ENTRY_POINTS = "distribute_challenge.execution_backends"
 
@@ -41,6 +55,7 @@ Choice = str | ExecutionBackend | SupportsRun | None
 
 _lock = threading.RLock()
 _engines: dict[str, ExecutionBackend] = {}
+_given: WeakValueDictionary[int, ExecutionBackend] = WeakValueDictionary()  # Engines that the program has made itself.
 _default: Choice = None
 _chosen: ContextVar[Choice] = ContextVar("distribute_challenge_backend", default=None)
 
@@ -48,7 +63,7 @@ _chosen: ContextVar[Choice] = ContextVar("distribute_challenge_backend", default
 def available_backends() -> list[str]:
     """Names of all backends: the built-in ones and those that installed packages bring.
 
-    Example:
+    Examples:
         >>> available_backends()
         ['celery', 'local', 'processes', 'threads']
     """
@@ -79,7 +94,7 @@ def set_default_backend(backend: Choice) -> None:
 def use_backend(backend: Choice) -> Iterator[None]:
     """Choose the backend for a block of code, in this thread or asyncio task.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import compute_this
         >>> with use_backend("threads"):
         ...     compute_this(lambda x: x * x)(3).compute()
@@ -116,10 +131,43 @@ def resolve(*choices: Choice) -> ExecutionBackend:
     if isinstance(choice, str):
         return _engine("local") if inside_call() and choice in BUILT_IN else _engine(choice)
     if isinstance(choice, ExecutionBackend):
+        _given[id(choice)] = choice
         return choice
     _check(choice)
     assert isinstance(choice, SupportsRun)
     return RunAdapter(choice)
+
+
+def check_honoured(engine: ExecutionBackend, options: CallOptions, given: frozenset[str]) -> None:
+    """Refuse a call that its engine would not run as the caller asked for.
+
+    Args:
+        engine: The engine.
+        options: The call's.
+        given: Names of those that were set.
+
+    Raises:
+        OptionError: The engine does not keep one of them.
+    """
+    if not given <= engine.honours:
+        others = [name for name in available_backends() if _honours(name, given)]
+        raise not_honoured(options, given - engine.honours, _name_of(engine), others)
+
+
+def _name_of(engine: ExecutionBackend) -> str:
+    if isinstance(engine, RunAdapter):
+        return engine.name
+    kind = type(engine).__name__
+    by_name = (name for name, each in _engines.items() if each is engine)
+    by_class = (name for name, target in BUILT_IN.items() if target.endswith(f":{kind}"))
+    return next(chain(by_name, by_class), kind)
+
+
+def _honours(name: str, given: frozenset[str]) -> bool:
+    try:
+        return bool(given <= _load(name).honours)
+    except Exception:  # One that is not to be had here is of no help to the caller.
+        return False
 
 
 def close_backends() -> None:
@@ -135,8 +183,20 @@ def _engine(name: str) -> ExecutionBackend:
     with _lock:
         engine = _engines.get(name)
         if engine is None:
+            if name not in ("local", "threads"):
+                _refuse_beginning_processes()
             engine = _engines[name] = _load(name)()
         return engine
+
+
+def _refuse_beginning_processes() -> None:
+    """A process that multiprocessing spawns runs the script first; its calls would start processes, which run the script."""
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and getattr(processes.current_process(), "_inheriting", False):
+        raise BackendError(
+            "multiprocessing has spawned this process, which runs the script once more to find its functions: put what makes calls "
+            'below  if __name__ == "__main__":  so that only the script itself makes them'
+        )
 
 
 def _load(name: str) -> Any:
@@ -183,7 +243,18 @@ def _forget() -> None:
     global _lock
     _lock = threading.RLock()
     _engines.clear()
+    _given.clear()
 
 
-atexit.register(close_backends)
+def _end() -> None:
+    """At the end of the program: close all engines, and tell if that cancels calls."""
+    given = list(_given.values())
+    unfinished = sum(engine.unfinished() for engine in (*_engines.values(), *given))
+    close_backends()
+    for engine in given:
+        engine.close()
+    tell_of_cancelled(unfinished)
+
+
+at_exit(_end)
 os.register_at_fork(after_in_child=_forget)

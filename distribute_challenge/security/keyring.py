@@ -51,7 +51,7 @@ _NOBODYS_SECRET: Final = b"there is no secret"
 class Purpose:
     """What sealed bytes are, and for whom: part of what is signed.
 
-    Example:
+    Examples:
         >>> Purpose.reply("distribute_challenge:replies:c1")
         b'reply distribute_challenge:replies:c1'
     """
@@ -96,7 +96,7 @@ class Keyring:
         SecretError: A secret is too short.
         BackendError: To encrypt, the package `cryptography` is needed.
 
-    Example:
+    Examples:
         >>> keyring = Keyring("a secret of thirty-two characters")
         >>> sealed = keyring.seal(Purpose.BATCH, [b"hello"])
         >>> bytes(keyring.open(Purpose.BATCH, sealed))
@@ -269,8 +269,7 @@ class _Key:
                 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
             except ImportError as error:
                 raise BackendError(
-                    "encrypted calls need the package cryptography, which is not installed: "
-                    "pip install 'distribute_challenge[encryption]'"
+                    "encrypted calls need the package cryptography, which is not installed: pip install cryptography"
                 ) from error
             self._cipher = AESGCM(self._encryption)
         return self._cipher
@@ -293,7 +292,7 @@ class _Key:
 def new_secret() -> str:
     """A secret that nobody can guess, of letters, digits, ``-`` and ``_``.
 
-    Example:
+    Examples:
         >>> len(new_secret())
         43
     """

@@ -30,7 +30,7 @@ class Refusals:
     Guarantees: children may be killed at any moment. Each logs and counts by itself, and its parent learns how many there were: by
     a pipe, as whoever is killed holding a lock leaves it locked.
 
-    Example:
+    Examples:
         >>> refusals = Refusals()
         >>> refusals.note("a reply", "signed with another secret")
         >>> refusals.total

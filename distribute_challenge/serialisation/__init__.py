@@ -1,13 +1,13 @@
 """Functions, arguments, results and exceptions to bytes and back."""
 
-from distribute_challenge.serialisation.exceptions import dumps_error, loads_error
+from distribute_challenge.serialisation.exceptions.encoding import dumps_error, loads_error
 from distribute_challenge.serialisation.functions import (
     LoadedFunction,
     PortableFunction,
+    UnpackedFunction,
     load_function,
-    load_modules,
+    unpack_function,
 )
-from distribute_challenge.serialisation.imports import ProjectImporter
 from distribute_challenge.serialisation.parcels import (
     LARGE_BUFFER,
     LARGE_STREAM,
@@ -23,6 +23,7 @@ from distribute_challenge.serialisation.parcels import (
     unpack,
 )
 from distribute_challenge.serialisation.pickling import Pickled, dumps, dumps_plain, loads
+from distribute_challenge.serialisation.script.namespace import Script
 
 __all__ = [
     "LARGE_BUFFER",
@@ -35,12 +36,12 @@ __all__ = [
     "Parcel",
     "Pickled",
     "PortableFunction",
-    "ProjectImporter",
+    "Script",
+    "UnpackedFunction",
     "dumps",
     "dumps_error",
     "dumps_plain",
     "load_function",
-    "load_modules",
     "loads",
     "loads_error",
     "pack",
@@ -48,4 +49,5 @@ __all__ = [
     "pack_result",
     "references_of",
     "unpack",
+    "unpack_function",
 ]

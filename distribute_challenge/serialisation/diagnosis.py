@@ -4,13 +4,15 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from distribute_challenge.guarded import text_of
+
 __all__ = ["culprit"]
 
 _MOST_STEPS = 20  # A guess: nobody reads a longer path, and a cycle must end.
 
 
 def culprit(
-    value: Any, name: str, error: Exception, try_pickling: Callable[[Any], Exception | None]
+    value: Any, name: str, error: BaseException, try_pickling: Callable[[Any], BaseException | None]
 ) -> tuple[str, str]:
     """Find the part of a value that is to blame.
 
@@ -23,7 +25,7 @@ def culprit(
     Returns:
         The path, such as ``"argument 'job'.settings['lock']"``, and the reason in pickle's words.
     """
-    path = name
+    path, whole, first = name, value, error
     seen = {id(value)}
     for _ in range(_MOST_STEPS):
         for label, part in _parts(value):
@@ -34,7 +36,13 @@ def culprit(
                 break
         else:
             break
-    text = str(error).strip() or type(error).__name__
+    else:
+        if isinstance(first.__cause__ or first, RecursionError):
+            # It is nested too deeply: a path to the depths says less.
+            path, value, error = name, whole, first
+    text = text_of(error).strip() or type(error).__name__
+    if not isinstance(error, Exception):
+        text = f"{type(error).__name__}: {text}"
     return f"{path} (a {type(value).__name__})", text
 
 

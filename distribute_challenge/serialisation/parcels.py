@@ -80,6 +80,8 @@ class Deposited:
         parcel: The packed value.
     """
 
+    __deposited__ = True  # What `watch` knows these by, without importing them.
+
     def __init__(self, depot: "Depot | None", parcel: Parcel) -> None:
         self._depot = depot
         self._modules = parcel.modules
@@ -109,24 +111,25 @@ class Deposited:
         return self
 
 
-def pack(value: Any, what: str, find_depot: FindDepot | None = None) -> Parcel:
+def pack(value: Any, what: str, find_depot: FindDepot | None = None, *, named: bool = False) -> Parcel:
     """Pickle any value; what is large in it goes to a depot, if there is one.
 
     Args:
         value: What to pickle.
         what: Its name in an error message.
         find_depot: Who keeps large values; None: they stay in the pickle.
+        named: As for `dumps`.
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
         SystemFailureError: There is no room for what is large.
     """
     if find_depot is None:
-        return Parcel(*dumps(value, what))
+        return Parcel(*dumps(value, what, named=named))
     packing = _Packing(find_depot)
     token = _current.set(packing)
     try:
-        data, modules = dumps(value, what, packing)
+        data, modules = dumps(value, what, packing, named=named)
     finally:
         _current.reset(token)
     return packing.parcel(data, modules | packing.modules)

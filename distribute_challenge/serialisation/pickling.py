@@ -5,31 +5,57 @@ Three ways out, the cheapest that fits is taken:
 1. numbers, strings and built-in containers of them: the C pickler alone, well under a microsecond;
 2. everything else: cloudpickle, so that lambdas, closures and what `__main__` defines travel by value;
 3. what belongs to a module of the user's own project: by name, and the module is noted, so that its source
-   can travel along (see `projects`); exceptions keep their traceback, cause, context and notes (tblib).
+   can travel along (see `projects`); exceptions keep their traceback, cause, context and notes.
 """
 
-import functools
 import io
 import pickle
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import cloudpickle
-from tblib.pickling_support import pickle_exception, pickle_traceback
+from cloudpickle import cloudpickle
 
 from distribute_challenge.errors import SerialisationError, SystemFailureError
+from distribute_challenge.folding import set_traceback, traceback_of, users_frames
+from distribute_challenge.guarded import text_of, tried
+from distribute_challenge.interrupts import is_interrupt
 from distribute_challenge.serialisation.diagnosis import culprit
-from distribute_challenge.serialisation.projects import imported_names, is_project_module
+from distribute_challenge.serialisation.modules.functions import reduce_project_function, reference, resolve
+from distribute_challenge.serialisation.modules.locations import locate
+from distribute_challenge.serialisation.modules.projects import imported_names, is_project_module
+from distribute_challenge.serialisation.script.additions import is_addition
+from distribute_challenge.serialisation.script.by_name import has_module_of_its_own, reduce_named_object
+from distribute_challenge.serialisation.script.classes import reduce_class, taken_apart
+from distribute_challenge.serialisation.script.definitions import Definitions, PickledDefinition, definition_name
+from distribute_challenge.serialisation.script.namespace import (
+    DefinitionName,
+    ScriptGlobals,
+    found_or_made,
+    set_script_function_state,
+)
+from distribute_challenge.serialisation.standard_library import (
+    CACHED_FUNCTION,
+    IDENTITIES,
+    reduce_cached_function,
+    reduce_standard,
+)
+from distribute_challenge.serialisation.watch import has_address
+from distribute_challenge.settings import full_tracebacks
 
-__all__ = ["Pickled", "dumps", "dumps_plain", "loads"]
+__all__ = ["Pickled", "definitions", "dumped", "dumps", "dumps_plain", "loads"]
 
 PROTOCOL = 5
 _NAMELESS = "<dynamic-code>"  # cloudpickle's, in the place of a file's name.
 BufferCallback = Callable[[pickle.PickleBuffer], bool]
 
-_CACHED_FUNCTION = type(functools.lru_cache(lambda: None))
+# What is looked at one by one, whatever was found of another of its type.
+_NAMED = (
+    type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, CACHED_FUNCTION, BaseException, *IDENTITIES
+)  # fmt: skip
+# Classes without an address that cloudpickle names in ways of its own.
+_NAMED_BY_CLOUDPICKLE = {type(None), type(Ellipsis), type(NotImplemented), *cloudpickle._BUILTIN_TYPE_NAMES}
 
 #: Bytes back to the value; what the bytes name is imported.
 loads = pickle.loads
@@ -56,7 +82,7 @@ class _PlainPickler(pickle.Pickler):
 def dumps_plain(value: Any) -> bytes | None:
     """Pickle a value made of numbers, strings and built-in containers; None for any other.
 
-    Example:
+    Examples:
         >>> loads(dumps_plain([1, {"a": None}]))
         [1, {'a': None}]
         >>> dumps_plain([1, object()]) is None
@@ -65,12 +91,19 @@ def dumps_plain(value: Any) -> bytes | None:
     file = io.BytesIO()
     try:
         _PlainPickler(file, PROTOCOL).dump(value)
-    except (_NotPlainError, RecursionError):
+    except (_NotPlainError, RecursionError, MemoryError):
         return None
     return file.getvalue()
 
 
-def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None, *, unshared: bool = False) -> Pickled:
+def dumps(
+    value: Any,
+    what: str,
+    buffer_callback: BufferCallback | None = None,
+    *,
+    unshared: bool = False,
+    named: bool = False,
+) -> Pickled:
     """Pickle any value.
 
     Args:
@@ -78,68 +111,188 @@ def dumps(value: Any, what: str, buffer_callback: BufferCallback | None = None, 
         what: Its name in an error message, such as ``"the result of square"``.
         buffer_callback: Asked, as by `pickle.Pickler`, whether a buffer stays in the pickle; None: all stay.
         unshared: Copy arrays whose memory is shared with other calls, and so cannot be written to: the copies can.
+        named: Pickle functions of the script with their names, so that a worker takes those of its ``__main__``.
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
         ValueLostError: It holds a value that was put, and is gone.
     """
+    try:
+        return dumped(value, buffer_callback, unshared=unshared, named=named)
+    except SystemFailureError:
+        raise  # A value that was put is gone: that is not for want of a way to pickle it.
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        failure = error
+        path, reason = tried(lambda: culprit(value, what, failure, _can_be_pickled), lambda _: (what, text_of(failure)))
+        raise SerialisationError(
+            f"{what} cannot be pickled: {path}: {reason}. Leave it out, or make it on the worker, inside the function."
+        ) from _users_own(failure)
+
+
+def dumped(
+    value: Any, buffer_callback: BufferCallback | None = None, *, unshared: bool = False, named: bool = False
+) -> Pickled:
+    """Pickle any value, as `dumps` does, and raise whatever that raises."""
     plain = dumps_plain(value)
     if plain is not None:
         return Pickled(plain, frozenset())
     file = io.BytesIO()
-    pickler = (_UnsharingPickler if unshared else _ProjectPickler)(file, buffer_callback)
-    try:
-        pickler.dump(value)
-    except SystemFailureError:
-        raise  # A value that was put is gone: that is not for want of a way to pickle it.
-    except Exception as error:
-        path, reason = culprit(value, what, error, _can_be_pickled)
-        raise SerialisationError(
-            f"{what} cannot be pickled: {path}: {reason}. Leave it out, or make it on the worker, inside the function."
-        ) from error
+    pickler = (_UnsharingPickler if unshared else _ProjectPickler)(file, buffer_callback, named=named)
+    pickler.dump(value)
     return Pickled(file.getvalue(), frozenset(pickler.modules))
 
 
-def _can_be_pickled(value: Any) -> Exception | None:
-    try:
-        _ProjectPickler(io.BytesIO()).dump(value)
-    except Exception as error:
+def _users_own(error: BaseException) -> BaseException | None:
+    """What has failed, if code of the user's raised it; all that pickle itself has to say of it is its text."""
+    if full_tracebacks():
         return error
-    return None
+    users = users_frames(traceback_of(error))
+    set_traceback(error, users)
+    return error if users is not None else None
+
+
+def _can_be_pickled(value: Any) -> BaseException | None:
+    pickler = _ProjectPickler(io.BytesIO())
+    reason: BaseException | None = tried(lambda: pickler.dump(value), lambda reason: reason)
+    return reason
 
 
 class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
     """cloudpickle, except that what the user's own modules define is pickled by name, wherever it has one."""
 
-    def __init__(self, file: io.BytesIO, buffer_callback: BufferCallback | None = None) -> None:
+    def __init__(
+        self,
+        file: io.BytesIO,
+        buffer_callback: BufferCallback | None = None,
+        *,
+        versioned: bool = True,
+        named: bool = False,
+    ) -> None:
         super().__init__(file, protocol=PROTOCOL, buffer_callback=buffer_callback)
-        self.modules: set[str] = set()
+        self.modules: set[str] = set()  # Of the user's project.
+        self.imports: set[str] = set()  # All that unpickling imports.
+        self._versioned = versioned
+        self._named = named
+        # Numbers of the types whose objects are pickled in their own way, as most of a large value's are.
+        self._ordinary: set[int] = set()
+        self._script_globals: dict[int, ScriptGlobals] = {}
+        self.linked_exceptions: set[int] = set()
 
     def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if id(kind) in self._ordinary:
+            return NotImplemented
+        reduced = self._reduced(obj)
+        if (
+            reduced is NotImplemented
+            and kind is not object
+            and not (isinstance(obj, _NAMED) or has_module_of_its_own(obj))
+        ):
+            self._ordinary.add(id(kind))
+        return reduced
+
+    def _reduced(self, obj: Any) -> Any:
+        if self._named and (found := self._reduce_named(obj)) is not None:
+            return found
         if isinstance(obj, types.ModuleType):
-            if is_project_module(obj.__name__):
+            self.imports.add(obj.__name__)
+            if _is_project(obj.__name__):
                 self.modules.add(obj.__name__)
-        elif _has_module_and_name(obj):
-            in_project = is_project_module(obj.__module__)
-            if in_project:
-                self.modules.add(obj.__module__)
-                reference = _reference(obj)
-                if reference is not None:
-                    return _resolve, reference
-            if isinstance(obj, types.FunctionType):
-                package = obj.__globals__.get("__package__") or ""
-                self.modules.update(imported_names(obj.__code__, package))
-                if in_project:
-                    return _reduce_project_function(obj)
-            elif isinstance(obj, _CACHED_FUNCTION) and _lacks_address(obj, in_project):
-                return _reduce_cached_function(obj)
-        elif isinstance(obj, BaseException):
-            return pickle_exception(obj, builtin_inits=_inits_that_take_args(obj))
+        elif isinstance(obj, type):
+            return self._reduce_class(obj)
+        elif isinstance(obj, types.FunctionType):
+            return self._reduce_function(obj)
+        elif isinstance(obj, types.BuiltinFunctionType):
+            # The project may have compiled modules.
+            return self._reference(obj) or reduce_standard(obj, weak=self._versioned)
+        elif isinstance(obj, CACHED_FUNCTION):
+            return self._reduce_cached_function(obj)
+        elif hasattr(type(obj), "__distributable__"):
+            # By its parts: its own way is for other picklers.
+            return self._reference(obj) or object.__reduce_ex__(obj, PROTOCOL)
+        elif issubclass(type(obj), BaseException):
+            from distribute_challenge.serialisation.exceptions.values import reduce_exception  # Few values hold one.
+
+            return reduce_exception(obj, self.linked_exceptions)
         elif isinstance(obj, types.TracebackType):
-            return pickle_traceback(obj)
+            from distribute_challenge.serialisation.exceptions.tracebacks import rows_of, traceback_of  # As above.
+
+            return traceback_of, (rows_of(obj),)
         elif isinstance(obj, types.CodeType):
             return _reduce_code(obj)
-        return super().reducer_override(obj)
+        reduced = reduce_named_object(obj, PROTOCOL)
+        return reduce_standard(obj, weak=self._versioned) if reduced is NotImplemented else reduced
+
+    def _reduce_named(self, obj: Any) -> tuple[Any, ...] | None:
+        definition = None if isinstance(obj, type) else definitions.find(obj)
+        if definition is None:
+            return None
+        file = io.BytesIO()
+        pickler = _ProjectPickler(file)
+        pickler.dump(obj)
+        self.modules.update(pickler.modules, definition.modules)
+        return found_or_made, (definition_name(obj), definition.version, file.getvalue())
+
+    def _reference(self, obj: Any) -> tuple[Any, ...] | None:
+        """How to find what a module of the project defines by its name; None for all else."""
+        if not _is_project(obj.__module__):
+            return None
+        self.modules.add(obj.__module__)
+        found = reference(obj)
+        return None if found is None else (resolve, found)
+
+    def _reduce_class(self, cls: type) -> Any:
+        found = self._reference(cls)
+        if found is not None:
+            return found
+        if cls in _NAMED_BY_CLOUDPICKLE or self._has_name(cls):
+            return super().reducer_override(cls)
+        return reduce_class(cls, _version_of, versioned=self._versioned)
+
+    def _reduce_function(self, function: types.FunctionType) -> Any:
+        found = self._reference(function)
+        if found is not None:
+            return found
+        if self._has_name(function):
+            return NotImplemented
+        namespace = str(function.__globals__.get("__name__"))
+        if _is_project(namespace):
+            self.modules.add(namespace)
+        self.modules.update(imported_names(function.__code__, function.__globals__.get("__package__") or ""))
+        if _is_importable(namespace) and vars(sys.modules[namespace]) is function.__globals__:
+            self.imports.add(namespace)
+            return reduce_project_function(function, namespace)
+        return self._dynamic_function_reduce(function)
+
+    def _reduce_cached_function(self, cached: Any) -> Any:
+        found = self._reference(cached)
+        if found is not None:
+            return found
+        if _is_project(cached.__module__) or not has_address(cached):
+            return reduce_cached_function(cached)
+        return NotImplemented
+
+    def _has_name(self, obj: Any) -> bool:
+        """Whether a worker finds a function or class by importing its module."""
+        if not cloudpickle._should_pickle_by_reference(obj) or is_addition(obj):
+            return False
+        self.imports.add(str(obj.__module__))
+        return True
+
+    def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
+        make, arguments, state, *rest, set_state = super()._dynamic_function_reduce(func)
+        if func.__globals__.get("__name__") != "__main__":
+            return make, arguments, state, *rest, set_state
+        return make, arguments, state, *rest, set_script_function_state
+
+    def _function_getnewargs(self, func: types.FunctionType) -> tuple[Any, ...]:
+        code, names, *rest = super()._function_getnewargs(func)
+        if names.get("__name__") == "__main__":
+            # One object for all functions of the script, so that they share one namespace on the worker, too.
+            names = self._script_globals.setdefault(id(names), ScriptGlobals(names))
+        return code, names, *rest
 
 
 class _UnsharingPickler(_ProjectPickler):
@@ -164,110 +317,69 @@ def _reduce_code(code: types.CodeType) -> tuple[Any, ...]:
     return kind, tuple(name if argument == _NAMELESS else argument for argument in arguments)
 
 
-def _inits_that_take_args(error: BaseException) -> tuple[Any, ...]:
-    """What tells tblib that an exception is made again by calling its class with its ``args``.
-
-    Those written in C are, and some (UnicodeDecodeError, SyntaxError) hold nothing unless they are. One with an
-    ``__init__`` in Python may want other arguments: tblib makes it without calling that.
-    """
-    init = type(error).__init__
-    return (init,) if isinstance(init, types.WrapperDescriptorType) else ()
+def _is_project(name: str | None) -> bool:
+    """Whether a module is one of the user's own, and the user has not asked cloudpickle to send what it defines by value."""
+    return is_project_module(name) and not cloudpickle._is_registered_pickle_by_value(sys.modules[str(name)])
 
 
-def _has_module_and_name(obj: Any) -> bool:
-    return isinstance(obj, type | types.FunctionType | _CACHED_FUNCTION) or hasattr(type(obj), "__distributable__")
+def _is_importable(name: str) -> bool:
+    module = sys.modules.get(name)
+    if module is None or name in ("__main__", "__mp_main__") or getattr(module, "__spec__", None) is None:
+        return False
+    return not cloudpickle._is_registered_pickle_by_value(module)
 
 
-def _reference(obj: Any) -> tuple[str, str, int] | None:
-    """Where to find a module-level object again: module, qualified name, and how many decorators lie over it."""
-    found: Any = sys.modules[obj.__module__]
-    for part in obj.__qualname__.split("."):
-        found = getattr(found, part, None)
-    depth = 0
-    while found is not None and found is not obj:
-        found, depth = getattr(found, "__wrapped__", None), depth + 1
-    return None if found is None else (obj.__module__, obj.__qualname__, depth)
+class _DefinitionPickler(_ProjectPickler):
+    """Pickles one function or class of the script, with others in it by their names."""
+
+    def __init__(self, file: io.BytesIO, definition: Any) -> None:
+        super().__init__(file, versioned=False)
+        self._definition = definition
+        self.needs: set[str] = set()
+
+    def _reduced(self, obj: Any) -> Any:
+        name = definition_name(obj)
+        if name is None or obj is self._definition:
+            return super()._reduced(obj)
+        self.needs.add(name)
+        return DefinitionName(name).__reduce__()
+
+    def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
+        make, arguments, (attributes, parts), *rest = super()._dynamic_function_reduce(func)
+        variables = parts["__globals__"]
+        # They are there when it is called: it may be they who need this function.
+        others = {name for name, value in variables.items() if definition_name(value) == name}
+        self.needs.update(others)
+        parts["__globals__"] = {name: value for name, value in variables.items() if name not in others}
+        return make, arguments, (attributes, parts), *rest
 
 
-def _resolve(module: str, qualname: str, depth: int) -> Any:
-    found: Any = _import(module)
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    for _ in range(depth):
-        found = found.__wrapped__
+def _pickled_definition(definition: Any) -> PickledDefinition:
+    def dump(_: Any) -> PickledDefinition:
+        file = io.BytesIO()
+        pickler = _DefinitionPickler(file, definition)
+        pickler.dump(definition)
+        modules = frozenset(name for name in pickler.modules if locate(name) is not None)
+        return PickledDefinition(file.getvalue(), frozenset(pickler.needs), modules, frozenset(pickler.imports))
+
+    return taken_apart(definition, dump) if isinstance(definition, type) else dump(definition)
+
+
+def _digest(data: bytes) -> str:
+    from xxhash import xxh3_128_hexdigest
+
+    return str(xxh3_128_hexdigest(data))
+
+
+def _version_of(cls: type) -> str:
+    """A digest of all that a class consists of."""
+    found = definitions.version_of(cls)
+    if found is None:
+        file = io.BytesIO()
+        _ProjectPickler(file, versioned=False).dump(cls)
+        found = _digest(file.getvalue())
     return found
 
 
-def _import(module: str) -> types.ModuleType:
-    __import__(module)
-    return sys.modules[module]
-
-
-def _reduce_project_function(function: types.FunctionType) -> tuple[Any, ...]:
-    """A lambda or inner function of a project module: its code travels, its globals are the module's own."""
-    cells = function.__closure__ or ()
-    state = {
-        "__defaults__": function.__defaults__,
-        "__kwdefaults__": function.__kwdefaults__,
-        "__annotations__": function.__annotations__,
-        "__doc__": function.__doc__,
-        "__qualname__": function.__qualname__,
-        "__module__": function.__module__,
-        "__dict__": function.__dict__,
-    }
-    contents = [_cell_contents(cell) for cell in cells]
-    make_arguments = (function.__module__, function.__code__, function.__name__, len(cells))
-    # The closure is part of the state and not of the arguments: a recursive inner function holds itself.
-    return _make_function, make_arguments, (state, contents), None, None, _set_function_state
-
-
-def _lacks_address(cached: Any, in_project: bool) -> bool:
-    return in_project or cached.__module__ == "__main__" or "<locals>" in getattr(cached, "__qualname__", "<locals>")
-
-
-def _reduce_cached_function(cached: Any) -> tuple[Any, ...]:
-    """A function under `functools.lru_cache` that has no name to be found by: with an empty cache of its own."""
-    # The function is state and not an argument: a recursive one refers to its own cache.
-    return _make_cached, (cached.cache_parameters(),), cached.__wrapped__, None, None, _set_cached
-
-
-class _Later:
-    """Stands under a cache until the function is there, and calls it from then on."""
-
-    function: Callable[..., Any]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
-
-
-def _make_cached(parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(_Later())
-
-
-def _set_cached(cached: Any, function: Callable[..., Any]) -> None:
-    cached.__wrapped__.function = function
-    functools.update_wrapper(cached, function)
-
-
-def _cell_contents(cell: types.CellType) -> tuple[Any, ...]:
-    try:
-        return (cell.cell_contents,)
-    except ValueError:  # The variable is not assigned yet.
-        return ()
-
-
-def _make_function(module: str, code: types.CodeType, name: str, cells: int) -> types.FunctionType:
-    closure = tuple(types.CellType() for _ in range(cells))
-    return types.FunctionType(code, vars(_import(module)), name, None, closure)
-
-
-def _set_function_state(function: types.FunctionType, state: tuple[dict[str, Any], list[tuple[Any, ...]]]) -> None:
-    attributes, contents = state
-    for name, value in attributes.items():
-        if name == "__dict__":
-            function.__dict__.update(value)
-        else:
-            setattr(function, name, value)
-    for cell, content in zip(function.__closure__ or (), contents, strict=True):
-        if content:
-            cell.cell_contents = content[0]
+#: The functions and classes of this process's script.
+definitions: Final = Definitions(_pickled_definition, _digest)

@@ -87,7 +87,7 @@ class Store(abc.ABC):
 def as_size(size: float) -> str:
     """A number of bytes, as people write it.
 
-    Example:
+    Examples:
         >>> as_size(32 * 2**20)
         '32.0 MB'
         >>> as_size(100)

@@ -16,13 +16,14 @@ import contextlib
 import os
 import secrets
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pickle import PickleBuffer
 
+from distribute_challenge import clock
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
+from distribute_challenge.forks import renew_in_children
 from distribute_challenge.log import logger
 from distribute_challenge.stores.base import Buffer, Reference, Store
 
@@ -101,6 +102,12 @@ class Depot:
         self._released: deque[tuple[str, ...]] = deque()
         self._warned = False
         self._closed = False
+        renew_in_children(self)
+
+    def renew_locks(self) -> None:
+        self._lock = threading.Lock()
+        for value in self._values.values():
+            value.moving = threading.Lock()
 
     def use(self, places: Iterable[Store]) -> None:
         """From now on, put values into these of the places; if none, where all see them. What is kept already stays."""
@@ -137,7 +144,7 @@ class Depot:
             crowded = self._idle_bytes > KEPT_IDLE
         try:
             if crowded:
-                self._free(time.monotonic(), KEPT_IDLE)
+                self._free(clock.monotonic(), KEPT_IDLE)
             with value.moving:
                 self._keep(value, data)
         except BaseException:
@@ -228,7 +235,7 @@ class Depot:
         """Free what nobody used for a while, about once a second. It never raises.
 
         Args:
-            now: As `time.monotonic` gives it.
+            now: As `clock.monotonic` gives it.
         """
         if not self._ended():
             self._free(now, KEPT_IDLE)
@@ -259,7 +266,7 @@ class Depot:
                 if (value := self._values.get(key)) is not None:
                     value.users -= 1
                     if value.users == 0:
-                        value.idle_until = time.monotonic() + (LINGER if value.uses > 1 else LINGER_FIRST)
+                        value.idle_until = clock.monotonic() + (LINGER if value.uses > 1 else LINGER_FIRST)
                         self._idle[key] = value
                         self._idle_bytes += value.reference.size
 
@@ -287,7 +294,7 @@ class Depot:
             try:
                 place.put(key, data)
             except StoreFullError:
-                if not self._free(time.monotonic(), 0):
+                if not self._free(clock.monotonic(), 0):
                     raise
                 place.put(key, data)  # What only lingered makes room for it.
         except StoreFullError as error:

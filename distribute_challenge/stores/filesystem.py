@@ -12,10 +12,10 @@ Guarantees:
 
 import contextlib
 import errno
-import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from distribute_challenge import clock
 from distribute_challenge.errors import BackendError, ForgedError, StoreFullError, SystemFailureError
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose
@@ -26,7 +26,7 @@ __all__ = ["FsspecStore"]
 
 LEASE = 3600.0  # Seconds. The clocks of two clients may well differ by some minutes.
 RENEW_EVERY = 300.0  # Seconds.
-INSTALL = "pip install 'distribute_challenge[fsspec]'"
+INSTALL = "pip install fsspec"
 PREFIX = "distribute_challenge-"
 ENDING = ".lease"
 
@@ -49,7 +49,7 @@ class FsspecStore(Store):
     def __init__(self, url: str, client: str, keyring: Keyring) -> None:
         folder = f"{url.rstrip('/')}/{PREFIX}{client}"
         self._connect(folder, keyring)
-        self._renewed = time.monotonic()
+        self._renewed = clock.monotonic()
         self._owns = True
         with _translated("be written to", self._place):
             root = self._folder.rpartition("/")[0]
@@ -113,7 +113,7 @@ class FsspecStore(Store):
                         self._files.rm_file(path)
 
     def renew(self, keys: Collection[str]) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if self._owns and now - self._renewed >= RENEW_EVERY:
             with self._tidying():
                 self._write_lease()
@@ -145,7 +145,7 @@ class FsspecStore(Store):
         return f"{self._folder}/{key}"
 
     def _write_lease(self) -> None:
-        self._files.pipe_file(self._folder + ENDING, str(time.time()).encode())
+        self._files.pipe_file(self._folder + ENDING, str(clock.wall()).encode())
 
     def _remove_abandoned(self, root: str) -> None:
         for path in self._files.ls(root, detail=False):
@@ -155,7 +155,7 @@ class FsspecStore(Store):
 
     def _has_lease(self, folder: str) -> bool:
         try:
-            return float(self._files.cat_file(folder + ENDING)) > time.time() - LEASE
+            return float(self._files.cat_file(folder + ENDING)) > clock.wall() - LEASE
         except FileNotFoundError:
             return False
 

@@ -13,25 +13,28 @@ Guarantees:
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import socket
-import time
 import weakref
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from distribute_challenge import clock
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.settings import shared_folder
 from distribute_challenge.stores.base import Store, as_size
 from distribute_challenge.stores.mapped import contents
-from distribute_challenge.stores.owner_lock import OwnerLock
+from distribute_challenge.stores.owner_lock import OwnerLock, is_locked
 from distribute_challenge.stores.sweep import is_own_folder, prefix, remove
 
 __all__ = ["FolderStore", "shared_memory_identity"]
 
 STRAY_AFTER = 3600.0  # Seconds that a file which nobody knows may lie here; as long as replies wait for their client.
-LOOK_FOR_STRAYS = 60.0  # Seconds between two looks at them.
+LOOK_FOR_STRAYS = 10.0  # Seconds between two looks at them.
+UNFINISHED = "unfinished-"  # What the name of a file begins with that is being written.
+LOCKED_WITHIN = 1.0  # Seconds in which such a file, once it is there, is locked by the process that writes it.
 
 # Besides a file system without room: a quota, and a limit of this process on the size of files.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM}
@@ -57,7 +60,7 @@ class FolderStore(Store):
         with _no_room("a folder", 0, root):
             self.path, lock = _make(root)
         self.name = f"folder:{self.path}"
-        self._looked = time.monotonic()
+        self._looked = clock.monotonic()
         # Also at the end of a process that forgot to close it.
         self._remove = weakref.finalize(self, _remove_own, self.path, lock)
 
@@ -87,10 +90,9 @@ class FolderStore(Store):
             space = os.statvfs(self.path)
             if space.f_bavail * space.f_frsize < data.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            unfinished = self.path / f"unfinished-{secrets.token_hex(8)}"
+            unfinished = self.path / f"{UNFINISHED}{secrets.token_hex(8)}"
             try:
-                _write(unfinished, data)
-                unfinished.rename(self.path / key)
+                _write(unfinished, data, self.path / key)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
@@ -117,15 +119,20 @@ class FolderStore(Store):
                 os.unlink(f"{self.path}/{key}")
 
     def renew(self, keys: Collection[str]) -> None:
-        """Files need no renewing; but results whose replies were lost are found here, and what killed workers left half written."""
-        now = time.monotonic()
+        """Files need no renewing; but results whose replies were lost are found here, and what a killed process left half written."""
+        now = clock.monotonic()
         if self._remove is None or now - self._looked < LOOK_FOR_STRAYS:
             return
         self._looked = now
-        known, long_ago = set(keys), time.time() - STRAY_AFTER
+        known, time = set(keys), clock.wall()
         with contextlib.suppress(OSError):
             for entry in os.scandir(self.path):
-                if entry.name not in known and entry.stat().st_mtime < long_ago and not entry.name.endswith(".lock"):
+                if entry.name in known or entry.name.endswith(".lock"):
+                    continue
+                age = time - entry.stat(follow_symlinks=False).st_mtime
+                # One that cannot be opened has its name by now, or is gone.
+                is_left = entry.name.startswith(UNFINISHED) and age > LOCKED_WITHIN and is_locked(entry.path) is False
+                if is_left or age > STRAY_AFTER:
                     self.delete([entry.name])
 
     def close(self) -> None:
@@ -160,12 +167,16 @@ def _remove_own(path: Path, lock: OwnerLock) -> None:
         remove(path, lock)
 
 
-def _write(path: Path, data: memoryview) -> None:
+def _write(path: Path, data: memoryview, to: Path) -> None:
+    """Write a file, and give it its name when it is complete."""
     # By `write` and not into a map: where memory runs out in the middle, this is an error and that a SIGBUS.
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        # The kernel takes it back from a process that is killed meanwhile.
+        fcntl.flock(file, fcntl.LOCK_EX)
         while data:
             data = data[os.write(file, data) :]
+        path.rename(to)
     finally:
         os.close(file)
 

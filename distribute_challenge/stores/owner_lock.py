@@ -5,7 +5,7 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["OwnerLock"]
+__all__ = ["OwnerLock", "is_locked"]
 
 NAME = "owner.lock"
 
@@ -53,17 +53,7 @@ class OwnerLock:
     @staticmethod
     def is_held(folder: Path) -> bool:
         """Whether a folder has an owner that lives."""
-        try:
-            file = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(file)
-        return False
+        return is_locked(folder / NAME) is True
 
     @property
     def mine(self) -> bool:
@@ -74,6 +64,25 @@ class OwnerLock:
         """Give it back. Once."""
         _held.discard(self._file)
         os.close(self._file)
+
+
+def is_locked(path: Path | str) -> bool | None:
+    """Whether a process that lives has a lock on a file.
+
+    Returns:
+        None if the file cannot be opened: most likely it is gone.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def _let_go() -> None:

@@ -9,11 +9,11 @@ Guarantees:
 """
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from distribute_challenge import clock
 from distribute_challenge.errors import ValueMissingError
 from distribute_challenge.security import Keyring
 from distribute_challenge.stores.base import Reference, Store
@@ -69,7 +69,7 @@ class Values:
         """
         with self._lock:
             if kept := self._kept.pop(reference, None):
-                self._kept[reference] = kept._replace(used=time.monotonic())
+                self._kept[reference] = kept._replace(used=clock.monotonic())
                 return kept.data
         for name in places:
             store = self._stores.get(name) or open_store(name, self._keyring, self._connection)
@@ -89,7 +89,7 @@ class Values:
             return
         with self._lock:
             self._stores[store.name] = store
-            self._kept[reference] = _Kept(data, store, time.monotonic())
+            self._kept[reference] = _Kept(data, store, clock.monotonic())
             self._bytes = sum(kept.size for kept in self._kept)
             while self._bytes > self._limit:
                 self._drop([next(iter(self._kept))])
@@ -103,7 +103,7 @@ class Values:
         while True:
             self._closing.wait(LOOK_EVERY)
             with self._lock:
-                now = time.monotonic()
+                now = clock.monotonic()
                 self._drop(
                     [
                         reference

@@ -12,11 +12,11 @@ Guarantees:
 """
 
 import contextlib
-import time
 from collections import deque
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from distribute_challenge import clock
 from distribute_challenge.errors import BrokerUnreachableError, ForgedError, StoreFullError
 from distribute_challenge.security import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose
 from distribute_challenge.security.keyring import Signature
@@ -55,7 +55,7 @@ class RedisStore(Store):
         self._client = client
         self._keyring = keyring
         self._sizes: dict[str, int] = {}
-        self._renewed = time.monotonic()
+        self._renewed = clock.monotonic()
 
     def put(self, key: str, data: memoryview) -> None:
         # Before the first is there: whatever comes between, they are known, and go at the latest with the client.
@@ -110,7 +110,7 @@ class RedisStore(Store):
     def renew(self, keys: Collection[str]) -> None:
         import redis
 
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._renewed < VALUE_EXPIRY / 3:
             return
         with contextlib.suppress(redis.RedisError, OSError):

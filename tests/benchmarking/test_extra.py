@@ -14,7 +14,7 @@ def test_a_missing_package_is_answered_with_the_line_that_installs_it() -> None:
         import no_such_package  # type: ignore[import-not-found] # noqa: F401
     assert str(caught.value).splitlines() == [
         "the benchmark needs no_such_package, which is not installed:",
-        'pip install "distribute_challenge[benchmarking]"',
+        "pip install docker matplotlib numpy psutil",
     ]
 
 

@@ -13,6 +13,7 @@ import redis
 
 from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.ping import ping
 from tests.processes import PATIENCE, Program, program, wait_until
 
@@ -78,7 +79,7 @@ def second(broker: str, short: Path) -> Iterator[Program]:
 
 def _wait_for_an_answer(broker: str, name: str) -> None:
     """A worker says that it is ready a moment before it hears questions to all."""
-    with redis.Redis.from_url(broker) as connection:
+    with connect(broker) as connection:
         assert ping(connection, [host(name)], timeout=PATIENCE), f"{name} did not answer within {PATIENCE} s"
 
 

@@ -4,9 +4,13 @@ import os
 import re
 import signal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from distribute_challenge.cli import cluster as module
+from distribute_challenge.execution_backends.celery.broker import connection, presence
 from tests.cli.conftest import COMMAND
 from tests.processes import mentioning, program, run
 
@@ -28,6 +32,47 @@ def test_the_line_it_prints_lets_scripts_join_until_it_is_stopped(number: signal
         assert cluster.wait() == 0
     assert mentioning(export) == {}
     assert list(short.glob("distribute_challenge-*")) == []
+
+
+def test_it_shows_what_calls_print_and_workers_warn_of(short: Path) -> None:
+    """Once it is ready; of what its scripts' calls start, too. Nothing of its workers' own chatter."""
+    source = """
+        import logging, subprocess, sys, threading
+        from distribute_challenge import compute_this
+
+        @compute_this
+        def say(x):
+            print("said", x)
+            print("complained", file=sys.stderr)
+            subprocess.run(["echo", "from a program"], check=True)
+            thread = threading.Thread(target=print, args=["from a thread"])
+            thread.start()
+            thread.join()
+            logging.getLogger("distribute_challenge").warning("of the worker: %d", x)
+
+        say(3).compute()
+        """
+    with program([*COMMAND, "cluster", "--workers", "1"], short, TMPDIR=str(short)) as cluster:
+        (export,) = re.findall(r"CELERY_BROKER_URL=(\S+)", cluster.wait_for("\nready\n"))
+        assert run(source, short, CELERY_BROKER_URL=export) == ""
+        shown = cluster.wait_for("of the worker: 3\n").partition("\nready\n")[2].splitlines()
+        assert shown == [
+            "say@worker-1 │ said 3",
+            "say@worker-1 │ complained",
+            "from a program",
+            "worker-1 │ from a thread",
+            "say@worker-1 │ of the worker: 3",
+        ]
+        (folder,) = short.glob("distribute_challenge-*")
+        with (folder / "worker.log").open("a") as log:
+            log.write("2026-01-01 00:00:00,000 INFO MainProcess [-] chatter\n")
+            log.write("2026-01-01 00:00:00,000 WARNING MainProcess [-] of the main process\nhalf a")
+            log.flush()
+            cluster.wait_for("worker │ of the main process\n")
+            log.write(" line\n")
+        assert "chatter" not in cluster.wait_for("\nhalf a line\n")
+        cluster.send(signal.SIGINT)
+        assert cluster.wait() == 0
 
 
 def test_without_a_number_it_takes_that_of_the_environment(short: Path) -> None:
@@ -62,3 +107,17 @@ def test_if_the_cluster_does_not_start_it_says_why(tmp_path: Path) -> None:
         assert cluster.wait() == 1
         assert cluster.output.startswith("Error: the embedded cluster's redis process died (exit code 3)")
         assert cluster.output.endswith("no memory left\n")
+
+
+def test_it_is_ready_when_a_worker_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not at its first look."""
+    stops, found = iter([False, False, True]), iter([[], ["a worker"]])
+    monkeypatch.setattr(connection, "connect", lambda url: None)
+    monkeypatch.setattr(presence, "workers", lambda connection: next(found))
+    (tmp_path / "log").touch()
+    running: Any = SimpleNamespace(broker_url="", check=lambda: None, log_file=tmp_path / "log")
+    stop: Any = SimpleNamespace(wait=lambda seconds: next(stops))
+    module._watch(running, stop)
+    assert capsys.readouterr().out == "ready\n"

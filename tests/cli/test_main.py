@@ -24,13 +24,26 @@ def test_the_command_tells_its_version(command: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"]])
 def test_the_help_names_all_commands(arguments: list[str]) -> None:
     output = CliRunner().invoke(main, arguments).output
-    assert [line.split()[0] for line in output.partition("Commands:\n")[2].splitlines()] == [
-        "cluster",
-        "ping",
-        "secret",
-        "status",
-        "worker",
-    ]
+    lines = output.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == ["cluster", "ping", "secret", "status", "worker"]
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)  # Whole sentences.
+
+
+@pytest.mark.parametrize(
+    "arguments", [["cluster"], ["worker", "--broker", "redis+socket:///x"], ["secret", "--env", "x"]]
+)
+def test_a_number_of_workers_that_is_none_is_one_clear_error(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "two")
+    monkeypatch.setattr(
+        "distribute_challenge.execution_backends.celery.broker.connection.check_reachable", lambda _: None
+    )
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: DISTRIBUTE_CHALLENGE_WORKERS='two' is not a number of worker processes")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["cluster", "ping", "secret", "status", "worker"])

@@ -27,19 +27,25 @@ def values(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines[1::2])
 
 
-def test_it_prints_lines_for_an_environment_file() -> None:
-    found = values(secret().output)
-    assert list(found) == ["DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD", "CELERY_BROKER_URL"]
+def test_it_prints_a_secret_and_nothing_else_and_no_two_are_alike() -> None:
+    """So that `$(distribute-challenge secret)` is one."""
+    made = [secret().output for _ in range(3)]
+    assert all(re.fullmatch(r"[\w-]{43}\n", text) for text in made)
+    assert len({Keyring(text.strip()).identity for text in made}) == 3
+
+
+def test_a_file_holds_what_compose_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "3")
+    assert secret("--env", str(tmp_path / ".env")).exit_code == 0
+    found = values((tmp_path / ".env").read_text())
+    assert list(found) == ["DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD", "CELERY_BROKER_URL", "WORKERS"]
     assert Keyring(found["DISTRIBUTE_CHALLENGE_SECRET"]).identity
     password = found["REDIS_PASSWORD"]
     # At home in a URL, a shell, Compose's file and Redis' without a quote.
     assert re.fullmatch(r"[\w-]{43}", password)
+    assert password != found["DISTRIBUTE_CHALLENGE_SECRET"]
     assert found["CELERY_BROKER_URL"] == f"redis://:{password}@localhost:6379/0"
-
-
-def test_no_two_are_alike() -> None:
-    made = [value for _ in range(3) for value in list(values(secret().output).values())[:2]]
-    assert len(set(made)) == 6
+    assert found["WORKERS"] == "3"
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o277], ids=["lax", "strict"])
@@ -47,13 +53,13 @@ def test_a_file_is_its_owner_s_alone_and_what_is_written_shows_nothing(umask: in
     path = tmp_path / ".env"
     before = os.umask(umask)
     try:
-        done = secret(str(path))
+        done = secret("--env", str(path))
     finally:
         os.umask(before)
     assert done.exit_code == 0, done.output
     assert done.output == f"wrote {path}, for you alone to read (mode 0600)\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert len(values(path.read_text())) == 3
+    assert len(values(path.read_text())) == 4
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
@@ -62,14 +68,16 @@ def test_what_is_there_is_kept(kind: str, tmp_path: Path) -> None:
     path, other = tmp_path / ".env", tmp_path / "other"
     other.write_text("precious")
     path.symlink_to(other) if kind == "link" else other.rename(path)
-    done = secret(str(path))
+    done = secret("--env", str(path))
     assert done.exit_code == 1
-    assert done.output.startswith(f"Error: {path} is there already, and with new keys those who use the old ones")
+    assert done.output.startswith(
+        f"Error: {path} exists already, and programs that use the secret and the password in it"
+    )
     assert path.read_text() == "precious"
 
 
 def test_a_file_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
-    done = secret(str(tmp_path / "nowhere" / ".env"))
+    done = secret("--env", str(tmp_path / "nowhere" / ".env"))
     assert done.exit_code == 1
     assert done.output == f"Error: cannot write {tmp_path / 'nowhere' / '.env'}: No such file or directory\n"
 
@@ -81,7 +89,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(tmp_path: Path, monkeypatc
     monkeypatch.setattr(
         os, "open", lambda path, *rest: (os.close(real(path, *rest)), real("/dev/full", os.O_WRONLY))[1]
     )
-    done = secret(str(tmp_path / ".env"))
+    done = secret("--env", str(tmp_path / ".env"))
     assert done.exit_code == 1
     assert done.output == f"Error: cannot write {tmp_path / '.env'}: No space left on device\n"
     assert list(tmp_path.iterdir()) == []
@@ -100,7 +108,7 @@ def test_it_loads_neither_celery_nor_redis() -> None:
 
 def test_it_is_a_command_as_users_type_it(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*COMMAND, "secret", ".env"],
+        [*COMMAND, "secret", "--env", ".env"],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,

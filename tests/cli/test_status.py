@@ -1,5 +1,6 @@
 """What ``status`` shows of a cluster."""
 
+import json
 import os
 import platform
 from importlib.metadata import version
@@ -56,6 +57,25 @@ def test_a_cluster_shows_its_workers_with_their_versions(broker: str, first: Pro
     ]
     assert [row[0] for row in tables["queues"]] == ["distribute_challenge", "urgent"]
     assert tables["running: none"] == []
+
+
+@pytest.mark.usefixtures("first")
+def test_for_programs_there_is_json(broker: str, second: Program) -> None:
+    done = CliRunner().invoke(main, ["status", "--broker", broker, "--json"])
+    found = json.loads(done.output)
+    assert "***" in found["broker"]
+    assert found["workers"][1] == {
+        "name": host("second"),
+        "processes": 1,
+        "queues": ["distribute_challenge", "urgent"],
+        "python": platform.python_version(),
+        "library": version("distribute_challenge"),
+        "pid": second.process.pid,
+        "refused": 0,
+    }
+    assert found["workers_with_another_secret"] == 0
+    assert found["queues"] == [{"name": "distribute_challenge", "messages": 0}, {"name": "urgent", "messages": 0}]
+    assert found["running"] == found["clients"] == []
 
 
 @pytest.mark.usefixtures("second")

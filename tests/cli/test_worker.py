@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.ping import ping
 from distribute_challenge.execution_backends.celery.broker.presence import workers
 from distribute_challenge.execution_backends.celery.worker import program as celery_worker
 from tests.calls import meet, wait_for
@@ -26,7 +28,7 @@ cli_worker = importlib.import_module("distribute_challenge.cli.worker")  # The p
 
 
 def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None:
-    assert "worker first: 1 processes, queues distribute_challenge, broker redis://:***@127.0.0.1:" in first.output
+    assert "worker first: 1 process, queues distribute_challenge, broker redis://:***@127.0.0.1:" in first.output
     assert "hunter2" not in first.output
 
 
@@ -54,6 +56,16 @@ def test_a_worker_logs_no_more_than_asked_for(second: Program, backend: CeleryEx
     compute_this(report, queue="urgent")().compute(backend, timeout=PATIENCE)
     second.wait_for("loud enough")
     assert "too quiet" not in second.output
+
+
+def test_two_workers_of_a_machine_are_two_without_names_of_their_own(server: str, tmp_path: Path) -> None:
+    """`status` and `ping` go by the name, as Celery's own tools do."""
+    url = f"{server}/4"
+    command = [*COMMAND, "worker", "--broker", url, "-c", "1"]
+    with program(command, tmp_path) as one, program(command, tmp_path) as two, connect(url) as connection:
+        names = {host(f"worker-{each.process.pid}") for each in (one, two)}
+        assert ping(connection, names, timeout=PATIENCE).keys() == names
+        assert {worker.name for worker in workers(connection)} == names
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)])

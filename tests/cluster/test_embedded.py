@@ -101,7 +101,7 @@ def test_the_client_s_environment_stands_on_no_command_line(
         assert mentioning("hunter2-secret") == {}
 
 
-@pytest.mark.parametrize("name", ["with a space", "ü" * 60, "long" * 20, "50%#1?@"])
+@pytest.mark.parametrize("name", ["with a space", "ü" * 60, "long" * 20, "50%#1?@", "one;two"])
 def test_any_temporary_folder_will_do(name: str, short: Path, clean_environment: pytest.MonkeyPatch) -> None:
     """A socket's path has a limit, in bytes: where the temporary folder's name is too long, or no part of a URL, it is /tmp."""
     (short / name).mkdir()

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import functools
+import os
 import pickle
 import threading
 import time
@@ -17,7 +18,7 @@ import numpy
 import pytest
 
 from distribute_challenge import ExecutionBackend, Future, compute_this, put
-from distribute_challenge.errors import CallCancelledError, CallTimeoutError, ResultTimeoutError, SerialisationError
+from distribute_challenge.errors import CallCancelledError, ResultTimeoutError, SerialisationError
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
@@ -101,9 +102,52 @@ def test_submit_gives_a_future_for_the_standard_library_s_tools(backend: Executi
     assert sorted(future.result() for future in concurrent.futures.as_completed(futures, TIMEOUT)) == [1, 2, 3, 4, 5]
 
 
-def test_a_batch_gives_a_future_for_each_task(backend: ExecutionBackend) -> None:
-    futures = backend.submit_batch([add(number)._task() for number in range(3)])
-    assert [future.result(TIMEOUT) for future in futures] == [1, 2, 3]
+def test_a_callback_may_make_calls_and_wait_for_them(
+    engine: tuple[str, ExecutionBackend], tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """And end as it likes: it holds up no other call."""
+    name, backend = engine
+    door = tmp_path / "door"
+    seen: list[Any] = []
+
+    def leave(_: object) -> None:
+        raise SystemExit(3)
+
+    def call_again(done: Future[str]) -> None:
+        seen.append(double(2).submit(backend).result(TIMEOUT))
+        seen.append(list(double.map([1, 2], backend=backend)))
+        seen.append(double(3).compute(backend, timeout=TIMEOUT))
+
+    if name in RUN_ON_SUBMIT:
+        door.touch()
+    future = wait_for(str(door)).submit(backend)
+    if name not in RUN_ON_SUBMIT:
+        future.add_done_callback(leave)
+    future.add_done_callback(call_again)
+    other = double(5).submit(backend)
+    door.touch()
+    assert other.result(TIMEOUT) == 10
+    eventually(lambda: len(seen) == 3)
+    assert seen == [4, [2, 4], 6]
+
+
+def test_a_future_is_no_argument(backend: ExecutionBackend) -> None:
+    """Whatever it is in, `submit` itself says so."""
+    for argument in (future := double(2).submit(backend), [{"a": future}], concurrent.futures.Future()):
+        with pytest.raises(SerialisationError, match=r"argument 1 of double .*future.*give the value.*result\(\)"):
+            double(argument).submit(backend)
+
+
+def test_keyword_arguments_may_have_any_name(backend: ExecutionBackend) -> None:
+    """None of them is taken by the library."""
+
+    @compute_this
+    def names(self: int, /, **kwargs: int) -> dict[str, int]:
+        return {"first": self, **kwargs}
+
+    given = dict.fromkeys(["self", "args", "kwargs", "function", "func", "instance", "name", "options", "backend"], 2)
+    assert names(1, **given).compute(backend) == {"first": 1, **given}
+    assert names(1, **given).submit(backend).result(TIMEOUT) == names.local(1, **given)
 
 
 def test_a_call_can_be_awaited(backend: ExecutionBackend) -> None:
@@ -141,6 +185,8 @@ def test_a_call_that_has_not_begun_can_be_cancelled(background: ExecutionBackend
     running = [wait_for(door).submit(background) for _ in range(12)]
     last = add(1).submit(background)
     try:
+        assert not last.running()
+        assert repr(last) == "<Future add(1) pending>"
         assert last.cancel()
         assert last.cancelled()
         with pytest.raises(CallCancelledError):
@@ -157,11 +203,13 @@ def test_a_call_that_runs_or_is_done_cannot_be_cancelled(
     future = wait_for(door).submit(background)
     try:
         eventually(Path(door + ".begun").exists)
+        eventually(future.running)
         assert not future.cancel()
     finally:
         Path(door).touch()
     assert future.result(TIMEOUT) == "done"
     assert not future.cancel()
+    assert not future.running()
 
 
 def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
@@ -255,49 +303,6 @@ def test_waiting_has_an_end_and_the_call_goes_on(background: ExecutionBackend, t
     finally:
         Path(door).touch()
     assert future.result(TIMEOUT) == "done"
-
-
-def test_a_call_that_takes_too_long_is_stopped(engine: tuple[str, ExecutionBackend]) -> None:
-    _, backend = engine
-
-    def spin() -> None:
-        while True:
-            pass
-
-    async def sleep() -> None:
-        await asyncio.sleep(TIMEOUT)
-
-    for function in (spin, sleep):
-        with pytest.raises(CallTimeoutError, match=r"ran longer than timeout=0\.05 s"):
-            compute_this(function, timeout=0.05)().compute(backend)
-    results = list(compute_this(spin, timeout=0.05).starmap([(), ()], on_error="return", backend=backend))
-    assert [type(result) for result in results] == [CallTimeoutError, CallTimeoutError]
-    assert add(1).compute(backend) == 2
-
-
-def test_a_call_is_tried_again_as_often_as_its_retries_allow(backend: ExecutionBackend, tmp_path: Path) -> None:
-    def succeed_at(attempt: int, folder: str, error: type[Exception]) -> int:
-        import os
-
-        tries = len(os.listdir(folder)) + 1
-        Path(folder, str(tries)).touch()
-        if tries < attempt:
-            raise error(f"try {tries}")
-        return tries
-
-    def run(name: str, attempt: int, error: type[Exception] = ValueError, **options: Any) -> int:
-        (tmp_path / name).mkdir()
-        return compute_this(succeed_at, **options)(attempt, str(tmp_path / name), error).compute(backend)
-
-    assert run("enough", 3, retries=2) == 3
-    with pytest.raises(ValueError, match="try 2"):
-        run("too few", 3, retries=1)
-    assert run("right class", 2, retries=1, retry_on=ValueError) == 2
-    with pytest.raises(KeyError, match="try 1"):
-        run("wrong class", 2, KeyError, retries=1, retry_on=(ValueError, OSError))
-    (tmp_path / "map").mkdir()
-    mapped = compute_this(succeed_at, retries=2).starmap([(2, str(tmp_path / "map"), ValueError)], backend=backend)
-    assert list(mapped) == [2]
 
 
 def test_an_async_function_is_a_function(backend: ExecutionBackend) -> None:
@@ -400,6 +405,38 @@ def test_an_item_that_cannot_be_pickled_fails_alone(backend: ExecutionBackend) -
     assert results[::2] == ["1", "3"]
     assert isinstance(results[1], SerialisationError)
     assert "argument 1 of str" in str(results[1])
+
+
+class Leaving:
+    """Ends whichever process unpickles it, if that is the one given; or tries to."""
+
+    def __init__(self, pid: int, error: type[BaseException]) -> None:
+        self.made_of = pid, error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _leave, self.made_of
+
+
+def _leave(pid: int, error: type[BaseException]) -> Leaving:
+    if pid == os.getpid():
+        raise error("as it is unpickled")
+    return Leaving(pid, error)
+
+
+@pytest.mark.parametrize(("raised", "comes"), [(SystemExit, SerialisationError), (ValueError, ValueError)])
+def test_a_result_that_ends_the_program_as_it_is_unpickled_fails_its_call(
+    raised: type[BaseException], comes: type[BaseException], engine: tuple[str, ExecutionBackend]
+) -> None:
+    """And no thread that other calls need."""
+    name, backend = engine
+    if name == "only-run":
+        pytest.skip("its results are not pickled")
+    leave = compute_this(Leaving)
+    with pytest.raises(comes, match="as it is unpickled"):
+        leave(os.getpid(), raised).submit(backend).result(TIMEOUT)
+    with pytest.raises(comes, match="as it is unpickled"):
+        leave(os.getpid(), raised).compute(backend, timeout=TIMEOUT)
+    assert double(2).submit(backend).result(TIMEOUT) == 4
 
 
 def test_an_argument_that_cannot_be_unpickled_fails_its_call(backend: ExecutionBackend) -> None:

@@ -41,7 +41,6 @@ def test_a_backend_needs_submit_alone() -> None:
     """All else has a default."""
     with OnlySubmit() as backend:
         assert add(1).compute(backend) == 2
-        assert [future.result() for future in backend.submit_batch([add(1)._task(), add(2)._task()])] == [2, 3]
         assert backend.run(pickle.dumps(pow), (2, 3), {}) == 8
         assert backend.concurrency == 0
     assert backend.closed

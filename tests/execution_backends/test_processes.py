@@ -2,23 +2,21 @@
 
 import os
 import signal
-import subprocess
-import sys
+import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from distribute_challenge import compute_this
-from distribute_challenge.errors import CallCancelledError, VersionMismatchError, WorkerLostError
-from distribute_challenge.execution_backends.frames import task_frame
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, processes
-from distribute_challenge.execution_backends.pools.processes import MOST_ATTEMPTS, _Call, _exit_codes
-from distribute_challenge.execution_backends.pools.stop_record import Place, StopRecord
-from distribute_challenge.messages import Reply
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge import compute_this, function_cache, process_state
+from distribute_challenge.errors import CallCancelledError, ClusterStartError, SerialisationError, WorkerLostError
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, process, processes
+from distribute_challenge.execution_backends.pools.pool import PoolCall
+from distribute_challenge.surroundings import Surroundings
 from tests.calls import wait_for
+from tests.processes import alive, run, script, wait_until
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
@@ -64,7 +62,7 @@ def test_of_many_calls_only_those_that_kill_their_process_fail(pool: ProcessesEx
     assert errors == {7, 40, 73}
     for number, future in enumerate(futures):
         if number in errors:
-            with pytest.raises(WorkerLostError, match=f"died {MOST_ATTEMPTS} times.*exit code .*3"):
+            with pytest.raises(WorkerLostError, match=r"its process died \(exit code 3\)\. That happened 3 times"):
                 future.result()
         else:
             assert future.result() == number
@@ -114,101 +112,7 @@ def test_a_call_that_runs_when_the_pool_is_closed_is_cancelled(
     pool.close()
     with pytest.raises(CallCancelledError):
         future.result(30)
-    eventually(lambda: not _is_alive(int(path.read_text())))
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
-
-
-def test_calls_that_all_kill_their_process_all_fail() -> None:
-    """One after the other, each for itself."""
-    with ProcessesExecutionBackend(1) as pool:
-        futures = [leave(7).submit(pool) for _ in range(2)]
-        assert all(isinstance(future.exception(30), WorkerLostError) for future in futures)
-
-
-def test_a_script_that_ends_leaves_no_process_and_says_nothing() -> None:
-    """Without closing anything."""
-    program = """
-from distribute_challenge import compute_this
-import os
-f = compute_this(lambda: os.getpid(), backend="processes")
-print(f().compute())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert done.stderr == ""
-    assert not _is_alive(int(done.stdout))
-
-
-@pytest.mark.parametrize(
-    ("text", "codes"), [("exit codes of the workers are {SIGKILL(-9)}\nmore", "{SIGKILL(-9)}"), ("", "unknown")]
-)
-def test_exit_codes_are_read_from_loky_s_words(text: str, codes: str) -> None:
-    """Or unknown, if it words them otherwise one day."""
-    assert _exit_codes(RuntimeError(text)) == codes
-
-
-def test_a_process_keeps_a_function_s_payload_only_while_it_may_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asks again if it is another process than the one that got it."""
-    task = compute_this(len)("abc")._task()
-    record, place = StopRecord(1), Place(0, 1)
-    monkeypatch.setattr(processes, "_interruption", processes._CallInterruption(record), raising=False)
-    (missing,) = processes._run_in_child(task_frame(task), None, place)
-    assert Reply.decode(missing).problem is not None
-    for payload in (task.function.payload, None):
-        (frame,) = processes._run_in_child(task_frame(task), payload, place)
-        assert outcomes_of(Reply.decode(frame)) == [3]
-    assert processes._child_payloads == {}
-
-
-def test_an_error_of_the_pool_itself_is_the_call_s(
-    monkeypatch: pytest.MonkeyPatch, pool: ProcessesExecutionBackend
-) -> None:
-    """Whatever it is, nobody waits for ever."""
-    monkeypatch.setattr(processes, "task_frame", lambda task: b"no frame")
-    with pytest.raises(VersionMismatchError, match="a message starts with"):
-        leave(1).compute(pool, timeout=30)
-
-
-def test_a_suspect_of_a_pool_that_was_closed_meanwhile_fails() -> None:
-    """It is neither run again nor forgotten."""
-    pool = ProcessesExecutionBackend(1)
-    pool.close()
-    call = processes._Call(process_id()._task())
-    pool._suspect(call, OSError("its process died"))
-    with pytest.raises(CallCancelledError, match="closed"):
-        call.future.result(timeout=10)
-
-
-def test_a_loop_in_c_is_cancelled_by_killing_its_process_and_nobody_else_is_harmed(
-    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
-) -> None:
-    """What else the pool had begins again, all at once and not one by one as suspects do."""
-
-    @compute_this
-    def count(number: int) -> int:
-        (tmp_path / str(number)).touch()
-        return sum(range(10**12))
-
-    with ProcessesExecutionBackend(2) as backend:
-        door = str(tmp_path / "door")
-        neighbour = wait_for(door).submit(backend)
-        future = count(1).submit(backend)
-        eventually((tmp_path / "1").exists)
-        eventually(Path(door + ".begun").exists)
-        Path(door + ".begun").unlink()
-        assert future.cancel(force=True)
-        others = [wait_for(door).submit(backend) for _ in range(3)]
-        eventually(Path(door + ".begun").exists)
-        Path(door).touch()
-        assert [each.result(TIMEOUT) for each in (neighbour, *others)] == ["done"] * 4
-        assert future.cancelled()
-        assert not backend._quarantine._waiting
+    eventually(lambda: not alive([int(path.read_text())]))
 
 
 def test_a_call_that_is_handed_over_and_not_begun_does_not_begin(
@@ -227,12 +131,262 @@ def test_a_call_that_is_handed_over_and_not_begun_does_not_begin(
         assert not Path(str(tmp_path / "second.begun")).exists()
 
 
-def test_a_call_that_ends_while_it_is_cancelled_is_over(tmp_path: Path) -> None:
-    """There is nothing to stop any more; nor is a process killed that has gone on to another call."""
+def test_an_outcome_that_cannot_be_taken_in_fails_its_call(
+    pool: ProcessesExecutionBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code of the user's may run then, in the thread that serves the whole pool."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(3)
+
+    with monkeypatch.context() as context:
+        context.setattr(processes, "settle", end)
+        with pytest.raises(SerialisationError, match="its outcome cannot be unpickled") as caught:
+            process_id().submit(pool).result(TIMEOUT)
+    assert isinstance(caught.value.__cause__, SystemExit)
+    assert process_id().submit(pool).result(TIMEOUT) > 0
+
+
+# --- calls that are lost
+
+
+def test_a_death_costs_the_one_call_that_the_process_was_running(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Its neighbours run on; a crash in C is in the error with the line of Python."""
+
+    def crash() -> None:
+        import ctypes
+
+        ctypes.string_at(0)
+
+    with ProcessesExecutionBackend(2) as backend:
+        door = str(tmp_path / "door")
+        neighbour = compute_this(wait_for.__wrapped__, at_most_once=True)(door).submit(backend)
+        eventually(Path(door + ".begun").exists)
+        error = compute_this(crash)().submit(backend).exception(TIMEOUT)
+        Path(door).touch()
+        assert neighbour.result(TIMEOUT) == "done"
+    assert isinstance(error, WorkerLostError)
+    assert "signal SIGSEGV" in str(error)
+    assert "Where it crashed:\n  Fatal Python error: Segmentation fault" in str(error)
+    assert "in crash" in error.attempts[-1].facts["crash"]
+
+
+def test_a_process_that_dies_while_it_has_nothing_to_do_costs_no_call(pool: ProcessesExecutionBackend) -> None:
+    """Not even one that may run only once."""
+    once = process_id.with_options(at_most_once=True)
+    pids = {once(number).compute(pool) for number in range(20)}
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert not {once(number).compute(pool, timeout=TIMEOUT) for number in range(20)} & pids
+
+
+def test_a_call_is_given_to_a_new_process_if_the_old_one_dies_before_it_has_it(
+    pool: ProcessesExecutionBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool has not yet seen that it died."""
+    once = process_id.with_options(at_most_once=True)
+    monkeypatch.setattr(process.WorkerProcess, "has_ended", lambda self: False)
+    for pid in {once(number).compute(pool) for number in range(20)}:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda pid=pid: not alive([pid]))  # type: ignore[misc]
+    assert once().compute(pool, timeout=TIMEOUT) > 0
+
+
+def test_a_process_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: the next one would not start either."""
+    monkeypatch.setattr(process, "BOOTSTRAP", "raise SystemExit(5)")
+    with ProcessesExecutionBackend(1) as backend, pytest.raises(ClusterStartError, match=r"did not start: .*code 5"):
+        process_id().compute(backend, timeout=TIMEOUT)
+
+
+def test_a_call_whose_processes_are_killed_before_it_has_begun_fails_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has used up none of its attempts, and its error says so."""
+    monkeypatch.setattr(process, "BOOTSTRAP", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with ProcessesExecutionBackend(1) as backend:
-        future = compute_this(len)("abc").submit(backend)
-        assert future.result(TIMEOUT) == 3
-        pool = backend._pool
-        pool._stop(_Call(compute_this(len)("abc")._task()))
-        pool._kill(pool._executor, Place(0, 99))
-        assert compute_this(len)("abcd").compute(backend) == 4
+        error = process_id.with_options(at_most_once=True)().submit(backend).exception(TIMEOUT)
+    assert isinstance(error, WorkerLostError)
+    assert "signal SIGKILL). That happened 3 times before the call had begun" in str(error)
+
+
+def test_a_function_that_a_process_has_forgotten_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps so many, and the pool does not count them."""
+    with ProcessesExecutionBackend(1) as backend:
+        forget = compute_this(lambda: setattr(function_cache, "_KEPT_FUNCTIONS", 1))
+        forget().compute(backend)
+        functions = [compute_this(lambda x, n=n: x + n) for n in range(3)]  # type: ignore[misc]
+        for _ in range(2):
+            assert [function(1).compute(backend, timeout=TIMEOUT) for function in functions] == [1, 2, 3]
+
+
+def test_a_process_that_cannot_be_put_right_is_replaced(pool: ProcessesExecutionBackend) -> None:
+    def spoil() -> int:
+        process_state._spoilt = True
+        return os.getpid()
+
+    spoilt = compute_this(spoil)().compute(pool)
+    assert spoilt not in {process_id(number).compute(pool) for number in range(20)}
+    wait_until(lambda: not alive([spoilt]))
+
+
+# --- calls that are cancelled
+
+
+def test_a_loop_in_c_is_cancelled_by_killing_its_process_and_no_other(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    @compute_this
+    def count() -> int:
+        (tmp_path / "counting").touch()
+        return sum(range(10**12))
+
+    with ProcessesExecutionBackend(2) as backend:
+        door = str(tmp_path / "door")
+        neighbour = compute_this(wait_for.__wrapped__, at_most_once=True)(door).submit(backend)
+        future = count().submit(backend)
+        eventually((tmp_path / "counting").exists)
+        assert future.cancel(force=True)
+        assert compute_this(len)("abc").compute(backend, timeout=TIMEOUT) == 3
+        Path(door).touch()
+        assert neighbour.result(TIMEOUT) == "done"
+        assert future.cancelled()
+
+
+def test_a_call_that_is_cancelled_while_the_interpreter_ends_is_killed_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """There are no threads any more that could do so later."""
+
+    def refuse(timer: threading.Timer) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with ProcessesExecutionBackend(1) as backend:
+        future = wait_for(str(tmp_path / "door")).submit(backend)
+        eventually((tmp_path / "door.begun").exists)
+        with monkeypatch.context() as context:
+            context.setattr(threading.Timer, "start", refuse)
+            assert future.cancel(force=True)
+        assert compute_this(len)("abc").compute(backend, timeout=TIMEOUT) == 3
+
+
+class Starting(process.WorkerProcess):
+    """A process, while whose start something else happens."""
+
+    meanwhile: ClassVar[Callable[[], object]]
+
+    def __init__(self, here: Surroundings) -> None:
+        super().__init__(here)
+        type(self).meanwhile()
+
+
+def test_a_call_that_is_cancelled_while_its_process_starts_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cancelled = threading.Event()
+    monkeypatch.setattr(Starting, "meanwhile", lambda: cancelled.wait(TIMEOUT), raising=False)
+    monkeypatch.setattr(processes, "WorkerProcess", Starting)
+    with ProcessesExecutionBackend(1) as backend:
+        future = wait_for(str(tmp_path / "door")).submit(backend)
+        wait_until(future.running)
+        assert future.cancel(force=True)
+        cancelled.set()
+        assert compute_this(len)("abc").compute(backend, timeout=TIMEOUT) == 3
+    assert not (tmp_path / "door.begun").exists()
+
+
+def test_a_pool_that_is_closed_while_a_process_starts_does_not_keep_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    backend = ProcessesExecutionBackend(1)
+    monkeypatch.setattr(Starting, "meanwhile", backend.close, raising=False)
+    monkeypatch.setattr(processes, "WorkerProcess", Starting)
+    future = wait_for(str(tmp_path / "door")).submit(backend)
+    with pytest.raises(CallCancelledError):
+        future.result(TIMEOUT)
+    (thread,) = backend._pool._threads
+    thread.join(TIMEOUT)
+    assert not (tmp_path / "door.begun").exists()
+
+
+def test_a_call_that_is_lost_when_its_pool_is_closed_is_cancelled() -> None:
+    pool = ProcessesExecutionBackend(1)._pool
+    call = PoolCall(process_id()._task(), pool)
+    pool.close()
+    runner = processes._ProcessRunner(pool, 3, Surroundings.of_this_process())
+    runner._again(call)
+    runner.forget()  # It has no process.
+    assert call.cancelled()
+
+
+def test_no_signal_is_sent_to_a_process_that_has_ended() -> None:
+    """Its number may be another's."""
+    ended = process.WorkerProcess(Surroundings.of_this_process())
+    ended.close()
+    ended.interrupt()
+    ended.kill()
+    assert ended.has_ended()
+
+
+# --- the end
+
+
+USER = """
+    import os, signal, subprocess, sys, time
+    from pathlib import Path
+    from distribute_challenge import compute_this
+
+    @compute_this
+    def run(folder, in_c):
+        child = subprocess.Popen(["sleep", "300"])
+        for pid in (os.getpid(), child.pid):
+            Path(folder, str(pid)).touch()
+        sum(range(10**12)) if in_c else time.sleep(300)
+
+    @compute_this
+    def nap(seconds):
+        time.sleep(seconds)
+
+    futures = [run(sys.argv[1], in_c).submit() for in_c in (True, False)] + [nap(0.01).submit() for _ in range(5)]
+    while len(os.listdir(sys.argv[1])) < 4:
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_calls_in_c_and_programs_of_calls_end_with_their_script(end: str, tmp_path: Path) -> None:
+    (tmp_path / "pids").mkdir()
+    variables = {"DISTRIBUTE_CHALLENGE_BACKEND": "processes", "DISTRIBUTE_CHALLENGE_WORKERS": "2"}
+    with script(f"{textwrap.dedent(USER)}{end}", tmp_path, str(tmp_path / "pids"), **variables) as running:
+        running.wait()
+        assert "Traceback" not in running.output
+        pids = [int(path.name) for path in (tmp_path / "pids").iterdir()]
+        wait_until(lambda: not alive(pids), "the end of all processes")
+
+
+def test_a_fork_of_the_client_has_a_pool_of_its_own_and_keeps_none_of_its_parent_s_processes(tmp_path: Path) -> None:
+    assert run(
+        """
+        import os, time
+        from distribute_challenge import compute_this
+        from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+        from tests.processes import alive, wait_until
+
+        pid = compute_this(os.getpid)
+        pools = ProcessesExecutionBackend(1), ThreadsExecutionBackend(1)
+        first = [pid().compute(pool) for pool in pools]
+        child = os.fork()
+        if child == 0:
+            inner = [pid().compute(pool, timeout=20) for pool in pools]
+            print(inner[0] != first[0], inner[1] == os.getpid())
+            for pool in pools:
+                pool.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        print([pid().compute(pool) for pool in pools] == first)
+        """,
+        tmp_path,
+        PYTHONPATH=str(Path(__file__).parents[2]),
+    ).splitlines() == ["True True", "True"]

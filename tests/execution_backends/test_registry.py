@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import available_backends, compute_this, default_backend, set_default_backend, use_backend
-from distribute_challenge.errors import BackendError
+from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends import registry
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
@@ -137,6 +137,14 @@ def test_a_missing_install_is_answered_with_the_line_to_write(
     points(monkeypatch, "no_such_module:Engine", dist)
     with pytest.raises(BackendError, match=f"needs no_such_module, .*pip install '{package}\\[mine\\]'"):
         one().compute("mine")
+
+
+def test_an_engine_that_cannot_be_loaded_is_not_named_as_one_that_keeps_an_option(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points(monkeypatch, "no_such_module:Engine")
+    with pytest.raises(OptionError, match=r"'OnlyRun' does not keep queue='gpu'; 'celery' and 'local' do\."):
+        compute_this(abs, queue="gpu")(-1).compute(OnlyRun())
 
 
 def test_inside_a_call_every_built_in_name_means_this_process() -> None:

@@ -137,7 +137,9 @@ class Mutator:
             del value[key]
         elif action < 0.25:
             if isinstance(value, dict):
-                value[self.random.choice(["x", "", "\ud800", "__class__", key * 3])] = self.random.choice(STRANGE)
+                value[self.random.choice(["x", "", "\ud800", "__class__", key * 3])] = copy.deepcopy(
+                    self.random.choice(STRANGE)
+                )
             else:
                 value.insert(self._index(value), copy.deepcopy(self.random.choice(STRANGE)))
         elif action < 0.35 and isinstance(value, list):

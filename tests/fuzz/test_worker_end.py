@@ -17,13 +17,14 @@ from kombu.transport.virtual import Message
 
 from distribute_challenge.errors import BackendError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock
 from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
 from distribute_challenge.execution_backends.celery.broker.orders import SCALE, opened_order, sealed_order
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker import task
 from distribute_challenge.execution_backends.celery.worker.application import make_app
 from distribute_challenge.execution_backends.celery.worker.gate import ORDERS, Gate
-from distribute_challenge.messages import Batch, Problem, Reply, Section
+from distribute_challenge.messages import LIFETIME, Batch, Problem, Reply, Section
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling
 from tests.fuzz.mutation import STRANGE, Mutator, bombs
@@ -276,6 +277,26 @@ def test_a_message_outside_its_lifetime_is_answered_and_does_not_run(bench: Benc
     assert bench.gate.refusals.total == 1
 
 
+@pytest.mark.parametrize("wrong", [-7200.0, 7200.0])
+def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
+    """A worker whose own clock is wrong takes what is new, and neither a message nor an order that is old."""
+    keyring = Keyring(SECRET)
+    answers: list[Any] = []
+    gate = Gate(keyring, lambda *answer: answers.append(answer), lambda: time.time() + wrong)
+    now = time.time() + wrong
+    assert gate.admitted(message(keyring, batch(issued=now)), QUEUE) is not None
+    assert gate.admitted(message(keyring, batch(issued=now - LIFETIME - 60)), QUEUE) is None
+    assert gate.admitted(message(keyring, batch(issued=time.time())), QUEUE) is None
+    assert len(answers) == 2
+    assert gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, now, processes=2)})) is not None
+    assert gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, processes=2)})) is None
+    question = order_envelope("ping")
+    question["headers"]["expires"] = now + 1
+    passed = gate.order(question)
+    assert passed is not None
+    assert abs(passed["headers"]["expires"] - time.time() - 1) < 1
+
+
 def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) -> None:
     """With as much of what is around it as it takes to answer, and no more than is harmless."""
     data = envelope(_sealed_message(bench.gate.keyring, b"DCF2 nobody knows"))
@@ -367,7 +388,7 @@ def test_orders_without_their_seal_are_refused() -> None:
     refused += [sealed(b"\xff"), sealed(b"[" * 100_000), sealed([]), sealed({}), sealed({**plain, "content": []})]
     for order in refused:
         with pytest.raises(ForgedError):
-            opened_order(KEYRING, SCALE, order)
+            opened_order(KEYRING, SCALE, order, time.time())
     for _ in range(5_000):
         made = mutator.raw([base64.b64decode(good)])
         for order in (base64.b64encode(made).decode(), sealed(mutator.text(plain))):
@@ -383,6 +404,7 @@ class _Hash:
     def __init__(self) -> None:
         self.lines: dict[bytes, bytes] = {}
         self.removed: list[bytes] = []
+        self.clock = ClusterClock()
 
     def hgetall(self, key: str) -> dict[bytes, bytes]:
         return self.lines

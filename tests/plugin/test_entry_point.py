@@ -88,12 +88,31 @@ def test_a_process_that_dies_fails_its_own_call(run: Run) -> None:
         def leave(code):
             os._exit(code)
 
+        for options in ({}, {"at_most_once": True}):
+            try:
+                leave.with_options(**options)(3).compute()
+            except WorkerLostError as error:
+                print(str(error).splitlines()[0][:80], len(error.attempts))
+    """)
+    assert script.stdout.splitlines() == [
+        "leave(3): its process ended with exit code 3. That happened 3 times in 3 attempt 3",
+        "leave(3): its process ended with exit code 3. It may have run, and at_most_once= 1",
+    ], script.stderr
+
+
+def test_an_option_that_it_does_not_keep_is_refused(run: Run) -> None:
+    script = run("""
+        from distribute_challenge import compute_this
+        from distribute_challenge.errors import OptionError
+
         try:
-            leave(3).compute()
-        except WorkerLostError as error:
+            compute_this(abs, backend="fresh", priority=1)(-1).compute()
+        except OptionError as error:
             print(error)
     """)
-    assert script.stdout == "leave: its process ended with exit code 3\n", script.stderr
+    assert script.stdout.startswith(
+        "the backend 'fresh' does not keep priority=1; 'celery' and 'local' and 'processes' and 'threads' do."
+    ), script.stderr
 
 
 def test_a_missing_import_answers_with_the_line_to_type(run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 import threading
 import traceback
 import types
+import weakref
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from distribute_challenge import compute_this
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.serialisation import dumps, dumps_plain, loads
+from tests.elsewhere import Elsewhere
 
 
 class Point(NamedTuple):
@@ -149,7 +151,7 @@ def test_what_cannot_be_pickled_is_named_with_what_to_do() -> None:
     assert "argument 1 of f['settings'][0] (a lock)" in text
     assert "cannot pickle '_thread.lock' object" in text
     assert "make it on the worker" in text
-    assert isinstance(caught.value.__cause__, TypeError)
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 def test_a_cached_function_without_a_name_of_its_own_travels_with_an_empty_cache() -> None:
@@ -175,3 +177,38 @@ def test_a_cached_function_of_an_installed_module_travels_by_name() -> None:
 
     cached_function = fnmatch._compile_pattern  # type: ignore[attr-defined]
     assert loads(dumps(cached_function, "it").data) is cached_function
+
+
+def test_names_that_an_import_hook_has_put_into_a_module_travel() -> None:
+    """pytest's do for the asserts of this very function, which the worker imports without them."""
+
+    def check(total: int) -> int:
+        assert total == 3, "wrong total"
+        return total
+
+    with Elsewhere() as backend:
+        assert compute_this(check)(3).compute(backend) == 3
+        with pytest.raises(AssertionError, match="wrong total"):
+            compute_this(check)(2).compute(backend)
+
+
+def test_a_dead_reference_arrives_dead() -> None:
+    class Gone:
+        """Nothing."""
+
+    gone = Gone()
+    reference = weakref.ref(gone)
+    del gone
+    again = loads(dumps(reference, "it").data)
+    assert again() is None
+
+
+def test_a_function_without_a_closure_has_none_after_the_journey() -> None:
+    """As libraries look at it."""
+
+    def inner() -> str:
+        return __name__
+
+    again = loads(dumps(inner, "it").data)
+    assert again.__closure__ is None
+    assert again() == __name__

@@ -149,9 +149,7 @@ def test_what_is_missing_is_named_with_the_line_to_type(
 
     monkeypatch.delitem(sys.modules, "fsspec", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(
-        BackendError, match=r"No module named 'fsspec'\):\npip install 'distribute_challenge\[fsspec\]'"
-    ):
+    with pytest.raises(BackendError, match=r"No module named 'fsspec'\):\npip install fsspec"):
         _ = open_store(f"fsspec:file://{shared}", KEYRING) if on_worker else client(shared)
 
 

@@ -4,6 +4,8 @@ import errno
 import os
 import resource
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +30,22 @@ from distribute_challenge.stores import FolderStore
 store = FolderStore(Path(sys.argv[1]))
 store.put("a", memoryview(b"x" * 2_000_000))
 print(store.path, flush=True)
+"""
+
+# Writes a value into a folder, and stops after ten bytes.
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from distribute_challenge.stores.folder import FolderStore
+
+write = os.write
+
+def write_slowly(file, data):
+    write(file, data[:10])
+    time.sleep(60)
+
+os.write = write_slowly
+FolderStore.attach(Path(sys.argv[1])).put("value", memoryview(bytes(1000)))
 """
 
 
@@ -75,22 +93,40 @@ def test_a_result_that_is_not_there_is_none(store: FolderStore) -> None:
 
 
 def test_strays_go_after_an_hour(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A result whose reply was lost, and what a killed worker left half written; not what the client knows, nor anything new."""
-    for name in ("known", "stray", "unfinished-1", "new"):
+    """A result whose reply was lost; not what the client knows, nor anything new."""
+    for name in ("known", "stray", "new"):
         store.put(name, DATA)
     long_ago = os.stat(store.path).st_mtime - 2 * folder.STRAY_AFTER
-    for name in ("known", "stray", "unfinished-1", NAME):
+    for name in ("known", "stray", NAME):
         os.utime(store.path / name, (long_ago, long_ago))
     store.renew(["known"])
-    assert len(values(store)) == 4, "it does not look all the time"
+    assert len(values(store)) == 3, "it does not look all the time"
     monkeypatch.setattr(folder, "LOOK_FOR_STRAYS", 0)
     attached(store).renew([])
-    assert len(values(store)) == 4, "that is not for workers to decide"
+    assert len(values(store)) == 3, "that is not for workers to decide"
     store.renew(["known"])
     assert values(store) == ["known", "new"]
     assert OwnerLock.is_held(store.path)
     store.close()
     store.renew([])
+
+
+def test_what_a_killed_process_has_half_written_goes_at_the_next_look(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another one is writing stays."""
+    monkeypatch.setattr(folder, "LOOK_FOR_STRAYS", 0)
+    monkeypatch.setattr(folder, "LOCKED_WITHIN", 0)
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(store.path)]) as writer:
+        try:
+            wait_until(lambda: [os.stat(store.path / name).st_size for name in values(store)] == [10], "its file")
+            store.renew([])
+            assert len(values(store)) == 1
+        finally:
+            writer.kill()
+    (store.path / f"{folder.UNFINISHED}gone").symlink_to("nowhere")  # As if it were given its name at this moment.
+    store.renew([])
+    assert values(store) == [f"{folder.UNFINISHED}gone"]
 
 
 # --- who gets in

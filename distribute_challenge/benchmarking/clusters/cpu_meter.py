@@ -12,7 +12,7 @@ class CpuMeter:
 
     A reading that comes too soon after another gives the same answer again.
 
-    Example:
+    Examples:
         >>> meter = CpuMeter()
         >>> meter.cores("redis", time=14.0, total=1.0, born=10.0)
         0.25

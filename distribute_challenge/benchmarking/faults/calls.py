@@ -21,7 +21,7 @@ class MistakeError(Exception):
 def answer(call: str) -> str:
     """The right value of a call: nobody has it by chance, nor another call's.
 
-    Example:
+    Examples:
         >>> answer("c-1")
         'a6f7ef47'
     """

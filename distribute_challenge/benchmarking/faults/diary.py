@@ -51,7 +51,7 @@ class Diary:
 
     Guarantees: Each line is given out once, and pages of long ago are removed, so that an hour takes no more room than a minute.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> diary = Diary(Path(tempfile.mkdtemp()))
         >>> note(diary.folder, "c-1")

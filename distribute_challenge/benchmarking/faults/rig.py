@@ -79,8 +79,12 @@ class Rig:
         finally:
             variables.restore()
 
-    def add_worker(self) -> WorkerProcess:
-        """One worker more, started but perhaps not ready yet."""
+    def add_worker(self, **variables: str) -> WorkerProcess:
+        """One worker more, started but perhaps not ready yet.
+
+        Args:
+            variables: More of its environment.
+        """
         worker = WorkerProcess(
             self._folder / "workers",
             name=f"w{len(self.workers) + 1}",
@@ -89,6 +93,7 @@ class Rig:
                 # In containers a worker refuses to run as root; there, tests often do.
                 settings.ALLOW_ROOT_VARIABLE: "1",
                 settings.BROKER_VARIABLES[0]: self.redis.url_at(self.worker_line.port),
+                **variables,
             },
             processes=self._processes,
             lease=self._lease,

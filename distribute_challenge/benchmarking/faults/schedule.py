@@ -22,7 +22,7 @@ class Fault:
         lasts: Seconds until it is undone.
         on: Which of the things of its kind, the worker with this number say; taken modulo how many there are.
 
-    Example:
+    Examples:
         >>> print(Fault("worker killed", 2, on=1))
         worker killed at 2 s
         >>> print(Fault("redis killed", 4.5, lasts=10))
@@ -45,7 +45,7 @@ def at_random(seed: int, durations: Sequence[tuple[str, tuple[float, float]]]) -
         seed: Any number.
         durations: Each kind to draw from, with the seconds that it lasts at least and at most.
 
-    Example:
+    Examples:
         >>> faults = at_random(1, [("redis killed", (1, 10)), ("worker killed", (0, 1))])
         >>> for _ in range(3):
         ...     print(next(faults))

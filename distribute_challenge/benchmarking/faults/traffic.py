@@ -96,7 +96,7 @@ class Traffic:
                 self._failed(call, error)
                 self._room.release()
             else:
-                future.add_done_callback(partial(self._done, call))
+                future.when_done(partial(self._done, call))
 
     def _done(self, call: str, future: "Future[str]") -> None:
         self._room.release()

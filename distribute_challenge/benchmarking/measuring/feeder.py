@@ -73,7 +73,7 @@ class Feeder:
             for _ in range(self._limit - self.in_flight):
                 future = self._submit()
                 self._sent += 1
-                future.add_done_callback(self._take)
+                future.when_done(self._take)
             watch()
             if self.in_flight > self._low:
                 self._room.wait(min(left, LOOK_EVERY))

@@ -1,4 +1,4 @@
-"""A look at the cluster once a second, beside the calls: queue, connections, CPU and memory."""
+"""A look at the cluster once a second, beside the calls: queue, connections, CPU and memory, and the CPU of other programs."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import redis
 
+from distribute_challenge.benchmarking.measuring.other_load import OtherLoad
 from distribute_challenge.benchmarking.recording import Sample, Usage
 from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -35,6 +36,7 @@ class Monitor:
         self._url = broker_url
         self._usage = usage
         self._epoch = epoch
+        self._others = OtherLoad()
 
     @contextmanager
     def watching(self, in_flight: Callable[[], int]) -> Iterator[list[Sample]]:
@@ -80,6 +82,7 @@ class Monitor:
             in_flight=in_flight(),
             connections=_connections(connection),
             usage=dict(usage),
+            others=round(self._others.cores(sum(used.cpu for used in usage.values())), 3),
         )
 
 

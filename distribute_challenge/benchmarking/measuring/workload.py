@@ -80,7 +80,7 @@ class Workload:
         seconds: About what it takes on a worker by itself.
         size: Bytes that it takes along.
 
-    Example:
+    Examples:
         >>> Workload(noop, seconds=1.0).in_flight(20)
         60
         >>> Workload(noop, seconds=0.01).in_flight(2)

@@ -17,6 +17,7 @@ else:
     np = Lazily("numpy")
 
 __all__ = [
+    "SMOOTHED_OVER",
     "Percentiles",
     "StepFigures",
     "figures",
@@ -66,6 +67,7 @@ class StepFigures:
         unevenness: From the least to the most that a worker ran, as a share of their mean; None: they ran nothing.
         cpu: Mean cores by container or process.
         memory: Largest number of bytes by container or process.
+        others: Mean cores of the machine's other programs.
         queue: Calls that were created and not yet started, on average.
         messages: Messages in the queue, on average.
         connections: Most connections to Redis, by whose they are.
@@ -90,6 +92,7 @@ class StepFigures:
     unevenness: float | None
     cpu: Mapping[str, float]
     memory: Mapping[str, int]
+    others: float
     queue: float
     messages: float
     connections: Mapping[str, int]
@@ -111,7 +114,7 @@ class StepFigures:
 def figures(run: Run) -> list[StepFigures]:
     """The figures of each step of a run, by the number of workers.
 
-    Example:
+    Examples:
         >>> from distribute_challenge.benchmarking.recording import Plan
         >>> from distribute_challenge.timeline import Timeline
         >>> plan = Plan(cluster="local", workload="sleep", task_seconds=1.0, payload_bytes=0, min_workers=1,
@@ -224,6 +227,7 @@ def _figures(step: Step, *, rate: float, ideal: float | None) -> StepFigures:
         unevenness=_unevenness(allocation, step.workers),
         cpu=_by_name(samples, lambda used: sum(usage.cpu for usage in used) / len(samples)),
         memory=_by_name(samples, lambda used: max(usage.memory for usage in used)),
+        others=sum(sample.others for sample in samples) / (len(samples) or 1),
         queue=float(queue.mean()) if len(queue) else 0.0,
         messages=sum(sample.messages for sample in samples) / (len(samples) or 1),
         connections={

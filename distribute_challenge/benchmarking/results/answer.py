@@ -6,7 +6,7 @@ from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results.analysis import StepFigures
 from distribute_challenge.benchmarking.results.units import amount, percent, rate
 
-__all__ = ["cores", "growth", "limit", "mishaps", "subject"]
+__all__ = ["cores", "disturbance", "growth", "limit", "mishaps", "subject"]
 
 # Guesses, as shares of the best throughput: what is as good as that, and what is worse.
 AS_GOOD = 0.95
@@ -15,6 +15,8 @@ WORSE = 0.90
 WORTH_HAVING = 0.5
 # And another: workers that keep less than this share of the cores busy that they could have are idle.
 BUSY = 0.5
+# And one more: other programs that keep more than this share of the cores busy change the figures.
+DISTURBING = 0.1
 
 
 def cores(run: Run) -> int | None:
@@ -26,7 +28,7 @@ def cores(run: Run) -> int | None:
 def subject(run: Run) -> str:
     """What was measured.
 
-    Example:
+    Examples:
         >>> from distribute_challenge.benchmarking.recording import Plan
         >>> plan = Plan(cluster="compose", workload="sleep", task_seconds=1.0, payload_bytes=0, min_workers=1,
         ...             max_workers=6, step=1, runtime=30.0, warm_up=5.0)
@@ -60,6 +62,13 @@ def growth(run: Run, steps: Sequence[StepFigures]) -> str:
     first, last = measured[0], measured[-1]
     if first is last:
         return f"{_with(run, last)}."
+    if (dip := _dip(measured)) is not None:
+        peak, low, later = dip
+        return (
+            f"Throughput does not grow evenly: {_with(run, peak)}, {rate(low.throughput)} with {low.workers} and "
+            f"{rate(later.throughput)} with {later.workers}. So this run does not tell how many workers are enough: measure again "
+            f"on a machine that does nothing else, with a longer --runtime."
+        )
     enough = next(step for step in measured if _as_good(step, best))
     if enough is last:
         return (
@@ -97,6 +106,25 @@ def limit(run: Run, steps: Sequence[StepFigures]) -> str:
     )
 
 
+def disturbance(run: Run, steps: Sequence[StepFigures]) -> str:
+    """How far other programs disturbed the run, in a sentence; empty: not much, or the machine's cores are not known.
+
+    Args:
+        run: Where the figures come from.
+        steps: The figures.
+    """
+    all_cores = run.machine.get("cores")
+    if not isinstance(all_cores, int) or not steps:
+        return ""
+    worst = max(steps, key=lambda step: step.others)
+    if worst.others <= DISTURBING * all_cores:
+        return ""
+    return (
+        f"The machine was not quiet: other programs kept up to {worst.others:.1f} of its {amount(all_cores, 'core')} busy "
+        f"(with {amount(worst.workers, 'worker')}), so these figures are lower than they could be."
+    )
+
+
 def mishaps(steps: Sequence[StepFigures]) -> list[str]:
     """What went wrong, a sentence each; empty: nothing.
 
@@ -122,6 +150,16 @@ def mishaps(steps: Sequence[StepFigures]) -> list[str]:
     return sentences
 
 
+def _dip(steps: Sequence[StepFigures]) -> tuple[StepFigures, StepFigures, StepFigures] | None:
+    """The best before, the bottom of, and the best after a dip that no number of workers explains; None: there is none."""
+    for place in range(1, len(steps) - 1):
+        low = steps[place]
+        before, after = (max(part, key=lambda step: step.throughput) for part in (steps[:place], steps[place + 1 :]))
+        if low.throughput < WORSE * min(before.throughput, after.throughput):
+            return before, low, after
+    return None
+
+
 def _as_good(step: StepFigures, best: StepFigures) -> bool:
     """Whether a size does as much as the best one, which may well be larger."""
     brought = best.throughput - step.throughput
@@ -142,7 +180,7 @@ def _with(run: Run, step: StepFigures) -> str:
 def _listed(words: Sequence[str]) -> str:
     """Words with commas and an "and".
 
-    Example:
+    Examples:
         >>> _listed(["1", "2", "3"])
         '1, 2 and 3'
     """

@@ -79,7 +79,7 @@ def section(title: str, *parts: str) -> str:
 def paragraph(kind: str, text: str) -> str:
     """A line of text of some kind: ``"subject"``, ``"answer"``, ``"mishap"`` or ``"fine"``.
 
-    Example:
+    Examples:
         >>> paragraph("fine", "1 < 2")
         '<p class="fine">1 &lt; 2</p>'
     """

@@ -77,11 +77,13 @@ def write(run: Run, folder: Path) -> Path:
 def _head(run: Run, steps: Sequence[StepFigures]) -> list[str]:
     calls = sum(step.calls for step in steps)
     mishaps = [paragraph("mishap", text) for text in answer.mishaps(steps)]
+    disturbance = answer.disturbance(run, steps)
     fine = f"None of the {amount(calls, 'call')} measured was lost, and none failed."
     return [
         "<h1>How many workers, and what do they give?</h1>",
         paragraph("subject", f"Measured with {answer.subject(run)}."),
         paragraph("answer", f"{answer.growth(run, steps)} {answer.limit(run, steps)}".rstrip()),
+        *([paragraph("mishap", disturbance)] if disturbance else []),
         *(mishaps or ([paragraph("fine", fine)] if calls else [])),
     ]
 

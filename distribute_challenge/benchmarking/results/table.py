@@ -53,7 +53,12 @@ def summary(run: Run) -> str:
 
 
 def _said(run: Run, steps: Sequence[StepFigures]) -> list[str]:
-    sentences = [answer.growth(run, steps), answer.limit(run, steps), *answer.mishaps(steps)]
+    sentences = [
+        answer.growth(run, steps),
+        answer.limit(run, steps),
+        answer.disturbance(run, steps),
+        *answer.mishaps(steps),
+    ]
     return [sentence for sentence in sentences if sentence]
 
 

@@ -26,7 +26,7 @@ MEMORY_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 def rate(value: float) -> str:
     """Calls per second, or another number: at least three digits.
 
-    Example:
+    Examples:
         >>> rate(1.9755), rate(19.64), rate(30123.4), rate(0.0)
         ('1.98', '19.6', '30,123', '0')
     """
@@ -36,7 +36,7 @@ def rate(value: float) -> str:
 def amount(number: float, noun: str) -> str:
     """So many of something.
 
-    Example:
+    Examples:
         >>> amount(1, "worker"), amount(1500, "call")
         ('1 worker', '1,500 calls')
     """
@@ -46,7 +46,7 @@ def amount(number: float, noun: str) -> str:
 def percent(share: float | None) -> str:
     """A share in percent, if there is one; what is nearly all is not called all.
 
-    Example:
+    Examples:
         >>> percent(0.982), percent(0.996), percent(1.0), percent(None)
         ('98 %', '99.6 %', '100 %', '-')
     """
@@ -56,7 +56,7 @@ def percent(share: float | None) -> str:
 def seconds(value: float | None) -> str:
     """A duration.
 
-    Example:
+    Examples:
         >>> seconds(1.0123), seconds(0.0123), seconds(0.0000123), seconds(None)
         ('1.01 s', '12.3 ms', '12.3 µs', '-')
     """
@@ -69,7 +69,7 @@ def seconds(value: float | None) -> str:
 def seconds_together(values: Iterable[float]) -> str:
     """Several durations in one unit, that of the largest, and with two digits, for where there is little room.
 
-    Example:
+    Examples:
         >>> seconds_together([0.02, 1.0123]), seconds_together([0.000974, 0.0121])
         ('0.02 1.0 s', '0.97 12 ms')
     """
@@ -81,7 +81,7 @@ def seconds_together(values: Iterable[float]) -> str:
 def memory(size: float) -> str:
     """Bytes, in units of a thousand.
 
-    Example:
+    Examples:
         >>> memory(512_300_000), memory(1_500_000_000), memory(0)
         ('512 MB', '1.50 GB', '0 kB')
     """
@@ -92,7 +92,7 @@ def memory(size: float) -> str:
 def in_natural_order(names: Iterable[str]) -> list[str]:
     """Names sorted so that the numbers in them count.
 
-    Example:
+    Examples:
         >>> in_natural_order(["worker-10", "redis", "worker-2"])
         ['redis', 'worker-2', 'worker-10']
     """
@@ -105,7 +105,7 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
 def fitting(value: float, units: Sequence[tuple[float, str]]) -> tuple[float, str]:
     """The largest unit that leaves a number of at least 1, once that is rounded; else the smallest.
 
-    Example:
+    Examples:
         >>> fitting(0.02, SECOND_UNITS)
         (0.001, 'ms')
     """

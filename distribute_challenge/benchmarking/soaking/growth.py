@@ -34,7 +34,7 @@ def growth(samples: Sequence[Sample], calls: int) -> dict[str, int]:
         samples: In the order of time.
         calls: Calls in all.
 
-    Example:
+    Examples:
         >>> looks = [Sample(n, n / 10, {"client": 100 + n // 10}) for n in range(0, 1001, 50)]
         >>> growth(looks, 1000)
         {'client': 60}

@@ -38,7 +38,7 @@ def keys(connection: redis.Redis) -> list[Key]:
 def unknown(found: list[Key]) -> list[Key]:
     """Those that nobody has documented.
 
-    Example:
+    Examples:
         >>> unknown([("distribute_challenge:workers", "hash", -1), ("distribute_challenge:what", "string", 60)])
         [('distribute_challenge:what', 'string', 60)]
     """

@@ -7,8 +7,9 @@ from weakref import WeakSet
 
 from distribute_challenge import settings
 from distribute_challenge.cluster import EmbeddedCluster
-from distribute_challenge.errors import BackendError
+from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends.base import DETACHED_NEEDS_CLUSTER, ExecutionBackend
+from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Task
 from distribute_challenge.stores import Depot
@@ -31,20 +32,41 @@ class CeleryExecutionBackend(ExecutionBackend):
         broker_url: ``redis://``, ``rediss://`` or ``redis+socket://`` address of the cluster; None: what the environment
             says, and if it says nothing an embedded cluster on this machine, which ends with this backend.
         cluster: A running embedded cluster to use in place of one's own.
+        local: Use an embedded cluster, whatever the environment says.
+        logs: Whether this process shows what its calls print and log on the workers (see docs/logs.md). None: as
+            ``DISTRIBUTE_CHALLENGE_LOGS`` says, and if that is not set, for embedded clusters.
+
+    Raises:
+        OptionError: ``local`` beside a broker or a cluster.
 
     Guarantees:
 
     - One `Client` at a time, made under ``_lock``; a client whose cluster died is replaced by the next call.
     - After a fork the child makes a client of its own: the parent's has threads and sockets that do not exist here.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import compute_this
         >>> with CeleryExecutionBackend() as backend:
         ...     compute_this(lambda x: x * x)(3).compute(backend=backend)
         9
     """
 
-    def __init__(self, broker_url: str | None = None, *, cluster: EmbeddedCluster | None = None) -> None:
+    honours = OPTIONS
+
+    def __init__(
+        self,
+        broker_url: str | None = None,
+        *,
+        cluster: EmbeddedCluster | None = None,
+        local: bool = False,
+        logs: bool | None = None,
+    ) -> None:
+        if local and (broker_url is not None or cluster is not None):
+            raise OptionError(
+                "local=True means an embedded cluster of this backend's own: leave out broker_url and cluster"
+            )
+        self._local = local
+        self._logs = logs
         self._url = broker_url
         self._given = cluster
         self._own: EmbeddedCluster | None = None
@@ -56,6 +78,13 @@ class CeleryExecutionBackend(ExecutionBackend):
     @property
     def concurrency(self) -> int:  # type: ignore[override] # known only once connected
         return self._connected().slots()
+
+    @property
+    def shares_files(self) -> bool:  # type: ignore[override] # known only once connected
+        client = self._client
+        if client is None:
+            return self._given is not None or (self._url or settings.broker_url()) is None
+        return client.own_machine
 
     def submit(self, task: Task) -> Future[Any]:
         return self._connected().submit(task)
@@ -71,6 +100,10 @@ class CeleryExecutionBackend(ExecutionBackend):
 
     def depot(self) -> Depot:
         return self._connected().depot()
+
+    def unfinished(self) -> int:
+        client = self._client
+        return 0 if client is None else client.unfinished()
 
     def close(self) -> None:
         with self._lock:
@@ -92,7 +125,7 @@ class CeleryExecutionBackend(ExecutionBackend):
             return client
 
     def _detached_calls(self) -> "DetachedCalls":
-        url = self._url or settings.broker_url()
+        url = self._broker_url()
         if url is None or self._given is not None:
             raise BackendError(DETACHED_NEEDS_CLUSTER)
         with self._lock:
@@ -102,8 +135,11 @@ class CeleryExecutionBackend(ExecutionBackend):
                 self._detached = DetachedCalls(url)
             return self._detached
 
+    def _broker_url(self) -> str | None:
+        return None if self._local else self._url or settings.broker_url()
+
     def _connect(self) -> "Client":
-        url = self._url or settings.broker_url()
+        url = self._broker_url()
         cluster = self._given
         if url is None and cluster is None:
             if self._own is not None:
@@ -113,11 +149,23 @@ class CeleryExecutionBackend(ExecutionBackend):
         # Loading redis-py takes a while: meanwhile the embedded cluster's own processes start.
         from distribute_challenge.execution_backends.celery.client.client import Client
 
+        wanted = settings.logs() if self._logs is None else self._logs
         if cluster is None:
             assert url is not None
-            return Client(url)
+            return Client(url, shows_logs=bool(wanted))
         cluster.wait_until_reachable()
-        return Client(cluster.broker_url, check=cluster.check, slots=cluster.workers, own_machine=True)
+        client = Client(
+            cluster.broker_url,
+            check=cluster.check,
+            slots=cluster.workers,
+            own_machine=True,
+            shows_logs=wanted is not False,
+        )
+        if self._given is None and not self._local:
+            from distribute_challenge.execution_backends.celery.client.nearby import mention_workers_nearby
+
+            mention_workers_nearby()
+        return client
 
 
 def _forget_clients() -> None:

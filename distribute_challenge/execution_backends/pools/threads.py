@@ -1,10 +1,12 @@
 """Calls in threads of this process: for work that waits, or that leaves the interpreter lock."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import Any
 
-from distribute_challenge.execution_backends.base import ExecutionBackend, closed
+from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.local import run_here
+from distribute_challenge.execution_backends.policy import OPTIONS
+from distribute_challenge.execution_backends.pools.pool import Pool, PoolCall
 from distribute_challenge.futures import Future
 from distribute_challenge.interruption import ThreadInterruption
 from distribute_challenge.messages import Task
@@ -12,46 +14,76 @@ from distribute_challenge.settings import worker_count
 
 __all__ = ["ThreadsExecutionBackend"]
 
+CLOSE_WITHIN = 0.2  # Seconds for what was stopped to clean up; a thread in C code takes no notice of the stop.
+
 
 class ThreadsExecutionBackend(ExecutionBackend):
     """A pool of threads.
 
-    What is cancelled by force ends at its next line of Python: nothing can stop a thread in C code, a `time.sleep` among it.
+    What is cancelled by force ends at its next line of Python: nothing can stop a thread in C code, a `time.sleep` among it. When the
+    pool is closed, or the program ends, what runs is cancelled so.
 
     Args:
         workers: Number of threads; None: four for each core, as threads are for waiting.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import compute_this
         >>> with ThreadsExecutionBackend(2) as backend:
         ...     compute_this(lambda x: x * x)(3).compute(backend=backend)
         9
     """
 
+    honours = OPTIONS - {"queue"}
+    shares_files = True
+
     def __init__(self, workers: int | None = None) -> None:
         self.concurrency = workers or 4 * worker_count()
-        self._pool = ThreadPoolExecutor(self.concurrency, "distribute_challenge")
+        self._pool = Pool(self.concurrency, lambda pool: _ThreadRunner(), CLOSE_WITHIN)
 
     def submit(self, task: Task) -> Future[Any]:
-        future: Future[Any] = Future(task.function.name)
-        interruption = ThreadInterruption()
-        try:
-            inner = self._pool.submit(self._run, task, future, interruption)
-        except RuntimeError:
-            raise closed() from None
-        future.withdraw_with(inner.cancel)
-        future.stop_with(interruption.stop)
-        # Closing the pool cancels what waits in it, and this end has to know.
-        inner.add_done_callback(lambda _: inner.cancelled() and future.cancel())
-        return future
+        return self._pool.submit(task)
+
+    def unfinished(self) -> int:
+        return self._pool.unfinished()
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
 
-    @staticmethod
-    def _run(task: Task, future: Future[Any], interruption: ThreadInterruption) -> None:
+
+class _ThreadRunner:
+    """Runs calls in the worker's own thread.
+
+    Guarantees: ``_lock`` orders `stop` and the end of the call.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._call: PoolCall | None = None
+        self._interruption = ThreadInterruption()
+
+    def run(self, call: PoolCall) -> None:
+        with self._lock:
+            self._call, self._interruption = call, ThreadInterruption()
         try:
-            with interruption.listening():
-                run_here(task, future, "threads")
-        except BaseException as error:
-            future.fail(error)
+            if not call.done():
+                with self._interruption.listening():
+                    run_here(call.task, call, "threads")
+        finally:
+            with self._lock:
+                self._call = None
+
+    def stop(self, call: PoolCall) -> None:
+        with self._lock:
+            if self._call is call:
+                self._interruption.stop()
+
+    def abandon(self) -> None:
+        with self._lock:
+            if self._call is not None:
+                self._interruption.stop()
+
+    def close(self) -> None:
+        pass
+
+    def forget(self) -> None:
+        pass

@@ -44,7 +44,7 @@ def test_no_engine_is_an_error_with_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_the_sdk_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "docker", None)  # As if not installed.
-    with pytest.raises(BackendError, match=r'pip install "distribute_challenge\[benchmarking\]"'):
+    with pytest.raises(BackendError, match=r"pip install docker matplotlib numpy psutil"):
         DockerEngine.connect()
 
 

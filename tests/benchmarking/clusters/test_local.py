@@ -136,5 +136,5 @@ def test_other_children_of_its_supervisor_are_not_of_the_cluster(
 
 def test_without_psutil_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)  # As if not installed.
-    with pytest.raises(BackendError, match=r'pip install "distribute_challenge\[benchmarking\]"'):
+    with pytest.raises(BackendError, match=r"pip install docker matplotlib numpy psutil"):
         LocalWorkers()

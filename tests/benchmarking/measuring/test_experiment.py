@@ -107,7 +107,7 @@ def test_each_size_is_measured_and_the_cluster_brought_back() -> None:
         assert step.complete
         assert (step.failures, step.lost) == ({}, 0)
         assert step.scaling > 0
-        assert 0.4 <= step.closed - step.opened < 5
+        assert step.closed - step.opened >= 0.4
         assert len(step.calls) > 10
         assert min(step.calls.started) < step.opened < step.closed
         assert set(step.calls.workers) == {"labelled embedded"}
@@ -187,11 +187,11 @@ def test_calls_that_never_come_back_are_recorded_as_lost(monkeypatch: pytest.Mon
 
 
 def test_workers_that_do_not_come_are_an_error_that_says_how_many_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STANDSTILL", 2.0)
+    monkeypatch.setattr(module, "STANDSTILL", 6.0)
     run = run_of(min_workers=2)
     with Small() as cluster:
         cluster.deaf = True
-        with pytest.raises(SystemFailureError, match="2 workers were asked for, and 1 answer, for 2 s already"):
+        with pytest.raises(SystemFailureError, match="2 workers were asked for, and 1 answer, for 6 s already"):
             Session(run, cluster).experiment.carry_out()
     assert run.steps == []
 

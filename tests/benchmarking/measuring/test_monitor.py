@@ -1,6 +1,7 @@
 """Samples of a real Redis."""
 
 import logging
+import multiprocessing
 import shutil
 import socket
 import subprocess
@@ -91,3 +92,26 @@ def test_a_sample_that_cannot_be_taken_is_left_out(server: tuple[int, str], capl
         "no sample of the cluster was taken: no engine",
         "no sample of the cluster was taken: gone",
     ]
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def test_what_other_programs_take_is_in_the_sample_and_what_the_cluster_takes_is_not(server: tuple[int, str]) -> None:
+    other = multiprocessing.get_context("spawn").Process(target=spin)
+    other.start()
+    used = 0.0
+
+    def usage() -> Mapping[str, Usage]:
+        return {"worker-1": Usage(used, 0)}
+
+    try:
+        with Monitor(f"redis://127.0.0.1:{server[0]}/0", usage, epoch=0.0).watching(lambda: 0) as samples:
+            wait_until(lambda: samples and samples[-1].others > 0.1, "another program's core")
+            used = 1000.0  # All of it is the cluster's.
+            wait_until(lambda: samples[-1].others == 0.0, "no other program")
+    finally:
+        other.kill()
+        other.join()

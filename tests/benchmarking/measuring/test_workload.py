@@ -37,6 +37,7 @@ def test_each_workload_makes_its_call(workload: str, value: object) -> None:
     assert workload_of(plan(workload), 3).call().compute(backend="local") == value
 
 
+@pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
 def test_all_workloads_that_can_be_named_are_there() -> None:
     assert {workload_of(plan(name), 1).call().prepared.name for name in WORKLOADS} == {"spin", "sleep", "noop", "echo"}
 

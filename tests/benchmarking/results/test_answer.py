@@ -4,7 +4,7 @@ import pytest
 
 from distribute_challenge.benchmarking.recording import Run, Sample, Step, Usage
 from distribute_challenge.benchmarking.results.analysis import figures
-from distribute_challenge.benchmarking.results.answer import cores, growth, limit, mishaps, subject
+from distribute_challenge.benchmarking.results.answer import cores, disturbance, growth, limit, mishaps, subject
 from distribute_challenge.benchmarking.results.units import percent
 from tests.benchmarking.recorded import MACHINE, cut, interrupted, plan, recorded
 
@@ -57,6 +57,19 @@ def test_cores_matter_to_calls_that_keep_them_busy() -> None:
 
 def test_throughput_that_falls_again() -> None:
     assert said(run_of({1: 10, 2: 20, 3: 12})).startswith("Throughput grows up to 2 workers and falls after that: 20.0")
+
+
+@pytest.mark.parametrize("rates", [{1: 8.1, 2: 5.3, 3: 14.8}, {1: 8.1, 2: 5.3, 3: 7.9}, {1: 10, 2: 20, 3: 12, 4: 19}])
+def test_throughput_that_goes_up_and_down_answers_nothing(rates: dict[int, float]) -> None:
+    """As on a machine that did something else for a while."""
+    text = said(run_of(rates))
+    assert text.startswith("Throughput does not grow evenly: ")
+    assert "does not tell how many workers are enough: measure again on a machine that does nothing else" in text
+
+
+def test_a_dip_shows_its_three_sizes() -> None:
+    text = said(run_of({1: 5, 2: 8.1, 3: 5.3, 4: 9, 5: 14.8}))
+    assert "evenly: 8.10 calls per second with 2 workers, 5.30 with 3 and 14.8 with 5." in text
 
 
 def test_more_workers_that_bring_no_more() -> None:
@@ -116,6 +129,21 @@ def test_of_workers_that_nobody_watched_nothing_is_said() -> None:
 
 def test_calls_that_sleep_leave_workers_idle() -> None:
     assert limits(with_cpu(run_of({1: 10}, workload="sleep"), 0.1)) == ""
+
+
+def disturbed(*others: float, **machine: str) -> str:
+    run = run_of({size: 10.0 for size, _ in enumerate(others, 1)}, **machine)
+    for step, taken in zip(run.steps, others, strict=True):
+        step.samples = [Sample(5.0, 0, 0, {}, {}, taken)]
+    return disturbance(run, figures(run))
+
+
+def test_other_programs_are_told_if_they_take_more_than_a_tenth_of_the_machine() -> None:
+    assert disturbed(0.1, 1.44) == (
+        "The machine was not quiet: other programs kept up to 1.4 of its 2 cores busy (with 2 workers), "
+        "so these figures are lower than they could be."
+    )
+    assert disturbed(0.2, 0.1) == disturbed() == disturbed(1.0, cores="two") == ""
 
 
 def test_a_run_in_which_all_went_well_has_no_mishaps() -> None:

@@ -1,6 +1,7 @@
 """A real Redis without workers, whose messages the tests take by hand, and a real cluster with two."""
 
 import base64
+import contextlib
 import json
 import subprocess
 import time
@@ -164,12 +165,18 @@ def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
         yield backend
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
-    # Without a `with` block, which would make it the backend of all other tests.
-    cluster = LocalCluster(workers=2).start()
+@contextlib.contextmanager
+def running_cluster(workers: int) -> Iterator[LocalCluster]:
+    """A cluster that is not the backend of all other tests, as in a `with` block of its own it would be."""
+    cluster = LocalCluster(workers=workers).start()
     yield cluster
     cluster.close()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    with running_cluster(2) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from distribute_challenge.errors import WorkerLostError
+from distribute_challenge import settings
+from distribute_challenge.attempt import Attempt
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.execution_backends.frames import settle, task_frame
+from distribute_challenge.execution_backends.frames import lost, settle, task_frame
 from distribute_challenge.futures import Future
-from distribute_challenge.messages import Task
+from distribute_challenge.messages import Problem, Task
 from distribute_challenge.settings import worker_count
 
 # What the other process runs: a payload and a frame come in, reply frames go out.
@@ -19,7 +20,7 @@ WORKER = """
 import os, pickle, sys
 from distribute_challenge.execution import become_worker, execute
 from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.serialisation import ProjectImporter
+from distribute_challenge.serialisation.modules.importer import ProjectImporter
 
 replies = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)  # What the call prints must not end up among the replies.
@@ -34,6 +35,8 @@ replies.close()
 class FreshInterpreterBackend(ExecutionBackend):
     """Runs each call in a new Python process, as many at a time as there are cores."""
 
+    honours = ExecutionBackend.honours | {"at_most_once"}
+
     def __init__(self) -> None:
         self.concurrency = worker_count()
         self._threads = ThreadPoolExecutor(self.concurrency)
@@ -42,6 +45,7 @@ class FreshInterpreterBackend(ExecutionBackend):
         future: Future[Any] = Future(task.function.name)
         waiting = self._threads.submit(self._run, task, future)
         future.withdraw_with(waiting.cancel)
+        future.running_with(waiting.running)
         return future
 
     def close(self) -> None:
@@ -50,9 +54,14 @@ class FreshInterpreterBackend(ExecutionBackend):
     @staticmethod
     def _run(task: Task, future: Future[Any]) -> None:
         message = pickle.dumps((task.function.payload, task_frame(task)))
-        sent = time.time()
-        process = subprocess.run([sys.executable, "-c", WORKER], input=message, stdout=subprocess.PIPE, check=False)
-        if process.returncode:
-            future.fail(WorkerLostError(f"{task.function.name}: its process ended with exit code {process.returncode}"))
-        else:
-            settle(future, task, sent, pickle.loads(process.stdout))
+        attempts = task.attempts
+        while True:
+            sent = time.time()
+            process = subprocess.run([sys.executable, "-c", WORKER], input=message, stdout=subprocess.PIPE, check=False)
+            if process.returncode == 0:
+                settle(future, task, sent, pickle.loads(process.stdout))
+                return
+            reason = f"its process ended with exit code {process.returncode}"
+            attempts += (Attempt("fresh", sent, time.time(), reason, task.calls),)
+            if not lost(future, task, attempts, Problem("lost", reason), allowed=settings.attempts()):
+                return

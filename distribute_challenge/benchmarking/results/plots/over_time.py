@@ -8,7 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from distribute_challenge.benchmarking.recording import Run, Step
-from distribute_challenge.benchmarking.results.analysis import StepFigures, queue_over_time, throughput_over_time
+from distribute_challenge.benchmarking.results.analysis import (
+    SMOOTHED_OVER,
+    StepFigures,
+    queue_over_time,
+    throughput_over_time,
+)
 from distribute_challenge.benchmarking.results.plots import style
 
 if TYPE_CHECKING:
@@ -40,6 +45,10 @@ def throughput(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
         series.append((step, colour, times[shown], smoothed[shown]))
     _finish(axes, series, most=most, whole=False)
     axes.set_ylabel("calls per second")
+    style.note(
+        figure,
+        f"thick: average of {SMOOTHED_OVER} s around each second" + ("; pale: single seconds" if most else ""),
+    )
     begin = axes.get_xlim()[0]
     if begin < 0:
         axes.axvspan(begin, 0, color="#f2f2f2", zorder=0, linewidth=0)

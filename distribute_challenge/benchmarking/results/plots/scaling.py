@@ -54,9 +54,8 @@ def _throughput(axes: Axes, steps: Sequence[StepFigures]) -> None:
     axes.plot(sizes, [step.throughput for step in steps], color=style.BLUE, linewidth=1.8, label="measured")
     _points(axes, steps, [step.throughput for step in steps])
     most = max(max(step.throughput, step.spread[1]) for step in steps)
-    style.y_from_zero(
-        axes, min(max([ideal for _, ideal in ideals], default=0.0), ROOM_FOR_IDEAL * most) or most, style.numbers
-    )
+    highest_ideal = max([ideal for _, ideal in ideals], default=0.0)
+    style.y_from_zero(axes, max(most, min(highest_ideal, ROOM_FOR_IDEAL * most)), style.numbers)
 
 
 def _efficiency(axes: Axes, steps: Sequence[StepFigures]) -> None:

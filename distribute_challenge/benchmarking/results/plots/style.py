@@ -26,6 +26,7 @@ __all__ = [
     "in_units",
     "legend",
     "new_figure",
+    "note",
     "numbers",
     "percents",
     "workers_axis",
@@ -99,6 +100,11 @@ def blank(axes: Axes, text: str) -> None:
 def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """What lines mean, in one row beside the title, where there is nothing to cover."""
     figure.legend(handles.values(), handles.keys(), loc="upper right", ncols=len(handles), borderaxespad=0.6)
+
+
+def note(figure: Figure, text: str) -> None:
+    """A line of text beside the subtitle, on the right."""
+    figure.text(0.988, 1 - 0.38 / figure.get_figheight(), text, size=9, color=GREY, ha="right", va="top")
 
 
 def by_size(count: int) -> list[str]:

@@ -21,7 +21,7 @@ class CancelOrder:
         batches: Which calls of which messages.
         client: Id of a client that wants none of its calls any more; empty: it is about single messages.
 
-    Example:
+    Examples:
         >>> keyring = Keyring.insecure()
         >>> order = CancelOrder({"c1-7": [0, 2], "c1-8": None})
         >>> CancelOrder.read(keyring, order.text(keyring)) == order
@@ -31,9 +31,9 @@ class CancelOrder:
     batches: Mapping[str, Calls] = field(default_factory=dict)
     client: str = ""
 
-    def text(self, keyring: Keyring) -> str:
-        """The order as it travels."""
-        return sealed_order(keyring, CANCEL, batches=self.batches, client=self.client)
+    def text(self, keyring: Keyring, issued: float | None = None) -> str:
+        """The order as it travels; ``issued`` as for `sealed_order`."""
+        return sealed_order(keyring, CANCEL, issued, batches=self.batches, client=self.client)
 
     @classmethod
     def read(cls, keyring: Keyring, text: object) -> "CancelOrder":

@@ -1,7 +1,9 @@
 """From a broker URL to a Redis connection, and from redis-py's errors to the library's own."""
 
+import os
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,14 +13,18 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
-from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError
+from distribute_challenge import clock
+from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError, SystemFailureError
 from distribute_challenge.execution_backends.celery.broker import tls
+from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock, clock_of
+from distribute_challenge.execution_backends.celery.broker.paced import pace
 from distribute_challenge.security import Keyring, keyring_for
 from distribute_challenge.settings import masked
 
-__all__ = ["Broker", "check_reachable", "connect", "reconnect_pause", "translated"]
+__all__ = ["Broker", "check_reachable", "connect", "reconnect_pause", "translate", "translated"]
 
 CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence is to be an error within five.
 ANSWER_WITHIN = (
@@ -54,6 +60,11 @@ class Broker(redis.Redis):
         """
         return keyring_for(self.url)
 
+    @cached_property
+    def clock(self) -> ClusterClock:
+        """What the server's clock shows."""
+        return clock_of(self.url)
+
     def run(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
         """Run a script.
 
@@ -72,7 +83,7 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring
 
     Args:
         url: ``redis://``, ``rediss://`` or ``redis+socket://``, as Celery takes them.
-        answer_within: Seconds that the server has for each answer.
+        answer_within: Seconds that the server has for each answer; more for large commands.
         keyring: Of its cluster, where that is known; None: it is looked up when it is first used.
 
     Raises:
@@ -103,6 +114,7 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring
             f"the broker URL {masked(url)!r} cannot be used: {reason}; write it as redis://host:6379/0, "
             f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
         ) from None
+    pace(client.connection_pool)
     client.url = url
     if keyring is not None:
         client.keyring = keyring
@@ -110,23 +122,42 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring
 
 
 def check_reachable(url: str) -> None:
-    """Ask the broker for a sign of life, with less patience than later commands get.
+    """Ask the broker for a sign of life, with less patience than later commands get, and for the time.
 
     Raises:
         BrokerUnreachableError: It does not answer, or does not let this client in.
-        OptionError: A URL of another kind.
+        OptionError: A URL of another kind, or a server that runs in cluster mode.
     """
-    deadline = time.monotonic() + ANSWER_WITHIN
+    deadline = clock.monotonic() + ANSWER_WITHIN
     with translated(url), connect(url, answer_within=ANSWER_WITHIN) as probe:
         while True:
             try:
                 probe.ping()
+                _refuse_cluster_mode(probe)
+                probe.clock.ask(probe)
                 return
             except redis.BusyLoadingError:
                 # It has been started again, and reads what it kept on disk.
-                if time.monotonic() > deadline:
+                if clock.monotonic() > deadline:
                     raise
                 time.sleep(reconnect_pause())
+
+
+def _refuse_cluster_mode(probe: Broker) -> None:
+    """Refuse a server whose keys are spread over nodes: there, commands on several keys fail, and queues need those."""
+    try:
+        # Not INFO, which access lists often deny.
+        answer: Any = probe.execute_command("HELLO")  # type: ignore[no-untyped-call]
+    except redis.ResponseError:
+        return  # Redis before 6.2, or a proxy that does not pass it on.
+    # A list with the older protocol: redis-py decides which of them it speaks.
+    described = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
+    if described.get(b"mode") == b"cluster":
+        raise OptionError(
+            f"the server at {masked(probe.url)} runs in cluster mode, which queues do not work with: they need several keys in one "
+            f"command, and there each key may lie on another node. Use a single Redis or Valkey server, with cluster-enabled no; "
+            f"in ElastiCache, one with cluster mode disabled, and not a serverless one"
+        )
 
 
 def reconnect_pause() -> float:
@@ -140,7 +171,7 @@ def translated(url: str) -> Iterator[None]:
 
     Raises:
         BrokerFullError: The server has no memory left.
-        BrokerUnreachableError: The server does not answer, or does not let this client in.
+        BrokerUnreachableError: The server does not answer, does not let this client in, or refuses what it is told.
     """
     try:
         yield
@@ -153,6 +184,11 @@ def translated(url: str) -> Iterator[None]:
             f"the broker {masked(url)} has no memory left for the call{_memory(url)}: wait until workers have taken what waits "
             f"there, start more of them, or raise Redis' maxmemory; calls that it had taken before are kept"
         ) from None
+    except (redis.ResponseError, redis.BusyLoadingError) as error:
+        raise BrokerUnreachableError(
+            f"the broker {masked(url)} answers, and refuses what this client tells it ({_reason(error)}): {_refusal(error)}; "
+            f"calls that it had taken before are kept"
+        ) from None
     except (redis.RedisError, OSError) as error:
         if (advice := tls.complaint(url, str(error))) is not None:
             raise BrokerUnreachableError(f"no TLS connection to {masked(url)} ({_reason(error)}): {advice}") from None
@@ -161,6 +197,33 @@ def translated(url: str) -> Iterator[None]:
             f"right and reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and "
             f"CELERY_BROKER_URL; with neither set, the calls run on an embedded cluster"
         ) from None
+
+
+def translate(url: str, error: Exception) -> SystemFailureError:
+    """The library's own error for one of redis-py's.
+
+    Args:
+        url: The broker.
+        error: A `redis.RedisError` or `OSError`.
+    """
+    try:
+        with translated(url):
+            raise error
+    except SystemFailureError as own:
+        return own
+
+
+def _refusal(error: Exception) -> str:
+    """What to do where Redis refuses a command, or all that write."""
+    if isinstance(error, redis.ReadOnlyError):
+        return "it is a replica: set the address of its primary"
+    if isinstance(error, redis.BusyLoadingError):
+        return "it is reading its data from disk: try again in a moment"
+    if isinstance(error, NoPermissionError):
+        return "give the user in the URL the rights that the page on security lists"
+    if str(error).startswith("MISCONF"):
+        return "it cannot save its data, most likely as its disk is full: make room there, and look at its log"
+    return "look at its log and its configuration"
 
 
 def _memory(url: str) -> str:
@@ -188,3 +251,12 @@ def _redis_url(url: str) -> str:
     if "ssl_cert_reqs" in query:
         query["ssl_cert_reqs"] = _CERTIFICATES.get(query["ssl_cert_reqs"], query["ssl_cert_reqs"])
     return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+def _make_locks_anew() -> None:
+    """In the child of a fork: up to Python 3.11 a cached property has a lock, which a thread may hold that is not there."""
+    for name in ("keyring", "clock"):
+        vars(Broker)[name].lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_make_locks_anew)

@@ -22,7 +22,8 @@ def scale(broker_url: str, processes: int) -> int | None:
     Returns:
         How many it has now; None if it did not answer, as it does not while it starts.
     """
-    order = sealed_order(connect(broker_url).keyring, SCALE, processes=processes)
+    connection = connect(broker_url)
+    order = sealed_order(connection.keyring, SCALE, connection.clock.now(), processes=processes)
     replies = _app(broker_url).control.broadcast(SCALE, {"order": order}, reply=True, timeout=ANSWER_WITHIN, limit=1)
     answers = [answer for by_name in replies or () for answer in by_name.values()]
     return int(answers[0]["ok"]) if answers else None

@@ -261,6 +261,11 @@ class DetachedRecords:
         # What is no text is nobody's call.
         return [name.decode(errors="replace") for name in names if name]
 
+    def is_held(self, call: str) -> bool:
+        """Whether a worker has a call."""
+        tag = cast("bytes | None", self._connection.hget(detached_key(call), "tag"))
+        return tag is not None and bool(self._connection.hexists(UNACKED, tag.decode()))
+
     def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""
         return bool(self._connection.run(_TAKE_BACK, (detached_key(call),)))

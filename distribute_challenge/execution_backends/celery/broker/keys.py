@@ -91,7 +91,7 @@ def is_outcome_key(key: str) -> bool:
 def client_of(batch: str) -> str:
     """Id of a message's client, which the message's own begins with.
 
-    Example:
+    Examples:
         >>> client_of("6d0a4c-17")
         '6d0a4c'
     """

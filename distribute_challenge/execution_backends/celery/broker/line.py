@@ -4,17 +4,15 @@ redis-py's client sends a command and waits for its answer, and spends more time
 call waits, several commands leave in one piece, and whoever does not need to know their answers at once reads them the next time.
 """
 
-import contextlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import redis
 
+from distribute_challenge import clock
+
 __all__ = ["Line"]
 
-LARGE = 1 << 20  # Bytes of a command from which on it gets more time,
-SLOWEST = 250_000  # by so many bytes a second: two megabits.
 IDLE = 1.0  # Seconds without a command after which a connection is looked at before it is used.
 
 Command = Sequence[str | bytes | float]
@@ -31,7 +29,7 @@ class Line:
     Attributes:
         owed: How many answers have not been read yet.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import LocalCluster
         >>> from distribute_challenge.execution_backends.celery.broker.connection import connect
         >>> with LocalCluster(workers=1) as cluster:
@@ -52,14 +50,13 @@ class Line:
         Raises:
             redis.RedisError: Redis cannot be reached, or not any more; nothing is owed then.
         """
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._used > IDLE and not self.owed:
             self._close_if_cut_off()
         self._used = now
         try:
             packed = self._connection.pack_commands(commands)  # type: ignore[no-untyped-call]
-            with self._time_for(sum(map(len, packed))):
-                self._connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
+            self._connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
         except BaseException:
             self.close()
             raise
@@ -115,24 +112,6 @@ class Line:
                 refused = refused or error
         if refused is not None:
             raise refused
-
-    @contextlib.contextmanager
-    def _time_for(self, size: int) -> Iterator[None]:
-        """Give what is large the time that it takes over a slow network; else it would be tried again and again, and never arrive."""
-        if size < LARGE:
-            yield
-            return
-        connection: Any = self._connection
-        connection.connect()
-        # redis-py has no other way to a time for one command.
-        socket = connection._sock
-        timeout = socket.gettimeout()
-        socket.settimeout(timeout + size / SLOWEST)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # It broke.
-                socket.settimeout(timeout)
 
     def _close_if_cut_off(self) -> None:
         """A server or a firewall may have cut off who was idle, and what is sent then is lost without an error."""

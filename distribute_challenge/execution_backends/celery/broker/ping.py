@@ -9,14 +9,13 @@ A health check runs it over and over on machines that have better things to do. 
 
 import json
 import socket
-import time
 import uuid
 from base64 import b64decode
 from collections.abc import Collection
 from typing import Final
 
-import redis
-
+from distribute_challenge import clock
+from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message
 
@@ -33,7 +32,7 @@ EXPIRY = 10  # Seconds; for answers that come when nobody waits any more, and fo
 
 
 def ping(
-    connection: redis.Redis, names: Collection[str] | None = None, *, wanted: int | None = None, timeout: float = 1.0
+    connection: Broker, names: Collection[str] | None = None, *, wanted: int | None = None, timeout: float = 1.0
 ) -> dict[str, float]:
     """Ask workers for an answer, again and again until enough have answered.
 
@@ -53,7 +52,7 @@ def ping(
     Raises:
         redis.RedisError: Redis cannot be reached, or refuses.
 
-    Example:
+    Examples:
         >>> from distribute_challenge import LocalCluster
         >>> from distribute_challenge.execution_backends.celery.broker.connection import connect
         >>> with LocalCluster(workers=1) as cluster:
@@ -66,18 +65,18 @@ def ping(
     if wanted == 0:
         # To Celery, no names at all mean everybody.
         return {}
-    asked_at = time.monotonic()
+    asked_at = clock.monotonic()
     deadline = asked_at + timeout
     mailbox = _Mailbox(connection)
     answers: dict[str, float] = {}
     try:
-        while time.monotonic() < deadline:
+        while clock.monotonic() < deadline:
             heard = mailbox.ask(names, timeout=timeout)
             enough = max(heard, 1) if wanted is None else wanted
-            ask_again = min(deadline, time.monotonic() + ASK_AGAIN)
-            while len(answers) < enough and (left := ask_again - time.monotonic()) > 0:
+            ask_again = min(deadline, clock.monotonic() + ASK_AGAIN)
+            while len(answers) < enough and (left := ask_again - clock.monotonic()) > 0:
                 for name in mailbox.next_answer(left):
-                    answers.setdefault(name, time.monotonic() - asked_at)
+                    answers.setdefault(name, clock.monotonic() - asked_at)
             if len(answers) >= enough:
                 break
     finally:
@@ -88,7 +87,7 @@ def ping(
 class _Mailbox:
     """A list for answers, and the route that leads there from an exchange, as kombu keeps them in Redis."""
 
-    def __init__(self, connection: redis.Redis) -> None:
+    def __init__(self, connection: Broker) -> None:
         self._connection = connection
         self._ticket = str(uuid.uuid4())
         self._exchange = EXCHANGE.format(host=socket.gethostname())
@@ -124,4 +123,10 @@ class _Mailbox:
             "ticket": self._ticket,
             "reply_to": {"exchange": self._exchange, "routing_key": self._ticket},
         }
-        return control_message("ping", {}, names=names, answer=answer, expires=time.time() + timeout)
+        return control_message(
+            "ping",
+            {},
+            names=names,
+            answer=answer,
+            expires=self._connection.clock.ask_if_old(self._connection) + timeout,
+        )

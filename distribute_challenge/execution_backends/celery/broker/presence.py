@@ -171,5 +171,4 @@ def _is_old(line: bytes, now: float) -> bool:
 
 
 def _now(connection: Broker) -> float:
-    seconds, microseconds = connection.time()
-    return float(seconds + microseconds / 1e6)
+    return connection.clock.ask(connection)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import redis
 
-from distribute_challenge.execution import LONGEST_PAUSE
+from distribute_challenge.execution_backends.policy import hard_limit
 from distribute_challenge.messages import Batch
 from distribute_challenge.options import HIGHEST_PRIORITY
 from distribute_challenge.security import Keyring, Purpose
@@ -36,9 +36,6 @@ CONTENT_TYPE: Final = "application/x-distribute-challenge"
 # kombu keeps one list for each priority step, 0 first; its separator is part of the list's name.
 PRIORITY_SEPARATOR: Final = "\x06\x16"
 PRIORITY_STEPS: Final = list(range(HIGHEST_PRIORITY + 1))
-
-HARD_LIMIT_GRACE = 2.0  # Seconds that a call may run over its timeout before its process is killed.
-LONGEST_LIMIT = 1e9  # Seconds: Celery counts with them, and a timeout may be as long as a number can be.
 
 
 class Message(NamedTuple):
@@ -96,11 +93,8 @@ def envelope_of(batch: Batch, body: str, *, queue: str, step: int, tag: str) -> 
 
 
 def _headers_of(batch: Batch) -> dict[str, Any]:
-    limit = None
-    if batch.timeout is not None:
-        # A worker begins no call of a batch that has taken long already: the rest is the longest that one call may take.
-        limit = batch.patience + (batch.timeout + LONGEST_PAUSE) * batch.retries + batch.timeout + HARD_LIMIT_GRACE
-        limit = min(limit, LONGEST_LIMIT)
+    # A worker begins no call of a batch that has taken long already.
+    limit = hard_limit(batch.timeout, batch.retries, before=batch.patience)
     return {
         "lang": "py",
         "task": TASK_NAME,

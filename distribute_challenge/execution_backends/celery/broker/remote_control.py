@@ -39,7 +39,7 @@ def control_message(
         arguments: Its arguments.
         names: Workers that are meant; None: all.
         answer: Where answers go, as kombu knows it; None: nobody waits for any.
-        expires: Seconds since the epoch after which workers do not listen to it. They compare it with their own clocks.
+        expires: When it is too late for workers to listen to it, by the cluster's clock.
     """
     body = {
         "method": method,

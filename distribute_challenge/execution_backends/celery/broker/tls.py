@@ -44,7 +44,7 @@ def checked(url: str) -> str:
 
     redis-py does so by itself. kombu takes anybody's certificate where a URL has nothing to say of them.
 
-    Example:
+    Examples:
         >>> checked("rediss://example.org:6380/0")
         'rediss://example.org:6380/0?ssl_cert_reqs=required'
         >>> checked("rediss://example.org?ssl_cert_reqs=none")

@@ -2,6 +2,6 @@
 
 submit ─► client ─► books (calls waiting and sent) ─► publisher ─► Redis
 future ◄─ intake ◄───── client's receiver, or direct ◄──────────── Redis
-└─ recovery ─► losses: what becomes of a call that came to nothing
+└─ recovery ─► policy: what becomes of a call that came to nothing
 beside: ledger (vanished messages), queue_times, census (who is there), cancelling, values, detached_calls
 """

@@ -1,11 +1,11 @@
 """All calls of a client that are not done: those that wait to be sent, and the messages that wait for their reply."""
 
 import itertools
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 
 from distribute_challenge.batching import patience, window
+from distribute_challenge.condition import Condition
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.outbox import Group, Outbox
 
@@ -24,13 +24,14 @@ class Books:
         sent: Messages that wait for their last reply, by id.
     """
 
-    def __init__(self, client: str, changed: threading.Condition) -> None:
+    def __init__(self, client: str, changed: Condition) -> None:
         self.outbox = Outbox()
         self.sent: dict[str, SentBatch] = {}
         self._client = client
         self._changed = changed
         self._numbers = itertools.count(1)
-        self._out: Counter[tuple[str, int]] = Counter()
+        # Ids, not numbers: a thread that is interrupted as it changes them can do so again.
+        self._out: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
 
     def put(self, call: Call) -> None:
         """Add a call that is to be sent."""
@@ -51,7 +52,7 @@ class Books:
         Args:
             slots: Gives the number of worker processes that serve a queue.
         """
-        full = {key for key, out in self._out.items() if out >= window(slots(key[0]))}
+        full = {key for key, out in self._out.items() if len(out) >= window(slots(key[0]))}
         return self.outbox.next_group(full)
 
     def register(self, group: Group, calls: list[Call], slots: int) -> SentBatch:
@@ -59,16 +60,18 @@ class Books:
         batch = SentBatch(f"{self._client}-{next(self._numbers)}", group, calls, patience(slots))
         for call in calls:
             call.batch = batch
+        self._out[group.options.queue, group.options.priority].add(batch.id)
         self.sent[batch.id] = batch
-        self._out[group.options.queue, group.options.priority] += 1
         return batch
 
     def drop(self, batch: SentBatch) -> None:
         """A message that no reply is waited for any more."""
         # It may be large, and calls and batch hold each other: somebody who keeps a future keeps none of it.
         batch.message = None
-        if self.sent.pop(batch.id, None) is not None:
-            self._out[batch.group.options.queue, batch.group.options.priority] -= 1
+        self.sent.pop(batch.id, None)
+        out = self._out[batch.group.options.queue, batch.group.options.priority]
+        if batch.id in out:
+            out.remove(batch.id)
             self._changed.notify()
 
     def waiting(self) -> Counter[str]:
@@ -78,9 +81,17 @@ class Books:
             waiting[batch.group.options.queue] += sum(call.task.calls for call in batch.unfinished)
         return waiting
 
+    def calls(self) -> Iterator[Call]:
+        """All calls that wait to be sent or for a reply; some may be done."""
+        yield from self.outbox.calls()
+        for batch in self.sent.values():
+            yield from batch.calls
+
     def clear(self) -> tuple[list[Call], list[Call]]:
         """Forget everything: the unfinished calls that were not sent, and those that were."""
-        unsent, sent = self.outbox.clear(), [call for batch in self.sent.values() for call in batch.unfinished]
-        self.sent.clear()
+        batches = list(self.sent.values())
+        unsent, sent = self.outbox.clear(), [call for batch in batches for call in batch.unfinished]
+        for batch in batches:
+            self.drop(batch)
         self._changed.notify_all()
         return unsent, sent

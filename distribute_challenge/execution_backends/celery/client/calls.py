@@ -1,15 +1,20 @@
 """One call, and one message with calls that waits for its reply."""
 
-import time
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import TYPE_CHECKING, Any
 
+from distribute_challenge import clock
+from distribute_challenge.attempt import Attempt
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
+from distribute_challenge.execution_backends.loss_report import described
+from distribute_challenge.execution_backends.policy import begin_by
+from distribute_challenge.forks import generation
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Reply, Task
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from distribute_challenge.execution_backends.celery.client.outbox import Group
 
 __all__ = ["Call", "SentBatch"]
@@ -25,28 +30,46 @@ class Call(Future[Any]):
 
     Attributes:
         task: What to run.
+        attempts: The times that it was sent and did not come back.
         batch: The message that it was sent with, or None before that.
         losses: How many times its message vanished from Redis.
         misses: How many times a worker did not find its function, or a large value that it needs.
         alone: Whether it may only travel by itself, because a process died that ran it.
+        context: Where a notebook shows what it prints; None: there is none.
+        is_waiting: Whether it waits to be sent, in an `Outbox`.
     """
 
+    is_waiting = False
     batch: "SentBatch | None" = None
+    attempts: tuple[Attempt, ...] = ()
     losses = 0
     misses = 0
     alone = False
+    context: "Context | None" = None
 
     def __init__(self, task: Task, take_back: Callable[..., bool]) -> None:
         self.name = task.function.name
         self.task = task
+        if task.attempts:
+            self.attempts = task.attempts
         self._take_back = take_back
+        if generation[0]:
+            self._generation = generation[0]
 
     @property
     def begin_by(self) -> float:
         """When a worker has to have begun it, in seconds since the epoch; endless without a `queue_timeout`."""
-        # A call that was lost waits anew.
-        since = self.attempts[-1].ended if self.attempts else self.task.created
-        return since + (self.task.options.queue_timeout or inf)
+        return begin_by(self.task, self.attempts)
+
+    def running(self) -> bool:
+        batch = self.batch
+        return batch is not None and not self.done() and batch.is_running(self)
+
+    def _call_text(self) -> str:
+        return described(self.task)
+
+    def _is_known_to_run(self) -> bool:
+        return False  # The broker would have to be asked.
 
     def cancel(self, force: bool = False) -> bool:
         if self.done():
@@ -65,9 +88,12 @@ class SentBatch:
         calls: Its calls, in order.
         patience: Seconds that a worker may take before it gives back what it has not begun.
         message: The message itself, so that it can be found in its queue and taken back.
+        is_held: Asks the broker whether a worker has the message; None before it is sent.
         pushed: When Redis had the message, in seconds of the monotonic clock; None while it is being sent.
         reply_to: The list that the replies go to.
         sent: Seconds since the epoch.
+        log_number: What to wait for until all lines of its calls that came are shown; see `log_printer`.
+        log_replies: How many replies with lines came, by worker; None: none did.
     """
 
     __slots__ = (
@@ -77,6 +103,9 @@ class SentBatch:
         "calls",
         "group",
         "id",
+        "is_held",
+        "log_number",
+        "log_replies",
         "message",
         "patience",
         "pushed",
@@ -90,12 +119,22 @@ class SentBatch:
         self.calls = calls
         self.patience = patience
         self.message: Message | None = None
+        self.is_held: Callable[[Message], bool] | None = None
         self.pushed: float | None = None
         self.reply_to = ""
-        self.sent = time.time()
+        self.sent = clock.now()
+        self.log_number = 0
+        self.log_replies: dict[str, int] | None = None
         self._parts: dict[str, tuple[int, list[Any]]] = {}
         self._start = 0
         self._end: int | None = None
+
+    def is_running(self, call: Call) -> bool:
+        """Whether a worker has the message, and all calls before this one have ended."""
+        message, is_held = self.message, self.is_held
+        if message is None or is_held is None or self.pushed is None:
+            return False
+        return next((each for each in self.calls if not each.done()), None) is call and is_held(message)
 
     @property
     def unfinished(self) -> list[Call]:

@@ -13,6 +13,8 @@ from itertools import islice
 
 import redis
 
+from distribute_challenge import clock
+from distribute_challenge.condition import Condition
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
@@ -55,7 +57,7 @@ class Cancelling:
         self._connection = connect(url, keyring=keyring)
         self._take_back = take_back
         self._is_out = is_out
-        self._changed = threading.Condition()
+        self._changed = Condition()
         self._batches: dict[SentBatch, float] = {}
         self._is_new = False
         self._closed = False
@@ -64,7 +66,7 @@ class Cancelling:
     def stop(self, batch: SentBatch) -> bool:
         """Calls of a message were cancelled while it was out. Always True: they will give no results."""
         with self._changed:
-            self._batches[batch] = time.monotonic() + TRIED_FOR
+            self._batches[batch] = clock.monotonic() + TRIED_FOR
             self._is_new = True
             self._changed.notify()
             if self._thread is None and not self._closed:
@@ -87,7 +89,7 @@ class Cancelling:
                 if self._closed:
                     return
                 self._is_new = False
-                now = time.monotonic()
+                now = clock.monotonic()
                 for batch in [each for each, until in self._batches.items() if until < now or not self._is_out(each)]:
                     del self._batches[batch]
                 batches = list(self._batches)
@@ -114,7 +116,8 @@ def publish(connection: Broker, order: CancelOrder) -> None:
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    connection.publish(channel(connection), control_message(CANCEL, {"order": order.text(connection.keyring)}))
+    text = order.text(connection.keyring, connection.clock.now())
+    connection.publish(channel(connection), control_message(CANCEL, {"order": text}))
 
 
 def farewell(
@@ -124,7 +127,7 @@ def farewell(
     messages: Sequence[Message],
     lists: Iterable[str],
     receiver: threading.Thread,
-) -> threading.Thread:
+) -> threading.Thread | None:
     """Take all that a client has left out of Redis, and have workers stop what they run of it.
 
     In a thread of its own, with a connection of its own: those of the client may hang, and its owner does not wait for ever.
@@ -138,7 +141,7 @@ def farewell(
         receiver: The client's receiver thread, which is ending. It is woken, and has given its last sign of life then.
 
     Returns:
-        The thread, which ends when that is done, or Redis does not answer.
+        The thread, which ends when that is done, or Redis does not answer; None if that is so already.
     """
     replies = replies_key(client)
 
@@ -165,8 +168,16 @@ def farewell(
     return in_background(say)
 
 
-def in_background(what: Callable[[], None]) -> threading.Thread:
-    """Do something that may take as long as Redis likes, in a thread that does not keep the process from ending."""
+def in_background(what: Callable[[], None]) -> threading.Thread | None:
+    """Do something that may take as long as Redis likes, in a thread that does not keep the process from ending.
+
+    Returns:
+        The thread. None if it has been done already: Python 3.12.0 to 3.12.2 start no thread when the interpreter ends.
+    """
     thread = threading.Thread(target=what, name="distribute_challenge farewell", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        what()
+        return None
     return thread

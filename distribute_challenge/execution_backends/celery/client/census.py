@@ -77,7 +77,7 @@ class Census:
         """Since when nobody has been heard who serves a queue; None: there is somebody. Who was killed says no good-bye."""
         heard = [now - worker.age for worker in self._workers if queue in worker.queues]
         if not heard:
-            return now
+            return None if now < self._trusted_from else now
         since = max(*heard, self._trusted_from)
         return since if now - since >= WARN_AFTER else None
 
@@ -86,7 +86,7 @@ class Census:
             raise SecretError(
                 f"all workers at {masked(self._url)} ({count}) have another secret than this client, and refuse its calls: set "
                 f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there; or one side encrypts, and the other lacks the package "
-                f"for it: pip install 'distribute_challenge[encryption]'"
+                f"for it: pip install cryptography"
             )
         self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
         logger.warning(

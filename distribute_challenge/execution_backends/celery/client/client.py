@@ -3,7 +3,8 @@
     submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──────────> worker
     send_now ─────────────────────────────────^ (the caller's own thread)              │
     futures <── intake <── inbox <── receiver thread <── this client's reply list <────┤
-    result() of a `DirectCall` <── inbox <── a list of its own <───────────────────────┘
+    result() of a `DirectCall` <── inbox <── a list of its own <───────────────────────┤
+    sys.stdout, logging <── log printer's thread <── inbox <── either of these lists <─┘
 
 Once a second the receiver thread also looks after everything else, such as messages that have vanished (lookout, ledger), and calls
 that wait too long (queue times). What is to be done for the calls of a message that came to nothing, recovery knows.
@@ -22,12 +23,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 
 import redis
 
-from distribute_challenge.errors import SystemFailureError
+from distribute_challenge import clock
+from distribute_challenge.condition import Condition
+from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
 from distribute_challenge.execution_backends.base import closed
+from distribute_challenge.execution_backends.celery.broker.absence import Absence
 from distribute_challenge.execution_backends.celery.broker.connection import (
     check_reachable,
     connect,
@@ -36,6 +41,7 @@ from distribute_challenge.execution_backends.celery.broker.connection import (
 )
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
 from distribute_challenge.execution_backends.celery.client.books import Books
+from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs, is_notebook
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.cancelling import Cancelling, farewell, in_background
 from distribute_challenge.execution_backends.celery.client.census import Census
@@ -44,6 +50,7 @@ from distribute_challenge.execution_backends.celery.client.direct import DirectC
 from distribute_challenge.execution_backends.celery.client.inbox import Inbox
 from distribute_challenge.execution_backends.celery.client.intake import Intake
 from distribute_challenge.execution_backends.celery.client.ledger import AFTER_LOSS, Ledger
+from distribute_challenge.execution_backends.celery.client.log_printer import LogPrinter
 from distribute_challenge.execution_backends.celery.client.lookout import Lookout
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.queue_times import QueueTimes
@@ -71,6 +78,7 @@ class Client:
         check: Called about once a second; what it raises fails all calls (the embedded cluster died).
         slots: Worker processes, if the caller knows.
         own_machine: Whether all workers are known to share this machine's memory.
+        shows_logs: Whether what calls print and log is shown here.
 
     Raises:
         BrokerUnreachableError: The broker does not answer.
@@ -83,26 +91,37 @@ class Client:
         check: Callable[[], None] | None = None,
         slots: int | None = None,
         own_machine: bool = False,
+        shows_logs: bool = False,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.broken: SystemFailureError | None = None
+        self.own_machine = own_machine
         self._url = url
         self._check = check or (lambda: None)
         self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
+        self._work = Condition(self._lock)
         self._books = Books(self.id, self._work)
         self._census = Census(url, slots)
         self._closing = False
+        self._in_notebook = shows_logs and is_notebook()
         self._take_back = self.withdraw  # One object for all calls, of which there may be many.
-        check_reachable(url)
+        try:
+            check_reachable(url)
+        except BrokerUnreachableError:
+            self._check()  # An embedded broker that is ending has another reason.
+            raise
         self._receiving = connect(url, answer_within=LONGEST_WAIT + ANSWER_WITHIN)
         self._keyring = self._receiving.keyring
         self._replies = replies_key(self.id)
         self._values = ClientValues(self.id, connect(url, keyring=self._keyring), own_machine=own_machine)
-        self._publisher = Publisher(url, self._keyring, self.id, self._replies, self._values.names)
+        self._publisher = Publisher(
+            url, self._keyring, self.id, self._replies, self._values.names, shows_logs=shows_logs
+        )
+        self._printer = LogPrinter()
         self._recovery = Recovery(self._books, self._work, self._publisher, self._values)
         self._intake = Intake(self._books, self._work, self._values, self._recovery, self._new_call)
         self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
+        self._absence = Absence(url)
         self._complaints = Complaints()
         self._ledger = Ledger(self._replies)
         self._inbox = Inbox(
@@ -113,6 +132,7 @@ class Client:
             recovery=self._recovery,
             values=self._values,
             ledger=self._ledger,
+            logs=CallLogs(self._printer),
             complaints=self._complaints,
         )
         self._cancelling = Cancelling(url, self._keyring, self._fetch_back, lambda batch: batch.id in self._books.sent)
@@ -156,21 +176,30 @@ class Client:
             BrokerUnreachableError: The broker went away.
         """
         call = self._prepared(DirectCall(task, self._take_back))
-        with self._lock:
-            self._refuse_if_closed()
-            batch = self._books.register(self._books.outbox.group_of(task), [call], slots=1)
-            if task.options.queue_timeout is not None:
-                self._queue_times.watch(call)
         try:
-            with translated(self._url), self._direct.borrowed() as line:
-                self._publisher.publish(batch, line)
-        except SystemFailureError as error:
-            self._recovery.fail(batch, error)  # It has values, perhaps, that nobody needs now.
-            raise
+            with self._lock:
+                self._refuse_if_closed()
+                batch = self._books.register(self._books.outbox.group_of(task), [call], slots=1)
+                if task.options.queue_timeout is not None:
+                    self._queue_times.watch(call)
+            try:
+                with translated(self._url), self._direct.borrowed() as line:
+                    self._publisher.publish(batch, line)
+            except SystemFailureError as error:
+                self._recovery.fail(batch, error)  # It may have values, which no call needs now.
+                raise
         except KeyboardInterrupt:
-            call.cancel(force=True)  # Nobody else knows of it, and it may be on its way.
+            self._abandon(call)
             raise
         return call
+
+    def _abandon(self, call: Call) -> None:
+        """Cancel a call whose caller was interrupted while it sent it. No reply comes to a message that has not left."""
+        batch = call.batch
+        if batch is not None and batch.message is None:
+            with self._lock:
+                self._books.drop(batch)
+        call.cancel(force=True)
 
     def withdraw(self, call: Call, *, force: bool = False) -> bool:
         """Take a call back.
@@ -210,9 +239,17 @@ class Client:
         """Worker processes of the whole cluster, as far as is known."""
         return self._census.slots()
 
+    def unfinished(self) -> int:
+        """As `ExecutionBackend.unfinished`."""
+        with self._lock:
+            return sum(not call.task.chunk and not call.done() for call in self._books.calls())
+
     def close(self) -> None:
-        """Stop, and cancel what is not done, also what runs. Takes no longer than `CLOSE_WITHIN`, whatever Redis does."""
-        deadline = time.monotonic() + CLOSE_WITHIN
+        """Stop, and cancel what is not done, also what runs. Takes no longer than `CLOSE_WITHIN`, whatever Redis does.
+
+        What calls have printed until then is still shown, however slowly the output takes it.
+        """
+        deadline = clock.monotonic() + CLOSE_WITHIN
         with self._work:
             self._closing = True
             self._work.notify()
@@ -223,12 +260,13 @@ class Client:
         leaving = farewell(self._url, self._keyring, self.id, messages, self._direct.lists(), self._threads[1])
         values = in_background(self._values.close)
         self._give_up(None)
-        for thread in (leaving, values, *self._threads):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for thread in filter(None, (leaving, values, *self._threads)):
+            thread.join(max(0.0, deadline - clock.monotonic()))
         self._cancelling.close()
         self._direct.close()
         self._publisher.close()
         self._receiving.close()
+        self._printer.close()
 
     def _run(self, forever: Callable[[], None]) -> None:
         """What each of the threads does."""
@@ -270,20 +308,23 @@ class Client:
             try:
                 try:
                     self._inbox.receive(self._direct.keys, self._queue_times.wait(LONGEST_WAIT))
-                    now = time.monotonic()
+                    now = clock.monotonic()
                     self._queue_times.look(self._receiving)
                     if now - looked_after > LONGEST_WAIT:
                         looked_after = now
                         self._check()
                         self._lookout.look(now)
                         self._direct.look_after()
+                    self._absence.end()
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
-                    if time.monotonic() > silent_until:
-                        silent_until = time.monotonic() + WARN_EVERY
+                    if (failure := self._absence.note(error)) is not None:
+                        self._fail_all(failure)  # What is submitted later fails with it, too, until Redis answers.
+                    if clock.monotonic() > silent_until:
+                        silent_until = clock.monotonic() + WARN_EVERY
                         logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
                     time.sleep(reconnect_pause())
-                    self._lookout.distrust(time.monotonic() + AFTER_LOSS)
+                    self._lookout.distrust(clock.monotonic() + AFTER_LOSS)
             except SystemFailureError as error:
                 self._give_up(error)
 
@@ -291,8 +332,10 @@ class Client:
         return self._prepared(Call(task, self._take_back))
 
     def _prepared(self, call: Call) -> Call:
+        if self._in_notebook:
+            call.context = copy_context()
         if call.task.values:
-            call.add_done_callback(partial(self._values.release, call.task.values))
+            call.when_done(partial(self._values.release, call.task.values))
         return call
 
     def _is_over(self, batch: SentBatch) -> bool:
@@ -307,6 +350,11 @@ class Client:
         with self._work:
             self._closing = True
             self.broken = self.broken or error
+        self._fail_all(error)
+
+    def _fail_all(self, error: SystemFailureError | None) -> None:
+        """End the calls that are not done, as `_give_up` says."""
+        with self._work:
             unsent, sent = self._books.clear()
         for call in (*unsent, *sent):
             if error is None:

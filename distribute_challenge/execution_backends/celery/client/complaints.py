@@ -11,7 +11,7 @@ class Complaints:
     def __init__(self) -> None:
         self._known: set[tuple[str, str]] = set()
 
-    def add(self, what: str, error: Exception) -> None:
+    def add(self, what: str, error: BaseException) -> None:
         """One more.
 
         Args:

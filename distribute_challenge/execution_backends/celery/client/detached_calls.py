@@ -7,17 +7,18 @@ of `Client`, and works while and after others look, too.
 import functools
 import re
 import threading
-import time
 import uuid
 import weakref
 from collections import Counter
 
 import redis
 
-from distribute_challenge import settings
-from distribute_challenge.errors import QueueTimeoutError, ResultUnavailableError, StoreFullError, TaskLostError
+from distribute_challenge import clock, settings
+from distribute_challenge.condition import Condition
+from distribute_challenge.errors import ResultUnavailableError, StoreFullError, SystemFailureError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.absence import Absence
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.broker.connection import (
     Broker,
@@ -31,6 +32,8 @@ from distribute_challenge.execution_backends.celery.broker.publishing import mes
 from distribute_challenge.execution_backends.celery.client.cancelling import AGAIN, TRIED_FOR, in_background, publish
 from distribute_challenge.execution_backends.celery.client.census import Census
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
+from distribute_challenge.execution_backends.loss_report import detached_is_late, detached_is_lost
+from distribute_challenge.execution_backends.policy import allowed_attempts
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Task
 from distribute_challenge.sections import LARGEST_IN_REDIS
@@ -68,7 +71,8 @@ class DetachedCalls:
         self._keyring = self._connection.keyring
         self._records = DetachedRecords(self._connection)
         self._census = Census(url, None)
-        self._changed = threading.Condition()
+        self._absence = Absence(url)
+        self._changed = Condition()
         self._watched: weakref.WeakSet[DetachedFuture] = weakref.WeakSet()
         self._needed: set[DetachedFuture] = set()
         self._pause = SHORTEST_PAUSE
@@ -87,7 +91,7 @@ class DetachedCalls:
             StoreFullError: It is too large for one message.
         """
         self._refuse_if_closed()
-        options, function, now = task.options, task.function, time.time()
+        options, function, now = task.options, task.function, self._connection.clock.now()
         call, lifetime = uuid.uuid4().hex, options.queue_timeout or LONGEST_IN_QUEUE
         reply_to = outcome_key(call)
         batch = Batch(
@@ -110,7 +114,7 @@ class DetachedCalls:
                 f"{LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: "
                 f"write what is large in its arguments to a file that workers can read, and send its name"
             )
-        attempts = 1 if options.at_most_once else settings.attempts()
+        attempts = allowed_attempts(options, settings.attempts())
         with translated(self._url):
             self._records.add(call, message, function, keep=time_to_live, attempts=attempts, until=now + lifetime)
         return self._watching(DetachedFuture(call, function.name, self._needed, task.created, now))
@@ -153,6 +157,7 @@ class DetachedCalls:
     def _watching(self, future: DetachedFuture) -> DetachedFuture:
         future.withdraw_with(functools.partial(self._take_back, future.id))
         future.stop_with(functools.partial(self._stop, future.id))
+        future.running_with(functools.partial(self._is_running, future.id))
         with self._changed:
             self._watched.add(future)
             self._pause = SHORTEST_PAUSE
@@ -162,15 +167,18 @@ class DetachedCalls:
         return future
 
     def _watch(self) -> None:
-        looked = time.monotonic()
+        looked = clock.monotonic()
         while self._is_needed():
             try:
                 self._look_for_outcomes()
-                if time.monotonic() - looked >= LOOK_EVERY:
-                    looked = time.monotonic()
+                if clock.monotonic() - looked >= LOOK_EVERY:
+                    looked = clock.monotonic()
                     self._look_for_lost(looked + LOOK_FOR)
+                self._absence.end()
             except (redis.RedisError, OSError) as error:
                 logger.warning("cannot look for detached calls at %s, trying again: %s", masked(self._url), error)
+                if (failure := self._absence.note(error)) is not None:
+                    self._fail_all(failure)
 
     def _is_needed(self) -> bool:
         """Wait until it is time to look, and whether there is anything to look for."""
@@ -202,27 +210,37 @@ class DetachedCalls:
         waiting: Counter[str] = Counter()
         # First those that seem to be lost, then those that were not looked at for the longest time.
         for future in sorted(self._unfinished(), key=lambda future: (not future.suspect, future.looked)):
-            future.looked = time.monotonic()
+            future.looked = clock.monotonic()
             state, _, queue = self._records.look(future.id)
             future.suspect = state == "missing"
             waiting[queue] += state == "waiting"
             if state == "again":
                 logger.warning("the message of %s (%s) was lost, and is sent again", future.name, future.id)
             elif state == "lost":
-                future.fail(
-                    TaskLostError(f"{future.name} was lost on its way to a worker, as often as it may be begun")
-                )
+                future.fail(detached_is_lost(future.name))
             elif state == "late":
-                future.fail(
-                    QueueTimeoutError(f"no worker began {future.name} in time; it was taken back and has not run")
-                )
-            if time.monotonic() > until:
+                future.fail(detached_is_late(future.name))
+            if clock.monotonic() > until:
                 break
-        self._census.take(presence.workers(self._connection), waiting, time.monotonic())
+        self._census.take(presence.workers(self._connection), waiting, clock.monotonic())
+
+    def _fail_all(self, error: SystemFailureError) -> None:
+        for future in self._unfinished():
+            future.fail(
+                type(error)(
+                    f"{error}. The detached call goes on once Redis is back: attach({future.id!r}) gives its result"
+                )
+            )
 
     def _take_back(self, id: str) -> bool:  # noqa: A002
         try:
             return self._records.take_back(id)
+        except redis.RedisError:
+            return False
+
+    def _is_running(self, id: str) -> bool:  # noqa: A002
+        try:
+            return self._records.is_held(id)
         except redis.RedisError:
             return False
 
@@ -232,10 +250,10 @@ class DetachedCalls:
             in_background(functools.partial(self._insist_on_stopping, id))
 
     def _insist_on_stopping(self, id: str) -> None:  # noqa: A002
-        until = time.monotonic() + TRIED_FOR
+        until = clock.monotonic() + TRIED_FOR
         # A connection of its own: the client's may be closed meanwhile.
         with connect(self._url, keyring=self._keyring) as connection:
-            while time.monotonic() < until:
+            while clock.monotonic() < until:
                 with self._changed:
                     if self._changed.wait_for(lambda: self._closing, AGAIN):
                         return

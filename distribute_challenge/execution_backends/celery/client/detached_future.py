@@ -1,22 +1,13 @@
 """The future of a detached call: resolved by a reply that lies in Redis for whoever asks."""
 
-import time
+import threading
 from collections.abc import Callable
 from typing import Any
 
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.errors import (
-    CallCancelledError,
-    CallTimeoutError,
-    DistributeChallengeError,
-    QueueTimeoutError,
-    TaskLostError,
-    ValueLostError,
-    VersionMismatchError,
-    WorkerLostError,
-)
+from distribute_challenge import clock
+from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
-from distribute_challenge.execution_backends.celery.client.loss_report import history
+from distribute_challenge.execution_backends.loss_report import detached_is_unknown, error_of_detached
 from distribute_challenge.futures import Future
 from distribute_challenge.messages import Reply
 from distribute_challenge.outcome import Failure
@@ -58,25 +49,30 @@ class DetachedFuture(Future[Any]):
         self._needed = needed
         self._sent = created, sent
 
-    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+    def _is_known_to_run(self) -> bool:
+        return False  # The broker would have to be asked.
+
+    def when_done(self, callback: Callable[[Any], object]) -> None:
         self._needed.add(self)
-        super().add_done_callback(self._needed.discard)
-        super().add_done_callback(fn)
+        super().when_done(self._needed.discard)
+        super().when_done(callback)
 
     def take(self, outcome: bytes | None, keyring: Keyring) -> None:
         """Resolve it by the reply that was found, or not found."""
         if outcome is None:
-            self.fail(_unknown(self.id))
+            self.fail(detached_is_unknown(self.id))
             return
         try:
-            self._take(Reply.decode(keyring.open(Purpose.reply(outcome_key(self.id)), outcome)), time.time())
-        except Exception as error:
+            self._take(Reply.decode(keyring.open(Purpose.reply(outcome_key(self.id)), outcome)), clock.now())
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # Ctrl+C in `attach`.
             # Whatever lies there: the thread that looks after all the others goes on.
             self.fail(error)
 
     def _take(self, reply: Reply, received: float) -> None:
         if reply.problem is not None:
-            raise _error_of(self.name, reply, received)
+            raise error_of_detached(self.name, reply, received)
         created, sent = self._sent
         began = reply.started
         stages = created or began, sent or began, began, reply.finishes[-1], received, reply.worker
@@ -90,28 +86,3 @@ class DetachedFuture(Future[Any]):
 def _nowhere(reference: Reference) -> memoryview:
     # A large result travels in its reply; this is how it is read, too.
     raise ValueLostError("the result of a detached call is where only its worker finds it", [reference.key])
-
-
-def _unknown(id: str) -> TaskLostError:  # noqa: A002
-    return TaskLostError(
-        f"no detached call has the id {id!r} here: its time to live is over, it was cancelled, it was lost with Redis, it belongs to "
-        f"another broker, or it was not submitted with submit(detach=True)"
-    )
-
-
-def _error_of(name: str, reply: Reply, received: float) -> DistributeChallengeError:
-    """What a worker's problem means for a call that nobody sends again."""
-    problem = reply.problem
-    assert problem is not None
-    if problem.kind == "lost":
-        last = (Attempt(reply.worker, reply.started, received, problem.text, facts=problem.facts),)
-        return WorkerLostError(f"{name}: {problem.text}, at the last of its attempts.{history(last)}", last)
-    if problem.kind == "function_missing":
-        return TaskLostError(f"{name}: its function is gone from Redis")
-    kinds: dict[str, type[DistributeChallengeError]] = {
-        "cancelled": CallCancelledError,
-        "expired": QueueTimeoutError,
-        "timeout": CallTimeoutError,
-        "version": VersionMismatchError,
-    }
-    return kinds.get(problem.kind, TaskLostError)(f"{name}: {problem.text}")

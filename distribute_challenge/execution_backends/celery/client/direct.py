@@ -7,17 +7,18 @@ ordinary (a slow call, a caller who loses patience or never waits) is left to th
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import redis
 
+from distribute_challenge import clock
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
+from distribute_challenge.folding import fold
 
 __all__ = ["DirectCall", "DirectLine", "DirectLines"]
 
@@ -36,13 +37,17 @@ class DirectCall(Call):
     line: "DirectLine | None" = None
 
     def result(self, timeout: float | None = None) -> Any:
-        line = self.line
-        if line is not None and line.claim(self):
-            began = time.monotonic()
-            line.wait(timeout)
-            if timeout is not None:
-                timeout = max(0.0, timeout - (time.monotonic() - began))
-        return super().result(timeout)
+        try:
+            line = self.line
+            if line is not None and line.claim(self):
+                began = clock.monotonic()
+                line.wait(timeout)
+                if timeout is not None:
+                    timeout = max(0.0, timeout - (clock.monotonic() - began))
+            return super().result(timeout)
+        except BaseException as error:
+            fold(error)
+            raise
 
 
 class DirectLine:
@@ -67,7 +72,7 @@ class DirectLine:
         Raises:
             redis.RedisError: The broker did not take it.
         """
-        (self._call,), self._batch, self._since = batch.calls, batch, time.monotonic()
+        (self._call,), self._batch, self._since = batch.calls, batch, clock.monotonic()
         wait = min(FIRST_WAIT, batch.group.options.queue_timeout or FIRST_WAIT)
         self._line.send(("LPUSH", message.key, message.data), ("BLPOP", self.key, wait))
         self._line.read()
@@ -84,8 +89,10 @@ class DirectLine:
     def wait(self, timeout: float | None) -> None:
         """Wait for the reply in the caller's own thread. The call may be unfinished after it: then the receiver goes on."""
         over = False
+        until = None if timeout is None else clock.monotonic() + timeout
         try:
-            while not over and (timeout is None or self._line.readable(timeout)):
+            # Lines that the call prints come before its reply.
+            while not over and (until is None or self._line.readable(max(0.0, until - clock.monotonic()))):
                 over = self.read()
         except redis.RedisError:
             over = self.leave()
@@ -108,7 +115,9 @@ class DirectLine:
             if found is None:
                 return self.leave()
             if self._lines.take(self.key, found[1]) is not self._batch:
-                # It belongs to an earlier call, and is of no use any more.
+                # It belongs to an earlier call, and is of no use any more; or it brings what the call prints.
+                if not wait:
+                    return self.leave()  # More may come soon, which the receiver reads at once.
                 self._line.send(("BLPOP", self.key, FIRST_WAIT))
                 return False
         except redis.RedisError:
@@ -126,7 +135,7 @@ class DirectLine:
 
     def is_forgotten(self) -> bool:
         """Whether it has its reply, or never will, and nobody came to read it."""
-        return time.monotonic() - self._since > 2 * FIRST_WAIT
+        return clock.monotonic() - self._since > 2 * FIRST_WAIT
 
     def forget(self) -> None:
         """Keep nothing of the last call: it may hold large arguments and a large result."""

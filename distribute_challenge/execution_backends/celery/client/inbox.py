@@ -1,19 +1,22 @@
 """Where a client's replies come in: read from its lists, opened, and handed to whom they concern.
 
     reply ──> opened and decoded ──> outcomes: intake
-                    │          └───> a problem: recovery
+                    │          ├───> a problem: recovery
+                    │          └───> lines that calls print: call logs
                     └─ refused, if nobody who has the secret has made it for this list
 
 A reply that nobody waits for any more leaves nothing behind.
 """
 
-import time
+import threading
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from distribute_challenge import clock
 from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.client.books import Books
+from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
 from distribute_challenge.execution_backends.celery.client.intake import Intake
@@ -39,6 +42,7 @@ class Inbox:
         recovery: Solves problems.
         values: Frees the large values of replies that nobody waits for.
         ledger: Counts what was read.
+        logs: Takes in what calls print.
         complaints: Of replies that cannot be taken in.
 
     Guarantees: `receive` is called by the receiver thread; `take` by any, for a list that it reads alone.
@@ -54,6 +58,7 @@ class Inbox:
         recovery: Recovery,
         values: ClientValues,
         ledger: Ledger,
+        logs: CallLogs,
         complaints: Complaints,
     ) -> None:
         self._connection = connection
@@ -64,6 +69,7 @@ class Inbox:
         self._recovery = recovery
         self._values = values
         self._ledger = ledger
+        self._logs = logs
         self._complaints = complaints
 
     def receive(self, others: Collection[str], seconds: float) -> None:
@@ -81,28 +87,47 @@ class Inbox:
             self.take(key, sealed)
 
     def take(self, key: str, sealed: bytes) -> SentBatch | None:
-        """Take in a reply that came by a list; the message that it answers, if that was waited for."""
+        """Take in a reply that came by a list; the message that it answers, if that was waited for.
+
+        None also where it brings lines that calls have printed: then another one follows.
+        """
         if not sealed:
             return None  # It wakes the receiver, and no more.
-        received = time.time()
+        received = clock.now()
         try:
             reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
         except (ForgedError, VersionMismatchError) as error:
             self._keyring.refusals.note("a reply", str(error), sealed)
             return None
         batch = self._books.sent.get(reply.batch)
+        if reply.is_log:
+            self._take_lines(batch, reply)
+            return None
         if batch is None:
             self._discard(reply)
             return None  # Answered before: the broker delivered the message twice.
+        if batch.log_number:
+            self._logs.wait_until_shown(batch)
         try:
             if reply.problem is not None:
                 self._recovery.solve(batch, reply)
             else:
                 self._intake.take(batch, reply, received)
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # Ctrl+C. In any other thread, it and SystemExit are the user's objects' own, as they are unpickled.
             self._complaints.add("a reply cannot be taken in", error)
-            self._recovery.fail(batch, SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {error!r}"))
+            failure = SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {type(error).__name__}")
+            failure.__cause__ = error  # What it says itself may be code of the user's, too.
+            self._recovery.fail(batch, failure)
         return batch
+
+    def _take_lines(self, batch: SentBatch | None, reply: Reply) -> None:
+        if batch is not None:
+            try:
+                self._logs.take(batch, reply)
+            except ForgedError as error:
+                self._keyring.refusals.note("a reply", str(error), reply.batch)
 
     def _wait_for_replies(self, others: Collection[str], seconds: float) -> Iterator[tuple[str, bytes]]:
         # The common list last: it may never be empty.

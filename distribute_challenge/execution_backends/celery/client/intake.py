@@ -3,10 +3,10 @@
 Guarantees: a reply that comes twice does nothing the second time. Any thread may call, one for each list of replies.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
+from distribute_challenge.condition import Condition
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
@@ -32,7 +32,7 @@ class Intake:
     def __init__(
         self,
         books: Books,
-        work: threading.Condition,
+        work: Condition,
         values: ClientValues,
         recovery: Recovery,
         new_call: Callable[[Task], Call],

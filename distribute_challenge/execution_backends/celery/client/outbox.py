@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
 
-from distribute_challenge.batching import BatchSizer
+from distribute_challenge.batching import LARGEST_BYTES, BatchSizer
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
@@ -26,37 +26,77 @@ class _GroupKey(NamedTuple):
 
 
 class Group:
-    """Calls of one function with equal options, and what is known about how long they take."""
+    """Calls of one function with equal options, and what is known about how long they take.
 
-    __slots__ = ("function", "key", "options", "sizer", "waiting")
+    A program may cancel thousands of calls, the last ones first. One that is taken out only loses its mark: its place is given up
+    when the next message is made, or when more than half of the places are empty. So neither takes a search.
+    """
+
+    __slots__ = ("_calls", "_empty", "function", "key", "options", "sizer")
 
     def __init__(self, key: _GroupKey, function: FunctionPayload, options: CallOptions) -> None:
         self.key = key
         self.function = function
         self.options = options
         self.sizer = BatchSizer()
-        self.waiting: deque[Call] = deque()
+        self._calls: deque[Call] = deque()
+        self._empty = 0
+
+    def __len__(self) -> int:
+        return len(self._calls) - self._empty
+
+    def __iter__(self) -> Iterator[Call]:
+        return (call for call in self._calls if call.is_waiting)
+
+    def put(self, call: Call, *, first: bool) -> None:
+        """Add a call, at the end or in front."""
+        call.is_waiting = True
+        if first:
+            self._calls.appendleft(call)
+        else:
+            self._calls.append(call)
+
+    def remove(self, call: Call) -> bool:
+        """Take a call out; False if it does not wait."""
+        if not call.is_waiting:
+            return False
+        call.is_waiting = False
+        self._empty += 1
+        if 2 * self._empty > len(self._calls):
+            self._close_up()
+        return True
 
     def first_due(self) -> Iterator[Call]:
         """Those among which is the one that has to begin first: calls that were lost stand in front of others that have less time."""
-        for call in self.waiting:
+        for call in self:
             yield call
             if not call.attempts:
                 return  # Those behind it came later.
 
     def take(self, slots: int) -> list[Call]:
         """The calls of the next message."""
-        first = self.waiting.popleft()
+        if self._empty:
+            self._close_up()
+        waiting = self._calls
+        first = waiting.popleft()
+        first.is_waiting = False
         calls = [first]
         if first.task.chunk or first.alone:
             return calls
-        size = self.sizer.size(len(self.waiting) + 1, slots)
-        while len(calls) < size and self.waiting:
-            following = self.waiting[0]
-            if following.task.chunk or following.alone:
+        size = self.sizer.size(len(waiting) + 1, slots)
+        room = LARGEST_BYTES - len(first.task.arguments)
+        while len(calls) < size and waiting:
+            following = waiting[0]
+            room -= len(following.task.arguments)
+            if room < 0 or following.task.chunk or following.alone:
                 break
-            calls.append(self.waiting.popleft())
+            following.is_waiting = False
+            calls.append(waiting.popleft())
         return calls
+
+    def _close_up(self) -> None:
+        self._calls = deque(self)
+        self._empty = 0
 
 
 class Outbox:
@@ -83,19 +123,13 @@ class Outbox:
     def put(self, call: Call, *, first: bool = False) -> None:
         """Add a call, at the end or in front."""
         group = self.group_of(call.task)
-        if first:
-            group.waiting.appendleft(call)
-        else:
-            group.waiting.append(call)
+        group.put(call, first=first)
         self._turns[group.key] = group
 
     def remove(self, call: Call) -> bool:
         """Take a call out; False if it is not here."""
         group = self._turns.get(self._key(call.task))
-        if group is None or call not in group.waiting:
-            return False
-        group.waiting.remove(call)
-        return True
+        return group is not None and group.remove(call)
 
     def next_group(self, closed: set[tuple[str, int]]) -> Group | None:
         """The group whose turn it is: the most urgent, then the one that waits longest.
@@ -105,7 +139,7 @@ class Outbox:
         """
         for key in sorted(self._turns, key=lambda key: -key.priority):
             group = self._turns[key]
-            if not group.waiting:
+            if not group:
                 del self._turns[key]
             elif (key.queue, key.priority) not in closed:
                 # To the end of the line, so that a flood of one function does not hold up another.
@@ -117,15 +151,15 @@ class Outbox:
         """Take out the calls that a worker ought to have begun by now, in seconds since the epoch."""
         taken: list[Call] = []
         for group in self._limited():
-            overdue = set()
-            for call in group.waiting:
+            overdue = []
+            for call in group:
                 if call.begin_by <= now:
-                    overdue.add(call)
+                    overdue.append(call)
                 elif not call.attempts:
                     break  # Those behind it came later.
-            if overdue:
-                taken += [call for call in group.waiting if call in overdue]
-                group.waiting = deque(call for call in group.waiting if call not in overdue)
+            for call in overdue:
+                group.remove(call)
+            taken += overdue
         return taken
 
     def begin_by(self) -> float:
@@ -135,9 +169,14 @@ class Outbox:
     def _limited(self) -> list["Group"]:
         return [group for group in self._turns.values() if group.options.queue_timeout is not None]
 
+    def calls(self) -> Iterator[Call]:
+        """All calls here."""
+        for group in self._turns.values():
+            yield from group
+
     def clear(self) -> list[Call]:
         """Empty it; the calls that were waiting."""
-        calls = [call for group in self._turns.values() for call in group.waiting]
+        calls = list(self.calls())
         self._groups.clear()
         self._turns.clear()
         self._latest = None
@@ -148,8 +187,8 @@ class Outbox:
         """Number of waiting calls by queue."""
         counts: dict[str, int] = {}
         for key, group in self._turns.items():
-            if group.waiting:
-                counts[key.queue] = counts.get(key.queue, 0) + sum(call.task.calls for call in group.waiting)
+            if group:
+                counts[key.queue] = counts.get(key.queue, 0) + sum(call.task.calls for call in group)
         return counts
 
     def _group(self, key: _GroupKey, task: Task) -> Group:
@@ -157,7 +196,7 @@ class Outbox:
         if group is None:
             group = self._groups[key] = Group(key, task.function, task.options)
             if len(self._groups) > self.KEPT_GROUPS:
-                idle = [key for key, group in self._groups.items() if not group.waiting]
+                idle = [key for key, group in self._groups.items() if not group]
                 for key in idle[: len(self._groups) - self.KEPT_GROUPS]:
                     del self._groups[key]
                 self._latest = None

@@ -4,20 +4,22 @@ Guarantees: ``_turn`` makes one command at a time of those that share the connec
 """
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 import redis
 
+from distribute_challenge import clock, settings
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.connection import connect, reconnect_pause, translated
+from distribute_challenge.execution_backends.celery.broker.connection import connect, reconnect_pause, translate
 from distribute_challenge.execution_backends.celery.broker.keys import FUNCTION_EXPIRY, function_key, sent_key
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, message_for
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.direct import DirectLine
-from distribute_challenge.execution_backends.celery.client.whereabouts import are_nowhere
+from distribute_challenge.execution_backends.celery.client.whereabouts import are_held, are_nowhere
 from distribute_challenge.log import logger
 from distribute_challenge.messages import LIFETIME, Batch, FunctionPayload
 from distribute_challenge.security import Keyring, Purpose
@@ -25,8 +27,7 @@ from distribute_challenge.settings import masked
 
 __all__ = ["Publisher"]
 
-FULL_FOR = 5.0  # Seconds for which Redis may have no memory for a message before its calls fail,
-REFUSED_FOR = 60.0  # and for which it may refuse messages for another reason: a replica takes over, say.
+FULL_FOR = 5.0  # Seconds for which Redis may have no memory for a message before its calls fail.
 
 # What is to be sent once at most leaves a mark: whoever does not know whether it has arrived can send it again.
 _PUSH_ONCE = """
@@ -43,18 +44,30 @@ class Publisher:
         client: Its id.
         replies: The list that replies go to.
         places: Where large values lie, for the header of each batch.
+        shows_logs: Whether workers are to send what calls print.
     """
 
-    def __init__(self, url: str, keyring: Keyring, client: str, replies: str, places: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        url: str,
+        keyring: Keyring,
+        client: str,
+        replies: str,
+        places: tuple[str, ...],
+        *,
+        shows_logs: bool = False,
+    ) -> None:
         self._url = url
         self._client = client
         self._replies = replies
         self._places = places
+        self._root = logging.getLogger() if shows_logs else None
         self._turn = threading.Lock()
         self._connection = connect(url, keyring=keyring)
         self._keyring = keyring
         self._uploaded: dict[str, float] = {}
         self._refused_since: float | None = None
+        self._refused_for = settings.broker_timeout()  # A replica may be taking over, say.
 
     def publish(self, batch: SentBatch, line: DirectLine | None = None) -> None:
         """Send a batch.
@@ -83,14 +96,15 @@ class Publisher:
                     places=self._places,
                     client=self._client,
                     reply_to=reply_to,
-                    issued=time.time(),
+                    issued=self._connection.clock.now(),
                     at_most_once=options.at_most_once,
+                    logs=None if self._root is None else self._root.level,
                 ),
                 queue=options.queue,
                 priority=options.priority,
                 keyring=self._keyring,
             )
-        batch.pushed, batch.reply_to = None, reply_to
+        batch.pushed, batch.reply_to, batch.is_held = None, reply_to, self.is_held
         try:
             with self._turn:
                 self._upload(function)
@@ -100,7 +114,7 @@ class Publisher:
             if line is not None:
                 line.submit(batch, message)
         finally:
-            batch.pushed = time.monotonic()
+            batch.pushed = clock.monotonic()
 
     def publish_in_the_end(self, batch: SentBatch, is_over: Callable[[], bool]) -> SystemFailureError | None:
         """Send a batch, however long the broker is away, unless all is over.
@@ -118,13 +132,13 @@ class Publisher:
                 self._refused_since = None
                 break
             except redis.ResponseError as error:
-                now = time.monotonic()
+                now = clock.monotonic()
                 if self._refused_since is None:
                     logger.warning("%s takes no calls, trying again: %s", masked(self._url), error)
                     self._refused_since = now
-                patience = FULL_FOR if isinstance(error, redis.OutOfMemoryError) else REFUSED_FOR
+                patience = FULL_FOR if isinstance(error, redis.OutOfMemoryError) else self._refused_for
                 if now - self._refused_since > patience:
-                    return self._translated(error)
+                    return translate(self._url, error)
             except (redis.RedisError, OSError) as error:
                 logger.warning("cannot send to %s, trying again: %s", masked(self._url), error)
             time.sleep(reconnect_pause())
@@ -136,18 +150,19 @@ class Publisher:
         elif not is_second_try or are_nowhere(self._connection, [message])[0] == [True]:
             self._connection.lpush(message.key, message.data)
 
-    def _translated(self, error: redis.ResponseError) -> SystemFailureError:
-        try:
-            with translated(self._url):
-                raise error
-        except SystemFailureError as own:
-            return own
-
     def take_back(self, message: Message) -> bool:
         """Take a message off its queue; False if a worker has it, or nobody can tell."""
         try:
             with self._turn:
                 return bool(self._connection.lrem(message.key, 1, message.data))  # type: ignore[arg-type]
+        except redis.RedisError:
+            return False
+
+    def is_held(self, message: Message) -> bool:
+        """Whether a worker has a message; False also if the broker does not say."""
+        try:
+            with self._turn:
+                return are_held(self._connection, [message])[0]
         except redis.RedisError:
             return False
 
@@ -171,7 +186,7 @@ class Publisher:
 
     def _upload(self, function: FunctionPayload) -> None:
         """Make sure that workers find the function, and go on finding it."""
-        now = time.monotonic()
+        now = clock.monotonic()
         uploaded = self._uploaded.get(function.digest)
         if uploaded is None or now - uploaded > FUNCTION_EXPIRY / 2:
             sealed = self._keyring.seal(Purpose.function(function.digest), [function.payload])

@@ -5,19 +5,19 @@ A call's time counts from when it was made, or from when it was lost the last ti
 Guarantees: `watch` may be called by any thread; `look` by the receiver alone.
 """
 
-import threading
-import time
 from math import inf
 
 import redis
 
+from distribute_challenge import clock
+from distribute_challenge.condition import Condition
 from distribute_challenge.errors import QueueTimeoutError
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.census import Census
-from distribute_challenge.execution_backends.celery.client.loss_report import described
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.whereabouts import are_held
+from distribute_challenge.execution_backends.policy import queue_timeout_error
 
 __all__ = ["QueueTimes"]
 
@@ -35,7 +35,7 @@ class QueueTimes:
         census: Knows who serves a queue.
     """
 
-    def __init__(self, books: Books, work: threading.Condition, publisher: Publisher, census: Census) -> None:
+    def __init__(self, books: Books, work: Condition, publisher: Publisher, census: Census) -> None:
         self._books = books
         self._work = work
         self._publisher = publisher
@@ -48,7 +48,7 @@ class QueueTimes:
 
     def wait(self, longest: float) -> float:
         """Seconds until the next look, and no more than `longest`."""
-        return min(longest, max(SHORTEST_WAIT, self._due - time.time()))
+        return min(longest, max(SHORTEST_WAIT, self._due - clock.now()))
 
     def look(self, connection: redis.Redis) -> None:
         """Fail what has waited for too long.
@@ -59,7 +59,7 @@ class QueueTimes:
         Raises:
             redis.RedisError: The broker does not answer.
         """
-        now = time.time()
+        now = clock.now()
         if now < self._due:
             return
         with self._work:
@@ -90,19 +90,11 @@ class QueueTimes:
                 call.fail(self._error(call, now))
 
     def _error(self, call: Call, now: float) -> QueueTimeoutError:
-        options = call.task.options
-        limit = options.queue_timeout or 0.0
-        again = " again" if call.attempts else ""
-        if slots := self._census.serving(options.queue):
-            advice = (
-                f"{slots} worker processes serve the queue {options.queue!r}: start more, or give the call more time"
-            )
+        queue = call.task.options.queue
+        if slots := self._census.serving(queue):
+            advice = f"{slots} worker processes serve the queue {queue!r}: start more, or give the call more time"
         else:
             advice = (
-                f"no worker serves the queue {options.queue!r}: start one with: "
-                f"distribute-challenge worker --queues {options.queue}"
+                f"no worker serves the queue {queue!r}: start one with: distribute-challenge worker --queues {queue}"
             )
-        return QueueTimeoutError(
-            f"{described(call.task)}: no worker has begun it{again} within queue_timeout={limit:g} s (it waited "
-            f"{now - call.begin_by + limit:.1f} s), so it was taken back; {advice}"
-        )
+        return queue_timeout_error(call.task, call.attempts, now, advice)

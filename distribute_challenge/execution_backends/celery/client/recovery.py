@@ -3,25 +3,20 @@
 Guarantees: no future is resolved, and no error's text made, under the lock of the books. Any thread may call.
 """
 
-import threading
 from collections.abc import Callable
 from functools import partial
 
-from distribute_challenge import settings
+from distribute_challenge import clock, settings
+from distribute_challenge.attempt import Attempt
+from distribute_challenge.condition import Condition
 from distribute_challenge.errors import DistributeChallengeError, SystemFailureError
+from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.losses import (
-    HARMLESS,
-    Verdict,
-    verdict,
-    verdict_on_missing,
-    verdict_on_vanished,
-)
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
-from distribute_challenge.messages import Reply
-from distribute_challenge.outcome import Failure
+from distribute_challenge.execution_backends.policy import MakeError
+from distribute_challenge.messages import Problem, Reply
 
 __all__ = ["Recovery"]
 
@@ -36,7 +31,7 @@ class Recovery:
         values: Brings large values to where all workers find them.
     """
 
-    def __init__(self, books: Books, work: threading.Condition, publisher: Publisher, values: ClientValues) -> None:
+    def __init__(self, books: Books, work: Condition, publisher: Publisher, values: ClientValues) -> None:
         self._books = books
         self._work = work
         self._publisher = publisher
@@ -49,17 +44,17 @@ class Recovery:
         assert problem is not None
         if problem.kind == "function_missing":
             self._publisher.forget(batch.group.function)
-            self._end(batch, partial(verdict_on_missing, batch=batch))
+            self._end(batch, partial(self._missed, batch))
         elif problem.kind == "value_missing" and not any(call.cancelled() for call in batch.calls):
             self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
         else:
             # One that has died may do so again: its calls travel one by one. To a message that was too old nothing happened.
-            judge = partial(verdict, batch=batch, problem=problem, worker=reply.worker, attempts=self._attempts)
-            self._end(batch, judge, alone=problem.kind not in HARMLESS)
+            after = partial(self._failed, batch, reply.worker, problem)
+            self._end(batch, after, alone=problem.kind not in policy.HARMLESS)
 
     def replace(self, batch: SentBatch) -> None:
         """A message has vanished, or a part of its reply."""
-        self._end(batch, partial(verdict_on_vanished, batch=batch))
+        self._end(batch, partial(self._vanished, batch))
 
     def fail(self, batch: SentBatch, error: DistributeChallengeError) -> None:
         """Nothing is to be done for a message; its calls fail."""
@@ -70,29 +65,46 @@ class Recovery:
 
     def _send_again(self, batch: SentBatch, error: SystemFailureError | None) -> None:
         """Send what is left of a batch, now that its values are to be had; or fail it, as they are not."""
-        self._end(batch, partial(verdict_on_missing, batch=batch) if error is None else lambda *_: lambda: error)
+        self._end(batch, partial(self._missed, batch) if error is None else lambda *_: lambda: error)
 
-    def _end(self, batch: SentBatch, judge: Callable[[Call, int], Verdict | None], *, alone: bool = False) -> None:
+    # What happened to one call: it is noted down, and the policy asked.
+
+    def _failed(self, batch: SentBatch, worker: str, problem: Problem, call: Call, others: int) -> MakeError | None:
+        if policy.counts(call.task, problem):
+            call.attempts += (Attempt(worker, batch.sent, clock.now(), problem.text, others, problem.facts),)
+        return policy.after_problem(call.task, call.attempts, problem, allowed=self._attempts, calls=others)
+
+    def _vanished(self, batch: SentBatch, call: Call, others: int) -> MakeError | None:
+        reason = "its message is gone from Redis: it is in no queue, no worker has it, and no reply came"
+        call.attempts += (Attempt("", batch.sent, clock.now(), reason, others),)
+        call.losses += 1
+        return policy.after_vanishing(call.task, call.attempts, call.losses, is_cut=batch.is_cut)
+
+    @staticmethod
+    def _missed(batch: SentBatch, call: Call, others: int) -> MakeError | None:
+        call.misses += 1
+        return policy.after_miss(call.task, call.misses, is_cut=batch.is_cut)
+
+    def _end(self, batch: SentBatch, after: Callable[[Call, int], MakeError | None], *, alone: bool = False) -> None:
         with self._work:
             if batch.id not in self._books.sent:
                 return  # Over meanwhile.
             unfinished = batch.unfinished
             others = sum(call.task.calls for call in unfinished)
-            verdicts = [(call, judge(call, others)) for call in unfinished]
+            ends = [(call, after(call, others)) for call in unfinished]
             self._books.drop(batch)
-            again = [call for call, error_of in verdicts if error_of is None]
+            again = [call for call, make_error in ends if make_error is None]
             for call in again:
                 call.alone = call.alone or alone
             self._books.put_back(again)
-        for call, error_of in verdicts:
-            if error_of is not None:
-                self._fail(batch, call, error_of())
+        for call, make_error in ends:
+            if make_error is not None:
+                self._fail(batch, call, make_error())
 
     @staticmethod
     def _fail(batch: SentBatch, call: Call, error: DistributeChallengeError) -> None:
-        if not (call.task.chunk and call.task.options.at_most_once):
+        outcomes = policy.outcomes_of_lost(call.task, error, batch.outcomes_so_far(), batch.chunk_size)
+        if outcomes is None:
             call.fail(error)
-            return
-        # What the map would do with an error is to send the calls again. So each call has its outcome here.
-        outcomes = batch.outcomes_so_far()
-        call.resolve([*outcomes, *[Failure(error)] * (batch.chunk_size - len(outcomes))])
+        else:
+            call.resolve(outcomes)

@@ -12,18 +12,18 @@ Guarantees:
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from distribute_challenge import settings
+from distribute_challenge import clock, settings
 from distribute_challenge.errors import BrokerUnreachableError, StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
+from distribute_challenge.guarded import text_of
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Reply, Task
-from distribute_challenge.outcome import Failure
+from distribute_challenge.outcome import Failure, add_note
 from distribute_challenge.serialisation import references_of
 from distribute_challenge.stores import (
     Depot,
@@ -72,6 +72,7 @@ class ClientValues:
         self._folder = _shared_memory()
         self._depot = Depot([self._everywhere] if self._folder is None else [self._folder, self._everywhere])
         self.names = self._depot.names
+        self._is_folder_missed = own_machine and settings.shared_folder() is None
         self._identity = shared_memory_identity() if self._folder is not None and not own_machine else ""
         self._is_chosen = not self._identity
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -86,6 +87,14 @@ class ClientValues:
         """
         if not self._is_chosen:
             self.see(workers())
+        if self._is_folder_missed:
+            self._is_folder_missed = False
+            logger.warning(
+                "large values go through Redis, which takes longer: %s is not there, or cannot be written to; name a folder that "
+                "is in memory in %s",
+                settings.SHARED_MEMORY,
+                settings.SHARED_FOLDER_VARIABLE,
+            )
         self._start()
         return self._depot
 
@@ -150,13 +159,13 @@ class ClientValues:
                 self._thread.start()
 
     def _run(self) -> None:
-        looked = time.monotonic()
+        looked = clock.monotonic()
         while not self._closing.is_set():
             with contextlib.suppress(Empty):
                 self._jobs.get(timeout=LOOK_EVERY)()
-            if time.monotonic() - looked >= LOOK_EVERY:
+            if clock.monotonic() - looked >= LOOK_EVERY:
                 self._depot.renew()
-                looked = time.monotonic()
+                looked = clock.monotonic()
                 self._depot.sweep(looked)
 
     def _provided(self, keys: Sequence[str]) -> SystemFailureError | None:
@@ -180,8 +189,8 @@ def explain(task: Task, outcome: Any) -> None:
         outcome: Its outcome; the outcomes, if it was a chunk.
     """
     for part in outcome if task.chunk else [outcome]:
-        if type(part) is Failure and isinstance(part.error, ValueError) and "read-only" in str(part.error):
-            part.error.add_note(READ_ONLY_NOTE)
+        if type(part) is Failure and isinstance(part.error, ValueError) and "read-only" in text_of(part.error):
+            add_note(part.error, READ_ONLY_NOTE)
 
 
 def _shared_memory() -> FolderStore | None:

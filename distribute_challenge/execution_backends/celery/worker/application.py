@@ -13,6 +13,7 @@ from kombu.serialization import register
 from distribute_challenge import settings
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.celery.broker.bound_celery import BoundCelery
+from distribute_challenge.execution_backends.celery.broker.cluster_clock import clock_of
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.publishing import (
     CONTENT_TYPE,
@@ -23,7 +24,7 @@ from distribute_challenge.execution_backends.celery.broker.publishing import (
 from distribute_challenge.execution_backends.celery.worker import transport
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
-from distribute_challenge.execution_backends.celery.worker.request import answer
+from distribute_challenge.execution_backends.celery.worker.request import answer, present
 from distribute_challenge.execution_backends.celery.worker.steps import PresenceStep, connect_signals
 from distribute_challenge.execution_backends.celery.worker.task import run_batch
 from distribute_challenge.security import keyring_for
@@ -64,7 +65,7 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
             "a worker needs the address of its cluster's Redis: set CELERY_BROKER_URL=redis://host:6379/0, or give --broker"
         )
     transport.install()
-    gate = Gate(keyring_for(url), partial(answer, url))
+    gate = Gate(keyring_for(url), partial(answer, url), clock_of(url).now, partial(present, url))
     app = BoundCelery("distribute_challenge", url, amqp=transport.PatientAMQP)
     app.gate = gate
     app.conf.update(

@@ -1,18 +1,22 @@
-"""A password on the command line of ``celery -A distribute_challenge.execution_backends.celery worker``.
+"""What ``celery -A distribute_challenge.execution_backends.celery worker`` checks, as this library's own command does.
 
-Every user of the machine can read that. This library's own command starts itself anew without it (``cli.broker``); Celery's cannot be
-told to, but where setproctitle is installed, it replaces its command line by a line that it makes of ``sys.argv``.
+Every user of the machine can read a password on a command line. This library's own command starts itself anew without it
+(``cli.broker``); Celery's cannot be told to, but where setproctitle is installed, it replaces its command line by a line that
+it makes of ``sys.argv``.
 """
 
+import contextlib
 import sys
 from typing import Any
 
 from celery import signals
 
+from distribute_challenge.errors import BrokerUnreachableError, OptionError
+from distribute_challenge.execution_backends.celery.broker.connection import check_reachable
 from distribute_challenge.log import logger
 from distribute_challenge.settings import masked
 
-__all__ = ["WARNING", "hide_passwords"]
+__all__ = ["WARNING", "check_broker", "hide_passwords"]
 
 WARNING = (
     "a password stands on this worker's command line, where every user of this machine can read it: leave --broker away, and set "
@@ -34,3 +38,17 @@ def _hide(**_: Any) -> None:
 
 def _warn(**_: Any) -> None:
     logger.warning(WARNING)
+
+
+def check_broker() -> None:
+    """When Celery's own command starts a worker, end it with the reason if the broker is one that cannot be used."""
+    signals.celeryd_init.connect(_check)
+
+
+def _check(instance: Any, **_: Any) -> None:
+    try:
+        # Celery itself waits for a broker that does not answer yet.
+        with contextlib.suppress(BrokerUnreachableError):
+            check_reachable(instance.app.url)
+    except OptionError as error:
+        raise SystemExit(f"Error: {error}") from None  # Celery logs other exceptions of its hooks, and goes on.

@@ -23,6 +23,7 @@ from typing import Final
 
 from distribute_challenge import execution
 from distribute_challenge.log import call_formatter
+from distribute_challenge.output import OutputLog, WorkerHandler
 from distribute_challenge.stores import sweep
 from distribute_challenge.stores.owner_lock import OwnerLock
 from distribute_challenge.stores.sweep import prefix, remove
@@ -38,33 +39,56 @@ _HEADER: Final = struct.Struct("<QH")  # Number of the line, from 1 on, and its 
 _SLOT: Final = _HEADER.size + LINE_SIZE
 
 
-class _Recorder(logging.Handler):
-    """Writes lines into a ring of slots."""
+class _Ring:
+    """A ring of slots for lines, in a file that is mapped into memory."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.setFormatter(call_formatter())
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.truncate(file, LINES * _SLOT)
+            # Written, and not made longer: where the disk is full, this is an error, and the first line would be a SIGBUS.
+            os.write(file, bytes(LINES * _SLOT))
             self._slots = mmap.mmap(file, LINES * _SLOT)
         finally:
             os.close(file)
         self._written = 0
 
-    def emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record).encode(errors="replace")[:LINE_SIZE]
+    def write(self, text: str) -> None:
+        line = text.encode(errors="replace")[:LINE_SIZE]
         start = self._written % LINES * _SLOT
         self._written += 1
         self._slots[start : start + _HEADER.size + len(line)] = _HEADER.pack(self._written, len(line)) + line
 
 
-def record_this_process() -> None:
-    """For a child: keep its lines and its crash from now on, if its worker wants them."""
+class _Recorder(WorkerHandler):
+    """Writes lines into a ring."""
+
+    def __init__(self, ring: _Ring) -> None:
+        super().__init__()
+        self.setFormatter(call_formatter())
+        self._ring = ring
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)  # As every handler of `logging` does: it is no error of the call.
+        else:
+            self._ring.write(line)
+
+
+def record_this_process(output: OutputLog) -> None:
+    """For a child: keep its lines and its crash from now on, if its worker wants them.
+
+    Args:
+        output: What the child prints; its lines count as well as those of `logging`.
+    """
     if folder := os.environ.get(FOLDER_VARIABLE):
-        # A worker that ends removes its folder while its last children may still be starting.
-        with contextlib.suppress(FileNotFoundError):
-            logging.getLogger().addHandler(_Recorder(Path(folder, f"{os.getpid()}.log")))
+        # A worker that ends removes its folder while its last children may still be starting; and where the disk is full, calls
+        # run without a record of them.
+        with contextlib.suppress(OSError):
+            ring = _Ring(Path(folder, f"{os.getpid()}.log"))
+            logging.getLogger().addHandler(_Recorder(ring))
+            output.add(_Recorder(ring))
             # Never closed: it is for the moment when nothing else works any more.
             faulthandler.enable(open(Path(folder, f"{os.getpid()}.crash"), "w"))  # noqa: SIM115
 

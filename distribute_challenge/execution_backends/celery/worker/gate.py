@@ -10,14 +10,17 @@ envelope, only what is known to be harmless.
 
 import json
 import re
-import time
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from distribute_challenge import clock
 from distribute_challenge.errors import DistributeChallengeError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
+from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, envelope_of
+from distribute_challenge.execution_backends.celery.worker.other_versions import OtherVersions, PutBackError
+from distribute_challenge.framing import Blob
 from distribute_challenge.headers import text
 from distribute_challenge.messages import Batch, Problem
 from distribute_challenge.security import Keyring, Purpose
@@ -47,16 +50,27 @@ class Gate:
     Args:
         keyring: Opens what is sealed.
         answer: Told of a batch that is too old to run, to tell its client.
+        now: The cluster's time, by which ages are measured: clocks of clients and workers may be wrong.
+        present: Asks which workers of the cluster are present.
 
     Attributes:
         keyring: As given.
+        other_versions: Which calls are left to other workers, and which queues meanwhile.
         refusals: What was not let in; and what children have refused of functions and values.
     """
 
-    def __init__(self, keyring: Keyring, answer: Callable[[Batch, Problem], None]) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        answer: Callable[[Batch, Problem], None],
+        now: Callable[[], float] = clock.now,
+        present: Callable[[], Sequence[WorkerPresence]] = tuple,
+    ) -> None:
         self.keyring = keyring
         self.refusals = keyring.refusals
         self._answer = answer
+        self._now = now
+        self.other_versions = OtherVersions(present)
 
     def __json__(self) -> str:
         # kombu keeps it among its options, which it shows to whoever asks for a worker's statistics.
@@ -76,14 +90,14 @@ class Gate:
         body = envelope.get("body") if isinstance(envelope, dict) else None
         if not isinstance(body, str):
             raise ForgedError("it has no body")
-        return self._opened(body)
+        return Batch.decode(self._frame(body))
 
-    def _opened(self, body: str) -> Batch:
+    def _frame(self, body: str) -> Blob:
         try:
             sealed = b64decode(body, validate=True)
         except ValueError:
             raise ForgedError("its body is not in base64") from None
-        return Batch.decode(self.keyring.open(Purpose.BATCH, sealed))
+        return self.keyring.open(Purpose.BATCH, sealed)
 
     def admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
         """A message from a queue, fit for kombu and Celery; None if it was refused or answered here.
@@ -91,9 +105,14 @@ class Gate:
         Args:
             message: As it lay in Redis.
             key: The list where it lay, of one queue and one priority.
+
+        Raises:
+            PutBackError: It is of another version, and workers are present that can run it.
         """
         try:
             return self._admitted(message, key)
+        except PutBackError:
+            raise
         except Exception as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
             self.refusals.note("a message", _reason(error), message)
             return None
@@ -103,18 +122,20 @@ class Gate:
         tag = _TAG.search(around)
         if tag is None:
             raise ForgedError("it has no delivery tag")
+        frame = self._frame(body)
         try:
-            batch = self._opened(body)
+            batch = Batch.decode(frame)
         except VersionMismatchError:
             # By a holder of the secret whose frames are of another version: the child answers it, as it does all other versions.
-            batch = _unread(around)
+            batch = _unread(around, frame)
         else:
-            now = time.time()
-            if abs(now - batch.issued) > batch.lifetime:
+            if abs(self._now() - batch.issued) > batch.lifetime:
                 self.refusals.note("a message", "it is older than it may be", message)
-                self._answer(batch, Problem("expired", "the message is older than it may be", {"now": now}))
+                self._answer(batch, Problem("expired", "the message is older than it may be"))
                 return None
         queue, _, step = key.partition(PRIORITY_SEPARATOR)
+        if self.other_versions.are_to_run(batch, queue):
+            raise PutBackError(tag[1].decode())
         return envelope_of(batch, body, queue=queue, step=int(step or 0), tag=tag[1].decode())
 
     def order(self, envelope: object) -> dict[str, Any] | None:
@@ -137,7 +158,7 @@ class Gate:
             raise ValueError("arguments")
         if method in SEALED_ORDERS:
             # The command itself opens it once more: here it is only counted, if it is to be refused.
-            opened_order(self.keyring, method, arguments.get("order"))
+            opened_order(self.keyring, method, arguments.get("order"), self._now())
         clean = {
             "method": method,
             "arguments": {_name(key): value for key, value in arguments.items()},
@@ -148,12 +169,14 @@ class Gate:
             "reply_to": reply_to
             and {"exchange": _name(reply_to["exchange"]), "routing_key": _name(reply_to["routing_key"])},
         }
-        expires = envelope["headers"].get("expires")
+        expires = float(envelope["headers"].get("expires") or 0)
+        if expires:
+            expires += clock.wall() - self._now()  # kombu compares it with this machine's clock.
         return {
             "body": json.dumps(clean),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": {"clock": 0, "expires": float(expires) if expires is not None else None},
+            "headers": {"clock": 0, "expires": expires},
             "properties": {
                 "delivery_mode": 1,
                 "delivery_info": {"exchange": "celery.pidbox", "routing_key": ""},
@@ -171,13 +194,13 @@ def _halves(message: bytes) -> tuple[str, bytes]:
     return message[len(_BEGINNING) : end].decode("ascii"), message[end + 1 :]
 
 
-def _unread(around: bytes) -> Batch:
+def _unread(around: bytes, frame: Blob) -> Batch:
     """What stands around a body that only another version can read: enough to tell its client."""
     if len(around) > MOST_AROUND:
         raise ForgedError("there is too much around its body")
     envelope = json.loads(b'{"body": ""' + around)
     name, reply_to = envelope["headers"]["id"], envelope["properties"]["reply_to"]
-    return Batch(_name(name), "", "a call of another version", [b""], reply_to=_name(reply_to))
+    return Batch.unread(frame, _name(name), _name(reply_to))
 
 
 def _reason(error: Exception) -> str:

@@ -4,10 +4,9 @@ A young message is begun without a question: its client was there just now. For 
 `FRESH` seconds, and once more before it is dropped.
 """
 
-import time
-
 import redis
 
+from distribute_challenge import clock
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.log import logger
@@ -15,7 +14,7 @@ from distribute_challenge.messages import Batch
 
 __all__ = ["Clients"]
 
-YOUNG = 10.0  # Seconds; clocks of different machines may disagree by some, which makes a question more or less.
+YOUNG = 10.0  # Seconds, by Redis' clock.
 FRESH = 2.0  # Seconds that one look counts.
 
 
@@ -37,10 +36,12 @@ class Clients:
 
         Not if nobody ever did (there is no client's name on it), if its results are kept for whoever asks, or if Redis does not say.
         """
-        if not batch.client or batch.keep or time.time() - batch.issued < YOUNG:
+        if not batch.client or batch.keep:
             return False
         try:
-            if time.monotonic() - self._looked >= FRESH:
+            if self._connection.clock.ask_if_old(self._connection) - batch.issued < YOUNG:
+                return False
+            if clock.monotonic() - self._looked >= FRESH:
                 self._look()
             if batch.client in self._present:
                 return False
@@ -57,4 +58,4 @@ class Clients:
 
     def _look(self) -> None:
         self._present = {client.name for client in presence.clients(self._connection)}
-        self._looked = time.monotonic()
+        self._looked = clock.monotonic()

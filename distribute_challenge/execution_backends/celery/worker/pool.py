@@ -1,29 +1,38 @@
-"""Celery's prefork pool, with four differences.
+"""Celery's prefork pool, with five differences.
 
 - A job goes to an idle child at once. Celery's own puts it into a buffer, asks the kernel on its next round which of its children's
   pipes can be written to, and writes the job to one of them on the round after. Here only what finds no idle child, or a
   full pipe, takes the longer way.
-- A child is replaced after so many calls, not messages, and by the memory that it holds, not the most that it ever held. It says so
+- A child is replaced after so many calls, not messages, and by the memory that it holds, not the most that it ever held; and when a
+  call has changed something in it that cannot be put back. It says so
   before it says that it is done with its last message: nothing is written to it any more that it would not read.
+- A child that is told to end, by SIGTERM for example, finishes the message that it runs, and then ends. Billiard raises `SystemExit`
+  in the user's code, as if that had ended the program. The main process itself ends busy children by SIGKILL.
 - When the connection to the broker breaks, nothing is thrown away: what waits here for a child can still be acknowledged.
 - When the worker ends, what no child has begun goes back into its queue first.
 """
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+from billiard import get_context
 from billiard.pool import EX_RECYCLE
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as Child
 from celery.concurrency.prefork import TaskPool
 from redis import RedisError
 
+from distribute_challenge.descendants import kill_descendants
 from distribute_challenge.execution import calls_run
+from distribute_challenge.execution_backends.celery.worker.child_signals import end_in_order
 from distribute_challenge.execution_backends.celery.worker.memory import peak_of_this_process, resident
+from distribute_challenge.execution_backends.celery.worker.ready_counter import without_semaphores
+from distribute_challenge.process_state import is_spoilt
 
 __all__ = ["WorkerPool"]
 
@@ -37,6 +46,8 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
     maxtasks: int | None
     max_memory_per_child: int | None
     wait_for_job: Callable[[], Any]
+    _is_told_to_end = False
+    _is_idle = False
 
     def _make_child_methods(self, *args: Any, **options: Any) -> None:
         super()._make_child_methods(*args, **options)
@@ -48,11 +59,25 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         wait_for_job = self.wait_for_job
 
         def wait_unless_leaving() -> Any:
-            if self._is_leaving:
-                sys.exit(EX_RECYCLE)
-            return wait_for_job()
+            self._is_idle = True  # First: a signal that comes now ends it.
+            try:
+                if self._is_leaving or self._is_told_to_end:
+                    sys.exit(EX_RECYCLE)
+                return wait_for_job()
+            finally:
+                self._is_idle = False
 
         self.wait_for_job = wait_unless_leaving
+
+    def on_loop_start(self, pid: int) -> None:
+        end_in_order(self._end)  # Only now: billiard sets handlers of its own just before.
+        super().on_loop_start(pid)
+
+    def _end(self, number: int, frame: object) -> None:
+        """End now if this child waits for a message, and otherwise when it has done what it runs."""
+        self._is_told_to_end = True
+        if self._is_idle:
+            sys.exit(EX_RECYCLE)
 
     def prepare_result(self, result: Any) -> Any:
         self._results += 1
@@ -66,6 +91,10 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         return self._is_leaving or bool(super()._ensure_messages_consumed(completed))
 
     def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
+        # It ends by `os._exit`, where no atexit handler of `multiprocessing` ends them.
+        kill_descendants()
+        # The main process sends this as soon as it knows, so that nothing waits for the rest.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(EX_RECYCLE if exitcode is None else exitcode))
         if self._is_leaving:
             self._wait_until_read()
             self.on_exit(pid, EX_RECYCLE)
@@ -80,6 +109,8 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
             time.sleep(0.002)
 
     def _has_done_enough(self) -> bool:
+        if self._is_told_to_end or is_spoilt():
+            return True
         if self._most_calls and calls_run() >= self._most_calls:
             return True
         return bool(self._most_memory) and (resident() or peak_of_this_process()) > self._most_memory
@@ -96,6 +127,9 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
     on_poll_start: Any
     _quick_put: Any
     on_death: Callable[[int, int], None] | None = None
+
+    def __init__(self, *args: Any, context: Any = None, **options: Any) -> None:
+        super().__init__(*args, context=without_semaphores(context or get_context()), **options)
 
     def _create_process_handlers(self, hub: Any) -> None:
         super()._create_process_handlers(hub)
@@ -132,6 +166,16 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
                 look_around()
 
         self._quick_put, self.on_poll_start = put_and_write, on_poll_start
+
+    def terminate_job(self, pid: int, sig: int | None = None) -> None:
+        super().terminate_job(pid, signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """End the children at once. What they run is run elsewhere, as when the whole worker is killed."""
+        for child in self._pool:
+            if child._is_alive():
+                os.kill(child.pid, signal.SIGKILL)
+        super().terminate()
 
     def on_job_process_lost(self, job: Any, pid: int, exitcode: int) -> None:
         if self.on_death is not None:

@@ -4,11 +4,12 @@ The reply to a detached call goes where it is kept, or makes that the call is se
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import redis
 
+from distribute_challenge import clock
 from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.detached import answer_commands
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY, is_outcome_key
@@ -55,7 +56,13 @@ def _is_loss(frame: bytes) -> bool:
 
 
 def send_reply(
-    line: Line, keyring: Keyring, reply_to: str, frame: bytes, give_up: Callable[[], bool] | None = None
+    line: Line,
+    keyring: Keyring,
+    reply_to: str,
+    frame: bytes,
+    give_up: Callable[[], bool] | None = None,
+    *,
+    before: Sequence[bytes] = (),
 ) -> None:
     """Put a reply onto a client's list, however long the broker is away: a result is not thrown away.
 
@@ -65,16 +72,19 @@ def send_reply(
         reply_to: The client's list; of a detached call, where its outcome is kept.
         frame: The encoded reply.
         give_up: As for `insist`.
+        before: Further encoded replies, which are to be there before this one.
 
     Raises:
         redis.RedisError: It was given up.
     """
-    sealed = keyring.seal(Purpose.reply(reply_to), [frame])
+    purpose = Purpose.reply(reply_to)
+    sealed = keyring.seal(purpose, [frame])
+    earlier = [keyring.seal(purpose, [each]) for each in before]
 
     commands = (
         answer_commands(reply_to, sealed, lost=_is_loss(frame))
         if is_outcome_key(reply_to)
-        else [("RPUSH", reply_to, sealed), ("EXPIRE", reply_to, REPLY_EXPIRY)]
+        else [("RPUSH", reply_to, *earlier, sealed), ("EXPIRE", reply_to, REPLY_EXPIRY)]
     )
 
     def push() -> None:
@@ -100,7 +110,7 @@ def send_problem(
     Raises:
         redis.RedisError: It was given up.
     """
-    reply = Reply(batch.id, worker, time.time(), problem=problem)
+    reply = Reply(batch.id, worker, clock.now(), problem=problem)
     try:
         send_reply(line, keyring, batch.reply_to, reply.encode(), give_up)
     except redis.ResponseError as error:

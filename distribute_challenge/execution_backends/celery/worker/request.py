@@ -6,20 +6,23 @@ from functools import cache
 from typing import Any
 
 import redis
-from celery.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.exceptions import Ignore, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence, workers
 from distribute_challenge.execution_backends.celery.worker.deaths import appoint
+from distribute_challenge.execution_backends.celery.worker.failed_task import FailedTaskError
+from distribute_challenge.execution_backends.celery.worker.failure_log import left_out
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN, send_problem
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.log import logger
 from distribute_challenge.messages import Batch, Problem
 
-__all__ = ["BatchRequest", "answer", "told_to_end"]
+__all__ = ["BatchRequest", "answer", "present", "told_to_end"]
 
 
 def told_to_end() -> bool:
@@ -35,11 +38,22 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         stopper.accepted(self)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """The child died, was killed because a call in it did not stop in time, or could not run the batch."""
-        error = getattr(exc_info.exception, "exc", exc_info.exception)  # Billiard wraps what a child raised.
-        if stopper.is_concerned(self.id):
+        """The child died, was killed because a call in it did not stop in time, or could not run the batch.
+
+        Or all went well for us, and calls in it raised or were cancelled.
+        """
+        # Billiard wraps what a child raised, and Celery would show the wrapper.
+        error = exc_info.exception = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, FailedTaskError):
+            left_out.add(error.left_out)  # All else the child has done.
+        elif isinstance(error, Ignore):
+            self._revoke()
+            return None
+        elif stopper.is_concerned(self.id):
             if not stopper.is_abandoned(self.id):
                 self._answer("cancelled", "it was cancelled")
+            self._revoke()
+            return None
         elif isinstance(error, TimeLimitExceeded):
             self._answer("timeout", "it did not react when its time was over, so its process was killed")
         elif isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
@@ -52,6 +66,10 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
                 # To Celery it would be the main process that has none left.
                 exc_info = self._worker_lost_info(error)
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def _revoke(self) -> None:
+        """Tell Celery, its events and its signals that the client has cancelled this; it is acknowledged, too."""
+        self._announce_revoked("cancelled", True, None, False)
 
     def _answer(self, kind: str, text: str, facts: Mapping[str, Any] | None = None) -> None:
         problem = Problem(kind, f"{text} on {self.hostname}", facts or {})
@@ -80,6 +98,18 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
         redis.RedisError: Redis is away or full, and this worker was told to end.
     """
     send_problem(_line(url), _connection(url).keyring, batch, problem, worker or socket.gethostname(), told_to_end)
+
+
+def present(url: str) -> list[WorkerPresence]:
+    """The workers that are present, as this main process sees them.
+
+    Args:
+        url: The broker.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    return workers(_connection(url))
 
 
 @cache

@@ -1,10 +1,10 @@
-"""What our worker does besides running batches: it shows itself, prepares its children, and keeps the log.
+"""What our worker does besides running batches: it shows itself, and prepares its children.
 
 All of it hangs on Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery worker`` gets it too.
 """
 
 import contextlib
-import logging
+import json
 import os
 import random
 import sys
@@ -23,15 +23,18 @@ from distribute_challenge.execution_backends.celery.broker.cancel_order import C
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
+from distribute_challenge.execution_backends.celery.worker.call_processes import allow_processes
 from distribute_challenge.execution_backends.celery.worker.deaths import appoint
-from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process
+from distribute_challenge.execution_backends.celery.worker.failure_log import PERIOD, left_out
 from distribute_challenge.execution_backends.celery.worker.held import Held
+from distribute_challenge.execution_backends.celery.worker.process_log import redirect_streams, set_up_logging
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
 from distribute_challenge.execution_backends.celery.worker.request import told_to_end
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.execution_backends.celery.worker.sweeping import SWEEP, Sweeper
-from distribute_challenge.log import LogStream, call_formatter, logger
+from distribute_challenge.log import logger
 from distribute_challenge.stores import shared_memory_identity, sweep
+from distribute_challenge.surroundings import Surroundings
 
 __all__ = ["PresenceStep", "connect_signals"]
 
@@ -45,6 +48,7 @@ _THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
 )
 
+SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # JSON; only set by the embedded cluster's client.
 LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
 
 
@@ -75,7 +79,11 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         if hasattr(consumer.pool, "tags"):
             self._say(lambda _: _held(consumer).put_back_all_but(consumer.pool.tags()))
         self._say(_look_for_strangers)
-        self._timers = [every(presence.BEAT, self._beat, (consumer,)), every(SWEEP, self._sweep)]
+        self._timers = [
+            every(presence.BEAT, self._beat, (consumer,)),
+            every(SWEEP, self._sweep),
+            every(PERIOD, left_out.write),
+        ]
         if hasattr(consumer.pool, "maintain_pool"):
             consumer.pool._pool.on_death = appoint().died
             # Celery sees at once that a child has died, but may take 5 s for one that replaced another.
@@ -179,11 +187,27 @@ def _cancel(state: Any, order: str = "") -> dict[str, Any]:
 
 def connect_signals() -> None:
     """Attach everything below to Celery's signals; safe to call again."""
+    signals.celeryd_init.connect(_put_filters_aside)
     signals.worker_init.connect(_close_gate)
     signals.worker_init.connect(_share_machine)
     signals.worker_init.connect(_open_records)
     signals.worker_process_init.connect(_prepare_child)
-    signals.setup_logging.connect(_set_up_logging)
+    signals.setup_logging.connect(set_up_logging)
+
+
+_filters: "warnings.catch_warnings[None] | None" = None
+
+
+def _put_filters_aside(**_: Any) -> None:
+    """Where warnings are errors, by ``-W error`` say, they are errors in calls alone: Celery's own would end the worker.
+
+    One of them is that it runs as root.
+    """
+    global _filters
+    if any(action == "error" for action, *_ in warnings.filters):
+        _filters = warnings.catch_warnings()
+        _filters.__enter__()  # Until a child begins.
+        warnings.simplefilter("default")
 
 
 def _close_gate(sender: Any = None, **_: Any) -> None:
@@ -211,24 +235,14 @@ def _share_machine(sender: Any = None, **_: Any) -> None:
 
 def _prepare_child(**_: Any) -> None:
     become_worker()
+    allow_processes()
+    if _filters is not None:
+        _filters.__exit__(None, None, None)
+    if told := os.environ.pop(SURROUNDINGS_VARIABLE, None):
+        Surroundings(*json.loads(told))._replace(has_django=False).apply()  # Celery sets up Django by itself.
     random.seed()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         # Loaded before the fork, so all children would draw the same numbers.
         numpy.random.seed()
-    output = logging.getLogger("distribute_challenge.output")
-    sys.stdout = LogStream(output, logging.INFO)
-    sys.stderr = LogStream(output, logging.WARNING)
-    record_this_process()
-
-
-def _set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:
-    """One format for everything, with the name of the call that was running."""
-    root = logging.getLogger()
-    root.setLevel(loglevel or logging.INFO)
-    handler: logging.Handler = logging.FileHandler(logfile) if logfile else logging.StreamHandler(sys.__stderr__)
-    handler.setFormatter(call_formatter())
-    root.handlers[:] = [handler]
-    # Celery's own line for each batch would drown what the calls print.
-    for name in ("celery.app.trace", "celery.worker.strategy"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    redirect_streams()

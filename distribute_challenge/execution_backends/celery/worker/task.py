@@ -1,26 +1,37 @@
 """The one Celery task: runs a batch in a child process of the worker and sends the replies home."""
 
 import os
-import time
-from functools import cache, partial
+from collections.abc import Callable
+from functools import cache, cached_property, partial
 from typing import Any
 
 import redis
+from celery.exceptions import Ignore
 
+from distribute_challenge import clock
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution import execute
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import detached_function_key, function_key
 from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.worker.failed_task import (
+    failed_task,
+    failed_task_of,
+)
+from distribute_challenge.execution_backends.celery.worker.failure_log import FailureLog
+from distribute_challenge.execution_backends.celery.worker.log_shipping import LogShipping
 from distribute_challenge.execution_backends.celery.worker.orphans import Clients
+from distribute_challenge.execution_backends.celery.worker.process_log import output_log
 from distribute_challenge.execution_backends.celery.worker.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
+from distribute_challenge.failures import Failures
 from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.messages import Batch, Problem, Reply
+from distribute_challenge.process_state import ProcessState
 from distribute_challenge.security import Purpose, Refusals
-from distribute_challenge.serialisation import ProjectImporter
+from distribute_challenge.serialisation.modules.importer import ProjectImporter
 
 __all__ = ["run_batch"]
 
@@ -31,6 +42,10 @@ def run_batch(task: Any, sealed: bytes) -> None:
     Args:
         task: The bound Celery task.
         sealed: An encoded `Batch`, sealed.
+
+    Raises:
+        FailedTaskError: Calls of it raised. Their client has been told: it is Celery that is told here.
+        Ignore: Its client does not want it any more. `request` makes a revoked task of it.
     """
     request = task.request
     child = _child(os.getpid(), task.app)
@@ -42,19 +57,40 @@ def run_batch(task: Any, sealed: bytes) -> None:
         batch = Batch.decode(frame)
     except VersionMismatchError as error:
         # The message around it says whom to tell.
-        problem = Reply(request.id, worker, time.time(), problem=Problem("version", str(error)))
+        problem = Reply(request.id, worker, clock.now(), problem=Problem("version", str(error)))
         send_reply(child.line, keyring, request.reply_to, problem.encode())
-        return
+        raise failed_task(error) from None
     if child.clients.has_left(batch):
-        return
+        raise Ignore
     if batch.keep and insist("look for a call", lambda: DetachedRecords(child.connection).over([batch.id])):
         return  # It was cancelled or has its outcome, and somebody has put its message into the queue once more.
-    send_ahead = partial(send_reply, child.second_line, keyring, batch.reply_to)
+    send_ahead: Callable[[bytes], None] = partial(send_reply, child.second_line, keyring, batch.reply_to)
     child.interruption.begin(batch.id)
-    for reply in execute(batch, child.functions, worker, child.values, send_ahead, child.interruption):
-        if child.interruption.is_abandoned:
-            return  # A list that nobody reads would stay in Redis.
-        send_reply(child.line, keyring, batch.reply_to, reply)
+    logs = None
+    if batch.logs is not None:
+        logs = child.logs
+        logs.begin(batch, request.hostname)
+        send_ahead = logs.send_ahead
+    failures = Failures(child.failure_log.room())
+    try:
+        replies = execute(
+            batch, child.functions, worker, child.values, send_ahead, child.interruption, child.process, failures, logs
+        )
+        for reply in replies:
+            if child.interruption.is_abandoned:
+                raise Ignore  # A list without a reader would stay in Redis.
+            send_reply(child.line, keyring, batch.reply_to, reply, before=logs.frames() if logs is not None else ())
+    finally:
+        if logs is not None:
+            logs.end()
+    if failures.raised:
+        # Its client has the exceptions. This is for Celery, and for all that looks at its signals and events.
+        raise failed_task_of(batch, failures, left_out=child.failure_log.write(batch, failures))
+    kind, text = failures.problem[:2] if failures.problem is not None else ("", "")
+    if kind == "version":
+        raise failed_task(VersionMismatchError(text))
+    if kind == "cancelled" or failures.cancelled == batch.calls:
+        raise Ignore
 
 
 class _Child:
@@ -68,8 +104,20 @@ class _Child:
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
         self.clients = Clients(self.connection)
+        self.failure_log = FailureLog()
         self.interruption = interruption()
         self.interruption.listen()
+        self.process = ProcessState()  # Last: the signal that has just been listened to belongs to it.
+
+    @cached_property
+    def logs(self) -> LogShipping:
+        """Made for the first client that wants it."""
+        # Clients of its own, as its thread asks beside the one that runs the calls.
+        clients = Clients(self.connection)
+        return LogShipping(output_log(), self.second_line, self.connection.keyring, clients, self._is_abandoned)
+
+    def _is_abandoned(self) -> bool:
+        return self.interruption.is_abandoned
 
     def _fetch(self, digest: str) -> bytes | None:
         def fetch() -> Any:

@@ -23,10 +23,13 @@ from kombu.utils.json import loads
 from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.held import Envelope, Held
+from distribute_challenge.execution_backends.celery.worker.other_versions import PutBackError
 
 __all__ = ["PatientAMQP", "WorkerTransport", "install"]
 
-PIDBOX = "celery.pidbox"  # The exchange of remote control.
+PIDBOX = "celery.pidbox"  # The exchange of remote control,
+PIDBOX_REPLIES = "reply.celery.pidbox"  # and of answers to this worker's own questions.
+MOST_DECLARED = 1000  # Exchanges and queues that a connection remembers to have declared.
 
 
 class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
@@ -89,6 +92,32 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
                 if pool is not None:
                     pool.disconnect()
 
+    def exchange_declare(
+        self,
+        exchange: str | None = None,
+        type: str = "direct",  # noqa: A002
+        durable: bool = False,
+        **options: Any,
+    ) -> None:
+        # What a question of remote control names as its way back needs no declaration here, and kombu would keep it for ever:
+        # questions are not signed, and each may name another.
+        if self.gate is None or durable or type != "direct" or exchange == PIDBOX_REPLIES:
+            super().exchange_declare(exchange, type, durable, **options)
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        alone = set() if self.gate is None else self.gate.other_versions.left_alone()
+        if not alone:
+            super()._brpop_start(timeout)
+            return
+        # The looks at the children wake the event loop when the pause is over.
+        cycle = self._queue_cycle
+        queues = list(cycle.items)
+        cycle.update([queue for queue in queues if queue not in alone])
+        try:
+            super()._brpop_start(timeout)
+        finally:
+            cycle.update(queues)
+
     def _brpop_read(self, **options: Any) -> bool:
         # As kombu has it, but for the gate in the place of its JSON, and for what it keeps of what it has read.
         connection = self.client.connection
@@ -103,7 +132,13 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
             key, data = found
             queue = key.decode().rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)
-            content = loads(data.decode()) if self.gate is None else self.gate.admitted(data, key.decode())
+            try:
+                content = loads(data.decode()) if self.gate is None else self.gate.admitted(data, key.decode())
+            except PutBackError as unfit:
+                # By way of the book: where Redis does not take it now, it is put back when the worker connects anew.
+                self.qos.held.take(unfit.tag, Envelope({}, key, data))
+                self.qos.held.put_back([unfit.tag])
+                return True
             if content is not None:
                 self.connection._deliver(Envelope(content, key, data), queue)
             return True
@@ -144,8 +179,24 @@ class WorkerTransport(Transport):  # type: ignore[misc] # likewise
     Channel = WorkerChannel
 
 
-class _PatientConnection(Connection):  # type: ignore[misc] # likewise
-    """Tries to connect in equal pauses. Celery's own grow by two seconds each time: back in a moment, found in half a minute."""
+class _Declared(set[int]):
+    """What a connection has declared, as far as it remembers; to declare something again does no harm."""
+
+    def add(self, entity: int) -> None:
+        if len(self) >= MOST_DECLARED:
+            self.clear()
+        super().add(entity)
+
+
+class _PatientConnection(Connection):  # type: ignore[misc] # kombu has hardly any types
+    """Tries to connect in equal pauses, and remembers a bounded number of declarations.
+
+    Celery's own pauses grow by two seconds each time: back in a moment, found in half a minute.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.declared_entities = _Declared()
 
     def _ensure_connection(self, *args: Any, **options: Any) -> Any:
         pause = reconnect_pause()

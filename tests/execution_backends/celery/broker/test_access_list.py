@@ -116,6 +116,15 @@ def test_a_call_that_kills_its_process_is_made_good(server: Server, url: str, wo
     assert denied(server) == []
 
 
+def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
+    """As the page says: its number in the channels."""
+    command = [word.replace("&/0.", "&/3.") for word in documented()[1:]]
+    assert connect(server.url).execute_command(*command)
+    done = CliRunner().invoke(main, ["ping", "--timeout", "0.2", "--broker", f"{url}?virtual_host=3"])
+    assert done.output.startswith("Error: no worker answered within 0.2 s")
+    assert denied(server) == []
+
+
 @pytest.mark.parametrize(
     "command",
     [

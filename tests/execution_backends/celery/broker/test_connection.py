@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -10,6 +11,7 @@ from distribute_challenge.errors import BrokerUnreachableError, OptionError
 from distribute_challenge.execution_backends.celery.broker import connection
 from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect, translated
 from tests.execution_backends.celery.conftest import Server
+from tests.processes import wait_until
 
 
 def arguments(url: str) -> dict[str, object]:
@@ -86,6 +88,56 @@ def test_something_that_is_no_redis_is_an_error_too() -> None:
         url = f"redis://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(BrokerUnreachableError, match="no Redis answers"), translated(url):
             connect(url).ping()
+
+
+def lose_disk(server: Server) -> None:
+    """Let it fail to save, as where the disk is full."""
+    redis_, folder = connect(server.url), server.folder / "gone"
+    folder.mkdir()
+    redis_.config_set("dir", str(folder))
+    redis_.config_set("save", "3600 1")
+    folder.rmdir()
+    redis_.bgsave()
+    wait_until(lambda: redis_.info("persistence")["rdb_last_bgsave_status"] == "err", "an error")
+
+
+@pytest.mark.parametrize(
+    ("harm", "user", "advice"),
+    [
+        (
+            lambda server: connect(server.url).replicaof("127.0.0.1", "1"),
+            "",
+            "it is a replica: set the address of its primary",
+        ),
+        (lose_disk, "", "MISCONF .*: it cannot save its data, most likely as its disk is full"),
+        (
+            lambda server: connect(server.url).execute_command("ACL", "SETUSER", "reader", "on", ">word", "~*", "+get"),
+            "reader:word@",
+            "give the user in the URL the rights",
+        ),
+    ],
+    ids=["READONLY", "MISCONF", "NOPERM"],
+)
+def test_a_server_that_refuses_to_write_is_not_one_that_does_not_answer(
+    server: Server, harm: Callable[[Server], object], user: str, advice: str
+) -> None:
+    """What it says is shown, and what to do."""
+    harm(server)
+    url = server.url.replace("redis+socket://", f"redis+socket://{user}")
+    with pytest.raises(BrokerUnreachableError, match=rf"answers, and refuses .*{advice}"), translated(url):
+        connect(url).set("name", "value")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (redis.BusyLoadingError("Redis is loading the dataset in memory"), "try again in a moment"),
+        (redis.ResponseError("NOREPLICAS Not enough good replicas to write"), "look at its log and its configuration"),
+    ],
+)
+def test_other_refusals_are_shown_too(error: Exception, advice: str) -> None:
+    with pytest.raises(BrokerUnreachableError, match=f"answers, and refuses .*{advice}"), translated("redis://host"):
+        raise error
 
 
 def test_a_wrong_password_is_named_as_such(server: Server) -> None:

@@ -13,7 +13,7 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
 from distribute_challenge.execution_backends.celery.broker.connection import connect, translated
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
-from distribute_challenge.execution_backends.celery.client import publisher
+from distribute_challenge.execution_backends.celery.client import lookout, publisher
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -128,14 +128,41 @@ def test_if_none_comes_they_fail(
     assert answered(backend, worker)
 
 
+def test_calls_that_are_not_sent_yet_fail_too(
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    memory: Memory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No message before them comes to an end, as workers cannot take any. The user hears of it first."""
+    monkeypatch.setattr(lookout, "FULL_FOR", 0.2)
+    warm(backend, worker)
+    futures = [square(number).submit(backend) for number in range(2000)]
+    client = backend._connected()
+    memory.take()
+    unsent = list(client._books.outbox.calls())
+    assert unsent
+    for call in unsent:
+        with pytest.raises(BrokerFullError):
+            call.result(DEADLINE)
+    assert "no memory left; calls that wait here: " in caplog.text
+    assert "no worker listens" not in caplog.text
+    memory.give()
+    worker.serve([future for future in futures if not future.done()])
+    assert answered(backend, worker)
+
+
 def test_a_client_goes_on_without_noise(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     memory: Memory,
     eventually: Eventually,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It cannot show itself meanwhile, and receives what comes."""
+    monkeypatch.setattr(lookout, "FULL_FOR", 0.0)  # Nothing waits here that this could concern.
     future = square(3).submit(backend)
     taken = worker.take()
     replies = list(taken.replies())
@@ -150,14 +177,14 @@ def test_a_client_goes_on_without_noise(
 
 
 def test_another_refusal_ends_the_call_too(
-    backend: CeleryExecutionBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
     worker: FakeWorker,
     server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Later, as a replica may be taking over."""
-    monkeypatch.setattr(publisher, "REFUSED_FOR", 0.2)
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", "0.2")
+    backend = request.getfixturevalue("backend")
     warm(backend, worker)
     for key in queue_keys("odd"):
         connect(server.url).set(key, "no list")

@@ -3,7 +3,10 @@
 import time
 from typing import Any
 
+import pytest
+
 from distribute_challenge.attempt import Attempt
+from distribute_challenge.batching import LARGEST_BYTES
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from distribute_challenge.messages import FunctionPayload, Task
@@ -79,6 +82,44 @@ def test_waiting_calls_are_counted_by_queue() -> None:
     assert outbox.waiting == {"distribute_challenge": 8}
     assert len(outbox.clear()) == 2
     assert outbox.waiting == {}
+
+
+def test_large_arguments_bound_the_calls_of_a_message() -> None:
+    """One call travels, whatever its size."""
+    outbox = Outbox()
+    template = call().task
+    sizes = [100_000] * 30 + [3 * LARGEST_BYTES]
+    for size in sizes:
+        outbox.put(Call(template._replace(arguments=bytes(size)), lambda call: False))
+    group = outbox.group_of(template)
+    taken = []
+    while outbox.next_group(OPEN) is not None:
+        group.sizer.record(1000, 0.001)
+        taken.append(sum(len(each.task.arguments) for each in group.take(1)))
+    assert sum(taken) == sum(sizes)
+    assert max(taken[:-1]) <= LARGEST_BYTES
+    assert max(taken[:-1]) > LARGEST_BYTES / 2
+    assert taken[-1] == 3 * LARGEST_BYTES
+
+
+@pytest.mark.parametrize("numbers", [[1], [0, 2, 4], [0, 1, 2, 3], [4, 3, 2, 1, 0]])
+def test_calls_that_are_taken_out_leave_the_others_in_order(numbers: list[int]) -> None:
+    """However many there are; also those that come back in front."""
+    outbox = Outbox()
+    calls = [call() for _ in range(5)]
+    for each in calls:
+        outbox.put(each)
+    for number in numbers:
+        assert outbox.remove(calls[number])
+        assert not outbox.remove(calls[number])
+    left = [each for number, each in enumerate(calls) if number not in numbers]
+    assert list(outbox.calls()) == left
+    back = call()
+    outbox.put(back, first=True)
+    taken: list[Call] = []
+    while (group := outbox.next_group(OPEN)) is not None:
+        taken += group.take(1)
+    assert taken == [back, *left]
 
 
 def test_what_was_learnt_of_a_function_is_kept_for_a_while() -> None:

@@ -22,7 +22,7 @@ from distribute_challenge.execution_backends.celery.broker.orders import CANCEL
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.calls import Call
-from distribute_challenge.execution_backends.celery.client.cancelling import publish
+from distribute_challenge.execution_backends.celery.client.cancelling import in_background, publish
 from distribute_challenge.messages import Batch, Reply
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
@@ -329,7 +329,7 @@ def test_an_order_that_is_none_is_logged(cluster: LocalCluster, in_log: Callable
     """And does no harm."""
 
     class Nonsense(CancelOrder):
-        def text(self, keyring: Keyring) -> str:
+        def text(self, keyring: Keyring, issued: float | None = None) -> str:
             return "nonsense"
 
     publish(connect(cluster.broker_url), Nonsense())
@@ -350,3 +350,15 @@ def test_an_order_may_come_before_the_message(cluster: LocalCluster) -> None:
     problem = Reply.decode(connection.keyring.open(Purpose.reply(replies), found[1])).problem
     assert problem is not None
     assert problem.kind == "cancelled"
+
+
+def test_where_no_thread_can_start_it_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.12.0 to 3.12.2 start none when the interpreter ends, and then calls are cancelled."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    done: list[int] = []
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert in_background(lambda: done.append(1)) is None
+    assert done == [1]

@@ -61,6 +61,17 @@ def test_silence_does_not_count_while_nobody_can_give_signs_of_life(caplog: pyte
     assert "no worker listens on the queue 'a'" in caplog.text
 
 
+def test_nor_does_it_if_they_are_not_listed_any_more(caplog: pytest.LogCaptureFixture) -> None:
+    """As while Redis is full for long."""
+    census = Census(URL, None)
+    census.distrust(100.0)
+    for now in (0.0, 99.0, 100.0, 100.0 + WARN_AFTER - 1):
+        census.take([], {"a": 1}, now)
+    assert not caplog.text
+    census.take([], {"a": 1}, 100.0 + WARN_AFTER)
+    assert "no worker listens on the queue 'a'" in caplog.text
+
+
 def test_nobody_looks_for_strangers_before_it_matters() -> None:
     """It takes a round trip."""
     census = Census(URL, None)

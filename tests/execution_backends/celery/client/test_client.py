@@ -285,7 +285,6 @@ def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) 
     with client._lock:
         client._books.drop(batch)
         client._books.put_back([call])
-    assert client._books._out.total() == 2
     assert client._books.outbox.waiting == {}
 
 
@@ -352,6 +351,19 @@ def test_a_closed_client_takes_no_calls(server: Server) -> None:
     client.close()
     with pytest.raises(CallCancelledError, match="closed"):
         client.submit(square(3)._task())
+
+
+def test_a_cluster_that_dies_as_a_client_connects_gives_its_own_reason(server: Server) -> None:
+    """And not that of its broker, which is gone with it."""
+
+    def check() -> None:
+        raise ClusterStartError("it died")
+
+    server.stop()
+    with pytest.raises(ClusterStartError, match="it died"):
+        Client(server.url, check=check)
+    with pytest.raises(BrokerUnreachableError, match="no Redis answers"):
+        Client(server.url)
 
 
 def test_a_dead_cluster_fails_all_calls(server: Server, worker: FakeWorker) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+import redis
 
 from distribute_challenge import LocalCluster, attach, compute_this, put
 from distribute_challenge.errors import (
@@ -20,11 +21,11 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.celery.broker.presence import workers
 from distribute_challenge.execution_backends.celery.client import detached_calls
 from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
-from distribute_challenge.tasks import single_task
 from tests.calls import wait_for
 from tests.execution_backends.celery.broker.test_detached import answer, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
@@ -167,10 +168,20 @@ def test_what_is_no_id_is_an_error_of_the_future(id: str, shared: CeleryExecutio
 # --- cancelling and closing
 
 
-def test_a_call_that_no_worker_has_is_cancelled(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def unreachable(*_: object) -> None:
+    raise redis.ConnectionError
+
+
+def test_a_call_that_no_worker_has_is_cancelled(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By anybody; nothing is left of it, and who waits for it is told."""
     future = submit(backend)
     attached = attach(future.id, backend)
+    assert not attached.running()
+    with monkeypatch.context() as context:
+        context.setattr(DetachedRecords, "is_held", unreachable)
+        assert not attached.running()
     assert attached.cancel()
     assert worker.waiting() == 0
     assert isinstance(future.exception(DEADLINE), TaskLostError)
@@ -181,7 +192,9 @@ def test_a_call_that_runs_is_not_cancelled(shared: CeleryExecutionBackend, tmp_p
     """It ends in its value."""
     gate = tmp_path / "gate"
     future = wait_for(str(gate)).submit(shared, detach=True)
+    assert repr(future) == "<Future wait_for pending>"  # Showing it asks no server.
     wait_until(Path(f"{gate}.begun").exists)
+    assert future.running()
     assert not future.cancel()
     gate.touch()
     assert future.result(DEADLINE) == "done"
@@ -271,8 +284,7 @@ def test_a_closed_client_takes_no_calls(server: Server) -> None:
     """Nor does it wait for any."""
     calls = DetachedCalls(server.url)
     calls.close()
-    prepared = square(1).prepared
-    task = single_task(prepared.portable, "square", (1,), {}, prepared.options)
+    task = square(1)._task()
     with pytest.raises(CallCancelledError, match="closed"):
         calls.submit(task, 1.0)
     with pytest.raises(CallCancelledError, match="closed"):

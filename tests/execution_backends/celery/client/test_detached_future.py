@@ -18,6 +18,7 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.keys import detached_key, outcome_key
+from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
 from distribute_challenge.messages import Reply, Section
 from distribute_challenge.references import Reference
 from distribute_challenge.serialisation.parcels import pack_result
@@ -107,3 +108,36 @@ def test_who_asked_to_be_told_is_told_without_keeping_the_future(
     answer(worker.take())
     wait_until(lambda: values == [9])
     wait_until(lambda: gc.collect() >= 0 and reference() is None, "the future's end")
+
+
+@pytest.mark.parametrize("raised", [SystemExit, ValueError])
+def test_an_outcome_whose_unpickling_ends_the_program_is_an_error(
+    raised: type[BaseException], backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that looks for outcomes goes on."""
+
+    def end(*_: object) -> None:
+        raise raised
+
+    future, other = submit(backend, 3), submit(backend, 4)
+    monkeypatch.setattr(future, "_take", end)
+    answer(worker.take())
+    answer(worker.take())
+    assert isinstance(future.exception(DEADLINE), raised)
+    assert other.result(DEADLINE) == 16
+
+
+def test_ctrl_c_in_attach_is_ctrl_c(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while an outcome is unpickled."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    future = submit(backend, 3)
+    answer(worker.take())
+    assert future.result(DEADLINE) == 9
+    monkeypatch.setattr(DetachedFuture, "_take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        attach(future.id, backend)

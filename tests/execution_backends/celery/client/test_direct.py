@@ -57,7 +57,7 @@ def test_the_reply_is_read_by_the_thread_that_waits(client: Client, worker: Fake
     call = send(client, 3)
     assert type(call) is DirectCall
     resolved_by: list[str] = []
-    call.add_done_callback(lambda _: resolved_by.append(threading.current_thread().name))
+    call.when_done(lambda _: resolved_by.append(threading.current_thread().name))
     worker.take().run()
     assert call.result() == 9
     assert call.result(0) == 9

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.celery
 
 Eventually = Callable[[Callable[[], bool]], None]
 
-ENDS_WITHIN = 2.0  # Seconds that Ctrl+C may take, and that a slot may take after it.
+ENDS_WITHIN = 6.0  # Seconds that Ctrl+C may take, and that a slot may take after it: two, and four for other tests.
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
     shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
     with script(BEGINNING + SUBMIT, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
-        running.wait_for("all submitted")
+        running.wait_for("all submitted", within=60)
         interrupt(running, 2, folder, eventually)
     check_all_is_free(shared, eventually, folder)
 
@@ -174,6 +174,9 @@ def test_the_end_of_a_script_cancels_what_nobody_waits_for(
     )
     with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
         assert running.wait() == 0
+        # Nothing else: Python 3.12.0 to 3.12.2 start no thread any more, and would say so.
+        (line,) = running.output.splitlines()
+        assert line.startswith("sys:1: NeverRunWarning: 50 submitted calls")
     check_all_is_free(shared, eventually, folder)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 
-from distribute_challenge import Future, compute_this
+from distribute_challenge import compute_this
 from distribute_challenge.errors import TaskLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -16,14 +17,15 @@ from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, queue_keys
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import ledger as ledger_module
+from distribute_challenge.execution_backends.celery.client import publisher
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.ledger import AFTER_FULL, APART, GRACE, Ledger
-from distribute_challenge.execution_backends.celery.client.losses import MOST_LOSSES
 from distribute_challenge.execution_backends.celery.client.outbox import Outbox
+from distribute_challenge.execution_backends.policy import MOST_LOSSES
 from distribute_challenge.messages import FunctionPayload, Task
 from distribute_challenge.options import CallOptions
 from distribute_challenge.settings import DEFAULT_QUEUE
-from tests.execution_backends.celery.client.test_giving_back import answer
+from tests.execution_backends.celery.client.test_giving_back import answer, crowd_in_a_message
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -50,6 +52,41 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def hold(taken: Taken) -> None:
     """Write down that a worker has a message, as workers do."""
     taken.worker.connection.hset(UNACKED, taken.envelope["properties"]["delivery_tag"], "")
+
+
+# --- calls that run
+
+
+def test_a_call_runs_when_a_worker_has_its_message_and_the_calls_before_it_have_ended(
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as Redis says."""
+    crowd, taken = crowd_in_a_message(backend, worker, eventually)
+    assert [call.running() for call in crowd[:3]] == [False, False, False]
+    assert not crowd[-1].running()
+    hold(taken)
+    assert [call.running() for call in crowd[:3]] == [True, False, False]
+    assert repr(crowd[0]) == "<Future square(0) pending>"  # Showing it asks no server.
+    answer(taken, 0, [0], kept=4)
+    eventually(crowd[0].done)
+    assert [call.running() for call in crowd[:3]] == [False, True, False]
+    with monkeypatch.context() as context:
+        context.setattr(publisher, "are_held", unreachable)
+        assert not crowd[1].running()
+    answer(taken, 1, [1, 4, 9], ended=True)
+    worker.serve(crowd)
+    assert not any(call.running() for call in crowd)
+
+
+def test_a_call_whose_message_is_still_being_sent_does_not_run() -> None:
+    task = Task(FunctionPayload("f", b"", "f"), b"", CallOptions(), 0.0)
+    call = Call(task, lambda call: False)
+    call.batch = SentBatch("id", Outbox().group_of(task), [call], 1.0)
+    assert not call.running()
+
+
+def unreachable(*_: object) -> None:
+    raise redis.ConnectionError
 
 
 # --- the client
@@ -371,7 +408,3 @@ def test_a_verdict_waits_for_memory(out: Out) -> None:
     assert out.look() == []
     assert out.look(AFTER_FULL) == []
     assert out.look() == ["a"]
-
-
-def test_futures_know_how_they_were_lost() -> None:
-    assert Future("f").attempts == ()

@@ -123,7 +123,7 @@ def test_calls_that_were_lost_do_not_hide_those_behind_them(
         taken = worker.take()
     client = backend._connected()
     with client._lock:
-        behind = next(call for group in client._books.outbox._turns.values() for call in group.waiting)
+        behind = next(call for group in client._books.outbox._turns.values() for call in group)
         behind.task = behind.task._replace(created=time.time() - 1000)
     taken.report("lost", "it died")
     eventually(lambda: crowd[0].attempts != ())

@@ -12,9 +12,9 @@ from distribute_challenge.errors import (
     CallCancelledError,
     ValueLostError,
 )
+from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
-from distribute_challenge.execution_backends.celery.client import losses
 from distribute_challenge.messages import Reply
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, mapped, total
@@ -93,7 +93,7 @@ def test_a_worker_that_misses_a_value_again_and_again_fails_its_call(
 ) -> None:
     future = total(ARRAY).submit(backend)
     worker.serve([future], lambda taken: taken.report("value_missing", place.memory[0]))
-    with pytest.raises(ValueLostError, match=f"put into their store {losses.MOST_MISSES} times"):
+    with pytest.raises(ValueLostError, match=f"put into their store {policy.MOST_MISSES} times"):
         future.result()
     eventually(lambda: place.is_empty)
 

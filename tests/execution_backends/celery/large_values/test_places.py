@@ -9,7 +9,7 @@ import numpy
 import pytest
 import redis
 
-from distribute_challenge import compute_this, put, stores
+from distribute_challenge import compute_this, put, settings, stores
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     SerialisationError,
@@ -17,8 +17,10 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import values as client_values
+from distribute_challenge.messages import Reply
 from distribute_challenge.stores import shared_memory_identity
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, double, show, total
@@ -235,3 +237,18 @@ def test_a_worker_waits_for_a_broker_that_comes_back(
     future = total(ARRAY).submit(backend)
     worker.serve([future])
     assert future.result() == ARRAY.sum()
+
+
+def test_an_embedded_cluster_without_shared_memory_says_so_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """With its first large value."""
+    monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER")
+    monkeypatch.setattr(settings, "SHARED_MEMORY", str(tmp_path / "nothing"))
+    values = client_values.ClientValues("client", connect(server.url), own_machine=True)
+    assert caplog.text == ""
+    for _ in range(2):
+        values.depot(list)
+    assert caplog.text.count("large values go through Redis, which takes longer") == 1
+    values.discard(Reply("b-1", "worker", 0.0))  # A reply that is not waited for; there is nothing to free.
+    values.close()

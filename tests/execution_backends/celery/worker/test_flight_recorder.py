@@ -17,14 +17,16 @@ from distribute_challenge.execution_backends.celery.worker.flight_recorder impor
     Records,
     record_this_process,
 )
+from distribute_challenge.output import OutputLog
 from distribute_challenge.stores.owner_lock import OwnerLock
 from tests.processes import environment
 
 CHILD = """
 import ctypes, logging, os, signal
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process
+from distribute_challenge.output import OutputLog
 logging.getLogger().setLevel(logging.INFO)
-record_this_process()
+record_this_process(OutputLog(logging.INFO))
 {body}
 """
 
@@ -74,6 +76,12 @@ def test_nothing_is_known_of_others(records: Records) -> None:
     assert records.crash(1) == ""
 
 
+def test_a_line_whose_arguments_do_not_fit_ends_nothing(records: Records) -> None:
+    pid, status = run(records, "logging.info('%d', 'text')\nlogging.info('next')")
+    assert status == 0
+    assert [line.rpartition(" ")[2] for line in records.lines(pid)] == ["next"]
+
+
 def test_records_can_be_forgotten(records: Records) -> None:
     pid, _ = run(records, "logging.info('a line')")
     records.forget([pid, 1])
@@ -84,9 +92,9 @@ def test_a_process_records_itself_only_if_its_worker_wants_it(monkeypatch: pytes
     """And does without if the worker is just ending."""
     before = list(logging.getLogger().handlers)
     monkeypatch.delenv(flight_recorder.FOLDER_VARIABLE, raising=False)
-    record_this_process()
+    record_this_process(OutputLog(logging.INFO))
     monkeypatch.setenv(flight_recorder.FOLDER_VARIABLE, str(tmp_path / "gone"))
-    record_this_process()
+    record_this_process(OutputLog(logging.INFO))
     assert logging.getLogger().handlers == before
 
 

@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-import redis
 
-from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge import LocalCluster, clock, compute_this
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for, queue_length
 from distribute_challenge.execution_backends.celery.worker.orphans import YOUNG, Clients
@@ -25,12 +24,12 @@ Eventually = Callable[[Callable[[], bool]], None]
 class Counted:
     """A connection that counts what it is asked."""
 
-    def __init__(self, connection: redis.Redis) -> None:
+    def __init__(self, connection: Broker) -> None:
         self.asked = 0
         self._connection = connection
 
     def __getattr__(self, name: str) -> object:
-        self.asked += 1
+        self.asked += name != "clock"
         return getattr(self._connection, name)
 
 
@@ -39,17 +38,18 @@ def batch(age: float, client: str = "somebody", keep: float = 0.0) -> Batch:
 
 
 @pytest.fixture
-def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> redis.Redis:
+def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> Broker:
     """To a server that has run for long, compared with how long a client is waited for."""
     monkeypatch.setattr(presence, "STALE", 0.5)
     connection = connect(server.url)
+    connection.clock.ask(connection)
     deadline = time.monotonic() + 20
     while connection.info("server")["uptime_in_seconds"] < 1:  # type: ignore[index]
         assert time.monotonic() < deadline
     return connection
 
 
-def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_question(connection: redis.Redis) -> None:
+def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_question(connection: Broker) -> None:
     """However many there are."""
     counted = Counted(connection)
     clients = Clients(counted)  # type: ignore[arg-type]
@@ -58,7 +58,14 @@ def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_ques
     assert counted.asked == 0
 
 
-def test_an_old_message_is_begun_if_its_client_is_there(connection: redis.Redis) -> None:
+def test_the_age_of_a_message_is_by_redis_clock(connection: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of this machine may be wrong."""
+    shown = clock.now() - 5000
+    monkeypatch.setattr(clock, "now", lambda: shown)
+    assert Clients(connection).has_left(batch(1000))
+
+
+def test_an_old_message_is_begun_if_its_client_is_there(connection: Broker) -> None:
     """One look counts for a while, as a queue that has waited has many old messages."""
     presence.show(connection, presence.ClientPresence("somebody", 1))
     counted = Counted(connection)
@@ -69,7 +76,7 @@ def test_an_old_message_is_begun_if_its_client_is_there(connection: redis.Redis)
     assert counted.asked == asked
 
 
-def test_a_client_that_has_come_since_the_last_look_is_there(connection: redis.Redis) -> None:
+def test_a_client_that_has_come_since_the_last_look_is_there(connection: Broker) -> None:
     clients = Clients(connection)
     assert clients.has_left(batch(1000))
     presence.show(connection, presence.ClientPresence("somebody", 1))
@@ -77,7 +84,7 @@ def test_a_client_that_has_come_since_the_last_look_is_there(connection: redis.R
 
 
 def test_a_message_whose_client_is_gone_is_dropped_and_that_is_said_once(
-    connection: redis.Redis, caplog: pytest.LogCaptureFixture
+    connection: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     clients = Clients(connection)
     assert [clients.has_left(batch(1000)) for _ in range(3)] == [True] * 3

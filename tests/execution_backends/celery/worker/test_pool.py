@@ -1,5 +1,7 @@
 """A worker that holds more than its processes can run at once."""
 
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -101,3 +103,17 @@ def test_a_pool_that_never_started_has_nothing_to_give_back(monkeypatch: pytest.
     pool: Any = WorkerPool.__new__(WorkerPool)
     pool._pool = None
     pool.on_stop()
+
+
+def test_children_that_are_ended_at_once_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM would have them finish what they run."""
+    monkeypatch.setattr(AsynPool, "terminate", lambda self: None)
+    pool = _StraightPool.__new__(_StraightPool)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        ended = SimpleNamespace(pid=process.pid, _is_alive=lambda: False)
+        pool._pool = [ended]
+        pool.terminate()
+        assert process.poll() is None
+        pool._pool = [ended, SimpleNamespace(pid=process.pid, _is_alive=lambda: True)]
+        pool.terminate()
+        assert process.wait(DEADLINE) == -signal.SIGKILL

@@ -25,13 +25,16 @@ BATCH = Batch("b-1", "d", "square", [b"x"], reply_to="the-list", issued=time.tim
 def fail(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Has a request for a message fail with an error, as Celery tells it."""
     monkeypatch.setattr(Request, "on_failure", lambda *_, **__: "told Celery")
+    monkeypatch.setattr(Request, "_announce_revoked", lambda *_: revoked.append("revoked"))
     app = SimpleNamespace(gate=Gate(KEYRING, print), url=server.url)
+    revoked: list[str] = []
 
     def failing(envelope: Any, error: BaseException) -> Any:
         request: Any = BatchRequest.__new__(BatchRequest)
         request._app, request._message, request.worker_pid = app, SimpleNamespace(_raw=envelope), 7
         request._hostname, request.id = "worker@here", BATCH.id
-        return request.on_failure(SimpleNamespace(exception=error))
+        revoked.clear()
+        return (request.on_failure(SimpleNamespace(exception=error)) or "") + "".join(revoked)
 
     return failing
 
@@ -72,10 +75,10 @@ def test_a_child_without_memory_is_not_the_main_process(fail: Any, server: Serve
 def test_a_child_that_was_killed_for_a_cancelled_call_is_no_loss(
     fail: Any, server: Server, monkeypatch: pytest.MonkeyPatch, is_abandoned: bool
 ) -> None:
-    """And where nobody would read it, nothing is answered."""
+    """It is a revoked task. Where its client is gone, nothing is answered."""
     monkeypatch.setattr(stopper, "is_concerned", lambda batch: True)
     monkeypatch.setattr(stopper, "is_abandoned", lambda batch: is_abandoned)
-    assert fail(envelope(), WorkerLostError("killed")) == "told Celery"
+    assert fail(envelope(), WorkerLostError("killed")) == "revoked"
     found: Any = connect(server.url).lpop("the-list")
     if is_abandoned:
         assert found is None

@@ -1,10 +1,12 @@
 """Celery's hooks, called as Celery calls them, where a running worker does not come by."""
 
+import json
 import logging
 import os
 import random
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,15 +16,17 @@ import pytest
 import redis
 from celery import bootsteps
 
-from distribute_challenge import execution, settings
+from distribute_challenge import execution, interrupts, settings
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.worker import process_log
 from distribute_challenge.execution_backends.celery.worker import steps as worker_steps
 from distribute_challenge.execution_backends.celery.worker.application import make_app
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import FOLDER_VARIABLE
 from distribute_challenge.execution_backends.celery.worker.task import run_batch
-from distribute_challenge.log import LogStream
+from distribute_challenge.output import LogStream
 from distribute_challenge.security import Purpose
+from distribute_challenge.surroundings import Surroundings
 from tests.secret import KEYRING
 
 
@@ -44,9 +48,10 @@ def test_cores_and_memory_are_shared_among_processes(monkeypatch: pytest.MonkeyP
 def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is no worker afterwards, keeps its streams, and records nothing."""
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
-    monkeypatch.setattr(execution, "_is_worker", False)
-    monkeypatch.setattr(sys, "stdout", sys.stdout)
-    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.setattr(interrupts, "_is_worker", False)
+    monkeypatch.setattr(worker_steps, "allow_processes", lambda: None)  # Its hooks stay for ever.
+    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
 
 
 @pytest.mark.usefixtures("untouched_process")
@@ -74,6 +79,36 @@ def test_a_child_without_numpy_does_not_load_it(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(sys.stdout, LogStream)
 
 
+@pytest.mark.usefixtures("untouched_process")
+def test_warnings_that_are_errors_are_so_in_children_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none is, nothing changes."""
+    monkeypatch.setattr(worker_steps, "_filters", None)
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        worker_steps._put_filters_aside()
+        assert worker_steps._filters is None
+        warnings.simplefilter("error")
+        worker_steps._put_filters_aside()
+        with pytest.warns(UserWarning, match="Celery's own"):
+            warnings.warn("Celery's own", UserWarning, stacklevel=1)
+        worker_steps._prepare_child()
+        with pytest.raises(UserWarning, match="the call's"):
+            warnings.warn("the call's", UserWarning, stacklevel=1)
+
+
+@pytest.mark.usefixtures("untouched_process")
+def test_a_child_has_the_limits_of_the_embedded_cluster_s_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its calls do not find among their variables how it got them."""
+    before = Surroundings.of_this_process()
+    monkeypatch.setenv(worker_steps.SURROUNDINGS_VARIABLE, json.dumps(before._replace(recursion_limit=4321)))
+    try:
+        worker_steps._prepare_child()
+        assert sys.getrecursionlimit() == 4321
+    finally:
+        before.apply()
+    assert worker_steps.SURROUNDINGS_VARIABLE not in os.environ
+
+
 @pytest.fixture
 def root_logger() -> Iterator[logging.Logger]:
     root = logging.getLogger()
@@ -87,7 +122,7 @@ def root_logger() -> Iterator[logging.Logger]:
 
 def test_the_log_goes_where_celery_was_told(root_logger: logging.Logger, tmp_path: Path) -> None:
     """``celery worker --logfile``."""
-    worker_steps._set_up_logging(loglevel=logging.INFO, logfile=str(tmp_path / "worker.log"))
+    process_log.set_up_logging(loglevel=logging.INFO, logfile=str(tmp_path / "worker.log"))
     logging.getLogger("any").info("a line")
     assert "[-] a line" in (tmp_path / "worker.log").read_text()
 
@@ -123,7 +158,7 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
         task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=SimpleNamespace(held=None))),
     )
     step.start(consumer)
-    assert timers == [2.0, 1.0]
+    assert timers == [2.0, 1.0, 1.0]
     assert len(said) == 3  # That it works on what it holds, and that it is there; and who else is.
 
 

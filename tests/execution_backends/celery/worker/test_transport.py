@@ -1,6 +1,7 @@
 """Channels that lead to the process's book, and what they are there for."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from queue import Empty
 from typing import Any
@@ -8,15 +9,20 @@ from typing import Any
 import pytest
 from kombu import Connection
 from kombu.exceptions import OperationalError
+from kombu.pidbox import Mailbox
 from kombu.transport.redis import Transport
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
+from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.worker import transport as transport_module
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.held import Held
 from distribute_challenge.execution_backends.celery.worker.transport import PatientAMQP, WorkerChannel, WorkerTransport
+from distribute_challenge.messages import Batch
 from distribute_challenge.security import Keyring
 from tests.execution_backends.celery.conftest import Server
-from tests.secret import SECRET
+from tests.secret import KEYRING, SECRET
 
 Eventually = Callable[[Callable[[], bool]], None]
 TRANSPORTS = [Transport, WorkerTransport]
@@ -214,6 +220,33 @@ def test_what_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) 
     assert redis.exists("books", "unacked", "unacked_index") == 0
 
 
+def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alone(
+    server: Server, consumers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a pause; meanwhile other queues are asked."""
+    redis = connect(server.url)
+    consumer = consumers()
+    channel = consumer.channel
+    old = WorkerPresence("old", 1, ["books"], python="2.7")
+    channel.gate = Gate(KEYRING, print, present=lambda: [old])
+    channel.queue_declare("others")
+    channel.basic_consume("others", False, consumer.messages.append, "other tag")
+    batch = Batch("b-1", "f", "n", [b""], python="2.7", issued=time.time())
+    data = message_for(batch, queue="books", priority=0, keyring=KEYRING).data
+    redis.lpush("books", data)
+    consumer.connection.drain_events(timeout=10)
+    assert redis.lrange("books", 0, -1) == [data]
+    assert redis.exists("unacked", "unacked_index") == 0
+    assert not channel.qos.held
+
+    own = message_for(Batch("b-2", "f", "n", [b""], issued=time.time()), queue="others", priority=0, keyring=KEYRING)
+    redis.lpush("others", own.data)
+    monkeypatch.setattr(channel.gate.other_versions, "left_alone", lambda: {"books"})
+    consumer.connection.drain_events(timeout=10)
+    assert [message.headers["id"] for message in consumer.messages] == ["b-2"]
+    assert redis.lrange("books", 0, -1) == [data]
+
+
 def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
     """Gossip makes them do things for which nobody's secret is asked."""
     channel = consumers().channel
@@ -221,6 +254,25 @@ def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
     assert channel._deliver_fanout_message({"body": "x"}, "celeryev")
     assert channel._deliver_fanout_message({"body": "x"}, "celery.pidbox")
     assert channel.gate.refusals.total == 1
+
+
+def test_ways_back_that_questions_name_are_not_remembered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions of remote control are not signed, and each may name another one."""
+    monkeypatch.setattr(transport_module, "MOST_DECLARED", 10)
+    with PatientAMQP.Connection(server.url) as connection:
+        connection.transport_cls = WorkerTransport
+        channel = connection.channel()
+        channel.gate = Gate(Keyring(SECRET), print)
+        mailbox = Mailbox("celery")(connection)
+        with connection.Producer(channel) as producer:
+            for number in range(100):
+                mailbox._publish_reply({"ok": "pong"}, f"way {number}", "key", "ticket", producer=producer)
+        assert 0 < len(connection.declared_entities) <= 10
+        channel.exchange_declare(transport_module.PIDBOX_REPLIES)
+        assert set(channel.state.exchanges) == {transport_module.PIDBOX_REPLIES}
+        channel.gate = None  # As in Flower, which reads answers itself.
+        channel.exchange_declare("way 1")
+        assert "way 1" in channel.state.exchanges
 
 
 def test_a_program_without_a_gate_hears_what_kombus_own_channel_hears(

@@ -1,0 +1,45 @@
+"""What other programs take of the machine while the benchmark measures: a busy machine makes figures that mean little."""
+
+import os
+import time
+
+from distribute_challenge.benchmarking.clusters.cpu_meter import CpuMeter
+from distribute_challenge.benchmarking.extra import Lazily
+
+__all__ = ["OtherLoad"]
+
+psutil = Lazily("psutil")
+
+
+class OtherLoad:
+    """Cores that are busy, less those of the benchmark itself."""
+
+    def __init__(self) -> None:
+        self._meter = CpuMeter()
+        self._began = time.monotonic()
+        self._before = _busy_seconds()
+        self._own_before = _own_seconds()
+
+    def cores(self, cluster: float) -> float:
+        """Cores of other programs, on average since the time before.
+
+        Args:
+            cluster: Cores that the cluster takes.
+        """
+        now = time.monotonic()
+        all_cores = self._meter.cores("all", time=now, total=_busy_seconds() - self._before, born=self._began)
+        own = self._meter.cores("own", time=now, total=_own_seconds() - self._own_before, born=self._began)
+        return max(0.0, all_cores - own - cluster)
+
+
+def _busy_seconds() -> float:
+    """Seconds of processor time of the whole machine, and those that a virtual one was denied."""
+    times = psutil.cpu_times()
+    # On Linux, guests' times are in those of users, too.
+    idle = sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+    return float(sum(times) - idle)
+
+
+def _own_seconds() -> float:
+    used = os.times()
+    return used.user + used.system

@@ -1,0 +1,173 @@
+"""Shows lines of calls in this process, as if the calls ran here.
+
+| line | shown |
+| --- | --- |
+| ``stdout`` | on `sys.stdout`, behind the names of the call's function and of the worker process |
+| ``stderr``, ``notice`` | on `sys.stderr`, in the same way |
+| ``logging`` | by the logger of the same name; where `logging` is not configured, from WARNING on, as a line of standard error |
+| ``warning`` | by `warnings`, with this process's filters, once for each place |
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from contextvars import Context
+from typing import Any, Final, NamedTuple
+
+from distribute_challenge.log_lines import SEPARATOR, LogLine
+
+__all__ = ["LogDisplay", "Printout"]
+
+PLAIN_SEPARATOR: Final = " | "  # Where the stream's encoding lacks the other.
+
+
+_FORMAT: Final = logging.Formatter("%(levelname)s:%(name)s:%(message)s")  # As `logging.basicConfig` has it.
+
+
+class Printout(NamedTuple):
+    """Lines that belong together.
+
+    Attributes:
+        source: Names of the function and of the worker process.
+        lines: The lines, each with what else is known of it.
+        context: Where a notebook shows them; None: there is none.
+    """
+
+    source: str
+    lines: list[tuple[LogLine, Mapping[str, Any]]]
+    context: Context | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of characters."""
+        return sum(len(line.text) for line, _ in self.lines)
+
+
+class LogDisplay:
+    """Shows lines. What one cannot be shown on raises nothing here: a pipe without a reader, say, gets no more.
+
+    Guarantees: one thread at a time may call.
+    """
+
+    def __init__(self) -> None:
+        self._broken: list[Any] = []
+        self._registries: dict[str, dict[Any, Any]] = {}
+
+    def show(self, printout: Printout) -> None:
+        """Show lines, in order; those of one stream in a row in one piece."""
+        if printout.context is None:
+            self._show(printout)
+        else:
+            printout.context.run(self._show, printout)
+
+    def _show(self, printout: Printout) -> None:
+        source = printout.source
+        name = ""
+        texts: list[str] = []
+        for line, facts in printout.lines:
+            if line.stream in ("logging", "warning"):
+                # What came before it is shown before it, also where it goes somewhere else.
+                self._write(name, source, texts)
+                name, texts = "stderr", self._told(source, line, facts)
+                continue
+            to = "stdout" if line.stream == "stdout" else "stderr"
+            if to != name:
+                self._write(name, source, texts)
+                name, texts = to, []
+            texts.append(line.text)
+        self._write(name, source, texts)
+
+    def _told(self, source: str, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
+        """Give a record or a warning to the module that it came by; what is still to be written to standard error."""
+        if line.stream == "warning":
+            return self._texts_of_warning(line, facts)
+        return _texts_of_record(source, line, facts)
+
+    def _write(self, name: str, source: str, texts: Iterable[str]) -> None:
+        stream = getattr(sys, name, None) if texts else None
+        if stream is None or any(stream is broken for broken in self._broken):
+            return
+        text = "\n".join(texts)
+        try:
+            try:
+                stream.write(_with_source(f"{source}{SEPARATOR}", text))
+            except UnicodeEncodeError:
+                encoding = stream.encoding
+                plain = _with_source(f"{source}{PLAIN_SEPARATOR}", text)
+                stream.write(plain.encode(encoding, "backslashreplace").decode(encoding))
+            stream.flush()
+        except Exception:
+            # Its reader has gone, or it is closed. What it holds back now would grow with each further line.
+            self._broken.append(stream)
+
+    def _texts_of_warning(self, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
+        """Issue a warning; the line to write if it became an error, which no one can catch here."""
+        path, number, category = facts["path"], facts["line"], _category(facts["categories"])
+        registry = self._registries.setdefault(path, {})
+        try:
+            warnings.warn_explicit(line.text, category, path, number, module=_module(path), registry=registry)
+        except Exception:
+            return [f"{path}:{number}: {category.__name__}: {line.text}"]
+        return []
+
+
+def _with_source(source: str, text: str) -> str:
+    start = f"\n{source}"
+    return f"{source}{text.replace(chr(10), start)}\n"
+
+
+def _texts_of_record(source: str, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
+    """Have a logger handle a record; the lines to write if `logging` is not configured."""
+    record = _record(source, line, facts)
+    logger = logging.getLogger(record.name)
+    if not logger.isEnabledFor(record.levelno):
+        return []
+    if logger.hasHandlers():
+        logger.handle(record)
+        return []
+    last = logging.lastResort
+    return _FORMAT.format(record).splitlines() if last is not None and record.levelno >= last.level else []
+
+
+def _record(source: str, line: LogLine, facts: Mapping[str, Any]) -> logging.LogRecord:
+    record = logging.LogRecord(
+        facts["name"],
+        facts["level"],
+        facts["path"],
+        facts["line"],
+        line.text,
+        None,
+        None,
+        func=facts["function"],
+        sinfo=facts["stack"] or None,
+    )
+    record.levelname = facts["level_name"]
+    record.created, record.msecs = line.time, line.time % 1 * 1000
+    record.threadName = facts["thread"]
+    record.process, record.processName = facts["process"], source
+    record.exc_text = facts["trace"] or None
+    return record
+
+
+def _category(names: Iterable[str]) -> type[Warning]:
+    """The class of a warning; the next one above it that is known here, if it is not."""
+    for name in names:
+        module, _, qualified = name.partition(":")
+        found: Any = sys.modules.get(module)
+        for part in qualified.split("."):
+            found = getattr(found, part, None)
+        if isinstance(found, type) and issubclass(found, Warning):
+            return found
+    return UserWarning
+
+
+def _module(path: str) -> str:
+    """Name of the module in a file, by which filters may choose; that of a script or a notebook is ``__main__``."""
+    if path.startswith("<") or f"{os.sep}ipykernel_" in path:
+        return "__main__"
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__dict__", {}).get("__file__") == path:
+            return name
+    return path.removesuffix(".py")  # As `warnings` has it.

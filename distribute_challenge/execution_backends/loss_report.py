@@ -1,0 +1,184 @@
+"""The words for a call that was lost: which one it was, how it ended each time, and what to do. `policy` decides on them."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from distribute_challenge.attempt import Attempt
+from distribute_challenge.errors import (
+    CallCancelledError,
+    CallTimeoutError,
+    DistributeChallengeError,
+    QueueTimeoutError,
+    TaskLostError,
+    VersionMismatchError,
+    WorkerLostError,
+)
+from distribute_challenge.messages import Reply, Task
+from distribute_challenge.references import Reference
+from distribute_challenge.serialisation import references_of
+
+__all__ = [
+    "described",
+    "detached_is_late",
+    "detached_is_lost",
+    "detached_is_unknown",
+    "error_of_detached",
+    "history",
+    "task_lost",
+    "worker_lost",
+]
+
+MOST_TEXT = 300  # Characters of the arguments; a guess at what is still read.
+MOST_LINES = 20  # Last lines of a log or of a crash.
+
+
+def described(task: Task) -> str:
+    """The call as it might stand in a program, as in ``square(3)``, shortened; never an error, whatever its arguments are.
+
+    The arguments are not unpickled: where that killed the worker, it would kill this process, too.
+    """
+    from distribute_challenge.serialisation.pickle_text import outline, value_text  # Few clients lose a call.
+
+    name = task.function.name
+    if task.chunk > 1:
+        return f"{name}, {task.chunk} calls of a map"
+    try:
+        if large := references_of(task.arguments):
+            return f"{name}({_large(large)})"
+        value, is_whole = outline(task.arguments)
+        # With too many parts, the arguments that were read lie bare.
+        args, kwargs = ((value[0], {}) if task.chunk else value) if is_whole else (value, {})
+        shown = [value_text(part) for part in args]
+        shown += [f"{key}={value_text(part)}" for key, part in kwargs.items()]
+        shown += [] if is_whole else ["..."]
+    except Exception:  # These are any bytes.
+        return f"{name}(...)"
+    text = ", ".join(shown)
+    return f"{name}({text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + '...'})"
+
+
+def history(attempts: Sequence[Attempt]) -> str:
+    """All that is known of the attempts: lines that follow the sentence which says that they failed."""
+    lines = ["", "Attempts:"]
+    for number, attempt in enumerate(attempts, 1):
+        lines.append(f"  {number}. {_moment(attempt.ended)}, {attempt.worker or 'no worker known'}: {attempt.reason}")
+        if attempt.calls > 1:
+            lines[-1] += f"; one of {attempt.calls} calls in its message"
+        if known := ", ".join(_facts(attempt)):
+            lines.append(f"     {known}")
+    last = attempts[-1].facts
+    if crash := str(last.get("crash") or ""):
+        lines += ["Where it crashed:", *_indented(crash.splitlines()[:MOST_LINES])]
+    if log := last.get("log"):
+        lines += ["Last lines of the worker's log:", *_indented(list(log)[-MOST_LINES:])]
+    return "\n".join(lines)
+
+
+def worker_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> WorkerLostError:
+    """The error of a call whose worker process died.
+
+    Args:
+        task: The call.
+        attempts: All that came to nothing; there is one.
+        advice: What the caller can do.
+    """
+    return WorkerLostError(_text(task, attempts, advice), attempts)
+
+
+def task_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> TaskLostError:
+    """The error of a call whose message is gone. Arguments as for `worker_lost`."""
+    return TaskLostError(_text(task, attempts, advice), attempts)
+
+
+def _text(task: Task, attempts: Sequence[Attempt], advice: str) -> str:
+    last = attempts[-1]
+    memory = ", likely out of memory" if last.facts.get("out_of_memory") else ""
+    return f"{described(task)}: {last.reason}{memory}. {advice}{history(attempts)}"
+
+
+# --- detached calls. What becomes of them is decided in Redis (`celery.broker.detached`), in one step with what is done then.
+
+
+def error_of_detached(name: str, reply: Reply, received: float) -> DistributeChallengeError:
+    """The error of a detached call that its worker has no outcome for, and that is not begun again.
+
+    Args:
+        name: The call's.
+        reply: What the worker says, with a problem.
+        received: When that was read, in seconds since the epoch.
+    """
+    problem = reply.problem
+    assert problem is not None
+    if problem.kind == "lost":
+        last = (Attempt(reply.worker, reply.started, received, problem.text, facts=problem.facts),)
+        return WorkerLostError(f"{name}: {problem.text}, at the last of its attempts.{history(last)}", last)
+    if problem.kind == "function_missing":
+        return TaskLostError(f"{name}: its function is gone from Redis")
+    kinds: dict[str, type[DistributeChallengeError]] = {
+        "cancelled": CallCancelledError,
+        "expired": QueueTimeoutError,
+        "timeout": CallTimeoutError,
+        "version": VersionMismatchError,
+    }
+    return kinds.get(problem.kind, TaskLostError)(f"{name}: {problem.text}")
+
+
+def detached_is_lost(name: str) -> TaskLostError:
+    """The error of a detached call whose message is gone, as often as it may be begun."""
+    return TaskLostError(f"{name} was lost on its way to a worker, as often as it may be begun")
+
+
+def detached_is_late(name: str) -> QueueTimeoutError:
+    """The error of a detached call that was taken back from its queue."""
+    return QueueTimeoutError(f"no worker began {name} in time; it was taken back and has not run")
+
+
+def detached_is_unknown(id: str) -> TaskLostError:  # noqa: A002 - as users know it
+    """The error of `attach`, where there is no call of that id."""
+    return TaskLostError(
+        f"no detached call has the id {id!r} here: its time to live is over, it was cancelled, it was lost with Redis, it belongs to "
+        f"another broker, or it was not submitted with submit(detach=True)"
+    )
+
+
+def _facts(attempt: Attempt) -> Iterator[str]:
+    facts = attempt.facts
+    if (host := facts.get("host")) is not None:
+        yield f"host {host}"
+    if (pid := facts.get("pid")) is not None:
+        yield f"process {pid}"
+    if (signal := facts.get("signal")) is not None:
+        yield f"signal {signal}"
+    if (code := facts.get("exit_code")) is not None:
+        yield f"exit code {code}"
+    if (memory := facts.get("memory")) is not None:
+        limit = facts.get("limit")
+        yield f"memory at the end {_size(memory)}" + (f" of {_size(limit)}" if limit else "")
+    if facts.get("out_of_memory"):
+        yield "likely out of memory"
+
+
+def _large(references: Sequence[Reference]) -> str:
+    size = _size(sum(reference.size for reference in references))
+    return f"arguments with large values, {size}"
+
+
+def _size(count: float) -> str:
+    """A number of bytes, readable.
+
+    Examples:
+        >>> _size(3_900_000_000), _size(1_500_000), _size(12)
+        ('3.9 GB', '1.5 MB', '12 bytes')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count:.0f} bytes"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _indented(lines: Sequence[object]) -> list[str]:
+    return [f"  {line}" for line in lines]

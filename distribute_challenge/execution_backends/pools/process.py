@@ -1,0 +1,232 @@
+"""The pool's end of one of its processes: starts it, gives it calls, and knows how it ended.
+
+    pool ── number, payload of the function if it is new there, frame of the task ──► process
+         ◄── reply frames ───────────────────────────────────────────────────────────
+         ── lifeline, a pipe that says nothing ──► when it closes, the kernel kills the process, and what its calls have started
+
+The process is a new interpreter in a session of its own, away from the terminal's Ctrl+C. Nothing but bytes travels: what they say is
+pickled and unpickled as on every engine.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from distribute_challenge.errors import ClusterStartError
+from distribute_challenge.execution_backends.frames import worker_name
+from distribute_challenge.execution_backends.pools.call_record import CallRecord
+from distribute_challenge.interruption import LOOK
+from distribute_challenge.messages import FunctionPayload
+from distribute_challenge.surroundings import Surroundings, interpreter_flags
+
+__all__ = ["ANSWER", "CALL", "READY", "ProcessEndedError", "WorkerProcess"]
+
+READY: Final = b"ready"
+CALL: Final = struct.Struct("<q?")  # A call's number, and whether the payload of its function comes first.
+# How many reply frames come (none: the payload is missing), and whether the process is to be replaced.
+ANSWER: Final = struct.Struct("<I?")
+
+END_WITHIN = 1.0  # Seconds that an idle process gets to end in order, with what it has registered for its end.
+MOST_CRASH = 20_000  # Bytes of what Python says about a crash.
+
+# The library may be importable only by what the program has added to its path.
+BOOTSTRAP: Final = """
+import json, sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+setup = json.loads(connection.recv_bytes())
+sys.path[:], sys.argv = setup["path"], setup["argv"]
+from distribute_challenge.execution_backends.pools.worker import main
+main(connection, setup)
+"""
+
+
+class ProcessEndedError(Exception):
+    """The process is gone, or was killed because it did not react to a time limit. As text, how it ended.
+
+    Attributes:
+        worker: Name of the process.
+        facts: As `Attempt.facts`.
+        has_begun: Whether it had begun the call.
+        was_slow: Whether it was killed for the time limit.
+    """
+
+    def __init__(self, text: str, worker: str, facts: Mapping[str, Any], *, has_begun: bool, was_slow: bool) -> None:
+        super().__init__(text)
+        self.worker, self.facts, self.has_begun, self.was_slow = worker, facts, has_begun, was_slow
+
+
+class WorkerProcess:
+    """One process, from its start to its end.
+
+    `run` and `close` are for one thread; the others may come from any while the process is not closed.
+
+    Args:
+        surroundings: What the script has set for itself.
+
+    Attributes:
+        is_spoilt: Whether a call has changed what could not be put back: the process is to be replaced.
+    """
+
+    is_spoilt = False
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        ours, theirs = socket.socketpair()
+        self._connection = Connection(ours.detach())
+        self._record = CallRecord()
+        self._crash = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the process
+        descriptors = theirs.fileno(), self._record.descriptor, self._crash.fileno()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, *interpreter_flags(), "-P", "-c", BOOTSTRAP, str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                pass_fds=descriptors,
+                start_new_session=True,
+            )
+        self._number = 0
+        self._known: set[str] = set()
+        self._is_ready = False
+        self._setup = json.dumps(
+            {
+                "path": [path for path in sys.path if isinstance(path, str)],
+                "argv": sys.argv,
+                # What a call gets from a manager of `multiprocessing` in the client knows it by this key.
+                "authkey": bytes(multiprocessing.current_process().authkey).hex(),
+                "surroundings": surroundings,
+                "record": self._record.descriptor,
+                "crash": self._crash.fileno(),
+            }
+        ).encode()
+
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself, or was killed."""
+        return self._process.poll() is not None
+
+    def begin(self) -> None:
+        """From now on, `interrupt` is about the call that `run` gets next."""
+        self._number += 1
+
+    def run(self, function: FunctionPayload, frame: bytes, limit: float | None) -> list[bytes]:
+        """Run a task there.
+
+        Args:
+            function: The task's.
+            frame: The task.
+            limit: Seconds after which the process is killed; None: never.
+
+        Returns:
+            Reply frames.
+
+        Raises:
+            ProcessEndedError: The process is gone.
+            ClusterStartError: It did not come up.
+        """
+        self._wait_until_ready()
+        was_slow = False
+        try:
+            self._send(function, frame, with_payload=function.digest not in self._known)
+            frames = self._answer(limit)
+            if not frames:  # It has had so many functions since that it does not know this one any more.
+                self._send(function, frame, with_payload=True)
+                frames = self._answer(limit)
+        except TimeoutError:
+            was_slow = True
+        except (EOFError, OSError):
+            pass
+        else:
+            self._known.add(function.digest)
+            return frames
+        self.kill()
+        text, facts = self._end()
+        if was_slow:
+            text = "it did not react when its time was over, so its process was killed"
+        has_begun = self._record.has_begun(self._number)
+        raise ProcessEndedError(text, self._name, facts, has_begun=has_begun, was_slow=was_slow)
+
+    def interrupt(self) -> None:
+        """Have the call that it runs stop, or the one that it is about to get."""
+        self._record.stop(self._number)
+        with contextlib.suppress(ProcessLookupError):
+            if self._process.returncode is None:
+                os.kill(self._process.pid, LOOK)
+
+    def kill(self) -> None:
+        """Kill it, and what its calls have started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Have it end when it has no call; it is not waited for."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """End it, and wait until it has ended."""
+        self.end()
+        with contextlib.suppress(EOFError, OSError):
+            if self._is_ready and self._connection.poll(END_WITHIN):
+                self._connection.recv_bytes()  # There is none: it closes the connection when it ends.
+        self.kill()
+        self._process.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what this process holds of it; in the child of a fork, where the lifeline would outlive the parent."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._connection.close()
+        self._record.close()
+        self._crash.close()
+
+    @property
+    def _name(self) -> str:
+        return worker_name("processes", self._process.pid)
+
+    def _wait_until_ready(self) -> None:
+        if self._is_ready:
+            return
+        try:
+            self._connection.send_bytes(self._setup)
+            self._connection.recv_bytes()
+        except (EOFError, OSError):
+            text, facts = self._end()
+            if "signal" in facts:
+                raise ProcessEndedError(text, self._name, facts, has_begun=False, was_slow=False) from None
+            raise ClusterStartError(f"a process of the pool did not start: {text}; see what it has written") from None
+        self._is_ready = True
+
+    def _send(self, function: FunctionPayload, frame: bytes, *, with_payload: bool) -> None:
+        self._connection.send_bytes(CALL.pack(self._number, with_payload))
+        if with_payload:
+            self._connection.send_bytes(function.payload)
+        self._connection.send_bytes(frame)
+
+    def _answer(self, limit: float | None) -> list[bytes]:
+        if limit is not None and not self._connection.poll(limit):
+            raise TimeoutError
+        count, self.is_spoilt = ANSWER.unpack(self._connection.recv_bytes())
+        return [self._connection.recv_bytes() for _ in range(count)]
+
+    def _end(self) -> tuple[str, dict[str, Any]]:
+        """How it ended, for people and as facts."""
+        code = self._process.wait()
+        facts: dict[str, Any] = {"host": socket.gethostname(), "pid": self._process.pid}
+        try:
+            facts["signal"] = signal.Signals(-code).name
+        except ValueError:
+            facts["exit_code"] = code
+        if crash := os.pread(self._crash.fileno(), MOST_CRASH, 0).decode(errors="replace"):
+            facts["crash"] = crash
+        how = f"signal {facts['signal']}" if "signal" in facts else f"exit code {code}"
+        return f"its process died ({how})", facts

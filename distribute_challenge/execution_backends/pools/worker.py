@@ -1,0 +1,142 @@
+"""The program of a pool's process: takes calls from its connection, one after the other, until that is closed.
+
+Guarantees: the process ends with the one that has started it, however that ends, and with it what its calls have started, unless in a
+session of its own.
+"""
+
+import atexit
+import faulthandler
+import fcntl
+import multiprocessing
+import os
+import select
+import signal
+import threading
+from collections.abc import Mapping
+from hashlib import sha256
+from multiprocessing.connection import Connection
+from multiprocessing.process import AuthenticationString  # type: ignore[attr-defined]
+from typing import Any
+
+from distribute_challenge.descendants import bind_descendants, kill_descendants
+from distribute_challenge.execution import become_worker, execute
+from distribute_challenge.execution_backends.frames import process_name
+from distribute_challenge.execution_backends.pools.call_record import CallRecord
+from distribute_challenge.execution_backends.pools.process import ANSWER, CALL, READY
+from distribute_challenge.function_cache import FunctionCache
+from distribute_challenge.interruption import Interruption
+from distribute_challenge.process_state import ProcessState, is_spoilt
+from distribute_challenge.serialisation.modules.importer import ProjectImporter
+from distribute_challenge.surroundings import Surroundings
+
+__all__ = ["main"]
+
+
+def main(connection: Connection, setup: Mapping[str, Any]) -> None:
+    """Run calls until the pool closes the connection.
+
+    Args:
+        connection: To the pool.
+        setup: What the pool says of itself (`process.WorkerProcess`).
+    """
+    os.set_inheritable(connection.fileno(), False)
+    # A fork that a call makes must not keep the connection open: its end says that this process is gone.
+    os.register_at_fork(after_in_child=connection.close)
+    _end_with_parent()
+    # Opened here alone: the pool reads it when this process has crashed.
+    faulthandler.enable(os.fdopen(setup["crash"], "w"))
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    config["authkey"] = AuthenticationString(bytes.fromhex(setup["authkey"]))
+    become_worker()
+    Surroundings(*setup["surroundings"]).apply()
+    bind_descendants()
+    # Before `multiprocessing` waits for those that are no daemons.
+    atexit.register(kill_descendants)
+    calls = _Calls(CallRecord(setup["record"]))
+    connection.send_bytes(READY)
+    while calls.run_next(connection):
+        pass
+
+
+class _Calls:
+    """What the process keeps from call to call.
+
+    Args:
+        record: Says which call is to stop, and is told which one has begun.
+    """
+
+    def __init__(self, record: CallRecord) -> None:
+        self._record = record
+        self._name = process_name("processes")
+        self._payloads: dict[str, bytes] = {}
+        self._is_missing = False
+        self._functions = FunctionCache(self._payload, ProjectImporter())
+        self._interruption = _CallInterruption(record)
+        self._interruption.listen()
+        self._state = ProcessState()  # Last: the signal that has just been listened to belongs to it.
+
+    def run_next(self, connection: Connection) -> bool:
+        """Wait for a call, run it and answer; False: the pool wants no more."""
+        try:
+            number, with_payload = CALL.unpack(connection.recv_bytes())
+            if with_payload:
+                payload = connection.recv_bytes()
+                self._payloads[sha256(payload).hexdigest()] = payload
+            frame = connection.recv_bytes()
+        except EOFError:
+            return False
+        self._interruption.begin(number)
+        self._record.begin(number)
+        calls = execute(frame, self._functions, self._name, interruption=self._interruption, process=self._state)
+        frames = list(calls)
+        if self._is_missing:
+            frames.clear()
+        self._is_missing = False
+        self._payloads.clear()  # Loaded by now, if it was needed.
+        connection.send_bytes(ANSWER.pack(len(frames), is_spoilt()))
+        for each in frames:
+            connection.send_bytes(each)
+        return True
+
+    def _payload(self, digest: str) -> bytes | None:
+        payload = self._payloads.get(digest)
+        self._is_missing = payload is None
+        return payload
+
+
+class _CallInterruption(Interruption):
+    """Where the process looks whether the one call that it runs is to stop."""
+
+    def __init__(self, record: CallRecord) -> None:
+        super().__init__(lambda _: record.is_unwanted(self._call), lambda _: None)
+        self._call = 0
+
+    def begin(self, number: int) -> None:
+        self._call = number
+
+
+def _end_with_parent() -> None:
+    """Have the kernel kill this process and its group when the lifeline, which is standard input, closes.
+
+    The kernel and no thread of this process: a call in C code may hold the interpreter, and a fork warns where there are threads.
+    """
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.register_at_fork(after_in_child=lambda: os.close(lifeline))
+    if hasattr(fcntl, "F_SETSIG"):  # pragma: no branch
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+        if select.select([lifeline], [], [], 0.0)[
+            0
+        ]:  # pragma: no cover - it was closed before; seen once in a thousand
+            os.killpg(0, signal.SIGKILL)
+    else:  # pragma: no cover - on macOS
+        threading.Thread(target=_wait_for_end, args=(lifeline,), daemon=True).start()
+
+
+def _wait_for_end(lifeline: int) -> None:  # pragma: no cover - on macOS
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,96 @@
+"""What has gone wrong with the calls of one batch, for the engine that runs it: it may log it, and tell its own tools.
+
+    execute ─► BatchRun ─► Failures ─► the engine, when the replies are sent
+
+Nothing is noted for calls that give a value.
+"""
+
+from typing import NamedTuple
+
+from distribute_challenge.messages import Problem
+from distribute_challenge.outcome import Failure
+from distribute_challenge.signature import call_text
+
+__all__ = ["Failures", "Raised", "call_of", "place_of"]
+
+
+class Raised(NamedTuple):
+    """One call that raised.
+
+    Args:
+        error: What it raised.
+        call: The call as one would write it, its arguments shortened; the function's name alone if they could not be loaded.
+    """
+
+    error: BaseException
+    call: str
+
+
+class Failures:
+    """The failures of one batch.
+
+    Args:
+        most: How many of them to keep; the others are counted.
+
+    Attributes:
+        raised: How many calls raised.
+        kept: The first of these.
+        cancelled: How many calls were stopped, or did not begin, because their client did not want them any more.
+        problem: Why there are no outcomes, if the batch itself is to blame; None if there are.
+    """
+
+    __slots__ = ("_most", "cancelled", "kept", "problem", "raised")
+
+    def __init__(self, most: int = 1) -> None:
+        self._most = most
+        self.raised = 0
+        self.cancelled = 0
+        self.kept: list[Raised] = []
+        self.problem: Problem | None = None
+
+    def add(self, failure: Failure, name: str) -> None:
+        """Note a call that raised.
+
+        Args:
+            failure: Its outcome.
+            name: Name of its function.
+        """
+        self.raised += 1
+        # What the whole batch has failed of is the same for each of its calls.
+        is_new = not self.kept or self.kept[-1].error is not failure.error
+        if is_new and len(self.kept) < self._most:
+            self.kept.append(Raised(failure.error, call_of(failure, name) or name))
+
+
+def call_of(failure: Failure, name: str) -> str:
+    """The call that failed as one would write it; empty if its arguments are not known.
+
+    Examples:
+        >>> call_of(Failure(ZeroDivisionError(), ((1, 0), {})), "divide")
+        'divide(1, 0)'
+    """
+    return "" if failure.arguments is None else call_text(name, *failure.arguments)
+
+
+def place_of(worker: str) -> str:
+    """Where a worker process is, to stand behind what ran there; nothing for what ran in the caller's own thread.
+
+    Args:
+        worker: As in a timeline: ``name@host/process``, and perhaps a thread; empty where that is not known.
+
+    Examples:
+        >>> place_of("embedded@vm/26012"), place_of("processes@vm/71"), place_of("threads@vm/71/pool_0"), place_of("local@vm/71")
+        (', on embedded@vm, process 26012', ', in process 71', ', in thread pool_0', '')
+    """
+    if not worker:
+        return ""
+    name, _, rest = worker.partition("/")
+    process, _, thread = rest.partition("/")
+    match name.partition("@")[0]:
+        case "local":
+            return ""
+        case "threads":
+            return f", in thread {thread}" if thread else ""
+        case "processes":
+            return f", in process {process}"
+    return f", on {name}, process {process}" if process else f", on {name}"

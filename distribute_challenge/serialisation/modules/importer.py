@@ -1,0 +1,239 @@
+"""The worker's end of `projects`: importing the client's own modules from the source that came with a call.
+
+Guarantees:
+
+- While a call runs, `sys.modules` holds exactly the versions of the project's modules that its
+  client sent, whatever was imported for an earlier call or lies in the worker's own folder.
+- A module is executed once per worker process and version: its version is its source together
+  with that of all project modules it can reach, so two functions of one project share their
+  modules, and an edit of one file renews every module that depends on it. Data files are no
+  part of it: as in any process, what a module has read stays read.
+- A module that no import statement names, such as a plug-in, is found in the folders of its
+  package when it is imported, and has a version like all others.
+- Not safe for threads: only a process that runs one call at a time may activate.
+"""
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import ModuleType
+from typing import Any
+
+from distribute_challenge.serialisation.modules.folder_copies import FolderCopies, is_seen
+from distribute_challenge.serialisation.modules.loaders import compiled_spec, missing_spec, namespace_spec, source_spec
+from distribute_challenge.serialisation.modules.locations import (
+    find_in,
+    installed_spec,
+    is_compiled,
+    is_project_spec,
+    location_of,
+)
+from distribute_challenge.serialisation.modules.projects import ProjectModule, project_module
+from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
+
+__all__ = ["ProjectImporter", "note_missing_file"]
+
+_BEGUN = time.time_ns()
+PAUSE = 30e-6  # Seconds, for each file, until the next look: a twentieth of the time that looks take.
+
+
+class ProjectImporter:
+    """Serves the modules of whichever project is active, from memory.
+
+    It is a finder by its methods alone: the base classes in `importlib.abc` take a client a tenth of its time to load,
+    and only a worker imports with this.
+    """
+
+    def __init__(self) -> None:
+        self._sent: Sequence[ProjectModule] = ()
+        self._sent_versions: dict[str, str] = {}
+        self._active: dict[str, ProjectModule] = {}
+        self._versions: dict[str, str] = {}
+        self._loaded: dict[tuple[str, str], ModuleType] = {}
+        self._folders = FolderCopies()
+        # Modules that did not come with the call, but were found in its packages' folders:
+        # source files with their stamps, and others.
+        self._found: dict[str, tuple[str, Stamp]] = {}
+        self._found_before: set[str] = set()
+        self._others: set[str] = set()
+        self._due = 0.0
+
+    def activate(self, modules: Sequence[ProjectModule]) -> None:
+        """Make these the project modules that imports find, and swap out those of another version."""
+        is_current = self._is_current()
+        if modules is self._sent and is_current:
+            return
+        self._folders.use(modules)
+        self._sent = modules
+        by_name = {module.name: module for module in modules}
+        versions = {name: self._version(name, by_name) for name in by_name}
+        if versions == self._sent_versions and is_current:
+            return
+        self._put_away()
+        self._sent_versions = versions
+        self._active = by_name
+        self._versions = dict(versions)
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+        importlib.invalidate_caches()
+        self._bring_back(versions)
+        for name in sorted(self._found_before):
+            self._find(name)
+        self._bring_back(self._versions.keys() - versions.keys())
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The spec of an active project module; None lets the ordinary import go on."""
+        if fullname not in self._active:
+            spec = self._find(fullname)
+            if fullname not in self._active:
+                return spec
+        return self._spec(self._active[fullname])
+
+    def why_missing(self, path: str) -> str | None:
+        """Why a file of the project is not on this worker; None if it is, and for any other file."""
+        return self._folders.why_missing(path)
+
+    def _spec(self, module: ProjectModule) -> ModuleSpec:
+        path = [self._folders.here(folder) for folder in module.path]
+        if module.source is not None:
+            return source_spec(module, self._folders.here(module.filename), path)
+        if not module.problem:
+            return namespace_spec(module.name, path)
+        if is_compiled(module.filename):
+            if os.path.isfile(module.filename) and is_seen(module):
+                return compiled_spec(module)
+            return installed_spec(module.name) or missing_spec(module)
+        return missing_spec(module)
+
+    def _find(self, name: str) -> ModuleSpec | None:
+        """Look for a module that did not come with the call in the folder of its package, if that is active.
+
+        Source and folders become active modules. The spec of any other module is returned.
+        """
+        parent = self._active.get(name.rpartition(".")[0])
+        if parent is None or name in self._active:
+            return None
+        spec = find_in(name, self._path(parent))
+        if spec is None or not is_project_spec(spec):
+            return None
+        location = location_of(spec)
+        if location.filename is not None and not location.filename.endswith(".py"):
+            # Not kept when the project changes, since its name may mean something else then.
+            self._others.add(name)
+            return spec
+        module = project_module(location)
+        if location.filename is not None:
+            self._found[name] = location.filename, stamp(location.filename)
+        self._found_before.add(name)
+        self._active[name] = module._replace(
+            filename=self._folders.at_client(module.filename), path=tuple(map(self._folders.at_client, module.path))
+        )
+        for imported in module.imports:
+            self._find(imported)
+        self._versions[name] = self._version(name, self._active)
+        return None
+
+    def _is_current(self) -> bool:
+        """Whether the modules that were found are still as they were read."""
+        now = time.monotonic()
+        if now < self._due:
+            return True
+        self._due = now + PAUSE * len(self._found)
+        return all(stamp(filename) == known for filename, known in self._found.values())
+
+    def _version(self, name: str, by_name: dict[str, ProjectModule]) -> str:
+        """The digest of a module's source, and of all that it can reach through imports."""
+        from hashlib import sha256  # As in `functions`.
+
+        digest = sha256()
+        for module in sorted(_reachable(name, by_name), key=lambda module: module.name):
+            # With its place: where that changes, what the module holds may be another folder's.
+            place = [self._folders.here(path) for path in (module.filename, *module.path)]
+            parts = (module.name, module.filename, module.is_package, module.source, module.imports, place)
+            digest.update(repr(parts).encode(errors="surrogatepass"))
+        return digest.hexdigest()
+
+    def _path(self, package: ProjectModule) -> list[str]:
+        """Where a package's modules are looked for: its code may have added to that here."""
+        loaded = sys.modules.get(package.name)
+        return list(getattr(loaded, "__path__", None) or map(self._folders.here, package.path))
+
+    def _put_away(self) -> None:
+        away = {name: sys.modules.get(name) for name in self._versions}
+        for name, module in away.items():
+            if module is None:
+                continue
+            del sys.modules[name]
+            self._loaded[name, self._versions[name]] = module
+            # Or `from package import name` would find this one in the package, whatever comes next.
+            parent, _, child = name.rpartition(".")
+            if getattr(away.get(parent), "__dict__", {}).get(child) is module:
+                delattr(away[parent], child)
+        for name in self._others:
+            sys.modules.pop(name, None)
+        self._others.clear()
+        self._found.clear()
+
+    def _bring_back(self, names: Iterable[str]) -> None:
+        names = list(names)
+        as_sent = [name for name in names if self._is_loaded_as_sent(name)]
+        for name in names:
+            version = self._versions[name]
+            # A module of the same name that the worker's own folder holds must not shadow the
+            # client's.
+            loaded = sys.modules.pop(name, None)
+            if loaded is not None and name in as_sent:
+                self._loaded.setdefault((name, version), loaded)
+            if (name, version) in self._loaded:
+                sys.modules[name] = self._loaded[name, version]
+        for name in names:
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules and name in sys.modules:
+                setattr(sys.modules[parent], child, sys.modules[name])
+
+    def _is_loaded_as_sent(self, name: str) -> bool:
+        """Whether this process has loaded a module and all that it reaches from the sources that were sent.
+
+        It may have done so for itself, as `django.setup` does: models must not be defined twice.
+        """
+        if name not in sys.modules:
+            return False
+        reached = _reachable(name, self._active)
+        return all(_is_from_source(sys.modules[each.name], each) for each in reached if each.name in sys.modules)
+
+
+def _is_from_source(loaded: ModuleType, module: ProjectModule) -> bool:
+    spec = getattr(loaded, "__spec__", None)
+    if spec is None or module.source is None or spec.origin != module.filename:
+        return False
+    # A file that is older than this process was the same when it was loaded.
+    is_older = 0 < stamp(module.filename)[0] < _BEGUN
+    return is_older and type(spec.loader) is SourceFileLoader and spec.loader.get_source(module.name) == module.source
+
+
+def note_missing_file(error: BaseException) -> None:
+    """Say in a note why a file is not to be had that a call has looked for in the folder of a package of its project."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, OSError) and isinstance(cause.filename, str):
+            for finder in sys.meta_path:
+                reason = finder.why_missing(cause.filename) if isinstance(finder, ProjectImporter) else None
+                if reason is not None:
+                    error.add_note(reason)
+        cause = cause.__cause__ or cause.__context__
+
+
+def _reachable(name: str, by_name: dict[str, ProjectModule]) -> list[ProjectModule]:
+    reached: dict[str, ProjectModule] = {}
+    waiting = [name]
+    while waiting:
+        module = by_name.get(waiting.pop())
+        if module is not None and module.name not in reached:
+            reached[module.name] = module
+            waiting.extend(module.imports)
+    return list(reached.values())

@@ -1,0 +1,70 @@
+"""What a program has put into an installed module at run time: a registry's classes, a patched function.
+
+It is found there by its name on the client alone. A worker imports the module without it, so it travels by value.
+"""
+
+import sys
+import types
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from distribute_challenge.serialisation.modules.projects import is_project_file, is_project_module
+
+__all__ = ["is_addition"]
+
+_known: "WeakKeyDictionary[Any, bool]" = WeakKeyDictionary()
+
+
+def is_addition(obj: Any) -> bool:
+    """Whether a function or class that its module has under its name was put there by the script or the user's project.
+
+    Args:
+        obj: A function or class of an importable module.
+    """
+    found = _known.get(obj)
+    if found is None:
+        found = _known[obj] = (
+            _is_foreign(obj, obj.__module__) if isinstance(obj, types.FunctionType) else _is_foreign_class(obj)
+        )
+    return found
+
+
+def _is_foreign(function: types.FunctionType, module: str) -> bool:
+    namespace = function.__globals__.get("__name__")
+    return namespace != module and (namespace == "__main__" or is_project_module(namespace))
+
+
+def _is_foreign_class(cls: type) -> bool:
+    functions = list(_functions(cls))
+    if functions:
+        # Its methods tell where it was written; a base's or decorator's may be among them, so all have to agree.
+        return all(_is_foreign(function, cls.__module__) for function in functions)
+    module = sys.modules.get(cls.__module__)
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    if type(loader) is not SourceFileLoader or is_project_file(loader.path):
+        return False
+    code = loader.get_code(cls.__module__)
+    return code is not None and not _mentions(code, cls.__qualname__.partition(".")[0])
+
+
+def _functions(cls: type) -> Iterator[types.FunctionType]:
+    for value in vars(cls).values():
+        plain = getattr(value, "__func__", value)
+        if isinstance(plain, types.FunctionType):
+            yield plain
+
+
+def _mentions(code: types.CodeType, name: str) -> bool:
+    """Whether a module's code may give something this name; with ``import *`` or a call of ``globals`` it may."""
+    if name in code.co_names or name in code.co_varnames or "globals" in code.co_names or _imports_all(code):
+        return True
+    return any(
+        _mentions(constant, name) if isinstance(constant, types.CodeType) else constant == name
+        for constant in code.co_consts
+    )
+
+
+def _imports_all(code: types.CodeType) -> bool:
+    return ("*",) in code.co_consts

@@ -1,0 +1,223 @@
+"""Classes that travel by value: those of a script or notebook, and those made inside functions.
+
+A class has an id, given by the process that defines it. Each other process makes it once, when it first comes,
+and then knows it by its id. It comes again with every value that needs it, and is left as it is: a cache on
+it stays filled. The class of the process that defines it is never touched.
+
+With the id comes a version: a digest of all that the class consists of. If the script changes its class between
+two calls (an attribute, or a global that a method uses), the version changes, and the new state is set. A class that is
+defined anew, as by a notebook's cell, is another object and has another id.
+
+A class that cannot be taken apart travels as its statement (`class_source`).
+
+cloudpickle keeps the ids and takes classes apart. Making and setting them is done here, as cloudpickle makes
+a class anew each time, which runs ``__init_subclass__`` and metaclasses, and sets every attribute again.
+"""
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
+
+from cloudpickle import cloudpickle
+
+from distribute_challenge.forks import renew_in_children
+from distribute_challenge.serialisation.script.class_source import ClassSource
+from distribute_challenge.serialisation.watch import Watch
+
+__all__ = ["of_version", "reduce_class", "taken_apart"]
+
+T = TypeVar("T")
+
+#: Makes a digest of all that a class consists of.
+Digest = Callable[[type], str]
+
+_MOST_KEPT = 256  # A guess: more classes than one study has.
+
+
+class _Received(NamedTuple):
+    """What is known of a class that was made from its pickle.
+
+    Args:
+        version: The version that it has now; empty until its state has been set.
+        names: The attributes that were set.
+        namespace: The globals of the methods of one that was made from its statement.
+    """
+
+    version: str = ""
+    names: frozenset[str] = frozenset()
+    namespace: dict[str, Any] | None = None
+
+
+class _Own(NamedTuple):
+    """The version of a class that this process defines, for as long as the watch sees no change."""
+
+    watch: Watch
+    version: str
+
+
+class _Latest(Generic[T]):
+    """What was looked at last of each class, for a bounded number of classes. It keeps them alive.
+
+    Guarantees: any thread may call.
+    """
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[type, T] = OrderedDict()
+        self._lock = threading.Lock()
+        renew_in_children(self)
+
+    def renew_locks(self) -> None:
+        self._lock = threading.Lock()
+
+    def get(self, cls: type) -> T | None:
+        return self._found.get(cls)
+
+    def put(self, cls: type, value: T) -> None:
+        dropped = None  # Freed when the lock is free again: that may run the user's code.
+        with self._lock:
+            self._found[cls] = value
+            self._found.move_to_end(cls)
+            if len(self._found) > _MOST_KEPT:
+                dropped = self._found.popitem(last=False)
+        del dropped
+
+
+_received: "WeakKeyDictionary[type, _Received]" = WeakKeyDictionary()
+# A watch holds its class, so this can't be a weak dictionary.
+_own: _Latest[_Own] = _Latest()
+_sources: "WeakKeyDictionary[type, ClassSource | None]" = WeakKeyDictionary()
+# The received classes that came last: a call's class would go with the call, and what it keeps with it.
+_kept: _Latest[None] = _Latest()
+_version: ContextVar[str] = ContextVar("distribute_challenge_class_version", default="")
+# While a class statement is executed, as frameworks refuse a second class of the same name.
+_executing = threading.RLock()
+
+
+def reduce_class(cls: type, digest: Digest, *, versioned: bool) -> tuple[Any, ...]:
+    """How to pickle a class by value, as `pickle.Pickler.reducer_override` returns it.
+
+    Args:
+        cls: The class.
+        digest: Pickles it for its version. It raises if the class cannot be taken apart.
+        versioned: Whether the version travels along; not while versions are made.
+    """
+    version = ""
+    if versioned:
+        version = _version_of(cls, digest)
+    elif cls not in _sources:
+        _version_of(cls, digest)  # It finds out whether the class can be taken apart.
+    source = _sources.get(cls)
+    if source is not None:
+        at_once, later = source.variables()
+        arguments = _id(cls), tuple(source), at_once
+        return _make_from_source, arguments, (version, later), None, None, _set_state
+    if issubclass(cls, Enum):
+        arguments, (state, _) = cloudpickle._enum_getnewargs(cls), cloudpickle._enum_getstate(cls)
+        maker = cloudpickle._make_skeleton_enum
+    else:
+        arguments, (state, _) = cloudpickle._class_getnewargs(cls), cloudpickle._class_getstate(cls)
+        maker = cloudpickle._make_skeleton_class
+    state.pop("__slotnames__", None)  # Put there when an instance was pickled first.
+    return _make, (_id(cls), maker, arguments[:-2]), (version, state), None, None, _set_state
+
+
+def taken_apart(cls: type, pickle: Callable[[type], T]) -> T:
+    """What pickling a class gives, by its parts or, where that fails, by its statement."""
+    _sources.setdefault(cls, None)  # Before: it may be part of what it consists of.
+    try:
+        return pickle(cls)
+    except Exception:
+        source = ClassSource.of(cls) if _sources[cls] is None else None
+        if source is None:
+            raise
+    _sources[cls] = source
+    return pickle(cls)
+
+
+@contextmanager
+def of_version(version: str) -> Iterator[None]:
+    """While this block runs, classes that are unpickled without a version get this one."""
+    token = _version.set(version)
+    try:
+        yield
+    finally:
+        _version.reset(token)
+
+
+def _version_of(cls: type, digest: Digest) -> str:
+    received = _received.get(cls)
+    if received is not None:
+        return received.version  # Only the process that defines a class gives it a version.
+    own = _own.get(cls)
+    if own is not None and own.watch.is_unchanged():
+        return own.version
+    watch = Watch.over([cls])
+    version = taken_apart(cls, digest)
+    _own.put(cls, _Own(watch, version))
+    return version
+
+
+def _id(cls: type) -> str:
+    return str(cloudpickle._get_or_create_tracker_id(cls))
+
+
+def _made(id: str) -> type | None:  # noqa: A002
+    """The class of an id, if this process defines it or has made it."""
+    found: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(id)
+    return found
+
+
+def _make(id: str, maker: Callable[..., type], arguments: tuple[Any, ...]) -> type:  # noqa: A002
+    return _made(id) or _register(id, maker(*arguments, None, None), None, None)
+
+
+def _make_from_source(id: str, source: tuple[Any, ...], variables: Mapping[str, Any]) -> type:  # noqa: A002
+    with _executing:
+        found = _made(id)
+        if found is not None:
+            return found
+        statement = ClassSource(*source)
+        namespace = {"__name__": "__main__", "__file__": statement.code.co_filename, **variables}
+        return _register(id, statement.execute(namespace), statement, namespace)
+
+
+def _register(id: str, cls: type, source: ClassSource | None, namespace: dict[str, Any] | None) -> type:  # noqa: A002
+    """Remember a class that was made from its pickle; the one to use, if another thread made it first."""
+    kept: type = cloudpickle._lookup_class_or_track(id, cls)
+    _received.setdefault(kept, _Received(namespace=namespace))
+    _sources.setdefault(kept, source)
+    return kept
+
+
+def _set_state(cls: type, state: tuple[str, Mapping[str, Any]]) -> None:
+    version, values = state[0] or _version.get(), state[1]
+    received = _received.get(cls)
+    if received is None:
+        return  # This process defines it.
+    _kept.put(cls, None)
+    if received.version == version:
+        return
+    _received[cls] = received._replace(version=version, names=frozenset(values))
+    if received.namespace is not None:
+        received.namespace.update(values)
+        return
+    for name in received.names - values.keys():
+        with contextlib.suppress(AttributeError):
+            delattr(cls, name)
+    cloudpickle._class_setstate(cls, (values, {}))
+
+
+def _make_lock_anew() -> None:
+    """In the child of a fork: a thread that is not there may hold it."""
+    global _executing
+    _executing = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_make_lock_anew)

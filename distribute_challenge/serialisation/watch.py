@@ -1,0 +1,239 @@
+"""Whether what a function or class refers to is still what it was when it was pickled.
+
+A client asks before each call. Comparing identities takes a fraction of the time of pickling. It is
+enough as long as everything that is referred to is unchangeable: numbers, texts, modules, functions and
+classes whose own references are watched in turn. Of small lists, sets and dictionaries of such values the text is compared.
+"""
+
+import functools
+import types
+from abc import ABCMeta, get_cache_token
+from collections import namedtuple
+from collections.abc import Iterable, Iterator, Sequence, Set, Sized
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from distribute_challenge.serialisation.modules.projects import is_project_module
+
+__all__ = ["MISSING", "Watch", "contents_of", "global_names", "has_address", "is_unchangeable", "references"]
+
+_UNCHANGEABLE = (
+    type(None), bool, int, float, complex, str, bytes, range, types.ModuleType, types.CodeType,
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
+    types.ClassMethodDescriptorType, types.MethodWrapperType, types.GenericAlias, types.FunctionType, property,
+    staticmethod, classmethod, functools.cached_property, type(namedtuple("_", "field").field),  # type: ignore[attr-defined]
+)  # fmt: skip
+_SCALARS = (type(None), bool, int, float, complex, str, bytes)
+_CONTAINERS = (list, set, dict)
+_MOST_ITEMS = 32  # A guess: to compare more takes as long as to pickle.
+
+#: In the place of a variable that is not assigned.
+MISSING = object()
+
+# Made once with the class: what they hold is either watched by another name or never changes.
+_MADE_WITH_A_CLASS = frozenset(
+    ["__annotations__", "__dataclass_fields__", "__match_args__", "__parameters__", "__orig_bases__", "_member_map_",
+     "_member_names_", "_value2member_map_", "_unhashable_values_", "_unhashable_values_map_", "_hashable_values_",
+     "_abc_impl", "__abstractmethods__", "__slots__", "__slotnames__", "__static_attributes__", "__annotations_cache__"]
+)  # fmt: skip
+# Modules whose objects never change, or have an identity and no content.
+_STATELESS_MODULES = ("dataclasses", "typing", "enum", "_thread", "_contextvars")
+
+
+class Watch(NamedTuple):
+    """The objects that functions and classes refer to, so as to see when one is replaced.
+
+    Attributes:
+        places: What was found, with where to look again. None if one of them can change without being replaced.
+        sizes: Namespaces of classes, with the number of names that each had.
+        texts: Small containers, with the text of each.
+    """
+
+    places: list[tuple[Any, str, Any]] | None = None
+    sizes: Sequence[tuple[Sized, int]] = ()
+    texts: Sequence[tuple[Any, str]] = ()
+
+    @classmethod
+    def over(cls, roots: Iterable[Any], leave: Set[int] = frozenset()) -> "Watch":
+        """Watch functions or classes, and all that they refer to.
+
+        Args:
+            roots: What to watch. Anything but a Python function or class is taken as it is: watched if it cannot change.
+            leave: Numbers (`id`) of functions and classes whose own references are not looked at, unless they are roots.
+        """
+        places: list[tuple[Any, str, Any]] = []
+        sizes: list[tuple[Sized, int]] = []
+        texts: list[tuple[Any, str]] = []
+        seen: set[int] = set()
+        waiting = list(roots)
+        while waiting:
+            current = waiting.pop()
+            if id(current) in seen:
+                continue
+            seen.add(id(current))
+            if isinstance(current, type) and not has_address(current):
+                sizes.append((vars(current), len(vars(current))))
+                if isinstance(current, ABCMeta):
+                    sizes.append((_registrations, len(_registrations)))
+                found = _members(current)
+                waiting.extend(base for base in current.__bases__ if not (has_address(base) or id(base) in leave))
+            elif isinstance(current, types.FunctionType):
+                found = references(current)
+            elif is_unchangeable(current):
+                # A built-in function is its name.
+                continue
+            else:
+                # A partial or an object with `__call__` can change inside.
+                return cls()
+            for _, holder, key in found:
+                value = holder.get(key, MISSING)
+                places.append((holder, key, value))
+                if _is_small(value):
+                    texts.append((value, repr(value)))
+                elif not (
+                    hasattr(type(value), "__distributable__") or is_unchangeable(value) or isinstance(value, type)
+                ):
+                    return cls()
+                parts = [part for part in _inside(value) if not (has_address(part) or id(part) in leave)]
+                waiting.extend(part for part in parts if not _is_generated(part, current))
+        return cls(places, sizes, texts)
+
+    def is_unchanged(self) -> bool:
+        """Whether each place holds what it held; False if something may have changed inside."""
+        if self.places is None:
+            return False
+        # Loops, as this runs for every call and `all` takes twice as long.
+        for holder, key, value in self.places:
+            if holder.get(key, MISSING) is not value:
+                return False
+        for names, size in self.sizes:
+            if len(names) != size:
+                return False
+        for container, text in self.texts:  # noqa: SIM110
+            if repr(container) != text:
+                return False
+        return True
+
+
+def references(function: Any) -> Iterator[tuple[str, Any, str]]:
+    """All that a Python function refers to: a readable name, and where to look it up under which key."""
+    if not isinstance(function, types.FunctionType):
+        return
+    cells = _Cells(function)
+    for name in function.__code__.co_freevars:
+        yield name, cells, name
+    defaults = _Defaults(function)
+    for name in ("", *(function.__kwdefaults__ or {})):
+        yield name or "its defaults", defaults, name
+    if not is_project_module(function.__module__):
+        # A project module's globals do not travel, its source does.
+        for name in global_names(function.__code__):
+            if name in function.__globals__ or name not in vars(__import__("builtins")):
+                yield name, function.__globals__, name
+
+
+def global_names(code: types.CodeType) -> Iterator[str]:
+    """The names that code may look up among its globals, with those of the functions inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from global_names(constant)
+
+
+def has_address(obj: Any) -> bool:
+    """Whether a function or class is pickled by its name alone."""
+    return obj.__module__ != "__main__" and "<" not in getattr(obj, "__qualname__", "<")
+
+
+def is_unchangeable(value: Any) -> bool:
+    """Whether a value can only be replaced, and never change inside."""
+    if isinstance(value, tuple | frozenset):
+        return all(map(is_unchangeable, value))
+    if isinstance(value, type):
+        return has_address(value)
+    if isinstance(value, types.BuiltinMethodType):
+        return is_unchangeable(value.__self__)
+    if isinstance(value, Enum) or hasattr(type(value), "__deposited__"):
+        return True
+    kind = type(value)
+    return kind is object or isinstance(value, _UNCHANGEABLE) or kind.__module__ in _STATELESS_MODULES
+
+
+def _is_generated(part: Any, owner: Any) -> bool:
+    """Whether a method was written by `dataclasses`: what it refers to never changes."""
+    return (
+        hasattr(owner, "__dataclass_fields__")
+        and getattr(getattr(part, "__code__", None), "co_filename", "") == "<string>"
+    )
+
+
+def _is_small(value: Any) -> bool:
+    if type(value) not in _CONTAINERS or len(value) > _MOST_ITEMS:
+        return False
+    items = (*value, *value.values()) if isinstance(value, dict) else value
+    return all(type(item) in _SCALARS for item in items)
+
+
+def _members(cls: type) -> Iterator[tuple[str, Any, str]]:
+    namespace = vars(cls)
+    for name in list(namespace):
+        if name not in _MADE_WITH_A_CLASS:
+            yield name, namespace, name
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """The functions and classes that a value consists of."""
+    if isinstance(value, types.FunctionType | type):
+        yield value
+        return
+    if isinstance(value, property):
+        parts = [value.fget, value.fset, value.fdel]
+    elif isinstance(value, functools.cached_property):
+        parts = [value.func]
+    elif isinstance(value, staticmethod | classmethod) or hasattr(type(value), "__distributable__"):
+        parts = [value.__wrapped__]
+    else:
+        return
+    for part in parts:
+        yield from _inside(part)
+
+
+class _Registrations:
+    """How often a class has been registered with any abstract base class."""
+
+    def __len__(self) -> int:
+        return int(get_cache_token())  # type: ignore[call-overload, no-any-return] # A number, by its documentation opaque.
+
+
+_registrations: Final = _Registrations()
+
+
+def contents_of(cell: types.CellType) -> tuple[Any, ...]:
+    """What a variable of a closure holds, alone in a tuple; an empty one if it is not assigned."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
+class _Cells:
+    """A function's closure, looked up as the dictionary of its globals is."""
+
+    def __init__(self, function: types.FunctionType) -> None:
+        self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+
+    def get(self, name: str, default: Any) -> Any:
+        try:
+            return self._cells[name].cell_contents
+        except ValueError:
+            return default
+
+
+class _Defaults:
+    """A function's default values, looked up in the same way."""
+
+    def __init__(self, function: types.FunctionType) -> None:
+        self._function = function
+
+    def get(self, name: str, default: Any) -> Any:
+        return (self._function.__kwdefaults__ or {}).get(name, default) if name else self._function.__defaults__

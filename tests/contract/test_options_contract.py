@@ -1,0 +1,356 @@
+"""What every engine promises about each option: it is kept, or refused before anything is sent."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import ExecutionBackend, LocalCluster, compute_this, settings
+from distribute_challenge.errors import CallTimeoutError, OptionError, QueueTimeoutError, WorkerLostError
+from distribute_challenge.execution_backends.base import RunAdapter
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.client.calls import Call
+from distribute_challenge.execution_backends.local import LocalExecutionBackend
+from distribute_challenge.execution_backends.policy import OPTIONS
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from distribute_challenge.options import CallOptions
+from tests.calls import wait_for
+from tests.contract.test_backend_contract import OnlyRun
+
+TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+
+#: Of each option, a value that is not the default.
+GIVEN: dict[str, Any] = {
+    "timeout": 20.0,
+    "retries": 1,
+    "retry_on": (ValueError,),
+    "queue": "elsewhere",
+    "priority": 5,
+    "queue_timeout": 20.0,
+    "at_most_once": True,
+}
+RUN_ON_SUBMIT = {"local", "only-run"}  # Nothing waits there.
+IN_PROCESSES = {"processes", "celery"}  # What ends its process does not end the client.
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    # Without a `with` block, which would make it the backend of all other tests.
+    cluster = LocalCluster(workers=1).start()
+    yield cluster
+    cluster.close()
+
+
+class Engine:
+    """One engine, with one worker."""
+
+    def __init__(self, name: str, make: Callable[[], ExecutionBackend]) -> None:
+        self.name, self.make = name, make
+        self.backend = make()
+
+
+@pytest.fixture(scope="module", params=["local", "threads", "processes", "celery", "only-run"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    makers: dict[str, Callable[[], ExecutionBackend]] = {
+        "local": LocalExecutionBackend,
+        "threads": lambda: ThreadsExecutionBackend(1),
+        "processes": lambda: ProcessesExecutionBackend(1),
+        "celery": lambda: CeleryExecutionBackend(request.getfixturevalue("cluster").broker_url),
+        "only-run": lambda: RunAdapter(OnlyRun()),
+    }
+    engine = Engine(request.param, makers[request.param])
+    with engine.backend:
+        yield engine
+
+
+@pytest.fixture
+def backend(engine: Engine) -> ExecutionBackend:
+    return engine.backend
+
+
+@pytest.fixture
+def busy(engine: Engine, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]) -> Iterator[Path]:
+    """The engine's one worker has something to do until this file exists."""
+    if engine.name in RUN_ON_SUBMIT:
+        pytest.skip("runs each call while it is submitted")
+    door = tmp_path / "door"
+    running = wait_for(str(door)).submit(engine.backend)
+    try:
+        eventually(Path(f"{door}.begun").exists)
+        yield door
+    finally:
+        door.touch()
+        running.result(TIMEOUT)
+
+
+def note(path: str, name: Any) -> Any:
+    with open(path, "a") as file:
+        file.write(f"{name} ")
+    return name
+
+
+def begun(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+@pytest.mark.parametrize("option", sorted(OPTIONS))
+def test_an_option_is_taken_or_refused_at_the_call(option: str, backend: ExecutionBackend, tmp_path: Path) -> None:
+    """However the call is made."""
+    path = str(tmp_path / "begun")
+    function = compute_this(note).with_options(**{option: GIVEN[option]})
+    ways: list[Callable[[], Any]] = [
+        lambda: function(path, 1).compute(backend),
+        lambda: function(path, 1).submit(backend),
+        lambda: function(path, 1).submit(backend, detach=True),
+        lambda: function.map([path], [1], backend=backend),
+        lambda: function.starmap([(path, 1)], backend=backend),
+    ]
+    if option in backend.honours:
+        # On a cluster, the workers of another queue have to begin it.
+        if option != "queue" or backend.concurrency == 0:
+            assert function(path, 1).compute(backend, timeout=TIMEOUT) == 1
+        return
+    for way in ways:
+        with pytest.raises(
+            OptionError, match=rf"does not keep {option}=.*'celery' and 'local' do.*\.with_options\({option}="
+        ):
+            way()
+    assert begun(tmp_path / "begun") == []
+
+
+def test_every_option_has_a_test() -> None:
+    """One that is new has to be in the table, and then in this file."""
+    assert set(GIVEN) == OPTIONS
+    assert all(value != getattr(CallOptions(), name) for name, value in GIVEN.items())
+
+
+def test_a_call_inside_a_call_takes_every_option(backend: ExecutionBackend) -> None:
+    """It runs in place, whatever backend is named."""
+
+    def outer() -> Any:
+        inner = compute_this(abs, backend="threads", queue="elsewhere", priority=3, queue_timeout=5)
+        return inner(-1).compute()
+
+    assert compute_this(outer)().compute(backend) == 1
+
+
+# --- timeout, retries, retry_on
+
+
+def test_a_call_that_takes_too_long_is_stopped(backend: ExecutionBackend) -> None:
+    def spin() -> None:
+        while True:
+            pass
+
+    async def sleep() -> None:
+        await asyncio.sleep(TIMEOUT)
+
+    for function in (spin, sleep):
+        with pytest.raises(CallTimeoutError, match=r"ran longer than timeout=0\.05 s"):
+            compute_this(function, timeout=0.05)().compute(backend)
+    results = list(compute_this(spin, timeout=0.05).starmap([(), ()], on_error="return", backend=backend))
+    assert [type(result) for result in results] == [CallTimeoutError, CallTimeoutError]
+    assert compute_this(abs)(-1).compute(backend) == 1
+
+
+def test_a_loop_in_c_that_takes_too_long_goes_with_its_process(engine: Engine) -> None:
+    """Two seconds after its time, and nothing else is harmed."""
+    if engine.name not in IN_PROCESSES:
+        pytest.skip("it would end the client")
+
+    def spin() -> int:
+        return sum(range(10**12))
+
+    with pytest.raises(CallTimeoutError, match=r"ran longer than timeout=0\.05 s; it did not react"):
+        compute_this(spin, timeout=0.05)().compute(engine.backend, timeout=TIMEOUT)
+    assert compute_this(abs)(-1).compute(engine.backend, timeout=TIMEOUT) == 1
+
+
+def test_a_call_is_tried_again_as_often_as_its_retries_allow(backend: ExecutionBackend, tmp_path: Path) -> None:
+    def succeed_at(attempt: int, folder: str, error: type[Exception]) -> int:
+        import os
+
+        tries = len(os.listdir(folder)) + 1
+        Path(folder, str(tries)).touch()
+        if tries < attempt:
+            raise error(f"try {tries}")
+        return tries
+
+    def run(name: str, attempt: int, error: type[Exception] = ValueError, **options: Any) -> int:
+        (tmp_path / name).mkdir()
+        return compute_this(succeed_at, **options)(attempt, str(tmp_path / name), error).compute(backend)
+
+    assert run("enough", 3, retries=2) == 3
+    with pytest.raises(ValueError, match="try 2"):
+        run("too few", 3, retries=1)
+    assert run("right class", 2, retries=1, retry_on=ValueError) == 2
+    with pytest.raises(KeyError, match="try 1"):
+        run("wrong class", 2, KeyError, retries=1, retry_on=(ValueError, OSError))
+    (tmp_path / "map").mkdir()
+    mapped = compute_this(succeed_at, retries=2).starmap([(2, str(tmp_path / "map"), ValueError)], backend=backend)
+    assert list(mapped) == [2]
+
+
+# --- queue, priority
+
+
+def test_a_call_for_another_queue_waits_for_its_workers(engine: Engine) -> None:
+    """This cluster has none."""
+    if engine.name != "celery":
+        pytest.skip("has no queues")
+    elsewhere = compute_this(abs, queue="elsewhere")(-1).submit(engine.backend)
+    assert compute_this(abs)(-1).compute(engine.backend, timeout=TIMEOUT) == 1
+    assert not elsewhere.done()
+    assert elsewhere.cancel()
+
+
+def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
+    backend: ExecutionBackend, busy: Path, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Also those of functions that the worker does not know yet."""
+    path = tmp_path / "order"
+    low = [compute_this(make_noting(), priority=1)(str(path), f"low{number}") for number in range(2)]
+    none = [compute_this(make_noting())(str(path), f"none{number}") for number in range(3)]
+    high = [compute_this(make_noting(), priority=9)(str(path), f"high{number}") for number in range(2)]
+    futures = [call.submit(backend) for call in (*none, *low, *high)]
+    for future in futures:
+        eventually(partial(has_left, future))
+    waiting = compute_this(abs)(-1).submit(backend)
+    busy.touch()
+    for future in (*futures, waiting):
+        future.result(TIMEOUT)
+    assert begun(path) == ["high0", "high1", "low0", "low1", "none0", "none1", "none2"]
+
+
+def has_left(future: Any) -> bool:
+    """Whether a call has left the client, where it has to."""
+    return not isinstance(future, Call) or (future.batch is not None and future.batch.pushed is not None)
+
+
+def make_noting() -> Callable[[str, str], Any]:
+    """Another function each time."""
+    tag = os.urandom(8)
+    return lambda path, name: (tag, note(path, name))
+
+
+# --- queue_timeout
+
+
+def test_a_call_that_no_worker_begins_in_time_is_taken_back(
+    backend: ExecutionBackend, busy: Path, tmp_path: Path
+) -> None:
+    """One that has begun may take any time."""
+    path = tmp_path / "begun"
+    late = compute_this(note, queue_timeout=0.1)
+    words = r"note\(.*\): no worker has begun it within queue_timeout=0\.1 s.*(have|start) more"
+    with pytest.raises(QueueTimeoutError, match=words):
+        late(str(path), "single").compute(backend, timeout=TIMEOUT)
+    results = list(late.starmap([(str(path), "mapped")] * 2, on_error="return", backend=backend))
+    assert [type(result) for result in results] == [QueueTimeoutError] * 2
+    assert begun(path) == []
+    second = wait_for.with_options(queue_timeout=TIMEOUT)(str(tmp_path / "second")).submit(backend)
+    busy.touch()
+    (tmp_path / "second").touch()
+    assert second.result(TIMEOUT) == "done"
+
+
+# --- at_most_once, attempts
+
+
+def die(path: str, number: int) -> int:
+    note(path, number)
+    if number % 10 == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_call_that_may_run_once_is_begun_once(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "begun"
+    call = compute_this(die, at_most_once=True)
+    if engine.name not in IN_PROCESSES:
+        assert call(str(path), 1).compute(engine.backend) == 1
+        assert begun(path) == ["1"]
+        return
+    with pytest.raises(
+        WorkerLostError, match=r"die\(.*, 7\): .*SIGKILL.* It may have run, and at_most_once=True"
+    ) as caught:
+        call(str(path), 7).compute(engine.backend, timeout=TIMEOUT)
+    assert len(caught.value.attempts) == 1
+    assert begun(path) == ["7"]
+
+
+def test_calls_of_a_map_that_may_run_once_are_begun_once(engine: Engine, tmp_path: Path) -> None:
+    if engine.name not in IN_PROCESSES:
+        pytest.skip("it would end the client")
+    path = tmp_path / "begun"
+    calls = [(str(path), number) for number in range(12)]
+    results = list(
+        compute_this(die, at_most_once=True).starmap(calls, batch_size=6, on_error="return", backend=engine.backend)
+    )
+    assert all(result == number or isinstance(result, WorkerLostError) for number, result in enumerate(results))
+    assert isinstance(results[7], WorkerLostError)
+    assert results[:6] == list(range(6))
+    assert len(begun(path)) == len(set(begun(path)))
+
+
+def test_a_call_is_begun_as_often_as_the_environment_says(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself, and in a map; its error has each time."""
+    if engine.name not in IN_PROCESSES:
+        pytest.skip("it would end the client")
+    monkeypatch.setenv(settings.ATTEMPTS_VARIABLE, "2")
+    with engine.make() as backend:
+        path = tmp_path / "single"
+        error = compute_this(die)(str(path), 7).submit(backend).exception(TIMEOUT)
+        assert isinstance(error, WorkerLostError)
+        assert begun(path) == ["7", "7"]
+        path = tmp_path / "mapped"
+        calls = [(str(path), number) for number in range(5, 9)]
+        results = list(compute_this(die).starmap(calls, batch_size=4, on_error="return", backend=backend))
+        assert (results[:2], results[3:]) == ([5, 6], [8])
+        assert begun(path).count("7") == 2
+    for lost in (error, results[2]):
+        assert isinstance(lost, WorkerLostError)
+        assert "That happened 2 times in 2 attempts" in str(lost)
+        assert len(lost.attempts) == 2
+        for attempt in lost.attempts:
+            assert attempt.worker.startswith(("processes@", "embedded@"))
+            assert attempt.sent <= attempt.ended
+            assert "SIGKILL" in attempt.reason
+            assert attempt.facts["host"]
+            assert attempt.facts["pid"] > 0
+            assert attempt.facts["signal"] == "SIGKILL"
+            assert attempt.worker.endswith(str(attempt.facts["pid"]))
+    together, alone = results[2].attempts
+    assert together.calls > alone.calls == 1
+
+
+# --- what the documentation says
+
+
+def test_the_documentation_says_which_backend_keeps_which_option() -> None:
+    """In its table."""
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    table = text.partition("### Which backend keeps which option")[2].split("\n\n")[2].splitlines()
+    engines = [cell.strip(" `") for cell in table[0].split("|")[2:-1]]
+    assert engines == ["celery", "processes", "threads", "local", "object with `run"]
+    honours = [
+        CeleryExecutionBackend.honours,
+        ProcessesExecutionBackend.honours,
+        ThreadsExecutionBackend.honours,
+        LocalExecutionBackend.honours,
+        RunAdapter.honours,
+    ]
+    said = {}
+    for row in table[2:]:
+        option, *cells = (cell.strip(" `") for cell in row.split("|")[1:-1])
+        said[option] = cells
+    assert said == {
+        option: ["yes" if option in kept else "refused" for kept in honours] for option in map(str, OPTIONS)
+    }

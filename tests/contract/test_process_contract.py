@@ -1,0 +1,542 @@
+"""What a call may do to its process: the calls after it find the process as they expect it."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import ExecutionBackend, LocalCluster, compute_this
+from distribute_challenge.cluster import supervisor
+from distribute_challenge.errors import WorkerLostError
+from distribute_challenge.execution_backends.local import LocalExecutionBackend
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from tests.processes import alive, wait_until
+
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    # Without a `with` block, which would make it the backend of all other tests.
+    cluster = LocalCluster(workers=1).start()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def engines(cluster: LocalCluster) -> Iterator[dict[str, ExecutionBackend]]:
+    """Each with one process or thread, so that a call follows another in it."""
+    with ProcessesExecutionBackend(1) as processes, ThreadsExecutionBackend(1) as threads:
+        yield {
+            "celery": cluster.backend,
+            "processes": processes,
+            "threads": threads,
+            "local": LocalExecutionBackend(),
+        }
+
+
+@pytest.fixture(params=["celery", "processes"])
+def backend(request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]) -> ExecutionBackend:
+    """An engine whose processes exist to run calls."""
+    return engines[request.param]
+
+
+@pytest.fixture(params=["celery", "processes", "threads", "local"])
+def any_backend(request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]) -> ExecutionBackend:
+    return engines[request.param]
+
+
+def run(backend: ExecutionBackend, function: Callable[..., Any], *args: Any) -> Any:
+    return compute_this(function)(*args).compute(backend, timeout=TIMEOUT)
+
+
+# --- standard streams
+
+
+def test_standard_streams_are_files(backend: ExecutionBackend, tmp_path: Path) -> None:
+    def use() -> list[Any]:
+        import contextlib
+        import faulthandler
+        import io
+
+        said = subprocess.run(["echo", "from a program"], stdout=sys.stdout, stderr=sys.stderr, check=True).returncode
+        faulthandler.enable()
+        print("flushed", flush=True)
+        sys.stdout.buffer.write(b"bytes\n")
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        caught = io.StringIO()
+        with contextlib.redirect_stdout(caught):
+            print("caught")
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            assert stream is not None
+            assert stream.writable()
+            assert not stream.closed
+            assert stream.encoding
+            assert stream.errors
+            stream.isatty()
+        return [said, sys.stdout.fileno(), sys.stderr.fileno(), caught.getvalue()]
+
+    assert run(backend, use) == [0, 1, 2, "caught\n"]
+
+
+def close_streams() -> None:
+    sys.stdout.close()
+    sys.stderr.close()
+
+
+def detach_streams() -> None:
+    for stream in sys.stdout, sys.stderr:
+        stream.detach()  # type: ignore[union-attr]
+
+
+def wrap_streams() -> None:
+    """The usual way to another encoding; what is wrapped is closed with its wrapping."""
+    import io
+
+    sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="ascii")
+    sys.stderr = io.TextIOWrapper(sys.stderr.buffer, encoding="ascii")
+
+
+def have_no_streams() -> None:
+    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+
+
+def close_numbers() -> None:
+    os.close(1)
+    os.close(2)
+
+
+def reuse_numbers() -> None:
+    file = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+@pytest.mark.parametrize(
+    "spoil", [close_streams, detach_streams, wrap_streams, have_no_streams, close_numbers, reuse_numbers]
+)
+def test_streams_that_a_call_has_closed_are_open_in_the_next(
+    backend: ExecutionBackend, spoil: Callable[[], None]
+) -> None:
+    def say() -> list[tuple[int, int]]:
+        for stream in sys.stdout, sys.stderr:
+            print("said", file=stream, flush=True)
+        subprocess.run(["echo", "said"], stdout=sys.stdout, stderr=sys.stderr, check=True)
+        return [(found.st_dev, found.st_ino) for found in map(os.fstat, (1, 2))]
+
+    before = run(backend, say)
+    run(backend, spoil)
+    assert run(backend, say) == before
+
+
+def test_streams_are_open_in_the_next_call_of_the_same_message(backend: ExecutionBackend) -> None:
+    def say(number: int) -> int:
+        print(number, flush=True)
+        close_streams()
+        return number
+
+    assert list(compute_this(say).map(range(20), batch_size=20, backend=backend)) == list(range(20))
+
+
+# --- signals and alarms
+
+
+def test_signals_are_as_they_were_in_the_next_call(backend: ExecutionBackend) -> None:
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM, signal.SIGURG, signal.SIGPIPE]
+
+    def found() -> list[Any]:
+        return [*(repr(signal.getsignal(number)) for number in numbers), signal.pthread_sigmask(signal.SIG_BLOCK, ())]
+
+    def spoil() -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGURG else lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGURG])
+
+    before = run(backend, found)
+    run(backend, spoil)
+    assert run(backend, found) == before
+
+
+def test_an_alarm_that_a_call_has_left_does_not_ring_in_the_next(backend: ExecutionBackend) -> None:
+    def fail_before_the_alarm_is_off() -> None:
+        def ring(*_: object) -> None:
+            raise TimeoutError("too late")
+
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        raise KeyError("no such thing")
+
+    with pytest.raises(KeyError):
+        run(backend, fail_before_the_alarm_is_off)
+    assert run(backend, lambda: signal.getitimer(signal.ITIMER_REAL)) == (0.0, 0.0)
+
+
+# --- the folder, the interpreter
+
+
+def test_the_folder_is_the_same_in_the_next_call(backend: ExecutionBackend, tmp_path: Path) -> None:
+    """Also if the one that a call went to is gone."""
+
+    def go(folder: str) -> None:
+        os.mkdir(folder)
+        os.chdir(folder)
+        os.rmdir(folder)
+
+    before = run(backend, os.getcwd)
+    run(backend, go, str(tmp_path / "gone"))
+    assert run(backend, os.getcwd) == before
+
+
+def test_the_interpreter_works_in_the_next_call(backend: ExecutionBackend) -> None:
+    def found() -> tuple[Any, ...]:
+        import gc
+
+        return gc.isenabled(), sys.getprofile(), set(sys.path)
+
+    def spoil() -> None:
+        import gc
+
+        gc.disable()
+        sys.setprofile(lambda *_: None)
+        sys.setrecursionlimit(200)
+        sys.path.clear()
+
+    def depth(n: int) -> int:
+        return 0 if n == 0 else 1 + depth(n - 1)
+
+    before = run(backend, found)
+    run(backend, spoil)
+    assert run(backend, found) == before
+    assert run(backend, depth, 400) == 400
+
+
+def test_a_trace_function_does_not_go_on_in_the_next_call(backend: ExecutionBackend, tmp_path: Path) -> None:
+    def spoil(path: str) -> None:
+        def trace(frame: Any, *_: object) -> None:
+            if frame.f_code.co_name == "traced":
+                os.mkdir(path)
+
+        sys.settrace(trace)
+
+    def call() -> str:
+        def traced() -> str:
+            return "not traced"
+
+        return traced()
+
+    run(backend, spoil, str(tmp_path / "traced"))
+    assert run(backend, call) == "not traced"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_that_a_call_has_set_for_itself_is_raised_again(backend: ExecutionBackend) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (8, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    before = run(backend, resource.getrlimit, resource.RLIMIT_NOFILE)
+    run(backend, limit)
+    assert run(backend, resource.getrlimit, resource.RLIMIT_NOFILE) == before
+
+
+def test_a_process_in_which_something_cannot_be_put_back_is_replaced(cluster: LocalCluster) -> None:
+    """No call is lost."""
+
+    def spoil() -> int:
+        from distribute_challenge import process_state
+
+        process_state._spoilt = True
+        return os.getpid()
+
+    assert run(cluster.backend, spoil) != run(cluster.backend, os.getpid)
+
+
+def test_what_a_call_sets_on_purpose_stays(backend: ExecutionBackend) -> None:
+    """As in every process pool."""
+
+    def set_up() -> int:
+        import decimal
+        import warnings
+
+        os.environ["SET_BY_A_CALL"] = "yes"
+        sys.path.append("/added/by/a/call")
+        sys.setrecursionlimit(5000)
+        decimal.getcontext().prec = 7
+        warnings.simplefilter("ignore")
+        return os.getpid()
+
+    def found() -> tuple[Any, ...]:
+        import decimal
+
+        limit = sys.getrecursionlimit()
+        return os.getpid(), os.environ["SET_BY_A_CALL"], sys.path[-1], limit, decimal.getcontext().prec
+
+    pid = run(backend, set_up)
+    assert run(backend, found) == (pid, "yes", "/added/by/a/call", 5000, 7)
+
+
+# --- event loops
+
+
+def close_the_loop() -> str:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(asyncio.sleep(0, "done"))
+    finally:
+        loop.close()
+
+
+def close_any_loop() -> str:
+    loop = asyncio.get_event_loop()
+    try:
+        return loop.run_until_complete(asyncio.sleep(0, "done"))
+    finally:
+        loop.close()
+
+
+def run_and_have_no_loop() -> str:
+    return asyncio.run(asyncio.sleep(0, "done"))
+
+
+async def double(x: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * x
+
+
+@pytest.mark.parametrize("spoil", [close_the_loop, close_any_loop, run_and_have_no_loop])
+def test_a_call_may_close_its_event_loop(backend: ExecutionBackend, spoil: Callable[[], str]) -> None:
+    """Coroutines work after it, and so does the old way to use a loop."""
+    assert run(backend, double, 1) == 2
+    assert run(backend, spoil) == "done"
+    assert list(compute_this(double).map(range(3), backend=backend)) == [0, 2, 4]
+    assert run(backend, spoil) == "done"
+    assert run(backend, close_any_loop) == "done"
+
+
+def test_a_call_may_close_the_loop_of_a_thread(any_backend: ExecutionBackend) -> None:
+    """The coroutines of this thread get a new one."""
+    assert run(any_backend, double, 1) == 2
+    assert run(any_backend, close_any_loop) == "done"
+    assert run(any_backend, double, 1) == 2
+
+
+def test_a_task_that_a_call_leaves_behind_ends_with_the_call(any_backend: ExecutionBackend, tmp_path: Path) -> None:
+    """As with `asyncio.run`; so does an asynchronous generator that was not read to its end."""
+
+    async def leave(folder: str) -> None:
+        async def stray() -> None:
+            try:
+                await asyncio.sleep(0.05)
+                os.mkdir(f"{folder}/went on")
+            finally:
+                os.mkdir(f"{folder}/task ended")
+
+        async def numbers() -> Any:
+            try:
+                yield 1
+                yield 2
+            finally:
+                await asyncio.sleep(0)
+                os.mkdir(f"{folder}/generator ended")
+
+        task = asyncio.create_task(stray())
+        async for _ in numbers():
+            break
+        await asyncio.sleep(0)
+        del task
+
+    run(any_backend, leave, str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"task ended", "generator ended"}
+
+
+def test_a_task_that_an_ordinary_function_leaves_behind_does_not_begin_in_the_next_call(
+    backend: ExecutionBackend, tmp_path: Path
+) -> None:
+    async def go_on(path: str) -> None:
+        os.mkdir(path)
+
+    def leave(path: str) -> None:
+        asyncio.get_event_loop().create_task(go_on(path))
+
+    run(backend, double, 1)
+    run(backend, leave, str(tmp_path / "went on"))
+    assert run(backend, double, 1) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- forks
+
+
+def with_child(how: str) -> tuple[str, int]:
+    child = os.fork()
+    if child == 0:
+        if how == "raises":
+            raise ValueError("in the child")
+        if how == "exits":
+            sys.exit(7)
+        if how == "exits with a text":
+            sys.exit("a text")
+        return "the child's", 0
+    return "the parent's", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def coroutine_with_child(how: str) -> tuple[str, int]:
+    await asyncio.sleep(0)
+    return with_child(how)
+
+
+ENDS = {"returns": 0, "raises": 1, "exits": 7, "exits with a text": 1}
+QUIETLY = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
+
+@QUIETLY
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("function", [with_child, coroutine_with_child])
+def test_the_child_of_a_fork_ends_where_it_leaves_the_call(
+    any_backend: ExecutionBackend, how: str, function: Callable[[str], Any]
+) -> None:
+    """With the exit code of a script's child; it answers nothing, and runs no further call."""
+    assert run(any_backend, function, how) == ("the parent's", ENDS[how])
+
+
+@QUIETLY
+def test_children_of_forks_end_in_a_map_too(any_backend: ExecutionBackend) -> None:
+    calls = compute_this(with_child)
+    found = list(calls.map([*ENDS, *ENDS], batch_size=8, backend=any_backend))
+    assert found == [("the parent's", code) for code in [*ENDS.values(), *ENDS.values()]]
+
+
+def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) -> None:
+    """The traceback of its exception as well, from the user's function on."""
+    for how in ("raises", "exits with a text"):
+        run(cluster.backend, with_child, how)
+    wait_until(lambda: "a text" in cluster.log())
+    first_frame, *_ = cluster.log().rpartition("Traceback (most recent call last):")[2].strip().splitlines()
+    assert "in with_child" in first_frame
+    assert "ValueError: in the child" in cluster.log()
+
+
+# --- processes of calls
+
+
+def use_pool(method: str) -> list[int]:
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        return pool.map(abs, [-1, -2])
+
+
+def use_executor(method: str) -> list[int]:
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as executor:
+        return list(executor.map(abs, [-1, -2]))
+
+
+def use_process(method: str) -> list[int]:
+    context: Any = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=queue.put, args=(1,))
+    process.start()
+    value = queue.get(timeout=TIMEOUT)
+    process.join(TIMEOUT)
+    assert process.exitcode == 0
+    return [value, 2]
+
+
+def use_manager(method: str) -> list[int]:
+    with multiprocessing.get_context(method).Manager() as manager:
+        shared = manager.list([1])
+        shared.append(2)
+        return list(shared)
+
+
+def use_loky(method: str) -> list[int]:
+    from loky import ProcessPoolExecutor as LokyExecutor
+
+    with LokyExecutor(2) as executor:
+        return list(executor.map(abs, [-1, -2]))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("use", [use_pool, use_executor, use_process, use_manager])
+def test_a_call_may_use_processes_of_its_own(
+    backend: ExecutionBackend, use: Callable[[str], list[int]], method: str
+) -> None:
+    assert run(backend, use, method) == [1, 2]
+
+
+def test_a_call_may_use_processes_of_loky(backend: ExecutionBackend) -> None:
+    """And so those of joblib."""
+    assert run(backend, use_loky, "loky") == [1, 2]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_process_of_a_call_can_be_terminated(backend: ExecutionBackend, method: str, tmp_path: Path) -> None:
+    """By the signal itself, and not by an exception that the signal raises in the worker's own processes."""
+
+    def terminate(path: str) -> int | None:
+        context: Any = multiprocessing.get_context(method)
+        process = context.Process(target=exec, args=(f"import time; open({path!r}, 'w').close(); time.sleep(300)",))
+        process.start()
+        while not os.path.exists(path):
+            time.sleep(0.01)
+        process.terminate()
+        process.join(TIMEOUT / 2)
+        return process.exitcode
+
+    assert run(backend, terminate, str(tmp_path / "begun")) == -signal.SIGTERM
+
+
+def start_processes(folder: str) -> None:
+    """Some that run, one that waits for work, and one that is no daemon; their numbers are names of files in the folder."""
+    context: Any = multiprocessing.get_context("fork")
+    started = [context.Process(target=time.sleep, args=(300,), daemon=daemon) for daemon in (True, False)]
+    for process in started:
+        process.start()
+    executor = ProcessPoolExecutor(2, mp_context=context)
+    executor.submit(time.sleep, 300)
+    executor.submit(abs, -1).result(TIMEOUT)
+    for pid in [*(process.pid for process in started), *executor._processes]:
+        Path(folder, str(pid)).touch()
+
+
+def started_in(folder: Path) -> list[int]:
+    return [int(path.name) for path in folder.iterdir()]
+
+
+@pytest.mark.skipif(not supervisor.LINUX, reason="the kernel does not offer it")
+def test_processes_of_a_call_end_with_the_process_that_ran_it_though_it_is_killed(
+    backend: ExecutionBackend, tmp_path: Path
+) -> None:
+    def start_and_die(folder: str) -> None:
+        start_processes(folder)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(WorkerLostError):
+        run(backend, start_and_die, str(tmp_path))
+    assert len(started_in(tmp_path)) >= 12  # Four in each attempt.
+    wait_until(lambda: not alive(started_in(tmp_path)), "the end of all of them")
+
+
+def test_processes_of_a_call_end_with_the_process_that_is_replaced(cluster: LocalCluster, tmp_path: Path) -> None:
+    """Also those that `multiprocessing` would wait for."""
+
+    def start_and_spoil(folder: str) -> None:
+        from distribute_challenge import process_state
+
+        start_processes(folder)
+        process_state._spoilt = True
+
+    run(cluster.backend, start_and_spoil, str(tmp_path))
+    run(cluster.backend, abs, -1)
+    assert len(started_in(tmp_path)) == 4
+    wait_until(lambda: not alive(started_in(tmp_path)), "the end of all of them")

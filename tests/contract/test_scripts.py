@@ -1,0 +1,546 @@
+"""What every engine promises to a script: its functions and classes are those of `__main__`."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge import LocalCluster
+
+# `threads` runs calls as `local` does.
+ENGINES = ["local", "processes", "celery"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scripts")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    """One for all scripts: each would wait for its own."""
+    with LocalCluster(workers=1) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "celery":
+        monkeypatch.setenv("CELERY_BROKER_URL", request.getfixturevalue("cluster").broker_url)
+    return str(request.param)
+
+
+def run(folder: Path, engine: str, script: str) -> list[str]:
+    """The lines that a script prints; `engine` is its default backend, with one worker process."""
+    path = folder / "script.py"
+    future, separator, rest = textwrap.dedent(script).rpartition("from __future__ import annotations\n")
+    path.write_text(f"{future}{separator}from distribute_challenge import compute_this\n{rest}")
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        cwd=folder,
+        env={**os.environ, "DISTRIBUTE_CHALLENGE_BACKEND": engine, "DISTRIBUTE_CHALLENGE_WORKERS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_script_s_own_class_stays_as_it_is(folder: Path, engine: str) -> None:
+    """Whatever comes back: an instance, an enum's member, an exception, a method that was inherited."""
+    assert run(
+        folder,
+        engine,
+        """
+        import enum
+
+        RATE = 1
+        MADE = []
+
+        class Account:
+            limit = 100
+            def __init_subclass__(cls): MADE.append(cls.__name__)
+            def interest(self): return RATE
+
+        class Savings(Account): pass
+
+        class Kind(enum.Enum):
+            SMALL = 1
+            def rate(self): return RATE
+
+        class Overdrawn(Exception):
+            def rate(self): return RATE
+
+        @compute_this
+        def make(which):
+            if which is Overdrawn:
+                raise Overdrawn("1")
+            return Kind.SMALL if which is Kind else which()
+
+        before = vars(Account) | vars(Kind) | vars(Overdrawn)
+        made = make(Account).compute(), make(Savings).compute(), make(Kind).compute()
+        try:
+            make(Overdrawn).compute()
+        except Overdrawn as error:
+            made = *made, error
+        RATE, Account.limit = 2, 500
+        again = make(Account).compute(), make(Savings).compute()
+        print([type(each) in (Account, Savings, Kind, Overdrawn) for each in (*made, *again)], made[2] is Kind.SMALL)
+        print(Account().interest(), made[1].interest(), made[2].rate(), made[3].rate(), Account.limit, again[1].limit)
+        after = vars(Account) | vars(Kind) | vars(Overdrawn)
+        print(all(after[name] is value for name, value in before.items() if name != "limit"), MADE)
+        """,
+    ) == ["[True, True, True, True, True, True] True", "2 2 2 2 500 500", "True ['Savings']"]
+
+
+def test_a_class_is_made_once_on_a_worker_and_again_when_the_script_changes_it(folder: Path, engine: str) -> None:
+    """What a call keeps on it stays; a changed attribute or variable, a removed attribute and a redefined class are seen."""
+    assert run(
+        folder,
+        engine,
+        """
+        RATE = 1
+
+        class Model:
+            loaded = None
+            factor = 1
+            extra = True
+            def value(self):
+                if type(self).loaded is None:
+                    type(self).loaded = []
+                type(self).loaded.append(1)
+                return len(self.loaded), RATE * self.factor, hasattr(self, "extra")
+
+        @compute_this
+        def value(model): return model.value()
+
+        print([value(Model()).compute() for _ in range(3)][-1][0] == 3)
+        RATE = 2
+        print(value(Model()).compute()[1:])
+        Model.factor = 3
+        del Model.extra
+        print(value(Model()).compute()[1:])
+        old = Model()
+        class Model:
+            def value(self): return "another"
+        print(value(Model()).compute(), value(old).compute()[1:])
+        """,
+    ) == ["True", "(2, True)", "(6, False)", "another (6, False)"]
+
+
+def test_each_call_gets_what_travels_with_its_function_fresh(folder: Path, engine: str) -> None:
+    """A bound object, a captured list, a mutable default, a partial's argument, a callable object, a function's attribute."""
+    assert run(
+        folder,
+        engine,
+        """
+        import functools
+
+        class Counter:
+            def __init__(self): self.count = 0
+            def __call__(self):
+                self.count += 1
+                return self.count
+
+        def captures():
+            seen = []
+            def function():
+                seen.append(1)
+                return len(seen)
+            return function
+
+        def default(seen=[]):
+            seen.append(1)
+            return len(seen)
+
+        def argument(seen):
+            seen.append(1)
+            return len(seen)
+
+        def wrapped(function):
+            @functools.wraps(function)
+            def wrapper(): return function()
+            return wrapper
+
+        def rebinds():
+            count = 0
+            def function():
+                def inner():
+                    nonlocal count
+                    count += 1
+                inner()
+                return count
+            return function
+
+        counter = Counter()
+        for function in (counter.__call__, counter, captures(), default, functools.partial(argument, []),
+                         wrapped(captures()), rebinds()):
+            call = compute_this(function)
+            futures = [call().submit() for _ in range(3)]
+            print([call().compute() for _ in range(3)], [future.result() for future in futures])
+        print(counter.count, default.__defaults__)
+        """,
+    ) == ["[1, 1, 1] [1, 1, 1]"] * 7 + ["0 ([],)"]
+
+
+def test_variables_of_a_script_live_as_long_as_the_process(folder: Path, engine: str) -> None:
+    """As a loaded model does in any program: also beside a captured list that each call gets anew."""
+    assert run(
+        folder,
+        engine,
+        """
+        MODEL = None
+
+        def count():
+            global MODEL
+            MODEL = (MODEL or 0) + 1
+            return MODEL
+
+        def capturing(items):
+            def function():
+                items.append(1)
+                return count(), len(items)
+            return function
+
+        print([compute_this(count)().compute() for _ in range(1)], MODEL)
+        call = compute_this(count)
+        print([call().compute() for _ in range(3)])
+        call = compute_this(capturing([]))
+        print([call().compute() for _ in range(3)])
+        """,
+    ) == ["[1] None", "[2, 3, 4]", "[(1, 1), (2, 1), (3, 1)]"]
+
+
+@pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
+def test_the_script_is_main_on_the_worker(folder: Path, engine: str) -> None:
+    """Its functions and classes are found by name: those that the call mentions, and the others."""
+    assert run(
+        folder,
+        engine,
+        """
+        import dataclasses, inspect, pickle, sys, typing
+
+        @dataclasses.dataclass
+        class Epoch:
+            number: int
+            before: "Epoch | None" = None
+            tags: list = dataclasses.field(default_factory=list)
+
+        class Unmentioned:
+            def answer(self): return 42
+
+        def helper(x): return x + 1
+
+        @compute_this
+        def decorated(x): return x + 2
+
+        @compute_this
+        def save(): return pickle.dumps([Epoch(1), helper])
+
+        @compute_this
+        def resume(data): return pickle.loads(data)
+
+        @compute_this
+        def look():
+            import __main__
+            return (
+                __main__.Unmentioned().answer(), globals()["helper"](1), eval("helper(2)"), __main__.decorated.local(1),
+                typing.get_type_hints(Epoch)["before"] == (Epoch | None), __main__.look.__name__, __main__.__file__,
+                "number: int" in inspect.getsource(Epoch),
+            )
+
+        epoch, function = pickle.loads(save().compute())
+        print(epoch, function is helper)
+        print(resume(pickle.dumps(Unmentioned())).compute().answer(), resume(pickle.dumps(epoch)).compute().number)
+        found = look().compute()
+        print(found[:6], found[6] == __file__, found[7])
+        @compute_this
+        def missing():
+            import __main__
+            return __main__.no_such_name
+        try:
+            missing().compute()
+        except AttributeError as error:
+            print(error)
+        """,
+    ) == [
+        "Epoch(number=1, before=None, tags=[]) True",
+        "42 1",
+        "(42, 2, 3, 3, True, 'look') True True",
+        (
+            "the script's 'no_such_name' did not travel to this worker. Its functions and classes do, unless they use "
+            "variables that change; mention no_such_name in the function that is called, and it travels in any case"
+        ),
+    ]
+
+
+def test_objects_of_a_script_that_have_only_an_identity_keep_it(folder: Path, engine: str) -> None:
+    """Sentinels, locks, context variables and thread-local storage: one in each process, the same in all calls."""
+    assert run(
+        folder,
+        engine,
+        """
+        import contextvars, functools, threading, weakref
+
+        MISSING = object()
+        LOCK, INNER = threading.Lock(), threading.RLock()
+        LOCAL = threading.local()
+        DEPTH, UNSET = contextvars.ContextVar("depth", default=3), contextvars.ContextVar("unset")
+
+        @compute_this
+        def echo(value): return value, value is MISSING
+
+        @compute_this
+        def uses(default=MISSING):
+            with LOCK, INNER:
+                LOCAL.x = getattr(LOCAL, "x", 0) + 1
+                return default is MISSING, DEPTH.get(), UNSET.get(None)
+
+        back, same = echo(MISSING).compute()
+        print(back is MISSING, same, uses().compute(), uses().compute())
+
+        class Key: pass
+        keys = [Key(), Key()]
+        weak = weakref.WeakKeyDictionary({keys[0]: 1}), weakref.WeakValueDictionary(a=keys[1]), weakref.ref(keys[0])
+        there = compute_this(lambda keys, weak: (weak[0][keys[0]], weak[1]["a"] is keys[1], weak[2]() is keys[0]))
+        print(there(keys, weak).compute())
+        """,
+    ) == ["True True (True, 3, None) (True, 3, None)", "(1, True, True)"]
+
+
+def test_tools_of_the_standard_library_travel_with_a_script(folder: Path, engine: str) -> None:
+    """Single dispatch, cached properties, and a coroutine function below a plain decorator."""
+    assert run(
+        folder,
+        engine,
+        """
+        import functools
+
+        @functools.singledispatch
+        def text(value): return "something"
+
+        @text.register
+        def _(value: int): return "number"
+
+        class Circle:
+            def __init__(self, radius): self.radius = radius
+            @functools.cached_property
+            def area(self): return 3 * self.radius ** 2
+            @functools.singledispatchmethod
+            def show(self, value): return "something"
+            @show.register
+            def _(self, value: int): return "number"
+
+        def plain(function):
+            def wrapper(*args): return function(*args)
+            return wrapper
+
+        @compute_this
+        @plain
+        async def double(x): return 2 * x
+
+        print(list(compute_this(text).map([1, "a"])), compute_this(lambda c: (c.area, c.show(1)))(Circle(2)).compute())
+        print(double(2).compute(), list(double.map(range(3))), compute_this(Circle)(3).compute().area)
+
+        @compute_this
+        @plain
+        async def fail(x): raise ValueError(x)
+
+        print(list(fail.map(range(2), on_error="return")))
+        """,
+    ) == ["['number', 'something'] (12, 'number')", "4 [0, 2, 4] 27", "[ValueError(0), ValueError(1)]"]
+
+
+def test_what_a_script_puts_into_an_installed_module_travels(folder: Path, engine: str) -> None:
+    """As frameworks with registries do; what the module itself defines is found there."""
+    assert run(
+        folder,
+        engine,
+        """
+        import string
+
+        string.Individual = type("Individual", (list,), {"__module__": "string"})
+
+        class Named:
+            def name(self): return "named"
+        Named.__module__ = "string"
+        string.Named = Named
+
+        def seven(): return 7
+        seven.__module__ = "string"
+        string.seven = seven
+
+        class Error(Exception): pass
+
+        print(compute_this(sum)(string.Individual([1, 2])).compute(), compute_this(seven)().compute())
+        print(compute_this(lambda named: named.name())(Named()).compute())
+        print(compute_this(lambda kind: kind.__name__)(string.Formatter).compute())
+        """,
+    ) == ["3 7", "named", "Formatter"]
+
+
+def test_a_class_that_cannot_be_taken_apart_is_made_from_its_statement(folder: Path, engine: str) -> None:
+    """A lock or a cache of instances on the class; what the script changes in variables of its methods is seen."""
+    assert run(
+        folder,
+        engine,
+        """
+        from __future__ import annotations
+        import threading, weakref
+
+        RATE = 1
+        def decorate(cls):
+            cls.decorated = True
+            return cls
+
+        class Base:
+            lock = threading.Lock()
+
+        @decorate
+        class Service(Base):
+            instances = weakref.WeakValueDictionary()
+            limits = [limit for limit in range(3)]
+            class Inner:
+                depth = RATE
+            other: Unknown = None
+            def __init__(self): self.instances["last"] = self
+            def use(self):
+                with self.lock:
+                    return RATE, len(self.instances), self.limits, type(self) is Service, self.Inner.depth, self.decorated
+
+        @compute_this
+        def use(service): return service.use()
+
+        @compute_this
+        def make(): return Service()
+
+        service = Service()
+        print(use(service).compute())
+        RATE = 2
+        print(use(service).compute()[0], use(service).submit().result()[0], type(make().compute()) is Service)
+        """,
+    ) == [
+        "(1, 0, [0, 1, 2], True, 1, True)" if engine in ("processes", "celery") else "(1, 1, [0, 1, 2], True, 1, True)",
+        "2 2 True",
+    ]
+
+
+@pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
+def test_what_calls_set_on_main_stays_for_other_functions(folder: Path, engine: str) -> None:
+    """As in any process of a pool."""
+    assert run(
+        folder,
+        engine,
+        """
+        @compute_this
+        def prepare():
+            import __main__
+            __main__.model = [1, 2]
+
+        @compute_this
+        def use():
+            import __main__
+            return sum(__main__.model)
+
+        prepare().compute()
+        print(use().compute())
+        """,
+    ) == ["3"]
+
+
+def test_a_process_that_is_being_spawned_makes_no_calls(folder: Path, engine: str) -> None:
+    """It runs the script to find its functions; its calls would spawn processes that run the script."""
+    assert run(
+        folder,
+        engine,
+        """
+        import multiprocessing, sys
+        from distribute_challenge.errors import BackendError
+
+        @compute_this
+        def add(x): return x + 1
+
+        if multiprocessing.current_process().name == "MainProcess":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                print(pool.map(add.local, [1]))
+        else:
+            try:
+                print(add(1).compute())
+            except BackendError as error:
+                print(str(error)[:41])
+        """,
+    ) == (["multiprocessing has spawned this process,"] if engine != "local" else ["2"]) + ["[2]"]
+
+
+@pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
+def test_a_function_given_as_an_argument_is_that_of_main(folder: Path, engine: str) -> None:
+    """So a pool inside the call finds it. One that carries state, or has changed since a map began, is a copy."""
+    assert run(
+        folder,
+        engine,
+        """
+        import multiprocessing
+
+        RATE = 1
+        def double(x): return 2 * x
+        def rated(x): return RATE * x
+        def collects(x, seen=[]):
+            seen.append(x)
+            return len(seen)
+
+        @compute_this
+        def in_pool(function):
+            with multiprocessing.Pool(1) as pool:
+                return pool.map(function, [1, 2])
+
+        @compute_this
+        def same(function):
+            import __main__
+            return function is getattr(__main__, function.__name__, None), function(3), function(3)
+
+        def functions():
+            global RATE, double
+            yield rated
+            RATE = 5
+            yield rated
+            yield double
+            def double(x): return 3 * x
+            double.__qualname__ = "double"
+            yield double
+
+        if __name__ == "__main__":
+            print(in_pool(double).compute(), same(double).compute())
+            print([same(collects).compute()[1:] for _ in range(2)])
+            print([found[1] for found in same.map(functions(), batch_size=1)])
+        """,
+    ) == ["[2, 4] (True, 6, 6)", "[(1, 2), (1, 2)]", "[3, 15, 6, 9]"]
+
+
+def test_what_a_class_pickles_by_its_name_travels_by_its_parts(folder: Path, engine: str) -> None:
+    """As wrappers of decorators do, whose name leads to themselves."""
+    assert run(
+        folder,
+        engine,
+        """
+        import functools
+
+        class Wrapper:
+            __module__ = "wrappers"
+            def __init__(self, function):
+                functools.update_wrapper(self, function)
+            def __call__(self, x): return self.__wrapped__(x)
+            def __reduce__(self): return self.__qualname__
+
+        @Wrapper
+        def double(x): return 2 * x
+
+        print(compute_this(double)(2).compute(), compute_this(lambda x: double(x))(3).compute())
+        print(compute_this(lambda function, x: function(x))(double, 4).compute())
+        """,
+    ) == ["4 6", "8"]

@@ -1,0 +1,166 @@
+"""Programs that fork while other threads of theirs use futures: no child gets a lock that stays locked."""
+
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager
+
+import pytest
+
+from distribute_challenge import Future, attach, compute_this, put
+from distribute_challenge.errors import ResultUnavailableError
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from tests.faults.conftest import Make
+
+CHILDREN = 10
+CALLING = 2  # More of them, which make calls, too.
+DEADLINE = 30.0  # Seconds for all children: they wait for each other's calls.
+
+
+@compute_this
+def square(number: int) -> int:
+    return number * number
+
+
+@compute_this
+def nap() -> None:
+    for _ in range(600):
+        time.sleep(0.1)  # A thread is stopped between two lines.
+
+
+@pytest.fixture(params=["celery", "threads", "processes"])
+def backend(request: pytest.FixtureRequest, make: Make) -> Iterator[ExecutionBackend]:
+    if request.param == "celery":
+        yield make(workers=1, processes=2)[1]
+        return
+    kind = ThreadsExecutionBackend if request.param == "threads" else ProcessesExecutionBackend
+    with kind(2) as pool:
+        yield pool
+
+
+def fork(work: Callable[[], None]) -> int:
+    """A child that does this and ends with 0, or with 1 and what it raised on standard error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Of threads, from Python 3.12 on.
+        child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        signal.alarm(0)
+        work()
+        code = 0
+    except BaseException as error:
+        print(repr(error), file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)
+
+
+def ended(children: list[int]) -> list[int]:
+    """Exit codes; that of a child which has hung is -9."""
+    deadline = time.monotonic() + DEADLINE
+    codes = []
+    for child in children:
+        while (found := os.waitpid(child, os.WNOHANG))[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                found = os.waitpid(child, 0)
+                break
+            time.sleep(0.01)
+        codes.append(os.waitstatus_to_exitcode(found[1]))
+    return codes
+
+
+@contextmanager
+def threads(*works: Callable[[], object]) -> Iterator[None]:
+    """Have threads do each of these over and over."""
+    over = threading.Event()
+
+    def repeat(work: Callable[[], object]) -> None:
+        while not over.wait(0.001):  # Else the thread that forks would hardly get its turn.
+            work()
+
+    running = [threading.Thread(target=repeat, args=(work,)) for work in works]
+    for thread in running:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in running:
+            thread.join()
+
+
+def test_children_have_a_client_of_their_own_whatever_other_threads_do(backend: ExecutionBackend) -> None:
+    """All verbs work in each child, and what its parent had is there or ends in an error."""
+    has_redis = not isinstance(backend, ThreadsExecutionBackend | ProcessesExecutionBackend)
+    value = put([1, 2], backend)
+    large = put(bytearray(200_000), backend)
+    pending = nap().submit(backend)
+    done = square(3).submit(backend)
+    assert done.result(20) == 9
+    looked_at: Future[int] = Future("looked at")
+
+    def look() -> None:
+        future: Future[int] = Future()
+        called = threading.Event()
+        with looked_at._condition:
+            future.add_done_callback(lambda _: called.set())
+        future.resolve(1)
+        assert called.wait(20)
+
+    def child() -> None:
+        assert done.result(1) == 9
+        seen: list[int] = []
+        done.add_done_callback(lambda future: seen.append(future.result()))
+        assert seen == [9]
+        for future in pending, looked_at:
+            assert not future.running()
+            assert not future.cancel(force=True)
+            assert isinstance(future.exception(1), ResultUnavailableError)
+            assert wait([future], 1).done
+
+    def child_with_calls() -> None:
+        child()
+        assert square(4).compute(backend, timeout=DEADLINE) == 16
+        called = threading.Event()
+        own = square(5).submit(backend)
+        own.add_done_callback(lambda _: called.set())
+        assert own.result(DEADLINE) == 25
+        assert called.wait(DEADLINE)
+        assert list(square.map(range(3), backend=backend)) == [0, 1, 4]
+        assert compute_this(sum)(value).compute(backend, timeout=DEADLINE) == 3
+        nap().submit(backend).cancel(force=True)
+        if has_redis:
+            detached = square(6).submit(backend, detach=True)
+            assert attach(detached.id, backend).result(DEADLINE) == 36
+
+    with threads(look, look, lambda: square(2).submit(backend).result(20), lambda: put(bytearray(200_000), backend)):
+        codes = ended([fork(child) for _ in range(CHILDREN)])
+        codes += ended([fork(child_with_calls) for _ in range(CALLING)])
+    assert codes == [0] * (CHILDREN + CALLING)
+    assert pending.cancel(force=True)
+    assert compute_this(len)(large).compute(backend, timeout=20) == 200_000
+
+
+def test_a_map_that_the_parent_began_ends_in_the_child_with_an_error() -> None:
+    """It may have some results more, which came before."""
+    with ThreadsExecutionBackend(1) as backend:
+        results = compute_this(lambda seconds: time.sleep(seconds) or 1).map(
+            itertools.chain([0.0], itertools.repeat(0.1, 20)), backend=backend, batch_size=1
+        )
+        assert next(results) == 1
+
+        def child() -> None:
+            with pytest.raises(ResultUnavailableError, match="begun by the process that this one was forked from"):
+                list(results)
+
+        assert ended([fork(child)]) == [0]
+        assert sum(results) == 20

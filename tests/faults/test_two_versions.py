@@ -1,0 +1,76 @@
+"""Workers of two versions in one cluster, as while it is upgraded one worker after the other."""
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+import distribute_challenge
+from distribute_challenge import compute_this
+from distribute_challenge.benchmarking.faults.calls import answer
+from distribute_challenge.errors import CallCancelledError, VersionMismatchError
+from tests.faults.conftest import Make
+from tests.faults.promises import Load, queued
+from tests.processes import wait_until
+
+
+@pytest.fixture
+def other_version(tmp_path: Path) -> dict[str, str]:
+    """Variables of a worker that has another version of the library."""
+    folder = tmp_path / "other"
+    package = folder / "distribute_challenge"
+    shutil.copytree(Path(distribute_challenge.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    file = package / "version.py"
+    file.write_text(re.sub(r'(__version__ = ")[^"]*', r"\g<1>99.0.0", file.read_text()))
+    return {"PYTHONPATH": str(folder)}
+
+
+@compute_this
+def square(number: int) -> int:
+    return number * number
+
+
+def test_calls_run_on_the_workers_that_fit(make: Make, other_version: dict[str, str]) -> None:
+    """Single ones, maps and detached ones, each once; one that waits can be cancelled. When none is left that fits, calls fail."""
+    rig, backend = make()
+    other = rig.add_worker(**other_version)
+    other.wait_until_ready()
+    rig.workers[0].end(within=20)
+    load = Load(rig, backend)
+    detached = [square(number).submit(backend, detach=True) for number in range(5)]
+    load.submit(20, 0.05)
+    assert list(square.map(range(50), backend=backend, batch_size=2)) == [number**2 for number in range(50)]
+    load.gives_right_values(within=30)
+    assert [future.result(20) for future in detached] == [number**2 for number in range(5)]
+    assert load.run_twice() == []
+
+    (busy,) = load.submit(1, 1.5)
+    load.wait_for_begin(21)
+    waiting = square(3).submit(backend, detach=True)
+    assert waiting.cancel()
+    with pytest.raises(CallCancelledError):
+        waiting.result(1)
+    assert busy.result(20) == answer("c-20")
+
+    rig.workers[1].end(within=20)
+    began = time.monotonic()
+    with pytest.raises(VersionMismatchError, match=r"this worker 99\.0\.0"):
+        square(3).compute(backend, timeout=20)
+    assert time.monotonic() - began < 10
+    wait_until(lambda: queued(rig) == 0, "a queue that is empty")
+
+
+def test_calls_that_wait_for_a_worker_that_leaves_fail_soon(make: Make, other_version: dict[str, str]) -> None:
+    """They have been put back as long as it was there."""
+    rig, backend = make(workers=1)
+    rig.add_worker(**other_version).wait_until_ready()
+    load = Load(rig, backend)
+    (busy,) = load.submit(1, 1.0)
+    load.wait_for_begin()
+    waiting = [square(number).submit(backend, detach=True) for number in range(5)]
+    assert rig.workers[0].end(within=20) == 0
+    assert busy.result(20) == answer("c-0")
+    for future in waiting:
+        assert isinstance(future.exception(20), VersionMismatchError)

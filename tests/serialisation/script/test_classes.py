@@ -1,0 +1,96 @@
+"""Classes that travel by value; what scripts see of it is in tests/contract/test_scripts.py."""
+
+import threading
+
+import pytest
+
+from distribute_challenge.errors import SerialisationError
+from distribute_challenge.serialisation import dumps
+from tests.elsewhere import Client
+
+
+def test_classes_that_consist_of_each_other_travel(project: Client) -> None:
+    """In either order; a change of one is seen."""
+    out = project.run("""
+        class Left:
+            number = 1
+            def other(self): return Right
+        class Right:
+            def other(self): return Left
+            def number(self): return Left.number
+        call = compute_this(lambda each: (each.other()().other() is type(each), Right().number()))
+        print(call(Left()).compute(backend=backend), call(Right()).compute(backend=backend))
+        Left.number = 2
+        print(call(Right()).compute(backend=backend))
+    """)
+    assert out.splitlines() == ["(True, 1) (True, 1)", "(True, 2)"]
+
+
+def test_a_class_made_by_a_call_is_one_for_all_its_results(project: Client) -> None:
+    """The client is not the one who defines it."""
+    out = project.run("""
+        @compute_this
+        def make():
+            global made
+            if "made" not in globals():
+                class made:
+                    def value(self): return 1
+            return made()
+        first, second = make().compute(backend=backend), make().compute(backend=backend)
+        print(type(first) is type(second), first.value())
+        print(compute_this(lambda x: x.value())(first).compute(backend=backend))
+    """)
+    assert out.splitlines() == ["True 1", "1"]
+
+
+def test_what_is_kept_of_classes_is_bounded(project: Client) -> None:
+    """On both ends the oldest goes, unless something else needs it."""
+    out = project.run("""
+        import gc, weakref
+        made = []
+        def send(number):
+            class Local:
+                def value(self): return number
+            made.append(weakref.ref(Local))
+            return compute_this(lambda local: local.value())(Local()).compute(backend=backend)
+        @compute_this
+        def alive():
+            gc.collect()
+            return sum(cls.__name__ == "Local" for cls in object.__subclasses__())
+        print(sum(send(number) for number in range(300)))
+        gc.collect()
+        print(200 < sum(reference() is not None for reference in made) < 300, 200 < alive().compute(backend=backend) < 300)
+    """)
+    assert out.splitlines() == [str(sum(range(300))), "True True"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "Service = type('Service', (), {'lock': threading.Lock()})",
+        "def make():\n    class Service: lock = threading.Lock()\n    return Service\nService = make()",
+        "class Service: lock = threading.Lock()\nopen(__file__, 'w').write('class')",
+    ],
+    ids=["without statement", "inside a function", "file has changed"],
+)
+def test_a_class_that_can_neither_be_taken_apart_nor_made_again_is_named(project: Client, statement: str) -> None:
+    out = project.run(
+        "import threading\n"
+        + statement
+        + """
+from distribute_challenge.errors import SerialisationError
+try:
+    compute_this(lambda service: 1)(Service).compute(backend=backend)
+except SerialisationError as error:
+    print(str(error)[:80])
+"""
+    )
+    assert out.startswith("argument 1 of <lambda> cannot be pickled: argument 1 of <lambda>")
+
+
+def test_a_class_of_a_project_that_cannot_be_taken_apart_is_named() -> None:
+    class Service:
+        lock = threading.Lock()
+
+    with pytest.raises(SerialisationError, match=r"it cannot be pickled: it\.lock \(a lock\)"):
+        dumps(Service, "it")

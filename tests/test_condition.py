@@ -1,0 +1,28 @@
+"""A condition variable that Ctrl+C cannot leave locked."""
+
+import sys
+import threading
+from types import FrameType
+
+import pytest
+
+from distribute_challenge.condition import Condition
+
+
+@pytest.mark.parametrize("lock", [threading.Lock, threading.RLock])
+def test_no_line_of_python_runs_between_the_lock_and_the_body(lock: type) -> None:
+    """An interruption comes between two of them."""
+    called = []
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        called.append(frame.f_code.co_qualname)
+
+    condition = Condition(lock())
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        with condition:
+            pass
+    finally:
+        sys.settrace(before)
+    assert not called

@@ -1,0 +1,67 @@
+"""Lines that calls print, as bytes and as a future keeps them."""
+
+import json
+
+import pytest
+
+from distribute_challenge.errors import ForgedError
+from distribute_challenge.log_lines import Entry, LastLines, LogLine, decoded, encoded
+
+
+def line(text: str) -> LogLine:
+    return LogLine("stdout", text, 1.5)
+
+
+def test_what_travels_arrives() -> None:
+    """Any text, also a path that is none in UTF-8; and a line that is printed is its text."""
+    entries = [
+        Entry(0, line("häppy 😀 \x1b[0m")),
+        Entry(7, LogLine("logging", "two\nlines", 2.5), {"path": "\udcff", "line": 3}),
+    ]
+    assert decoded(encoded(entries)) == entries
+    assert str(entries[0].line) == "häppy 😀 \x1b[0m"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no JSON",
+        "[" * 100_000,
+        {},
+        3,
+        [[0, "stdout", "text", 1.0]],
+        [[-1, "stdout", "text", 1.0, {}]],
+        [[True, "stdout", "text", 1.0, {}]],
+        [[0, "stdin", "text", 1.0, {}]],
+        [[0, ["stdout"], "text", 1.0, {}]],
+        [[0, "stdout", 5, 1.0, {}]],
+        [[0, "stdout", "\udcff", 1.0, {}]],
+        [[0, "stdout", "text", "now", {}]],
+        [[0, "stdout", "text", 1.0, []]],
+    ],
+    ids=str,
+)
+def test_what_is_no_lines_is_refused(content: object) -> None:
+    data = content if isinstance(content, str) else json.dumps(content)
+    with pytest.raises(ForgedError):
+        decoded(data.encode())
+
+
+def test_the_last_thousand_lines_are_kept() -> None:
+    """Of several that come in one, too."""
+    lines = LastLines()
+    lines.add(line("\n".join(map(str, range(1500)))))
+    lines.add(line("last"))
+    lines.add(LogLine("warning", "two\nlines", 1.5))
+    kept = [each.text for each in lines.all()]
+    assert kept == [*map(str, range(502, 1500)), "last", "two\nlines"]
+
+
+def test_what_is_kept_of_long_lines_is_bounded() -> None:
+    """By their length. The last line is there in any case."""
+    lines = LastLines()
+    for letter in "abcd":
+        lines.add(line(letter * 400_000))
+    assert [each.text[0] for each in lines.all()] == ["c", "d"]
+    lines.add(line("e" * 2_000_000))
+    assert [each.text[0] for each in lines.all()] == ["e"]

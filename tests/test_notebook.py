@@ -1,0 +1,55 @@
+"""A real notebook: what calls print appears under the cell that they were made in."""
+
+import os
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+pytestmark = pytest.mark.celery
+
+CELLS = [
+    """
+import time
+from distribute_challenge import compute_this
+
+@compute_this
+def say(text, pause=0.0):
+    print(text)
+    time.sleep(pause)
+    print(text, "again")
+    return text
+
+say("computed").compute()
+""",
+    """
+future = say("submitted", 0.5).submit()
+print("cell 2")
+future.result()
+""",
+    """
+print(list(say.map(["mapped"])))
+""",
+    """
+await say("awaited")
+""",
+]
+
+
+@pytest.mark.filterwarnings("ignore")  # Of the notebook's own libraries.
+def test_lines_appear_under_the_cell_of_their_call() -> None:
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
+    NotebookClient(book, timeout=60, kernel_name="python3").execute(env=dict(os.environ))
+    printed = [_printed(cell) for cell in book.cells]
+    assert printed == [
+        ["computed", "computed again"],
+        ["cell 2", "submitted", "submitted again"],
+        ["mapped", "mapped again", "['mapped']"],
+        ["awaited", "awaited again"],
+    ]
+
+
+def _printed(cell: Any) -> list[str]:
+    text = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+    return [line.rpartition(" │ ")[2] for line in text.splitlines()]
