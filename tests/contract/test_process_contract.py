@@ -1,6 +1,7 @@
 """What a call may do to its process: the calls after it find the process as they expect it."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -431,8 +433,19 @@ def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) 
 # --- processes of calls
 
 
+@contextlib.contextmanager
+def unmeasured() -> Iterator[None]:
+    """Start processes without coverage: its handler of SIGTERM is not called in one that has just begun to wait for a lock."""
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with mock.patch.dict(os.environ):
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            os.environ.pop(name, None)
+        yield
+    signal.signal(signal.SIGTERM, handler)
+
+
 def use_pool(method: str) -> list[int]:
-    with multiprocessing.get_context(method).Pool(2) as pool:
+    with unmeasured(), multiprocessing.get_context(method).Pool(2) as pool:
         return pool.map(abs, [-1, -2])
 
 
@@ -486,11 +499,12 @@ def test_a_process_of_a_call_can_be_terminated(backend: ExecutionBackend, method
     def terminate(path: str) -> int | None:
         context: Any = multiprocessing.get_context(method)
         process = context.Process(target=exec, args=(f"import time; open({path!r}, 'w').close(); time.sleep(300)",))
-        process.start()
-        while not os.path.exists(path):
-            time.sleep(0.01)
-        process.terminate()
-        process.join(TIMEOUT / 2)
+        with unmeasured():
+            process.start()
+            while not os.path.exists(path):
+                time.sleep(0.01)
+            process.terminate()
+            process.join(TIMEOUT / 2)
         return process.exitcode
 
     assert run(backend, terminate, str(tmp_path / "begun")) == -signal.SIGTERM

@@ -469,6 +469,8 @@ def test_a_process_that_is_being_spawned_makes_no_calls(folder: Path, engine: st
         if multiprocessing.current_process().name == "MainProcess":
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 print(pool.map(add.local, [1]))
+                pool.close()
+                pool.join()
         else:
             try:
                 print(add(1).compute())
@@ -497,7 +499,10 @@ def test_a_function_given_as_an_argument_is_that_of_main(folder: Path, engine: s
         @compute_this
         def in_pool(function):
             with multiprocessing.Pool(1) as pool:
-                return pool.map(function, [1, 2])
+                found = pool.map(function, [1, 2])
+                pool.close()
+                pool.join()
+                return found
 
         @compute_this
         def same(function):
