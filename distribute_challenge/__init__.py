@@ -3,6 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from distribute_challenge.core.futures import Future
+    from distribute_challenge.core.log_lines import LogLine
+    from distribute_challenge.core.timeline import Timeline
     from distribute_challenge.decorator import compute_this
     from distribute_challenge.detached import attach
     from distribute_challenge.distributable import Distributable
@@ -14,11 +17,8 @@ if TYPE_CHECKING:
         use_backend,
     )
     from distribute_challenge.function import DistributableFunction
-    from distribute_challenge.futures import Future
     from distribute_challenge.local_cluster import LocalCluster
-    from distribute_challenge.log_lines import LogLine
     from distribute_challenge.shared import Shared, put
-    from distribute_challenge.timeline import Timeline
     from distribute_challenge.version import __version__ as __version__
 
 __all__ = [
@@ -45,11 +45,11 @@ _PLACES = {
     "Distributable": "distributable",
     "DistributableFunction": "function",
     "ExecutionBackend": "execution_backends.base",
-    "Future": "futures",
+    "Future": "core.futures",
     "LocalCluster": "local_cluster",
-    "LogLine": "log_lines",
+    "LogLine": "core.log_lines",
     "Shared": "shared",
-    "Timeline": "timeline",
+    "Timeline": "core.timeline",
     "attach": "detached",
     "available_backends": "execution_backends.registry",
     "compute_this": "decorator",

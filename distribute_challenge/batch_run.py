@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.failures import Failures, call_of, place_of
+from distribute_challenge.core.messages import Batch, Problem, Reply, Section
+from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import CallCancelledError, ValueMissingError
-from distribute_challenge.failures import Failures, call_of, place_of
-from distribute_challenge.messages import Batch, Problem, Reply, Section
-from distribute_challenge.outcome import Failure
 from distribute_challenge.overseer import Progress
-from distribute_challenge.references import Reference
 from distribute_challenge.sections import pieces_of, sections_of
 from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain
 

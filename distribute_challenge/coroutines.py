@@ -9,9 +9,9 @@ import weakref
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
-from distribute_challenge.forks import end_child, generation
+from distribute_challenge.core.forks import end_child, generation
+from distribute_challenge.core.interrupts import at_exit
 from distribute_challenge.interruption import loops
-from distribute_challenge.interrupts import at_exit
 from distribute_challenge.time_limit import OverdueError
 
 __all__ = ["put_back_loop", "run_to_completion"]

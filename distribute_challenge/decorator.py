@@ -3,11 +3,11 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from distribute_challenge.core.folding import folded
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import UnsupportedFunctionError
 from distribute_challenge.execution_backends.registry import Choice
-from distribute_challenge.folding import folded
 from distribute_challenge.function import DistributableFunction, ExceptionClasses, Options
-from distribute_challenge.options import CallOptions
 from distribute_challenge.settings import DEFAULT_QUEUE
 
 __all__ = ["compute_this"]

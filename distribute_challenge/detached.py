@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from distribute_challenge.core.folding import folded
+from distribute_challenge.core.futures import Future
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.registry import Choice, resolve
-from distribute_challenge.folding import folded
-from distribute_challenge.futures import Future
 
 __all__ = ["attach"]
 

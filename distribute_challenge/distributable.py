@@ -4,16 +4,16 @@ from collections.abc import Callable, Generator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from distribute_challenge.core.folding import fold
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Task
+from distribute_challenge.core.never_run import ToRun
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.signature import call_text, function_name
 from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice, check_honoured, resolve
-from distribute_challenge.folding import fold
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Task
-from distribute_challenge.never_run import ToRun
-from distribute_challenge.options import CallOptions
 from distribute_challenge.serialisation import PortableFunction
-from distribute_challenge.signature import call_text, function_name
 from distribute_challenge.tasks import single_task
 
 if TYPE_CHECKING:

@@ -31,12 +31,13 @@ An exception raised by the user's own function is not in this tree: it arrives a
     NeverRunWarning (a RuntimeWarning)          work that was set up did not happen; no error, but rarely meant
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError
-
-from distribute_challenge.attempt import Attempt
+from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = [
+    "Attempt",
     "BackendError",
     "BrokerFullError",
     "BrokerUnreachableError",
@@ -64,6 +65,28 @@ __all__ = [
     "VersionMismatchError",
     "WorkerLostError",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One time that a call was sent and gave no outcome: what an error of a lost call knows of it.
+
+    Args:
+        worker: Name of the worker process that had the call; empty if that is not known.
+        sent: When the client sent it, in seconds since the epoch.
+        ended: When the client heard of its end, in seconds since the epoch.
+        reason: What happened, for people.
+        calls: How many calls without an outcome were in its message. Above 1, any of them may be the one to blame.
+        facts: What the worker knew about the end, by name: ``host``, ``pid``, ``signal`` or ``exit_code``, ``memory`` and ``limit``
+            in bytes, ``out_of_memory``, ``log`` (lines), ``crash`` (text), ``worker_lost``. All of them may be missing.
+    """
+
+    worker: str
+    sent: float
+    ended: float
+    reason: str
+    calls: int = 1
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class DistributeChallengeError(Exception):

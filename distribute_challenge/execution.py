@@ -16,17 +16,17 @@ from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distribute_challenge import clock
 from distribute_challenge.batch_run import BatchRun, CallLogs, LargeValues
+from distribute_challenge.core import clock
+from distribute_challenge.core.failures import Failures
+from distribute_challenge.core.forks import end_child, generation
+from distribute_challenge.core.interrupts import become_worker, is_interrupt, is_worker
+from distribute_challenge.core.messages import Batch, Task
+from distribute_challenge.core.outcome import Failure, add_note, unwrap
 from distribute_challenge.errors import CallCancelledError, DistributeChallengeError, ValueMissingError
-from distribute_challenge.failures import Failures
-from distribute_challenge.forks import end_child, generation
 from distribute_challenge.function_cache import CachedFunction, FunctionCache
 from distribute_challenge.interruption import WHOLE, Interruption
-from distribute_challenge.interrupts import become_worker, is_interrupt, is_worker
 from distribute_challenge.log import current_call
-from distribute_challenge.messages import Batch, Task
-from distribute_challenge.outcome import Failure, add_note, unwrap
 from distribute_challenge.overseer import Overseer, Progress
 from distribute_challenge.serialisation import (
     LoadedFunction,

@@ -20,14 +20,10 @@ from typing import (
     overload,
 )
 
-from distribute_challenge.distributable import Distributable, Prepared
-from distribute_challenge.execution_backends.registry import Choice
-from distribute_challenge.folding import fold, folded
-from distribute_challenge.mapping import Mapping, OnError, total_of
-from distribute_challenge.never_run import place_of_caller
-from distribute_challenge.options import CallOptions
-from distribute_challenge.serialisation import dumps
-from distribute_challenge.signature import (
+from distribute_challenge.core.folding import fold, folded
+from distribute_challenge.core.never_run import place_of_caller
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.signature import (
     CheckedSignature,
     bound_signature,
     function_name,
@@ -35,6 +31,10 @@ from distribute_challenge.signature import (
     shows_another,
     signature_text,
 )
+from distribute_challenge.distributable import Distributable, Prepared
+from distribute_challenge.execution_backends.registry import Choice
+from distribute_challenge.mapping import Mapping, OnError, total_of
+from distribute_challenge.serialisation import dumps
 
 __all__ = ["DistributableFunction", "ExceptionClasses", "Options"]
 

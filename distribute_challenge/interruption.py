@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from distribute_challenge.interrupts import InterruptError
+from distribute_challenge.core.interrupts import InterruptError
 
 if TYPE_CHECKING:
     import asyncio

@@ -14,21 +14,26 @@ from operator import length_hint
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-from distribute_challenge import clock
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.batching import LARGEST_BYTES, BatchSizer, window
+from distribute_challenge.core import clock
+from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer, window
+from distribute_challenge.core.failures import place_of
+from distribute_challenge.core.folding import fold
+from distribute_challenge.core.forks import generation
+from distribute_challenge.core.futures import LONGEST_WAIT, Future
+from distribute_challenge.core.messages import Task
+from distribute_challenge.core.never_run import Place, ToRun
+from distribute_challenge.core.outcome import Failure, add_note
+from distribute_challenge.core.signature import call_text
 from distribute_challenge.distributable import Prepared
-from distribute_challenge.errors import OptionError, ResultUnavailableError, SerialisationError, WorkerLostError
+from distribute_challenge.errors import (
+    Attempt,
+    OptionError,
+    ResultUnavailableError,
+    SerialisationError,
+    WorkerLostError,
+)
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.failures import place_of
-from distribute_challenge.folding import fold
-from distribute_challenge.forks import generation
-from distribute_challenge.futures import LONGEST_WAIT, Future
-from distribute_challenge.messages import Task
-from distribute_challenge.never_run import Place, ToRun
-from distribute_challenge.outcome import Failure, add_note
-from distribute_challenge.signature import call_text
 from distribute_challenge.tasks import hold_of, packed_chunk, values_of
 
 __all__ = ["Mapping", "OnError"]

@@ -5,10 +5,10 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from distribute_challenge.core.guarded import name_of, text_of, tried
+from distribute_challenge.core.messages import Reply, Section
+from distribute_challenge.core.outcome import Failure, add_note
 from distribute_challenge.errors import DistributeChallengeError, SerialisationError, StoreFullError
-from distribute_challenge.guarded import name_of, text_of, tried
-from distribute_challenge.messages import Reply, Section
-from distribute_challenge.outcome import Failure, add_note
 from distribute_challenge.serialisation import (
     LARGE_BUFFER,
     Keep,

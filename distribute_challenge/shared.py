@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from distribute_challenge.core.folding import folded
+from distribute_challenge.core.references import Reference
 from distribute_challenge.execution_backends.registry import Choice, resolve
-from distribute_challenge.folding import folded
-from distribute_challenge.references import Reference
 from distribute_challenge.serialisation import Deposited, Parcel, pack
 
 if TYPE_CHECKING:

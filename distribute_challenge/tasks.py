@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import FunctionPayload, Task
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.messages import FunctionPayload, Task
-from distribute_challenge.options import CallOptions
 from distribute_challenge.serialisation import (
     LARGE_STREAM,
     FindDepot,

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from distribute_challenge.core.interrupts import InterruptError
 from distribute_challenge.errors import CallTimeoutError
-from distribute_challenge.interrupts import InterruptError
 
 __all__ = ["OverdueError", "time_limit"]
 

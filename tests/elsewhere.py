@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import settle, task_frame
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Reply, Task
 from distribute_challenge.sections import outcomes_of
 
 _PROGRAM = """

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from distribute_challenge import Distributable, ExecutionBackend, Future, compute_this, use_backend
+from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import ResultTimeoutError, SerialisationError
-from distribute_challenge.messages import Task
 
 
 class Never(ExecutionBackend):

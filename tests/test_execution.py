@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import execution, function_cache, interrupts
+from distribute_challenge import execution, function_cache
 from distribute_challenge.batch_run import BatchRun
+from distribute_challenge.core import interrupts
+from distribute_challenge.core.failures import Failures
+from distribute_challenge.core.messages import Batch, FunctionPayload, Reply, Task
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
 from distribute_challenge.execution import callable_bytes, execute, inside_call
-from distribute_challenge.failures import Failures
 from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.interruption import Interruption
-from distribute_challenge.messages import Batch, FunctionPayload, Reply, Task
-from distribute_challenge.options import CallOptions
-from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.serialisation import PortableFunction, dumps, unpack_function
 from distribute_challenge.serialisation.modules.importer import ProjectImporter

@@ -13,18 +13,16 @@ FOLDER = Path(distribute_challenge.__file__).parent
 
 # Lowest first. A name stands for its module or, if it is a package, for all in it that no longer name covers.
 LAYERS = [
-    ["attempt", "clock", "condition", "forks"],
-    ["errors", "interrupts"],
-    ["descendants", "guarded", "never_run", "references", "settings", "timeline", "version", "log", "tables"],
+    ["errors", "settings", "version", "log"],
+    ["core"],
+    ["descendants"],
     ["security", "output", "surroundings"],
-    ["batching", "callbacks", "folding", "headers", "outcome", "options", "signature", "stores"],
-    ["framing", "log_lines"],
-    ["messages"],
-    ["failures", "serialisation", "time_limit", "interruption"],
+    ["stores"],
+    ["serialisation", "time_limit", "interruption"],
     ["coroutines", "function_cache", "overseer"],
     ["sections"],
     ["batch_run", "process_state"],
-    ["futures", "execution", "tasks"],
+    ["execution", "tasks"],
     ["execution_backends.loss_report"],
     ["execution_backends.policy"],
     ["execution_backends.base", "execution_backends.frames"],
@@ -48,6 +46,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # Within these, files import one another; the order of each is its own matter, but there are no circles (below).
 WITHIN = {
+    "core",
     "security",
     "stores",
     "serialisation",

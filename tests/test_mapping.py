@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from distribute_challenge import ExecutionBackend, compute_this
-from distribute_challenge.batching import LARGEST, LARGEST_BYTES, window
+from distribute_challenge.core.batching import LARGEST, LARGEST_BYTES, window
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -19,9 +21,7 @@ from distribute_challenge.errors import (
     WorkerLostError,
 )
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
-from distribute_challenge.futures import Future
 from distribute_challenge.mapping import AHEAD, total_of
-from distribute_challenge.messages import Task
 from distribute_challenge.serialisation import loads
 
 

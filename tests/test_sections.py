@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.messages import Reply
 from distribute_challenge.sections import outcomes_of, sections_of
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.options import CallOptions
 from distribute_challenge.serialisation import PortableFunction, loads, unpack_function
 from distribute_challenge.tasks import packed_chunk, single_task
 

@@ -7,7 +7,7 @@ from benchmarks.machine import in_a_line
 from benchmarks.markdown import markdown_table, number
 from benchmarks.peers.catalogue import OURS
 from benchmarks.peers.results import FIGURES, Figure, Run, Summary, ratio, summary, title
-from distribute_challenge.tables import table
+from distribute_challenge.core.tables import table
 
 __all__ = ["as_markdown", "as_text"]
 

@@ -15,8 +15,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import IO, Any, Self
 
+from distribute_challenge.core.timeline import Timeline
 from distribute_challenge.errors import OptionError
-from distribute_challenge.timeline import Timeline
 
 __all__ = ["CALLS_FILE", "RUN_FILE", "Calls", "Plan", "Run", "Sample", "Step", "Usage"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import click
 
 from distribute_challenge.cli.processes import process_count
+from distribute_challenge.core.log_lines import SEPARATOR
 from distribute_challenge.errors import DistributeChallengeError
-from distribute_challenge.log_lines import SEPARATOR
 
 if TYPE_CHECKING:
     from distribute_challenge.local_cluster import LocalCluster

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-from distribute_challenge import clock
-from distribute_challenge.batching import GIVE_BACK_AFTER
+from distribute_challenge.core import clock
+from distribute_challenge.core.batching import GIVE_BACK_AFTER
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Task
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import BackendError, CallCancelledError
 from distribute_challenge.execution import callable_bytes
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME, OPTIONS
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Task
-from distribute_challenge.options import CallOptions
-from distribute_challenge.outcome import Failure
 from distribute_challenge.serialisation import PortableFunction, loads
-from distribute_challenge.signature import function_name
 from distribute_challenge.tasks import single_task
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from distribute_challenge import clock
-from distribute_challenge.attempt import Attempt
+from distribute_challenge.core import clock
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Batch, Problem, Reply, Task
+from distribute_challenge.core.outcome import Failure
+from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends import policy
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Batch, Problem, Reply, Task
-from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 
 __all__ = ["lost", "process_name", "settle", "task_frame", "worker_name"]

@@ -3,14 +3,14 @@
 import threading
 from typing import Any
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Task
 from distribute_challenge.execution import execute
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Task
 
 __all__ = ["LocalExecutionBackend", "run_here"]
 

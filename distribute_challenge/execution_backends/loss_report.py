@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from distribute_challenge.attempt import Attempt
+from distribute_challenge.core.messages import Reply, Task
+from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import (
+    Attempt,
     CallCancelledError,
     CallTimeoutError,
     DistributeChallengeError,
@@ -13,8 +15,6 @@ from distribute_challenge.errors import (
     VersionMismatchError,
     WorkerLostError,
 )
-from distribute_challenge.messages import Reply, Task
-from distribute_challenge.references import Reference
 from distribute_challenge.serialisation import references_of
 
 __all__ = [

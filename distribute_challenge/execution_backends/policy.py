@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
-from distribute_challenge.attempt import Attempt
+from distribute_challenge.core.messages import Problem, Task
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import (
+    Attempt,
     CallCancelledError,
     CallTimeoutError,
     DistributeChallengeError,
@@ -26,9 +29,6 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution import LONGEST_PAUSE
 from distribute_challenge.execution_backends.loss_report import described, task_lost, worker_lost
-from distribute_challenge.messages import Problem, Task
-from distribute_challenge.options import CallOptions
-from distribute_challenge.outcome import Failure
 
 __all__ = [
     "HARD_LIMIT_GRACE",

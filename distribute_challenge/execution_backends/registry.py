@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from distribute_challenge import settings
+from distribute_challenge.core.interrupts import at_exit
+from distribute_challenge.core.never_run import tell_of_cancelled
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import BackendError
 from distribute_challenge.execution import inside_call
 from distribute_challenge.execution_backends.base import ExecutionBackend, RunAdapter, SupportsRun
 from distribute_challenge.execution_backends.policy import not_honoured
-from distribute_challenge.interrupts import at_exit
-from distribute_challenge.never_run import tell_of_cancelled
-from distribute_challenge.options import CallOptions
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints

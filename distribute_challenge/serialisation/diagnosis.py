@@ -4,7 +4,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from distribute_challenge.guarded import text_of
+from distribute_challenge.core.guarded import text_of
 
 __all__ = ["culprit"]
 

@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction, unwrap
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distribute_challenge.messages import FunctionPayload
+from distribute_challenge.core.messages import FunctionPayload
 from distribute_challenge.serialisation.modules.projects import ProjectModule, Sources
 from distribute_challenge.serialisation.parcels import (
     LARGE_BUFFER,

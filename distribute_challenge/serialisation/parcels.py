@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
-from distribute_challenge.references import Reference
+from distribute_challenge.core.references import Reference
 from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import Any, Final, NamedTuple
 
 from cloudpickle import cloudpickle
 
+from distribute_challenge.core.folding import set_traceback, traceback_of, users_frames
+from distribute_challenge.core.guarded import text_of, tried
+from distribute_challenge.core.interrupts import is_interrupt
 from distribute_challenge.errors import SerialisationError, SystemFailureError
-from distribute_challenge.folding import set_traceback, traceback_of, users_frames
-from distribute_challenge.guarded import text_of, tried
-from distribute_challenge.interrupts import is_interrupt
 from distribute_challenge.serialisation.diagnosis import culprit
 from distribute_challenge.serialisation.modules.functions import reduce_project_function, reference, resolve
 from distribute_challenge.serialisation.modules.locations import locate

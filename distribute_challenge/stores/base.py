@@ -8,7 +8,7 @@ import abc
 from collections.abc import Collection
 from typing import ClassVar, TypeAlias
 
-from distribute_challenge.references import Reference
+from distribute_challenge.core.references import Reference
 
 __all__ = ["Buffer", "Reference", "Store", "as_size"]
 

@@ -21,9 +21,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from pickle import PickleBuffer
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
-from distribute_challenge.forks import renew_in_children
 from distribute_challenge.log import logger
 from distribute_challenge.stores.base import Buffer, Reference, Store
 

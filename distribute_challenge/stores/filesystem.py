@@ -15,7 +15,7 @@ import errno
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.errors import BackendError, ForgedError, StoreFullError, SystemFailureError
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose

@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.settings import shared_folder
 from distribute_challenge.stores.base import Store, as_size

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.errors import ValueMissingError
 from distribute_challenge.security import Keyring
 from distribute_challenge.stores.base import Reference, Store

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.errors import BrokerUnreachableError, ForgedError, StoreFullError
 from distribute_challenge.security import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose
 from distribute_challenge.security.keyring import Signature

@@ -5,7 +5,7 @@ from array import array
 import numpy as np
 
 from distribute_challenge.benchmarking.recording import Calls, Plan, Run, Sample, Step, Usage
-from distribute_challenge.timeline import Timeline
+from distribute_challenge.core.timeline import Timeline
 
 MACHINE: dict[str, str | int | float] = {
     "cores": 2,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.benchmarking.recording import Calls, Plan, Run, Sample, Step, Usage
+from distribute_challenge.core.timeline import Timeline
 from distribute_challenge.errors import OptionError
-from distribute_challenge.timeline import Timeline
 
 PLAN = Plan(
     cluster="compose",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import ExecutionBackend, LocalCluster, compute_this, settings
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import CallTimeoutError, OptionError, QueueTimeoutError, WorkerLostError
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
@@ -18,7 +19,6 @@ from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
-from distribute_challenge.options import CallOptions
 from tests.calls import wait_for
 from tests.contract.test_backend_contract import OnlyRun
 

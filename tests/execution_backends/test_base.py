@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from distribute_challenge import ExecutionBackend, Future, compute_this
+from distribute_challenge.core.messages import Task
 from distribute_challenge.execution_backends import base
 from distribute_challenge.execution_backends.base import RunAdapter, SupportsRun
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
-from distribute_challenge.messages import Task
 
 
 class OnlyRun:

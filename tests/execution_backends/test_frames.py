@@ -5,11 +5,11 @@ import socket
 import threading
 from array import array
 
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Batch, FunctionPayload, Problem, Reply, Section, Task
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Batch, FunctionPayload, Problem, Reply, Section, Task
-from distribute_challenge.options import CallOptions
-from distribute_challenge.outcome import Failure
 from distribute_challenge.serialisation import dumps, dumps_error
 
 FUNCTION = FunctionPayload("digest", b"payload", "square")

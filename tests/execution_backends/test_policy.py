@@ -5,8 +5,11 @@ from math import inf
 
 import pytest
 
-from distribute_challenge.attempt import Attempt
+from distribute_challenge.core.messages import FunctionPayload, Problem, Task
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import (
+    Attempt,
     BrokerUnreachableError,
     CallCancelledError,
     CallTimeoutError,
@@ -18,9 +21,6 @@ from distribute_challenge.errors import (
     WorkerLostError,
 )
 from distribute_challenge.execution_backends import policy
-from distribute_challenge.messages import FunctionPayload, Problem, Task
-from distribute_challenge.options import CallOptions
-from distribute_challenge.outcome import Failure
 
 ALONE, TOGETHER = Attempt("w", 1.0, 2.0, "it died"), Attempt("w", 1.0, 2.0, "it died", 5)
 

@@ -11,10 +11,10 @@ import pytest
 import redis
 
 from distribute_challenge import compute_this
+from distribute_challenge.core.messages import Problem, Reply, Section
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.client.client import Client
-from distribute_challenge.messages import Problem, Reply, Section
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling
 from distribute_challenge.stores import FsspecStore, RedisStore

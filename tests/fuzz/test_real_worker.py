@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
+from distribute_challenge.core.messages import Batch, FunctionPayload
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
@@ -21,7 +22,6 @@ from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, 
 from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
-from distribute_challenge.messages import Batch, FunctionPayload
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE as QUEUE
 from tests.execution_backends.celery.conftest import Server

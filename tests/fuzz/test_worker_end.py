@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kombu import Connection
 from kombu.transport.virtual import Message
 
+from distribute_challenge.core.messages import LIFETIME, Batch, Problem, Reply, Section
 from distribute_challenge.errors import BackendError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock
@@ -24,7 +25,6 @@ from distribute_challenge.execution_backends.celery.broker.publishing import mes
 from distribute_challenge.execution_backends.celery.worker import task
 from distribute_challenge.execution_backends.celery.worker.application import make_app
 from distribute_challenge.execution_backends.celery.worker.gate import ORDERS, Gate
-from distribute_challenge.messages import LIFETIME, Batch, Problem, Reply, Section
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling
 from tests.fuzz.mutation import STRANGE, Mutator, bombs

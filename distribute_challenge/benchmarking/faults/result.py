@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from distribute_challenge.benchmarking.faults.tally import Tally
-from distribute_challenge.tables import table
+from distribute_challenge.core.tables import table
 
 __all__ = ["Result"]
 

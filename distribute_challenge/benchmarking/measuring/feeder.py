@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from distribute_challenge.benchmarking.recording import Calls
+from distribute_challenge.core.futures import Future
 from distribute_challenge.errors import SystemFailureError
-from distribute_challenge.futures import Future
 
 __all__ = ["Feeder"]
 

@@ -116,7 +116,7 @@ def figures(run: Run) -> list[StepFigures]:
 
     Examples:
         >>> from distribute_challenge.benchmarking.recording import Plan
-        >>> from distribute_challenge.timeline import Timeline
+        >>> from distribute_challenge.core.timeline import Timeline
         >>> plan = Plan(cluster="local", workload="sleep", task_seconds=1.0, payload_bytes=0, min_workers=1,
         ...             max_workers=1, step=1, runtime=2.0, warm_up=1.0)
         >>> step = Step(workers=1, opened=1.0, closed=3.0, complete=True)

@@ -7,7 +7,7 @@ from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results import answer
 from distribute_challenge.benchmarking.results.analysis import Percentiles, StepFigures, figures
 from distribute_challenge.benchmarking.results.units import NOTHING, amount, memory, percent, rate, seconds_together
-from distribute_challenge.tables import table
+from distribute_challenge.core.tables import table
 
 __all__ = ["summary"]
 

@@ -11,11 +11,11 @@ from distribute_challenge.benchmarking.clusters import Cluster
 from distribute_challenge.benchmarking.extra import Lazily
 from distribute_challenge.benchmarking.soaking import leftovers
 from distribute_challenge.benchmarking.soaking.growth import Sample, growth
+from distribute_challenge.core.tables import table
 from distribute_challenge.decorator import compute_this
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.tables import table
 
 __all__ = ["Result", "soak_cluster"]
 

@@ -16,15 +16,15 @@ from itertools import count
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from distribute_challenge import clock
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.condition import Condition
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.forks import generation
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Task
+from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.execution_backends.policy import begin_by, queue_timeout_error, urgency
-from distribute_challenge.forks import generation
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Task
 
 __all__ = ["Pool", "PoolCall", "Runner"]
 

@@ -22,11 +22,11 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from distribute_challenge.core.messages import FunctionPayload
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution_backends.frames import worker_name
 from distribute_challenge.execution_backends.pools.call_record import CallRecord
 from distribute_challenge.interruption import LOOK
-from distribute_challenge.messages import FunctionPayload
 from distribute_challenge.surroundings import Surroundings, interpreter_flags
 
 __all__ = ["ANSWER", "CALL", "READY", "ProcessEndedError", "WorkerProcess"]

@@ -9,18 +9,18 @@ A call that is cancelled by force is interrupted in its process. If that does no
 import threading
 from typing import Any
 
-from distribute_challenge import clock, settings
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.batching import GIVE_BACK_AFTER
-from distribute_challenge.errors import CallCancelledError, SerialisationError
+from distribute_challenge import settings
+from distribute_challenge.core import clock
+from distribute_challenge.core.batching import GIVE_BACK_AFTER
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Problem, Task
+from distribute_challenge.errors import Attempt, CallCancelledError, SerialisationError
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import lost, settle, task_frame
 from distribute_challenge.execution_backends.pools.pool import Pool, PoolCall
 from distribute_challenge.execution_backends.pools.process import ProcessEndedError, WorkerProcess
-from distribute_challenge.futures import Future
 from distribute_challenge.interruption import GRACE
-from distribute_challenge.messages import Problem, Task
 from distribute_challenge.settings import worker_count
 from distribute_challenge.surroundings import Surroundings
 

@@ -10,7 +10,7 @@ Guarantees: `dumps_error` and `loads_error` raise nothing but what interrupts th
 exception's class does. What they do takes no more stack for a long chain than for a short one.
 """
 
-from distribute_challenge.guarded import name_of, text_of, tried
+from distribute_challenge.core.guarded import name_of, text_of, tried
 
 __all__ = ["dumps_error", "loads_error"]
 

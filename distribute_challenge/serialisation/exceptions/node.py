@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from distribute_challenge.guarded import text_of
+from distribute_challenge.core.guarded import text_of
 from distribute_challenge.serialisation.exceptions.state import State, made_by_reduce
 from distribute_challenge.serialisation.exceptions.values import loaded_exceptions
 from distribute_challenge.serialisation.pickling import dumps_plain, loads

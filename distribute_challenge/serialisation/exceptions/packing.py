@@ -7,8 +7,8 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
-from distribute_challenge.folding import users_frames
-from distribute_challenge.guarded import name_of, shortened, shown, text_of, tried
+from distribute_challenge.core.folding import users_frames
+from distribute_challenge.core.guarded import name_of, shortened, shown, text_of, tried
 from distribute_challenge.serialisation.exceptions.node import (
     NONE,
     Node,

@@ -1,7 +1,7 @@
 """Bytes into a call's exception, with all that it is linked to."""
 
+from distribute_challenge.core.guarded import tried
 from distribute_challenge.errors import RemoteError
-from distribute_challenge.guarded import tried
 from distribute_challenge.serialisation.exceptions.node import (
     NONE,
     Node,

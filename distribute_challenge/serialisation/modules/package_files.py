@@ -14,7 +14,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 
-from distribute_challenge import clock, settings
+from distribute_challenge import settings
+from distribute_challenge.core import clock
 from distribute_challenge.serialisation.modules import zipped
 from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
 

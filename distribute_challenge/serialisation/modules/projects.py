@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.serialisation.modules.locations import (
     Location,
     is_compiled,

@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary
 
 from cloudpickle import cloudpickle
 
-from distribute_challenge.forks import renew_in_children
+from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.serialisation.script.class_source import ClassSource
 from distribute_challenge.serialisation.watch import Watch
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from cloudpickle import cloudpickle
 
-from distribute_challenge.forks import renew_in_children
+from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.serialisation.script.classes import of_version
 from distribute_challenge.serialisation.watch import global_names
 

@@ -9,11 +9,11 @@ from distribute_challenge.benchmarking.faults import traffic as module
 from distribute_challenge.benchmarking.faults.diary import Diary
 from distribute_challenge.benchmarking.faults.tally import Tally
 from distribute_challenge.benchmarking.faults.traffic import FOR_EACH_WORKER, MAPPED, Traffic
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.pools.threads import ThreadsExecutionBackend
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Task
 from tests.processes import PATIENCE, wait_until
 
 

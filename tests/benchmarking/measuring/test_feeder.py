@@ -9,8 +9,8 @@ import pytest
 from distribute_challenge import LocalCluster
 from distribute_challenge.benchmarking.measuring.feeder import Feeder
 from distribute_challenge.benchmarking.measuring.workload import noop
+from distribute_challenge.core.futures import Future
 from distribute_challenge.errors import SystemFailureError
-from distribute_challenge.futures import Future
 
 
 class Cluster:

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from distribute_challenge import settings
-from distribute_challenge.attempt import Attempt
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Problem, Task
+from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import lost, settle, task_frame
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Problem, Task
 from distribute_challenge.settings import worker_count
 
 # What the other process runs: a payload and a frame come in, reply frames go out.

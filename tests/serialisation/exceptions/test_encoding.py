@@ -14,8 +14,8 @@ from typing import Any, Self
 import pytest
 
 from distribute_challenge import compute_this
+from distribute_challenge.core.outcome import add_note
 from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
-from distribute_challenge.outcome import add_note
 from distribute_challenge.serialisation import dumps, dumps_error, dumps_plain, loads, loads_error
 from distribute_challenge.serialisation.exceptions import packing
 from distribute_challenge.serialisation.exceptions.node import Node, encoded

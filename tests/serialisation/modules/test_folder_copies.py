@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.messages import Reply
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.serialisation.modules.folder_copies import FolderCopies, is_seen
 from distribute_challenge.serialisation.modules.projects import ProjectModule, Sources

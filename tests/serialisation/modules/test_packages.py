@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.messages import Reply
-from distribute_challenge.outcome import Failure
+from distribute_challenge.core.messages import Reply
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 from tests.elsewhere import Client, Worker
 

@@ -329,7 +329,7 @@ def test_two_versions_of_one_module_alternate_in_one_worker(tmp_path: Path) -> N
             compute_this(f)().compute(backend=Keep("request"))
         """)
         requests.append(pickle.loads((client.folder / "request").read_bytes()))
-    from distribute_challenge.messages import Reply
+    from distribute_challenge.core.messages import Reply
     from distribute_challenge.sections import outcomes_of
 
     worker = Worker()

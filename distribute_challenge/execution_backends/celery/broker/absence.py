@@ -3,7 +3,8 @@
 A broker that is restarted comes back, and calls wait for it. One that is gone for good does not, and no call may wait for ever.
 """
 
-from distribute_challenge import clock, settings
+from distribute_challenge import settings
+from distribute_challenge.core import clock
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery.broker.connection import translate
 

@@ -8,7 +8,7 @@ between, what it shows follows from this machine's own seconds.
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 
 if TYPE_CHECKING:
     from distribute_challenge.execution_backends.celery.broker.connection import Broker

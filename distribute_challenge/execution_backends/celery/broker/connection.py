@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError, SystemFailureError
 from distribute_challenge.execution_backends.celery.broker import tls
 from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock, clock_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 
 __all__ = ["Line"]
 

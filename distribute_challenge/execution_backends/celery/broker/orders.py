@@ -8,10 +8,10 @@ import json
 from base64 import b64decode, b64encode
 from typing import Any
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import LIFETIME
+from distribute_challenge.core.schema import seconds
 from distribute_challenge.errors import ForgedError
-from distribute_challenge.headers import seconds
-from distribute_challenge.messages import LIFETIME
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["CANCEL", "SCALE", "opened_order", "sealed_order"]

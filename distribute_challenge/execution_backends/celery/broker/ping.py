@@ -14,7 +14,7 @@ from base64 import b64decode
 from collections.abc import Collection
 from typing import Final
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
+from distribute_challenge.core.schema import Check, number_up_to, row_of, seconds, text
 from distribute_challenge.errors import BackendError, ForgedError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
-from distribute_challenge.headers import Check, number_up_to, row_of, seconds, text
 from distribute_challenge.security import Purpose
 from distribute_challenge.version import __version__
 

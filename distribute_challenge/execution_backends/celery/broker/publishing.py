@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 
 import redis
 
+from distribute_challenge.core.messages import Batch
+from distribute_challenge.core.options import HIGHEST_PRIORITY
 from distribute_challenge.execution_backends.policy import hard_limit
-from distribute_challenge.messages import Batch
-from distribute_challenge.options import HIGHEST_PRIORITY
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = [

@@ -4,8 +4,8 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from distribute_challenge.batching import patience, window
-from distribute_challenge.condition import Condition
+from distribute_challenge.core.batching import patience, window
+from distribute_challenge.core.condition import Condition
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.outbox import Group, Outbox
 

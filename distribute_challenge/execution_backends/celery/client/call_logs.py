@@ -8,11 +8,11 @@ Guarantees: lines of one call are shown in order, once each, and before its futu
 
 import sys
 
+from distribute_challenge.core.log_lines import decoded
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.log_display import Printout
 from distribute_challenge.execution_backends.celery.client.log_printer import LogPrinter
-from distribute_challenge.log_lines import decoded
-from distribute_challenge.messages import Reply
 
 __all__ = ["CallLogs", "is_notebook"]
 

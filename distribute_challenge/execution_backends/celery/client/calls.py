@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distribute_challenge import clock
-from distribute_challenge.attempt import Attempt
+from distribute_challenge.core import clock
+from distribute_challenge.core.forks import generation
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Reply, Task
+from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.execution_backends.policy import begin_by
-from distribute_challenge.forks import generation
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Reply, Task
 
 if TYPE_CHECKING:
     from contextvars import Context

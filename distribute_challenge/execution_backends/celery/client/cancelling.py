@@ -13,8 +13,8 @@ from itertools import islice
 
 import redis
 
-from distribute_challenge import clock
-from distribute_challenge.condition import Condition
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect

@@ -28,8 +28,10 @@ from functools import partial
 
 import redis
 
-from distribute_challenge import clock
-from distribute_challenge.condition import Condition
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery.broker.absence import Absence
@@ -56,9 +58,7 @@ from distribute_challenge.execution_backends.celery.client.publisher import Publ
 from distribute_challenge.execution_backends.celery.client.queue_times import QueueTimes
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
-from distribute_challenge.futures import Future
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Task
 from distribute_challenge.settings import masked
 from distribute_challenge.stores import Depot
 

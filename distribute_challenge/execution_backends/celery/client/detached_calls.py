@@ -13,8 +13,10 @@ from collections import Counter
 
 import redis
 
-from distribute_challenge import clock, settings
-from distribute_challenge.condition import Condition
+from distribute_challenge import settings
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.messages import Batch, Task
 from distribute_challenge.errors import ResultUnavailableError, StoreFullError, SystemFailureError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery.broker import presence
@@ -35,7 +37,6 @@ from distribute_challenge.execution_backends.celery.client.detached_future impor
 from distribute_challenge.execution_backends.loss_report import detached_is_late, detached_is_lost
 from distribute_challenge.execution_backends.policy import allowed_attempts
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, Task
 from distribute_challenge.sections import LARGEST_IN_REDIS
 from distribute_challenge.settings import masked
 

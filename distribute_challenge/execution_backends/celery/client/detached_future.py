@@ -4,14 +4,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Reply
+from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.loss_report import detached_is_unknown, error_of_detached
-from distribute_challenge.futures import Future
-from distribute_challenge.messages import Reply
-from distribute_challenge.outcome import Failure
-from distribute_challenge.references import Reference
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.security import Keyring, Purpose
 

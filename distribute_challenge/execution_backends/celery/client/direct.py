@@ -13,12 +13,12 @@ from typing import Any
 
 import redis
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.folding import fold
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.folding import fold
 
 __all__ = ["DirectCall", "DirectLine", "DirectLines"]
 

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.client.books import Books
@@ -23,7 +24,6 @@ from distribute_challenge.execution_backends.celery.client.intake import Intake
 from distribute_challenge.execution_backends.celery.client.ledger import Ledger
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
-from distribute_challenge.messages import Reply
 from distribute_challenge.security import Purpose
 
 __all__ = ["Inbox"]

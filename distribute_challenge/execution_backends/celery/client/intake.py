@@ -6,13 +6,13 @@ Guarantees: a reply that comes twice does nothing the second time. Any thread ma
 from collections.abc import Callable
 from typing import Any
 
-from distribute_challenge.condition import Condition
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.messages import Reply, Task
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
 from distribute_challenge.execution_backends.celery.client.values import ClientValues, explain
-from distribute_challenge.messages import Reply, Task
-from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 
 __all__ = ["Intake"]

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from contextvars import Context
 from typing import Any, Final, NamedTuple
 
-from distribute_challenge.log_lines import SEPARATOR, LogLine
+from distribute_challenge.core.log_lines import SEPARATOR, LogLine
 
 __all__ = ["LogDisplay", "Printout"]
 

@@ -11,11 +11,11 @@ import threading
 from collections import deque
 from typing import Final
 
-from distribute_challenge import clock
-from distribute_challenge.condition import Condition
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
 from distribute_challenge.execution_backends.celery.client.log_display import LogDisplay, Printout
-from distribute_challenge.log_lines import LogLine
 
 __all__ = ["LogPrinter"]
 

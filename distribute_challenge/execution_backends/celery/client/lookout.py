@@ -4,7 +4,7 @@ from functools import partial
 
 import redis
 
-from distribute_challenge.condition import Condition
+from distribute_challenge.core.condition import Condition
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, translate
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
 
-from distribute_challenge.batching import LARGEST_BYTES, BatchSizer
+from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer
+from distribute_challenge.core.messages import FunctionPayload, Task
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.execution_backends.celery.client.calls import Call
-from distribute_challenge.messages import FunctionPayload, Task
-from distribute_challenge.options import CallOptions
 
 __all__ = ["Group", "Outbox"]
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import redis
 
-from distribute_challenge import clock, settings
+from distribute_challenge import settings
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import LIFETIME, Batch, FunctionPayload
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect, reconnect_pause, translate
@@ -21,7 +23,6 @@ from distribute_challenge.execution_backends.celery.client.calls import SentBatc
 from distribute_challenge.execution_backends.celery.client.direct import DirectLine
 from distribute_challenge.execution_backends.celery.client.whereabouts import are_held, are_nowhere
 from distribute_challenge.log import logger
-from distribute_challenge.messages import LIFETIME, Batch, FunctionPayload
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import masked
 

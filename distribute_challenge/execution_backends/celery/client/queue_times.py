@@ -9,8 +9,8 @@ from math import inf
 
 import redis
 
-from distribute_challenge import clock
-from distribute_challenge.condition import Condition
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
 from distribute_challenge.errors import QueueTimeoutError
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch

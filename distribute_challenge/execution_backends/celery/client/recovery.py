@@ -6,17 +6,17 @@ Guarantees: no future is resolved, and no error's text made, under the lock of t
 from collections.abc import Callable
 from functools import partial
 
-from distribute_challenge import clock, settings
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.condition import Condition
-from distribute_challenge.errors import DistributeChallengeError, SystemFailureError
+from distribute_challenge import settings
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.messages import Problem, Reply
+from distribute_challenge.errors import Attempt, DistributeChallengeError, SystemFailureError
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
 from distribute_challenge.execution_backends.policy import MakeError
-from distribute_challenge.messages import Problem, Reply
 
 __all__ = ["Recovery"]
 

@@ -16,14 +16,15 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from distribute_challenge import clock, settings
+from distribute_challenge import settings
+from distribute_challenge.core import clock
+from distribute_challenge.core.guarded import text_of
+from distribute_challenge.core.messages import Reply, Task
+from distribute_challenge.core.outcome import Failure, add_note
 from distribute_challenge.errors import BrokerUnreachableError, StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
-from distribute_challenge.guarded import text_of
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Reply, Task
-from distribute_challenge.outcome import Failure, add_note
 from distribute_challenge.serialisation import references_of
 from distribute_challenge.stores import (
     Depot,

@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sized
 from typing import Any, Final, NamedTuple
 
-from distribute_challenge import clock
-from distribute_challenge.log_lines import Entry, LogLine, Stream
+from distribute_challenge.core import clock
+from distribute_challenge.core.log_lines import Entry, LogLine, Stream
 
 __all__ = ["CallOutput"]
 

@@ -14,10 +14,10 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-from distribute_challenge.failures import Failures
-from distribute_challenge.folding import users_frames
-from distribute_challenge.guarded import shown, text_of, tried
-from distribute_challenge.messages import Batch
+from distribute_challenge.core.failures import Failures
+from distribute_challenge.core.folding import users_frames
+from distribute_challenge.core.guarded import shown, text_of, tried
+from distribute_challenge.core.messages import Batch
 from distribute_challenge.serialisation.exceptions.state import link, links_of
 
 __all__ = ["FailedTaskError", "failed_task", "failed_task_of", "is_unreported"]

@@ -6,9 +6,9 @@ calls that were.
 
 import time
 
-from distribute_challenge.failures import Failures
+from distribute_challenge.core.failures import Failures
+from distribute_challenge.core.messages import Batch
 from distribute_challenge.log import current_call, logger
-from distribute_challenge.messages import Batch
 
 __all__ = ["MOST", "PERIOD", "FailureLog", "LeftOut", "left_out"]
 

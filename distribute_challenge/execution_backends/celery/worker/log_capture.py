@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TextIO
 
-from distribute_challenge.log_lines import Stream
+from distribute_challenge.core.log_lines import Stream
 from distribute_challenge.output import LogStream, OutputLog, WorkerHandler
 
 __all__ = ["RecordSender", "Sink", "WarningSender", "basic_config"]

@@ -6,11 +6,11 @@ A young message is begun without a question: its client was there just now. For 
 
 import redis
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch
 
 __all__ = ["Clients"]
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from redis import RedisError
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
-from distribute_challenge.messages import Batch
 
 __all__ = ["OtherVersions", "PutBackError"]
 

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import redis
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.detached import answer_commands
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY, is_outcome_key
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["ANSWER_WITHIN", "insist", "send_problem", "send_reply"]

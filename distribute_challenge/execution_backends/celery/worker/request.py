@@ -10,6 +10,7 @@ from celery.exceptions import Ignore, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 
+from distribute_challenge.core.messages import Batch, Problem
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.line import Line
@@ -20,7 +21,6 @@ from distribute_challenge.execution_backends.celery.worker.failure_log import le
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN, send_problem
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, Problem
 
 __all__ = ["BatchRequest", "answer", "present", "told_to_end"]
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from distribute_challenge.core.messages import Problem
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
@@ -15,7 +16,6 @@ from distribute_challenge.execution_backends.celery.worker.held import Held, hol
 from distribute_challenge.execution_backends.celery.worker.overlooked import Overlooked
 from distribute_challenge.execution_backends.celery.worker.replying import send_problem
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Problem
 
 __all__ = ["SWEEP", "Sweeper"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
 from distribute_challenge.execution_backends.celery.broker.cluster_clock import FRESH, ClusterClock, clock_of
 from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect
 from tests.execution_backends.celery.conftest import Server

@@ -8,12 +8,12 @@ from contextvars import Context
 import pytest
 
 from distribute_challenge import compute_this
+from distribute_challenge.core.log_lines import Entry, LogLine, encoded
+from distribute_challenge.core.messages import Reply, Section
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client.log_display import LogDisplay, Printout
 from distribute_challenge.execution_backends.celery.client.log_printer import LogPrinter
-from distribute_challenge.log_lines import Entry, LogLine, encoded
-from distribute_challenge.messages import Reply, Section
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.batching import LARGEST_BYTES
+from distribute_challenge.core.batching import LARGEST_BYTES
+from distribute_challenge.core.messages import FunctionPayload, Task
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.celery.client.outbox import Outbox
-from distribute_challenge.messages import FunctionPayload, Task
-from distribute_challenge.options import CallOptions
 
 OPEN: set[tuple[str, int]] = set()
 

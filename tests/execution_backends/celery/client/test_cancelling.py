@@ -13,6 +13,7 @@ import pytest
 
 from distribute_challenge import Distributable, LocalCluster, compute_this
 from distribute_challenge.benchmarking.faults.proxy import Proxy
+from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
@@ -23,7 +24,6 @@ from distribute_challenge.execution_backends.celery.broker.publishing import mes
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.celery.client.cancelling import in_background, publish
-from distribute_challenge.messages import Batch, Reply
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import meet

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from distribute_challenge import compute_this, settings
-from distribute_challenge.batching import window
+from distribute_challenge.core.batching import window
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -28,7 +29,6 @@ from distribute_challenge.execution_backends.celery.client import census
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.celery.client.client import Client
-from distribute_challenge.messages import Reply
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]

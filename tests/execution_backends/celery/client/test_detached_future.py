@@ -8,6 +8,8 @@ import numpy
 import pytest
 
 from distribute_challenge import attach
+from distribute_challenge.core.messages import Reply, Section
+from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import (
     CallCancelledError,
     CallTimeoutError,
@@ -19,8 +21,6 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.keys import detached_key, outcome_key
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
-from distribute_challenge.messages import Reply, Section
-from distribute_challenge.references import Reference
 from distribute_challenge.serialisation.parcels import pack_result
 from tests.execution_backends.celery.broker.test_detached import answer, report, send, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import attach, compute_this
+from distribute_challenge.core.messages import Problem, Reply
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     QueueTimeoutError,
@@ -21,7 +22,6 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, outcome_key
 from distribute_challenge.execution_backends.celery.client import census, detached_calls
-from distribute_challenge.messages import Problem, Reply
 from tests.execution_backends.celery.broker.test_detached import answer, send, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.processes import wait_until

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge.core.messages import Problem, Reply, Section
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
-from distribute_challenge.messages import Problem, Reply, Section
 from distribute_challenge.serialisation import dumps_plain
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import wait_for

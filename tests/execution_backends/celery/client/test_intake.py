@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from distribute_challenge import compute_this
+from distribute_challenge.core.messages import Reply, Section
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
@@ -19,8 +21,6 @@ from distribute_challenge.execution_backends.celery.broker.keys import WORKERS
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
-from distribute_challenge.messages import Reply, Section
-from distribute_challenge.outcome import Failure
 from distribute_challenge.sections import outcomes_of
 from tests.execution_backends.celery.client.test_giving_back import SQUARES, Chunks, answer, chunks, crowd_in_a_message
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from distribute_challenge import compute_this
+from distribute_challenge.core.futures import Future
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.direct import DirectLine
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
-from distribute_challenge.futures import Future
 from tests.execution_backends.celery.conftest import FakeWorker
 
 # What is interrupted while it has a file open, and destructors that are interrupted, are told of in this way.

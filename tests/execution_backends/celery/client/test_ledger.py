@@ -10,6 +10,8 @@ import pytest
 import redis
 
 from distribute_challenge import compute_this
+from distribute_challenge.core.messages import FunctionPayload, Task
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import TaskLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -22,8 +24,6 @@ from distribute_challenge.execution_backends.celery.client.calls import Call, Se
 from distribute_challenge.execution_backends.celery.client.ledger import AFTER_FULL, APART, GRACE, Ledger
 from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from distribute_challenge.execution_backends.policy import MOST_LOSSES
-from distribute_challenge.messages import FunctionPayload, Task
-from distribute_challenge.options import CallOptions
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.client.test_giving_back import answer, crowd_in_a_message
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken

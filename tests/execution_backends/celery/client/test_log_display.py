@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge.core.log_lines import LogLine, Stream
 from distribute_challenge.execution_backends.celery.client.log_display import LogDisplay, Printout
-from distribute_challenge.log_lines import LogLine, Stream
 
 SOURCE = "square@worker-1"
 

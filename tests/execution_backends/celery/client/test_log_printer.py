@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.execution_backends.celery.client import log_printer
 from distribute_challenge.execution_backends.celery.client.log_display import LogDisplay, Printout
 from distribute_challenge.execution_backends.celery.client.log_printer import LogPrinter
-from distribute_challenge.log_lines import LogLine
 
 
 class Screen(io.StringIO):

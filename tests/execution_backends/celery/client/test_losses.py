@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this, settings
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.errors import CallTimeoutError, ValueLostError, WorkerLostError
+from distribute_challenge.core.messages import FunctionPayload, Task
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.references import Reference
+from distribute_challenge.errors import Attempt, CallTimeoutError, ValueLostError, WorkerLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described, history
 from distribute_challenge.execution_backends.policy import MOST_MISSES
-from distribute_challenge.messages import FunctionPayload, Task
-from distribute_challenge.options import CallOptions
-from distribute_challenge.references import Reference
 from distribute_challenge.serialisation import parcels
 from tests.execution_backends.celery.client.test_client import together
 from tests.execution_backends.celery.client.test_giving_back import answer, crowd_in_a_message

@@ -7,6 +7,7 @@ import numpy
 import pytest
 
 from distribute_challenge import compute_this
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
@@ -15,7 +16,6 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
-from distribute_challenge.messages import Reply
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, mapped, total
 

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from distribute_challenge import compute_this, put, settings, stores
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     SerialisationError,
@@ -20,7 +21,6 @@ from distribute_challenge.execution_backends.celery.broker import connection as 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import values as client_values
-from distribute_challenge.messages import Reply
 from distribute_challenge.stores import shared_memory_identity
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, double, show, total

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.log_lines import Entry
 from distribute_challenge.execution_backends.celery.worker import call_output
 from distribute_challenge.execution_backends.celery.worker.call_output import CallOutput
-from distribute_challenge.log_lines import Entry
 
 
 class Time:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge.core.messages import Problem, Reply
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
 from distribute_challenge.execution_backends.celery.worker import deaths
 from distribute_challenge.execution_backends.celery.worker.deaths import Coroner, appoint
 from distribute_challenge.execution_backends.celery.worker.memory import Limits
-from distribute_challenge.messages import Problem, Reply
 from tests.execution_backends.celery.conftest import DEADLINE
 
 MB = 1 << 20

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from distribute_challenge import LocalCluster, clock, compute_this
+from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for, queue_length
 from distribute_challenge.execution_backends.celery.worker.orphans import YOUNG, Clients
-from distribute_challenge.messages import Batch
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import wait_until

@@ -3,14 +3,14 @@
 import pytest
 from redis import ConnectionError as RedisConnectionError
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import PYTHON, Batch
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.execution_backends.celery.worker.other_versions import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     OtherVersions,
 )
-from distribute_challenge.messages import PYTHON, Batch
 from distribute_challenge.version import __version__
 
 HERE = Batch("b-1", "f", "n", [b""])

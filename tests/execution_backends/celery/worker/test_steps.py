@@ -16,7 +16,8 @@ import pytest
 import redis
 from celery import bootsteps
 
-from distribute_challenge import execution, interrupts, settings
+from distribute_challenge import execution, settings
+from distribute_challenge.core import interrupts
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.worker import process_log

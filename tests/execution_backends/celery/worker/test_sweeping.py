@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import redis
 
+from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.held import Envelope, Held
 from distribute_challenge.execution_backends.celery.worker.sweeping import Sweeper
-from distribute_challenge.messages import Batch, Reply
 from distribute_challenge.security import Keyring, Purpose
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING, SECRET

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from celery.exceptions import Ignore
 
+from distribute_challenge.core.messages import Batch
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.worker import task
 from distribute_challenge.execution_backends.celery.worker.failed_task import FailedTaskError
 from distribute_challenge.execution_backends.celery.worker.failure_log import FailureLog
-from distribute_challenge.messages import Batch
 from distribute_challenge.security import Purpose
 from tests.secret import KEYRING
 

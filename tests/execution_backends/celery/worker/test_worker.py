@@ -17,13 +17,13 @@ import pytest
 from celery import Celery
 
 from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.errors import CallTimeoutError, VersionMismatchError, WorkerLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.control import active, scale
 from distribute_challenge.execution_backends.celery.broker.presence import workers
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
-from distribute_challenge.messages import Batch, Reply
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import DEADLINE, Server

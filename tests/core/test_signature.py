@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 
+from distribute_challenge.core.signature import CheckedSignature, call_text, function_name, refuse_generators
 from distribute_challenge.errors import SignatureError, UnsupportedFunctionError
-from distribute_challenge.signature import CheckedSignature, call_text, function_name, refuse_generators
 
 
 def plain(x: int, y: int = 1) -> None: ...

@@ -8,15 +8,15 @@ from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from distribute_challenge import clock
-from distribute_challenge.callbacks import run_callbacks
-from distribute_challenge.condition import Condition
+from distribute_challenge.core import clock
+from distribute_challenge.core.callbacks import run_callbacks
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.folding import fold, set_traceback, traceback_of
+from distribute_challenge.core.forks import generation, renew_in_children
+from distribute_challenge.core.guarded import shown
+from distribute_challenge.core.log_lines import LastLines, LogLine
+from distribute_challenge.core.timeline import Timeline
 from distribute_challenge.errors import CallCancelledError, ResultTimeoutError, ResultUnavailableError
-from distribute_challenge.folding import fold, set_traceback, traceback_of
-from distribute_challenge.forks import generation, renew_in_children
-from distribute_challenge.guarded import shown
-from distribute_challenge.log_lines import LastLines, LogLine
-from distribute_challenge.timeline import Timeline
 
 __all__ = ["LONGEST_WAIT", "Future"]
 

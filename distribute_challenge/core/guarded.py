@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from distribute_challenge.interrupts import is_interrupt
+from distribute_challenge.core.interrupts import is_interrupt
 
 __all__ = ["name_of", "shortened", "shown", "text_of", "tried"]
 

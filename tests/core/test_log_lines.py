@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from distribute_challenge.core.log_lines import Entry, LastLines, LogLine, decoded, encoded
 from distribute_challenge.errors import ForgedError
-from distribute_challenge.log_lines import Entry, LastLines, LogLine, decoded, encoded
 
 
 def line(text: str) -> LogLine:

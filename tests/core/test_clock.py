@@ -10,7 +10,8 @@ from unittest import mock
 
 import pytest
 
-from distribute_challenge import clock, compute_this
+from distribute_challenge import compute_this
+from distribute_challenge.core import clock
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 
 TIMEOUT = 30  # Seconds.
@@ -77,7 +78,7 @@ def test_a_cluster_starts_and_runs_calls_where_the_clock_is_set(set_clock: SetCl
 def test_it_goes_on_too_where_it_is_loaded_while_the_clock_is_set(set_clock: SetClock) -> None:
     """A lazy import may come at any time."""
     program = (
-        "from tests.test_clock import mocked, freezegun, time_machine\n"
+        "from tests.core.test_clock import mocked, freezegun, time_machine\n"
         "import sys\n"
         "for name in [name for name in sys.modules if name.startswith('distribute_challenge')]: del sys.modules[name]\n"
         f"with {set_clock.__name__}(2012):\n"

@@ -12,8 +12,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from distribute_challenge.core.schema import Check, checked, text
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.headers import Check, checked, text
 
 __all__ = ["Blob", "framed", "unbroken", "unframed", "versions_in"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distribute_challenge.outcome import Failure, unwrap
+from distribute_challenge.core.outcome import Failure, unwrap
 
 
 def test_a_value_stands_for_itself() -> None:

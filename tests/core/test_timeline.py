@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from distribute_challenge.timeline import Timeline
+from distribute_challenge.core.timeline import Timeline
 
 TIMELINE = Timeline(created=1.0, sent=2.0, started=4.0, finished=7.0, received=7.5, worker="w@h/1")
 

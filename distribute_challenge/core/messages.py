@@ -12,12 +12,11 @@ from itertools import islice
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
-from distribute_challenge.attempt import Attempt
-from distribute_challenge.batching import GIVE_BACK_AFTER
-from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.framing import Blob, framed, unbroken, unframed, versions_in
-from distribute_challenge.headers import Check, flag, number_up_to, optional, row_of, seconds, text
-from distribute_challenge.options import CallOptions
+from distribute_challenge.core.batching import GIVE_BACK_AFTER
+from distribute_challenge.core.framing import Blob, framed, unbroken, unframed, versions_in
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.schema import Check, flag, number_up_to, optional, row_of, seconds, text
+from distribute_challenge.errors import Attempt, ForgedError, VersionMismatchError
 from distribute_challenge.version import __version__
 
 __all__ = ["Batch", "FunctionPayload", "Problem", "Reply", "Section", "Task"]

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
+from distribute_challenge.core.schema import number_up_to, seconds, text
 from distribute_challenge.errors import ForgedError
-from distribute_challenge.headers import number_up_to, seconds, text
 
 __all__ = ["SEPARATOR", "Entry", "LastLines", "LogLine", "Stream", "decoded", "encoded"]
 

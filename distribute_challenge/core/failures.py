@@ -7,9 +7,9 @@ Nothing is noted for calls that give a value.
 
 from typing import NamedTuple
 
-from distribute_challenge.messages import Problem
-from distribute_challenge.outcome import Failure
-from distribute_challenge.signature import call_text
+from distribute_challenge.core.messages import Problem
+from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.signature import call_text
 
 __all__ = ["Failures", "Raised", "call_of", "place_of"]
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from distribute_challenge.batching import GROWTH, LARGEST, MESSAGES, TARGET, BatchSizer, window
+from distribute_challenge.core.batching import GROWTH, LARGEST, MESSAGES, TARGET, BatchSizer, window
 
 
 def test_a_function_never_seen_starts_with_one_call() -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from distribute_challenge import callbacks
-from distribute_challenge.futures import Future
+from distribute_challenge.core import callbacks
+from distribute_challenge.core.futures import Future
 
 DEADLINE = 20  # Seconds.
 
@@ -172,7 +172,7 @@ def run(program: str) -> list[str]:
     """What a program prints by its end."""
     beginning = """
         import os, threading, time
-        from distribute_challenge.futures import Future
+        from distribute_challenge.core.futures import Future
         future = Future()
         """
     done = subprocess.run(

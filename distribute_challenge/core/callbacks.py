@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures._base import LOGGER
 from typing import Any
 
-from distribute_challenge import clock
-from distribute_challenge.condition import Condition
-from distribute_challenge.interrupts import at_exit
+from distribute_challenge.core import clock
+from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.interrupts import at_exit
 
 __all__ = ["run_callbacks"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import OptionError
-from distribute_challenge.options import CallOptions
 
 
 def test_the_defaults_are_no_limit_no_retry_and_the_default_queue() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge.core.schema import Check, checked, flag, number_up_to, optional, row_of, seconds, text
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.headers import Check, checked, flag, number_up_to, optional, row_of, seconds, text
 from distribute_challenge.version import __version__
 
 ENDLESS = float("inf")

@@ -1,6 +1,6 @@
 """Tables as text."""
 
-from distribute_challenge.tables import table
+from distribute_challenge.core.tables import table
 
 
 def test_numbers_stand_on_the_right_and_words_on_the_left() -> None:

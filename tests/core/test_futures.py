@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.timeline import Timeline
 from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
-from distribute_challenge.futures import Future
-from distribute_challenge.timeline import Timeline
 from tests.processes import PATIENCE, wait_until
 
 STAGES = (0.0, 1.0, 2.0, 3.0, 4.0, "w")

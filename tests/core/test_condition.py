@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 
-from distribute_challenge.condition import Condition
+from distribute_challenge.core.condition import Condition
 
 
 @pytest.mark.parametrize("lock", [threading.Lock, threading.RLock])

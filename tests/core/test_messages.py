@@ -8,9 +8,9 @@ from importlib.metadata import version
 import pytest
 
 from distribute_challenge import __version__
+from distribute_challenge.core.messages import PYTHON, Batch, FunctionPayload, Problem, Reply, Section, Task
+from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.messages import PYTHON, Batch, FunctionPayload, Problem, Reply, Section, Task
-from distribute_challenge.options import CallOptions
 
 BATCH = Batch(id="b1", function="d1", name="square", arguments=[b"one", b"", b"three"], timeout=1.5, retries=2)
 

@@ -23,7 +23,7 @@ from distribute_challenge.settings import full_tracebacks
 
 __all__ = ["fold", "folded", "set_traceback", "traceback_of", "users_frames"]
 
-_PACKAGE: Final = os.path.dirname(__file__) + os.sep
+_PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 # Where code of the library's waits for others, pickles, or has the user's code run or imported.
 _CALLED: Final = (

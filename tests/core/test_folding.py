@@ -14,8 +14,8 @@ import pytest
 
 import distribute_challenge
 from distribute_challenge import compute_this, distributable
+from distribute_challenge.core.folding import fold
 from distribute_challenge.errors import OptionError
-from distribute_challenge.folding import fold
 from tests.optional import needed
 from tests.processes import environment, run
 
