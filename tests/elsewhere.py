@@ -23,8 +23,8 @@ from distribute_challenge.sections import outcomes_of
 
 _PROGRAM = """
 import os, pickle, sys
-from distribute_challenge.execution import become_worker, execute
-from distribute_challenge.function_cache import FunctionCache
+from distribute_challenge.execution.run import become_worker, execute
+from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.serialisation.modules.importer import ProjectImporter
 
 requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

@@ -15,14 +15,10 @@ FOLDER = Path(distribute_challenge.__file__).parent
 LAYERS = [
     ["errors", "settings", "version", "log"],
     ["core"],
-    ["descendants"],
-    ["security", "output", "surroundings"],
+    ["security"],
     ["stores"],
-    ["serialisation", "time_limit", "interruption"],
-    ["coroutines", "function_cache", "overseer"],
-    ["sections"],
-    ["batch_run", "process_state"],
-    ["execution", "tasks"],
+    ["serialisation"],
+    ["execution", "sections", "tasks"],
     ["execution_backends.loss_report"],
     ["execution_backends.policy"],
     ["execution_backends.base", "execution_backends.frames"],
@@ -47,6 +43,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # Within these, files import one another; the order of each is its own matter, but there are no circles (below).
 WITHIN = {
     "core",
+    "execution",
     "security",
     "stores",
     "serialisation",

@@ -6,11 +6,11 @@ from typing import Any
 from distribute_challenge.core import clock
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
-from distribute_challenge.execution import execute
+from distribute_challenge.execution.function_cache import FunctionCache
+from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
 from distribute_challenge.execution_backends.policy import OPTIONS
-from distribute_challenge.function_cache import FunctionCache
 
 __all__ = ["LocalExecutionBackend", "run_here"]
 

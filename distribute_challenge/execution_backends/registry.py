@@ -25,7 +25,7 @@ from distribute_challenge.core.interrupts import at_exit
 from distribute_challenge.core.never_run import tell_of_cancelled
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import BackendError
-from distribute_challenge.execution import inside_call
+from distribute_challenge.execution.run import inside_call
 from distribute_challenge.execution_backends.base import ExecutionBackend, RunAdapter, SupportsRun
 from distribute_challenge.execution_backends.policy import not_honoured
 

@@ -256,7 +256,7 @@ def test_a_process_in_which_something_cannot_be_put_back_is_replaced(cluster: Lo
     """No call is lost."""
 
     def spoil() -> int:
-        from distribute_challenge import process_state
+        from distribute_challenge.execution import process_state
 
         process_state._spoilt = True
         return os.getpid()
@@ -545,7 +545,7 @@ def test_processes_of_a_call_end_with_the_process_that_is_replaced(cluster: Loca
     """Also those that `multiprocessing` would wait for."""
 
     def start_and_spoil(folder: str) -> None:
-        from distribute_challenge import process_state
+        from distribute_challenge.execution import process_state
 
         start_processes(folder)
         process_state._spoilt = True

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from distribute_challenge import compute_this, function_cache, process_state
+from distribute_challenge import compute_this
 from distribute_challenge.errors import CallCancelledError, ClusterStartError, SerialisationError, WorkerLostError
+from distribute_challenge.execution import function_cache, process_state
+from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, process, processes
 from distribute_challenge.execution_backends.pools.pool import PoolCall
-from distribute_challenge.surroundings import Surroundings
 from tests.calls import wait_for
 from tests.processes import alive, run, script, wait_until
 

@@ -24,10 +24,10 @@ from typing import Any, Final
 
 from distribute_challenge.core.messages import FunctionPayload
 from distribute_challenge.errors import ClusterStartError
+from distribute_challenge.execution.interruption import LOOK
+from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
 from distribute_challenge.execution_backends.frames import worker_name
 from distribute_challenge.execution_backends.pools.call_record import CallRecord
-from distribute_challenge.interruption import LOOK
-from distribute_challenge.surroundings import Surroundings, interpreter_flags
 
 __all__ = ["ANSWER", "CALL", "READY", "ProcessEndedError", "WorkerProcess"]
 

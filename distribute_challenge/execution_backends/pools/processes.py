@@ -15,14 +15,14 @@ from distribute_challenge.core.batching import GIVE_BACK_AFTER
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Problem, Task
 from distribute_challenge.errors import Attempt, CallCancelledError, SerialisationError
+from distribute_challenge.execution.interruption import GRACE
+from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import lost, settle, task_frame
 from distribute_challenge.execution_backends.pools.pool import Pool, PoolCall
 from distribute_challenge.execution_backends.pools.process import ProcessEndedError, WorkerProcess
-from distribute_challenge.interruption import GRACE
 from distribute_challenge.settings import worker_count
-from distribute_challenge.surroundings import Surroundings
 
 __all__ = ["ProcessesExecutionBackend"]
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
+from distribute_challenge.execution.interruption import ThreadInterruption
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.local import run_here
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.execution_backends.pools.pool import Pool, PoolCall
-from distribute_challenge.interruption import ThreadInterruption
 from distribute_challenge.settings import worker_count
 
 __all__ = ["ThreadsExecutionBackend"]

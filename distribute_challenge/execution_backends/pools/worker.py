@@ -18,16 +18,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import AuthenticationString  # type: ignore[attr-defined]
 from typing import Any
 
-from distribute_challenge.descendants import bind_descendants, kill_descendants
-from distribute_challenge.execution import become_worker, execute
+from distribute_challenge.execution.descendants import bind_descendants, kill_descendants
+from distribute_challenge.execution.function_cache import FunctionCache
+from distribute_challenge.execution.interruption import Interruption
+from distribute_challenge.execution.process_state import ProcessState, is_spoilt
+from distribute_challenge.execution.run import become_worker, execute
+from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.frames import process_name
 from distribute_challenge.execution_backends.pools.call_record import CallRecord
 from distribute_challenge.execution_backends.pools.process import ANSWER, CALL, READY
-from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.interruption import Interruption
-from distribute_challenge.process_state import ProcessState, is_spoilt
 from distribute_challenge.serialisation.modules.importer import ProjectImporter
-from distribute_challenge.surroundings import Surroundings
 
 __all__ = ["main"]
 

@@ -16,7 +16,8 @@ from distribute_challenge import Future, LocalCluster
 from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.core.messages import Batch, Problem, Reply
-from distribute_challenge.execution import execute
+from distribute_challenge.execution.function_cache import FunctionCache
+from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import detached
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -24,7 +25,6 @@ from distribute_challenge.execution_backends.celery.broker.keys import function_
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.client import detached_calls
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
-from distribute_challenge.function_cache import FunctionCache
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.secret import KEYRING

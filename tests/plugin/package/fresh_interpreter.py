@@ -18,8 +18,8 @@ from distribute_challenge.settings import worker_count
 # What the other process runs: a payload and a frame come in, reply frames go out.
 WORKER = """
 import os, pickle, sys
-from distribute_challenge.execution import become_worker, execute
-from distribute_challenge.function_cache import FunctionCache
+from distribute_challenge.execution.run import become_worker, execute
+from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.serialisation.modules.importer import ProjectImporter
 
 replies = os.fdopen(os.dup(1), "wb")

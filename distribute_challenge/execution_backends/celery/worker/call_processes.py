@@ -9,7 +9,7 @@ import signal
 from multiprocessing.process import AuthenticationString  # type: ignore[attr-defined]
 from typing import Any
 
-from distribute_challenge.descendants import bind_descendants
+from distribute_challenge.execution.descendants import bind_descendants
 from distribute_challenge.execution_backends.celery.worker.child_signals import TO_END, let_forks_end
 
 __all__ = ["allow_processes"]

@@ -21,9 +21,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from distribute_challenge import execution
+from distribute_challenge.execution import run as execution
+from distribute_challenge.execution.output import OutputLog, WorkerHandler
 from distribute_challenge.log import call_formatter
-from distribute_challenge.output import OutputLog, WorkerHandler
 from distribute_challenge.stores import sweep
 from distribute_challenge.stores.owner_lock import OwnerLock
 from distribute_challenge.stores.sweep import prefix, remove

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TextIO
 
 from distribute_challenge.core.log_lines import Stream
-from distribute_challenge.output import LogStream, OutputLog, WorkerHandler
+from distribute_challenge.execution.output import LogStream, OutputLog, WorkerHandler
 
 __all__ = ["RecordSender", "Sink", "WarningSender", "basic_config"]
 

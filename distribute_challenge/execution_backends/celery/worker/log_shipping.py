@@ -23,6 +23,7 @@ from billiard.process import current_process
 from distribute_challenge.core import clock
 from distribute_challenge.core.log_lines import encoded
 from distribute_challenge.core.messages import Batch, Reply, Section
+from distribute_challenge.execution.output import OutputLog, WorkerHandler
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker.call_output import CallOutput
@@ -33,7 +34,6 @@ from distribute_challenge.execution_backends.celery.worker.log_capture import (
 )
 from distribute_challenge.execution_backends.celery.worker.orphans import Clients
 from distribute_challenge.execution_backends.celery.worker.replying import send_reply
-from distribute_challenge.output import OutputLog, WorkerHandler
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["LogShipping"]

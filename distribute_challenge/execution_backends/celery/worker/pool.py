@@ -27,12 +27,12 @@ from celery.concurrency.asynpool import Worker as Child
 from celery.concurrency.prefork import TaskPool
 from redis import RedisError
 
-from distribute_challenge.descendants import kill_descendants
-from distribute_challenge.execution import calls_run
+from distribute_challenge.execution.descendants import kill_descendants
+from distribute_challenge.execution.process_state import is_spoilt
+from distribute_challenge.execution.run import calls_run
 from distribute_challenge.execution_backends.celery.worker.child_signals import end_in_order
 from distribute_challenge.execution_backends.celery.worker.memory import peak_of_this_process, resident
 from distribute_challenge.execution_backends.celery.worker.ready_counter import without_semaphores
-from distribute_challenge.process_state import is_spoilt
 
 __all__ = ["WorkerPool"]
 

@@ -5,9 +5,9 @@ import os
 import sys
 from typing import Any
 
+from distribute_challenge.execution.output import DescriptorHandler, LogStream, OutputLog
 from distribute_challenge.execution_backends.celery.worker.failed_task import is_unreported
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process
-from distribute_challenge.output import DescriptorHandler, LogStream, OutputLog
 
 __all__ = ["output_log", "redirect_streams", "set_up_logging"]
 

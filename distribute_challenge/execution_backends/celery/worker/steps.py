@@ -17,7 +17,8 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.control import control_command
 
 from distribute_challenge import settings
-from distribute_challenge.execution import become_worker
+from distribute_challenge.execution.run import become_worker
+from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
@@ -34,7 +35,6 @@ from distribute_challenge.execution_backends.celery.worker.stopping import stopp
 from distribute_challenge.execution_backends.celery.worker.sweeping import SWEEP, Sweeper
 from distribute_challenge.log import logger
 from distribute_challenge.stores import shared_memory_identity, sweep
-from distribute_challenge.surroundings import Surroundings
 
 __all__ = ["PresenceStep", "connect_signals"]
 

@@ -17,10 +17,10 @@ from typing import Any
 from billiard.process import current_process
 from celery.worker import state
 
+from distribute_challenge.execution.interruption import GRACE, LOOK, WHOLE, Interruption
 from distribute_challenge.execution_backends.celery.broker.cancel_order import Calls, CancelOrder
 from distribute_challenge.execution_backends.celery.broker.keys import client_of
 from distribute_challenge.execution_backends.celery.worker.board import Board, mark
-from distribute_challenge.interruption import GRACE, LOOK, WHOLE, Interruption
 from distribute_challenge.log import logger
 
 __all__ = ["BatchInterruption", "Stopper", "interruption", "stopper"]

@@ -12,7 +12,9 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.failures import Failures
 from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.execution import execute
+from distribute_challenge.execution.function_cache import FunctionCache
+from distribute_challenge.execution.process_state import ProcessState
+from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import detached_function_key, function_key
@@ -28,8 +30,6 @@ from distribute_challenge.execution_backends.celery.worker.process_log import ou
 from distribute_challenge.execution_backends.celery.worker.replying import insist, send_reply
 from distribute_challenge.execution_backends.celery.worker.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
-from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.process_state import ProcessState
 from distribute_challenge.security import Purpose, Refusals
 from distribute_challenge.serialisation.modules.importer import ProjectImporter
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from distribute_challenge.execution.output import OutputLog
 from distribute_challenge.execution_backends.celery.worker import flight_recorder
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import (
     LINE_SIZE,
@@ -17,14 +18,13 @@ from distribute_challenge.execution_backends.celery.worker.flight_recorder impor
     Records,
     record_this_process,
 )
-from distribute_challenge.output import OutputLog
 from distribute_challenge.stores.owner_lock import OwnerLock
 from tests.processes import environment
 
 CHILD = """
 import ctypes, logging, os, signal
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process
-from distribute_challenge.output import OutputLog
+from distribute_challenge.execution.output import OutputLog
 logging.getLogger().setLevel(logging.INFO)
 record_this_process(OutputLog(logging.INFO))
 {body}

@@ -11,11 +11,11 @@ import pytest
 
 from distribute_challenge.core.log_lines import decoded
 from distribute_challenge.core.messages import Batch, Reply
+from distribute_challenge.execution.output import LogStream, OutputLog
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker import log_shipping
 from distribute_challenge.execution_backends.celery.worker.log_shipping import LogShipping
-from distribute_challenge.output import LogStream, OutputLog
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING

@@ -16,18 +16,19 @@ import pytest
 import redis
 from celery import bootsteps
 
-from distribute_challenge import execution, settings
+from distribute_challenge import settings
 from distribute_challenge.core import interrupts
 from distribute_challenge.errors import OptionError
+from distribute_challenge.execution import run as execution
+from distribute_challenge.execution.output import LogStream
+from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.worker import process_log
 from distribute_challenge.execution_backends.celery.worker import steps as worker_steps
 from distribute_challenge.execution_backends.celery.worker.application import make_app
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import FOLDER_VARIABLE
 from distribute_challenge.execution_backends.celery.worker.task import run_batch
-from distribute_challenge.output import LogStream
 from distribute_challenge.security import Purpose
-from distribute_challenge.surroundings import Surroundings
 from tests.secret import KEYRING
 
 

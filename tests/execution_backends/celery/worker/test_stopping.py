@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from celery.worker import state
 
+from distribute_challenge.execution.interruption import WHOLE
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.worker import stopping
 from distribute_challenge.execution_backends.celery.worker.board import Board
 from distribute_challenge.execution_backends.celery.worker.stopping import BatchInterruption, Stopper
-from distribute_challenge.interruption import WHOLE
 
 
 class Consumer:

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from distribute_challenge import overseer
-from distribute_challenge.overseer import Overseer, Progress
+from distribute_challenge.execution import watchdog
+from distribute_challenge.execution.watchdog import Progress, Watchdog
 from tests.processes import PATIENCE, wait_until
 
 
@@ -74,18 +74,18 @@ def test_a_batch_that_has_ended_gives_nothing_back() -> None:
 
 def test_the_thread_looks_at_one_batch_after_the_other_and_rests_between(monkeypatch: pytest.MonkeyPatch) -> None:
     """It wakes up for the next."""
-    monkeypatch.setattr(overseer, "LOOK_EVERY", 0.001)
-    watcher = Overseer()
+    monkeypatch.setattr(watchdog, "LOOK_EVERY", 0.001)
+    watcher = Watchdog()
     for _ in range(3):
         sent = Sent()
         with watcher.looking_at(Progress(2, 0.01), sent):
             wait_until(lambda sent=sent: sent.kept == [1])  # type: ignore[misc] # bound now
         wait_until(lambda: not watcher._wanted.is_set(), "rest")
-    assert [thread.name for thread in threading.enumerate()].count("distribute_challenge overseer") >= 1
+    assert [thread.name for thread in threading.enumerate()].count("distribute_challenge watchdog") >= 1
 
 
 def test_a_batch_that_comes_while_the_thread_goes_to_rest_is_looked_at() -> None:
-    watcher = Overseer()
+    watcher = Watchdog()
     watcher._current = Progress(2, 0.0), Sent()
     watcher._rest()
     assert watcher._wanted.is_set()

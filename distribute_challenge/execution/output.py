@@ -121,7 +121,7 @@ class OutputLog:
             line: Its text, without a line break.
         """
         if level >= self._level:
-            record = logging.LogRecord("distribute_challenge.output", level, "", 0, line, None, None)
+            record = logging.LogRecord("distribute_challenge.execution.output", level, "", 0, line, None, None)
             for handler in self._handlers:
                 handler.handle(record)
 

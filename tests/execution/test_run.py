@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import execution, function_cache
-from distribute_challenge.batch_run import BatchRun
 from distribute_challenge.core import interrupts
 from distribute_challenge.core.failures import Failures
 from distribute_challenge.core.messages import Batch, FunctionPayload, Reply, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
-from distribute_challenge.execution import callable_bytes, execute, inside_call
-from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.interruption import Interruption
+from distribute_challenge.execution import function_cache
+from distribute_challenge.execution import run as execution
+from distribute_challenge.execution.batch_run import BatchRun
+from distribute_challenge.execution.function_cache import FunctionCache
+from distribute_challenge.execution.interruption import Interruption
+from distribute_challenge.execution.run import callable_bytes, execute, inside_call
 from distribute_challenge.sections import outcomes_of
 from distribute_challenge.serialisation import PortableFunction, dumps, unpack_function
 from distribute_challenge.serialisation.modules.importer import ProjectImporter
@@ -417,7 +418,7 @@ def test_a_worker_is_inside_a_call_in_all_its_threads() -> None:
     """It exists to run them."""
     program = """
 import threading
-from distribute_challenge.execution import become_worker, inside_call
+from distribute_challenge.execution.run import become_worker, inside_call
 before = inside_call()
 become_worker()
 seen = []
@@ -497,7 +498,7 @@ def function_file(project: Client) -> Path:
     project.write(helper="VALUE = 7\nclass Flaky(Exception): pass\nclass Count: n = 0")
     project.run("""
         import pathlib, helper
-        from distribute_challenge.execution import callable_bytes
+        from distribute_challenge.execution.run import callable_bytes
         @compute_this(retries=2, retry_on=helper.Flaky, timeout=30)
         async def f(x):
             helper.Count.n += 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge.errors import CallTimeoutError
-from distribute_challenge.time_limit import OverdueError, time_limit
+from distribute_challenge.execution.time_limit import OverdueError, time_limit
 
 LONG = 30  # Seconds that nothing here really waits.
 

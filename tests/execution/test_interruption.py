@@ -10,10 +10,17 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.coroutines import run_to_completion
 from distribute_challenge.errors import CallTimeoutError
-from distribute_challenge.interruption import LOOK, WHOLE, Interruption, StoppedError, ThreadInterruption, loops
-from distribute_challenge.time_limit import time_limit
+from distribute_challenge.execution.coroutines import run_to_completion
+from distribute_challenge.execution.interruption import (
+    LOOK,
+    WHOLE,
+    Interruption,
+    StoppedError,
+    ThreadInterruption,
+    loops,
+)
+from distribute_challenge.execution.time_limit import time_limit
 
 DEADLINE = 20  # Seconds after which a test would rather fail than wait.
 

@@ -11,7 +11,7 @@ from distribute_challenge.core.messages import Batch, Problem, Reply, Section
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import CallCancelledError, ValueMissingError
-from distribute_challenge.overseer import Progress
+from distribute_challenge.execution.watchdog import Progress
 from distribute_challenge.sections import pieces_of, sections_of
 from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from distribute_challenge.surroundings import Surroundings, interpreter_flags
+from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
 from tests.processes import environment, program, run
 
 
@@ -68,7 +68,7 @@ def test_django_is_set_up_where_the_script_has_done_so(
 
 
 def test_flags_of_the_interpreter_make_another_like_it() -> None:
-    code = "from distribute_challenge.surroundings import interpreter_flags; print(*interpreter_flags())"
+    code = "from distribute_challenge.execution.surroundings import interpreter_flags; print(*interpreter_flags())"
     for flags in (["-O", "-W", "ignore"], ["-X", "dev", "-X", "mine=1", "-X", "bare"], ["-I"], ["-s", "-E"]):
         command = [sys.executable, *flags, "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment())

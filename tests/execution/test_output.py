@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.output import DescriptorHandler, LogStream, OutputLog
+from distribute_challenge.execution.output import DescriptorHandler, LogStream, OutputLog
 
 
 class Kept(logging.Handler):

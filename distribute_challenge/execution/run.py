@@ -16,7 +16,6 @@ from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distribute_challenge.batch_run import BatchRun, CallLogs, LargeValues
 from distribute_challenge.core import clock
 from distribute_challenge.core.failures import Failures
 from distribute_challenge.core.forks import end_child, generation
@@ -24,10 +23,12 @@ from distribute_challenge.core.interrupts import become_worker, is_interrupt, is
 from distribute_challenge.core.messages import Batch, Task
 from distribute_challenge.core.outcome import Failure, add_note, unwrap
 from distribute_challenge.errors import CallCancelledError, DistributeChallengeError, ValueMissingError
-from distribute_challenge.function_cache import CachedFunction, FunctionCache
-from distribute_challenge.interruption import WHOLE, Interruption
+from distribute_challenge.execution.batch_run import BatchRun, CallLogs, LargeValues
+from distribute_challenge.execution.function_cache import CachedFunction, FunctionCache
+from distribute_challenge.execution.interruption import WHOLE, Interruption
+from distribute_challenge.execution.time_limit import time_limit
+from distribute_challenge.execution.watchdog import Progress, Watchdog
 from distribute_challenge.log import current_call
-from distribute_challenge.overseer import Overseer, Progress
 from distribute_challenge.serialisation import (
     LoadedFunction,
     Script,
@@ -35,10 +36,9 @@ from distribute_challenge.serialisation import (
     unpack,
     unpack_function,
 )
-from distribute_challenge.time_limit import time_limit
 
 if TYPE_CHECKING:
-    from distribute_challenge.process_state import ProcessState
+    from distribute_challenge.execution.process_state import ProcessState
 
 __all__ = ["become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
 
@@ -50,7 +50,7 @@ INSTANT = 1e-6
 FORK = 2e-5  # Seconds; less than any fork takes.
 _INSTALL = "What it imports must be installed there; with Docker Compose, name it in PACKAGES."
 _NOTHING = nullcontext()
-_overseer = Overseer()
+_watchdog = Watchdog()
 
 _inside_call: ContextVar[bool] = ContextVar("distribute_challenge_inside_call", default=False)
 _calls_run = 0
@@ -126,7 +126,7 @@ def execute(
         if send_ahead is None or batch.calls == 1:
             yield from runs(run, function, interruption, process)
         else:
-            with _overseer.looking_at(run.progress, partial(run.send_ahead, send_ahead)):
+            with _watchdog.looking_at(run.progress, partial(run.send_ahead, send_ahead)):
                 yield from runs(run, function, interruption, process)
     global _calls_run
     _calls_run += len(run.progress.outcomes)
@@ -209,7 +209,7 @@ def _run_calls(
             return
         if logs is not None and logs.has_printed:
             logs.end_call()
-        # The finish first: the overseer counts outcomes.
+        # The finish first: the watchdog counts outcomes.
         finishes.append(clock.now())
         progress.outcomes.append(outcome)
         if process is not None and (type(outcome) is Failure or process.is_changed(finishes[-1] - finished)):
@@ -370,7 +370,7 @@ def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
 
 def _completed(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
     # Brings asyncio, which most calls do without.
-    from distribute_challenge.coroutines import run_to_completion
+    from distribute_challenge.execution.coroutines import run_to_completion
 
     return run_to_completion(coroutine, seconds)
 

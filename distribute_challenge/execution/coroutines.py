@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from distribute_challenge.core.forks import end_child, generation
 from distribute_challenge.core.interrupts import at_exit
-from distribute_challenge.interruption import loops
-from distribute_challenge.time_limit import OverdueError
+from distribute_challenge.execution.interruption import loops
+from distribute_challenge.execution.time_limit import OverdueError
 
 __all__ = ["put_back_loop", "run_to_completion"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge import process_state
-from distribute_challenge.process_state import ProcessState, is_spoilt
+from distribute_challenge.execution import process_state
+from distribute_challenge.execution.process_state import ProcessState, is_spoilt
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ def test_processes_that_were_forked_just_before_their_parent_was_killed_end_too(
     pids = run(
         """
         import multiprocessing, os, signal, time
-        from distribute_challenge.descendants import bind_descendants
+        from distribute_challenge.execution.descendants import bind_descendants
 
         bind_descendants()
         context = multiprocessing.get_context("fork")

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from distribute_challenge.coroutines import run_to_completion
 from distribute_challenge.errors import CallTimeoutError
-from distribute_challenge.time_limit import time_limit
+from distribute_challenge.execution.coroutines import run_to_completion
+from distribute_challenge.execution.time_limit import time_limit
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -182,7 +182,7 @@ def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(caplog: pytest
 def test_what_is_open_when_the_interpreter_ends_is_closed_without_a_word() -> None:
     """Used or not."""
     program = """
-import asyncio, distribute_challenge.coroutines as coroutines
+import asyncio, distribute_challenge.execution.coroutines as coroutines
 if {used}:
     coroutines.run_to_completion(asyncio.sleep(0))
 """

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from distribute_challenge.output import LogStream
+from distribute_challenge.execution.output import LogStream
 
 __all__ = ["ProcessState", "is_spoilt"]
 
@@ -223,6 +223,6 @@ def _is_lower(now: tuple[int, int], limit: tuple[int, int]) -> bool:
 
 def _put_back_loop() -> None:
     if "asyncio" in sys.modules:
-        from distribute_challenge.coroutines import put_back_loop
+        from distribute_challenge.execution.coroutines import put_back_loop
 
         put_back_loop()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Overseer", "Progress", "Send"]
+__all__ = ["Progress", "Send", "Watchdog"]
 
 LOOK_EVERY = 0.1  # Seconds between two looks.
 IDLE_LOOKS = 20  # Looks in a row that find nothing, after which the thread sleeps until it is woken.
@@ -32,8 +32,8 @@ class Progress:
         sent: How many of these are on their way home.
         deadline: When patience ends, by `time.monotonic`.
 
-    Guarantees: ``_lock`` makes the running thread and the overseer agree on which calls are answered here; whatever the
-    overseer sends has been sent when the running thread comes past the lock.
+    Guarantees: ``_lock`` makes the running thread and the watchdog agree on which calls are answered here; whatever the
+    watchdog sends has been sent when the running thread comes past the lock.
     """
 
     def __init__(self, calls: int, patience: float) -> None:
@@ -67,7 +67,7 @@ class Progress:
         return self.take()
 
     def give_back(self, send: Send) -> None:
-        """For the overseer: give back what has not been begun."""
+        """For the watchdog: give back what has not been begun."""
         with self._lock:
             done = len(self.outcomes)
             if self._kept is not None or done + 1 >= self._calls:
@@ -77,7 +77,7 @@ class Progress:
                 self.sent = done
 
 
-class Overseer:
+class Watchdog:
     """The thread. It is started with the first batch that it is to look at."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Overseer:
         """
         self._current = progress, send
         if self._thread is None:
-            self._thread = threading.Thread(target=self._look, name="distribute_challenge overseer", daemon=True)
+            self._thread = threading.Thread(target=self._look, name="distribute_challenge watchdog", daemon=True)
             self._thread.start()
         if not self._wanted.is_set():
             self._wanted.set()
