@@ -14,7 +14,7 @@ from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice, check_honoured, resolve
 from distribute_challenge.serialisation import PortableFunction
-from distribute_challenge.tasks import single_task
+from distribute_challenge.serialisation.tasks import single_task
 
 if TYPE_CHECKING:
     from distribute_challenge.decorator import compute_this as compute_this

@@ -34,7 +34,7 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.tasks import hold_of, packed_chunk, values_of
+from distribute_challenge.serialisation.tasks import hold_of, packed_chunk, values_of
 
 __all__ = ["Mapping", "OnError"]
 

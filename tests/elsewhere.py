@@ -19,13 +19,13 @@ from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import settle, task_frame
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 
 _PROGRAM = """
 import os, pickle, sys
 from distribute_challenge.execution.run import become_worker, execute
 from distribute_challenge.execution.function_cache import FunctionCache
-from distribute_challenge.serialisation.modules.importer import ProjectImporter
+from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 
 requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
@@ -122,7 +122,7 @@ def outcome_of(request: bytes) -> Any:
         (frame,) = worker.perform(pickle.loads(request))
     finally:
         worker.close()
-    (outcome,) = outcomes_of(Reply.decode(frame))
+    (outcome,) = decode_outcomes(Reply.decode(frame))
     return outcome
 
 

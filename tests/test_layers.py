@@ -18,7 +18,7 @@ LAYERS = [
     ["security"],
     ["stores"],
     ["serialisation"],
-    ["execution", "sections", "tasks"],
+    ["execution"],
     ["execution_backends.loss_report"],
     ["execution_backends.policy"],
     ["execution_backends.base", "execution_backends.frames"],

@@ -74,7 +74,7 @@ def test_a_broken_import_inside_a_submodule_is_not_hidden(monkeypatch: pytest.Mo
     for name in ("serialisation", "tasks"):
         monkeypatch.delattr(distribute_challenge, name, raising=False)
     with pytest.raises(ModuleNotFoundError, match="cloudpickle"):
-        _ = distribute_challenge.tasks
+        _ = distribute_challenge.serialisation.tasks
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.count(".") == 1])

@@ -12,8 +12,8 @@ from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import CallCancelledError, ValueMissingError
 from distribute_challenge.execution.watchdog import Progress
-from distribute_challenge.sections import pieces_of, sections_of
 from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain
+from distribute_challenge.serialisation.outcomes import encode_outcomes, pieces_of
 
 __all__ = ["BatchRun", "CallLogs", "LargeValues"]
 
@@ -92,7 +92,7 @@ class BatchRun:
         """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
         batch = self.batch
         started, finishes = self._times(first, len(outcomes))
-        pieces = list(pieces_of(sections_of(outcomes, batch.name, self.large.keep, self._noted), batch.name))
+        pieces = list(pieces_of(encode_outcomes(outcomes, batch.name, self.large.keep, self._noted), batch.name))
         done = 0
         for number, sections in enumerate(pieces, 1):
             is_last = number == len(pieces)

@@ -14,7 +14,7 @@ from distribute_challenge.serialisation import (
 )
 
 if TYPE_CHECKING:
-    from distribute_challenge.serialisation.modules.importer import ProjectImporter
+    from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 
 __all__ = ["CachedFunction", "FunctionCache"]
 

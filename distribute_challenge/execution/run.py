@@ -153,7 +153,9 @@ class _Packed(NamedTuple):
 def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> Callable[..., Any]:
     unpacked = unpack_function(payload)
     if not all(module.name in sys.modules for module in unpacked.modules):
-        from distribute_challenge.serialisation.modules.importer import ProjectImporter  # As workers alone need it.
+        from distribute_challenge.serialisation.modules.project_importer import (
+            ProjectImporter,  # As workers alone need it.
+        )
 
         ProjectImporter().activate(unpacked.modules)
     with Script(unpacked.script).loading():
@@ -381,7 +383,7 @@ def _failure(
     """The call's failure, unless it is somebody else's business: an outer call's time limit or end, or Ctrl+C here."""
     if is_interrupt(error) or (isinstance(error, KeyboardInterrupt) and not is_worker()):
         raise error
-    from distribute_challenge.serialisation.modules.importer import note_missing_file  # As above.
+    from distribute_challenge.serialisation.modules.project_importer import note_missing_file  # As above.
 
     note_missing_file(error)
     return Failure(error, None if args is None else (args, kwargs or {}))

@@ -20,7 +20,7 @@ from distribute_challenge.errors import BackendError, CallCancelledError
 from distribute_challenge.execution.run import callable_bytes
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME, OPTIONS
 from distribute_challenge.serialisation import PortableFunction, loads
-from distribute_challenge.tasks import single_task
+from distribute_challenge.serialisation.tasks import single_task
 
 if TYPE_CHECKING:
     from distribute_challenge.stores import Depot

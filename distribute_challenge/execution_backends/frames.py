@@ -13,7 +13,7 @@ from distribute_challenge.core.messages import Batch, Problem, Reply, Task
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends import policy
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 
 __all__ = ["lost", "process_name", "settle", "task_frame", "worker_name"]
 
@@ -41,7 +41,7 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
         if reply.problem is not None:
             return reply.problem
         stages = task.created, sent, reply.started, reply.finishes[-1], clock.now(), reply.worker
-        outcomes = outcomes_of(reply)
+        outcomes = decode_outcomes(reply)
         if task.chunk:
             future.resolve(outcomes, stages)
         elif type(outcomes[0]) is Failure:

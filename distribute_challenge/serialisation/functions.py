@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distribute_challenge.core.messages import FunctionPayload
-from distribute_challenge.serialisation.modules.projects import ProjectModule, Sources
+from distribute_challenge.serialisation.modules.project_modules import ProjectModule, Sources
 from distribute_challenge.serialisation.parcels import (
     LARGE_BUFFER,
     FindDepot,

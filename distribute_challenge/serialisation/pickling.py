@@ -24,7 +24,7 @@ from distribute_challenge.errors import SerialisationError, SystemFailureError
 from distribute_challenge.serialisation.diagnosis import culprit
 from distribute_challenge.serialisation.modules.functions import reduce_project_function, reference, resolve
 from distribute_challenge.serialisation.modules.locations import locate
-from distribute_challenge.serialisation.modules.projects import imported_names, is_project_module
+from distribute_challenge.serialisation.modules.project_modules import imported_names, is_project_module
 from distribute_challenge.serialisation.script.additions import is_addition
 from distribute_challenge.serialisation.script.by_name import has_module_of_its_own, reduce_named_object
 from distribute_challenge.serialisation.script.classes import reduce_class, taken_apart

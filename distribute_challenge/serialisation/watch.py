@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set, Sized
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from distribute_challenge.serialisation.modules.projects import is_project_module
+from distribute_challenge.serialisation.modules.project_modules import is_project_module
 
 __all__ = ["MISSING", "Watch", "contents_of", "global_names", "has_address", "is_unchangeable", "references"]
 

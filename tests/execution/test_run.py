@@ -25,9 +25,9 @@ from distribute_challenge.execution.batch_run import BatchRun
 from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.interruption import Interruption
 from distribute_challenge.execution.run import callable_bytes, execute, inside_call
-from distribute_challenge.sections import outcomes_of
 from distribute_challenge.serialisation import PortableFunction, dumps, unpack_function
-from distribute_challenge.serialisation.modules.importer import ProjectImporter
+from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.elsewhere import Client
 from tests.processes import wait_until
 
@@ -49,7 +49,9 @@ def replies(
 def outcomes(
     function: Callable[..., Any], arguments: list[Any], *retry_on: type[BaseException], **options: Any
 ) -> list[Any]:
-    return [outcome for reply in replies(function, arguments, *retry_on, **options) for outcome in outcomes_of(reply)]
+    return [
+        outcome for reply in replies(function, arguments, *retry_on, **options) for outcome in decode_outcomes(reply)
+    ]
 
 
 def identity(x: Any) -> Any:
@@ -67,7 +69,7 @@ def one(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def test_calls_of_a_batch_run_one_after_the_other() -> None:
     """One outcome for each, in one reply if they are fast."""
     (reply,) = replies(identity, [one(number) for number in range(10)])
-    assert outcomes_of(reply) == list(range(10))
+    assert decode_outcomes(reply) == list(range(10))
     assert (reply.batch, reply.worker, reply.first, reply.ended) == ("b1", "w", 0, True)
     assert len(reply.finishes) == 10
     assert reply.started <= reply.finishes[0] <= reply.finishes[-1]
@@ -86,7 +88,7 @@ def test_arguments_that_cannot_be_unpickled_fail_their_own_call() -> None:
     payload = payload_of(identity)
     frame = Batch("b1", payload.digest, "f", [b"nonsense", pickle.dumps(one(1))]).encode()
     (reply,) = map(Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w"))
-    first, second = outcomes_of(reply)
+    first, second = decode_outcomes(reply)
     assert isinstance(first, Failure)
     assert second == 1
 
@@ -152,14 +154,14 @@ def test_a_chunk_s_arguments_that_cannot_be_unpickled_fail_all_its_calls() -> No
     payload = payload_of(identity)
     frame = Batch("b1", payload.digest, "f", [b"nonsense"], chunk=3).encode()
     (reply,) = map(Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w"))
-    assert [type(outcome) for outcome in outcomes_of(reply)] == [Failure] * 3
+    assert [type(outcome) for outcome in decode_outcomes(reply)] == [Failure] * 3
 
 
 def test_early_results_do_not_wait_for_slow_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """They go home while the rest runs."""
     monkeypatch.setattr(execution, "FLUSH_AFTER", -1.0)
     several = replies(identity, [one(number) for number in range(3)])
-    assert [(reply.first, reply.ended, outcomes_of(reply)) for reply in several] == [
+    assert [(reply.first, reply.ended, decode_outcomes(reply)) for reply in several] == [
         (0, False, [0]),
         (1, False, [1]),
         (2, True, [2]),
@@ -206,10 +208,10 @@ def test_calls_behind_a_slow_one_are_given_back_while_it_runs(tmp_path: Path, in
     (first,) = ahead.replies
     assert (first.kept, first.ended, last.kept, last.ended) == (3, False, None, True)
     if name == "plain":
-        assert (first.first, outcomes_of(first), last.first, outcomes_of(last)) == (0, [0, 1], 2, [2])
+        assert (first.first, decode_outcomes(first), last.first, decode_outcomes(last)) == (0, [0, 1], 2, [2])
     else:
-        assert (outcomes_of(first), last.first, outcomes_of(last)) == ([], 0, [0, 1j, 2])
-    assert len(first.finishes) == (1 if in_chunk else len(outcomes_of(first)))
+        assert (decode_outcomes(first), last.first, decode_outcomes(last)) == ([], 0, [0, 1j, 2])
+    assert len(first.finishes) == (1 if in_chunk else len(decode_outcomes(first)))
     assert last.started <= last.finishes[-1]
 
 
@@ -246,7 +248,7 @@ def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
     batch = Batch("b1", payload.digest, payload.name, blobs, patience=0.05)
     ahead, functions = Ahead(door), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
-    failure, value = outcomes_of(last)
+    failure, value = decode_outcomes(last)
     assert isinstance(failure.error, AttributeError)
     assert value == 2
     assert ahead.replies[0].kept == 2
@@ -260,7 +262,7 @@ def test_a_slow_call_that_nothing_is_behind_gives_nothing_back(tmp_path: Path) -
     batch = Batch("b1", payload.digest, payload.name, blobs, patience=-1.0)
     functions = FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, Ahead(door)))
-    assert outcomes_of(last) == [2]
+    assert decode_outcomes(last) == [2]
 
 
 def test_a_chunk_runs_its_calls_with_their_failures() -> None:
@@ -325,7 +327,7 @@ def test_a_function_that_cannot_be_loaded_fails_each_call_with_a_note() -> None:
     """What it imports may be missing."""
     cache = FunctionCache({"d": b"nonsense"}.get)
     (reply,) = map(Reply.decode, execute(Batch("b1", "d", "f", [b"", b""]).encode(), cache, "w7"))
-    first, second = outcomes_of(reply)
+    first, second = decode_outcomes(reply)
     assert "could not be loaded on the worker w7" in first.error.__notes__[0]
     assert type(second) is Failure
     assert len(reply.finishes) == 2
@@ -335,7 +337,7 @@ def test_plain_values_in_a_row_travel_together() -> None:
     """All others one by one."""
     values = [1, 2, identity, 3, threading.Lock, 4]
     (reply,) = replies(identity, [one(value) for value in values])
-    assert outcomes_of(reply) == values
+    assert decode_outcomes(reply) == values
     (reply,) = replies(identity, [one(value) for value in range(5)])
     assert [(section.kind, section.calls) for section in reply.sections] == [("values", 5)]
 

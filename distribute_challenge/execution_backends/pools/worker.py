@@ -27,7 +27,7 @@ from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.frames import process_name
 from distribute_challenge.execution_backends.pools.call_record import CallRecord
 from distribute_challenge.execution_backends.pools.process import ANSWER, CALL, READY
-from distribute_challenge.serialisation.modules.importer import ProjectImporter
+from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 
 __all__ = ["main"]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from distribute_challenge import settings
 from distribute_challenge.serialisation.modules.package_files import Listing
-from distribute_challenge.serialisation.modules.projects import ProjectModule
+from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 from distribute_challenge.serialisation.modules.source_text import stamp
 
 if TYPE_CHECKING:

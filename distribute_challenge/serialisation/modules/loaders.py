@@ -8,7 +8,7 @@ from types import CodeType, ModuleType
 from typing import Any
 from zipimport import ZipImportError, zipimporter
 
-from distribute_challenge.serialisation.modules.projects import ProjectModule
+from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 
 __all__ = ["MissingLoader", "TravelledLoader", "compiled_spec", "missing_spec", "namespace_spec", "source_spec"]
 

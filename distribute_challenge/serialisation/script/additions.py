@@ -10,7 +10,7 @@ from importlib.machinery import SourceFileLoader
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from distribute_challenge.serialisation.modules.projects import is_project_file, is_project_module
+from distribute_challenge.serialisation.modules.project_modules import is_project_file, is_project_module
 
 __all__ = ["is_addition"]
 

@@ -17,7 +17,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from distribute_challenge.core import clock
-from distribute_challenge.serialisation.modules.projects import is_project_file
+from distribute_challenge.serialisation.modules.project_modules import is_project_file
 from distribute_challenge.serialisation.script.namespace import Definition, ScriptParts, is_script_on_worker
 from distribute_challenge.serialisation.state import carries_state
 from distribute_challenge.serialisation.watch import Watch

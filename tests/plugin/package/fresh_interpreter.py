@@ -20,7 +20,7 @@ WORKER = """
 import os, pickle, sys
 from distribute_challenge.execution.run import become_worker, execute
 from distribute_challenge.execution.function_cache import FunctionCache
-from distribute_challenge.serialisation.modules.importer import ProjectImporter
+from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 
 replies = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)  # What the call prints must not end up among the replies.

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from distribute_challenge.core.messages import Reply
-from distribute_challenge.sections import outcomes_of
 from distribute_challenge.serialisation.modules.folder_copies import FolderCopies, is_seen
-from distribute_challenge.serialisation.modules.projects import ProjectModule, Sources
+from distribute_challenge.serialisation.modules.project_modules import ProjectModule, Sources
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.elsewhere import Client, Worker
 from tests.stores.forks import ended, fork
 
@@ -41,7 +41,7 @@ def request_of(project: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def ask(worker: Worker, request: bytes) -> tuple[str, str]:
     (frame,) = worker.perform(pickle.loads(request))
-    (outcome,) = outcomes_of(Reply.decode(frame))
+    (outcome,) = decode_outcomes(Reply.decode(frame))
     assert isinstance(outcome, tuple), outcome
     return outcome
 

@@ -12,7 +12,7 @@ import pytest
 
 from distribute_challenge.core.messages import Reply
 from distribute_challenge.core.outcome import Failure
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.elsewhere import Client, Worker
 
 READING = """
@@ -422,7 +422,7 @@ def outcomes_of_all(requests: list[bytes]) -> list[Any]:
     worker = Worker()
     frames = [frame for request in requests for frame in worker.perform(pickle.loads(request))]
     worker.close()
-    return [outcome for frame in frames for outcome in outcomes_of(Reply.decode(frame))]
+    return [outcome for frame in frames for outcome in decode_outcomes(Reply.decode(frame))]
 
 
 def test_packages_of_all_shapes_travel(project: Client) -> None:

@@ -37,7 +37,7 @@ from distribute_challenge.execution_backends.celery.client.detached_future impor
 from distribute_challenge.execution_backends.loss_report import detached_is_late, detached_is_lost
 from distribute_challenge.execution_backends.policy import allowed_attempts
 from distribute_challenge.log import logger
-from distribute_challenge.sections import LARGEST_IN_REDIS
+from distribute_challenge.serialisation.outcomes import LARGEST_IN_REDIS
 from distribute_challenge.settings import masked
 
 __all__ = ["DetachedCalls"]

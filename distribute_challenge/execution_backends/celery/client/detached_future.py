@@ -12,8 +12,8 @@ from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.loss_report import detached_is_unknown, error_of_detached
-from distribute_challenge.sections import outcomes_of
 from distribute_challenge.security import Keyring, Purpose
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 
 __all__ = ["DetachedFuture"]
 
@@ -76,7 +76,7 @@ class DetachedFuture(Future[Any]):
         created, sent = self._sent
         began = reply.started
         stages = created or began, sent or began, began, reply.finishes[-1], received, reply.worker
-        (result,) = outcomes_of(reply, _nowhere)
+        (result,) = decode_outcomes(reply, _nowhere)
         if type(result) is Failure:
             self.fail(result.error, stages)
         else:

@@ -13,7 +13,7 @@ from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
 from distribute_challenge.execution_backends.celery.client.values import ClientValues, explain
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 
 __all__ = ["Intake"]
 
@@ -51,7 +51,7 @@ class Intake:
             reply: The reply.
             received: When it came, in seconds since the epoch.
         """
-        outcomes = outcomes_of(reply, self._values.adopt)
+        outcomes = decode_outcomes(reply, self._values.adopt)
         if batch.calls[0].task.chunk:
             self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
             return

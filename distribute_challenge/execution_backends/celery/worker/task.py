@@ -31,7 +31,7 @@ from distribute_challenge.execution_backends.celery.worker.replying import insis
 from distribute_challenge.execution_backends.celery.worker.stopping import interruption
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
 from distribute_challenge.security import Purpose, Refusals
-from distribute_challenge.serialisation.modules.importer import ProjectImporter
+from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 
 __all__ = ["run_batch"]
 

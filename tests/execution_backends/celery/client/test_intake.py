@@ -21,7 +21,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import WORKERS
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
-from distribute_challenge.sections import outcomes_of
+from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.execution_backends.celery.client.test_giving_back import SQUARES, Chunks, answer, chunks, crowd_in_a_message
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.processes import wait_until
@@ -91,9 +91,9 @@ def test_a_large_chunk_in_several_replies_may_come_twice(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As real workers send it."""
-    from distribute_challenge import sections
+    from distribute_challenge.serialisation import outcomes
 
-    monkeypatch.setattr(sections, "MOST_IN_A_REPLY", 1_000)
+    monkeypatch.setattr(outcomes, "MOST_IN_A_REPLY", 1_000)
     text = compute_this(lambda number: [str(number) * 300, number + 0j])
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.extend(text.map(range(20), batch_size=20, backend=backend)))
@@ -110,7 +110,7 @@ def test_a_large_chunk_in_several_replies_may_come_twice(
 
 def test_values_that_cannot_be_unpickled_fail_each_of_their_calls() -> None:
     reply = Reply("b", "w", 0.0, sections=[Section("values", 3, b"nonsense"), Section("value", 1, pickle.dumps(7))])
-    outcomes = outcomes_of(reply)
+    outcomes = decode_outcomes(reply)
     assert [type(outcome) for outcome in outcomes] == [Failure, Failure, Failure, int]
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy
 import pytest
 
-from distribute_challenge import compute_this, sections
+from distribute_challenge import compute_this
 from distribute_challenge.errors import (
     StoreFullError,
     ValueLostError,
 )
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.serialisation import outcomes
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, double, mapped
 
@@ -91,7 +92,7 @@ def test_more_than_one_reply_holds_travels_in_several(
     """Of a map, and of calls that share a message; each outcome stays with its call."""
     backend.depot()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
-    monkeypatch.setattr(sections, "MOST_IN_A_REPLY", 1_000_000)
+    monkeypatch.setattr(outcomes, "MOST_IN_A_REPLY", 1_000_000)
     replies: list[int] = []
 
     def answer(taken: Taken) -> None:
@@ -135,7 +136,7 @@ def test_a_result_that_redis_does_not_take_fails_its_call_alone(
     """It says what to do."""
     backend.depot()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
-    monkeypatch.setattr(sections, "LARGEST_IN_REDIS", 300_000)
+    monkeypatch.setattr(outcomes, "LARGEST_IN_REDIS", 300_000)
     small, large = mapped(worker, double.map([ARRAY[:3], ARRAY], batch_size=2, on_error="return", backend=backend))
     assert len(small) == 3
     assert isinstance(large, StoreFullError)

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from distribute_challenge.serialisation.modules import locations
-from distribute_challenge.serialisation.modules.projects import Sources, imported_names, is_project_module
+from distribute_challenge.serialisation.modules.project_modules import Sources, imported_names, is_project_module
 from tests.elsewhere import Client, Worker
 
 
@@ -330,13 +330,13 @@ def test_two_versions_of_one_module_alternate_in_one_worker(tmp_path: Path) -> N
         """)
         requests.append(pickle.loads((client.folder / "request").read_bytes()))
     from distribute_challenge.core.messages import Reply
-    from distribute_challenge.sections import outcomes_of
+    from distribute_challenge.serialisation.outcomes import decode_outcomes
 
     worker = Worker()
     values = []
     for number in (0, 1, 0, 1, 1, 0):
         (frame,) = worker.perform(requests[number])
-        values.extend(outcomes_of(Reply.decode(frame)))
+        values.extend(decode_outcomes(Reply.decode(frame)))
     worker.close()
     assert values == [(1, 1, 1), (2, 2, 1), (1, 1, 2), (2, 2, 2), (2, 2, 3), (1, 1, 3)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from distribute_challenge.core.messages import Reply
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.sections import outcomes_of, sections_of
+from distribute_challenge.serialisation.outcomes import decode_outcomes, encode_outcomes
 
 
 class Large:
@@ -26,8 +26,8 @@ def test_a_result_that_cannot_be_stored_for_want_of_memory_fails_its_call_alone(
     def keep(buffer: memoryview) -> Any:
         raise MemoryError("full")
 
-    sections = list(sections_of([Large(), 1], "f", keep))
-    first, second = outcomes_of(Reply("", "", 0.0, sections=sections, finishes=array("d", [0.0, 0.0])))
+    sections = list(encode_outcomes([Large(), 1], "f", keep))
+    first, second = decode_outcomes(Reply("", "", 0.0, sections=sections, finishes=array("d", [0.0, 0.0])))
     assert isinstance(first.error, SerialisationError)
     assert str(first.error) == "the result of f cannot be sent: builtins.MemoryError: full"
     assert second == 1
@@ -36,4 +36,4 @@ def test_a_result_that_cannot_be_stored_for_want_of_memory_fails_its_call_alone(
 def test_ctrl_c_while_a_result_is_pickled_goes_through() -> None:
     """In the client's own main thread, as with the `local` engine."""
     with pytest.raises(KeyboardInterrupt):
-        list(sections_of([CtrlC()], "f"))
+        list(encode_outcomes([CtrlC()], "f"))

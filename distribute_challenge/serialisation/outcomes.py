@@ -21,13 +21,13 @@ from distribute_challenge.serialisation import (
     unpack,
 )
 
-__all__ = ["outcomes_of", "pieces_of", "sections_of"]
+__all__ = ["decode_outcomes", "encode_outcomes", "pieces_of"]
 
 MOST_IN_A_REPLY = 64_000_000  # Bytes of outcomes in one reply, if it has several; a guess.
 LARGEST_IN_REDIS = 500_000_000  # Bytes that one string may have, roughly: 512 MiB.
 
 
-def sections_of(
+def encode_outcomes(
     outcomes: Iterable[Any], name: str, keep: Keep | None = None, note: Callable[[Failure], str] = lambda failure: ""
 ) -> Iterator[Section]:
     """Outcomes as few byte strings: built-in values in a row together, everything else one by one.
@@ -91,7 +91,7 @@ def _too_large(name: str, size: int) -> StoreFullError:
     )
 
 
-def outcomes_of(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A002
+def decode_outcomes(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A002
     """The client's end: the outcomes that a reply carries, failures as `Failure`.
 
     Args:

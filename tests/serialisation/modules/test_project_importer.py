@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge.serialisation.modules import importer as imports
-from distribute_challenge.serialisation.modules.importer import ProjectImporter, note_missing_file
-from distribute_challenge.serialisation.modules.projects import ProjectModule
+from distribute_challenge.serialisation.modules import project_importer
+from distribute_challenge.serialisation.modules.project_importer import ProjectImporter, note_missing_file
+from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_found_modules_are_not_looked_at_in_every_call(
     importer: ProjectImporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only so often that it takes next to no time."""
-    monkeypatch.setattr(imports, "PAUSE", 1000.0)
+    monkeypatch.setattr(project_importer, "PAUSE", 1000.0)
     (tmp_path / "by_name.py").write_text("x = 1")
     package = ProjectModule("pausing", str(tmp_path / "__init__.py"), True, "", (), (str(tmp_path),))
     modules = [package]

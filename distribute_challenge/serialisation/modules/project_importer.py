@@ -31,7 +31,7 @@ from distribute_challenge.serialisation.modules.locations import (
     is_project_spec,
     location_of,
 )
-from distribute_challenge.serialisation.modules.projects import ProjectModule, project_module
+from distribute_challenge.serialisation.modules.project_modules import ProjectModule, project_module
 from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
 
 __all__ = ["ProjectImporter", "note_missing_file"]

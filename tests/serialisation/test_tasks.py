@@ -9,7 +9,7 @@ import pytest
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.serialisation import PortableFunction, loads, unpack_function
-from distribute_challenge.tasks import packed_chunk, single_task
+from distribute_challenge.serialisation.tasks import packed_chunk, single_task
 
 OPTIONS = CallOptions(retries=1)
 
