@@ -13,7 +13,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 
 # Lowest first. A name stands for its module or, if it is a package, for all in it that no longer name covers.
 LAYERS = [
-    ["errors", "settings", "version", "log"],
+    ["errors", "settings", "version", "log", "owned_folder"],
     ["core"],
     ["security"],
     ["stores"],

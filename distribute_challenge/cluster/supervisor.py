@@ -75,7 +75,7 @@ def main(arguments: str) -> None:
         if is_abandoned:
             # The large values of clients that were killed.
             from distribute_challenge import settings
-            from distribute_challenge.stores import sweep
+            from distribute_challenge.owned_folder import sweep
 
             sweep(settings.shared_folder())
         if not LINUX:  # pragma: no cover - it ends this program before coverage can be saved

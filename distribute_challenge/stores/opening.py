@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from distribute_challenge.security import Keyring
 from distribute_challenge.stores.base import Store
-from distribute_challenge.stores.filesystem import FsspecStore
-from distribute_challenge.stores.folder import FolderStore
+from distribute_challenge.stores.fsspec import FsspecStore
 from distribute_challenge.stores.redis import RedisStore
+from distribute_challenge.stores.shared_memory import SharedMemoryStore
 
 if TYPE_CHECKING:
     import redis
@@ -31,7 +31,7 @@ def open_store(name: str, keyring: Keyring, connection: "redis.Redis | None" = N
     """
     kind, _, rest = name.partition(":")
     if kind == "folder":
-        return FolderStore.attach(Path(rest))
+        return SharedMemoryStore.attach(Path(rest))
     if kind == "redis":
         return None if connection is None else RedisStore(connection, rest, keyring)
     return FsspecStore.attach(rest, keyring)

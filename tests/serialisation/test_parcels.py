@@ -22,7 +22,7 @@ from distribute_challenge.serialisation import (
     references_of,
     unpack,
 )
-from distribute_challenge.stores import Depot, FolderStore, Reference
+from distribute_challenge.stores import Depot, Reference, SharedMemoryStore
 
 LARGE = numpy.arange(20_000, dtype=float)
 SMALL = numpy.arange(3, dtype=float)
@@ -44,7 +44,7 @@ def _window(parts: Any) -> Window:
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Iterator[Depot]:
-    depot = Depot([FolderStore(tmp_path)])
+    depot = Depot([SharedMemoryStore(tmp_path)])
     yield depot
     depot.close()
 
@@ -52,7 +52,7 @@ def depot(tmp_path: Path) -> Iterator[Depot]:
 @pytest.fixture
 def another(tmp_path: Path) -> Iterator[Depot]:
     (tmp_path / "another").mkdir()
-    depot = Depot([FolderStore(tmp_path / "another")])
+    depot = Depot([SharedMemoryStore(tmp_path / "another")])
     yield depot
     depot.close()
 

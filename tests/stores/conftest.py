@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.stores import FolderStore, FsspecStore, RedisStore, Store, open_store
+from distribute_challenge.stores import FsspecStore, RedisStore, SharedMemoryStore, Store, open_store
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING
 
@@ -35,7 +35,7 @@ def connection(server: Server) -> Iterator[redis.Redis]:
 
 
 MAKERS: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
-    "folder": lambda request: FolderStore(request.getfixturevalue("root")),
+    "folder": lambda request: SharedMemoryStore(request.getfixturevalue("root")),
     "redis": lambda request: RedisStore(request.getfixturevalue("connection"), "client", KEYRING),
     "fsspec": lambda request: FsspecStore(
         f"file://{request.getfixturevalue('tmp_path')}/shared_by_all", "client", KEYRING

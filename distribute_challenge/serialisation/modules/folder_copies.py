@@ -27,7 +27,7 @@ from distribute_challenge.serialisation.modules.source_text import stamp
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distribute_challenge.stores.owner_lock import OwnerLock
+    from distribute_challenge.owned_folder import OwnerLock
 
 __all__ = ["FolderCopies", "is_seen"]
 
@@ -152,9 +152,7 @@ def _make_root() -> str:
     import tempfile
     from pathlib import Path
 
-    from distribute_challenge.stores import sweep
-    from distribute_challenge.stores.owner_lock import OwnerLock
-    from distribute_challenge.stores.sweep import prefix
+    from distribute_challenge.owned_folder import OwnerLock, prefix, sweep
 
     temporary = Path(tempfile.gettempdir())
     sweep(temporary)
@@ -167,7 +165,7 @@ def _make_root() -> str:
 
 
 def _remove(root: "Path", lock: "OwnerLock") -> None:
-    from distribute_challenge.stores.sweep import remove  # As above.
+    from distribute_challenge.owned_folder import remove  # As above.
 
     if lock.mine:  # And not a fork's.
         remove(root, lock)

@@ -25,16 +25,16 @@ from distribute_challenge.errors import BrokerUnreachableError, StoreFullError, 
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.log import logger
+from distribute_challenge.owned_folder import sweep
 from distribute_challenge.serialisation import references_of
 from distribute_challenge.stores import (
     Depot,
-    FolderStore,
     FsspecStore,
     RedisStore,
     Reference,
+    SharedMemoryStore,
     Store,
     shared_memory_identity,
-    sweep,
 )
 
 __all__ = ["ClientValues", "explain"]
@@ -194,14 +194,14 @@ def explain(task: Task, outcome: Any) -> None:
             add_note(part.error, READ_ONLY_NOTE)
 
 
-def _shared_memory() -> FolderStore | None:
+def _shared_memory() -> SharedMemoryStore | None:
     """This client's folder in shared memory, if there is any; those of dead clients go on the way."""
     root = settings.shared_folder()
     if root is None:
         return None
     sweep(root)
     try:
-        return FolderStore(root)
+        return SharedMemoryStore(root)
     except StoreFullError as error:
         logger.warning("large values go another way, which takes longer: %s", error)
         return None

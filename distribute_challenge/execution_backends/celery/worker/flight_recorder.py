@@ -24,9 +24,7 @@ from typing import Final
 from distribute_challenge.execution import run as execution
 from distribute_challenge.execution.output import OutputLog, WorkerHandler
 from distribute_challenge.log import call_formatter
-from distribute_challenge.stores import sweep
-from distribute_challenge.stores.owner_lock import OwnerLock
-from distribute_challenge.stores.sweep import prefix, remove
+from distribute_challenge.owned_folder import OwnerLock, prefix, remove, sweep
 
 __all__ = ["Records", "record_this_process"]
 

@@ -34,7 +34,8 @@ from distribute_challenge.execution_backends.celery.worker.request import told_t
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.execution_backends.celery.worker.sweeping import SWEEP, Sweeper
 from distribute_challenge.log import logger
-from distribute_challenge.stores import shared_memory_identity, sweep
+from distribute_challenge.owned_folder import sweep
+from distribute_challenge.stores import shared_memory_identity
 
 __all__ = ["PresenceStep", "connect_signals"]
 

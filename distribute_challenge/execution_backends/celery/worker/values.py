@@ -7,7 +7,7 @@ from distribute_challenge import settings
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.worker.replying import insist
-from distribute_challenge.stores import Reference, Values, open_store
+from distribute_challenge.stores import Reference, ValueCache, open_store
 
 __all__ = ["WorkerValues"]
 
@@ -21,7 +21,7 @@ class WorkerValues:
 
     def __init__(self, connection: Broker) -> None:
         self._keyring = connection.keyring
-        self._values = Values(connection, self._keyring, settings.value_cache())
+        self._values = ValueCache(connection, self._keyring, settings.value_cache())
 
     def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
         def fetch() -> memoryview:

@@ -38,7 +38,7 @@ def test_a_value_that_a_worker_misses_is_brought_to_it(
 def strange(backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker has said that it sees shared memory, and does not."""
     backend.depot()
-    monkeypatch.setattr("distribute_challenge.stores.folder.FolderStore.attach", lambda path: None)
+    monkeypatch.setattr("distribute_challenge.stores.shared_memory.SharedMemoryStore.attach", lambda path: None)
 
 
 @pytest.mark.usefixtures("sees", "strange")

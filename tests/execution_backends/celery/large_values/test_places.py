@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_made_is_no_shared_memory(
     def full(*_: Any) -> Any:
         raise StoreFullError("not even a folder")
 
-    monkeypatch.setattr(client_values, "FolderStore", full)
+    monkeypatch.setattr(client_values, "SharedMemoryStore", full)
     with CeleryExecutionBackend(server.url) as backend:
         future = double(ARRAY).submit(backend)
         worker.serve([future])
@@ -152,7 +152,7 @@ def test_full_shared_memory_is_passed_by(
         raise OSError(errno.ENOSPC, "no room")
 
     backend.depot()
-    monkeypatch.setattr("distribute_challenge.stores.folder._write", full)
+    monkeypatch.setattr("distribute_challenge.stores.shared_memory._write", full)
     future = double(ARRAY).submit(backend)
     assert (place.memory, len(place.redis)) == ([], 1)
     worker.serve([future])

@@ -18,7 +18,7 @@ from distribute_challenge.execution_backends.celery.worker.flight_recorder impor
     Records,
     record_this_process,
 )
-from distribute_challenge.stores.owner_lock import OwnerLock
+from distribute_challenge.owned_folder import OwnerLock
 from tests.processes import environment
 
 CHILD = """

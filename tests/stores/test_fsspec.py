@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from distribute_challenge.errors import BackendError, StoreFullError, SystemFailureError
-from distribute_challenge.stores import FsspecStore, filesystem, open_store
+from distribute_challenge.stores import FsspecStore, open_store
+from distribute_challenge.stores import fsspec as fsspec_store
 from tests.secret import KEYRING
 
 DATA = memoryview(bytes(100_000))
@@ -48,7 +49,7 @@ def test_what_a_killed_client_left_goes_when_its_lease_has_run_out(
     living, dead, halfway = client(shared), client(shared, "dead"), client(shared, "halfway")
     for store in (living, dead, halfway):
         store.put("a", DATA)
-    (shared / "distribute_challenge-dead.lease").write_text(str(time.time() - filesystem.LEASE - 1))
+    (shared / "distribute_challenge-dead.lease").write_text(str(time.time() - fsspec_store.LEASE - 1))
     (shared / "distribute_challenge-halfway.lease").unlink()
     (shared / "thesis.lease").write_text("0")
     client(shared, "next").close()
@@ -64,7 +65,7 @@ def test_a_living_client_renews_its_lease(shared: Path, monkeypatch: pytest.Monk
     before = lease.read_text()
     store.renew([])
     assert lease.read_text() == before
-    monkeypatch.setattr(filesystem, "RENEW_EVERY", 0)
+    monkeypatch.setattr(fsspec_store, "RENEW_EVERY", 0)
     worker.renew([])
     assert lease.read_text() == before
     store.renew([])

@@ -23,13 +23,12 @@ from pathlib import Path
 
 from distribute_challenge.core import clock
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
+from distribute_challenge.owned_folder import OwnerLock, is_locked, is_own_folder, prefix, remove
 from distribute_challenge.settings import shared_folder
 from distribute_challenge.stores.base import Store, as_size
 from distribute_challenge.stores.mapped import contents
-from distribute_challenge.stores.owner_lock import OwnerLock, is_locked
-from distribute_challenge.stores.sweep import is_own_folder, prefix, remove
 
-__all__ = ["FolderStore", "shared_memory_identity"]
+__all__ = ["SharedMemoryStore", "shared_memory_identity"]
 
 STRAY_AFTER = 3600.0  # Seconds that a file which nobody knows may lie here; as long as replies wait for their client.
 LOOK_FOR_STRAYS = 10.0  # Seconds between two looks at them.
@@ -40,7 +39,7 @@ LOCKED_WITHIN = 1.0  # Seconds in which such a file, once it is there, is locked
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM}
 
 
-class FolderStore(Store):
+class SharedMemoryStore(Store):
     """A private folder for the values of one client.
 
     Args:
@@ -65,7 +64,7 @@ class FolderStore(Store):
         self._remove = weakref.finalize(self, _remove_own, self.path, lock)
 
     @classmethod
-    def attach(cls, path: Path) -> "FolderStore | None":
+    def attach(cls, path: Path) -> "SharedMemoryStore | None":
         """A worker's way in, to read arguments and leave results.
 
         Args:
@@ -82,7 +81,7 @@ class FolderStore(Store):
         store._remove = None
         return store
 
-    _remove: "weakref.finalize[..., FolderStore] | None"
+    _remove: "weakref.finalize[..., SharedMemoryStore] | None"
 
     def put(self, key: str, data: memoryview) -> None:
         with _no_room("a value", data.nbytes, self.path):

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
-from distribute_challenge.stores import FolderStore, folder, shared_memory_identity, sweep
-from distribute_challenge.stores.owner_lock import NAME, OwnerLock
+from distribute_challenge.owned_folder import NAME, OwnerLock, sweep
+from distribute_challenge.stores import SharedMemoryStore, shared_memory, shared_memory_identity
 from tests.processes import run, script, wait_until
 from tests.stores.forks import ended, fork
 
@@ -25,9 +25,9 @@ DATA = memoryview(bytes(range(256)) * 8192)
 CLIENT = """
 import sys, time
 from pathlib import Path
-from distribute_challenge.stores import FolderStore
+from distribute_challenge.stores import SharedMemoryStore
 
-store = FolderStore(Path(sys.argv[1]))
+store = SharedMemoryStore(Path(sys.argv[1]))
 store.put("a", memoryview(b"x" * 2_000_000))
 print(store.path, flush=True)
 """
@@ -36,7 +36,7 @@ print(store.path, flush=True)
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from distribute_challenge.stores.folder import FolderStore
+from distribute_challenge.stores.shared_memory import SharedMemoryStore
 
 write = os.write
 
@@ -45,26 +45,26 @@ def write_slowly(file, data):
     time.sleep(60)
 
 os.write = write_slowly
-FolderStore.attach(Path(sys.argv[1])).put("value", memoryview(bytes(1000)))
+SharedMemoryStore.attach(Path(sys.argv[1])).put("value", memoryview(bytes(1000)))
 """
 
 
 @pytest.fixture
-def store(root: Path) -> FolderStore:
-    return FolderStore(root)
+def store(root: Path) -> SharedMemoryStore:
+    return SharedMemoryStore(root)
 
 
-def attached(store: FolderStore) -> FolderStore:
-    worker = FolderStore.attach(store.path)
+def attached(store: SharedMemoryStore) -> SharedMemoryStore:
+    worker = SharedMemoryStore.attach(store.path)
     assert worker is not None
     return worker
 
 
-def values(store: FolderStore) -> list[str]:
+def values(store: SharedMemoryStore) -> list[str]:
     return sorted(name for name in os.listdir(store.path) if name != NAME)
 
 
-def test_the_folder_is_closed_to_other_users(store: FolderStore) -> None:
+def test_the_folder_is_closed_to_other_users(store: SharedMemoryStore) -> None:
     """And so is each file."""
     store.put("a", DATA)
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o700
@@ -76,7 +76,7 @@ def test_the_folder_is_closed_to_other_users(store: FolderStore) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 100, DATA.nbytes])
-def test_a_result_becomes_the_client_s_alone(store: FolderStore, size: int) -> None:
+def test_a_result_becomes_the_client_s_alone(store: SharedMemoryStore, size: int) -> None:
     """Out of the folder at once, and writable."""
     attached(store).put("result", DATA[:size])
     found = store.adopt("result", size)
@@ -87,21 +87,21 @@ def test_a_result_becomes_the_client_s_alone(store: FolderStore, size: int) -> N
     assert bytes(found[:3]) == bytes([1, 2, 3])[:size]
 
 
-def test_a_result_that_is_not_there_is_none(store: FolderStore) -> None:
+def test_a_result_that_is_not_there_is_none(store: SharedMemoryStore) -> None:
     """The caller knows what that means."""
     assert store.adopt("result", 5) is None
 
 
-def test_strays_go_after_an_hour(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strays_go_after_an_hour(store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A result whose reply was lost; not what the client knows, nor anything new."""
     for name in ("known", "stray", "new"):
         store.put(name, DATA)
-    long_ago = os.stat(store.path).st_mtime - 2 * folder.STRAY_AFTER
+    long_ago = os.stat(store.path).st_mtime - 2 * shared_memory.STRAY_AFTER
     for name in ("known", "stray", NAME):
         os.utime(store.path / name, (long_ago, long_ago))
     store.renew(["known"])
     assert len(values(store)) == 3, "it does not look all the time"
-    monkeypatch.setattr(folder, "LOOK_FOR_STRAYS", 0)
+    monkeypatch.setattr(shared_memory, "LOOK_FOR_STRAYS", 0)
     attached(store).renew([])
     assert len(values(store)) == 3, "that is not for workers to decide"
     store.renew(["known"])
@@ -112,11 +112,11 @@ def test_strays_go_after_an_hour(store: FolderStore, monkeypatch: pytest.MonkeyP
 
 
 def test_what_a_killed_process_has_half_written_goes_at_the_next_look(
-    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What another one is writing stays."""
-    monkeypatch.setattr(folder, "LOOK_FOR_STRAYS", 0)
-    monkeypatch.setattr(folder, "LOCKED_WITHIN", 0)
+    monkeypatch.setattr(shared_memory, "LOOK_FOR_STRAYS", 0)
+    monkeypatch.setattr(shared_memory, "LOCKED_WITHIN", 0)
     with subprocess.Popen([sys.executable, "-c", WRITER, str(store.path)]) as writer:
         try:
             wait_until(lambda: [os.stat(store.path / name).st_size for name in values(store)] == [10], "its file")
@@ -124,28 +124,32 @@ def test_what_a_killed_process_has_half_written_goes_at_the_next_look(
             assert len(values(store)) == 1
         finally:
             writer.kill()
-    (store.path / f"{folder.UNFINISHED}gone").symlink_to("nowhere")  # As if it were given its name at this moment.
+    (store.path / f"{shared_memory.UNFINISHED}gone").symlink_to(
+        "nowhere"
+    )  # As if it were given its name at this moment.
     store.renew([])
-    assert values(store) == [f"{folder.UNFINISHED}gone"]
+    assert values(store) == [f"{shared_memory.UNFINISHED}gone"]
 
 
 # --- who gets in
 
 
 def test_a_worker_with_other_shared_memory_does_not_get_in(
-    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SharedMemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever else the two can see of each other."""
     own = shared_memory_identity()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
-    assert FolderStore.attach(store.path) is None
+    assert SharedMemoryStore.attach(store.path) is None
     assert shared_memory_identity() not in ("", own)
 
 
-def test_where_there_is_no_shared_memory_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, store: FolderStore) -> None:
+def test_where_there_is_no_shared_memory_nobody_gets_in(
+    monkeypatch: pytest.MonkeyPatch, store: SharedMemoryStore
+) -> None:
     """And the worker says so."""
-    monkeypatch.setattr(folder, "shared_folder", lambda: None)
-    assert FolderStore.attach(store.path) is None
+    monkeypatch.setattr(shared_memory, "shared_folder", lambda: None)
+    assert SharedMemoryStore.attach(store.path) is None
     assert shared_memory_identity() == ""
 
 
@@ -166,13 +170,13 @@ def test_a_machine_without_a_boot_id_is_known_by_its_name(monkeypatch: pytest.Mo
     assert shared_memory_identity().startswith(f"{os.uname().nodename} {os.getuid()} ")
 
 
-def test_a_folder_without_a_living_owner_is_nobody_s(store: FolderStore) -> None:
+def test_a_folder_without_a_living_owner_is_nobody_s(store: SharedMemoryStore) -> None:
     """What is put there would never be taken."""
     path = store.path
     store.close()
-    assert FolderStore.attach(path) is None
+    assert SharedMemoryStore.attach(path) is None
     path.mkdir(mode=0o700)
-    assert FolderStore.attach(path) is None
+    assert SharedMemoryStore.attach(path) is None
 
 
 def loosen(path: Path) -> None:
@@ -191,12 +195,12 @@ def link(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", [loosen, rename, link])
-def test_what_is_not_made_as_we_make_it_is_not_ours(store: FolderStore, change: Callable[[Path], Any]) -> None:
+def test_what_is_not_made_as_we_make_it_is_not_ours(store: SharedMemoryStore, change: Callable[[Path], Any]) -> None:
     """Everybody can write to shared memory."""
-    assert FolderStore.attach(change(store.path) or store.path) is None
+    assert SharedMemoryStore.attach(change(store.path) or store.path) is None
 
 
-def test_a_worker_that_comes_too_late_hears_that_the_client_is_gone(store: FolderStore) -> None:
+def test_a_worker_that_comes_too_late_hears_that_the_client_is_gone(store: SharedMemoryStore) -> None:
     """Its result interests nobody."""
     worker = attached(store)
     store.close()
@@ -207,7 +211,9 @@ def test_a_worker_that_comes_too_late_hears_that_the_client_is_gone(store: Folde
 # --- no room
 
 
-def test_shared_memory_is_left_to_others_before_it_is_full(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_memory_is_left_to_others_before_it_is_full(
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error says how large, how much is free, and what to do."""
     real = os.statvfs(store.path)
     free = 1_500_000 // real.f_frsize
@@ -219,7 +225,7 @@ def test_shared_memory_is_left_to_others_before_it_is_full(store: FolderStore, m
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.ENOMEM])
 def test_memory_that_runs_out_in_the_middle_is_an_error_and_no_crash(
-    store: FolderStore, monkeypatch: pytest.MonkeyPatch, number: int
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """What was written of it is gone."""
     real = os.write
@@ -237,7 +243,7 @@ def test_memory_that_runs_out_in_the_middle_is_an_error_and_no_crash(
     store.put("a", DATA)
 
 
-def test_a_limit_of_the_process_is_no_room_either(store: FolderStore) -> None:
+def test_a_limit_of_the_process_is_no_room_either(store: SharedMemoryStore) -> None:
     """With a real error of the kernel's, after a part of the value."""
 
     def put() -> bool:
@@ -251,7 +257,9 @@ def test_a_limit_of_the_process_is_no_room_either(store: FolderStore) -> None:
     assert ended(fork(put)) == 1
 
 
-def test_another_error_is_not_taken_for_a_lack_of_room(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_error_is_not_taken_for_a_lack_of_room(
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says what it is."""
 
     def write(file: int, data: memoryview) -> int:
@@ -268,7 +276,7 @@ def test_another_error_is_not_taken_for_a_lack_of_room(store: FolderStore, monke
 
 def test_the_folder_goes_with_the_object(root: Path) -> None:
     """Also if nobody closed it."""
-    FolderStore(root).put("a", DATA)
+    SharedMemoryStore(root).put("a", DATA)
     assert list(root.iterdir()) == []
 
 
@@ -279,7 +287,7 @@ def test_the_folder_goes_with_the_process(root: Path, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_killed_client_s_folder_is_swept(store: FolderStore, root: Path, tmp_path: Path) -> None:
+def test_a_killed_client_s_folder_is_swept(store: SharedMemoryStore, root: Path, tmp_path: Path) -> None:
     """By anybody, and only then."""
     store.put("a", DATA)
     with script(CLIENT + "time.sleep(600)", tmp_path / "user", str(root)) as client:
@@ -294,7 +302,7 @@ def test_a_killed_client_s_folder_is_swept(store: FolderStore, root: Path, tmp_p
         assert store.get("a", DATA.nbytes) == DATA
 
 
-def test_what_a_sweep_left_over_is_swept_by_the_next(root: Path, store: FolderStore) -> None:
+def test_what_a_sweep_left_over_is_swept_by_the_next(root: Path, store: SharedMemoryStore) -> None:
     """Even without the lock's file, which goes last but one."""
     left = root / (store.path.name[:-4] + "left")
     left.mkdir(mode=0o700)
@@ -324,7 +332,7 @@ def test_a_folder_that_is_swept_while_it_is_made_is_made_again(root: Path, monke
         return real(cls, path, wait=wait)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(OwnerLock, "take", classmethod(take))
-    store = FolderStore(root)
+    store = SharedMemoryStore(root)
     assert store.path not in swept
     assert OwnerLock.is_held(store.path)
 
@@ -341,7 +349,7 @@ def test_making_folders_and_sweeping_do_not_disturb_each_other(root: Path) -> No
     sweeper.start()
     try:
         for _ in range(100):
-            store = FolderStore(root)
+            store = SharedMemoryStore(root)
             store.put("a", DATA[:10])
             assert store.get("a", 10) == DATA[:10]
             store.close()
@@ -351,7 +359,9 @@ def test_making_folders_and_sweeping_do_not_disturb_each_other(root: Path) -> No
     assert list(root.iterdir()) == []
 
 
-def test_a_result_that_is_written_at_the_very_end_goes_too(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_is_written_at_the_very_end_goes_too(
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker does not know that the client is just closing."""
     real, late = Path.rmdir, [store.path / "late"]
 
@@ -365,7 +375,7 @@ def test_a_result_that_is_written_at_the_very_end_goes_too(store: FolderStore, m
     assert not store.path.exists()
 
 
-def test_a_folder_that_cannot_be_removed_is_given_up(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_removed_is_given_up(store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lock is free, and the next sweep tries again."""
 
     def rmdir(_: Path) -> None:
@@ -377,7 +387,7 @@ def test_a_folder_that_cannot_be_removed_is_given_up(store: FolderStore, monkeyp
     assert sweep(store.path.parent) == [store.path]
 
 
-def test_a_fork_of_the_client_removes_nothing(store: FolderStore) -> None:
+def test_a_fork_of_the_client_removes_nothing(store: SharedMemoryStore) -> None:
     """It is not its folder."""
     store.put("a", DATA)
     assert ended(fork(store.close)) == 0

@@ -22,7 +22,7 @@ from distribute_challenge.stores.opening import open_store
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Values"]
+__all__ = ["ValueCache"]
 
 UNUSED_FOR = 60.0  # Seconds.
 LOOK_EVERY = 2.0  # Seconds.
@@ -34,7 +34,7 @@ class _Kept(NamedTuple):
     used: float
 
 
-class Values:
+class ValueCache:
     """Large values of all clients, for the calls of one worker process.
 
     Args:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge.stores import owner_lock
-from distribute_challenge.stores.owner_lock import OwnerLock
+from distribute_challenge import owned_folder
+from distribute_challenge.owned_folder import OwnerLock
 from tests.processes import alive, script, wait_until
 from tests.stores.forks import ended, fork
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from distribute_challenge.stores.owner_lock import OwnerLock
+from distribute_challenge.owned_folder import OwnerLock
 
 lock = OwnerLock.take(Path(sys.argv[1]))
 print("taken", flush=True)
@@ -90,8 +90,8 @@ def test_a_fork_of_the_owner_does_not_keep_the_folder(tmp_path: Path) -> None:
 def test_a_fork_knows_that_the_lock_is_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So it has nothing to tidy up; a descriptor that somebody has closed does not matter."""
     lock = taken(tmp_path)
-    monkeypatch.setattr(owner_lock, "_held", {*owner_lock._held, 10**6})
-    assert ended(fork(lambda: lock.mine or owner_lock._held)) == 0
+    monkeypatch.setattr(owned_folder, "_held", {*owned_folder._held, 10**6})
+    assert ended(fork(lambda: lock.mine or owned_folder._held)) == 0
     assert OwnerLock.is_held(tmp_path)
     monkeypatch.undo()
     lock.release()

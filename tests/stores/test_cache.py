@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from distribute_challenge.errors import ValueMissingError
-from distribute_challenge.stores import Depot, FolderStore, RedisStore, Values, reader
+from distribute_challenge.stores import Depot, RedisStore, SharedMemoryStore, ValueCache, cache
 from tests.processes import wait_until
 from tests.secret import KEYRING
 
@@ -16,15 +16,15 @@ from tests.secret import KEYRING
 @pytest.fixture
 def kept(root: Path, connection: redis.Redis) -> Iterator[Depot]:
     """A client with shared memory and Redis."""
-    kept = Depot([FolderStore(root), RedisStore(connection, "client", KEYRING)])
+    kept = Depot([SharedMemoryStore(root), RedisStore(connection, "client", KEYRING)])
     yield kept
     kept.close()
 
 
 @pytest.fixture
-def values(connection: redis.Redis) -> Iterator[Values]:
+def values(connection: redis.Redis) -> Iterator[ValueCache]:
     """A worker that may keep 1000 bytes."""
-    values = Values(connection, KEYRING, 1000)
+    values = ValueCache(connection, KEYRING, 1000)
     yield values
     values.close()
 
@@ -40,7 +40,7 @@ def looking() -> Callable[[], list[threading.Thread]]:
     return lambda: [thread for thread in _caches() if thread not in others]
 
 
-def test_a_value_is_found_where_it_is(kept: Depot, values: Values) -> None:
+def test_a_value_is_found_where_it_is(kept: Depot, values: ValueCache) -> None:
     """In the first place, or in another."""
     near = kept.deposit(b"near")
     kept.use(kept._places[1:])
@@ -49,7 +49,7 @@ def test_a_value_is_found_where_it_is(kept: Depot, values: Values) -> None:
     assert values.open(far, kept.names) == b"far"
 
 
-def test_a_value_that_is_nowhere_is_named(kept: Depot, values: Values) -> None:
+def test_a_value_that_is_nowhere_is_named(kept: Depot, values: ValueCache) -> None:
     """So that the client can bring it."""
     reference = kept.deposit(b"content")
     with pytest.raises(ValueMissingError, match=f"large values not found here: {reference.key}") as caught:
@@ -65,11 +65,11 @@ def test_a_worker_that_sees_no_place_at_all_says_so(
     """Neither shared memory nor Redis."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     with pytest.raises(ValueMissingError):
-        Values(None, KEYRING, 1000).open(kept.deposit(b"content"), kept.names)
+        ValueCache(None, KEYRING, 1000).open(kept.deposit(b"content"), kept.names)
 
 
 @pytest.mark.parametrize("place", ["folder", "redis"])
-def test_a_value_is_fetched_once(kept: Depot, values: Values, place: str) -> None:
+def test_a_value_is_fetched_once(kept: Depot, values: ValueCache, place: str) -> None:
     """The same memory serves all calls."""
     kept.use(kept._places[:1] if place == "folder" else kept._places[1:])
     reference = kept.deposit(b"content")
@@ -79,7 +79,7 @@ def test_a_value_is_fetched_once(kept: Depot, values: Values, place: str) -> Non
     assert values.open(reference, []) is first, "it is known by its key"
 
 
-def test_only_so_many_bytes_are_kept(kept: Depot, values: Values) -> None:
+def test_only_so_many_bytes_are_kept(kept: Depot, values: ValueCache) -> None:
     """The one not used for longest goes first; what is too large for all is not kept at all."""
     references = [kept.deposit(bytes([number]) * 400) for number in range(3)]
     first, second = (values.open(reference, kept.names) for reference in references[:2])
@@ -96,7 +96,7 @@ def test_only_so_many_bytes_are_kept(kept: Depot, values: Values) -> None:
     assert values.open(references[0], []) is first
 
 
-def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: Values) -> None:
+def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: ValueCache) -> None:
     """It counts once."""
     reference = kept.deposit(bytes(600))
     found = values.open(reference, kept.names)
@@ -104,9 +104,9 @@ def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: Value
     assert values._bytes == 600
 
 
-def test_what_the_client_has_freed_is_dropped(kept: Depot, values: Values, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_client_has_freed_is_dropped(kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle worker would keep the memory of a client that is gone; what other places gave is its own."""
-    monkeypatch.setattr(reader, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(cache, "LOOK_EVERY", 0.01)
     near = kept.deposit(b"near")
     kept.use(kept._places[1:])
     far = kept.deposit(b"far")
@@ -118,25 +118,25 @@ def test_what_the_client_has_freed_is_dropped(kept: Depot, values: Values, monke
 
 
 def test_what_nobody_uses_is_dropped_and_nobody_looks_any_more(
-    kept: Depot, values: Values, looking: Callable[[], list[threading.Thread]], monkeypatch: pytest.MonkeyPatch
+    kept: Depot, values: ValueCache, looking: Callable[[], list[threading.Thread]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until the next value comes."""
-    monkeypatch.setattr(reader, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(cache, "LOOK_EVERY", 0.01)
     reference = kept.deposit(b"content")
     values.open(reference, kept.names)
     assert len(looking()) == 1
-    monkeypatch.setattr(reader, "UNUSED_FOR", 0)
+    monkeypatch.setattr(cache, "UNUSED_FOR", 0)
     wait_until(lambda: not looking(), "the end of the thread")
     assert not values._kept
     assert not values._stores
-    monkeypatch.setattr(reader, "UNUSED_FOR", 60)
+    monkeypatch.setattr(cache, "UNUSED_FOR", 60)
     values.open(reference, kept.names)
     values.open(kept.deposit(b"another"), kept.names)
     assert len(looking()) == 1
 
 
 def test_nothing_is_kept_after_close(
-    kept: Depot, values: Values, looking: Callable[[], list[threading.Thread]]
+    kept: Depot, values: ValueCache, looking: Callable[[], list[threading.Thread]]
 ) -> None:
     """Nor does anything run on."""
     values.open(kept.deposit(b"content"), kept.names)

@@ -1,0 +1,164 @@
+"""Folders that belong to one process: the lock that shows whether it lives, and removing those whose owners are gone.
+
+The kernel takes the lock back from a process that dies, however it dies. Shared memory, copies of modules and flight records lie in
+such folders.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+from pathlib import Path
+
+__all__ = ["OwnerLock", "is_locked", "is_own_folder", "prefix", "remove", "sweep"]
+
+NAME = "owner.lock"
+ATTEMPTS = 10  # At removing a folder that workers may still be writing results into; a guess.
+
+# Descriptors of this process's locks. A forked child has them too, and would keep the lock when its parent dies.
+_held: set[int] = set()
+
+
+class OwnerLock:
+    """A lock on a folder, held from `take` to `release`: its owner makes one, and every other process asks `is_held`.
+
+    Args:
+        file: Descriptor of the locked file.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._pid = os.getpid()
+        _held.add(file)
+
+    @classmethod
+    def take(cls, folder: Path, *, wait: bool = False) -> "OwnerLock | None":
+        """Become a folder's owner; None if another process is, or if the folder is gone.
+
+        Args:
+            folder: What to own.
+            wait: Wait until the lock is free. Only for the maker of the folder: at most a sweep holds it, for a moment.
+        """
+        path = folder / NAME
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError:
+            return None
+        taken = False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            # The owner before may have removed the folder, and this file with it.
+            taken = os.path.samestat(os.fstat(file), os.stat(path))
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        finally:
+            if not taken:
+                os.close(file)
+        return cls(file) if taken else None
+
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Whether a folder has an owner that lives."""
+        return is_locked(folder / NAME) is True
+
+    @property
+    def mine(self) -> bool:
+        """Whether this process took it; a fork of it did not."""
+        return self._pid == os.getpid()
+
+    def release(self) -> None:
+        """Give it back. Once."""
+        _held.discard(self._file)
+        os.close(self._file)
+
+
+def is_locked(path: Path | str) -> bool | None:
+    """Whether a process that lives has a lock on a file.
+
+    Returns:
+        None if the file cannot be opened: most likely it is gone.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def prefix() -> str:
+    """How the names of this user's folders begin."""
+    return f"distribute_challenge-{os.getuid()}-"
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether this is a folder as `SharedMemoryStore` makes them, of this user and closed to all others."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return (
+        path.name.startswith(prefix())
+        and stat.S_ISDIR(found.st_mode)
+        and found.st_uid == os.getuid()
+        and not stat.S_IMODE(found.st_mode) & 0o077
+    )
+
+
+def sweep(root: Path | None) -> list[Path]:
+    """Remove this user's folders whose owners are dead.
+
+    Any process may do it at any time, several at once, too: a folder whose owner lives, or is only just making it, stays.
+
+    Args:
+        root: Where they are; None: there is no shared memory, and nothing to do.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    with contextlib.suppress(OSError):
+        for path in sorted(root.glob(f"{prefix()}*")) if root is not None else ():
+            if is_own_folder(path) and (lock := OwnerLock.take(path)) is not None:
+                remove(path, lock)
+                removed.append(path)
+    return removed
+
+
+def remove(folder: Path, lock: OwnerLock) -> None:
+    """Remove a folder and give back its lock. The lock's file goes last, so that what is left can be swept again."""
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                if name != NAME:
+                    _unlink(folder / name)
+        _unlink(folder / NAME)
+        with contextlib.suppress(OSError):  # A worker wrote a result meanwhile.
+            folder.rmdir()
+        if not folder.exists():
+            break
+    lock.release()
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _let_go() -> None:
+    for file in _held:
+        with contextlib.suppress(OSError):
+            os.close(file)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
