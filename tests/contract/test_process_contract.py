@@ -17,8 +17,8 @@ from unittest import mock
 import pytest
 
 from distribute_challenge import ExecutionBackend, LocalCluster, compute_this
-from distribute_challenge.cluster import supervisor
 from distribute_challenge.errors import WorkerLostError
+from distribute_challenge.execution_backends.celery.embedded import supervisor
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
 from tests.processes import alive, wait_until

@@ -10,9 +10,9 @@ from pathlib import Path
 import redis
 
 from distribute_challenge.benchmarking.clusters.child_process import ChildProcess
-from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
 
 __all__ = ["RedisProcess"]
 

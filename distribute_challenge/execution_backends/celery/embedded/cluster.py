@@ -16,11 +16,11 @@ import time
 import weakref
 from pathlib import Path
 
-from distribute_challenge.cluster import supervisor
-from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.core import clock
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
+from distribute_challenge.execution_backends.celery.embedded import supervisor
+from distribute_challenge.execution_backends.celery.embedded.redis_server import server_command, server_program
 from distribute_challenge.security import new_secret
 from distribute_challenge.settings import patience
 

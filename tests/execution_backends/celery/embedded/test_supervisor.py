@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.cluster import supervisor
+from distribute_challenge.execution_backends.celery.embedded import supervisor
 from tests.processes import PATIENCE, alive, command_lines, environment, wait_until
 
 LASTS = "echo $$ > $0; exec sleep 1000"
@@ -34,7 +34,7 @@ class Supervised:
         program = (
             [
                 "-c",
-                f"import sys\nfrom distribute_challenge.cluster import supervisor\n{before}\nsupervisor.main(sys.argv[1])",
+                f"import sys\nfrom {supervisor.__package__} import supervisor\n{before}\nsupervisor.main(sys.argv[1])",
             ]
             if before
             else [supervisor.__file__]

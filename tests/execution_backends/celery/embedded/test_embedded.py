@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
-from distribute_challenge.cluster import EmbeddedCluster, embedded, supervisor
 from distribute_challenge.errors import ClusterStartError
+from distribute_challenge.execution_backends.celery.embedded import EmbeddedCluster, supervisor
+from distribute_challenge.execution_backends.celery.embedded import cluster as embedded
 from distribute_challenge.execution_backends.registry import close_backends
 from tests.processes import (
     PATIENCE,
@@ -311,7 +312,7 @@ def test_after_a_fork_the_child_makes_its_own_cluster_and_the_parent_s_goes_on(s
 def test_a_forked_child_can_neither_end_nor_misread_its_parent_s_cluster(short: Path) -> None:
     source = """
     import os, pathlib
-    from distribute_challenge.cluster import EmbeddedCluster
+    from distribute_challenge.execution_backends.celery.embedded import EmbeddedCluster
     from distribute_challenge.errors import ClusterStartError
 
     cluster, closed = EmbeddedCluster(1), EmbeddedCluster(1)
