@@ -45,7 +45,7 @@ while True:
 
 WORKER = """
 import sys
-from distribute_challenge.execution_backends.celery.worker.program import run_worker
+from distribute_challenge.execution_backends.celery.worker.main import run_worker
 run_worker(sys.argv[1], concurrency=1, loglevel="WARNING")
 """
 

@@ -44,7 +44,7 @@ def leased_workers(url: str, folder: Path) -> Iterator[StartLeased]:
 
     def start(name: str, *, lease: int = 3, **variables: str) -> "subprocess.Popen[bytes]":
         code = (
-            "from distribute_challenge.execution_backends.celery.worker.program import run_worker\n"
+            "from distribute_challenge.execution_backends.celery.worker.main import run_worker\n"
             f"run_worker({url!r}, concurrency=1, name={name!r}, lease={lease})\n"
         )
         with (folder / f"{name}.log").open("w") as output:

@@ -86,7 +86,7 @@ def worker(
     processes = concurrency or process_count()
     many = "1 process" if processes == 1 else f"{processes} processes"
     click.echo(f"worker {name}: {many}, queues {', '.join(names)}, broker {settings.masked(url)}")
-    from distribute_challenge.execution_backends.celery.worker.program import run_worker
+    from distribute_challenge.execution_backends.celery.worker.main import run_worker
 
     limits = {"max_calls": max_calls, "max_memory": max_memory}
     sys.exit(run_worker(url, concurrency=processes, queues=names, name=name, loglevel=loglevel.upper(), **limits))

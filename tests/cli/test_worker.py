@@ -17,7 +17,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.ping import ping
 from distribute_challenge.execution_backends.celery.broker.presence import workers
-from distribute_challenge.execution_backends.celery.worker import program as celery_worker
+from distribute_challenge.execution_backends.celery.worker import main as celery_worker
 from tests.calls import meet, wait_for
 from tests.cli.conftest import COMMAND, host
 from tests.processes import PATIENCE, Program, environment, parent, program, wait_until

@@ -23,7 +23,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, 
 from distribute_challenge.execution_backends.celery.broker.orders import SCALE, opened_order, sealed_order
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker import task
-from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.app import make_app
 from distribute_challenge.execution_backends.celery.worker.gate import ORDERS, Gate
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling

@@ -21,7 +21,7 @@ READY = " ready."  # What Celery says once it takes messages.
 # The command has no option for the lease: nobody but a test needs a short one.
 _WITH_LEASE = """
 import sys
-from distribute_challenge.execution_backends.celery.worker.program import run_worker
+from distribute_challenge.execution_backends.celery.worker.main import run_worker
 sys.exit(run_worker(None, concurrency={processes}, name={name!r}, lease={lease}))
 """
 

@@ -28,7 +28,7 @@ __all__ = ["EmbeddedCluster"]
 
 START_DEADLINE = 10.0  # Seconds for the Redis server to answer; it takes hundredths.
 LONGEST_SOCKET_PATH = 100  # Bytes; the kernel's limit is 108 on Linux and 104 on macOS.
-WORKER_MODULE = "distribute_challenge.execution_backends.celery.worker.program"
+WORKER_MODULE = "distribute_challenge.execution_backends.celery.worker.main"
 PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"  # Read by that module.
 SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # Read by the worker's children.
 

@@ -10,7 +10,7 @@ from multiprocessing.process import AuthenticationString  # type: ignore[attr-de
 from typing import Any
 
 from distribute_challenge.execution.descendants import bind_descendants
-from distribute_challenge.execution_backends.celery.worker.child_signals import TO_END, let_forks_end
+from distribute_challenge.execution_backends.celery.worker.overrides.child_signals import TO_END, let_forks_end
 
 __all__ = ["allow_processes"]
 

@@ -11,7 +11,7 @@ from kombu.transport.redis import Transport
 from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.publishing import TASK_NAME, message_for, queue_keys
-from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.app import make_app
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING

@@ -17,7 +17,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 from distribute_challenge.execution_backends.celery.broker.connection import check_reachable
 from distribute_challenge.execution_backends.celery.broker.control import active
 from distribute_challenge.execution_backends.celery.broker.tls import complaint
-from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.app import make_app
 from distribute_challenge.security import new_secret
 from tests.certificates import Authority
 from tests.cli.conftest import COMMAND, host

@@ -30,7 +30,7 @@ DEADLINE = 40  # Seconds; several workers on a busy machine.
 
 WORKER = """
 import sys
-from distribute_challenge.execution_backends.celery.worker.program import make_worker
+from distribute_challenge.execution_backends.celery.worker.main import make_worker
 
 worker = make_worker(sys.argv[1], concurrency=int(sys.argv[2]), name=sys.argv[3])
 worker.consumer.prefetch_multiplier = int(sys.argv[4])

@@ -11,8 +11,8 @@ import pytest
 
 from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.worker import pool as worker_pool
-from distribute_challenge.execution_backends.celery.worker.pool import _Child
+from distribute_challenge.execution_backends.celery.worker.overrides import pool as worker_pool
+from distribute_challenge.execution_backends.celery.worker.overrides.pool import _Child
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import Program, program
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.celery
 DEADLINE = 60  # Seconds; each new process takes a tenth, and longer on a busy machine.
 WORKER = """
 import sys
-from distribute_challenge.execution_backends.celery.worker.program import run_worker
+from distribute_challenge.execution_backends.celery.worker.main import run_worker
 
 limits = dict(zip(sys.argv[2::2], map(int, sys.argv[3::2])))
 sys.exit(run_worker(sys.argv[1], concurrency=2, **limits))

@@ -28,9 +28,9 @@ from distribute_challenge.execution_backends.celery.worker.call_processes import
 from distribute_challenge.execution_backends.celery.worker.deaths import appoint
 from distribute_challenge.execution_backends.celery.worker.failure_log import PERIOD, left_out
 from distribute_challenge.execution_backends.celery.worker.held import Held
+from distribute_challenge.execution_backends.celery.worker.overrides.request import told_to_end
 from distribute_challenge.execution_backends.celery.worker.process_log import redirect_streams, set_up_logging
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
-from distribute_challenge.execution_backends.celery.worker.request import told_to_end
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.execution_backends.celery.worker.sweeping import SWEEP, Sweeper
 from distribute_challenge.log import logger

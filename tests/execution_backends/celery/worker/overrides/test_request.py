@@ -12,7 +12,7 @@ from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.request import BatchRequest, answer
+from distribute_challenge.execution_backends.celery.worker.overrides.request import BatchRequest, answer
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server

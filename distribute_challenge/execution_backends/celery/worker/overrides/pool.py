@@ -30,9 +30,9 @@ from redis import RedisError
 from distribute_challenge.execution.descendants import kill_descendants
 from distribute_challenge.execution.process_state import is_spoilt
 from distribute_challenge.execution.run import calls_run
-from distribute_challenge.execution_backends.celery.worker.child_signals import end_in_order
 from distribute_challenge.execution_backends.celery.worker.memory import peak_of_this_process, resident
-from distribute_challenge.execution_backends.celery.worker.ready_counter import without_semaphores
+from distribute_challenge.execution_backends.celery.worker.overrides.child_signals import end_in_order
+from distribute_challenge.execution_backends.celery.worker.overrides.ready_counter import without_semaphores
 
 __all__ = ["WorkerPool"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
-from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.app import make_app
 from tests.execution_backends.celery.conftest import DEADLINE
 
 

@@ -23,9 +23,9 @@ from distribute_challenge.execution import run as execution
 from distribute_challenge.execution.output import LogStream
 from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.worker import bootsteps as worker_steps
 from distribute_challenge.execution_backends.celery.worker import process_log
-from distribute_challenge.execution_backends.celery.worker import steps as worker_steps
-from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.app import make_app
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import FOLDER_VARIABLE
 from distribute_challenge.execution_backends.celery.worker.task import run_batch
 from distribute_challenge.security import Purpose

@@ -4,7 +4,10 @@ import os
 
 from billiard import get_context
 
-from distribute_challenge.execution_backends.celery.worker.ready_counter import ReadyCounter, without_semaphores
+from distribute_challenge.execution_backends.celery.worker.overrides.ready_counter import (
+    ReadyCounter,
+    without_semaphores,
+)
 
 
 def test_a_forked_child_sees_what_its_parent_has_written() -> None:

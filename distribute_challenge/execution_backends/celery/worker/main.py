@@ -41,8 +41,8 @@ def make_worker(
         max_calls: Calls after which a process is replaced by a new one, between two messages; None: never.
         max_memory: Bytes that a process may hold between two messages; one that holds more is replaced. None: any.
     """
-    from distribute_challenge.execution_backends.celery.worker.application import LEASE, make_app
-    from distribute_challenge.execution_backends.celery.worker.pool import WorkerPool
+    from distribute_challenge.execution_backends.celery.worker.app import LEASE, make_app
+    from distribute_challenge.execution_backends.celery.worker.overrides.pool import WorkerPool
 
     app = make_app(broker_url, lease or LEASE)
     app.set_current()

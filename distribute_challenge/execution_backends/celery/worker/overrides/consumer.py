@@ -5,7 +5,7 @@ from typing import Any
 from celery.worker.consumer import Consumer
 
 from distribute_challenge.execution_backends.celery.worker.held import Held
-from distribute_challenge.execution_backends.celery.worker.transport import WorkerChannel
+from distribute_challenge.execution_backends.celery.worker.overrides.transport import WorkerChannel
 
 __all__ = ["WorkerConsumer"]
 

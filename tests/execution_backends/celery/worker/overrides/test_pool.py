@@ -15,7 +15,7 @@ from celery.concurrency.prefork import TaskPool
 
 from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.worker.pool import WorkerPool, _StraightPool
+from distribute_challenge.execution_backends.celery.worker.overrides.pool import WorkerPool, _StraightPool
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import program
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.celery
 
 GREEDY_WORKER = """
 import sys
-from distribute_challenge.execution_backends.celery.worker.program import make_worker
+from distribute_challenge.execution_backends.celery.worker.main import make_worker
 
 worker = make_worker(sys.argv[1], concurrency=2)
 worker.consumer.initial_prefetch_count = 6

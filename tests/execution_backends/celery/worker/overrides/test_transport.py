@@ -16,10 +16,14 @@ from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
-from distribute_challenge.execution_backends.celery.worker import transport as transport_module
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.held import Held
-from distribute_challenge.execution_backends.celery.worker.transport import PatientAMQP, WorkerChannel, WorkerTransport
+from distribute_challenge.execution_backends.celery.worker.overrides import transport as transport_module
+from distribute_challenge.execution_backends.celery.worker.overrides.transport import (
+    PatientAMQP,
+    WorkerChannel,
+    WorkerTransport,
+)
 from distribute_challenge.security import Keyring
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING, SECRET

@@ -21,11 +21,11 @@ from distribute_challenge.execution_backends.celery.broker.publishing import (
     PRIORITY_STEPS,
     TASK_NAME,
 )
-from distribute_challenge.execution_backends.celery.worker import transport
+from distribute_challenge.execution_backends.celery.worker.bootsteps import PresenceStep, connect_signals
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
+from distribute_challenge.execution_backends.celery.worker.overrides import transport
+from distribute_challenge.execution_backends.celery.worker.overrides.request import answer, present
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
-from distribute_challenge.execution_backends.celery.worker.request import answer, present
-from distribute_challenge.execution_backends.celery.worker.steps import PresenceStep, connect_signals
 from distribute_challenge.execution_backends.celery.worker.task import run_batch
 from distribute_challenge.security import keyring_for
 
@@ -108,8 +108,8 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         },
         # A child that loads NumPy and friends before its first call may take long to say hello.
         worker_proc_alive_timeout=30,
-        worker_consumer="distribute_challenge.execution_backends.celery.worker.consumer:WorkerConsumer",
-        worker_pool="distribute_challenge.execution_backends.celery.worker.pool:WorkerPool",
+        worker_consumer="distribute_challenge.execution_backends.celery.worker.overrides.consumer:WorkerConsumer",
+        worker_pool="distribute_challenge.execution_backends.celery.worker.overrides.pool:WorkerPool",
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -119,7 +119,7 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         run_batch,
         name=TASK_NAME,
         bind=True,
-        Request="distribute_challenge.execution_backends.celery.worker.request:BatchRequest",
+        Request="distribute_challenge.execution_backends.celery.worker.overrides.request:BatchRequest",
     )
     app.steps["consumer"].add(PresenceStep)
     connect_signals()

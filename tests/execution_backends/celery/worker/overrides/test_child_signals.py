@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from distribute_challenge.execution_backends.celery.worker import child_signals
+from distribute_challenge.execution_backends.celery.worker.overrides import child_signals
 
 
 def test_a_fork_keeps_the_handlers_that_the_call_has_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""What a worker does in another way than Celery, kombu and billiard: all that reaches into them stands here."""
