@@ -195,7 +195,7 @@ def main() -> None:
         far = stack.enter_context(CeleryExecutionBackend(url))
         near = stack.enter_context(LocalCluster(2))
         private_memory().compute(far)
-        while far._connected()._census._workers == []:
+        while far._connected()._counts._workers == []:
             time.sleep(0.1)
 
         row(f"{THERE_AND_BACK // MEGABYTE} MB there and back", "ms")

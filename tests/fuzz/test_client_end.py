@@ -1,4 +1,4 @@
-"""What comes to a client, mutated: replies through its own intake, over a real Redis, and values from the store."""
+"""What comes to a client, mutated: replies through its own receiver, over a real Redis, and values from the store."""
 
 import json
 import logging
@@ -74,13 +74,13 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
         context.setattr(pickling.pickle, "loads", refuse)
         before = keyring.refusals.total
         for sealed in forged:
-            assert client._inbox.take(key, sealed) is None
+            assert client._receiver.deliver(key, sealed) is None
         assert keyring.refusals.total == before + len(forged)
         count = 0
         for _ in range(15_000):
             sealed = mutator.raw([true, true, *forged])
             if sealed not in (b"", true):
-                assert client._inbox.take(key, sealed) is None
+                assert client._receiver.deliver(key, sealed) is None
                 count += 1
         assert keyring.refusals.total == before + len(forged) + count
     assert not (tmp_path / "marker").exists()
@@ -94,10 +94,10 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
 
 
 def test_signed_nonsense_does_not_end_a_client(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
-    """Where anybody can sign: each call ends in a value or an error, and the next one is served."""
+    """Where an attacker can sign: each call ends in a value or an error, and the next one is served."""
     assert_served(backend, worker)
     client, mutator = client_of(backend), Mutator(12)
-    threads = list(client._threads)
+    threads = [client._sender_thread, client._receiver_thread]
     valid = [
         Reply("?", "w", 1.0, sections=[Section("value", 1, b"\x80\x04K\x01.")], finishes=array("d", [2.0])),
         Reply("?", "w", 1.0, sections=[Section("values", 1, b"\x80\x04]K\x01a.")], finishes=array("d", [2.0]), kept=1),
@@ -119,7 +119,7 @@ def test_signed_nonsense_does_not_end_a_client(backend: CeleryExecutionBackend, 
         frame = _changed(mutator, fields, taken.batch.id)
         sealed = client._keyring.seal(Purpose.reply(taken.batch.reply_to), [frame])
         before = client._keyring.refusals.total
-        client._inbox.take(taken.batch.reply_to, sealed)
+        client._receiver.deliver(taken.batch.reply_to, sealed)
         refused += client._keyring.refusals.total - before
         if worker.waiting() and not future.done():
             taken = worker.take()  # It was sent again, alone.
@@ -155,7 +155,7 @@ def test_a_reply_to_another_list_of_the_same_client_is_refused(
     client = client_of(backend)
     direct = f"{taken.batch.reply_to}:1"
     before = client._keyring.refusals.total
-    assert client._inbox.take(taken.batch.reply_to, client._keyring.seal(Purpose.reply(direct), [frame])) is None
+    assert client._receiver.deliver(taken.batch.reply_to, client._keyring.seal(Purpose.reply(direct), [frame])) is None
     assert client._keyring.refusals.total == before + 1
     taken.run()
     assert future.result(DEADLINE) == 8
@@ -244,12 +244,12 @@ def test_a_broker_that_answers_with_errors_is_no_reason_to_end(
     """The receiver goes on when it is over."""
     assert_served(backend, worker)
     client = client_of(backend)
-    real, failures = client._receiving.blpop, iter([redis.ResponseError("ERR nonsense")] * 2)
+    real, failures = client._session.connection.blpop, iter([redis.ResponseError("ERR nonsense")] * 2)
 
     def failing(*arguments: Any, **options: Any) -> Any:
         for error in failures:
             raise error
         return real(*arguments, **options)
 
-    monkeypatch.setattr(client._receiving, "blpop", failing)
+    monkeypatch.setattr(client._session.connection, "blpop", failing)
     assert_served(backend, worker)

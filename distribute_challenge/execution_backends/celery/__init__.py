@@ -1,9 +1,9 @@
 """The default engine: Celery workers on a Redis broker.
 
-    client/                                   Redis, known to broker/        worker/
-    backend > client > books > publisher      queues of messages      -->    transport > gate > Celery > task > execution
-              future < intake < receiver      one list of replies     <--    replying
-              census                          who is there            <-->   steps
+    client/                                     Redis, known to broker/        worker/
+    backend > client > pending > publisher      queues of messages      -->    transport > gate > Celery > task > execution
+              future < receiver                 one list of replies     <--    replying
+              worker_counts                     who is there            <-->   bootsteps
 
 ``celery -A distribute_challenge.execution_backends.celery worker`` finds ``app`` here.
 """

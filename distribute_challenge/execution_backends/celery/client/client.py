@@ -2,18 +2,19 @@
 
     submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──────────> worker
     send_now ─────────────────────────────────^ (the caller's own thread)              │
-    futures <── intake <── inbox <── receiver thread <── this client's reply list <────┤
-    result() of a `DirectCall` <── inbox <── a list of its own <───────────────────────┤
-    sys.stdout, logging <── log printer's thread <── inbox <── either of these lists <─┘
+    futures <── receiver <── receiver thread <── this client's reply list <────────────┤
+    result() of a `DirectCall` <── receiver <── a list of its own <────────────────────┤
+    sys.stdout, logging <── log printer's thread <── receiver <── either of these <────┘
 
-Once a second the receiver thread also looks after everything else, such as messages that have vanished (lookout, ledger), and calls
-that wait too long (queue times). What is to be done for the calls of a message that came to nothing, recovery knows.
+Once a second the receiver thread also does everything else: it shows that the client lives (heartbeat), finds messages that have
+vanished (lost messages), and ends calls that wait too long (queue timeouts). What becomes of the calls of a message that came to
+nothing, recovery knows.
 
 Guarantees:
 
-- ``_lock`` protects the `Books`. Nothing waits for Redis, and no future is resolved, under it.
+- `PendingCalls` is its own lock. Nothing waits for Redis, and no future is resolved, under it.
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
-- If one of the threads ends by an error that nobody foresaw, every future fails with it.
+- If one of the threads ends by an unforeseen error, every future fails with it.
 - Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits at a line of its own. A list
   has one reader at a time.
 - The large values of a task have it as a user until its call is done, however it ends.
@@ -29,7 +30,6 @@ from functools import partial
 import redis
 
 from distribute_challenge.core import clock
-from distribute_challenge.core.condition import Condition
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
@@ -42,22 +42,22 @@ from distribute_challenge.execution_backends.celery.broker.connection import (
     translated,
 )
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
-from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs, is_notebook
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.cancelling import Cancelling, farewell, in_background
-from distribute_challenge.execution_backends.celery.client.census import Census
+from distribute_challenge.execution_backends.celery.client.cancellation import Cancellation, farewell, in_background
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
 from distribute_challenge.execution_backends.celery.client.direct import DirectCall, DirectLines
-from distribute_challenge.execution_backends.celery.client.inbox import Inbox
-from distribute_challenge.execution_backends.celery.client.intake import Intake
-from distribute_challenge.execution_backends.celery.client.ledger import AFTER_LOSS, Ledger
+from distribute_challenge.execution_backends.celery.client.heartbeat import Heartbeat
 from distribute_challenge.execution_backends.celery.client.log_printer import LogPrinter
-from distribute_challenge.execution_backends.celery.client.lookout import Lookout
+from distribute_challenge.execution_backends.celery.client.lost_messages import AFTER_LOSS, LostMessages
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
-from distribute_challenge.execution_backends.celery.client.queue_times import QueueTimes
+from distribute_challenge.execution_backends.celery.client.queue_timeouts import QueueTimeouts
+from distribute_challenge.execution_backends.celery.client.receiver import Receiver
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.client.session import Session
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
+from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
 from distribute_challenge.log import logger
 from distribute_challenge.settings import masked
 from distribute_challenge.stores import Depot
@@ -98,10 +98,8 @@ class Client:
         self.own_machine = own_machine
         self._url = url
         self._check = check or (lambda: None)
-        self._lock = threading.Lock()
-        self._work = Condition(self._lock)
-        self._books = Books(self.id, self._work)
-        self._census = Census(url, slots)
+        self._pending = PendingCalls(self.id)
+        self._counts = WorkerCounts(url, slots)
         self._closing = False
         self._in_notebook = shows_logs and is_notebook()
         self._take_back = self.withdraw  # One object for all calls, of which there may be many.
@@ -110,62 +108,55 @@ class Client:
         except BrokerUnreachableError:
             self._check()  # An embedded broker that is ending has another reason.
             raise
-        self._receiving = connect(url, answer_within=LONGEST_WAIT + ANSWER_WITHIN)
-        self._keyring = self._receiving.keyring
-        self._replies = replies_key(self.id)
-        self._values = ClientValues(self.id, connect(url, keyring=self._keyring), own_machine=own_machine)
-        self._publisher = Publisher(
-            url, self._keyring, self.id, self._replies, self._values.names, shows_logs=shows_logs
-        )
+        receiving = connect(url, answer_within=LONGEST_WAIT + ANSWER_WITHIN)
+        self._keyring = keyring = receiving.keyring
+        self._session = session = Session(self.id, receiving, replies_key(self.id))
+        self._values = ClientValues(self.id, connect(url, keyring=keyring), own_machine=own_machine)
+        self._publisher = Publisher(url, keyring, self.id, session.replies, self._values.names, shows_logs=shows_logs)
         self._printer = LogPrinter()
-        self._recovery = Recovery(self._books, self._work, self._publisher, self._values)
-        self._intake = Intake(self._books, self._work, self._values, self._recovery, self._new_call)
-        self._queue_times = QueueTimes(self._books, self._work, self._publisher, self._census)
+        self._recovery = Recovery(self._pending, self._publisher, self._values)
+        self._queue_timeouts = QueueTimeouts(self._pending, self._publisher, self._counts)
         self._absence = Absence(url)
         self._complaints = Complaints()
-        self._ledger = Ledger(self._replies)
-        self._inbox = Inbox(
-            self._receiving,
-            self._replies,
-            books=self._books,
-            intake=self._intake,
+        self._lost_messages = LostMessages(session.replies)
+        self._receiver = Receiver(
+            session,
+            self._pending,
             recovery=self._recovery,
             values=self._values,
-            ledger=self._ledger,
+            lost_messages=self._lost_messages,
             logs=CallLogs(self._printer),
             complaints=self._complaints,
+            new_call=self._new_call,
         )
-        self._cancelling = Cancelling(url, self._keyring, self._fetch_back, lambda batch: batch.id in self._books.sent)
-        self._direct = DirectLines(url, self._replies, take=self._inbox.take, wake=self._publisher.wake_receiver)
-        self._lookout = Lookout(
-            self.id,
-            self._receiving,
-            self._replies,
-            books=self._books,
-            work=self._work,
-            census=self._census,
+        self._cancellation = Cancellation(url, keyring, self._fetch_back, lambda batch: batch.id in self._pending.sent)
+        self._direct = DirectLines(
+            url, session.replies, take=self._receiver.deliver, wake=self._publisher.wake_receiver
+        )
+        self._heartbeat = Heartbeat(
+            session,
+            self._pending,
+            counts=self._counts,
             values=self._values,
-            ledger=self._ledger,
+            lost_messages=self._lost_messages,
             recovery=self._recovery,
             direct=self._direct,
         )
-        self._threads = [
-            threading.Thread(target=self._run, args=[target], name=f"distribute_challenge {name}", daemon=True)
-            for target, name in ((self._send_forever, "sender"), (self._receive_forever, "receiver"))
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._sender_thread = self._thread(self._send_forever, "sender")
+        self._receiver_thread = self._thread(self._receive_forever, "receiver")
+        self._sender_thread.start()
+        self._receiver_thread.start()
 
     # --- what the backend asks for
 
     def submit(self, task: Task) -> Call:
         """Send a call soon, together with others."""
         call = self._new_call(task)
-        with self._work:
+        with self._pending:
             self._refuse_if_closed()
-            self._books.put(call)
+            self._pending.put(call)
             if task.options.queue_timeout is not None:
-                self._queue_times.watch(call)
+                self._queue_timeouts.watch(call)
         return call
 
     def send_now(self, task: Task) -> Call:
@@ -177,11 +168,11 @@ class Client:
         """
         call = self._prepared(DirectCall(task, self._take_back))
         try:
-            with self._lock:
+            with self._pending:
                 self._refuse_if_closed()
-                batch = self._books.register(self._books.outbox.group_of(task), [call], slots=1)
+                batch = self._pending.register(self._pending.outbox.group_of(task), [call], slots=1)
                 if task.options.queue_timeout is not None:
-                    self._queue_times.watch(call)
+                    self._queue_timeouts.watch(call)
             try:
                 with translated(self._url), self._direct.borrowed() as line:
                     self._publisher.publish(batch, line)
@@ -197,8 +188,8 @@ class Client:
         """Cancel a call whose caller was interrupted while it sent it. No reply comes to a message that has not left."""
         batch = call.batch
         if batch is not None and batch.message is None:
-            with self._lock:
-                self._books.drop(batch)
+            with self._pending:
+                self._pending.drop(batch)
         call.cancel(force=True)
 
     def withdraw(self, call: Call, *, force: bool = False) -> bool:
@@ -211,19 +202,19 @@ class Client:
         Returns:
             True if it will not give a result: no worker has it or will have it, or ``force`` is set.
         """
-        with self._lock:
+        with self._pending:
             batch = call.batch
             if batch is None:
-                return self._books.outbox.remove(call) or force
-        return self._cancelling.stop(batch) if force else self._fetch_back(batch, without=call)
+                return self._pending.outbox.remove(call) or force
+        return self._cancellation.stop(batch) if force else self._fetch_back(batch, without=call)
 
     def _fetch_back(self, batch: SentBatch, without: Call | None = None) -> bool:
         message = batch.message
         if message is None or not self._publisher.take_back(message):
             return False
-        with self._work:
-            self._books.drop(batch)
-            self._books.put_back([other for other in batch.unfinished if other is not without])
+        with self._pending:
+            self._pending.drop(batch)
+            self._pending.put_back([other for other in batch.unfinished if other is not without])
         return True
 
     def depot(self) -> Depot:
@@ -237,12 +228,12 @@ class Client:
 
     def slots(self) -> int:
         """Worker processes of the whole cluster, as far as is known."""
-        return self._census.slots()
+        return self._counts.slots()
 
     def unfinished(self) -> int:
         """As `ExecutionBackend.unfinished`."""
-        with self._lock:
-            return sum(not call.task.chunk and not call.done() for call in self._books.calls())
+        with self._pending:
+            return sum(not call.task.chunk and not call.done() for call in self._pending.calls())
 
     def close(self) -> None:
         """Stop, and cancel what is not done, also what runs. Takes no longer than `CLOSE_WITHIN`, whatever Redis does.
@@ -250,23 +241,26 @@ class Client:
         What calls have printed until then is still shown, however slowly the output takes it.
         """
         deadline = clock.monotonic() + CLOSE_WITHIN
-        with self._work:
+        with self._pending:
             self._closing = True
-            self._work.notify()
+            self._pending.notify()
         # What it is about to send must be in the queue before the queue is searched.
-        self._threads[0].join(CLOSE_WITHIN / 2)
-        with self._lock:
-            messages = [batch.message for batch in self._books.sent.values() if batch.message is not None]
-        leaving = farewell(self._url, self._keyring, self.id, messages, self._direct.lists(), self._threads[1])
+        self._sender_thread.join(CLOSE_WITHIN / 2)
+        with self._pending:
+            messages = [batch.message for batch in self._pending.sent.values() if batch.message is not None]
+        leaving = farewell(self._url, self._keyring, self.id, messages, self._direct.lists(), self._receiver_thread)
         values = in_background(self._values.close)
         self._give_up(None)
-        for thread in filter(None, (leaving, values, *self._threads)):
+        for thread in filter(None, (leaving, values, self._sender_thread, self._receiver_thread)):
             thread.join(max(0.0, deadline - clock.monotonic()))
-        self._cancelling.close()
+        self._cancellation.close()
         self._direct.close()
         self._publisher.close()
-        self._receiving.close()
+        self._session.connection.close()
         self._printer.close()
+
+    def _thread(self, forever: Callable[[], None], name: str) -> threading.Thread:
+        return threading.Thread(target=self._run, args=[forever], name=f"distribute_challenge {name}", daemon=True)
 
     def _run(self, forever: Callable[[], None]) -> None:
         """What each of the threads does."""
@@ -282,14 +276,14 @@ class Client:
 
     def _send_forever(self) -> None:
         while True:
-            with self._work:
-                while not self._closing and (group := self._books.next_group(self._census.slots)) is None:
-                    self._work.wait()
+            with self._pending:
+                while not self._closing and (group := self._pending.next_group(self._counts.slots)) is None:
+                    self._pending.wait()
                 if self._closing:
                     return
                 assert group is not None
-                slots = self._census.slots(group.options.queue)
-                batch = self._books.register(group, group.take(slots), slots)
+                slots = self._counts.slots(group.options.queue)
+                batch = self._pending.register(group, group.take(slots), slots)
             try:
                 error = self._publisher.publish_in_the_end(batch, partial(self._is_over, batch))
             except Exception as unforeseen:
@@ -307,13 +301,13 @@ class Client:
         while not self._closing:
             try:
                 try:
-                    self._inbox.receive(self._direct.keys, self._queue_times.wait(LONGEST_WAIT))
+                    self._receiver.receive(self._direct.keys, self._queue_timeouts.wait(LONGEST_WAIT))
                     now = clock.monotonic()
-                    self._queue_times.look(self._receiving)
+                    self._queue_timeouts.look(self._session.connection)
                     if now - looked_after > LONGEST_WAIT:
                         looked_after = now
                         self._check()
-                        self._lookout.look(now)
+                        self._heartbeat.beat(now)
                         self._direct.look_after()
                     self._absence.end()
                 except (redis.RedisError, OSError) as error:
@@ -324,7 +318,7 @@ class Client:
                         silent_until = clock.monotonic() + WARN_EVERY
                         logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
                     time.sleep(reconnect_pause())
-                    self._lookout.distrust(clock.monotonic() + AFTER_LOSS)
+                    self._heartbeat.distrust(clock.monotonic() + AFTER_LOSS)
             except SystemFailureError as error:
                 self._give_up(error)
 
@@ -339,7 +333,7 @@ class Client:
         return call
 
     def _is_over(self, batch: SentBatch) -> bool:
-        return self._closing or batch.id not in self._books.sent
+        return self._closing or batch.id not in self._pending.sent
 
     def _refuse_if_closed(self) -> None:
         if self._closing:
@@ -347,15 +341,15 @@ class Client:
 
     def _give_up(self, error: SystemFailureError | None) -> None:
         """End: every call that is not done fails with the error, or is cancelled if there is none."""
-        with self._work:
+        with self._pending:
             self._closing = True
             self.broken = self.broken or error
         self._fail_all(error)
 
     def _fail_all(self, error: SystemFailureError | None) -> None:
         """End the calls that are not done, as `_give_up` says."""
-        with self._work:
-            unsent, sent = self._books.clear()
+        with self._pending:
+            unsent, sent = self._pending.clear()
         for call in (*unsent, *sent):
             if error is None:
                 Future.cancel(call)  # Not `Call.cancel`: `close` takes back what there is, all at once.

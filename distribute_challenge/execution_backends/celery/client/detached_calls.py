@@ -31,9 +31,9 @@ from distribute_challenge.execution_backends.celery.broker.connection import (
 from distribute_challenge.execution_backends.celery.broker.detached import LONGEST_IN_QUEUE, DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
-from distribute_challenge.execution_backends.celery.client.cancelling import AGAIN, TRIED_FOR, in_background, publish
-from distribute_challenge.execution_backends.celery.client.census import Census
+from distribute_challenge.execution_backends.celery.client.cancellation import AGAIN, TRIED_FOR, in_background, publish
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
+from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
 from distribute_challenge.execution_backends.loss_report import detached_is_late, detached_is_lost
 from distribute_challenge.execution_backends.policy import allowed_attempts
 from distribute_challenge.log import logger
@@ -71,7 +71,7 @@ class DetachedCalls:
         self._connection = connect(url)
         self._keyring = self._connection.keyring
         self._records = DetachedRecords(self._connection)
-        self._census = Census(url, None)
+        self._counts = WorkerCounts(url, None)
         self._absence = Absence(url)
         self._changed = Condition()
         self._watched: weakref.WeakSet[DetachedFuture] = weakref.WeakSet()
@@ -223,7 +223,7 @@ class DetachedCalls:
                 future.fail(detached_is_late(future.name))
             if clock.monotonic() > until:
                 break
-        self._census.take(presence.workers(self._connection), waiting, clock.monotonic())
+        self._counts.take(presence.workers(self._connection), waiting, clock.monotonic())
 
     def _fail_all(self, error: SystemFailureError) -> None:
         for future in self._unfinished():

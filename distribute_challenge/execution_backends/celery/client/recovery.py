@@ -1,6 +1,6 @@
 """What happens to the calls of a message that came to nothing: they are sent again, or fail.
 
-Guarantees: no future is resolved, and no error's text made, under the lock of the books. Any thread may call.
+Guarantees: no future is resolved, and no error's text made, under the lock of the pending calls. Any thread may call.
 """
 
 from collections.abc import Callable
@@ -8,12 +8,11 @@ from functools import partial
 
 from distribute_challenge import settings
 from distribute_challenge.core import clock
-from distribute_challenge.core.condition import Condition
 from distribute_challenge.core.messages import Problem, Reply
 from distribute_challenge.errors import Attempt, DistributeChallengeError, SystemFailureError
 from distribute_challenge.execution_backends import policy
-from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
 from distribute_challenge.execution_backends.policy import MakeError
@@ -22,18 +21,16 @@ __all__ = ["Recovery"]
 
 
 class Recovery:
-    """One client's.
+    """Sends the calls of one client again, or fails them; its receiver and its heartbeat call it.
 
     Args:
-        books: Its books.
-        work: The lock of the books.
+        pending: The client's calls.
         publisher: Knows which functions workers have.
         values: Brings large values to where all workers find them.
     """
 
-    def __init__(self, books: Books, work: Condition, publisher: Publisher, values: ClientValues) -> None:
-        self._books = books
-        self._work = work
+    def __init__(self, pending: PendingCalls, publisher: Publisher, values: ClientValues) -> None:
+        self._pending = pending
         self._publisher = publisher
         self._values = values
         self._attempts = settings.attempts()
@@ -58,8 +55,8 @@ class Recovery:
 
     def fail(self, batch: SentBatch, error: DistributeChallengeError) -> None:
         """Nothing is to be done for a message; its calls fail."""
-        with self._work:
-            self._books.drop(batch)
+        with self._pending:
+            self._pending.drop(batch)
         for call in batch.unfinished:
             call.fail(error)
 
@@ -86,17 +83,17 @@ class Recovery:
         return policy.after_miss(call.task, call.misses, is_cut=batch.is_cut)
 
     def _end(self, batch: SentBatch, after: Callable[[Call, int], MakeError | None], *, alone: bool = False) -> None:
-        with self._work:
-            if batch.id not in self._books.sent:
+        with self._pending:
+            if batch.id not in self._pending.sent:
                 return  # Over meanwhile.
             unfinished = batch.unfinished
             others = sum(call.task.calls for call in unfinished)
             ends = [(call, after(call, others)) for call in unfinished]
-            self._books.drop(batch)
+            self._pending.drop(batch)
             again = [call for call, make_error in ends if make_error is None]
             for call in again:
                 call.alone = call.alone or alone
-            self._books.put_back(again)
+            self._pending.put_back(again)
         for call, make_error in ends:
             if make_error is not None:
                 self._fail(batch, call, make_error())

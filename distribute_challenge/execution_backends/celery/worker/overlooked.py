@@ -1,7 +1,7 @@
 """Detached calls for which nobody waits at the moment: the workers see to it that none of their messages is lost.
 
 A message may go to a worker that is not there any more: its machine has lost its power, say, and Redis does not know yet. A client
-finds out (`client.ledger`), and so does whoever waits for a detached call; until somebody does, it is for the workers.
+finds out (`client.lost_messages`), and so does whoever waits for a detached call; until somebody does, it is for the workers.
 """
 
 import time

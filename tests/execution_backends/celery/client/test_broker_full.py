@@ -13,7 +13,7 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
 from distribute_challenge.execution_backends.celery.broker.connection import connect, translated
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
-from distribute_challenge.execution_backends.celery.client import lookout, publisher
+from distribute_challenge.execution_backends.celery.client import heartbeat, publisher
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -67,7 +67,7 @@ def test_a_caller_who_waits_is_told_at_once(
         BrokerFullError, match=r"MB used, maxmemory is 0\.0 MB\): wait until workers.*maxmemory; calls that"
     ):
         square(3).compute(backend)
-    assert not backend._connected()._books.sent
+    assert not backend._connected()._pending.sent
     memory.give()
     assert answered(backend, worker)
 
@@ -136,12 +136,12 @@ def test_calls_that_are_not_sent_yet_fail_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No message before them comes to an end, as workers cannot take any. The user hears of it first."""
-    monkeypatch.setattr(lookout, "FULL_FOR", 0.2)
+    monkeypatch.setattr(heartbeat, "FULL_FOR", 0.2)
     warm(backend, worker)
     futures = [square(number).submit(backend) for number in range(2000)]
     client = backend._connected()
     memory.take()
-    unsent = list(client._books.outbox.calls())
+    unsent = list(client._pending.outbox.calls())
     assert unsent
     for call in unsent:
         with pytest.raises(BrokerFullError):
@@ -162,13 +162,13 @@ def test_a_client_goes_on_without_noise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It cannot show itself meanwhile, and receives what comes."""
-    monkeypatch.setattr(lookout, "FULL_FOR", 0.0)  # Nothing waits here that this could concern.
+    monkeypatch.setattr(heartbeat, "FULL_FOR", 0.0)  # Nothing waits here that this could concern.
     future = square(3).submit(backend)
     taken = worker.take()
     replies = list(taken.replies())
     client = backend._connected()
     memory.take()
-    eventually(lambda: client._ledger._quiet_until > 0)
+    eventually(lambda: client._lost_messages._quiet_until > 0)
     memory.give()
     for reply in replies:
         taken.push(reply)

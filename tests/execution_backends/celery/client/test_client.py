@@ -25,8 +25,8 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import function_key
-from distribute_challenge.execution_backends.celery.client import census
 from distribute_challenge.execution_backends.celery.client import client as client_module
+from distribute_challenge.execution_backends.celery.client import worker_counts
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.celery.client.client import Client
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
@@ -50,7 +50,7 @@ def together(
 ) -> list[Any]:
     """Submit calls of which at least four travel in one message, already sent."""
     # As many messages as may be out at once: whatever comes now has to wait, and so gathers.
-    first = [function(0).submit(backend) for _ in range(window(census.UNKNOWN_SLOTS))]
+    first = [function(0).submit(backend) for _ in range(window(worker_counts.UNKNOWN_SLOTS))]
     eventually(lambda: worker.waiting() == len(first))
     crowd = [function(argument).submit(backend) for argument in arguments]
     taken = worker.take()
@@ -279,13 +279,13 @@ def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) 
     worker.take()
     batch = call.batch
     assert batch is not None
-    unsent = client._books.register(batch.group, [Call(call.task, client.withdraw)], 1)
+    unsent = client._pending.register(batch.group, [Call(call.task, client.withdraw)], 1)
     assert not client.withdraw(unsent.calls[0])
     client.close()
-    with client._lock:
-        client._books.drop(batch)
-        client._books.put_back([call])
-    assert client._books.outbox.waiting == {}
+    with client._pending:
+        client._pending.drop(batch)
+        client._pending.put_back([call])
+    assert client._pending.outbox.waiting == {}
 
 
 def test_no_worker_is_a_warning_that_names_the_queue(
@@ -297,7 +297,7 @@ def test_no_worker_is_a_warning_that_names_the_queue(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Once, until one has come and gone again."""
-    monkeypatch.setattr(census, "WARN_AFTER", 1.0)
+    monkeypatch.setattr(worker_counts, "WARN_AFTER", 1.0)
     monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.05)
     future = square.with_options(queue="gpu")(3).submit(backend)
     eventually(lambda: "no worker listens on the queue 'gpu'" in caplog.text)
@@ -316,7 +316,7 @@ def test_workers_of_one_queue_are_counted_for_it_alone(
     backend: CeleryExecutionBackend, server: Server, eventually: Eventually
 ) -> None:
     """Before any is known, a few are assumed."""
-    assert backend.concurrency == census.UNKNOWN_SLOTS
+    assert backend.concurrency == worker_counts.UNKNOWN_SLOTS
     presence.show(connect(server.url), presence.WorkerPresence("w", 5, ["q"]))
     eventually(lambda: backend.concurrency == 5)
 

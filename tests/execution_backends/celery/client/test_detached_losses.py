@@ -21,7 +21,7 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, outcome_key
-from distribute_challenge.execution_backends.celery.client import census, detached_calls
+from distribute_challenge.execution_backends.celery.client import detached_calls, worker_counts
 from tests.execution_backends.celery.broker.test_detached import answer, send, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.processes import wait_until
@@ -162,7 +162,7 @@ def test_one_hears_of_a_queue_that_nobody_serves(
     backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Any
 ) -> None:
     """Also of the call of another client."""
-    monkeypatch.setattr(census, "WARN_AFTER", 0.1)
+    monkeypatch.setattr(worker_counts, "WARN_AFTER", 0.1)
     future = attach(submit(backend, function=square.with_options(queue="gpu", priority=5)).id, backend)
     eventually(lambda: "distribute-challenge worker --queues gpu" in caplog.text)
     assert not future.done()

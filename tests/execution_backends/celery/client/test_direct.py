@@ -235,7 +235,7 @@ def test_a_broker_that_refuses_the_message_is_an_error_at_once(
     redis.config_set("maxmemory", 1)
     with pytest.raises(BrokerFullError, match=r"MB used, maxmemory is"):
         send(client, 3)
-    assert not client._books.sent
+    assert not client._pending.sent
     redis.config_set("maxmemory", 0)
     call = send(client, 4)
     worker.take().run()
@@ -276,7 +276,7 @@ def test_an_interrupt_while_sending_takes_the_call_back(
         context.setattr(Line, "read", interrupt)
         with pytest.raises(KeyboardInterrupt):
             send(client, 3)
-    eventually(lambda: not client._books.sent)
+    eventually(lambda: not client._pending.sent)
     eventually(lambda: not client._direct.keys)
     assert worker.waiting() == 0
     assert all_idle(client)

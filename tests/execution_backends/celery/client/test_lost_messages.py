@@ -18,10 +18,10 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, queue_keys
 from distribute_challenge.execution_backends.celery.client import client as client_module
-from distribute_challenge.execution_backends.celery.client import ledger as ledger_module
+from distribute_challenge.execution_backends.celery.client import lost_messages as lost_messages_module
 from distribute_challenge.execution_backends.celery.client import publisher
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.ledger import AFTER_FULL, APART, GRACE, Ledger
+from distribute_challenge.execution_backends.celery.client.lost_messages import AFTER_FULL, APART, GRACE, LostMessages
 from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from distribute_challenge.execution_backends.policy import MOST_LOSSES
 from distribute_challenge.settings import DEFAULT_QUEUE
@@ -45,8 +45,8 @@ def once(x: int) -> int:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client looks for lost messages all the time, and believes soon that they are."""
     monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.02)
-    monkeypatch.setattr(ledger_module, "GRACE", 0.05)
-    monkeypatch.setattr(ledger_module, "APART", 0.1)
+    monkeypatch.setattr(lost_messages_module, "GRACE", 0.05)
+    monkeypatch.setattr(lost_messages_module, "APART", 0.1)
 
 
 def hold(taken: Taken) -> None:
@@ -108,7 +108,7 @@ def test_a_reply_that_comes_before_the_verdict_counts(backend: CeleryExecutionBa
     future = square(3).submit(backend)
     client = backend._connected()
     taken = worker.take()
-    batch = client._books.sent[taken.batch.id]
+    batch = client._pending.sent[taken.batch.id]
     taken.run()
     assert future.result(DEADLINE) == 9
     client._recovery.replace(batch)
@@ -154,14 +154,14 @@ def test_calls_that_wait_or_run_are_not_lost(
     eventually(lambda: waiting.batch is not None and waiting.batch.pushed is not None)  # type: ignore[attr-defined]
     client = backend._connected()
     looks = threading.Semaphore(0)
-    look = client._ledger.look
+    look = client._lost_messages.find
 
     def counted(*arguments: Any) -> list[SentBatch]:
         looks.release()
         return look(*arguments)
 
-    client._ledger.look = counted  # type: ignore[method-assign]
-    end = time.monotonic() + 5 * ledger_module.APART
+    client._lost_messages.find = counted  # type: ignore[method-assign]
+    end = time.monotonic() + 5 * lost_messages_module.APART
     while time.monotonic() < end:
         assert looks.acquire(timeout=DEADLINE)
     taken.run()
@@ -277,23 +277,23 @@ def test_nothing_counts_as_lost_while_redis_has_no_memory(
     taken = worker.take()
     redis = connect(server.url)
     redis.config_set("maxmemory", 1)
-    ledger = backend._connected()._ledger
-    eventually(lambda: ledger._quiet_until > time.monotonic() + AFTER_FULL / 2)
+    lost = backend._connected()._lost_messages
+    eventually(lambda: lost._quiet_until > time.monotonic() + AFTER_FULL / 2)
     redis.config_set("maxmemory", 0)
     taken.run()
     assert future.result(DEADLINE) == 9
     assert worker.waiting() == 0
 
 
-# --- the ledger by itself
+# --- by itself
 
 
 class Out:
-    """Messages that are out, and a ledger that looks after them, with a clock of its own."""
+    """Messages that are out, and what looks after them, with a clock of its own."""
 
     def __init__(self, server: Server) -> None:
         self.connection = connect(server.url)
-        self.ledger = Ledger("replies")
+        self.lost = LostMessages("replies")
         self.batches: list[SentBatch] = []
         self.now = 1000.0
         self.direct: set[str] = set()
@@ -308,7 +308,7 @@ class Out:
 
     def look(self, later: float = APART) -> list[str]:
         self.now += later
-        found = self.ledger.look(self.connection, self.batches, self.direct, self.now)
+        found = self.lost.find(self.connection, self.batches, self.direct, self.now)
         return [batch.id for batch in found]
 
 
@@ -322,7 +322,7 @@ def out(server: Server) -> Iterator[Out]:
 def test_a_message_is_lost_when_it_is_nowhere_twice(out: Out) -> None:
     out.add("a")
     assert out.look(GRACE / 2) == []
-    assert not out.ledger._missing
+    assert not out.lost._missing
     assert out.look(GRACE) == []
     assert out.look(APART / 2) == []
     assert out.look() == ["a"]
@@ -349,16 +349,16 @@ def test_replies_that_wait_are_read_first(out: Out) -> None:
     out.connection.rpush("replies", "x", "y")
     assert out.look() == []
     out.connection.rpush("replies", "z")
-    out.ledger.read += 1
+    out.lost.read += 1
     assert out.look() == []
-    out.ledger.read += 1
+    out.lost.read += 1
     assert out.look() == ["a"]
 
 
 def test_the_list_of_a_direct_call_has_to_be_empty(out: Out) -> None:
     out.add("a", "its own")
     assert out.look(2 * GRACE) == []
-    assert not out.ledger._missing  # Somebody else reads that list.
+    assert not out.lost._missing  # Somebody else reads that list.
     out.direct.add("its own")
     assert out.look() == []
     out.connection.rpush("its own", "x")
@@ -371,21 +371,21 @@ def test_a_message_that_is_being_sent_is_not_looked_for(out: Out) -> None:
     out.add("a").pushed = None
     out.add("b").message = None
     assert out.look(2 * GRACE) == []
-    assert not out.ledger._missing
+    assert not out.lost._missing
 
 
 def test_large_messages_take_turns(out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look costs no more than so many bytes, or one message."""
-    monkeypatch.setattr(ledger_module, "MOST_BYTES", 25)
+    monkeypatch.setattr(lost_messages_module, "MOST_BYTES", 25)
     for name in "abcd":
         out.add(name)
     out.add("e", size=100)
     assert out.look(2 * GRACE) == []
-    assert set(out.ledger._missing) == {"a", "b"}
+    assert set(out.lost._missing) == {"a", "b"}
     out.look(0.1)
-    assert set(out.ledger._missing) == {"a", "b", "c", "d"}
+    assert set(out.lost._missing) == {"a", "b", "c", "d"}
     out.look(0.1)
-    assert set(out.ledger._missing) == {"a", "b", "c", "d", "e"}
+    assert set(out.lost._missing) == {"a", "b", "c", "d", "e"}
     assert sorted(out.look() + out.look(0.1) + out.look(0.1)) == ["a", "b", "c", "d", "e"]
 
 
@@ -393,7 +393,7 @@ def test_nothing_is_lost_while_the_books_may_be_incomplete(out: Out) -> None:
     """What was missing before does not count after it."""
     out.add("a")
     assert out.look(2 * GRACE) == []
-    out.ledger.distrust(out.now + 2 * APART)
+    out.lost.distrust(out.now + 2 * APART)
     assert out.look() == []
     assert out.look() == []
     assert out.look() == ["a"]

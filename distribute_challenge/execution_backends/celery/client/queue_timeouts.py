@@ -10,40 +10,37 @@ from math import inf
 import redis
 
 from distribute_challenge.core import clock
-from distribute_challenge.core.condition import Condition
 from distribute_challenge.errors import QueueTimeoutError
-from distribute_challenge.execution_backends.celery.client.books import Books
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.census import Census
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.whereabouts import are_held
+from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
 from distribute_challenge.execution_backends.policy import queue_timeout_error
 
-__all__ = ["QueueTimes"]
+__all__ = ["QueueTimeouts"]
 
 LOOK_EVERY = 1.0  # Seconds between two looks at calls that are due and could not be taken back.
 SHORTEST_WAIT = 0.01  # Seconds: to Redis, a wait of 0 has no end.
 
 
-class QueueTimes:
-    """Of one client.
+class QueueTimeouts:
+    """Ends the calls of one client that wait for too long; its receiver thread calls `look`.
 
     Args:
-        books: Its books.
-        work: The lock of the books.
+        pending: The client's calls.
         publisher: Takes messages back.
-        census: Knows who serves a queue.
+        counts: Knows how many workers serve a queue.
     """
 
-    def __init__(self, books: Books, work: Condition, publisher: Publisher, census: Census) -> None:
-        self._books = books
-        self._work = work
+    def __init__(self, pending: PendingCalls, publisher: Publisher, counts: WorkerCounts) -> None:
+        self._pending = pending
         self._publisher = publisher
-        self._census = census
+        self._counts = counts
         self._due = inf
 
     def watch(self, call: Call) -> None:
-        """A call with a limit is to be sent. The lock of the books must be held."""
+        """A call with a limit is to be sent. The lock of the pending calls must be held."""
         self._due = min(self._due, call.begin_by)
 
     def wait(self, longest: float) -> float:
@@ -62,10 +59,13 @@ class QueueTimes:
         now = clock.now()
         if now < self._due:
             return
-        with self._work:
-            overdue = self._books.outbox.take_overdue(now)
-            limited = [batch for batch in self._books.sent.values() if batch.group.options.queue_timeout is not None]
-            still = [self._books.outbox.begin_by(), *(call.begin_by for batch in limited for call in batch.unfinished)]
+        with self._pending:
+            overdue = self._pending.outbox.take_overdue(now)
+            limited = [batch for batch in self._pending.sent.values() if batch.group.options.queue_timeout is not None]
+            still = [
+                self._pending.outbox.begin_by(),
+                *(call.begin_by for batch in limited for call in batch.unfinished),
+            ]
             self._due = min([inf, *(moment if moment > now else now + LOOK_EVERY for moment in still)])
         for call in overdue:
             call.fail(self._error(call, now))
@@ -81,17 +81,17 @@ class QueueTimes:
 
     def _fail_overdue(self, batch: SentBatch, now: float) -> None:
         """Of a message that was taken back."""
-        with self._work:
-            self._books.drop(batch)
+        with self._pending:
+            self._pending.drop(batch)
             calls = batch.unfinished
-            self._books.put_back([call for call in calls if call.begin_by > now])
+            self._pending.put_back([call for call in calls if call.begin_by > now])
         for call in calls:
             if call.begin_by <= now:
                 call.fail(self._error(call, now))
 
     def _error(self, call: Call, now: float) -> QueueTimeoutError:
         queue = call.task.options.queue
-        if slots := self._census.serving(queue):
+        if slots := self._counts.serving(queue):
             advice = f"{slots} worker processes serve the queue {queue!r}: start more, or give the call more time"
         else:
             advice = (

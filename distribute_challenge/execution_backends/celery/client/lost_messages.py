@@ -1,12 +1,12 @@
 """Finds messages that have vanished: out for a while, held by no worker, in no queue, and without a reply on its way.
 
-A message may vanish because somebody emptied Redis, because Redis came back without its last second, or because a worker
-was killed between taking the message and writing down that it has it. Nobody tells the client, so it looks itself.
+A message may vanish because a program emptied Redis, because Redis came back without its last second, or because a worker
+was killed between taking the message and writing down that it has it. No event tells the client, so it looks itself.
 
     out for `GRACE` ──► held by a worker? ──► in its queue? ──► nowhere ──► nowhere again, `APART` later ──► replies read ──► lost
 
-Twice, because a worker has a message for a moment before it is in the books. And only once all replies have been read that were
-there at the second look: a worker sends its reply first, and strikes the message out afterwards.
+Twice, because a worker has a message for a moment before Redis knows that it holds it. And only once all replies have been read
+that were there at the second look: a worker sends its reply first, and acknowledges the message afterwards.
 """
 
 from collections.abc import Collection, Iterable
@@ -18,9 +18,9 @@ from distribute_challenge.execution_backends.celery.broker.publishing import Mes
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.whereabouts import are_held, are_nowhere
 
-__all__ = ["Ledger"]
+__all__ = ["LostMessages"]
 
-GRACE = 2.0  # Seconds that a message is out before anybody asks where it is.
+GRACE = 2.0  # Seconds that a message is out before the client asks where it is.
 APART = 2.0  # Seconds between two looks that are to count as two.
 AFTER_LOSS = 3.0  # Seconds after a connection was lost in which workers may not have written down yet what they hold,
 AFTER_FULL = 10.0  # and after Redis refused to write anything down.
@@ -40,14 +40,14 @@ class _Missing:
     known_at: int | None = None
 
 
-class Ledger:
-    """Looks after the messages of one client.
+class LostMessages:
+    """Finds those of one client; its heartbeat calls `find`.
 
     Args:
         replies: The client's list of replies.
 
     Attributes:
-        read: How many replies have been read from that list; counted by whoever reads them.
+        read: How many replies have been read from that list; the receiver counts them.
 
     Guarantees: none for threads; the thread that reads the replies is the one that looks.
     """
@@ -60,7 +60,7 @@ class Ledger:
         self._quiet_until = 0.0
 
     def distrust(self, until: float) -> None:
-        """The books may be incomplete for a while: what was missing does not count.
+        """What workers have written down may be incomplete for a while: what was missing does not count.
 
         Args:
             until: Seconds of the monotonic clock.
@@ -68,7 +68,7 @@ class Ledger:
         self._missing.clear()
         self._quiet_until = max(self._quiet_until, until)
 
-    def look(
+    def find(
         self, connection: redis.Redis, batches: Iterable[SentBatch], direct: Collection[str], now: float
     ) -> list[SentBatch]:
         """The messages that are lost.
@@ -87,7 +87,7 @@ class Ledger:
         out: list[tuple[SentBatch, Message]] = []
         for batch in batches:
             message, pushed = batch.message, batch.pushed
-            # A line that somebody waits at may have the reply in its hands.
+            # A caller that waits at a line of its own may have read the reply already.
             is_ours = batch.reply_to == self._replies or batch.reply_to in direct
             if message is not None and pushed is not None and now - pushed > GRACE and is_ours:
                 out.append((batch, message))

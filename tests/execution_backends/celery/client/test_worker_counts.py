@@ -7,7 +7,7 @@ import pytest
 
 from distribute_challenge.errors import SecretError
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
-from distribute_challenge.execution_backends.celery.client.census import UNKNOWN_SLOTS, WARN_AFTER, Census
+from distribute_challenge.execution_backends.celery.client.worker_counts import UNKNOWN_SLOTS, WARN_AFTER, WorkerCounts
 
 URL = "redis://:hunter2@example.org"
 WORKER = WorkerPresence("w", 3, ["a"])
@@ -15,19 +15,19 @@ WORKER = WorkerPresence("w", 3, ["a"])
 
 def test_processes_are_assumed_until_some_are_known() -> None:
     """As many as the caller says, or a few."""
-    assert Census(URL, None).slots() == UNKNOWN_SLOTS
-    census = Census(URL, 7)
-    assert census.slots("a") == 7
-    census.take([WORKER], {}, 0.0)
-    assert (census.slots(), census.slots("a"), census.slots("b")) == (3, 3, 7)
+    assert WorkerCounts(URL, None).slots() == UNKNOWN_SLOTS
+    counts = WorkerCounts(URL, 7)
+    assert counts.slots("a") == 7
+    counts.take([WORKER], {}, 0.0)
+    assert (counts.slots(), counts.slots("a"), counts.slots("b")) == (3, 3, 7)
 
 
 def test_a_queue_that_nobody_serves_is_a_warning_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
     """Strangers are no reason as long as there are others."""
     caplog.set_level(logging.WARNING, "distribute_challenge")
-    census = Census(URL, None)
+    counts = WorkerCounts(URL, None)
     for now in (0.0, WARN_AFTER - 1, WARN_AFTER, WARN_AFTER + 1):
-        census.take([WORKER], {"a": 1, "b": 2, "c": 0}, now, lambda: 3)
+        counts.take([WORKER], {"a": 1, "b": 2, "c": 0}, now, lambda: 3)
     assert caplog.text.count("no worker listens on the queue 'b'") == 1
     assert "hunter2" not in caplog.text
 
@@ -36,56 +36,56 @@ def test_workers_that_were_killed_are_missed_when_they_have_been_silent_for_a_wh
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """They say no good-bye, and count as slots for longer. One that goes on is enough."""
-    census = Census(URL, None)
+    counts = WorkerCounts(URL, None)
     silent = [replace(WORKER, age=age) for age in (WARN_AFTER - 1, WARN_AFTER, WARN_AFTER + 1)]
-    census.take(silent[:1], {"a": 1}, 9.0)
-    census.take(silent, {"a": 1}, 10.0)
+    counts.take(silent[:1], {"a": 1}, 9.0)
+    counts.take(silent, {"a": 1}, 10.0)
     assert "no worker listens" not in caplog.text
-    census.take(silent[1:], {"a": 1}, 11.0)
+    counts.take(silent[1:], {"a": 1}, 11.0)
     assert caplog.text.count("no worker listens on the queue 'a'") == 1
-    census.take([], {"a": 1}, 12.0)
+    counts.take([], {"a": 1}, 12.0)
     assert caplog.text.count("no worker listens on the queue 'a'") == 1
-    assert census.slots("a") == UNKNOWN_SLOTS
+    assert counts.slots("a") == UNKNOWN_SLOTS
 
 
 def test_silence_does_not_count_while_nobody_can_give_signs_of_life(caplog: pytest.LogCaptureFixture) -> None:
     """As while Redis was away."""
-    census = Census(URL, None)
+    counts = WorkerCounts(URL, None)
     silent = [replace(WORKER, age=2 * WARN_AFTER)]
-    census.distrust(100.0)
-    census.distrust(50.0)
+    counts.distrust(100.0)
+    counts.distrust(50.0)
     for now in (100.0, 100.0 + WARN_AFTER - 1):
-        census.take(silent, {"a": 1}, now)
+        counts.take(silent, {"a": 1}, now)
     assert not caplog.text
-    census.take(silent, {"a": 1}, 100.0 + WARN_AFTER)
+    counts.take(silent, {"a": 1}, 100.0 + WARN_AFTER)
     assert "no worker listens on the queue 'a'" in caplog.text
 
 
 def test_nor_does_it_if_they_are_not_listed_any_more(caplog: pytest.LogCaptureFixture) -> None:
     """As while Redis is full for long."""
-    census = Census(URL, None)
-    census.distrust(100.0)
+    counts = WorkerCounts(URL, None)
+    counts.distrust(100.0)
     for now in (0.0, 99.0, 100.0, 100.0 + WARN_AFTER - 1):
-        census.take([], {"a": 1}, now)
+        counts.take([], {"a": 1}, now)
     assert not caplog.text
-    census.take([], {"a": 1}, 100.0 + WARN_AFTER)
+    counts.take([], {"a": 1}, 100.0 + WARN_AFTER)
     assert "no worker listens on the queue 'a'" in caplog.text
 
 
 def test_nobody_looks_for_strangers_before_it_matters() -> None:
     """It takes a round trip."""
-    census = Census(URL, None)
+    counts = WorkerCounts(URL, None)
     looks: list[float] = []
     for now in (0.0, WARN_AFTER - 1, WARN_AFTER, WARN_AFTER + 1):
-        census.take([], {"a": 1}, now, lambda now=now: looks.append(now) or 0)  # type: ignore[misc] # bound now
+        counts.take([], {"a": 1}, now, lambda now=now: looks.append(now) or 0)  # type: ignore[misc] # bound now
     assert looks == [WARN_AFTER]
 
 
 def test_workers_with_another_secret_fail_what_waits_after_a_while() -> None:
     """If there are no others: until then, one may come."""
-    census = Census(URL, None)
-    census.take([], {"a": 1}, 0.0, lambda: 2)
-    census.take([], {"a": 0}, WARN_AFTER, lambda: 2)
-    census.take([], {"a": 1}, WARN_AFTER, lambda: 2)
+    counts = WorkerCounts(URL, None)
+    counts.take([], {"a": 1}, 0.0, lambda: 2)
+    counts.take([], {"a": 0}, WARN_AFTER, lambda: 2)
+    counts.take([], {"a": 1}, WARN_AFTER, lambda: 2)
     with pytest.raises(SecretError, match=r"all workers at redis://:\*\*\*@example.org \(2\) have another secret"):
-        census.take([], {"a": 1}, 2 * WARN_AFTER, lambda: 2)
+        counts.take([], {"a": 1}, 2 * WARN_AFTER, lambda: 2)

@@ -15,7 +15,7 @@ from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from tests.execution_backends.celery.client.test_client import together
 from tests.execution_backends.celery.client.test_giving_back import answer
-from tests.execution_backends.celery.client.test_ledger import hold
+from tests.execution_backends.celery.client.test_lost_messages import hold
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -60,7 +60,7 @@ def test_the_error_counts_workers_that_are_busy(
 ) -> None:
     presence.show(connect(server.url), presence.WorkerPresence("w", 7, ["busy"]))
     client = backend._connected()
-    eventually(lambda: client._census.serving("busy") == 7)
+    eventually(lambda: client._counts.serving("busy") == 7)
     with pytest.raises(QueueTimeoutError, match="7 worker processes serve the queue 'busy': start more"):
         square.with_options(queue="busy")(3).submit(backend).result(DEADLINE)
 
@@ -93,9 +93,9 @@ def test_other_calls_of_the_message_are_sent_again(
     shared = [future for future in crowd if future.batch is crowd[0].batch]
     client = backend._connected()
     # One of them has waited for as long already.
-    with client._lock:
+    with client._pending:
         shared[1].task = shared[1].task._replace(created=time.time() - 1000)
-        client._queue_times.watch(shared[1])
+        client._queue_timeouts.watch(shared[1])
     with pytest.raises(QueueTimeoutError):
         shared[1].result(DEADLINE)
     worker.serve(crowd)
@@ -122,13 +122,13 @@ def test_calls_that_were_lost_do_not_hide_those_behind_them(
     while taken.batch.id != message:
         taken = worker.take()
     client = backend._connected()
-    with client._lock:
-        behind = next(call for group in client._books.outbox._turns.values() for call in group)
+    with client._pending:
+        behind = next(call for group in client._pending.outbox._turns.values() for call in group)
         behind.task = behind.task._replace(created=time.time() - 1000)
     taken.report("lost", "it died")
     eventually(lambda: crowd[0].attempts != ())
-    with client._lock:
-        client._queue_times.watch(behind)
+    with client._pending:
+        client._queue_timeouts.watch(behind)
     eventually(behind.done)
     assert isinstance(behind.exception(), QueueTimeoutError)
 
@@ -144,10 +144,10 @@ def test_calls_that_were_given_back_count_from_when_they_were_made(
         taken = worker.take()
     hold(taken)
     client = backend._connected()
-    with client._lock:
+    with client._pending:
         for call in crowd[:3]:
             call.task = call.task._replace(created=time.time() - 1000)
-        client._queue_times.watch(crowd[0])
+        client._queue_timeouts.watch(crowd[0])
     answer(taken, 0, [0], kept=2)
     with pytest.raises(QueueTimeoutError):
         crowd[2].result(DEADLINE)

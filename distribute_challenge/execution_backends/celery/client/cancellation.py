@@ -26,7 +26,7 @@ from distribute_challenge.execution_backends.celery.client.calls import SentBatc
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring
 
-__all__ = ["AGAIN", "TRIED_FOR", "Cancelling", "farewell", "in_background", "publish"]
+__all__ = ["AGAIN", "TRIED_FOR", "Cancellation", "farewell", "in_background", "publish"]
 
 AGAIN = 1.0  # Seconds between two orders for the same message,
 TRIED_FOR = 5.0  # and for how long they go on. A worker remembers an order for longer.
@@ -35,7 +35,7 @@ LAST_WORDS = 0.1  # Seconds for replies that were on their way when workers hear
 AT_ONCE = 100  # Messages looked for in one round trip: each may take a look at a whole queue.
 
 
-class Cancelling:
+class Cancellation:
     """Sees that what was cancelled does not run. Its thread is started with the first of it.
 
     Args:

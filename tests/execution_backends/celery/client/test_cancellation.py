@@ -23,7 +23,7 @@ from distribute_challenge.execution_backends.celery.broker.orders import CANCEL
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.calls import Call
-from distribute_challenge.execution_backends.celery.client.cancelling import in_background, publish
+from distribute_challenge.execution_backends.celery.client.cancellation import in_background, publish
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import meet
@@ -86,11 +86,11 @@ class Together:
 def in_one_message(backend: CeleryExecutionBackend, calls: Sequence[Distributable[Any]]) -> list[Call]:
     """Calls that travel together."""
     client = backend._connected()
-    with client._work:  # So that the sender finds all of them.
-        client._books.outbox.group_of(calls[0]._task()).sizer = Together()  # type: ignore[assignment]
+    with client._pending:  # So that the sender finds all of them.
+        client._pending.outbox.group_of(calls[0]._task()).sizer = Together()  # type: ignore[assignment]
         sent = [Call(call._task(), client._take_back) for call in calls]
         for call in sent:
-            client._books.put(call)
+            client._pending.put(call)
     return sent
 
 
@@ -110,7 +110,7 @@ def test_a_call_in_the_queue_is_taken_out_and_its_neighbours_go_again(
     worker.serve(others)
     assert [other.result(0) for other in others] == [1, 2, 3, 4]
     assert first.cancelled()
-    eventually(lambda: worker.waiting() == 0 and not backend._connected()._books.sent)
+    eventually(lambda: worker.waiting() == 0 and not backend._connected()._pending.sent)
 
 
 def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
@@ -220,7 +220,7 @@ def test_cancelling_does_not_wait_for_a_broker_that_is_away(
     """It is tried until it is back; for some seconds."""
     future = identity(1).submit(distant)
     taken = worker.take()
-    batch = distant._connected()._books.sent[taken.batch.id]
+    batch = distant._connected()._pending.sent[taken.batch.id]
     # A client that does not know yet that it has sent the message would send it again, and then take that back.
     eventually(lambda: batch.pushed is not None)
     proxy.refuse()

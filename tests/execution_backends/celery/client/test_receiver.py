@@ -19,7 +19,7 @@ from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import WORKERS
 from distribute_challenge.execution_backends.celery.client import client as client_module
-from distribute_challenge.execution_backends.celery.client.books import Books
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.execution_backends.celery.client.test_giving_back import SQUARES, Chunks, answer, chunks, crowd_in_a_message
@@ -217,7 +217,7 @@ def test_a_thread_that_dies_takes_all_futures_with_it(
     worker.take()
     with monkeypatch.context() as context:
         if thread == "sender":
-            context.setattr(Books, "next_group", broken)
+            context.setattr(PendingCalls, "next_group", broken)
             # The client may have failed already: it looks for calls to send about once in the time above.
             with contextlib.suppress(SystemFailureError):
                 square(4).submit(backend)
@@ -242,18 +242,18 @@ def test_a_reply_whose_outcomes_end_the_thread_fails_its_calls_alone(
 ) -> None:
     """The receiver goes on."""
     client = backend._connected()
-    take = client._intake.take
+    take = client._receiver._take_outcomes
 
     def end(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(client._intake, "take", end)
+    monkeypatch.setattr(client._receiver, "_take_outcomes", end)
     failing = square(3).submit(backend)
     worker.take().run()
     with pytest.raises(SystemFailureError, match=f"cannot be taken in: {raised.__name__}") as caught:
         failing.result(DEADLINE)
     assert isinstance(caught.value.__cause__, raised)
-    monkeypatch.setattr(client._intake, "take", take)
+    monkeypatch.setattr(client._receiver, "_take_outcomes", take)
     following = square(4).submit(backend)
     worker.take().run()
     assert following.result(DEADLINE) == 16
@@ -270,6 +270,6 @@ def test_ctrl_c_while_the_caller_takes_a_reply_in_is_ctrl_c(
 
     call = client.send_now(square(3)._task())
     worker.take().run()
-    monkeypatch.setattr(client._intake, "take", interrupted)
+    monkeypatch.setattr(client._receiver, "_take_outcomes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         call.result(DEADLINE)

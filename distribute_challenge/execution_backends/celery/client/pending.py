@@ -1,6 +1,7 @@
 """All calls of a client that are not done: those that wait to be sent, and the messages that wait for their reply."""
 
 import itertools
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,26 +10,28 @@ from distribute_challenge.core.condition import Condition
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.outbox import Group, Outbox
 
-__all__ = ["Books"]
+__all__ = ["PendingCalls"]
 
 
-class Books:
-    """One client's.
+class PendingCalls(Condition):
+    """The calls of one client, and the lock that protects them: ``with pending:`` holds it, and every method needs it.
+
+    The client's sender thread waits for it: it is notified when there may be something new to send. The client, its receiver and
+    what looks after lost and late calls share it.
 
     Args:
-        client: Its id, which the ids of messages begin with.
-        changed: Told when there may be something new to send. It must be held for every method here.
+        client: The client's id, which the ids of messages begin with.
 
     Attributes:
         outbox: Calls that wait to be sent.
         sent: Messages that wait for their last reply, by id.
     """
 
-    def __init__(self, client: str, changed: Condition) -> None:
+    def __init__(self, client: str) -> None:
+        super().__init__(threading.Lock())
         self.outbox = Outbox()
         self.sent: dict[str, SentBatch] = {}
         self._client = client
-        self._changed = changed
         self._numbers = itertools.count(1)
         # Ids, not numbers: a thread that is interrupted as it changes them can do so again.
         self._out: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
@@ -36,7 +39,7 @@ class Books:
     def put(self, call: Call) -> None:
         """Add a call that is to be sent."""
         self.outbox.put(call)
-        self._changed.notify()
+        self.notify()
 
     def put_back(self, calls: Iterable[Call]) -> None:
         """Calls that are to be sent once more, before all others."""
@@ -44,7 +47,7 @@ class Books:
             if not call.done():
                 call.batch = None
                 self.outbox.put(call, first=True)
-        self._changed.notify()
+        self.notify()
 
     def next_group(self, slots: Callable[[str], int]) -> Group | None:
         """The group whose turn it is, if there is one and its queue has room for a message.
@@ -66,13 +69,13 @@ class Books:
 
     def drop(self, batch: SentBatch) -> None:
         """A message that no reply is waited for any more."""
-        # It may be large, and calls and batch hold each other: somebody who keeps a future keeps none of it.
+        # It may be large, and calls and batch hold each other: a caller that keeps a future keeps none of it.
         batch.message = None
         self.sent.pop(batch.id, None)
         out = self._out[batch.group.options.queue, batch.group.options.priority]
         if batch.id in out:
             out.remove(batch.id)
-            self._changed.notify()
+            self.notify()
 
     def waiting(self) -> Counter[str]:
         """Number of unfinished calls by queue."""
@@ -93,5 +96,5 @@ class Books:
         unsent, sent = self.outbox.clear(), [call for batch in batches for call in batch.unfinished]
         for batch in batches:
             self.drop(batch)
-        self._changed.notify_all()
+        self.notify_all()
         return unsent, sent

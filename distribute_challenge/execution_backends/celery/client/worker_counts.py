@@ -7,14 +7,14 @@ from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.log import logger
 from distribute_challenge.settings import masked
 
-__all__ = ["Census"]
+__all__ = ["WorkerCounts"]
 
 UNKNOWN_SLOTS = 2  # Worker processes assumed before the first one shows itself.
 WARN_AFTER = 5.0  # Seconds without a worker before the user hears of it,
 WARN_EVERY = 60.0  # and between two such warnings.
 
 
-class Census:
+class WorkerCounts:
     """The workers as last counted.
 
     Guarantees: `take` is called by one thread; `slots` by any.

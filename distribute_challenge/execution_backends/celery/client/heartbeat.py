@@ -1,0 +1,113 @@
+"""What a client does about once a second, whatever comes in: show that it lives, count workers, find lost messages."""
+
+from functools import partial
+
+import redis
+
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import translate
+from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
+from distribute_challenge.execution_backends.celery.client.direct import DirectLines
+from distribute_challenge.execution_backends.celery.client.lost_messages import AFTER_FULL, LostMessages
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
+from distribute_challenge.execution_backends.celery.client.publisher import FULL_FOR
+from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.client.session import Session
+from distribute_challenge.execution_backends.celery.client.values import ClientValues
+from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
+from distribute_challenge.log import logger
+from distribute_challenge.settings import masked
+
+__all__ = ["Heartbeat"]
+
+
+class Heartbeat:
+    """The heartbeat of one client; its receiver thread calls `beat`.
+
+    Args:
+        session: The client's.
+        pending: The client's calls.
+        counts: Counts workers.
+        values: Is told which workers see them.
+        lost_messages: Finds messages that have vanished.
+        recovery: Sends them again.
+        direct: Reads some replies itself.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        pending: PendingCalls,
+        *,
+        counts: WorkerCounts,
+        values: ClientValues,
+        lost_messages: LostMessages,
+        recovery: Recovery,
+        direct: DirectLines,
+    ) -> None:
+        self._session = session
+        self._pending = pending
+        self._counts = counts
+        self._values = values
+        self._lost_messages = lost_messages
+        self._recovery = recovery
+        self._direct = direct
+        self._full_since: float | None = None
+
+    def beat(self, now: float) -> None:
+        """Do all of it once.
+
+        Args:
+            now: Seconds of the monotonic clock.
+
+        Raises:
+            redis.RedisError: The broker does not answer.
+            SecretError: Calls wait, and all workers have another secret.
+        """
+        with self._pending:
+            waiting = self._pending.waiting()
+            sent = list(self._pending.sent.values())
+        connection = self._session.connection
+        try:
+            presence.show(connection, presence.ClientPresence(self._session.client, waiting.total()))
+            self._full_since = None
+        except redis.OutOfMemoryError as error:
+            self.distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
+            self._look_at_unsent(error, now)
+        if sent:
+            connection.expire(self._session.replies, REPLY_EXPIRY)
+        workers = presence.workers(connection)
+        self._counts.take(workers, waiting, now, partial(presence.strangers, connection))
+        self._values.see(workers)
+        for batch in self._lost_messages.find(connection, sent, self._direct.keys, now):
+            self._recovery.replace(batch)
+        with self._pending:
+            self._pending.notify()  # More workers, more messages.
+
+    def _look_at_unsent(self, error: redis.OutOfMemoryError, now: float) -> None:
+        """Redis is full: calls that wait for the messages before them to be done fail in the end, as those messages may never be."""
+        if self._full_since is None:
+            self._full_since = now
+            with self._pending:
+                waiting = sum(self._pending.outbox.waiting.values())
+            if waiting:
+                logger.warning(
+                    "%s has no memory left; calls that wait here: %d", masked(self._session.connection.url), waiting
+                )
+        if now - self._full_since < FULL_FOR:
+            return
+        with self._pending:
+            unsent = self._pending.outbox.clear()
+        if unsent:
+            failure = translate(self._session.connection.url, error)
+            for call in unsent:
+                call.fail(failure)
+
+    def distrust(self, until: float) -> None:
+        """Take what Redis says of messages and of workers as out of date until then.
+
+        Args:
+            until: Seconds of the monotonic clock.
+        """
+        self._lost_messages.distrust(until)
+        self._counts.distrust(until)

@@ -1,0 +1,210 @@
+"""The replies of a client: read from its lists, opened, decoded, and resolved into futures.
+
+    reply ──> opened and decoded ──> outcomes: into futures
+                    │          ├───> a problem: recovery
+                    │          └───> lines that calls print: call logs
+                    └─ refused, unless a holder of the secret has made it for this list
+
+A reply that no call waits for any more leaves nothing behind, and one that comes twice does nothing the second time.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from distribute_challenge.core import clock
+from distribute_challenge.core.messages import Reply, Task
+from distribute_challenge.core.outcome import Failure
+from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
+from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs
+from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
+from distribute_challenge.execution_backends.celery.client.complaints import Complaints
+from distribute_challenge.execution_backends.celery.client.lost_messages import LostMessages
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
+from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.client.session import Session
+from distribute_challenge.execution_backends.celery.client.values import ClientValues, explain
+from distribute_challenge.security import Purpose
+from distribute_challenge.serialisation.outcomes import decode_outcomes
+
+__all__ = ["Receiver"]
+
+REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
+
+
+class Receiver:
+    """Takes in the replies of one client: its receiver thread calls `receive`, and a caller that waits at a list of its own `deliver`.
+
+    Args:
+        session: The client's.
+        pending: The calls that replies may answer.
+        recovery: Solves problems.
+        values: Knows where large results lie, and frees those of replies that no call waits for.
+        lost_messages: Is told how many replies were read.
+        logs: Takes in what calls print.
+        complaints: Of replies that cannot be taken in.
+        new_call: Makes a call of a task; a part of a chunk is one.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        pending: PendingCalls,
+        *,
+        recovery: Recovery,
+        values: ClientValues,
+        lost_messages: LostMessages,
+        logs: CallLogs,
+        complaints: Complaints,
+        new_call: Callable[[Task], Call],
+    ) -> None:
+        self._connection = session.connection
+        self._keyring = session.connection.keyring
+        self._replies = session.replies
+        self._pending = pending
+        self._recovery = recovery
+        self._values = values
+        self._lost_messages = lost_messages
+        self._logs = logs
+        self._complaints = complaints
+        self._new_call = new_call
+
+    def receive(self, others: Collection[str], seconds: float) -> None:
+        """Take in what comes.
+
+        Args:
+            others: Lists to read besides the common one.
+            seconds: How long to wait if nothing is there.
+
+        Raises:
+            redis.RedisError: The broker does not answer.
+        """
+        # By itself, so that no frame of a reply is kept while there is none.
+        for key, sealed in self._wait_for_replies(others, seconds):
+            self.deliver(key, sealed)
+
+    def deliver(self, key: str, sealed: bytes) -> SentBatch | None:
+        """Take in a reply that came by a list; the message that it answers, if that was waited for.
+
+        None also where it brings lines that calls have printed: then another one follows.
+        """
+        if not sealed:
+            return None  # It wakes the receiver, and no more.
+        received = clock.now()
+        try:
+            reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
+        except (ForgedError, VersionMismatchError) as error:
+            self._keyring.refusals.note("a reply", str(error), sealed)
+            return None
+        batch = self._pending.sent.get(reply.batch)
+        if reply.is_log:
+            self._take_lines(batch, reply)
+            return None
+        if batch is None:
+            self._discard(reply)
+            return None  # Answered before: the broker delivered the message twice.
+        if batch.log_number:
+            self._logs.wait_until_shown(batch)
+        try:
+            if reply.problem is not None:
+                self._recovery.solve(batch, reply)
+            else:
+                self._take_outcomes(batch, reply, received)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # Ctrl+C. In any other thread, it and SystemExit are the user's objects' own, as they are unpickled.
+            self._complaints.add("a reply cannot be taken in", error)
+            failure = SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {type(error).__name__}")
+            failure.__cause__ = error  # What it says itself may be code of the user's, too.
+            self._recovery.fail(batch, failure)
+        return batch
+
+    def _take_lines(self, batch: SentBatch | None, reply: Reply) -> None:
+        if batch is not None:
+            try:
+                self._logs.take(batch, reply)
+            except ForgedError as error:
+                self._keyring.refusals.note("a reply", str(error), reply.batch)
+
+    def _wait_for_replies(self, others: Collection[str], seconds: float) -> Iterator[tuple[str, bytes]]:
+        # The common list last: it may never be empty.
+        found: Any = self._connection.blpop([*others, self._replies], timeout=seconds)
+        if found is not None:
+            key = found[0].decode()
+            if key == self._replies:
+                self._lost_messages.read += 1
+            # The first by itself: a caller may be waiting for just this one, and looking for more takes as long again.
+            yield key, found[1]
+            more: Any = self._connection.lpop(self._replies, REPLIES_AT_ONCE) or []
+            self._lost_messages.read += len(more)
+            yield from ((self._replies, sealed) for sealed in more)
+
+    def _discard(self, reply: Reply) -> None:
+        try:
+            self._values.discard(reply)
+        except Exception as error:
+            self._keyring.refusals.note("a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch)
+
+    # --- outcomes, on their way into futures
+
+    def _take_outcomes(self, batch: SentBatch, reply: Reply, received: float) -> None:
+        outcomes = decode_outcomes(reply, self._values.adopt)
+        if batch.calls[0].task.chunk:
+            self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
+            return
+        is_whole = True
+        with self._pending:
+            if outcomes:
+                batch.group.sizer.record(len(outcomes), reply.finishes[-1] - reply.started)
+            if reply.kept is not None:
+                batch.group.sizer.cut_short()
+                self._pending.put_back(batch.keep(reply.kept))
+            if reply.ended:
+                if returned := batch.keep(reply.first + len(reply.finishes)):
+                    batch.group.sizer.cut_short()
+                    self._pending.put_back(returned)
+                is_whole = not reply.first or all(call.done() for call in batch.calls[: reply.first])
+                if is_whole:
+                    self._pending.drop(batch)
+        self._resolve(batch, reply, outcomes, received)
+        if not is_whole:
+            self._recovery.replace(batch)  # What should have come before this reply never did.
+
+    def _take_chunk(self, batch: SentBatch, reply: Reply, outcomes: list[Any] | None, received: float) -> None:
+        if outcomes is None:
+            if reply.ended:
+                self._recovery.replace(batch)
+            return
+        (call,) = batch.calls
+        if reply.kept is not None and not batch.is_cut and not call.done():
+            # Its own user of the values: the chunk's future lets them go now.
+            self._values.retain(call.task.values)
+            running = self._new_call(call.task)
+            with self._pending:
+                batch.keep_running(running, done=len(outcomes), kept=reply.kept)
+                running.batch, call.following = batch, (running, reply.kept - len(outcomes))
+        elif not reply.ended:
+            return
+        else:
+            with self._pending:
+                self._pending.drop(batch)
+        stages = call.task.created, batch.sent, reply.started, reply.finishes[-1], received, reply.worker
+        if call.task.values:
+            explain(call.task, outcomes)
+        call.batch = None
+        call.resolve(outcomes, stages)
+
+    @staticmethod
+    def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
+        started = reply.started
+        # Fewer calls than outcomes: some were given back, and another worker that got the message ran them as well.
+        for call, outcome, finished in zip(batch.calls[reply.first :], outcomes, reply.finishes, strict=False):
+            stages = call.task.created, batch.sent, started, finished, received, reply.worker
+            if call.task.values:
+                explain(call.task, outcome)
+            if type(outcome) is Failure:
+                call.fail(outcome.error, stages)
+            else:
+                call.resolve(outcome, stages)
+            call.batch = None
+            started = finished
