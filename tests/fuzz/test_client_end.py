@@ -171,7 +171,7 @@ def test_other_things_in_the_place_of_lists_and_hashes_do_not_end_a_client(
 ) -> None:
     """Whoever may write can stop a cluster, but when that is over the same client goes on."""
     assert_served(backend, worker)
-    key = client_of(backend)._replies
+    key = client_of(backend)._session.replies
     worker.connection.delete(key)
     for name in (key, "distribute_challenge:workers", "distribute_challenge:clients"):
         worker.connection.set(name, b"nonsense")
