@@ -1,5 +1,18 @@
 """Run a function on many cores and many machines: ``@compute_this()`` on the function, ``.compute()`` on the call."""
 
+# Files at this level are what users touch, and the ground (errors, settings, log, version, owned_folder). All else is in a room:
+#
+#     cli  benchmarking         commands
+#     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
+#     execution_backends        the engines: celery (client, broker, worker, embedded), pools, local; what becomes of lost calls
+#     execution                 the worker's end of a call: the only place where user code runs
+#     serialisation             functions, arguments, results and exceptions to bytes and back
+#     stores                    where large values lie
+#     security                  secrets and signatures
+#     core                      what a call is at each stage: options, messages, futures, outcomes
+#
+# Imports point down. docs/contributing.md says where to look for what; tests/test_layers.py checks the imports.
+
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
