@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from distribute_challenge.core.folding import folded
 from distribute_challenge.core.references import Reference
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.execution_backends.registry import Choice, resolve
 from distribute_challenge.serialisation import Deposited, Parcel, pack
 
@@ -53,7 +54,7 @@ class Shared(_OfAnyClass, Generic[T]):
             return self.value()  # type: ignore[no-any-return] # what `put` was given
 
     def __repr__(self) -> str:
-        return f"<Shared {self._kind}, {self.size / 1e6:.1f} MB>"
+        return f"<Shared {self._kind}, {as_size(self.size)}>"
 
 
 def put(value: T, backend: Choice = None) -> Shared[T]:

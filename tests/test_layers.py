@@ -11,7 +11,7 @@ import distribute_challenge
 PACKAGE = "distribute_challenge"
 FOLDER = Path(distribute_challenge.__file__).parent
 
-# Lowest first, by folder: a name stands for a file or for a folder with all in it that no longer name covers. Inside a folder, and among
+# Lowest first, by folder: a name stands for a file, or for a folder with all in it that no longer name covers. In a folder, and among
 # the files that users touch, the order is their own matter; but there are no circles (below).
 LAYERS = [
     ["errors", "settings", "version", "log", "owned_folder"],

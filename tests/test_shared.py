@@ -22,7 +22,7 @@ def test_a_handle_tells_what_it_is() -> None:
     """Without the value."""
     shared = put(ARRAY, "local")
     assert isinstance(shared, Shared)
-    assert repr(shared) == "<Shared ndarray, 0.8 MB>"
+    assert repr(shared) == "<Shared ndarray, 800.1 kB>"
     assert 800_000 <= shared.size < 801_000
     assert numpy.array_equal(shared.get(), ARRAY)
     assert shared.get() is not shared.get()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.core.references import Reference
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.errors import (
     Attempt,
     CallCancelledError,
@@ -153,27 +154,14 @@ def _facts(attempt: Attempt) -> Iterator[str]:
         yield f"exit code {code}"
     if (memory := facts.get("memory")) is not None:
         limit = facts.get("limit")
-        yield f"memory at the end {_size(memory)}" + (f" of {_size(limit)}" if limit else "")
+        yield f"memory at the end {as_size(memory)}" + (f" of {as_size(limit)}" if limit else "")
     if facts.get("out_of_memory"):
         yield "likely out of memory"
 
 
 def _large(references: Sequence[Reference]) -> str:
-    size = _size(sum(reference.size for reference in references))
+    size = as_size(sum(reference.size for reference in references))
     return f"arguments with large values, {size}"
-
-
-def _size(count: float) -> str:
-    """A number of bytes, readable.
-
-    Examples:
-        >>> _size(3_900_000_000), _size(1_500_000), _size(12)
-        ('3.9 GB', '1.5 MB', '12 bytes')
-    """
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count:.0f} bytes"
 
 
 def _moment(seconds: float) -> str:

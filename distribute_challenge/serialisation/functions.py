@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distribute_challenge.core.messages import FunctionPayload
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule, Sources
 from distribute_challenge.serialisation.parcels import (
     LARGE_BUFFER,
@@ -175,7 +176,7 @@ class PortableFunction:
         sizes = [(len(dumps(value, name).data), name) for name, value in captured(self._function)]
         largest = max(sizes, default=(0, "its defaults"))[1]
         warnings.warn(
-            f"{self._name} carries {size / 1e6:.0f} MB of captured values, the largest is {largest!r}; "
+            f"{self._name} carries {as_size(size)} of captured values, the largest is {largest!r}; "
             f"pass it as an argument, or make it on the worker",
             stacklevel=5,
         )

@@ -8,6 +8,7 @@ from typing import Any
 from distribute_challenge.core.guarded import name_of, text_of, tried
 from distribute_challenge.core.messages import Reply, Section
 from distribute_challenge.core.outcome import Failure, add_note
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.errors import DistributeChallengeError, SerialisationError, StoreFullError
 from distribute_challenge.serialisation import (
     LARGE_BUFFER,
@@ -86,7 +87,7 @@ def pieces_of(sections: Iterable[Section], name: str) -> Iterator[list[Section]]
 
 def _too_large(name: str, size: int) -> StoreFullError:
     return StoreFullError(
-        f"the result of {name} has {size / 1e6:.0f} MB, and no more than {LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: "
+        f"the result of {name} has {as_size(size)}, and no more than {as_size(LARGEST_IN_REDIS)} fit through Redis: "
         f"write it to a file, or return it in parts. Between processes that share a machine's memory there is no such limit."
     )
 

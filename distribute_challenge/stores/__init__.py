@@ -1,6 +1,6 @@
 """Where large values go that do not travel inside messages, and who keeps them for how long."""
 
-from distribute_challenge.stores.base import Buffer, Reference, Store, as_size
+from distribute_challenge.stores.base import Buffer, Reference, Store
 from distribute_challenge.stores.cache import ValueCache
 from distribute_challenge.stores.depot import Depot, Hold
 from distribute_challenge.stores.fsspec import FsspecStore
@@ -18,7 +18,6 @@ __all__ = [
     "SharedMemoryStore",
     "Store",
     "ValueCache",
-    "as_size",
     "open_store",
     "shared_memory_identity",
 ]

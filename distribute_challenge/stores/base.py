@@ -10,7 +10,7 @@ from typing import ClassVar, TypeAlias
 
 from distribute_challenge.core.references import Reference
 
-__all__ = ["Buffer", "Reference", "Store", "as_size"]
+__all__ = ["Buffer", "Reference", "Store"]
 
 
 #: What holds bytes in one piece.
@@ -82,21 +82,3 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Free everything of this client. Safe to call again; it never raises. A worker's store just lets go."""
-
-
-def as_size(size: float) -> str:
-    """A number of bytes, as people write it.
-
-    Examples:
-        >>> as_size(32 * 2**20)
-        '32.0 MB'
-        >>> as_size(100)
-        '100 bytes'
-    """
-    if size < 1024:
-        return f"{size:.0f} bytes"
-    for unit in ("kB", "MB", "GB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} TB"

@@ -16,11 +16,12 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.errors import BackendError, ForgedError, StoreFullError, SystemFailureError
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import masked
-from distribute_challenge.stores.base import Store, as_size
+from distribute_challenge.stores.base import Store
 
 __all__ = ["FsspecStore"]
 

@@ -17,10 +17,11 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.errors import BrokerUnreachableError, ForgedError, StoreFullError
 from distribute_challenge.security import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose
 from distribute_challenge.security.keyring import Signature
-from distribute_challenge.stores.base import Store, as_size
+from distribute_challenge.stores.base import Store
 
 if TYPE_CHECKING:
     import redis

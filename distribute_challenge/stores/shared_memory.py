@@ -22,10 +22,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.owned_folder import OwnerLock, is_locked, is_own_folder, prefix, remove
 from distribute_challenge.settings import shared_folder
-from distribute_challenge.stores.base import Store, as_size
+from distribute_challenge.stores.base import Store
 from distribute_challenge.stores.mapped import contents
 
 __all__ = ["SharedMemoryStore", "shared_memory_identity"]

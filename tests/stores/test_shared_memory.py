@@ -218,7 +218,7 @@ def test_shared_memory_is_left_to_others_before_it_is_full(
     real = os.statvfs(store.path)
     free = 1_500_000 // real.f_frsize
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*real[:4], free, *real[5:])))
-    with pytest.raises(StoreFullError, match=r"a value of 2.0 MB does not fit .* where 1.4 MB are free: .*--shm-size"):
+    with pytest.raises(StoreFullError, match=r"a value of 2.1 MB does not fit .* where 1.5 MB are free: .*--shm-size"):
         store.put("a", DATA)
     assert values(store) == []
 
@@ -236,7 +236,7 @@ def test_memory_that_runs_out_in_the_middle_is_an_error_and_no_crash(
         return real(file, data[:700_000])
 
     monkeypatch.setattr(os, "write", write)
-    with pytest.raises(StoreFullError, match=r"2.0 MB does not fit"):
+    with pytest.raises(StoreFullError, match=r"2.1 MB does not fit"):
         store.put("a", DATA)
     assert values(store) == []
     monkeypatch.undo()

@@ -9,6 +9,7 @@ from typing import Any
 
 from distribute_challenge.core.folding import users_frames
 from distribute_challenge.core.guarded import name_of, shortened, shown, text_of, tried
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.serialisation.exceptions.node import (
     NONE,
     Node,
@@ -153,7 +154,7 @@ class Packing:
         finally:
             known_exceptions.reset(token)
         if len(data) > LARGEST_PART:
-            raise ValueError(f"{len(data) / 1e6:.0f} MB are more than an exception may carry")
+            raise ValueError(f"{as_size(len(data))} are more than an exception may carry")
         loads_among(self._errors, data)
         return Others([(place, name_of(type(value))) for place, value in parts.items()], data)
 

@@ -495,7 +495,7 @@ def test_a_part_that_is_too_large_is_text(monkeypatch: pytest.MonkeyPatch) -> No
     assert error.args[1] == 1
     assert len(error.args[0]) < 2000
     assert len(error.args[2]) < 2000
-    assert error.__notes__[0].count("2 MB are more than an exception may carry") == 2
+    assert error.__notes__[0].count("2.0 MB are more than an exception may carry") == 2
 
 
 def test_a_long_text_is_cut_where_it_stands_in_for_the_exception() -> None:

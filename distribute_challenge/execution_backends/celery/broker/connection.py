@@ -17,6 +17,7 @@ from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError, SystemFailureError
 from distribute_challenge.execution_backends.celery.broker import tls
 from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock, clock_of
@@ -230,7 +231,7 @@ def _memory(url: str) -> str:
     """How full it is, for a sentence; nothing if it does not say."""
     with suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as probe:
         memory: Any = probe.info("memory")
-        return f" ({memory['used_memory'] / 1e6:.1f} MB used, maxmemory is {memory['maxmemory'] / 1e6:.1f} MB)"
+        return f" ({as_size(memory['used_memory'])} used, maxmemory is {as_size(memory['maxmemory'])})"
     return ""
 
 

@@ -64,7 +64,7 @@ def test_a_caller_who_waits_is_told_at_once(
     warm(backend, worker)
     memory.take()
     with pytest.raises(
-        BrokerFullError, match=r"MB used, maxmemory is 0\.0 MB\): wait until workers.*maxmemory; calls that"
+        BrokerFullError, match=r"MB used, maxmemory is \d+ bytes\): wait until workers.*maxmemory; calls that"
     ):
         square(3).compute(backend)
     assert not backend._connected()._pending.sent
@@ -82,7 +82,7 @@ def test_so_is_one_whose_function_is_new(backend: CeleryExecutionBackend, memory
 def test_so_is_one_who_submits_a_detached_call(backend: CeleryExecutionBackend, memory: Memory) -> None:
     """A script writes it, and Redis 6 calls that the script's fault."""
     memory.take()
-    with pytest.raises(BrokerFullError, match="maxmemory is 0\\.0 MB"):
+    with pytest.raises(BrokerFullError, match="maxmemory is \\d+ bytes"):
         square(3).submit(backend, detach=True)
 
 

@@ -140,6 +140,6 @@ def test_a_result_that_redis_does_not_take_fails_its_call_alone(
     small, large = mapped(worker, double.map([ARRAY[:3], ARRAY], batch_size=2, on_error="return", backend=backend))
     assert len(small) == 3
     assert isinstance(large, StoreFullError)
-    assert "the result of double has 0 MB" in str(large)
+    assert "the result of double has 400.1 kB" in str(large)
     results = mapped(worker, double.map(["x" * 100_000] * 3, batch_size=3, on_error="return", backend=backend))
     assert [type(result) for result in results] == [str] * 3
