@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import isfinite
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from distribute_challenge.core.batching import GIVE_BACK_AFTER
 from distribute_challenge.core.framing import Blob, framed, unbroken, unframed, versions_in
@@ -19,7 +19,7 @@ from distribute_challenge.core.schema import Check, flag, number_up_to, optional
 from distribute_challenge.errors import Attempt, ForgedError, VersionMismatchError
 from distribute_challenge.version import __version__
 
-__all__ = ["Batch", "FunctionPayload", "Problem", "Reply", "Section", "Task"]
+__all__ = ["Batch", "FunctionPayload", "Problem", "ProblemKind", "Reply", "Section", "Task"]
 
 #: Seconds after which a worker refuses a message, so that nobody can send it once more later. A client that still waits for its calls
 #: sends them in a new one.
@@ -213,15 +213,16 @@ class Section(NamedTuple):
     beside: Sequence[Blob] = ()
 
 
+#: Why a worker has no outcomes: the function is missing (the client sends it again), a value is missing (the client puts it where this
+#: worker finds it; the text names its keys), another version of the library made the message, the process died, it was killed for
+#: running too long, the call was cancelled, or the message is older than its lifetime (the client sends it again).
+ProblemKind = Literal["function_missing", "value_missing", "version", "lost", "timeout", "cancelled", "expired"]
+
+
 class Problem(NamedTuple):
-    """Why a worker has no outcomes to send: ``kind``, a text for people, and what else is known, by name.
+    """Why a worker has no outcomes to send: the kind, a text for people, and what else is known, by name."""
 
-    Kinds: ``"function_missing"`` (send it again), ``"value_missing"`` (put it where this worker finds it, too; the text
-    names its keys), ``"version"``, ``"lost"`` (the process died), ``"timeout"`` (the process was killed for running too
-    long), ``"cancelled"`` (it was stopped because the client asked for it), ``"expired"`` (older than its lifetime: send it again).
-    """
-
-    kind: str
+    kind: ProblemKind
     text: str
     facts: Mapping[str, Any] = {}
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.failures import Failures, call_of, place_of
-from distribute_challenge.core.messages import Batch, Problem, Reply, Section
+from distribute_challenge.core.messages import Batch, Problem, ProblemKind, Reply, Section
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import CallCancelledError, ValueMissingError
@@ -110,7 +110,7 @@ class BatchRun:
             ).encode()
             done = end
 
-    def problem(self, kind: str, text: str) -> bytes:
+    def problem(self, kind: ProblemKind, text: str) -> bytes:
         """A reply that there is something else to be told than outcomes."""
         problem = Problem(kind, text)
         if self._failures is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
-from distribute_challenge.core.messages import Problem, Task
+from distribute_challenge.core.messages import Problem, ProblemKind, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import (
@@ -68,7 +68,7 @@ HARD_LIMIT_GRACE: Final = 2.0  # Seconds that a call may run over its timeout be
 LONGEST_LIMIT: Final = 1e9  # Seconds: engines count with them, and a timeout may be as long as a number can be.
 
 #: Problems that say nothing about the calls of a message which are still wanted: others were cancelled, or it came too late.
-HARMLESS: Final = ("cancelled", "expired", "value_missing")
+HARMLESS: Final[tuple[ProblemKind, ...]] = ("cancelled", "expired", "value_missing")
 
 MakeError = Callable[[], DistributeChallengeError]
 

@@ -117,7 +117,9 @@ def test_a_full_disk_says_what_can_be_done(shared: Path, monkeypatch: pytest.Mon
         return file
 
     monkeypatch.setattr(store._files, "open", opened)
-    with pytest.raises(StoreFullError, match=r"cannot take a value of 100.0 kB: .*No space.*DISTRIBUTE_CHALLENGE_STORE"):
+    with pytest.raises(
+        StoreFullError, match=r"cannot take a value of 100.0 kB: .*No space.*DISTRIBUTE_CHALLENGE_STORE"
+    ):
         store.put("a", DATA)
     assert os.listdir(shared / "distribute_challenge-one") == []
 

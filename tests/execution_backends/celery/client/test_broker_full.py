@@ -82,7 +82,7 @@ def test_so_is_one_whose_function_is_new(backend: CeleryExecutionBackend, memory
 def test_so_is_one_who_submits_a_detached_call(backend: CeleryExecutionBackend, memory: Memory) -> None:
     """A script writes it, and Redis 6 calls that the script's fault."""
     memory.take()
-    with pytest.raises(BrokerFullError, match="maxmemory is \\d+ bytes"):
+    with pytest.raises(BrokerFullError, match=r"maxmemory is \d+ bytes"):
         square(3).submit(backend, detach=True)
 
 

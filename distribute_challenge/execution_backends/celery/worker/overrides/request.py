@@ -10,7 +10,7 @@ from celery.exceptions import Ignore, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 
-from distribute_challenge.core.messages import Batch, Problem
+from distribute_challenge.core.messages import Batch, Problem, ProblemKind
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.line import Line
@@ -71,7 +71,7 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         """Tell Celery, its events and its signals that the client has cancelled this; it is acknowledged, too."""
         self._announce_revoked("cancelled", True, None, False)
 
-    def _answer(self, kind: str, text: str, facts: Mapping[str, Any] | None = None) -> None:
+    def _answer(self, kind: ProblemKind, text: str, facts: Mapping[str, Any] | None = None) -> None:
         problem = Problem(kind, f"{text} on {self.hostname}", facts or {})
         try:
             batch = self._app.gate.batch_of(self.message._raw)
