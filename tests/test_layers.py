@@ -13,7 +13,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 
 # Lowest first. A name stands for its module or, if it is a package, for all in it that no longer name covers.
 LAYERS = [
-    ["attempt", "clock", "condition", "forks"],
+    ["attempt", "clock", "condition", "forks", "printable"],
     ["errors", "interrupts"],
     ["descendants", "guarded", "never_run", "references", "settings", "timeline", "version", "log", "tables"],
     ["security", "output", "surroundings"],

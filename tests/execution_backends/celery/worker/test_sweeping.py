@@ -25,8 +25,8 @@ class Scene:
     def __init__(self, url: str) -> None:
         self.client: Any = connect(url)
         self.gate = Gate(Keyring(SECRET), lambda batch, problem: None)
-        self.lost = Held(connect(url), "book", LEASE)
-        self.held = Held(connect(url), "book", LEASE)
+        self.lost = Held(connect(url), "book", LEASE, KEYRING)
+        self.held = Held(connect(url), "book", LEASE, KEYRING)
         self.sweeper = self.new_sweeper()
 
     def new_sweeper(self) -> Sweeper:
@@ -78,7 +78,7 @@ def test_the_client_is_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> N
     assert {"host", "pid"} <= set(reply.problem.facts)
     assert scene.books() == 0
     assert scene.client.llen("queue") == 0
-    assert "area is lost: its worker" in caplog.text
+    assert "area is lost: the worker, process" in caplog.text
 
 
 def test_the_header_says_where_to(scene: Scene) -> None:
