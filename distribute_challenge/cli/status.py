@@ -57,8 +57,8 @@ def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
         workers, strangers = present or ([], 0)
         clients = left_out.read("clients", CLIENTS, lambda: presence.clients(connection)) or []
         running: Answers[list[control.Running]] = Answers()
-        if workers:
-            running = left_out.read("what runs", bindings_key(), lambda: control.active(url)) or running
+        if names := [worker.name for worker in workers]:
+            running = left_out.read("what runs", bindings_key(), lambda: control.active(url, names)) or running
             left_out.add_answers(running.left_out)
         lengths: dict[str, int] = {}
         for queue in sorted({DEFAULT_QUEUE, *(queue for worker in workers for queue in worker.queues)}):

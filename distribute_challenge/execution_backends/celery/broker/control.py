@@ -1,5 +1,6 @@
 """What else workers are asked through Celery's remote control: what they run, and how many processes they have."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -41,14 +42,18 @@ def scale(broker_url: str, processes: int) -> int | None:
     return next(iter(answers.values()), None)
 
 
-def active(broker_url: str) -> Answers[list[Running]]:
+def active(broker_url: str, names: Collection[str] | None = None) -> Answers[list[Running]]:
     """What each worker runs right now, by the worker's name. What they say is not signed.
+
+    Args:
+        broker_url: The workers' broker.
+        names: Workers to ask; None: all.
 
     Raises:
         redis.RedisError: Redis cannot be reached, or refuses.
     """
     with connect(broker_url) as connection:
-        return ask(connection, "active", {}, _running_in, timeout=ANSWER_WITHIN)
+        return ask(connection, "active", {}, _running_in, names=names, timeout=ANSWER_WITHIN)
 
 
 def _processes_in(said: Any) -> int:

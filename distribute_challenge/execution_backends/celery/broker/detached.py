@@ -8,14 +8,19 @@
 A call is open as long as its record is there. So its first outcome counts, and one of a call that was cancelled is dropped; nobody
 has to be alive for that but the worker. What its record, its message and its function take is free when it ends, or `OPEN_EXPIRY`
 after it was submitted.
+
+Records are not signed. One that no client can have written is none. One that somebody has put back after its call has ended is
+found out by the outcome, which is signed: as long as that is kept, the call does not run again.
 """
 
+import re
 import uuid
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple, cast
 
 import redis
 
+from distribute_challenge.errors import BackendError, ForgedError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.keys import (
     DETACHED_OPEN,
@@ -52,13 +57,25 @@ local exact_now = string.format('%.6f', now)
 _COMMON: Final = f"""{_CLOCK}
 local record = KEYS[1]
 
+local function is_whole(text)
+    return text and string.find(text, '^%d+$') and #text <= 15
+end
+
+local function is_well_formed()
+    if redis.call('TYPE', record).ok ~= 'hash' then return false end
+    local id, shared, queue, tag, keep, attempts, begin_by, deaths = unpack(
+        redis.call('HMGET', record, 'id', 'function', 'queue', 'tag', 'keep', 'attempts', 'begin_by', 'deaths'))
+    return id and shared and queue and tag and redis.call('HEXISTS', record, 'message') == 1
+        and is_whole(keep) and is_whole(attempts) and tonumber(begin_by) and is_whole(deaths)
+end
+
 local function close()
     local id, shared, deaths, queue, message = unpack(
         redis.call('HMGET', record, 'id', 'function', 'deaths', 'queue', 'message'))
     if deaths ~= '0' then redis.call('LREM', queue, 1, message) end
     redis.call('DEL', record)
-    redis.call('HDEL', shared, id)
-    if redis.call('HLEN', shared) == 1 then redis.call('DEL', shared) end
+    redis.pcall('HDEL', shared, id)
+    if redis.pcall('HLEN', shared) == 1 then redis.call('DEL', shared) end
     redis.call('ZREM', open, id)
     if redis.call('ZCARD', open) == 1 then redis.call('DEL', open) end
 end
@@ -69,6 +86,7 @@ local function sent_again(tag)
     if before == tag then return true end
     if redis.call('HINCRBY', record, 'deaths', 1) >= tonumber(attempts) then return false end
     local first, last = string.find(message, before, 1, true)
+    if not first then return false end
     message = string.sub(message, 1, first - 1) .. tag .. string.sub(message, last + 1)
     redis.call('HSET', record, 'tag', tag, 'message', message)
     redis.call('RPUSH', queue, message)
@@ -98,12 +116,11 @@ return 1
 _ANSWER: Final = f"""{_COMMON}
 local _, outcome, answer = unpack(KEYS)
 local tag = ARGV[1]
-local keep = redis.call('HGET', record, 'keep')
-if not keep or (tag ~= '' and sent_again(tag)) then
+if not is_well_formed() or (tag ~= '' and sent_again(tag)) then
     redis.call('DEL', answer)
 else
     redis.call('RENAME', answer, outcome)
-    redis.call('PEXPIRE', outcome, keep)
+    redis.call('PEXPIRE', outcome, redis.call('HGET', record, 'keep'))
     close()
 end
 """
@@ -111,6 +128,11 @@ end
 _LOOK: Final = f"""{_COMMON}
 local id, apart, new_tag, ends = unpack(ARGV)
 redis.call('ZADD', open, 'XX', exact_now, id)
+if not is_well_formed() then
+    redis.call('DEL', record)
+    redis.call('ZREM', open, id)
+    return {{'over', '', ''}}
+end
 local tag, queue, message, begin_by, deaths, attempts, suspect, since = unpack(
     redis.call('HMGET', record, 'tag', 'queue', 'message', 'begin_by', 'deaths', 'attempts', 'suspect', 'since'))
 
@@ -131,10 +153,6 @@ local function waits_in_other_words()
     return false
 end
 
-if not tag then
-    redis.call('ZREM', open, id)
-    return {{'over', '', ''}}
-end
 if redis.call('HEXISTS', KEYS[2], tag) == 1 then return found('held') end
 if redis.call('LPOS', queue, message, 'RANK', -1) then
     if now < tonumber(begin_by) or ends == '' then return found('waiting') end
@@ -143,7 +161,7 @@ if redis.call('LPOS', queue, message, 'RANK', -1) then
     return {{'late', tag, queue}}
 end
 if suspect ~= tag then redis.call('HSET', record, 'suspect', tag, 'since', exact_now) end
-if suspect ~= tag or now - since < tonumber(apart) then return {{'missing', tag, queue}} end
+if suspect ~= tag or now - (tonumber(since) or 0) < tonumber(apart) then return {{'missing', tag, queue}} end
 if waits_in_other_words() then return found('waiting') end
 if ends == '' and deaths + 1 >= tonumber(attempts) then return {{'missing', tag, queue}} end
 if sent_again(new_tag) then return {{'again', new_tag, queue}} end
@@ -161,11 +179,18 @@ return redis.call('ZRANGEBYSCORE', open, '-inf', now - unseen, 'LIMIT', 0, most)
 """
 
 _TAKE_BACK: Final = f"""{_COMMON}
+if not is_well_formed() then return 0 end
 local queue, message = unpack(redis.call('HMGET', record, 'queue', 'message'))
-if not queue or redis.call('LREM', queue, -1, message) == 0 then return 0 end
+if redis.call('LREM', queue, -1, message) == 0 then return 0 end
 close()
 return 1
 """
+
+_CLOSE: Final = f"""{_COMMON}
+if is_well_formed() then close() else redis.call('DEL', record) end
+"""
+
+_ID: Final = re.compile(rb"[0-9a-f]{32}")
 
 
 class Look(NamedTuple):
@@ -239,6 +264,36 @@ class DetachedRecords:
                 return b""  # Nobody's reply.
             raise
 
+    def has_ended(self, call: str) -> bool:
+        """Whether a message of a call is not to run, in one round trip as long as it is.
+
+        It has ended if there is no record of it. Where there is one beside an outcome, it was put back: it goes once more.
+        """
+        record, outcome = detached_key(call), outcome_key(call)
+        with self._connection.pipeline(transaction=False) as pipeline:
+            pipeline.exists(record)
+            pipeline.exists(outcome)
+            is_open, has_outcome = pipeline.execute()
+        if is_open and has_outcome and self._has_signed_outcome(call):
+            self._connection.run(_CLOSE, (record,))
+            return True
+        return not is_open
+
+    def _has_signed_outcome(self, call: str) -> bool:
+        sealed = self.outcome(call)
+        if sealed is None:
+            return False  # It has expired just now.
+        keyring = self._connection.keyring
+        try:
+            keyring.open(Purpose.reply(outcome_key(call)), sealed)
+        except ForgedError as error:
+            # It ends no call: the true one takes its place.
+            keyring.refusals.note("an outcome", error, sealed)
+            return False
+        except BackendError:
+            pass  # Signed, and encrypted.
+        return True
+
     def look(self, call: str, *, ends: bool = True) -> Look:
         """See where a call's message is, and send it again if it is lost: if it was missing at an earlier look already.
 
@@ -248,7 +303,8 @@ class DetachedRecords:
                 tell of it leaves it as it is, for whoever asks.
         """
         found = self._connection.run(_LOOK, (detached_key(call), UNACKED), call, APART, _new_tag(), "1" if ends else "")
-        state, tag, key = (part.decode() for part in found)
+        # What comes from the record may be any bytes.
+        state, tag, key = (part.decode(errors="replace") for part in found)
         return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
 
     def overlooked(self, most: int) -> list[str]:
@@ -257,14 +313,16 @@ class DetachedRecords:
         Args:
             most: How many.
         """
-        names = self._connection.run(_OVERLOOKED, (), TURN, UNSEEN, most)
-        # What is no text is nobody's call.
-        return [name.decode(errors="replace") for name in names if name]
+        names = [name for name in self._connection.run(_OVERLOOKED, (), TURN, UNSEEN, most) if name]
+        calls = [name for name in names if _ID.fullmatch(name)]
+        if strange := set(names).difference(calls):
+            self._connection.zrem(DETACHED_OPEN, *strange)  # No call has such an id.
+        return [name.decode() for name in calls]
 
     def is_held(self, call: str) -> bool:
         """Whether a worker has a call."""
         tag = cast("bytes | None", self._connection.hget(detached_key(call), "tag"))
-        return tag is not None and bool(self._connection.hexists(UNACKED, tag.decode()))
+        return tag is not None and bool(self._connection.hexists(UNACKED, tag))
 
     def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""

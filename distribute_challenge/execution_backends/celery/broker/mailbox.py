@@ -64,15 +64,20 @@ def ask(
         read: Takes what is kept out of what a worker says. If no worker says that, it raises `ValueError` with words of its own, which
             are told to users.
         names: Workers to ask, in full as in ``worker@host``; None: all.
-        wanted: So many answers are enough. None: one from each worker that is there to hear the question, and at least one.
+        wanted: So many answers are enough. None: those of all of ``names``; without names, one from each worker that
+            is there to hear the question, and at least one. Only a worker that is missing makes this wait.
         timeout: Seconds to wait for answers. Workers that start in that time are asked, too.
 
     Raises:
         redis.RedisError: Redis cannot be reached, or refuses.
     """
+    answers: Answers[T] = Answers()
+    if wanted is None and names is not None:
+        wanted = len(names)
+    if wanted == 0:
+        return answers  # To Celery, no names at all mean all workers.
     deadline = clock.monotonic() + timeout
     mailbox = _Mailbox(connection)
-    answers: Answers[T] = Answers()
     try:
         while clock.monotonic() < deadline:
             heard = mailbox.put(method, arguments, names, timeout)
@@ -81,7 +86,7 @@ def ask(
             while len(answers) < enough and (left := ask_again - clock.monotonic()) > 0:
                 if (answer := mailbox.next_answer(left)) is not None:
                     try:
-                        name, what = _parts(answer)
+                        name, what = _parts(answer, names)
                         answers.setdefault(name, read(what))
                     except ValueError as error:
                         answers.left_out[str(error)] += 1
@@ -92,11 +97,11 @@ def ask(
     return answers
 
 
-def _parts(answer: bytes) -> tuple[str, Any]:
+def _parts(answer: bytes, names: Collection[str] | None) -> tuple[str, Any]:
     """Who answers, and what it says.
 
     Raises:
-        ValueError: No worker answers in this form.
+        ValueError: No worker answers in this form, or not this one.
     """
     try:
         said = json.loads(b64decode(json.loads(answer)["body"]))
@@ -105,7 +110,9 @@ def _parts(answer: bytes) -> tuple[str, Any]:
     if isinstance(said, dict) and len(said) == 1:
         ((name, what),) = said.items()
         if text(name) and 0 < len(name) <= LONGEST_NAME:
-            return name, what
+            if names is None or name in names:
+                return name, what
+            raise ValueError("from a worker that was not asked")
     raise ValueError("without the name of one worker")
 
 

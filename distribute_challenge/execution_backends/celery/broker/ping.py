@@ -18,8 +18,7 @@ def ping(
     Args:
         connection: To the workers' broker, with its answers left as bytes.
         names: Workers to ask, in full as in ``worker@host``; None: all.
-        wanted: So many answers are enough. None: those of all of ``names``; without names, one from each worker that
-            is there to hear the question, and at least one. Only a worker that is missing makes this wait.
+        wanted: As for `ask`.
         timeout: Seconds to wait for answers. Workers that start in that time are asked, too.
 
     Returns:
@@ -36,11 +35,6 @@ def ping(
         >>> [name.partition("@")[0] for name in answers]
         ['embedded']
     """
-    if wanted is None and names is not None:
-        wanted = len(names)
-    if wanted == 0:
-        # To Celery, no names at all mean all workers.
-        return Answers()
     asked_at = clock.monotonic()
 
     def seconds(said: Any) -> float:
