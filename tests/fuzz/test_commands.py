@@ -56,9 +56,10 @@ def assert_shown_safely(done: Result) -> None:
 def test_ping_stands_forged_answers(server: Server) -> None:
     """Who is asked for by name is waited for; among all, those that have the form of a worker are shown safely."""
     mutator = Mutator(31)
-    left_out = 0
+    left_out, deadline = 0, time.monotonic() + 2 * PATIENCE
     with forging(server.url, lambda: forged_by(mutator, {"ok": "pong"})):
-        for _ in range(15):
+        while left_out < 20:  # Now and then the worker is quicker.
+            assert time.monotonic() < deadline
             for names in ([], [WORKER]):
                 done = CliRunner().invoke(main, ["ping", "--broker", server.url, "--timeout", str(PATIENCE), *names])
                 assert_shown_safely(done)
@@ -66,7 +67,6 @@ def test_ping_stands_forged_answers(server: Server) -> None:
                 left_out += done.stderr.startswith("left out: ")
                 if names:
                     assert [line.split()[0] for line in done.stdout.splitlines()] == names
-    assert left_out > 5  # Unless the worker was quicker.
 
 
 def test_status_stands_forged_answers(
@@ -77,19 +77,20 @@ def test_status_stands_forged_answers(
     door = str(tmp_path / "door")
     future = wait_for(door).submit(backend)
     wait_until(Path(f"{door}.begun").exists)
-    left_out = 0
+    left_out, deadline = 0, time.monotonic() + 2 * PATIENCE
     with forging(server.url, lambda: forged_by(mutator, [{"name": f"f{NASTY}", "worker_pid": 1}])):
-        for options in 15 * ([], ["--json"]):
-            done = CliRunner().invoke(main, ["status", "--broker", server.url, *options])
-            assert_shown_safely(done)
-            assert done.exit_code == 0, done.output
-            if options:
-                found = json.loads(done.stdout)
-                assert [worker["pid"] for worker in found["workers"]] == [real_worker.process.pid]
-                left_out += bool(found["left_out"])
-            else:
-                assert WORKER in done.stdout
-                left_out += done.stderr.startswith("left out: ")
-    assert left_out > 5  # Unless the worker was quicker.
+        while left_out < 20:
+            assert time.monotonic() < deadline
+            for options in ([], ["--json"]):
+                done = CliRunner().invoke(main, ["status", "--broker", server.url, *options])
+                assert_shown_safely(done)
+                assert done.exit_code == 0, done.output
+                if options:
+                    found = json.loads(done.stdout)
+                    assert [worker["pid"] for worker in found["workers"]] == [real_worker.process.pid]
+                    left_out += bool(found["left_out"])
+                else:
+                    assert WORKER in done.stdout
+                    left_out += done.stderr.startswith("left out: ")
     Path(door).touch()
     future.result(PATIENCE)

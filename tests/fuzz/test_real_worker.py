@@ -25,7 +25,9 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     outcome_key,
 )
 from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
+from distribute_challenge.execution_backends.celery.broker.ping import ping
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.messages import Batch, FunctionPayload
 from distribute_challenge.security import Keyring, Purpose
@@ -40,6 +42,7 @@ from tests.workers import start_worker
 pytestmark = pytest.mark.celery
 
 PIDBOX = "/0.celery.pidbox"
+NASTY = "\x1b[2J\x1b]0;owned\x07\n2026-01-01 ERROR all is lost"
 
 
 @compute_this
@@ -120,11 +123,11 @@ def test_mutated_orders_on_its_channel(server: Server, real_worker: Program, bac
         order_envelope("stats"),
         order_envelope("active"),
     ]
-    for channel in (PIDBOX, "/0.celeryev", "/0.celery.pidbox/x", "/0.x"):
-        connection.publish(channel, "[" * 1_000_000)
-        connection.publish(channel, b'{"x":' * 100_000)
-        connection.publish(channel, b"\xff" * 1000)
-        connection.publish(channel, b"1")
+    for place in (PIDBOX, "/0.celeryev", "/0.celery.pidbox/x", "/0.x"):
+        connection.publish(place, "[" * 1_000_000)
+        connection.publish(place, b'{"x":' * 100_000)
+        connection.publish(place, b"\xff" * 1000)
+        connection.publish(place, b"1")
     for number in range(1_500):
         changed = mutator.json(mutator.random.choice(valid))
         if number % 2 and isinstance(changed, dict):
@@ -135,6 +138,33 @@ def test_mutated_orders_on_its_channel(server: Server, real_worker: Program, bac
     wait_until(lambda: refused(connection) > before + 500, "they are counted")
     assert_serves(backend, real_worker)
     assert real_worker.process.poll() is None
+
+
+def assert_log_is_clean(worker: Program) -> None:
+    """Nothing in it acts on a terminal, or looks like a line of its own."""
+    assert "\x1b" not in worker.output
+    assert "\n2026-01-01 ERROR" not in worker.output
+
+
+def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -> None:
+    """Celery and kombu log some of them as they are, if they are asked to say all that they do."""
+    with (
+        start_worker(f"{server.url}?virtual_host=3", tmp_path, options=["--loglevel", "debug"]) as worker,
+        connect(f"{server.url}?virtual_host=3") as connection,
+    ):
+        assert ping(connection, timeout=PATIENCE)
+        for envelope in (
+            order_envelope("ping", {NASTY: 1}),
+            order_envelope("query_task", {"ids": [NASTY]}),
+            order_envelope("registered", {"taskinfoitems": [NASTY], NASTY: NASTY}),
+            order_envelope("ping", ticket=NASTY, reply_to={"exchange": NASTY, "routing_key": NASTY}),
+            order_envelope("ping", pattern=NASTY, matcher="glob"),
+            order_envelope(NASTY),
+        ):
+            connection.publish(channel(connection), json.dumps(envelope))
+        wait_until(lambda: "refused an order" in worker.output, "the last of them")
+        assert "pidbox received method" in worker.output
+        assert_log_is_clean(worker)
 
 
 def test_nonsense_in_its_books(server: Server, real_worker: Program, backend: CeleryExecutionBackend) -> None:
@@ -149,9 +179,6 @@ def test_nonsense_in_its_books(server: Server, real_worker: Program, backend: Ce
     connection.zadd(f"{UNACKED}_index", {b"\xff\xff": 1.0, "not there": 2.0})
     wait_until(lambda: connection.exists(UNACKED) == 0, "the books are empty")
     assert_serves(backend, real_worker)
-
-
-NASTY = "\x1b[2J\x1b]0;owned\x07\n2026-01-01 ERROR all is lost"
 
 
 def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
@@ -175,8 +202,7 @@ def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
     wait_until(lambda: connection.zrange(DETACHED_OPEN, 0, -1) in ([], [b""]), "nothing is open")
     assert not connection.exists(detached_key("f" * 32))
     assert_serves(backend, real_worker)
-    assert "\x1b" not in real_worker.output
-    assert "\n2026-01-01 ERROR" not in real_worker.output
+    assert_log_is_clean(real_worker)
 
 
 @compute_this
