@@ -1,4 +1,4 @@
-"""Somebody who can write to Redis, and answers the questions of remote control in the workers' place."""
+"""An attacker who can write to Redis, and answers the questions of remote control in the workers' place."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the commands that look at a cluster show while somebody answers in the workers' place, over a real Redis with a real worker."""
+"""What the commands that look at a cluster show while an attacker answers in the workers' place, with a real Redis and worker."""
 
 import json
 import os

@@ -186,7 +186,7 @@ def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
 ) -> None:
     """In the name of who holds an authentic message, and in what is kept of detached calls."""
     connection = connect(server.url)
-    reply_to = "somebodys-replies"
+    reply_to = "replies-of-a-client"
     data = message_for(batch(reply_to=reply_to), queue=QUEUE, priority=5, keyring=KEYRING).data
     head = json.dumps({"host": NASTY, "pid": NASTY, "key": NASTY}).encode() + b"\n"
     connection.hset(UNACKED, NASTY, head + data)

@@ -9,8 +9,8 @@ A call is open as long as its record is there. So its first outcome counts, and 
 has to be alive for that but the worker. What its record, its message and its function take is free when it ends, or `OPEN_EXPIRY`
 after it was submitted.
 
-Records are not signed. One that no client can have written is none. One that somebody has put back after its call has ended is
-found out by the outcome, which is signed: as long as that is kept, the call does not run again.
+Records are not signed. One that no client can have written is none. One that is put back after its call has ended is found out by
+the outcome, which is signed: as long as that is kept, the call does not run again.
 """
 
 import re
@@ -22,6 +22,14 @@ import redis
 
 from distribute_challenge.errors import BackendError, ForgedError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
+from distribute_challenge.execution_backends.celery.broker.detached_scripts import (
+    ADD,
+    ANSWER,
+    CLOSE,
+    LOOK,
+    OVERLOOKED,
+    TAKE_BACK,
+)
 from distribute_challenge.execution_backends.celery.broker.keys import (
     DETACHED_OPEN,
     UNACKED,
@@ -43,152 +51,6 @@ AT_ONCE: Final = 1000  # Keys that one command asks for.
 APART = 1.5  # Seconds between two looks that have to miss a message: from queue to worker it is nowhere for a moment.
 UNSEEN = 2.0  # Seconds since the last look at a call after which workers look,
 TURN = 1.0  # one of them in so many.
-
-# What all scripts begin with.
-_CLOCK: Final = f"""
-local open = '{DETACHED_OPEN}'
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
-local exact_now = string.format('%.6f', now)
-"""
-
-# What those share that are about one open call. A message that is sent again gets another delivery tag: a worker that was frozen, and
-# holds it under the old one, strikes out nobody else's entry when it wakes.
-_COMMON: Final = f"""{_CLOCK}
-local record = KEYS[1]
-
-local function is_whole(text)
-    return text and string.find(text, '^%d+$') and #text <= 15
-end
-
-local function is_well_formed()
-    if redis.call('TYPE', record).ok ~= 'hash' then return false end
-    local id, shared, queue, tag, keep, attempts, begin_by, deaths = unpack(
-        redis.call('HMGET', record, 'id', 'function', 'queue', 'tag', 'keep', 'attempts', 'begin_by', 'deaths'))
-    return id and shared and queue and tag and redis.call('HEXISTS', record, 'message') == 1
-        and is_whole(keep) and is_whole(attempts) and tonumber(begin_by) and is_whole(deaths)
-end
-
-local function close()
-    local id, shared, deaths, queue, message = unpack(
-        redis.call('HMGET', record, 'id', 'function', 'deaths', 'queue', 'message'))
-    if deaths ~= '0' then redis.call('LREM', queue, 1, message) end
-    redis.call('DEL', record)
-    redis.pcall('HDEL', shared, id)
-    if redis.pcall('HLEN', shared) == 1 then redis.call('DEL', shared) end
-    redis.call('ZREM', open, id)
-    if redis.call('ZCARD', open) == 1 then redis.call('DEL', open) end
-end
-
-local function sent_again(tag)
-    local before, attempts, queue, message = unpack(
-        redis.call('HMGET', record, 'tag', 'attempts', 'queue', 'message'))
-    if before == tag then return true end
-    if redis.call('HINCRBY', record, 'deaths', 1) >= tonumber(attempts) then return false end
-    local first, last = string.find(message, before, 1, true)
-    if not first then return false end
-    message = string.sub(message, 1, first - 1) .. tag .. string.sub(message, last + 1)
-    redis.call('HSET', record, 'tag', tag, 'message', message)
-    redis.call('RPUSH', queue, message)
-    return true
-end
-"""
-
-_ADD: Final = f"""{_CLOCK}
-local record, shared, queue = unpack(KEYS)
-local payload, expiry, id, message, tag, keep, attempts, begin_by = unpack(ARGV)
-if redis.call('HEXISTS', shared, 'payload') == 0 then
-    if payload == '' then return 0 end
-    redis.call('HSET', shared, 'payload', payload)
-end
-redis.call('HSET', shared, id, '')
-redis.call('EXPIRE', shared, expiry)
-redis.call('HSET', record, 'id', id, 'function', shared, 'queue', queue, 'message', message, 'tag', tag,
-    'keep', keep, 'attempts', attempts, 'begin_by', begin_by, 'deaths', 0)
-redis.call('EXPIRE', record, expiry)
-redis.call('ZADD', open, 'NX', 0, '')
-redis.call('ZADD', open, exact_now, id)
-redis.call('EXPIRE', open, expiry)
-redis.call('LPUSH', queue, message)
-return 1
-"""
-
-_ANSWER: Final = f"""{_COMMON}
-local _, outcome, answer = unpack(KEYS)
-local tag = ARGV[1]
-if not is_well_formed() or (tag ~= '' and sent_again(tag)) then
-    redis.call('DEL', answer)
-else
-    redis.call('RENAME', answer, outcome)
-    redis.call('PEXPIRE', outcome, redis.call('HGET', record, 'keep'))
-    close()
-end
-"""
-
-_LOOK: Final = f"""{_COMMON}
-local id, apart, new_tag, ends = unpack(ARGV)
-redis.call('ZADD', open, 'XX', exact_now, id)
-if not is_well_formed() then
-    redis.call('DEL', record)
-    redis.call('ZREM', open, id)
-    return {{'over', '', ''}}
-end
-local tag, queue, message, begin_by, deaths, attempts, suspect, since = unpack(
-    redis.call('HMGET', record, 'tag', 'queue', 'message', 'begin_by', 'deaths', 'attempts', 'suspect', 'since'))
-
-local function found(state)
-    if suspect then redis.call('HDEL', record, 'suspect', 'since') end
-    return {{state, tag, queue}}
-end
-
-local function waits_in_other_words()
-    for start = 0, redis.call('LLEN', queue) - 1, 100 do
-        for _, other in ipairs(redis.call('LRANGE', queue, start, start + 99)) do
-            if string.find(other, tag, 1, true) then
-                redis.call('HSET', record, 'message', other)
-                return true
-            end
-        end
-    end
-    return false
-end
-
-if redis.call('HEXISTS', KEYS[2], tag) == 1 then return found('held') end
-if redis.call('LPOS', queue, message, 'RANK', -1) then
-    if now < tonumber(begin_by) or ends == '' then return found('waiting') end
-    redis.call('LREM', queue, -1, message)
-    close()
-    return {{'late', tag, queue}}
-end
-if suspect ~= tag then redis.call('HSET', record, 'suspect', tag, 'since', exact_now) end
-if suspect ~= tag or now - (tonumber(since) or 0) < tonumber(apart) then return {{'missing', tag, queue}} end
-if waits_in_other_words() then return found('waiting') end
-if ends == '' and deaths + 1 >= tonumber(attempts) then return {{'missing', tag, queue}} end
-if sent_again(new_tag) then return {{'again', new_tag, queue}} end
-close()
-return {{'lost', tag, queue}}
-"""
-
-# The member without a name says when a worker had its turn.
-_OVERLOOKED: Final = f"""{_CLOCK}
-local turn, unseen, most = unpack(ARGV)
-local last = redis.call('ZSCORE', open, '')
-if not last or now - last < tonumber(turn) then return {{}} end
-redis.call('ZADD', open, exact_now, '')
-return redis.call('ZRANGEBYSCORE', open, '-inf', now - unseen, 'LIMIT', 0, most)
-"""
-
-_TAKE_BACK: Final = f"""{_COMMON}
-if not is_well_formed() then return 0 end
-local queue, message = unpack(redis.call('HMGET', record, 'queue', 'message'))
-if redis.call('LREM', queue, -1, message) == 0 then return 0 end
-close()
-return 1
-"""
-
-_CLOSE: Final = f"""{_COMMON}
-if is_well_formed() then close() else redis.call('DEL', record) end
-"""
 
 _ID: Final = re.compile(rb"[0-9a-f]{32}")
 
@@ -237,9 +99,9 @@ class DetachedRecords:
         keys = detached_key(call), detached_function_key(function.digest), message.key
         rest = OPEN_EXPIRY, call, message.data, message.tag, int(keep * 1000), attempts, until
         # The function most likely is there: it goes along only if not.
-        if not self._connection.run(_ADD, keys, b"", *rest):
+        if not self._connection.run(ADD, keys, b"", *rest):
             sealed = self._connection.keyring.seal(Purpose.function(function.digest), [function.payload])
-            self._connection.run(_ADD, keys, sealed, *rest)
+            self._connection.run(ADD, keys, sealed, *rest)
 
     def over(self, calls: Collection[str]) -> list[str]:
         """Those of some calls that are not open: they have an outcome, or there are no such calls."""
@@ -275,7 +137,7 @@ class DetachedRecords:
             pipeline.exists(outcome)
             is_open, has_outcome = pipeline.execute()
         if is_open and has_outcome and self._has_signed_outcome(call):
-            self._connection.run(_CLOSE, (record,))
+            self._connection.run(CLOSE, (record,))
             return True
         return not is_open
 
@@ -302,7 +164,7 @@ class DetachedRecords:
             ends: Whether to end a call whose time in the queue is over, or which was sent as often as it may be. Who has nobody to
                 tell of it leaves it as it is, for whoever asks.
         """
-        found = self._connection.run(_LOOK, (detached_key(call), UNACKED), call, APART, _new_tag(), "1" if ends else "")
+        found = self._connection.run(LOOK, (detached_key(call), UNACKED), call, APART, _new_tag(), "1" if ends else "")
         # What comes from the record may be any bytes.
         state, tag, key = (part.decode(errors="replace") for part in found)
         return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
@@ -313,7 +175,7 @@ class DetachedRecords:
         Args:
             most: How many.
         """
-        names = [name for name in self._connection.run(_OVERLOOKED, (), TURN, UNSEEN, most) if name]
+        names = [name for name in self._connection.run(OVERLOOKED, (), TURN, UNSEEN, most) if name]
         calls = [name for name in names if _ID.fullmatch(name)]
         if strange := set(names).difference(calls):
             self._connection.zrem(DETACHED_OPEN, *strange)  # No call has such an id.
@@ -326,7 +188,7 @@ class DetachedRecords:
 
     def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""
-        return bool(self._connection.run(_TAKE_BACK, (detached_key(call),)))
+        return bool(self._connection.run(TAKE_BACK, (detached_key(call),)))
 
 
 def answer_commands(reply_to: str, sealed: bytes, *, lost: bool) -> list[Command]:
@@ -343,7 +205,7 @@ def answer_commands(reply_to: str, sealed: bytes, *, lost: bool) -> list[Command
     # Not as an argument of the script, which would copy it.
     answer = f"{reply_to}:{uuid.uuid4().hex}"
     keys = reply_to.removesuffix(":outcome"), reply_to, answer
-    return [("SET", answer, sealed, "EX", ANSWER_EXPIRY), ("EVAL", _ANSWER, len(keys), *keys, tag)]
+    return [("SET", answer, sealed, "EX", ANSWER_EXPIRY), ("EVAL", ANSWER, len(keys), *keys, tag)]
 
 
 def _new_tag() -> str:

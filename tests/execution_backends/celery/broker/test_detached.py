@@ -383,7 +383,7 @@ def test_many_calls_are_asked_for_together(
 
 
 def put_back(worker: FakeWorker, taken: Taken, record: dict[bytes, bytes]) -> None:
-    """As somebody does who has kept a record and its message, and may write to Redis."""
+    """As an attacker does who has kept a record and its message, and may write to Redis."""
     worker.connection.hset(detached_key(taken.batch.id), mapping=record)  # type: ignore[arg-type] # bytes will do
     worker.connection.rpush(QUEUE, json.dumps(taken.envelope))
 
@@ -469,7 +469,7 @@ MALFORMED: dict[str, dict[str, bytes | None]] = {
 def test_a_record_that_no_client_has_written_is_none(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, changes: dict[str, bytes | None]
 ) -> None:
-    """Whoever waits hears that there is no such call, and the others' go on."""
+    """Its future fails as one of a call that is not there, and the others go on."""
     other, future = submit(backend, 4), submit(backend)
     first, taken = worker.take(), worker.take()
     for field, value in changes.items():
