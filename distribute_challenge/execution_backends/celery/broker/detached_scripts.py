@@ -23,7 +23,7 @@ _COMMON: Final = f"""{_CLOCK}
 local record = KEYS[1]
 
 local function is_whole(text)
-    return text and string.find(text, '^%d+$') and #text <= 15
+    return text and #text <= 15 and (text == '0' or string.find(text, '^[1-9]%d*$'))
 end
 
 local function is_well_formed()
