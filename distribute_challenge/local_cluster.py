@@ -133,18 +133,16 @@ class LocalCluster:
 
     def _ask_to_scale(self, workers: int) -> int | None:
         """Tell the worker; how many processes it has then, or None if it does not answer yet."""
-        # Celery's remote control, loaded only where it is used.
-        from kombu.exceptions import OperationalError
+        # Loaded only where it is used.
         from redis import RedisError
 
         from distribute_challenge.execution_backends.celery.broker.control import scale
 
         self._embedded.check()
         try:
-            answer: Any = scale(self.broker_url, workers)
-        except (OperationalError, RedisError):
+            return scale(self.broker_url, workers)
+        except RedisError:
             return None  # The server is gone; the next check says why.
-        return answer if answer is None else int(answer)
 
 
 def _checked(workers: Any) -> int:

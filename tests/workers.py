@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -19,9 +19,9 @@ StartLeased = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def start_worker(
-    url: str, folder: Path, *, name: str = "worker", processes: int = 1, **variables: str
+    url: str, folder: Path, *, name: str = "worker", processes: int = 1, options: Sequence[str] = (), **variables: str
 ) -> AbstractContextManager[Program]:
-    """A worker, for a ``with`` block; it may not be ready when that begins."""
+    """A worker with more options of its command, for a ``with`` block; it may not be ready when that begins."""
     command = [
         sys.executable,
         "-m",
@@ -33,6 +33,7 @@ def start_worker(
         str(processes),
         "-n",
         name,
+        *options,
     ]
     return program(command, folder, **variables)
 

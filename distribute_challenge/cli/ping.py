@@ -5,6 +5,8 @@ import socket
 import click
 
 from distribute_challenge.cli.broker import broker_option, checked_broker
+from distribute_challenge.cli.left_out import LeftOut
+from distribute_challenge.printable import printable
 from distribute_challenge.settings import masked
 
 __all__ = ["ping"]
@@ -43,9 +45,12 @@ def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
     except DistributeChallengeError as error:
         raise click.ClickException(str(error)) from None
     for name, seconds in answers.items():
-        click.echo(f"{name} answered in {1000 * seconds:.1f} ms")
+        click.echo(f"{printable(name)} answered in {1000 * seconds:.1f} ms")
+    left_out = LeftOut()
+    left_out.add_answers(answers.left_out)
+    left_out.echo()
     silent = [name for name in wanted if name not in answers]
     if silent:
-        raise click.ClickException(f"no answer within {timeout:g} s from {', '.join(silent)}")
+        raise click.ClickException(f"no answer within {timeout:g} s from {', '.join(map(printable, silent))}")
     if not answers:
         raise click.ClickException(f"no worker answered within {timeout:g} s at {masked(url)}")

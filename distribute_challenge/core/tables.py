@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from numbers import Real
 
+from distribute_challenge.printable import printable
+
 __all__ = ["table"]
 
 GAP = "  "
@@ -13,7 +15,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Coll
 
     Args:
         heads: One for each column.
-        rows: As many cells in each as there are heads.
+        rows: As many cells in each as there are heads; their text is made `printable`.
         right: Columns to align on the right, from 0. Those that hold nothing but numbers are in any case.
 
     Returns:
@@ -27,7 +29,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Coll
     """
     columns = range(len(heads))
     on_the_right = {*right, *(i for i in columns if rows and all(isinstance(row[i], Real) for row in rows))}
-    cells = [heads, *([str(cell) for cell in row] for row in rows)]
+    cells = [heads, *([printable(str(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in columns]
     return "\n".join(
         GAP.join(row[i].rjust(widths[i]) if i in on_the_right else row[i].ljust(widths[i]) for i in columns).rstrip()

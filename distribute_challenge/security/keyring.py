@@ -58,6 +58,7 @@ class Purpose:
 
     BATCH: Final = b"batch"
     ORDER: Final = b"order"
+    HOLDER: Final = b"holder"
 
     @staticmethod
     def function(digest: str) -> bytes:

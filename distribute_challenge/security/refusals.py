@@ -6,7 +6,9 @@ import reprlib
 from collections import Counter
 from typing import Final
 
+from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.log import logger
+from distribute_challenge.printable import printable
 
 __all__ = ["Refusals"]
 
@@ -60,16 +62,17 @@ class Refusals:
                     self._childrens += told
         return self._own + self._childrens
 
-    def note(self, what: str, reason: str, details: object = "") -> None:
+    def note(self, what: str, reason: str | Exception, details: object = "") -> None:
         """Count one, and log it unless there were many like it.
 
         Args:
             what: What it claimed to be.
-            reason: Why it was refused.
+            reason: Why it was refused; or the error that it brought about, of which the log shows the words only if they are the
+                library's own.
             details: The thing itself, of which the log shows the beginning.
         """
         self._own += 1
-        kind = (what, reason)
+        kind = (printable(what), printable(_words_for(reason)))
         if kind not in self._counts and len(self._counts) >= MOST_KINDS:
             kind = _OTHERS
         self._counts[kind] += 1
@@ -79,6 +82,13 @@ class Refusals:
         if self._pipe is not None and os.getpid() != self._owner:
             with contextlib.suppress(OSError):  # It is full, or the parent has gone: a count is not worth waiting for.
                 os.write(self._pipe[1], b"1")
+
+
+def _words_for(reason: str | Exception) -> str:
+    # The words of other errors may be the sender's, and what is refused is counted by the words for it.
+    if isinstance(reason, str | DistributeChallengeError):
+        return str(reason)
+    return f"its form is wrong: {type(reason).__name__}"
 
 
 def _beginning(details: object) -> str:

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from distribute_challenge.cli import main
 from tests.cli.conftest import COMMAND, host
+from tests.fuzz.forger import answer, forging
 from tests.processes import PATIENCE, Program, environment
 
 pytestmark = pytest.mark.celery
@@ -48,6 +49,18 @@ def test_a_cluster_without_workers_is_a_failure(server: str) -> None:
     done = ping(f"{server}/8", "--timeout", "0.1")
     assert done.exit_code == 1
     assert "Error: no worker answered within 0.1 s at redis://:***@127.0.0.1:" in done.output
+
+
+def test_forged_answers_are_left_out_with_a_line_and_names_are_shown_as_text(server: str) -> None:
+    """Answers are not signed."""
+    forged = [answer({"w\x1b[2J\n@h": {"ok": "pong"}}), b"nonsense", answer({"w@h": {"ok": 1}})]
+    with forging(f"{server}/8", lambda: forged):
+        done = ping(f"{server}/8", "--timeout", str(PATIENCE))
+    assert done.exit_code == 0
+    assert done.stdout.startswith(r"w\x1b[2J\n@h answered in ")
+    assert done.stderr == (
+        "left out: 2 answers that no worker gives: 1 without a pong, 1 not in the form that Celery gives to answers\n"
+    )
 
 
 def test_a_waiting_time_of_nothing_is_refused() -> None:

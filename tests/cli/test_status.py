@@ -12,6 +12,9 @@ from click.testing import CliRunner
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
+from distribute_challenge.execution_backends.celery.broker.mailbox import bindings_key
 from tests.cli.conftest import host
 from tests.processes import PATIENCE, Program, wait_until
 
@@ -75,7 +78,49 @@ def test_for_programs_there_is_json(broker: str, second: Program) -> None:
     }
     assert found["workers_with_another_secret"] == 0
     assert found["queues"] == [{"name": "distribute_challenge", "messages": 0}, {"name": "urgent", "messages": 0}]
-    assert found["running"] == found["clients"] == []
+    assert found["running"] == found["clients"] == found["left_out"] == []
+
+
+def test_keys_of_another_type_are_left_out_with_a_line_for_each(server: str) -> None:
+    """All else is shown."""
+    url = f"{server}/4"
+    with connect(url) as connection:
+        for key in (WORKERS, CLIENTS, "distribute_challenge\x06\x163"):
+            connection.set(key, b"x")
+        done = CliRunner().invoke(main, ["status", "--broker", url])
+        found = json.loads(CliRunner().invoke(main, ["status", "--broker", url, "--json"]).output)
+        connection.flushdb()
+    assert done.exit_code == 0, done.output
+    assert "workers: none" in done.stdout
+    expected = [
+        f"workers: Redis has a key of another type in the place of {WORKERS}; delete it",
+        f"clients: Redis has a key of another type in the place of {CLIENTS}; delete it",
+        "messages of a queue: Redis has a key of another type in the place of distribute_challenge; delete it",
+    ]
+    assert done.stderr.splitlines() == [f"left out: {line}" for line in expected]
+    assert found["left_out"] == expected
+    assert found["workers"] == found["clients"] == found["queues"] == []
+
+
+@pytest.mark.usefixtures("first")
+def test_where_workers_cannot_be_asked_what_runs_all_else_is_shown(broker: str) -> None:
+    with connect(broker) as connection:
+        connection.delete(bindings_key())
+        connection.set(bindings_key(), b"x")
+        done = CliRunner().invoke(main, ["status", "--broker", broker])
+        connection.delete(bindings_key())
+    assert done.exit_code == 0, done.output
+    assert host("first") in done.stdout
+    assert f"left out: what runs: Redis has a key of another type in the place of {bindings_key()}" in done.stderr
+
+
+def test_what_redis_refuses_for_another_reason_is_one_clear_error(server: str) -> None:
+    with connect(server) as connection:
+        connection.acl_setuser("half", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"])
+        done = CliRunner().invoke(main, ["status", "--broker", server.replace("//:hunter2@", "//half:hunter2@")])
+        connection.acl_deluser("half")
+    assert done.exit_code == 1
+    assert "give the user in the URL the rights" in done.output
 
 
 @pytest.mark.usefixtures("second")
@@ -90,7 +135,9 @@ def test_a_busy_cluster_shows_what_runs_what_waits_and_for_whom(
     try:
         wait_until(lambda: status(broker)["queues"][-1] != ["urgent", "0"], "a waiting message")
         # A client says once a second how much it waits for.
-        wait_until(lambda: [row[-1] for row in status(broker)["clients"] if row[1] == str(os.getpid())] == ["3"])
+        wait_until(
+            lambda: [row[-1] for row in status(broker).get("clients", []) if row[1] == str(os.getpid())] == ["3"]
+        )
         tables = status(broker)
         ((worker, name, pid),) = tables["running"]
         assert (worker, name) == (host("second"), "wait_for")

@@ -30,3 +30,11 @@ def test_no_line_ends_in_spaces() -> None:
 
 def test_without_rows_there_are_the_heads() -> None:
     assert table(["name", "host"], []) == "name  host"
+
+
+def test_a_cell_is_one_line_whatever_its_text_is() -> None:
+    """It may come from outside."""
+    assert table(["name", "calls"], [["a\x1b[2J\nb", 5]]).splitlines() == [
+        "name         calls",
+        "a\\x1b[2J\\nb      5",
+    ]

@@ -11,16 +11,24 @@ import pytest
 from celery import Celery
 from click.testing import CliRunner
 
-from distribute_challenge import compute_this
+from distribute_challenge import attach, compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.core.messages import Batch, FunctionPayload
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.control import scale
-from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, function_key
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    DETACHED_OPEN,
+    UNACKED,
+    detached_key,
+    function_key,
+    outcome_key,
+)
 from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
+from distribute_challenge.execution_backends.celery.broker.ping import ping
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE as QUEUE
@@ -34,6 +42,7 @@ from tests.workers import start_worker
 pytestmark = pytest.mark.celery
 
 PIDBOX = "/0.celery.pidbox"
+NASTY = "\x1b[2J\x1b]0;owned\x07\n2026-01-01 ERROR all is lost"
 
 
 @compute_this
@@ -114,11 +123,11 @@ def test_mutated_orders_on_its_channel(server: Server, real_worker: Program, bac
         order_envelope("stats"),
         order_envelope("active"),
     ]
-    for channel in (PIDBOX, "/0.celeryev", "/0.celery.pidbox/x", "/0.x"):
-        connection.publish(channel, "[" * 1_000_000)
-        connection.publish(channel, b'{"x":' * 100_000)
-        connection.publish(channel, b"\xff" * 1000)
-        connection.publish(channel, b"1")
+    for place in (PIDBOX, "/0.celeryev", "/0.celery.pidbox/x", "/0.x"):
+        connection.publish(place, "[" * 1_000_000)
+        connection.publish(place, b'{"x":' * 100_000)
+        connection.publish(place, b"\xff" * 1000)
+        connection.publish(place, b"1")
     for number in range(1_500):
         changed = mutator.json(mutator.random.choice(valid))
         if number % 2 and isinstance(changed, dict):
@@ -129,6 +138,33 @@ def test_mutated_orders_on_its_channel(server: Server, real_worker: Program, bac
     wait_until(lambda: refused(connection) > before + 500, "they are counted")
     assert_serves(backend, real_worker)
     assert real_worker.process.poll() is None
+
+
+def assert_log_is_clean(worker: Program) -> None:
+    """Nothing in it acts on a terminal, or looks like a line of its own."""
+    assert "\x1b" not in worker.output
+    assert "\n2026-01-01 ERROR" not in worker.output
+
+
+def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -> None:
+    """Celery and kombu log some of them as they are, if they are asked to say all that they do."""
+    with (
+        start_worker(f"{server.url}?virtual_host=3", tmp_path, options=["--loglevel", "debug"]) as worker,
+        connect(f"{server.url}?virtual_host=3") as connection,
+    ):
+        assert ping(connection, timeout=PATIENCE)
+        for envelope in (
+            order_envelope("ping", {NASTY: 1}),
+            order_envelope("query_task", {"ids": [NASTY]}),
+            order_envelope("registered", {"taskinfoitems": [NASTY], NASTY: NASTY}),
+            order_envelope("ping", ticket=NASTY, reply_to={"exchange": NASTY, "routing_key": NASTY}),
+            order_envelope("ping", pattern=NASTY, matcher="glob"),
+            order_envelope(NASTY),
+        ):
+            connection.publish(channel(connection), json.dumps(envelope))
+        wait_until(lambda: "refused an order" in worker.output, "the last of them")
+        assert "pidbox received method" in worker.output
+        assert_log_is_clean(worker)
 
 
 def test_nonsense_in_its_books(server: Server, real_worker: Program, backend: CeleryExecutionBackend) -> None:
@@ -143,6 +179,62 @@ def test_nonsense_in_its_books(server: Server, real_worker: Program, backend: Ce
     connection.zadd(f"{UNACKED}_index", {b"\xff\xff": 1.0, "not there": 2.0})
     wait_until(lambda: connection.exists(UNACKED) == 0, "the books are empty")
     assert_serves(backend, real_worker)
+
+
+def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend
+) -> None:
+    """In the name of who holds an authentic message, and in what is kept of detached calls."""
+    connection = connect(server.url)
+    reply_to = "replies-of-a-client"
+    data = message_for(batch(reply_to=reply_to), queue=QUEUE, priority=5, keyring=KEYRING).data
+    head = json.dumps({"host": NASTY, "pid": NASTY, "key": NASTY}).encode() + b"\n"
+    connection.hset(UNACKED, NASTY, head + data)
+    connection.zadd(f"{UNACKED}_index", {NASTY: 1.0})
+    connection.zadd(DETACHED_OPEN, {"": 0.0, NASTY: 0.0, "f" * 32: 0.0})
+    connection.hset(detached_key("f" * 32), mapping=dict.fromkeys(("id", "tag", "queue", "message", "function"), NASTY))
+    found = connection.blpop([reply_to], timeout=PATIENCE)
+    assert found is not None
+    said = bytes(KEYRING.open(Purpose.reply(reply_to), found[1]))
+    assert b'"lost"' in said
+    assert b"all is lost" not in said
+    wait_until(lambda: not connection.exists(UNACKED), "the book is empty")
+    wait_until(lambda: connection.zrange(DETACHED_OPEN, 0, -1) in ([], [b""]), "nothing is open")
+    assert not connection.exists(detached_key("f" * 32))
+    assert_serves(backend, real_worker)
+    assert_log_is_clean(real_worker)
+
+
+@compute_this
+def note(path: str) -> None:
+    with Path(path).open("a") as file:
+        file.write("ran\n")
+
+
+def test_a_detached_call_that_is_put_back_does_not_run_again(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
+) -> None:
+    """Neither its message alone, nor with its record as long as the outcome is kept; those who attach get that outcome."""
+    connection, path = connect(server.url), tmp_path / "runs"
+    # No worker listens there: what lies in Redis until one takes it can be copied.
+    future = note.with_options(queue="aside")(str(path)).submit(backend, detach=True)
+    record: Any = connection.hgetall(detached_key(future.id))
+    assert connection.lrem(record[b"queue"], 1, record[b"message"]) == 1
+    before = refused_by_now(connection)
+    connection.lpush(QUEUE, record[b"message"])
+    future.result(PATIENCE)
+    connection.lpush(QUEUE, record[b"message"])
+    wait_until(lambda: refused(connection) == before + 1, "the message alone is refused")
+    connection.hset(detached_key(future.id), mapping=record)
+    connection.lpush(QUEUE, record[b"message"])
+    wait_until(lambda: refused(connection) == before + 2, "the message with its record is refused")
+    assert attach(future.id, backend).result(PATIENCE) is None
+    assert not connection.exists(detached_key(future.id))
+    connection.delete(outcome_key(future.id))
+    connection.lpush(QUEUE, record[b"message"])
+    wait_until(lambda: refused(connection) == before + 3, "the message is refused without an outcome, too")
+    assert path.read_text() == "ran\n"
+    assert "refused a message (its detached call has ended, or was cancelled)" in real_worker.output
 
 
 def test_functions_that_somebody_has_changed(

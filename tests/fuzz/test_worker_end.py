@@ -303,7 +303,7 @@ def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) 
     taken = bench.take(json.dumps(data).encode())
     assert taken is not None
     assert (taken["headers"]["id"], taken["properties"]["reply_to"]) == ("client-0", "replies:0")
-    for key, value in (("reply_to", "x" * 300), ("reply_to", ["x"]), ("reply_to", "\ud800")):
+    for key, value in (("reply_to", "x" * 300), ("reply_to", ["x"]), ("reply_to", "\ud800"), ("reply_to", "x\ny")):
         data["properties"][key] = value
         taken = bench.take(json.dumps(data).encode())
         assert taken is not None

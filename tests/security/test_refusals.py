@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from distribute_challenge.errors import ForgedError
 from distribute_challenge.security import Refusals
 from distribute_challenge.security.refusals import MOST_KINDS
 from tests.stores.forks import ended, fork
@@ -77,3 +78,20 @@ def test_a_child_counts_for_a_parent_that_has_gone(monkeypatch: pytest.MonkeyPat
     assert refusals.total == 1
     monkeypatch.undo()
     assert refusals.total == 2
+
+
+def test_what_is_logged_of_a_refusal_is_one_line_that_a_terminal_does_not_act_on(
+    lines: pytest.LogCaptureFixture,
+) -> None:
+    """The words may be the sender's."""
+    refusals = Refusals()
+    refusals.note("a\x1bmessage", "for\nno reason", "\x1b[2J\n")
+    assert lines.messages == [r"refused a\x1bmessage (for\nno reason), number 1 of this kind: '\x1b[2J\n'"]
+
+
+def test_of_an_error_only_the_librarys_own_words_are_logged(lines: pytest.LogCaptureFixture) -> None:
+    refusals = Refusals()
+    refusals.note("a message", ForgedError("signed with another secret"))
+    refusals.note("a message", KeyError("the sender's"))
+    assert "(signed with another secret)" in lines.messages[0]
+    assert "(its form is wrong: KeyError)" in lines.messages[1]

@@ -1,19 +1,30 @@
-"""Asking workers through Celery's remote control."""
+"""What else workers are asked through Celery's remote control: what they run, and how many processes they have."""
 
-from functools import cache
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
-from celery import Celery
-from kombu import Producer
-
-from distribute_challenge.execution_backends.celery.broker.bound_celery import BoundCelery
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
+from distribute_challenge.execution_backends.celery.broker.mailbox import Answers, ask
 from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
+from distribute_challenge.headers import number_up_to, text
 
-__all__ = ["active", "scale"]
+__all__ = ["Running", "active", "scale"]
 
 ANSWER_WITHIN = 1.0  # Seconds that workers have to answer.
+
+_number = number_up_to()
+
+
+class Running(NamedTuple):
+    """A message that a worker's process has in work.
+
+    Args:
+        name: Of the function, with the number of calls if there are several.
+        pid: Of the process.
+    """
+
+    name: str
+    pid: int
 
 
 def scale(broker_url: str, processes: int) -> int | None:
@@ -21,43 +32,45 @@ def scale(broker_url: str, processes: int) -> int | None:
 
     Returns:
         How many it has now; None if it did not answer, as it does not while it starts.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached, or refuses.
     """
-    connection = connect(broker_url)
-    order = sealed_order(connection.keyring, SCALE, connection.clock.now(), processes=processes)
-    replies = _app(broker_url).control.broadcast(SCALE, {"order": order}, reply=True, timeout=ANSWER_WITHIN, limit=1)
-    answers = [answer for by_name in replies or () for answer in by_name.values()]
-    return int(answers[0]["ok"]) if answers else None
+    with connect(broker_url) as connection:
+        order = sealed_order(connection.keyring, SCALE, connection.clock.now(), processes=processes)
+        answers = ask(connection, SCALE, {"order": order}, _processes_in, wanted=1, timeout=ANSWER_WITHIN)
+    return next(iter(answers.values()), None)
 
 
-def active(broker_url: str) -> dict[str, list[dict[str, Any]]]:
-    """What each worker runs right now, as ``celery inspect active`` gives it: name of the worker to its tasks."""
-    return _app(broker_url).control.inspect(timeout=ANSWER_WITHIN).active() or {}
+def active(broker_url: str, names: Collection[str] | None = None) -> Answers[list[Running]]:
+    """What each worker runs right now, by the worker's name. What they say is not signed.
+
+    Args:
+        broker_url: The workers' broker.
+        names: Workers to ask; None: all.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached, or refuses.
+    """
+    with connect(broker_url) as connection:
+        return ask(connection, "active", {}, _running_in, names=names, timeout=ANSWER_WITHIN)
 
 
-class _Impatient(Producer):  # type: ignore[misc] # kombu has no types
-    """Publishes once. Celery's control messages would be tried for ever when the broker is gone."""
+def _processes_in(said: Any) -> int:
+    match said:
+        case {"ok": count} if _number(count):
+            return int(count)
+    raise ValueError("without a number of processes")
 
-    def publish(self, *args: Any, **options: Any) -> Any:
-        return super().publish(*args, **{**options, "retry": False})
+
+def _running_in(said: Any) -> list[Running]:
+    if not isinstance(said, list):
+        raise ValueError("without a list of what runs")
+    return [_task_in(task) for task in said]
 
 
-@cache
-def _app(broker_url: str) -> Celery:
-    """An application just for control messages; the worker's own would bring the worker's hooks along."""
-    app = BoundCelery("distribute_challenge_control", broker_url, set_as_current=False)
-    app.conf.update(
-        accept_content=["json"],
-        broker_connection_retry_on_startup=False,
-        # The same for connecting.
-        broker_transport_options={
-            "max_retries": 1,
-            "interval_start": 0,
-            "socket_connect_timeout": ANSWER_WITHIN,
-            # Books of its own, and empty: kombu would otherwise look for lost messages in those of other applications.
-            "unacked_key": f"{UNACKED}_control",
-            "unacked_index_key": f"{UNACKED}_control_index",
-            "unacked_mutex_key": f"{UNACKED}_control_mutex",
-        },
-    )
-    app.producer_pool.Producer = _Impatient
-    return app
+def _task_in(task: Any) -> Running:
+    match task:
+        case {"name": name, "worker_pid": pid} if text(name) and _number(pid):
+            return Running(name, pid)
+    raise ValueError("with something in the list that no worker runs")

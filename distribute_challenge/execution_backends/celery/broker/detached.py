@@ -8,16 +8,28 @@
 A call is open as long as its record is there. So its first outcome counts, and one of a call that was cancelled is dropped; nobody
 has to be alive for that but the worker. What its record, its message and its function take is free when it ends, or `OPEN_EXPIRY`
 after it was submitted.
+
+Records are not signed. One that no client can have written is none. One that is put back after its call has ended is found out by
+the outcome, which is signed: as long as that is kept, the call does not run again.
 """
 
+import re
 import uuid
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple, cast
 
 import redis
 
-from distribute_challenge.core.messages import FunctionPayload
+from distribute_challenge.errors import BackendError, ForgedError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
+from distribute_challenge.execution_backends.celery.broker.detached_scripts import (
+    ADD,
+    ANSWER,
+    CLOSE,
+    LOOK,
+    OVERLOOKED,
+    TAKE_BACK,
+)
 from distribute_challenge.execution_backends.celery.broker.keys import (
     DETACHED_OPEN,
     UNACKED,
@@ -27,6 +39,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
 )
 from distribute_challenge.execution_backends.celery.broker.line import Command
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, Message
+from distribute_challenge.messages import FunctionPayload
 from distribute_challenge.security import Purpose
 
 __all__ = ["LONGEST_IN_QUEUE", "DetachedRecords", "Look", "answer_commands"]
@@ -39,133 +52,7 @@ APART = 1.5  # Seconds between two looks that have to miss a message: from queue
 UNSEEN = 2.0  # Seconds since the last look at a call after which workers look,
 TURN = 1.0  # one of them in so many.
 
-# What all scripts begin with.
-_CLOCK: Final = f"""
-local open = '{DETACHED_OPEN}'
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
-local exact_now = string.format('%.6f', now)
-"""
-
-# What those share that are about one open call. A message that is sent again gets another delivery tag: a worker that was frozen, and
-# holds it under the old one, strikes out nobody else's entry when it wakes.
-_COMMON: Final = f"""{_CLOCK}
-local record = KEYS[1]
-
-local function close()
-    local id, shared, deaths, queue, message = unpack(
-        redis.call('HMGET', record, 'id', 'function', 'deaths', 'queue', 'message'))
-    if deaths ~= '0' then redis.call('LREM', queue, 1, message) end
-    redis.call('DEL', record)
-    redis.call('HDEL', shared, id)
-    if redis.call('HLEN', shared) == 1 then redis.call('DEL', shared) end
-    redis.call('ZREM', open, id)
-    if redis.call('ZCARD', open) == 1 then redis.call('DEL', open) end
-end
-
-local function sent_again(tag)
-    local before, attempts, queue, message = unpack(
-        redis.call('HMGET', record, 'tag', 'attempts', 'queue', 'message'))
-    if before == tag then return true end
-    if redis.call('HINCRBY', record, 'deaths', 1) >= tonumber(attempts) then return false end
-    local first, last = string.find(message, before, 1, true)
-    message = string.sub(message, 1, first - 1) .. tag .. string.sub(message, last + 1)
-    redis.call('HSET', record, 'tag', tag, 'message', message)
-    redis.call('RPUSH', queue, message)
-    return true
-end
-"""
-
-_ADD: Final = f"""{_CLOCK}
-local record, shared, queue = unpack(KEYS)
-local payload, expiry, id, message, tag, keep, attempts, begin_by = unpack(ARGV)
-if redis.call('HEXISTS', shared, 'payload') == 0 then
-    if payload == '' then return 0 end
-    redis.call('HSET', shared, 'payload', payload)
-end
-redis.call('HSET', shared, id, '')
-redis.call('EXPIRE', shared, expiry)
-redis.call('HSET', record, 'id', id, 'function', shared, 'queue', queue, 'message', message, 'tag', tag,
-    'keep', keep, 'attempts', attempts, 'begin_by', begin_by, 'deaths', 0)
-redis.call('EXPIRE', record, expiry)
-redis.call('ZADD', open, 'NX', 0, '')
-redis.call('ZADD', open, exact_now, id)
-redis.call('EXPIRE', open, expiry)
-redis.call('LPUSH', queue, message)
-return 1
-"""
-
-_ANSWER: Final = f"""{_COMMON}
-local _, outcome, answer = unpack(KEYS)
-local tag = ARGV[1]
-local keep = redis.call('HGET', record, 'keep')
-if not keep or (tag ~= '' and sent_again(tag)) then
-    redis.call('DEL', answer)
-else
-    redis.call('RENAME', answer, outcome)
-    redis.call('PEXPIRE', outcome, keep)
-    close()
-end
-"""
-
-_LOOK: Final = f"""{_COMMON}
-local id, apart, new_tag, ends = unpack(ARGV)
-redis.call('ZADD', open, 'XX', exact_now, id)
-local tag, queue, message, begin_by, deaths, attempts, suspect, since = unpack(
-    redis.call('HMGET', record, 'tag', 'queue', 'message', 'begin_by', 'deaths', 'attempts', 'suspect', 'since'))
-
-local function found(state)
-    if suspect then redis.call('HDEL', record, 'suspect', 'since') end
-    return {{state, tag, queue}}
-end
-
-local function waits_in_other_words()
-    for start = 0, redis.call('LLEN', queue) - 1, 100 do
-        for _, other in ipairs(redis.call('LRANGE', queue, start, start + 99)) do
-            if string.find(other, tag, 1, true) then
-                redis.call('HSET', record, 'message', other)
-                return true
-            end
-        end
-    end
-    return false
-end
-
-if not tag then
-    redis.call('ZREM', open, id)
-    return {{'over', '', ''}}
-end
-if redis.call('HEXISTS', KEYS[2], tag) == 1 then return found('held') end
-if redis.call('LPOS', queue, message, 'RANK', -1) then
-    if now < tonumber(begin_by) or ends == '' then return found('waiting') end
-    redis.call('LREM', queue, -1, message)
-    close()
-    return {{'late', tag, queue}}
-end
-if suspect ~= tag then redis.call('HSET', record, 'suspect', tag, 'since', exact_now) end
-if suspect ~= tag or now - since < tonumber(apart) then return {{'missing', tag, queue}} end
-if waits_in_other_words() then return found('waiting') end
-if ends == '' and deaths + 1 >= tonumber(attempts) then return {{'missing', tag, queue}} end
-if sent_again(new_tag) then return {{'again', new_tag, queue}} end
-close()
-return {{'lost', tag, queue}}
-"""
-
-# The member without a name says when a worker had its turn.
-_OVERLOOKED: Final = f"""{_CLOCK}
-local turn, unseen, most = unpack(ARGV)
-local last = redis.call('ZSCORE', open, '')
-if not last or now - last < tonumber(turn) then return {{}} end
-redis.call('ZADD', open, exact_now, '')
-return redis.call('ZRANGEBYSCORE', open, '-inf', now - unseen, 'LIMIT', 0, most)
-"""
-
-_TAKE_BACK: Final = f"""{_COMMON}
-local queue, message = unpack(redis.call('HMGET', record, 'queue', 'message'))
-if not queue or redis.call('LREM', queue, -1, message) == 0 then return 0 end
-close()
-return 1
-"""
+_ID: Final = re.compile(rb"[0-9a-f]{32}")
 
 
 class Look(NamedTuple):
@@ -212,9 +99,9 @@ class DetachedRecords:
         keys = detached_key(call), detached_function_key(function.digest), message.key
         rest = OPEN_EXPIRY, call, message.data, message.tag, int(keep * 1000), attempts, until
         # The function most likely is there: it goes along only if not.
-        if not self._connection.run(_ADD, keys, b"", *rest):
+        if not self._connection.run(ADD, keys, b"", *rest):
             sealed = self._connection.keyring.seal(Purpose.function(function.digest), [function.payload])
-            self._connection.run(_ADD, keys, sealed, *rest)
+            self._connection.run(ADD, keys, sealed, *rest)
 
     def over(self, calls: Collection[str]) -> list[str]:
         """Those of some calls that are not open: they have an outcome, or there are no such calls."""
@@ -239,6 +126,36 @@ class DetachedRecords:
                 return b""  # Nobody's reply.
             raise
 
+    def has_ended(self, call: str) -> bool:
+        """Whether a message of a call is not to run, in one round trip as long as it is.
+
+        It has ended if there is no record of it. Where there is one beside an outcome, it was put back: it goes once more.
+        """
+        record, outcome = detached_key(call), outcome_key(call)
+        with self._connection.pipeline(transaction=False) as pipeline:
+            pipeline.exists(record)
+            pipeline.exists(outcome)
+            is_open, has_outcome = pipeline.execute()
+        if is_open and has_outcome and self._has_signed_outcome(call):
+            self._connection.run(CLOSE, (record,))
+            return True
+        return not is_open
+
+    def _has_signed_outcome(self, call: str) -> bool:
+        sealed = self.outcome(call)
+        if sealed is None:
+            return False  # It has expired just now.
+        keyring = self._connection.keyring
+        try:
+            keyring.open(Purpose.reply(outcome_key(call)), sealed)
+        except ForgedError as error:
+            # It ends no call: the true one takes its place.
+            keyring.refusals.note("an outcome", error, sealed)
+            return False
+        except BackendError:
+            pass  # Signed, and encrypted.
+        return True
+
     def look(self, call: str, *, ends: bool = True) -> Look:
         """See where a call's message is, and send it again if it is lost: if it was missing at an earlier look already.
 
@@ -247,8 +164,9 @@ class DetachedRecords:
             ends: Whether to end a call whose time in the queue is over, or which was sent as often as it may be. Who has nobody to
                 tell of it leaves it as it is, for whoever asks.
         """
-        found = self._connection.run(_LOOK, (detached_key(call), UNACKED), call, APART, _new_tag(), "1" if ends else "")
-        state, tag, key = (part.decode() for part in found)
+        found = self._connection.run(LOOK, (detached_key(call), UNACKED), call, APART, _new_tag(), "1" if ends else "")
+        # What comes from the record may be any bytes.
+        state, tag, key = (part.decode(errors="replace") for part in found)
         return Look(state, tag, key.partition(PRIORITY_SEPARATOR)[0])
 
     def overlooked(self, most: int) -> list[str]:
@@ -257,18 +175,20 @@ class DetachedRecords:
         Args:
             most: How many.
         """
-        names = self._connection.run(_OVERLOOKED, (), TURN, UNSEEN, most)
-        # What is no text is nobody's call.
-        return [name.decode(errors="replace") for name in names if name]
+        names = [name for name in self._connection.run(OVERLOOKED, (), TURN, UNSEEN, most) if name]
+        calls = [name for name in names if _ID.fullmatch(name)]
+        if strange := set(names).difference(calls):
+            self._connection.zrem(DETACHED_OPEN, *strange)  # No call has such an id.
+        return [name.decode() for name in calls]
 
     def is_held(self, call: str) -> bool:
         """Whether a worker has a call."""
         tag = cast("bytes | None", self._connection.hget(detached_key(call), "tag"))
-        return tag is not None and bool(self._connection.hexists(UNACKED, tag.decode()))
+        return tag is not None and bool(self._connection.hexists(UNACKED, tag))
 
     def take_back(self, call: str) -> bool:
         """Take a call out of its queue, for ever; False if it is not there."""
-        return bool(self._connection.run(_TAKE_BACK, (detached_key(call),)))
+        return bool(self._connection.run(TAKE_BACK, (detached_key(call),)))
 
 
 def answer_commands(reply_to: str, sealed: bytes, *, lost: bool) -> list[Command]:
@@ -285,7 +205,7 @@ def answer_commands(reply_to: str, sealed: bytes, *, lost: bool) -> list[Command
     # Not as an argument of the script, which would copy it.
     answer = f"{reply_to}:{uuid.uuid4().hex}"
     keys = reply_to.removesuffix(":outcome"), reply_to, answer
-    return [("SET", answer, sealed, "EX", ANSWER_EXPIRY), ("EVAL", _ANSWER, len(keys), *keys, tag)]
+    return [("SET", answer, sealed, "EX", ANSWER_EXPIRY), ("EVAL", ANSWER, len(keys), *keys, tag)]
 
 
 def _new_tag() -> str:

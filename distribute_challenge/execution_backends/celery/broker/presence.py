@@ -19,7 +19,18 @@ from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, 
 from distribute_challenge.security import Purpose
 from distribute_challenge.version import __version__
 
-__all__ = ["BEAT", "ClientPresence", "WorkerPresence", "clients", "leave", "show", "slots", "strangers", "workers"]
+__all__ = [
+    "BEAT",
+    "ClientPresence",
+    "WorkerPresence",
+    "clients",
+    "leave",
+    "show",
+    "slots",
+    "strangers",
+    "workers",
+    "workers_and_strangers",
+]
 
 BEAT = 2.0  # Seconds between two signs of life.
 STALE = 15.0  # Seconds without one after which somebody counts as gone.
@@ -83,7 +94,7 @@ def leave(connection: Broker, presence: Presence) -> None:
 
 def workers(connection: Broker) -> list[WorkerPresence]:
     """All workers that gave a sign of life lately and take calls that are sealed with this connection's secret, by name."""
-    return [worker for worker in _read(connection, WorkerPresence)[0] if _hears(worker, connection)]
+    return workers_and_strangers(connection)[0]
 
 
 def clients(connection: Broker) -> list[ClientPresence]:
@@ -93,8 +104,14 @@ def clients(connection: Broker) -> list[ClientPresence]:
 
 def strangers(connection: Broker) -> int:
     """How many workers gave a sign of life lately that has been sealed with another secret, or do not take what this one seals."""
+    return workers_and_strangers(connection)[1]
+
+
+def workers_and_strangers(connection: Broker) -> tuple[list[WorkerPresence], int]:
+    """What `workers` and `strangers` return, from one look."""
     known, others = _read(connection, WorkerPresence)
-    return others + sum(not _hears(worker, connection) for worker in known)
+    hearing = [worker for worker in known if _hears(worker, connection)]
+    return hearing, others + len(known) - len(hearing)
 
 
 def slots(present: Iterable[WorkerPresence], queue: str | None = None) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from distribute_challenge.errors import SecretError
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.log import logger
+from distribute_challenge.printable import printable
 from distribute_challenge.settings import masked
 
 __all__ = ["WorkerCounts"]
@@ -89,11 +90,12 @@ class WorkerCounts:
                 f"for it: pip install cryptography"
             )
         self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
+        name = printable(queue)  # A detached call's comes from its record, which is not signed.
         logger.warning(
             "no worker listens on the queue %r at %s, unfinished calls there: %d; start one with: "
             "distribute-challenge worker --queues %s",
-            queue,
+            name,
             masked(self._url),
             calls,
-            queue,
+            name,
         )

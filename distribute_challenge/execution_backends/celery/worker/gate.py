@@ -14,15 +14,15 @@ from base64 import b64decode
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from distribute_challenge.core import clock
-from distribute_challenge.core.framing import Blob
-from distribute_challenge.core.messages import Batch, Problem
-from distribute_challenge.core.schema import text
-from distribute_challenge.errors import DistributeChallengeError, ForgedError, VersionMismatchError
+from distribute_challenge import clock
+from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, envelope_of
 from distribute_challenge.execution_backends.celery.worker.other_versions import OtherVersions, PutBackError
+from distribute_challenge.framing import Blob
+from distribute_challenge.headers import text
+from distribute_challenge.messages import Batch, Problem
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["ORDERS", "Gate"]
@@ -114,7 +114,7 @@ class Gate:
         except PutBackError:
             raise
         except Exception as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
-            self.refusals.note("a message", _reason(error), message)
+            self.refusals.note("a message", error, message)
             return None
 
     def _admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
@@ -143,7 +143,7 @@ class Gate:
         try:
             return self._order(envelope)
         except Exception as error:  # As above.
-            self.refusals.note("an order", _reason(error), envelope)
+            self.refusals.note("an order", error, envelope)
             return None
 
     def _order(self, envelope: Any) -> dict[str, Any]:
@@ -203,11 +203,6 @@ def _unread(around: bytes, frame: Blob) -> Batch:
     return Batch.unread(frame, _name(name), _name(reply_to))
 
 
-def _reason(error: Exception) -> str:
-    # The words of other errors may be the sender's, and what is refused is counted by the words for it.
-    return str(error) if isinstance(error, DistributeChallengeError) else f"its form is wrong: {type(error).__name__}"
-
-
 def _name(value: Any) -> str:
-    """A text, if it is one and no longer than names are; else nothing."""
-    return value if text(value) and len(value) <= LONGEST_NAME else ""
+    """A text, if it is one that prints and is no longer than names are; else nothing: Celery logs some of them."""
+    return value if text(value) and value.isprintable() and len(value) <= LONGEST_NAME else ""

@@ -7,8 +7,8 @@ runs twice, or knows nothing of it any more, so that nobody renews it. Here the 
 - Nothing that runs is given back when the connection is lost. It goes on being renewed over the next one.
 - What is written is read back later, with the next command, so taking a message and striking it out wait for nobody. What may not
   have arrived, as Redis was full or away, is written again at the next renewal.
-- Every entry begins with the name of its holder, and is struck out only by that one: a worker that was frozen until its lease was over
-  does no harm to who has the message now.
+- Every entry begins with the name of its holder, which the holder has signed, and is struck out only by that one: a worker that was
+  frozen until its lease was over does no harm to who has the message now.
 - What goes back into its queue goes back byte for byte, in one step with the striking out.
 """
 
@@ -18,17 +18,24 @@ import secrets
 import socket
 import threading
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis import RedisError
 
+from distribute_challenge.errors import ForgedError
 from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.headers import number_up_to, text
 from distribute_challenge.log import logger
+from distribute_challenge.printable import printable
+from distribute_challenge.security import Keyring, Purpose
 
-__all__ = ["Envelope", "Held", "holder_of", "put_back_command", "strike_command"]
+__all__ = ["Envelope", "Held", "Holder", "holder_of", "parts_of", "put_back_command", "strike_command"]
 
 Command = tuple[str | bytes | float, ...]
+
+_number = number_up_to()
 
 # Both: KEYS book, index; ARGV tag, how its entry begins.
 _STRIKE: Final = """
@@ -69,6 +76,18 @@ class Envelope(dict[str, Any]):
         self.data = data
 
 
+class Holder(NamedTuple):
+    """The process that holds a message.
+
+    Args:
+        host: Name of its machine.
+        pid: Its number there.
+    """
+
+    host: str
+    pid: int
+
+
 def strike_command(book: str, tag: str | bytes, head: bytes) -> Command:
     """Strike out an entry that begins so, and no other."""
     return ("EVAL", _STRIKE, 2, book, f"{book}_index", tag, head)
@@ -81,10 +100,32 @@ def put_back_command(
     return ("EVAL", _PUT_BACK, 3, book, f"{book}_index", key, tag, head, data, b"1" if anyway else b"")
 
 
-def holder_of(entry: bytes) -> tuple[dict[str, Any], bytes, bytes]:
-    """Who holds an entry: ``host``, ``pid`` and ``key`` by name; how the entry begins; the message."""
+def parts_of(entry: bytes) -> tuple[bytes, bytes]:
+    """How an entry begins, and the message.
+
+    Raises:
+        ValueError: It is no entry.
+    """
     end = entry.index(b"\n") + 1
-    return json.loads(entry[:end]), entry[:end], entry[end:]
+    return entry[:end], entry[end:]
+
+
+def holder_of(head: bytes, keyring: Keyring) -> Holder:
+    """Who holds an entry that begins so.
+
+    Raises:
+        ForgedError: No worker with the secret has written that.
+        BackendError: It is encrypted, and the package for that is not installed here.
+    """
+    try:
+        sealed = b64decode(head.rstrip(b"\n"), validate=True)
+        said = json.loads(bytes(keyring.open(Purpose.HOLDER, sealed)))
+    except (ValueError, RecursionError):
+        raise ForgedError("it has to be JSON, sealed, in base64") from None
+    match said:
+        case {"host": host, "pid": pid} if text(host) and _number(pid):
+            return Holder(printable(host), pid)
+    raise ForgedError("it names no process")
 
 
 class Held:
@@ -94,6 +135,7 @@ class Held:
         client: Knows where to connect.
         book: The hash in Redis; its index, a sorted set, is named after it.
         lease: Seconds without a renewal after which others take what is held here for lost.
+        keyring: Signs the name of the process.
 
     Guarantees: ``_lock`` makes one command at a time of those that share the line. Any thread may call: while a worker ends, a
     thread of Celery's renews and strikes out.
@@ -101,8 +143,9 @@ class Held:
 
     _all: dict[tuple[Any, ...], "Held"] = {}  # noqa: RUF012 - one for the process is what it is for
 
-    def __init__(self, client: Any, book: str, lease: float) -> None:
+    def __init__(self, client: Any, book: str, lease: float, keyring: Keyring) -> None:
         self._line = Line(client)
+        self._keyring = keyring
         self._book, self._index = book, f"{book}_index"
         self._lease = lease
         self._lock = threading.Lock()
@@ -121,7 +164,10 @@ class Held:
         place = *(parameters.get(name) for name in ("host", "port", "path", "db")), channel.unacked_key
         held = cls._all.get(place)
         if held is None:
-            held = cls._all[place] = cls(channel._create_client(), channel.unacked_key, channel.visibility_timeout)
+            # A program that is no worker, such as Flower, holds nothing.
+            keyring = Keyring.insecure() if channel.gate is None else channel.gate.keyring
+            client = channel._create_client()
+            held = cls._all[place] = cls(client, channel.unacked_key, channel.visibility_timeout, keyring)
         return held
 
     @classmethod
@@ -230,7 +276,8 @@ class Held:
         """How the entries of this holder begin, for messages of one list."""
         head = self._heads.get(key)
         if head is None:
-            head = self._heads[key] = json.dumps({**self._name, "key": key.decode()}).encode() + b"\n"
+            name = json.dumps({**self._name, "key": key.decode()}).encode()
+            head = self._heads[key] = b64encode(self._keyring.seal(Purpose.HOLDER, [name])) + b"\n"
         return head
 
     def _now(self) -> float:

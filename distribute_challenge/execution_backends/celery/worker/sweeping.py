@@ -8,14 +8,15 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from distribute_challenge.core.messages import Problem
+from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.held import Held, holder_of, strike_command
+from distribute_challenge.execution_backends.celery.worker.held import Held, Holder, holder_of, parts_of, strike_command
 from distribute_challenge.execution_backends.celery.worker.overlooked import Overlooked
 from distribute_challenge.execution_backends.celery.worker.replying import send_problem
 from distribute_challenge.log import logger
+from distribute_challenge.messages import Batch, Problem
 
 __all__ = ["SWEEP", "Sweeper"]
 
@@ -100,16 +101,29 @@ class Sweeper:
     def _make_good(self, tag: bytes, entry: bytes) -> None:
         head = b""
         try:
-            holder, head, data = holder_of(entry)
-            name = f"process {holder['pid']} on {holder['host']}"
+            head, data = parts_of(entry)
             batch = self._gate.batch_of(json.loads(data))
         except Exception as error:
             # A holder of the secret has not written it, or whoever ran it would not have understood it either.
-            self._gate.refusals.note("an entry of the book", f"{type(error).__name__}: {error}", entry)
+            self._gate.refusals.note("an entry of the book", error, entry)
         else:
-            logger.warning("%s is lost: its worker, %s, gave no sign of life for %g s", batch.name, name, self._lease)
-            facts = {"worker_lost": True, "host": holder["host"], "pid": holder["pid"]}
-            text = f"the worker, {name}, gave no sign of life for {self._lease:g} s"
-            send_problem(self._line, self._connection.keyring, batch, Problem("lost", text, facts), name, self._give_up)
+            self._tell(batch, self._holder_of(head))
         self._line.send(strike_command(self._book, tag, head))
         self._line.settle()
+
+    def _tell(self, batch: Batch, holder: Holder | None) -> None:
+        name = "of which no more is known" if holder is None else f"process {holder.pid} on {holder.host}"
+        text = f"the worker, {name}, gave no sign of life for {self._lease:g} s"
+        logger.warning("%s is lost: %s", batch.name, text)
+        facts = {"worker_lost": True, **({} if holder is None else holder._asdict())}
+        worker = "" if holder is None else name
+        problem = Problem("lost", text, facts)
+        send_problem(self._line, self._connection.keyring, batch, problem, worker, self._give_up)
+
+    def _holder_of(self, head: bytes) -> Holder | None:
+        """Who held a message; None where nothing that is signed says so."""
+        try:
+            return holder_of(head, self._gate.keyring)
+        except DistributeChallengeError as error:
+            self._gate.refusals.note("the name of a message's holder", error, head)
+            return None

@@ -62,8 +62,9 @@ def run_batch(task: Any, sealed: bytes) -> None:
         raise failed_task(error) from None
     if child.clients.has_left(batch):
         raise Ignore
-    if batch.keep and insist("look for a call", lambda: DetachedRecords(child.connection).over([batch.id])):
-        return  # It was cancelled or has its outcome, and somebody has put its message into the queue once more.
+    if batch.keep and insist("look for a call", lambda: DetachedRecords(child.connection).has_ended(batch.id)):
+        keyring.refusals.note("a message", "its detached call has ended, or was cancelled", batch.id)
+        return
     send_ahead: Callable[[bytes], None] = partial(send_reply, child.second_line, keyring, batch.reply_to)
     child.interruption.begin(batch.id)
     logs = None

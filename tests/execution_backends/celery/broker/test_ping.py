@@ -14,8 +14,9 @@ import redis
 from distribute_challenge import LocalCluster
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.ping import EXPIRY, ping
-from distribute_challenge.execution_backends.celery.worker.app import make_app
+from distribute_challenge.execution_backends.celery.broker.mailbox import EXPIRY
+from distribute_challenge.execution_backends.celery.broker.ping import ping
+from distribute_challenge.execution_backends.celery.worker.application import make_app
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 
 SHORT = 0.3  # Seconds to wait for an answer that does not come.
@@ -96,7 +97,7 @@ def test_who_starts_meanwhile_is_asked_too() -> None:
 
 def test_the_way_back_ends_by_itself_if_nobody_takes_it_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a health check is killed."""
-    monkeypatch.setattr("distribute_challenge.execution_backends.celery.broker.ping._Mailbox.close", lambda _: None)
+    monkeypatch.setattr("distribute_challenge.execution_backends.celery.broker.mailbox._Mailbox.close", lambda _: None)
     with connect(server.url) as connection:
         assert ping(connection, timeout=SHORT) == {}
         assert len(traces(connection)) == 1

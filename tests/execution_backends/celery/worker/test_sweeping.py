@@ -25,8 +25,8 @@ class Scene:
     def __init__(self, url: str) -> None:
         self.client: Any = connect(url)
         self.gate = Gate(Keyring(SECRET), lambda batch, problem: None)
-        self.lost = Held(connect(url), "book", LEASE)
-        self.held = Held(connect(url), "book", LEASE)
+        self.lost = Held(connect(url), "book", LEASE, KEYRING)
+        self.held = Held(connect(url), "book", LEASE, KEYRING)
         self.sweeper = self.new_sweeper()
 
     def new_sweeper(self) -> Sweeper:
@@ -78,7 +78,59 @@ def test_the_client_is_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> N
     assert {"host", "pid"} <= set(reply.problem.facts)
     assert scene.books() == 0
     assert scene.client.llen("queue") == 0
-    assert "area is lost: its worker" in caplog.text
+    assert "area is lost: the worker, process" in caplog.text
+
+
+FORGED = {"host": "h\x1b[2J\nERROR all is lost", "pid": 1, "key": "queue"}
+
+
+def signed(content: bytes) -> bytes:
+    return base64.b64encode(KEYRING.seal(Purpose.HOLDER, [content]))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        json.dumps(FORGED).encode(),
+        b"\xff\x1b",
+        b"",
+        base64.b64encode(Keyring.insecure().seal(Purpose.HOLDER, [json.dumps(FORGED).encode()])),
+        base64.b64encode(KEYRING.seal(Purpose.BATCH, [json.dumps(FORGED).encode()])),
+        signed(b"nonsense"),
+        signed(b"[" * 100_000),
+        signed(b"[]"),
+        signed(b'{"host": "\\ud800", "pid": 1}'),
+        signed(b'{"host": "h", "pid": "1"}'),
+    ],
+    ids=["plain", "bytes", "nothing", "another secret", "another seal", "no JSON", "deep", "no names", "half", "text"],
+)
+def test_a_holder_that_has_not_signed_its_name_is_not_named(
+    scene: Scene, caplog: pytest.LogCaptureFixture, head: bytes
+) -> None:
+    """Neither in what this worker signs, nor in its log; its client is told of the loss all the same."""
+    scene.client.hset("book", "a", head + b"\n" + message())
+    scene.age("a")
+    scene.sweep()
+    (reply,) = scene.replies()
+    assert reply.problem is not None
+    assert reply.worker == ""
+    assert reply.problem.facts == {"worker_lost": True}
+    assert reply.problem.text == f"the worker, of which no more is known, gave no sign of life for {LEASE:g} s"
+    assert scene.books() == 0
+    assert scene.gate.refusals.total == 1
+    assert all(line.isprintable() for line in caplog.messages)
+
+
+def test_a_name_that_is_signed_is_shown_on_one_line(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Where there is no secret, all can sign."""
+    scene.client.hset("book", "a", signed(json.dumps(FORGED).encode()) + b"\n" + message())
+    scene.age("a")
+    scene.sweep()
+    (reply,) = scene.replies()
+    assert reply.problem is not None
+    assert reply.problem.facts["host"] == r"h\x1b[2J\nERROR all is lost"
+    assert reply.problem.text.isprintable()
+    assert all(line.isprintable() for line in caplog.messages)
 
 
 def test_the_header_says_where_to(scene: Scene) -> None:

@@ -69,12 +69,12 @@ def test_where_nobody_reads_nothing_is_answered(run: Any) -> None:
     assert run(is_abandoned=True, ends=Ignore) == []
 
 
-@pytest.mark.parametrize(("over", "answered"), [(["b-1"], []), ([], ["list"])])
+@pytest.mark.parametrize(("over", "answered"), [(True, []), (False, ["list"])])
 def test_a_detached_call_that_is_over_does_not_run_again(
-    run: Any, monkeypatch: pytest.MonkeyPatch, over: list[str], answered: list[str]
+    run: Any, monkeypatch: pytest.MonkeyPatch, over: bool, answered: list[str]
 ) -> None:
     """Whoever attaches may have put its message into the queue a second time."""
-    monkeypatch.setattr(task, "DetachedRecords", lambda connection: SimpleNamespace(over=lambda batches: over))
+    monkeypatch.setattr(task, "DetachedRecords", lambda connection: SimpleNamespace(has_ended=lambda batch: over))
     assert run(keep=60) == answered
 
 

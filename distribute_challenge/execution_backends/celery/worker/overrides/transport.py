@@ -151,7 +151,7 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
             received: bool | None = super()._receive_one(client)
         except RecursionError as error:  # What kombu does not expect of JSON, which it parses before anybody is asked.
             if self.gate is not None:
-                self.gate.refusals.note("an order", f"its form is wrong: {type(error).__name__}")
+                self.gate.refusals.note("an order", error)
             raise Empty from None
         return received
 

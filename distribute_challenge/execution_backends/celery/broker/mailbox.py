@@ -1,0 +1,167 @@
+"""Questions to workers by Celery's remote control, and a list of Redis for their answers, without loading Celery.
+
+    client                        Redis                                    worker
+    ask  > PUBLISH            --> /<database>.celery.pidbox            --> main process, also while its children are busy
+         < BRPOP              <-- list of its own, by way of a binding <-- {"worker@host": what it says}
+
+Answers are not signed, so each of them may be anything: one that is not of the form of a worker's answer is left out and counted.
+"""
+
+import json
+import socket
+import uuid
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeVar
+
+from distribute_challenge import clock
+from distribute_challenge.execution_backends.celery.broker.connection import Broker
+from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR
+from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message
+from distribute_challenge.headers import text
+
+__all__ = ["EXPIRY", "Answers", "ask", "bindings_key"]
+
+T = TypeVar("T")
+
+ASK_AGAIN = 1.0  # Seconds; a worker that starts meanwhile hears the next question, and a slow one answers twice.
+EXPIRY = 10  # Seconds; for answers that come too late, and for the way back of a client that was killed.
+LONGEST_NAME: Final = 256  # Characters of a worker's name.
+
+
+class Answers(dict[str, T]):
+    """What workers say, by their names, in the order of their answers. A name may hold any characters.
+
+    Attributes:
+        left_out: How many answers were not of the form of a worker's answer, by what was wrong with them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_out: Counter[str] = Counter()
+
+
+def ask(
+    connection: Broker,
+    method: str,
+    arguments: Mapping[str, Any],
+    read: Callable[[Any], T],
+    *,
+    names: Collection[str] | None = None,
+    wanted: int | None = None,
+    timeout: float,
+) -> Answers[T]:
+    """Ask workers, again and again until enough have answered.
+
+    Nothing of it stays in Redis for longer than seconds, however many workers answer and when: an answer that comes too late finds
+    no way back.
+
+    Args:
+        connection: To the workers' broker, with its answers left as bytes.
+        method: Name of the control command.
+        arguments: Its arguments, as JSON has them.
+        read: Takes what is kept out of what a worker says. If no worker says that, it raises `ValueError` with words of its own, which
+            are told to users.
+        names: Workers to ask, in full as in ``worker@host``; None: all.
+        wanted: So many answers are enough. None: those of all of ``names``; without names, one from each worker that
+            is there to hear the question, and at least one. Only a worker that is missing makes this wait.
+        timeout: Seconds to wait for answers. Workers that start in that time are asked, too.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached, or refuses.
+    """
+    answers: Answers[T] = Answers()
+    if wanted is None and names is not None:
+        wanted = len(names)
+    if wanted == 0:
+        return answers  # To Celery, no names at all mean all workers.
+    deadline = clock.monotonic() + timeout
+    mailbox = _Mailbox(connection)
+    try:
+        while clock.monotonic() < deadline:
+            heard = mailbox.put(method, arguments, names, timeout)
+            enough = max(heard, 1) if wanted is None else wanted
+            ask_again = min(deadline, clock.monotonic() + ASK_AGAIN)
+            while len(answers) < enough and (left := ask_again - clock.monotonic()) > 0:
+                if (answer := mailbox.next_answer(left)) is not None:
+                    try:
+                        name, what = _parts(answer, names)
+                        answers.setdefault(name, read(what))
+                    except ValueError as error:
+                        answers.left_out[str(error)] += 1
+            if len(answers) >= enough:
+                break
+    finally:
+        mailbox.close()
+    return answers
+
+
+def _parts(answer: bytes, names: Collection[str] | None) -> tuple[str, Any]:
+    """Who answers, and what it says.
+
+    Raises:
+        ValueError: No worker answers in this form, or not this one.
+    """
+    try:
+        said = json.loads(b64decode(json.loads(answer)["body"]))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise ValueError("not in the form that Celery gives to answers") from None
+    if isinstance(said, dict) and len(said) == 1:
+        ((name, what),) = said.items()
+        if text(name) and 0 < len(name) <= LONGEST_NAME:
+            if names is None or name in names:
+                return name, what
+            raise ValueError("from a worker that was not asked")
+    raise ValueError("without the name of one worker")
+
+
+def bindings_key() -> str:
+    """The set of Redis where the ways back to this host's questions stand, named as kombu's Redis transport does."""
+    return f"_kombu.binding.{_exchange()}"
+
+
+def _exchange() -> str:
+    # A worker remembers each exchange that it ever answered to, so there is one for each host, not one for each question.
+    return f"distribute_challenge.ping.{socket.gethostname()}"
+
+
+class _Mailbox:
+    """A list for answers, and the route that leads there from an exchange, as kombu keeps them in Redis."""
+
+    def __init__(self, connection: Broker) -> None:
+        self._connection = connection
+        self._ticket = str(uuid.uuid4())
+        self._exchange = _exchange()
+        self._replies = f"{self._exchange}.{self._ticket}"
+        self._bindings = bindings_key()
+        self._binding = PRIORITY_SEPARATOR.join([self._ticket, "", self._replies])
+
+    def put(self, method: str, arguments: Mapping[str, Any], names: Collection[str] | None, timeout: float) -> int:
+        """Put the question; how many workers heard it, be they meant or not."""
+        way_back = {
+            "ticket": self._ticket,
+            "reply_to": {"exchange": self._exchange, "routing_key": self._ticket},
+        }
+        expires = self._connection.clock.ask_if_old(self._connection) + timeout
+        question = control_message(method, arguments, names=names, answer=way_back, expires=expires)
+        with self._connection.pipeline(transaction=False) as pipe:
+            pipe.sadd(self._bindings, self._binding)
+            pipe.expire(self._bindings, EXPIRY)
+            pipe.publish(channel(self._connection), question)
+            *_, heard = pipe.execute()
+        return int(heard)
+
+    def next_answer(self, timeout: float) -> bytes | None:
+        """The next answer as it lay in Redis; None if it does not come in time."""
+        # Redis takes 0 as no limit.
+        found: Any = self._connection.brpop([self._replies], timeout=max(timeout, 0.01))
+        return None if found is None else found[1]
+
+    def close(self) -> None:
+        with self._connection.pipeline(transaction=False) as pipe:
+            pipe.srem(self._bindings, self._binding)
+            # Not deleted: a worker that has just looked up the way would make the list anew, and that one would last.
+            pipe.lpush(self._replies, b"")
+            pipe.expire(self._replies, EXPIRY)
+            pipe.execute()

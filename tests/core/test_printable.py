@@ -1,0 +1,35 @@
+"""Text from outside, made safe to show."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distribute_challenge.printable import MOST, printable
+
+
+@given(
+    st.text(st.characters(exclude_categories=[]), max_size=30).flatmap(lambda text: st.sampled_from([text, 99 * text]))
+)
+def test_whatever_it_is_it_prints_on_one_line_of_bounded_length(text: str) -> None:
+    """Halves of surrogate pairs, too; and what prints already stays as it is."""
+    shown = printable(text)
+    assert shown.isprintable()
+    assert len(shown) <= MOST
+    assert printable(shown) == shown
+    assert shown == text or not text.isprintable() or len(text) > MOST
+    shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("worker@größer ×5", "worker@größer ×5"),
+        ("\x1b[2J\r\n", "\\x1b[2J\\r\\n"),
+        ("a\u2028b\u202ec\x9b", "a\\u2028b\\u202ec\\x9b"),
+        ("\ud800", "\\ud800"),
+        ("x" * (MOST + 1), "x" * (MOST - 3) + "..."),
+    ],
+    ids=["plain", "control", "marks", "half", "long"],
+)
+def test_what_does_not_print_is_an_escape(text: str, shown: str) -> None:
+    assert printable(text) == shown
