@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import click
 
-from distribute_challenge.printable import printable
+from distribute_challenge.core.printable import printable
 
 __all__ = ["LeftOut"]
 

@@ -6,7 +6,7 @@ import click
 
 from distribute_challenge.cli.broker import broker_option, checked_broker
 from distribute_challenge.cli.left_out import LeftOut
-from distribute_challenge.printable import printable
+from distribute_challenge.core.printable import printable
 from distribute_challenge.settings import masked
 
 __all__ = ["ping"]

@@ -9,8 +9,8 @@ import click
 
 from distribute_challenge.cli.broker import broker_option, check_secret, checked_broker
 from distribute_challenge.cli.left_out import LeftOut
+from distribute_challenge.core.tables import table
 from distribute_challenge.settings import DEFAULT_QUEUE, masked
-from distribute_challenge.tables import table
 
 __all__ = ["status"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from numbers import Real
 
-from distribute_challenge.printable import printable
+from distribute_challenge.core.printable import printable
 
 __all__ = ["table"]
 

@@ -6,9 +6,9 @@ import reprlib
 from collections import Counter
 from typing import Final
 
+from distribute_challenge.core.printable import printable
 from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.log import logger
-from distribute_challenge.printable import printable
 
 __all__ = ["Refusals"]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distribute_challenge.printable import MOST, printable
+from distribute_challenge.core.printable import MOST, printable
 
 
 @given(

@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from distribute_challenge.core.schema import number_up_to, text
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.mailbox import Answers, ask
 from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
-from distribute_challenge.headers import number_up_to, text
 
 __all__ = ["Running", "active", "scale"]
 

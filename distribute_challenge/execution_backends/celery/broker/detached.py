@@ -20,6 +20,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 import redis
 
+from distribute_challenge.core.messages import FunctionPayload
 from distribute_challenge.errors import BackendError, ForgedError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.detached_scripts import (
@@ -39,7 +40,6 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
 )
 from distribute_challenge.execution_backends.celery.broker.line import Command
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, Message
-from distribute_challenge.messages import FunctionPayload
 from distribute_challenge.security import Purpose
 
 __all__ = ["LONGEST_IN_QUEUE", "DetachedRecords", "Look", "answer_commands"]

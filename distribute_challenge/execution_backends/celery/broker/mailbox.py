@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.schema import text
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message
-from distribute_challenge.headers import text
 
 __all__ = ["EXPIRY", "Answers", "ask", "bindings_key"]
 

@@ -130,7 +130,7 @@ class Receiver:
         # The common list last: it may never be empty.
         found: Any = self._connection.blpop([*others, self._replies], timeout=seconds)
         if found is not None:
-            key = found[0].decode()
+            key = found[0].decode(errors="replace")
             if key == self._replies:
                 self._lost_messages.read += 1
             # The first by itself: a caller may be waiting for just this one, and looking for more takes as long again.

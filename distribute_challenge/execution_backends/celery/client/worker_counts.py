@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from distribute_challenge.core.printable import printable
 from distribute_challenge.errors import SecretError
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.log import logger
-from distribute_challenge.printable import printable
 from distribute_challenge.settings import masked
 
 __all__ = ["WorkerCounts"]

@@ -14,15 +14,15 @@ from base64 import b64decode
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from distribute_challenge import clock
+from distribute_challenge.core import clock
+from distribute_challenge.core.framing import Blob
+from distribute_challenge.core.messages import Batch, Problem
+from distribute_challenge.core.schema import text
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, envelope_of
 from distribute_challenge.execution_backends.celery.worker.other_versions import OtherVersions, PutBackError
-from distribute_challenge.framing import Blob
-from distribute_challenge.headers import text
-from distribute_challenge.messages import Batch, Problem
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["ORDERS", "Gate"]

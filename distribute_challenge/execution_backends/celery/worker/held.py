@@ -24,11 +24,11 @@ from typing import Any, Final, NamedTuple
 
 from redis import RedisError
 
+from distribute_challenge.core.printable import printable
+from distribute_challenge.core.schema import number_up_to, text
 from distribute_challenge.errors import ForgedError
 from distribute_challenge.execution_backends.celery.broker.line import Line
-from distribute_challenge.headers import number_up_to, text
 from distribute_challenge.log import logger
-from distribute_challenge.printable import printable
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["Envelope", "Held", "Holder", "holder_of", "parts_of", "put_back_command", "strike_command"]

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from distribute_challenge.core.messages import Batch, Problem
 from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.line import Line
@@ -16,7 +17,6 @@ from distribute_challenge.execution_backends.celery.worker.held import Held, Hol
 from distribute_challenge.execution_backends.celery.worker.overlooked import Overlooked
 from distribute_challenge.execution_backends.celery.worker.replying import send_problem
 from distribute_challenge.log import logger
-from distribute_challenge.messages import Batch, Problem
 
 __all__ = ["SWEEP", "Sweeper"]
 

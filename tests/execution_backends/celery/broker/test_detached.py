@@ -9,8 +9,10 @@ import pytest
 import redis
 
 from distribute_challenge import Future, attach, compute_this
+from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.errors import BackendError, TaskLostError, WorkerLostError
-from distribute_challenge.execution import execute
+from distribute_challenge.execution.function_cache import FunctionCache
+from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import detached
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -25,8 +27,6 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.worker.replying import send_reply
-from distribute_challenge.function_cache import FunctionCache
-from distribute_challenge.messages import Batch, Problem, Reply
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken

@@ -16,7 +16,7 @@ from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.mailbox import EXPIRY
 from distribute_challenge.execution_backends.celery.broker.ping import ping
-from distribute_challenge.execution_backends.celery.worker.application import make_app
+from distribute_challenge.execution_backends.celery.worker.app import make_app
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 
 SHORT = 0.3  # Seconds to wait for an answer that does not come.
