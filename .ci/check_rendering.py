@@ -1,4 +1,7 @@
-"""A hook of mkdocs that warns of tables and examples which a page shows as plain text. With --strict that is an error."""
+"""A hook of mkdocs that warns of tables and examples which a page shows as plain text.
+
+With --strict that is an error.
+"""
 
 import logging
 import re

@@ -22,7 +22,9 @@ def select(catalogue: Mapping[str, T], names: Sequence[str], kind: str) -> list[
         KeyError: Nothing has one of the names.
     """
     if unknown := [name for name in names if name not in catalogue]:
-        raise KeyError(f"no {kind} is called {', '.join(unknown)}; there are {', '.join(catalogue)}")
+        raise KeyError(
+            f"no {kind} is called {', '.join(unknown)}; there are {', '.join(catalogue)}"
+        )
     return [each for name, each in catalogue.items() if not names or name in names]
 
 

@@ -14,7 +14,9 @@ __all__ = ["describe_machine", "in_a_line"]
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine at this moment, for the record; ``load_average_before`` tells whether it was quiet."""
+    """The machine at this moment, for the record; ``load_average_before`` tells whether it was
+    quiet.
+    """
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": os.cpu_count(),
@@ -30,7 +32,8 @@ def describe_machine() -> dict[str, Any]:
 def in_a_line(machine: dict[str, Any]) -> str:
     """What `describe_machine` found, for people."""
     return (
-        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_bytes'] / 2**30:.0f} GB, {machine['system']}, "
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_bytes'] / 2**30:.0f} "
+        f"GB, {machine['system']}, "
         f"Python {machine['python']}, Redis {machine['redis']}, {machine['date']}"
     )
 
@@ -45,6 +48,8 @@ def _processor() -> str:
 
 
 def _redis_version() -> str:
-    said = subprocess.run([server_program(), "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [server_program(), "--version"], capture_output=True, text=True, check=True
+    ).stdout
     number = re.search(r"v=(\S+)", said)
     return number[1] if number else said.strip()

@@ -1,9 +1,11 @@
-"""What large values cost: there and back, the same one to many calls, and from which size on the store pays.
+"""What large values cost: there and back, the same one to many calls, and from which size on the
+store pays.
 
     python benchmarks/payloads.py
 
-Runs on an embedded cluster, whose workers share memory with this process, and on a worker that is made not to, so that all goes
-through a Redis server by TCP. Prints Markdown tables, with the machine they were made on. Memory is read from ``/proc``.
+Runs on an embedded cluster, whose workers share memory with this process, and on a worker that is
+made not to, so that all goes through a Redis server by TCP. Prints Markdown tables, with the
+machine they were made on. Memory is read from ``/proc``.
 """
 
 import os
@@ -69,10 +71,14 @@ def first(x, _number):
 
 @compute_this()
 def private_memory():
-    """Bytes of memory that the process has for itself alone, and its number; late enough that each gets a call."""
+    """Bytes of memory that the process has for itself alone, and its number; late enough that each
+    gets a call.
+    """
     time.sleep(0.05)
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return os.getpid(), sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+    return os.getpid(), sum(
+        int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_")
+    )
 
 
 @contextmanager
@@ -82,7 +88,8 @@ def redis_server() -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [server_program(), "--port", str(port), "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL
+        [server_program(), "--port", str(port), "--save", "", "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
     )
     try:
         while True:
@@ -100,7 +107,9 @@ def redis_server() -> Iterator[int]:
 @contextmanager
 def program(source: str, *arguments: str, **variables: str) -> Iterator[None]:
     """A Python program of its own."""
-    process = subprocess.Popen([sys.executable, "-c", source, *arguments], env={**os.environ, **variables})
+    process = subprocess.Popen(
+        [sys.executable, "-c", source, *arguments], env={**os.environ, **variables}
+    )
     try:
         yield
     finally:
@@ -158,11 +167,17 @@ def many_calls(backend: CeleryExecutionBackend, connection: redis.Redis, shared:
     received = connection.info()["total_net_input_bytes"] - received
     after = dict(future.result() for future in [private_memory().submit(backend) for _ in range(8)])
     grown = max(after[pid] - before.get(pid, after[pid]) for pid in after)
-    return [f"{received / MEGABYTE:.1f} MB", f"{median(times[1:]):.2f} ms", f"{max(grown, 0) / MEGABYTE:.0f} MB"]
+    return [
+        f"{received / MEGABYTE:.1f} MB",
+        f"{median(times[1:]):.2f} ms",
+        f"{max(grown, 0) / MEGABYTE:.0f} MB",
+    ]
 
 
 def threshold(backend: CeleryExecutionBackend) -> Iterator[tuple[int, float, float]]:
-    """For each size: milliseconds of a round trip with the argument in the message, and in the store."""
+    """For each size: milliseconds of a round trip with the argument in the message, and in the
+    store.
+    """
     defaults = parcels.LARGE_BUFFER, parcels.LARGE_STREAM
     parcels.LARGE_STREAM = 1 << 40
     for size in SIZES:
@@ -186,7 +201,10 @@ def row(*cells: object) -> None:
 def main() -> None:
     """Measure and print."""
     os.environ.setdefault("DISTRIBUTE_CHALLENGE_SECRET", secrets.token_hex(32))
-    print(f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}\n")
+    print(
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}\n"
+    )
     with ExitStack() as stack:
         port = stack.enter_context(redis_server())
         floor = bare_redis(port)
@@ -206,7 +224,10 @@ def main() -> None:
 
         print()
         row(
-            f"{SHARED // MEGABYTE} MB to {CALLS} calls", "went to Redis", "a call after the first", "memory of a worker"
+            f"{SHARED // MEGABYTE} MB to {CALLS} calls",
+            "went to Redis",
+            "a call after the first",
+            "memory of a worker",
         )
         row("---", "---", "---", "---")
         servers = {"shared memory": (near.backend, near.broker_url), "Redis, TCP": (far, url)}

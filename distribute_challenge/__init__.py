@@ -1,6 +1,9 @@
-"""Run a function on many cores and many machines: ``@compute_this()`` on the function, ``.compute()`` on the call."""
+"""Run a function on many cores and many machines: ``@compute_this()`` on the function,
+``.compute()`` on the call.
+"""
 
-# Files at this level are what users touch, and the ground (errors, settings, log, version, owned_folder). All else is in a room:
+# Files at this level are what users touch, and the ground (errors, settings, log, version,
+# owned_folder). All else is in a room:
 #
 #     cli  benchmarking         commands
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
@@ -11,7 +14,8 @@
 #     security                  secrets and signatures
 #     core                      what a call is at each stage: options, messages, futures, outcomes
 #
-# Imports point down. docs/contributing.md says where to look for what; tests/test_layers.py checks the imports.
+# Imports point down. docs/contributing.md says where to look for what; tests/test_layers.py checks
+# the imports.
 
 from typing import TYPE_CHECKING, Any
 

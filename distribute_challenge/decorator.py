@@ -15,8 +15,9 @@ __all__ = ["compute_this"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# A type checker takes the first overload that fits: what `compute_this` has made first, as it can be called, too. Callables that
-# await come before others, as the value is what they return in the end.
+# A type checker takes the first overload that fits: what `compute_this` has made first, as it can
+# be called, too. Callables that await come before others, as the value is what they return in the
+# end.
 
 
 class Decorator(Protocol):
@@ -26,7 +27,9 @@ class Decorator(Protocol):
     def __call__(self, function: DistributableFunction[P, R], /) -> DistributableFunction[P, R]: ...
 
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> DistributableFunction[P, R]: ...
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> DistributableFunction[P, R]: ...
 
     @overload
     def __call__(self, function: Callable[P, R], /) -> DistributableFunction[P, R]: ...
@@ -49,11 +52,15 @@ def compute_this(
 
 
 @overload
-def compute_this(function: Callable[P, R], /, **options: Unpack[Options]) -> DistributableFunction[P, R]: ...
+def compute_this(
+    function: Callable[P, R], /, **options: Unpack[Options]
+) -> DistributableFunction[P, R]: ...
 
 
 @overload
-def compute_this(*, func: Callable[P, R], **options: Unpack[Options]) -> DistributableFunction[P, R]: ...
+def compute_this(
+    *, func: Callable[P, R], **options: Unpack[Options]
+) -> DistributableFunction[P, R]: ...
 
 
 def compute_this(
@@ -72,21 +79,26 @@ def compute_this(
 ) -> Any:
     """Make a function's calls run on a cluster.
 
-    Works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``. What `compute_this` has made already
-    gets the options that differ from the defaults, and keeps its own for the rest.
+    Works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``.
+    What `compute_this` has made already gets the options that differ from the defaults, and keeps
+    its own for the rest.
 
     Args:
-        function: A function, lambda, closure, method, partial, callable object or ``async def``. Above a ``@classmethod``, not
-            below it: Python 3.13 and later bind only the call itself there, not ``map`` and the other methods.
+        function: A function, lambda, closure, method, partial, callable object or ``async def``.
+            Above a ``@classmethod``, not below it: Python 3.13 and later bind only the call itself
+            there, not ``map`` and the other methods.
         func: The function, where it is given by name.
         backend: Name of a backend or the backend itself; None: the default one.
         timeout: Seconds that one attempt may run on its worker; None: no limit.
-        retries: How often a call that raised is tried again, on the same worker, with growing pauses.
+        retries: How often a call that raised is tried again, on the same worker, with growing
+            pauses.
         retry_on: Exception class or classes that are worth another try.
         queue: Celery queue that carries the calls.
         priority: 0 to 9, higher first.
-        queue_timeout: Seconds within which a worker has to begin the call, or it fails with `QueueTimeoutError`; None: no limit.
-        at_most_once: Never run a call twice: one that was lost with its worker fails, and is not tried again.
+        queue_timeout: Seconds within which a worker has to begin the call, or it fails with
+            `QueueTimeoutError`; None: no limit.
+        at_most_once: Never run a call twice: one that was lost with its worker fails, and is not
+            tried again.
 
     Returns:
         A `DistributableFunction`, or a decorator that makes one.
@@ -107,7 +119,9 @@ def compute_this(
         9
     """
     with folded:
-        options = CallOptions(backend, timeout, retries, retry_on, queue, priority, queue_timeout, at_most_once)
+        options = CallOptions(
+            backend, timeout, retries, retry_on, queue, priority, queue_timeout, at_most_once
+        )
     if func is not None:
         if function is not None:
             raise TypeError("compute_this got a function and func; give it one of them")
@@ -128,7 +142,8 @@ def compute_this(
                 )
         elif not callable(function):
             raise UnsupportedFunctionError(
-                f"compute_this got {function!r}, which cannot be called; give it a function: @compute_this() above its def"
+                f"compute_this got {function!r}, which cannot be called; give it a function: "
+                f"@compute_this() above its def"
             )
         return DistributableFunction(function, options)
 

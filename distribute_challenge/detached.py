@@ -11,14 +11,16 @@ __all__ = ["attach"]
 
 
 def attach(id: str, backend: Choice = None) -> Future[Any]:  # noqa: A002 - what a future calls it
-    """The future of a detached call, in any process that uses the same cluster, any number of times.
+    """The future of a detached call, in any process that uses the same cluster, any number of
+    times.
 
     Args:
         id: The ``id`` of the future that ``submit(detach=True)`` gave.
         backend: As for `Distributable.compute`.
 
     Returns:
-        A future that resolves as the one that ``submit`` gave: to the call's value, its exception, or an error. If there is no such
+        A future that resolves as the one that ``submit`` gave: to the call's value, its exception,
+            or an error. If there is no such
         call, or not any more, that is a `TaskLostError`.
 
     Raises:

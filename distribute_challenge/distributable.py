@@ -23,7 +23,8 @@ __all__ = ["Distributable", "Prepared"]
 
 R = TypeVar("R")
 
-# Seconds. To look at a file takes as long as to submit a call, and a loop submits hundreds of calls in this time.
+# Seconds. To look at a file takes as long as to submit a call, and a loop submits hundreds of calls
+# in this time.
 SAME_BURST = 0.01
 
 DAY = 86400.0  # Seconds.
@@ -98,7 +99,8 @@ class Distributable(ToRun, Generic[R]):
         """Run the call and wait for its value.
 
         Args:
-            backend: Name of a backend, or a backend itself; None: what the decorator or the default says.
+            backend: Name of a backend, or a backend itself; None: what the decorator or the default
+                says.
             timeout: Seconds to wait; a call that has not begun by then is cancelled.
 
         Raises:
@@ -106,7 +108,8 @@ class Distributable(ToRun, Generic[R]):
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker, the worker or the embedded cluster failed.
             ResultTimeoutError: No value within ``timeout``.
-            BaseException: What the function itself raised, with the worker's frames in its traceback.
+            BaseException: What the function itself raised, with the worker's frames in its
+                traceback.
         """
         self.made_at = None
         try:
@@ -116,12 +119,14 @@ class Distributable(ToRun, Generic[R]):
                 return cast(R, future.result(timeout))
             except ResultTimeoutError:
                 if future.done():
-                    raise  # The call's own: it waited in vain for another one, or it has just ended.
+                    # The call's own: it waited in vain for another one, or it has just ended.
+                    raise
                 name, end = self.prepared.name, "runs already and goes on, its value is dropped"
                 if future.cancel():
                     end = "was cancelled"
                 raise ResultTimeoutError(
-                    f"no value within timeout={timeout:g} s: {name} {end}; give it more time, or use submit() to come back later"
+                    f"no value within timeout={timeout:g} s: {name} {end}; give it more time, or "
+                    f"use submit() to come back later"
                 ) from None
             except KeyboardInterrupt:
                 future.cancel(force=True)
@@ -130,12 +135,15 @@ class Distributable(ToRun, Generic[R]):
             fold(error)
             raise
 
-    def submit(self, backend: Choice = None, *, detach: bool = False, time_to_live: float = DAY) -> Future[R]:
+    def submit(
+        self, backend: Choice = None, *, detach: bool = False, time_to_live: float = DAY
+    ) -> Future[R]:
         """Start the call and return at once.
 
         Args:
             backend: As for `compute`.
-            detach: Let the call go on when this process is gone: any process gets its result with `attach` and the future's ``id``.
+            detach: Let the call go on when this process is gone: any process gets its result with
+                `attach` and the future's ``id``.
             time_to_live: Seconds that the result of a detached call is kept, from its end on.
 
         Returns:
@@ -145,7 +153,8 @@ class Distributable(ToRun, Generic[R]):
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker or the embedded cluster cannot be reached.
             BackendError: ``detach`` on a backend that ends with this process.
-            OptionError: ``time_to_live`` is not a number of seconds, or the backend does not keep an option of the function.
+            OptionError: ``time_to_live`` is not a number of seconds, or the backend does not keep
+                an option of the function.
         """
         self.made_at = None
         try:
@@ -170,7 +179,8 @@ class Distributable(ToRun, Generic[R]):
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(
-                f"{self!r} is a call that has not run, and has no {name!r}: write .compute() to get its value"
+                f"{self!r} is a call that has not run, and has no {name!r}: write .compute() to "
+                f"get its value"
             )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -189,7 +199,14 @@ class Distributable(ToRun, Generic[R]):
         find_depot = None if backend is None else backend.depot
         shares_files = backend is not None and backend.shares_files
         return single_task(
-            portable, name, self.args, self.kwargs, options, find_depot, within=within, shares_files=shares_files
+            portable,
+            name,
+            self.args,
+            self.kwargs,
+            options,
+            find_depot,
+            within=within,
+            shares_files=shares_files,
         )
 
 
@@ -201,7 +218,8 @@ _OPERATORS = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift a
 _CONTAINERS = "bool len iter next reversed contains getitem setitem delitem eq ne lt le gt ge"
 _NUMBERS = "int float complex index round neg pos abs invert"
 
-# A call that is taken for its value would be true, unequal to everything and without items, and no one would see why.
+# A call that is taken for its value would be true, unequal to everything and without items, and no
+# one would see why.
 for _name in (
     *_CONTAINERS.split(),
     *_NUMBERS.split(),
@@ -216,7 +234,8 @@ def _checked(time_to_live: float) -> float:
     is_number = isinstance(time_to_live, int | float) and not isinstance(time_to_live, bool)
     if not (is_number and MOMENT <= time_to_live <= LONGEST_TO_LIVE):
         raise OptionError(
-            f"time_to_live={time_to_live!r}: expected the seconds that the result is kept, from {MOMENT:g} to {LONGEST_TO_LIVE:g}"
+            f"time_to_live={time_to_live!r}: expected the seconds that the result is kept, from "
+            f"{MOMENT:g} to {LONGEST_TO_LIVE:g}"
         )
     return time_to_live
 

@@ -76,9 +76,11 @@ class Attempt:
         sent: When the client sent it, in seconds since the epoch.
         ended: When the client heard of its end, in seconds since the epoch.
         reason: What happened, for people.
-        calls: How many calls without an outcome were in its message. Above 1, any of them may be the one to blame.
-        facts: What the worker knew about the end, by name: ``host``, ``pid``, ``signal`` or ``exit_code``, ``memory`` and ``limit``
-            in bytes, ``out_of_memory``, ``log`` (lines), ``crash`` (text), ``worker_lost``. All of them may be missing.
+        calls: How many calls without an outcome were in its message. Above 1, any of them may be
+            the one to blame.
+        facts: What the worker knew about the end, by name: ``host``, ``pid``, ``signal`` or
+            ``exit_code``, ``memory`` and ``limit`` in bytes, ``out_of_memory``, ``log`` (lines),
+            ``crash`` (text), ``worker_lost``. All of them may be missing.
     """
 
     worker: str
@@ -94,7 +96,8 @@ class DistributeChallengeError(Exception):
 
 
 class NeverRunWarning(RuntimeWarning):
-    """Work that was set up did not happen: a call or a map that no one ran, or calls that the program's end cancelled.
+    """Work that was set up did not happen: a call or a map that no one ran, or calls that the
+    program's end cancelled.
 
     Examples:
         >>> import warnings
@@ -115,7 +118,9 @@ class UnsupportedFunctionError(CallError):
 
 
 class OptionError(CallError):
-    """An option was given a value that it cannot have, or that the backend of the call does not keep."""
+    """An option was given a value that it cannot have, or that the backend of the call does not
+    keep.
+    """
 
 
 class BackendError(CallError):
@@ -131,31 +136,45 @@ class SystemFailureError(DistributeChallengeError):
 
 
 class BrokerUnreachableError(SystemFailureError, ConnectionError):
-    """No Redis server answered at the broker's address, or it refused what it was told: the message says which."""
+    """No Redis server answered at the broker's address, or it refused what it was told: the message
+    says which.
+    """
 
 
 class BrokerFullError(SystemFailureError):
-    """Redis has no memory left for a call; those that it had taken before are kept. Make room, and make the call again."""
+    """Redis has no memory left for a call; those that it had taken before are kept. Make room, and
+    make the call again.
+    """
 
 
 class ClusterStartError(SystemFailureError):
-    """A cluster that this process started did not come up, or died; the message ends with its last log lines."""
+    """A cluster that this process started did not come up, or died; the message ends with its last
+    log lines.
+    """
 
 
 class ForgedError(SystemFailureError):
-    """Bytes that nobody who has the cluster's secret has made, or not for this purpose. They are not looked into."""
+    """Bytes that nobody who has the cluster's secret has made, or not for this purpose.
+
+    They are not looked into.
+    """
 
 
 class SecretError(SystemFailureError):
-    """There is no secret to sign calls with, or client and workers have different ones; the message has the line to write."""
+    """There is no secret to sign calls with, or client and workers have different ones; the message
+    has the line to write.
+    """
 
 
 class StoreFullError(SystemFailureError):
-    """A large value does not fit into the place that was to carry it; the message says how to make room."""
+    """A large value does not fit into the place that was to carry it; the message says how to make
+    room.
+    """
 
 
 class TaskLostError(SystemFailureError):
-    """The call is gone from Redis before it gave a result, and is not sent again: it may have run, or was lost several times.
+    """The call is gone from Redis before it gave a result, and is not sent again: it may have run,
+    or was lost several times.
 
     Attributes:
         attempts: Each time that it was sent.
@@ -170,7 +189,9 @@ class TaskLostError(SystemFailureError):
 
 
 class ValueLostError(SystemFailureError):
-    """A large value is gone from where it was kept, as after a restart of Redis. Make the call again.
+    """A large value is gone from where it was kept, as after a restart of Redis.
+
+    Make the call again.
 
     Attributes:
         keys: The values' names in the store.
@@ -190,7 +211,9 @@ class ValueLostError(SystemFailureError):
 
 
 class ValueMissingError(SystemFailureError):
-    """A worker does not find large values. It tells the client, which brings them: no call fails of it.
+    """A worker does not find large values.
+
+    It tells the client, which brings them: no call fails of it.
 
     Attributes:
         keys: The values' names in the store.

@@ -72,7 +72,8 @@ _ITEM = _Item()
 class DistributableFunction(Generic[P, R]):
     """A function whose calls can run anywhere. Made by `compute_this`.
 
-    It keeps the function's name, docstring, signature and types. ``square.__wrapped__`` is the function itself.
+    It keeps the function's name, docstring, signature and types. ``square.__wrapped__`` is the
+    function itself.
 
     Args:
         function: Any callable; also a `staticmethod` or `classmethod` object inside a class body.
@@ -90,15 +91,24 @@ class DistributableFunction(Generic[P, R]):
     __qualname__: str
 
     def __init__(
-        self, function: Callable[..., R], options: CallOptions | None = None, prefix: tuple[Any, ...] = ()
+        self,
+        function: Callable[..., R],
+        options: CallOptions | None = None,
+        prefix: tuple[Any, ...] = (),
     ) -> None:
-        self._descriptor: type | None = type(function) if isinstance(function, staticmethod | classmethod) else None
+        self._descriptor: type | None = (
+            type(function) if isinstance(function, staticmethod | classmethod) else None
+        )
         plain = function.__func__ if isinstance(function, staticmethod | classmethod) else function
         refuse_generators(plain, function_name(plain))
         self._setup(plain, options or CallOptions(), prefix, None)
 
     def _setup(
-        self, function: Callable[..., R], options: CallOptions, prefix: tuple[Any, ...], prepared: Prepared | None
+        self,
+        function: Callable[..., R],
+        options: CallOptions,
+        prefix: tuple[Any, ...],
+        prepared: Prepared | None,
     ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.__name__ = function_name(function)
@@ -110,7 +120,9 @@ class DistributableFunction(Generic[P, R]):
             self._show_signature(function, len(prefix))
 
     def _show_signature(self, function: Callable[..., R], bound: int) -> None:
-        """Show what is left to fill; `inspect` finds that of a function that is not bound by itself."""
+        """Show what is left to fill; `inspect` finds that of a function that is not bound by
+        itself.
+        """
         if shows_another(function):
             shown = _shown(function)
             if shown is not None:
@@ -130,7 +142,9 @@ class DistributableFunction(Generic[P, R]):
         except BaseException as error:
             fold(error)
             raise
-        call: Distributable[R] = Distributable(self.__wrapped__, self._prefix + args, kwargs, self._prepared)
+        call: Distributable[R] = Distributable(
+            self.__wrapped__, self._prefix + args, kwargs, self._prepared
+        )
         call.made_at = place_of_caller()
         return call
 
@@ -191,23 +205,26 @@ class DistributableFunction(Generic[P, R]):
     ) -> Iterator[Any]:
         """Call the function on each item, as the built-in `map` does, on all workers.
 
-        The number of iterables is checked against the function's signature: here, if they say that there is an item, and else
-        when the first one comes.
+        The number of iterables is checked against the function's signature: here, if they say that
+        there is an item, and else when the first one comes.
 
         Args:
             iterables: One for each parameter; the shortest ends it. They may be endless.
             ordered: Results in the order of the items; False: as they come.
-            on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of values.
+            on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of
+                values.
             progress: Show a bar, in a terminal or a notebook.
             batch_size: Calls in one message; None: adapted to how long they take.
             backend: As for `Distributable.compute`.
 
         Returns:
-            A lazy iterator: nothing runs before the first result is asked for, and only a bounded number of calls is
+            A lazy iterator: nothing runs before the first result is asked for, and only a bounded
+                number of calls is
             on its way. Closing or dropping it cancels those that have not begun.
 
         Raises:
-            OptionError: An option has a value it cannot have, or the backend does not keep one of the function's.
+            OptionError: An option has a value it cannot have, or the backend does not keep one of
+                the function's.
             SerialisationError: The function cannot be pickled.
             SignatureError: The function takes another number of arguments.
 
@@ -259,7 +276,8 @@ class DistributableFunction(Generic[P, R]):
     ) -> Iterator[Any]:
         """Like `map`, with each item a sequence of arguments.
 
-        The first one is checked against the function's signature when it comes, unless errors are returned.
+        The first one is checked against the function's signature when it comes, unless errors are
+        returned.
 
         Examples:
             >>> from distribute_challenge import compute_this
@@ -268,7 +286,9 @@ class DistributableFunction(Generic[P, R]):
         """
         with folded:
             calls = map(tuple, iterable)
-            return self._mapped(calls, total_of([iterable]), ordered, on_error, progress, batch_size, backend)
+            return self._mapped(
+                calls, total_of([iterable]), ordered, on_error, progress, batch_size, backend
+            )
 
     def _mapped(
         self,
@@ -298,9 +318,10 @@ class DistributableFunction(Generic[P, R]):
     def _check_item(self, args: tuple[Any, ...]) -> None:
         self._checked.check(self.__name__, args[len(self._prefix) :], {})
 
-    # To a type checker, what stands below a decorator is always a plain function. What it is bound to shows in the type of its
-    # first parameter: of any type, as without annotations, where all arguments are allowed; the class; an instance; or neither,
-    # as of a static method. mypy does not compare that type, so with it all arguments of methods are allowed.
+    # To a type checker, what stands below a decorator is always a plain function. What it is bound
+    # to shows in the type of its first parameter: of any type, as without annotations, where all
+    # arguments are allowed; the class; an instance; or neither, as of a static method. mypy does
+    # not compare that type, so with it all arguments of methods are allowed.
 
     @overload
     def __get__(
@@ -318,14 +339,18 @@ class DistributableFunction(Generic[P, R]):
     ) -> "DistributableFunction[Q, R]": ...
 
     @overload
-    def __get__(self, instance: object, owner: type | None = None) -> "DistributableFunction[P, R]": ...
+    def __get__(
+        self, instance: object, owner: type | None = None
+    ) -> "DistributableFunction[P, R]": ...
 
     def __get__(self, instance: Any, owner: Any = None) -> "DistributableFunction[..., R]":
         """Bind to an instance or a class, as the wrapped function would."""
         if self._descriptor is staticmethod or not isinstance(self.__wrapped__, types.FunctionType):
             return self
         if self._descriptor is classmethod:
-            return self._copy((owner if owner is not None else type(instance),), None, self._prepared)
+            return self._copy(
+                (owner if owner is not None else type(instance),), None, self._prepared
+            )
         return self if instance is None else self._copy((instance,), None, self._prepared)
 
     def _copy(
@@ -337,8 +362,8 @@ class DistributableFunction(Generic[P, R]):
         return copy
 
     def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
-        # For other picklers; `serialisation` takes the state below. pickle finds a decorated function's own function
-        # under no name, as the name leads to this object.
+        # For other picklers; `serialisation` takes the state below. pickle finds a decorated
+        # function's own function under no name, as the name leads to this object.
         module = sys.modules.get(self.__module__)
         if self.__module__ != "__main__" and getattr(module, self.__qualname__, None) is self:
             return str(self.__qualname__)
@@ -355,12 +380,14 @@ class DistributableFunction(Generic[P, R]):
         def __getattr__(self, name: str) -> Any:
             if name in ("compute", "submit"):
                 raise AttributeError(
-                    f"{self.__name__} is a function, and only its calls can {name}: call it first, as in "
+                    f"{self.__name__} is a function, and only its calls can {name}: call it first, "
+                    f"as in "
                     f"{self.__name__}(...).{name}()"
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    # State in place of arguments, so that a function which refers to its own wrapper can be pickled.
+    # State in place of arguments, so that a function which refers to its own wrapper can be
+    # pickled.
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.__wrapped__, self._prepared.options, self._prefix, self._descriptor
@@ -374,7 +401,9 @@ class DistributableFunction(Generic[P, R]):
 
 
 def _shown(function: Callable[..., Any]) -> inspect.Signature | None:
-    """The signature that readers and tools see: that of the innermost function, which decorators keep."""
+    """The signature that readers and tools see: that of the innermost function, which decorators
+    keep.
+    """
     try:
         return inspect.signature(function)
     except (TypeError, ValueError):

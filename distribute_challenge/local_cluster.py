@@ -22,12 +22,13 @@ ASK_EVERY = 0.05  # Seconds between two questions whether it is done.
 class LocalCluster:
     """A private Redis server and Celery workers on this machine.
 
-    As a context manager it also serves the calls made inside the block (in the same thread) that name no backend.
-    Other processes of the same user can join by its ``broker_url``.
+    As a context manager it also serves the calls made inside the block (in the same thread) that
+    name no backend. Other processes of the same user can join by its ``broker_url``.
 
     Args:
         workers: Worker processes; None: one for each core.
-        logs: Whether this process shows what its calls print and log; None: yes, unless ``DISTRIBUTE_CHALLENGE_LOGS=0`` is set.
+        logs: Whether this process shows what its calls print and log; None: yes, unless
+            ``DISTRIBUTE_CHALLENGE_LOGS=0`` is set.
 
     Attributes:
         backend: The engine that runs calls on it, for ``.compute(backend=cluster.backend)``.
@@ -43,7 +44,9 @@ class LocalCluster:
     """
 
     def __init__(self, workers: int | None = None, *, logs: bool | None = None) -> None:
-        self._embedded = EmbeddedCluster(_checked(settings.worker_count() if workers is None else workers))
+        self._embedded = EmbeddedCluster(
+            _checked(settings.worker_count() if workers is None else workers)
+        )
         self.backend = CeleryExecutionBackend(cluster=self._embedded, logs=logs)
         self._block = ExitStack()
 
@@ -62,7 +65,9 @@ class LocalCluster:
         return self._embedded.workers
 
     def start(self) -> Self:
-        """Start it, unless it is running, and wait until its broker answers. A closed one starts anew.
+        """Start it, unless it is running, and wait until its broker answers.
+
+        A closed one starts anew.
 
         Raises:
             ClusterStartError: It does not start; with the last log lines of what died.
@@ -92,14 +97,17 @@ class LocalCluster:
         while (have := self._ask_to_scale(wanted)) != wanted:
             if clock.monotonic() > deadline:
                 raise SystemFailureError(
-                    f"the cluster has {have or 'no'} worker processes and not {wanted} after {SCALE_DEADLINE:g} s, because "
+                    f"the cluster has {have or 'no'} worker processes and not {wanted} after "
+                    f"{SCALE_DEADLINE:g} s, because "
                     f"running calls are not interrupted; call scale({wanted}) again later"
                 )
             time.sleep(ASK_EVERY)
         self._embedded.workers = wanted
 
     def check(self) -> None:
-        """Raise `ClusterStartError` if it is not running, or one of its processes has died; with its last log lines."""
+        """Raise `ClusterStartError` if it is not running, or one of its processes has died; with
+        its last log lines.
+        """
         self._embedded.check()
 
     def log(self) -> str:
@@ -126,7 +134,10 @@ class LocalCluster:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._block.close()
         self.close()

@@ -1,7 +1,7 @@
 """One logger for the library, and the name of the call that this thread is running.
 
-The worker's log format asks `current_call`, so that whatever a function prints or logs stands in the log with
-the name of its call.
+The worker's log format asks `current_call`, so that whatever a function prints or logs stands in
+the log with the name of its call.
 """
 
 import logging

@@ -2,9 +2,9 @@
 
     source iterables --> chunks --> engine --> completions --> results, in order or as they come
 
-The consumer drives: nothing happens before the first ``next``, and nothing more is sent than keeps the engine busy while the
-consumer is away. A chunk whose calls turn out slow comes back half done; its rest is cut into smaller chunks, which
-take its place.
+The consumer drives: nothing happens before the first ``next``, and nothing more is sent than keeps
+the engine busy while the consumer is away. A chunk whose calls turn out slow comes back half done;
+its rest is cut into smaller chunks, which take its place.
 """
 
 from collections import deque
@@ -40,7 +40,8 @@ __all__ = ["Mapping", "OnError"]
 
 OnError = Literal["raise", "return"]
 
-AHEAD = 4  # Finished chunks kept for an ordered map, in multiples of the number in flight, while one is late.
+# Finished chunks kept for an ordered map, in multiples of the number in flight, while one is late.
+AHEAD = 4
 
 
 class Mapping(ToRun):
@@ -55,7 +56,8 @@ class Mapping(ToRun):
         on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of values.
         progress: Show a bar.
         batch_size: Calls in each chunk; None: adapted to how long they take.
-        check: Raises if the arguments of a call do not fit. Asked for the first call, unless errors are returned.
+        check: Raises if the arguments of a call do not fit. Asked for the first call, unless errors
+            are returned.
         made_at: Where the program made it; None: that it never runs is not told.
 
     Raises:
@@ -80,7 +82,9 @@ class Mapping(ToRun):
         if on_error not in ("raise", "return"):
             raise OptionError(f"on_error={on_error!r}: expected 'raise' or 'return'")
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-            raise OptionError(f"batch_size={batch_size!r}: expected a whole number of at least 1, or None")
+            raise OptionError(
+                f"batch_size={batch_size!r}: expected a whole number of at least 1, or None"
+            )
         self._prepared = prepared
         self._backend = backend
         self._source = iter(calls)
@@ -89,8 +93,11 @@ class Mapping(ToRun):
         self._on_error = on_error
         self._progress = progress
         self._batch_size = batch_size
-        self._function = prepared.portable.payload(find_depot=backend.depot, shares_files=backend.shares_files)
-        # The function may change meanwhile: what this version of it captures stays for as long as the map takes.
+        self._function = prepared.portable.payload(
+            find_depot=backend.depot, shares_files=backend.shares_files
+        )
+        # The function may change meanwhile: what this version of it captures stays for as long as
+        # the map takes.
         self._hold = hold_of(self._function, backend.depot)
         self._sizer = BatchSizer()
         self._bytes_per_call = 1.0  # Of the latest chunk's arguments.
@@ -106,7 +113,10 @@ class Mapping(ToRun):
         self.made_at = made_at
 
     def results(self) -> Iterator[Any]:
-        """The results. Closing or dropping the iterator cancels what has not begun; Ctrl+C also what runs."""
+        """The results.
+
+        Closing or dropping the iterator cancels what has not begun; Ctrl+C also what runs.
+        """
         self.made_at = None
         bar = _progress_bar(self._prepared.name, self._total) if self._progress else None
         try:
@@ -118,7 +128,10 @@ class Mapping(ToRun):
                     continue
                 _note_items(chunk, outcomes, self._prepared.name)
                 if self._on_error == "return":
-                    yield from (outcome.error if type(outcome) is Failure else outcome for outcome in outcomes)
+                    yield from (
+                        outcome.error if type(outcome) is Failure else outcome
+                        for outcome in outcomes
+                    )
                 else:
                     first = [type(outcome) for outcome in outcomes].index(Failure)
                     yield from outcomes[:first]
@@ -136,7 +149,8 @@ class Mapping(ToRun):
     def _never_run(self) -> str:
         name = self._prepared.name
         return (
-            f"a map over {name} was made and never run: it begins when its first result is asked for, "
+            f"a map over {name} was made and never run: it begins when its first result is asked "
+            f"for, "
             f"as in: for result in {name}.map(...)"
         )
 
@@ -152,7 +166,9 @@ class Mapping(ToRun):
             raise self._source_error
 
     def _next(self) -> "_Chunk":
-        """The next chunk to give out, waited for; while it runs, others that finish make room for more."""
+        """The next chunk to give out, waited for; while it runs, others that finish make room for
+        more.
+        """
         if not self._ordered:
             chunk = self._completed()
             self._order.remove(chunk)
@@ -170,7 +186,8 @@ class Mapping(ToRun):
             except Empty:
                 if self._generation != generation[0]:
                     raise ResultUnavailableError(
-                        f"a map of {self._prepared.name} was begun by the process that this one was forked from, and its "
+                        f"a map of {self._prepared.name} was begun by the process that this one "
+                        f"was forked from, and its "
                         f"results go there; begin another one in this process"
                     ) from None
         assert chunk.future is not None
@@ -183,7 +200,9 @@ class Mapping(ToRun):
         return chunk
 
     def _learn_from(self, chunk: "_Chunk") -> None:
-        """Take in how long a chunk took, and send what is left of it on: now, and not only when its turn comes."""
+        """Take in how long a chunk took, and send what is left of it on: now, and not only when its
+        turn comes.
+        """
         future = chunk.future
         assert future is not None
         if future.exception() is not None:
@@ -192,7 +211,9 @@ class Mapping(ToRun):
         if done:
             timeline = future.timeline
             chunk.worker = timeline.worker if timeline is not None else ""
-            self._sizer.record(done, timeline.running if timeline is not None else clock.now() - chunk.sent)
+            self._sizer.record(
+                done, timeline.running if timeline is not None else clock.now() - chunk.sent
+            )
         rest = chunk.calls[done:]
         if not rest:
             return
@@ -211,7 +232,10 @@ class Mapping(ToRun):
 
     def _settled(self, chunk: "_Chunk") -> list[Any]:
         """A finished chunk's outcomes; calls without one take its place in the queue."""
-        future, chunk.future = chunk.future, None  # The future's callback holds the chunk: not for longer than needed.
+        future, chunk.future = (
+            chunk.future,
+            None,
+        )  # The future's callback holds the chunk: not for longer than needed.
         assert future is not None
         error = future.exception()
         if error is None:
@@ -225,7 +249,8 @@ class Mapping(ToRun):
         return [Failure(error)] * len(chunk.calls)
 
     def _insert(self, calls: list[tuple[Any, ...]], first: int, place: int) -> None:
-        """Put calls that a worker gave back into the queue, at their place in the order and first in line to be sent.
+        """Put calls that a worker gave back into the queue, at their place in the order and first
+        in line to be sent.
 
         Args:
             calls: Their arguments.
@@ -244,7 +269,10 @@ class Mapping(ToRun):
 
     def _put_back(self, chunk: "_Chunk", attempts: tuple[Attempt, ...]) -> None:
         """Have each call of a chunk sent by itself."""
-        pieces = [_Chunk([call], number, attempts=attempts) for number, call in enumerate(chunk.calls, chunk.first)]
+        pieces = [
+            _Chunk([call], number, attempts=attempts)
+            for number, call in enumerate(chunk.calls, chunk.first)
+        ]
         self._order.extendleft(reversed(pieces))
         self._unsent.extendleft(reversed(pieces))
 
@@ -288,7 +316,9 @@ class Mapping(ToRun):
     def _size(self, returned: int = 0) -> int:
         if self._batch_size is not None:
             return self._batch_size
-        remaining = float("inf") if self._total is None else max(self._total - self._taken, 1) + returned
+        remaining = (
+            float("inf") if self._total is None else max(self._total - self._taken, 1) + returned
+        )
         size = self._sizer.size(remaining, max(self._backend.concurrency, 1))
         return min(size, max(1, int(LARGEST_BYTES / self._bytes_per_call)))
 
@@ -301,7 +331,11 @@ class Mapping(ToRun):
             future.fail(error)
         else:
             self._bytes_per_call = max(1.0, len(parcel.data) / len(chunk.calls))
-            if self._batch_size is None and len(chunk.calls) > 1 and len(parcel.data) > 2 * LARGEST_BYTES:
+            if (
+                self._batch_size is None
+                and len(chunk.calls) > 1
+                and len(parcel.data) > 2 * LARGEST_BYTES
+            ):
                 self._divide(chunk)
                 return
             if parcel.modules:
@@ -311,7 +345,9 @@ class Mapping(ToRun):
                 self._hold = hold_of(self._function, find_depot)
             values = parcel.values + values_of(self._function, find_depot)
             options, calls = prepared.options, len(chunk.calls)
-            task = Task(self._function, parcel.data, options, clock.now(), calls, values, chunk.attempts)
+            task = Task(
+                self._function, parcel.data, options, clock.now(), calls, values, chunk.attempts
+            )
             future = self._backend.submit(task)
         self._in_flight += 1
         self._await(chunk, future)
@@ -327,7 +363,8 @@ class Mapping(ToRun):
             future = chunk.future
             while future is not None:
                 future.cancel(force)
-                # An interruption may have come before the calls that go on behind these had a chunk of their own.
+                # An interruption may have come before the calls that go on behind these had a chunk
+                # of their own.
                 future = None if future.following is None else future.following[0]
         self._order.clear()
         self._unsent.clear()
@@ -341,14 +378,20 @@ class _Chunk:
     Args:
         calls: Their arguments.
         first: Number of the first of them among all items.
-        is_part: Whether they travelled with others, so that they cannot be sent again by the engine.
+        is_part: Whether they travelled with others, so that they cannot be sent again by the
+            engine.
         attempts: The times that they were sent with others and did not come back.
     """
 
     __slots__ = ("attempts", "calls", "first", "future", "is_done", "is_part", "sent", "worker")
 
     def __init__(
-        self, calls: list[tuple[Any, ...]], first: int, *, is_part: bool = False, attempts: tuple[Attempt, ...] = ()
+        self,
+        calls: list[tuple[Any, ...]],
+        first: int,
+        *,
+        is_part: bool = False,
+        attempts: tuple[Attempt, ...] = (),
     ) -> None:
         self.calls = calls
         self.first = first

@@ -1,7 +1,8 @@
-"""Folders that belong to one process: the lock that shows whether it lives, and removing those whose owners are gone.
+"""Folders that belong to one process: the lock that shows whether it lives, and removing those
+whose owners are gone.
 
-The kernel takes the lock back from a process that dies, however it dies. Shared memory, copies of modules and flight records lie in
-such folders.
+The kernel takes the lock back from a process that dies, however it dies. Shared memory, copies of
+modules and flight records lie in such folders.
 """
 
 import contextlib
@@ -16,12 +17,14 @@ __all__ = ["OwnerLock", "is_locked", "is_own_folder", "prefix", "remove", "sweep
 NAME = "owner.lock"
 ATTEMPTS = 10  # At removing a folder that workers may still be writing results into; a guess.
 
-# Descriptors of this process's locks. A forked child has them too, and would keep the lock when its parent dies.
+# Descriptors of this process's locks. A forked child has them too, and would keep the lock when its
+# parent dies.
 _held: set[int] = set()
 
 
 class OwnerLock:
-    """A lock on a folder, held from `take` to `release`: its owner makes one, and every other process asks `is_held`.
+    """A lock on a folder, held from `take` to `release`: its owner makes one, and every other
+    process asks `is_held`.
 
     Args:
         file: Descriptor of the locked file.
@@ -38,7 +41,8 @@ class OwnerLock:
 
         Args:
             folder: What to own.
-            wait: Wait until the lock is free. Only for the maker of the folder: at most a sweep holds it, for a moment.
+            wait: Wait until the lock is free. Only for the maker of the folder: at most a sweep
+                holds it, for a moment.
         """
         path = folder / NAME
         try:
@@ -98,7 +102,9 @@ def prefix() -> str:
 
 
 def is_own_folder(path: Path) -> bool:
-    """Whether this is a folder as `SharedMemoryStore` makes them, of this user and closed to all others."""
+    """Whether this is a folder as `SharedMemoryStore` makes them, of this user and closed to all
+    others.
+    """
     try:
         found = path.lstat()
     except OSError:
@@ -114,7 +120,8 @@ def is_own_folder(path: Path) -> bool:
 def sweep(root: Path | None) -> list[Path]:
     """Remove this user's folders whose owners are dead.
 
-    Any process may do it at any time, several at once, too: a folder whose owner lives, or is only just making it, stays.
+    Any process may do it at any time, several at once, too: a folder whose owner lives, or is only
+    just making it, stays.
 
     Args:
         root: Where they are; None: there is no shared memory, and nothing to do.
@@ -132,7 +139,10 @@ def sweep(root: Path | None) -> list[Path]:
 
 
 def remove(folder: Path, lock: OwnerLock) -> None:
-    """Remove a folder and give back its lock. The lock's file goes last, so that what is left can be swept again."""
+    """Remove a folder and give back its lock.
+
+    The lock's file goes last, so that what is left can be swept again.
+    """
     for _ in range(ATTEMPTS):
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):

@@ -63,7 +63,8 @@ SHARED_MEMORY = "/dev/shm"
 CONTAINER_MEMORY = "/sys/fs/cgroup/memory.max"  # What this process's container may use, or "max".
 LARGEST_VALUE_CACHE = 4 << 30  # Bytes; a guess.
 
-# To the last "@": a password may hold characters that should have been quoted. Rather too much hidden than too little.
+# To the last "@": a password may hold characters that should have been quoted. Rather too much
+# hidden than too little.
 _PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^\s;]*@")
 _PASSWORD_PARAMETER = re.compile(r"(?<=[?&]password=)[^&\s;]+")
 
@@ -103,12 +104,15 @@ def broker_timeout() -> float:
 
 
 def backend_name() -> str:
-    """Name of the backend for calls that do not say: ``DISTRIBUTE_CHALLENGE_BACKEND`` or ``"celery"``."""
+    """Name of the backend for calls that do not say: ``DISTRIBUTE_CHALLENGE_BACKEND`` or
+    ``"celery"``.
+    """
     return os.environ.get(BACKEND_VARIABLE, "").strip() or DEFAULT_BACKEND
 
 
 def worker_count() -> int:
-    """Worker processes of pools and of the embedded cluster: one per core that this process may use.
+    """Worker processes of pools and of the embedded cluster: one per core that this process may
+    use.
 
     ``DISTRIBUTE_CHALLENGE_WORKERS`` overrides it.
 
@@ -129,9 +133,11 @@ def worker_count() -> int:
 
 
 def patience() -> float:
-    """Seconds that an embedded cluster's worker gets to end what it runs when its client ends; 0: it is killed.
+    """Seconds that an embedded cluster's worker gets to end what it runs when its client ends; 0:
+    it is killed.
 
-    ``DISTRIBUTE_CHALLENGE_PATIENCE`` sets it. Nobody waits for the results any more, so the default is 0.
+    ``DISTRIBUTE_CHALLENGE_PATIENCE`` sets it. Nobody waits for the results any more, so the default
+    is 0.
 
     Raises:
         ValueError: The variable is set to something other than a number of at least 0.
@@ -142,7 +148,10 @@ def patience() -> float:
     except ValueError:
         seconds = -1.0
     if seconds < 0:
-        raise ValueError(f"{PATIENCE_VARIABLE}={text!r} is not a number of seconds; set it as in {PATIENCE_VARIABLE}=5")
+        raise ValueError(
+            f"{PATIENCE_VARIABLE}={text!r} is not a number of seconds; set it as in "
+            f"{PATIENCE_VARIABLE}=5"
+        )
     return seconds
 
 
@@ -206,15 +215,18 @@ def allow_root() -> bool:
 
 
 def full_tracebacks() -> bool:
-    """Whether tracebacks show this library's own frames: ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1``.
+    """Whether tracebacks show this library's own frames:
+    ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1``.
 
-    It is asked while an exception is on its way, and raises nothing in its place: whatever is not 0 shows them.
+    It is asked while an exception is on its way, and raises nothing in its place: whatever is not 0
+    shows them.
     """
     return (os.environ.get(FULL_TRACEBACKS_VARIABLE, "").strip() or "0") != "0"
 
 
 def logs() -> bool | None:
-    """Whether this process shows what its calls print and log on Celery workers: ``DISTRIBUTE_CHALLENGE_LOGS``.
+    """Whether this process shows what its calls print and log on Celery workers:
+    ``DISTRIBUTE_CHALLENGE_LOGS``.
 
     Returns:
         None if it is not set: calls of an embedded cluster are shown, those of one's own are not.
@@ -233,10 +245,12 @@ def _switch(variable: str) -> bool:
 
 
 def shared_folder() -> "Path | None":
-    """Folder of shared memory, for large values that stay on this machine; None where there is none.
+    """Folder of shared memory, for large values that stay on this machine; None where there is
+    none.
 
-    ``DISTRIBUTE_CHALLENGE_SHARED_FOLDER`` sets it. The default is ``/dev/shm``; on macOS, which has none, the folder of temporary
-    files, whose content the system keeps in memory as long as it has room.
+    ``DISTRIBUTE_CHALLENGE_SHARED_FOLDER`` sets it. The default is ``/dev/shm``; on macOS, which has
+    none, the folder of temporary files, whose content the system keeps in memory as long as it has
+    room.
 
     Raises:
         ValueError: The variable names something other than a folder that can be written to.
@@ -247,7 +261,8 @@ def shared_folder() -> "Path | None":
         path = Path(text).absolute()
         if not _usable(path):
             raise ValueError(
-                f"{SHARED_FOLDER_VARIABLE}={text!r} is not a folder that this process can write to; "
+                f"{SHARED_FOLDER_VARIABLE}={text!r} is not a folder that this process can write "
+                f"to; "
                 f"set one that is in memory, as in {SHARED_FOLDER_VARIABLE}={SHARED_MEMORY}"
             )
         return path
@@ -275,8 +290,8 @@ def store_url() -> str | None:
 def value_cache(processes: int = 1) -> int:
     """Bytes of large values that each worker process keeps for its next calls.
 
-    ``DISTRIBUTE_CHALLENGE_VALUE_CACHE`` sets them. The default is a quarter of this machine's memory, or of what its container
-    may use, divided among the processes, and at most 4 GB.
+    ``DISTRIBUTE_CHALLENGE_VALUE_CACHE`` sets them. The default is a quarter of this machine's
+    memory, or of what its container may use, divided among the processes, and at most 4 GB.
 
     Args:
         processes: Worker processes that share the machine.
@@ -310,7 +325,8 @@ def data_file_limit() -> int:
 
 
 def data_limit() -> int:
-    """Bytes of all files of packages together that travel with one function to workers on other machines.
+    """Bytes of all files of packages together that travel with one function to workers on other
+    machines.
 
     ``DISTRIBUTE_CHALLENGE_DATA_LIMIT`` sets them; the default is 5,000,000.
 
@@ -326,7 +342,8 @@ def _bytes(variable: str, default: int) -> int:
         return default
     if not text.isdecimal():
         raise ValueError(
-            f"{variable}={text!r} is not a number of bytes; set a whole number of at least 0, as in {variable}=10000000"
+            f"{variable}={text!r} is not a number of bytes; set a whole number of at least 0, as "
+            f"in {variable}=10000000"
         )
     return int(text)
 

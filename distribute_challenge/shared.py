@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 
 if TYPE_CHECKING:
-    # A handle stands in for its value wherever a call takes that, so to type checkers it is of any class.
+    # A handle stands in for its value wherever a call takes that, so to type checkers it is of any
+    # class.
     class _OfAnyClass(Deposited, Any):  # type: ignore[misc]
         pass
 else:
@@ -27,10 +28,11 @@ else:
 class Shared(_OfAnyClass, Generic[T]):
     """A handle on a value that a cluster keeps. Made by `put`.
 
-    It can stand anywhere inside the arguments of a call, and in what a function captures; the call gets the value itself.
-    A cluster other than its own is sent the value.
+    It can stand anywhere inside the arguments of a call, and in what a function captures; the call
+    gets the value itself. A cluster other than its own is sent the value.
 
-    Guarantees: the value stays where it is as long as the handle lives, or a call that got it is not over.
+    Guarantees: the value stays where it is as long as the handle lives, or a call that got it is
+    not over.
 
     Attributes:
         size: Bytes of the pickled value.
@@ -45,7 +47,8 @@ class Shared(_OfAnyClass, Generic[T]):
             self._hold = depot.hold(parcel.values)
 
     def get(self) -> T:
-        """The value, or rather a new one like it: what is large in it may be shared, and then cannot be written to.
+        """The value, or rather a new one like it: what is large in it may be shared, and then
+        cannot be written to.
 
         Raises:
             ValueLostError: Its cluster was closed.
@@ -60,15 +63,16 @@ class Shared(_OfAnyClass, Generic[T]):
 def put(value: T, backend: Choice = None) -> Shared[T]:
     """Send a value to a cluster, once for all calls that will need it.
 
-    Large arguments are recognised without this: equal content travels once in any case. But it is compared for each call, which
-    takes 2 ms for 50 MB; a handle is not.
+    Large arguments are recognised without this: equal content travels once in any case. But it is
+    compared for each call, which takes 2 ms for 50 MB; a handle is not.
 
     Args:
         value: What calls will need. It is pickled now: what happens to it later does not matter.
         backend: As for `Distributable.compute`.
 
     Returns:
-        A handle, to be given to calls in the value's place. The value is gone when the handle is, and no call needs it.
+        A handle, to be given to calls in the value's place. The value is gone when the handle is,
+        and no call needs it.
 
     Raises:
         SerialisationError: It cannot be pickled.

@@ -2,8 +2,8 @@
 
     python examples/async_requests.py [REQUESTS]
 
-`await largest_factor(n)` hands the call to a worker and lets the loop go on with others. A clock that ticks in the same
-loop measures for how long the loop was ever kept from its work.
+`await largest_factor(n)` hands the call to a worker and lets the loop go on with others. A clock
+that ticks in the same loop measures for how long the loop was ever kept from its work.
 """
 
 import asyncio
@@ -49,7 +49,9 @@ async def main(requests: int) -> None:
     for answered in asyncio.as_completed([answer(number) for number in numbers]):
         print(await answered)
     ticking.cancel()
-    print(f"{requests} requests; the event loop never waited longer than {longest[0] * 1000:.0f} ms")
+    print(
+        f"{requests} requests; the event loop never waited longer than {longest[0] * 1000:.0f} ms"
+    )
 
 
 asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))

@@ -3,8 +3,9 @@
     python examples/count_words.py            # the source files of the Python standard library
     python examples/count_words.py FOLDER
 
-Prints the most frequent words and the longest lines, how long it took, and how long the same work takes without the
-library. Nothing has to be set up: the cluster that runs the calls is started by the first of them.
+Prints the most frequent words and the longest lines, how long it took, and how long the same work
+takes without the library. Nothing has to be set up: the cluster that runs the calls is started by
+the first of them.
 """
 
 import re
@@ -22,7 +23,9 @@ WORD = re.compile(r"[a-z]+")
 FILES = 50  # In one call: adding up their words on the worker leaves less to send home.
 LINES = 5  # Longest lines to show.
 
-Counts = tuple[Counter[str], list[tuple[int, str]]]  # Words, and the longest lines: how long, and where.
+Counts = tuple[
+    Counter[str], list[tuple[int, str]]
+]  # Words, and the longest lines: how long, and where.
 
 
 @compute_this()
@@ -50,7 +53,9 @@ def summary(results: Iterable[Counts]) -> Counts:
 
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else sysconfig.get_path("stdlib"))
-files = sorted(path for path in folder.rglob("*.py") if path.is_file() and "site-packages" not in path.parts)
+files = sorted(
+    path for path in folder.rglob("*.py") if path.is_file() and "site-packages" not in path.parts
+)
 if not files:
     sys.exit(f"no Python files below {folder}")
 

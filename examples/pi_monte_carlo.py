@@ -2,8 +2,8 @@
 
     python examples/pi_monte_carlo.py [BATCHES]
 
-Each call gets a random seed of its own from one `SeedSequence`, so the same command always prints the same estimate,
-whichever worker runs which call.
+Each call gets a random seed of its own from one `SeedSequence`, so the same command always prints
+the same estimate, whichever worker runs which call.
 """
 
 import math

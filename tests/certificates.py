@@ -1,4 +1,6 @@
-"""An authority of the tests' own, and what it signs: files for a Redis with TLS and for who connects to it."""
+"""An authority of the tests' own, and what it signs: files for a Redis with TLS and for who
+connects to it.
+"""
 
 import datetime
 from pathlib import Path
@@ -23,7 +25,8 @@ _MAY_SIGN = x509.KeyUsage(
 
 
 class Authority:
-    """Signs certificates, and keeps all files in one folder, with names that end in ``.crt`` and ``.key``.
+    """Signs certificates, and keeps all files in one folder, with names that end in ``.crt`` and
+    ``.key``.
 
     Args:
         folder: Is made. Whoever may enter it may read all in it, as the user in a container has to.
@@ -65,8 +68,13 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=names is None, path_length=None), critical=True)
             # From Python 3.13 on, these are asked for.
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
         own, critical = (_MAY_SIGN, True) if names is None else (names, False)
         builder = builder.add_extension(own, critical=critical)

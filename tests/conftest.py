@@ -16,8 +16,13 @@ from tests.secret import SECRET
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests with containers are skipped where there is no Docker, before any fixture is made; in CI they fail."""
-    if item.get_closest_marker("docker") is None or (missing := docker_engine.what_is_missing()) is None:
+    """Tests with containers are skipped where there is no Docker, before any fixture is made; in CI
+    they fail.
+    """
+    if (
+        item.get_closest_marker("docker") is None
+        or (missing := docker_engine.what_is_missing()) is None
+    ):
         return
     if docker_engine.in_ci():
         pytest.fail(missing, pytrace=False)
@@ -25,10 +30,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Captured output that is not Unicode would end pytest-xdist, which sends reports between processes."""
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Captured output that is not Unicode would end pytest-xdist, which sends reports between
+    processes.
+    """
     report = yield
-    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
     return report
 
 
@@ -42,7 +53,9 @@ def secret() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def patience() -> Iterator[None]:
-    """Workers of embedded clusters may end by themselves, so that coverage saves what it has seen in them."""
+    """Workers of embedded clusters may end by themselves, so that coverage saves what it has seen
+    in them.
+    """
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "10")
         yield
@@ -58,7 +71,9 @@ def root_allowed() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """A test that leaves a handler for Ctrl+C behind fails, and not the one that is interrupted later."""
+    """A test that leaves a handler for Ctrl+C behind fails, and not the one that is interrupted
+    later.
+    """
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     yield
     after = signal.getsignal(signal.SIGINT)
@@ -70,7 +85,15 @@ def signals() -> Iterator[None]:
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No variable of this library is set, no default backend chosen; both are restored afterwards."""
-    for name in ("BACKEND", "BROKER_URL", "LOGS", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS"):
+    for name in (
+        "BACKEND",
+        "BROKER_URL",
+        "LOGS",
+        "SHARED_FOLDER",
+        "STORE",
+        "VALUE_CACHE",
+        "WORKERS",
+    ):
         monkeypatch.delenv(f"DISTRIBUTE_CHALLENGE_{name}", raising=False)
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
     before = registry._default

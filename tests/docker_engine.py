@@ -1,7 +1,8 @@
-"""A real Docker engine for tests: whether there is one, and clusters of containers that leave nothing behind.
+"""A real Docker engine for tests: whether there is one, and clusters of containers that leave
+nothing behind.
 
-A test that needs one has the marker ``docker``. Without an engine it is skipped, and fails where ``CI`` is set: there
-it would otherwise never be noticed that it does not run.
+A test that needs one has the marker ``docker``. Without an engine it is skipped, and fails where
+``CI`` is set: there it would otherwise never be noticed that it does not run.
 """
 
 import json
@@ -36,7 +37,13 @@ _VARIABLES = (
         "REDIS_PASSWORD",
         "REDIS_PORT",
     ),
-    *("WORKER_HEALTH_INTERVAL", "WORKER_IMAGE", "WORKER_MEMORY", "WORKER_PROCESSES", "WORKER_STOP_PERIOD"),
+    *(
+        "WORKER_HEALTH_INTERVAL",
+        "WORKER_IMAGE",
+        "WORKER_MEMORY",
+        "WORKER_PROCESSES",
+        "WORKER_STOP_PERIOD",
+    ),
     "WORKERS",
 )
 
@@ -49,7 +56,9 @@ def what_is_missing() -> str | None:
         (["docker", "compose", "version", "--short"], "Docker Compose, version 2 or newer"),
     ):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_WITHIN, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=ANSWER_WITHIN, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"needs {what}: {error}"
         # The client succeeds with an empty answer where the engine is silent.
@@ -74,7 +83,8 @@ class Project:
     """The repository's Compose file, as a project with a name, keys, ports and images of its own.
 
     Args:
-        variables: What the Compose file reads, besides keys, ports, images and the version of Python.
+        variables: What the Compose file reads, besides keys, ports, images and the version of
+            Python.
     """
 
     def __init__(self, **variables: str) -> None:
@@ -98,8 +108,17 @@ class Project:
     def compose(self, *arguments: str) -> str:
         """Run a command of Compose's that succeeds; what it writes."""
         # Nothing from the user's .env file.
-        options = ["--project-name", self.name, "--project-directory", str(CHECKOUT), "--env-file", os.devnull]
-        return _run(["docker", "compose", *options, *arguments], _clean(**self.variables), DONE_WITHIN)
+        options = [
+            "--project-name",
+            self.name,
+            "--project-directory",
+            str(CHECKOUT),
+            "--env-file",
+            os.devnull,
+        ]
+        return _run(
+            ["docker", "compose", *options, *arguments], _clean(**self.variables), DONE_WITHIN
+        )
 
     def configuration(self, *options: str) -> dict[str, Any]:
         """The Compose file as Compose understands it."""
@@ -124,12 +143,16 @@ class Project:
         """
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "10")
         # By name: to Compose, the public Redis image would be one of the project's.
-        for image in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", self.name).split():
+        for image in docker(
+            "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", self.name
+        ).split():
             docker("image", "rm", image)
         assert self.left() == []
 
     def left(self) -> list[str]:
-        """What there is of this project: containers, networks, volumes and images, by name or number."""
+        """What there is of this project: containers, networks, volumes and images, by name or
+        number.
+        """
         mine = ("--filter", f"label={LABEL}={self.name}", "--quiet")
         listings = [
             docker("ps", "--all", *mine),
@@ -145,7 +168,10 @@ class Project:
 
 def _clean(**variables: str) -> dict[str, str]:
     inherited = environment()
-    return {**{name: value for name, value in inherited.items() if name not in _VARIABLES}, **variables}
+    return {
+        **{name: value for name, value in inherited.items() if name not in _VARIABLES},
+        **variables,
+    }
 
 
 def _run(command: list[str], variables: dict[str, str], timeout: float) -> str:
@@ -158,7 +184,9 @@ def _run(command: list[str], variables: dict[str, str], timeout: float) -> str:
         timeout=timeout,
         check=False,
     )
-    assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, (
+        f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    )
     return done.stdout
 
 

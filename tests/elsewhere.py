@@ -1,4 +1,5 @@
-"""A worker as far away as one machine allows: a fresh interpreter in an empty folder, without the client's project.
+"""A worker as far away as one machine allows: a fresh interpreter in an empty folder, without the
+client's project.
 
     script in a project folder --> Elsewhere (a backend) --> Worker (pipes) --> execution.execute
 
@@ -79,7 +80,9 @@ class Worker:
 
 
 class Elsewhere(ExecutionBackend):
-    """Runs each call in a `Worker` while it is submitted, and remembers the digests and modules it sent."""
+    """Runs each call in a `Worker` while it is submitted, and remembers the digests and modules it
+    sent.
+    """
 
     def __init__(self) -> None:
         self._worker = Worker()
@@ -116,7 +119,9 @@ def _request(task: Task) -> Request:
 
 
 def outcome_of(request: bytes) -> Any:
-    """The value or `Failure` of the one call of a request that `Keep` has written, run by a new worker."""
+    """The value or `Failure` of the one call of a request that `Keep` has written, run by a new
+    worker.
+    """
     worker = Worker()
     try:
         (frame,) = worker.perform(pickle.loads(request))
@@ -129,8 +134,8 @@ def outcome_of(request: bytes) -> Any:
 class Client:
     """A project folder, and scripts in it run by ``python``, with ``backend`` an `Elsewhere`.
 
-    A script runs as ``__main__`` with its own functions defined at module level; it imports nothing of the tests but
-    ``elsewhere``.
+    A script runs as ``__main__`` with its own functions defined at module level; it imports nothing
+    of the tests but ``elsewhere``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -151,7 +156,8 @@ class Client:
             (folder / "__init__.py").touch()
 
     def run_far(self, script: str) -> Any:
-        """Run the one call that a script makes, on a machine that does not have the folder: its value or `Failure`.
+        """Run the one call that a script makes, on a machine that does not have the folder: its
+        value or `Failure`.
 
         Args:
             script: Makes the call with ``compute(backend=far)``.
@@ -178,7 +184,11 @@ class Client:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.path.dirname(__file__),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             capture_output=True,
             text=True,
             timeout=60,

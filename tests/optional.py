@@ -1,4 +1,6 @@
-"""Packages that a test needs and some machines lack: without them it is skipped, and in CI it fails."""
+"""Packages that a test needs and some machines lack: without them it is skipped, and in CI it
+fails.
+"""
 
 import importlib
 from types import ModuleType

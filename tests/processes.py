@@ -17,12 +17,22 @@ _OWN_VARIABLES = (
     "CELERY_BROKER_URL",
     *(
         f"DISTRIBUTE_CHALLENGE_{name}"
-        for name in ("BACKEND", "BROKER_URL", "LOGS", "SHARED_FOLDER", "STORE", "VALUE_CACHE", "WORKERS")
+        for name in (
+            "BACKEND",
+            "BROKER_URL",
+            "LOGS",
+            "SHARED_FOLDER",
+            "STORE",
+            "VALUE_CACHE",
+            "WORKERS",
+        )
     ),
 )
 
 
-def wait_until(condition: Callable[[], object], what: str = "the condition", *, within: float = 2 * PATIENCE) -> None:
+def wait_until(
+    condition: Callable[[], object], what: str = "the condition", *, within: float = 2 * PATIENCE
+) -> None:
     """Wait until a condition holds, and fail if it does not in time."""
     deadline = time.monotonic() + within
     pause = threading.Event()
@@ -38,9 +48,14 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def command_lines() -> dict[int, str]:
-    """What runs on this machine: number to command line; without those that have ended and wait to be taken in."""
+    """What runs on this machine: number to command line; without those that have ended and wait to
+    be taken in.
+    """
     listing = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = {}
     for line in listing.stdout.splitlines():
@@ -62,11 +77,14 @@ def alive(pids: list[int]) -> list[int]:
 
 
 def parent(pid: int) -> int:
-    done = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return int(done.stdout or 0)
 
 
-# From Python 3.12 on a fork of a process with threads is warned of; that it goes well is what some scripts are for.
+# From Python 3.12 on a fork of a process with threads is warned of; that it goes well is what some
+# scripts are for.
 QUIETLY = ("-W", "ignore:This process:DeprecationWarning")
 
 

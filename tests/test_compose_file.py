@@ -1,4 +1,6 @@
-"""The Compose file gives a cluster that works: seen on real containers, one project for the whole module."""
+"""The Compose file gives a cluster that works: seen on real containers, one project for the whole
+module.
+"""
 
 import base64
 import json
@@ -18,7 +20,10 @@ from distribute_challenge.cli import main
 from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    check_reachable,
+    connect,
+)
 from distribute_challenge.execution_backends.celery.broker.ping import ping
 from tests.calls import place, surroundings
 from tests.docker_engine import Project, docker
@@ -32,7 +37,9 @@ LEASE = 60  # Seconds, at most, until others run again what a killed worker held
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
     """Two workers, which are there; in the end nothing of them is left."""
-    project = Project(WORKERS="2", WORKER_HEALTH_INTERVAL="2s", WORKER_STOP_PERIOD="30s", WORKER_MEMORY="300m")
+    project = Project(
+        WORKERS="2", WORKER_HEALTH_INTERVAL="2s", WORKER_STOP_PERIOD="30s", WORKER_MEMORY="300m"
+    )
     try:
         project.compose("up", "--detach")
         with pytest.MonkeyPatch.context() as context:
@@ -115,7 +122,14 @@ def test_the_file_says_what_a_cluster_needs() -> None:
     assert [port["host_ip"] for port in redis["ports"]] == ["127.0.0.1"]
     assert worker["depends_on"]["redis"]["condition"] == "service_healthy"
     assert worker["healthcheck"]["test"] == ["CMD", "distribute-challenge", "ping", "worker"]
-    assert worker["command"] == ["distribute-challenge", "worker", "--name", "worker", "--concurrency", "1"]
+    assert worker["command"] == [
+        "distribute-challenge",
+        "worker",
+        "--name",
+        "worker",
+        "--concurrency",
+        "1",
+    ]
     assert worker["deploy"]["replicas"] == 1
     assert worker["stop_grace_period"] == "2m0s"
     assert int(worker["mem_limit"]) == 2**30
@@ -135,7 +149,9 @@ def test_no_service_may_more_than_it_has_to() -> None:
 
 @pytest.mark.parametrize("variable", ["DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD"])
 @pytest.mark.parametrize("command", ["up", "config"])
-def test_a_key_that_is_missing_is_said_with_the_line_that_makes_it(command: str, variable: str) -> None:
+def test_a_key_that_is_missing_is_said_with_the_line_that_makes_it(
+    command: str, variable: str
+) -> None:
     with pytest.raises(AssertionError) as caught:
         Project(**{variable: ""}).compose(command)
     words = f"{variable} is missing a value: none is there yet, so run first: distribute-challenge secret --env .env"
@@ -175,7 +191,11 @@ def test_variables_reach_the_places_they_are_meant_for() -> None:
     assert worker["image"] == "distribute_challenge-worker:py3.13"
     assert worker["build"]["args"] == {"PACKAGES": "numpy pandas", "PYTHON_VERSION": "3.13"}
     assert worker["command"][-1] == "4"
-    assert worker["environment"]["OMP_NUM_THREADS"] == worker["environment"]["OPENBLAS_NUM_THREADS"] == "2"
+    assert (
+        worker["environment"]["OMP_NUM_THREADS"]
+        == worker["environment"]["OPENBLAS_NUM_THREADS"]
+        == "2"
+    )
     assert worker["healthcheck"]["interval"] == "7s"
     assert worker["stop_grace_period"] == "5m0s"
     assert int(worker["mem_limit"]) == 2**31
@@ -184,10 +204,16 @@ def test_variables_reach_the_places_they_are_meant_for() -> None:
     assert flower["ports"][0]["host_ip"] == "127.0.0.1"
 
 
-def test_a_script_on_the_host_runs_there_with_the_modules_of_its_own_folder(project: Project, tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("import socket\ndef where():\n    return socket.gethostname()\n")
+def test_a_script_on_the_host_runs_there_with_the_modules_of_its_own_folder(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "import socket\ndef where():\n    return socket.gethostname()\n"
+    )
     script = "import own\nfrom distribute_challenge import compute_this\nprint(compute_this(own.where)().compute())"
-    assert run(script, tmp_path, CELERY_BROKER_URL=project.broker_url).strip() in workers(project, 2)
+    assert run(script, tmp_path, CELERY_BROKER_URL=project.broker_url).strip() in workers(
+        project, 2
+    )
 
 
 def test_functions_run_without_rights_in_a_folder_they_may_write_to(
@@ -222,20 +248,30 @@ def test_no_container_runs_as_root_or_may_more_than_it_has_to(project: Project) 
     ],
     ids=["own", "celery"],
 )
-def test_a_worker_in_a_container_of_root_s_refuses_and_says_what_to_do(project: Project, command: list[str]) -> None:
+def test_a_worker_in_a_container_of_root_s_refuses_and_says_what_to_do(
+    project: Project, command: list[str]
+) -> None:
     with pytest.raises(AssertionError, match="exit code 1\n") as caught:
         project.compose("run", "--rm", "--no-deps", "--user", "0", "-T", "worker", *command)
     text = str(caught.value)
-    assert "Error: a worker does not run as root in a container (this is one by Docker's /.dockerenv)" in text
+    assert (
+        "Error: a worker does not run as root in a container (this is one by Docker's /.dockerenv)"
+        in text
+    )
     assert '`user: "1000"` in the Compose file, `USER 1000` in the Dockerfile' in text
 
 
 def test_redis_lets_in_nobody_without_its_password(project: Project) -> None:
-    """Neither on this machine nor in the containers' network, and it is bound to no address but the loopback one."""
+    """Neither on this machine nor in the containers' network, and it is bound to no address but the
+    loopback one.
+    """
     (container,) = project.containers("redis")
     published = container["NetworkSettings"]["Ports"]["6379/tcp"]
     assert published == [{"HostIp": "127.0.0.1", "HostPort": project.variables["REDIS_PORT"]}]
-    for url in (project.broker_url.replace(f":{project.password}@", ""), project.broker_url.replace("@", "x@")):
+    for url in (
+        project.broker_url.replace(f":{project.password}@", ""),
+        project.broker_url.replace("@", "x@"),
+    ):
         with pytest.raises(BrokerUnreachableError, match="refused the login"):
             check_reachable(url)
     ask = "import redis\ntry: redis.Redis(host='redis').ping()\nexcept redis.AuthenticationError: print('refused')"
@@ -246,7 +282,12 @@ def test_redis_lets_in_nobody_without_its_password(project: Project) -> None:
 def test_neither_password_nor_secret_is_on_a_command_line_or_in_a_log(project: Project) -> None:
     for container in [*project.containers("worker"), *project.containers("redis")]:
         seen = [
-            docker("inspect", "--format", "{{json .Path}}{{json .Args}}{{json .Config.Cmd}}", container["Id"]),
+            docker(
+                "inspect",
+                "--format",
+                "{{json .Path}}{{json .Args}}{{json .Config.Cmd}}",
+                container["Id"],
+            ),
             docker("top", container["Id"], "-eo", "pid,args"),
             json.dumps([container["Config"]["Healthcheck"], container["Config"]["Labels"]]),
         ]
@@ -259,7 +300,9 @@ def test_neither_password_nor_secret_is_on_a_command_line_or_in_a_log(project: P
 
 def test_all_containers_become_healthy(project: Project) -> None:
     def healthy(service: str) -> int:
-        return [container["State"]["Health"]["Status"] for container in project.containers(service)].count("healthy")
+        return [
+            container["State"]["Health"]["Status"] for container in project.containers(service)
+        ].count("healthy")
 
     wait_until(lambda: healthy("redis") == 1, "the health of Redis")
     wait_until(lambda: healthy("worker") == 2, "the health of the workers")
@@ -269,8 +312,21 @@ def test_the_health_check_fails_if_the_container_s_own_worker_hangs(project: Pro
     """Whatever the others say."""
     container = project.containers("worker")[0]["Id"]
     with connect(project.broker_url) as connection:
-        (pid,) = (worker.pid for worker in presence.workers(connection) if container.startswith(worker.host))
-    ask = ["docker", "exec", container, "distribute-challenge", "ping", "--timeout", "0.5", "worker"]
+        (pid,) = (
+            worker.pid
+            for worker in presence.workers(connection)
+            if container.startswith(worker.host)
+        )
+    ask = [
+        "docker",
+        "exec",
+        container,
+        "distribute-challenge",
+        "ping",
+        "--timeout",
+        "0.5",
+        "worker",
+    ]
     assert subprocess.run(ask, timeout=PATIENCE, check=False).returncode == 0
     docker("exec", container, "sh", "-c", f"kill -STOP {pid}")
     try:
@@ -281,7 +337,9 @@ def test_the_health_check_fails_if_the_container_s_own_worker_hangs(project: Pro
 
 def test_redis_keeps_what_it_has_over_a_restart_and_throws_nothing_away(project: Project) -> None:
     with connect(project.broker_url) as connection:
-        assert connection.config_get("appendonly", "appendfsync", "maxmemory-policy", "maxmemory") == {
+        assert connection.config_get(
+            "appendonly", "appendfsync", "maxmemory-policy", "maxmemory"
+        ) == {
             "appendonly": "yes",
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
@@ -308,7 +366,9 @@ def test_scaling_under_load_loses_no_call(project: Project, load: Load) -> None:
     project.scale(1)
     assert len(workers(project, 1)) == 1
     load.finish(within=PATIENCE)
-    assert [container["State"]["Status"] for container in project.containers("worker")] == ["running"]
+    assert [container["State"]["Status"] for container in project.containers("worker")] == [
+        "running"
+    ]
 
 
 def test_flower_shows_the_workers_and_leaves_them_as_they_are(project: Project) -> None:
@@ -322,7 +382,9 @@ def test_flower_shows_the_workers_and_leaves_them_as_they_are(project: Project) 
     def shown() -> bool:
         login = base64.b64encode(f"flower:{project.password}".encode()).decode()
         try:
-            with urlopen(Request(page, headers={"Authorization": f"Basic {login}"}), timeout=5) as answer:
+            with urlopen(
+                Request(page, headers={"Authorization": f"Basic {login}"}), timeout=5
+            ) as answer:
                 return f"worker@{worker}" in answer.read().decode()
         except OSError:
             return False

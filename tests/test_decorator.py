@@ -15,7 +15,12 @@ def square(x: int) -> int:
 
 @pytest.mark.parametrize(
     "decorate",
-    [compute_this, compute_this(), compute_this(retries=1), functools.partial(compute_this, retries=1)],
+    [
+        compute_this,
+        compute_this(),
+        compute_this(retries=1),
+        functools.partial(compute_this, retries=1),
+    ],
     ids=["bare", "empty", "options", "function"],
 )
 def test_it_works_bare_with_parentheses_and_as_a_function(decorate: Any) -> None:
@@ -29,7 +34,13 @@ def test_it_works_bare_with_parentheses_and_as_a_function(decorate: Any) -> None
 def test_its_options_are_those_of_the_calls() -> None:
     """Each of them."""
     function = compute_this(
-        square, backend="threads", timeout=2.0, retries=3, retry_on=(OSError,), queue="gpu", priority=4
+        square,
+        backend="threads",
+        timeout=2.0,
+        retries=3,
+        retry_on=(OSError,),
+        queue="gpu",
+        priority=4,
     )
     options = function(1).prepared.options
     assert (options.backend, options.timeout, options.retries) == ("threads", 2.0, 3)
@@ -46,7 +57,8 @@ def test_a_wrong_option_is_named_where_it_is_written() -> None:
 def test_what_cannot_be_called_is_refused_with_the_line_to_write(thing: Any) -> None:
     """It was probably meant as an option."""
     with pytest.raises(
-        UnsupportedFunctionError, match=r"which cannot be called; give it a function: @compute_this\(\)"
+        UnsupportedFunctionError,
+        match=r"which cannot be called; give it a function: @compute_this\(\)",
     ):
         compute_this(thing)
 
@@ -66,7 +78,11 @@ def test_decorating_twice_is_decorating_once() -> None:
     inner = compute_this(square, retries=3, timeout=5.0, backend="local")
     outer = compute_this(inner, timeout=2.0)
     assert outer(3).compute() == 9
-    assert (outer.options.retries, outer.options.timeout, outer.options.backend) == (3, 2.0, "local")
+    assert (outer.options.retries, outer.options.timeout, outer.options.backend) == (
+        3,
+        2.0,
+        "local",
+    )
     assert inner.options.timeout == 5.0
     assert list(compute_this()(compute_this(square)).map([1, 2], backend="local")) == [1, 4]
 

@@ -10,7 +10,10 @@ from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from distribute_challenge.execution_backends.pools import (
+    ProcessesExecutionBackend,
+    ThreadsExecutionBackend,
+)
 
 
 @compute_this
@@ -35,7 +38,9 @@ def mortal(request: pytest.FixtureRequest, clean_environment: Any) -> Iterator[E
         yield backend
 
 
-def test_an_engine_that_ends_with_its_process_has_no_detached_calls(mortal: ExecutionBackend) -> None:
+def test_an_engine_that_ends_with_its_process_has_no_detached_calls(
+    mortal: ExecutionBackend,
+) -> None:
     """It says what does, at once, and starts nothing."""
     with pytest.raises(BackendError, match=r"CELERY_BROKER_URL=.*`distribute-challenge cluster`"):
         square(3).submit(mortal, detach=True)
@@ -57,10 +62,14 @@ def test_a_call_inside_a_call_cannot_be_detached() -> None:
     assert "inside a call" in outer().compute("threads")
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 0.0001, float("nan"), float("inf"), 1e9, True, None, "1"])
+@pytest.mark.parametrize(
+    "seconds", [0, -1, 0.0001, float("nan"), float("inf"), 1e9, True, None, "1"]
+)
 def test_a_time_to_live_is_a_number_of_seconds(seconds: Any) -> None:
     """Before anything is sent."""
-    with pytest.raises(OptionError, match=r"time_to_live=.*expected the seconds that the result is kept"):
+    with pytest.raises(
+        OptionError, match=r"time_to_live=.*expected the seconds that the result is kept"
+    ):
         square(3).submit("local", detach=True, time_to_live=seconds)
 
 

@@ -110,7 +110,9 @@ def test_a_call_can_be_awaited() -> None:
 
 def test_the_call_s_backend_comes_before_the_function_s() -> None:
     """The nearest word counts."""
-    call = compute_this(lambda: threading.current_thread() is threading.main_thread(), backend="threads")()
+    call = compute_this(
+        lambda: threading.current_thread() is threading.main_thread(), backend="threads"
+    )()
     assert call.compute() is False
     assert call.compute("local") is True
 
@@ -156,7 +158,9 @@ def test_a_call_that_runs_already_goes_on_without_its_caller() -> None:
             future.withdraw_with(lambda: False)
             return future
 
-    with pytest.raises(ResultTimeoutError, match="pow runs already and goes on, its value is dropped"):
+    with pytest.raises(
+        ResultTimeoutError, match="pow runs already and goes on, its value is dropped"
+    ):
         Distributable(pow, (2, 3)).compute(Running(), timeout=0.01)
 
 
@@ -180,24 +184,33 @@ def test_a_call_that_runs_already_goes_on_without_its_caller() -> None:
 def test_a_call_that_has_not_run_is_not_taken_for_its_value(use: Callable[[Any], Any]) -> None:
     """It says what to write."""
     call = Distributable(pow, (2, 2))
-    with pytest.raises(TypeError, match=r"<Distributable pow\(2, 2\)> is a call that has not run: write \.compute\(\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"<Distributable pow\(2, 2\)> is a call that has not run: write \.compute\(\)",
+    ):
         use(call)
     assert {call: 1}[call] == 1
 
 
 def test_an_attribute_of_a_call_that_has_not_run_is_an_error_that_says_what_to_write() -> None:
-    with pytest.raises(AttributeError, match=r"has not run, and has no 'real': write \.compute\(\)"):
+    with pytest.raises(
+        AttributeError, match=r"has not run, and has no 'real': write \.compute\(\)"
+    ):
         _ = Distributable(pow, (2, 2)).real  # type: ignore[attr-defined]
 
 
 def test_a_call_is_refused_as_an_argument() -> None:
     """At the caller's line, until calls can feed calls."""
-    with pytest.raises(SerialisationError, match=r"argument 1 of sum.*give its value, as in call\.compute\(\)"):
+    with pytest.raises(
+        SerialisationError, match=r"argument 1 of sum.*give its value, as in call\.compute\(\)"
+    ):
         Distributable(sum, ([Distributable(pow, (2, 2))],)).submit("threads")
 
 
 def test_a_function_is_not_taken_for_its_call() -> None:
     square = compute_this(lambda x: x * x)
-    with pytest.raises(AttributeError, match=r"call it first, as in <lambda>\(\.\.\.\)\.compute\(\)"):
+    with pytest.raises(
+        AttributeError, match=r"call it first, as in <lambda>\(\.\.\.\)\.compute\(\)"
+    ):
         square.compute()  # type: ignore[attr-defined]
     assert not hasattr(square, "other")

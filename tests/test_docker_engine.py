@@ -1,4 +1,6 @@
-"""Where there is no Docker, tests with containers are skipped, and fail in CI; seen on a run of pytest's own."""
+"""Where there is no Docker, tests with containers are skipped, and fail in CI; seen on a run of
+pytest's own.
+"""
 
 import subprocess
 import sys
@@ -34,7 +36,9 @@ def test_without_docker_s_command_nothing_is_asked(path: Path) -> None:
     assert list(path.iterdir()) == []
 
 
-@pytest.mark.parametrize("source", ["echo Cannot connect >&2; exit 1", "echo; echo Cannot connect >&2"])
+@pytest.mark.parametrize(
+    "source", ["echo Cannot connect >&2; exit 1", "echo; echo Cannot connect >&2"]
+)
 def test_an_engine_that_does_not_answer_is_none(path: Path, source: str) -> None:
     """Also where the client calls that a success."""
     program(path, source)

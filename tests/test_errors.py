@@ -19,7 +19,9 @@ def test_every_public_error_is_a_distribute_challenge_error() -> None:
 def test_every_error_class_is_public() -> None:
     """`__all__` names every error class of the file and nothing else."""
     classes = {
-        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and value.__module__ == errors.__name__
     }
     assert classes == set(errors.__all__)
 
@@ -52,7 +54,9 @@ def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
         ("CallCancelledError", errors.ResultUnavailableError),
     ],
 )
-def test_errors_are_also_what_the_standard_library_calls_them(name: str, parent: type[BaseException]) -> None:
+def test_errors_are_also_what_the_standard_library_calls_them(
+    name: str, parent: type[BaseException]
+) -> None:
     """Code that catches the built-in class catches ours."""
     assert issubclass(getattr(errors, name), parent)
 
@@ -72,10 +76,16 @@ def test_a_remote_error_shows_type_text_and_the_worker_s_traceback() -> None:
 def test_a_remote_error_survives_pickling() -> None:
     """A call inside a call can hand it on."""
     error = pickle.loads(pickle.dumps(RemoteError("app.Bad", "no luck", "Traceback")))
-    assert (error.type_name, error.text, error.traceback_text) == ("app.Bad", "no luck", "Traceback")
+    assert (error.type_name, error.text, error.traceback_text) == (
+        "app.Bad",
+        "no luck",
+        "Traceback",
+    )
 
 
-@pytest.mark.parametrize("error", [errors.ValueLostError("a text", ["a", "b"]), errors.ValueMissingError(["a", "b"])])
+@pytest.mark.parametrize(
+    "error", [errors.ValueLostError("a text", ["a", "b"]), errors.ValueMissingError(["a", "b"])]
+)
 def test_an_error_about_large_values_keeps_their_names_when_pickled(
     error: errors.ValueLostError | errors.ValueMissingError,
 ) -> None:

@@ -51,7 +51,12 @@ class Savings(Account):
 
 def test_it_keeps_name_docstring_signature_and_types() -> None:
     """Tools and readers see the function."""
-    assert (add.__name__, add.__qualname__, add.__module__, add.__doc__) == ("add", "add", __name__, "Add two numbers.")
+    assert (add.__name__, add.__qualname__, add.__module__, add.__doc__) == (
+        "add",
+        "add",
+        __name__,
+        "Add two numbers.",
+    )
     assert inspect.signature(add) == inspect.signature(add.__wrapped__)
     assert add.__wrapped__(1, 2) == 3
     assert inspect.get_annotations(add.__wrapped__)["x"] is int
@@ -173,7 +178,10 @@ def test_what_a_decorator_below_fills_need_not_be_given() -> None:
     assert Tables().folder("a").compute() == "a nowhere 1"
     assert repr(users) == "<DistributableFunction users(table: str, session: str) -> str>"
     assert str(inspect.signature(Tables().users)) == "(table: str, session: str) -> str"
-    with pytest.raises(SignatureError, match=r"unexpected keyword argument 'table', .*the signature is users\(\*args"):
+    with pytest.raises(
+        SignatureError,
+        match=r"unexpected keyword argument 'table', .*the signature is users\(\*args",
+    ):
         users(table="a")
 
 
@@ -183,11 +191,14 @@ def test_map_takes_one_iterable_for_each_parameter() -> None:
     assert list(add.map([1, 2])) == [2, 3]
 
 
-@pytest.mark.parametrize("wrong", [[1, 2], range(2), "ab", {1: 2}], ids=["list", "range", "text", "dictionary"])
+@pytest.mark.parametrize(
+    "wrong", [[1, 2], range(2), "ab", {1: 2}], ids=["list", "range", "text", "dictionary"]
+)
 def test_map_checks_the_number_of_iterables_at_its_line(wrong: Any) -> None:
     """If there is an item."""
     with pytest.raises(
-        SignatureError, match=r"too many positional arguments, in the call add\(\.\.\., \.\.\., \.\.\.\)"
+        SignatureError,
+        match=r"too many positional arguments, in the call add\(\.\.\., \.\.\., \.\.\.\)",
     ):
         add.map(wrong, wrong, wrong)
     assert list(add.map([], wrong, wrong)) == []
@@ -204,7 +215,9 @@ def test_map_checks_the_number_of_iterables_at_its_line(wrong: Any) -> None:
     ],
     ids=["endless", "starmap", "starmap of an iterator", "method"],
 )
-def test_otherwise_the_first_item_is_checked_when_it_comes(mapped: Callable[[], Iterator[Any]]) -> None:
+def test_otherwise_the_first_item_is_checked_when_it_comes(
+    mapped: Callable[[], Iterator[Any]],
+) -> None:
     """Nothing is taken from an iterator before that, or twice."""
     results = mapped()
     with pytest.raises(SignatureError, match="too many positional arguments"):
@@ -226,7 +239,10 @@ def test_starmap_takes_sequences_of_arguments() -> None:
 def test_it_can_be_pickled() -> None:
     """With options and binding; one that its module holds comes back as itself."""
     assert loads(dumps(add, "it").data) is add
-    assert loads(dumps(Account(10).plus.with_options(retries=2), "it").data)._prepared.options.retries == 2
+    assert (
+        loads(dumps(Account(10).plus.with_options(retries=2), "it").data)._prepared.options.retries
+        == 2
+    )
     bound = loads(dumps(Account(10).plus, "it").data)
     assert bound(1).compute() == 11
 
@@ -254,6 +270,8 @@ def test_its_text_is_there_whatever_its_defaults_are() -> None:
     def f(x: Any, y: int = 10**5000) -> None: ...
 
     assert repr(f) == "<DistributableFunction f(...)>"
-    with pytest.raises(SignatureError, match=r"too many positional arguments, in the call f\(1, 2, 3\)"):
+    with pytest.raises(
+        SignatureError, match=r"too many positional arguments, in the call f\(1, 2, 3\)"
+    ):
         f(1, 2, 3)  # type: ignore[call-arg]
     assert repr(f(10**5000)) == "<Distributable f(<int of about 5001 digits>)>"

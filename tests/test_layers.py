@@ -11,8 +11,9 @@ import distribute_challenge
 PACKAGE = "distribute_challenge"
 FOLDER = Path(distribute_challenge.__file__).parent
 
-# Lowest first, by folder: a name stands for a file, or for a folder with all in it that no longer name covers. In a folder, and among
-# the files that users touch, the order is their own matter; but there are no circles (below).
+# Lowest first, by folder: a name stands for a file, or for a folder with all in it that no longer
+# name covers. In a folder, and among the files that users touch, the order is their own matter; but
+# there are no circles (below).
 LAYERS = [
     ["errors", "settings", "version", "log", "owned_folder"],
     ["core"],
@@ -22,9 +23,21 @@ LAYERS = [
     ["execution"],
     ["execution_backends"],
     ["execution_backends.pools", "execution_backends.celery.broker"],
-    ["execution_backends.celery.client", "execution_backends.celery.embedded", "execution_backends.celery.worker"],
+    [
+        "execution_backends.celery.client",
+        "execution_backends.celery.embedded",
+        "execution_backends.celery.worker",
+    ],
     ["execution_backends.celery"],
-    FRONT := ["distributable", "mapping", "function", "decorator", "detached", "local_cluster", "shared"],
+    FRONT := [
+        "distributable",
+        "mapping",
+        "function",
+        "decorator",
+        "detached",
+        "local_cluster",
+        "shared",
+    ],
     [""],
     ["cli", "benchmarking"],
     ["__main__"],
@@ -68,7 +81,10 @@ def imports(path: Path) -> Iterator[str]:
             module = node.module or ""
             inner_modules = [f"{module}.{alias.name}" for alias in node.names]
             # `from package import module` means the module.
-            names = [name if name.removeprefix(PACKAGE + ".") in MODULES else module for name in inner_modules]
+            names = [
+                name if name.removeprefix(PACKAGE + ".") in MODULES else module
+                for name in inner_modules
+            ]
         else:
             continue
         for name in names:
@@ -84,7 +100,9 @@ def test_a_module_imports_from_layers_below_its_own(name: str) -> None:
         other = entry(imported)
         if own == other or {own, other} <= set(FRONT):
             continue
-        assert LAYER[other] < LAYER[own], f"{name or PACKAGE} imports {imported}, which is not below it"
+        assert LAYER[other] < LAYER[own], (
+            f"{name or PACKAGE} imports {imported}, which is not below it"
+        )
 
 
 def test_there_are_no_circles() -> None:
@@ -104,20 +122,30 @@ def test_there_are_no_circles() -> None:
 
 def test_the_registry_names_engines_and_imports_none() -> None:
     """They are loaded when first used."""
-    assert not [name for name in imports(MODULES["execution_backends.registry"]) if "celery" in name or "pools" in name]
+    assert not [
+        name
+        for name in imports(MODULES["execution_backends.registry"])
+        if "celery" in name or "pools" in name
+    ]
 
 
 def test_a_map_re_exports_and_does_nothing_else() -> None:
-    """`__init__.py` holds no code but imports and names; the top one finds its names when they are asked for."""
+    """`__init__.py` holds no code but imports and names; the top one finds its names when they are
+    asked for.
+    """
     for path in FOLDER.rglob("__init__.py"):
         for node in ast.parse(path.read_text()).body:
             if path.parent == FOLDER:
                 assert not isinstance(node, ast.ClassDef | ast.For | ast.While | ast.With)
             else:
                 # `if TYPE_CHECKING:` holds imports, too.
-                allowed = ast.Import | ast.ImportFrom | ast.Assign | ast.Expr | ast.If | ast.FunctionDef
+                allowed = (
+                    ast.Import | ast.ImportFrom | ast.Assign | ast.Expr | ast.If | ast.FunctionDef
+                )
                 assert isinstance(node, allowed), f"{path} line {node.lineno}"
-                assert not isinstance(node, ast.FunctionDef) or node.name.startswith("__"), f"{path} line {node.lineno}"
+                assert not isinstance(node, ast.FunctionDef) or node.name.startswith("__"), (
+                    f"{path} line {node.lineno}"
+                )
 
 
 def test_no_file_is_too_long_to_be_read_at_once() -> None:
@@ -128,9 +156,19 @@ def test_no_file_is_too_long_to_be_read_at_once() -> None:
 def test_the_map_for_contributors_names_every_room() -> None:
     """And every file that stands beside the rooms as ground."""
     page = (FOLDER.parent / "docs" / "contributing.md").read_text()
-    rooms = {name.partition(".")[0] for name, path in MODULES.items() if path.name == "__init__.py" and name}
-    rooms |= {name for name in MODULES if name.startswith("execution_backends.celery.") and name.count(".") == 2}
+    rooms = {
+        name.partition(".")[0]
+        for name, path in MODULES.items()
+        if path.name == "__init__.py" and name
+    }
+    rooms |= {
+        name
+        for name in MODULES
+        if name.startswith("execution_backends.celery.") and name.count(".") == 2
+    }
     missing = [
-        room for room in rooms if f"{room.rpartition('.')[2]}/" not in page and MODULES[room].name == "__init__.py"
+        room
+        for room in rooms
+        if f"{room.rpartition('.')[2]}/" not in page and MODULES[room].name == "__init__.py"
     ]
     assert not missing

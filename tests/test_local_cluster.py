@@ -29,7 +29,9 @@ def no_patience() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[LocalCluster]:
-    """Two worker processes; a test that changes their number changes it back. Its worker may end by itself (coverage)."""
+    """Two worker processes; a test that changes their number changes it back. Its worker may end by
+    itself (coverage).
+    """
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "10")
         cluster = LocalCluster(workers=2).start()
@@ -46,7 +48,9 @@ def meeting(cluster: LocalCluster, folder: Path, number: int) -> set[int]:
 
 def worker_processes(cluster: LocalCluster) -> list[int]:
     """The processes below the worker's main process."""
-    workers = [pid for pid, line in mentioning(cluster.broker_url).items() if "supervisor.py" not in line]
+    workers = [
+        pid for pid, line in mentioning(cluster.broker_url).items() if "supervisor.py" not in line
+    ]
     return [pid for pid in workers if parent(pid) in workers]
 
 
@@ -73,8 +77,12 @@ def test_an_error_in_the_block_ends_it_too() -> None:
     assert mentioning(caught.value.args[0]) == {}
 
 
-def test_without_a_number_it_has_a_worker_for_each_core(clean_environment: pytest.MonkeyPatch) -> None:
-    assert LocalCluster().workers == len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [1])
+def test_without_a_number_it_has_a_worker_for_each_core(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
+    assert LocalCluster().workers == len(
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [1]
+    )
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "7")
     assert LocalCluster().workers == 7
 
@@ -88,7 +96,9 @@ def test_a_number_that_is_none_is_refused(workers: Any, shared: LocalCluster) ->
     assert shared.workers == 2
 
 
-def test_it_can_be_scaled_up_and_down_and_loses_no_call_that_runs(shared: LocalCluster, tmp_path: Path) -> None:
+def test_it_can_be_scaled_up_and_down_and_loses_no_call_that_runs(
+    shared: LocalCluster, tmp_path: Path
+) -> None:
     door = tmp_path / "door"
     running = wait_for(str(door)).submit(shared.backend)
     wait_until((tmp_path / "door.begun").exists)
@@ -101,7 +111,9 @@ def test_it_can_be_scaled_up_and_down_and_loses_no_call_that_runs(shared: LocalC
     wait_until(lambda: len(worker_processes(shared)) == 1, "the end of three processes")
     door.touch()
     assert running.result(PATIENCE) == "done"
-    assert set(compute_this(os.getpid).starmap([()] * 20, backend=shared.backend)) == set(worker_processes(shared))
+    assert set(compute_this(os.getpid).starmap([()] * 20, backend=shared.backend)) == set(
+        worker_processes(shared)
+    )
     shared.scale(2)
     assert len(meeting(shared, tmp_path / "two", 2)) == 2
 
@@ -116,7 +128,9 @@ def test_calls_that_run_are_not_interrupted_to_scale_down(
         wait_until((tmp_path / f"door{number}.begun").exists)
     with monkeypatch.context() as context:
         context.setattr(local_cluster, "SCALE_DEADLINE", 0.1)
-        with pytest.raises(SystemFailureError, match=r"has 2 worker processes and not 1 after 0\.1 s"):
+        with pytest.raises(
+            SystemFailureError, match=r"has 2 worker processes and not 1 after 0\.1 s"
+        ):
             shared.scale(1)
     assert shared.workers == 2
     (tmp_path / "door0").touch()
@@ -127,9 +141,7 @@ def test_calls_that_run_are_not_interrupted_to_scale_down(
 
 
 def test_another_process_joins_by_its_address(shared: LocalCluster) -> None:
-    source = (
-        "import os\nfrom distribute_challenge import compute_this\nprint(compute_this(lambda: os.getpid())().compute())"
-    )
+    source = "import os\nfrom distribute_challenge import compute_this\nprint(compute_this(lambda: os.getpid())().compute())"
     done = subprocess.run(
         [sys.executable, "-c", source],
         env=environment(CELERY_BROKER_URL=shared.broker_url),
@@ -141,7 +153,9 @@ def test_another_process_joins_by_its_address(shared: LocalCluster) -> None:
     assert int(done.stdout) in worker_processes(shared)
 
 
-def test_the_log_has_what_a_function_prints_and_logs_in_order_and_with_its_name(shared: LocalCluster) -> None:
+def test_the_log_has_what_a_function_prints_and_logs_in_order_and_with_its_name(
+    shared: LocalCluster,
+) -> None:
     def report(subject: str) -> None:
         import logging
         import sys
@@ -164,10 +178,14 @@ def test_the_log_has_what_a_function_prints_and_logs_in_order_and_with_its_name(
 def test_blas_threads_of_all_workers_together_are_as_many_as_cores(shared: LocalCluster) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         expected = os.environ.get(variable, str(max(1, (os.cpu_count() or 1) // 2)))
-        assert compute_this(os.getenv)(variable).compute(shared.backend, timeout=PATIENCE) == expected
+        assert (
+            compute_this(os.getenv)(variable).compute(shared.backend, timeout=PATIENCE) == expected
+        )
 
 
-def test_each_worker_process_draws_random_numbers_of_its_own(shared: LocalCluster, tmp_path: Path) -> None:
+def test_each_worker_process_draws_random_numbers_of_its_own(
+    shared: LocalCluster, tmp_path: Path
+) -> None:
     numpy = pytest.importorskip("numpy")
 
     def draw(folder: str) -> tuple[int, float, float]:
@@ -198,7 +216,9 @@ def test_a_cluster_is_closed_once_and_answers_clearly_afterwards() -> None:
         lambda: cluster.broker_url,
         lambda: compute_this(len)("abc").compute(cluster.backend, timeout=PATIENCE),
     ):
-        with pytest.raises(ClusterStartError, match="it has not been started, or it has been closed"):
+        with pytest.raises(
+            ClusterStartError, match="it has not been started, or it has been closed"
+        ):
             use()
     with cluster:  # A new one.
         assert cluster.broker_url != url
@@ -239,7 +259,9 @@ with LocalCluster(workers=1) as cluster:
     ("child", "output"),
     [
         pytest.param(
-            "print('child', square(4).compute(timeout=10)); sys.stdout.flush(); os._exit(0)", "child 16\n", id="calls"
+            "print('child', square(4).compute(timeout=10)); sys.stdout.flush(); os._exit(0)",
+            "child 16\n",
+            id="calls",
         ),
         pytest.param("sys.exit()", "", id="leaves the block"),
         pytest.param("os._exit(0)", "", id="ends at once"),

@@ -67,7 +67,9 @@ class ByHand(ExecutionBackend):
 
 
 class Automatic(ByHand):
-    """Ends each chunk at once, as a schedule says: an exception, a number of calls done, or None for all."""
+    """Ends each chunk at once, as a schedule says: an exception, a number of calls done, or None
+    for all.
+    """
 
     concurrency = 0
 
@@ -165,7 +167,9 @@ def test_a_chunk_that_fails_as_a_whole_is_sent_again_call_by_call(error: Excepti
     backend = Automatic(lambda numbers: error if 7 in numbers else None)
     results = list(double.map(range(12), batch_size=4, on_error="return", backend=backend))
     assert [number for number, result in enumerate(results) if result is error] == [7]
-    assert [result for result in results if result is not error] == [2 * number for number in range(12) if number != 7]
+    assert [result for result in results if result is not error] == [
+        2 * number for number in range(12) if number != 7
+    ]
     assert backend.sizes.count(1) == 4
 
 
@@ -200,11 +204,19 @@ def test_an_exception_says_which_item_it_is_of(ordered: bool) -> None:
     def end(numbers: list[int]) -> Any:
         return error if 7 in numbers and len(numbers) < 4 else 1 if len(numbers) > 2 else None
 
-    results = list(double.map(range(20), ordered=ordered, batch_size=5, on_error="return", backend=Automatic(end)))
+    results = list(
+        double.map(
+            range(20), ordered=ordered, batch_size=5, on_error="return", backend=Automatic(end)
+        )
+    )
     assert results.count(error) == 1
     assert error.__notes__ == ["item 7: double(7)"]
     whole = ValueError("all")
-    list(double.map(range(9, 13), batch_size=2, on_error="return", backend=Automatic(lambda numbers: whole)))
+    list(
+        double.map(
+            range(9, 13), batch_size=2, on_error="return", backend=Automatic(lambda numbers: whole)
+        )
+    )
     assert whole.__notes__ == ["items 0 to 1 of double", "items 2 to 3 of double"]
 
 
@@ -253,7 +265,13 @@ def test_a_stop_iteration_of_the_user_s_code_does_not_end_the_map_silently() -> 
         next(results)
     assert isinstance(caught.value.__cause__, StopIteration)
     returned = list(function.map(range(5), batch_size=5, on_error="return", backend="local"))
-    assert [type(result).__name__ for result in returned] == ["int", "int", "StopIteration", "int", "int"]
+    assert [type(result).__name__ for result in returned] == [
+        "int",
+        "int",
+        "StopIteration",
+        "int",
+        "int",
+    ]
 
 
 def test_an_item_that_cannot_be_pickled_fails_only_its_own_call() -> None:

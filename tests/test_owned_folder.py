@@ -87,7 +87,9 @@ def test_a_fork_of_the_owner_does_not_keep_the_folder(tmp_path: Path) -> None:
             os.kill(child, signal.SIGKILL)
 
 
-def test_a_fork_knows_that_the_lock_is_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_knows_that_the_lock_is_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So it has nothing to tidy up; a descriptor that somebody has closed does not matter."""
     lock = taken(tmp_path)
     monkeypatch.setattr(owned_folder, "_held", {*owned_folder._held, 10**6})

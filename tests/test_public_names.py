@@ -41,7 +41,9 @@ def test_every_public_name_is_there() -> None:
 
 def test_the_names_in_all_are_the_names_exposed() -> None:
     """The table of places has neither more nor fewer."""
-    assert sorted(distribute_challenge._PLACES) == sorted([*distribute_challenge.__all__, "__version__"])
+    assert sorted(distribute_challenge._PLACES) == sorted(
+        [*distribute_challenge.__all__, "__version__"]
+    )
     assert set(distribute_challenge.__all__) <= set(dir(distribute_challenge))
 
 
@@ -56,13 +58,17 @@ def test_the_names_that_users_know_stay() -> None:
 
 def test_a_submodule_needs_no_import_of_its_own() -> None:
     """`distribute_challenge.errors` is just there."""
-    program = "import json, distribute_challenge as d; print(json.dumps(d.errors.CallError.__name__))"
+    program = (
+        "import json, distribute_challenge as d; print(json.dumps(d.errors.CallError.__name__))"
+    )
     assert fresh(program) == "CallError"
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     """In Python's own words."""
-    with pytest.raises(AttributeError, match="module 'distribute_challenge' has no attribute 'nothing'"):
+    with pytest.raises(
+        AttributeError, match="module 'distribute_challenge' has no attribute 'nothing'"
+    ):
         _ = distribute_challenge.nothing
 
 
@@ -99,7 +105,12 @@ print(json.dumps({
     "own": sorted(name for name in sys.modules if name.startswith("distribute_challenge")),
 }))
 """
-    assert fresh(program) == {"heavy": [], "threads": 1, "files": [], "own": ["distribute_challenge"]}
+    assert fresh(program) == {
+        "heavy": [],
+        "threads": 1,
+        "files": [],
+        "own": ["distribute_challenge"],
+    }
 
 
 def test_decorating_a_function_loads_nothing_heavy_either() -> None:
@@ -117,4 +128,7 @@ print(json.dumps([value, sorted(heavy), threading.active_count()]))
 def test_an_import_reads_no_environment() -> None:
     """A wrong value is no reason to fail before anything is asked for."""
     program = "import json, distribute_challenge.settings; print(json.dumps('fine'))"
-    assert fresh(program, DISTRIBUTE_CHALLENGE_WORKERS="wrong", DISTRIBUTE_CHALLENGE_BACKEND="wrong") == "fine"
+    assert (
+        fresh(program, DISTRIBUTE_CHALLENGE_WORKERS="wrong", DISTRIBUTE_CHALLENGE_BACKEND="wrong")
+        == "fine"
+    )

@@ -16,7 +16,9 @@ from distribute_challenge import LocalCluster
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-BLOCK = re.compile(r"^(?:<!-- (?P<mark>.+?) -->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?:<!-- (?P<mark>.+?) -->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 PRINTED = re.compile(r"^ *print\(.*\) *# (?P<shown>.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)(?P<target>[^)#\s]+)")
 
@@ -34,7 +36,9 @@ def blocks() -> list[object]:
         text = page.read_text()
         for match in BLOCK.finditer(text):
             line = text.count("\n", 0, match.start("code"))
-            found.append(pytest.param(Block(match["code"], match["mark"] or ""), id=f"{page.name}:{line}"))
+            found.append(
+                pytest.param(Block(match["code"], match["mark"] or ""), id=f"{page.name}:{line}")
+            )
     return found
 
 
@@ -66,7 +70,11 @@ def test_a_block_runs_and_prints_what_its_comments_say(block: Block, tmp_path: P
     if shown:
         printed = script.stdout.splitlines()
         assert len(printed) == len(shown)
-        assert [text for text, line in zip(shown, printed, strict=True) if text.partition(": ")[0] != line] == []
+        assert [
+            text
+            for text, line in zip(shown, printed, strict=True)
+            if text.partition(": ")[0] != line
+        ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -83,7 +91,9 @@ def test_the_page_on_backends_shows_the_package_that_is_tested() -> None:
 
 
 def test_the_readme_has_the_two_commands() -> None:
-    commands = re.findall(r"^<!-- command: (\w+) -->\n```bash\n(.+)\n```$", PAGES[0].read_text(), re.MULTILINE)
+    commands = re.findall(
+        r"^<!-- command: (\w+) -->\n```bash\n(.+)\n```$", PAGES[0].read_text(), re.MULTILINE
+    )
     assert [name for name, _ in commands] == ["run", "test"]
 
 
@@ -91,26 +101,47 @@ def test_the_readme_has_the_two_commands() -> None:
 def test_tables_have_an_empty_line_above(page: Path) -> None:
     """Without it they are shown as a line of text."""
     lines = ["", *page.read_text().splitlines()]
-    starts = [(above, line) for above, line in pairwise(lines) if line.startswith("|") and not above.startswith("|")]
+    starts = [
+        (above, line)
+        for above, line in pairwise(lines)
+        if line.startswith("|") and not above.startswith("|")
+    ]
     assert [line for above, line in starts if above] == []
 
 
 @pytest.mark.parametrize(
     ("shown", "faults"),
     [
-        ("<p>each explains itself.\n| <code>worker</code> | default |\n| --- | --- |</p>", ["a table shows its pipes"]),
-        ('<details class="example" open><summary>Example</summary><blockquote>', ['a docstring says "Example:"']),
+        (
+            "<p>each explains itself.\n| <code>worker</code> | default |\n| --- | --- |</p>",
+            ["a table shows its pipes"],
+        ),
+        (
+            '<details class="example" open><summary>Example</summary><blockquote>',
+            ['a docstring says "Example:"'],
+        ),
         ("<p>For example:\n&gt;&gt;&gt; square(2)</p>", ["a doctest is shown as text"]),
-        ("<table><td>a</td></table><p>a <code>x | y | z</code></p><pre>| a |\n&gt;&gt;&gt; 1</pre>", []),
+        (
+            (
+                "<table><td>a</td></table><p>a <code>x | y | z</code></p><pre>| a |\n&gt;&gt;&gt; "
+                "1</pre>"
+            ),
+            [],
+        ),
     ],
 )
 def test_what_a_page_shows_as_plain_text_is_found(shown: str, faults: list[str]) -> None:
     """By the hook that runs whenever the documentation is built."""
     hook = runpy.run_path(str(ROOT / ".ci" / "check_rendering.py"))
-    assert [advice.partition(":" if "Example" not in advice else ",")[0] for advice in hook["faults"](shown)] == faults
+    assert [
+        advice.partition(":" if "Example" not in advice else ",")[0]
+        for advice in hook["faults"](shown)
+    ] == faults
 
 
 def test_docstrings_say_examples() -> None:
     """The singular makes a box of text of what should be code."""
     sources = (ROOT / "distribute_challenge").rglob("*.py")
-    assert [str(path) for path in sources if re.search(r"^ *Example:$", path.read_text(), re.MULTILINE)] == []
+    assert [
+        str(path) for path in sources if re.search(r"^ *Example:$", path.read_text(), re.MULTILINE)
+    ] == []

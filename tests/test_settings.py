@@ -47,7 +47,9 @@ def test_the_environment_names_another_backend(clean_environment: pytest.MonkeyP
     assert settings.backend_name() == "threads"
 
 
-def test_there_is_one_worker_for_each_core_that_this_process_may_use(clean_environment: pytest.MonkeyPatch) -> None:
+def test_there_is_one_worker_for_each_core_that_this_process_may_use(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """Cores that a container or `taskset` forbids do not count."""
     assert settings.worker_count() == len(os.sched_getaffinity(0))
 
@@ -101,14 +103,17 @@ def test_a_masked_url_shows_its_host_and_not_its_password(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://localhost", "redis://localhost:6379/0", "redis+socket:///tmp/a.sock", "memory://"]
+    "url",
+    ["redis://localhost", "redis://localhost:6379/0", "redis+socket:///tmp/a.sock", "memory://"],
 )
 def test_a_url_without_a_password_stays_as_it_is(url: str) -> None:
     """There is nothing to hide."""
     assert settings.masked(url) == url
 
 
-def test_an_embedded_cluster_is_killed_at_once_unless_told_to_be_patient(clean_environment: pytest.MonkeyPatch) -> None:
+def test_an_embedded_cluster_is_killed_at_once_unless_told_to_be_patient(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """Nobody waits for its results."""
     clean_environment.delenv("DISTRIBUTE_CHALLENGE_PATIENCE", raising=False)
     assert settings.patience() == 0
@@ -117,14 +122,20 @@ def test_an_embedded_cluster_is_killed_at_once_unless_told_to_be_patient(clean_e
 
 
 @pytest.mark.parametrize("text", ["-1", "long"])
-def test_a_wrong_patience_is_named_with_the_line_to_write(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+def test_a_wrong_patience_is_named_with_the_line_to_write(
+    clean_environment: pytest.MonkeyPatch, text: str
+) -> None:
     """The message shows what was got."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", text)
-    with pytest.raises(ValueError, match=f"DISTRIBUTE_CHALLENGE_PATIENCE='{text}' is not a number of seconds"):
+    with pytest.raises(
+        ValueError, match=f"DISTRIBUTE_CHALLENGE_PATIENCE='{text}' is not a number of seconds"
+    ):
         settings.patience()
 
 
-def test_large_values_stay_in_shared_memory(clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_large_values_stay_in_shared_memory(
+    clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """/dev/shm where it is there, unless somebody names another folder."""
     assert settings.shared_folder() == Path("/dev/shm")
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
@@ -148,23 +159,32 @@ def test_a_wrong_shared_folder_is_named_with_the_line_to_write(
     """The message shows what was got and what is expected."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path / "nothing"))
     with pytest.raises(
-        ValueError, match=r"SHARED_FOLDER='.*nothing' is not a folder .*, as in .*SHARED_FOLDER=/dev/shm"
+        ValueError,
+        match=r"SHARED_FOLDER='.*nothing' is not a folder .*, as in .*SHARED_FOLDER=/dev/shm",
     ):
         settings.shared_folder()
 
 
-def test_large_values_go_to_redis_unless_told_otherwise(clean_environment: pytest.MonkeyPatch) -> None:
+def test_large_values_go_to_redis_unless_told_otherwise(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """To any place that fsspec knows."""
     assert settings.store_url() is None
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_STORE", "file:///mnt/shared ")
     assert settings.store_url() == "file:///mnt/shared"
 
 
-def test_workers_keep_a_quarter_of_the_memory_together(clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """That of the machine or of the container, whichever is smaller, and none of them more than 4 GB."""
+def test_workers_keep_a_quarter_of_the_memory_together(
+    clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """That of the machine or of the container, whichever is smaller, and none of them more than 4
+    GB.
+    """
     limit = tmp_path / "memory.max"
     clean_environment.setattr(settings, "CONTAINER_MEMORY", limit)
-    clean_environment.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1 << 20, "SC_PAGE_SIZE": 4096}.__getitem__)
+    clean_environment.setattr(
+        os, "sysconf", {"SC_PHYS_PAGES": 1 << 20, "SC_PAGE_SIZE": 4096}.__getitem__
+    )
     assert settings.value_cache() == 1 << 30
     assert settings.value_cache(4) == 1 << 28
     limit.write_text("max\n")
@@ -172,7 +192,9 @@ def test_workers_keep_a_quarter_of_the_memory_together(clean_environment: pytest
     limit.write_text(f"{1 << 30}\n")
     assert settings.value_cache() == 1 << 28
     limit.unlink()
-    clean_environment.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1 << 28, "SC_PAGE_SIZE": 4096}.__getitem__)
+    clean_environment.setattr(
+        os, "sysconf", {"SC_PHYS_PAGES": 1 << 28, "SC_PAGE_SIZE": 4096}.__getitem__
+    )
     assert settings.value_cache() == 4 << 30
 
 
@@ -183,23 +205,34 @@ def test_the_environment_says_how_much_workers_keep(clean_environment: pytest.Mo
 
 
 @pytest.mark.parametrize("text", ["-1", "1GB"])
-def test_a_wrong_cache_is_named_with_the_line_to_write(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+def test_a_wrong_cache_is_named_with_the_line_to_write(
+    clean_environment: pytest.MonkeyPatch, text: str
+) -> None:
     """The message shows what was got and what is expected."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_VALUE_CACHE", text)
-    with pytest.raises(ValueError, match=f"VALUE_CACHE='{text}' is not a number of bytes; .*VALUE_CACHE=1000000000"):
+    with pytest.raises(
+        ValueError, match=f"VALUE_CACHE='{text}' is not a number of bytes; .*VALUE_CACHE=1000000000"
+    ):
         settings.value_cache()
 
 
 @pytest.mark.parametrize(("text", "allowed"), [("", False), ("0", False), ("1", True)])
-def test_workers_of_root_s_are_allowed_by_name(text: str, allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_of_root_s_are_allowed_by_name(
+    text: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", text)
     assert settings.allow_root() is allowed
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "yes")
-    with pytest.raises(ValueError, match="'yes' is no choice; set DISTRIBUTE_CHALLENGE_ALLOW_ROOT=1, or leave it out"):
+    with pytest.raises(
+        ValueError,
+        match="'yes' is no choice; set DISTRIBUTE_CHALLENGE_ALLOW_ROOT=1, or leave it out",
+    ):
         settings.allow_root()
 
 
-def test_attempts_are_three_unless_the_variable_says_otherwise(clean_environment: pytest.MonkeyPatch) -> None:
+def test_attempts_are_three_unless_the_variable_says_otherwise(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     assert settings.attempts() == 3
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_ATTEMPTS", "5")
     assert settings.attempts() == 5
@@ -209,7 +242,8 @@ def test_attempts_are_three_unless_the_variable_says_otherwise(clean_environment
 def test_no_number_of_attempts_is_refused(clean_environment: pytest.MonkeyPatch, text: str) -> None:
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_ATTEMPTS", text)
     with pytest.raises(
-        ValueError, match=f"DISTRIBUTE_CHALLENGE_ATTEMPTS='{re.escape(text)}' is not a number of attempts"
+        ValueError,
+        match=f"DISTRIBUTE_CHALLENGE_ATTEMPTS='{re.escape(text)}' is not a number of attempts",
     ):
         settings.attempts()
 
@@ -244,8 +278,12 @@ def test_calls_wait_for_redis_for_a_minute_unless_the_variable_says_otherwise(
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "long", "nan"])
-def test_a_wrong_broker_timeout_is_refused(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+def test_a_wrong_broker_timeout_is_refused(
+    clean_environment: pytest.MonkeyPatch, text: str
+) -> None:
     """With the line to write."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", text)
-    with pytest.raises(ValueError, match=f"'{text}' is not a number of seconds above 0; set it as in .*_TIMEOUT=60"):
+    with pytest.raises(
+        ValueError, match=f"'{text}' is not a number of seconds above 0; set it as in .*_TIMEOUT=60"
+    ):
         settings.broker_timeout()

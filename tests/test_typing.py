@@ -168,35 +168,71 @@ SETTINGS = """
 def mypy(path: Path) -> set[int]:
     """Lines that it reports."""
     folder = path.parent
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={folder}", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        f"--cache-dir={folder}",
+        str(path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    return {int(number) for number in re.findall(r"^\S+?:(\d+): error: ", done.stdout, re.MULTILINE)}
+    return {
+        int(number) for number in re.findall(r"^\S+?:(\d+): error: ", done.stdout, re.MULTILINE)
+    }
 
 
 def pyright(path: Path) -> set[int]:
-    """Lines that it reports. basedpyright is pyright in a wheel that brings Node along, with no download at its first run."""
+    """Lines that it reports.
+
+    basedpyright is pyright in a wheel that brings Node along, with no download at its first run.
+    """
     (path.parent / "pyproject.toml").write_text(textwrap.dedent(SETTINGS))
-    command = [sys.executable, "-m", "basedpyright", "--project", str(path.parent), "--level", "error", "--outputjson"]
+    command = [
+        sys.executable,
+        "-m",
+        "basedpyright",
+        "--project",
+        str(path.parent),
+        "--level",
+        "error",
+        "--outputjson",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(
-        [*command, str(path)], capture_output=True, text=True, timeout=120, check=False, env=environment
+        [*command, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=environment,
     )
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    return {found["range"]["start"]["line"] + 1 for found in json.loads(done.stdout)["generalDiagnostics"]}
+    return {
+        found["range"]["start"]["line"] + 1
+        for found in json.loads(done.stdout)["generalDiagnostics"]
+    }
 
 
 @pytest.mark.parametrize("check", [mypy, pyright], ids=["mypy", "pyright"])
-def test_a_type_checker_knows_arguments_and_results(check: Callable[[Path], set[int]], tmp_path: Path) -> None:
+def test_a_type_checker_knows_arguments_and_results(
+    check: Callable[[Path], set[int]], tmp_path: Path
+) -> None:
     """It accepts what is right, and reports each line that is wrong."""
     found = {}
     for name, source in (("right", RIGHT), ("wrong", WRONG)):
         path = tmp_path / f"{name}.py"
         path.write_text(textwrap.dedent(source).lstrip())
-        found[name] = [(number, path.read_text().splitlines()[number - 1]) for number in sorted(check(path))]
+        found[name] = [
+            (number, path.read_text().splitlines()[number - 1]) for number in sorted(check(path))
+        ]
     assert found["right"] == []
     lines = (tmp_path / "wrong.py").read_text().splitlines()
     numbered = list(enumerate(lines, 1))[lines.index("# wrong from here") + 1 :]
     methods = lines.index("# methods") + 1
-    wrong = [line for line in numbered if line[0] < methods or (check is pyright and line[0] > methods)]
+    wrong = [
+        line for line in numbered if line[0] < methods or (check is pyright and line[0] > methods)
+    ]
     assert found["wrong"] == wrong

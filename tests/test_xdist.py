@@ -59,9 +59,27 @@ def test_a_suite_that_uses_the_library_runs_under_xdist(tmp_path: Path) -> None:
     """Each of its processes has a cluster of its own, which ends with it."""
     for name in ("one", "two"):
         (tmp_path / f"test_{name}.py").write_text(textwrap.dedent(SUITE))
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-W", "error", "-p", "no:cacheprovider", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        str(tmp_path),
+    ]
     done = subprocess.run(
-        command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=110, check=False
+        command,
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 passed" in done.stdout

@@ -12,16 +12,25 @@ from tests.processes import PATIENCE, Program, program
 
 __all__ = ["WORKER_PROGRAM", "StartLeased", "leased_workers", "start_worker"]
 
-#: What the embedded cluster starts, too; behind it come the address, the number of processes and the name.
+#: What the embedded cluster starts, too; behind it come the address, the number of processes and
+#: the name.
 WORKER_PROGRAM = [sys.executable, "-P", "-m", WORKER_MODULE]
 
 StartLeased = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def start_worker(
-    url: str, folder: Path, *, name: str = "worker", processes: int = 1, options: Sequence[str] = (), **variables: str
+    url: str,
+    folder: Path,
+    *,
+    name: str = "worker",
+    processes: int = 1,
+    options: Sequence[str] = (),
+    **variables: str,
 ) -> AbstractContextManager[Program]:
-    """A worker with more options of its command, for a ``with`` block; it may not be ready when that begins."""
+    """A worker with more options of its command, for a ``with`` block; it may not be ready when
+    that begins.
+    """
     command = [
         sys.executable,
         "-m",
@@ -40,7 +49,9 @@ def start_worker(
 
 @contextmanager
 def leased_workers(url: str, folder: Path) -> Iterator[StartLeased]:
-    """Starts workers with one process, by name, in a process group of their own, with a lease in seconds and more variables."""
+    """Starts workers with one process, by name, in a process group of their own, with a lease in
+    seconds and more variables.
+    """
     started = []
 
     def start(name: str, *, lease: int = 3, **variables: str) -> "subprocess.Popen[bytes]":
@@ -50,7 +61,9 @@ def leased_workers(url: str, folder: Path) -> Iterator[StartLeased]:
         )
         with (folder / f"{name}.log").open("w") as output:
             command, environment = [sys.executable, "-c", code], {**os.environ, **variables}
-            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, env=environment)
+            process = subprocess.Popen(
+                command, stdout=output, stderr=output, start_new_session=True, env=environment
+            )
         started.append(process)
         return process
 

@@ -1,4 +1,5 @@
-"""``python -m benchmarks.faults``: what the library, Celery, Dask and Ray do when something dies, freezes or is emptied.
+"""``python -m benchmarks.faults``: what the library, Celery, Dask and Ray do when something dies,
+freezes or is emptied.
 
     pip install -e ".[benchmarking]"
     python -m benchmarks.faults
@@ -26,8 +27,12 @@ __all__ = ["main"]
 
 
 @click.command()
-@click.option("--only", default="", metavar="NAMES", help="Systems, with commas between them. [default: all]")
-@click.option("--faults", default="", metavar="NAMES", help="Faults, with commas between them. [default: all]")
+@click.option(
+    "--only", default="", metavar="NAMES", help="Systems, with commas between them. [default: all]"
+)
+@click.option(
+    "--faults", default="", metavar="NAMES", help="Faults, with commas between them. [default: all]"
+)
 @click.option(
     "--at-once",
     default=2,
@@ -35,7 +40,12 @@ __all__ = ["main"]
     type=click.IntRange(min=1),
     help="Rows made at the same time; take 1 for seconds that can be compared.",
 )
-@click.option("--minutes", default=10.0, show_default=True, help="For all rows; what is not done then is left out.")
+@click.option(
+    "--minutes",
+    default=10.0,
+    show_default=True,
+    help="For all rows; what is not done then is left out.",
+)
 @click.option(
     "--output",
     default="build/faults",
@@ -48,7 +58,9 @@ __all__ = ["main"]
     type=click.Path(path_type=Path),
     help="Folder for the environments of Dask and Ray. [default: in the user's cache folder]",
 )
-@click.option("--list", "listing", is_flag=True, help="Show the names of systems and faults, and do nothing.")
+@click.option(
+    "--list", "listing", is_flag=True, help="Show the names of systems and faults, and do nothing."
+)
 @click.option(
     "--table",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -86,7 +98,11 @@ def main(
         redis_server=server_program(),
         say=lambda line: click.echo(line, err=True),
     )
-    options = {"at_once": at_once, "patience": stage.PATIENCE, "took_seconds": round(time.monotonic() - began)}
+    options = {
+        "at_once": at_once,
+        "patience": stage.PATIENCE,
+        "took_seconds": round(time.monotonic() - began),
+    }
     found = {"machine": machine, "options": options, "rows": rows}
     (output / "faults.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     (output / "faults.md").write_text(report.as_markdown(found))

@@ -12,7 +12,9 @@ from benchmarks.peers.services import REDIS_PORT
 __all__ = ["FAULTS", "Fault"]
 
 CALL = 0.5  # Seconds that a call takes, where it takes any.
-UNDER_WAY = 4  # Calls begun before a fault, so that both workers have some behind them and are at the next.
+UNDER_WAY = (
+    4  # Calls begun before a fault, so that both workers have some behind them and are at the next.
+)
 FROZEN = 15.0  # Seconds.
 DOWN = 2.0  # Seconds between the death of the one in the middle and its next start.
 SLOT_DEADLINE = 10.0  # Seconds after a cancellation.
@@ -99,7 +101,11 @@ def _call_cancelled(stage: Stage) -> Found:
     stage.cancel(endless)
     stage.submit(1, "work")
     found = stage.settle(SLOT_DEADLINE)
-    free = "the slot is free again" if found.values else f"the slot is not free again within {SLOT_DEADLINE:g} s"
+    free = (
+        "the slot is free again"
+        if found.values
+        else f"the slot is not free again within {SLOT_DEADLINE:g} s"
+    )
     found.remarks.insert(0, free)
     return found
 
@@ -122,12 +128,23 @@ def _tell_redis(command: bytes) -> None:
 _ALL = (
     Fault("call-kills", "one of 100 calls kills its process (`os._exit`)", _call_kills),
     Fault("worker-killed", "`kill -9` of one of two workers, 40 calls of 0.5 s", _worker_killed),
-    Fault("worker-frozen", "one of two workers frozen for 15 s, then woken, 20 calls of 0.5 s", _worker_frozen),
-    Fault("middle-restarted", "broker or scheduler killed, back 2 s later, 20 calls of 0.5 s", _middle_restarted),
+    Fault(
+        "worker-frozen",
+        "one of two workers frozen for 15 s, then woken, 20 calls of 0.5 s",
+        _worker_frozen,
+    ),
+    Fault(
+        "middle-restarted",
+        "broker or scheduler killed, back 2 s later, 20 calls of 0.5 s",
+        _middle_restarted,
+    ),
     Fault("redis-emptied", "`FLUSHALL` with 20 calls queued", _redis_emptied, systems=REDIS),
     Fault("client-killed", "client killed, another one asks for its 10 results", _client_killed),
     Fault(
-        "call-cancelled", "a call in C code cancelled, the only slot is needed for another", _call_cancelled, workers=1
+        "call-cancelled",
+        "a call in C code cancelled, the only slot is needed for another",
+        _call_cancelled,
+        workers=1,
     ),
 )
 

@@ -1,4 +1,5 @@
-"""The client of one system: ``python -m benchmarks.faults.client MODULE:CLASS OUTCOMES``, run by a row.
+"""The client of one system: ``python -m benchmarks.faults.client MODULE:CLASS OUTCOMES``, run by a
+row.
 
 It reads orders from its standard input, one line of JSON each, and answers each with one line:
 
@@ -7,8 +8,9 @@ It reads orders from its standard input, one line of JSON each, and answers each
     {"do": "attach", "names": {number: name}}                            {}
     {"do": "cancel", "number": 0}                                        {}
 
-or with ``{"absent": reason}``. Between orders it looks which calls are done, and appends a line for each to the file of
-outcomes: so what it had before it was killed, hung or crashed is known. It ends with its standard input.
+or with ``{"absent": reason}``. Between orders it looks which calls are done, and appends a line for
+each to the file of outcomes: so what it had before it was killed, hung or crashed is known. It ends
+with its standard input.
 """
 
 import json
@@ -74,7 +76,9 @@ class Client:
             elif order["do"] == "submit_detached":
                 return {
                     "names": {
-                        number: self._adapter.submit_detached(getattr(functions, function), arguments)
+                        number: self._adapter.submit_detached(
+                            getattr(functions, function), arguments
+                        )
                         for number, function, arguments in order["calls"]
                     }
                 }

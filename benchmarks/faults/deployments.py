@@ -11,7 +11,8 @@ __all__ = ["CeleryOnRedis", "DaskScheduler", "Deployment", "DistributeChallengeO
 
 
 class Deployment(ABC):
-    """One in the middle, such as a Redis server or a scheduler, and workers with one process for calls each.
+    """One in the middle, such as a Redis server or a scheduler, and workers with one process for
+    calls each.
 
     Args:
         python: Path of the interpreter of the system's environment.
@@ -74,7 +75,9 @@ class DistributeChallengeOnRedis(_OnRedis):
         super().__init__(python)
         self.environment["DISTRIBUTE_CHALLENGE_BROKER_URL"] = REDIS_URL
         self.environment["DISTRIBUTE_CHALLENGE_SECRET"] = secrets.token_hex(32)
-        self.environment["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = "1"  # As in the containers that benchmarks mostly run in.
+        self.environment["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = (
+            "1"  # As in the containers that benchmarks mostly run in.
+        )
 
     def worker(self, number: int) -> list[str]:
         command = (self.python, "-m", "distribute_challenge", "worker")
@@ -98,18 +101,44 @@ class DaskScheduler(Deployment):
 
     def worker(self, number: int) -> list[str]:
         return [
-            *(self._script("dask"), "worker", self.environment["FAULTS_ADDRESS"], "--host", "127.0.0.1"),
-            *("--nthreads", "1", "--name", f"worker{number}", "--no-dashboard", "--local-directory", str(FOLDER)),
+            *(
+                self._script("dask"),
+                "worker",
+                self.environment["FAULTS_ADDRESS"],
+                "--host",
+                "127.0.0.1",
+            ),
+            *(
+                "--nthreads",
+                "1",
+                "--name",
+                f"worker{number}",
+                "--no-dashboard",
+                "--local-directory",
+                str(FOLDER),
+            ),
         ]
 
 
 class RayHead(Deployment):
-    """`ray start --head` with no CPU for calls, and further nodes with one each, all on this machine."""
+    """`ray start --head` with no CPU for calls, and further nodes with one each, all on this
+    machine.
+    """
 
-    # Ray takes 127.0.0.1 for the address that others reach this machine by; these stay inside (Linux has all of 127.0.0.0/8).
+    # Ray takes 127.0.0.1 for the address that others reach this machine by; these stay inside
+    # (Linux has all of 127.0.0.0/8).
     HEAD = "127.0.0.2"
-    # A store of the least size, as nothing large travels, and ports that the system chooses, so that nodes do not collide.
-    COMMON = ("--block", "--object-store-memory", "80000000", "--min-worker-port", "0", "--max-worker-port", "0")
+    # A store of the least size, as nothing large travels, and ports that the system chooses, so
+    # that nodes do not collide.
+    COMMON = (
+        "--block",
+        "--object-store-memory",
+        "80000000",
+        "--min-worker-port",
+        "0",
+        "--max-worker-port",
+        "0",
+    )
 
     def __init__(self, python: str) -> None:
         super().__init__(python)
@@ -120,8 +149,23 @@ class RayHead(Deployment):
     def middle(self) -> list[str]:
         self._heads += 1
         return [
-            *(self._script("ray"), "start", "--head", "--num-cpus", "0", "--node-ip-address", self.HEAD),
-            *("--port", str(self.port), "--temp-dir", str(self._folder), "--include-dashboard", "false"),
+            *(
+                self._script("ray"),
+                "start",
+                "--head",
+                "--num-cpus",
+                "0",
+                "--node-ip-address",
+                self.HEAD,
+            ),
+            *(
+                "--port",
+                str(self.port),
+                "--temp-dir",
+                str(self._folder),
+                "--include-dashboard",
+                "false",
+            ),
             *self.COMMON,
         ]
 
@@ -130,7 +174,14 @@ class RayHead(Deployment):
 
     def worker(self, number: int) -> list[str]:
         return [
-            *(self._script("ray"), "start", "--address", self.environment["FAULTS_ADDRESS"], "--num-cpus", "1"),
+            *(
+                self._script("ray"),
+                "start",
+                "--address",
+                self.environment["FAULTS_ADDRESS"],
+                "--num-cpus",
+                "1",
+            ),
             *("--node-ip-address", f"127.0.0.{3 + number}", *self.COMMON),
         ]
 
@@ -141,5 +192,6 @@ class RayHead(Deployment):
 
     @property
     def _folder(self) -> Path:
-        # A new one for each head: in the old one it finds that it is running already, as its nodes are on the same machine.
+        # A new one for each head: in the old one it finds that it is running already, as its nodes
+        # are on the same machine.
         return FOLDER / f"ray{self._heads}"

@@ -1,4 +1,6 @@
-"""What came of the calls of one row, from the two files that tell: who began what, and what came back."""
+"""What came of the calls of one row, from the two files that tell: who began what, and what came
+back.
+"""
 
 import json
 from collections import Counter
@@ -62,7 +64,10 @@ def outcomes(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def evaluate(
-    calls: Iterable[int], outcome_of: dict[int, dict[str, Any]], begun: Iterable[tuple[int, int]], since: float
+    calls: Iterable[int],
+    outcome_of: dict[int, dict[str, Any]],
+    begun: Iterable[tuple[int, int]],
+    since: float,
 ) -> Found:
     """Put the two together.
 
@@ -75,7 +80,9 @@ def evaluate(
     numbers = set(calls)
     times = Counter(number for number, _ in begun if number in numbers)
     found = Found(
-        calls=len(numbers), repeated=sum(count > 1 for count in times.values()), most=max(times.values(), default=0)
+        calls=len(numbers),
+        repeated=sum(count > 1 for count in times.values()),
+        most=max(times.values(), default=0),
     )
     arrived = []
     for number in sorted(numbers):

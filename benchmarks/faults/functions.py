@@ -1,4 +1,6 @@
-"""The functions that every system runs; each execution begins with a line in a file, so that none goes uncounted."""
+"""The functions that every system runs; each execution begins with a line in a file, so that none
+goes uncounted.
+"""
 
 import os
 import time
@@ -26,7 +28,8 @@ def endless(ledger: str, number: int) -> int:
 
 
 def _note(ledger: str, number: int) -> None:
-    # One write to a file opened for appending: lines of several processes do not mix, and a kill does not take it back.
+    # One write to a file opened for appending: lines of several processes do not mix, and a kill
+    # does not take it back.
     file = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, f"{number} {os.getpid()}\n".encode())

@@ -27,7 +27,12 @@ class Program:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], *, talks: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        talks: bool = False,
     ) -> None:
         self.name = name
         self.was_killed = False
@@ -66,7 +71,8 @@ class Program:
 
     def _signal(self, number: int) -> None:
         below = self._processes()
-        # The group first, all at once: nobody in it is left to start another process, or to note the end of one.
+        # The group first, all at once: nobody in it is left to start another process, or to note
+        # the end of one.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
         for process in below:

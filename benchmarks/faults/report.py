@@ -12,7 +12,16 @@ __all__ = ["as_markdown"]
 
 NOTHING = "-"
 LONGEST_TEXT = 250  # Characters of an error.
-HEADS = ("fault", "system", "values", "errors", "no outcome", "begun more than once", "last value, s", "remarks")
+HEADS = (
+    "fault",
+    "system",
+    "values",
+    "errors",
+    "no outcome",
+    "begun more than once",
+    "last value, s",
+    "remarks",
+)
 
 Row = dict[str, Any]
 
@@ -25,7 +34,8 @@ def as_markdown(run: dict[str, Any]) -> str:
     """
     options, rows = run["options"], run["rows"]
     explained = (
-        f"Outcomes are waited for until {options['patience']:g} s after the fault; seconds are from the fault to the last value. "
+        f"Outcomes are waited for until {options['patience']:g} s after the fault; seconds are "
+        f"from the fault to the last value. "
         "No outcome: lost if no worker ever began the call, and else hung."
     )
     parts = [
@@ -34,7 +44,9 @@ def as_markdown(run: dict[str, Any]) -> str:
         markdown_table(HEADS, [_cells(row) for row in rows]),
         *_texts(rows),
         "How each was set up:",
-        markdown_table(["system", "versions", "set up"], [_set_up(rows, name) for name in _names(rows)]),
+        markdown_table(
+            ["system", "versions", "set up"], [_set_up(rows, name) for name in _names(rows)]
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 

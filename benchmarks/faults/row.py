@@ -1,7 +1,8 @@
-"""The process of one row: ``python -m benchmarks.faults.row SYSTEM FAULT PYTHON``, started by the runner.
+"""The process of one row: ``python -m benchmarks.faults.row SYSTEM FAULT PYTHON``, started by the
+runner.
 
-It sets the system up, injects the fault, and writes what it found to ``row.json``. Nothing that it started is left when it ends, also
-when its standard input ends first because the runner is gone.
+It sets the system up, injects the fault, and writes what it found to ``row.json``. Nothing that it
+started is left when it ends, also when its standard input ends first because the runner is gone.
 """
 
 import json

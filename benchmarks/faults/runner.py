@@ -2,7 +2,8 @@
 
 Guarantees:
 
-- It ends when its time is up: rows that are being made then are ended and told as such, as are those that were not begun.
+- It ends when its time is up: rows that are being made then are ended and told as such, as are
+  those that were not begun.
 - Of a row that has been made, no process and no file is left.
 """
 
@@ -54,8 +55,9 @@ def run(
         say: Gets a line of text for whoever watches.
 
     Returns:
-        For each fault and system ``fault`` and ``system`` by name, ``took`` in seconds, ``logs`` (last lines of each program),
-        ``versions``, and ``found`` (as `benchmarks.faults.found.Found`), ``absent`` or ``failed`` (the reason).
+        For each fault and system ``fault`` and ``system`` by name, ``took`` in seconds, ``logs``
+        (last lines of each program), ``versions``, and ``found`` (as
+        `benchmarks.faults.found.Found`), ``absent`` or ``failed`` (the reason).
     """
     interpreters = {system.name: _interpreter(system, environments, say) for system in systems}
     end, stopped = time.monotonic() + seconds, threading.Event()
@@ -63,12 +65,23 @@ def run(
     def make(fault: Fault, system: System) -> Row:
         began = time.monotonic()
         python, failure = interpreters[system.name]
-        row: Row = {"failed": failure} if failure else _row(fault.name, system.name, python, end, stopped, redis_server)
-        row = {"fault": fault.name, "system": system.name, "took": round(time.monotonic() - began, 1), **row}
+        row: Row = (
+            {"failed": failure}
+            if failure
+            else _row(fault.name, system.name, python, end, stopped, redis_server)
+        )
+        row = {
+            "fault": fault.name,
+            "system": system.name,
+            "took": round(time.monotonic() - began, 1),
+            **row,
+        }
         say(f"{fault.name}, {system.name}: {row['took']:.0f} s{_failure(row)}")
         return row
 
-    pairs = [(fault, system) for fault in faults for system in systems if fault.befalls(system.name)]
+    pairs = [
+        (fault, system) for fault in faults for system in systems if fault.befalls(system.name)
+    ]
     with ThreadPoolExecutor(at_once) as pool:
         futures = [pool.submit(make, *pair) for pair in pairs]
         try:
@@ -88,7 +101,9 @@ def _interpreter(system: System, environments: Path, say: Callable[[str], None])
         return "", f"cannot be installed: {error}"
 
 
-def _row(fault: str, system: str, python: str, end: float, stopped: threading.Event, redis_server: str) -> Row:
+def _row(
+    fault: str, system: str, python: str, end: float, stopped: threading.Event, redis_server: str
+) -> Row:
     if time.monotonic() > end or stopped.is_set():
         return {"failed": "not begun: the time was up"}
     # A short name: Ray's sockets lie below it, and their paths have to fit into a hundred bytes.
@@ -109,7 +124,9 @@ def _row(fault: str, system: str, python: str, end: float, stopped: threading.Ev
             return {"failed": "not finished: the time was up"}
         row: Row = json.loads((folder / "row.json").read_text())
     except OSError:
-        last = (folder / "row.log").read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        last = (folder / "row.log").read_text(errors="replace").strip().splitlines()[-1:] or [
+            "it said nothing"
+        ]
         return {"failed": f"the row's process ended with exit code {process.returncode}: {last[0]}"}
     finally:
         _end(process)

@@ -16,7 +16,8 @@ __all__ = ["AbsentError", "Stage", "StageError"]
 START_DEADLINE = 90.0  # Seconds for everything to be up and a call to have run on each worker.
 ANSWER_DEADLINE = 30.0  # Seconds for the client to take an order.
 PATIENCE = 60.0  # Seconds after the fault for the calls' outcomes.
-LINGER = 2.0  # Seconds after the last outcome: who begins a call once more that has one already is counted.
+# Seconds after the last outcome: who begins a call once more that has one already is counted.
+LINGER = 2.0
 LOOK_EVERY = 0.01  # Seconds.
 
 
@@ -76,7 +77,9 @@ class Stage:
 
         self.wait_until(is_up_or_gone, "the program in the middle to answer", START_DEADLINE)
         if not self.middle.is_running():
-            raise StageError(f"the program in the middle died with exit code {self.middle.process.poll()}")
+            raise StageError(
+                f"the program in the middle died with exit code {self.middle.process.poll()}"
+            )
 
     def start_client(self) -> None:
         """Start a client, the first one or another one.
@@ -86,13 +89,21 @@ class Stage:
         """
         self._clients += 1
         self._outcomes = FOLDER / f"outcomes{self._clients}.jsonl"
-        command = [self._python, "-m", "benchmarks.faults.client", self._system.adapter, str(self._outcomes)]
+        command = [
+            self._python,
+            "-m",
+            "benchmarks.faults.client",
+            self._system.adapter,
+            str(self._outcomes),
+        ]
         self.client = self._program(f"client{self._clients}", command, talks=True)
         self._dialogue = Dialogue(self.client.process)
         self.versions = self._answer(lambda: self._dialogue.listen(START_DEADLINE))["versions"]
 
     def submit(self, count: int, function: str = "work", *arguments: Any) -> range:
-        """Have the client make calls of a function of `benchmarks.faults.functions`; return their numbers."""
+        """Have the client make calls of a function of `benchmarks.faults.functions`; return their
+        numbers.
+        """
         numbers = self._new(count)
         self._order("submit", calls=self._described(numbers, function, arguments))
         return numbers
@@ -136,7 +147,9 @@ class Stage:
         wanted = range(self._calls) if of is None else set(of)
 
         def begun() -> bool:
-            return len({number for number, _ in executions(self._ledger) if number in wanted}) >= count
+            return (
+                len({number for number, _ in executions(self._ledger) if number in wanted}) >= count
+            )
 
         self.wait_until(begun, f"{count} calls to begin", START_DEADLINE)
 
@@ -165,15 +178,26 @@ class Stage:
         if not self.client.is_running():
             self.remarks.append(f"the client died with exit code {self.client.process.poll()}")
         time.sleep(LINGER)
-        found = evaluate(range(self._calls), outcomes(self._outcomes), executions(self._ledger), self._since)
-        found.remarks = [*self.remarks, *(f"{each.name} is gone" for each in self._unexpectedly_gone())]
+        found = evaluate(
+            range(self._calls), outcomes(self._outcomes), executions(self._ledger), self._since
+        )
+        found.remarks = [
+            *self.remarks,
+            *(f"{each.name} is gone" for each in self._unexpectedly_gone()),
+        ]
         return found
 
     def _unexpectedly_gone(self) -> list[Program]:
-        return [each for each in [self.middle, *self.workers] if not each.is_running() and not each.was_killed]
+        return [
+            each
+            for each in [self.middle, *self.workers]
+            if not each.is_running() and not each.was_killed
+        ]
 
     def _warm_up(self) -> None:
-        """Let every worker run a call, and let the client have its outcome, so that what is measured is the fault."""
+        """Let every worker run a call, and let the client have its outcome, so that what is
+        measured is the fault.
+        """
         ledger, rounds = FOLDER / "warm-up.txt", 0
         cold = list(self.workers)
         deadline = time.monotonic() + START_DEADLINE
@@ -181,11 +205,18 @@ class Stage:
             for each in self._unexpectedly_gone():
                 raise StageError(f"{each.name} died with exit code {each.process.poll()}")
             if time.monotonic() > deadline:
-                raise StageError(f"{', '.join(each.name for each in cold)} ran no call within {START_DEADLINE:g} s")
+                raise StageError(
+                    f"{', '.join(each.name for each in cold)} ran no call within "
+                    f"{START_DEADLINE:g} s"
+                )
             rounds += 1
             numbers = range(-2 * rounds, -2 * (rounds - 1))
-            self._order("submit", calls=[[number, "work", [str(ledger), number, 0.1]] for number in numbers])
-            self.wait_until(partial(self._have_outcomes, numbers), "the first calls", START_DEADLINE)
+            self._order(
+                "submit", calls=[[number, "work", [str(ledger), number, 0.1]] for number in numbers]
+            )
+            self.wait_until(
+                partial(self._have_outcomes, numbers), "the first calls", START_DEADLINE
+            )
             pids = {pid for _, pid in executions(ledger)}
             cold = [each for each in cold if not any(map(each.contains, pids))]
 
@@ -197,7 +228,9 @@ class Stage:
         self._calls += count
         return numbers
 
-    def _described(self, numbers: range, function: str, arguments: Iterable[Any]) -> list[list[Any]]:
+    def _described(
+        self, numbers: range, function: str, arguments: Iterable[Any]
+    ) -> list[list[Any]]:
         return [[number, function, [str(self._ledger), number, *arguments]] for number in numbers]
 
     def _order(self, what: str, **details: Any) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Which systems there are, in the order of the tables. Adding one: an adapter, a deployment, and a line here."""
+"""Which systems there are, in the order of the tables.
+
+Adding one: an adapter, a deployment, and a line here.
+"""
 
 from dataclasses import dataclass
 
@@ -23,7 +26,8 @@ class System:
         adapter: ``module:Class`` of its client's side.
         deployment: How it is set up.
         setting_up: The same in words, with the settings that are no defaults.
-        requirements: What to install into an environment of its own; empty if this library's has it.
+        requirements: What to install into an environment of its own; empty if this library's has
+            it.
     """
 
     name: str
@@ -40,23 +44,28 @@ _ALL = (
         "distribute_challenge",
         "benchmarks.faults.adapters.distribute_challenge:DistributeChallenge",
         DistributeChallengeOnRedis,
-        "Defaults: two `distribute-challenge worker` with one process each; Redis with its append-only file.",
+        "Defaults: two `distribute-challenge worker` with one process each; Redis with its "
+        "append-only file.",
     ),
     System(
         "celery",
         "Celery",
         "benchmarks.faults.adapters.celery:Celery",
         CeleryOnRedis,
-        "Two `celery worker` with one prefork process each; Redis with its append-only file as broker and for results; "
-        "`task_acks_late`, `task_reject_on_worker_lost`, `worker_prefetch_multiplier=1`; the rest as it is by default, a visibility "
-        "timeout of an hour among it. Cancelled by `revoke(terminate=True, signal='SIGKILL')`; asked for again by `AsyncResult(id)`.",
+        "Two `celery worker` with one prefork process each; Redis with its append-only file as "
+        "broker and for results; "
+        "`task_acks_late`, `task_reject_on_worker_lost`, `worker_prefetch_multiplier=1`; the rest "
+        "as it is by default, a visibility "
+        "timeout of an hour among it. Cancelled by `revoke(terminate=True, signal='SIGKILL')`; "
+        "asked for again by `AsyncResult(id)`.",
     ),
     System(
         "dask",
         "Dask distributed",
         "benchmarks.faults.adapters.dask:Dask",
         DaskScheduler,
-        "Defaults: `dask scheduler`, two `dask worker` with a nanny and one thread each. Cancelled by `cancel(force=True)`; kept for "
+        "Defaults: `dask scheduler`, two `dask worker` with a nanny and one thread each. Cancelled "
+        "by `cancel(force=True)`; kept for "
         "others by `publish_dataset`.",
         ("dask[distributed] >=2026.1",),
     ),
@@ -65,7 +74,8 @@ _ALL = (
         "Ray",
         "benchmarks.faults.adapters.ray:Ray",
         RayHead,
-        "Defaults: `ray start --head` without CPUs for calls, two further nodes with one CPU each, all on one machine; the driver is "
+        "Defaults: `ray start --head` without CPUs for calls, two further nodes with one CPU each, "
+        "all on one machine; the driver is "
         "at the head. Cancelled by `ray.cancel(force=True)`.",
         ("ray >=2.50",),
     ),

@@ -26,13 +26,28 @@ __all__ = ["main"]
 
 @click.command()
 @click.option(
-    "--workers", default=2, show_default=True, type=click.IntRange(min=1), help="Worker processes of each peer."
+    "--workers",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Worker processes of each peer.",
 )
-@click.option("--only", default="", metavar="NAMES", help="Peers to measure, with commas between them. [default: all]")
 @click.option(
-    "--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="How often, one peer after the other."
+    "--only",
+    default="",
+    metavar="NAMES",
+    help="Peers to measure, with commas between them. [default: all]",
 )
-@click.option("--seconds", default=2.0, show_default=True, help="How long one measurement lasts, about.")
+@click.option(
+    "--rounds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How often, one peer after the other.",
+)
+@click.option(
+    "--seconds", default=2.0, show_default=True, help="How long one measurement lasts, about."
+)
 @click.option(
     "--output",
     default="build/peers",
@@ -45,7 +60,9 @@ __all__ = ["main"]
     type=click.Path(path_type=Path),
     help="Folder for the environments of peers that need their own. [default: in the user's cache folder]",
 )
-@click.option("--list", "listing", is_flag=True, help="Show the names of the peers, and do nothing.")
+@click.option(
+    "--list", "listing", is_flag=True, help="Show the names of the peers, and do nothing."
+)
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -71,7 +88,9 @@ def main(
     """Measure this library and its peers side by side."""
     if listing:
         for entry in CATALOGUE.values():
-            click.echo(f"{entry.name}{'  (in an environment of its own)' if entry.requirements else ''}")
+            click.echo(
+                f"{entry.name}{'  (in an environment of its own)' if entry.requirements else ''}"
+            )
         return
     if plot is not None:
         _write(results.load(plot), plot.parent, plot.stem)

@@ -11,7 +11,9 @@ from benchmarks.peers.services import REDIS_PORT
 
 __all__ = ["Arq", "WorkerSettings"]
 
-POLL = 0.002  # Seconds between two looks, at the queue and for a result; the default of 0.5 is for jobs of seconds.
+# Seconds between two looks, at the queue and for a result; the default of 0.5 is for jobs of
+# seconds.
+POLL = 0.002
 AT_ONCE = 100  # Calls that `map` has under way at once: more only wait for a connection.
 
 
@@ -50,11 +52,13 @@ class Arq(Peer):
     crosses_machines = True
     survives_worker_death = "yes"
     guarantee = (
-        "Jobs stay in the queue until they are done, and may run twice; one whose worker died is taken up again when its "
+        "Jobs stay in the queue until they are done, and may run twice; one whose worker died is "
+        "taken up again when its "
         "mark of being in progress expires, after the job timeout (300 s by default)."
     )
     configuration = (
-        f"As many worker programs as processes; poll delay {POLL * 1000:g} ms at both ends, 100 jobs at a time; `map` is "
+        f"As many worker programs as processes; poll delay {POLL * 1000:g} ms at both ends, 100 "
+        f"jobs at a time; `map` is "
         f"up to {AT_ONCE} `enqueue_job` in flight at once."
     )
     documentation = "arq: Usage; API Reference: Worker"
@@ -62,7 +66,9 @@ class Arq(Peer):
     def start(self, workers: int) -> None:
         self.services.start_redis()
         for number in range(workers):
-            self.services.start_python(f"worker{number}", "-m", "arq", "benchmarks.peers.arq.WorkerSettings")
+            self.services.start_python(
+                f"worker{number}", "-m", "arq", "benchmarks.peers.arq.WorkerSettings"
+            )
         self.loop = asyncio.Runner()
         self.redis = self.loop.run(create_pool(WorkerSettings.redis_settings))
 

@@ -1,7 +1,8 @@
 """The floor: pushes and pops on Redis lists both ways, and nothing else.
 
-``python -m benchmarks.peers.bare_redis ADDRESS`` is its worker. Nobody would work like this: there are no errors, no names of
-functions, no ways to tell whose result it is. What a system on Redis takes beyond it is what that system does.
+``python -m benchmarks.peers.bare_redis ADDRESS`` is its worker. Nobody would work like this: there
+are no errors, no names of functions, no ways to tell whose result it is. What a system on Redis
+takes beyond it is what that system does.
 """
 
 import pickle
@@ -32,7 +33,8 @@ class BareRedis(Peer):
     survives_worker_death = "no"
     guarantee = "None: what a worker has popped dies with it."
     configuration = (
-        f"LPUSH and BLPOP, one command for each call; `map` in messages of {CHUNK:,}; arrays as their bytes; the shared array is "
+        f"LPUSH and BLPOP, one command for each call; `map` in messages of {CHUNK:,}; arrays as "
+        f"their bytes; the shared array is "
         "set once and kept by the workers."
     )
     documentation = "Redis lists"
@@ -41,7 +43,9 @@ class BareRedis(Peer):
     def start(self, workers: int) -> None:
         self.services.start_redis()
         for number in range(workers):
-            self.services.start_python(f"worker{number}", "-m", "benchmarks.peers.bare_redis", self.address)
+            self.services.start_python(
+                f"worker{number}", "-m", "benchmarks.peers.bare_redis", self.address
+            )
         self.redis = Redis.from_url(self.address)
         self.version = 0
 
@@ -93,7 +97,9 @@ def work(address: str) -> None:
     while True:
         kind, body = redis.blpop([NUMBERS, ITEMS, ARRAYS])
         if kind == NUMBERS.encode():
-            redis.rpush(REPLIES, pickle.dumps([functions.same(number) for number in pickle.loads(body)]))
+            redis.rpush(
+                REPLIES, pickle.dumps([functions.same(number) for number in pickle.loads(body)])
+            )
         elif kind == ITEMS.encode():
             version, index = pickle.loads(body)
             import numpy  # Not at the top: numbers need none, and it is slow to load.

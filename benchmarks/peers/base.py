@@ -1,6 +1,7 @@
 """What every peer does, and what it says of itself.
 
-A session (`benchmarks.peers.session`) makes one peer in a process of its own, and measures it by nothing but this interface.
+A session (`benchmarks.peers.session`) makes one peer in a process of its own, and measures it by
+nothing but this interface.
 """
 
 from abc import ABC, abstractmethod
@@ -22,8 +23,10 @@ class Peer(ABC):
         title: How tables and charts name it.
         packages: Distributions whose versions belong to the figures; none for the standard library.
         import_line: What a script that uses it imports.
-        crosses_machines: Whether the same script can have its calls run on other machines, with another address at most.
-        survives_worker_death: ``yes``, ``partly`` or ``no``: whether a call gets its result though its worker was killed.
+        crosses_machines: Whether the same script can have its calls run on other machines, with
+            another address at most.
+        survives_worker_death: ``yes``, ``partly`` or ``no``: whether a call gets its result though
+            its worker was killed.
         guarantee: What that means, in one sentence, for the configuration measured.
         configuration: What differs from the defaults, and why.
         documentation: Title of the page of its documentation that recommends this.
@@ -69,10 +72,11 @@ class Peer(ABC):
         """Send a NumPy array to a worker, which adds 1, and return the array that comes back."""
 
     def shared_payload(self, array: Any, calls: int) -> float:
-        """Make calls with the same large array and a number from 0 each; return the sum of these items.
+        """Make calls with the same large array and a number from 0 each; return the sum of these
+        items.
 
-        Where the peer has a documented way to share a value between calls, that one is used, and bringing the value there is
-        part of it. Elsewhere the array is an argument like any other.
+        Where the peer has a documented way to share a value between calls, that one is used, and
+        bringing the value there is part of it. Elsewhere the array is an argument like any other.
 
         Raises:
             NotImplementedError: Neither can be done.

@@ -1,4 +1,5 @@
-"""Which peers there are, in the order of the tables, and what those need that cannot share an environment.
+"""Which peers there are, in the order of the tables, and what those need that cannot share an
+environment.
 
 Adding a peer: write its file after `benchmarks.peers.base.Peer`, and add its line here.
 """
@@ -23,7 +24,8 @@ class Entry:
     Attributes:
         name: What ``--only`` takes.
         place: ``module:Class`` within this package.
-        requirements: What to install into an environment of its own; empty if it shares the one of the dependency group.
+        requirements: What to install into an environment of its own; empty if it shares the one of
+            the dependency group.
     """
 
     name: str

@@ -17,7 +17,8 @@ app.conf.update(
     task_default_delivery_mode="transient",
     worker_disable_rate_limits=True,
     result_expires=300,
-    # For the arrays: JSON, the default, cannot carry them, and results have one serialiser for all tasks.
+    # For the arrays: JSON, the default, cannot carry them, and results have one serialiser for all
+    # tasks.
     accept_content=["json", "pickle"],
     result_serializer="pickle",
 )
@@ -36,11 +37,13 @@ class PlainCelery(Peer):
     crosses_machines = True
     survives_worker_death = "no"
     guarantee = (
-        "Tasks are acknowledged before they run, as is the default: those that a killed process ran fail or are lost. "
+        "Tasks are acknowledged before they run, as is the default: those that a killed process "
+        "ran fail or are lost. "
         "`task_acks_late` would change that."
     )
     configuration = (
-        "prefork; prefetch multiplier 128, transient delivery, no rate limits, no gossip, mingle or heartbeat; JSON for "
+        "prefork; prefetch multiplier 128, transient delivery, no rate limits, no gossip, mingle "
+        "or heartbeat; JSON for "
         f"numbers, pickle for arrays and results; `map` is `chunks({CHUNK})`."
     )
     documentation = "Celery user guide: Optimizing; Canvas: Chunks"
@@ -68,7 +71,9 @@ class PlainCelery(Peer):
         return sum(sum(chunk) for chunk in chunks.get())
 
     def other_ways(self):
-        return {"group": lambda calls: sum(group(same.s(number) for number in range(calls))().get())}
+        return {
+            "group": lambda calls: sum(group(same.s(number) for number in range(calls))().get())
+        }
 
     def payload(self, array):
         return plus_one.delay(array).get()

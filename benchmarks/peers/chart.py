@@ -13,15 +13,25 @@ from benchmarks.peers.results import FIGURES, Figure, Run, summary, title
 __all__ = ["draw"]
 
 SHOWN = ("round_trip_p50", "submit_and_gather", "map", "payload")
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart; their lightness differs as well.
+# Okabe and Ito's colours, which people with any kind of colour vision can tell apart; their
+# lightness differs as well.
 KINDS = {
     "this library": "#0072B2",
     "crosses machines": "#E69F00",
     "one machine only": "#999999",
     "bare Redis, the floor": "#DDDDDD",
 }
-DOT: Any = {"marker": "o", "linestyle": "", "markersize": 7.5, "markeredgecolor": "#444444", "markeredgewidth": 0.6}
-WIDTH, HEIGHT = 9.6, 10.4  # Inches: at the width of a README, 830 pixels or so, text stays about 11 pixels high.
+DOT: Any = {
+    "marker": "o",
+    "linestyle": "",
+    "markersize": 7.5,
+    "markeredgecolor": "#444444",
+    "markeredgewidth": 0.6,
+}
+WIDTH, HEIGHT = (
+    9.6,
+    10.4,
+)  # Inches: at the width of a README, 830 pixels or so, text stays about 11 pixels high.
 RESOLUTION = 150  # Dots per inch of the PNG.
 
 
@@ -66,14 +76,18 @@ def _panel(axes: Any, run: Run, figure: Figure) -> None:
     found = {name: summary(record, figure) for name, record in run["peers"].items()}
     measured = {name: each for name, each in found.items() if each is not None}
     # The best on top: rows begin below.
-    names = sorted(measured, key=lambda name: measured[name].median, reverse=not figure.more_is_better)
+    names = sorted(
+        measured, key=lambda name: measured[name].median, reverse=not figure.more_is_better
+    )
     middles = [measured[name].median for name in names]
     spread = [
         [measured[name].median - measured[name].lowest for name in names],
         [measured[name].highest - measured[name].median for name in names],
     ]
     places = range(len(names))
-    axes.errorbar(middles, places, xerr=spread, fmt="none", elinewidth=1, ecolor="#333333", zorder=2)
+    axes.errorbar(
+        middles, places, xerr=spread, fmt="none", elinewidth=1, ecolor="#333333", zorder=2
+    )
     for place, name, middle in zip(places, names, middles, strict=True):
         axes.plot(middle, place, color=KINDS[_kind(run, name)], zorder=3, **DOT)
     axes.set_yticks(places, [title(run, name) for name in names])
@@ -83,7 +97,14 @@ def _panel(axes: Any, run: Run, figure: Figure) -> None:
         axes.set_xlim(min(middles) / 2, max(measured[name].highest for name in names) * 12)
     for row, name in enumerate(names):
         weight = "bold" if name.startswith(OURS) else "normal"
-        axes.text(measured[name].highest * 1.25, row, number(middles[row]), va="center", fontsize=8.5, weight=weight)
+        axes.text(
+            measured[name].highest * 1.25,
+            row,
+            number(middles[row]),
+            va="center",
+            fontsize=8.5,
+            weight=weight,
+        )
     axes.set_title(figure.heading, fontsize=10)
     axes.set_xlabel("more is better" if figure.more_is_better else "less is better", fontsize=8.5)
     axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
@@ -105,4 +126,8 @@ def _kind(run: Run, name: str) -> str:
         return "this library"
     if name.startswith(FLOOR):
         return "bare Redis, the floor"
-    return "crosses machines" if run["peers"][name]["facts"]["crosses_machines"] else "one machine only"
+    return (
+        "crosses machines"
+        if run["peers"][name]["facts"]["crosses_machines"]
+        else "one machine only"
+    )

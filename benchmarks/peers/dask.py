@@ -22,11 +22,13 @@ class Dask(Peer):
     crosses_machines = True
     survives_worker_death = "yes"
     guarantee = (
-        "The scheduler runs the calls of a worker that died on another one, three times at most by default; it holds all in "
+        "The scheduler runs the calls of a worker that died on another one, three times at most by "
+        "default; it holds all in "
         "memory, and nothing survives its own end."
     )
     configuration = (
-        "LocalCluster of processes with one thread each, no dashboard; `pure=False`; `map` is a bag in partitions; shared "
+        "LocalCluster of processes with one thread each, no dashboard; `pure=False`; `map` is a "
+        "bag in partitions; shared "
         "values by `scatter(broadcast=True)`."
     )
     documentation = "Dask.distributed: Client; Dask: Best Practices, Bag"
@@ -35,7 +37,11 @@ class Dask(Peer):
         dask.config.set({"temporary-directory": str(FOLDER)})
         self.workers = workers
         self.cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=40
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=40,
         )
         self.client = Client(self.cluster)
 
@@ -43,7 +49,9 @@ class Dask(Peer):
         return self.client.submit(functions.same, value, pure=False).result()
 
     def submit_and_gather(self, calls):
-        futures = [self.client.submit(functions.same, number, pure=False) for number in range(calls)]
+        futures = [
+            self.client.submit(functions.same, number, pure=False) for number in range(calls)
+        ]
         return sum(self.client.gather(futures))
 
     def map(self, calls):
@@ -53,7 +61,9 @@ class Dask(Peer):
     def other_ways(self):
         return {
             "Client.map": lambda calls: sum(
-                self.client.gather(self.client.map(functions.same, range(calls), pure=False, batch_size=1000))
+                self.client.gather(
+                    self.client.map(functions.same, range(calls), pure=False, batch_size=1000)
+                )
             )
         }
 
@@ -62,7 +72,9 @@ class Dask(Peer):
 
     def shared_payload(self, array, calls):
         shared = self.client.scatter(array, broadcast=True, hash=False)
-        futures = [self.client.submit(functions.item, shared, index, pure=False) for index in range(calls)]
+        futures = [
+            self.client.submit(functions.item, shared, index, pure=False) for index in range(calls)
+        ]
         return sum(self.client.gather(futures))
 
     def stop(self) -> None:

@@ -1,4 +1,6 @@
-"""Orders to another process on its standard input, one line of JSON each, and its answers on its standard output."""
+"""Orders to another process on its standard input, one line of JSON each, and its answers on its
+standard output.
+"""
 
 import contextlib
 import json
@@ -54,7 +56,9 @@ class Dialogue:
         assert self._process.stdout is not None
         end = time.monotonic() + deadline
         while b"\n" not in self._received:
-            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
+            ready, _, _ = select.select(
+                [self._process.stdout], [], [], max(0.0, end - time.monotonic())
+            )
             if not ready:
                 raise SessionError(f"no answer within {deadline:g} s")
             received = os.read(self._process.stdout.fileno(), 65536)

@@ -25,10 +25,13 @@ class DistributeChallenge(Peer):
     crosses_machines = True
     survives_worker_death = "yes"
     guarantee = (
-        "Messages are acknowledged after the work, so calls of a worker that dies run again, the one that killed it up to "
+        "Messages are acknowledged after the work, so calls of a worker that dies run again, the "
+        "one that killed it up to "
         "three times."
     )
-    configuration = "Defaults, with the number of workers set: embedded cluster, Redis on a Unix socket."
+    configuration = (
+        "Defaults, with the number of workers set: embedded cluster, Redis on a Unix socket."
+    )
     documentation = "README"
 
     def start(self, workers: int) -> None:
@@ -62,9 +65,18 @@ class OverTcp(DistributeChallenge):
 
     def start(self, workers: int) -> None:
         os.environ.setdefault("DISTRIBUTE_CHALLENGE_SECRET", secrets.token_hex(32))
-        os.environ["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = "1"  # As in the containers that benchmarks mostly run in.
+        os.environ["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = (
+            "1"  # As in the containers that benchmarks mostly run in.
+        )
         self.services.start_redis()
         self.services.start_python(
-            "worker", "-m", "distribute_challenge", "worker", "--broker", REDIS_URL, "--concurrency", str(workers)
+            "worker",
+            "-m",
+            "distribute_challenge",
+            "worker",
+            "--broker",
+            REDIS_URL,
+            "--concurrency",
+            str(workers),
         )
         os.environ["DISTRIBUTE_CHALLENGE_BROKER_URL"] = REDIS_URL

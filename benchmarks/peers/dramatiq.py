@@ -16,7 +16,9 @@ KEEP = 120_000  # Milliseconds that results are kept.
 WAIT = 120_000  # Milliseconds to wait for a result.
 
 broker = RedisBroker(url=PATIENT_REDIS_URL)
-broker.add_middleware(Results(backend=RedisBackend(url=PATIENT_REDIS_URL, encoder=PickleEncoder()), result_ttl=KEEP))
+broker.add_middleware(
+    Results(backend=RedisBackend(url=PATIENT_REDIS_URL, encoder=PickleEncoder()), result_ttl=KEEP)
+)
 dramatiq.set_broker(broker)
 dramatiq.set_encoder(PickleEncoder())
 
@@ -34,17 +36,29 @@ class Dramatiq(Peer):
     crosses_machines = True
     survives_worker_death = "partly"
     guarantee = (
-        "Messages are acknowledged after the work; those of a dead worker go back to the queue when its heartbeat is a minute "
-        "old. But when one process dies, the command ends the others too: something must start it again."
+        "Messages are acknowledged after the work; those of a dead worker go back to the queue "
+        "when its heartbeat is a minute "
+        "old. But when one process dies, the command ends the others too: something must start it "
+        "again."
     )
     configuration = "One thread in each process, queue prefetch 100; pickle encoder, for the arrays; `map` is `group`."
-    documentation = "Dramatiq user guide: Message Results; Advanced Topics: Prefetch Limits, Workers"
+    documentation = (
+        "Dramatiq user guide: Message Results; Advanced Topics: Prefetch Limits, Workers"
+    )
 
     def start(self, workers: int) -> None:
         self.services.start_redis()
         self.services.start_python(
             "worker",
-            *("-m", "dramatiq", "benchmarks.peers.dramatiq", "--processes", str(workers), "--threads", "1"),
+            *(
+                "-m",
+                "dramatiq",
+                "benchmarks.peers.dramatiq",
+                "--processes",
+                str(workers),
+                "--threads",
+                "1",
+            ),
             environment={"dramatiq_queue_prefetch": "100"},
         )
 

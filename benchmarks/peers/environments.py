@@ -45,7 +45,17 @@ def python_with(name: str, requirements: Sequence[str], folder: Path) -> str:
         shutil.rmtree(environment, ignore_errors=True)
         environment.mkdir(parents=True)
         _run([sys.executable, "-m", "venv", str(environment)])
-        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
+        _run(
+            [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *requirements,
+            ]
+        )
         (environment / READY).touch()
     return str(python)
 
@@ -53,7 +63,12 @@ def python_with(name: str, requirements: Sequence[str], folder: Path) -> str:
 def _run(command: Sequence[str]) -> None:
     try:
         subprocess.run(
-            command, check=True, timeout=INSTALL_DEADLINE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            check=True,
+            timeout=INSTALL_DEADLINE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
     except subprocess.CalledProcessError as error:
         lines = error.output.strip().splitlines() or [f"exit code {error.returncode}"]

@@ -8,9 +8,9 @@ from benchmarks.peers.base import Peer
 
 __all__ = ["ExecutorPeer"]
 
-CHUNKS = (
-    4  # For each worker, as `multiprocessing.Pool.map` cuts by default; the default of `Executor.map` is chunks of 1.
-)
+# For each worker, as `multiprocessing.Pool.map` cuts by default; the default of `Executor.map` is
+# chunks of 1.
+CHUNKS = 4
 
 
 class ExecutorPeer(Peer):

@@ -19,13 +19,16 @@ class Joblib(Peer):
     survives_worker_death = "no"
     guarantee = "When a worker process dies, the whole `Parallel` fails with TerminatedWorkerError."
     configuration = (
-        "loky backend kept open by `with`; `map` with `batch_size='auto'`; submit and gather with `batch_size=1`; large "
+        "loky backend kept open by `with`; `map` with `batch_size='auto'`; submit and gather with "
+        "`batch_size=1`; large "
         "arrays are memory-mapped by themselves."
     )
     documentation = "joblib: Embarrassingly parallel for loops"
 
     def start(self, workers: int) -> None:
-        self.batching = Parallel(n_jobs=workers, batch_size="auto", temp_folder=str(FOLDER)).__enter__()
+        self.batching = Parallel(
+            n_jobs=workers, batch_size="auto", temp_folder=str(FOLDER)
+        ).__enter__()
         self.single = Parallel(n_jobs=workers, batch_size=1, temp_folder=str(FOLDER)).__enter__()
 
     def round_trip(self, value):

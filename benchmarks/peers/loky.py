@@ -15,10 +15,13 @@ class Loky(ExecutorPeer):
     import_line = "from loky import get_reusable_executor"
     survives_worker_death = "no"
     guarantee = (
-        "When a worker process dies, all calls under way fail with TerminatedWorkerError; the next executor asked for is a new "
+        "When a worker process dies, all calls under way fail with TerminatedWorkerError; the next "
+        "executor asked for is a new "
         "one."
     )
-    configuration = "`get_reusable_executor`, no idle timeout; `map` with four chunks for each worker."
+    configuration = (
+        "`get_reusable_executor`, no idle timeout; `map` with four chunks for each worker."
+    )
     documentation = "loky: Reusable Executor"
 
     def make(self, workers: int):

@@ -1,7 +1,8 @@
 """How each figure is taken: the same code for every peer, in the peer's own session.
 
-A measurement takes a started peer and the seconds it should last, and returns figures by name: seconds, or calls per second.
-The number of calls follows from the peer's speed. Results are checked, outside of what is timed where that costs anything.
+A measurement takes a started peer and the seconds it should last, and returns figures by name:
+seconds, or calls per second. The number of calls follows from the peer's speed. Results are
+checked, outside of what is timed where that costs anything.
 """
 
 import time
@@ -20,10 +21,11 @@ WARM_UP_CALLS = 20
 PAYLOAD_BYTES = 32_000_000
 SHARED_BYTES = 50_000_000
 SHARED_CALLS = 200
-SHARED_LIMIT = 10.0  # Seconds that all shared calls may take; beyond, some are made and the rest is extrapolated.
-SLOW_CALL = (
-    1.0  # Seconds; who takes longer for one of the first calls carries the array each time, and two calls tell it.
-)
+# Seconds that all shared calls may take; beyond, some are made and the rest is extrapolated.
+SHARED_LIMIT = 10.0
+# Seconds; who takes longer for one of the first calls carries the array each time, and two calls
+# tell it.
+SLOW_CALL = 1.0
 ITEM_BYTES = 8
 
 
@@ -86,7 +88,9 @@ def payload(peer: Peer, seconds: float) -> Figures:
 
 
 def shared_payload(peer: Peer, seconds: float) -> Figures:
-    """One large array as argument of many calls; where they would take minutes, extrapolated from a few."""
+    """One large array as argument of many calls; where they would take minutes, extrapolated from a
+    few.
+    """
     import numpy
 
     def take(calls: int, offset: int) -> float:
@@ -100,10 +104,15 @@ def shared_payload(peer: Peer, seconds: float) -> Figures:
     calls = 2
     took = take(calls, 1)
     if took / calls < SLOW_CALL:
-        # A system that shares pays for the first calls only, so the slope tells whether all of them are affordable.
+        # A system that shares pays for the first calls only, so the slope tells whether all of them
+        # are affordable.
         few, more = 2, 6
         each = (take(more, 2) - take(few, 3)) / (more - few)
-        calls = SHARED_CALLS if each * SHARED_CALLS < SHARED_LIMIT else max(more, min(50, int(seconds / each)))
+        calls = (
+            SHARED_CALLS
+            if each * SHARED_CALLS < SHARED_LIMIT
+            else max(more, min(50, int(seconds / each)))
+        )
         took = take(calls, 4)
     return {
         "shared_payload": took * SHARED_CALLS / calls,
@@ -137,7 +146,8 @@ def _rate(run: Callable[[int], int], seconds: float) -> tuple[int, float]:
         _check(result, calls * (calls - 1) // 2)
         if took > seconds / 2 or calls == MOST_CALLS:
             return calls, calls / took
-        # At most tenfold: systems that batch are slow at first, others have costs that grow with what is in flight.
+        # At most tenfold: systems that batch are slow at first, others have costs that grow with
+        # what is in flight.
         calls = min(MOST_CALLS, int(calls * min(10.0, max(1.1, seconds / took))))
 
 

@@ -16,7 +16,9 @@ class MultiprocessingPool(Peer):
     crosses_machines = False
     survives_worker_death = "no"
     guarantee = "A process that dies is replaced, but the result of its call never comes: waiting for it never ends."
-    configuration = "The platform's start method; `map` with its default of four chunks for each worker."
+    configuration = (
+        "The platform's start method; `map` with its default of four chunks for each worker."
+    )
     documentation = "Python library: multiprocessing, Process Pools"
 
     def start(self, workers: int) -> None:

@@ -26,7 +26,8 @@ class Parsl(Peer):
     survives_worker_death = "partly"
     guarantee = "A call whose worker died fails with WorkerLost, and runs again if `retries` is set, which it is not by default."
     configuration = (
-        "HighThroughputExecutor, one block of this machine, prefetch 100, no scaling, a look at the workers every 0.1 s, no "
+        "HighThroughputExecutor, one block of this machine, prefetch 100, no scaling, a look at "
+        "the workers every 0.1 s, no "
         "log files; it has no map that batches."
     )
     documentation = "Parsl: Configuration; HighThroughputExecutor"

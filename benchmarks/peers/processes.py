@@ -12,7 +12,9 @@ KILL_DEADLINE = 10.0  # Seconds for the killed to be gone.
 
 
 def become_reaper() -> None:
-    """Inherit the orphans among this process's descendants, so that a daemon cannot slip away (Linux only)."""
+    """Inherit the orphans among this process's descendants, so that a daemon cannot slip away
+    (Linux only).
+    """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
@@ -34,7 +36,9 @@ def kill(spared: set[int]) -> None:
     import psutil
 
     def left() -> list[psutil.Process]:
-        return [each for each in psutil.Process().children(recursive=True) if each.pid not in spared]
+        return [
+            each for each in psutil.Process().children(recursive=True) if each.pid not in spared
+        ]
 
     # In rounds: a process that is killed may have started another one meanwhile.
     for _ in range(10):

@@ -22,17 +22,21 @@ class Ray(Peer):
     import_line = "import ray"
     crosses_machines = True
     survives_worker_death = "yes"
-    guarantee = (
-        "A task whose worker process died is retried, three times by default; nothing survives the end of the driver."
-    )
+    guarantee = "A task whose worker process died is retried, three times by default; nothing survives the end of the driver."
     configuration = (
-        "`ray.init` with one CPU for each worker, no dashboard; all results by one `ray.get`; `map` is its Pool; shared "
+        "`ray.init` with one CPU for each worker, no dashboard; all results by one `ray.get`; "
+        "`map` is its Pool; shared "
         "values by `ray.put`."
     )
     documentation = "Ray Core: Design Patterns & Anti-patterns; Distributed multiprocessing.Pool"
 
     def start(self, workers: int) -> None:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, _temp_dir=str(FOLDER / "ray"))
+        ray.init(
+            num_cpus=workers,
+            include_dashboard=False,
+            log_to_driver=False,
+            _temp_dir=str(FOLDER / "ray"),
+        )
         self.workers = workers
         self.pool = None
 
@@ -44,7 +48,8 @@ class Ray(Peer):
 
     def map(self, calls):
         if self.pool is None:
-            # Its actors claim no CPU: otherwise none is left for the tasks of the other measurements.
+            # Its actors claim no CPU: otherwise none is left for the tasks of the other
+            # measurements.
             self.pool = Pool(processes=self.workers, ray_remote_args={"num_cpus": 0})
         return sum(self.pool.map(functions.same, range(calls)))
 

@@ -17,15 +17,27 @@ NOTHING = "-"
 def as_text(run: Run) -> str:
     """The medians with their ratios, and what failed, for a terminal."""
     heads = ["", *(figure.heading.partition(",")[0] for figure in FIGURES), "crosses", "survives a"]
-    units = ["", *(figure.heading.partition(", ")[2] for figure in FIGURES), "machines", "worker's death"]
+    units = [
+        "",
+        *(figure.heading.partition(", ")[2] for figure in FIGURES),
+        "machines",
+        "worker's death",
+    ]
     rows = [
-        [title(run, name), *(_short(run, name, figure) for figure in FIGURES), *_guarantees(run, name)]
+        [
+            title(run, name),
+            *(_short(run, name, figure) for figure in FIGURES),
+            *_guarantees(run, name),
+        ]
         for name in run["peers"]
     ]
     parts = [
         in_a_line(run["machine"]),
         table(heads, [units, *rows], right=range(1, 1 + len(FIGURES))),
-        f"In brackets: how many times better {OURS} is; below 1 the peer is ahead. ~ is extrapolated from fewer calls.",
+        (
+            f"In brackets: how many times better {OURS} is; below 1 the peer is ahead. ~ is "
+            f"extrapolated from fewer calls."
+        ),
         *_notes(run),
     ]
     return "\n\n".join(parts)
@@ -38,12 +50,24 @@ def as_markdown(run: Run) -> str:
     options = run["options"]
     parts = [
         in_a_line(run["machine"]),
-        f"{options['workers']} worker processes, median of {options['rounds']} interleaved rounds (lowest to highest).",
+        (
+            f"{options['workers']} worker processes, median of {options['rounds']} interleaved rounds "
+            f"(lowest to highest)."
+        ),
         "~ is extrapolated from fewer calls.",
         markdown_table(
-            ["peer", *(figure.heading for figure in FIGURES), "crosses machines", "survives a worker's death"],
             [
-                [title(run, name), *(_full(run, name, figure) for figure in FIGURES), *_guarantees(run, name)]
+                "peer",
+                *(figure.heading for figure in FIGURES),
+                "crosses machines",
+                "survives a worker's death",
+            ],
+            [
+                [
+                    title(run, name),
+                    *(_full(run, name, figure) for figure in FIGURES),
+                    *_guarantees(run, name),
+                ]
                 for name in names
             ],
         ),
@@ -60,7 +84,10 @@ def as_markdown(run: Run) -> str:
         "What each guarantees, configured as measured:",
         markdown_table(
             ["peer", "crosses machines", "survives a worker's death", "in a sentence"],
-            [[facts["title"], *_guarantees(run, name), facts["guarantee"]] for name, facts in told.items()],
+            [
+                [facts["title"], *_guarantees(run, name), facts["guarantee"]]
+                for name, facts in told.items()
+            ],
         ),
         "How each is configured:",
         markdown_table(
@@ -68,7 +95,8 @@ def as_markdown(run: Run) -> str:
             [
                 [
                     facts["title"],
-                    ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) or "standard library",
+                    ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+                    or "standard library",
                     facts["configuration"],
                     facts["documentation"],
                 ]
@@ -80,7 +108,9 @@ def as_markdown(run: Run) -> str:
 
 
 def _notes(run: Run) -> Iterator[str]:
-    """What the tables have no room for: further ways to make many calls, what is not offered, what failed and why."""
+    """What the tables have no room for: further ways to make many calls, what is not offered, what
+    failed and why.
+    """
     lines: list[str] = []
     for name, record in run["peers"].items():
         ways: dict[str, list[float]] = {}
@@ -92,7 +122,9 @@ def _notes(run: Run) -> Iterator[str]:
             for way, rates in ways.items()
         ]
         lines += [f"{title(run, name)}, {what}: {why}" for what, why in record["absent"].items()]
-        lines += [f"{title(run, name)}, {what} FAILED: {why}" for what, why in record["errors"].items()]
+        lines += [
+            f"{title(run, name)}, {what} FAILED: {why}" for what, why in record["errors"].items()
+        ]
     if lines:
         yield "\n".join(f"- {line}" for line in lines)
 
@@ -120,14 +152,20 @@ def _short(run: Run, name: str, figure: Figure) -> str:
     if isinstance(cell, str):
         return cell
     times = ratio(run, name, figure) if name != OURS else None
-    return ("~" if cell.extrapolated else "") + number(cell.median) + (f" ({_times(times)})" if times else "")
+    return (
+        ("~" if cell.extrapolated else "")
+        + number(cell.median)
+        + (f" ({_times(times)})" if times else "")
+    )
 
 
 def _full(run: Run, name: str, figure: Figure) -> str:
     cell = _cell(run, name, figure)
     if isinstance(cell, str):
         return cell
-    spread = f" ({number(cell.lowest)} to {number(cell.highest)})" if cell.lowest != cell.highest else ""
+    spread = (
+        f" ({number(cell.lowest)} to {number(cell.highest)})" if cell.lowest != cell.highest else ""
+    )
     return ("~" if cell.extrapolated else "") + number(cell.median) + spread
 
 

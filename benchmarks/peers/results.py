@@ -36,7 +36,9 @@ class Figure:
 FIGURES = (
     Figure("round_trip_p50", "round_trip", "round trip p50, ms", 1000),
     Figure("round_trip_p99", "round_trip", "round trip p99, ms", 1000),
-    Figure("submit_and_gather", "submit_and_gather", "submit and gather, calls/s", more_is_better=True),
+    Figure(
+        "submit_and_gather", "submit_and_gather", "submit and gather, calls/s", more_is_better=True
+    ),
     Figure("map", "map", "map, calls/s", more_is_better=True),
     Figure("payload", "payload", "32 MB there and back, ms", 1000),
     Figure("shared_payload", "shared_payload", "50 MB to 200 calls, s"),
@@ -69,15 +71,22 @@ def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
 
 
 def ratio(run: Run, name: str, figure: Figure) -> float | None:
-    """How many times better this library's median is than the peer's; below 1 the peer is ahead. None if either lacks."""
-    ours, theirs = (summary(run["peers"][each], figure) if each in run["peers"] else None for each in (OURS, name))
+    """How many times better this library's median is than the peer's; below 1 the peer is ahead.
+    None if either lacks.
+    """
+    ours, theirs = (
+        summary(run["peers"][each], figure) if each in run["peers"] else None
+        for each in (OURS, name)
+    )
     if ours is None or theirs is None:
         return None
     return ours.median / theirs.median if figure.more_is_better else theirs.median / ours.median
 
 
 def title(run: Run, name: str) -> str:
-    """How a peer is named to people: its title, or what ``--only`` takes if it never got so far as to tell."""
+    """How a peer is named to people: its title, or what ``--only`` takes if it never got so far as
+    to tell.
+    """
     return str(run["peers"][name]["facts"].get("title", name))
 
 

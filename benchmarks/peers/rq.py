@@ -22,12 +22,15 @@ class Rq(Peer):
     crosses_machines = True
     survives_worker_death = "partly"
     guarantee = (
-        "A job whose worker died stays in the registry of started jobs until it is found abandoned, and then fails; it runs "
+        "A job whose worker died stays in the registry of started jobs until it is found "
+        "abandoned, and then fails; it runs "
         "again only if it was given `retry`. A SimpleWorker dies with the job that crashes."
     )
     configuration = (
-        "`rq worker-pool` with SimpleWorker, which its documentation advises for jobs of milliseconds (the default "
-        "worker forks for each); `map` is `enqueue_many`; results by `latest_result(timeout=…)`; pickle."
+        "`rq worker-pool` with SimpleWorker, which its documentation advises for jobs of "
+        "milliseconds (the default "
+        "worker forks for each); `map` is `enqueue_many`; results by `latest_result(timeout=…)`; "
+        "pickle."
     )
     documentation = "RQ: Notes on Performance; Results; Bulk Job Enqueueing"
 
@@ -35,7 +38,16 @@ class Rq(Peer):
         self.services.start_redis()
         self.services.start_python(
             "worker",
-            *("-m", "rq.cli", "worker-pool", "peers", "--url", REDIS_URL, "--num-workers", str(workers)),
+            *(
+                "-m",
+                "rq.cli",
+                "worker-pool",
+                "peers",
+                "--url",
+                REDIS_URL,
+                "--num-workers",
+                str(workers),
+            ),
             *("--worker-class", "rq.worker.SimpleWorker", "--quiet"),
         )
         self.queue = Queue("peers", connection=Redis.from_url(PATIENT_REDIS_URL))
@@ -44,15 +56,22 @@ class Rq(Peer):
         return self._result(self.queue.enqueue(functions.same, value, result_ttl=KEEP))
 
     def submit_and_gather(self, calls):
-        jobs = [self.queue.enqueue(functions.same, number, result_ttl=KEEP) for number in range(calls)]
+        jobs = [
+            self.queue.enqueue(functions.same, number, result_ttl=KEEP) for number in range(calls)
+        ]
         return sum(map(self._result, jobs))
 
     def map(self, calls):
-        data = [Queue.prepare_data(functions.same, (number,), result_ttl=KEEP) for number in range(calls)]
+        data = [
+            Queue.prepare_data(functions.same, (number,), result_ttl=KEEP)
+            for number in range(calls)
+        ]
         return sum(map(self._result, self.queue.enqueue_many(data)))
 
     def payload(self, array):
-        return self._result(self.queue.enqueue(functions.plus_one, array, result_ttl=KEEP, description="plus_one"))
+        return self._result(
+            self.queue.enqueue(functions.plus_one, array, result_ttl=KEEP, description="plus_one")
+        )
 
     def shared_payload(self, array, calls):
         # The description would else be the array as text.

@@ -2,8 +2,8 @@
 
 Guarantees:
 
-- Every order to a session has a deadline: a peer that hangs costs its deadline once, is killed, and is reported; what hung is
-  left out of the later rounds.
+- Every order to a session has a deadline: a peer that hangs costs its deadline once, is killed, and
+  is reported; what hung is left out of the later rounds.
 - Between two sessions nothing of the first one is left: no process, no file.
 """
 
@@ -35,7 +35,17 @@ LAST_LINES = 8  # Of each log, kept when something fails.
 TOP = Path(__file__).parents[2]
 SESSION = "benchmarks.peers.session"  # What runs in the process of a peer.
 # Settings of the user's own that would change what is measured.
-CLEARED = ("CELERY_", "DISTRIBUTE_CHALLENGE_", "DASK_", "RAY_", "RQ_", "JOBLIB_", "LOKY_", "DRAMATIQ_", "PEERS_")
+CLEARED = (
+    "CELERY_",
+    "DISTRIBUTE_CHALLENGE_",
+    "DASK_",
+    "RAY_",
+    "RQ_",
+    "JOBLIB_",
+    "LOKY_",
+    "DRAMATIQ_",
+    "PEERS_",
+)
 
 Record = dict[str, Any]
 
@@ -62,14 +72,19 @@ def run(
         say: Gets a line of text for whoever watches.
 
     Returns:
-        For each peer by name: ``facts``, ``rounds`` (figures by name, one dict for each round), ``errors`` (reasons by
-        measurement), ``absent`` (what it does not offer) and ``logs`` (last lines, if something failed).
+        For each peer by name: ``facts``, ``rounds`` (figures by name, one dict for each round),
+            ``errors`` (reasons by
+        measurement), ``absent`` (what it does not offer) and ``logs`` (last lines, if something
+        failed).
     """
     become_reaper()
     records: dict[str, Record] = {
-        entry.name: {"facts": {}, "rounds": [], "errors": {}, "absent": {}, "logs": {}} for entry in entries
+        entry.name: {"facts": {}, "rounds": [], "errors": {}, "absent": {}, "logs": {}}
+        for entry in entries
     }
-    interpreters = {entry.name: _interpreter(entry, environments, records[entry.name], say) for entry in entries}
+    interpreters = {
+        entry.name: _interpreter(entry, environments, records[entry.name], say) for entry in entries
+    }
     for number in range(1, rounds + 1):
         for entry in entries:
             record = records[entry.name]
@@ -78,12 +93,18 @@ def run(
             if python is None or "start" in record["errors"]:
                 continue
             began = time.monotonic()
-            record["rounds"].append(_one_round(entry.name, python, workers, seconds, redis_server, record))
-            say(f"round {number}, {entry.name}: {time.monotonic() - began:.0f} s{_failures(record)}")
+            record["rounds"].append(
+                _one_round(entry.name, python, workers, seconds, redis_server, record)
+            )
+            say(
+                f"round {number}, {entry.name}: {time.monotonic() - began:.0f} s{_failures(record)}"
+            )
     return records
 
 
-def _interpreter(entry: Entry, environments: Path, record: Record, say: Callable[[str], None]) -> str | None:
+def _interpreter(
+    entry: Entry, environments: Path, record: Record, say: Callable[[str], None]
+) -> str | None:
     if not entry.requirements:
         return sys.executable
     say(f"{entry.name}: an environment of its own, with {', '.join(entry.requirements)}")
@@ -132,7 +153,8 @@ def _one_round(
 
 
 def session_environment(folder: Path, python: str, redis_server: str) -> dict[str, str]:
-    """The variables of a process that uses a peer: its folder, a port of its own, and no settings of the user's.
+    """The variables of a process that uses a peer: its folder, a port of its own, and no settings
+    of the user's.
 
     Args:
         folder: For all its files.
@@ -218,7 +240,9 @@ class Session:
 def _import_seconds(line: str, python: str) -> float:
     """Seconds that the peer's import takes in a fresh interpreter."""
     code = f"import time; began = time.perf_counter(); {line}; print(time.perf_counter() - began)"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=START_DEADLINE, check=True)
+    done = subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, timeout=START_DEADLINE, check=True
+    )
     return float(done.stdout)
 
 

@@ -1,7 +1,8 @@
 """What peers need running beside them: a Redis server, and worker programs.
 
-The runner fixes the folder and the port before a session starts, and tells them by environment variables. So a peer's module can
-name the server's address at its top, as its users would, and is the same module in the client and in the workers.
+The runner fixes the folder and the port before a session starts, and tells them by environment
+variables. So a peer's module can name the server's address at its top, as its users would, and is
+the same module in the client and in the workers.
 """
 
 import os
@@ -30,7 +31,8 @@ REDIS_SERVER = os.environ.get("PEERS_REDIS_SERVER", "redis-server")
 REDIS_PORT = int(os.environ.get("PEERS_REDIS_PORT", "6379"))
 REDIS_URL = f"redis://127.0.0.1:{REDIS_PORT}/0"
 REDIS_SOCKET = FOLDER / "redis.sock"
-# For clients that wait for a result by one blocking command: redis-py 8 would give up after five seconds.
+# For clients that wait for a result by one blocking command: redis-py 8 would give up after five
+# seconds.
 PATIENCE = "socket_timeout=300"
 PATIENT_REDIS_URL = f"{REDIS_URL}?{PATIENCE}"
 
@@ -45,7 +47,8 @@ class Services:
         self._programs: list[subprocess.Popen[bytes]] = []
 
     def start_redis(self) -> None:
-        """Start a server that keeps nothing on disk, on the port and the socket of the session, and wait until it answers.
+        """Start a server that keeps nothing on disk, on the port and the socket of the session, and
+        wait until it answers.
 
         Raises:
             RuntimeError: It does not start.
@@ -57,7 +60,9 @@ class Services:
                 raise RuntimeError(f"{REDIS_SERVER} does not answer on port {REDIS_PORT}")
             time.sleep(0.002)
 
-    def start_python(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def start_python(
+        self, name: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         """Start ``python`` with these arguments, with the session's own interpreter.
 
         Args:
@@ -111,6 +116,8 @@ def redis_command(*, append_only: bool = False) -> list[str]:
 
 
 def accepts(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something listens there: cheaper than a Redis client, which the peer may not even use."""
+    """Whether something listens there: cheaper than a Redis client, which the peer may not even
+    use.
+    """
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) == 0

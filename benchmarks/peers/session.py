@@ -1,6 +1,8 @@
-"""One peer in a process of its own: ``python -m benchmarks.peers.session NAME WORKERS``, started by the runner.
+"""One peer in a process of its own: ``python -m benchmarks.peers.session NAME WORKERS``, started by
+the runner.
 
-Orders come as lines of JSON on standard input, and each is answered by a line of JSON on standard output:
+Orders come as lines of JSON on standard input, and each is answered by a line of JSON on standard
+output:
 
     {"do": "start"}                                {"facts": {...}, "first_result": 1700000000.0}
     {"do": "map", "seconds": 2}                    {"figures": {"map": 8700.0, ...}}
@@ -9,9 +11,11 @@ Orders come as lines of JSON on standard input, and each is answered by a line o
 Guarantees:
 
 - What peers print goes to standard error, never among the answers.
-- When the runner is gone, standard input closes: all processes of this session are killed then, whatever the peer is doing.
+- When the runner is gone, standard input closes: all processes of this session are killed then,
+  whatever the peer is doing.
 
-It imports little by itself, as the time from its start to the peer's first result is one of the figures.
+It imports little by itself, as the time from its start to the peer's first result is one of the
+figures.
 """
 
 import json
@@ -36,7 +40,8 @@ Order = dict[str, Any]
 def main(name: str, workers: int) -> None:
     """Do what the orders say, until one says stop."""
     become_reaper()
-    # Worker processes that are forked later must not write answers, nor keep the runner waiting for the end of this one.
+    # Worker processes that are forked later must not write answers, nor keep the runner waiting for
+    # the end of this one.
     answers = os.dup(1)
     os.dup2(2, 1)
     orders: queue.SimpleQueue[Order] = queue.SimpleQueue()

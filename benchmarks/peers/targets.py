@@ -1,7 +1,8 @@
 """What the library is to reach, and what a run says: the table of docs/benchmarks.md.
 
-Each target asks for one or several things; it is reached if all of them are. Figures of the peers come from the run's rounds, those
-that only make sense for the library itself from `benchmarks.self`, which the same run measures.
+Each target asks for one or several things; it is reached if all of them are. Figures of the peers
+come from the run's rounds, those that only make sense for the library itself from
+`benchmarks.self`, which the same run measures.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,7 +64,15 @@ def as_markdown(run: Run) -> str:
         else:
             verdict = "yes" if all(each.met for each in measured) else "**no**"
         reached = "; ".join(each.text for each in measured) or NOTHING
-        rows.append([target.what, target.to_reach, reached, verdict, _best_peers(run, target.column) or NOTHING])
+        rows.append(
+            [
+                target.what,
+                target.to_reach,
+                reached,
+                verdict,
+                _best_peers(run, target.column) or NOTHING,
+            ]
+        )
     return markdown_table(["what", "to reach", "reached", "", "best peer"], rows)
 
 
@@ -81,12 +90,16 @@ def _ours(key: str, *, most: float | None = None, least: float | None = None) ->
     return ask
 
 
-def _own(name: str, *, most: float | None = None, least: float | None = None, what: str = "") -> Question:
+def _own(
+    name: str, *, most: float | None = None, least: float | None = None, what: str = ""
+) -> Question:
     """A figure of `benchmarks.self`, in its unit."""
 
     def ask(run: Run) -> Found | None:
         series = Results.from_json(run["self"]).series.get(name) if "self" in run else None
-        return None if series is None else _held(series.median, series.figure.unit, most, least, what)
+        return (
+            None if series is None else _held(series.median, series.figure.unit, most, least, what)
+        )
 
     return ask
 
@@ -96,7 +109,9 @@ def _times(key: str, peer: str, least: float) -> Question:
 
     def ask(run: Run) -> Found | None:
         times = ratio(run, peer, _COLUMNS[key])
-        return None if times is None else Found(f"×{number(times)} {title(run, peer)}", times >= least)
+        return (
+            None if times is None else Found(f"×{number(times)} {title(run, peer)}", times >= least)
+        )
 
     return ask
 
@@ -105,13 +120,18 @@ def _ahead_across_machines(run: Run) -> Found | None:
     """Whether a round trip is shorter than that of every peer that crosses machines."""
     times = [ratio(run, name, _COLUMNS["round_trip_p50"]) for name in _peers(run, crossing=True)]
     known = [each for each in times if each is not None]
-    return Found(f"×{number(min(known))} the next that crosses machines", min(known) > 1) if known else None
+    return (
+        Found(f"×{number(min(known))} the next that crosses machines", min(known) > 1)
+        if known
+        else None
+    )
 
 
 def _beside_bare_redis(run: Run) -> Found | None:
     """What a payload costs through Redis over TCP, by what its bytes alone cost."""
     ours, bare = (
-        summary(run["peers"][name], _COLUMNS["payload"]) if name in run["peers"] else None for name in (OVER_TCP, FLOOR)
+        summary(run["peers"][name], _COLUMNS["payload"]) if name in run["peers"] else None
+        for name in (OVER_TCP, FLOOR)
     )
     if ours is None or bare is None:
         return None
@@ -119,7 +139,9 @@ def _beside_bare_redis(run: Run) -> Found | None:
     return Found(f"×{number(times)} bare Redis over TCP", times <= 1.2)
 
 
-def _held(value: float, unit: str, most: float | None, least: float | None, what: str = "") -> Found:
+def _held(
+    value: float, unit: str, most: float | None, least: float | None, what: str = ""
+) -> Found:
     met = (most is None or value <= most) and (least is None or value >= least)
     return Found(f"{f'{what} ' if what else ''}{number(value)} {unit}", met)
 
@@ -132,7 +154,11 @@ def _best_peers(run: Run, column: str) -> str:
     if not column:
         return ""
     figure = _COLUMNS[column]
-    best = [name for crossing in (True, False) if (name := _best(run, figure, _peers(run, crossing=crossing)))]
+    best = [
+        name
+        for crossing in (True, False)
+        if (name := _best(run, figure, _peers(run, crossing=crossing)))
+    ]
     if len(best) == 2 and not _is_better(run, figure, best[1], best[0]):
         best.pop()
     return "; ".join(_told(run, figure, name) for name in best)
@@ -141,7 +167,9 @@ def _best_peers(run: Run, column: str) -> str:
 def _best(run: Run, figure: Figure, names: Iterator[str]) -> str | None:
     best = None
     for name in names:
-        if summary(run["peers"][name], figure) and (best is None or _is_better(run, figure, name, best)):
+        if summary(run["peers"][name], figure) and (
+            best is None or _is_better(run, figure, name, best)
+        ):
             best = name
     return best
 
@@ -162,7 +190,9 @@ def _told(run: Run, figure: Figure, name: str) -> str:
 
 
 def _peers(run: Run, *, crossing: bool) -> Iterator[str]:
-    """Names of those that are neither the library itself nor the floor, and that got so far as to tell about themselves."""
+    """Names of those that are neither the library itself nor the floor, and that got so far as to
+    tell about themselves.
+    """
     for name, record in run["peers"].items():
         ours = name.startswith((OURS, FLOOR))
         if not ours and record["facts"] and record["facts"]["crosses_machines"] is crossing:
@@ -217,16 +247,27 @@ TARGETS = (
         ),
         "shared_payload",
     ),
-    Target("script start to first result, nothing configured", "0.6 s", (_ours("start", most=0.6),), "start"),
+    Target(
+        "script start to first result, nothing configured",
+        "0.6 s",
+        (_ours("start", most=0.6),),
+        "start",
+    ),
     Target("`import distribute_challenge`", "0.06 s", (_ours("import", most=0.06),), "import"),
     Target(
         "one call of 10 s and 40 of 0.1 s on 8 slots",
         "ends within 10.5 s",
-        (_own("uneven_map", most=10.5, what="`map`"), _own("uneven_submit", most=10.5, what="`submit`")),
+        (
+            _own("uneven_map", most=10.5, what="`map`"),
+            _own("uneven_submit", most=10.5, what="`submit`"),
+        ),
     ),
     Target(
         "64 workers, 10,000 calls that sleep 0.1 s",
         "at least 95 % of ideal throughput",
-        (_own("many_workers_map", least=95.0, what="`map`"), _own("many_workers_submit", least=95.0, what="`submit`")),
+        (
+            _own("many_workers_map", least=95.0, what="`map`"),
+            _own("many_workers_submit", least=95.0, what="`submit`"),
+        ),
     ),
 )

@@ -19,7 +19,11 @@ AT_ONCE = 100  # Calls that `map` has under way at once: more only wait for a co
 
 broker = (
     ListQueueBroker(PATIENT_REDIS_URL, queue_name="peers")
-    .with_result_backend(RedisAsyncResultBackend(PATIENT_REDIS_URL, result_ex_time=120, serializer=PickleSerializer()))
+    .with_result_backend(
+        RedisAsyncResultBackend(
+            PATIENT_REDIS_URL, result_ex_time=120, serializer=PickleSerializer()
+        )
+    )
     .with_serializer(PickleSerializer())
 )
 
@@ -51,12 +55,15 @@ class Taskiq(Peer):
     crosses_machines = True
     survives_worker_death = "no"
     guarantee = (
-        "A list has no acknowledgement: a task leaves it before it runs and is lost with its process. The broker on streams "
+        "A list has no acknowledgement: a task leaves it before it runs and is lost with its "
+        "process. The broker on streams "
         "acknowledges."
     )
     configuration = (
-        f"ListQueueBroker, pickle, arguments not parsed; results looked for every {CHECK * 1000:g} ms; `map` is up to {AT_ONCE} "
-        "`kiq` in flight at once; arrays as base64 text, as arguments and results become JSON types."
+        f"ListQueueBroker, pickle, arguments not parsed; results looked for every {CHECK * 1000:g} "
+        f"ms; `map` is up to {AT_ONCE} "
+        "`kiq` in flight at once; arrays as base64 text, as arguments and results become JSON "
+        "types."
     )
     documentation = "taskiq: Taskiq + Redis; CLI"
 
@@ -64,7 +71,14 @@ class Taskiq(Peer):
         self.services.start_redis()
         self.services.start_python(
             "worker",
-            *("-m", "taskiq", "worker", "benchmarks.peers.taskiq:broker", "--workers", str(workers)),
+            *(
+                "-m",
+                "taskiq",
+                "worker",
+                "benchmarks.peers.taskiq:broker",
+                "--workers",
+                str(workers),
+            ),
             *("--no-parse", "--log-level", "WARNING"),
         )
         self.loop = asyncio.Runner()
@@ -116,7 +130,9 @@ async def _result(task):
 
 
 def _as_text(array):
-    """What an array must become: taskiq makes JSON types of arguments and results, whatever its serialiser."""
+    """What an array must become: taskiq makes JSON types of arguments and results, whatever its
+    serialiser.
+    """
     return base64.b64encode(pickle.dumps(array)).decode()
 
 

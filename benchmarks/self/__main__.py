@@ -1,4 +1,5 @@
-"""``python -m benchmarks.self``: the library's main figures, to be compared with those of an earlier state of it.
+"""``python -m benchmarks.self``: the library's main figures, to be compared with those of an
+earlier state of it.
 
     pip install -e ".[benchmarking]"
     python -m benchmarks.self --output now.json
@@ -33,16 +34,45 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=click.Path(path_type=Path, dir_okay=False),
     help="File for all raw figures.",
 )
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="How often each is measured.")
 @click.option(
-    "--workers", default=2, show_default=True, type=click.IntRange(min=1), help="Worker processes, where that is open."
+    "--rounds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How often each is measured.",
 )
-@click.option("--only", default="", metavar="NAMES", help="Measurements, with commas between them. [default: all]")
+@click.option(
+    "--workers",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Worker processes, where that is open.",
+)
+@click.option(
+    "--only",
+    default="",
+    metavar="NAMES",
+    help="Measurements, with commas between them. [default: all]",
+)
 @click.option("--quick", is_flag=True, help="Leave out those that take long.")
-@click.option("--list", "listing", is_flag=True, help="Show the names of the measurements, and do nothing.")
-@click.option("--compare", nargs=2, type=_FILE, metavar="OLD NEW", help="Compare two such files, and measure nothing.")
+@click.option(
+    "--list", "listing", is_flag=True, help="Show the names of the measurements, and do nothing."
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=_FILE,
+    metavar="OLD NEW",
+    help="Compare two such files, and measure nothing.",
+)
 def main(
-    output: Path, rounds: int, workers: int, only: str, quick: bool, listing: bool, compare: tuple[Path, Path] | None
+    output: Path,
+    rounds: int,
+    workers: int,
+    only: str,
+    quick: bool,
+    listing: bool,
+    compare: tuple[Path, Path] | None,
 ) -> None:
     """Measure this library, and compare it with what it was."""
     if listing:
@@ -54,7 +84,9 @@ def main(
         click.echo(comparison_as_markdown(old, new))
         sys.exit(any(change.is_worse for change in changes(old, new)))
     measurements = from_option(partial(chosen, quick=quick), only, "--only")
-    results = run(measurements, workers=workers, rounds=rounds, say=lambda line: click.echo(line, err=True))
+    results = run(
+        measurements, workers=workers, rounds=rounds, say=lambda line: click.echo(line, err=True)
+    )
     results.save(output)
     click.echo(run_as_markdown(results))
     click.echo(f"wrote {output}", err=True)

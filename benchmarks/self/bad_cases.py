@@ -1,4 +1,5 @@
-"""The bad cases of batching, each beside what perfect scheduling would give; docs/batching.md explains them.
+"""The bad cases of batching, each beside what perfect scheduling would give; docs/batching.md
+explains them.
 
 Long calls sleep, so that workers and not cores are what there is too little of.
 """
@@ -21,7 +22,8 @@ __all__ = ["flood", "jumps", "mix", "trapped", "two_clients"]
 
 SLOTS = 8
 SHORTS = 10_000  # Calls of a microsecond or so in a row: enough to be sent by thousands.
-# To 1 s and back, twice; as many long calls as there are slots, so that two of them one after the other are seen.
+# To 1 s and back, twice; as many long calls as there are slots, so that two of them one after the
+# other are seen.
 JUMPS = (*[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS)
 MIX = (*[0.001] * 960, *[1.0] * 40)
 SEED = 4
@@ -53,8 +55,12 @@ def mix(workers: int) -> dict[str, float]:
 
 
 def trapped(workers: int) -> dict[str, float]:
-    """One long call among thousands of short ones: until the last of the short ones is back, as they come."""
-    ideal = max(end for end, seconds in zip(ends(TRAPPED, SLOTS), TRAPPED, strict=True) if seconds != TRAP)
+    """One long call among thousands of short ones: until the last of the short ones is back, as
+    they come.
+    """
+    ideal = max(
+        end for end, seconds in zip(ends(TRAPPED, SLOTS), TRAPPED, strict=True) if seconds != TRAP
+    )
     found = {}
     for name, run in {"map": _short_by_map, "submit": _short_by_submit}.items():
         with LocalCluster(SLOTS):

@@ -1,7 +1,7 @@
 """Which measurements there are, in the order of the table.
 
-To add one, write a function that takes the number of workers and returns numbers by name, and add it here. Names of
-figures stay as they are, or the comparison with older files loses them.
+To add one, write a function that takes the number of workers and returns numbers by name, and add
+it here. Names of figures stay as they are, or the comparison with older files loses them.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,21 @@ from benchmarks.self.measurement import Measurement
 
 __all__ = ["CATALOGUE", "chosen"]
 
-FEW_MEGABYTES = 5.0  # What the same run may take more or less of, by where the allocator found room.
+FEW_MEGABYTES = (
+    5.0  # What the same run may take more or less of, by where the allocator found room.
+)
 WAYS = ("map", "submit")
 
 
 def _cpu(name: str, what: str) -> tuple[Figure, ...]:
-    kinds = {"client": "client", "main": "worker main process", "child": "worker children", "redis": "Redis"}
-    # The system counts in hundredths of a second: what is less than a microsecond a call is not resolved.
+    kinds = {
+        "client": "client",
+        "main": "worker main process",
+        "child": "worker children",
+        "redis": "Redis",
+    }
+    # The system counts in hundredths of a second: what is less than a microsecond a call is not
+    # resolved.
     return tuple(
         Figure(f"{name}_cpu_{kind}", f"CPU of each {what}: {title}", "µs", smallest=1.0)
         for kind, title in kinds.items()
@@ -27,7 +35,9 @@ def _cpu(name: str, what: str) -> tuple[Figure, ...]:
 
 _MEASUREMENTS = (
     Measurement(
-        "import", "start:import_seconds", (Figure("import", "`from distribute_challenge import compute_this`", "s"),)
+        "import",
+        "start:import_seconds",
+        (Figure("import", "`from distribute_challenge import compute_this`", "s"),),
     ),
     Measurement(
         "start",
@@ -39,7 +49,9 @@ _MEASUREMENTS = (
         "latency:round_trip",
         (
             Figure("round_trip_p50", "`compute()` of a call that does nothing, median", "ms"),
-            Figure("round_trip_p99", "`compute()` of a call that does nothing, 99th percentile", "ms"),
+            Figure(
+                "round_trip_p99", "`compute()` of a call that does nothing, 99th percentile", "ms"
+            ),
             *_cpu("round_trip", "`compute()`"),
         ),
     ),
@@ -49,9 +61,16 @@ _MEASUREMENTS = (
         (
             Figure("failed_round_trip_p50", "`compute()` of a call that raises, median", "ms"),
             Figure(
-                "failed_map", "`map` over 20,000 calls that raise, exceptions in a list", "calls/s", more_is_better=True
+                "failed_map",
+                "`map` over 20,000 calls that raise, exceptions in a list",
+                "calls/s",
+                more_is_better=True,
             ),
-            Figure("traceback_packed", "an exception with a traceback of one line, pickled by its worker", "µs"),
+            Figure(
+                "traceback_packed",
+                "an exception with a traceback of one line, pickled by its worker",
+                "µs",
+            ),
             Figure("traceback_loaded", "the same, made again by its client", "µs"),
         ),
     ),
@@ -59,7 +78,12 @@ _MEASUREMENTS = (
         "submit",
         "throughput:submitted",
         (
-            Figure("submit_and_results", "100,000 `submit()` and all their results", "calls/s", more_is_better=True),
+            Figure(
+                "submit_and_results",
+                "100,000 `submit()` and all their results",
+                "calls/s",
+                more_is_better=True,
+            ),
             Figure("submit_alone", "of these, `submit()` alone", "calls/s", more_is_better=True),
             *_cpu("submit", "`submit()`"),
         ),
@@ -81,9 +105,24 @@ _MEASUREMENTS = (
         "map",
         "throughput:mapped",
         (
-            Figure("map", "`map` over 1,000,000 items, results in a list", "calls/s", more_is_better=True),
-            Figure("map_memory_client", "memory that this map added: client", "MB", smallest=FEW_MEGABYTES),
-            Figure("map_memory_child", "memory that this map added: worker process", "MB", smallest=FEW_MEGABYTES),
+            Figure(
+                "map",
+                "`map` over 1,000,000 items, results in a list",
+                "calls/s",
+                more_is_better=True,
+            ),
+            Figure(
+                "map_memory_client",
+                "memory that this map added: client",
+                "MB",
+                smallest=FEW_MEGABYTES,
+            ),
+            Figure(
+                "map_memory_child",
+                "memory that this map added: worker process",
+                "MB",
+                smallest=FEW_MEGABYTES,
+            ),
             *_cpu("map", "call of it"),
         ),
     ),
@@ -91,34 +130,67 @@ _MEASUREMENTS = (
         "consumed",
         "throughput:consumed",
         (
-            Figure("consumed_seconds", "1,000,000 results of `map(…, ordered=False)` consumed as they come", "s"),
             Figure(
-                "consumed_memory_client", "memory that this added at its highest: client", "MB", smallest=FEW_MEGABYTES
+                "consumed_seconds",
+                "1,000,000 results of `map(…, ordered=False)` consumed as they come",
+                "s",
             ),
-            Figure("consumed_memory_child", "memory that this added: worker process", "MB", smallest=FEW_MEGABYTES),
+            Figure(
+                "consumed_memory_client",
+                "memory that this added at its highest: client",
+                "MB",
+                smallest=FEW_MEGABYTES,
+            ),
+            Figure(
+                "consumed_memory_child",
+                "memory that this added: worker process",
+                "MB",
+                smallest=FEW_MEGABYTES,
+            ),
         ),
     ),
     Measurement(
         "shared_array",
         "shared:shared_array",
         (
-            Figure("shared_redis", "50 MB array to 200 calls: through Redis", "MB", smallest=FEW_MEGABYTES),
+            Figure(
+                "shared_redis",
+                "50 MB array to 200 calls: through Redis",
+                "MB",
+                smallest=FEW_MEGABYTES,
+            ),
             Figure("shared_first", "50 MB array to 200 calls: the first call", "ms"),
             Figure("shared_later", "50 MB array to 200 calls: each after the first, median", "ms"),
-            Figure("shared_memory", "50 MB array to 200 calls: worker's own memory", "MB", smallest=FEW_MEGABYTES),
+            Figure(
+                "shared_memory",
+                "50 MB array to 200 calls: worker's own memory",
+                "MB",
+                smallest=FEW_MEGABYTES,
+            ),
         ),
     ),
     Measurement(
         "printing",
         "printing:printed",
         (
-            Figure("printing_ratio", "100 MB printed in calls: shown at the client, of not shown", "× the time"),
+            Figure(
+                "printing_ratio",
+                "100 MB printed in calls: shown at the client, of not shown",
+                "× the time",
+            ),
             Figure("printing_shown", "`compute()` of a call that prints one line, shown", "ms"),
             Figure("printing_silent", "the same, not shown", "ms"),
             Figure(
-                "printing_longest", "10,000 lines of 100 calls: from the call to the client's screen, the longest", "ms"
+                "printing_longest",
+                "10,000 lines of 100 calls: from the call to the client's screen, the longest",
+                "ms",
             ),
-            Figure("printing_late", "the last of them on the screen, after the last result", "ms", smallest=10.0),
+            Figure(
+                "printing_late",
+                "the last of them on the screen, after the last result",
+                "ms",
+                smallest=10.0,
+            ),
         ),
         is_long=True,
         deadline=300.0,
@@ -126,7 +198,10 @@ _MEASUREMENTS = (
     Measurement(
         "uneven",
         "uneven:uneven",
-        tuple(Figure(f"uneven_{way}", f"1 call of 10 s and 40 of 0.1 s on 8 slots, `{way}`", "s") for way in WAYS),
+        tuple(
+            Figure(f"uneven_{way}", f"1 call of 10 s and 40 of 0.1 s on 8 slots, `{way}`", "s")
+            for way in WAYS
+        ),
         is_long=True,
     ),
     Measurement(
@@ -147,14 +222,20 @@ _MEASUREMENTS = (
     Measurement(
         "jumps",
         "bad_cases:jumps",
-        tuple(Figure(f"jumps_{way}", f"durations that jump from 1 µs to 1 s, `{way}`", "× ideal") for way in WAYS),
+        tuple(
+            Figure(f"jumps_{way}", f"durations that jump from 1 µs to 1 s, `{way}`", "× ideal")
+            for way in WAYS
+        ),
         is_long=True,
         deadline=120.0,
     ),
     Measurement(
         "mix",
         "bad_cases:mix",
-        tuple(Figure(f"mix_{way}", f"a random mix of 1 ms and 1 s, `{way}`", "× ideal") for way in WAYS),
+        tuple(
+            Figure(f"mix_{way}", f"a random mix of 1 ms and 1 s, `{way}`", "× ideal")
+            for way in WAYS
+        ),
         is_long=True,
         deadline=120.0,
     ),
@@ -162,7 +243,10 @@ _MEASUREMENTS = (
         "trapped",
         "bad_cases:trapped",
         tuple(
-            Figure(f"trapped_{way}", f"the 8,000 calls of 1 ms around one of 5 s, `{way}`", "× ideal") for way in WAYS
+            Figure(
+                f"trapped_{way}", f"the 8,000 calls of 1 ms around one of 5 s, `{way}`", "× ideal"
+            )
+            for way in WAYS
         ),
         is_long=True,
     ),
@@ -189,7 +273,12 @@ _MEASUREMENTS = (
             Figure("two_clients", "two clients at once, 8,000 each", "× ideal"),
             Figure("two_clients_faster", "the faster of the two", "calls/s", more_is_better=True),
             Figure("two_clients_slower", "the slower of the two", "calls/s", more_is_better=True),
-            Figure("two_clients_fairness", "time of the faster, of the time of the slower", "%", more_is_better=True),
+            Figure(
+                "two_clients_fairness",
+                "time of the faster, of the time of the slower",
+                "%",
+                more_is_better=True,
+            ),
         ),
         is_long=True,
         deadline=120.0,
@@ -200,9 +289,14 @@ CATALOGUE = {measurement.name: measurement for measurement in _MEASUREMENTS}
 
 
 def chosen(names: Sequence[str], *, quick: bool = False) -> list[Measurement]:
-    """Measurements of these names, in the catalogue's order; all of them, or all short ones, if no name is given.
+    """Measurements of these names, in the catalogue's order; all of them, or all short ones, if no
+    name is given.
 
     Raises:
         KeyError: No measurement has one of the names.
     """
-    return [each for each in select(CATALOGUE, names, "measurement") if names or not (quick and each.is_long)]
+    return [
+        each
+        for each in select(CATALOGUE, names, "measurement")
+        if names or not (quick and each.is_long)
+    ]

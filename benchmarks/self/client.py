@@ -1,6 +1,8 @@
-"""A second client: ``python -m benchmarks.self.client ADDRESS CALLS SECONDS`` submits calls that take so long.
+"""A second client: ``python -m benchmarks.self.client ADDRESS CALLS SECONDS`` submits calls that
+take so long.
 
-It prints ``ready`` once a first call is back, waits for a line, and then prints how many seconds all calls took.
+It prints ``ready`` once a first call is back, waits for a line, and then prints how many seconds
+all calls took.
 """
 
 import subprocess

@@ -34,14 +34,18 @@ class Change:
 
     @property
     def is_worse(self) -> bool:
-        """Whether it got worse by more than 10 %, by more than either run's spread, and by enough to mean something."""
+        """Whether it got worse by more than 10 %, by more than either run's spread, and by enough
+        to mean something.
+        """
         if self.old is None or self.new is None:
             return False
         worse_by = self.new.median - self.old.median
         if self.new.figure.more_is_better:
             worse_by = -worse_by
         spread = max(self.old.spread, self.new.spread)
-        return worse_by > max(abs(self.old.median) * TOLERANCE / 100, spread, self.new.figure.smallest)
+        return worse_by > max(
+            abs(self.old.median) * TOLERANCE / 100, spread, self.new.figure.smallest
+        )
 
 
 def changes(old: Results, new: Results) -> Iterator[Change]:

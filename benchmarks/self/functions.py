@@ -1,4 +1,7 @@
-"""The functions that run on workers. They belong to a module of a user's project, as those of most users do."""
+"""The functions that run on workers.
+
+They belong to a module of a user's project, as those of most users do.
+"""
 
 import os
 import time

@@ -7,9 +7,11 @@ __all__ = ["ends", "makespan"]
 
 
 def makespan(durations: Iterable[float], slots: int) -> float:
-    """Seconds until the last call ends, if each worker takes the next call the moment it is free, at no cost.
+    """Seconds until the last call ends, if each worker takes the next call the moment it is free,
+    at no cost.
 
-    Nobody who does not know how long calls will take can do better for sure; who orders them by luck may.
+    Nobody who does not know how long calls will take can do better for sure; who orders them by
+    luck may.
 
     Args:
         durations: Of the calls, in seconds, in their order.

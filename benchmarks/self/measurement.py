@@ -1,4 +1,6 @@
-"""What a measurement is: a function that runs in a process of its own, and the figures that it yields."""
+"""What a measurement is: a function that runs in a process of its own, and the figures that it
+yields.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

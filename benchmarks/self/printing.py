@@ -41,7 +41,10 @@ def printed(workers: int) -> dict[str, float]:
             time.sleep(1)
             late, longest = max(0.0, screen.last - over), max(screen.delays)
             assert (lines, len(screen.delays)) == (CALLS * EACH, CALLS * EACH)
-            trips = {backend: [_round_trip(backend) for _ in range(ROUND_TRIPS)] for backend in (loud, quiet)}
+            trips = {
+                backend: [_round_trip(backend) for _ in range(ROUND_TRIPS)]
+                for backend in (loud, quiet)
+            }
     finally:
         sys.stdout = terminal
     return {

@@ -10,14 +10,17 @@ from benchmarks.self.functions import process
 __all__ = ["Processes"]
 
 MEGABYTE = 2**20
-AT_MOST = 100  # Times that all workers are asked for their process id: the last of 64 takes some seconds to be there.
+# Times that all workers are asked for their process id: the last of 64 takes some seconds to be
+# there.
+AT_MOST = 100
 
 
 @dataclass(frozen=True)
 class Processes:
     """Client, Redis server, worker main process and its children.
 
-    A dict of CPU seconds has the keys ``client``, ``main``, ``child`` (all children together) and ``redis``.
+    A dict of CPU seconds has the keys ``client``, ``main``, ``child`` (all children together) and
+    ``redis``.
     """
 
     client: psutil.Process
@@ -27,7 +30,8 @@ class Processes:
 
     @classmethod
     def of_cluster(cls, workers: int) -> Self:
-        """Those that serve this process's calls, as soon as each of the worker processes has run one.
+        """Those that serve this process's calls, as soon as each of the worker processes has run
+        one.
 
         Raises:
             RuntimeError: Some worker process never gets a call.
@@ -58,7 +62,9 @@ class Processes:
 
     def cpu_microseconds_per_call(self, before: dict[str, float], calls: int) -> dict[str, float]:
         """CPU time of each kind of process since then, for each of so many calls."""
-        return {kind: (now - before[kind]) * 1e6 / calls for kind, now in self.cpu_seconds().items()}
+        return {
+            kind: (now - before[kind]) * 1e6 / calls for kind, now in self.cpu_seconds().items()
+        }
 
     def client_megabytes(self) -> float:
         """Resident memory of the client."""

@@ -16,7 +16,10 @@ def run_as_markdown(run: Results) -> str:
     options = run.options
     parts = [
         _whence(run),
-        f"{options['workers']} worker processes where nothing else is said, median of rounds: {options['rounds']}",
+        (
+            f"{options['workers']} worker processes where nothing else is said, median of rounds: "
+            f"{options['rounds']}"
+        ),
         markdown_table(
             ["what", "figure", "lowest to highest"],
             [[each.figure.title, _figure(each), _spread(each)] for each in run.series.values()],
@@ -46,7 +49,9 @@ def comparison_as_markdown(old: Results, new: Results) -> str:
         f"Worse: by more than {TOLERANCE:g} % and by more than the spread of the rounds.",
     ]
     if _elsewhere(old, new):
-        parts.append("The runs are of different machines or options: they say little about each other.")
+        parts.append(
+            "The runs are of different machines or options: they say little about each other."
+        )
     return "\n\n".join(parts)
 
 
@@ -55,7 +60,9 @@ def _whence(run: Results) -> str:
 
 
 def _elsewhere(old: Results, new: Results) -> bool:
-    same_machine = all(old.machine[key] == new.machine[key] for key in ("cores", "processor", "memory_bytes"))
+    same_machine = all(
+        old.machine[key] == new.machine[key] for key in ("cores", "processor", "memory_bytes")
+    )
     return not same_machine or old.options["workers"] != new.options["workers"]
 
 

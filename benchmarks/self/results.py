@@ -1,4 +1,6 @@
-"""What a run found: every raw value, where it was taken, and of which state of the library; kept as JSON."""
+"""What a run found: every raw value, where it was taken, and of which state of the library; kept as
+JSON.
+"""
 
 import json
 import subprocess
@@ -39,7 +41,9 @@ class Results:
     @classmethod
     def of_this_machine(cls, **options: Any) -> Self:
         """A run that begins here and now."""
-        return cls(describe_machine(), _revision(), {name: _version(name) for name in PACKAGES}, options)
+        return cls(
+            describe_machine(), _revision(), {name: _version(name) for name in PACKAGES}, options
+        )
 
     def add(self, figures: Iterable[Figure], values: Mapping[str, float]) -> None:
         """Take in what a measurement yielded in one round."""
@@ -48,8 +52,13 @@ class Results:
             self.series[figure.name] = Series(figure, (*before, values[figure.name]))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as it is written; figures bring their titles and units along, so that any version can read them."""
-        figures = {name: asdict(each.figure) | {"values": list(each.values)} for name, each in self.series.items()}
+        """Everything, as it is written; figures bring their titles and units along, so that any
+        version can read them.
+        """
+        figures = {
+            name: asdict(each.figure) | {"values": list(each.values)}
+            for name, each in self.series.items()
+        }
         return {
             "machine": self.machine,
             "revision": self.revision,
@@ -68,7 +77,12 @@ class Results:
             values = tuple(about.pop("values"))
             series[name] = Series(Figure(**about), values)
         return cls(
-            found["machine"], found["revision"], found["versions"], found["options"], series, dict(found["errors"])
+            found["machine"],
+            found["revision"],
+            found["versions"],
+            found["options"],
+            series,
+            dict(found["errors"]),
         )
 
     def save(self, path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Runs the measurements in rounds, A B C A B C, each in a session of its own, so that none meets what another left.
+"""Runs the measurements in rounds, A B C A B C, each in a session of its own, so that none meets
+what another left.
 
 A measurement that fails or hangs is reported, and left out of the later rounds.
 """
@@ -60,11 +61,16 @@ def run(
                 results.errors[measurement.name] = str(error)
             failure = results.errors.get(measurement.name)
             took = f"{time.monotonic() - began:.0f} s"
-            say(f"round {number}, {measurement.name}: {took}{f'; FAILED: {failure}' if failure else ''}")
+            say(
+                f"round {number}, {measurement.name}: "
+                f"{took}{f'; FAILED: {failure}' if failure else ''}"
+            )
     return results
 
 
-def session(measurement: Measurement, workers: int, *, module: str = "benchmarks.self.session") -> dict[str, float]:
+def session(
+    measurement: Measurement, workers: int, *, module: str = "benchmarks.self.session"
+) -> dict[str, float]:
     """Take a measurement once, in a process of its own.
 
     Raises:

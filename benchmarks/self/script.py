@@ -1,4 +1,6 @@
-"""The same as `benchmarks.self.throughput.submitted` for a function of a script, which travels in another way than a module's."""
+"""The same as `benchmarks.self.throughput.submitted` for a function of a script, which travels in
+another way than a module's.
+"""
 
 import subprocess
 import sys
@@ -26,5 +28,7 @@ with LocalCluster({{workers}}):
 def submitted_by_script(workers: int) -> dict[str, float]:
     """``submit()`` one by one, and then all results."""
     code = SCRIPT.format(workers=workers)
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+    )
     return {"script_submit_and_results": CALLS / float(done.stdout)}

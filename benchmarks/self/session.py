@@ -1,4 +1,6 @@
-"""One measurement in a process of its own: ``python -m benchmarks.self.session NAME WORKERS`` prints its figures as JSON."""
+"""One measurement in a process of its own: ``python -m benchmarks.self.session NAME WORKERS``
+prints its figures as JSON.
+"""
 
 import json
 import sys

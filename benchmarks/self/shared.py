@@ -1,4 +1,6 @@
-"""One large array as argument of many calls: what goes through Redis, what each call waits, what workers keep."""
+"""One large array as argument of many calls: what goes through Redis, what each call waits, what
+workers keep.
+"""
 
 import time
 from statistics import median
@@ -36,7 +38,10 @@ def shared_array(workers: int) -> dict[str, float]:
             times.append(time.perf_counter() - began)
             if len(times) == 1:
                 after_first = _received(server)
-        added = max(_own_megabytes(child) - then for child, then in zip(processes.children, had, strict=True))
+        added = max(
+            _own_megabytes(child) - then
+            for child, then in zip(processes.children, had, strict=True)
+        )
         for_each_later = (_received(server) - after_first) / (len(times) - 1)
         server.close()
     return {

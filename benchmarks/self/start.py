@@ -37,4 +37,8 @@ def first_result(workers: int) -> dict[str, float]:
 
 
 def _printed(code: str) -> float:
-    return float(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+    )

@@ -1,4 +1,6 @@
-"""Calls that take time, on more workers than there are cores: how near the library comes to what nobody can beat."""
+"""Calls that take time, on more workers than there are cores: how near the library comes to what
+nobody can beat.
+"""
 
 import time
 from collections.abc import Callable, Sequence

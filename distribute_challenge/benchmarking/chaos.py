@@ -1,4 +1,5 @@
-"""What is lost when everything breaks? A cluster under load, and faults at random, for as long as one likes.
+"""What is lost when everything breaks? A cluster under load, and faults at random, for as long as
+one likes.
 
     python -m distribute_challenge.benchmarking.chaos --minutes 10 --seed 7
 
@@ -29,7 +30,11 @@ LARGEST_SEED = 999_999
 )
 @click.option("--seed", type=int, help="Of faults and load. [default: drawn, and shown]")
 @click.option(
-    "--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Workers, of one process each."
+    "--workers",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Workers, of one process each.",
 )
 @click.option(
     "--fault",
@@ -51,14 +56,23 @@ LARGEST_SEED = 999_999
     help="Keep the logs of the cluster there. [default: a temporary folder]",
 )
 def chaos(
-    minutes: float, seed: int | None, workers: int, kinds: tuple[str, ...], output: Path | None, logs: Path | None
+    minutes: float,
+    seed: int | None,
+    workers: int,
+    kinds: tuple[str, ...],
+    output: Path | None,
+    logs: Path | None,
 ) -> None:
-    """Break a cluster under load in every way there is, and count what is lost, hangs, or runs twice."""
+    """Break a cluster under load in every way there is, and count what is lost, hangs, or runs
+    twice.
+    """
     if seed is None:
         seed = random.randrange(LARGEST_SEED)
     click.echo(f"seed {seed}, {workers} workers, faults for {minutes:g} min")
     try:
-        with tempfile.TemporaryDirectory(prefix="distribute_challenge_chaos_", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="distribute_challenge_chaos_", ignore_cleanup_errors=True
+        ) as folder:
             result = Storm(
                 logs or Path(folder),
                 seconds=minutes * 60,

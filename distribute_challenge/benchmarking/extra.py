@@ -30,7 +30,9 @@ def benchmarking_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise BackendError(f"the benchmark needs {error.name}, which is not installed:\n{INSTALL}") from error
+        raise BackendError(
+            f"the benchmark needs {error.name}, which is not installed:\n{INSTALL}"
+        ) from error
 
 
 class Lazily:

@@ -1,4 +1,6 @@
-"""Ctrl+C, and what else ends a program politely: once it interrupts, after that it waits for the tidying up."""
+"""Ctrl+C, and what else ends a program politely: once it interrupts, after that it waits for the
+tidying up.
+"""
 
 import signal
 import sys
@@ -13,7 +15,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible(words: str) -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the block at the first of Ctrl+C, SIGTERM and SIGHUP; answer the others with words.
+    """Raise `KeyboardInterrupt` in the block at the first of Ctrl+C, SIGTERM and SIGHUP; answer the
+    others with words.
 
     For the main thread, which alone may set what a signal does.
 

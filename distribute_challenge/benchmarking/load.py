@@ -1,4 +1,5 @@
-"""How many workers, and what do I get? Measures a cluster at one size after the other, and plots its throughput.
+"""How many workers, and what do I get? Measures a cluster at one size after the other, and plots
+its throughput.
 
     python -m distribute_challenge.benchmarking.load --max-workers 4
 
@@ -37,7 +38,13 @@ INTERRUPTED = 130  # Exit code, as shells have it for Ctrl+C.
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--min-workers", type=click.IntRange(min=1), default=1, show_default=True, help="Size of the first step.")
+@click.option(
+    "--min-workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Size of the first step.",
+)
 @click.option(
     "--max-workers",
     type=click.IntRange(min=1),
@@ -46,7 +53,11 @@ INTERRUPTED = 130  # Exit code, as shells have it for Ctrl+C.
     help="Size of the last step.",
 )
 @click.option(
-    "--step", type=click.IntRange(min=1), default=1, show_default=True, help="Workers from one step to the next."
+    "--step",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Workers from one step to the next.",
 )
 @click.option(
     "--runtime",
@@ -101,8 +112,17 @@ INTERRUPTED = 130  # Exit code, as shells have it for Ctrl+C.
     metavar="DIR",
     help="Where the record, the plots and the page go. [default: load-DATE-TIME]",
 )
-@click.option("--formats", default="png", show_default=True, help=f"Of the plots, with commas: {', '.join(FORMATS)}.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --output: measure the sizes that it lacks.")
+@click.option(
+    "--formats",
+    default="png",
+    show_default=True,
+    help=f"Of the plots, with commas: {', '.join(FORMATS)}.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --output: measure the sizes that it lacks.",
+)
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -135,15 +155,23 @@ def load(
         if earlier is not None:
             # What is not said stays as it was.
             before = {**asdict(earlier.plan), "kind": earlier.plan.cluster}
-            said = {name for name in before if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-            planned = {name: value if name in said else before[name] for name, value in planned.items()}
+            said = {
+                name
+                for name in before
+                if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            }
+            planned = {
+                name: value if name in said else before[name] for name, value in planned.items()
+            }
             kind = kind if "kind" in said else before["kind"]
         if planned["min_workers"] > planned["max_workers"]:
             raise click.BadParameter(
                 f"{planned['min_workers']} is more than --max-workers {planned['max_workers']}",
                 param_hint="--min-workers",
             )
-        cluster, why = choose(kind, output=folder, longest_call=planned["task_seconds"], verbose=verbose)
+        cluster, why = choose(
+            kind, output=folder, longest_call=planned["task_seconds"], verbose=verbose
+        )
         click.echo(why)
         plan = Plan(cluster=cluster.kind, **planned)
         run = Run(plan, {}, time.time()) if earlier is None else _resumed(earlier, plan, folder)
@@ -156,7 +184,9 @@ def load(
 
 
 def _measure(run: Run, cluster: Cluster, folder: Path) -> int:
-    """Carry out the plan; the exit code. What goes wrong is said here, so that what was measured is shown all the same."""
+    """Carry out the plan; the exit code. What goes wrong is said here, so that what was measured is
+    shown all the same.
+    """
     if not run.missing:
         click.echo("every size of the plan has been measured; a larger --max-workers measures more")
         return 0
@@ -200,17 +230,23 @@ def _formats(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     wrong = [name for name in names if name not in FORMATS]
     if wrong or not names:
-        raise click.BadParameter(f"{text!r}: expected some of {', '.join(FORMATS)}", param_hint="--formats")
+        raise click.BadParameter(
+            f"{text!r}: expected some of {', '.join(FORMATS)}", param_hint="--formats"
+        )
     return names
 
 
 def _folder(output: Path | None, resume: bool) -> Path:
     if output is None:
         if resume:
-            raise click.UsageError("--resume goes on with the run of a folder: name it with --output DIR")
+            raise click.UsageError(
+                "--resume goes on with the run of a folder: name it with --output DIR"
+            )
         return Path(f"load-{datetime.now():%Y%m%d-%H%M%S}")
     if not resume and (output / RUN_FILE).exists():
-        raise click.UsageError(f"{output} holds a run already: add --resume to go on with it, or name another folder")
+        raise click.UsageError(
+            f"{output} holds a run already: add --resume to go on with it, or name another folder"
+        )
     return output
 
 
@@ -224,7 +260,8 @@ def _resumed(run: Run, plan: Plan, folder: Path) -> Run:
     ]
     if differing:
         raise click.UsageError(
-            f"the run in {folder} measured something else ({'; '.join(differing)}): leave these options away, or name "
+            f"the run in {folder} measured something else ({'; '.join(differing)}): leave these "
+            f"options away, or name "
             f"another --output"
         )
     run.plan = plan

@@ -1,7 +1,8 @@
-"""What one run of the benchmark saw, as plain values: the one thing that measuring writes and the results read.
+"""What one run of the benchmark saw, as plain values: the one thing that measuring writes and the
+results read.
 
-Times are seconds since the run began (`Run.epoch` in the client's clock), memory is in bytes. In files, times of
-calls are whole microseconds.
+Times are seconds since the run began (`Run.epoch` in the client's clock), memory is in bytes. In
+files, times of calls are whole microseconds.
 """
 
 import csv
@@ -116,7 +117,9 @@ class Calls:
     COLUMNS = ("created", "sent", "started", "finished", "received")
 
     def __init__(self) -> None:
-        self.created, self.sent, self.started, self.finished, self.received = (array("d") for _ in self.COLUMNS)
+        self.created, self.sent, self.started, self.finished, self.received = (
+            array("d") for _ in self.COLUMNS
+        )
         self.worker = array("H")
         self.workers: list[str] = []
         self._places: dict[str, int] = {}
@@ -139,7 +142,9 @@ class Calls:
 
     def microseconds(self) -> list[list[int]]:
         """The columns as whole numbers: a third of the text, in a fifth of the time."""
-        return [[round(value * MICROSECONDS) for value in getattr(self, name)] for name in self.COLUMNS]
+        return [
+            [round(value * MICROSECONDS) for value in getattr(self, name)] for name in self.COLUMNS
+        ]
 
     def as_json(self) -> dict[str, list[Any]]:
         """As plain lists, times in microseconds."""
@@ -193,7 +198,8 @@ class Run:
         machine: Where it ran, with which versions, and when: names to texts and numbers.
         epoch: When it began, in seconds since 1970.
         steps: By the number of workers.
-        spins: Loops of the ``cpu`` workload that take ``plan.task_seconds`` on a worker by itself; None: not measured.
+        spins: Loops of the ``cpu`` workload that take ``plan.task_seconds`` on a worker by itself;
+            None: not measured.
         scaled_back: Seconds from the last size back to the first; None: not done.
     """
 
@@ -212,7 +218,9 @@ class Run:
 
     def put(self, step: Step) -> None:
         """Add a step, or set it in the place of an earlier one of that size."""
-        self.steps = sorted([*(s for s in self.steps if s.workers != step.workers), step], key=lambda s: s.workers)
+        self.steps = sorted(
+            [*(s for s in self.steps if s.workers != step.workers), step], key=lambda s: s.workers
+        )
 
     def save(self, folder: Path) -> Path:
         """Write ``run.json`` to a folder; an earlier one stays whole until this one is.
@@ -240,7 +248,8 @@ class Run:
         return path
 
     def save_calls(self, folder: Path) -> Path:
-        """Write ``calls.csv`` to a folder: a line for each call, with the size of the cluster, and times in microseconds.
+        """Write ``calls.csv`` to a folder: a line for each call, with the size of the cluster, and
+        times in microseconds.
 
         Returns:
             Its path.
@@ -251,7 +260,9 @@ class Run:
             writer.writerow(["workers", *(f"{name}_us" for name in Calls.COLUMNS), "worker"])
             for step in self.steps:
                 names = [step.calls.workers[place] for place in step.calls.worker]
-                writer.writerows(zip(repeat(step.workers), *step.calls.microseconds(), names, strict=False))
+                writer.writerows(
+                    zip(repeat(step.workers), *step.calls.microseconds(), names, strict=False)
+                )
         return path
 
     @classmethod
@@ -267,12 +278,18 @@ class Run:
         try:
             document = json.loads(path.read_text())
         except OSError as error:
-            raise OptionError(f"{path} cannot be read ({error.strerror}): give the {RUN_FILE} of a run") from None
+            raise OptionError(
+                f"{path} cannot be read ({error.strerror}): give the {RUN_FILE} of a run"
+            ) from None
         except ValueError as error:
-            raise OptionError(f"{path} is not JSON ({error}): give the {RUN_FILE} of a run") from None
+            raise OptionError(
+                f"{path} is not JSON ({error}): give the {RUN_FILE} of a run"
+            ) from None
         found = document.get("format") if isinstance(document, dict) else None
         if found != FORMAT:
-            raise OptionError(f"{path} has format {found!r}, expected {FORMAT}: give a {RUN_FILE} of this version")
+            raise OptionError(
+                f"{path} has format {found!r}, expected {FORMAT}: give a {RUN_FILE} of this version"
+            )
         return cls(
             plan=Plan(**document["plan"]),
             steps=[_step(step) for step in document["steps"]],
@@ -282,7 +299,9 @@ class Run:
 
 def _step(document: dict[str, Any]) -> Step:
     samples = [
-        Sample(**{**sample, "usage": {name: Usage(**usage) for name, usage in sample["usage"].items()}})
+        Sample(
+            **{**sample, "usage": {name: Usage(**usage) for name, usage in sample["usage"].items()}}
+        )
         for sample in document["samples"]
     ]
     return Step(**{**document, "calls": Calls.from_json(document["calls"]), "samples": samples})

@@ -1,4 +1,5 @@
-"""Does anything grow? Millions of calls on an embedded cluster, and the memory of all its processes meanwhile.
+"""Does anything grow? Millions of calls on an embedded cluster, and the memory of all its processes
+meanwhile.
 
 python -m distribute_challenge.benchmarking.soak --calls 10_000_000
 """
@@ -54,10 +55,17 @@ from distribute_challenge.errors import DistributeChallengeError
     help="Where the result goes.",
 )
 def soak(calls: int, workers: int, every: float, bound: float, output: Path) -> None:
-    """Make calls by the million, and see whether client, workers or Redis grow, and what is left in Redis."""
+    """Make calls by the million, and see whether client, workers or Redis grow, and what is left in
+    Redis.
+    """
     try:
         result = soak_cluster(
-            LocalWorkers(), calls=calls, workers=workers, every=every, bound=bound * MEGABYTE, say=click.echo
+            LocalWorkers(),
+            calls=calls,
+            workers=workers,
+            every=every,
+            bound=bound * MEGABYTE,
+            say=click.echo,
         )
     except DistributeChallengeError as error:
         raise click.ClickException(str(error)) from None

@@ -1,7 +1,8 @@
 """The broker option that all commands share.
 
-A command line can be read by every user of the machine, for as long as the command runs; its environment cannot. So a command that
-finds a password in its ``--broker`` starts itself anew, in the same process, with the address in a variable.
+A command line can be read by every user of the machine, for as long as the command runs; its
+environment cannot. So a command that finds a password in its ``--broker`` starts itself anew, in
+the same process, with the address in a variable.
 """
 
 import os
@@ -26,14 +27,17 @@ def broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def _hide_password(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+def _hide_password(
+    context: click.Context, parameter: click.Parameter, url: str | None
+) -> str | None:
     """Leave no password on the command line."""
     rest = _without(sys.orig_argv[1:], url)
     # Nobody typed it if it is not there: a program calls this command as a function.
     if url is not None and settings.masked(url) != url and rest != sys.orig_argv[1:]:
         first, second = settings.BROKER_VARIABLES
         click.echo(
-            f"Warning: the password in --broker stood on a command line for a moment, where every user of this machine can read "
+            f"Warning: the password in --broker stood on a command line for a moment, where every "
+            f"user of this machine can read "
             f"it, and stands in the history of your shell: set {first} or {second} instead",
             err=True,
         )

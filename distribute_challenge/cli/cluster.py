@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster"]
 
-LOOK_EVERY = 0.1  # Seconds between two looks whether it still lives, and what its workers have written.
+LOOK_EVERY = (
+    0.1  # Seconds between two looks whether it still lives, and what its workers have written.
+)
 
 # As `log.FORMAT` has it: time, level, process, call, text.
-_LINE: Final = re.compile(r"\S+ \S+ (?P<level>[A-Z]+) (?P<process>\S+) \[(?P<call>[^\]]*)\] (?P<text>.*)")
+_LINE: Final = re.compile(
+    r"\S+ \S+ (?P<level>[A-Z]+) (?P<process>\S+) \[(?P<call>[^\]]*)\] (?P<text>.*)"
+)
 _CHATTER: Final = ("DEBUG", "INFO")
 
 
 @click.command(short_help="Keep a cluster running on this machine.")
-@click.option("--workers", "-w", type=click.IntRange(min=1), help="Worker processes. [default: one per core]")
+@click.option(
+    "--workers", "-w", type=click.IntRange(min=1), help="Worker processes. [default: one per core]"
+)
 def cluster(workers: int | None) -> None:
     """Keep a cluster running on this machine until Ctrl+C.
 
@@ -38,7 +44,10 @@ def cluster(workers: int | None) -> None:
 
     running = LocalCluster(workers or process_count())
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         running.start()
         click.echo(f"{running.workers} worker processes are starting. In another terminal:\n")
@@ -74,7 +83,8 @@ def _watch(running: "LocalCluster", stop: threading.Event) -> None:
                 for line in _new_lines(log):
                     _show(line)
                 continue
-            # What is in the log before it is ready is about its start. A server that is gone is told of by the next check.
+            # What is in the log before it is ready is about its start. A server that is gone is
+            # told of by the next check.
             with contextlib.suppress(RedisError):
                 if presence.workers(connection):
                     log = files.enter_context(running.log_file.open("rb"))

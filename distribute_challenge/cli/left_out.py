@@ -1,4 +1,6 @@
-"""What the commands do not show, because it has not the form that this library or Celery gives it: a line for each kind."""
+"""What the commands do not show, because it has not the form that this library or Celery gives it:
+a line for each kind.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -39,7 +41,8 @@ class LeftOut:
             self.lines.append(f"{total} answer{'s' * (total > 1)} that no worker gives: {reasons}")
 
     def read(self, what: str, key: str, reading: Callable[[], T]) -> T | None:
-        """What is read from Redis; None, and a line more, where a key of another type is in the way.
+        """What is read from Redis; None, and a line more, where a key of another type is in the
+        way.
 
         Args:
             what: What is read, for the line.
@@ -56,7 +59,10 @@ class LeftOut:
         except redis.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            self.lines.append(f"{what}: Redis has a key of another type in the place of {printable(key)}; delete it")
+            self.lines.append(
+                f"{what}: Redis has a key of another type in the place of {printable(key)}; delete "
+                f"it"
+            )
             return None
 
     def echo(self) -> None:

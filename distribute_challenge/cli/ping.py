@@ -1,4 +1,6 @@
-"""``distribute-challenge ping``: for health checks, and for scripts that wait until a cluster is there."""
+"""``distribute-challenge ping``: for health checks, and for scripts that wait until a cluster is
+there.
+"""
 
 import socket
 
@@ -28,10 +30,12 @@ def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
 
     It fails if one of those named does not answer; without names, if none answers.
 
-    NAME is a worker's name as 'distribute-challenge status' shows it; without an @ it is one on this machine.
+    NAME is a worker's name as 'distribute-challenge status' shows it; without an @ it is one on
+    this machine.
     """
     url = checked_broker(broker)
-    # Nothing of Celery's: health checks run this over and over on machines that have better things to do.
+    # Nothing of Celery's: health checks run this over and over on machines that have better things
+    # to do.
     from distribute_challenge.errors import DistributeChallengeError
     from distribute_challenge.execution_backends.celery.broker import ping as asking
     from distribute_challenge.execution_backends.celery.broker.connection import connect, translated
@@ -51,6 +55,8 @@ def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
     left_out.echo()
     silent = [name for name in wanted if name not in answers]
     if silent:
-        raise click.ClickException(f"no answer within {timeout:g} s from {', '.join(map(printable, silent))}")
+        raise click.ClickException(
+            f"no answer within {timeout:g} s from {', '.join(map(printable, silent))}"
+        )
     if not answers:
         raise click.ClickException(f"no worker answered within {timeout:g} s at {masked(url)}")

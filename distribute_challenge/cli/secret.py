@@ -22,9 +22,11 @@ __all__ = ["secret"]
     help="Write a file for Docker Compose, with a secret, a password for Redis and the cluster's address.",
 )
 def secret(file: Path | None) -> None:
-    """Print a new secret, for the variable DISTRIBUTE_CHALLENGE_SECRET of a cluster's clients and workers.
+    """Print a new secret, for the variable DISTRIBUTE_CHALLENGE_SECRET of a cluster's clients and
+    workers.
 
-    With '--env .env', write what docker-compose.yml needs into the file .env, which must not exist yet. Only you can read it.
+    With '--env .env', write what docker-compose.yml needs into the file .env, which must not exist
+    yet. Only you can read it.
     """
     if file is None:
         click.echo(new_secret())
@@ -35,8 +37,10 @@ def secret(file: Path | None) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise click.ClickException(
-            f"{file} exists already, and programs that use the secret and the password in it would be shut out by new ones: "
-            f"keep it, or add what it lacks: 'distribute-challenge secret' prints a text that serves as either"
+            f"{file} exists already, and programs that use the secret and the password in it would "
+            f"be shut out by new ones: "
+            f"keep it, or add what it lacks: 'distribute-challenge secret' prints a text that "
+            f"serves as either"
         ) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
@@ -54,7 +58,8 @@ def secret(file: Path | None) -> None:
 
 def _variables(signing: str, password: str) -> str:
     return (
-        "# Signs every call and every result: the same for clients and workers, and known to no others.\n"
+        "# Signs every call and every result: the same for clients and workers, and known to no "
+        "others.\n"
         f"{settings.SECRET_VARIABLE}={signing}\n"
         "# Opens the Redis of docker-compose.yml.\n"
         f"REDIS_PASSWORD={password}\n"

@@ -53,16 +53,25 @@ def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
     from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
 
     with connect(url) as connection:
-        present = left_out.read("workers", WORKERS, lambda: presence.workers_and_strangers(connection))
+        present = left_out.read(
+            "workers", WORKERS, lambda: presence.workers_and_strangers(connection)
+        )
         workers, strangers = present or ([], 0)
         clients = left_out.read("clients", CLIENTS, lambda: presence.clients(connection)) or []
         running: Answers[list[control.Running]] = Answers()
         if names := [worker.name for worker in workers]:
-            running = left_out.read("what runs", bindings_key(), lambda: control.active(url, names)) or running
+            running = (
+                left_out.read("what runs", bindings_key(), lambda: control.active(url, names))
+                or running
+            )
             left_out.add_answers(running.left_out)
         lengths: dict[str, int] = {}
-        for queue in sorted({DEFAULT_QUEUE, *(queue for worker in workers for queue in worker.queues)}):
-            length = left_out.read("messages of a queue", queue, partial(queue_length, connection, queue))
+        for queue in sorted(
+            {DEFAULT_QUEUE, *(queue for worker in workers for queue in worker.queues)}
+        ):
+            length = left_out.read(
+                "messages of a queue", queue, partial(queue_length, connection, queue)
+            )
             if length is not None:
                 lengths[queue] = length
     return {
@@ -104,5 +113,8 @@ def _section(title: str, rows: list[dict[str, Any]]) -> str:
     if not rows:
         return f"{title}: none\n"
     heads = [name.replace("_", " ") for name in rows[0]]
-    cells = [[",".join(cell) if isinstance(cell, list) else cell for cell in row.values()] for row in rows]
+    cells = [
+        [",".join(cell) if isinstance(cell, list) else cell for cell in row.values()]
+        for row in rows
+    ]
     return f"{title}\n" + indent(table(heads, cells), "  ") + "\n"

@@ -22,7 +22,9 @@ class _Size(click.ParamType[int]):
 
     name = "SIZE"
 
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         found = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]?)(?:I?B)?", str(value).strip().upper())
         size = round(float(found[1]) * _UNITS[found[2]]) if found else 0
         if size < 1:
@@ -32,7 +34,12 @@ class _Size(click.ParamType[int]):
 
 @click.command(short_help="Start a worker that runs calls.")
 @broker_option
-@click.option("--concurrency", "-c", type=click.IntRange(min=1), help="Worker processes. [default: one per core]")
+@click.option(
+    "--concurrency",
+    "-c",
+    type=click.IntRange(min=1),
+    help="Worker processes. [default: one per core]",
+)
 @click.option(
     "--queues",
     "-Q",
@@ -40,7 +47,9 @@ class _Size(click.ParamType[int]):
     show_default=True,
     help="Queues to serve, with commas between them.",
 )
-@click.option("--name", "-n", help="Name of this worker, unique on its machine. [default: worker-PID]")
+@click.option(
+    "--name", "-n", help="Name of this worker, unique on its machine. [default: worker-PID]"
+)
 @click.option(
     "--loglevel",
     "-l",
@@ -50,7 +59,9 @@ class _Size(click.ParamType[int]):
     help="What to log.",
 )
 @click.option(
-    "--max-calls", type=click.IntRange(min=1), help="Replace a process when it has run so many calls. [default: never]"
+    "--max-calls",
+    type=click.IntRange(min=1),
+    help="Replace a process when it has run so many calls. [default: never]",
 )
 @click.option(
     "--max-memory",
@@ -81,7 +92,8 @@ def worker(
         raise click.ClickException(str(error)) from None
     url = checked_broker(broker)
     check_secret(url)
-    # With one name for all, two workers of a machine would be one to `status`, `ping` and Celery's own tools.
+    # With one name for all, two workers of a machine would be one to `status`, `ping` and Celery's
+    # own tools.
     name = name or f"worker-{os.getpid()}"
     processes = concurrency or process_count()
     many = "1 process" if processes == 1 else f"{processes} processes"
@@ -89,4 +101,8 @@ def worker(
     from distribute_challenge.execution_backends.celery.worker.main import run_worker
 
     limits = {"max_calls": max_calls, "max_memory": max_memory}
-    sys.exit(run_worker(url, concurrency=processes, queues=names, name=name, loglevel=loglevel.upper(), **limits))
+    sys.exit(
+        run_worker(
+            url, concurrency=processes, queues=names, name=name, loglevel=loglevel.upper(), **limits
+        )
+    )

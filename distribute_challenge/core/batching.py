@@ -2,13 +2,13 @@
 
 Pure arithmetic, no clocks and no engines: measured durations in, a number out.
 
-A message costs about a millisecond of everyone's time, whatever is in it. So calls that take microseconds must
-travel together, and calls that take longer than `TARGET` must not, or one worker would sit on calls that another
-could run. Three bounds, the smallest wins:
+A message costs about a millisecond of everyone's time, whatever is in it. So calls that take
+microseconds must travel together, and calls that take longer than `TARGET` must not, or one worker
+would sit on calls that another could run. Three bounds, the smallest wins:
 
-1. `TARGET` seconds of work by what calls of this function took lately; a function never seen starts with one call, and so
-   does one that a worker has just given calls of back.
-   For many workers more, so that all together need no more than `MESSAGES` in a second;
+1. `TARGET` seconds of work by what calls of this function took lately; a function never seen starts
+   with one call, and so does one that a worker has just given calls of back. For many workers more,
+   so that all together need no more than `MESSAGES` in a second;
 2. a fair share of what waits, so that all workers have something to do at the end;
 3. `GROWTH` times the last size, because the first durations measured may not be typical.
 """
@@ -18,8 +18,11 @@ from math import ceil
 __all__ = ["GIVE_BACK_AFTER", "LARGEST_BYTES", "BatchSizer", "patience", "window"]
 
 TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough to balance.
-GIVE_BACK_AFTER = 0.2  # Seconds after which a worker gives back what it has not begun of a message, at least.
-MESSAGES = 250  # Messages a second, at most, that one client and one worker's main process should be busy with.
+GIVE_BACK_AFTER = (
+    0.2  # Seconds after which a worker gives back what it has not begun of a message, at least.
+)
+# Messages a second, at most, that one client and one worker's main process should be busy with.
+MESSAGES = 250
 LARGEST = 4096  # Calls in one message: bounds the memory that one message takes, as does the next.
 LARGEST_BYTES = 1_000_000  # Of the arguments in a message with more than one call.
 GROWTH = 8  # Times larger than the last batch, at most.
@@ -60,7 +63,9 @@ class BatchSizer:
             self.seconds_per_call += MEMORY * (each - self.seconds_per_call)
 
     def cut_short(self) -> None:
-        """Take in that a worker gave calls back: what follows is likely to be as slow, whatever the average says."""
+        """Take in that a worker gave calls back: what follows is likely to be as slow, whatever the
+        average says.
+        """
         self._was_cut_short = True
 
     def size(self, waiting: float, slots: int) -> int:
@@ -81,7 +86,9 @@ class BatchSizer:
             return 1
         by_time = _target(slots) / self.seconds_per_call if self.seconds_per_call > 0 else LARGEST
         share = waiting / (SHARES * max(slots, 1))
-        size = min(by_time, LARGEST, self._last * GROWTH, ceil(share) if share < LARGEST else LARGEST)
+        size = min(
+            by_time, LARGEST, self._last * GROWTH, ceil(share) if share < LARGEST else LARGEST
+        )
         self._last = max(int(size), 1)
         return self._last
 
@@ -102,7 +109,8 @@ def patience(slots: int) -> float:
 
 
 def window(slots: int) -> int:
-    """Messages out at once for so many worker processes: one to run, one ready behind it, and some to spare.
+    """Messages out at once for so many worker processes: one to run, one ready behind it, and some
+    to spare.
 
     Examples:
         >>> window(2), window(64)

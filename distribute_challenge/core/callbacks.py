@@ -3,14 +3,15 @@
     a future is done ──► its callbacks, as one job ──► queue ──► the thread in charge
                                                           └────► another one, when that is stuck
 
-The thread that resolves a future takes in the results of all other calls. A callback there would hold them up, and one that
-waits for another call would wait for ever.
+The thread that resolves a future takes in the results of all other calls. A callback there would
+hold them up, and one that waits for another call would wait for ever.
 
 Guarantees:
 
 - The callbacks of one future run in the order in which they were added, none beside another.
-- Those of several futures run one after the other too, in the order in which the futures were done, as long as none of them takes
-  longer than `STUCK_AFTER`. Then another thread goes on with the next ones.
+- Those of several futures run one after the other too, in the order in which the futures were done,
+  as long as none of them takes longer than `STUCK_AFTER`. Then another thread goes on with the next
+  ones.
 - What a callback raises is logged, and ends nothing: `SystemExit` and `KeyboardInterrupt` too.
 - The interpreter waits `END_WITHIN` for callbacks at its end, and no longer.
 """
@@ -47,17 +48,22 @@ def run_callbacks(future: Any, callbacks: Sequence[Callable[[Any], object]]) -> 
 class _Dispatcher:
     """The queue, and its threads.
 
-    One thread is in charge: it takes jobs and runs them. While it runs one and others wait, a second thread stands by. That one takes
-    charge when the first has been at its job for `STUCK_AFTER` seconds, times the number of threads that are stuck: so their number
-    grows slowly where callbacks are slow, and no number of callbacks that never end can stop the others.
+    One thread is in charge: it takes jobs and runs them. While it runs one and others wait, a
+    second thread stands by. That one takes charge when the first has been at its job for
+    `STUCK_AFTER` seconds, times the number of threads that are stuck: so their number grows slowly
+    where callbacks are slow, and no number of callbacks that never end can stop the others.
 
     ``_lock`` protects all fields. No callback runs under it.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # Reentrant: garbage that is collected under it may end a future.
+        self._lock = (
+            threading.RLock()
+        )  # Reentrant: garbage that is collected under it may end a future.
         self._next = Condition(self._lock)  # For the thread in charge: there is a job.
-        self._backlog = Condition(self._lock)  # For the one that stands by: a job waits behind another.
+        self._backlog = Condition(
+            self._lock
+        )  # For the one that stands by: a job waits behind another.
         self._idle = Condition(self._lock)  # For the end: there is none left.
         self._jobs: deque[Job] = deque()
         self._in_charge: threading.Thread | None = None
@@ -87,12 +93,16 @@ class _Dispatcher:
         """Wait until all callbacks have run, or `END_WITHIN` in all."""
         began = clock.monotonic()
         with self._lock:
-            self._idle.wait_for(lambda: not self._jobs and not self._running, max(0.0, self._patience))
+            self._idle.wait_for(
+                lambda: not self._jobs and not self._running, max(0.0, self._patience)
+            )
             self._patience -= clock.monotonic() - began
 
     def _started(self) -> threading.Thread | None:
         """Another thread; None if the interpreter ends and starts no more."""
-        thread = threading.Thread(target=self._work, name="distribute_challenge callbacks", daemon=True)
+        thread = threading.Thread(
+            target=self._work, name="distribute_challenge callbacks", daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:

@@ -1,4 +1,5 @@
-"""What has gone wrong with the calls of one batch, for the engine that runs it: it may log it, and tell its own tools.
+"""What has gone wrong with the calls of one batch, for the engine that runs it: it may log it, and
+tell its own tools.
 
     execute ─► BatchRun ─► Failures ─► the engine, when the replies are sent
 
@@ -19,7 +20,8 @@ class Raised(NamedTuple):
 
     Args:
         error: What it raised.
-        call: The call as one would write it, its arguments shortened; the function's name alone if they could not be loaded.
+        call: The call as one would write it, its arguments shortened; the function's name alone if
+            they could not be loaded.
     """
 
     error: BaseException
@@ -35,7 +37,8 @@ class Failures:
     Attributes:
         raised: How many calls raised.
         kept: The first of these.
-        cancelled: How many calls were stopped, or did not begin, because their client did not want them any more.
+        cancelled: How many calls were stopped, or did not begin, because their client did not want
+            them any more.
         problem: Why there are no outcomes, if the batch itself is to blame; None if there are.
     """
 
@@ -73,10 +76,12 @@ def call_of(failure: Failure, name: str) -> str:
 
 
 def place_of(worker: str) -> str:
-    """Where a worker process is, to stand behind what ran there; nothing for what ran in the caller's own thread.
+    """Where a worker process is, to stand behind what ran there; nothing for what ran in the
+    caller's own thread.
 
     Args:
-        worker: As in a timeline: ``name@host/process``, and perhaps a thread; empty where that is not known.
+        worker: As in a timeline: ``name@host/process``, and perhaps a thread; empty where that is
+            not known.
 
     Examples:
         >>> place_of("embedded@vm/26012"), place_of("processes@vm/71"), place_of("threads@vm/71/pool_0"), place_of("local@vm/71")

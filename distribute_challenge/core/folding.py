@@ -1,12 +1,13 @@
-"""Tracebacks without this library's frames: the caller's line, and then the user's function on the worker.
+"""Tracebacks without this library's frames: the caller's line, and then the user's function on the
+worker.
 
     script.py   divide(1, 0).compute()      kept
     library     compute, result, ...        folded away, and what these call in the standard library to wait or to import
     script.py   return a / b                kept: it came with the exception
 
-A public function catches what passes through it, has it folded, and raises it again by a bare ``raise``, which adds no frame of its
-own to the traceback. So nothing of the library is left, and nothing in the interpreter (`sys.excepthook`, IPython's handlers) has to
-be changed for it.
+A public function catches what passes through it, has it folded, and raises it again by a bare
+``raise``, which adds no frame of its own to the traceback. So nothing of the library is left, and
+nothing in the interpreter (`sys.excepthook`, IPython's handlers) has to be changed for it.
 """
 
 import concurrent.futures
@@ -38,14 +39,17 @@ _CALLED: Final = (
 )
 _CLOUDPICKLE: Final = f"{os.sep}cloudpickle{os.sep}"
 
-# The descriptor itself: a class may refuse that its exceptions are changed, as a frozen dataclass does.
+# The descriptor itself: a class may refuse that its exceptions are changed, as a frozen dataclass
+# does.
 _TRACEBACK: Final[Any] = vars(BaseException)["__traceback__"]
 
 
 def fold(error: BaseException) -> None:
-    """Take this library's frames out of an exception's traceback, for a bare ``raise`` of a public function.
+    """Take this library's frames out of an exception's traceback, for a bare ``raise`` of a public
+    function.
 
-    With ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1`` they stay; also where there are no others, as in a fault of the library itself.
+    With ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1`` they stay; also where there are no others, as in
+    a fault of the library itself.
     """
     traceback = traceback_of(error)
     if full_tracebacks() or traceback is None:
@@ -58,13 +62,18 @@ def fold(error: BaseException) -> None:
 
 
 class _Folded:
-    """For a ``with`` block in a public function: what leaves it has been folded. A ``try`` takes less time."""
+    """For a ``with`` block in a public function: what leaves it has been folded. A ``try`` takes
+    less time.
+    """
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         if error is not None:
             fold(error)
@@ -85,7 +94,8 @@ def set_traceback(error: BaseException, traceback: TracebackType | None) -> None
 
 
 def users_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """A traceback without this library's frames, and without those of what they call; all others are kept.
+    """A traceback without this library's frames, and without those of what they call; all others
+    are kept.
 
     The traceback itself stays as it is: other threads may be raising the same exception.
     """
@@ -101,5 +111,9 @@ def users_frames(traceback: TracebackType | None) -> TracebackType | None:
     users: TracebackType | None = None
     for entry in reversed(kept):
         is_right = entry.tb_next is users
-        users = entry if is_right else TracebackType(users, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+        users = (
+            entry
+            if is_right
+            else TracebackType(users, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+        )
     return users

@@ -1,9 +1,12 @@
-"""Children of a fork: which locks they make anew, and what becomes of one that leaves the function of the call that has forked it.
+"""Children of a fork: which locks they make anew, and what becomes of one that leaves the function
+of the call that has forked it.
 
-A fork copies a lock as it is, but not the thread that holds it: in the child it would stay locked for ever.
+A fork copies a lock as it is, but not the thread that holds it: in the child it would stay locked
+for ever.
 
-In a script the child would go on with the script's next line and end with it. In a worker the next line is the worker's own: the
-child would send a second answer and wait for the next call. So it ends there, as a script's child ends.
+In a script the child would go on with the script's next line and end with it. In a worker the next
+line is the worker's own: the child would send a second answer and wait for the next call. So it
+ends there, as a script's child ends.
 """
 
 import os
@@ -13,7 +16,8 @@ from weakref import WeakSet
 
 __all__ = ["RenewsLocks", "end_child", "generation", "renew_in_children"]
 
-#: One number, which is another one in each child of a fork; in a list, as it is looked at after every call of a long map.
+#: One number, which is another one in each child of a fork; in a list, as it is looked at after
+#: every call of a long map.
 generation = [0]
 
 
@@ -69,6 +73,8 @@ def _exit_code(error: BaseException | None) -> int:
             return (error.code or 0) & 0xFF
         print(error.code, file=sys.stderr)
         return 1
-    trace = error.__traceback__ and error.__traceback__.tb_next  # The first frame is the one that called the function.
+    trace = (
+        error.__traceback__ and error.__traceback__.tb_next
+    )  # The first frame is the one that called the function.
     sys.excepthook(type(error), error.with_traceback(trace), trace)
     return 1

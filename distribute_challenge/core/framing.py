@@ -1,10 +1,11 @@
-"""How a message lies in bytes: magic bytes with the format's number, a JSON header, and opaque byte strings.
+"""How a message lies in bytes: magic bytes with the format's number, a JSON header, and opaque byte
+strings.
 
     0      4            8                8 + h
     | DCF1 | h (uint32) | header (JSON)  | blob | blob | ...      header["sizes"] holds their lengths
 
-Only the serialiser reads the blobs. The header can therefore be understood and logged before a single byte is unpickled, also by
-another version of Python.
+Only the serialiser reads the blobs. The header can therefore be understood and logged before a
+single byte is unpickled, also by another version of Python.
 """
 
 import json
@@ -59,7 +60,9 @@ def unframed(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], 
     blobs: list[Blob] = []
     for size in header.pop("sizes"):
         # `bytes` of bytes is the same object: small ones are copied once.
-        blobs.append(bytes(frame[end : end + size]) if size < _LARGE else memoryview(frame)[end : end + size])
+        blobs.append(
+            bytes(frame[end : end + size]) if size < _LARGE else memoryview(frame)[end : end + size]
+        )
         end += size
     if end != len(frame):
         raise ForgedError("its frame is longer or shorter than it says")
@@ -67,7 +70,8 @@ def unframed(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], 
 
 
 def versions_in(frame: Blob) -> tuple[str, str] | None:
-    """The sender's Python and library, from a frame of another format or with other fields; None: they cannot be read.
+    """The sender's Python and library, from a frame of another format or with other fields; None:
+    they cannot be read.
 
     Args:
         frame: As `unframed` refuses it with a `VersionMismatchError`.
@@ -83,11 +87,15 @@ def versions_in(frame: Blob) -> tuple[str, str] | None:
 class _Unbroken:
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
         if isinstance(error, IndexError | ValueError | RecursionError | struct.error):
-            # Only its kind: its words may be the sender's, and what is refused is counted by the words for it.
+            # Only its kind: its words may be the sender's, and what is refused is counted by the
+            # words for it.
             raise ForgedError(f"its frame is broken ({type(error).__name__})") from None
 
 
-#: Turns what a broken frame does to whoever reads it into one error. One for all, as it is entered for every message.
+#: Turns what a broken frame does to whoever reads it into one error. One for all, as it is entered
+#: for every message.
 unbroken: Final = _Unbroken()

@@ -16,7 +16,11 @@ from distribute_challenge.core.forks import generation, renew_in_children
 from distribute_challenge.core.guarded import shown
 from distribute_challenge.core.log_lines import LastLines, LogLine
 from distribute_challenge.core.timeline import Timeline
-from distribute_challenge.errors import CallCancelledError, ResultTimeoutError, ResultUnavailableError
+from distribute_challenge.errors import (
+    CallCancelledError,
+    ResultTimeoutError,
+    ResultUnavailableError,
+)
 
 __all__ = ["LONGEST_WAIT", "Future"]
 
@@ -27,14 +31,16 @@ Stages = tuple[float, float, float, float, float, str]
 
 _DONE = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
 
-# Seconds. A signal that comes in the instant before a thread begins to wait is noticed when the wait ends: so waits end.
+# Seconds. A signal that comes in the instant before a thread begins to wait is noticed when the
+# wait ends: so waits end.
 LONGEST_WAIT = 0.25
 
-# Decides between a future that is settled and somebody who looks at it for the first time. One for all: it is held for
-# less than a microsecond.
+# Decides between a future that is settled and somebody who looks at it for the first time. One for
+# all: it is held for less than a microsecond.
 _first = threading.Lock()
 
-# What `asyncio.wrap_future` adds tells an event loop and does no more: it may run in the thread that resolves the future.
+# What `asyncio.wrap_future` adds tells an event loop and does no more: it may run in the thread
+# that resolves the future.
 _ASYNCIO = "asyncio.futures"
 
 
@@ -45,18 +51,23 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
 
     Guarantees:
 
-    - It resolves once: to a value, to the exception that the call raised, to an error of `distribute_challenge.errors`,
-      or to cancelled. What arrives after that is dropped.
-    - `cancel()` returns True only if the call has not begun and never will; with ``force``, only if it gave no result and never will.
-    - ``_first`` orders the first look at it and its end: whoever looks finds it done, or is told when it is.
-    - Callbacks of users run in a thread of their own (`callbacks`), and hold up neither results nor other calls.
-    - In the child of a fork, one of the parent's that was done has its outcome, and any other ends in an error when it is looked at.
+    - It resolves once: to a value, to the exception that the call raised, to an error of
+      `distribute_challenge.errors`, or to cancelled. What arrives after that is dropped.
+    - `cancel()` returns True only if the call has not begun and never will; with ``force``, only if
+      it gave no result and never will.
+    - ``_first`` orders the first look at it and its end: whoever looks finds it done, or is told
+      when it is.
+    - Callbacks of users run in a thread of their own (`callbacks`), and hold up neither results nor
+      other calls.
+    - In the child of a fork, one of the parent's that was done has its outcome, and any other ends
+      in an error when it is looked at.
 
     Attributes:
-        id: Names the call. That of one submitted with ``detach=True`` can be given to `attach`, in any process.
+        id: Names the call. That of one submitted with ``detach=True`` can be given to `attach`, in
+            any process.
         name: Name of the function, for messages.
-        timeline: When the call went through which stage, in seconds; None until it is done, and on engines that
-            do not measure.
+        timeline: When the call went through which stage, in seconds; None until it is done, and on
+            engines that do not measure.
 
     Examples:
         >>> from distribute_challenge import compute_this
@@ -65,8 +76,9 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         9
     """
 
-    # Most futures are resolved before anybody looks at them, and there may be millions: until somebody does, one has
-    # no lock, no lists, and of its attributes only those that differ from these.
+    # Most futures are resolved before anybody looks at them, and there may be millions: until
+    # somebody does, one has no lock, no lists, and of its attributes only those that differ from
+    # these.
     _state: str = PENDING
     _result: Any = None
     _exception: BaseException | None = None
@@ -82,7 +94,8 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     _lines: "LastLines | None" = None
     _generation = 0  # The process that made it: 0 for one that is no fork (`forks.generation`).
 
-    #: Of a chunk that an engine did not finish: the future of the calls behind the last outcome, which run, and their number.
+    #: Of a chunk that an engine did not finish: the future of the calls behind the last outcome,
+    #: which run, and their number.
     following: "tuple[Future[Any], int] | None" = None
 
     def __init__(self, name: str = "call") -> None:
@@ -100,7 +113,8 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             if not self._looked_at:
                 self._waiters: list[Any] = []
                 self._condition = Condition()
-                # Closed until it is done. Ctrl+C as a thread begins to wait at a condition leads to a RuntimeError.
+                # Closed until it is done. Ctrl+C as a thread begins to wait at a condition leads to
+                # a RuntimeError.
                 self._latch = threading.Lock()
                 self._latch.acquire()
                 self._done_callbacks: list[Any] = [Future._open_latch]
@@ -122,8 +136,9 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     def logs(self) -> list[LogLine]:
         """The last lines that the call has printed and logged, at most 1,000, also while it runs.
 
-        They are there where the engine sends them: Celery workers do, unless that is turned off (see docs/logs.md). Calls of the other
-        engines print on the streams of their own process, and have no lines here.
+        They are there where the engine sends them: Celery workers do, unless that is turned off
+        (see docs/logs.md). Calls of the other engines print on the streams of their own process,
+        and have no lines here.
 
         Examples:
             >>> from distribute_challenge import compute_this
@@ -140,9 +155,11 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         return self._state in _DONE
 
     def running(self) -> bool:
-        """Whether a worker has the call and has begun it, as far as its backend knows; False when it is done.
+        """Whether a worker has the call and has begun it, as far as its backend knows; False when
+        it is done.
 
-        Whether `cancel` takes it back does not depend on it. What each backend knows: `docs/how-a-call-travels.md`.
+        Whether `cancel` takes it back does not depend on it. What each backend knows:
+        `docs/how-a-call-travels.md`.
         """
         return not self.done() and self._is_running is not None and self._is_running()
 
@@ -179,7 +196,8 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             return self._result  # type: ignore[no-any-return] # what `resolve` was given
         except BaseException as error:
             if error is self._exception:
-                # As it came: it may have been raised before, and would show the lines of that time too.
+                # As it came: it may have been raised before, and would show the lines of that time
+                # too.
                 set_traceback(error, self._traceback)
             fold(error)
             raise
@@ -190,9 +208,10 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Have a function called with this future when it is done.
 
-        That happens in a thread of its own: it may make calls and wait for them. Callbacks run one after the other, in order for each
-        future; while one takes long, those of other futures go on. What one raises is logged, and no more. If the future is done
-        already, the function is called at once, in this thread.
+        That happens in a thread of its own: it may make calls and wait for them. Callbacks run one
+        after the other, in order for each future; while one takes long, those of other futures go
+        on. What one raises is logged, and no more. If the future is done already, the function is
+        called at once, in this thread.
 
         Args:
             fn: Called with the future.
@@ -213,11 +232,13 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         """Take the call back if no worker has begun it.
 
         Args:
-            force: Stop it if it runs, too. The future is cancelled at once; the call is over, and its slot free, within two seconds,
-                whatever it does (in the ``threads`` engine at its next line of Python). It is not waited for.
+            force: Stop it if it runs, too. The future is cancelled at once; the call is over, and
+                its slot free, within two seconds, whatever it does (in the ``threads`` engine at
+                its next line of Python). It is not waited for.
 
         Returns:
-            True if the call will give no result; False if it has given one, or runs and ``force`` is not set.
+            True if the call will give no result; False if it has given one, or runs and ``force``
+            is not set.
         """
         if self.done():
             return self.cancelled()
@@ -262,14 +283,18 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         return self.running()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a future stays in its process: give what it results in, as in future.result()")
+        raise TypeError(
+            "a future stays in its process: give what it results in, as in future.result()"
+        )
 
     def __await__(self) -> Generator[Any, None, R]:
-        # asyncio waits for the end, not for the outcome: its futures refuse a StopIteration, and would never be done.
+        # asyncio waits for the end, not for the outcome: its futures refuse a StopIteration, and
+        # would never be done.
         done: Future[None] = Future(self.name)
         done.withdraw_with(self.cancel)
         self.when_done(lambda _: done.resolve(None))
-        import asyncio  # Whoever awaits has loaded it; for everybody else it is a third of the start-up time.
+        # Whoever awaits has loaded it; for everybody else it is a third of the start-up time.
+        import asyncio
 
         yield from asyncio.wrap_future(done).__await__()
         try:
@@ -300,11 +325,14 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             raise CallCancelledError(f"{self.name} was cancelled before it gave a result")
 
     def _end_if_parents(self) -> None:
-        """In the child of a fork: end one of the parent's that is not done, as what would resolve it is the parent's, too."""
+        """In the child of a fork: end one of the parent's that is not done, as what would resolve
+        it is the parent's, too.
+        """
         if self._generation == generation[0]:
             return
         error = ResultUnavailableError(
-            f"{self.name} was submitted by the process that this one was forked from, and its result goes there; "
+            f"{self.name} was submitted by the process that this one was forked from, and its "
+            f"result goes there; "
             f"wait for it before the fork, or submit the call in this process"
         )
         with _first:
@@ -313,8 +341,16 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
                 self._state = FINISHED
 
     def renew_locks(self) -> None:
-        # As if it had never been looked at: what looked at it is the parent's, and so are the callbacks.
-        for name in ("_condition", "_waiters", "_latch", "_done_callbacks", "_looked_at", "_callbacks"):
+        # As if it had never been looked at: what looked at it is the parent's, and so are the
+        # callbacks.
+        for name in (
+            "_condition",
+            "_waiters",
+            "_latch",
+            "_done_callbacks",
+            "_looked_at",
+            "_callbacks",
+        ):
             vars(self).pop(name, None)
 
     def _open_latch(self) -> None:
@@ -341,15 +377,21 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         self._lines.add(line)
 
     def when_done(self, callback: Callable[[Any], object]) -> None:
-        """Have something of our own called in the thread that resolves it: it waits for nothing, and raises nothing."""
+        """Have something of our own called in the thread that resolves it: it waits for nothing,
+        and raises nothing.
+        """
         super().add_done_callback(callback)
 
     def withdraw_with(self, withdraw: Callable[[], bool]) -> None:
-        """Say how `cancel` gets the call back from where it waits; True from it means it will never run."""
+        """Say how `cancel` gets the call back from where it waits; True from it means it will never
+        run.
+        """
         self._withdraw = withdraw
 
     def stop_with(self, stop: Callable[[], None]) -> None:
-        """Say how `cancel` with ``force`` stops the call where it runs; called when the future is cancelled already."""
+        """Say how `cancel` with ``force`` stops the call where it runs; called when the future is
+        cancelled already.
+        """
         self._stop = stop
 
     def running_with(self, is_running: Callable[[], bool]) -> None:

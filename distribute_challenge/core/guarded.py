@@ -1,7 +1,8 @@
 """Users' code that may raise anything: what it gives, or what to take instead.
 
-An exception's `__str__`, an argument's `__repr__`, a result's `__reduce__` are such code. Whatever they raise, `SystemExit` among
-it, is no reason for a worker process or a client's thread to end. What interrupts from outside is let through (`interrupts`).
+An exception's `__str__`, an argument's `__repr__`, a result's `__reduce__` are such code. Whatever
+they raise, `SystemExit` among it, is no reason for a worker process or a client's thread to end.
+What interrupts from outside is let through (`interrupts`).
 """
 
 import reprlib
@@ -40,13 +41,16 @@ def tried(attempt: Callable[[], R], otherwise: Callable[[BaseException], R]) -> 
 def text_of(error: BaseException) -> str:
     """``str()`` of an exception; shortened in the middle if it is very long."""
     return tried(
-        lambda: shortened(str.__str__(str(error))), lambda reason: f"<no text: str() raised {name_of(type(reason))}>"
+        lambda: shortened(str.__str__(str(error))),
+        lambda reason: f"<no text: str() raised {name_of(type(reason))}>",
     )
 
 
 def shown(value: object) -> str:
     """``repr()`` of a value, shortened."""
-    return tried(lambda: str.__str__(_repr.repr(value)), lambda reason: f"<{name_of(type(value))} object>")
+    return tried(
+        lambda: str.__str__(_repr.repr(value)), lambda reason: f"<{name_of(type(value))} object>"
+    )
 
 
 def name_of(kind: type) -> str:

@@ -1,6 +1,8 @@
-"""What interrupts a call from outside, and is no error of the call: a time limit, a cancellation, Ctrl+C.
+"""What interrupts a call from outside, and is no error of the call: a time limit, a cancellation,
+Ctrl+C.
 
-The library catches whatever a user's code raises, in calls and while it pickles their results. It lets these pass.
+The library catches whatever a user's code raises, in calls and while it pickles their results. It
+lets these pass.
 """
 
 import atexit
@@ -29,7 +31,9 @@ def is_worker() -> bool:
 
 
 def at_exit(clean_up: Callable[[], None]) -> None:
-    """Have something called when the interpreter ends. From then on Ctrl+C is ignored: the program is ending already.
+    """Have something called when the interpreter ends.
+
+    From then on Ctrl+C is ignored: the program is ending already.
 
     Args:
         clean_up: Called in the main thread. It takes no longer than a user waits.
@@ -38,8 +42,8 @@ def at_exit(clean_up: Callable[[], None]) -> None:
 
 
 def _undisturbed(clean_up: Callable[[], None]) -> None:
-    # A handler of the user's own stays, and only the main thread may set one. It is not put back: what Python still does after this
-    # would be disturbed as well.
+    # A handler of the user's own stays, and only the main thread may set one. It is not put back:
+    # what Python still does after this would be disturbed as well.
     if (
         signal.getsignal(signal.SIGINT) is signal.default_int_handler
         and threading.current_thread() is threading.main_thread()
@@ -51,7 +55,8 @@ def _undisturbed(clean_up: Callable[[], None]) -> None:
 def is_interrupt(error: BaseException) -> bool:
     """Whether an exception came from outside the code that was running.
 
-    `KeyboardInterrupt` is Ctrl+C only in a client's main thread. Elsewhere the code itself raised it.
+    `KeyboardInterrupt` is Ctrl+C only in a client's main thread. Elsewhere the code itself raised
+    it.
 
     Examples:
         >>> is_interrupt(KeyboardInterrupt()), is_interrupt(SystemExit())

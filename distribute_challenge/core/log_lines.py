@@ -1,4 +1,5 @@
-"""What a call prints and logs, line by line: as it travels from a worker, and as a user gets it from `Future.logs`.
+"""What a call prints and logs, line by line: as it travels from a worker, and as a user gets it
+from `Future.logs`.
 
 On the wire, the lines of one message are a JSON list. Nothing of it is unpickled.
 """
@@ -26,8 +27,9 @@ class LogLine(NamedTuple):
     """One line that a call has printed or logged; its text as a string.
 
     Attributes:
-        stream: ``"stdout"`` or ``"stderr"`` for what it printed; ``"logging"`` for a record of `logging` and ``"warning"`` for one of
-            `warnings`, whose texts may have several lines; ``"notice"`` for one of the library that says what was left out.
+        stream: ``"stdout"`` or ``"stderr"`` for what it printed; ``"logging"`` for a record of
+            `logging` and ``"warning"`` for one of `warnings`, whose texts may have several lines;
+            ``"notice"`` for one of the library that says what was left out.
         text: The text, without the line break.
         time: When the worker had it, in seconds since the epoch.
 
@@ -45,7 +47,9 @@ class LogLine(NamedTuple):
 
 
 class LastLines:
-    """The last lines of one call: at most 1,000, and at most a million characters unless the last line alone has more."""
+    """The last lines of one call: at most 1,000, and at most a million characters unless the last
+    line alone has more.
+    """
 
     MOST = 1000
     MOST_CHARACTERS = 1_000_000
@@ -55,7 +59,9 @@ class LastLines:
         self._characters = 0
 
     def add(self, line: LogLine) -> None:
-        """Add a line, or several of a stream, and forget those that are too many; one thread at a time."""
+        """Add a line, or several of a stream, and forget those that are too many; one thread at a
+        time.
+        """
         if line.stream in ("stdout", "stderr"):
             texts = line.text.split("\n")[-self.MOST :]
             self._lines.extend(LogLine(line.stream, text, line.time) for text in texts)
@@ -63,7 +69,9 @@ class LastLines:
         else:
             self._lines.append(line)
             self._characters += len(line.text)
-        while len(self._lines) > self.MOST or (self._characters > self.MOST_CHARACTERS and len(self._lines) > 1):
+        while len(self._lines) > self.MOST or (
+            self._characters > self.MOST_CHARACTERS and len(self._lines) > 1
+        ):
             self._characters -= len(self._lines.popleft().text)
 
     def all(self) -> list[LogLine]:
@@ -96,7 +104,9 @@ def encoded(entries: Iterable[Entry]) -> bytes:
     """
     rows = [(call, *line, facts) for call, line, facts in entries]
     # Half a surrogate pair becomes an escape, which JSON has, too.
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(
+        errors="backslashreplace"
+    )
 
 
 def decoded(data: bytes | memoryview) -> list[Entry]:
@@ -107,7 +117,10 @@ def decoded(data: bytes | memoryview) -> list[Entry]:
     """
     try:
         rows = json.loads(bytes(data))
-        entries = [Entry(call, LogLine(stream, words, time), facts) for call, stream, words, time, facts in rows]
+        entries = [
+            Entry(call, LogLine(stream, words, time), facts)
+            for call, stream, words, time, facts in rows
+        ]
     except (ValueError, TypeError, RecursionError):
         raise ForgedError("its lines are in no form that this version knows") from None
     if not (isinstance(rows, list) and all(map(_fits, entries))):

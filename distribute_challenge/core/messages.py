@@ -1,7 +1,7 @@
 """What travels: `Task` on the way out, `Batch` as one broker message, `Reply` on the way home.
 
-A batch and a reply are frames. Between machines a frame travels sealed (`security.keyring`), and is opened only by a holder of the
-secret.
+A batch and a reply are frames. Between machines a frame travels sealed (`security.keyring`), and is
+opened only by a holder of the secret.
 """
 
 import sys
@@ -15,14 +15,22 @@ from typing import Any, Final, Literal, NamedTuple
 from distribute_challenge.core.batching import GIVE_BACK_AFTER
 from distribute_challenge.core.framing import Blob, framed, unbroken, unframed, versions_in
 from distribute_challenge.core.options import CallOptions
-from distribute_challenge.core.schema import Check, flag, number_up_to, optional, row_of, seconds, text
+from distribute_challenge.core.schema import (
+    Check,
+    flag,
+    number_up_to,
+    optional,
+    row_of,
+    seconds,
+    text,
+)
 from distribute_challenge.errors import Attempt, ForgedError, VersionMismatchError
 from distribute_challenge.version import __version__
 
 __all__ = ["Batch", "FunctionPayload", "Problem", "ProblemKind", "Reply", "Section", "Task"]
 
-#: Seconds after which a worker refuses a message, so that nobody can send it once more later. A client that still waits for its calls
-#: sends them in a new one.
+#: Seconds after which a worker refuses a message, so that nobody can send it once more later. A
+#: client that still waits for its calls sends them in a new one.
 LIFETIME: Final = 3600.0
 
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -31,8 +39,8 @@ PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 class FunctionPayload(NamedTuple):
     """A pickled function with its modules, and the name that it travels under.
 
-    ``digest`` is the payload's SHA-256 in hexadecimal: equal digests are equal functions. ``values`` are the keys of the
-    large values that the payload refers to.
+    ``digest`` is the payload's SHA-256 in hexadecimal: equal digests are equal functions.
+    ``values`` are the keys of the large values that the payload refers to.
     """
 
     digest: str
@@ -49,10 +57,12 @@ class Task(NamedTuple):
         arguments: Pickled ``(args, kwargs)`` of one call; of a chunk, a pickled list of ``args``.
         options: How to run it.
         created: Seconds since the epoch, when the arguments were pickled.
-        chunk: Number of calls if this is a chunk, whose future then gives a list of outcomes; 0 for one call.
-        values: Keys of the large values that arguments and function refer to. The engine's depot counts one user for each:
-            the engine releases them when the call is over.
-        attempts: The times that it was begun together with other calls and did not come back. They count.
+        chunk: Number of calls if this is a chunk, whose future then gives a list of outcomes; 0 for
+            one call.
+        values: Keys of the large values that arguments and function refer to. The engine's depot
+            counts one user for each: the engine releases them when the call is over.
+        attempts: The times that it was begun together with other calls and did not come back. They
+            count.
     """
 
     function: FunctionPayload
@@ -83,14 +93,16 @@ class Batch:
         retries: How often a call that raised is tried again.
         patience: Seconds that it may take; after that, the worker gives back what it has not begun.
         places: Where the client's large values lie, and where results may be put; names of stores.
-        client: Id of the client, whose calls are dropped when it is gone; empty: nobody's, as within one process.
+        client: Id of the client, whose calls are dropped when it is gone; empty: nobody's, as
+            within one process.
         reply_to: The list that replies go to.
         issued: When it was sent, in seconds since the epoch by Redis' clock.
         lifetime: Seconds after which a worker refuses it.
-        keep: Seconds that the outcome of a detached call is kept for whoever asks for it; 0: it is not detached.
+        keep: Seconds that the outcome of a detached call is kept for whoever asks for it; 0: it is
+            not detached.
         at_most_once: Whether it may only be begun once.
-        logs: What its calls print is sent to the client while they run, and what they log from this level of `logging` on; None:
-            nothing of that.
+        logs: What its calls print is sent to the client while they run, and what they log from this
+            level of `logging` on; None: nothing of that.
         python, library: Versions of the sender.
     """
 
@@ -157,7 +169,8 @@ class Batch:
 
     @classmethod
     def unread(cls, frame: Blob, name: str, reply_to: str) -> "Batch":
-        """What can be known of a batch whose frame only another version can read: whom to tell, and of which version it is.
+        """What can be known of a batch whose frame only another version can read: whom to tell, and
+        of which version it is.
 
         Args:
             frame: The frame.
@@ -170,7 +183,9 @@ class Batch:
         return cls(name, "", text, [b""], reply_to=reply_to, python=python, library=library)
 
     def runs_here(self) -> bool:
-        """Whether this Python can run the sender's code, and this library speaks as the sender's does."""
+        """Whether this Python can run the sender's code, and this library speaks as the sender's
+        does.
+        """
         return self.python == PYTHON and _is_same_release(self.library, __version__)
 
     def runs_on(self, python: str, library: str) -> bool:
@@ -183,28 +198,37 @@ class Batch:
         if not self.library:
             # Of which version it is cannot be read, but not of this one.
             return not _is_same_release(library, __version__)
-        return self.python == ".".join(python.split(".")[:2]) and _is_same_release(self.library, library)
+        return self.python == ".".join(python.split(".")[:2]) and _is_same_release(
+            self.library, library
+        )
 
     def check_versions(self) -> None:
-        """Raise `VersionMismatchError` if this Python cannot run code of the sender's, or this library does not speak as it does."""
+        """Raise `VersionMismatchError` if this Python cannot run code of the sender's, or this
+        library does not speak as it does.
+        """
         if self.python != PYTHON:
             raise VersionMismatchError(
-                f"{self.name}: the client runs Python {self.python}, this worker Python {PYTHON}; a function's "
-                f"bytecode only runs on the minor version that made it. Start the workers with Python "
+                f"{self.name}: the client runs Python {self.python}, this worker Python {PYTHON}; "
+                f"a function's "
+                f"bytecode only runs on the minor version that made it. Start the workers with "
+                f"Python "
                 f"{self.python}, or the client with Python {PYTHON}."
             )
         if not _is_same_release(self.library, __version__):
             raise VersionMismatchError(
-                f"{self.name}: the client has distribute_challenge {self.library}, this worker {__version__}; install the same "
+                f"{self.name}: the client has distribute_challenge {self.library}, this worker "
+                f"{__version__}; install the same "
                 f"version on both"
             )
 
 
 class Section(NamedTuple):
-    """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``.
+    """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or
+    ``"error"``.
 
-    ``beside`` are the large buffers of a value that lie in no store but travel in the reply. One section of the kind ``"log"`` is
-    in the place of outcomes if there are none yet, but lines that calls have printed (`log_lines`).
+    ``beside`` are the large buffers of a value that lie in no store but travel in the reply. One
+    section of the kind ``"log"`` is in the place of outcomes if there are none yet, but lines that
+    calls have printed (`log_lines`).
     """
 
     kind: str
@@ -213,14 +237,19 @@ class Section(NamedTuple):
     beside: Sequence[Blob] = ()
 
 
-#: Why a worker has no outcomes: the function is missing (the client sends it again), a value is missing (the client puts it where this
-#: worker finds it; the text names its keys), another version of the library made the message, the process died, it was killed for
-#: running too long, the call was cancelled, or the message is older than its lifetime (the client sends it again).
-ProblemKind = Literal["function_missing", "value_missing", "version", "lost", "timeout", "cancelled", "expired"]
+#: Why a worker has no outcomes: the function is missing (the client sends it again), a value is
+#: missing (the client puts it where this worker finds it; the text names its keys), another version
+#: of the library made the message, the process died, it was killed for running too long, the call
+#: was cancelled, or the message is older than its lifetime (the client sends it again).
+ProblemKind = Literal[
+    "function_missing", "value_missing", "version", "lost", "timeout", "cancelled", "expired"
+]
 
 
 class Problem(NamedTuple):
-    """Why a worker has no outcomes to send: the kind, a text for people, and what else is known, by name."""
+    """Why a worker has no outcomes to send: the kind, a text for people, and what else is known, by
+    name.
+    """
 
     kind: ProblemKind
     text: str
@@ -231,11 +260,12 @@ class Problem(NamedTuple):
 class Reply:
     """Outcomes of some calls of one batch, in order, starting with number ``first``.
 
-    The last reply for a batch has ``ended`` set. Calls that no reply has reported by then were not begun: the worker
-    gave them back, because those before them took longer than expected. It may give some back before: then a reply says how
-    many are ``kept``.
+    The last reply for a batch has ``ended`` set. Calls that no reply has reported by then were not
+    begun: the worker gave them back, because those before them took longer than expected. It may
+    give some back before: then a reply says how many are ``kept``.
 
-    A reply that brings lines (`is_log`) has no outcomes. The worker numbers these replies of one batch by ``first``.
+    A reply that brings lines (`is_log`) has no outcomes. The worker numbers these replies of one
+    batch by ``first``.
 
     Args:
         batch: Id of the batch.
@@ -244,7 +274,8 @@ class Reply:
         first: Index of the first call reported here.
         sections: The outcomes.
         ended: Whether this is the last reply for its batch.
-        kept: How many calls of the batch this worker will have answered in the end, if it gives the others back now.
+        kept: How many calls of the batch this worker will have answered in the end, if it gives the
+            others back now.
         finishes: When each task ended, in seconds since the epoch; the next one starts then.
         problem: Set in place of outcomes.
         python, library: Versions of the worker.
@@ -279,7 +310,9 @@ class Reply:
             "problem": self.problem,
             "python": self.python,
             "library": self.library,
-            "sections": [(section.kind, section.calls, len(section.beside)) for section in self.sections],
+            "sections": [
+                (section.kind, section.calls, len(section.beside)) for section in self.sections
+            ],
         }
         blobs = [blob for section in self.sections for blob in (section.blob, *section.beside)]
         return framed(header, [*blobs, self.finishes.tobytes()])
@@ -329,7 +362,9 @@ def _is_problem(value: Any) -> bool:
 def _is_section(value: Any) -> bool:
     match value:
         case [kind, calls, beside]:
-            return kind in ("values", "value", "error", "log") and _number(calls) and _number(beside)
+            return (
+                kind in ("values", "value", "error", "log") and _number(calls) and _number(beside)
+            )
     return False
 
 

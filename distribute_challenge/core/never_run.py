@@ -1,6 +1,8 @@
-"""Tells of work that was set up and never happened: a call without ``.compute()``, a map that no loop went through.
+"""Tells of work that was set up and never happened: a call without ``.compute()``, a map that no
+loop went through.
 
-As Python does for a coroutine that was never awaited, and when it does: as the object goes, or at the end of the program.
+As Python does for a coroutine that was never awaited, and when it does: as the object goes, or at
+the end of the program.
 """
 
 import atexit
@@ -18,7 +20,9 @@ __all__ = ["Place", "ToRun", "place_of_caller", "tell_of_cancelled"]
 #: Code, and where in it. The line is looked up when it is needed, which is rare.
 Place = tuple[CodeType, int]
 
-_told: dict[str, dict[Any, Any]] = {}  # For each file, what `warnings` notes down so that it tells once.
+_told: dict[
+    str, dict[Any, Any]
+] = {}  # For each file, what `warnings` notes down so that it tells once.
 
 
 def place_of_caller(depth: int = 1) -> Place:
@@ -61,7 +65,8 @@ def tell_of_cancelled(calls: int) -> None:
     if calls and not _has_failed():
         some = "1 submitted call was" if calls == 1 else f"{calls} submitted calls were"
         warnings.warn_explicit(
-            f"{some} not done at the end of the program, which cancelled what was left: wait with .result(), "
+            f"{some} not done at the end of the program, which cancelled what was left: wait with "
+            f".result(), "
             f"or let calls go on without it by .submit(detach=True)",
             NeverRunWarning,
             filename="sys",  # As Python says it of a coroutine, where no line is to blame.

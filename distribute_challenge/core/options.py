@@ -23,8 +23,10 @@ class CallOptions:
         retry_on: Exception class or classes that are worth another try.
         queue: Celery queue that carries the calls.
         priority: 0 to 9, higher first.
-        queue_timeout: Seconds within which a worker has to begin the call; None: it waits for as long as it takes.
-        at_most_once: Never run a call twice: one that may have begun when its worker died fails, and is not tried again.
+        queue_timeout: Seconds within which a worker has to begin the call; None: it waits for as
+            long as it takes.
+        at_most_once: Never run a call twice: one that may have begun when its worker died fails,
+            and is not tried again.
 
     Raises:
         OptionError: A value is out of its range; the message names it.
@@ -48,24 +50,32 @@ class CallOptions:
         for name in ("timeout", "queue_timeout"):
             seconds = getattr(self, name)
             if seconds is not None and not (_is_number(seconds) and 0 < seconds < inf):
-                raise OptionError(f"{name}={seconds!r}: expected seconds above 0, or None for no limit")
+                raise OptionError(
+                    f"{name}={seconds!r}: expected seconds above 0, or None for no limit"
+                )
         if not (_is_whole(self.retries) and self.retries >= 0):
             raise OptionError(f"retries={self.retries!r}: expected a whole number of at least 0")
         classes = self.retry_on if isinstance(self.retry_on, tuple | list) else (self.retry_on,)
         if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
             raise OptionError(
-                f"retry_on={self.retry_on!r}: expected an exception class or a tuple of them, as in retry_on=OSError"
+                f"retry_on={self.retry_on!r}: expected an exception class or a tuple of them, as "
+                f"in retry_on=OSError"
             )
         object.__setattr__(self, "retry_on", tuple(classes))
         if not (isinstance(self.queue, str) and self.queue.strip()):
-            raise OptionError(f"queue={self.queue!r}: expected the name of a queue, as in queue='gpu'")
+            raise OptionError(
+                f"queue={self.queue!r}: expected the name of a queue, as in queue='gpu'"
+            )
         if not (_is_whole(self.priority) and 0 <= self.priority <= HIGHEST_PRIORITY):
-            raise OptionError(f"priority={self.priority!r}: expected 0 to {HIGHEST_PRIORITY}, higher runs first")
+            raise OptionError(
+                f"priority={self.priority!r}: expected 0 to {HIGHEST_PRIORITY}, higher runs first"
+            )
         if not isinstance(self.at_most_once, bool):
             raise OptionError(f"at_most_once={self.at_most_once!r}: expected True or False")
         if self.at_most_once and self.retries:
             raise OptionError(
-                f"at_most_once=True with retries={self.retries}: a call that is tried again runs more than once; choose one"
+                f"at_most_once=True with retries={self.retries}: a call that is tried again runs "
+                f"more than once; choose one"
             )
 
     def updated(self, **changes: Any) -> "CallOptions":
@@ -88,7 +98,11 @@ class CallOptions:
             {'retries': 2}
         """
         default = CallOptions()
-        return {field.name: getattr(self, field.name) for field in fields(self) if self._differs(default, field.name)}
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if self._differs(default, field.name)
+        }
 
     def _differs(self, other: "CallOptions", name: str) -> bool:
         value, usual = getattr(self, name), getattr(other, name)

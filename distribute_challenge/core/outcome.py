@@ -1,7 +1,7 @@
 """How a call ended: its value, or a `Failure` in the value's place.
 
-A plain value stands for itself, so that a million successes cost nothing; only a failure is wrapped.
-Captured once on the worker, unwrapped once at the client.
+A plain value stands for itself, so that a million successes cost nothing; only a failure is
+wrapped. Captured once on the worker, unwrapped once at the client.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,14 @@ class Failure:
 
     Args:
         error: What it raised, with the traceback of the frames it raised in.
-        arguments: The call's ``args`` and ``kwargs``, to say which call it was; None where they are not known.
+        arguments: The call's ``args`` and ``kwargs``, to say which call it was; None where they are
+            not known.
     """
 
     error: BaseException
-    arguments: tuple[tuple[Any, ...], Mapping[str, Any]] | None = field(default=None, compare=False, repr=False)
+    arguments: tuple[tuple[Any, ...], Mapping[str, Any]] | None = field(
+        default=None, compare=False, repr=False
+    )
 
 
 def unwrap(outcome: Any) -> Any:

@@ -1,7 +1,8 @@
 """Text that comes from outside, made safe to show.
 
-Redis holds whatever its users write there, and a terminal acts on control characters: they move the cursor, change what was printed
-before, or begin a line that looks like another line of the log. What is not signed is shown through `printable` and no other way.
+Redis holds whatever its users write there, and a terminal acts on control characters: they move the
+cursor, change what was printed before, or begin a line that looks like another line of the log.
+What is not signed is shown through `printable` and no other way.
 """
 
 from typing import Final
@@ -12,12 +13,14 @@ MOST: Final = 1000  # Characters that are shown; a guess at what is still read.
 
 
 def printable(text: str) -> str:
-    r"""A text on one line, in which each character that does not print is an escape, and which is cut if it is very long.
+    r"""A text on one line, in which each character that does not print is an escape, and which is
+    cut if it is very long.
 
     Applied twice it is the same as applied once.
 
     Args:
-        text: Of any characters: line breaks, control characters, marks that turn the direction, halves of surrogate pairs.
+        text: Of any characters: line breaks, control characters, marks that turn the direction,
+            halves of surrogate pairs.
 
     Examples:
         >>> print(printable("worker@host\x1b[2J\nready"))

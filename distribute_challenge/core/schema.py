@@ -1,8 +1,9 @@
 """What may stand in the header of a frame, field by field.
 
-Whoever holds the secret may have mistaken something, and where there is no secret anybody may have sent it. Code behind this
-point does arithmetic with numbers, encodes texts, and takes names for keys: a field of another kind would end a worker's main
-process, or a client's thread, far from where it came in.
+Whoever holds the secret may have mistaken something, and where there is no secret anybody may have
+sent it. Code behind this point does arithmetic with numbers, encodes texts, and takes names for
+keys: a field of another kind would end a worker's main process, or a client's thread, far from
+where it came in.
 """
 
 from collections.abc import Callable, Mapping
@@ -75,7 +76,8 @@ def checked(header: Any, checks: Mapping[str, Check]) -> dict[str, Any]:
         sender = header.get("library")
         if isinstance(sender, str) and sender != __version__:
             raise VersionMismatchError(
-                f"a message of distribute_challenge {sender:.40} has other fields than those that version {__version__} knows; "
+                f"a message of distribute_challenge {sender:.40} has other fields than those that "
+                f"version {__version__} knows; "
                 f"install the same version on client and workers"
             )
         raise ForgedError("its header has other fields")

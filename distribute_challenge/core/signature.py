@@ -50,7 +50,8 @@ _SHORT.maxlevel = 3
 class CheckedSignature:
     """The signature of a callable, made once, with a fast answer for plain positional calls.
 
-    It is the signature of the callable itself, not of what it wraps: a decorator may fill arguments, or take more of them.
+    It is the signature of the callable itself, not of what it wraps: a decorator may fill
+    arguments, or take more of them.
 
     Args:
         function: Any callable. One without a signature (some C functions) accepts everything here.
@@ -105,7 +106,9 @@ def bound_signature(signature: inspect.Signature, bound: int) -> inspect.Signatu
 
 
 def signature_text(signature: inspect.Signature | None) -> str:
-    """A signature as in a ``def``; ``(...)`` if there is none, or a default value in it cannot be shown."""
+    """A signature as in a ``def``; ``(...)`` if there is none, or a default value in it cannot be
+    shown.
+    """
     try:
         return "(...)" if signature is None else str(signature)
     except Exception:
@@ -120,7 +123,8 @@ def shows_another(function: Any) -> bool:
 def _called(function: Any) -> Any:
     """What has the signature of the code that a call runs, whatever its attributes say.
 
-    `functools.wraps` gives a wrapper the attributes of the function that it wraps: `__wrapped__`, and `__signature__` if there is one.
+    `functools.wraps` gives a wrapper the attributes of the function that it wraps: `__wrapped__`,
+    and `__signature__` if there is one.
 
     Raises:
         ValueError: Nothing is known of that code.
@@ -128,8 +132,13 @@ def _called(function: Any) -> Any:
     if isinstance(function, FunctionType):
         if not shows_another(function):
             return function
-        plain = FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
-        plain.__kwdefaults__, plain.__annotations__ = function.__kwdefaults__, function.__annotations__
+        plain = FunctionType(
+            function.__code__, {}, function.__name__, function.__defaults__, function.__closure__
+        )
+        plain.__kwdefaults__, plain.__annotations__ = (
+            function.__kwdefaults__,
+            function.__annotations__,
+        )
         return plain
     if isinstance(function, MethodType):
         return MethodType(_called(function.__func__), function.__self__)
@@ -154,16 +163,24 @@ def _positional_range(signature: inspect.Signature) -> tuple[int, float]:
     for parameter in signature.parameters.values():
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             most = float("inf")
-        elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+        elif parameter.kind in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        ):
             most += 1
             least += parameter.default is inspect.Parameter.empty
-        elif parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is inspect.Parameter.empty:
+        elif (
+            parameter.kind is inspect.Parameter.KEYWORD_ONLY
+            and parameter.default is inspect.Parameter.empty
+        ):
             return 1, 0
     return least, most
 
 
 def refuse_generators(function: Callable[..., Any], name: str) -> None:
-    """Raise `UnsupportedFunctionError` for a generator function: its values have no single moment to travel."""
+    """Raise `UnsupportedFunctionError` for a generator function: its values have no single moment
+    to travel.
+    """
     plain = function
     while isinstance(plain, partial):
         plain = plain.func
@@ -171,7 +188,8 @@ def refuse_generators(function: Callable[..., Any], name: str) -> None:
         if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
             raise UnsupportedFunctionError(
                 f"{name} is a generator function: a call must end in one value. "
-                f"Return a list instead of yielding, or map a function over the items: function.map(items)"
+                f"Return a list instead of yielding, or map a function over the items: "
+                f"function.map(items)"
             )
 
 

@@ -10,13 +10,16 @@ __all__ = ["table"]
 GAP = "  "
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Collection[int] = ()) -> str:
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Collection[int] = ()
+) -> str:
     """Lines of cells under their heads, columns two spaces apart.
 
     Args:
         heads: One for each column.
         rows: As many cells in each as there are heads; their text is made `printable`.
-        right: Columns to align on the right, from 0. Those that hold nothing but numbers are in any case.
+        right: Columns to align on the right, from 0. Those that hold nothing but numbers are in any
+            case.
 
     Returns:
         The lines, without spaces or a newline at the end.
@@ -28,10 +31,16 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Coll
         slow        1200
     """
     columns = range(len(heads))
-    on_the_right = {*right, *(i for i in columns if rows and all(isinstance(row[i], Real) for row in rows))}
+    on_the_right = {
+        *right,
+        *(i for i in columns if rows and all(isinstance(row[i], Real) for row in rows)),
+    }
     cells = [heads, *([printable(str(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in columns]
     return "\n".join(
-        GAP.join(row[i].rjust(widths[i]) if i in on_the_right else row[i].ljust(widths[i]) for i in columns).rstrip()
+        GAP.join(
+            row[i].rjust(widths[i]) if i in on_the_right else row[i].ljust(widths[i])
+            for i in columns
+        ).rstrip()
         for row in cells
     )

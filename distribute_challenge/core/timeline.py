@@ -1,4 +1,7 @@
-"""When a call went through which stage. Written by both ends, read by benchmarks and diagnostics."""
+"""When a call went through which stage.
+
+Written by both ends, read by benchmarks and diagnostics.
+"""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,3 @@
-"""The worker's end of a call: everything that runs in the process in which the user's function runs."""
+"""The worker's end of a call: everything that runs in the process in which the user's function
+runs.
+"""

@@ -29,7 +29,9 @@ class LargeValues(Protocol):
         """
 
     def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
-        """Put a part of a result where the client finds it; None if no place will have it: it travels in the reply."""
+        """Put a part of a result where the client finds it; None if no place will have it: it
+        travels in the reply.
+        """
 
 
 class CallLogs(Protocol):
@@ -46,7 +48,9 @@ class CallLogs(Protocol):
         """The calls begin; ``ended`` grows with each of them that ends."""
 
     def end_call(self) -> None:
-        """A call has ended; told of those that are no part of a chunk, from the first on that has printed something."""
+        """A call has ended; told of those that are no part of a chunk, from the first on that has
+        printed something.
+        """
 
 
 class _Large(NamedTuple):
@@ -59,7 +63,9 @@ class _Large(NamedTuple):
     def of(cls, batch: Batch, values: LargeValues | None) -> "_Large":
         if values is None:
             return cls(None, None)
-        return cls(partial(values.open, places=batch.places), partial(values.keep, places=batch.places))
+        return cls(
+            partial(values.open, places=batch.places), partial(values.keep, places=batch.places)
+        )
 
 
 class BatchRun:
@@ -78,26 +84,38 @@ class BatchRun:
         large: How it gets at large values.
     """
 
-    def __init__(self, batch: Batch, worker: str, values: LargeValues | None, failures: Failures | None = None) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        worker: str,
+        values: LargeValues | None,
+        failures: Failures | None = None,
+    ) -> None:
         self._failures = failures
         self.batch = batch
         self.worker = worker
         self.large = _Large.of(batch, values)
         self.started = clock.now()
         self.finishes = array("d")
-        # It must not refer to this object: a batch that is over is to be freed at once, and not when the garbage collector comes by.
+        # It must not refer to this object: a batch that is over is to be freed at once, and not
+        # when the garbage collector comes by.
         self.progress = Progress(batch.calls, batch.patience)
 
     def replies(self, first: int, outcomes: list[Any], *, ended: bool = True) -> Iterator[bytes]:
         """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
         batch = self.batch
         started, finishes = self._times(first, len(outcomes))
-        pieces = list(pieces_of(encode_outcomes(outcomes, batch.name, self.large.keep, self._noted), batch.name))
+        pieces = list(
+            pieces_of(
+                encode_outcomes(outcomes, batch.name, self.large.keep, self._noted), batch.name
+            )
+        )
         done = 0
         for number, sections in enumerate(pieces, 1):
             is_last = number == len(pieces)
             end = done + sum(section.calls for section in sections)
-            # A chunk is one task, whose time every piece of it tells; else each has the times of its own calls.
+            # A chunk is one task, whose time every piece of it tells; else each has the times of
+            # its own calls.
             own = finishes if batch.chunk else finishes[done:end]
             yield Reply(
                 batch.id,
@@ -126,7 +144,8 @@ class BatchRun:
         return self.problem("cancelled", f"it was cancelled on {self.worker}")
 
     def send_ahead(self, send: Callable[[bytes], None], progress: Progress, kept: int) -> bool:
-        """For the thread beside the one that runs the calls: send what has ended, and give back what was not begun.
+        """For the thread beside the one that runs the calls: send what has ended, and give back
+        what was not begun.
 
         Args:
             send: Sends a reply.
@@ -137,7 +156,8 @@ class BatchRun:
             Whether what has ended could go with it.
         """
         first, outcomes = progress.sent, progress.outcomes[progress.sent :]
-        # Only what is pickled in one go, while no other thread runs: the call that runs may be changing the rest.
+        # Only what is pickled in one go, while no other thread runs: the call that runs may be
+        # changing the rest.
         plain = dumps_plain(outcomes) if Failure not in map(type, outcomes) else None
         sections = []
         if plain is not None and len(plain) < LARGE_BUFFER:
@@ -173,7 +193,11 @@ class BatchRun:
         return f"in the call {call_of(failure, batch.name)}{place_of(self.worker)}"
 
     def _times(self, first: int, calls: int) -> tuple[float, "array[float]"]:
-        """When the call of a number began, and when each task ended from there on; a chunk is one task."""
+        """When the call of a number began, and when each task ended from there on; a chunk is one
+        task.
+        """
         if self.batch.chunk:
             return self.started, array("d", [clock.now()])
-        return self.finishes[first - 1] if first else self.started, self.finishes[first : first + calls]
+        return self.finishes[first - 1] if first else self.started, self.finishes[
+            first : first + calls
+        ]

@@ -24,15 +24,17 @@ _of_this_thread = threading.local()
 def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None = None) -> R:
     """The coroutine's result.
 
-    Each thread keeps one event loop for all its calls. Where a loop runs in this thread already (a notebook, the
-    `local` backend called from asyncio), another thread does it, with this one's context.
+    Each thread keeps one event loop for all its calls. Where a loop runs in this thread already (a
+    notebook, the `local` backend called from asyncio), another thread does it, with this one's
+    context.
 
-    Tasks that the coroutine leaves behind are cancelled, and its asynchronous generators closed, as `asyncio.run` does.
+    Tasks that the coroutine leaves behind are cancelled, and its asynchronous generators closed, as
+    `asyncio.run` does.
 
     Args:
         coroutine: What to run.
-        seconds: How long it may take. It is cancelled where it waits, which no `time_limit` outside of its loop can do
-            in every thread; None: no limit.
+        seconds: How long it may take. It is cancelled where it waits, which no `time_limit` outside
+            of its loop can do in every thread; None: no limit.
 
     Raises:
         OverdueError: It took longer; the `time_limit` around the call turns it into its own error.
@@ -63,10 +65,11 @@ def _loop_runs() -> bool:
 def put_back_loop() -> None:
     """Give this thread an open event loop, without tasks, if a call has used event loops here.
 
-    A call that closes the thread's loop, or that uses `asyncio.run`, leaves a thread without one, in which
-    `asyncio.get_event_loop` would fail for all calls after it.
+    A call that closes the thread's loop, or that uses `asyncio.run`, leaves a thread without one,
+    in which `asyncio.get_event_loop` would fail for all calls after it.
     """
-    # There is no other way to ask whether the thread has a loop that does not make one, or warn that it has none.
+    # There is no other way to ask whether the thread has a loop that does not make one, or warn
+    # that it has none.
     policy = getattr(asyncio.events, "_event_loop_policy", None)
     if policy is None or not (local := vars(policy._local)):
         return
@@ -105,7 +108,8 @@ async def _alone(coroutine: Coroutine[Any, Any, R]) -> R:
         return result
     finally:
         if generators.have_begun:
-            # One that was left at a `break` is closed by a task, which the loop makes in its next round.
+            # One that was left at a `break` is closed by a task, which the loop makes in its next
+            # round.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         if len(asyncio.all_tasks()) > 1 or generators.alive:
@@ -149,7 +153,8 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
     except Exception:
         raise
     except BaseException:
-        # A time limit or an exit: the coroutine may be half done, and must not go on in the next call.
+        # A time limit or an exit: the coroutine may be half done, and must not go on in the next
+        # call.
         _close()
         raise
     finally:
@@ -157,7 +162,8 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
 
 
 def _kept() -> "_Kept":
-    # Held by its thread alone and by no variable of a frame: it goes with the thread, not with some traceback.
+    # Held by its thread alone and by no variable of a frame: it goes with the thread, not with some
+    # traceback.
     kept: _Kept | None = vars(_of_this_thread).get("kept")
     if kept is None or kept.loop.is_closed():  # A call may close the loop of its thread.
         kept = _of_this_thread.kept = _Kept()
@@ -172,7 +178,8 @@ class _Kept:
         self.loop = self.runner.get_loop()
 
     def __del__(self) -> None:
-        # Not the runner's own `close`, which runs the loop: this may be any thread, with a loop that runs.
+        # Not the runner's own `close`, which runs the loop: this may be any thread, with a loop
+        # that runs.
         self.loop.close()
 
 

@@ -1,4 +1,6 @@
-"""The processes that calls start with `multiprocessing`: they end with the process that ran the call."""
+"""The processes that calls start with `multiprocessing`: they end with the process that ran the
+call.
+"""
 
 import ctypes
 import multiprocessing
@@ -16,10 +18,12 @@ _parent = 0
 
 
 def bind_descendants() -> None:
-    """From now on, have the kernel kill what this process forks with `multiprocessing` when this process dies.
+    """From now on, have the kernel kill what this process forks with `multiprocessing` when this
+    process dies.
 
-    `multiprocessing` itself ends its children only with a process that ends in order. Only Linux offers it, and only forks from the
-    main thread are bound: to the kernel, the parent is the thread. What `os.fork` makes is left alone; it may be meant to stay.
+    `multiprocessing` itself ends its children only with a process that ends in order. Only Linux
+    offers it, and only forks from the main thread are bound: to the kernel, the parent is the
+    thread. What `os.fork` makes is left alone; it may be meant to stay.
     """
     if sys.platform.startswith("linux"):  # pragma: no branch
         os.register_at_fork(before=_note_thread)
@@ -27,7 +31,9 @@ def bind_descendants() -> None:
 
 
 def kill_descendants() -> None:
-    """Kill what this process has started with `multiprocessing`: at its end, when nothing waits for it any more."""
+    """Kill what this process has started with `multiprocessing`: at its end, when nothing waits for
+    it any more.
+    """
     for process in multiprocessing.active_children():
         process.kill()
 

@@ -27,7 +27,8 @@ class CachedFunction(NamedTuple):
 
     Args:
         loaded: The function.
-        again: Loads it anew, for one that carries what a call could change; None: one for all calls.
+        again: Loads it anew, for one that carries what a call could change; None: one for all
+            calls.
     """
 
     loaded: LoadedFunction
@@ -39,18 +40,21 @@ class FunctionCache:
 
     Args:
         fetch: Gives the payload for a digest, or None if it is not to be had.
-        importer: Makes the modules of the user's project importable, and its script ``__main__``; None in the client's own
-            process, which has both.
+        importer: Makes the modules of the user's project importable, and its script ``__main__``;
+            None in the client's own process, which has both.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes | None], importer: "ProjectImporter | None" = None) -> None:
+    def __init__(
+        self, fetch: Callable[[str], bytes | None], importer: "ProjectImporter | None" = None
+    ) -> None:
         self._fetch = fetch
         self._importer = importer
         self._entries: dict[str, _Entry] = {}
         self._known: dict[Any, Any] = {}
 
     def load(self, digest: str, open: Open | None = None) -> CachedFunction | None:  # noqa: A002
-        """The function of a digest with its modules importable, or None if its payload is not to be had.
+        """The function of a digest with its modules importable, or None if its payload is not to be
+        had.
 
         Args:
             digest: The function's name.
@@ -103,8 +107,11 @@ class _Entry:
         if not self._is_defined:
             self._is_defined = True
             self._script.define(loaded.function)
-        found = CachedFunction(loaded, partial(self._loaded, open) if self._unpacked.carries_state else None)
-        # One that holds large values is loaded each time: kept, it would keep them when no client needs them.
+        found = CachedFunction(
+            loaded, partial(self._loaded, open) if self._unpacked.carries_state else None
+        )
+        # One that holds large values is loaded each time: kept, it would keep them when no client
+        # needs them.
         if not (loaded.holds_values or self._unpacked.carries_state):
             self._kept = found
         return found

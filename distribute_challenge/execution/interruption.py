@@ -1,10 +1,12 @@
 """Stopping a call that somebody cancelled, from outside the thread that runs it.
 
-Who wants a call to stop writes that down where the process that runs it can read it, and then sends the process a signal. The signal
-says no more than "look": it may come late, when another call runs. What is written down says which call is meant.
+Who wants a call to stop writes that down where the process that runs it can read it, and then sends
+the process a signal. The signal says no more than "look": it may come late, when another call runs.
+What is written down says which call is meant.
 
-In a process's main thread this interrupts Python code, sleeps and most waits; in any other thread an exception is placed into the
-thread, which it meets at its next line of Python. Neither stops a loop in C code: engines with processes then kill the process.
+In a process's main thread this interrupts Python code, sleeps and most waits; in any other thread
+an exception is placed into the thread, which it meets at its next line of Python. Neither stops a
+loop in C code: engines with processes then kill the process.
 """
 
 import contextlib
@@ -25,33 +27,39 @@ __all__ = ["GRACE", "LOOK", "WHOLE", "Interruption", "StoppedError", "ThreadInte
 
 GRACE = 1.0  # Seconds that a call has to stop by itself; then its process is killed.
 
-#: The signal. By itself it does nothing, so it harms no process that has not quite begun, or has just made way for another; for the
-#: same reason Go interrupts its own threads with it.
+#: The signal. By itself it does nothing, so it harms no process that has not quite begun, or has
+#: just made way for another; for the same reason Go interrupts its own threads with it.
 LOOK: Final = signal.SIGURG
 
 #: In place of a call's number: all calls of the batch.
 WHOLE: Final = -1
 
-_LEAVES_WITHIN = 0.2  # Seconds for a coroutine and its cleaning up, before it is stopped at any line.
+_LEAVES_WITHIN = (
+    0.2  # Seconds for a coroutine and its cleaning up, before it is stopped at any line.
+)
 _JUMPS = 1000  # A guess: one is enough.
 
-#: Event loops that run, by their thread, which waits for events in them and comes to no line of Python until it is woken.
+#: Event loops that run, by their thread, which waits for events in them and comes to no line of
+#: Python until it is woken.
 loops: "dict[int, asyncio.AbstractEventLoop]" = {}
 
 
 class StoppedError(InterruptError):
-    """Raised inside the user's code, past its ``except Exception``; only the `Interruption` that raised it may catch it."""
+    """Raised inside the user's code, past its ``except Exception``; only the `Interruption` that
+    raised it may catch it.
+    """
 
 
 class Interruption:
     """Where the calls of a process's main thread can be stopped.
 
     Args:
-        is_unwanted: Whether a call is to stop, by its number in its batch. Asked before each call, and when a signal has come.
+        is_unwanted: Whether a call is to stop, by its number in its batch. Asked before each call,
+            and when a signal has come.
         tell: Told the number of the call that begins, so that others know which one does not stop.
 
-    Guarantees: `StoppedError` is raised inside `run` alone, at most once in each. A call that is not wanted any more before it begins
-    does not begin.
+    Guarantees: `StoppedError` is raised inside `run` alone, at most once in each. A call that is
+    not wanted any more before it begins does not begin.
 
     Examples:
         >>> unwanted = {1}
@@ -103,7 +111,8 @@ class Interruption:
 class ThreadInterruption:
     """Stops what runs in one block of some thread.
 
-    Guarantees: ``_lock`` orders `stop` and the block's end; an exception that came too late is caught there.
+    Guarantees: ``_lock`` orders `stop` and the block's end; an exception that came too late is
+    caught there.
     """
 
     def __init__(self) -> None:
@@ -112,7 +121,9 @@ class ThreadInterruption:
         self._unwanted = False
 
     def stop(self) -> None:
-        """Stop the block: at its next line of Python, or before its first. Where it waits for events in a loop, the loop ends."""
+        """Stop the block: at its next line of Python, or before its first. Where it waits for
+        events in a loop, the loop ends.
+        """
         with self._lock:
             self._unwanted = True
             loop = loops.get(self._thread) if self._thread is not None else None
@@ -153,7 +164,8 @@ class ThreadInterruption:
                 with self._lock:
                     self._thread = None
                 if self._unwanted:
-                    # If it has not come yet, it comes with the next jump back. Taken back, CPython would go on looking for it.
+                    # If it has not come yet, it comes with the next jump back. Taken back, CPython
+                    # would go on looking for it.
                     for _ in range(_JUMPS):
                         pass
 

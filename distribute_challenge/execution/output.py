@@ -3,8 +3,8 @@
     print() ─► LogStream ─► OutputLog ─► handlers of the worker's own ─► the log file, the flight recorder
                                    └───► the listener, while a call runs whose client wants to see it
 
-No logger stands on this way. A call may configure `logging` as it likes, with a handler that writes to ``sys.stderr`` for
-instance, and its prints still arrive in the log once.
+No logger stands on this way. A call may configure `logging` as it likes, with a handler that writes
+to ``sys.stderr`` for instance, and its prints still arrive in the log once.
 """
 
 import contextlib
@@ -27,11 +27,13 @@ class WorkerHandler(logging.Handler):
 class DescriptorHandler(WorkerHandler):
     """Writes lines to a file descriptor.
 
-    A line that cannot be written is lost, as the disk is full or the reader of a pipe has gone. That is no error of
-    the call that wrote it. The first line that can be written again comes after one that says how many were lost.
+    A line that cannot be written is lost, as the disk is full or the reader of a pipe has gone.
+    That is no error of the call that wrote it. The first line that can be written again comes after
+    one that says how many were lost.
 
     Args:
-        descriptor: Where the lines go. The handler never closes it: a call that reconfigures `logging` closes all handlers.
+        descriptor: Where the lines go. The handler never closes it: a call that reconfigures
+            `logging` closes all handlers.
 
     Examples:
         >>> read, write = os.pipe()
@@ -54,12 +56,18 @@ class DescriptorHandler(WorkerHandler):
         try:
             line = self.format(record)
         except Exception:
-            self.handleError(record)  # The arguments do not fit the text: `logging` says so on ``sys.stderr``.
+            self.handleError(
+                record
+            )  # The arguments do not fit the text: `logging` says so on ``sys.stderr``.
             return
         try:
             if self._lost:
                 text = f"{self._lost} lines of this log are lost: {self._reason}"
-                self._write(self.format(logging.LogRecord(record.name, logging.WARNING, "", 0, text, None, None)))
+                self._write(
+                    self.format(
+                        logging.LogRecord(record.name, logging.WARNING, "", 0, text, None, None)
+                    )
+                )
                 self._lost = 0
             self._write(line)
         except OSError as error:
@@ -94,7 +102,8 @@ class OutputLog:
 
     Args:
         level: Lines below it are dropped.
-        handlers: Where lines go. No logger has them, so that no configuration of `logging` changes them.
+        handlers: Where lines go. No logger has them, so that no configuration of `logging` changes
+            them.
 
     Attributes:
         listener: Gets what streams write, too; None: there is none.
@@ -121,7 +130,9 @@ class OutputLog:
             line: Its text, without a line break.
         """
         if level >= self._level:
-            record = logging.LogRecord("distribute_challenge.execution.output", level, "", 0, line, None, None)
+            record = logging.LogRecord(
+                "distribute_challenge.execution.output", level, "", 0, line, None, None
+            )
             for handler in self._handlers:
                 handler.handle(record)
 
@@ -139,8 +150,8 @@ class OutputLog:
 class LogStream(io.TextIOWrapper):
     """A text stream whose lines go to a log: what stands in for ``sys.stdout`` in a worker.
 
-    It has all that a file has: a ``buffer``, a ``fileno()``, an ``encoding``. What a program of its own writes to that file
-    number stands in the log as it is, without the name of the call.
+    It has all that a file has: a ``buffer``, a ``fileno()``, an ``encoding``. What a program of its
+    own writes to that file number stands in the log as it is, without the name of the call.
 
     Args:
         descriptor: The file number that it gives away, 1 or 2.

@@ -1,8 +1,9 @@
 """What a call may change in its process that would spoil the next call, and putting it back.
 
-A process that runs calls keeps what they set on purpose, as every process pool does: environment variables, globals, loaded
-modules, locale, random numbers. It does not keep what makes the next call fail for a reason that is not its own: closed streams, a
-folder that is gone, an alarm that is still to ring.
+A process that runs calls keeps what they set on purpose, as every process pool does: environment
+variables, globals, loaded modules, locale, random numbers. It does not keep what makes the next
+call fail for a reason that is not its own: closed streams, a folder that is gone, an alarm that is
+still to ring.
 """
 
 # Without the enums of `signal`, which cost ten times as much.
@@ -21,7 +22,8 @@ from distribute_challenge.execution.output import LogStream
 
 __all__ = ["ProcessState", "is_spoilt"]
 
-LONG = 0.001  # Seconds; after a call that took longer, looking at everything costs nothing by comparison.
+# Seconds; after a call that took longer, looking at everything costs nothing by comparison.
+LONG = 0.001
 
 _SIGNALS = tuple(
     int(number)
@@ -35,12 +37,16 @@ _spoilt = False
 
 
 def is_spoilt() -> bool:
-    """Whether a call has changed something in this process that could not be put back: the process should be replaced."""
+    """Whether a call has changed something in this process that could not be put back: the process
+    should be replaced.
+    """
     return _spoilt
 
 
 class ProcessState:
-    """What this process is like now. As a context manager, it puts back at the end of the block what has changed meanwhile.
+    """What this process is like now.
+
+    As a context manager, it puts back at the end of the block what has changed meanwhile.
 
     To be made and used in the main thread, while no call runs.
 
@@ -59,7 +65,9 @@ class ProcessState:
         self._trace, self._profile = sys.gettrace(), sys.getprofile()
         self._handlers = [*map(_signal.getsignal, _SIGNALS)]
         # The handler of one that was set by C code is None: Python can neither see nor set it.
-        self._settable = [pair for pair in zip(_SIGNALS, self._handlers, strict=True) if pair[1] is not None]
+        self._settable = [
+            pair for pair in zip(_SIGNALS, self._handlers, strict=True) if pair[1] is not None
+        ]
         self._blocked = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._recursion_limit = sys.getrecursionlimit()
         self._paths = list(sys.path)
@@ -71,7 +79,10 @@ class ProcessState:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.put_back()
 
@@ -79,7 +90,8 @@ class ProcessState:
         """Whether `put_back` has something to do, as far as can be seen in less than a microsecond.
 
         Args:
-            seconds: How long the call took. After one that took long the answer is yes, for the rest to be looked at.
+            seconds: How long the call took. After one that took long the answer is yes, for the
+                rest to be looked at.
         """
         stdout, stderr = self._stdout, self._stderr
         return (
@@ -94,7 +106,10 @@ class ProcessState:
         )
 
     def put_back(self) -> None:
-        """Look at everything, and put back what has changed. Takes some microseconds if nothing has."""
+        """Look at everything, and put back what has changed.
+
+        Takes some microseconds if nothing has.
+        """
         global _spoilt
         # First the signals and the alarm, which might interrupt the rest.
         steps: tuple[Callable[[], Any], ...] = (
@@ -143,7 +158,8 @@ class ProcessState:
             self._stderr = sys.__stderr__ = _reopened(self._stderr, 2)  # type: ignore[misc]
         sys.stdout, sys.stderr = self._stdout, self._stderr
         for stream in filter(None, (self._stdout, self._stderr)):
-            # A line without an end belongs to the call that wrote it. A pipe without a reader is no fault of the process.
+            # A line without an end belongs to the call that wrote it. A pipe without a reader is no
+            # fault of the process.
             with contextlib.suppress(OSError):
                 stream.flush()
 
@@ -211,14 +227,19 @@ def _is_closed(stream: Any) -> bool:
 def _reopened(stream: Any, number: int) -> Any:
     if isinstance(stream, LogStream):
         return stream.reopened()
-    return open(number, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    return open(
+        number, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+    )
 
 
 def _is_lower(now: tuple[int, int], limit: tuple[int, int]) -> bool:
     if now == limit:
         return False
     most = resource.RLIM_INFINITY  # A number below zero.
-    return any(is_now != most and (was == most or is_now < was) for is_now, was in zip(now, limit, strict=True))
+    return any(
+        is_now != most and (was == most or is_now < was)
+        for is_now, was in zip(now, limit, strict=True)
+    )
 
 
 def _put_back_loop() -> None:

@@ -1,7 +1,8 @@
 """The one place where user code runs, on every backend: bytes in, bytes out.
 
-`execute` takes an encoded `Batch`, runs its calls one after the other, and gives encoded `Reply` frames. It
-knows nothing of brokers: whoever calls it brings the function's payload and takes the replies.
+`execute` takes an encoded `Batch`, runs its calls one after the other, and gives encoded `Reply`
+frames. It knows nothing of brokers: whoever calls it brings the function's payload and takes the
+replies.
 """
 
 import pickle
@@ -22,7 +23,11 @@ from distribute_challenge.core.forks import end_child, generation
 from distribute_challenge.core.interrupts import become_worker, is_interrupt, is_worker
 from distribute_challenge.core.messages import Batch, Task
 from distribute_challenge.core.outcome import Failure, add_note, unwrap
-from distribute_challenge.errors import CallCancelledError, DistributeChallengeError, ValueMissingError
+from distribute_challenge.errors import (
+    CallCancelledError,
+    DistributeChallengeError,
+    ValueMissingError,
+)
 from distribute_challenge.execution.batch_run import BatchRun, CallLogs, LargeValues
 from distribute_challenge.execution.function_cache import CachedFunction, FunctionCache
 from distribute_challenge.execution.interruption import WHOLE, Interruption
@@ -42,10 +47,13 @@ if TYPE_CHECKING:
 
 __all__ = ["become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
 
-FLUSH_AFTER = 0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
+FLUSH_AFTER = (
+    0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
+)
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
 LONGEST_PAUSE = 5.0  # up to this.
-# Seconds; a call of a map that takes less has closed nothing. What else it did is put back at the end of the message.
+# Seconds; a call of a map that takes less has closed nothing. What else it did is put back at the
+# end of the message.
 INSTANT = 1e-6
 FORK = 2e-5  # Seconds; less than any fork takes.
 _INSTALL = "What it imports must be installed there; with Docker Compose, name it in PACKAGES."
@@ -57,12 +65,17 @@ _calls_run = 0
 
 
 def calls_run() -> int:
-    """How many calls `execute` has run in this process so far, for whoever replaces processes after so many."""
+    """How many calls `execute` has run in this process so far, for whoever replaces processes after
+    so many.
+    """
     return _calls_run
 
 
 def inside_call() -> bool:
-    """Whether the code that asks is part of a running call. Its own calls then run in place (see docs)."""
+    """Whether the code that asks is part of a running call.
+
+    Its own calls then run in place (see docs).
+    """
     return is_worker() or _inside_call.get()
 
 
@@ -84,15 +97,18 @@ def execute(
         functions: Where the function comes from.
         worker: Name of this process, for the timelines.
         values: Where large values are; None where they stay in the messages.
-        send_ahead: Sends a reply from another thread while a call takes long, so that those behind it need not wait; None:
-            they do.
+        send_ahead: Sends a reply from another thread while a call takes long, so that those behind
+            it need not wait; None: they do.
         interruption: Stops those that are cancelled; None: only the engine itself can.
-        process: Puts back what a call has changed in its process; None where the process is the user's own.
-        failures: Where it is noted what has gone wrong, before the reply that says so is given; None: nowhere.
+        process: Puts back what a call has changed in its process; None where the process is the
+            user's own.
+        failures: Where it is noted what has gone wrong, before the reply that says so is given;
+            None: nowhere.
         logs: Sends what the calls print to their client; None: it is not sent.
 
     Yields:
-        Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not wait for late
+        Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not
+            wait for late
         ones. Together they hold one outcome for each call, or the reason why there is none.
     """
     if not isinstance(batch, Batch):
@@ -133,11 +149,16 @@ def execute(
 
 
 def callable_bytes(task: Task) -> bytes:
-    """A task's function for those who know nothing of tasks: `pickle.loads` turns the bytes into an ordinary callable.
+    """A task's function for those who know nothing of tasks: `pickle.loads` turns the bytes into an
+    ordinary callable.
 
     It works in any process that has this library, and keeps the task's time limit and retries.
     """
-    return pickle.dumps(_Packed(task.function.payload, task.function.name, task.options.timeout, task.options.retries))
+    return pickle.dumps(
+        _Packed(
+            task.function.payload, task.function.name, task.options.timeout, task.options.retries
+        )
+    )
 
 
 class _Packed(NamedTuple):
@@ -198,14 +219,20 @@ def _run_calls(
     call, otherwise = partial(_unpacked_outcome, run, function), partial(_cancelled, batch)
     for number in range(len(batch.arguments)):
         try:
-            outcome = call(number) if interruption is None else interruption.run(number, call, otherwise)
+            outcome = (
+                call(number) if interruption is None else interruption.run(number, call, otherwise)
+            )
         except ValueMissingError as error:
             first, outcomes = progress.end()
             if outcomes:
                 yield from run.replies(first, outcomes, ended=False)
             yield run.value_missing(error)
             return
-        if type(outcome) is Failure and interruption is not None and interruption.is_unwanted(WHOLE):
+        if (
+            type(outcome) is Failure
+            and interruption is not None
+            and interruption.is_unwanted(WHOLE)
+        ):
             progress.end()
             yield run.cancelled()
             return
@@ -214,7 +241,9 @@ def _run_calls(
         # The finish first: the watchdog counts outcomes.
         finishes.append(clock.now())
         progress.outcomes.append(outcome)
-        if process is not None and (type(outcome) is Failure or process.is_changed(finishes[-1] - finished)):
+        if process is not None and (
+            type(outcome) is Failure or process.is_changed(finishes[-1] - finished)
+        ):
             process.put_back()
         finished = finishes[-1]
         if progress.is_overdue() and progress.is_over():
@@ -253,12 +282,17 @@ def _cancelled(batch: Batch) -> Failure:
 
 
 def _run_chunk(
-    run: BatchRun, function: CachedFunction, interruption: Interruption | None, process: "ProcessState | None"
+    run: BatchRun,
+    function: CachedFunction,
+    interruption: Interruption | None,
+    process: "ProcessState | None",
 ) -> Iterator[bytes]:
     progress = run.progress
     calls = partial(_run_unpacked_chunk, run, function.loaded, process)
     try:
-        is_wanted = calls(WHOLE) if interruption is None else interruption.run(WHOLE, calls, lambda: False)
+        is_wanted = (
+            calls(WHOLE) if interruption is None else interruption.run(WHOLE, calls, lambda: False)
+        )
     except ValueMissingError as error:
         yield run.value_missing(error)
         return
@@ -269,7 +303,9 @@ def _run_chunk(
         yield run.cancelled()
 
 
-def _run_unpacked_chunk(run: BatchRun, loaded: LoadedFunction, process: "ProcessState | None", _: int) -> bool:
+def _run_unpacked_chunk(
+    run: BatchRun, loaded: LoadedFunction, process: "ProcessState | None", _: int
+) -> bool:
     try:
         calls = unpack(run.batch.arguments[0], run.large.open)
     except ValueMissingError:
@@ -295,11 +331,13 @@ def _run_calls_of_chunk(
     add = outcomes.append
     deadline = progress.deadline
     before = generation[0]
-    # What takes no longer than twice the fastest call that has changed nothing is taken to do no more than that one.
+    # What takes no longer than twice the fastest call that has changed nothing is taken to do no
+    # more than that one.
     fastest, harmless = inf, 0.0
     began = time.monotonic()
     for args in calls:
-        # The plain case, a million times: nothing inside the loop but the call and a look at the clock.
+        # The plain case, a million times: nothing inside the loop but the call and a look at the
+        # clock.
         if plain:
             try:
                 add(function(*args))
@@ -307,7 +345,9 @@ def _run_calls_of_chunk(
                 if generation[0] != before:
                     end_child(error)
                 add(_failure(error, args, {}))
-                began = 0.0  # As if it had taken long: it may have left things as they should not stay.
+                began = (
+                    0.0  # As if it had taken long: it may have left things as they should not stay.
+                )
         else:
             add(_outcome(batch, loaded, args, {}))
         now = time.monotonic()
@@ -316,7 +356,8 @@ def _run_calls_of_chunk(
             if generation[0] != before:
                 end_child()
             if plain and type(outcomes[-1]) is CoroutineType:
-                # A decorator hides that the function is a coroutine function: no call of it is plain.
+                # A decorator hides that the function is a coroutine function: no call of it is
+                # plain.
                 plain = False
                 outcomes[-1] = _ended(outcomes[-1], args)
             if process is not None and process.is_changed(took):
@@ -336,7 +377,9 @@ def _ended(coroutine: Coroutine[Any, Any, Any], args: tuple[Any, ...]) -> Any:
         return _failure(error, args, {})
 
 
-def _outcome(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _outcome(
+    batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """Run one call, as often as its retries allow."""
     pause = FIRST_PAUSE
     for attempt in range(batch.retries + 1):
@@ -350,14 +393,19 @@ def _outcome(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs
     return outcome
 
 
-def _attempt(batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _attempt(
+    batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     before = generation[0]
     try:
         with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NOTHING:
-            # Inside: a context manager sets `__traceback__` of what passes it, which a frozen exception does not allow.
+            # Inside: a context manager sets `__traceback__` of what passes it, which a frozen
+            # exception does not allow.
             try:
                 value = loaded.function(*args, **kwargs)
-                if type(value) is CoroutineType or (loaded.is_async and isinstance(value, Coroutine)):
+                if type(value) is CoroutineType or (
+                    loaded.is_async and isinstance(value, Coroutine)
+                ):
                     value = _completed(value, batch.timeout)
             except BaseException as error:
                 if generation[0] != before:
@@ -378,12 +426,18 @@ def _completed(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> An
 
 
 def _failure(
-    error: BaseException, args: tuple[Any, ...] | None = None, kwargs: Mapping[str, Any] | None = None
+    error: BaseException,
+    args: tuple[Any, ...] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Failure:
-    """The call's failure, unless it is somebody else's business: an outer call's time limit or end, or Ctrl+C here."""
+    """The call's failure, unless it is somebody else's business: an outer call's time limit or end,
+    or Ctrl+C here.
+    """
     if is_interrupt(error) or (isinstance(error, KeyboardInterrupt) and not is_worker()):
         raise error
-    from distribute_challenge.serialisation.modules.project_importer import note_missing_file  # As above.
+    from distribute_challenge.serialisation.modules.project_importer import (
+        note_missing_file,
+    )  # As above.
 
     note_missing_file(error)
     return Failure(error, None if args is None else (args, kwargs or {}))

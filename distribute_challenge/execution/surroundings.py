@@ -1,4 +1,6 @@
-"""What a script has set for itself in its interpreter, and giving it to processes that run the script's calls."""
+"""What a script has set for itself in its interpreter, and giving it to processes that run the
+script's calls.
+"""
 
 import multiprocessing
 import os
@@ -55,7 +57,10 @@ class Surroundings(NamedTuple):
         if self.decimal is not None:
             import decimal
 
-            values = {**self.decimal, "traps": [getattr(decimal, name) for name in self.decimal["traps"]]}
+            values = {
+                **self.decimal,
+                "traps": [getattr(decimal, name) for name in self.decimal["traps"]],
+            }
             decimal.setcontext(decimal.Context(**values))
         multiprocessing.set_start_method(self.start_method, force=True)
         if self.has_django:
@@ -63,7 +68,8 @@ class Surroundings(NamedTuple):
 
 
 def interpreter_flags() -> list[str]:
-    """Command line options that make another interpreter like this one: ``-O``, ``-W``, ``-X``, ``-I`` and more.
+    """Command line options that make another interpreter like this one: ``-O``, ``-W``, ``-X``,
+    ``-I`` and more.
 
     Not ``-S``: an interpreter without ``site`` would not find this library.
     """
@@ -92,7 +98,11 @@ def _decimal_context() -> dict[str, Any] | None:
 
 def _has_django() -> bool:
     registry = sys.modules.get("django.apps")
-    return registry is not None and "DJANGO_SETTINGS_MODULE" in os.environ and bool(registry.apps.ready)
+    return (
+        registry is not None
+        and "DJANGO_SETTINGS_MODULE" in os.environ
+        and bool(registry.apps.ready)
+    )
 
 
 def _set_up_django() -> None:
@@ -101,4 +111,7 @@ def _set_up_django() -> None:
         import_module("django").setup()
     except Exception:
         # The calls that need it will fail, and the others need not.
-        logger.exception("cannot set up Django in process %d, as it is in the program that made the call", os.getpid())
+        logger.exception(
+            "cannot set up Django in process %d, as it is in the program that made the call",
+            os.getpid(),
+        )

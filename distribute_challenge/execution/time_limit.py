@@ -1,8 +1,9 @@
 """Stopping a call that runs too long, from inside its own process.
 
-In a process's main thread a timer signal interrupts Python code, sleeps and most waits. In any other thread an
-exception is placed into the thread, which it meets at its next line of Python. Neither stops a loop inside C code: what
-the Celery worker does about that stands in `execution_backends.celery.worker.request`.
+In a process's main thread a timer signal interrupts Python code, sleeps and most waits. In any
+other thread an exception is placed into the thread, which it meets at its next line of Python.
+Neither stops a loop inside C code: what the Celery worker does about that stands in
+`execution_backends.celery.worker.request`.
 """
 
 import ctypes
@@ -20,7 +21,8 @@ __all__ = ["OverdueError", "time_limit"]
 
 
 class OverdueError(InterruptError):
-    """Raised inside the user's code, past its ``except Exception``; only the limit that raised it may catch it.
+    """Raised inside the user's code, past its ``except Exception``; only the limit that raised it
+    may catch it.
 
     Without an owner it was placed into a thread from outside, which can only name a class.
     """
@@ -54,7 +56,9 @@ def time_limit(seconds: float, name: str) -> Iterator[None]:
     except OverdueError as error:
         if error.owner not in (owner, None):
             raise
-        raise CallTimeoutError(f"{name} ran longer than timeout={seconds:g} s and was stopped") from None
+        raise CallTimeoutError(
+            f"{name} ran longer than timeout={seconds:g} s and was stopped"
+        ) from None
 
 
 @contextmanager
@@ -72,7 +76,8 @@ def _by_signal(seconds: float, owner: object) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if outer_left:
-            # A call inside a call: the outer one's limit goes on, and fires at once if it is over by now.
+            # A call inside a call: the outer one's limit goes on, and fires at once if it is over
+            # by now.
             signal.setitimer(signal.ITIMER_REAL, max(outer_left - (time.monotonic() - began), 1e-6))
 
 

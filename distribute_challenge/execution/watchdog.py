@@ -1,7 +1,8 @@
 """A second thread that looks at the batch which a worker process is running.
 
-A worker looks at the clock between two calls. While one call takes long, those that share its message would wait for it,
-though other workers are free: so they are given back from beside it, while it runs, and what is finished goes home.
+A worker looks at the clock between two calls. While one call takes long, those that share its
+message would wait for it, though other workers are free: so they are given back from beside it,
+while it runs, and what is finished goes home.
 """
 
 import threading
@@ -13,10 +14,12 @@ from typing import Any
 __all__ = ["Progress", "Send", "Watchdog"]
 
 LOOK_EVERY = 0.1  # Seconds between two looks.
-IDLE_LOOKS = 20  # Looks in a row that find nothing, after which the thread sleeps until it is woken.
+IDLE_LOOKS = (
+    20  # Looks in a row that find nothing, after which the thread sleeps until it is woken.
+)
 
-#: Sends the outcomes of a batch that are not on their way yet, with the number of calls that will be answered here in the end. True if
-#: it sent the outcomes, too.
+#: Sends the outcomes of a batch that are not on their way yet, with the number of calls that will
+#: be answered here in the end. True if it sent the outcomes, too.
 Send = Callable[["Progress", int], bool]
 
 
@@ -25,15 +28,17 @@ class Progress:
 
     Args:
         calls: How many calls it has.
-        patience: Seconds that it may take; after that, calls that were not begun go back to the client.
+        patience: Seconds that it may take; after that, calls that were not begun go back to the
+            client.
 
     Attributes:
         outcomes: Of the calls that have ended; the thread that runs them appends.
         sent: How many of these are on their way home.
         deadline: When patience ends, by `time.monotonic`.
 
-    Guarantees: ``_lock`` makes the running thread and the watchdog agree on which calls are answered here; whatever the
-    watchdog sends has been sent when the running thread comes past the lock.
+    Guarantees: ``_lock`` makes the running thread and the watchdog agree on which calls are
+    answered here; whatever the watchdog sends has been sent when the running thread comes past the
+    lock.
     """
 
     def __init__(self, calls: int, patience: float) -> None:
@@ -56,7 +61,9 @@ class Progress:
             return len(self.outcomes) >= self._kept
 
     def take(self) -> tuple[int, list[Any]]:
-        """For the running thread: the outcomes that are not on their way yet, and the number of the first."""
+        """For the running thread: the outcomes that are not on their way yet, and the number of the
+        first.
+        """
         with self._lock:
             first, self.sent = self.sent, len(self.outcomes)
             return first, self.outcomes[first:]
@@ -95,7 +102,9 @@ class Watchdog:
         """
         self._current = progress, send
         if self._thread is None:
-            self._thread = threading.Thread(target=self._look, name="distribute_challenge watchdog", daemon=True)
+            self._thread = threading.Thread(
+                target=self._look, name="distribute_challenge watchdog", daemon=True
+            )
             self._thread.start()
         if not self._wanted.is_set():
             self._wanted.set()

@@ -1,4 +1,6 @@
-"""What the engines of this one machine share: a task as a frame, and replies, or a loss, as a resolved future."""
+"""What the engines of this one machine share: a task as a frame, and replies, or a loss, as a
+resolved future.
+"""
 
 import os
 import socket
@@ -51,14 +53,18 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
     return None
 
 
-def lost(future: Future[Any], task: Task, attempts: Sequence[Attempt], problem: Problem, *, allowed: int) -> bool:
-    """Do what the policy says about a task that has no outcome: end its future, or leave it to be begun again.
+def lost(
+    future: Future[Any], task: Task, attempts: Sequence[Attempt], problem: Problem, *, allowed: int
+) -> bool:
+    """Do what the policy says about a task that has no outcome: end its future, or leave it to be
+    begun again.
 
     Args:
         future: The task's; nothing happens to one that is done, as it was cancelled.
         task: The task.
         attempts: All that came to nothing, this one the last of them.
-        problem: What happened: of kind ``"lost"`` if the process died, or ``"timeout"`` if it was killed because of its time limit.
+        problem: What happened: of kind ``"lost"`` if the process died, or ``"timeout"`` if it was
+            killed because of its time limit.
         allowed: How often a call may be begun in all (`settings.attempts`).
 
     Returns:
@@ -79,7 +85,9 @@ def lost(future: Future[Any], task: Task, attempts: Sequence[Attempt], problem: 
 
 
 def process_name(kind: str) -> str:
-    """Name of this process (and thread, unless it is the main one) for timelines: ``kind@host/pid``."""
+    """Name of this process (and thread, unless it is the main one) for timelines:
+    ``kind@host/pid``.
+    """
     thread = threading.current_thread()
     suffix = "" if thread is threading.main_thread() else f"/{thread.name}"
     return f"{worker_name(kind, os.getpid())}{suffix}"

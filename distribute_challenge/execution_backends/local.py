@@ -18,7 +18,8 @@ __all__ = ["LocalExecutionBackend", "run_here"]
 class LocalExecutionBackend(ExecutionBackend):
     """Runs each call while it is submitted: for debugging, tests, and calls inside calls.
 
-    It takes every option, also the name of a queue, so that a program need not be changed to be debugged.
+    It takes every option, also the name of a queue, so that a program need not be changed to be
+    debugged.
 
     Examples:
         >>> from distribute_challenge import compute_this
@@ -51,5 +52,7 @@ def run_here(task: Task, future: Future[Any], kind: str) -> None:
         # One cache for each thread: this process has the modules already, so nothing is activated.
         cache = _payloads.cache = FunctionCache(lambda digest: _payloads.payload)
     _payloads.payload = task.function.payload
-    problem = settle(future, task, clock.now(), execute(task_frame(task), cache, process_name(kind)))
+    problem = settle(
+        future, task, clock.now(), execute(task_frame(task), cache, process_name(kind))
+    )
     assert problem is None  # Same process: same version, and the payload at hand.

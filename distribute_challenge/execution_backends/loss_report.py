@@ -1,4 +1,6 @@
-"""The words for a call that was lost: which one it was, how it ended each time, and what to do. `policy` decides on them."""
+"""The words for a call that was lost: which one it was, how it ended each time, and what to do.
+`policy` decides on them.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -34,11 +36,15 @@ MOST_LINES = 20  # Last lines of a log or of a crash.
 
 
 def described(task: Task) -> str:
-    """The call as it might stand in a program, as in ``square(3)``, shortened; never an error, whatever its arguments are.
+    """The call as it might stand in a program, as in ``square(3)``, shortened; never an error,
+    whatever its arguments are.
 
     The arguments are not unpickled: where that killed the worker, it would kill this process, too.
     """
-    from distribute_challenge.serialisation.pickle_text import outline, value_text  # Few clients lose a call.
+    from distribute_challenge.serialisation.pickle_text import (
+        outline,
+        value_text,
+    )  # Few clients lose a call.
 
     name = task.function.name
     if task.chunk > 1:
@@ -59,10 +65,15 @@ def described(task: Task) -> str:
 
 
 def history(attempts: Sequence[Attempt]) -> str:
-    """All that is known of the attempts: lines that follow the sentence which says that they failed."""
+    """All that is known of the attempts: lines that follow the sentence which says that they
+    failed.
+    """
     lines = ["", "Attempts:"]
     for number, attempt in enumerate(attempts, 1):
-        lines.append(f"  {number}. {_moment(attempt.ended)}, {attempt.worker or 'no worker known'}: {attempt.reason}")
+        lines.append(
+            f"  {number}. {_moment(attempt.ended)}, {attempt.worker or 'no worker known'}: "
+            f"{attempt.reason}"
+        )
         if attempt.calls > 1:
             lines[-1] += f"; one of {attempt.calls} calls in its message"
         if known := ", ".join(_facts(attempt)):
@@ -112,7 +123,9 @@ def error_of_detached(name: str, reply: Reply, received: float) -> DistributeCha
     assert problem is not None
     if problem.kind == "lost":
         last = (Attempt(reply.worker, reply.started, received, problem.text, facts=problem.facts),)
-        return WorkerLostError(f"{name}: {problem.text}, at the last of its attempts.{history(last)}", last)
+        return WorkerLostError(
+            f"{name}: {problem.text}, at the last of its attempts.{history(last)}", last
+        )
     if problem.kind == "function_missing":
         return TaskLostError(f"{name}: its function is gone from Redis")
     kinds: dict[str, type[DistributeChallengeError]] = {
@@ -137,7 +150,8 @@ def detached_is_late(name: str) -> QueueTimeoutError:
 def detached_is_unknown(id: str) -> TaskLostError:  # noqa: A002 - as users know it
     """The error of `attach`, where there is no call of that id."""
     return TaskLostError(
-        f"no detached call has the id {id!r} here: its time to live is over, it was cancelled, it was lost with Redis, it belongs to "
+        f"no detached call has the id {id!r} here: its time to live is over, it was cancelled, it "
+        f"was lost with Redis, it belongs to "
         f"another broker, or it was not submitted with submit(detach=True)"
     )
 

@@ -1,9 +1,10 @@
 """What becomes of a call that is lost, late or unlucky: the same on every engine.
 
-An engine says what happened: a process died, a message is gone, no worker has begun the call in time. Each question has its
-function here. Those named ``after_...`` answer with what makes the error that ends the call, or with None if the call is to be begun
-again. They decide, and do nothing: no I/O, no clock, no lock. The error is made when the engine holds no lock any more, as its text
-shows the arguments of the call.
+An engine says what happened: a process died, a message is gone, no worker has begun the call in
+time. Each question has its function here. Those named ``after_...`` answer with what makes the
+error that ends the call, or with None if the call is to be begun again. They decide, and do
+nothing: no I/O, no clock, no lock. The error is made when the engine holds no lock any more, as its
+text shows the arguments of the call.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -61,26 +62,35 @@ OPTIONS: Final = frozenset(CallOptions.__slots__) - {"backend"}
 #: Those that travel in a task's frame, and are kept where `execute` runs it.
 IN_THE_FRAME: Final = frozenset({"timeout", "retries", "retry_on"})
 
-MOST_LOSSES: Final = 3  # Times that a call may be lost, with its message or an idle process, before it has begun.
-MOST_MISSES: Final = 3  # Times that a worker may not find a value which was put where all workers find it.
+MOST_LOSSES: Final = (
+    3  # Times that a call may be lost, with its message or an idle process, before it has begun.
+)
+MOST_MISSES: Final = (
+    3  # Times that a worker may not find a value which was put where all workers find it.
+)
 
-HARD_LIMIT_GRACE: Final = 2.0  # Seconds that a call may run over its timeout before its process is killed.
-LONGEST_LIMIT: Final = 1e9  # Seconds: engines count with them, and a timeout may be as long as a number can be.
+HARD_LIMIT_GRACE: Final = (
+    2.0  # Seconds that a call may run over its timeout before its process is killed.
+)
+LONGEST_LIMIT: Final = (
+    1e9  # Seconds: engines count with them, and a timeout may be as long as a number can be.
+)
 
-#: Problems that say nothing about the calls of a message which are still wanted: others were cancelled, or it came too late.
+#: Problems that say nothing about the calls of a message which are still wanted: others were
+#: cancelled, or it came too late.
 HARMLESS: Final[tuple[ProblemKind, ...]] = ("cancelled", "expired", "value_missing")
 
 MakeError = Callable[[], DistributeChallengeError]
 
-_MAY_HAVE_RUN = (
-    "It may have run, and at_most_once=True forbids to try again: see whether it has, and if not, make the call again."
-)
+_MAY_HAVE_RUN = "It may have run, and at_most_once=True forbids to try again: see whether it has, and if not, make the call again."
 
 
 # --- which options an engine keeps
 
 
-def not_honoured(options: CallOptions, refused: Iterable[str], engine: str, others: Iterable[str]) -> OptionError:
+def not_honoured(
+    options: CallOptions, refused: Iterable[str], engine: str, others: Iterable[str]
+) -> OptionError:
     """The error of a call with options that its engine does not keep.
 
     Args:
@@ -95,11 +105,15 @@ def not_honoured(options: CallOptions, refused: Iterable[str], engine: str, othe
 .with_options(queue='distribute_challenge')
     """
     names, default = sorted(refused), CallOptions()
-    given, usual = (", ".join(f"{name}={getattr(each, name)!r}" for name in names) for each in (options, default))
+    given, usual = (
+        ", ".join(f"{name}={getattr(each, name)!r}" for name in names)
+        for each in (options, default)
+    )
     keepers = [repr(name) for name in others]
     who = f"{' and '.join(keepers)} {'do' if len(keepers) > 1 else 'does'}. Use one that does, or leave"
     return OptionError(
-        f"the backend {engine!r} does not keep {given}; {who if keepers else 'no backend here does. Leave'} "
+        f"the backend {engine!r} does not keep {given}; "
+        f"{who if keepers else 'no backend here does. Leave'} "
         f"{'the option' if len(names) == 1 else 'the options'} out: .with_options({usual})"
     )
 
@@ -118,12 +132,15 @@ def allowed_attempts(options: CallOptions, attempts: int) -> int:
 
 
 def urgency(options: CallOptions) -> int:
-    """What calls that wait are sorted by, the smallest first; those with the same are begun in the order in which they were made."""
+    """What calls that wait are sorted by, the smallest first; those with the same are begun in the
+    order in which they were made.
+    """
     return -options.priority
 
 
 def begin_by(task: Task, attempts: Sequence[Attempt] = ()) -> float:
-    """When a worker has to have begun a call, in seconds since the epoch; endless without a `queue_timeout`.
+    """When a worker has to have begun a call, in seconds since the epoch; endless without a
+    `queue_timeout`.
 
     Args:
         task: The call.
@@ -134,7 +151,8 @@ def begin_by(task: Task, attempts: Sequence[Attempt] = ()) -> float:
 
 
 def hard_limit(timeout: float | None, retries: int, *, before: float = 0.0) -> float | None:
-    """Seconds after which a process is killed whose call does not react to its time limit; None: never.
+    """Seconds after which a process is killed whose call does not react to its time limit; None:
+    never.
 
     Args:
         timeout: Seconds that one attempt may run.
@@ -143,7 +161,9 @@ def hard_limit(timeout: float | None, retries: int, *, before: float = 0.0) -> f
     """
     if timeout is None:
         return None
-    return min(before + (timeout + LONGEST_PAUSE) * retries + timeout + HARD_LIMIT_GRACE, LONGEST_LIMIT)
+    return min(
+        before + (timeout + LONGEST_PAUSE) * retries + timeout + HARD_LIMIT_GRACE, LONGEST_LIMIT
+    )
 
 
 # --- what becomes of a call
@@ -159,7 +179,8 @@ def after_problem(
         attempts: All that came to nothing so far; this one is the last of them, if it `counts`.
         problem: What the worker, or the engine itself, says.
         allowed: How often a call may be begun in all.
-        calls: How many calls the worker had no outcome for, this one among them. Above 1, any of them may be the one to blame.
+        calls: How many calls the worker had no outcome for, this one among them. Above 1, any of
+            them may be the one to blame.
     """
     options = task.options
     if problem.kind == "version":
@@ -170,32 +191,42 @@ def after_problem(
         return None  # Nothing happened to it.
     if problem.kind == "timeout" and calls == 1:
         limit = options.timeout or 0.0
-        return lambda: CallTimeoutError(f"{task.function.name} ran longer than timeout={limit:g} s; {problem.text}")
+        return lambda: CallTimeoutError(
+            f"{task.function.name} ran longer than timeout={limit:g} s; {problem.text}"
+        )
     if options.at_most_once:
         return lambda: worker_lost(task, attempts, _MAY_HAVE_RUN)
     if task.chunk > 1:
-        return lambda: worker_lost(task, attempts, "Its calls are to be sent one by one.")  # The map does that.
-    # Of several any may be the one to blame: from now on each travels by itself, and one more attempt will tell.
+        return lambda: worker_lost(
+            task, attempts, "Its calls are to be sent one by one."
+        )  # The map does that.
+    # Of several any may be the one to blame: from now on each travels by itself, and one more
+    # attempt will tell.
     if calls > 1 or len(attempts) < allowed:
         return None
     times = f"{len(attempts)} times in {len(attempts)} attempts"
     return lambda: worker_lost(
         task,
         attempts,
-        f"That happened {times}: look for a crash in C code, os._exit, or too little memory on the worker.",
+        f"That happened {times}: look for a crash in C code, os._exit, or too little memory on the "
+        f"worker.",
     )
 
 
 def counts(task: Task, problem: Problem) -> bool:
-    """Whether a call may have been begun when its worker had this problem, so that it is an attempt of the call."""
-    # Where others were cancelled, this one may have been running in the process that was killed for it.
+    """Whether a call may have been begun when its worker had this problem, so that it is an attempt
+    of the call.
+    """
+    # Where others were cancelled, this one may have been running in the process that was killed for
+    # it.
     if problem.kind == "cancelled":
         return task.options.at_most_once
     return problem.kind not in (*HARMLESS, "version")
 
 
 def after_unbegun(task: Task, ends: Sequence[Attempt]) -> MakeError | None:
-    """What becomes of a call whose process died before the call had begun: it has not run, and none of its attempts is used up.
+    """What becomes of a call whose process died before the call had begun: it has not run, and none
+    of its attempts is used up.
 
     Args:
         task: The call.
@@ -206,12 +237,15 @@ def after_unbegun(task: Task, ends: Sequence[Attempt]) -> MakeError | None:
     return lambda: worker_lost(
         task,
         ends,
-        f"That happened {len(ends)} times before the call had begun: see whether processes are killed, and whether memory suffices "
+        f"That happened {len(ends)} times before the call had begun: see whether processes are "
+        f"killed, and whether memory suffices "
         f"for its arguments.",
     )
 
 
-def after_vanishing(task: Task, attempts: Sequence[Attempt], losses: int, *, is_cut: bool) -> MakeError | None:
+def after_vanishing(
+    task: Task, attempts: Sequence[Attempt], losses: int, *, is_cut: bool
+) -> MakeError | None:
     """What becomes of a call whose message is gone, and no reply came.
 
     Args:
@@ -229,7 +263,8 @@ def after_vanishing(task: Task, attempts: Sequence[Attempt], losses: int, *, is_
     return lambda: task_lost(
         task,
         attempts,
-        f"That happened {losses} times: see whether a program empties Redis (FLUSHALL), whether it keeps its data when it "
+        f"That happened {losses} times: see whether a program empties Redis (FLUSHALL), whether it "
+        f"keeps its data when it "
         f"restarts (appendonly yes), and whether workers are killed.",
     )
 
@@ -247,13 +282,18 @@ def after_miss(task: Task, misses: int, *, is_cut: bool) -> MakeError | None:
     if misses < MOST_MISSES:
         return None
     return lambda: ValueLostError(
-        f"{task.function.name}: its workers do not find the function or a large value that it needs, though it was put into their "
-        f"store {misses} times. Look whether Redis drops keys because its memory is full, and whether all workers use this store."
+        f"{task.function.name}: its workers do not find the function or a large value that it "
+        f"needs, though it was put into their "
+        f"store {misses} times. Look whether Redis drops keys because its memory is full, and "
+        f"whether all workers use this store."
     )
 
 
-def queue_timeout_error(task: Task, attempts: Sequence[Attempt], now: float, advice: str) -> QueueTimeoutError:
-    """The error of a call that was taken back because no worker has begun it within its `queue_timeout`.
+def queue_timeout_error(
+    task: Task, attempts: Sequence[Attempt], now: float, advice: str
+) -> QueueTimeoutError:
+    """The error of a call that was taken back because no worker has begun it within its
+    `queue_timeout`.
 
     Args:
         task: The call.
@@ -264,7 +304,8 @@ def queue_timeout_error(task: Task, attempts: Sequence[Attempt], now: float, adv
     limit = task.options.queue_timeout or 0.0
     again = " again" if attempts else ""
     return QueueTimeoutError(
-        f"{described(task)}: no worker has begun it{again} within queue_timeout={limit:g} s (it waited "
+        f"{described(task)}: no worker has begun it{again} within queue_timeout={limit:g} s (it "
+        f"waited "
         f"{now - begin_by(task, attempts) + limit:.1f} s), so it was taken back; {advice}"
     )
 
@@ -273,7 +314,8 @@ def queue_timeout_error(task: Task, attempts: Sequence[Attempt], now: float, adv
 
 
 def is_sent_one_by_one(error: BaseException, calls: int, *, is_part: bool) -> bool:
-    """Whether a map sends the calls of a chunk again, each by itself, because one of them alone is to blame for the chunk's error.
+    """Whether a map sends the calls of a chunk again, each by itself, because one of them alone is
+    to blame for the chunk's error.
 
     Args:
         error: The chunk's.
@@ -284,12 +326,19 @@ def is_sent_one_by_one(error: BaseException, calls: int, *, is_part: bool) -> bo
 
 
 def ends_map(error: BaseException) -> bool:
-    """Whether an error is the engine's own, which the calls of a map that come later would meet as well."""
-    return isinstance(error, SystemFailureError) and not isinstance(error, WorkerLostError | TaskLostError)
+    """Whether an error is the engine's own, which the calls of a map that come later would meet as
+    well.
+    """
+    return isinstance(error, SystemFailureError) and not isinstance(
+        error, WorkerLostError | TaskLostError
+    )
 
 
-def outcomes_of_lost(task: Task, error: BaseException, so_far: Sequence[Any], calls: int) -> list[Any] | None:
-    """What a chunk that is lost resolves to, where its calls must not be sent again; None: it fails with the error.
+def outcomes_of_lost(
+    task: Task, error: BaseException, so_far: Sequence[Any], calls: int
+) -> list[Any] | None:
+    """What a chunk that is lost resolves to, where its calls must not be sent again; None: it fails
+    with the error.
 
     Args:
         task: The chunk, or one call.
@@ -299,7 +348,8 @@ def outcomes_of_lost(task: Task, error: BaseException, so_far: Sequence[Any], ca
     """
     if not (task.chunk and task.options.at_most_once):
         return None
-    # What the map would do with an error is to send the calls again. So each call has its outcome here.
+    # What the map would do with an error is to send the calls again. So each call has its outcome
+    # here.
     return [*so_far, *[Failure(error)] * (calls - len(so_far))]
 
 

@@ -1,7 +1,8 @@
 """Engines by name, and which one serves a call that does not say.
 
-In this order: the call's own argument, the decorator's option, the innermost `use_backend` block, `set_default_backend`,
-the environment, ``"celery"``. Inside a running call every engine named means this process: see `resolve`.
+In this order: the call's own argument, the decorator's option, the innermost `use_backend` block,
+`set_default_backend`, the environment, ``"celery"``. Inside a running call every engine named means
+this process: see `resolve`.
 
 Guarantees:
 
@@ -55,7 +56,9 @@ Choice = str | ExecutionBackend | SupportsRun | None
 
 _lock = threading.RLock()
 _engines: dict[str, ExecutionBackend] = {}
-_given: WeakValueDictionary[int, ExecutionBackend] = WeakValueDictionary()  # Engines that the program has made itself.
+_given: WeakValueDictionary[int, ExecutionBackend] = (
+    WeakValueDictionary()
+)  # Engines that the program has made itself.
 _default: Choice = None
 _chosen: ContextVar[Choice] = ContextVar("distribute_challenge_backend", default=None)
 
@@ -117,8 +120,9 @@ def resolve(*choices: Choice) -> ExecutionBackend:
     Args:
         choices: What the call, then its function, asked for; None where nothing was.
 
-    A call inside a call runs in the process that makes it, whatever backend is named: the worker's slot is its own
-    already, and waiting for another one could wait for ever. A backend given as an object is taken at its word.
+    A call inside a call runs in the process that makes it, whatever backend is named: the worker's
+    slot is its own already, and waiting for another one could wait for ever. A backend given as an
+    object is taken at its word.
 
     Raises:
         BackendError: No backend of that name, or an object that is none.
@@ -190,11 +194,14 @@ def _engine(name: str) -> ExecutionBackend:
 
 
 def _refuse_beginning_processes() -> None:
-    """A process that multiprocessing spawns runs the script first; its calls would start processes, which run the script."""
+    """A process that multiprocessing spawns runs the script first; its calls would start processes,
+    which run the script.
+    """
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and getattr(processes.current_process(), "_inheriting", False):
         raise BackendError(
-            "multiprocessing has spawned this process, which runs the script once more to find its functions: put what makes calls "
+            "multiprocessing has spawned this process, which runs the script once more to find its "
+            "functions: put what makes calls "
             'below  if __name__ == "__main__":  so that only the script itself makes them'
         )
 
@@ -204,7 +211,9 @@ def _load(name: str) -> Any:
     if target is None:
         points = [point for point in _installed() if point.name == name]
         if not points:
-            raise BackendError(f"no backend is called {name!r}; there are {', '.join(available_backends())}")
+            raise BackendError(
+                f"no backend is called {name!r}; there are {', '.join(available_backends())}"
+            )
         return _loaded(name, points[0])
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
@@ -212,7 +221,9 @@ def _load(name: str) -> Any:
 
 def _installed() -> "EntryPoints":
     """The backends that installed packages bring."""
-    from importlib.metadata import entry_points  # Slow to load, and most programs name built-in backends only.
+    from importlib.metadata import (
+        entry_points,
+    )  # Slow to load, and most programs name built-in backends only.
 
     return entry_points(group=ENTRY_POINTS)
 
@@ -223,17 +234,21 @@ def _loaded(name: str, point: "EntryPoint") -> Any:
     except ImportError as error:
         package = point.dist.name if point.dist else point.value
         raise BackendError(
-            f"backend {name!r} of the package {package} needs {error.name}, which is not installed: "
+            f"backend {name!r} of the package {package} needs {error.name}, which is not "
+            f"installed: "
             f"pip install '{package}[{name}]'"
         ) from error
 
 
 def _check(choice: object) -> None:
     if isinstance(choice, str) and choice not in BUILT_IN and choice not in available_backends():
-        raise BackendError(f"no backend is called {choice!r}; there are {', '.join(available_backends())}")
+        raise BackendError(
+            f"no backend is called {choice!r}; there are {', '.join(available_backends())}"
+        )
     if not isinstance(choice, str | SupportsRun | None):
         raise BackendError(
-            f"{choice!r} is no backend: expected one of the names {', '.join(available_backends())}, or an object "
+            f"{choice!r} is no backend: expected one of the names "
+            f"{', '.join(available_backends())}, or an object "
             f"with a method run(serialised_func, args, kwargs)"
         )
 

@@ -1,6 +1,12 @@
 """Who may speak: the cluster's secret, and the seal that only its holders can put on bytes."""
 
-from distribute_challenge.security.keyring import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose, new_secret
+from distribute_challenge.security.keyring import (
+    ENCRYPTION_OVERHEAD,
+    TRAILER_LENGTH,
+    Keyring,
+    Purpose,
+    new_secret,
+)
 from distribute_challenge.security.refusals import Refusals
 from distribute_challenge.security.sources import SECRET_FILE, keyring_for
 

@@ -3,9 +3,9 @@
     0      4       5        9       41
     | DCS1 | flags | key id | HMAC  | body ...
 
-The HMAC-SHA256 covers all the rest, and before that the purpose: what the bytes are, and for whom. So a reply to one client
-is none to another, and a function's pickle under another name is refused. It is checked, in constant time, before anybody looks
-into the body.
+The HMAC-SHA256 covers all the rest, and before that the purpose: what the bytes are, and for whom.
+So a reply to one client is none to another, and a function's pickle under another name is refused.
+It is checked, in constant time, before anybody looks into the body.
 
 Two secrets change keys without a stop: the first signs, all of them open.
 """
@@ -86,7 +86,8 @@ class Keyring:
 
     Args:
         secret: One secret, or several with commas between them: the first signs, all are accepted.
-        encrypt: Whether what is sealed is also encrypted, with AES-256-GCM; what others have encrypted is opened in any case.
+        encrypt: Whether what is sealed is also encrypted, with AES-256-GCM; what others have
+            encrypted is opened in any case.
 
     Attributes:
         identity: Name of the first secret, which tells nothing about it.
@@ -113,7 +114,8 @@ class Keyring:
         for text in texts:
             if len(text) < SHORTEST:
                 raise SecretError(
-                    f"the secret has {len(text)} characters, and needs at least {SHORTEST} that nobody can guess: "
+                    f"the secret has {len(text)} characters, and needs at least {SHORTEST} that "
+                    f"nobody can guess: "
                     f"`distribute-challenge secret` prints one"
                 )
         self._use([text.encode() for text in texts], encrypt)
@@ -175,7 +177,8 @@ class Keyring:
         return Signature(self._first, self._prefix, purpose)
 
     def check(self, purpose: bytes, trailer: Blob) -> "Signature":
-        """The signature that bytes have to match which come in pieces; `Signature.verify` tells whether they did.
+        """The signature that bytes have to match which come in pieces; `Signature.verify` tells
+        whether they did.
 
         Args:
             purpose: What they have to be, and for whom.
@@ -185,7 +188,9 @@ class Keyring:
             ForgedError: It is none, or of another secret.
         """
         key, flags = self._key_of(trailer)
-        return Signature(key, bytes(trailer[: _PREFIX.size]), purpose, bytes(trailer[_PREFIX.size :]), flags)
+        return Signature(
+            key, bytes(trailer[: _PREFIX.size]), purpose, bytes(trailer[_PREFIX.size :]), flags
+        )
 
     @property
     def encrypts(self) -> bool:
@@ -204,7 +209,9 @@ class Keyring:
         return [name + end for name in sorted(self.identities) for end in ends]
 
     def __repr__(self) -> str:
-        return f"<Keyring {', '.join(key.hex() for key in self._keys)}{' encrypting' * self._encrypt}>"
+        return (
+            f"<Keyring {', '.join(key.hex() for key in self._keys)}{' encrypting' * self._encrypt}>"
+        )
 
     def _key_of(self, sealed: Blob) -> tuple["_Key", int]:
         if len(sealed) < _START:
@@ -234,7 +241,9 @@ class Signature:
 
     __slots__ = ("_expected", "_prefix", "_signed", "is_encrypted", "key", "update")
 
-    def __init__(self, key: "_Key", prefix: bytes, purpose: bytes, expected: bytes = b"", flags: int = 0) -> None:
+    def __init__(
+        self, key: "_Key", prefix: bytes, purpose: bytes, expected: bytes = b"", flags: int = 0
+    ) -> None:
         self.key = key
         self._prefix = prefix
         self._expected = expected
@@ -259,7 +268,9 @@ class _Key:
     """One secret, and what is made of it."""
 
     def __init__(self, secret: bytes) -> None:
-        self.signing = hmac.new(hmac.digest(secret, b"distribute_challenge signing", "sha256"), digestmod="sha256")
+        self.signing = hmac.new(
+            hmac.digest(secret, b"distribute_challenge signing", "sha256"), digestmod="sha256"
+        )
         self._encryption = hmac.digest(secret, b"distribute_challenge encryption", "sha256")
         self.id = hmac.digest(secret, b"distribute_challenge name", "sha256")[:4]
         self._cipher: Any = None
@@ -270,7 +281,8 @@ class _Key:
                 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
             except ImportError as error:
                 raise BackendError(
-                    "encrypted calls need the package cryptography, which is not installed: pip install cryptography"
+                    "encrypted calls need the package cryptography, which is not installed: pip "
+                    "install cryptography"
                 ) from error
             self._cipher = AESGCM(self._encryption)
         return self._cipher

@@ -1,4 +1,6 @@
-"""Counting what was refused: messages, replies, orders, functions and values that nobody with the secret has made."""
+"""Counting what was refused: messages, replies, orders, functions and values that nobody with the
+secret has made.
+"""
 
 import contextlib
 import os
@@ -12,9 +14,9 @@ from distribute_challenge.log import logger
 
 __all__ = ["Refusals"]
 
-MOST_KINDS = (
-    100  # Kinds that are told apart; a guess. Whoever can choose the words for the reasons must not fill the memory.
-)
+# Kinds that are told apart; a guess. Whoever can choose the words for the reasons must not fill the
+# memory.
+MOST_KINDS = 100
 _OTHERS: Final = ("a thing", "for yet another reason")
 
 _shortened = reprlib.Repr()
@@ -26,11 +28,11 @@ _shortened.maxlevel = 3
 class Refusals:
     """What a process and the children that it forks have refused, by what it was and why.
 
-    A line is logged for the first of each kind, and for each tenth, hundredth and so on: whoever sends them by the million must
-    not fill the log.
+    A line is logged for the first of each kind, and for each tenth, hundredth and so on: whoever
+    sends them by the million must not fill the log.
 
-    Guarantees: children may be killed at any moment. Each logs and counts by itself, and its parent learns how many there were: by
-    a pipe, as whoever is killed holding a lock leaves it locked.
+    Guarantees: children may be killed at any moment. Each logs and counts by itself, and its parent
+    learns how many there were: by a pipe, as whoever is killed holding a lock leaves it locked.
 
     Examples:
         >>> refusals = Refusals()
@@ -67,8 +69,8 @@ class Refusals:
 
         Args:
             what: What it claimed to be.
-            reason: Why it was refused; or the error that it brought about, of which the log shows the words only if they are the
-                library's own.
+            reason: Why it was refused; or the error that it brought about, of which the log shows
+                the words only if they are the library's own.
             details: The thing itself, of which the log shows the beginning.
         """
         self._own += 1
@@ -78,14 +80,19 @@ class Refusals:
         self._counts[kind] += 1
         count = self._counts[kind]
         if count == 10 ** (len(str(count)) - 1):
-            logger.warning("refused %s (%s), number %d of this kind: %s", *kind, count, _beginning(details))
+            logger.warning(
+                "refused %s (%s), number %d of this kind: %s", *kind, count, _beginning(details)
+            )
         if self._pipe is not None and os.getpid() != self._owner:
-            with contextlib.suppress(OSError):  # It is full, or the parent has gone: a count is not worth waiting for.
+            with contextlib.suppress(
+                OSError
+            ):  # It is full, or the parent has gone: a count is not worth waiting for.
                 os.write(self._pipe[1], b"1")
 
 
 def _words_for(reason: str | Exception) -> str:
-    # The words of other errors may be the sender's, and what is refused is counted by the words for it.
+    # The words of other errors may be the sender's, and what is refused is counted by the words for
+    # it.
     if isinstance(reason, str | DistributeChallengeError):
         return str(reason)
     return f"its form is wrong: {type(reason).__name__}"

@@ -18,8 +18,8 @@ SECRET_FILE = "secret"
 def keyring_for(url: str) -> Keyring:
     """The keyring for the cluster at an address.
 
-    The first of: the file beside an embedded cluster's socket, ``DISTRIBUTE_CHALLENGE_SECRET``, the file that
-    ``DISTRIBUTE_CHALLENGE_SECRET_FILE`` names, ``DISTRIBUTE_CHALLENGE_INSECURE=1``.
+    The first of: the file beside an embedded cluster's socket, ``DISTRIBUTE_CHALLENGE_SECRET``, the
+    file that ``DISTRIBUTE_CHALLENGE_SECRET_FILE`` names, ``DISTRIBUTE_CHALLENGE_INSECURE=1``.
 
     Args:
         url: Address of the broker.
@@ -38,9 +38,12 @@ def keyring_for(url: str) -> Keyring:
     if settings.insecure():
         return Keyring.insecure()
     raise SecretError(
-        f"the cluster at {settings.masked(url)} needs a secret, which signs every call, or whoever reaches Redis could run "
-        f"code here: set {settings.SECRET_VARIABLE} to the same text on client and workers (`distribute-challenge secret` "
-        f"prints one), or {settings.SECRET_FILE_VARIABLE} to a file with it; {settings.INSECURE_VARIABLE}=1 does without"
+        f"the cluster at {settings.masked(url)} needs a secret, which signs every call, or whoever "
+        f"reaches Redis could run "
+        f"code here: set {settings.SECRET_VARIABLE} to the same text on client and workers "
+        f"(`distribute-challenge secret` "
+        f"prints one), or {settings.SECRET_FILE_VARIABLE} to a file with it; "
+        f"{settings.INSECURE_VARIABLE}=1 does without"
     )
 
 
@@ -63,7 +66,8 @@ def _content(path: Path) -> str:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             raise SecretError(
-                f"the secret's file {path} can be read by others than its owner (mode {mode:04o}): chmod 600 {path}"
+                f"the secret's file {path} can be read by others than its owner (mode {mode:04o}): "
+                f"chmod 600 {path}"
             )
         return path.read_text()
     except UnicodeDecodeError:

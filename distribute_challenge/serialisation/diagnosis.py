@@ -63,7 +63,9 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
             if variable in value.__globals__:
                 yield f", global variable {variable!r}", value.__globals__[variable]
     else:
-        yield from ((f".{attribute}", part) for attribute, part in getattr(value, "__dict__", {}).items())
+        yield from (
+            (f".{attribute}", part) for attribute, part in getattr(value, "__dict__", {}).items()
+        )
         for slot in getattr(type(value), "__slots__", ()):
             if hasattr(value, slot):
                 yield f".{slot}", getattr(value, slot)

@@ -1,10 +1,11 @@
 """A function as it travels: pickled once, again only when something that it uses has changed.
 
-What a function of `__main__` or a notebook uses travels by value, so it must be the value at the time of the
-call and not of the first call. Comparing costs less than pickling: as long as everything the function refers to is the
-same unchangeable object, the payload stays. A function that captures a list, an array or an object of any
-kind is pickled again for every call; its digest tells whether it has to be sent again. Large values that it captures
-lie in the depot (`parcels`), so what is pickled again is small.
+What a function of `__main__` or a notebook uses travels by value, so it must be the value at the
+time of the call and not of the first call. Comparing costs less than pickling: as long as
+everything the function refers to is the same unchangeable object, the payload stays. A function
+that captures a list, an array or an object of any kind is pickled again for every call; its digest
+tells whether it has to be sent again. Large values that it captures lie in the depot (`parcels`),
+so what is pickled again is small.
 """
 
 import warnings
@@ -33,9 +34,17 @@ from distribute_challenge.serialisation.watch import MISSING, Watch, references
 if TYPE_CHECKING:
     from distribute_challenge.stores import Depot, Hold
 
-__all__ = ["LoadedFunction", "PortableFunction", "UnpackedFunction", "load_function", "unpack_function"]
+__all__ = [
+    "LoadedFunction",
+    "PortableFunction",
+    "UnpackedFunction",
+    "load_function",
+    "unpack_function",
+]
 
-LARGE = 1_000_000  # Bytes; a function above this most likely captures data that should be an argument.
+LARGE = (
+    1_000_000  # Bytes; a function above this most likely captures data that should be an argument.
+)
 
 
 class LoadedFunction(NamedTuple):
@@ -61,7 +70,8 @@ class UnpackedFunction(NamedTuple):
         modules: Modules of the user's project that it needs, to be made importable first.
         script: What comes along of its script.
         data: The function's own bytes.
-        carries_state: Whether a call could change what these hold, so that each call needs them loaded anew.
+        carries_state: Whether a call could change what these hold, so that each call needs them
+            loaded anew.
     """
 
     modules: Sequence[ProjectModule]
@@ -78,10 +88,13 @@ class PortableFunction:
         name: Readable name for messages.
         retry_on: Exception classes that travel with it.
 
-    Guarantees: the large values that the current payload refers to stay in their depot as long as this object lives.
+    Guarantees: the large values that the current payload refers to stay in their depot as long as
+    this object lives.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, retry_on: tuple[type[BaseException], ...]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, retry_on: tuple[type[BaseException], ...]
+    ) -> None:
         self._function = function
         self._name = name
         self._retry_on = retry_on
@@ -110,10 +123,12 @@ class PortableFunction:
 
         Args:
             modules: The user's own modules that the call's arguments refer to.
-            find_depot: Who keeps the large values that it captures; None: they are part of the payload.
-            within: Seconds; source files, and functions of the script that this one does not mention, that were looked
-                at as lately as that are taken to be the same.
-            shares_files: Whether the workers see this machine's files, so that those of the project's packages need not travel.
+            find_depot: Who keeps the large values that it captures; None: they are part of the
+                payload.
+            within: Seconds; source files, and functions of the script that this one does not
+                mention, that were looked at as lately as that are taken to be the same.
+            shares_files: Whether the workers see this machine's files, so that those of the
+                project's packages need not travel.
 
         Raises:
             SerialisationError: The function captures something that cannot be pickled.
@@ -125,7 +140,11 @@ class PortableFunction:
         if not modules <= self._extra:
             self._extra |= modules
             self._payload = None
-        if self._payload is None or not self._is_fresh(within) or (self._is_large and self._is_elsewhere(find_depot)):
+        if (
+            self._payload is None
+            or not self._is_fresh(within)
+            or (self._is_large and self._is_elsewhere(find_depot))
+        ):
             self._payload = self._make(find_depot)
         return self._payload
 
@@ -134,23 +153,37 @@ class PortableFunction:
         return (find_depot and find_depot()) is not self._depot
 
     def _is_fresh(self, within: float) -> bool:
-        if self._watch is None or not self._watch.is_unchanged() or definitions.version(within) != self._version:
+        if (
+            self._watch is None
+            or not self._watch.is_unchanged()
+            or definitions.version(within) != self._version
+        ):
             return False
         return self._sources is None or self._sources.is_fresh(within)
 
     def _make(self, find_depot: FindDepot | None) -> FunctionPayload:
-        from hashlib import sha256  # Brings OpenSSL, which an import of this library can do without.
+        from hashlib import (
+            sha256,
+        )  # Brings OpenSSL, which an import of this library can do without.
 
         self._watch, self._version = Watch.over([self._function]), definitions.version()
         parcel = self._packed(find_depot)
         names = parcel.modules | self._extra
-        is_new = self._sources is None or self._sources.names != names or not self._sources.is_fresh()
+        is_new = (
+            self._sources is None or self._sources.names != names or not self._sources.is_fresh()
+        )
         if self._sources is None or is_new:
             self._sources = Sources(names, with_files=self._with_files)
-        script = definitions.parts(self._function, frozenset(module.name for module in self._sources.modules))
+        script = definitions.parts(
+            self._function, frozenset(module.name for module in self._sources.modules)
+        )
         has_state = carries_state(self._function)
         current = parcel, script, has_state
-        if not is_new and self._payload is not None and current == (self._parcel, self._script, self._carries_state):
+        if (
+            not is_new
+            and self._payload is not None
+            and current == (self._parcel, self._script, self._carries_state)
+        ):
             return self._payload
         self._parcel, self._script, self._carries_state = current
         payload = _packed_function(self._sources.modules, script, parcel.data, has_state)
@@ -182,10 +215,17 @@ class PortableFunction:
         )
 
 
-def _packed_function(modules: Sequence[ProjectModule], script: ScriptParts, data: bytes, has_state: bool) -> bytes:
+def _packed_function(
+    modules: Sequence[ProjectModule], script: ScriptParts, data: bytes, has_state: bool
+) -> bytes:
     named = {name: tuple(definition) for name, definition in script.definitions.items()}
     packed = dumps_plain(
-        ([tuple(module) for module in modules], (script.filename, script.source, named), data, has_state)
+        (
+            [tuple(module) for module in modules],
+            (script.filename, script.source, named),
+            data,
+            has_state,
+        )
     )
     assert packed is not None  # Strings, flags and bytes only.
     return packed
@@ -196,7 +236,10 @@ def unpack_function(payload: bytes) -> UnpackedFunction:
     modules, (filename, source, named), data, has_state = loads(payload)
     found: Mapping[str, Definition] = {name: Definition(*parts) for name, parts in named.items()}
     return UnpackedFunction(
-        [ProjectModule(*module) for module in modules], ScriptParts(filename, source, found), data, has_state
+        [ProjectModule(*module) for module in modules],
+        ScriptParts(filename, source, found),
+        data,
+        has_state,
     )
 
 

@@ -29,7 +29,10 @@ LARGEST_IN_REDIS = 500_000_000  # Bytes that one string may have, roughly: 512 M
 
 
 def encode_outcomes(
-    outcomes: Iterable[Any], name: str, keep: Keep | None = None, note: Callable[[Failure], str] = lambda failure: ""
+    outcomes: Iterable[Any],
+    name: str,
+    keep: Keep | None = None,
+    note: Callable[[Failure], str] = lambda failure: "",
 ) -> Iterator[Section]:
     """Outcomes as few byte strings: built-in values in a row together, everything else one by one.
 
@@ -39,7 +42,8 @@ def encode_outcomes(
         outcomes: Values, and failures as `Failure`.
         name: Name of the function, for messages.
         keep: Stores a large buffer where the client finds it; None: all stays in the pickles.
-        note: Gives a note for the client to find at a failure's exception; empty: none. It is asked about each of them.
+        note: Gives a note for the client to find at a failure's exception; empty: none. It is asked
+            about each of them.
     """
     for failed, group in groupby(outcomes, key=lambda outcome: type(outcome) is Failure):
         if failed:
@@ -64,12 +68,17 @@ def _value(value: Any, name: str, keep: Keep | None) -> Section:
 def _unpicklable(name: str, note: Callable[[Failure], str], error: BaseException) -> Section:
     if not isinstance(error, DistributeChallengeError):
         # As when memory does not suffice to store a part of it.
-        error = SerialisationError(f"the result of {name} cannot be sent: {name_of(type(error))}: {text_of(error)}")
+        error = SerialisationError(
+            f"the result of {name} cannot be sent: {name_of(type(error))}: {text_of(error)}"
+        )
     return Section("error", 1, dumps_error(error, note(Failure(error))))
 
 
 def pieces_of(sections: Iterable[Section], name: str) -> Iterator[list[Section]]:
-    """Cut what a batch gave into pieces for one reply each. What does not even fit by itself fails its call."""
+    """Cut what a batch gave into pieces for one reply each.
+
+    What does not even fit by itself fails its call.
+    """
     piece: list[Section] = []
     total = 0
     for section in sections:
@@ -87,8 +96,10 @@ def pieces_of(sections: Iterable[Section], name: str) -> Iterator[list[Section]]
 
 def _too_large(name: str, size: int) -> StoreFullError:
     return StoreFullError(
-        f"the result of {name} has {as_size(size)}, and no more than {as_size(LARGEST_IN_REDIS)} fit through Redis: "
-        f"write it to a file, or return it in parts. Between processes that share a machine's memory there is no such limit."
+        f"the result of {name} has {as_size(size)}, and no more than {as_size(LARGEST_IN_REDIS)} "
+        f"fit through Redis: "
+        f"write it to a file, or return it in parts. Between processes that share a machine's "
+        f"memory there is no such limit."
     )
 
 
@@ -97,7 +108,8 @@ def decode_outcomes(reply: Reply, open: Open | None = None) -> list[Any]:  # noq
 
     Args:
         reply: The reply.
-        open: Takes a large buffer from where the worker put it; None where workers put none anywhere.
+        open: Takes a large buffer from where the worker put it; None where workers put none
+            anywhere.
     """
     outcomes: list[Any] = []
     for kind, calls, blob, beside in reply.sections:
@@ -117,9 +129,14 @@ def decode_outcomes(reply: Reply, open: Open | None = None) -> list[Any]:  # noq
 
 
 def _unloadable(error: BaseException) -> Failure:
-    """For a result that this process cannot unpickle: nothing that would end the process that asks for it."""
+    """For a result that this process cannot unpickle: nothing that would end the process that asks
+    for it.
+    """
     if isinstance(error, Exception):
-        add_note(error, "The call succeeded on its worker; its result cannot be unpickled in this process.")
+        add_note(
+            error,
+            "The call succeeded on its worker; its result cannot be unpickled in this process.",
+        )
         return Failure(error)
     return Failure(
         SerialisationError(

@@ -1,15 +1,17 @@
-"""Large values leave the pickle: a small parcel travels in its place, and what is large lies where both ends find it.
+"""Large values leave the pickle: a small parcel travels in its place, and what is large lies where
+both ends find it.
 
     value ──► pack ──► Parcel ──── in the message ────► unpack ──► value
                 │                                         ▲
                 └─ large buffers ──► a store ──► opened ──┘
 
-A blob that starts with pickle's own first byte is an ordinary pickle: so small values cost nothing more. A parcel starts with
-``P``; then comes a pickled pair of
+A blob that starts with pickle's own first byte is an ordinary pickle: so small values cost nothing
+more. A parcel starts with ``P``; then comes a pickled pair of
 
-- the pickle itself without its large buffers, or where it lies if it is large, too: long lists, texts, bytes;
-- where each of these buffers lies, in the order in which the pickle wants them; None for one that travels beside
-  the parcel in the same message.
+- the pickle itself without its large buffers, or where it lies if it is large, too: long lists,
+  texts, bytes;
+- where each of these buffers lies, in the order in which the pickle wants them; None for one that
+  travels beside the parcel in the same message.
 """
 
 import pickle
@@ -38,15 +40,18 @@ __all__ = [
     "unpack",
 ]
 
-# Bytes of a buffer from which on it leaves the pickle, and of a pickle from which on it goes to a store as a whole. Measured by
-# benchmarks/payloads.py: a store is as fast as a message at 16 kB in shared memory and at 64 kB in Redis, from twice that on faster.
+# Bytes of a buffer from which on it leaves the pickle, and of a pickle from which on it goes to a
+# store as a whole. Measured by benchmarks/payloads.py: a store is as fast as a message at 16 kB in
+# shared memory and at 64 kB in Redis, from twice that on faster.
 LARGE_BUFFER = 64_000
 LARGE_STREAM = 128_000
 
-#: Gives the depot for large values, or None if they stay in the pickle. Called when there is one: it may have to connect.
+#: Gives the depot for large values, or None if they stay in the pickle. Called when there is one:
+#: it may have to connect.
 FindDepot = Callable[[], "Depot | None"]
 
-#: Stores a buffer of a result; None if there is no place for it, so that it has to travel in the reply.
+#: Stores a buffer of a result; None if there is no place for it, so that it has to travel in the
+#: reply.
 Keep = Callable[[memoryview], Reference | None]
 
 #: Where a reference leads to.
@@ -62,7 +67,8 @@ class Parcel(NamedTuple):
     Args:
         data: The pickle or parcel itself.
         modules: Names of the user's own modules that unpickling it needs.
-        values: Keys of what it refers to. The depot counts one user for each; whoever packs it lets them go.
+        values: Keys of what it refers to. The depot counts one user for each; whoever packs it lets
+            them go.
         beside: Buffers that have to travel in the same message.
     """
 
@@ -73,7 +79,8 @@ class Parcel(NamedTuple):
 
 
 class Deposited:
-    """A value that is packed already: pickled for a call on the cluster whose depot keeps it, it is a few references.
+    """A value that is packed already: pickled for a call on the cluster whose depot keeps it, it is
+    a few references.
 
     Args:
         depot: Who keeps it, or None if it is not kept anywhere.
@@ -99,7 +106,9 @@ class Deposited:
             # For somebody who cannot find it there.
             return _itself, (self.value(),)
         packing.modules |= self._modules
-        stream = packing.stand_in(self._stream) if isinstance(self._stream, Reference) else self._stream
+        stream = (
+            packing.stand_in(self._stream) if isinstance(self._stream, Reference) else self._stream
+        )
         return _loads, (stream, *map(packing.stand_in, self._references))
 
     # It never changes: a copy of it is itself, and not what it is pickled as.
@@ -111,7 +120,9 @@ class Deposited:
         return self
 
 
-def pack(value: Any, what: str, find_depot: FindDepot | None = None, *, named: bool = False) -> Parcel:
+def pack(
+    value: Any, what: str, find_depot: FindDepot | None = None, *, named: bool = False
+) -> Parcel:
     """Pickle any value; what is large in it goes to a depot, if there is one.
 
     Args:
@@ -162,16 +173,21 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
 
     data = dumps(value, what, callback).data
     if is_read_only:
-        # Once more: a part of an argument, perhaps, that would stay as it is here, while a result is to be the caller's own.
+        # Once more: a part of an argument, perhaps, that would stay as it is here, while a result
+        # is to be the caller's own.
         large.clear()
         data = dumps(value, what, callback, unshared=True).data
     references = [keep(buffer) for buffer in large]
-    beside = [buffer for buffer, reference in zip(large, references, strict=True) if reference is None]
+    beside = [
+        buffer for buffer, reference in zip(large, references, strict=True) if reference is None
+    ]
     return Parcel(_sealed(_kept(data, keep), references), beside=beside)
 
 
 def pack_plain(data: bytes, keep: Keep | None) -> bytes:
-    """A pickle of built-in values that calls gave, as a parcel if it is large and there is a place for it."""
+    """A pickle of built-in values that calls gave, as a parcel if it is large and there is a place
+    for it.
+    """
     return data if keep is None else _sealed(_kept(data, keep), ())
 
 
@@ -180,7 +196,11 @@ def _kept(data: bytes, keep: Keep) -> bytes | Reference:
     return data if len(data) < LARGE_STREAM else keep(memoryview(data)) or data
 
 
-def unpack(data: bytes | memoryview, open: Open | None = None, beside: Iterable[memoryview | bytearray] = ()) -> Any:  # noqa: A002
+def unpack(
+    data: bytes | memoryview,
+    open: Open | None = None,  # noqa: A002 - what it is for
+    beside: Iterable[memoryview | bytearray] = (),
+) -> Any:
     """Unpickle a blob, be it a pickle or a parcel.
 
     Args:
@@ -193,7 +213,9 @@ def unpack(data: bytes | memoryview, open: Open | None = None, beside: Iterable[
     assert open is not None
     stream, references = _opened(data)
     travelled = iter(beside)
-    buffers = [next(travelled) if reference is None else open(reference) for reference in references]
+    buffers = [
+        next(travelled) if reference is None else open(reference) for reference in references
+    ]
     return _load(stream, buffers, open)
 
 
@@ -220,7 +242,8 @@ class _Packing:
             try:
                 self._depot = find()
             except Exception as error:
-                # Not from inside the pickler: it is no fault of the value's that the cluster does not start.
+                # Not from inside the pickler: it is no fault of the value's that the cluster does
+                # not start.
                 self._error = error
         return self._depot
 

@@ -1,9 +1,10 @@
-"""What a pickle would give, as text, without unpickling it: nothing is imported, and no code of a class runs.
+"""What a pickle would give, as text, without unpickling it: nothing is imported, and no code of a
+class runs.
 
     bytes ──> instructions ──> values, with a stand-in for each object of a class ──> text
 
-Guarantees: any bytes do; time and memory have a bound, as no more than `MOST_STEPS` instructions are read, and of a long text no more
-than its two ends.
+Guarantees: any bytes do; time and memory have a bound, as no more than `MOST_STEPS` instructions
+are read, and of a long text no more than its two ends.
 """
 
 import pickletools
@@ -50,13 +51,15 @@ def value_text(value: Any) -> str:
 
 
 def outline(data: bytes | memoryview) -> tuple[Any, bool]:
-    """The value of a pickle, as far as it is numbers, text and containers; `Unread` for everything else.
+    """The value of a pickle, as far as it is numbers, text and containers; `Unread` for everything
+    else.
 
     Args:
         data: The pickle.
 
     Returns:
-        The value, and whether it is all there: with too many parts, what was read of it is in a list, the innermost
+        The value, and whether it is all there: with too many parts, what was read of it is in a
+            list, the innermost
         unfinished container last.
 
     Raises:
@@ -89,7 +92,9 @@ def _instructions(data: bytes | memoryview) -> Iterator[tuple[str, Any]]:
         position = begin + size
         if position > len(data):
             raise ValueError("it is cut off")
-        raw = bytes(data[begin:position] if size <= MOST_BYTES else data[begin : begin + MOST_BYTES // 2])
+        raw = bytes(
+            data[begin:position] if size <= MOST_BYTES else data[begin : begin + MOST_BYTES // 2]
+        )
         if size > MOST_BYTES:
             raw += bytes(data[position - MOST_BYTES // 2 : position])
         yield info.name, (raw, size)
@@ -205,13 +210,25 @@ class _Reading:
 
 
 def _object(kind: Any, args: Any) -> Unread:
-    """What calling something gives: an object of a class, or a class or function that travels by value."""
+    """What calling something gives: an object of a class, or a class or function that travels by
+    value.
+    """
     name = kind.name if isinstance(kind, Unread) else "object"
     words = [part for part in args if isinstance(part, str)] if isinstance(args, tuple) else []
-    kinds = [part.name for part in args if isinstance(part, Unread) and part.is_name] if isinstance(args, tuple) else []
+    kinds = (
+        [part.name for part in args if isinstance(part, Unread) and part.is_name]
+        if isinstance(args, tuple)
+        else []
+    )
     if name in ("_make", "_make_from_source") and isinstance(args, tuple):
         # By an id, and then what it is made of, its name among that.
-        names = (word for part in args if isinstance(part, tuple) for word in part if isinstance(word, str))
+        names = (
+            word
+            for part in args
+            if isinstance(part, tuple)
+            for word in part
+            if isinstance(word, str)
+        )
         return Unread(next(names, "class"), is_name=True)
     if name == "resolve" and len(words) > 1:
         return Unread(words[1], is_name=True)

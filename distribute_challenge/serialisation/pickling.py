@@ -3,9 +3,11 @@
 Three ways out, the cheapest that fits is taken:
 
 1. numbers, strings and built-in containers of them: the C pickler alone, well under a microsecond;
-2. everything else: cloudpickle, so that lambdas, closures and what `__main__` defines travel by value;
-3. what belongs to a module of the user's own project: by name, and the module is noted, so that its source
-   can travel along (see `projects`); exceptions keep their traceback, cause, context and notes.
+2. everything else: cloudpickle, so that lambdas, closures and what `__main__` defines travel by
+   value;
+3. what belongs to a module of the user's own project: by name, and the module is noted, so that its
+   source can travel along (see `projects`); exceptions keep their traceback, cause, context and
+   notes.
 """
 
 import io
@@ -22,13 +24,27 @@ from distribute_challenge.core.guarded import text_of, tried
 from distribute_challenge.core.interrupts import is_interrupt
 from distribute_challenge.errors import SerialisationError, SystemFailureError
 from distribute_challenge.serialisation.diagnosis import culprit
-from distribute_challenge.serialisation.modules.functions import reduce_project_function, reference, resolve
+from distribute_challenge.serialisation.modules.functions import (
+    reduce_project_function,
+    reference,
+    resolve,
+)
 from distribute_challenge.serialisation.modules.locations import locate
-from distribute_challenge.serialisation.modules.project_modules import imported_names, is_project_module
+from distribute_challenge.serialisation.modules.project_modules import (
+    imported_names,
+    is_project_module,
+)
 from distribute_challenge.serialisation.script.additions import is_addition
-from distribute_challenge.serialisation.script.by_name import has_module_of_its_own, reduce_named_object
+from distribute_challenge.serialisation.script.by_name import (
+    has_module_of_its_own,
+    reduce_named_object,
+)
 from distribute_challenge.serialisation.script.classes import reduce_class, taken_apart
-from distribute_challenge.serialisation.script.definitions import Definitions, PickledDefinition, definition_name
+from distribute_challenge.serialisation.script.definitions import (
+    Definitions,
+    PickledDefinition,
+    definition_name,
+)
 from distribute_challenge.serialisation.script.namespace import (
     DefinitionName,
     ScriptGlobals,
@@ -55,7 +71,12 @@ _NAMED = (
     type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, CACHED_FUNCTION, BaseException, *IDENTITIES
 )  # fmt: skip
 # Classes without an address that cloudpickle names in ways of its own.
-_NAMED_BY_CLOUDPICKLE = {type(None), type(Ellipsis), type(NotImplemented), *cloudpickle._BUILTIN_TYPE_NAMES}
+_NAMED_BY_CLOUDPICKLE = {
+    type(None),
+    type(Ellipsis),
+    type(NotImplemented),
+    *cloudpickle._BUILTIN_TYPE_NAMES,
+}
 
 #: Bytes back to the value; what the bytes name is imported.
 loads = pickle.loads
@@ -73,7 +94,10 @@ class _NotPlainError(Exception):
 
 
 class _PlainPickler(pickle.Pickler):
-    """Pickles built-in values only. `reducer_override` is asked about everything else: that ends it."""
+    """Pickles built-in values only.
+
+    `reducer_override` is asked about everything else: that ends it.
+    """
 
     def reducer_override(self, obj: Any) -> Any:
         raise _NotPlainError
@@ -109,9 +133,12 @@ def dumps(
     Args:
         value: What to pickle.
         what: Its name in an error message, such as ``"the result of square"``.
-        buffer_callback: Asked, as by `pickle.Pickler`, whether a buffer stays in the pickle; None: all stay.
-        unshared: Copy arrays whose memory is shared with other calls, and so cannot be written to: the copies can.
-        named: Pickle functions of the script with their names, so that a worker takes those of its ``__main__``.
+        buffer_callback: Asked, as by `pickle.Pickler`, whether a buffer stays in the pickle; None:
+            all stay.
+        unshared: Copy arrays whose memory is shared with other calls, and so cannot be written to:
+            the copies can.
+        named: Pickle functions of the script with their names, so that a worker takes those of its
+            ``__main__``.
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
@@ -125,27 +152,39 @@ def dumps(
         if is_interrupt(error):
             raise
         failure = error
-        path, reason = tried(lambda: culprit(value, what, failure, _can_be_pickled), lambda _: (what, text_of(failure)))
+        path, reason = tried(
+            lambda: culprit(value, what, failure, _can_be_pickled),
+            lambda _: (what, text_of(failure)),
+        )
         raise SerialisationError(
-            f"{what} cannot be pickled: {path}: {reason}. Leave it out, or make it on the worker, inside the function."
+            f"{what} cannot be pickled: {path}: {reason}. Leave it out, or make it on the worker, "
+            f"inside the function."
         ) from _users_own(failure)
 
 
 def dumped(
-    value: Any, buffer_callback: BufferCallback | None = None, *, unshared: bool = False, named: bool = False
+    value: Any,
+    buffer_callback: BufferCallback | None = None,
+    *,
+    unshared: bool = False,
+    named: bool = False,
 ) -> Pickled:
     """Pickle any value, as `dumps` does, and raise whatever that raises."""
     plain = dumps_plain(value)
     if plain is not None:
         return Pickled(plain, frozenset())
     file = io.BytesIO()
-    pickler = (_UnsharingPickler if unshared else _ProjectPickler)(file, buffer_callback, named=named)
+    pickler = (_UnsharingPickler if unshared else _ProjectPickler)(
+        file, buffer_callback, named=named
+    )
     pickler.dump(value)
     return Pickled(file.getvalue(), frozenset(pickler.modules))
 
 
 def _users_own(error: BaseException) -> BaseException | None:
-    """What has failed, if code of the user's raised it; all that pickle itself has to say of it is its text."""
+    """What has failed, if code of the user's raised it; all that pickle itself has to say of it is
+    its text.
+    """
     if full_tracebacks():
         return error
     users = users_frames(traceback_of(error))
@@ -160,7 +199,9 @@ def _can_be_pickled(value: Any) -> BaseException | None:
 
 
 class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
-    """cloudpickle, except that what the user's own modules define is pickled by name, wherever it has one."""
+    """cloudpickle, except that what the user's own modules define is pickled by name, wherever it
+    has one.
+    """
 
     def __init__(
         self,
@@ -175,7 +216,8 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
         self.imports: set[str] = set()  # All that unpickling imports.
         self._versioned = versioned
         self._named = named
-        # Numbers of the types whose objects are pickled in their own way, as most of a large value's are.
+        # Numbers of the types whose objects are pickled in their own way, as most of a large
+        # value's are.
         self._ordinary: set[int] = set()
         self._script_globals: dict[int, ScriptGlobals] = {}
         self.linked_exceptions: set[int] = set()
@@ -213,11 +255,16 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
             # By its parts: its own way is for other picklers.
             return self._reference(obj) or object.__reduce_ex__(obj, PROTOCOL)
         elif issubclass(type(obj), BaseException):
-            from distribute_challenge.serialisation.exceptions.values import reduce_exception  # Few values hold one.
+            from distribute_challenge.serialisation.exceptions.values import (
+                reduce_exception,
+            )  # Few values hold one.
 
             return reduce_exception(obj, self.linked_exceptions)
         elif isinstance(obj, types.TracebackType):
-            from distribute_challenge.serialisation.exceptions.tracebacks import rows_of, traceback_of  # As above.
+            from distribute_challenge.serialisation.exceptions.tracebacks import (
+                rows_of,
+                traceback_of,
+            )  # As above.
 
             return traceback_of, (rows_of(obj),)
         elif isinstance(obj, types.CodeType):
@@ -260,7 +307,9 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
         namespace = str(function.__globals__.get("__name__"))
         if _is_project(namespace):
             self.modules.add(namespace)
-        self.modules.update(imported_names(function.__code__, function.__globals__.get("__package__") or ""))
+        self.modules.update(
+            imported_names(function.__code__, function.__globals__.get("__package__") or "")
+        )
         if _is_importable(namespace) and vars(sys.modules[namespace]) is function.__globals__:
             self.imports.add(namespace)
             return reduce_project_function(function, namespace)
@@ -290,7 +339,8 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
     def _function_getnewargs(self, func: types.FunctionType) -> tuple[Any, ...]:
         code, names, *rest = super()._function_getnewargs(func)
         if names.get("__name__") == "__main__":
-            # One object for all functions of the script, so that they share one namespace on the worker, too.
+            # One object for all functions of the script, so that they share one namespace on the
+            # worker, too.
             names = self._script_globals.setdefault(id(names), ScriptGlobals(names))
         return code, names, *rest
 
@@ -304,13 +354,17 @@ class _UnsharingPickler(_ProjectPickler):
             owner = obj
             while isinstance(owner, numpy.ndarray):
                 owner = owner.base
-            if isinstance(owner, memoryview):  # Not one that its maker has closed, whose memory is its own.
+            if isinstance(
+                owner, memoryview
+            ):  # Not one that its maker has closed, whose memory is its own.
                 return obj.copy("K").__reduce_ex__(PROTOCOL)
         return super().reducer_override(obj)
 
 
 def _reduce_code(code: types.CodeType) -> tuple[Any, ...]:
-    """With the name of its file, which cloudpickle leaves out from 3.1.3 on: without it no traceback shows a line of source."""
+    """With the name of its file, which cloudpickle leaves out from 3.1.3 on: without it no
+    traceback shows a line of source.
+    """
     kind, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
     # A string of its own: a shared one would be pickled as a reference, or not, by chance.
     name = "".join(code.co_filename)
@@ -318,13 +372,21 @@ def _reduce_code(code: types.CodeType) -> tuple[Any, ...]:
 
 
 def _is_project(name: str | None) -> bool:
-    """Whether a module is one of the user's own, and the user has not asked cloudpickle to send what it defines by value."""
-    return is_project_module(name) and not cloudpickle._is_registered_pickle_by_value(sys.modules[str(name)])
+    """Whether a module is one of the user's own, and the user has not asked cloudpickle to send
+    what it defines by value.
+    """
+    return is_project_module(name) and not cloudpickle._is_registered_pickle_by_value(
+        sys.modules[str(name)]
+    )
 
 
 def _is_importable(name: str) -> bool:
     module = sys.modules.get(name)
-    if module is None or name in ("__main__", "__mp_main__") or getattr(module, "__spec__", None) is None:
+    if (
+        module is None
+        or name in ("__main__", "__mp_main__")
+        or getattr(module, "__spec__", None) is None
+    ):
         return False
     return not cloudpickle._is_registered_pickle_by_value(module)
 
@@ -350,7 +412,9 @@ class _DefinitionPickler(_ProjectPickler):
         # They are there when it is called: it may be they who need this function.
         others = {name for name, value in variables.items() if definition_name(value) == name}
         self.needs.update(others)
-        parts["__globals__"] = {name: value for name, value in variables.items() if name not in others}
+        parts["__globals__"] = {
+            name: value for name, value in variables.items() if name not in others
+        }
         return make, arguments, (attributes, parts), *rest
 
 
@@ -360,7 +424,9 @@ def _pickled_definition(definition: Any) -> PickledDefinition:
         pickler = _DefinitionPickler(file, definition)
         pickler.dump(definition)
         modules = frozenset(name for name in pickler.modules if locate(name) is not None)
-        return PickledDefinition(file.getvalue(), frozenset(pickler.needs), modules, frozenset(pickler.imports))
+        return PickledDefinition(
+            file.getvalue(), frozenset(pickler.needs), modules, frozenset(pickler.imports)
+        )
 
     return taken_apart(definition, dump) if isinstance(definition, type) else dump(definition)
 

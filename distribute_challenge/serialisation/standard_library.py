@@ -1,7 +1,7 @@
 """Objects of the standard library that pickle does not take, and that can be made again.
 
-Caches arrive empty. What has an identity and no content (locks, context variables, sentinels) travels if it is a
-variable of the script: each process has one of its own, the same in all calls.
+Caches arrive empty. What has an identity and no content (locks, context variables, sentinels)
+travels if it is a variable of the script: each process has one of its own, the same in all calls.
 """
 
 import functools
@@ -22,15 +22,24 @@ IDENTITIES: Final = (*_LOCKS, ContextVar, threading.local)
 
 
 def reduce_standard(obj: Any, *, weak: bool) -> Any:
-    """How to pickle an object of the standard library; `NotImplemented` for one that pickle knows how to.
+    """How to pickle an object of the standard library; `NotImplemented` for one that pickle knows
+    how to.
 
     Args:
         obj: The object.
-        weak: Whether weak references to values are pickled. Not in a class, whose cache of instances they most likely are.
+        weak: Whether weak references to values are pickled. Not in a class, whose cache of
+            instances they most likely are.
     """
     kind = type(obj)
     if kind is functools.cached_property:
-        return _make_cached_property, (), (obj.func, obj.attrname, obj.__doc__), None, None, _set_cached_property
+        return (
+            _make_cached_property,
+            (),
+            (obj.func, obj.attrname, obj.__doc__),
+            None,
+            None,
+            _set_cached_property,
+        )
     if kind is weakref.WeakKeyDictionary or (weak and kind is weakref.WeakValueDictionary):
         return kind, (dict(obj),)
     if weak and kind is weakref.ref:
@@ -81,7 +90,9 @@ _by_id: dict[str, Any] = {}
 
 
 def _reduce_identity(obj: Any) -> Any:
-    """How to pickle a variable of the script that has no content: by an id, for which each process has one object."""
+    """How to pickle a variable of the script that has no content: by an id, for which each process
+    has one object.
+    """
     known = _identities.get(id(obj))
     if known is not None:
         number = known[1]

@@ -1,8 +1,8 @@
 """Whether a call could change what travels with its function.
 
-A function that carries a list, an object or a cache gets it anew for each call, as it was when the call was made. One that
-carries nothing of the kind is loaded once on each worker process. Variables of the script and of modules do not count: they live
-as long as the process, as in any program.
+A function that carries a list, an object or a cache gets it anew for each call, as it was when the
+call was made. One that carries nothing of the kind is loaded once on each worker process. Variables
+of the script and of modules do not count: they live as long as the process, as in any program.
 """
 
 import dis
@@ -18,7 +18,8 @@ __all__ = ["carries_state"]
 
 
 def carries_state(function: Any) -> bool:
-    """Whether a closure, a default value, a bound object or an argument of a partial can change inside.
+    """Whether a closure, a default value, a bound object or an argument of a partial can change
+    inside.
 
     Examples:
         >>> carries_state(len), carries_state([].append), carries_state(lambda x, seen=[]: x)
@@ -45,7 +46,9 @@ def carries_state(function: Any) -> bool:
 
 @functools.lru_cache(1024)
 def _rebinds(code: types.CodeType, names: frozenset[str]) -> bool:
-    """Whether code, or a function inside it, assigns to one of these variables around it (``nonlocal``)."""
+    """Whether code, or a function inside it, assigns to one of these variables around it
+    (``nonlocal``).
+    """
     if any(
         instruction.opname in ("STORE_DEREF", "DELETE_DEREF") and instruction.argval in names
         for instruction in dis.get_instructions(code)

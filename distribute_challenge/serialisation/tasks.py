@@ -48,24 +48,43 @@ def single_task(
         shares_files: As for `PortableFunction.payload`.
 
     Raises:
-        SerialisationError: The function or an argument cannot be pickled; the message names the culprit.
+        SerialisationError: The function or an argument cannot be pickled; the message names the
+            culprit.
         SystemFailureError: There is no room for what is large.
     """
     data = dumps_plain((args, kwargs))
     if data is not None and len(data) < LARGE_STREAM:
         function = portable.payload(find_depot=find_depot, within=within, shares_files=shares_files)
-        return Task(function, data, options, clock.now(), 0, values_of(function, find_depot) if function.values else ())
+        return Task(
+            function,
+            data,
+            options,
+            clock.now(),
+            0,
+            values_of(function, find_depot) if function.values else (),
+        )
     parcel = _packed((args, kwargs), name, args, kwargs, find_depot)
     try:
-        function = portable.payload(parcel.modules, find_depot, within=within, shares_files=shares_files)
+        function = portable.payload(
+            parcel.modules, find_depot, within=within, shares_files=shares_files
+        )
     except BaseException:
         if find_depot is not None and (depot := find_depot()) is not None:
             depot.release(parcel.values)
         raise
-    return Task(function, parcel.data, options, clock.now(), 0, parcel.values + values_of(function, find_depot))
+    return Task(
+        function,
+        parcel.data,
+        options,
+        clock.now(),
+        0,
+        parcel.values + values_of(function, find_depot),
+    )
 
 
-def packed_chunk(name: str, calls: Sequence[tuple[Any, ...]], find_depot: FindDepot | None = None) -> Parcel:
+def packed_chunk(
+    name: str, calls: Sequence[tuple[Any, ...]], find_depot: FindDepot | None = None
+) -> Parcel:
     """The arguments of consecutive calls of a `map`, as `Task.arguments` holds them.
 
     Raises:
@@ -86,7 +105,9 @@ def packed_chunk(name: str, calls: Sequence[tuple[Any, ...]], find_depot: FindDe
 
 
 def values_of(function: FunctionPayload, find_depot: FindDepot | None) -> tuple[str, ...]:
-    """Keys of the large values that a function captures, with one more user for each: the task that takes them along."""
+    """Keys of the large values that a function captures, with one more user for each: the task that
+    takes them along.
+    """
     if function.values:
         depot = find_depot() if find_depot is not None else None
         assert depot is not None  # It was pickled for one.
@@ -101,17 +122,25 @@ def hold_of(function: FunctionPayload, find_depot: FindDepot) -> "Hold | None":
 
 
 def _packed(
-    value: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], find_depot: FindDepot | None = None
+    value: Any,
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    find_depot: FindDepot | None = None,
 ) -> Parcel:
     try:
         return pack(value, f"a call of {name}", find_depot, named=True)
     except SerialisationError as error:
         failure = error
     arguments = [(str(index + 1), argument) for index, argument in enumerate(args)]
-    for label, argument in [*arguments, *((repr(key), argument) for key, argument in kwargs.items())]:
+    for label, argument in [
+        *arguments,
+        *((repr(key), argument) for key, argument in kwargs.items()),
+    ]:
         if _has_future(argument):
             raise SerialisationError(
-                f"argument {label} of {name} is a future or holds one, and a future stays in its process: give the value that it "
+                f"argument {label} of {name} is a future or holds one, and a future stays in its "
+                f"process: give the value that it "
                 f"results in, as in {name}(future.result())"
             )
         dumps(argument, f"argument {label} of {name}")

@@ -1,8 +1,9 @@
 """Whether what a function or class refers to is still what it was when it was pickled.
 
 A client asks before each call. Comparing identities takes a fraction of the time of pickling. It is
-enough as long as everything that is referred to is unchangeable: numbers, texts, modules, functions and
-classes whose own references are watched in turn. Of small lists, sets and dictionaries of such values the text is compared.
+enough as long as everything that is referred to is unchangeable: numbers, texts, modules, functions
+and classes whose own references are watched in turn. Of small lists, sets and dictionaries of such
+values the text is compared.
 """
 
 import functools
@@ -15,7 +16,15 @@ from typing import Any, Final, NamedTuple
 
 from distribute_challenge.serialisation.modules.project_modules import is_project_module
 
-__all__ = ["MISSING", "Watch", "contents_of", "global_names", "has_address", "is_unchangeable", "references"]
+__all__ = [
+    "MISSING",
+    "Watch",
+    "contents_of",
+    "global_names",
+    "has_address",
+    "is_unchangeable",
+    "references",
+]
 
 _UNCHANGEABLE = (
     type(None), bool, int, float, complex, str, bytes, range, types.ModuleType, types.CodeType,
@@ -44,7 +53,8 @@ class Watch(NamedTuple):
     """The objects that functions and classes refer to, so as to see when one is replaced.
 
     Attributes:
-        places: What was found, with where to look again. None if one of them can change without being replaced.
+        places: What was found, with where to look again. None if one of them can change without
+            being replaced.
         sizes: Namespaces of classes, with the number of names that each had.
         texts: Small containers, with the text of each.
     """
@@ -58,8 +68,10 @@ class Watch(NamedTuple):
         """Watch functions or classes, and all that they refer to.
 
         Args:
-            roots: What to watch. Anything but a Python function or class is taken as it is: watched if it cannot change.
-            leave: Numbers (`id`) of functions and classes whose own references are not looked at, unless they are roots.
+            roots: What to watch. Anything but a Python function or class is taken as it is: watched
+                if it cannot change.
+            leave: Numbers (`id`) of functions and classes whose own references are not looked at,
+                unless they are roots.
         """
         places: list[tuple[Any, str, Any]] = []
         sizes: list[tuple[Sized, int]] = []
@@ -76,7 +88,11 @@ class Watch(NamedTuple):
                 if isinstance(current, ABCMeta):
                     sizes.append((_registrations, len(_registrations)))
                 found = _members(current)
-                waiting.extend(base for base in current.__bases__ if not (has_address(base) or id(base) in leave))
+                waiting.extend(
+                    base
+                    for base in current.__bases__
+                    if not (has_address(base) or id(base) in leave)
+                )
             elif isinstance(current, types.FunctionType):
                 found = references(current)
             elif is_unchangeable(current):
@@ -91,10 +107,14 @@ class Watch(NamedTuple):
                 if _is_small(value):
                     texts.append((value, repr(value)))
                 elif not (
-                    hasattr(type(value), "__distributable__") or is_unchangeable(value) or isinstance(value, type)
+                    hasattr(type(value), "__distributable__")
+                    or is_unchangeable(value)
+                    or isinstance(value, type)
                 ):
                     return cls()
-                parts = [part for part in _inside(value) if not (has_address(part) or id(part) in leave)]
+                parts = [
+                    part for part in _inside(value) if not (has_address(part) or id(part) in leave)
+                ]
                 waiting.extend(part for part in parts if not _is_generated(part, current))
         return cls(places, sizes, texts)
 
@@ -116,7 +136,9 @@ class Watch(NamedTuple):
 
 
 def references(function: Any) -> Iterator[tuple[str, Any, str]]:
-    """All that a Python function refers to: a readable name, and where to look it up under which key."""
+    """All that a Python function refers to: a readable name, and where to look it up under which
+    key.
+    """
     if not isinstance(function, types.FunctionType):
         return
     cells = _Cells(function)
@@ -156,7 +178,9 @@ def is_unchangeable(value: Any) -> bool:
     if isinstance(value, Enum) or hasattr(type(value), "__deposited__"):
         return True
     kind = type(value)
-    return kind is object or isinstance(value, _UNCHANGEABLE) or kind.__module__ in _STATELESS_MODULES
+    return (
+        kind is object or isinstance(value, _UNCHANGEABLE) or kind.__module__ in _STATELESS_MODULES
+    )
 
 
 def _is_generated(part: Any, owner: Any) -> bool:
@@ -220,7 +244,9 @@ class _Cells:
     """A function's closure, looked up as the dictionary of its globals is."""
 
     def __init__(self, function: types.FunctionType) -> None:
-        self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self._cells = dict(
+            zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        )
 
     def get(self, name: str, default: Any) -> Any:
         try:
@@ -236,4 +262,8 @@ class _Defaults:
         self._function = function
 
     def get(self, name: str, default: Any) -> Any:
-        return (self._function.__kwdefaults__ or {}).get(name, default) if name else self._function.__defaults__
+        return (
+            (self._function.__kwdefaults__ or {}).get(name, default)
+            if name
+            else self._function.__defaults__
+        )

@@ -20,14 +20,15 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 class Store(abc.ABC):
     """A place for the large values of one client.
 
-    The client's own store owns what is in it. A worker's opened by name (`open_store`) reads, and removes nothing. All methods may be
-    called by several threads at once.
+    The client's own store owns what is in it. A worker's opened by name (`open_store`) reads, and
+    removes nothing. All methods may be called by several threads at once.
 
     Attributes:
         name: Text by which a worker finds the place again.
     """
 
-    #: Whether `get` gives the store's own memory, which then stays in use for as long as somebody keeps the buffer.
+    #: Whether `get` gives the store's own memory, which then stays in use for as long as somebody
+    #: keeps the buffer.
     maps: ClassVar[bool] = False
 
     name: str
@@ -38,7 +39,8 @@ class Store(abc.ABC):
 
         Args:
             key: Its name; of letters and digits.
-            data: One row of bytes, as `pickle.PickleBuffer.raw` gives it. It may change once this has returned.
+            data: One row of bytes, as `pickle.PickleBuffer.raw` gives it. It may change once this
+                has returned.
 
         Raises:
             StoreFullError: There is no room for it.
@@ -74,11 +76,16 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def renew(self, keys: Collection[str]) -> None:
-        """Say that the client lives and still has these values. Called about once a second; it never raises.
+        """Say that the client lives and still has these values.
+
+        Called about once a second; it never raises.
 
         What is not among them, and was put long ago, may go.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Free everything of this client. Safe to call again; it never raises. A worker's store just lets go."""
+        """Free everything of this client.
+
+        Safe to call again; it never raises. A worker's store just lets go.
+        """

@@ -1,10 +1,12 @@
-"""A worker process's way to large values: found in one of the client's places, and kept for the next calls.
+"""A worker process's way to large values: found in one of the client's places, and kept for the
+next calls.
 
 Guarantees:
 
 - What is kept for later takes no more than the limit.
-- Nothing is kept that nobody asked for in `UNUSED_FOR` seconds, and no shared memory that its client has freed: a thread looks
-  every `LOOK_EVERY` seconds while there is something to look at, so that an idle worker keeps nothing of a client that is gone.
+- Nothing is kept that nobody asked for in `UNUSED_FOR` seconds, and no shared memory that its
+  client has freed: a thread looks every `LOOK_EVERY` seconds while there is something to look at,
+  so that an idle worker keeps nothing of a client that is gone.
 - ``_lock`` protects the books. No value is fetched under it.
 """
 
@@ -43,7 +45,9 @@ class ValueCache:
         limit_bytes: Of what is kept for later calls. What a call itself uses comes on top.
     """
 
-    def __init__(self, connection: "redis.Redis | None", keyring: Keyring, limit_bytes: int) -> None:
+    def __init__(
+        self, connection: "redis.Redis | None", keyring: Keyring, limit_bytes: int
+    ) -> None:
         self._connection = connection
         self._keyring = keyring
         self._limit = limit_bytes
@@ -108,7 +112,8 @@ class ValueCache:
                     [
                         reference
                         for reference, kept in self._kept.items()
-                        if now - kept.used > UNUSED_FOR or (kept.store.maps and not kept.store.holds(*reference))
+                        if now - kept.used > UNUSED_FOR
+                        or (kept.store.maps and not kept.store.holds(*reference))
                     ]
                 )
                 if not self._kept:

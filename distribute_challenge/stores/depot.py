@@ -1,4 +1,5 @@
-"""The client's books of its large values: where each is kept, and how many calls and handles use it.
+"""The client's books of its large values: where each is kept, and how many calls and handles use
+it.
 
     arguments, closures ──> deposit ──> the first place: shared memory, or what everybody sees
     a call is done ───────> release ──┐
@@ -6,10 +7,13 @@
 
 Guarantees:
 
-- ``_lock`` protects the books. No store is asked for anything under it, so that nobody waits there for a slow one.
-- A value's own ``moving`` lock is held while it is brought to a place or freed from one: threads that deposit the same content
-  at once store it once, the second waits for the first, and what is being freed is not taken for stored.
-- `release` takes no lock at all: it may be called by a finalizer, which runs wherever the interpreter happens to be.
+- ``_lock`` protects the books. No store is asked for anything under it, so that nobody waits there
+  for a slow one.
+- A value's own ``moving`` lock is held while it is brought to a place or freed from one: threads
+  that deposit the same content at once store it once, the second waits for the first, and what is
+  being freed is not taken for stored.
+- `release` takes no lock at all: it may be called by a finalizer, which runs wherever the
+  interpreter happens to be.
 """
 
 import contextlib
@@ -79,8 +83,9 @@ class Depot:
     """The large values of one client, each kept once however many calls it goes into.
 
     Args:
-        places: Stores of this client, in the order in which workers look into them. The last is the one that every worker sees; it
-            also takes what does not fit elsewhere. New values go to the first, until `use` says otherwise. The depot closes them.
+        places: Stores of this client, in the order in which workers look into them. The last is the
+            one that every worker sees; it also takes what does not fit elsewhere. New values go to
+            the first, until `use` says otherwise. The depot closes them.
 
     Attributes:
         names: The places as texts, for the header of a batch.
@@ -110,7 +115,9 @@ class Depot:
             value.moving = threading.Lock()
 
     def use(self, places: Iterable[Store]) -> None:
-        """From now on, put values into these of the places; if none, where all see them. What is kept already stays."""
+        """From now on, put values into these of the places; if none, where all see them. What is
+        kept already stays.
+        """
         wanted = set(places)
         self._used = tuple(place for place in self._places if place in wanted) or self._places[-1:]
 
@@ -126,9 +133,15 @@ class Depot:
         """
         import xxhash
 
-        # No buffer of a buffer: CPython before 3.12.7 crashes when its garbage collector meets a memoryview that somebody wraps
-        # (gh-77894), and the frames of an error that is raised here may well be garbage in a circle.
-        if isinstance(buffer, memoryview) and buffer.ndim == 1 and buffer.format == "B" and buffer.c_contiguous:
+        # No buffer of a buffer: CPython before 3.12.7 crashes when its garbage collector meets a
+        # memoryview that somebody wraps (gh-77894), and the frames of an error that is raised here
+        # may well be garbage in a circle.
+        if (
+            isinstance(buffer, memoryview)
+            and buffer.ndim == 1
+            and buffer.format == "B"
+            and buffer.c_contiguous
+        ):
             data = buffer
         else:
             data = PickleBuffer(buffer).raw()
@@ -153,7 +166,8 @@ class Depot:
         return reference
 
     def retain(self, keys: Iterable[str]) -> None:
-        """Count one user more of each of some values, which have users already or had some just now.
+        """Count one user more of each of some values, which have users already or had some just
+        now.
 
         Raises:
             ValueLostError: One was freed.
@@ -163,13 +177,20 @@ class Depot:
             if self._closed:
                 return
             self._settle()
-            if lost := [key for key in keys if not ((value := self._values.get(key)) and (value.users or value.kept))]:
+            if lost := [
+                key
+                for key in keys
+                if not ((value := self._values.get(key)) and (value.users or value.kept))
+            ]:
                 raise _lost(lost)
             for key in keys:
                 self._count(self._values[key])
 
     def release(self, keys: Iterable[str]) -> None:
-        """Count one user less of each. It never raises and never waits; `sweep` and the next deposit take note of it."""
+        """Count one user less of each.
+
+        It never raises and never waits; `sweep` and the next deposit take note of it.
+        """
         self._released.append(tuple(keys))
 
     def hold(self, keys: Iterable[str]) -> Hold:
@@ -266,7 +287,9 @@ class Depot:
                 if (value := self._values.get(key)) is not None:
                     value.users -= 1
                     if value.users == 0:
-                        value.idle_until = clock.monotonic() + (LINGER if value.uses > 1 else LINGER_FIRST)
+                        value.idle_until = clock.monotonic() + (
+                            LINGER if value.uses > 1 else LINGER_FIRST
+                        )
                         self._idle[key] = value
                         self._idle_bytes += value.reference.size
 
@@ -339,13 +362,15 @@ class Depot:
                     if value.idle_until > now and self._idle_bytes <= limit:
                         continue
                     if not value.moving.acquire(blocking=False):
-                        continue  # Somebody who deposits it again has just failed, or it is being freed.
+                        # Somebody who deposits it again has just failed, or it is being freed.
+                        continue
                     stack.callback(value.moving.release)
                     del self._idle[value.reference.key]
                     self._idle_bytes -= value.reference.size
                     for place in value.kept:
                         kept.setdefault(place, []).append(value.reference.key)
-                    # From here on, whoever deposits it again waits until it is gone, and brings it anew.
+                    # From here on, whoever deposits it again waits until it is gone, and brings it
+                    # anew.
                     value.kept.clear()
                     value.offered.clear()
                     going.append(value)
@@ -363,7 +388,8 @@ class Depot:
 
 def _lost(keys: Sequence[str]) -> ValueLostError:
     return ValueLostError(
-        f"{len(keys)} large value(s) of this call are gone from where they were kept: Redis was started anew, ran out of memory, or "
+        f"{len(keys)} large value(s) of this call are gone from where they were kept: Redis was "
+        f"started anew, ran out of memory, or "
         f"this process stood still for longer than it keeps them; make the call again",
         keys,
     )

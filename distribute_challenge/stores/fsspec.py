@@ -1,9 +1,10 @@
-"""Large values in a folder that all machines share, or in object storage: anywhere that fsspec reaches.
+"""Large values in a folder that all machines share, or in object storage: anywhere that fsspec
+reaches.
 
     client: put ──> <url>/distribute_challenge-<client>/<key> ──> get: worker
 
-Beside each client's folder lies its lease, with the time at which the client last renewed it. A client that starts removes what
-belongs to leases that ran out long ago.
+Beside each client's folder lies its lease, with the time at which the client last renewed it. A
+client that starts removes what belongs to leases that ran out long ago.
 
 Guarantees:
 
@@ -17,7 +18,12 @@ from typing import Any
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.sizes import as_size
-from distribute_challenge.errors import BackendError, ForgedError, StoreFullError, SystemFailureError
+from distribute_challenge.errors import (
+    BackendError,
+    ForgedError,
+    StoreFullError,
+    SystemFailureError,
+)
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import masked
@@ -35,7 +41,8 @@ ENDING = ".lease"
 class FsspecStore(Store):
     """The values of one client, as files.
 
-    Unlike those of other stores, `renew` and `delete` may take as long as the storage does, seconds if it is far away.
+    Unlike those of other stores, `renew` and `delete` may take as long as the storage does, seconds
+    if it is far away.
 
     Args:
         url: Of a folder for all clients, such as ``file:///mnt/shared`` or ``s3://bucket/prefix``.
@@ -43,7 +50,8 @@ class FsspecStore(Store):
         keyring: Signs what is put here, and tells whether what is found here was.
 
     Raises:
-        BackendError: A package for this kind of URL is not installed; with the line that installs it.
+        BackendError: A package for this kind of URL is not installed; with the line that installs
+            it.
         SystemFailureError: The place does not answer.
     """
 
@@ -69,7 +77,8 @@ class FsspecStore(Store):
             keyring: As above.
 
         Raises:
-            BackendError: A package for this kind of URL is not installed here; with the line that installs it.
+            BackendError: A package for this kind of URL is not installed here; with the line that
+                installs it.
         """
         store = cls.__new__(cls)
         store._connect(folder, keyring)
@@ -137,7 +146,8 @@ class FsspecStore(Store):
             self._files, self._folder = fsspec.core.url_to_fs(folder, use_listings_cache=False)
         except ImportError as error:
             raise BackendError(
-                f"large values go to {self._place}, which needs a package that is not installed here ({error}):\n{INSTALL}"
+                f"large values go to {self._place}, which needs a package that is not installed "
+                f"here ({error}):\n{INSTALL}"
             ) from error
 
     _files: Any
@@ -167,7 +177,9 @@ class FsspecStore(Store):
 
     @contextlib.contextmanager
     def _tidying(self) -> Iterator[None]:
-        """Each kind of storage has errors of its own, and none is worth more than a line in the log here."""
+        """Each kind of storage has errors of its own, and none is worth more than a line in the log
+        here.
+        """
         try:
             yield
         except Exception as error:

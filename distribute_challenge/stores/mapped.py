@@ -1,7 +1,7 @@
 """A file's content as memory, without a copy where that pays.
 
-Python's own `mmap` keeps a file descriptor open for each map (until 3.13 always), and a user may well hold more results than a process
-may have descriptors. So the C library is asked directly.
+Python's own `mmap` keeps a file descriptor open for each map (until 3.13 always), and a user may
+well hold more results than a process may have descriptors. So the C library is asked directly.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAPPED_FROM", "contents"]
 
-# Bytes. Reading less than this takes no longer than mapping it, and a process has room for some 65,000 maps on Linux.
+# Bytes. Reading less than this takes no longer than mapping it, and a process has room for some
+# 65,000 maps on Linux.
 MAPPED_FROM = 1 << 20
 
 
@@ -25,10 +26,12 @@ def contents(path: str, size: int, *, writable: bool = False) -> memoryview | No
     """All of a file, or None if it is not there or has another size.
 
     Args:
-        path: Of a file that nobody makes shorter any more: its memory would go from under the reader.
+        path: Of a file that nobody makes shorter any more: its memory would go from under the
+            reader.
         size: Its bytes.
-        writable: Give memory that can be written to. The file does not change with it, and neither do a forked process's and its
-            parent's view of each other: pages that are written to become copies.
+        writable: Give memory that can be written to. The file does not change with it, and neither
+            do a forked process's and its parent's view of each other: pages that are written to
+            become copies.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -59,7 +62,8 @@ def _mapped(file: int, size: int) -> memoryview:
         number = ctypes.get_errno()
         raise OSError(number, f"cannot map {size} bytes: {os.strerror(number)}")
     memory = (ctypes.c_char * size).from_address(address)
-    # Buffers made of it keep `memory`; when the last is gone, so is the map. At the end of the process the kernel does it.
+    # Buffers made of it keep `memory`; when the last is gone, so is the map. At the end of the
+    # process the kernel does it.
     weakref.finalize(memory, library.munmap, address, size).atexit = False
     return PickleBuffer(memory).raw()
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 
-def open_store(name: str, keyring: Keyring, connection: "redis.Redis | None" = None) -> Store | None:
+def open_store(
+    name: str, keyring: Keyring, connection: "redis.Redis | None" = None
+) -> Store | None:
     """A client's store, as a worker sees it.
 
     Args:

@@ -2,8 +2,9 @@
 
     client: put ──> SET distribute_challenge:value:<client>:<key> ──> GETRANGE, GETRANGE …: worker
 
-redis-py's own `set` and `get` copy a value several times, and into memory that is new each time. So the commands for the values
-themselves are written and read in pieces, on a connection of redis-py's pool: four times as fast for 32 MB.
+redis-py's own `set` and `get` copy a value several times, and into memory that is new each time. So
+the commands for the values themselves are written and read in pieces, on a connection of redis-py's
+pool: four times as fast for 32 MB.
 
 Guarantees:
 
@@ -35,14 +36,17 @@ AHEAD = 4  # Pieces that are asked for before the first one is there.
 
 
 def value_key(client: str, key: str) -> str:
-    """Where a client's large value lies; the parts of one that is larger than `PART` have a number behind that."""
+    """Where a client's large value lies; the parts of one that is larger than `PART` have a number
+    behind that.
+    """
     return f"distribute_challenge:value:{client}:{key}"
 
 
 class RedisStore(Store):
     """The values of one client, among everything else in a Redis database.
 
-    The same on a worker, which calls `get` alone: the books of what is to be renewed and freed are empty there.
+    The same on a worker, which calls `get` alone: the books of what is to be renewed and freed are
+    empty there.
 
     Args:
         connection: To the database. Its owner closes it.
@@ -59,7 +63,8 @@ class RedisStore(Store):
         self._renewed = clock.monotonic()
 
     def put(self, key: str, data: memoryview) -> None:
-        # Before the first is there: whatever comes between, they are known, and go at the latest with the client.
+        # Before the first is there: whatever comes between, they are known, and go at the latest
+        # with the client.
         self._sizes[key] = data.nbytes
         names, purpose = self._names(key, data.nbytes), Purpose.value(self.name, key)
         if self._keyring.encrypts:
@@ -85,12 +90,18 @@ class RedisStore(Store):
                 if not (trailer := line.read_response()):
                     return None
                 signature = self._keyring.check(purpose, trailer)
-                data = memoryview(bytearray(size + (ENCRYPTION_OVERHEAD if signature.is_encrypted else 0)))
+                data = memoryview(
+                    bytearray(size + (ENCRYPTION_OVERHEAD if signature.is_encrypted else 0))
+                )
                 if not self._read(line, names, data, signature):
                     line.disconnect()  # More answers are on their way.
                     return None
             signature.verify()
-            return memoryview(self._keyring.open(purpose, data)) if signature.is_encrypted else data.toreadonly()
+            return (
+                memoryview(self._keyring.open(purpose, data))
+                if signature.is_encrypted
+                else data.toreadonly()
+            )
         except ForgedError as error:
             self._keyring.refusals.note("a large value in Redis", str(error), key)
             return None
@@ -160,8 +171,12 @@ class RedisStore(Store):
             pool.release(line)
 
 
-def _set(name: str, data: memoryview, signature: Signature, *, is_last: bool) -> Iterator[bytes | memoryview]:
-    """``SET name data EX VALUE_EXPIRY`` as Redis reads it; the signature of all parts goes behind the last."""
+def _set(
+    name: str, data: memoryview, signature: Signature, *, is_last: bool
+) -> Iterator[bytes | memoryview]:
+    """``SET name data EX VALUE_EXPIRY`` as Redis reads it; the signature of all parts goes behind
+    the last.
+    """
     expiry = str(VALUE_EXPIRY).encode()
     size = data.nbytes + (TRAILER_LENGTH if is_last else 0)
     yield b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name.encode(), size)
@@ -192,12 +207,15 @@ def _answered(what: str) -> Iterator[None]:
         yield
     except redis.OutOfMemoryError as error:
         raise StoreFullError(
-            f"Redis has no room to {what} ({error}): give it more (maxmemory), or let large values go into a folder that "
-            f"all machines share, or into object storage: DISTRIBUTE_CHALLENGE_STORE=file:///mnt/shared"
+            f"Redis has no room to {what} ({error}): give it more (maxmemory), or let large values "
+            f"go into a folder that "
+            f"all machines share, or into object storage: "
+            f"DISTRIBUTE_CHALLENGE_STORE=file:///mnt/shared"
         ) from error
     except (redis.RedisError, OSError) as error:
         if str(error).startswith("WRONGTYPE"):
             raise ForgedError("there is something else in its place") from None
         raise BrokerUnreachableError(
-            f"Redis did not {what} ({str(error) or type(error).__name__}): check that the server runs"
+            f"Redis did not {what} ({str(error) or type(error).__name__}): check that the server "
+            f"runs"
         ) from error

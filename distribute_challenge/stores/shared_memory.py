@@ -1,4 +1,5 @@
-"""Large values as files in shared memory: written once, and read by every process of the machine without a copy.
+"""Large values as files in shared memory: written once, and read by every process of the machine
+without a copy.
 
     client: put ──> a file ──> get: worker maps it         arguments
     client: adopt <── a file <── put: worker               results
@@ -7,7 +8,8 @@ Guarantees:
 
 - A file has its name only when it is whole, and is never written to or made shorter after that.
 - Only processes of the same user get in.
-- The folder goes with its owner: at `close` or the end of the process; if that is killed, with the next `sweep` of anybody.
+- The folder goes with its owner: at `close` or the end of the process; if that is killed, with the
+  next `sweep` of anybody.
 - A fork of the owner removes nothing and does not keep the folder alive.
 """
 
@@ -31,10 +33,13 @@ from distribute_challenge.stores.mapped import contents
 
 __all__ = ["SharedMemoryStore", "shared_memory_identity"]
 
-STRAY_AFTER = 3600.0  # Seconds that a file which nobody knows may lie here; as long as replies wait for their client.
+# Seconds that a file which nobody knows may lie here; as long as replies wait for their client.
+STRAY_AFTER = 3600.0
 LOOK_FOR_STRAYS = 10.0  # Seconds between two looks at them.
 UNFINISHED = "unfinished-"  # What the name of a file begins with that is being written.
-LOCKED_WITHIN = 1.0  # Seconds in which such a file, once it is there, is locked by the process that writes it.
+LOCKED_WITHIN = (
+    1.0  # Seconds in which such a file, once it is there, is locked by the process that writes it.
+)
 
 # Besides a file system without room: a quota, and a limit of this process on the size of files.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM}
@@ -72,7 +77,8 @@ class SharedMemoryStore(Store):
             path: Of the client's folder.
 
         Returns:
-            None if this process does not share memory with the client: the folder is not in its own `settings.shared_folder`, not
+            None if this process does not share memory with the client: the folder is not in its own
+                `settings.shared_folder`, not
             there, another user's, or its owner is dead.
         """
         if path.parent != shared_folder() or not is_own_folder(path) or not OwnerLock.is_held(path):
@@ -101,7 +107,8 @@ class SharedMemoryStore(Store):
         return contents(f"{self.path}/{key}", size)
 
     def adopt(self, key: str, size: int) -> memoryview | None:
-        """A result: taken out of the folder, and the caller's alone from now on, to be written to as well.
+        """A result: taken out of the folder, and the caller's alone from now on, to be written to
+        as well.
 
         Returns:
             None if it is not there. Its memory goes when nobody keeps the buffer.
@@ -119,7 +126,9 @@ class SharedMemoryStore(Store):
                 os.unlink(f"{self.path}/{key}")
 
     def renew(self, keys: Collection[str]) -> None:
-        """Files need no renewing; but results whose replies were lost are found here, and what a killed process left half written."""
+        """Files need no renewing; but results whose replies were lost are found here, and what a
+        killed process left half written.
+        """
         now = clock.monotonic()
         if self._remove is None or now - self._looked < LOOK_FOR_STRAYS:
             return
@@ -131,7 +140,11 @@ class SharedMemoryStore(Store):
                     continue
                 age = time - entry.stat(follow_symlinks=False).st_mtime
                 # One that cannot be opened has its name by now, or is gone.
-                is_left = entry.name.startswith(UNFINISHED) and age > LOCKED_WITHIN and is_locked(entry.path) is False
+                is_left = (
+                    entry.name.startswith(UNFINISHED)
+                    and age > LOCKED_WITHIN
+                    and is_locked(entry.path) is False
+                )
                 if is_left or age > STRAY_AFTER:
                     self.delete([entry.name])
 
@@ -141,7 +154,9 @@ class SharedMemoryStore(Store):
 
 
 def shared_memory_identity() -> str:
-    """Text that is the same in two processes exactly if each finds the other's folders; empty where there is no shared memory."""
+    """Text that is the same in two processes exactly if each finds the other's folders; empty where
+    there is no shared memory.
+    """
     root = shared_folder()
     if root is None:
         return ""
@@ -169,7 +184,8 @@ def _remove_own(path: Path, lock: OwnerLock) -> None:
 
 def _write(path: Path, data: memoryview, to: Path) -> None:
     """Write a file, and give it its name when it is complete."""
-    # By `write` and not into a map: where memory runs out in the middle, this is an error and that a SIGBUS.
+    # By `write` and not into a map: where memory runs out in the middle, this is an error and that
+    # a SIGBUS.
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # The kernel takes it back from a process that is killed meanwhile.
@@ -186,13 +202,16 @@ def _no_room(what: str, size: int, folder: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise ValueLostError(f"the folder {folder} is gone: the client that it belonged to has ended") from None
+        raise ValueLostError(
+            f"the folder {folder} is gone: the client that it belonged to has ended"
+        ) from None
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise SystemFailureError(f"{what} cannot be written to {folder}: {error}") from error
         free = os.statvfs(folder)
         raise StoreFullError(
             f"{what} of {as_size(size)} does not fit into the shared memory at {folder}, where "
-            f"{as_size(free.f_bavail * free.f_frsize)} are free: give it more (docker run --shm-size=2g), or name "
+            f"{as_size(free.f_bavail * free.f_frsize)} are free: give it more (docker run "
+            f"--shm-size=2g), or name "
             f"a larger folder in DISTRIBUTE_CHALLENGE_SHARED_FOLDER"
         ) from error

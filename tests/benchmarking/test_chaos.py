@@ -45,7 +45,9 @@ def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_it_is_a_program(tmp_path: Path) -> None:
-    with program([sys.executable, "-m", "distribute_challenge.benchmarking.chaos", "--help"], tmp_path) as running:
+    with program(
+        [sys.executable, "-m", "distribute_challenge.benchmarking.chaos", "--help"], tmp_path
+    ) as running:
         assert running.wait() == 0
     assert "worker killed" in running.output
 
@@ -73,7 +75,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("fake")
 def test_a_storm_with_losses_is_a_failure_and_its_seed_names_the_file(tmp_path: Path) -> None:
-    result = CliRunner().invoke(chaos, ["--seed", "5", "--fault", "redis killed", "--fault", "worker killed"])
+    result = CliRunner().invoke(
+        chaos, ["--seed", "5", "--fault", "redis killed", "--fault", "worker killed"]
+    )
     assert result.exit_code == 1
     assert "FAILED\nwrote chaos-5.json" in result.output
     assert json.loads((tmp_path / "chaos-5.json").read_text())["lost"] == 5

@@ -1,4 +1,6 @@
-"""The command, on a cluster of this machine: what it writes, what it refuses, and what is left when it is interrupted."""
+"""The command, on a cluster of this machine: what it writes, what it refuses, and what is left when
+it is interrupted.
+"""
 
 import csv
 import json
@@ -19,7 +21,18 @@ from tests.processes import mentioning, program
 
 pytestmark = pytest.mark.celery
 
-SHORT = ["--cluster", "local", "--runtime", "1", "--warm-up", "0", "--workload", "sleep", "--task-seconds", "0.05"]
+SHORT = [
+    "--cluster",
+    "local",
+    "--runtime",
+    "1",
+    "--warm-up",
+    "0",
+    "--workload",
+    "sleep",
+    "--task-seconds",
+    "0.05",
+]
 COMMAND = [sys.executable, "-m", "distribute_challenge.benchmarking.load"]
 
 
@@ -38,7 +51,10 @@ def test_a_run_leaves_record_plots_page_and_table(measured: tuple[Path, Result])
     folder, result = measured
     assert result.exit_code == 0, result.output
     recorded = Run.load(folder / "run.json")
-    assert [(step.workers, step.complete, step.lost) for step in recorded.steps] == [(1, True, 0), (2, True, 0)]
+    assert [(step.workers, step.complete, step.lost) for step in recorded.steps] == [
+        (1, True, 0),
+        (2, True, 0),
+    ]
     assert recorded.machine["cores"]
     assert (folder / "report.html").stat().st_size > 10_000
     assert {path.suffix for path in folder.glob("throughput*")} == {".png"}
@@ -66,10 +82,20 @@ def test_a_run_that_goes_on_measures_only_what_is_missing(measured: tuple[Path, 
     assert "every size of the plan has been measured" in again.output
 
 
-def test_plots_are_drawn_again_without_a_cluster(measured: tuple[Path, Result], tmp_path: Path) -> None:
+def test_plots_are_drawn_again_without_a_cluster(
+    measured: tuple[Path, Result], tmp_path: Path
+) -> None:
     folder, _ = measured
     result = CliRunner().invoke(
-        load, ["--plot", str(folder / "run.json"), "--output", str(tmp_path / "new"), "--formats", "svg, pdf"]
+        load,
+        [
+            "--plot",
+            str(folder / "run.json"),
+            "--output",
+            str(tmp_path / "new"),
+            "--formats",
+            "svg, pdf",
+        ],
     )
     assert result.exit_code == 0, result.output
     assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".svg", ".pdf", ".html"}
@@ -105,13 +131,18 @@ def test_a_run_is_never_written_over_and_never_mixed(measured: tuple[Path, Resul
 
 
 def test_a_run_that_is_not_there_cannot_go_on(tmp_path: Path) -> None:
-    for arguments in (["--output", str(tmp_path), "--resume"], ["--plot", str(tmp_path / "run.json")]):
+    for arguments in (
+        ["--output", str(tmp_path), "--resume"],
+        ["--plot", str(tmp_path / "run.json")],
+    ):
         result = run(*arguments)
         assert result.exit_code == 1
         assert "give the run.json of a run" in result.output
 
 
-def test_without_a_folder_the_date_names_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_the_date_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("--max-workers", "1").exit_code == 0
     (folder,) = tmp_path.iterdir()
@@ -121,7 +152,9 @@ def test_without_a_folder_the_date_names_one(tmp_path: Path, monkeypatch: pytest
 def test_ctrl_c_keeps_and_plots_what_was_measured_and_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ["--runtime", "60", "--max-workers", "1", "--output", str(folder)]
-    with program([*COMMAND, *SHORT[:2], *SHORT[4:], *options], tmp_path, TMPDIR=str(tmp_path)) as running:
+    with program(
+        [*COMMAND, *SHORT[:2], *SHORT[4:], *options], tmp_path, TMPDIR=str(tmp_path)
+    ) as running:
         running.wait_for("1 worker: 60 s ...")
         running.send(signal.SIGINT)
         assert running.wait() == 130, running.output
@@ -163,7 +196,9 @@ class Hopeless(LocalWorkers):
         raise ClusterStartError("no room")
 
 
-def test_a_cluster_that_does_not_start_leaves_nothing_to_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_does_not_start_leaves_nothing_to_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "choose", lambda *_, **__: (Hopeless(), "cluster: hopeless"))
     result = run("--output", str(tmp_path / "run"))
     assert result.exit_code == 1

@@ -56,7 +56,15 @@ def test_calls_are_lines_of_a_table(tmp_path: Path) -> None:
     run = Run(PLAN, {}, 1000.0, [step(2), step(5)])
     with run.save_calls(tmp_path).open() as file:
         lines = list(csv.reader(file))
-    assert lines[0] == ["workers", "created_us", "sent_us", "started_us", "finished_us", "received_us", "worker"]
+    assert lines[0] == [
+        "workers",
+        "created_us",
+        "sent_us",
+        "started_us",
+        "finished_us",
+        "received_us",
+        "worker",
+    ]
     assert lines[1] == ["2", "1000000", "1250000", "2000000", "3000000", "3000001", "worker-1"]
     assert [line[0] for line in lines[1:]] == ["2", "2", "5", "5"]
 
@@ -81,7 +89,9 @@ def test_the_last_size_is_always_the_largest() -> None:
         (json.dumps({"format": 2}), r"has format 2, expected 1"),
     ],
 )
-def test_another_file_is_an_error_that_says_what_to_give(tmp_path: Path, text: str | None, message: str) -> None:
+def test_another_file_is_an_error_that_says_what_to_give(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
     path = tmp_path / "run.json"
     if text is not None:
         path.write_text(text)

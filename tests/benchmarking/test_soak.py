@@ -17,15 +17,30 @@ from tests.processes import program
 pytestmark = pytest.mark.celery
 
 
-def test_calls_are_made_both_ways_and_nothing_unknown_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_are_made_both_ways_and_nothing_unknown_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run, "SLICE", 1_000)
     output = tmp_path / "soak.json"
-    arguments = ["--calls", "40_001", "--workers", "2", "--every", "0.01", "--output", str(output), "--bound", "50"]
+    arguments = [
+        "--calls",
+        "40_001",
+        "--workers",
+        "2",
+        "--every",
+        "0.01",
+        "--output",
+        str(output),
+        "--bound",
+        "50",
+    ]
     result = CliRunner().invoke(soak, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     found = json.loads(output.read_text())
     assert found["samples"][-1]["calls"] == 40_001
-    assert {"client", "redis", "main process", "worker-1", "worker-2"} <= set(found["samples"][-1]["memory"])
+    assert {"client", "redis", "main process", "worker-1", "worker-2"} <= set(
+        found["samples"][-1]["memory"]
+    )
     assert found["unknown"] == []
     assert "\n40,001 calls, " in result.output
     assert f"\npassed\nwrote {output}\n" in result.output
@@ -40,7 +55,9 @@ def test_too_few_calls_are_a_failure(tmp_path: Path) -> None:
 
 
 def test_it_is_a_program(tmp_path: Path) -> None:
-    with program([sys.executable, "-m", "distribute_challenge.benchmarking.soak", "--help"], tmp_path) as running:
+    with program(
+        [sys.executable, "-m", "distribute_challenge.benchmarking.soak", "--help"], tmp_path
+    ) as running:
         assert running.wait() == 0
     assert "How many; half of them by map" in running.output
 

@@ -34,7 +34,17 @@ def server(short: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [server_program(), "--bind", "127.0.0.1", "--port", str(port), "--requirepass", PASSWORD, "--save", ""]
+    command = [
+        server_program(),
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--requirepass",
+        PASSWORD,
+        "--save",
+        "",
+    ]
     process = subprocess.Popen([*command, "--dir", str(short)], stdout=subprocess.DEVNULL)
     try:
         with redis.Redis(port=port, password=PASSWORD) as connection:
@@ -71,7 +81,16 @@ def first(broker: str, short: Path) -> Iterator[Program]:
 @pytest.fixture(scope="session")
 def second(broker: str, short: Path) -> Iterator[Program]:
     """A worker with several queues, which finds its broker in the environment."""
-    options = ["-c", "1", "-n", "second", "-Q", "distribute_challenge, urgent", "--loglevel", "warning"]
+    options = [
+        "-c",
+        "1",
+        "-n",
+        "second",
+        "-Q",
+        "distribute_challenge, urgent",
+        "--loglevel",
+        "warning",
+    ]
     with program([*COMMAND, "worker", *options], short, CELERY_BROKER_URL=broker) as running:
         _wait_for_an_answer(broker, "second")
         yield running
@@ -80,7 +99,9 @@ def second(broker: str, short: Path) -> Iterator[Program]:
 def _wait_for_an_answer(broker: str, name: str) -> None:
     """A worker says that it is ready a moment before it hears questions to all."""
     with connect(broker) as connection:
-        assert ping(connection, [host(name)], timeout=PATIENCE), f"{name} did not answer within {PATIENCE} s"
+        assert ping(connection, [host(name)], timeout=PATIENCE), (
+            f"{name} did not answer within {PATIENCE} s"
+        )
 
 
 def host(name: str) -> str:

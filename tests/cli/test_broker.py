@@ -21,12 +21,17 @@ def complaint(command: str, *arguments: str) -> str:
 @pytest.mark.parametrize("command", ["worker", "status", "ping"])
 def test_without_a_broker_it_says_how_to_name_one(command: str) -> None:
     output = complaint(command)
-    assert "no broker is configured: give --broker redis://HOST:6379, or set CELERY_BROKER_URL" in output
+    assert (
+        "no broker is configured: give --broker redis://HOST:6379, or set CELERY_BROKER_URL"
+        in output
+    )
     assert "'distribute-challenge cluster' starts one" in output
 
 
 @pytest.mark.parametrize("command", ["worker", "status", "ping"])
-def test_a_broker_that_cannot_be_reached_is_one_clear_error_without_its_password(command: str) -> None:
+def test_a_broker_that_cannot_be_reached_is_one_clear_error_without_its_password(
+    command: str,
+) -> None:
     output = complaint(command, "--broker", "redis://user:hunter2@127.0.0.1:1/0")
     assert output.startswith("Error: no Redis answers at redis://user:***@127.0.0.1:1/0 (")
     assert "check that the server runs" in output
@@ -39,25 +44,33 @@ def test_a_wrong_password_is_named_as_such_and_not_shown(server: str) -> None:
     assert "hunter3" not in output
 
 
-def test_an_address_of_another_kind_is_answered_with_the_right_ones(clean_environment: pytest.MonkeyPatch) -> None:
+def test_an_address_of_another_kind_is_answered_with_the_right_ones(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     clean_environment.setenv("CELERY_BROKER_URL", "amqp://guest:hunter2@localhost")
     output = complaint("status")
     assert "write it as redis://host:6379/0" in output
     assert "hunter2" not in output
 
 
-def test_a_broker_that_takes_the_connection_and_never_answers_is_an_error_within_five_seconds() -> None:
+def test_a_broker_that_takes_the_connection_and_never_answers_is_an_error_within_five_seconds() -> (
+    None
+):
     """A server that hangs, or another program on that port."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         begun = time.monotonic()
-        output = complaint("worker", "--broker", f"redis://:hunter2@127.0.0.1:{silent.getsockname()[1]}")
+        output = complaint(
+            "worker", "--broker", f"redis://:hunter2@127.0.0.1:{silent.getsockname()[1]}"
+        )
         assert time.monotonic() - begun < 5.5
     assert "no Redis answers at redis://:***@127.0.0.1" in output
 
 
-def test_the_option_goes_before_the_environment(server: str, clean_environment: pytest.MonkeyPatch) -> None:
+def test_the_option_goes_before_the_environment(
+    server: str, clean_environment: pytest.MonkeyPatch
+) -> None:
     clean_environment.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1")
     done = CliRunner().invoke(main, ["status", "--broker", f"{server}/9"])
     assert done.exit_code == 0

@@ -20,7 +20,9 @@ WHO = "import os\nfrom distribute_challenge import compute_this\nprint(compute_t
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl+C", "SIGTERM"])
-def test_the_line_it_prints_lets_scripts_join_until_it_is_stopped(number: signal.Signals, short: Path) -> None:
+def test_the_line_it_prints_lets_scripts_join_until_it_is_stopped(
+    number: signal.Signals, short: Path
+) -> None:
     with program([*COMMAND, "cluster", "--workers", "1"], short, TMPDIR=str(short)) as cluster:
         output = cluster.wait_for("Ctrl+C ends the cluster.\n")
         assert output.startswith("1 worker processes are starting.")
@@ -76,7 +78,9 @@ def test_it_shows_what_calls_print_and_workers_warn_of(short: Path) -> None:
 
 
 def test_without_a_number_it_takes_that_of_the_environment(short: Path) -> None:
-    with program([*COMMAND, "cluster"], short, TMPDIR=str(short), DISTRIBUTE_CHALLENGE_WORKERS="1") as cluster:
+    with program(
+        [*COMMAND, "cluster"], short, TMPDIR=str(short), DISTRIBUTE_CHALLENGE_WORKERS="1"
+    ) as cluster:
         cluster.wait_for("1 worker processes are starting.")
         cluster.wait_for("Ctrl+C")
         cluster.send(signal.SIGINT)
@@ -90,12 +94,17 @@ def test_if_the_cluster_dies_it_says_why_and_ends(short: Path) -> None:
 
         def servers() -> list[int]:
             return [
-                pid for pid, line in mentioning(folder.name).items() if "-server" in line and "supervisor" not in line
+                pid
+                for pid, line in mentioning(folder.name).items()
+                if "-server" in line and "supervisor" not in line
             ]
 
         os.kill(servers()[0], signal.SIGKILL)
         assert cluster.wait() == 1
-        assert "Error: the embedded cluster's redis process died (exit code -9); its last lines:" in cluster.output
+        assert (
+            "Error: the embedded cluster's redis process died (exit code -9); its last lines:"
+            in cluster.output
+        )
         assert "Traceback" not in cluster.output
     assert mentioning(folder.name) == {}
 
@@ -103,9 +112,13 @@ def test_if_the_cluster_dies_it_says_why_and_ends(short: Path) -> None:
 def test_if_the_cluster_does_not_start_it_says_why(tmp_path: Path) -> None:
     (tmp_path / "redis-server").write_text("#!/bin/sh\necho no memory left\nexit 3\n")
     (tmp_path / "redis-server").chmod(0o755)
-    with program([*COMMAND, "cluster"], tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}") as cluster:
+    with program(
+        [*COMMAND, "cluster"], tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}"
+    ) as cluster:
         assert cluster.wait() == 1
-        assert cluster.output.startswith("Error: the embedded cluster's redis process died (exit code 3)")
+        assert cluster.output.startswith(
+            "Error: the embedded cluster's redis process died (exit code 3)"
+        )
         assert cluster.output.endswith("no memory left\n")
 
 

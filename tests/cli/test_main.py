@@ -13,11 +13,16 @@ from distribute_challenge.cli import main
 
 @pytest.mark.parametrize(
     "command",
-    [[sys.executable, "-m", "distribute_challenge"], [str(Path(sys.executable).with_name("distribute-challenge"))]],
+    [
+        [sys.executable, "-m", "distribute_challenge"],
+        [str(Path(sys.executable).with_name("distribute-challenge"))],
+    ],
     ids=["module", "script"],
 )
 def test_the_command_tells_its_version(command: list[str]) -> None:
-    done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(
+        [*command, "--version"], capture_output=True, text=True, timeout=20, check=True
+    )
     assert done.stdout == f"distribute-challenge, version {version('distribute_challenge')}\n"
 
 
@@ -26,23 +31,29 @@ def test_the_help_names_all_commands(arguments: list[str]) -> None:
     output = CliRunner().invoke(main, arguments).output
     lines = output.partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in lines] == ["cluster", "ping", "secret", "status", "worker"]
-    assert all(line.endswith(".") and not line.endswith("...") for line in lines)  # Whole sentences.
+    assert all(
+        line.endswith(".") and not line.endswith("...") for line in lines
+    )  # Whole sentences.
 
 
 @pytest.mark.parametrize(
-    "arguments", [["cluster"], ["worker", "--broker", "redis+socket:///x"], ["secret", "--env", "x"]]
+    "arguments",
+    [["cluster"], ["worker", "--broker", "redis+socket:///x"], ["secret", "--env", "x"]],
 )
 def test_a_number_of_workers_that_is_none_is_one_clear_error(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "two")
     monkeypatch.setattr(
-        "distribute_challenge.execution_backends.celery.broker.connection.check_reachable", lambda _: None
+        "distribute_challenge.execution_backends.celery.broker.connection.check_reachable",
+        lambda _: None,
     )
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 1
-    assert done.output.startswith("Error: DISTRIBUTE_CHALLENGE_WORKERS='two' is not a number of worker processes")
+    assert done.output.startswith(
+        "Error: DISTRIBUTE_CHALLENGE_WORKERS='two' is not a number of worker processes"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

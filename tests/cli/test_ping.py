@@ -30,8 +30,12 @@ def test_all_workers_answer_with_the_time_they_took(broker: str) -> None:
 
 
 @pytest.mark.usefixtures("first", "second")
-@pytest.mark.parametrize("names", [["first"], [host("first")], ["first", host("first")]], ids=["short", "full", "both"])
-def test_only_those_named_are_asked_and_short_names_are_of_this_machine(broker: str, names: list[str]) -> None:
+@pytest.mark.parametrize(
+    "names", [["first"], [host("first")], ["first", host("first")]], ids=["short", "full", "both"]
+)
+def test_only_those_named_are_asked_and_short_names_are_of_this_machine(
+    broker: str, names: list[str]
+) -> None:
     done = ping(broker, "--timeout", str(PATIENCE), *names)
     assert done.exit_code == 0, done.output
     assert [line.split()[0] for line in done.output.splitlines()] == [host("first")]
@@ -59,7 +63,8 @@ def test_forged_answers_are_left_out_with_a_line_and_names_are_shown_as_text(ser
     assert done.exit_code == 0
     assert done.stdout.startswith(r"w\x1b[2J\n@h answered in ")
     assert done.stderr == (
-        "left out: 2 answers that no worker gives: 1 without a pong, 1 not in the form that Celery gives to answers\n"
+        "left out: 2 answers that no worker gives: 1 without a pong, 1 not in the form that Celery "
+        "gives to answers\n"
     )
 
 
@@ -67,8 +72,12 @@ def test_a_waiting_time_of_nothing_is_refused() -> None:
     assert ping("redis://127.0.0.1:1", "--timeout", "0").exit_code == 2
 
 
-def test_a_broker_that_goes_away_meanwhile_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distribute_challenge.cli.ping.checked_broker", str)  # It was there a moment ago.
+def test_a_broker_that_goes_away_meanwhile_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "distribute_challenge.cli.ping.checked_broker", str
+    )  # It was there a moment ago.
     done = ping("redis://:hunter2@127.0.0.1:1")
     assert done.exit_code == 1
     assert done.output.startswith("Error: no Redis answers at redis://:***@127.0.0.1:1 (")
@@ -88,7 +97,11 @@ def test_it_costs_little(server: str) -> None:
         timeout=PATIENCE,
         check=False,
     )
-    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    loaded = {
+        line.rpartition("|")[2].strip().partition(".")[0]
+        for line in done.stderr.splitlines()
+        if "|" in line
+    }
     assert {"redis", "click"} <= loaded
     assert not loaded & {"celery", "kombu", "billiard", "numpy", "loky"}
 

@@ -1,4 +1,6 @@
-"""Passwords and secrets show nowhere: not in logs, errors, representations, lists of processes, or what commands print."""
+"""Passwords and secrets show nowhere: not in logs, errors, representations, lists of processes, or
+what commands print.
+"""
 
 import logging
 import subprocess
@@ -50,8 +52,14 @@ def worker(url: str, secret: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def family(pid: int) -> list[str]:
     """Command lines of a process and of its children."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pids = {int(child) for child, parent in map(str.split, listing.splitlines()) if pid in (int(child), int(parent))}
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
+    pids = {
+        int(child)
+        for child, parent in map(str.split, listing.splitlines())
+        if pid in (int(child), int(parent))
+    }
     return [line for number, line in command_lines().items() if number in pids]
 
 
@@ -63,11 +71,15 @@ def test_a_worker_takes_the_password_off_its_command_line_and_says_so(worker: Pr
     assert len(lines) >= 2  # One of its own, and one for its child.
     assert not [line for line in lines if PASSWORD in line or "--broker" in line]
     assert all("--name secretive" in line for line in lines)
-    assert worker.output.startswith("Warning: the password in --broker stood on a command line for a moment")
+    assert worker.output.startswith(
+        "Warning: the password in --broker stood on a command line for a moment"
+    )
     assert "set DISTRIBUTE_CHALLENGE_BROKER_URL or CELERY_BROKER_URL instead" in worker.output
 
 
-@pytest.mark.parametrize("option", [["--broker", "{}"], ["--broker={}"]], ids=["two words", "one word"])
+@pytest.mark.parametrize(
+    "option", [["--broker", "{}"], ["--broker={}"]], ids=["two words", "one word"]
+)
 @pytest.mark.parametrize("command", ["status", "ping"])
 def test_other_commands_do_the_same_and_go_on_as_they_were_told(
     command: str, option: list[str], url: str, worker: Program
@@ -94,7 +106,10 @@ def test_other_commands_do_the_same_and_go_on_as_they_were_told(
         (["x", "ping", "a", "--broker=redis://:p@h"], ["x", "ping", "a"]),
         (["x", "--broker=redis://:p@h", "--broker", "redis://:p@h"], ["x"]),
         (["x", "ping", "--broker", "redis://h"], ["x", "ping", "--broker", "redis://h"]),
-        (["-c", "main(['ping', '--broker', 'redis://:p@h'])"], ["-c", "main(['ping', '--broker', 'redis://:p@h'])"]),
+        (
+            ["-c", "main(['ping', '--broker', 'redis://:p@h'])"],
+            ["-c", "main(['ping', '--broker', 'redis://:p@h'])"],
+        ),
     ],
 )
 def test_nothing_else_goes_from_a_command_line(arguments: list[str], rest: list[str]) -> None:
@@ -102,9 +117,12 @@ def test_nothing_else_goes_from_a_command_line(arguments: list[str], rest: list[
 
 
 def test_celery_s_own_command_is_warned_of(url: str, secret: str, tmp_path: Path) -> None:
-    """In its log; and where setproctitle is installed, what it makes of the command line shows no password."""
+    """In its log; and where setproctitle is installed, what it makes of the command line shows no
+    password.
+    """
     (tmp_path / "setproctitle.py").write_text(
-        "def setproctitle(title):\n    open('titles', 'a').write(title + '\\n')\ndef getproctitle():\n    return ''\n"
+        "def setproctitle(title):\n    open('titles', 'a').write(title + '\\n')\ndef "
+        "getproctitle():\n    return ''\n"
     )
     command = [*CELERY, "--broker", url, "worker", "-c1", "-n", "plain@%h", "-lINFO"]
     with program(command, tmp_path, PYTHONPATH=str(tmp_path)) as worker:
@@ -118,8 +136,12 @@ def test_celery_s_own_command_is_warned_of(url: str, secret: str, tmp_path: Path
         assert worker.wait() == 0
 
 
-def test_celery_s_own_command_without_a_password_is_not(url: str, secret: str, tmp_path: Path) -> None:
-    with program([*CELERY, "worker", "-c1", "-n", "plain@%h", "-lINFO"], tmp_path, CELERY_BROKER_URL=url) as worker:
+def test_celery_s_own_command_without_a_password_is_not(
+    url: str, secret: str, tmp_path: Path
+) -> None:
+    with program(
+        [*CELERY, "worker", "-c1", "-n", "plain@%h", "-lINFO"], tmp_path, CELERY_BROKER_URL=url
+    ) as worker:
         assert command_line.WARNING not in worker.wait_for("ready.")
         worker.process.terminate()
         assert worker.wait() == 0
@@ -155,7 +177,9 @@ def test_logs_of_both_ends_show_nothing_at_their_loudest(
 
 
 @pytest.mark.parametrize("question", ["conf", "stats", "report"])
-def test_celery_s_remote_control_shows_nothing(question: str, url: str, worker: Program, secret: str) -> None:
+def test_celery_s_remote_control_shows_nothing(
+    question: str, url: str, worker: Program, secret: str
+) -> None:
     """What Flower asks of a worker."""
     done = subprocess.run(
         [*CELERY, "inspect", question, "--timeout", "5", "--json"],

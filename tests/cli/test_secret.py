@@ -38,7 +38,12 @@ def test_a_file_holds_what_compose_needs(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "3")
     assert secret("--env", str(tmp_path / ".env")).exit_code == 0
     found = values((tmp_path / ".env").read_text())
-    assert list(found) == ["DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD", "CELERY_BROKER_URL", "WORKERS"]
+    assert list(found) == [
+        "DISTRIBUTE_CHALLENGE_SECRET",
+        "REDIS_PASSWORD",
+        "CELERY_BROKER_URL",
+        "WORKERS",
+    ]
     assert Keyring(found["DISTRIBUTE_CHALLENGE_SECRET"]).identity
     password = found["REDIS_PASSWORD"]
     # At home in a URL, a shell, Compose's file and Redis' without a quote.
@@ -49,7 +54,9 @@ def test_a_file_holds_what_compose_needs(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o277], ids=["lax", "strict"])
-def test_a_file_is_its_owner_s_alone_and_what_is_written_shows_nothing(umask: int, tmp_path: Path) -> None:
+def test_a_file_is_its_owner_s_alone_and_what_is_written_shows_nothing(
+    umask: int, tmp_path: Path
+) -> None:
     path = tmp_path / ".env"
     before = os.umask(umask)
     try:
@@ -79,15 +86,22 @@ def test_what_is_there_is_kept(kind: str, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     done = secret("--env", str(tmp_path / "nowhere" / ".env"))
     assert done.exit_code == 1
-    assert done.output == f"Error: cannot write {tmp_path / 'nowhere' / '.env'}: No such file or directory\n"
+    assert (
+        done.output
+        == f"Error: cannot write {tmp_path / 'nowhere' / '.env'}: No such file or directory\n"
+    )
 
 
-def test_a_disk_that_is_full_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It would be in the way of the next attempt."""
     real = os.open
     # The kernel's own full disk, behind the name that was asked for.
     monkeypatch.setattr(
-        os, "open", lambda path, *rest: (os.close(real(path, *rest)), real("/dev/full", os.O_WRONLY))[1]
+        os,
+        "open",
+        lambda path, *rest: (os.close(real(path, *rest)), real("/dev/full", os.O_WRONLY))[1],
     )
     done = secret("--env", str(tmp_path / ".env"))
     assert done.exit_code == 1
@@ -98,11 +112,17 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(tmp_path: Path, monkeypatc
 def test_it_loads_neither_celery_nor_redis() -> None:
     """It is there in a moment, and works before anything else is installed."""
     program = (
-        "import sys\nfrom distribute_challenge.cli import main\nmain(['secret'], standalone_mode=False)\n"
-        "assert not sys.modules.keys() & {'celery', 'kombu', 'redis', 'cryptography', 'cloudpickle'}, sorted(sys.modules)"
+        "import sys\nfrom distribute_challenge.cli import main\nmain(['secret'], "
+        "standalone_mode=False)\n"
+        "assert not sys.modules.keys() & {'celery', 'kombu', 'redis', 'cryptography', "
+        "'cloudpickle'}, sorted(sys.modules)"
     )
     subprocess.run(
-        [sys.executable, "-c", program], env=environment(), timeout=PATIENCE, capture_output=True, check=True
+        [sys.executable, "-c", program],
+        env=environment(),
+        timeout=PATIENCE,
+        capture_output=True,
+        check=True,
     )
 
 

@@ -51,12 +51,21 @@ def test_an_empty_cluster_has_none_of_anything(server: str) -> None:
     }
 
 
-def test_a_cluster_shows_its_workers_with_their_versions(broker: str, first: Program, second: Program) -> None:
+def test_a_cluster_shows_its_workers_with_their_versions(
+    broker: str, first: Program, second: Program
+) -> None:
     versions = [platform.python_version(), version("distribute_challenge")]
     tables = status(broker)
     assert tables["workers"] == [
         [host("first"), "1", "distribute_challenge", *versions, str(first.process.pid), "0"],
-        [host("second"), "1", "distribute_challenge,urgent", *versions, str(second.process.pid), "0"],
+        [
+            host("second"),
+            "1",
+            "distribute_challenge,urgent",
+            *versions,
+            str(second.process.pid),
+            "0",
+        ],
     ]
     assert [row[0] for row in tables["queues"]] == ["distribute_challenge", "urgent"]
     assert tables["running: none"] == []
@@ -77,7 +86,10 @@ def test_for_programs_there_is_json(broker: str, second: Program) -> None:
         "refused": 0,
     }
     assert found["workers_with_another_secret"] == 0
-    assert found["queues"] == [{"name": "distribute_challenge", "messages": 0}, {"name": "urgent", "messages": 0}]
+    assert found["queues"] == [
+        {"name": "distribute_challenge", "messages": 0},
+        {"name": "urgent", "messages": 0},
+    ]
     assert found["running"] == found["clients"] == found["left_out"] == []
 
 
@@ -95,7 +107,10 @@ def test_keys_of_another_type_are_left_out_with_a_line_for_each(server: str) -> 
     expected = [
         f"workers: Redis has a key of another type in the place of {WORKERS}; delete it",
         f"clients: Redis has a key of another type in the place of {CLIENTS}; delete it",
-        "messages of a queue: Redis has a key of another type in the place of distribute_challenge; delete it",
+        (
+            "messages of a queue: Redis has a key of another type in the place of "
+            "distribute_challenge; delete it"
+        ),
     ]
     assert done.stderr.splitlines() == [f"left out: {line}" for line in expected]
     assert found["left_out"] == expected
@@ -111,13 +126,20 @@ def test_where_workers_cannot_be_asked_what_runs_all_else_is_shown(broker: str) 
         connection.delete(bindings_key())
     assert done.exit_code == 0, done.output
     assert host("first") in done.stdout
-    assert f"left out: what runs: Redis has a key of another type in the place of {bindings_key()}" in done.stderr
+    assert (
+        f"left out: what runs: Redis has a key of another type in the place of {bindings_key()}"
+        in done.stderr
+    )
 
 
 def test_what_redis_refuses_for_another_reason_is_one_clear_error(server: str) -> None:
     with connect(server) as connection:
-        connection.acl_setuser("half", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"])
-        done = CliRunner().invoke(main, ["status", "--broker", server.replace("//:hunter2@", "//half:hunter2@")])
+        connection.acl_setuser(
+            "half", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"]
+        )
+        done = CliRunner().invoke(
+            main, ["status", "--broker", server.replace("//:hunter2@", "//half:hunter2@")]
+        )
         connection.acl_deluser("half")
     assert done.exit_code == 1
     assert "give the user in the URL the rights" in done.output
@@ -136,7 +158,10 @@ def test_a_busy_cluster_shows_what_runs_what_waits_and_for_whom(
         wait_until(lambda: status(broker)["queues"][-1] != ["urgent", "0"], "a waiting message")
         # A client says once a second how much it waits for.
         wait_until(
-            lambda: [row[-1] for row in status(broker).get("clients", []) if row[1] == str(os.getpid())] == ["3"]
+            lambda: (
+                [row[-1] for row in status(broker).get("clients", []) if row[1] == str(os.getpid())]
+                == ["3"]
+            )
         )
         tables = status(broker)
         ((worker, name, pid),) = tables["running"]

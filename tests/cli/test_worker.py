@@ -24,11 +24,16 @@ from tests.processes import PATIENCE, Program, environment, parent, program, wai
 
 pytestmark = pytest.mark.celery
 
-cli_worker = importlib.import_module("distribute_challenge.cli.worker")  # The package gives the command of this name.
+cli_worker = importlib.import_module(
+    "distribute_challenge.cli.worker"
+)  # The package gives the command of this name.
 
 
 def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None:
-    assert "worker first: 1 process, queues distribute_challenge, broker redis://:***@127.0.0.1:" in first.output
+    assert (
+        "worker first: 1 process, queues distribute_challenge, broker redis://:***@127.0.0.1:"
+        in first.output
+    )
     assert "hunter2" not in first.output
 
 
@@ -36,17 +41,24 @@ def test_a_second_worker_joins_and_takes_part(
     first: Program, second: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
     futures = [meet(str(tmp_path), 2).submit(backend) for _ in range(2)]
-    assert {future.result(PATIENCE)[1] for future in futures} == {first.process.pid, second.process.pid}
+    assert {future.result(PATIENCE)[1] for future in futures} == {
+        first.process.pid,
+        second.process.pid,
+    }
 
 
 @pytest.mark.usefixtures("first")
-def test_a_worker_serves_the_queues_it_was_given(second: Program, backend: CeleryExecutionBackend) -> None:
+def test_a_worker_serves_the_queues_it_was_given(
+    second: Program, backend: CeleryExecutionBackend
+) -> None:
     urgent = compute_this(os.getppid, queue="urgent")
     assert {urgent().compute(backend, timeout=PATIENCE) for _ in range(4)} == {second.process.pid}
 
 
 @pytest.mark.usefixtures("second")
-def test_a_worker_logs_no_more_than_asked_for(second: Program, backend: CeleryExecutionBackend) -> None:
+def test_a_worker_logs_no_more_than_asked_for(
+    second: Program, backend: CeleryExecutionBackend
+) -> None:
     def report() -> None:
         import logging
 
@@ -58,11 +70,17 @@ def test_a_worker_logs_no_more_than_asked_for(second: Program, backend: CeleryEx
     assert "too quiet" not in second.output
 
 
-def test_two_workers_of_a_machine_are_two_without_names_of_their_own(server: str, tmp_path: Path) -> None:
+def test_two_workers_of_a_machine_are_two_without_names_of_their_own(
+    server: str, tmp_path: Path
+) -> None:
     """`status` and `ping` go by the name, as Celery's own tools do."""
     url = f"{server}/4"
     command = [*COMMAND, "worker", "--broker", url, "-c", "1"]
-    with program(command, tmp_path) as one, program(command, tmp_path) as two, connect(url) as connection:
+    with (
+        program(command, tmp_path) as one,
+        program(command, tmp_path) as two,
+        connect(url) as connection,
+    ):
         names = {host(f"worker-{each.process.pid}") for each in (one, two)}
         assert ping(connection, names, timeout=PATIENCE).keys() == names
         assert {worker.name for worker in workers(connection)} == names
@@ -75,7 +93,9 @@ def test_a_worker_that_is_told_to_stop_finishes_what_runs(
     url = f"{server}/1"
     door = tmp_path / "door"
     with (
-        program([*COMMAND, "worker", "--broker", url, "-c", "1", "-n", "leaving"], tmp_path) as worker,
+        program(
+            [*COMMAND, "worker", "--broker", url, "-c", "1", "-n", "leaving"], tmp_path
+        ) as worker,
         CeleryExecutionBackend(url) as backend,
     ):
         future = wait_for(str(door)).submit(backend)
@@ -92,7 +112,9 @@ def test_a_worker_that_is_told_to_stop_finishes_what_runs(
 
 @pytest.mark.parametrize("queues", ["", ",", " , "])
 def test_queues_that_name_none_are_refused(queues: str) -> None:
-    done = CliRunner().invoke(main, ["worker", "--broker", "redis://127.0.0.1:1", "--queues", queues])
+    done = CliRunner().invoke(
+        main, ["worker", "--broker", "redis://127.0.0.1:1", "--queues", queues]
+    )
     assert done.exit_code == 2
     assert f"{queues!r} names no queue" in done.output
 
@@ -102,12 +124,24 @@ def test_options_that_mean_nothing_are_refused(options: list[str]) -> None:
     assert CliRunner().invoke(main, ["worker", *options]).exit_code == 2
 
 
-def test_celery_s_own_command_starts_a_worker_and_sees_readable_names(server: str, tmp_path: Path) -> None:
+def test_celery_s_own_command_starts_a_worker_and_sees_readable_names(
+    server: str, tmp_path: Path
+) -> None:
     url = f"{server}/2"
-    celery = [sys.executable, "-m", "celery", "-A", "distribute_challenge.execution_backends.celery"]
+    celery = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "distribute_challenge.execution_backends.celery",
+    ]
     door = tmp_path / "door"
     with (
-        program([*celery, "worker", "--concurrency", "1", "-n", "plain@%h"], tmp_path, CELERY_BROKER_URL=url) as worker,
+        program(
+            [*celery, "worker", "--concurrency", "1", "-n", "plain@%h"],
+            tmp_path,
+            CELERY_BROKER_URL=url,
+        ) as worker,
         CeleryExecutionBackend(url) as backend,
     ):
         assert compute_this(os.getppid)().compute(backend, timeout=PATIENCE) == worker.process.pid
@@ -136,18 +170,33 @@ def test_celery_s_own_command_starts_a_worker_and_sees_readable_names(server: st
 def test_sizes_that_mean_nothing_are_refused(size: str) -> None:
     done = CliRunner().invoke(main, ["worker", "--max-memory", size])
     assert done.exit_code == 2
-    assert f"{size!r} is not a size of memory; write it like 500M or 2G" in " ".join(done.output.split())
+    assert f"{size!r} is not a size of memory; write it like 500M or 2G" in " ".join(
+        done.output.split()
+    )
 
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [("500M", 500 << 20), ("2g", 2 << 30), ("1.5 GB", 3 << 29), ("1000000", 10**6), ("7KiB", 7 << 10)],
+    [
+        ("500M", 500 << 20),
+        ("2g", 2 << 30),
+        ("1.5 GB", 3 << 29),
+        ("1000000", 10**6),
+        ("7KiB", 7 << 10),
+    ],
 )
-def test_limits_of_processes_reach_the_worker(monkeypatch: pytest.MonkeyPatch, size: str, expected: int) -> None:
+def test_limits_of_processes_reach_the_worker(
+    monkeypatch: pytest.MonkeyPatch, size: str, expected: int
+) -> None:
     """In calls and in bytes."""
     seen: dict[str, object] = {}
-    monkeypatch.setattr(celery_worker, "run_worker", lambda url, **options: seen.update(options) or 0)
+    monkeypatch.setattr(
+        celery_worker, "run_worker", lambda url, **options: seen.update(options) or 0
+    )
     monkeypatch.setattr(cli_worker, "checked_broker", lambda url: "redis://127.0.0.1:1")
-    assert CliRunner().invoke(main, ["worker", "--max-calls", "10", "--max-memory", size]).exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["worker", "--max-calls", "10", "--max-memory", size]).exit_code
+        == 0
+    )
     assert seen["max_calls"] == 10
     assert seen["max_memory"] == expected

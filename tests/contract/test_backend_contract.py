@@ -22,7 +22,10 @@ from distribute_challenge.errors import CallCancelledError, ResultTimeoutError, 
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from distribute_challenge.execution_backends.pools import (
+    ProcessesExecutionBackend,
+    ThreadsExecutionBackend,
+)
 from tests.calls import wait_for
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
@@ -99,11 +102,15 @@ def test_submit_gives_a_future_for_the_standard_library_s_tools(backend: Executi
     assert all(isinstance(future, Future) for future in futures)
     done, waiting = concurrent.futures.wait(futures, timeout=TIMEOUT)
     assert (done, waiting) == (set(futures), set())
-    assert sorted(future.result() for future in concurrent.futures.as_completed(futures, TIMEOUT)) == [1, 2, 3, 4, 5]
+    assert sorted(
+        future.result() for future in concurrent.futures.as_completed(futures, TIMEOUT)
+    ) == [1, 2, 3, 4, 5]
 
 
 def test_a_callback_may_make_calls_and_wait_for_them(
-    engine: tuple[str, ExecutionBackend], tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+    engine: tuple[str, ExecutionBackend],
+    tmp_path: Path,
+    eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
     """And end as it likes: it holds up no other call."""
     name, backend = engine
@@ -133,8 +140,14 @@ def test_a_callback_may_make_calls_and_wait_for_them(
 
 def test_a_future_is_no_argument(backend: ExecutionBackend) -> None:
     """Whatever it is in, `submit` itself says so."""
-    for argument in (future := double(2).submit(backend), [{"a": future}], concurrent.futures.Future()):
-        with pytest.raises(SerialisationError, match=r"argument 1 of double .*future.*give the value.*result\(\)"):
+    for argument in (
+        future := double(2).submit(backend),
+        [{"a": future}],
+        concurrent.futures.Future(),
+    ):
+        with pytest.raises(
+            SerialisationError, match=r"argument 1 of double .*future.*give the value.*result\(\)"
+        ):
             double(argument).submit(backend)
 
 
@@ -145,7 +158,9 @@ def test_keyword_arguments_may_have_any_name(backend: ExecutionBackend) -> None:
     def names(self: int, /, **kwargs: int) -> dict[str, int]:
         return {"first": self, **kwargs}
 
-    given = dict.fromkeys(["self", "args", "kwargs", "function", "func", "instance", "name", "options", "backend"], 2)
+    given = dict.fromkeys(
+        ["self", "args", "kwargs", "function", "func", "instance", "name", "options", "backend"], 2
+    )
     assert names(1, **given).compute(backend) == {"first": 1, **given}
     assert names(1, **given).submit(backend).result(TIMEOUT) == names.local(1, **given)
 
@@ -180,7 +195,9 @@ def test_map_returns_errors_in_their_places_if_asked(backend: ExecutionBackend) 
         list(compute_this(invert).map([1, 0, 2], backend=backend))
 
 
-def test_a_call_that_has_not_begun_can_be_cancelled(background: ExecutionBackend, tmp_path: Path) -> None:
+def test_a_call_that_has_not_begun_can_be_cancelled(
+    background: ExecutionBackend, tmp_path: Path
+) -> None:
     door = str(tmp_path / "door")
     running = [wait_for(door).submit(background) for _ in range(12)]
     last = add(1).submit(background)
@@ -215,7 +232,9 @@ def test_a_call_that_runs_or_is_done_cannot_be_cancelled(
 def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
     background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
-    """It is cancelled, which is not failed; and it is not tried again, whatever its retries and its time limit are."""
+    """It is cancelled, which is not failed; and it is not tried again, whatever its retries and its
+    time limit are.
+    """
 
     def begin(folder: str) -> None:
         Path(folder, str(time.time())).touch()
@@ -232,9 +251,9 @@ def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
     for function in (wait, wait_async):
         folder = tmp_path / function.__name__
         folder.mkdir()
-        future = compute_this(function, timeout=TIMEOUT, retries=3, retry_on=BaseException)(str(folder)).submit(
-            background
-        )
+        future = compute_this(function, timeout=TIMEOUT, retries=3, retry_on=BaseException)(
+            str(folder)
+        ).submit(background)
         neighbour = add(1).submit(background)
         eventually(lambda folder=folder: bool(list(folder.iterdir())))  # type: ignore[misc]
         began = time.monotonic()
@@ -247,7 +266,9 @@ def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
         assert neighbour.result(TIMEOUT) == 2
         # As many calls as there are slots run beside each other.
         with ThreadPoolExecutor(2) as callers:
-            slots = [callers.submit(compute_this(time.sleep)(0.1).compute, background) for _ in range(2)]
+            slots = [
+                callers.submit(compute_this(time.sleep)(0.1).compute, background) for _ in range(2)
+            ]
             concurrent.futures.wait(slots, timeout=TIMEOUT)
         assert time.monotonic() - began < 5
         assert len(list(folder.iterdir())) == 1
@@ -292,7 +313,9 @@ def test_where_a_call_has_ended_when_submit_returns_force_changes_nothing(
         assert not add(1).submit(backend).cancel(force=True)
 
 
-def test_waiting_has_an_end_and_the_call_goes_on(background: ExecutionBackend, tmp_path: Path) -> None:
+def test_waiting_has_an_end_and_the_call_goes_on(
+    background: ExecutionBackend, tmp_path: Path
+) -> None:
     door = str(tmp_path / "door")
     future = wait_for(door).submit(background)
     try:
@@ -353,7 +376,9 @@ def test_methods_are_functions(backend: ExecutionBackend) -> None:
     assert compute_this(account.plain)(2).compute(backend) == 20
 
 
-def test_partials_callable_objects_lambdas_and_closures_are_functions(backend: ExecutionBackend) -> None:
+def test_partials_callable_objects_lambdas_and_closures_are_functions(
+    backend: ExecutionBackend,
+) -> None:
     captured = [1, 2]
     assert compute_this(functools.partial(pow, 2))(10).compute(backend) == 1024
     assert compute_this(Account(10))(3).compute(backend) == 7
@@ -365,7 +390,12 @@ def test_partials_callable_objects_lambdas_and_closures_are_functions(backend: E
 def test_a_call_inside_a_call_runs_in_place(backend: ExecutionBackend) -> None:
     @compute_this
     def outer(n: int) -> list[int]:
-        return [*add.map(range(n)), add(n).compute(), add(n).compute(backend="processes"), add(n).submit().result()]
+        return [
+            *add.map(range(n)),
+            add(n).compute(),
+            add(n).compute(backend="processes"),
+            add(n).submit().result(),
+        ]
 
     assert outer(2).compute(backend) == [1, 2, 3, 3, 3]
 
@@ -384,7 +414,9 @@ def test_an_argument_that_cannot_be_pickled_is_named(backend: ExecutionBackend) 
         add(1, y=threading.Lock()).submit(backend)  # type: ignore[arg-type]
 
 
-def test_a_result_that_cannot_be_pickled_is_named_and_fails_alone(engine: tuple[str, ExecutionBackend]) -> None:
+def test_a_result_that_cannot_be_pickled_is_named_and_fails_alone(
+    engine: tuple[str, ExecutionBackend],
+) -> None:
     name, backend = engine
     if name == "only-run":
         pytest.skip("what its run returns is its own business")
@@ -394,7 +426,9 @@ def test_a_result_that_cannot_be_pickled_is_named_and_fails_alone(engine: tuple[
 
     with pytest.raises(SerialisationError, match=r"the result of make\['lock'\] \(a lock\)"):
         compute_this(make)(1).compute(backend)
-    results = list(compute_this(make).map(range(3), on_error="return", batch_size=3, backend=backend))
+    results = list(
+        compute_this(make).map(range(3), on_error="return", batch_size=3, backend=backend)
+    )
     assert results[::2] == [0, 2]
     assert isinstance(results[1], SerialisationError)
 
@@ -423,7 +457,9 @@ def _leave(pid: int, error: type[BaseException]) -> Leaving:
     return Leaving(pid, error)
 
 
-@pytest.mark.parametrize(("raised", "comes"), [(SystemExit, SerialisationError), (ValueError, ValueError)])
+@pytest.mark.parametrize(
+    ("raised", "comes"), [(SystemExit, SerialisationError), (ValueError, ValueError)]
+)
 def test_a_result_that_ends_the_program_as_it_is_unpickled_fails_its_call(
     raised: type[BaseException], comes: type[BaseException], engine: tuple[str, ExecutionBackend]
 ) -> None:
@@ -442,7 +478,9 @@ def test_a_result_that_ends_the_program_as_it_is_unpickled_fails_its_call(
 def test_an_argument_that_cannot_be_unpickled_fails_its_call(backend: ExecutionBackend) -> None:
     with pytest.raises(OSError, match="not to be had"):
         compute_this(str)(Unloadable()).submit(backend).result(TIMEOUT)
-    results = list(compute_this(str).map([1, Unloadable()], on_error="return", batch_size=1, backend=backend))
+    results = list(
+        compute_this(str).map([1, Unloadable()], on_error="return", batch_size=1, backend=backend)
+    )
     assert results[0] == "1"
     assert isinstance(results[1], OSError)
 
@@ -491,7 +529,12 @@ def test_arrays_come_and_go_as_they_are(name: str, backend: ExecutionBackend) ->
 
 
 def test_large_texts_bytes_and_lists_do_too(backend: ExecutionBackend) -> None:
-    for value in ("x" * 2_000_000, b"x" * 2_000_000, bytearray(b"x") * 2_000_000, list(range(500_000))):
+    for value in (
+        "x" * 2_000_000,
+        b"x" * 2_000_000,
+        bytearray(b"x") * 2_000_000,
+        list(range(500_000)),
+    ):
         assert double(value).compute(backend) == value * 2
 
 
@@ -514,7 +557,9 @@ def test_so_can_a_part_of_a_large_argument(backend: ExecutionBackend) -> None:
     assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
 
 
-def test_what_the_caller_changes_in_a_large_argument_does_not_matter_either(backend: ExecutionBackend) -> None:
+def test_what_the_caller_changes_in_a_large_argument_does_not_matter_either(
+    backend: ExecutionBackend,
+) -> None:
     array = LARGE.copy()
     future = double(array).submit(backend)
     array[:] = 0
@@ -524,12 +569,16 @@ def test_what_the_caller_changes_in_a_large_argument_does_not_matter_either(back
 def test_a_map_takes_and_gives_large_items(backend: ExecutionBackend) -> None:
     results = list(double.map([LARGE + number for number in range(12)], backend=backend))
     assert [result[0, 0] for result in results] == [2 * number for number in range(12)]
-    texts = list(double.map([str(number) * 1_500_000 for number in range(3)], batch_size=3, backend=backend))
+    texts = list(
+        double.map([str(number) * 1_500_000 for number in range(3)], batch_size=3, backend=backend)
+    )
     assert [text[:2] for text in texts] == ["00", "11", "22"]
 
 
 @pytest.mark.filterwarnings("ignore:.* MB of captured values")
-def test_a_function_captures_large_values_as_they_are_at_the_call(backend: ExecutionBackend) -> None:
+def test_a_function_captures_large_values_as_they_are_at_the_call(
+    backend: ExecutionBackend,
+) -> None:
     array, text = LARGE.copy(), "x" * 2_000_000
 
     @compute_this
@@ -539,7 +588,11 @@ def test_a_function_captures_large_values_as_they_are_at_the_call(backend: Execu
     assert captured(2).compute(backend) == (1000.0, 2_000_000)
     array[2, 0] = 3
     assert captured(2).compute(backend) == (3.0, 2_000_000)
-    assert list(captured.map(range(3), backend=backend)) == [(0.0, 2_000_000), (500.0, 2_000_000), (3.0, 2_000_000)]
+    assert list(captured.map(range(3), backend=backend)) == [
+        (0.0, 2_000_000),
+        (500.0, 2_000_000),
+        (3.0, 2_000_000),
+    ]
     assert captured(2).compute("local") == captured(2).compute(backend)
 
 
@@ -565,7 +618,9 @@ def test_a_value_that_was_put_stands_for_itself_wherever_it_is(backend: Executio
         return str(text)
 
     text_of = compute_this(lambda: len(text) + shared[0, 1])  # type: ignore[arg-type, index] # it is the value there
-    assert total(shared, {"key": [small]}, own=own).compute(backend) == LARGE.sum() + 3 + 1 + 2_000_000
+    assert (
+        total(shared, {"key": [small]}, own=own).compute(backend) == LARGE.sum() + 3 + 1 + 2_000_000
+    )
     assert text_of().compute(backend) == 2_000_001
     assert [result[0, 1] for result in double.map([shared, shared], backend=backend)] == [2, 2]
 
@@ -592,12 +647,16 @@ def test_run_takes_any_pickled_callable(backend: ExecutionBackend) -> None:
 
 def test_several_threads_share_a_backend(backend: ExecutionBackend) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        totals = pool.map(lambda start: sum(add.map(range(start, start + 50), backend=backend)), range(0, 200, 50))
+        totals = pool.map(
+            lambda start: sum(add.map(range(start, start + 50), backend=backend)), range(0, 200, 50)
+        )
     assert sum(totals) == sum(range(1, 201))
 
 
 def test_calls_still_waiting_when_a_backend_is_closed_are_over(
-    engine: tuple[str, ExecutionBackend], tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+    engine: tuple[str, ExecutionBackend],
+    tmp_path: Path,
+    eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
     name, _ = engine
     if name in RUN_ON_SUBMIT:

@@ -1,4 +1,6 @@
-"""What every engine promises about the end of a script: it is quiet and quick, and nothing of its calls is left."""
+"""What every engine promises about the end of a script: it is quiet and quick, and nothing of its
+calls is left.
+"""
 
 import os
 import signal
@@ -33,7 +35,11 @@ def test_ctrl_c_again_while_a_script_ends_changes_nothing(engine: str, tmp_path:
     """What cleans up goes on, and says nothing."""
     folder = tmp_path / "pids"
     folder.mkdir()
-    variables = {"DISTRIBUTE_CHALLENGE_BACKEND": engine, "DISTRIBUTE_CHALLENGE_WORKERS": "1", "TMPDIR": str(tmp_path)}
+    variables = {
+        "DISTRIBUTE_CHALLENGE_BACKEND": engine,
+        "DISTRIBUTE_CHALLENGE_WORKERS": "1",
+        "TMPDIR": str(tmp_path),
+    }
     with script(USER, tmp_path, str(folder), **variables) as running:
         running.wait_for("waiting")
         running.send(signal.SIGINT)
@@ -47,18 +53,29 @@ def test_ctrl_c_again_while_a_script_ends_changes_nothing(engine: str, tmp_path:
         assert running.process.returncode == -signal.SIGINT
         assert running.output.count("Traceback") == 1, running.output
         assert running.output.endswith("KeyboardInterrupt\nending\n")
-        pids = [int(path.name) for path in folder.iterdir() if int(path.name) != running.process.pid]
+        pids = [
+            int(path.name) for path in folder.iterdir() if int(path.name) != running.process.pid
+        ]
         wait_until(lambda: not alive(pids) and not mentioning(tmp_path), "the end of all processes")
 
 
 @pytest.mark.parametrize("engine", ["threads", "processes", "celery"])
 @pytest.mark.parametrize("end", ["", "os._exit(0)", "os.kill(os.getpid(), 9)"])
-def test_a_script_that_ends_with_open_calls_leaves_nothing(engine: str, end: str, tmp_path: Path) -> None:
-    """No process, however it ends, and no traceback. One that ends in order says how many calls it has cancelled."""
+def test_a_script_that_ends_with_open_calls_leaves_nothing(
+    engine: str, end: str, tmp_path: Path
+) -> None:
+    """No process, however it ends, and no traceback.
+
+    One that ends in order says how many calls it has cancelled.
+    """
     folder = tmp_path / "pids"
     folder.mkdir()
     source = USER.replace("futures[0].result()", end).replace('"ending"', '"", end=""')
-    variables = {"DISTRIBUTE_CHALLENGE_BACKEND": engine, "DISTRIBUTE_CHALLENGE_WORKERS": "1", "TMPDIR": str(tmp_path)}
+    variables = {
+        "DISTRIBUTE_CHALLENGE_BACKEND": engine,
+        "DISTRIBUTE_CHALLENGE_WORKERS": "1",
+        "TMPDIR": str(tmp_path),
+    }
     with script(source, tmp_path, str(folder), **variables) as running:
         assert running.wait() == {"os.kill(os.getpid(), 9)": -signal.SIGKILL}.get(end, os.EX_OK)
         first, *rest = running.output.splitlines()
@@ -68,5 +85,7 @@ def test_a_script_that_ends_with_open_calls_leaves_nothing(engine: str, end: str
             if end
             else ["sys:1: NeverRunWarning: 6 submitted calls were"]
         )
-        pids = [int(path.name) for path in folder.iterdir() if int(path.name) != running.process.pid]
+        pids = [
+            int(path.name) for path in folder.iterdir() if int(path.name) != running.process.pid
+        ]
         wait_until(lambda: not alive(pids) and not mentioning(tmp_path), "the end of all processes")

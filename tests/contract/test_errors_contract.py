@@ -1,4 +1,6 @@
-"""What every engine promises about errors that are out of the ordinary: of an exception, of a result, of what unpickles it."""
+"""What every engine promises about errors that are out of the ordinary: of an exception, of a
+result, of what unpickles it.
+"""
 
 import os
 import signal
@@ -14,7 +16,9 @@ from distribute_challenge import ExecutionBackend, compute_this
 from distribute_challenge.errors import SerialisationError, WorkerLostError
 from tests.contract.test_backend_contract import ENGINES
 
-PICKLING = {name: make for name, make in ENGINES.items() if name != "only-run"}  # Gives the result itself.
+PICKLING = {
+    name: make for name, make in ENGINES.items() if name != "only-run"
+}  # Gives the result itself.
 IN_PROCESSES = {name: ENGINES[name] for name in ("celery", "processes")}
 TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
@@ -97,7 +101,9 @@ def test_whatever_pickling_a_result_raises_its_call_alone_fails(
             file.write("ran ")
         return {"job": Raises(kind)} if fails else "fine"
 
-    with pytest.raises(SerialisationError, match=r"the result of .*make cannot be pickled") as caught:
+    with pytest.raises(
+        SerialisationError, match=r"the result of .*make cannot be pickled"
+    ) as caught:
         make(True).compute(backend)
     assert "while it was pickled" in str(caught.value)
     assert make(False).compute(backend) == "fine"
@@ -134,7 +140,9 @@ def test_whatever_unpickling_a_result_raises_its_call_alone_fails(
 ) -> None:
     """The client's thread goes on, and the client too."""
     call = compute_this(lambda: ExitsWhenLoaded(kind))()
-    with pytest.raises(SerialisationError, match=rf"cannot be unpickled .*{kind.__name__}: while it was unpickled"):
+    with pytest.raises(
+        SerialisationError, match=rf"cannot be unpickled .*{kind.__name__}: while it was unpickled"
+    ):
         call.compute(backend) if wait else call.submit(backend).result(TIMEOUT)
     assert compute_this(lambda: 1)().submit(backend).result(TIMEOUT) == 1
 
@@ -157,11 +165,16 @@ def nested(depth: int) -> Any:
 def test_a_result_that_is_nested_too_deeply_is_a_clear_error(backend: ExecutionBackend) -> None:
     outcome = nested(100_000).submit(backend).exception(TIMEOUT)
     assert isinstance(outcome, SerialisationError)
-    assert "the result of nested (a list): Could not pickle object as excessively deep recursion" in str(outcome)
+    assert (
+        "the result of nested (a list): Could not pickle object as excessively deep recursion"
+        in str(outcome)
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its memory")
-def test_a_result_that_memory_does_not_suffice_to_pickle_fails_its_call(processes: ExecutionBackend) -> None:
+def test_a_result_that_memory_does_not_suffice_to_pickle_fails_its_call(
+    processes: ExecutionBackend,
+) -> None:
     class Limit:
         """Takes effect while the result is pickled: what a call itself limits is put back before."""
 
@@ -206,11 +219,17 @@ def _exits() -> None:
     sys.exit(3)
 
 
-def test_an_argument_that_kills_who_unpickles_it_kills_no_client(processes: ExecutionBackend) -> None:
+def test_an_argument_that_kills_who_unpickles_it_kills_no_client(
+    processes: ExecutionBackend,
+) -> None:
     """The call is described from the bytes."""
     call = compute_this(lambda number, argument: number)(7, KillsWhoLoadsIt(_killed))
     error = call.submit(processes).exception(TIMEOUT)
     assert isinstance(error, WorkerLostError)
     assert compute_this(lambda: 1)().submit(processes).result(TIMEOUT) == 1
-    error = compute_this(lambda argument: 1)(KillsWhoLoadsIt(_exits)).submit(processes).exception(TIMEOUT)
+    error = (
+        compute_this(lambda argument: 1)(KillsWhoLoadsIt(_exits))
+        .submit(processes)
+        .exception(TIMEOUT)
+    )
     assert "SystemExit" in str(error)

@@ -12,13 +12,21 @@ import pytest
 
 from distribute_challenge import ExecutionBackend, LocalCluster, compute_this, settings
 from distribute_challenge.core.options import CallOptions
-from distribute_challenge.errors import CallTimeoutError, OptionError, QueueTimeoutError, WorkerLostError
+from distribute_challenge.errors import (
+    CallTimeoutError,
+    OptionError,
+    QueueTimeoutError,
+    WorkerLostError,
+)
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.policy import OPTIONS
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from distribute_challenge.execution_backends.pools import (
+    ProcessesExecutionBackend,
+    ThreadsExecutionBackend,
+)
 from tests.calls import wait_for
 from tests.contract.test_backend_contract import OnlyRun
 
@@ -74,7 +82,9 @@ def backend(engine: Engine) -> ExecutionBackend:
 
 
 @pytest.fixture
-def busy(engine: Engine, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]) -> Iterator[Path]:
+def busy(
+    engine: Engine, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> Iterator[Path]:
     """The engine's one worker has something to do until this file exists."""
     if engine.name in RUN_ON_SUBMIT:
         pytest.skip("runs each call while it is submitted")
@@ -99,7 +109,9 @@ def begun(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("option", sorted(OPTIONS))
-def test_an_option_is_taken_or_refused_at_the_call(option: str, backend: ExecutionBackend, tmp_path: Path) -> None:
+def test_an_option_is_taken_or_refused_at_the_call(
+    option: str, backend: ExecutionBackend, tmp_path: Path
+) -> None:
     """However the call is made."""
     path = str(tmp_path / "begun")
     function = compute_this(note).with_options(**{option: GIVEN[option]})
@@ -117,7 +129,8 @@ def test_an_option_is_taken_or_refused_at_the_call(option: str, backend: Executi
         return
     for way in ways:
         with pytest.raises(
-            OptionError, match=rf"does not keep {option}=.*'celery' and 'local' do.*\.with_options\({option}="
+            OptionError,
+            match=rf"does not keep {option}=.*'celery' and 'local' do.*\.with_options\({option}=",
         ):
             way()
     assert begun(tmp_path / "begun") == []
@@ -153,7 +166,9 @@ def test_a_call_that_takes_too_long_is_stopped(backend: ExecutionBackend) -> Non
     for function in (spin, sleep):
         with pytest.raises(CallTimeoutError, match=r"ran longer than timeout=0\.05 s"):
             compute_this(function, timeout=0.05)().compute(backend)
-    results = list(compute_this(spin, timeout=0.05).starmap([(), ()], on_error="return", backend=backend))
+    results = list(
+        compute_this(spin, timeout=0.05).starmap([(), ()], on_error="return", backend=backend)
+    )
     assert [type(result) for result in results] == [CallTimeoutError, CallTimeoutError]
     assert compute_this(abs)(-1).compute(backend) == 1
 
@@ -166,12 +181,16 @@ def test_a_loop_in_c_that_takes_too_long_goes_with_its_process(engine: Engine) -
     def spin() -> int:
         return sum(range(10**12))
 
-    with pytest.raises(CallTimeoutError, match=r"ran longer than timeout=0\.05 s; it did not react"):
+    with pytest.raises(
+        CallTimeoutError, match=r"ran longer than timeout=0\.05 s; it did not react"
+    ):
         compute_this(spin, timeout=0.05)().compute(engine.backend, timeout=TIMEOUT)
     assert compute_this(abs)(-1).compute(engine.backend, timeout=TIMEOUT) == 1
 
 
-def test_a_call_is_tried_again_as_often_as_its_retries_allow(backend: ExecutionBackend, tmp_path: Path) -> None:
+def test_a_call_is_tried_again_as_often_as_its_retries_allow(
+    backend: ExecutionBackend, tmp_path: Path
+) -> None:
     def succeed_at(attempt: int, folder: str, error: type[Exception]) -> int:
         import os
 
@@ -183,7 +202,9 @@ def test_a_call_is_tried_again_as_often_as_its_retries_allow(backend: ExecutionB
 
     def run(name: str, attempt: int, error: type[Exception] = ValueError, **options: Any) -> int:
         (tmp_path / name).mkdir()
-        return compute_this(succeed_at, **options)(attempt, str(tmp_path / name), error).compute(backend)
+        return compute_this(succeed_at, **options)(attempt, str(tmp_path / name), error).compute(
+            backend
+        )
 
     assert run("enough", 3, retries=2) == 3
     with pytest.raises(ValueError, match="try 2"):
@@ -192,7 +213,9 @@ def test_a_call_is_tried_again_as_often_as_its_retries_allow(backend: ExecutionB
     with pytest.raises(KeyError, match="try 1"):
         run("wrong class", 2, KeyError, retries=1, retry_on=(ValueError, OSError))
     (tmp_path / "map").mkdir()
-    mapped = compute_this(succeed_at, retries=2).starmap([(2, str(tmp_path / "map"), ValueError)], backend=backend)
+    mapped = compute_this(succeed_at, retries=2).starmap(
+        [(2, str(tmp_path / "map"), ValueError)], backend=backend
+    )
     assert list(mapped) == [2]
 
 
@@ -210,13 +233,20 @@ def test_a_call_for_another_queue_waits_for_its_workers(engine: Engine) -> None:
 
 
 def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
-    backend: ExecutionBackend, busy: Path, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+    backend: ExecutionBackend,
+    busy: Path,
+    tmp_path: Path,
+    eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
     """Also those of functions that the worker does not know yet."""
     path = tmp_path / "order"
-    low = [compute_this(make_noting(), priority=1)(str(path), f"low{number}") for number in range(2)]
+    low = [
+        compute_this(make_noting(), priority=1)(str(path), f"low{number}") for number in range(2)
+    ]
     none = [compute_this(make_noting())(str(path), f"none{number}") for number in range(3)]
-    high = [compute_this(make_noting(), priority=9)(str(path), f"high{number}") for number in range(2)]
+    high = [
+        compute_this(make_noting(), priority=9)(str(path), f"high{number}") for number in range(2)
+    ]
     futures = [call.submit(backend) for call in (*none, *low, *high)]
     for future in futures:
         eventually(partial(has_left, future))
@@ -229,7 +259,9 @@ def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
 
 def has_left(future: Any) -> bool:
     """Whether a call has left the client, where it has to."""
-    return not isinstance(future, Call) or (future.batch is not None and future.batch.pushed is not None)
+    return not isinstance(future, Call) or (
+        future.batch is not None and future.batch.pushed is not None
+    )
 
 
 def make_noting() -> Callable[[str, str], Any]:
@@ -290,9 +322,14 @@ def test_calls_of_a_map_that_may_run_once_are_begun_once(engine: Engine, tmp_pat
     path = tmp_path / "begun"
     calls = [(str(path), number) for number in range(12)]
     results = list(
-        compute_this(die, at_most_once=True).starmap(calls, batch_size=6, on_error="return", backend=engine.backend)
+        compute_this(die, at_most_once=True).starmap(
+            calls, batch_size=6, on_error="return", backend=engine.backend
+        )
     )
-    assert all(result == number or isinstance(result, WorkerLostError) for number, result in enumerate(results))
+    assert all(
+        result == number or isinstance(result, WorkerLostError)
+        for number, result in enumerate(results)
+    )
     assert isinstance(results[7], WorkerLostError)
     assert results[:6] == list(range(6))
     assert len(begun(path)) == len(set(begun(path)))
@@ -312,7 +349,9 @@ def test_a_call_is_begun_as_often_as_the_environment_says(
         assert begun(path) == ["7", "7"]
         path = tmp_path / "mapped"
         calls = [(str(path), number) for number in range(5, 9)]
-        results = list(compute_this(die).starmap(calls, batch_size=4, on_error="return", backend=backend))
+        results = list(
+            compute_this(die).starmap(calls, batch_size=4, on_error="return", backend=backend)
+        )
         assert (results[:2], results[3:]) == ([5, 6], [8])
         assert begun(path).count("7") == 2
     for lost in (error, results[2]):
@@ -352,5 +391,6 @@ def test_the_documentation_says_which_backend_keeps_which_option() -> None:
         option, *cells = (cell.strip(" `") for cell in row.split("|")[1:-1])
         said[option] = cells
     assert said == {
-        option: ["yes" if option in kept else "refused" for kept in honours] for option in map(str, OPTIONS)
+        option: ["yes" if option in kept else "refused" for kept in honours]
+        for option in map(str, OPTIONS)
     }

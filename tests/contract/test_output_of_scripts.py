@@ -53,7 +53,9 @@ def pouring(ending: str, folder: Path) -> "subprocess.Popen[str]":
         f"{ending}\n"
     )
     command = [sys.executable, str(path)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+    )
 
 
 def test_a_reader_that_goes_away_holds_up_nothing(tmp_path: Path) -> None:

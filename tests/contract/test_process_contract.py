@@ -20,7 +20,10 @@ from distribute_challenge import ExecutionBackend, LocalCluster, compute_this
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.embedded import supervisor
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from distribute_challenge.execution_backends.pools import (
+    ProcessesExecutionBackend,
+    ThreadsExecutionBackend,
+)
 from tests.processes import alive, wait_until
 
 TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
@@ -47,13 +50,17 @@ def engines(cluster: LocalCluster) -> Iterator[dict[str, ExecutionBackend]]:
 
 
 @pytest.fixture(params=["celery", "processes"])
-def backend(request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]) -> ExecutionBackend:
+def backend(
+    request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]
+) -> ExecutionBackend:
     """An engine whose processes exist to run calls."""
     return engines[request.param]
 
 
 @pytest.fixture(params=["celery", "processes", "threads", "local"])
-def any_backend(request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]) -> ExecutionBackend:
+def any_backend(
+    request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]
+) -> ExecutionBackend:
     return engines[request.param]
 
 
@@ -70,7 +77,9 @@ def test_standard_streams_are_files(backend: ExecutionBackend, tmp_path: Path) -
         import faulthandler
         import io
 
-        said = subprocess.run(["echo", "from a program"], stdout=sys.stdout, stderr=sys.stderr, check=True).returncode
+        said = subprocess.run(
+            ["echo", "from a program"], stdout=sys.stdout, stderr=sys.stderr, check=True
+        ).returncode
         faulthandler.enable()
         print("flushed", flush=True)
         sys.stdout.buffer.write(b"bytes\n")
@@ -125,7 +134,8 @@ def reuse_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [close_streams, detach_streams, wrap_streams, have_no_streams, close_numbers, reuse_numbers]
+    "spoil",
+    [close_streams, detach_streams, wrap_streams, have_no_streams, close_numbers, reuse_numbers],
 )
 def test_streams_that_a_call_has_closed_are_open_in_the_next(
     backend: ExecutionBackend, spoil: Callable[[], None]
@@ -154,10 +164,20 @@ def test_streams_are_open_in_the_next_call_of_the_same_message(backend: Executio
 
 
 def test_signals_are_as_they_were_in_the_next_call(backend: ExecutionBackend) -> None:
-    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM, signal.SIGURG, signal.SIGPIPE]
+    numbers = [
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGCHLD,
+        signal.SIGALRM,
+        signal.SIGURG,
+        signal.SIGPIPE,
+    ]
 
     def found() -> list[Any]:
-        return [*(repr(signal.getsignal(number)) for number in numbers), signal.pthread_sigmask(signal.SIG_BLOCK, ())]
+        return [
+            *(repr(signal.getsignal(number)) for number in numbers),
+            signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        ]
 
     def spoil() -> None:
         for number in numbers:
@@ -222,7 +242,9 @@ def test_the_interpreter_works_in_the_next_call(backend: ExecutionBackend) -> No
     assert run(backend, depth, 400) == 400
 
 
-def test_a_trace_function_does_not_go_on_in_the_next_call(backend: ExecutionBackend, tmp_path: Path) -> None:
+def test_a_trace_function_does_not_go_on_in_the_next_call(
+    backend: ExecutionBackend, tmp_path: Path
+) -> None:
     def spoil(path: str) -> None:
         def trace(frame: Any, *_: object) -> None:
             if frame.f_code.co_name == "traced":
@@ -245,7 +267,9 @@ def test_a_limit_that_a_call_has_set_for_itself_is_raised_again(backend: Executi
     import resource
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (8, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (8, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        )
 
     before = run(backend, resource.getrlimit, resource.RLIMIT_NOFILE)
     run(backend, limit)
@@ -282,7 +306,13 @@ def test_what_a_call_sets_on_purpose_stays(backend: ExecutionBackend) -> None:
         import decimal
 
         limit = sys.getrecursionlimit()
-        return os.getpid(), os.environ["SET_BY_A_CALL"], sys.path[-1], limit, decimal.getcontext().prec
+        return (
+            os.getpid(),
+            os.environ["SET_BY_A_CALL"],
+            sys.path[-1],
+            limit,
+            decimal.getcontext().prec,
+        )
 
     pid = run(backend, set_up)
     assert run(backend, found) == (pid, "yes", "/added/by/a/call", 5000, 7)
@@ -318,7 +348,9 @@ async def double(x: int) -> int:
 
 
 @pytest.mark.parametrize("spoil", [close_the_loop, close_any_loop, run_and_have_no_loop])
-def test_a_call_may_close_its_event_loop(backend: ExecutionBackend, spoil: Callable[[], str]) -> None:
+def test_a_call_may_close_its_event_loop(
+    backend: ExecutionBackend, spoil: Callable[[], str]
+) -> None:
     """Coroutines work after it, and so does the old way to use a loop."""
     assert run(backend, double, 1) == 2
     assert run(backend, spoil) == "done"
@@ -334,7 +366,9 @@ def test_a_call_may_close_the_loop_of_a_thread(any_backend: ExecutionBackend) ->
     assert run(any_backend, double, 1) == 2
 
 
-def test_a_task_that_a_call_leaves_behind_ends_with_the_call(any_backend: ExecutionBackend, tmp_path: Path) -> None:
+def test_a_task_that_a_call_leaves_behind_ends_with_the_call(
+    any_backend: ExecutionBackend, tmp_path: Path
+) -> None:
     """As with `asyncio.run`; so does an asynchronous generator that was not read to its end."""
 
     async def leave(folder: str) -> None:
@@ -425,7 +459,9 @@ def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) 
     for how in ("raises", "exits with a text"):
         run(cluster.backend, with_child, how)
     wait_until(lambda: "a text" in cluster.log())
-    first_frame, *_ = cluster.log().rpartition("Traceback (most recent call last):")[2].strip().splitlines()
+    first_frame, *_ = (
+        cluster.log().rpartition("Traceback (most recent call last):")[2].strip().splitlines()
+    )
     assert "in with_child" in first_frame
     assert "ValueError: in the child" in cluster.log()
 
@@ -435,7 +471,9 @@ def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) 
 
 @contextlib.contextmanager
 def unmeasured() -> Iterator[None]:
-    """Start processes without coverage: its handler of SIGTERM is not called in one that has just begun to wait for a lock."""
+    """Start processes without coverage: its handler of SIGTERM is not called in one that has just
+    begun to wait for a lock.
+    """
     handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with mock.patch.dict(os.environ):
         for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
@@ -493,12 +531,18 @@ def test_a_call_may_use_processes_of_loky(backend: ExecutionBackend) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_process_of_a_call_can_be_terminated(backend: ExecutionBackend, method: str, tmp_path: Path) -> None:
-    """By the signal itself, and not by an exception that the signal raises in the worker's own processes."""
+def test_a_process_of_a_call_can_be_terminated(
+    backend: ExecutionBackend, method: str, tmp_path: Path
+) -> None:
+    """By the signal itself, and not by an exception that the signal raises in the worker's own
+    processes.
+    """
 
     def terminate(path: str) -> int | None:
         context: Any = multiprocessing.get_context(method)
-        process = context.Process(target=exec, args=(f"import time; open({path!r}, 'w').close(); time.sleep(300)",))
+        process = context.Process(
+            target=exec, args=(f"import time; open({path!r}, 'w').close(); time.sleep(300)",)
+        )
         with unmeasured():
             process.start()
             while not os.path.exists(path):
@@ -511,9 +555,13 @@ def test_a_process_of_a_call_can_be_terminated(backend: ExecutionBackend, method
 
 
 def start_processes(folder: str) -> None:
-    """Some that run, one that waits for work, and one that is no daemon; their numbers are names of files in the folder."""
+    """Some that run, one that waits for work, and one that is no daemon; their numbers are names of
+    files in the folder.
+    """
     context: Any = multiprocessing.get_context("fork")
-    started = [context.Process(target=time.sleep, args=(300,), daemon=daemon) for daemon in (True, False)]
+    started = [
+        context.Process(target=time.sleep, args=(300,), daemon=daemon) for daemon in (True, False)
+    ]
     for process in started:
         process.start()
     executor = ProcessPoolExecutor(2, mp_context=context)
@@ -541,7 +589,9 @@ def test_processes_of_a_call_end_with_the_process_that_ran_it_though_it_is_kille
     wait_until(lambda: not alive(started_in(tmp_path)), "the end of all of them")
 
 
-def test_processes_of_a_call_end_with_the_process_that_is_replaced(cluster: LocalCluster, tmp_path: Path) -> None:
+def test_processes_of_a_call_end_with_the_process_that_is_replaced(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
     """Also those that `multiprocessing` would wait for."""
 
     def start_and_spoil(folder: str) -> None:

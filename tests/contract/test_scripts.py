@@ -37,12 +37,18 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 def run(folder: Path, engine: str, script: str) -> list[str]:
     """The lines that a script prints; `engine` is its default backend, with one worker process."""
     path = folder / "script.py"
-    future, separator, rest = textwrap.dedent(script).rpartition("from __future__ import annotations\n")
+    future, separator, rest = textwrap.dedent(script).rpartition(
+        "from __future__ import annotations\n"
+    )
     path.write_text(f"{future}{separator}from distribute_challenge import compute_this\n{rest}")
     done = subprocess.run(
         [sys.executable, str(path)],
         cwd=folder,
-        env={**os.environ, "DISTRIBUTE_CHALLENGE_BACKEND": engine, "DISTRIBUTE_CHALLENGE_WORKERS": "1"},
+        env={
+            **os.environ,
+            "DISTRIBUTE_CHALLENGE_BACKEND": engine,
+            "DISTRIBUTE_CHALLENGE_WORKERS": "1",
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -53,7 +59,9 @@ def run(folder: Path, engine: str, script: str) -> list[str]:
 
 
 def test_a_script_s_own_class_stays_as_it_is(folder: Path, engine: str) -> None:
-    """Whatever comes back: an instance, an enum's member, an exception, a method that was inherited."""
+    """Whatever comes back: an instance, an enum's member, an exception, a method that was
+    inherited.
+    """
     assert run(
         folder,
         engine,
@@ -99,8 +107,12 @@ def test_a_script_s_own_class_stays_as_it_is(folder: Path, engine: str) -> None:
     ) == ["[True, True, True, True, True, True] True", "2 2 2 2 500 500", "True ['Savings']"]
 
 
-def test_a_class_is_made_once_on_a_worker_and_again_when_the_script_changes_it(folder: Path, engine: str) -> None:
-    """What a call keeps on it stays; a changed attribute or variable, a removed attribute and a redefined class are seen."""
+def test_a_class_is_made_once_on_a_worker_and_again_when_the_script_changes_it(
+    folder: Path, engine: str
+) -> None:
+    """What a call keeps on it stays; a changed attribute or variable, a removed attribute and a
+    redefined class are seen.
+    """
     assert run(
         folder,
         engine,
@@ -135,7 +147,9 @@ def test_a_class_is_made_once_on_a_worker_and_again_when_the_script_changes_it(f
 
 
 def test_each_call_gets_what_travels_with_its_function_fresh(folder: Path, engine: str) -> None:
-    """A bound object, a captured list, a mutable default, a partial's argument, a callable object, a function's attribute."""
+    """A bound object, a captured list, a mutable default, a partial's argument, a callable object,
+    a function's attribute.
+    """
     assert run(
         folder,
         engine,
@@ -274,14 +288,18 @@ def test_the_script_is_main_on_the_worker(folder: Path, engine: str) -> None:
         "42 1",
         "(42, 2, 3, 3, True, 'look') True True",
         (
-            "the script's 'no_such_name' did not travel to this worker. Its functions and classes do, unless they use "
-            "variables that change; mention no_such_name in the function that is called, and it travels in any case"
+            "the script's 'no_such_name' did not travel to this worker. Its functions and classes "
+            "do, unless they use "
+            "variables that change; mention no_such_name in the function that is called, and it "
+            "travels in any case"
         ),
     ]
 
 
 def test_objects_of_a_script_that_have_only_an_identity_keep_it(folder: Path, engine: str) -> None:
-    """Sentinels, locks, context variables and thread-local storage: one in each process, the same in all calls."""
+    """Sentinels, locks, context variables and thread-local storage: one in each process, the same
+    in all calls.
+    """
     assert run(
         folder,
         engine,
@@ -354,7 +372,11 @@ def test_tools_of_the_standard_library_travel_with_a_script(folder: Path, engine
 
         print(list(fail.map(range(2), on_error="return")))
         """,
-    ) == ["['number', 'something'] (12, 'number')", "4 [0, 2, 4] 27", "[ValueError(0), ValueError(1)]"]
+    ) == [
+        "['number', 'something'] (12, 'number')",
+        "4 [0, 2, 4] 27",
+        "[ValueError(0), ValueError(1)]",
+    ]
 
 
 def test_what_a_script_puts_into_an_installed_module_travels(folder: Path, engine: str) -> None:
@@ -385,8 +407,12 @@ def test_what_a_script_puts_into_an_installed_module_travels(folder: Path, engin
     ) == ["3 7", "named", "Formatter"]
 
 
-def test_a_class_that_cannot_be_taken_apart_is_made_from_its_statement(folder: Path, engine: str) -> None:
-    """A lock or a cache of instances on the class; what the script changes in variables of its methods is seen."""
+def test_a_class_that_cannot_be_taken_apart_is_made_from_its_statement(
+    folder: Path, engine: str
+) -> None:
+    """A lock or a cache of instances on the class; what the script changes in variables of its
+    methods is seen.
+    """
     assert run(
         folder,
         engine,
@@ -426,7 +452,9 @@ def test_a_class_that_cannot_be_taken_apart_is_made_from_its_statement(folder: P
         print(use(service).compute()[0], use(service).submit().result()[0], type(make().compute()) is Service)
         """,
     ) == [
-        "(1, 0, [0, 1, 2], True, 1, True)" if engine in ("processes", "celery") else "(1, 1, [0, 1, 2], True, 1, True)",
+        "(1, 0, [0, 1, 2], True, 1, True)"
+        if engine in ("processes", "celery")
+        else "(1, 1, [0, 1, 2], True, 1, True)",
         "2 2 True",
     ]
 
@@ -455,7 +483,9 @@ def test_what_calls_set_on_main_stays_for_other_functions(folder: Path, engine: 
 
 
 def test_a_process_that_is_being_spawned_makes_no_calls(folder: Path, engine: str) -> None:
-    """It runs the script to find its functions; its calls would spawn processes that run the script."""
+    """It runs the script to find its functions; its calls would spawn processes that run the
+    script.
+    """
     assert run(
         folder,
         engine,
@@ -482,7 +512,10 @@ def test_a_process_that_is_being_spawned_makes_no_calls(folder: Path, engine: st
 
 @pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
 def test_a_function_given_as_an_argument_is_that_of_main(folder: Path, engine: str) -> None:
-    """So a pool inside the call finds it. One that carries state, or has changed since a map began, is a copy."""
+    """So a pool inside the call finds it.
+
+    One that carries state, or has changed since a map began, is a copy.
+    """
     assert run(
         folder,
         engine,

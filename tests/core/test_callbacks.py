@@ -80,7 +80,9 @@ def test_callbacks_of_several_futures_run_one_after_the_other(eventually: Eventu
     assert seen == list(range(200))
 
 
-def test_one_that_never_ends_stops_no_other(monkeypatch: pytest.MonkeyPatch, eventually: Eventually) -> None:
+def test_one_that_never_ends_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
     """Nor do several; and when they end after all, no more threads are left than needed."""
     monkeypatch.setattr(callbacks, "STUCK_AFTER", 0.01)
     never = threading.Event()

@@ -27,12 +27,16 @@ def mocked(year: int) -> Iterator[None]:
 
 
 def freezegun(year: int) -> AbstractContextManager[Any]:
-    freeze: AbstractContextManager[Any] = pytest.importorskip("freezegun").freeze_time(f"{year}-01-14")
+    freeze: AbstractContextManager[Any] = pytest.importorskip("freezegun").freeze_time(
+        f"{year}-01-14"
+    )
     return freeze
 
 
 def time_machine(year: int) -> AbstractContextManager[Any]:
-    travel: AbstractContextManager[Any] = pytest.importorskip("time_machine").travel(f"{year}-01-14", tick=False)
+    travel: AbstractContextManager[Any] = pytest.importorskip("time_machine").travel(
+        f"{year}-01-14", tick=False
+    )
     return travel
 
 
@@ -58,7 +62,9 @@ def test_it_goes_on_where_the_clock_is_set(set_clock: SetClock, year: int) -> No
 
 @pytest.mark.celery
 @pytest.mark.parametrize("year", [2012, 2040])
-def test_a_cluster_starts_and_runs_calls_where_the_clock_is_set(set_clock: SetClock, year: int) -> None:
+def test_a_cluster_starts_and_runs_calls_where_the_clock_is_set(
+    set_clock: SetClock, year: int
+) -> None:
     """Limits for waiting and cancelling work, and the timeline is that of the real clock."""
     square = compute_this(lambda x: x * x, queue_timeout=TIMEOUT)
     forever = compute_this(lambda: __import__("time").sleep(1000))
@@ -72,7 +78,10 @@ def test_a_cluster_starts_and_runs_calls_where_the_clock_is_set(set_clock: SetCl
         assert square(5).submit(backend).result(TIMEOUT) == 25
     timeline = future.timeline
     assert timeline is not None
-    assert all(-1 < seconds < TIMEOUT for seconds in (timeline.waiting, timeline.running, timeline.returning))
+    assert all(
+        -1 < seconds < TIMEOUT
+        for seconds in (timeline.waiting, timeline.running, timeline.returning)
+    )
 
 
 def test_it_goes_on_too_where_it_is_loaded_while_the_clock_is_set(set_clock: SetClock) -> None:
@@ -80,12 +89,15 @@ def test_it_goes_on_too_where_it_is_loaded_while_the_clock_is_set(set_clock: Set
     program = (
         "from tests.core.test_clock import mocked, freezegun, time_machine\n"
         "import sys\n"
-        "for name in [name for name in sys.modules if name.startswith('distribute_challenge')]: del sys.modules[name]\n"
+        "for name in [name for name in sys.modules if name.startswith('distribute_challenge')]: "
+        "del sys.modules[name]\n"
         f"with {set_clock.__name__}(2012):\n"
         "    from distribute_challenge.core import clock\n"
         "    print(clock.now())\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
     assert abs(float(done.stdout) - clock.now()) < 60
 
 

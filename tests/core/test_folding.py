@@ -1,4 +1,6 @@
-"""What a user reads when a call has raised: real scripts, prompts and notebooks, and their tracebacks word by word."""
+"""What a user reads when a call has raised: real scripts, prompts and notebooks, and their
+tracebacks word by word.
+"""
 
 import os
 import re
@@ -50,18 +52,23 @@ def show(statement):
 
 
 def seen(statements: list[str], folder: Path, setup: str = "", **variables: str) -> list[str]:
-    """What Python prints of the exception of each statement, from the user's line on and without marks below the lines.
+    """What Python prints of the exception of each statement, from the user's line on and without
+    marks below the lines.
 
     Names of processes, folders and machines are replaced.
     """
-    source = FUNCTIONS + SHOWN + setup + "".join(f"\nshow({statement!r})" for statement in statements)
+    source = (
+        FUNCTIONS + SHOWN + setup + "".join(f"\nshow({statement!r})" for statement in statements)
+    )
     printed = run(source, folder, **{"DISTRIBUTE_CHALLENGE_WORKERS": "1", **variables})
     texts = []
     for text in printed.split("### ")[1:]:
         _, _, text = text.partition("\n")
         text = re.sub(r'  File "[^"]*script\d+.py", line \d+, in show\n.*\n( +[~^]+\n)?', "", text)
         text = re.sub(r'File "[^"]*script\d+.py"', 'File "script.py"', text)
-        text = re.sub(r"(process |vm/)\d+", r"\g<1>7", re.sub(r"embedded@[^,/ ]+", "embedded@vm", text))
+        text = re.sub(
+            r"(process |vm/)\d+", r"\g<1>7", re.sub(r"embedded@[^,/ ]+", "embedded@vm", text)
+        )
         text = re.sub(r"distribute_challenge_\d", "distribute_challenge_N", text)
         texts.append(re.sub(r"^ +[~^]+\n", "", text, flags=re.MULTILINE).rstrip("\n"))
     return texts
@@ -82,7 +89,9 @@ DIVIDED = expected("""
 
 
 def test_the_user_s_line_then_the_worker_s_and_where_it_ran(tmp_path: Path) -> None:
-    """Nothing of the library in between; however the result is waited for, and as often as one likes."""
+    """Nothing of the library in between; however the result is waited for, and as often as one
+    likes.
+    """
     setup = """
 import asyncio
 later = divide(1).submit()
@@ -92,9 +101,16 @@ def items():
     yield "1"
     divide(1).compute()
 """
-    statements = ["divide(1).compute()", "later.result()", "later.result()", "list(parse.map(items()))"]
+    statements = [
+        "divide(1).compute()",
+        "later.result()",
+        "later.result()",
+        "list(parse.map(items()))",
+    ]
     texts = seen(
-        [*statements, "list(parse.map('12x4'))", "asyncio.run(wait())", "later.result(timeout=9)"], tmp_path, setup
+        [*statements, "list(parse.map('12x4'))", "asyncio.run(wait())", "later.result(timeout=9)"],
+        tmp_path,
+        setup,
     )
     *direct, from_items, from_map, awaited, again = texts
     assert [*direct, again] == [DIVIDED] * 4
@@ -144,13 +160,16 @@ closed = compute_this(Closed)
     )
     for text, (statement, words) in zip(texts, statements.items(), strict=True):
         head, line, error, *notes = text.splitlines()
-        assert (head, line) == ("Traceback (most recent call last):", '  File "<prompt>", line 1, in <module>'), (
-            statement
-        )
+        assert (head, line) == (
+            "Traceback (most recent call last):",
+            '  File "<prompt>", line 1, in <module>',
+        ), statement
         assert error.startswith(f"distribute_challenge.errors.{words}"), statement
         assert len(notes) <= 1, text
     for text in (of_user, of_result):
-        cause, error = text.split("\n\nThe above exception was the direct cause of the following exception:\n\n")
+        cause, error = text.split(
+            "\n\nThe above exception was the direct cause of the following exception:\n\n"
+        )
         assert cause.splitlines()[1:] == [
             '  File "script.py", line 26, in __reduce__',
             '    raise ValueError("closed")',
@@ -181,7 +200,9 @@ only_here = sys.modules["only_here"] = types.ModuleType("only_here")
 exec("class Odd: pass", vars(only_here))
 """
     argument, function = seen(
-        ["divide(only_here.Odd()).compute()", "compute_this(only_here.Odd)().compute()"], tmp_path, setup
+        ["divide(only_here.Odd()).compute()", "compute_this(only_here.Odd)().compute()"],
+        tmp_path,
+        setup,
     )
     assert argument == expected("""
         Traceback (most recent call last):
@@ -197,12 +218,20 @@ exec("class Odd: pass", vars(only_here))
 
 @pytest.mark.parametrize(
     ("backend", "place"),
-    [("local", None), ("threads", "in thread distribute_challenge_N"), ("processes", "in process 7")],
+    [
+        ("local", None),
+        ("threads", "in thread distribute_challenge_N"),
+        ("processes", "in process 7"),
+    ],
 )
-def test_on_the_other_engines_it_is_the_same(tmp_path: Path, backend: str, place: str | None) -> None:
+def test_on_the_other_engines_it_is_the_same(
+    tmp_path: Path, backend: str, place: str | None
+) -> None:
     """What ran in the caller's own thread needs no note of where it ran."""
     call, item = seen(
-        ["divide(1).compute()", "list(parse.map(['1', 'x']))"], tmp_path, DISTRIBUTE_CHALLENGE_BACKEND=backend
+        ["divide(1).compute()", "list(parse.map(['1', 'x']))"],
+        tmp_path,
+        DISTRIBUTE_CHALLENGE_BACKEND=backend,
     )
     head = DIVIDED.splitlines()[:-1]
     assert call.splitlines() == [*head, f"in the call divide(1), {place}"] if place else head
@@ -231,7 +260,11 @@ def outer(number):
 
 @pytest.fixture
 def own_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CELERY_BROKER_URL", "DISTRIBUTE_CHALLENGE_BROKER_URL", "DISTRIBUTE_CHALLENGE_BACKEND"):
+    for name in (
+        "CELERY_BROKER_URL",
+        "DISTRIBUTE_CHALLENGE_BROKER_URL",
+        "DISTRIBUTE_CHALLENGE_BACKEND",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "1")
 
@@ -242,7 +275,9 @@ def plain(text: str) -> str:
 
 def arrows(text: str) -> list[str]:
     """The lines that IPython points at."""
-    return [re.sub(" +", " ", line) for line in plain(text).splitlines() if re.match(r"-+> \d", line)]
+    return [
+        re.sub(" +", " ", line) for line in plain(text).splitlines() if re.match(r"-+> \d", line)
+    ]
 
 
 def test_ipython_points_at_the_line_that_raised(tmp_path: Path) -> None:
@@ -263,14 +298,18 @@ def test_ipython_points_at_the_line_that_raised(tmp_path: Path) -> None:
 
 
 def test_a_notebook_points_at_the_line_that_raised(own_cluster: None, tmp_path: Path) -> None:
-    """In the cell that defines the function and in the one that calls it, also by ``await``; in a real kernel."""
+    """In the cell that defines the function and in the one that calls it, also by ``await``; in a
+    real kernel.
+    """
     needed("ipykernel")
     client = needed("jupyter_client")
     manager, kernel = client.manager.start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
     try:
         texts = []
         for cell in (DIVIDE, "f = divide(1).submit()\nf.result()", "await divide(1)", "f.result()"):
-            reply = kernel.execute_interactive(cell, timeout=60, output_hook=lambda message: None)["content"]
+            reply = kernel.execute_interactive(cell, timeout=60, output_hook=lambda message: None)[
+                "content"
+            ]
             texts.append(plain("\n".join(reply.get("traceback", []))))
     finally:
         kernel.stop_channels()
@@ -281,7 +320,10 @@ def test_a_notebook_points_at_the_line_that_raised(own_cluster: None, tmp_path: 
         ["----> 1 await divide(1)", "----> 8 a / b)"],
         ["----> 1 f.result()", "----> 8 a / b)"],
     ]
-    assert all(text.splitlines()[-1].startswith("in the call divide(1), on embedded@") for text in texts[1:])
+    assert all(
+        text.splitlines()[-1].startswith("in the call divide(1), on embedded@")
+        for text in texts[1:]
+    )
     assert all(str(Path(distribute_challenge.__file__).parent) not in text for text in texts)
 
 

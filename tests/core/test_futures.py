@@ -62,7 +62,9 @@ def test_what_arrives_after_the_first_resolution_is_dropped() -> None:
 def test_waiting_too_long_says_so_and_can_go_on() -> None:
     """The future is as before."""
     future: Future[int] = Future("square")
-    with pytest.raises(ResultTimeoutError, match=r"square gave no result within timeout=0\.01 s.*cancel\(\)"):
+    with pytest.raises(
+        ResultTimeoutError, match=r"square gave no result within timeout=0\.01 s.*cancel\(\)"
+    ):
         future.result(timeout=0.01)
     future.resolve(4)
     assert future.result(timeout=0.01) == 4
@@ -262,7 +264,9 @@ def test_whoever_looks_while_it_is_resolved_is_told() -> None:
             barrier = threading.Barrier(2)
 
             def resolve(
-                future: Future[int] = future, barrier: threading.Barrier = barrier, number: int = number
+                future: Future[int] = future,
+                barrier: threading.Barrier = barrier,
+                number: int = number,
             ) -> None:
                 barrier.wait(10)
                 future.resolve(number, STAGES)
@@ -288,7 +292,9 @@ def test_a_waiter_is_woken_by_the_value(eventually: Callable[[Callable[[], bool]
 
 
 def test_a_signal_that_does_not_end_the_wait_is_seen_all_the_same() -> None:
-    """As one that comes in the instant before the wait: here it is another thread's, so that it comes in that instant each time."""
+    """As one that comes in the instant before the wait: here it is another thread's, so that it
+    comes in that instant each time.
+    """
     future: Future[bool] = Future()
     seen = threading.Event()
 

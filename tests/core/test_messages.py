@@ -8,11 +8,21 @@ from importlib.metadata import version
 import pytest
 
 from distribute_challenge import __version__
-from distribute_challenge.core.messages import PYTHON, Batch, FunctionPayload, Problem, Reply, Section, Task
+from distribute_challenge.core.messages import (
+    PYTHON,
+    Batch,
+    FunctionPayload,
+    Problem,
+    Reply,
+    Section,
+    Task,
+)
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 
-BATCH = Batch(id="b1", function="d1", name="square", arguments=[b"one", b"", b"three"], timeout=1.5, retries=2)
+BATCH = Batch(
+    id="b1", function="d1", name="square", arguments=[b"one", b"", b"three"], timeout=1.5, retries=2
+)
 
 
 def test_a_batch_comes_back_as_it_was() -> None:
@@ -74,9 +84,13 @@ def test_a_problem_travels_in_place_of_outcomes() -> None:
 
 @pytest.mark.parametrize("frame", [b"", b"DCF9" + BATCH.encode()[4:], b"{}"])
 @pytest.mark.parametrize("message", [Batch, Reply])
-def test_another_format_is_refused_with_what_to_install(message: type[Batch] | type[Reply], frame: bytes) -> None:
+def test_another_format_is_refused_with_what_to_install(
+    message: type[Batch] | type[Reply], frame: bytes
+) -> None:
     """Not a crash somewhere inside."""
-    with pytest.raises(VersionMismatchError, match="install the same version of distribute_challenge"):
+    with pytest.raises(
+        VersionMismatchError, match="install the same version of distribute_challenge"
+    ):
         message.decode(frame)
 
 
@@ -87,7 +101,9 @@ def test_a_batch_of_this_python_is_accepted() -> None:
 
 def test_a_batch_of_another_python_is_refused_with_both_versions() -> None:
     """Bytecode runs on its own minor version alone."""
-    with pytest.raises(VersionMismatchError, match=f"client runs Python 2.7, this worker Python {PYTHON}"):
+    with pytest.raises(
+        VersionMismatchError, match=f"client runs Python 2.7, this worker Python {PYTHON}"
+    ):
         Batch("b", "d", "f", [], python="2.7").check_versions()
 
 
@@ -100,7 +116,8 @@ def test_a_library_that_speaks_otherwise_is_refused(version: str, fits: bool) ->
         batch.check_versions()
     else:
         with pytest.raises(
-            VersionMismatchError, match=rf"client has distribute_challenge {base}9.*same version on both"
+            VersionMismatchError,
+            match=rf"client has distribute_challenge {base}9.*same version on both",
         ):
             batch.check_versions()
 
@@ -115,7 +132,9 @@ def changed(message: Batch | Reply, blobs: bytes | None = None, **header: object
     frame = message.encode()
     end = 8 + struct.unpack_from(">I", frame, 4)[0]
     text = json.dumps({**json.loads(frame[8:end]), **header}).encode()
-    return frame[:4] + struct.pack(">I", len(text)) + text + (frame[end:] if blobs is None else blobs)
+    return (
+        frame[:4] + struct.pack(">I", len(text)) + text + (frame[end:] if blobs is None else blobs)
+    )
 
 
 REPLY = Reply("b", "w", 1.0, sections=[Section("value", 1, b"x")], finishes=array("d", [2.0]))

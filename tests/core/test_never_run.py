@@ -39,7 +39,9 @@ script.py:10: NeverRunWarning: a call of send was made and never run: write send
 def errors_of(folder: Path, script: str, *arguments: str, options: tuple[str, ...] = ()) -> str:
     (folder / "script.py").write_text(script)
     command = [sys.executable, *options, "script.py", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
     return done.stderr.replace(f"{folder}/", "")
 
 
@@ -81,7 +83,8 @@ def test_an_ignored_call_is_told_where_it_was_made() -> None:
     assert told[0].filename == __file__
 
 
-# Short: under a tracer, as of coverage, Python 3.11 does not go on while a thread in C code has yet to take an interruption.
+# Short: under a tracer, as of coverage, Python 3.11 does not go on while a thread in C code has yet
+# to take an interruption.
 CANCELLED = """
 import sys, time
 from distribute_challenge import compute_this
@@ -98,14 +101,20 @@ future = nap(2).submit()
         ("'threads'", ""),
         (
             "ThreadsExecutionBackend(1)",
-            "from distribute_challenge.execution_backends.pools.threads import ThreadsExecutionBackend",
+            (
+                "from distribute_challenge.execution_backends.pools.threads import "
+                "ThreadsExecutionBackend"
+            ),
         ),
     ],
 )
-def test_calls_that_the_end_of_a_script_cancels_are_counted(backend: str, imports: str, tmp_path: Path) -> None:
+def test_calls_that_the_end_of_a_script_cancels_are_counted(
+    backend: str, imports: str, tmp_path: Path
+) -> None:
     """Those of other engines, and more of them: the contract's tests."""
     said = (
-        "sys:1: NeverRunWarning: 1 submitted call was not done at the end of the program, which cancelled what was left: "
+        "sys:1: NeverRunWarning: 1 submitted call was not done at the end of the program, which "
+        "cancelled what was left: "
         "wait with .result(), or let calls go on without it by .submit(detach=True)\n"
     )
     assert errors_of(tmp_path, CANCELLED.format(backend=backend, imports=imports)) == said

@@ -86,7 +86,9 @@ def test_updated_checks_the_new_values() -> None:
 
 def test_updated_names_all_options_when_it_is_given_none() -> None:
     """A typing error is answered with the right words."""
-    with pytest.raises(OptionError, match="'retry' is no option; the options are backend, timeout, retries"):
+    with pytest.raises(
+        OptionError, match="'retry' is no option; the options are backend, timeout, retries"
+    ):
         CallOptions().updated(retry=1)
 
 

@@ -8,7 +8,9 @@ from distribute_challenge.core.printable import MOST, printable
 
 
 @given(
-    st.text(st.characters(exclude_categories=[]), max_size=30).flatmap(lambda text: st.sampled_from([text, 99 * text]))
+    st.text(st.characters(exclude_categories=[]), max_size=30).flatmap(
+        lambda text: st.sampled_from([text, 99 * text])
+    )
 )
 def test_whatever_it_is_it_prints_on_one_line_of_bounded_length(text: str) -> None:
     """Halves of surrogate pairs, too; and what prints already stays as it is."""

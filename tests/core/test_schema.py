@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.core.schema import Check, checked, flag, number_up_to, optional, row_of, seconds, text
+from distribute_challenge.core.schema import (
+    Check,
+    checked,
+    flag,
+    number_up_to,
+    optional,
+    row_of,
+    seconds,
+    text,
+)
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.version import __version__
 
@@ -15,7 +24,11 @@ ENDLESS = float("inf")
     ("check", "good", "bad"),
     [
         (text, ["", "a", "é", "\U0001f600"], [None, 1, b"a", ["a"], "\ud800", "a\udfff"]),
-        (seconds, [0, 1, 0.5, -1.0, 1e308], [None, True, "1", ENDLESS, -ENDLESS, float("nan"), 10**400, -(10**400)]),
+        (
+            seconds,
+            [0, 1, 0.5, -1.0, 1e308],
+            [None, True, "1", ENDLESS, -ENDLESS, float("nan"), 10**400, -(10**400)],
+        ),
         (flag, [True, False], [0, 1, None, "true"]),
         (number_up_to(5), [0, 5], [-1, 6, 1.0, True, None, "1"]),
         (number_up_to(), [2**63 - 1], [2**63]),
@@ -24,7 +37,9 @@ ENDLESS = float("inf")
     ],
     ids=["text", "seconds", "flag", "number", "any number", "optional", "row"],
 )
-def test_a_field_takes_what_fits_and_nothing_else(check: Check, good: list[Any], bad: list[Any]) -> None:
+def test_a_field_takes_what_fits_and_nothing_else(
+    check: Check, good: list[Any], bad: list[Any]
+) -> None:
     assert [value for value in good if not check(value)] == []
     assert [value for value in bad if check(value)] == []
 
@@ -46,13 +61,16 @@ def test_a_header_has_its_fields_and_no_others() -> None:
     ids=str,
 )
 def test_what_is_none_is_refused_without_the_sender_s_words(header: Any) -> None:
-    with pytest.raises(ForgedError, match=r"^its header (is none|has other fields|has a name that none can have)$"):
+    with pytest.raises(
+        ForgedError, match=r"^its header (is none|has other fields|has a name that none can have)$"
+    ):
         checked(header, CHECKS)
 
 
 def test_other_fields_of_another_version_are_no_forgery() -> None:
     """But a reason to install the same."""
     with pytest.raises(
-        VersionMismatchError, match=f"of distribute_challenge 9.9 .* that version {__version__} knows; install"
+        VersionMismatchError,
+        match=f"of distribute_challenge 9.9 .* that version {__version__} knows; install",
     ):
         checked({"name": "a", "library": "9.9", "new": 1}, CHECKS)

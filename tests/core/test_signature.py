@@ -9,7 +9,12 @@ from unittest import mock
 
 import pytest
 
-from distribute_challenge.core.signature import CheckedSignature, call_text, function_name, refuse_generators
+from distribute_challenge.core.signature import (
+    CheckedSignature,
+    call_text,
+    function_name,
+    refuse_generators,
+)
 from distribute_challenge.errors import SignatureError, UnsupportedFunctionError
 
 
@@ -42,7 +47,9 @@ def positional_only(x: int, /) -> None: ...
         (positional_only, (1,), {}),
     ],
 )
-def test_arguments_that_fit_pass(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def test_arguments_that_fit_pass(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
     """Nothing is raised."""
     CheckedSignature(function).check("f", args, kwargs)
 
@@ -167,7 +174,9 @@ def test_what_a_wrapper_takes_is_not_refused(
     CheckedSignature(function).check("f", args, kwargs)
 
 
-@pytest.mark.parametrize("function", [functools.cache(two), functools.lru_cache(8)(two), functools.partial(two), two])
+@pytest.mark.parametrize(
+    "function", [functools.cache(two), functools.lru_cache(8)(two), functools.partial(two), two]
+)
 def test_what_hands_its_arguments_on_is_checked(function: Callable[..., Any]) -> None:
     """The same is wrong with and without it."""
     with pytest.raises(SignatureError, match="missing a required argument"):
@@ -199,7 +208,9 @@ class Yielding:
 )
 def test_a_generator_is_refused_with_what_to_do_instead(function: Callable[..., Any]) -> None:
     """However it is wrapped."""
-    with pytest.raises(UnsupportedFunctionError, match=r"is a generator function.*Return a list.*map"):
+    with pytest.raises(
+        UnsupportedFunctionError, match=r"is a generator function.*Return a list.*map"
+    ):
         refuse_generators(function, "f")
 
 
@@ -238,7 +249,9 @@ def test_a_call_is_written_as_in_source() -> None:
 
 def test_long_arguments_are_cut() -> None:
     """A message is one line, whatever the call carries."""
-    text = call_text("f", ("x" * 1000, list(range(1000)), {n: n for n in range(1000)}), {"y": "z" * 1000})
+    text = call_text(
+        "f", ("x" * 1000, list(range(1000)), {n: n for n in range(1000)}), {"y": "z" * 1000}
+    )
     assert len(text) < 300
     assert "..." in text
 
@@ -254,7 +267,9 @@ def test_an_argument_that_cannot_be_shown_does_not_break_the_text() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, RecursionError])
-def test_one_that_ends_the_program_or_names_itself_list_does_not_either(error: type[BaseException]) -> None:
+def test_one_that_ends_the_program_or_names_itself_list_does_not_either(
+    error: type[BaseException],
+) -> None:
     """Nor does the text stop at it."""
 
     class Broken:
@@ -264,7 +279,10 @@ def test_one_that_ends_the_program_or_names_itself_list_does_not_either(error: t
     broken_list = type("list", (), {"__len__": lambda self: 1 / 0, "__repr__": Broken.__repr__})
     text = call_text("f", (Broken(), broken_list(), 10**5000, -(10**6000)), {"k": [Broken(), 2]})
     text = re.sub(r" instance at 0x\w+", "", text)
-    assert text == "f(<Broken>, <list>, <int of about 5001 digits>, <int of about 6001 digits>, k=[<Broken>, 2])"
+    assert (
+        text
+        == "f(<Broken>, <list>, <int of about 5001 digits>, <int of about 6001 digits>, k=[<Broken>, 2])"
+    )
 
 
 def test_an_interruption_while_a_text_is_made_is_one() -> None:

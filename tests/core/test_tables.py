@@ -12,7 +12,11 @@ def test_numbers_stand_on_the_right_and_words_on_the_left() -> None:
 
 
 def test_a_column_is_of_numbers_only_if_all_its_cells_are() -> None:
-    assert table(["pid", "x"], [[1, "x"], ["none", "x"]]).splitlines() == ["pid   x", "1     x", "none  x"]
+    assert table(["pid", "x"], [[1, "x"], ["none", "x"]]).splitlines() == [
+        "pid   x",
+        "1     x",
+        "none  x",
+    ]
 
 
 def test_columns_of_texts_can_be_asked_to_stand_on_the_right() -> None:

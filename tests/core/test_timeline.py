@@ -12,7 +12,10 @@ TIMELINE = Timeline(created=1.0, sent=2.0, started=4.0, finished=7.0, received=7
 
 def test_the_stages_add_up_to_the_whole() -> None:
     """Waiting, running and returning leave no gap between creation and reply."""
-    assert TIMELINE.waiting + TIMELINE.running + TIMELINE.returning == TIMELINE.received - TIMELINE.created
+    assert (
+        TIMELINE.waiting + TIMELINE.running + TIMELINE.returning
+        == TIMELINE.received - TIMELINE.created
+    )
 
 
 def test_each_stage_is_the_difference_of_its_ends() -> None:

@@ -82,7 +82,13 @@ def test_own_cluster_runs_on_the_cluster_it_is_told() -> None:
     with LocalCluster(workers=2) as cluster:
         example = run("own_cluster.py", "50", CELERY_BROKER_URL=cluster.broker_url)
     assert example.returncode == 0, example.stderr
-    assert sum(int(calls) for calls in re.findall(r"process \d+ +(\d+) calls$", example.stdout, re.MULTILINE)) == 50
+    assert (
+        sum(
+            int(calls)
+            for calls in re.findall(r"process \d+ +(\d+) calls$", example.stdout, re.MULTILINE)
+        )
+        == 50
+    )
     assert "50 calls in" in example.stdout
 
 

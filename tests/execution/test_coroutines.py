@@ -121,7 +121,9 @@ def test_a_limit_stops_a_coroutine_that_waits(run: Callable[..., object]) -> Non
 
 
 @where
-def test_a_coroutine_within_its_limit_gives_its_value_or_its_own_timeout_error(run: Callable[..., object]) -> None:
+def test_a_coroutine_within_its_limit_gives_its_value_or_its_own_timeout_error(
+    run: Callable[..., object],
+) -> None:
     """The limit does not show."""
 
     async def fail() -> None:
@@ -146,14 +148,20 @@ def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() ->
         gc.collect()
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # Of loops that earlier tests have left to the collector.
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # Of loops that earlier tests have left to the collector.
         gc.collect()
     asyncio.run(main())
     assert loops[0].is_closed()
 
 
-def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """In the log, where asyncio tells what is wrong in a task that nothing waits for; the call has its value."""
+def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In the log, where asyncio tells what is wrong in a task that nothing waits for; the call has
+    its value.
+    """
     held: list[object] = []
 
     async def stray() -> None:
@@ -188,6 +196,9 @@ if {used}:
 """
     for used in (True, False):
         done = subprocess.run(
-            [sys.executable, "-X", "dev", "-c", program.format(used=used)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-X", "dev", "-c", program.format(used=used)],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, "")

@@ -9,7 +9,9 @@ from tests.processes import alive, run, wait_until
 
 
 @pytest.mark.skipif(not supervisor.LINUX, reason="the kernel does not offer it")
-def test_processes_that_were_forked_just_before_their_parent_was_killed_end_too(tmp_path: Path) -> None:
+def test_processes_that_were_forked_just_before_their_parent_was_killed_end_too(
+    tmp_path: Path,
+) -> None:
     """They find that there is nothing left to be bound to."""
     pids = run(
         """

@@ -58,7 +58,8 @@ def spin() -> None:
 
 
 @pytest.mark.parametrize(
-    "wait", [spin, lambda: time.sleep(DEADLINE), threading.Event().wait, lambda: os.read(os.pipe()[0], 1)]
+    "wait",
+    [spin, lambda: time.sleep(DEADLINE), threading.Event().wait, lambda: os.read(os.pipe()[0], 1)],
 )
 def test_a_call_that_is_not_wanted_any_more_ends_where_it_is(
     wait: Callable[[], Any], interruption: Interruption, unwanted: set[int]
@@ -68,7 +69,9 @@ def test_a_call_that_is_not_wanted_any_more_ends_where_it_is(
     assert interruption.run(7, lambda number: wait(), lambda: "stopped") == "stopped"
 
 
-def test_a_call_is_not_stopped_for_another_one(interruption: Interruption, unwanted: set[int]) -> None:
+def test_a_call_is_not_stopped_for_another_one(
+    interruption: Interruption, unwanted: set[int]
+) -> None:
     """A signal that comes late, or when nothing runs, finds nothing to stop."""
     unwanted.add(3)
     os.kill(os.getpid(), LOOK)
@@ -80,20 +83,31 @@ def test_a_call_is_not_stopped_for_another_one(interruption: Interruption, unwan
     assert interruption.run(4, call, lambda: "stopped") == "ran"
 
 
-def test_a_call_that_is_not_wanted_does_not_begin(interruption: Interruption, unwanted: set[int]) -> None:
+def test_a_call_that_is_not_wanted_does_not_begin(
+    interruption: Interruption, unwanted: set[int]
+) -> None:
     unwanted.add(WHOLE)
-    assert interruption.run(WHOLE, lambda number: pytest.fail("it ran"), lambda: "stopped") == "stopped"
+    assert (
+        interruption.run(WHOLE, lambda number: pytest.fail("it ran"), lambda: "stopped")
+        == "stopped"
+    )
 
 
 def test_others_are_told_which_call_runs() -> None:
     told: list[int] = []
     interruption = Interruption(lambda number: False, told.append)
-    assert [interruption.run(number, lambda number: "ran", lambda: "stopped") for number in (1, 2)] == ["ran", "ran"]
+    assert [
+        interruption.run(number, lambda number: "ran", lambda: "stopped") for number in (1, 2)
+    ] == ["ran", "ran"]
     assert told == [1, 2]
 
 
-def test_the_time_limit_of_a_stopped_call_is_over(interruption: Interruption, unwanted: set[int]) -> None:
-    """It does not go off later, in somebody else's code; nor is the call taken for one that ran out of time."""
+def test_the_time_limit_of_a_stopped_call_is_over(
+    interruption: Interruption, unwanted: set[int]
+) -> None:
+    """It does not go off later, in somebody else's code; nor is the call taken for one that ran out
+    of time.
+    """
 
     def limited(number: int) -> None:
         with time_limit(DEADLINE, "call"):
@@ -106,7 +120,9 @@ def test_the_time_limit_of_a_stopped_call_is_over(interruption: Interruption, un
         spin()
 
 
-def test_a_call_that_catches_everything_is_asked_once(interruption: Interruption, unwanted: set[int]) -> None:
+def test_a_call_that_catches_everything_is_asked_once(
+    interruption: Interruption, unwanted: set[int]
+) -> None:
     """It goes on; who wants more must kill its process."""
     caught = []
 
@@ -124,7 +140,9 @@ def test_a_call_that_catches_everything_is_asked_once(interruption: Interruption
     assert caught == [StoppedError]
 
 
-def test_a_coroutine_is_stopped_where_it_waits(interruption: Interruption, unwanted: set[int]) -> None:
+def test_a_coroutine_is_stopped_where_it_waits(
+    interruption: Interruption, unwanted: set[int]
+) -> None:
     """Its ``finally`` runs, and the thread's next coroutine runs as if nothing had been."""
     ended = []
 
@@ -135,13 +153,18 @@ def test_a_coroutine_is_stopped_where_it_waits(interruption: Interruption, unwan
             ended.append(True)
 
     stop_soon(unwanted, 0)
-    assert interruption.run(0, lambda number: run_to_completion(wait()), lambda: "stopped") == "stopped"
+    assert (
+        interruption.run(0, lambda number: run_to_completion(wait()), lambda: "stopped")
+        == "stopped"
+    )
     assert ended == [True]
     assert run_to_completion(asyncio.sleep(0, "next")) == "next"
 
 
 class Block:
-    """Something that runs in a thread of its own until it is stopped; ``begun`` if it says itself when it has begun."""
+    """Something that runs in a thread of its own until it is stopped; ``begun`` if it says itself
+    when it has begun.
+    """
 
     def __init__(self, run: Callable[[], Any], begun: threading.Event | None = None) -> None:
         self.interruption = ThreadInterruption()

@@ -65,7 +65,12 @@ def test_the_stream_can_stand_in_for_standard_output(stream: LogStream) -> None:
     assert stream.writable()
     assert not stream.readable()
     assert not stream.isatty()
-    assert (stream.encoding, stream.errors, stream.mode, stream.name) == ("utf-8", "backslashreplace", "w", "<stdout>")
+    assert (stream.encoding, stream.errors, stream.mode, stream.name) == (
+        "utf-8",
+        "backslashreplace",
+        "w",
+        "<stdout>",
+    )
     assert stream.fileno() == stream.buffer.fileno() == 1
     stream.reconfigure(encoding="latin-1", line_buffering=True)
     assert stream.encoding == "latin-1"

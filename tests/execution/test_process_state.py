@@ -24,7 +24,9 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_a_quick_look_sees_most_of_what_spoils_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_look_sees_most_of_what_spoils_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     state = ProcessState()
     assert not state.is_changed(0.0)
     assert state.is_changed(1.0)
@@ -102,7 +104,9 @@ def test_a_folder_is_found_again_under_another_name(tmp_path: Path) -> None:
     assert not is_spoilt()
 
 
-def test_what_cannot_be_put_back_spoils_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_cannot_be_put_back_spoils_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The rest is put back all the same."""
 
     def refuse(*_: object) -> int:

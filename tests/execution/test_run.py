@@ -37,20 +37,31 @@ def payload_of(function: Callable[..., Any], *retry_on: type[BaseException]) -> 
 
 
 def replies(
-    function: Callable[..., Any], arguments: list[Any], *retry_on: type[BaseException], **options: Any
+    function: Callable[..., Any],
+    arguments: list[Any],
+    *retry_on: type[BaseException],
+    **options: Any,
 ) -> list[Reply]:
     """What a worker answers to one batch."""
     payload = payload_of(function, *retry_on)
     blobs = [dumps(item, "arguments").data for item in arguments]
     frame = Batch("b1", payload.digest, payload.name, blobs, **options).encode()
-    return [Reply.decode(frame) for frame in execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w")]
+    return [
+        Reply.decode(frame)
+        for frame in execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w")
+    ]
 
 
 def outcomes(
-    function: Callable[..., Any], arguments: list[Any], *retry_on: type[BaseException], **options: Any
+    function: Callable[..., Any],
+    arguments: list[Any],
+    *retry_on: type[BaseException],
+    **options: Any,
 ) -> list[Any]:
     return [
-        outcome for reply in replies(function, arguments, *retry_on, **options) for outcome in decode_outcomes(reply)
+        outcome
+        for reply in replies(function, arguments, *retry_on, **options)
+        for outcome in decode_outcomes(reply)
     ]
 
 
@@ -87,7 +98,9 @@ def test_arguments_that_cannot_be_unpickled_fail_their_own_call() -> None:
     """With the reason."""
     payload = payload_of(identity)
     frame = Batch("b1", payload.digest, "f", [b"nonsense", pickle.dumps(one(1))]).encode()
-    (reply,) = map(Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w"))
+    (reply,) = map(
+        Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w")
+    )
     first, second = decode_outcomes(reply)
     assert isinstance(first, Failure)
     assert second == 1
@@ -109,18 +122,24 @@ def _miss(kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize(("kind", "hint"), [(ModuleNotFoundError, True), (ValueError, False)])
 def test_the_error_of_an_argument_says_that_it_is_one(kind: type[Exception], hint: bool) -> None:
-    """And what to do if it is for want of a package; of what it is an argument only the function's name is known."""
+    """And what to do if it is for want of a package; of what it is an argument only the function's
+    name is known.
+    """
     (failed,) = outcomes(identity, [one(Missing(kind))])
     (note,) = failed.error.__notes__
     assert note.startswith("An argument of identity could not be loaded on the worker w.")
     assert ("PACKAGES" in note) is hint
 
 
-def noted(function: Callable[..., Any], arguments: list[Any], most: int = 2, **options: Any) -> Failures:
+def noted(
+    function: Callable[..., Any], arguments: list[Any], most: int = 2, **options: Any
+) -> Failures:
     payload, failures = payload_of(function), Failures(most)
     blobs = [dumps(item, "arguments").data for item in arguments]
     batch = Batch("b1", payload.digest, payload.name, blobs, **options)
-    list(execute(batch, FunctionCache({payload.digest: payload.payload}.get), "w", failures=failures))
+    list(
+        execute(batch, FunctionCache({payload.digest: payload.payload}.get), "w", failures=failures)
+    )
     return failures
 
 
@@ -153,7 +172,9 @@ def test_a_chunk_s_arguments_that_cannot_be_unpickled_fail_all_its_calls() -> No
     """Nobody can tell them apart."""
     payload = payload_of(identity)
     frame = Batch("b1", payload.digest, "f", [b"nonsense"], chunk=3).encode()
-    (reply,) = map(Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w"))
+    (reply,) = map(
+        Reply.decode, execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w")
+    )
     assert [type(outcome) for outcome in decode_outcomes(reply)] == [Failure] * 3
 
 
@@ -195,20 +216,31 @@ def wait_at(number: int, door: str) -> Any:
 
 @pytest.mark.parametrize("in_chunk", [True, False])
 @pytest.mark.parametrize("name", ["plain", "odd"])
-def test_calls_behind_a_slow_one_are_given_back_while_it_runs(tmp_path: Path, in_chunk: bool, name: str) -> None:
-    """What is finished goes home with that, if it is plain: another thread must not pickle what the call may be changing."""
+def test_calls_behind_a_slow_one_are_given_back_while_it_runs(
+    tmp_path: Path, in_chunk: bool, name: str
+) -> None:
+    """What is finished goes home with that, if it is plain: another thread must not pickle what the
+    call may be changing.
+    """
     door = str(tmp_path / name)
     payload = payload_of(wait_at)
     calls = [(number, door) for number in range(6)]
     arguments: list[Any] = [calls] if in_chunk else [(args, {}) for args in calls]
     blobs = [dumps(item, "arguments").data for item in arguments]
-    batch = Batch("b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=0.05)
+    batch = Batch(
+        "b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=0.05
+    )
     ahead, functions = Ahead(Path(door)), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
     (first,) = ahead.replies
     assert (first.kept, first.ended, last.kept, last.ended) == (3, False, None, True)
     if name == "plain":
-        assert (first.first, decode_outcomes(first), last.first, decode_outcomes(last)) == (0, [0, 1], 2, [2])
+        assert (first.first, decode_outcomes(first), last.first, decode_outcomes(last)) == (
+            0,
+            [0, 1],
+            2,
+            [2],
+        )
     else:
         assert (decode_outcomes(first), last.first, decode_outcomes(last)) == ([], 0, [0, 1j, 2])
     assert len(first.finishes) == (1 if in_chunk else len(decode_outcomes(first)))
@@ -216,7 +248,9 @@ def test_calls_behind_a_slow_one_are_given_back_while_it_runs(tmp_path: Path, in
 
 
 def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not when the garbage collector comes by, which after many batches it hardly does: workers would grow."""
+    """Not when the garbage collector comes by, which after many batches it hardly does: workers
+    would grow.
+    """
     made: list[weakref.ref[BatchRun]] = []
 
     class Noted(BatchRun):
@@ -236,7 +270,9 @@ def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) 
             send_ahead=print,
         ):
             pass
-        wait_until(lambda: made[0]() is None, "the end of the batch")  # The thread beside it may just have looked.
+        wait_until(
+            lambda: made[0]() is None, "the end of the batch"
+        )  # The thread beside it may just have looked.
     finally:
         gc.enable()
 
@@ -244,7 +280,9 @@ def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) 
 def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
     door = tmp_path / "door"
     payload = payload_of(wait_at)
-    blobs = [dumps((args, {}), "arguments").data for args in [(1, None), (2, str(door)), (3, str(door))]]
+    blobs = [
+        dumps((args, {}), "arguments").data for args in [(1, None), (2, str(door)), (3, str(door))]
+    ]
     batch = Batch("b1", payload.digest, payload.name, blobs, patience=0.05)
     ahead, functions = Ahead(door), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
@@ -308,7 +346,9 @@ def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatc
 
 def test_a_function_that_nobody_has_is_asked_for() -> None:
     """The client sends it again."""
-    (frame,) = execute(Batch("b1", "unknown", "f", [b""]).encode(), FunctionCache(lambda digest: None), "w")
+    (frame,) = execute(
+        Batch("b1", "unknown", "f", [b""]).encode(), FunctionCache(lambda digest: None), "w"
+    )
     problem = Reply.decode(frame).problem
     assert problem is not None
     assert (problem.kind, problem.text) == ("function_missing", "unknown")
@@ -429,13 +469,20 @@ thread.start()
 thread.join()
 print(before, inside_call(), seen[0])
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
     assert done.stdout == "False True True\n", done.stderr
 
 
-def test_functions_of_one_project_have_its_modules_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_of_one_project_have_its_modules_in_common(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """In memory; what is remembered of them has an end."""
-    payloads = {name: payload_of(function).payload for name, function in {"a": identity, "b": invert}.items()}
+    payloads = {
+        name: payload_of(function).payload
+        for name, function in {"a": identity, "b": invert}.items()
+    }
     importer = Activations()
     cache = FunctionCache(payloads.get, importer)  # type: ignore[arg-type]
     for digest in "aba":
@@ -464,7 +511,8 @@ def test_a_cache_keeps_the_functions_used_last(monkeypatch: pytest.MonkeyPatch) 
     """And fetches the others again."""
     monkeypatch.setattr(function_cache, "_KEPT_FUNCTIONS", 2)
     payloads = {
-        name: payload_of(function).payload for name, function in {"a": identity, "b": invert, "c": make_lock}.items()
+        name: payload_of(function).payload
+        for name, function in {"a": identity, "b": invert, "c": make_lock}.items()
     }
     fetched: list[str] = []
 
@@ -514,8 +562,12 @@ def function_file(project: Client) -> Path:
 
 
 def test_callable_bytes_are_a_function_for_plain_pickle(function_file: Path) -> None:
-    """In a process that has this library and nothing of the project; options kept, calls inside run in place."""
-    program = "import pickle, sys; f = pickle.load(open(sys.argv[1], 'rb')); print(f.__name__, f(3))"
+    """In a process that has this library and nothing of the project; options kept, calls inside run
+    in place.
+    """
+    program = (
+        "import pickle, sys; f = pickle.load(open(sys.argv[1], 'rb')); print(f.__name__, f(3))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, str(function_file)],
         cwd=function_file.parents[1],

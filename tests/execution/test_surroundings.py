@@ -24,7 +24,9 @@ def untouched() -> Iterator[None]:
 
 
 def test_limits_the_context_of_decimal_and_the_start_method_travel_as_json() -> None:
-    decimal.setcontext(decimal.Context(prec=50, rounding=decimal.ROUND_DOWN, traps=[decimal.Overflow]))
+    decimal.setcontext(
+        decimal.Context(prec=50, rounding=decimal.ROUND_DOWN, traps=[decimal.Overflow])
+    )
     sys.setrecursionlimit(5000)
     sys.set_int_max_str_digits(10_000)
     multiprocessing.set_start_method("spawn", force=True)
@@ -38,7 +40,9 @@ def test_limits_the_context_of_decimal_and_the_start_method_travel_as_json() -> 
     assert multiprocessing.get_start_method() == "spawn"
     context = decimal.getcontext()
     assert (context.prec, context.rounding) == (50, decimal.ROUND_DOWN)
-    assert [signal for signal, is_trapped in context.traps.items() if is_trapped] == [decimal.Overflow]
+    assert [signal for signal, is_trapped in context.traps.items() if is_trapped] == [
+        decimal.Overflow
+    ]
 
 
 def test_a_program_without_decimals_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +59,9 @@ def test_django_is_set_up_where_the_script_has_done_so(
     """Where it cannot be, the log says why, and calls without it run."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "no_such_settings")
     for is_ready in (False, True):
-        monkeypatch.setitem(sys.modules, "django.apps", SimpleNamespace(apps=SimpleNamespace(ready=is_ready)))
+        monkeypatch.setitem(
+            sys.modules, "django.apps", SimpleNamespace(apps=SimpleNamespace(ready=is_ready))
+        )
         assert Surroundings.of_this_process().has_django is is_ready
     with_django = Surroundings.of_this_process()
     monkeypatch.setitem(sys.modules, "django", SimpleNamespace(setup=lambda: print("set up")))
@@ -69,11 +75,21 @@ def test_django_is_set_up_where_the_script_has_done_so(
 
 def test_flags_of_the_interpreter_make_another_like_it() -> None:
     code = "from distribute_challenge.execution.surroundings import interpreter_flags; print(*interpreter_flags())"
-    for flags in (["-O", "-W", "ignore"], ["-X", "dev", "-X", "mine=1", "-X", "bare"], ["-I"], ["-s", "-E"]):
+    for flags in (
+        ["-O", "-W", "ignore"],
+        ["-X", "dev", "-X", "mine=1", "-X", "bare"],
+        ["-I"],
+        ["-s", "-E"],
+    ):
         command = [sys.executable, *flags, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment())
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60, env=environment()
+        )
         again = [sys.executable, *done.stdout.split(), "-c", code]
-        assert subprocess.run(again, capture_output=True, text=True, check=True, timeout=60).stdout == done.stdout
+        assert (
+            subprocess.run(again, capture_output=True, text=True, check=True, timeout=60).stdout
+            == done.stdout
+        )
         assert all(flag.removeprefix("-W") in done.stdout for flag in flags)
     assert "-S" not in interpreter_flags()
 
@@ -97,13 +113,17 @@ assert compute_this(found)().compute(timeout=60) == found() == (1, "1", "raised"
 
 @pytest.mark.celery
 def test_an_embedded_worker_has_the_flags_of_its_script(tmp_path: Path) -> None:
-    """Where warnings are errors, they are so in calls, and the worker, which has warnings of its own as root, lives."""
+    """Where warnings are errors, they are so in calls, and the worker, which has warnings of its
+    own as root, lives.
+    """
     (tmp_path / "script.py").write_text(FLAGS)
     for flags, variables in (
         (["-O", "-X", "mine=1", "-W", "error::DeprecationWarning"], {}),
         (["-X", "mine=1"], {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "1"}),
     ):
-        with program([sys.executable, *flags, str(tmp_path / "script.py")], tmp_path, **variables) as script:
+        with program(
+            [sys.executable, *flags, str(tmp_path / "script.py")], tmp_path, **variables
+        ) as script:
             assert script.wait() == 0, script.output
 
 
@@ -128,7 +148,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.celery
-def test_workers_have_limits_variables_and_folder_as_they_are_at_the_first_call(tmp_path: Path) -> None:
+def test_workers_have_limits_variables_and_folder_as_they_are_at_the_first_call(
+    tmp_path: Path,
+) -> None:
     run(LIMITS, tmp_path)
 
 

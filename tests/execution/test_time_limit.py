@@ -50,14 +50,18 @@ def test_a_block_that_is_fast_enough_is_left_alone(run: Callable[..., Any]) -> N
 
 
 @where
-def test_a_block_that_is_too_slow_is_stopped_with_its_name_and_limit(run: Callable[..., Any]) -> None:
+def test_a_block_that_is_too_slow_is_stopped_with_its_name_and_limit(
+    run: Callable[..., Any],
+) -> None:
     """Within a Python loop."""
 
     def block() -> None:
         with time_limit(0.02, "f"):
             spin()
 
-    with pytest.raises(CallTimeoutError, match=r"f ran longer than timeout=0\.02 s and was stopped"):
+    with pytest.raises(
+        CallTimeoutError, match=r"f ran longer than timeout=0\.02 s and was stopped"
+    ):
         run(block)
 
 
@@ -150,7 +154,9 @@ def test_no_thread_stays_behind(run: Callable[..., Any]) -> None:
         assert time.monotonic() < deadline
 
 
-def test_a_timer_that_fires_while_the_block_ends_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timer_that_fires_while_the_block_ends_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its exception would meet whatever the thread does next."""
 
     class LateTimer(threading.Timer):

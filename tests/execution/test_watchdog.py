@@ -64,7 +64,9 @@ def test_with_nothing_behind_it_nothing_is_given_back(done: int) -> None:
 
 
 def test_a_batch_that_has_ended_gives_nothing_back() -> None:
-    """The running thread said that it begins no more: what it did not begin is given back with the last reply."""
+    """The running thread said that it begins no more: what it did not begin is given back with the
+    last reply.
+    """
     sent = Sent()
     progress = Progress(10, 0.0)
     assert progress.is_over()
@@ -72,7 +74,9 @@ def test_a_batch_that_has_ended_gives_nothing_back() -> None:
     assert sent.kept == []
 
 
-def test_the_thread_looks_at_one_batch_after_the_other_and_rests_between(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_thread_looks_at_one_batch_after_the_other_and_rests_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It wakes up for the next."""
     monkeypatch.setattr(watchdog, "LOOK_EVERY", 0.001)
     watcher = Watchdog()
@@ -81,7 +85,9 @@ def test_the_thread_looks_at_one_batch_after_the_other_and_rests_between(monkeyp
         with watcher.looking_at(Progress(2, 0.01), sent):
             wait_until(lambda sent=sent: sent.kept == [1])  # type: ignore[misc] # bound now
         wait_until(lambda: not watcher._wanted.is_set(), "rest")
-    assert [thread.name for thread in threading.enumerate()].count("distribute_challenge watchdog") >= 1
+    assert [thread.name for thread in threading.enumerate()].count(
+        "distribute_challenge watchdog"
+    ) >= 1
 
 
 def test_a_batch_that_comes_while_the_thread_goes_to_rest_is_looked_at() -> None:

@@ -84,7 +84,9 @@ def test_an_error_of_run_is_the_call_s() -> None:
     """Whether the function raised it or the object."""
 
     class Broken:
-        def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        def run(
+            self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        ) -> Any:
             raise OSError("no machine")
 
     future = add(1).submit(Broken())
@@ -96,7 +98,9 @@ def test_an_object_with_run_may_hand_over_to_another_backend() -> None:
     """What it is given is an ordinary callable."""
 
     class Delegating:
-        def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        def run(
+            self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        ) -> Any:
             with LocalExecutionBackend() as other:
                 return other.run(serialised_func, args, kwargs)
 

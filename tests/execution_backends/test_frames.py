@@ -18,7 +18,9 @@ CHUNK = TASK._replace(chunk=2)
 
 
 def reply(*sections: Section, problem: Problem | None = None) -> bytes:
-    return Reply("", "w", 3.0, sections=sections, finishes=array("d", [4.0]), problem=problem).encode()
+    return Reply(
+        "", "w", 3.0, sections=sections, finishes=array("d", [4.0]), problem=problem
+    ).encode()
 
 
 VALUES = Section("values", 2, dumps([4, 5], "values").data)
@@ -39,7 +41,12 @@ def test_a_reply_resolves_the_future_and_gives_it_its_timeline() -> None:
     assert future.result() == 4
     timeline = future.timeline
     assert timeline is not None
-    assert (timeline.created, timeline.sent, timeline.started, timeline.finished) == (1.0, 2.0, 3.0, 4.0)
+    assert (timeline.created, timeline.sent, timeline.started, timeline.finished) == (
+        1.0,
+        2.0,
+        3.0,
+        4.0,
+    )
     assert timeline.worker == "w"
 
 

@@ -11,7 +11,9 @@ from distribute_challenge.execution_backends.local import LocalExecutionBackend
 
 def test_a_call_runs_in_this_thread_while_it_is_submitted() -> None:
     """A debugger stops in it."""
-    future = compute_this(lambda: (os.getpid(), threading.get_ident()))().submit(LocalExecutionBackend())
+    future = compute_this(lambda: (os.getpid(), threading.get_ident()))().submit(
+        LocalExecutionBackend()
+    )
     assert future.done()
     assert future.result() == (os.getpid(), threading.get_ident())
 
@@ -21,7 +23,12 @@ def test_its_timeline_names_it() -> None:
     future = compute_this(lambda: 1)().submit("local")
     assert future.timeline is not None
     assert future.timeline.worker.startswith("local@")
-    assert future.timeline.created <= future.timeline.started <= future.timeline.finished <= future.timeline.received
+    assert (
+        future.timeline.created
+        <= future.timeline.started
+        <= future.timeline.finished
+        <= future.timeline.received
+    )
 
 
 def test_arguments_and_results_are_copies_as_on_a_cluster() -> None:

@@ -27,7 +27,13 @@ ALONE, TOGETHER = Attempt("w", 1.0, 2.0, "it died"), Attempt("w", 1.0, 2.0, "it 
 
 def task(chunk: int = 0, **options: object) -> Task:
     arguments = [(3,)] * chunk if chunk else ((3,), {})
-    return Task(FunctionPayload("", b"", "f"), pickle.dumps(arguments), CallOptions().updated(**options), 10.0, chunk)
+    return Task(
+        FunctionPayload("", b"", "f"),
+        pickle.dumps(arguments),
+        CallOptions().updated(**options),
+        10.0,
+        chunk,
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,11 @@ def task(chunk: int = 0, **options: object) -> Task:
     ],
 )
 def test_a_call_without_an_outcome_is_begun_again_or_fails(
-    what: Task, kind: str, attempts: list[Attempt], calls: int, error: type[DistributeChallengeError] | None
+    what: Task,
+    kind: str,
+    attempts: list[Attempt],
+    calls: int,
+    error: type[DistributeChallengeError] | None,
 ) -> None:
     """With three attempts in all."""
     problem = Problem(kind, "so says the worker")
@@ -73,7 +83,9 @@ def test_a_call_whose_process_died_before_it_had_begun_is_begun_a_few_times() ->
 
 
 def test_a_call_whose_message_has_vanished_is_sent_again_a_few_times() -> None:
-    """One that may have run is not, if it may run only once; the rest of a chunk is sent again by its map."""
+    """One that may have run is not, if it may run only once; the rest of a chunk is sent again by
+    its map.
+    """
     assert policy.after_vanishing(task(), [ALONE], policy.MOST_LOSSES - 1, is_cut=False) is None
     for what, losses, is_cut, error in (
         (task(), policy.MOST_LOSSES, False, TaskLostError),
@@ -101,18 +113,24 @@ def test_a_call_has_to_begin_in_its_time_from_when_it_was_made_or_lost() -> None
     assert "no worker has begun it within queue_timeout=5 s (it waited 6.0 s)" in str(
         policy.queue_timeout_error(task(queue_timeout=5), [], 16.0, "wait")
     )
-    assert "begun it again within" in str(policy.queue_timeout_error(task(queue_timeout=5), [ALONE], 16.0, "wait"))
+    assert "begun it again within" in str(
+        policy.queue_timeout_error(task(queue_timeout=5), [ALONE], 16.0, "wait")
+    )
 
 
 def test_the_most_urgent_call_comes_first() -> None:
-    assert sorted([0, 9, 5], key=lambda priority: policy.urgency(CallOptions(priority=priority))) == [9, 5, 0]
+    assert sorted(
+        [0, 9, 5], key=lambda priority: policy.urgency(CallOptions(priority=priority))
+    ) == [9, 5, 0]
 
 
 def test_a_process_is_killed_when_no_attempt_can_still_run() -> None:
     """After all retries and their pauses."""
     assert policy.hard_limit(None, 3) is None
     assert policy.hard_limit(1.0, 0) == 1.0 + policy.HARD_LIMIT_GRACE
-    assert policy.hard_limit(1.0, 2, before=0.5) == 0.5 + 3 * 1.0 + 2 * 5.0 + policy.HARD_LIMIT_GRACE
+    assert (
+        policy.hard_limit(1.0, 2, before=0.5) == 0.5 + 3 * 1.0 + 2 * 5.0 + policy.HARD_LIMIT_GRACE
+    )
     assert policy.hard_limit(1e300, 0) == policy.LONGEST_LIMIT
 
 
@@ -145,7 +163,10 @@ def test_the_error_of_an_option_names_the_option_the_engine_and_the_way_out() ->
     """Of several as of one, and where no engine keeps it."""
     options = CallOptions(queue="gpu", priority=3)
     assert str(policy.not_honoured(options, {"queue", "priority"}, "mine", ["celery"])) == (
-        "the backend 'mine' does not keep priority=3, queue='gpu'; 'celery' does. Use one that does, or leave the options out: "
+        "the backend 'mine' does not keep priority=3, queue='gpu'; 'celery' does. Use one that "
+        "does, or leave the options out: "
         ".with_options(priority=0, queue='distribute_challenge')"
     )
-    assert "; no backend here does. Leave the option out" in str(policy.not_honoured(options, {"queue"}, "mine", []))
+    assert "; no backend here does. Leave the option out" in str(
+        policy.not_honoured(options, {"queue"}, "mine", [])
+    )

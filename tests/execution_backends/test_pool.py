@@ -27,7 +27,9 @@ def backend() -> Iterator[ThreadsExecutionBackend]:
 
 
 @pytest.fixture
-def busy(backend: ThreadsExecutionBackend, tmp_path: Path, eventually: Eventually) -> Iterator[Path]:
+def busy(
+    backend: ThreadsExecutionBackend, tmp_path: Path, eventually: Eventually
+) -> Iterator[Path]:
     door = tmp_path / "door"
     future = wait_for(str(door)).submit(backend)
     eventually(future.running)
@@ -39,7 +41,9 @@ def busy(backend: ThreadsExecutionBackend, tmp_path: Path, eventually: Eventuall
 def test_calls_with_different_queue_times_are_each_taken_back_in_time(
     backend: ThreadsExecutionBackend, busy: Path
 ) -> None:
-    """Also one that was made after others that have more time; those that were cancelled are passed over."""
+    """Also one that was made after others that have more time; those that were cancelled are passed
+    over.
+    """
     patient = limited.with_options(queue_timeout=60)(-1).submit(backend)
     cancelled = limited(-1).submit(backend)
     assert cancelled.cancel()
@@ -89,7 +93,9 @@ def test_a_pool_of_several_names_their_number(tmp_path: Path) -> None:
         wait(running)
 
 
-def test_idle_workers_take_the_next_calls_and_no_more_are_started_than_needed(eventually: Eventually) -> None:
+def test_idle_workers_take_the_next_calls_and_no_more_are_started_than_needed(
+    eventually: Eventually,
+) -> None:
     with ThreadsExecutionBackend(3) as backend:
         for _ in range(5):
             compute_this(abs)(-1).compute(backend)

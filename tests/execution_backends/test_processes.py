@@ -11,10 +11,19 @@ from typing import Any, ClassVar
 import pytest
 
 from distribute_challenge import compute_this
-from distribute_challenge.errors import CallCancelledError, ClusterStartError, SerialisationError, WorkerLostError
+from distribute_challenge.errors import (
+    CallCancelledError,
+    ClusterStartError,
+    SerialisationError,
+    WorkerLostError,
+)
 from distribute_challenge.execution import function_cache, process_state
 from distribute_challenge.execution.surroundings import Surroundings
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, process, processes
+from distribute_challenge.execution_backends.pools import (
+    ProcessesExecutionBackend,
+    process,
+    processes,
+)
 from distribute_challenge.execution_backends.pools.pool import PoolCall
 from tests.calls import wait_for
 from tests.processes import alive, run, script, wait_until
@@ -40,7 +49,9 @@ def process_id(x: Any = None) -> int:
     return os.getpid()
 
 
-def test_there_is_one_process_for_each_core_unless_told(clean_environment: pytest.MonkeyPatch) -> None:
+def test_there_is_one_process_for_each_core_unless_told(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """Made when first used."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "3")
     assert ProcessesExecutionBackend().concurrency == 3
@@ -56,28 +67,40 @@ def test_calls_run_in_other_processes(pool: ProcessesExecutionBackend) -> None:
     assert future.timeline.created <= future.timeline.sent <= future.timeline.received
 
 
-def test_of_many_calls_only_those_that_kill_their_process_fail(pool: ProcessesExecutionBackend) -> None:
+def test_of_many_calls_only_those_that_kill_their_process_fail(
+    pool: ProcessesExecutionBackend,
+) -> None:
     """97 values, 3 errors, and a pool that goes on."""
     futures = [leave(number).submit(pool) for number in range(100)]
     errors = {number for number, future in enumerate(futures) if future.exception(60) is not None}
     assert errors == {7, 40, 73}
     for number, future in enumerate(futures):
         if number in errors:
-            with pytest.raises(WorkerLostError, match=r"its process died \(exit code 3\)\. That happened 3 times"):
+            with pytest.raises(
+                WorkerLostError, match=r"its process died \(exit code 3\)\. That happened 3 times"
+            ):
                 future.result()
         else:
             assert future.result() == number
     assert leave(1).compute(pool) == 1
 
 
-def test_a_map_loses_only_the_calls_that_kill_their_process(pool: ProcessesExecutionBackend) -> None:
+def test_a_map_loses_only_the_calls_that_kill_their_process(
+    pool: ProcessesExecutionBackend,
+) -> None:
     """Whatever travelled with them."""
     results = list(leave.map(range(20), on_error="return", backend=pool))
-    assert [number for number, result in enumerate(results) if isinstance(result, WorkerLostError)] == [7]
-    assert [result for result in results if isinstance(result, int)] == [n for n in range(20) if n != 7]
+    assert [
+        number for number, result in enumerate(results) if isinstance(result, WorkerLostError)
+    ] == [7]
+    assert [result for result in results if isinstance(result, int)] == [
+        n for n in range(20) if n != 7
+    ]
 
 
-def test_a_call_whose_process_is_killed_once_runs_again(pool: ProcessesExecutionBackend, tmp_path: Path) -> None:
+def test_a_call_whose_process_is_killed_once_runs_again(
+    pool: ProcessesExecutionBackend, tmp_path: Path
+) -> None:
     """The second process does it."""
 
     def die_once(path: str) -> str:
@@ -89,10 +112,14 @@ def test_a_call_whose_process_is_killed_once_runs_again(pool: ProcessesExecution
     assert compute_this(die_once)(str(tmp_path / "died")).compute(pool) == "survived"
 
 
-def test_a_function_is_sent_to_a_process_that_has_not_seen_it(pool: ProcessesExecutionBackend) -> None:
+def test_a_function_is_sent_to_a_process_that_has_not_seen_it(
+    pool: ProcessesExecutionBackend,
+) -> None:
     """Every process answers, whichever got the function first."""
     assert len({process_id(n).compute(pool) for n in range(50)}) <= 2
-    assert [*compute_this(lambda x: -x).map(range(100), batch_size=1, backend=pool)] == [-n for n in range(100)]
+    assert [*compute_this(lambda x: -x).map(range(100), batch_size=1, backend=pool)] == [
+        -n for n in range(100)
+    ]
 
 
 def test_a_call_that_runs_when_the_pool_is_closed_is_cancelled(
@@ -174,7 +201,9 @@ def test_a_death_costs_the_one_call_that_the_process_was_running(
     assert "in crash" in error.attempts[-1].facts["crash"]
 
 
-def test_a_process_that_dies_while_it_has_nothing_to_do_costs_no_call(pool: ProcessesExecutionBackend) -> None:
+def test_a_process_that_dies_while_it_has_nothing_to_do_costs_no_call(
+    pool: ProcessesExecutionBackend,
+) -> None:
     """Not even one that may run only once."""
     once = process_id.with_options(at_most_once=True)
     pids = {once(number).compute(pool) for number in range(20)}
@@ -198,7 +227,10 @@ def test_a_call_is_given_to_a_new_process_if_the_old_one_dies_before_it_has_it(
 def test_a_process_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once: the next one would not start either."""
     monkeypatch.setattr(process, "BOOTSTRAP", "raise SystemExit(5)")
-    with ProcessesExecutionBackend(1) as backend, pytest.raises(ClusterStartError, match=r"did not start: .*code 5"):
+    with (
+        ProcessesExecutionBackend(1) as backend,
+        pytest.raises(ClusterStartError, match=r"did not start: .*code 5"),
+    ):
         process_id().compute(backend, timeout=TIMEOUT)
 
 
@@ -206,21 +238,29 @@ def test_a_call_whose_processes_are_killed_before_it_has_begun_fails_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It has used up none of its attempts, and its error says so."""
-    monkeypatch.setattr(process, "BOOTSTRAP", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    monkeypatch.setattr(
+        process, "BOOTSTRAP", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    )
     with ProcessesExecutionBackend(1) as backend:
         error = process_id.with_options(at_most_once=True)().submit(backend).exception(TIMEOUT)
     assert isinstance(error, WorkerLostError)
     assert "signal SIGKILL). That happened 3 times before the call had begun" in str(error)
 
 
-def test_a_function_that_a_process_has_forgotten_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_that_a_process_has_forgotten_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It keeps so many, and the pool does not count them."""
     with ProcessesExecutionBackend(1) as backend:
         forget = compute_this(lambda: setattr(function_cache, "_KEPT_FUNCTIONS", 1))
         forget().compute(backend)
         functions = [compute_this(lambda x, n=n: x + n) for n in range(3)]  # type: ignore[misc]
         for _ in range(2):
-            assert [function(1).compute(backend, timeout=TIMEOUT) for function in functions] == [1, 2, 3]
+            assert [function(1).compute(backend, timeout=TIMEOUT) for function in functions] == [
+                1,
+                2,
+                3,
+            ]
 
 
 def test_a_process_that_cannot_be_put_right_is_replaced(pool: ProcessesExecutionBackend) -> None:
@@ -257,7 +297,9 @@ def test_a_loop_in_c_is_cancelled_by_killing_its_process_and_no_other(
 
 
 def test_a_call_that_is_cancelled_while_the_interpreter_ends_is_killed_at_once(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
     """There are no threads any more that could do so later."""
 
@@ -360,14 +402,18 @@ USER = """
 def test_calls_in_c_and_programs_of_calls_end_with_their_script(end: str, tmp_path: Path) -> None:
     (tmp_path / "pids").mkdir()
     variables = {"DISTRIBUTE_CHALLENGE_BACKEND": "processes", "DISTRIBUTE_CHALLENGE_WORKERS": "2"}
-    with script(f"{textwrap.dedent(USER)}{end}", tmp_path, str(tmp_path / "pids"), **variables) as running:
+    with script(
+        f"{textwrap.dedent(USER)}{end}", tmp_path, str(tmp_path / "pids"), **variables
+    ) as running:
         running.wait()
         assert "Traceback" not in running.output
         pids = [int(path.name) for path in (tmp_path / "pids").iterdir()]
         wait_until(lambda: not alive(pids), "the end of all processes")
 
 
-def test_a_fork_of_the_client_has_a_pool_of_its_own_and_keeps_none_of_its_parent_s_processes(tmp_path: Path) -> None:
+def test_a_fork_of_the_client_has_a_pool_of_its_own_and_keeps_none_of_its_parent_s_processes(
+    tmp_path: Path,
+) -> None:
     assert run(
         """
         import os, time

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import available_backends, compute_this, default_backend, set_default_backend, use_backend
+from distribute_challenge import (
+    available_backends,
+    compute_this,
+    default_backend,
+    set_default_backend,
+    use_backend,
+)
 from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends import registry
 from distribute_challenge.execution_backends.base import RunAdapter
@@ -93,17 +99,25 @@ def test_an_object_is_taken_at_its_word() -> None:
         assert one().compute() == "ran"
 
 
-@pytest.mark.parametrize("choose", [set_default_backend, registry.resolve, lambda name: use_backend(name).__enter__()])
+@pytest.mark.parametrize(
+    "choose", [set_default_backend, registry.resolve, lambda name: use_backend(name).__enter__()]
+)
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do(choose: Any) -> None:
     """A typing error is seen at once."""
-    with pytest.raises(BackendError, match=r"no backend is called 'thread'; there are .*local.*threads"):
+    with pytest.raises(
+        BackendError, match=r"no backend is called 'thread'; there are .*local.*threads"
+    ):
         choose("thread")
 
 
-@pytest.mark.parametrize("choose", [set_default_backend, registry.resolve, lambda name: use_backend(name).__enter__()])
+@pytest.mark.parametrize(
+    "choose", [set_default_backend, registry.resolve, lambda name: use_backend(name).__enter__()]
+)
 def test_an_object_that_is_no_backend_is_answered_with_what_one_is(choose: Any) -> None:
     """With the method that it lacks."""
-    with pytest.raises(BackendError, match=r"3 is no backend: .*method run\(serialised_func, args, kwargs\)"):
+    with pytest.raises(
+        BackendError, match=r"3 is no backend: .*method run\(serialised_func, args, kwargs\)"
+    ):
         choose(3)
 
 
@@ -129,13 +143,17 @@ class Distribution:
     name = "some-package"
 
 
-@pytest.mark.parametrize(("dist", "package"), [(Distribution(), "some-package"), (None, "no_such_module:Engine")])
+@pytest.mark.parametrize(
+    ("dist", "package"), [(Distribution(), "some-package"), (None, "no_such_module:Engine")]
+)
 def test_a_missing_install_is_answered_with_the_line_to_write(
     monkeypatch: pytest.MonkeyPatch, dist: Any, package: str
 ) -> None:
     """Which package, and what it lacks."""
     points(monkeypatch, "no_such_module:Engine", dist)
-    with pytest.raises(BackendError, match=f"needs no_such_module, .*pip install '{package}\\[mine\\]'"):
+    with pytest.raises(
+        BackendError, match=f"needs no_such_module, .*pip install '{package}\\[mine\\]'"
+    ):
         one().compute("mine")
 
 
@@ -143,13 +161,17 @@ def test_an_engine_that_cannot_be_loaded_is_not_named_as_one_that_keeps_an_optio
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     points(monkeypatch, "no_such_module:Engine")
-    with pytest.raises(OptionError, match=r"'OnlyRun' does not keep queue='gpu'; 'celery' and 'local' do\."):
+    with pytest.raises(
+        OptionError, match=r"'OnlyRun' does not keep queue='gpu'; 'celery' and 'local' do\."
+    ):
         compute_this(abs, queue="gpu")(-1).compute(OnlyRun())
 
 
 def test_inside_a_call_every_built_in_name_means_this_process() -> None:
     """Waiting for another worker could wait for ever."""
-    call = compute_this(lambda: [type(registry.resolve(name)).__name__ for name in ("celery", "processes", None)])()
+    call = compute_this(
+        lambda: [type(registry.resolve(name)).__name__ for name in ("celery", "processes", None)]
+    )()
     assert call.compute("local") == ["LocalExecutionBackend"] * 3
 
 
@@ -174,5 +196,7 @@ if child == 0:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment
+    )
     assert done.stdout == "4\n", done.stderr

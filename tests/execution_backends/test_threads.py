@@ -12,7 +12,9 @@ from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
 
 
-def test_there_are_four_threads_for_each_core_unless_told(clean_environment: pytest.MonkeyPatch) -> None:
+def test_there_are_four_threads_for_each_core_unless_told(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """Threads are for waiting."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "3")
     assert ThreadsExecutionBackend().concurrency == 12

@@ -1,7 +1,7 @@
 """Rigs for the fault suite, and a deadline for each of its tests.
 
-``DISTRIBUTE_CHALLENGE_FAULTS=long`` runs each fault as often and for as long as docs/reliability.md says; otherwise scaled
-down, so that the whole suite takes some minutes.
+``DISTRIBUTE_CHALLENGE_FAULTS=long`` runs each fault as often and for as long as docs/reliability.md
+says; otherwise scaled down, so that the whole suite takes some minutes.
 """
 
 import signal

@@ -20,9 +20,12 @@ LONG = os.environ.get("DISTRIBUTE_CHALLENGE_FAULTS") == "long"
 MADE_GOOD = 10.0  # Seconds from a worker's death until what it had is in work again.
 ANSWERED = 3.0  # Seconds from Redis' return to the next answer.
 FOUND_OUT = 15.0  # Seconds until a dead connection is taken for dead.
-FREED = 2.0  # Seconds until a call that is stopped has left its slot, and a client that is interrupted its terminal.
+# Seconds until a call that is stopped has left its slot, and a client that is interrupted its
+# terminal.
+FREED = 2.0
 WARNED = 5.0  # Seconds until a client without workers says so.
-GONE = 15.0  # Seconds until a client or a worker that gives no sign of life is taken for gone by others.
+# Seconds until a client or a worker that gives no sign of life is taken for gone by others.
+GONE = 15.0
 
 BUSY = 4.0  # Seconds on top of each promise: the machine runs other tests, too.
 
@@ -45,7 +48,9 @@ class Load:
         new = {}
         for _ in range(count):
             call = f"c-{len(self.futures) + len(new)}"
-            new[call] = function(str(self._rig.diary.folder), call, seconds, "value").submit(self._backend)
+            new[call] = function(str(self._rig.diary.folder), call, seconds, "value").submit(
+                self._backend
+            )
         self.futures |= new
         return list(new.values())
 
@@ -66,10 +71,16 @@ class Load:
         return [call for call, entries in self.runs().items() if len(entries) > 1]
 
     def wait_until_sent(self) -> None:
-        """Wait until Redis has all calls that have not ended, in messages that wait or are held by workers."""
+        """Wait until Redis has all calls that have not ended, in messages that wait or are held by
+        workers.
+        """
 
         def sent() -> bool:
-            batches = {getattr(future, "batch", None) for future in self.futures.values() if not future.done()}
+            batches = {
+                getattr(future, "batch", None)
+                for future in self.futures.values()
+                if not future.done()
+            }
             return None not in batches and queued(self._rig) + held(self._rig) >= len(batches)
 
         wait_until(sent, "calls that are all sent")

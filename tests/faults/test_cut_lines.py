@@ -53,7 +53,9 @@ def test_a_half_open_line_is_found_out_and_replaced(make: Make, side: str) -> No
 
 
 @pytest.mark.parametrize("harm", ["cut", "half-open"])
-def test_a_call_that_is_waited_for_gives_its_value_or_says_that_redis_is_not_there(make: Make, harm: str) -> None:
+def test_a_call_that_is_waited_for_gives_its_value_or_says_that_redis_is_not_there(
+    make: Make, harm: str
+) -> None:
     """It is sent by the caller's own thread, on a line that was good a moment ago."""
     rig, backend = make(workers=1)
 

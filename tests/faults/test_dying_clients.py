@@ -1,4 +1,6 @@
-"""Clients that are killed or interrupted, and what is left of them; and clients that come back for what they have ordered."""
+"""Clients that are killed or interrupted, and what is left of them; and clients that come back for
+what they have ordered.
+"""
 
 import random
 import signal
@@ -87,7 +89,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
         client.close()
 
 
-def on_rig(start: Start, rig: Rig, calls: int, seconds: float, *, detached: int = 0) -> ClientProcess:
+def on_rig(
+    start: Start, rig: Rig, calls: int, seconds: float, *, detached: int = 0
+) -> ClientProcess:
     """A client of a rig that has submitted so many calls."""
     arguments = (str(rig.diary.folder), str(calls), str(seconds), str(detached))
     client = start(ON_A_CLUSTER, *arguments, **rig.client_environment)
@@ -108,15 +112,24 @@ def test_nothing_is_left_of_a_killed_client_with_a_cluster_of_its_own(
     shared.mkdir()
     variables = {"TMPDIR": str(temporary), "DISTRIBUTE_CHALLENGE_SHARED_FOLDER": str(shared)}
     client = start(EMBEDDED, **variables)
-    time.sleep(phase)  # Not to wait for something, but to come at some time that nobody has foreseen.
+    time.sleep(
+        phase
+    )  # Not to wait for something, but to come at some time that nobody has foreseen.
     client.kill()
-    wait_until(lambda: not mentioning(temporary) and not mentioning(tmp_path / "client"), "the end of all processes")
-    wait_until(lambda: not list(temporary.iterdir()), "the end of all sockets and temporary folders")
+    wait_until(
+        lambda: not mentioning(temporary) and not mentioning(tmp_path / "client"),
+        "the end of all processes",
+    )
+    wait_until(
+        lambda: not list(temporary.iterdir()), "the end of all sockets and temporary folders"
+    )
     wait_until(lambda: not list(shared.iterdir()), "the end of all shared memory")
 
 
 @pytest.mark.deadline(90)
-def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(make: Make, start: Start) -> None:
+def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(
+    make: Make, start: Start
+) -> None:
     """On a cluster of several clients: when its lease ends."""
     rig, backend = make(workers=1)
     load = Load(rig, backend)
@@ -125,7 +138,11 @@ def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(make: Mak
     client = on_rig(start, rig, calls, 1.0, detached=3)
     load.wait_for_begin()
     client.kill()
-    wait_until(lambda: runs_of(load, "detached") == 3, "the run of all detached calls", within=GONE + BUSY + 5)
+    wait_until(
+        lambda: runs_of(load, "detached") == 3,
+        "the run of all detached calls",
+        within=GONE + BUSY + 5,
+    )
     plain = runs_of(load, "plain")
     assert plain < calls
     # What is behind those that were dropped comes first now, and nothing of them comes later.
@@ -135,7 +152,9 @@ def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(make: Mak
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["ended", "killed"])
-def test_the_result_of_a_detached_call_is_given_to_another_process(make: Make, start: Start, killed: bool) -> None:
+def test_the_result_of_a_detached_call_is_given_to_another_process(
+    make: Make, start: Start, killed: bool
+) -> None:
     rig, _ = make(workers=1)
     client = on_rig(start, rig, 0, 0.0, detached=3)
     if killed:
@@ -158,7 +177,9 @@ def test_an_interrupted_client_returns_at_once_and_takes_its_calls_back(
     load = Load(rig, backend)
     if own:
         arguments = (str(rig.diary.folder), "50", "1.0", "0")
-        client = start(ON_A_CLUSTER, *arguments, DISTRIBUTE_CHALLENGE_WORKERS="1", TMPDIR=str(tmp_path))
+        client = start(
+            ON_A_CLUSTER, *arguments, DISTRIBUTE_CHALLENGE_WORKERS="1", TMPDIR=str(tmp_path)
+        )
         client.wait_for("submitted", within=STARTED)
     else:
         client = on_rig(start, rig, 50, 1.0)

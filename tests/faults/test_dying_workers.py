@@ -1,4 +1,6 @@
-"""Whole workers that die, freeze, or are believed to have: what they held is run by others, and counts once."""
+"""Whole workers that die, freeze, or are believed to have: what they held is run by others, and
+counts once.
+"""
 
 import os
 import signal
@@ -17,7 +19,9 @@ from tests.processes import wait_until
 LEASE = 3  # Seconds: short, where the test has to outlast it.
 
 KILLED = [Fault("worker killed", at=2.0 * number, on=number) for number in range(1, 6)]
-KILLED_FOR_LONG = [Fault("worker killed", at=2.0 * number, lasts=1.9, on=number) for number in range(1, 6)]
+KILLED_FOR_LONG = [
+    Fault("worker killed", at=2.0 * number, lasts=1.9, on=number) for number in range(1, 6)
+]
 
 
 @compute_this
@@ -29,9 +33,13 @@ def process_of(diary: str, call: str, seconds: float) -> int:
 
 @pytest.mark.deadline(90)
 @pytest.mark.parametrize(
-    "schedule", [KILLED, KILLED_FOR_LONG] if LONG else [KILLED], ids=["back at once", "back late"][: 1 + LONG]
+    "schedule",
+    [KILLED, KILLED_FOR_LONG] if LONG else [KILLED],
+    ids=["back at once", "back late"][: 1 + LONG],
 )
-def test_two_hundred_calls_survive_five_deaths_of_whole_workers(make: Make, schedule: list[Fault]) -> None:
+def test_two_hundred_calls_survive_five_deaths_of_whole_workers(
+    make: Make, schedule: list[Fault]
+) -> None:
     rig, backend = make(workers=4)
     load = Load(rig, backend)
     load.submit(200, 0.2)
@@ -79,8 +87,12 @@ def test_a_frozen_workers_call_runs_elsewhere_and_its_late_result_is_dropped(mak
     # It is a worker again, and has said what it had to say, when it runs something new.
     deadline = time.monotonic() + 30
     number = 0
-    while first.pid != process_of(str(rig.diary.folder), f"c-{number}", 0.05).submit(backend).result(20):
-        assert time.monotonic() < deadline, "the worker that was frozen does not take calls any more"
+    while first.pid != process_of(str(rig.diary.folder), f"c-{number}", 0.05).submit(
+        backend
+    ).result(20):
+        assert time.monotonic() < deadline, (
+            "the worker that was frozen does not take calls any more"
+        )
         number += 1
     assert resolved == [elsewhere]
     assert future.result() == elsewhere

@@ -46,10 +46,14 @@ def out_of_address_space(more: int) -> int:
 
 
 @pytest.mark.deadline(90)
-def test_of_a_thousand_calls_ten_kill_their_process_and_all_others_give_their_values(make: Make) -> None:
+def test_of_a_thousand_calls_ten_kill_their_process_and_all_others_give_their_values(
+    make: Make,
+) -> None:
     rig, backend = make(workers=1, processes=2)
     before = rig.workers[0].pid
-    futures = [fragile(number, DEATHS.get(number, ("", ""))[0]).submit(backend) for number in range(CALLS)]
+    futures = [
+        fragile(number, DEATHS.get(number, ("", ""))[0]).submit(backend) for number in range(CALLS)
+    ]
     values = [number for number, future in enumerate(futures) if future.exception(80) is None]
     assert values == [number for number in range(CALLS) if number not in DEATHS]
     assert all(futures[number].result() == number for number in values)
@@ -63,11 +67,16 @@ def test_of_a_thousand_calls_ten_kill_their_process_and_all_others_give_their_va
     assert rig.workers[0].code is None
 
 
-def test_a_call_whose_memory_is_not_granted_fails_with_its_own_error_and_costs_no_process(make: Make) -> None:
+def test_a_call_whose_memory_is_not_granted_fails_with_its_own_error_and_costs_no_process(
+    make: Make,
+) -> None:
     rig, backend = make(workers=1)
     assert fragile(1, "").compute(backend, timeout=20) == 1
     before = rig.workers[0].children()
-    futures = [out_of_address_space(1 << 30).submit(backend), *(fragile(n, "").submit(backend) for n in range(20))]
+    futures = [
+        out_of_address_space(1 << 30).submit(backend),
+        *(fragile(n, "").submit(backend) for n in range(20)),
+    ]
     assert isinstance(futures[0].exception(20), MemoryError)
     assert [future.result(20) for future in futures[1:]] == list(range(20))
     assert rig.workers[0].children() == before

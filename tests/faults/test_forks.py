@@ -1,4 +1,6 @@
-"""Programs that fork while other threads of theirs use futures: no child gets a lock that stays locked."""
+"""Programs that fork while other threads of theirs use futures: no child gets a lock that stays
+locked.
+"""
 
 import itertools
 import os
@@ -16,7 +18,10 @@ import pytest
 from distribute_challenge import Future, attach, compute_this, put
 from distribute_challenge.errors import ResultUnavailableError
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend, ThreadsExecutionBackend
+from distribute_challenge.execution_backends.pools import (
+    ProcessesExecutionBackend,
+    ThreadsExecutionBackend,
+)
 from tests.faults.conftest import Make
 
 CHILDREN = 10
@@ -98,7 +103,9 @@ def threads(*works: Callable[[], object]) -> Iterator[None]:
             thread.join()
 
 
-def test_children_have_a_client_of_their_own_whatever_other_threads_do(backend: ExecutionBackend) -> None:
+def test_children_have_a_client_of_their_own_whatever_other_threads_do(
+    backend: ExecutionBackend,
+) -> None:
     """All verbs work in each child, and what its parent had is there or ends in an error."""
     has_redis = not isinstance(backend, ThreadsExecutionBackend | ProcessesExecutionBackend)
     value = put([1, 2], backend)
@@ -142,7 +149,12 @@ def test_children_have_a_client_of_their_own_whatever_other_threads_do(backend: 
             detached = square(6).submit(backend, detach=True)
             assert attach(detached.id, backend).result(DEADLINE) == 36
 
-    with threads(look, look, lambda: square(2).submit(backend).result(20), lambda: put(bytearray(200_000), backend)):
+    with threads(
+        look,
+        look,
+        lambda: square(2).submit(backend).result(20),
+        lambda: put(bytearray(200_000), backend),
+    ):
         codes = ended([fork(child) for _ in range(CHILDREN)])
         codes += ended([fork(child_with_calls) for _ in range(CALLING)])
     assert codes == [0] * (CHILDREN + CALLING)
@@ -159,7 +171,9 @@ def test_a_map_that_the_parent_began_ends_in_the_child_with_an_error() -> None:
         assert next(results) == 1
 
         def child() -> None:
-            with pytest.raises(ResultUnavailableError, match="begun by the process that this one was forked from"):
+            with pytest.raises(
+                ResultUnavailableError, match="begun by the process that this one was forked from"
+            ):
                 list(results)
 
         assert ended([fork(child)]) == [0]

@@ -10,9 +10,14 @@ from tests.faults.conftest import Make
 from tests.faults.promises import ANSWERED, BUSY, LONG, Load, names
 from tests.processes import wait_until
 
-# At times that fall into different phases of the calls, of the beats of workers, and of their looks for leases.
-ONE_SECOND = [Fault("redis killed", at=3.3 * number, lasts=1.0) for number in range(20 if LONG else 5)]
-TEN_SECONDS = [Fault("redis killed", at=1.0 + 15.7 * number, lasts=10.0) for number in range(5 if LONG else 1)]
+# At times that fall into different phases of the calls, of the beats of workers, and of their looks
+# for leases.
+ONE_SECOND = [
+    Fault("redis killed", at=3.3 * number, lasts=1.0) for number in range(20 if LONG else 5)
+]
+TEN_SECONDS = [
+    Fault("redis killed", at=1.0 + 15.7 * number, lasts=10.0) for number in range(5 if LONG else 1)
+]
 
 
 @pytest.mark.deadline(200 if LONG else 90)
@@ -30,7 +35,8 @@ def test_calls_and_workers_survive_restarts_of_redis(make: Make, schedule: list[
         load.submit(4, 0.6)
 
     def next_call_is_answered(played: Played) -> None:
-        # Of the highest priority: behind those that wait, it would be a question of how many these are.
+        # Of the highest priority: behind those that wait, it would be a question of how many these
+        # are.
         (future,) = load.submit(1, priority=9)
         future.result(ANSWERED + BUSY)
 
@@ -39,7 +45,9 @@ def test_calls_and_workers_survive_restarts_of_redis(make: Make, schedule: list[
     assert [(worker.pid, worker.children()) for worker in rig.workers] == processes
 
 
-@pytest.mark.parametrize("options", [{}, {"at_most_once": True}], ids=["at least once", "at most once"])
+@pytest.mark.parametrize(
+    "options", [{}, {"at_most_once": True}], ids=["at least once", "at most once"]
+)
 def test_no_call_hangs_when_redis_is_emptied(make: Make, options: dict[str, bool]) -> None:
     """Each is sent again, or fails with an error that says so."""
     rig, backend = make(workers=1)

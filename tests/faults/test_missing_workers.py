@@ -33,7 +33,11 @@ def test_a_call_without_workers_is_warned_of_and_fails_when_its_time_is_over(
         error = limited.exception(QUEUE_TIMEOUT + BUSY)
         assert isinstance(error, QueueTimeoutError)
         assert time.monotonic() - begun >= QUEUE_TIMEOUT
-        wait_until(lambda: "no worker" in caplog.text, "a warning that there is no worker", within=WARNED + BUSY + GONE)
+        wait_until(
+            lambda: "no worker" in caplog.text,
+            "a warning that there is no worker",
+            within=WARNED + BUSY + GONE,
+        )
         assert time.monotonic() - begun < WARNED + BUSY + GONE * gone
     runs = load.runs()
     rig.add_worker()

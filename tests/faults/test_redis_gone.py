@@ -1,4 +1,6 @@
-"""A Redis that goes away and does not come back: all that waits for it ends in an error, after the time that is set."""
+"""A Redis that goes away and does not come back: all that waits for it ends in an error, after the
+time that is set.
+"""
 
 from typing import Any
 
@@ -42,10 +44,17 @@ def test_every_kind_of_call_fails_when_redis_is_gone_for_good(impatient: Make) -
         wait_until(lambda: queue_length(connection, DEFAULT_QUEUE) > 1, "messages that wait")
     rig.redis.kill()
     within = TIMEOUT + 5 + BUSY
-    assert names(future.exception(within) for future in load.futures.values()) == {"BrokerUnreachableError"}
-    with pytest.raises(BrokerUnreachableError, match=rf"no Redis answers.*wait for 2 s \({BROKER_TIMEOUT_VARIABLE}\)"):
+    assert names(future.exception(within) for future in load.futures.values()) == {
+        "BrokerUnreachableError"
+    }
+    with pytest.raises(
+        BrokerUnreachableError,
+        match=rf"no Redis answers.*wait for 2 s \({BROKER_TIMEOUT_VARIABLE}\)",
+    ):
         next(mapped)
-    with pytest.raises(BrokerUnreachableError, match=rf"attach\('{detached.id}'\) gives its result"):
+    with pytest.raises(
+        BrokerUnreachableError, match=rf"attach\('{detached.id}'\) gives its result"
+    ):
         detached.result(within)
     wait_until(lambda: names(told) == {"BrokerUnreachableError"}, "a callback that is told")
     with pytest.raises(BrokerUnreachableError):

@@ -1,4 +1,6 @@
-"""Workers that are ended politely, all of them in turn or process by process: nothing is lost, and nothing runs twice."""
+"""Workers that are ended politely, all of them in turn or process by process: nothing is lost, and
+nothing runs twice.
+"""
 
 import os
 

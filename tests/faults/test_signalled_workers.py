@@ -40,7 +40,9 @@ def is_ended_by(pid: int, number: signal.Signals) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_worker_whose_processes_all_get_a_signal_finishes_what_runs(make: Make, number: signal.Signals) -> None:
+def test_a_worker_whose_processes_all_get_a_signal_finishes_what_runs(
+    make: Make, number: signal.Signals
+) -> None:
     """As systemd, Slurm and supervisord send it. What it has not begun runs elsewhere."""
     rig, backend = make(workers=2, processes=2)
     load = Load(rig, backend)
@@ -78,8 +80,12 @@ def test_what_a_worker_ran_that_is_ended_at_once_runs_elsewhere(
         once.result(30)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2])
-def test_a_process_that_gets_a_signal_finishes_its_call_and_is_replaced(make: Make, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+)
+def test_a_process_that_gets_a_signal_finishes_its_call_and_is_replaced(
+    make: Make, number: signal.Signals
+) -> None:
     rig, backend = make(workers=1)
     load = Load(rig, backend)
     load.submit(1, 0.5)

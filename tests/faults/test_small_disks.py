@@ -1,4 +1,6 @@
-"""Machines whose shared memory or folder of temporary files is full, read-only or missing: calls give their values."""
+"""Machines whose shared memory or folder of temporary files is full, read-only or missing: calls
+give their values.
+"""
 
 import subprocess
 import sys
@@ -74,33 +76,45 @@ print("went on")
 
 def in_namespace(mount: str, script: str, folder: Path, *arguments: str, **variables: str) -> str:
     """What a script writes that runs with mounts of its own; it succeeds."""
-    if subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False
+    ).returncode:
         if docker_engine.in_ci():
             pytest.fail("unshare --map-root-user --mount is refused here")
         pytest.skip("needs mount namespaces")
     path = folder / "script.py"
     path.write_text(script)
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
-    with program([*command, sys.executable, *QUIETLY, str(path), *arguments], folder, **variables) as running:
+    with program(
+        [*command, sys.executable, *QUIETLY, str(path), *arguments], folder, **variables
+    ) as running:
         assert running.wait(within=50) == 0, running.output
         return running.output
 
 
 @pytest.mark.parametrize("mount", [READ_ONLY, MISSING], ids=["read-only", "missing"])
-def test_without_shared_memory_large_values_go_through_redis_and_one_line_says_so(mount: str, tmp_path: Path) -> None:
+def test_without_shared_memory_large_values_go_through_redis_and_one_line_says_so(
+    mount: str, tmp_path: Path
+) -> None:
     said = in_namespace(mount, LARGE, tmp_path)
-    assert said.count("large values go through Redis, which takes longer: /dev/shm is not there") == 1
+    assert (
+        said.count("large values go through Redis, which takes longer: /dev/shm is not there") == 1
+    )
 
 
 @pytest.mark.parametrize("backend", ["celery", "processes"])
 @pytest.mark.parametrize("place", ["shared memory", "temporary folder"])
-def test_a_process_that_dies_while_nothing_has_room_is_replaced(place: str, backend: str, tmp_path: Path) -> None:
+def test_a_process_that_dies_while_nothing_has_room_is_replaced(
+    place: str, backend: str, tmp_path: Path
+) -> None:
     if place == "shared memory":
         said = in_namespace(SMALL, DEATH, tmp_path, "/dev/shm", backend)
     else:
         (tmp_path / "small").mkdir()
         mount = f"mount -t tmpfs -o size=4m tmpfs {tmp_path}/small"
-        said = in_namespace(mount, DEATH, tmp_path, f"{tmp_path}/small", backend, TMPDIR=f"{tmp_path}/small")
+        said = in_namespace(
+            mount, DEATH, tmp_path, f"{tmp_path}/small", backend, TMPDIR=f"{tmp_path}/small"
+        )
     assert said.splitlines()[-1] == "went on"
 
 

@@ -1,4 +1,6 @@
-"""Calls that are stopped while they run: by their own time limit, or by who made them. Their slot is free for others."""
+"""Calls that are stopped while they run: by their own time limit, or by who made them. Their slot
+is free for others.
+"""
 
 import time
 from concurrent.futures import CancelledError
@@ -13,7 +15,9 @@ from tests.faults.promises import BUSY, FREED, Load
 from tests.processes import wait_until
 
 LIMIT = 0.5  # Seconds that the calls may run.
-KILLED_AFTER = 2.0  # Seconds behind that in which one which nothing can interrupt is killed with its process.
+KILLED_AFTER = (
+    2.0  # Seconds behind that in which one which nothing can interrupt is killed with its process.
+)
 
 
 @compute_this

@@ -21,7 +21,11 @@ def other_version(tmp_path: Path) -> dict[str, str]:
     """Variables of a worker that has another version of the library."""
     folder = tmp_path / "other"
     package = folder / "distribute_challenge"
-    shutil.copytree(Path(distribute_challenge.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(distribute_challenge.__file__).parent,
+        package,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     file = package / "version.py"
     file.write_text(re.sub(r'(__version__ = ")[^"]*', r"\g<1>99.0.0", file.read_text()))
     return {"PYTHONPATH": str(folder)}
@@ -33,7 +37,9 @@ def square(number: int) -> int:
 
 
 def test_calls_run_on_the_workers_that_fit(make: Make, other_version: dict[str, str]) -> None:
-    """Single ones, maps and detached ones, each once; one that waits can be cancelled. When none is left that fits, calls fail."""
+    """Single ones, maps and detached ones, each once; one that waits can be cancelled. When none is
+    left that fits, calls fail.
+    """
     rig, backend = make()
     other = rig.add_worker(**other_version)
     other.wait_until_ready()
@@ -41,7 +47,9 @@ def test_calls_run_on_the_workers_that_fit(make: Make, other_version: dict[str, 
     load = Load(rig, backend)
     detached = [square(number).submit(backend, detach=True) for number in range(5)]
     load.submit(20, 0.05)
-    assert list(square.map(range(50), backend=backend, batch_size=2)) == [number**2 for number in range(50)]
+    assert list(square.map(range(50), backend=backend, batch_size=2)) == [
+        number**2 for number in range(50)
+    ]
     load.gives_right_values(within=30)
     assert [future.result(20) for future in detached] == [number**2 for number in range(5)]
     assert load.run_twice() == []
@@ -62,7 +70,9 @@ def test_calls_run_on_the_workers_that_fit(make: Make, other_version: dict[str, 
     wait_until(lambda: queued(rig) == 0, "a queue that is empty")
 
 
-def test_calls_that_wait_for_a_worker_that_leaves_fail_soon(make: Make, other_version: dict[str, str]) -> None:
+def test_calls_that_wait_for_a_worker_that_leaves_fail_soon(
+    make: Make, other_version: dict[str, str]
+) -> None:
     """They have been put back as long as it was there."""
     rig, backend = make(workers=1)
     rig.add_worker(**other_version).wait_until_ready()

@@ -1,4 +1,6 @@
-"""An attacker who can write to Redis, and answers the questions of remote control in the workers' place."""
+"""An attacker who can write to Redis, and answers the questions of remote control in the workers'
+place.
+"""
 
 import json
 import threading
@@ -16,12 +18,16 @@ __all__ = ["answer", "forging"]
 def answer(said: Any) -> bytes:
     """What a worker's answer looks like that says this."""
     body = b64encode(json.dumps(said).encode()).decode()
-    return json.dumps({"body": body, "content-type": "application/json", "headers": {}, "properties": {}}).encode()
+    return json.dumps(
+        {"body": body, "content-type": "application/json", "headers": {}, "properties": {}}
+    ).encode()
 
 
 @contextmanager
 def forging(url: str, forged: Callable[[], list[bytes]]) -> Iterator[None]:
-    """While this lasts, each question is answered with what ``forged`` returns, before the workers can answer."""
+    """While this lasts, each question is answered with what ``forged`` returns, before the workers
+    can answer.
+    """
     with connect(url) as connection, connection.pubsub(ignore_subscribe_messages=True) as heard:
         heard.subscribe(channel(connection))
         assert heard.get_message(timeout=10) is None  # It listens.

@@ -63,13 +63,15 @@ class Mutator:
         """One of some byte strings, changed: bits, cuts, insertions, two spliced together, lengths."""
         data = bytearray(self.random.choice(valid))
         for _ in range(self.random.choice([1, 1, 1, 2, 5])):
-            self.random.choice([self._flip, self._cut, self._insert, self._splice, self._length, self._double])(
-                data, valid
-            )
+            self.random.choice(
+                [self._flip, self._cut, self._insert, self._splice, self._length, self._double]
+            )(data, valid)
         return bytes(data)
 
     def json(self, valid: Any) -> Any:
-        """A value as JSON holds it, changed at one to three places, on whatever level: other types, no such key, deeper, larger."""
+        """A value as JSON holds it, changed at one to three places, on whatever level: other types,
+        no such key, deeper, larger.
+        """
         value = copy.deepcopy(valid)
         for _ in range(self.random.choice([1, 1, 2, 3])):
             value = self._changed(value)
@@ -137,8 +139,8 @@ class Mutator:
             del value[key]
         elif action < 0.25:
             if isinstance(value, dict):
-                value[self.random.choice(["x", "", "\ud800", "__class__", key * 3])] = copy.deepcopy(
-                    self.random.choice(STRANGE)
+                value[self.random.choice(["x", "", "\ud800", "__class__", key * 3])] = (
+                    copy.deepcopy(self.random.choice(STRANGE))
                 )
             else:
                 value.insert(self._index(value), copy.deepcopy(self.random.choice(STRANGE)))

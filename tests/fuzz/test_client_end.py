@@ -1,4 +1,6 @@
-"""What comes to a client, mutated: replies through its own receiver, over a real Redis, and values from the store."""
+"""What comes to a client, mutated: replies through its own receiver, over a real Redis, and values
+from the store.
+"""
 
 import json
 import logging
@@ -51,7 +53,9 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nor is any of them unpickled; in between, and at the end, calls are answered by the same client."""
+    """Nor is any of them unpickled; in between, and at the end, calls are answered by the same
+    client.
+    """
     future = double(4).submit(backend)
     taken = worker.take()
     client, mutator = client_of(backend), Mutator(11)
@@ -93,15 +97,34 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
     assert len(lines) < 60
 
 
-def test_signed_nonsense_does_not_end_a_client(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
-    """Where an attacker can sign: each call ends in a value or an error, and the next one is served."""
+def test_signed_nonsense_does_not_end_a_client(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """Where an attacker can sign: each call ends in a value or an error, and the next one is
+    served.
+    """
     assert_served(backend, worker)
     client, mutator = client_of(backend), Mutator(12)
     threads = [client._sender_thread, client._receiver_thread]
     valid = [
-        Reply("?", "w", 1.0, sections=[Section("value", 1, b"\x80\x04K\x01.")], finishes=array("d", [2.0])),
-        Reply("?", "w", 1.0, sections=[Section("values", 1, b"\x80\x04]K\x01a.")], finishes=array("d", [2.0]), kept=1),
-        Reply("?", "w", 1.0, sections=[Section("error", 1, b"\x80\x04N.")], finishes=array("d", [2.0])),
+        Reply(
+            "?",
+            "w",
+            1.0,
+            sections=[Section("value", 1, b"\x80\x04K\x01.")],
+            finishes=array("d", [2.0]),
+        ),
+        Reply(
+            "?",
+            "w",
+            1.0,
+            sections=[Section("values", 1, b"\x80\x04]K\x01a.")],
+            finishes=array("d", [2.0]),
+            kept=1,
+        ),
+        Reply(
+            "?", "w", 1.0, sections=[Section("error", 1, b"\x80\x04N.")], finishes=array("d", [2.0])
+        ),
         Reply("?", "w", 1.0, problem=Problem("lost", "died", {"pid": 1})),
         Reply("?", "w", 1.0, problem=Problem("value_missing", "a b")),
         Reply("?", "w", 1.0, problem=Problem("version", "another")),
@@ -155,7 +178,12 @@ def test_a_reply_to_another_list_of_the_same_client_is_refused(
     client = client_of(backend)
     direct = f"{taken.batch.reply_to}:1"
     before = client._keyring.refusals.total
-    assert client._receiver.deliver(taken.batch.reply_to, client._keyring.seal(Purpose.reply(direct), [frame])) is None
+    assert (
+        client._receiver.deliver(
+            taken.batch.reply_to, client._keyring.seal(Purpose.reply(direct), [frame])
+        )
+        is None
+    )
     assert client._keyring.refusals.total == before + 1
     taken.run()
     assert future.result(DEADLINE) == 8
@@ -207,7 +235,10 @@ def test_mutated_values_are_not_there(server: Server, encrypt: bool, tmp_path: P
         assert store.get("a", data.nbytes) in (None, data), number
     connection.set(value_key("fuzzed", "a"), valid[1])
     assert store.get("a", data.nbytes) is None
-    for put in (lambda name: connection.rpush(name, b"x"), lambda name: connection.hset(name, "a", b"x")):
+    for put in (
+        lambda name: connection.rpush(name, b"x"),
+        lambda name: connection.hset(name, "a", b"x"),
+    ):
         connection.delete(value_key("fuzzed", "a"))
         put(value_key("fuzzed", "a"))
         assert store.get("a", data.nbytes) is None
@@ -244,7 +275,10 @@ def test_a_broker_that_answers_with_errors_is_no_reason_to_end(
     """The receiver goes on when it is over."""
     assert_served(backend, worker)
     client = client_of(backend)
-    real, failures = client._session.connection.blpop, iter([redis.ResponseError("ERR nonsense")] * 2)
+    real, failures = (
+        client._session.connection.blpop,
+        iter([redis.ResponseError("ERR nonsense")] * 2),
+    )
 
     def failing(*arguments: Any, **options: Any) -> Any:
         for error in failures:

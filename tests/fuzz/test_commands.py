@@ -1,4 +1,6 @@
-"""What the commands that look at a cluster show while an attacker answers in the workers' place, with a real Redis and worker."""
+"""What the commands that look at a cluster show while an attacker answers in the workers' place,
+with a real Redis and worker.
+"""
 
 import json
 import os
@@ -33,11 +35,17 @@ def wait_for(door: str) -> None:
 
 
 def forged_by(mutator: Mutator, valid: Any) -> list[bytes]:
-    """Answers of all kinds, none of them by the worker: in the form of an answer, nearly in it, in none."""
+    """Answers of all kinds, none of them by the worker: in the form of an answer, nearly in it, in
+    none.
+    """
     answers = [
-        answer({mutator.random.choice([NASTY, WORKER, "\ud800", "x" * 300]): mutator.json(valid)}) for _ in range(30)
+        answer({mutator.random.choice([NASTY, WORKER, "\ud800", "x" * 300]): mutator.json(valid)})
+        for _ in range(30)
     ]
-    answers += [json.dumps({"body": b64encode(mutator.text({NASTY: valid})).decode()}).encode() for _ in range(30)]
+    answers += [
+        json.dumps({"body": b64encode(mutator.text({NASTY: valid})).decode()}).encode()
+        for _ in range(30)
+    ]
     answers += [mutator.raw([answer({NASTY: valid})]) for _ in range(30)]
     mutator.random.shuffle(answers)
     # The last is read first.
@@ -54,14 +62,18 @@ def assert_shown_safely(done: Result) -> None:
 
 @pytest.mark.usefixtures("real_worker")
 def test_ping_stands_forged_answers(server: Server) -> None:
-    """Who is asked for by name is waited for; among all, those that have the form of a worker are shown safely."""
+    """Who is asked for by name is waited for; among all, those that have the form of a worker are
+    shown safely.
+    """
     mutator = Mutator(31)
     left_out, deadline = 0, time.monotonic() + 2 * PATIENCE
     with forging(server.url, lambda: forged_by(mutator, {"ok": "pong"})):
         while left_out < 20:  # Now and then the worker is quicker.
             assert time.monotonic() < deadline
             for names in ([], [WORKER]):
-                done = CliRunner().invoke(main, ["ping", "--broker", server.url, "--timeout", str(PATIENCE), *names])
+                done = CliRunner().invoke(
+                    main, ["ping", "--broker", server.url, "--timeout", str(PATIENCE), *names]
+                )
                 assert_shown_safely(done)
                 assert done.exit_code == 0, done.output
                 left_out += done.stderr.startswith("left out: ")
@@ -87,7 +99,9 @@ def test_status_stands_forged_answers(
                 assert done.exit_code == 0, done.output
                 if options:
                     found = json.loads(done.stdout)
-                    assert [worker["pid"] for worker in found["workers"]] == [real_worker.process.pid]
+                    assert [worker["pid"] for worker in found["workers"]] == [
+                        real_worker.process.pid
+                    ]
                     left_out += bool(found["left_out"])
                 else:
                     assert WORKER in done.stdout

@@ -1,4 +1,6 @@
-"""What Redis keeps of detached calls, mutated: each step of a call's life ends without an error, on a real Redis."""
+"""What Redis keeps of detached calls, mutated: each step of a call's life ends without an error, on
+a real Redis.
+"""
 
 from typing import Any, cast
 
@@ -8,8 +10,15 @@ from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import detached
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords, answer_commands
-from distribute_challenge.execution_backends.celery.broker.keys import DETACHED_OPEN, detached_key, outcome_key
+from distribute_challenge.execution_backends.celery.broker.detached import (
+    DetachedRecords,
+    answer_commands,
+)
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    DETACHED_OPEN,
+    detached_key,
+    outcome_key,
+)
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from tests.execution_backends.celery.conftest import Server
 from tests.fuzz.mutation import Mutator
@@ -28,14 +37,18 @@ def test_mutated_records_end_no_step_in_an_error(
         monkeypatch.setattr(detached, name, -1)
     connection, mutator = connect(server.url), Mutator(41)
     records, line = DetachedRecords(connection), Line(connection)
-    call, other = (double(number).submit(backend, detach=True, time_to_live=60).id for number in range(2))
+    call, other = (
+        double(number).submit(backend, detach=True, time_to_live=60).id for number in range(2)
+    )
     valid = cast("dict[bytes, bytes]", connection.hgetall(detached_key(call)))
     others = connection.hgetall(detached_key(other))
     malformed = 0
     for number in range(1_500):
         record: dict[Any, Any] = dict(valid)
         for field in mutator.random.sample(sorted(record), mutator.random.choice([1, 1, 2, 3])):
-            record[field] = mutator.raw([record[field], *valid.values(), b"-1", b"9" * 30, b"nan", b"inf", b""])
+            record[field] = mutator.raw(
+                [record[field], *valid.values(), b"-1", b"9" * 30, b"nan", b"inf", b""]
+            )
         if number % 4 == 0:
             del record[mutator.random.choice(sorted(record))]
         connection.delete(detached_key(call), outcome_key(call))

@@ -1,4 +1,6 @@
-"""A real worker, to whom everything is said in Redis that somebody without the secret can say there."""
+"""A real worker, to whom everything is said in Redis that somebody without the secret can say
+there.
+"""
 
 import base64
 import json
@@ -65,7 +67,9 @@ def refused_by_now(connection: Broker) -> int:
 def assert_serves(backend: CeleryExecutionBackend, worker: Program) -> None:
     """The same worker, and not another that was started in its place."""
     futures = [whereabouts(number).submit(backend) for number in range(5)]
-    assert [future.result(PATIENCE) for future in futures] == [(number, worker.process.pid) for number in range(5)]
+    assert [future.result(PATIENCE) for future in futures] == [
+        (number, worker.process.pid) for number in range(5)
+    ]
 
 
 def batch(**fields: Any) -> Batch:
@@ -96,8 +100,14 @@ def test_mutated_messages_in_its_queue(
                 data = mutator.raw([valid.data, *pickles])
             else:
                 body = base64.b64encode(mutator.raw([sealed, *pickles])).decode()
-                data = json.dumps({"body": body, "rest": mutator.json(json.loads(valid.data))}).encode()
-            key = f"{QUEUE}\x06\x16{mutator.random.randrange(1, 10)}" if mutator.random.random() < 0.8 else QUEUE
+                data = json.dumps(
+                    {"body": body, "rest": mutator.json(json.loads(valid.data))}
+                ).encode()
+            key = (
+                f"{QUEUE}\x06\x16{mutator.random.randrange(1, 10)}"
+                if mutator.random.random() < 0.8
+                else QUEUE
+            )
             (connection.lpush if mutator.random.random() < 0.5 else connection.rpush)(key, data)
             sent += 1
         assert_serves(backend, real_worker)
@@ -109,11 +119,15 @@ def test_mutated_messages_in_its_queue(
     assert_serves(backend, real_worker)
     status = CliRunner().invoke(main, ["status", "--broker", server.url]).output
     assert str(before + sent) in status
-    assert real_worker.output.count("refused a message (signed with another secret), number 1 ") == 1
+    assert (
+        real_worker.output.count("refused a message (signed with another secret), number 1 ") == 1
+    )
     assert len(real_worker.output) < 200_000
 
 
-def test_mutated_orders_on_its_channel(server: Server, real_worker: Program, backend: CeleryExecutionBackend) -> None:
+def test_mutated_orders_on_its_channel(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend
+) -> None:
     """By remote control, and what is no JSON or as deep as a well."""
     connection, mutator = connect(server.url), Mutator(22)
     before = refused_by_now(connection)
@@ -149,7 +163,9 @@ def assert_log_is_clean(worker: Program) -> None:
 def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -> None:
     """Celery and kombu log some of them as they are, if they are asked to say all that they do."""
     with (
-        start_worker(f"{server.url}?virtual_host=3", tmp_path, options=["--loglevel", "debug"]) as worker,
+        start_worker(
+            f"{server.url}?virtual_host=3", tmp_path, options=["--loglevel", "debug"]
+        ) as worker,
         connect(f"{server.url}?virtual_host=3") as connection,
     ):
         assert ping(connection, timeout=PATIENCE)
@@ -157,7 +173,9 @@ def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -
             order_envelope("ping", {NASTY: 1}),
             order_envelope("query_task", {"ids": [NASTY]}),
             order_envelope("registered", {"taskinfoitems": [NASTY], NASTY: NASTY}),
-            order_envelope("ping", ticket=NASTY, reply_to={"exchange": NASTY, "routing_key": NASTY}),
+            order_envelope(
+                "ping", ticket=NASTY, reply_to={"exchange": NASTY, "routing_key": NASTY}
+            ),
             order_envelope("ping", pattern=NASTY, matcher="glob"),
             order_envelope(NASTY),
         ):
@@ -167,12 +185,22 @@ def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -
         assert_log_is_clean(worker)
 
 
-def test_nonsense_in_its_books(server: Server, real_worker: Program, backend: CeleryExecutionBackend) -> None:
+def test_nonsense_in_its_books(
+    server: Server, real_worker: Program, backend: CeleryExecutionBackend
+) -> None:
     """Entries of messages in work that look as if their worker had died."""
     connection, mutator = connect(server.url), Mutator(23)
     data = message_for(batch(), queue=QUEUE, priority=5, keyring=Keyring.insecure()).data
     entry = json.dumps([json.loads(data), "", QUEUE]).encode()
-    strange = [b"", b"null", b"[" * 200_000, b'["a", "b", "c"]', b"[1, 2, 3]", b'[{}, "", ""]', b"\xff\xfe"]
+    strange = [
+        b"",
+        b"null",
+        b"[" * 200_000,
+        b'["a", "b", "c"]',
+        b"[1, 2, 3]",
+        b'[{}, "", ""]',
+        b"\xff\xfe",
+    ]
     for number, value in enumerate([*strange, *(mutator.raw([entry]) for _ in range(100))]):
         connection.hset(UNACKED, f"tag{number}", value)
         connection.zadd(f"{UNACKED}_index", {f"tag{number}": number})
@@ -192,7 +220,10 @@ def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
     connection.hset(UNACKED, NASTY, head + data)
     connection.zadd(f"{UNACKED}_index", {NASTY: 1.0})
     connection.zadd(DETACHED_OPEN, {"": 0.0, NASTY: 0.0, "f" * 32: 0.0})
-    connection.hset(detached_key("f" * 32), mapping=dict.fromkeys(("id", "tag", "queue", "message", "function"), NASTY))
+    connection.hset(
+        detached_key("f" * 32),
+        mapping=dict.fromkeys(("id", "tag", "queue", "message", "function"), NASTY),
+    )
     found = connection.blpop([reply_to], timeout=PATIENCE)
     assert found is not None
     said = bytes(KEYRING.open(Purpose.reply(reply_to), found[1]))
@@ -214,7 +245,9 @@ def note(path: str) -> None:
 def test_a_detached_call_that_is_put_back_does_not_run_again(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
-    """Neither its message alone, nor with its record as long as the outcome is kept; those who attach get that outcome."""
+    """Neither its message alone, nor with its record as long as the outcome is kept; those who
+    attach get that outcome.
+    """
     connection, path = connect(server.url), tmp_path / "runs"
     # No worker listens there: what lies in Redis until one takes it can be copied.
     future = note.with_options(queue="aside")(str(path)).submit(backend, detach=True)
@@ -232,7 +265,9 @@ def test_a_detached_call_that_is_put_back_does_not_run_again(
     assert not connection.exists(detached_key(future.id))
     connection.delete(outcome_key(future.id))
     connection.lpush(QUEUE, record[b"message"])
-    wait_until(lambda: refused(connection) == before + 3, "the message is refused without an outcome, too")
+    wait_until(
+        lambda: refused(connection) == before + 3, "the message is refused without an outcome, too"
+    )
     assert path.read_text() == "ran\n"
     assert "refused a message (its detached call has ended, or was cancelled)" in real_worker.output
 
@@ -293,7 +328,9 @@ def test_commands_of_celery_s_that_change_something_have_no_effect(
         "election": {"id": "1", "topic": "task", "action": {"method": "x"}},
     }
     for command in OTHER_COMMANDS:
-        answers = app.control.broadcast(command, arguments.get(command, {}), reply=True, timeout=0.05)
+        answers = app.control.broadcast(
+            command, arguments.get(command, {}), reply=True, timeout=0.05
+        )
         assert not answers, command
     forged = [
         {},
@@ -304,9 +341,15 @@ def test_commands_of_celery_s_that_change_something_have_no_effect(
     ]
     for order in forged:
         assert not app.control.broadcast(SCALE, order, reply=True, timeout=0.05)
-    wait_until(lambda: refused(connection) >= before + len(OTHER_COMMANDS) + len(forged), "all are counted")
+    wait_until(
+        lambda: refused(connection) >= before + len(OTHER_COMMANDS) + len(forged), "all are counted"
+    )
     (after,) = presence.workers(connection)
-    assert (after.pid, after.concurrency, after.queues) == (worker.pid, worker.concurrency, worker.queues)
+    assert (after.pid, after.concurrency, after.queues) == (
+        worker.pid,
+        worker.concurrency,
+        worker.queues,
+    )
     assert_serves(backend, real_worker)
     (answer,) = app.control.broadcast("stats", reply=True, timeout=PATIENCE, limit=1)
     (stats,) = answer.values()
@@ -334,7 +377,9 @@ def test_a_message_that_is_sent_once_more_when_it_is_old(
 def test_replies_that_cannot_be_put_where_they_belong(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
-    """Somebody has put something else there: neither the child nor the main process is the worse for it."""
+    """Somebody has put something else there: neither the child nor the main process is the worse
+    for it.
+    """
     connection = connect(server.url)
     connection.set("no-list", "x")
     for fields in ({}, {"issued": 0.0}):
@@ -348,7 +393,9 @@ def test_replies_that_cannot_be_put_where_they_belong(
 def test_signed_nonsense_where_anybody_can_sign(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Client and worker without a secret, as asked for by name; frames mutated before they are sealed."""
+    """Client and worker without a secret, as asked for by name; frames mutated before they are
+    sealed.
+    """
     monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SECRET")
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_INSECURE", "1")
     url = f"{server.url}?virtual_host=1"
@@ -367,7 +414,10 @@ def test_signed_nonsense_where_anybody_can_sign(
             if number % 5 == 0:
                 made = mutator.raw([made])
             body = base64.b64encode(Keyring.insecure().seal(Purpose.BATCH, [made])).decode()
-            connection.lpush(QUEUE, json.dumps({"body": body, "headers": {"id": "x"}, "properties": {"reply_to": "x"}}))
+            connection.lpush(
+                QUEUE,
+                json.dumps({"body": body, "headers": {"id": "x"}, "properties": {"reply_to": "x"}}),
+            )
         assert_serves(backend, worker)
         assert worker.process.poll() is None
         assert refused_by_now(connection) > 100

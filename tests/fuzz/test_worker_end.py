@@ -1,4 +1,6 @@
-"""What comes to a worker, mutated a hundred thousand times: none of it gets past the gate, unless its sender has signed it."""
+"""What comes to a worker, mutated a hundred thousand times: none of it gets past the gate, unless
+its sender has signed it.
+"""
 
 import base64
 import contextlib
@@ -20,7 +22,11 @@ from distribute_challenge.errors import BackendError, ForgedError, VersionMismat
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock
 from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
-from distribute_challenge.execution_backends.celery.broker.orders import SCALE, opened_order, sealed_order
+from distribute_challenge.execution_backends.celery.broker.orders import (
+    SCALE,
+    opened_order,
+    sealed_order,
+)
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker import task
 from distribute_challenge.execution_backends.celery.worker.app import make_app
@@ -61,7 +67,9 @@ def message(keyring: Keyring, sent: Batch) -> bytes:
 
 
 class Bench:
-    """A gate whose every answer is noted, and kombu and Celery behind it, as far as they look into messages."""
+    """A gate whose every answer is noted, and kombu and Celery behind it, as far as they look into
+    messages.
+    """
 
     def __init__(self, keyring: Keyring) -> None:
         self.answers: list[tuple[Batch, Problem]] = []
@@ -69,7 +77,9 @@ class Bench:
         self.channel = Connection("memory://").channel()
 
     def take(self, data: bytes) -> dict[str, Any] | None:
-        """What the gate lets in, after kombu has made a message of it, and the child has opened that."""
+        """What the gate lets in, after kombu has made a message of it, and the child has opened
+        that.
+        """
         admitted = self.gate.admitted(data, QUEUE)
         if admitted is not None:
             json.dumps(admitted)
@@ -103,7 +113,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_served(
     bench: Bench, tmp_path: Path
 ) -> None:
-    """Bodies and whole messages: what is changed outside the seal is not looked at, and what is changed inside is refused."""
+    """Bodies and whole messages: what is changed outside the seal is not looked at, and what is
+    changed inside is refused.
+    """
     mutator = Mutator(1)
     sent = {number: message(bench.gate.keyring, batch(number)) for number in range(20)}
     bodies = {envelope(data)["body"] for data in sent.values()}
@@ -136,20 +148,27 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
 
 
 def test_signed_nonsense_ends_nothing() -> None:
-    """Where anybody can sign: frames that are mutated before they are sealed, byte by byte and field by field."""
+    """Where anybody can sign: frames that are mutated before they are sealed, byte by byte and
+    field by field.
+    """
     keyring = Keyring.insecure()
     bench, mutator = Bench(keyring), Mutator(2)
     frames = [batch(number).encode() for number in range(20)]
     replies = [Reply("b", "w", 1.0, sections=[Section("value", 1, b"x")]).encode()]
     admitted = 0
     for number in range(10_000):
-        made = mutator.raw([*frames, *replies]) if number % 3 == 0 else _mutated_header(mutator, frames)
+        made = (
+            mutator.raw([*frames, *replies])
+            if number % 3 == 0
+            else _mutated_header(mutator, frames)
+        )
         data = _sealed_message(keyring, made)
         before = bench.gate.refusals.total
         taken = bench.take(data)
         admitted += taken is not None
         assert taken is not None or bench.gate.refusals.total == before + 1
-    # Answers are for what claims to be old; and many a mutation makes another message that is as good.
+    # Answers are for what claims to be old; and many a mutation makes another message that is as
+    # good.
     assert admitted > 500
     assert all(answer[1].kind == "expired" for answer in bench.answers)
 
@@ -167,7 +186,9 @@ def _sealed_message(keyring: Keyring, frame: bytes) -> bytes:
 
 
 def celery_messages() -> dict[str, Any]:
-    """Messages that Celery would run, or that would cost it much, none of which a client of this library sends."""
+    """Messages that Celery would run, or that would cost it much, none of which a client of this
+    library sends.
+    """
     valid = envelope(message(KEYRING, batch()))
     properties = {**valid["properties"], "body_encoding": "base64"}
 
@@ -198,7 +219,9 @@ def celery_messages() -> dict[str, Any]:
             **made("x", {"task": "celery.map", "id": "1", "args": [], "kwargs": {}}),
             "headers": {},
         },
-        "a zip bomb": made("distribute_challenge.run", headers={"compression": "application/x-gzip"}),
+        "a zip bomb": made(
+            "distribute_challenge.run", headers={"compression": "application/x-gzip"}
+        ),
         "later": made("distribute_challenge.run", headers={"eta": "9999-12-31T00:00:00+00:00"}),
         "over": made("distribute_challenge.run", headers={"expires": "1970-01-01T00:00:00+00:00"}),
         "pickle": {
@@ -268,7 +291,9 @@ def test_of_the_envelope_only_the_body_counts(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("age", [-4000.0, -61.0, 61.0, 4000.0])
-def test_a_message_outside_its_lifetime_is_answered_and_does_not_run(bench: Bench, age: float) -> None:
+def test_a_message_outside_its_lifetime_is_answered_and_does_not_run(
+    bench: Bench, age: float
+) -> None:
     """The clock of its sender may be ahead, too."""
     sent = batch(issued=time.time() - age, lifetime=60.0)
     assert bench.take(message(bench.gate.keyring, sent)) is None
@@ -279,7 +304,9 @@ def test_a_message_outside_its_lifetime_is_answered_and_does_not_run(bench: Benc
 
 @pytest.mark.parametrize("wrong", [-7200.0, 7200.0])
 def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
-    """A worker whose own clock is wrong takes what is new, and neither a message nor an order that is old."""
+    """A worker whose own clock is wrong takes what is new, and neither a message nor an order that
+    is old.
+    """
     keyring = Keyring(SECRET)
     answers: list[Any] = []
     gate = Gate(keyring, lambda *answer: answers.append(answer), lambda: time.time() + wrong)
@@ -288,8 +315,14 @@ def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
     assert gate.admitted(message(keyring, batch(issued=now - LIFETIME - 60)), QUEUE) is None
     assert gate.admitted(message(keyring, batch(issued=time.time())), QUEUE) is None
     assert len(answers) == 2
-    assert gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, now, processes=2)})) is not None
-    assert gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, processes=2)})) is None
+    assert (
+        gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, now, processes=2)}))
+        is not None
+    )
+    assert (
+        gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, processes=2)}))
+        is None
+    )
     question = order_envelope("ping")
     question["headers"]["expires"] = now + 1
     passed = gate.order(question)
@@ -303,7 +336,12 @@ def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) 
     taken = bench.take(json.dumps(data).encode())
     assert taken is not None
     assert (taken["headers"]["id"], taken["properties"]["reply_to"]) == ("client-0", "replies:0")
-    for key, value in (("reply_to", "x" * 300), ("reply_to", ["x"]), ("reply_to", "\ud800"), ("reply_to", "x\ny")):
+    for key, value in (
+        ("reply_to", "x" * 300),
+        ("reply_to", ["x"]),
+        ("reply_to", "\ud800"),
+        ("reply_to", "x\ny"),
+    ):
         data["properties"][key] = value
         taken = bench.take(json.dumps(data).encode())
         assert taken is not None
@@ -316,7 +354,13 @@ def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) 
 
 
 def order_envelope(method: str, arguments: Any = None, **changes: Any) -> dict[str, Any]:
-    body = {"method": method, "arguments": arguments or {}, "destination": None, "pattern": None, "matcher": None}
+    body = {
+        "method": method,
+        "arguments": arguments or {},
+        "destination": None,
+        "pattern": None,
+        "matcher": None,
+    }
     body |= {"ticket": "t", "reply_to": {"exchange": "e", "routing_key": "r"}, **changes}
     return {
         "body": base64.b64encode(json.dumps(body).encode()).decode(),
@@ -328,10 +372,16 @@ def order_envelope(method: str, arguments: Any = None, **changes: Any) -> dict[s
 
 
 def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
-    """What is let in is one of the commands that only tell something, or has the seal that was made for it."""
+    """What is let in is one of the commands that only tell something, or has the seal that was made
+    for it.
+    """
     mutator = Mutator(3)
     order = sealed_order(bench.gate.keyring, SCALE, processes=2)
-    valid = [order_envelope("ping"), order_envelope(SCALE, {"order": order}), order_envelope("pool_restart")]
+    valid = [
+        order_envelope("ping"),
+        order_envelope(SCALE, {"order": order}),
+        order_envelope("pool_restart"),
+    ]
     let_in = 0
     for number in range(15_000):
         changed = mutator.json(mutator.random.choice(valid))
@@ -351,14 +401,34 @@ def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
 
 
 OTHER_COMMANDS = [
-    *("pool_restart", "shutdown", "add_consumer", "cancel_consumer", "rate_limit", "revoke", "terminate", "time_limit"),
-    *("revoke_by_stamped_headers", "conf", "election", "pool_grow", "pool_shrink", "autoscale", "memsample", "memdump"),
+    *(
+        "pool_restart",
+        "shutdown",
+        "add_consumer",
+        "cancel_consumer",
+        "rate_limit",
+        "revoke",
+        "terminate",
+        "time_limit",
+    ),
+    *(
+        "revoke_by_stamped_headers",
+        "conf",
+        "election",
+        "pool_grow",
+        "pool_shrink",
+        "autoscale",
+        "memsample",
+        "memdump",
+    ),
     *("objgraph", "report", "hello"),
 ]
 
 
 @pytest.mark.parametrize("method", OTHER_COMMANDS)
-def test_commands_that_change_something_or_tell_too_much_are_refused(bench: Bench, method: str) -> None:
+def test_commands_that_change_something_or_tell_too_much_are_refused(
+    bench: Bench, method: str
+) -> None:
     assert bench.gate.order(order_envelope(method)) is None
     assert bench.gate.refusals.total == 1
 
@@ -384,8 +454,17 @@ def test_orders_without_their_seal_are_refused() -> None:
         sealed_order(OTHER, SCALE, processes=2),
         sealed_order(KEYRING, "x"),
     ]
-    refused += [sealed({**plain, "issued": issued}) for issued in (0, time.time() + 3700, float("nan"), None, 10**400)]
-    refused += [sealed(b"\xff"), sealed(b"[" * 100_000), sealed([]), sealed({}), sealed({**plain, "content": []})]
+    refused += [
+        sealed({**plain, "issued": issued})
+        for issued in (0, time.time() + 3700, float("nan"), None, 10**400)
+    ]
+    refused += [
+        sealed(b"\xff"),
+        sealed(b"[" * 100_000),
+        sealed([]),
+        sealed({}),
+        sealed({**plain, "content": []}),
+    ]
     for order in refused:
         with pytest.raises(ForgedError):
             opened_order(KEYRING, SCALE, order, time.time())
@@ -426,7 +505,9 @@ def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
     presence.show(here, presence.WorkerPresence("worker", 2, ["a"], opens=KEYRING.opens))
     presence.show(here, presence.WorkerPresence("\u00e9", 1, ["b"]))
     lines = list(connection.lines.values())
-    opened = json.loads(KEYRING.open(Purpose.presence(WORKERS, "worker"), lines[0].partition(b" ")[2]))
+    opened = json.loads(
+        KEYRING.open(Purpose.presence(WORKERS, "worker"), lines[0].partition(b" ")[2])
+    )
     strange = 0
     for number in range(300):
         added = {}
@@ -436,7 +517,9 @@ def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
                 seal = KEYRING.seal(Purpose.presence(WORKERS, name), [text])
                 added[name.encode()] = b"%.3f %b" % (time.time(), seal)
             else:
-                added[mutator.random.choice([name.encode(), mutator.random.randbytes(5)])] = mutator.raw(lines)
+                added[mutator.random.choice([name.encode(), mutator.random.randbytes(5)])] = (
+                    mutator.raw(lines)
+                )
         connection.lines = {**added, b"worker": lines[0]}
         workers = presence.workers(here)
         assert any(worker.name == "worker" and worker.concurrency == 2 for worker in workers)
@@ -444,11 +527,15 @@ def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
         strange += presence.strangers(here)
         assert b"worker" not in connection.removed
     assert strange > 5000
-    connection.lines = {b"x": b"%.3f " % time.time() + KEYRING.seal(Purpose.presence(CLIENTS, "x"), [b"{}"])}
+    connection.lines = {
+        b"x": b"%.3f " % time.time() + KEYRING.seal(Purpose.presence(CLIENTS, "x"), [b"{}"])
+    }
     assert presence.clients(here) == []
 
 
-def test_mutated_functions_are_not_there_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_mutated_functions_are_not_there_and_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Nor are those of another digest; the client then sends them again."""
     mutator, keyring = Mutator(6), Keyring(SECRET)
     child = task._Child("redis://localhost", keyring.refusals)
@@ -459,14 +546,20 @@ def test_mutated_functions_are_not_there_and_counted(monkeypatch: pytest.MonkeyP
         OTHER.seal(purpose, [b"x"]),
         *bombs(tmp_path / "marker"),
     ]
-    stored = itertools.chain([valid], wrong, (mutator.raw([valid, *wrong]) for _ in range(10_000)), [valid, None])
+    stored = itertools.chain(
+        [valid], wrong, (mutator.raw([valid, *wrong]) for _ in range(10_000)), [valid, None]
+    )
     answers = iter(list(stored))
-    connection = SimpleNamespace(get=lambda key: next(answers), hget=lambda *_: None, keyring=keyring)
+    connection = SimpleNamespace(
+        get=lambda key: next(answers), hget=lambda *_: None, keyring=keyring
+    )
     monkeypatch.setattr(child, "connection", connection)
     assert child._fetch("digest") == b"payload"
     for _ in range(len(wrong)):
         assert child._fetch("digest") is None
-    assert [found for _ in range(10_000) if (found := child._fetch("digest")) not in (None, b"payload")] == []
+    assert [
+        found for _ in range(10_000) if (found := child._fetch("digest")) not in (None, b"payload")
+    ] == []
     assert child._fetch("digest") == b"payload"
     assert child._fetch("digest") is None
     assert keyring.refusals.total > 9_000
@@ -474,16 +567,24 @@ def test_mutated_functions_are_not_there_and_counted(monkeypatch: pytest.MonkeyP
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(STRANGE),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=10,
 )
 quickly = settings(
-    max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
 
 
 @quickly
-@given(header=json_values | st.fixed_dictionaries(dict.fromkeys(("id", "name", "sizes"), json_values)))
+@given(
+    header=json_values | st.fixed_dictionaries(dict.fromkeys(("id", "name", "sizes"), json_values))
+)
 def test_no_header_that_json_can_hold_does_harm(header: Any) -> None:
     """Found by searching."""
     text = json.dumps(header).encode()

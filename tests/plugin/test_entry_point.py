@@ -17,11 +17,15 @@ Run = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a script where the package is installed: its metadata is what pip would write, made without a network."""
+    """Run a script where the package is installed: its metadata is what pip would write, made
+    without a network.
+    """
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
     info = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.3\nName: {project['name']}\nVersion: {project['version']}\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.3\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
     lines = []
     for group, points in project["entry-points"].items():
         lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
@@ -32,7 +36,12 @@ def run(tmp_path: Path) -> Run:
         path.write_text(textwrap.dedent(script))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(PACKAGE)])}
         return subprocess.run(
-            [sys.executable, str(path)], env=environment, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, str(path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     return run_script
@@ -61,7 +70,9 @@ def test_it_runs_calls_by_its_name(run: Run) -> None:
         print(somewhere_else(3).compute())
         print(list(somewhere_else.map(range(4))))
     """)
-    assert script.stdout == "(9, True)\n[(0, True), (1, True), (4, True), (9, True)]\n", script.stderr
+    assert script.stdout == "(9, True)\n[(0, True), (1, True), (4, True), (9, True)]\n", (
+        script.stderr
+    )
     assert "printed by the call" in script.stderr
 
 
@@ -111,7 +122,8 @@ def test_an_option_that_it_does_not_keep_is_refused(run: Run) -> None:
             print(error)
     """)
     assert script.stdout.startswith(
-        "the backend 'fresh' does not keep priority=1; 'celery' and 'local' and 'processes' and 'threads' do."
+        "the backend 'fresh' does not keep priority=1; 'celery' and 'local' and 'processes' and "
+        "'threads' do."
     ), script.stderr
 
 
@@ -126,4 +138,7 @@ def test_a_missing_import_answers_with_the_line_to_type(run: Run, tmp_path: Path
         except BackendError as error:
             print(error)
     """)
-    assert "needs no_such_module, which is not installed: pip install 'fresh-interpreter[fresh]'" in script.stdout
+    assert (
+        "needs no_such_module, which is not installed: pip install 'fresh-interpreter[fresh]'"
+        in script.stdout
+    )

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from distribute_challenge.errors import BackendError, ForgedError, SecretError
-from distribute_challenge.security import ENCRYPTION_OVERHEAD, TRAILER_LENGTH, Keyring, Purpose, new_secret
+from distribute_challenge.security import (
+    ENCRYPTION_OVERHEAD,
+    TRAILER_LENGTH,
+    Keyring,
+    Purpose,
+    new_secret,
+)
 from distribute_challenge.security import keyring as module
 from tests.secret import KEYRING, SECRET
 
@@ -92,7 +98,9 @@ def test_who_does_not_ask_for_security_has_none_but_not_by_mistake() -> None:
 
 def test_secrets_change_without_a_stop() -> None:
     """All accept both; then all sign with the new one; then the old one goes."""
-    steps = [Keyring(text) for text in (SECRET, f"{SECRET},{OTHER}", f" {OTHER} , {SECRET} ", OTHER)]
+    steps = [
+        Keyring(text) for text in (SECRET, f"{SECRET},{OTHER}", f" {OTHER} , {SECRET} ", OTHER)
+    ]
     for here, there in pairwise(steps):
         for one, another in ((here, there), (there, here)):
             assert another.open(PURPOSE, one.seal(PURPOSE, [b"x"])) == b"x"
@@ -107,7 +115,9 @@ def test_secrets_change_without_a_stop() -> None:
 @pytest.mark.parametrize("text", ["", "x" * 31, f"{SECRET},short", f"{SECRET},"])
 def test_a_secret_that_can_be_guessed_is_refused(text: str) -> None:
     """Without being shown."""
-    with pytest.raises(SecretError, match=r"needs at least 32 .*`distribute-challenge secret`") as caught:
+    with pytest.raises(
+        SecretError, match=r"needs at least 32 .*`distribute-challenge secret`"
+    ) as caught:
         Keyring(text)
     assert SECRET not in str(caught.value)
     assert "short" not in str(caught.value)
@@ -134,7 +144,9 @@ def test_nothing_shows_a_secret(encrypt: bool) -> None:
 
 
 def test_pieces_are_signed_as_the_whole_is() -> None:
-    """And verified piece by piece, with what was signed for another purpose or changed found out at the end."""
+    """And verified piece by piece, with what was signed for another purpose or changed found out at
+    the end.
+    """
     made = KEYRING.signature(PURPOSE)
     for piece in (b"ab", memoryview(b"c")):
         made.update(piece)
@@ -157,7 +169,9 @@ def test_pieces_are_signed_as_the_whole_is() -> None:
         Keyring(OTHER).check(PURPOSE, made.trailer())
     with pytest.raises(ForgedError, match="too short"):
         KEYRING.check(PURPOSE, made.trailer()[:-1])
-    assert KEYRING.check(PURPOSE, Keyring(SECRET, encrypt=True).signature(PURPOSE).trailer()).is_encrypted
+    assert KEYRING.check(
+        PURPOSE, Keyring(SECRET, encrypt=True).signature(PURPOSE).trailer()
+    ).is_encrypted
 
 
 def test_what_is_encrypted_cannot_be_read_and_is_never_the_same_twice() -> None:
@@ -188,7 +202,9 @@ def test_a_missing_package_is_named_when_it_is_needed(monkeypatch: pytest.Monkey
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "cryptography" else found(name))
+    monkeypatch.setattr(
+        module, "find_spec", lambda name: None if name == "cryptography" else found(name)
+    )
     with pytest.raises(BackendError, match=r"pip install cryptography"):
         Keyring(SECRET, encrypt=True)
     plain = Keyring(SECRET)

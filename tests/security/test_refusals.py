@@ -24,10 +24,15 @@ def test_the_first_of_each_kind_is_logged_and_each_tenfold(lines: pytest.LogCapt
     refusals.note("a reply", "signed with another secret")
     assert refusals.total == 151
     assert [record.args[2] for record in lines.records] == [1, 10, 100, 1]  # type: ignore[index]
-    assert "refused a message (signed with another secret), number 100 of this kind: b'bytes'" in lines.text
+    assert (
+        "refused a message (signed with another secret), number 100 of this kind: b'bytes'"
+        in lines.text
+    )
 
 
-def test_kinds_that_somebody_makes_up_fill_neither_log_nor_memory(lines: pytest.LogCaptureFixture) -> None:
+def test_kinds_that_somebody_makes_up_fill_neither_log_nor_memory(
+    lines: pytest.LogCaptureFixture,
+) -> None:
     refusals = Refusals()
     for number in range(20 * MOST_KINDS):
         refusals.note("a message", f"reason {number}")
@@ -36,13 +41,17 @@ def test_kinds_that_somebody_makes_up_fill_neither_log_nor_memory(lines: pytest.
     assert "for yet another reason" in lines.text
 
 
-def test_neither_the_large_nor_the_deep_costs_more_than_a_line(lines: pytest.LogCaptureFixture) -> None:
+def test_neither_the_large_nor_the_deep_costs_more_than_a_line(
+    lines: pytest.LogCaptureFixture,
+) -> None:
     """Nor does it end who logs it."""
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
     refusals = Refusals()
-    for number, details in enumerate([b"\xff" * 10**8, memoryview(bytes(10**8)), "é" * 10**7, deep, {"a": deep}]):
+    for number, details in enumerate(
+        [b"\xff" * 10**8, memoryview(bytes(10**8)), "é" * 10**7, deep, {"a": deep}]
+    ):
         refusals.note("a message", str(number), details)
     assert len(lines.records) == 5
     assert max(len(record.getMessage()) for record in lines.records) < 1000
@@ -86,10 +95,14 @@ def test_what_is_logged_of_a_refusal_is_one_line_that_a_terminal_does_not_act_on
     """The words may be the sender's."""
     refusals = Refusals()
     refusals.note("a\x1bmessage", "for\nno reason", "\x1b[2J\n")
-    assert lines.messages == [r"refused a\x1bmessage (for\nno reason), number 1 of this kind: '\x1b[2J\n'"]
+    assert lines.messages == [
+        r"refused a\x1bmessage (for\nno reason), number 1 of this kind: '\x1b[2J\n'"
+    ]
 
 
-def test_of_an_error_only_the_librarys_own_words_are_logged(lines: pytest.LogCaptureFixture) -> None:
+def test_of_an_error_only_the_librarys_own_words_are_logged(
+    lines: pytest.LogCaptureFixture,
+) -> None:
     refusals = Refusals()
     refusals.note("a message", ForgedError("signed with another secret"))
     refusals.note("a message", KeyError("the sender's"))

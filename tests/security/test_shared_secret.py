@@ -70,7 +70,8 @@ def test_who_has_another_secret_hears_of_it_and_does_not_hang(
             future = parent_of(1).submit(backend)
             began = time.monotonic()
             with pytest.raises(
-                SecretError, match=r"\(1\) have another secret than this client.*DISTRIBUTE_CHALLENGE_SECRET"
+                SecretError,
+                match=r"\(1\) have another secret than this client.*DISTRIBUTE_CHALLENGE_SECRET",
             ):
                 future.result(PATIENCE)
             assert time.monotonic() - began < 12
@@ -80,11 +81,17 @@ def test_who_has_another_secret_hears_of_it_and_does_not_hang(
         assert NEW not in status + worker.output
 
 
-def test_secrets_change_without_a_stop(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First all know both, then all sign with the new one, then nobody knows the old one: at each step, old and new work together."""
+def test_secrets_change_without_a_stop(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First all know both, then all sign with the new one, then nobody knows the old one: at each
+    step, old and new work together.
+    """
     steps = [SECRET, f"{SECRET},{NEW}", f"{NEW},{SECRET}", NEW]
     for number, (before, after) in enumerate(pairwise(steps)):
-        with start_worker(server.url, tmp_path, name=f"worker{number}", **{VARIABLE: after}) as worker:
+        with start_worker(
+            server.url, tmp_path, name=f"worker{number}", **{VARIABLE: after}
+        ) as worker:
             worker.wait_for("ready.")
             for secret in (before, after):
                 assert served_by(server.url, secret, monkeypatch) == worker.process.pid
@@ -96,7 +103,9 @@ def test_secrets_change_without_a_stop(server: Server, tmp_path: Path, monkeypat
 def test_what_is_encrypted_cannot_be_read_in_redis(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypt: str
 ) -> None:
-    """Neither on its way nor where it lies: arguments, results, large values, functions. Without, all of it can."""
+    """Neither on its way nor where it lies: arguments, results, large values, functions. Without,
+    all of it can.
+    """
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ENCRYPT", encrypt)
     folders = [tmp_path / "client", tmp_path / "worker"]
     for folder in folders:
@@ -109,9 +118,15 @@ def test_what_is_encrypted_cannot_be_read_in_redis(
 
     @compute_this
     def secretive(text: str, large: bytes) -> tuple[str, int]:
-        return "the result" + text.removeprefix("the argument"), len(large) + len("a function that nobody sees")
+        return "the result" + text.removeprefix("the argument"), len(large) + len(
+            "a function that nobody sees"
+        )
 
-    with start_worker(server.url, tmp_path, **there) as worker, CeleryExecutionBackend(server.url) as backend, seen:
+    with (
+        start_worker(server.url, tmp_path, **there) as worker,
+        CeleryExecutionBackend(server.url) as backend,
+        seen,
+    ):
         worker.wait_for("ready.")
         first = wait_for(str(door)).submit(backend)
         wait_until(Path(f"{door}.begun").exists)
@@ -130,14 +145,24 @@ def test_what_is_encrypted_cannot_be_read_in_redis(
 
 
 def _all_in(connection: redis.Redis) -> bytes:
-    read = {b"string": connection.get, b"hash": connection.hvals, b"list": lambda key: connection.lrange(key, 0, -1)}
-    found = [read[kind](key) for key in connection.scan_iter() if (kind := connection.type(key)) in read]
+    read = {
+        b"string": connection.get,
+        b"hash": connection.hvals,
+        b"list": lambda key: connection.lrange(key, 0, -1),
+    }
+    found = [
+        read[kind](key) for key in connection.scan_iter() if (kind := connection.type(key)) in read
+    ]
     assert any(b"value:" in key for key in connection.scan_iter()), "a large value lies there"
-    return b"".join(item for items in found for item in (items if isinstance(items, list) else [items]))
+    return b"".join(
+        item for items in found for item in (items if isinstance(items, list) else [items])
+    )
 
 
 class _Seen:
-    """All that goes into a Redis, and comes out of it on request, as somebody sees it who may watch."""
+    """All that goes into a Redis, and comes out of it on request, as somebody sees it who may
+    watch.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -165,7 +190,9 @@ class _Seen:
 
 
 def _hides(data: bytes, word: str) -> bool:
-    """Whether a text is in some bytes neither as it is nor in base64, at whatever place it begins there."""
+    """Whether a text is in some bytes neither as it is nor in base64, at whatever place it begins
+    there.
+    """
     encoded = [base64.b64encode(b"x" * shift + word.encode())[shift + 2 : -4] for shift in range(3)]
     return not any(re.search(re.escape(form), data) for form in (word.encode(), *encoded))
 
@@ -179,16 +206,23 @@ def no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_client_without_a_secret_is_told_at_the_line_of_the_call(server: Server) -> None:
     with CeleryExecutionBackend(server.url) as backend:
         for call in (parent_of(1).compute, parent_of(1).submit):
-            with pytest.raises(SecretError, match=r"needs a secret.*`distribute-challenge secret`.*_INSECURE=1"):
+            with pytest.raises(
+                SecretError, match=r"needs a secret.*`distribute-challenge secret`.*_INSECURE=1"
+            ):
                 call(backend)
 
 
 @pytest.mark.usefixtures("no_secret")
 @pytest.mark.parametrize("command", ["worker", "status"])
-def test_a_program_without_a_secret_ends_with_the_line_to_write(server: Server, command: str) -> None:
+def test_a_program_without_a_secret_ends_with_the_line_to_write(
+    server: Server, command: str
+) -> None:
     """And no traceback; nor is one that is too short shown."""
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    for text, message in (("", "needs a secret, which signs every call"), ("too short", "has 9 characters")):
+    for text, message in (
+        ("", "needs a secret, which signs every call"),
+        ("too short", "has 9 characters"),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "distribute_challenge", command, "--broker", server.url],
             env={**environment, VARIABLE: text},
@@ -204,14 +238,20 @@ def test_a_program_without_a_secret_ends_with_the_line_to_write(server: Server, 
 
 
 @pytest.mark.usefixtures("no_secret")
-def test_who_knows_an_embedded_cluster_s_address_and_may_enter_its_folder_needs_no_more(tmp_path: Path) -> None:
-    """A worker and a client of the same user, which find its secret by themselves; it lies where nobody else can read it."""
+def test_who_knows_an_embedded_cluster_s_address_and_may_enter_its_folder_needs_no_more(
+    tmp_path: Path,
+) -> None:
+    """A worker and a client of the same user, which find its secret by themselves; it lies where
+    nobody else can read it.
+    """
     with LocalCluster(workers=1) as cluster:
         path = Path(cluster.broker_url.removeprefix("redis+socket://")).parent / SECRET_FILE
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         text = path.read_text()
-        surroundings = compute_this(lambda: (dict(os.environ), Path("/proc/self/cmdline").read_bytes()))().compute()
+        surroundings = compute_this(
+            lambda: (dict(os.environ), Path("/proc/self/cmdline").read_bytes())
+        )().compute()
         assert text not in str(surroundings)
         assert text not in cluster.log()
         with start_worker(cluster.broker_url, tmp_path, name="joined") as worker:

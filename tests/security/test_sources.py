@@ -35,10 +35,14 @@ def private(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_first_source_counts(private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_source_counts(
+    private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file beside the socket, the variable, the file that a variable names, insecurity."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET", f" {SECRETS['variable']}\n")
-    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET_FILE", str(write(tmp_path / "file", SECRETS["file"] + "\n")))
+    monkeypatch.setenv(
+        "DISTRIBUTE_CHALLENGE_SECRET_FILE", str(write(tmp_path / "file", SECRETS["file"] + "\n"))
+    )
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_INSECURE", "1")
     socket = f"redis+socket://{private}/redis.sock"
 
@@ -61,7 +65,12 @@ def test_no_secret_is_an_error_with_the_line_to_write() -> None:
     with pytest.raises(SecretError) as caught:
         keyring_for(URL)
     text = str(caught.value)
-    for word in ("***@example.org", "`distribute-challenge secret`", "DISTRIBUTE_CHALLENGE_SECRET", "_INSECURE=1"):
+    for word in (
+        "***@example.org",
+        "`distribute-challenge secret`",
+        "DISTRIBUTE_CHALLENGE_SECRET",
+        "_INSECURE=1",
+    ):
         assert word in text
     assert "hunter2" not in text
 
@@ -84,14 +93,18 @@ def test_a_socket_s_folder_counts_if_it_is_private(
     assert keyring_for(url).identity == Keyring(SECRETS["variable"]).identity
 
 
-def test_a_folder_of_another_user_does_not_count(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_user_does_not_count(
+    private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(SecretError, match="needs a secret"):
         keyring_for(f"redis+socket://{private}/redis.sock")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o444, 0o644])
-def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_others_can_read_is_refused(
+    tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the command that mends it."""
     path = write(tmp_path / "file", SECRETS["file"], mode)
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET_FILE", str(path))
@@ -99,7 +112,9 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int, monke
         keyring_for(URL)
 
 
-def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is not there, or holds something other than text, or too little of it."""
     path = tmp_path / "file"
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET_FILE", str(path))
@@ -113,14 +128,18 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest
         keyring_for(URL)
 
 
-def test_encryption_is_for_every_source(private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encryption_is_for_every_source(
+    private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """But for those who want no security."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ENCRYPT", "1")
     assert keyring_for(f"redis+socket://{private}/redis.sock").encrypts
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET", SECRETS["variable"])
     assert keyring_for(URL).encrypts
     monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SECRET")
-    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET_FILE", str(write(tmp_path / "file", SECRETS["file"])))
+    monkeypatch.setenv(
+        "DISTRIBUTE_CHALLENGE_SECRET_FILE", str(write(tmp_path / "file", SECRETS["file"]))
+    )
     assert keyring_for(URL).encrypts
     monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SECRET_FILE")
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_INSECURE", "1")

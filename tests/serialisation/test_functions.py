@@ -52,7 +52,9 @@ async def coroutine_function() -> int:
     return 1
 
 
-@pytest.mark.parametrize("function", [coroutine_function, AsyncCallable(), functools.partial(coroutine_function)])
+@pytest.mark.parametrize(
+    "function", [coroutine_function, AsyncCallable(), functools.partial(coroutine_function)]
+)
 def test_a_coroutine_function_is_known_as_one(function: Callable[..., Any]) -> None:
     """However it is wrapped."""
     assert load_function(unpack_function(portable(function).payload().payload).data).is_async
@@ -85,7 +87,9 @@ def test_a_function_that_captures_what_cannot_be_pickled_names_it() -> None:
     def holds() -> Any:
         return lock
 
-    with pytest.raises(SerialisationError, match=r"the function f cannot be pickled: .*closure variable 'lock'"):
+    with pytest.raises(
+        SerialisationError, match=r"the function f cannot be pickled: .*closure variable 'lock'"
+    ):
         portable(holds).payload()
 
 
@@ -96,7 +100,9 @@ def test_a_large_captured_value_is_named_in_a_warning() -> None:
     def heavy() -> Any:
         return table, small
 
-    with pytest.warns(UserWarning, match="f carries 2.\\d MB of captured values, the largest is 'table'"):
+    with pytest.warns(
+        UserWarning, match="f carries 2.\\d MB of captured values, the largest is 'table'"
+    ):
         portable(heavy).payload()
 
 
@@ -134,7 +140,9 @@ def test_captured_names_closure_variables_and_defaults() -> None:
 
 
 def test_globals_of_main_changed_between_two_calls_are_seen(project: Client) -> None:
-    """Numbers, functions, mutated lists, classes, defaults, closures, keyword defaults, names that come later."""
+    """Numbers, functions, mutated lists, classes, defaults, closures, keyword defaults, names that
+    come later.
+    """
     out = project.run("""
         number, items = 1, [1]
         def helper(): return number
@@ -177,7 +185,9 @@ def test_globals_of_main_changed_between_two_calls_are_seen(project: Client) -> 
 
 
 def test_what_each_simple_function_refers_to_is_watched(project: Client) -> None:
-    """Functions that are pickled once: a changed number, helper, default, closure and decorated function are seen."""
+    """Functions that are pickled once: a changed number, helper, default, closure and decorated
+    function are seen.
+    """
     out = project.run("""
         import json
         number = 1
@@ -219,7 +229,8 @@ def test_what_each_simple_function_refers_to_is_watched(project: Client) -> None
         "(1, (1, 'a', None), '1', 1, 2, 3) (1, 1, 1) (1, 1, 1) unset 4",
         "(1, (1, 'a', None), '1', 1, 2, 3) (1, 1, 1) (1, 1, 1) unset 8",
         "(2, (2,), '2', 2, 2, 3) (7, 8, 9) (7, 8, 9) unset 12",
-        # Three functions changed; the fourth is sent again once, without the definitions that have proved to change.
+        # Three functions changed; the fourth is sent again once, without the definitions that have
+        # proved to change.
         "8",
     ]
 

@@ -27,7 +27,9 @@ def test_a_result_that_cannot_be_stored_for_want_of_memory_fails_its_call_alone(
         raise MemoryError("full")
 
     sections = list(encode_outcomes([Large(), 1], "f", keep))
-    first, second = decode_outcomes(Reply("", "", 0.0, sections=sections, finishes=array("d", [0.0, 0.0])))
+    first, second = decode_outcomes(
+        Reply("", "", 0.0, sections=sections, finishes=array("d", [0.0, 0.0]))
+    )
     assert isinstance(first.error, SerialisationError)
     assert str(first.error) == "the result of f cannot be sent: builtins.MemoryError: full"
     assert second == 1

@@ -29,7 +29,9 @@ SMALL = numpy.arange(3, dtype=float)
 
 
 class Window:
-    """Like a data frame: its data is a buffer inside other objects, and its own code puts it together again."""
+    """Like a data frame: its data is a buffer inside other objects, and its own code puts it
+    together again.
+    """
 
     def __init__(self, data: bytearray) -> None:
         self.data = data
@@ -91,7 +93,12 @@ def test_large_buffers_lie_in_the_depot(depot: Depot, tmp_path: Path) -> None:
 
 def test_a_large_pickle_lies_there_as_a_whole(depot: Depot, tmp_path: Path) -> None:
     """Texts, bytes and long lists have no buffers."""
-    for value in ("x" * 200_000, b"x" * 200_000, list(range(100_000)), [LARGE[::2], {1}, "x" * 200_000]):
+    for value in (
+        "x" * 200_000,
+        b"x" * 200_000,
+        list(range(100_000)),
+        [LARGE[::2], {1}, "x" * 200_000],
+    ):
         packed = pack(value, "it", lambda: depot)
         assert len(packed.data) < 200
         assert len(references_of(packed.data)) == 1
@@ -125,7 +132,9 @@ def test_what_cannot_be_pickled_leaves_nothing_in_the_depot(depot: Depot, tmp_pa
     assert kept(tmp_path) == []
 
 
-def test_what_a_full_depot_took_before_is_released(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_full_depot_took_before_is_released(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody will."""
     released: list[Any] = []
     deposit = depot.deposit
@@ -177,7 +186,10 @@ def test_a_result_can_be_written_to_unless_it_was_closed_by_its_maker(depot: Dep
     closed = LARGE.copy()
     closed.flags.writeable = False
     parts = [argument, argument[:3], numpy.asarray(argument.data), closed, closed[:3], {1}]
-    back = unpack(pack_result(parts, "it", depot.deposit).data, lambda reference: bytearray(depot.open(reference)))
+    back = unpack(
+        pack_result(parts, "it", depot.deposit).data,
+        lambda reference: bytearray(depot.open(reference)),
+    )
     assert [array.flags.writeable for array in back[:5]] == [True, True, True, False, False]
     assert numpy.array_equal(back[1], [0, 1, 2])
 
@@ -192,8 +204,12 @@ def test_so_do_large_built_in_values(depot: Depot) -> None:
     assert pack_plain(b"small", depot.deposit) == b"small"
 
 
-@pytest.mark.parametrize("value", [5, "x" * 200_000, LARGE, [LARGE, SMALL, LARGE + 1, "x" * 200_000]])
-def test_what_is_deposited_is_packed_as_references(value: Any, depot: Depot, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "value", [5, "x" * 200_000, LARGE, [LARGE, SMALL, LARGE + 1, "x" * 200_000]]
+)
+def test_what_is_deposited_is_packed_as_references(
+    value: Any, depot: Depot, tmp_path: Path
+) -> None:
     """It is neither pickled again nor stored again, and comes out as the value."""
     deposited = Deposited(depot, pack(value, "it", lambda: depot))
     files = kept(tmp_path)

@@ -91,7 +91,9 @@ def test_a_protocol_of_other_programs_is_shown_as_far_as_it_is_binary() -> None:
 def test_buffers_that_travel_elsewhere_are_named() -> None:
     buffers: list[pickle.PickleBuffer] = []
     data = pickle.dumps(
-        [pickle.PickleBuffer(b"read only"), pickle.PickleBuffer(bytearray(b"x"))], 5, buffer_callback=buffers.append
+        [pickle.PickleBuffer(b"read only"), pickle.PickleBuffer(bytearray(b"x"))],
+        5,
+        buffer_callback=buffers.append,
     )
     assert value_text(outline(data)[0]) == "[<buffer>, <buffer>]"
 
@@ -132,7 +134,9 @@ def test_what_is_no_pickle_is_refused(data: bytes) -> None:
 
 def test_any_bytes_give_a_value_or_a_value_error() -> None:
     """No other error, and no endless loop."""
-    data = dumps([1, "abc", [1, 2, {"a": Model()}], numpy.arange(3), {"k": (1, 2, 3, 4)}, {1, 2}], "a value").data
+    data = dumps(
+        [1, "abc", [1, 2, {"a": Model()}], numpy.arange(3), {"k": (1, 2, 3, 4)}, {1, 2}], "a value"
+    ).data
     chance = random.Random(1)
     for _ in range(3000):
         broken = bytearray(data)

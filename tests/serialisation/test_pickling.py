@@ -44,7 +44,9 @@ def test_built_in_values_are_pickled_by_the_plain_pickler() -> None:
     assert dumps(value, "it") == (data, frozenset())
 
 
-@pytest.mark.parametrize("value", [lambda: 1, object(), Point(1, 2), plus_one, int, range, sys, (1).__add__])
+@pytest.mark.parametrize(
+    "value", [lambda: 1, object(), Point(1, 2), plus_one, int, range, sys, (1).__add__]
+)
 def test_everything_else_is_left_to_cloudpickle(value: Any) -> None:
     """Also inside a container."""
     assert dumps_plain(value) is None

@@ -45,7 +45,9 @@ def test_the_modules_of_an_argument_travel_with_the_function() -> None:
         ((1,), {"key": [threading.Lock()]}, r"argument 'key' of f\[0\] \(a lock\)"),
     ],
 )
-def test_the_argument_to_blame_is_named(args: tuple[Any, ...], kwargs: dict[str, Any], words: str) -> None:
+def test_the_argument_to_blame_is_named(
+    args: tuple[Any, ...], kwargs: dict[str, Any], words: str
+) -> None:
     """By position or keyword."""
     with pytest.raises(SerialisationError, match=words):
         single_task(portable(), "f", args, kwargs, OPTIONS)

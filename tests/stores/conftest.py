@@ -7,7 +7,13 @@ import pytest
 import redis
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.stores import FsspecStore, RedisStore, SharedMemoryStore, Store, open_store
+from distribute_challenge.stores import (
+    FsspecStore,
+    RedisStore,
+    SharedMemoryStore,
+    Store,
+    open_store,
+)
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING
 

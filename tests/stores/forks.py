@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Do something in a fork, whose exit code is what that gives, or 9 if it raises; the fork's number."""
+    """Do something in a fork, whose exit code is what that gives, or 9 if it raises; the fork's
+    number.
+    """
     with warnings.catch_warnings():
-        # From Python 3.12 on a fork of a process with threads is warned of. These forks do little and end soon.
+        # From Python 3.12 on a fork of a process with threads is warned of. These forks do little
+        # and end soon.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child:

@@ -30,7 +30,11 @@ def values(connection: redis.Redis) -> Iterator[ValueCache]:
 
 
 def _caches() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "distribute_challenge value cache"]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name == "distribute_challenge value cache"
+    ]
 
 
 @pytest.fixture
@@ -52,7 +56,9 @@ def test_a_value_is_found_where_it_is(kept: Depot, values: ValueCache) -> None:
 def test_a_value_that_is_nowhere_is_named(kept: Depot, values: ValueCache) -> None:
     """So that the client can bring it."""
     reference = kept.deposit(b"content")
-    with pytest.raises(ValueMissingError, match=f"large values not found here: {reference.key}") as caught:
+    with pytest.raises(
+        ValueMissingError, match=f"large values not found here: {reference.key}"
+    ) as caught:
         values.open(reference, kept.names[1:])
     assert caught.value.keys == (reference.key,)
     kept.provide_everywhere(caught.value.keys)
@@ -104,8 +110,12 @@ def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: Value
     assert values._bytes == 600
 
 
-def test_what_the_client_has_freed_is_dropped(kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle worker would keep the memory of a client that is gone; what other places gave is its own."""
+def test_what_the_client_has_freed_is_dropped(
+    kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle worker would keep the memory of a client that is gone; what other places gave is its
+    own.
+    """
     monkeypatch.setattr(cache, "LOOK_EVERY", 0.01)
     near = kept.deposit(b"near")
     kept.use(kept._places[1:])
@@ -118,7 +128,10 @@ def test_what_the_client_has_freed_is_dropped(kept: Depot, values: ValueCache, m
 
 
 def test_what_nobody_uses_is_dropped_and_nobody_looks_any_more(
-    kept: Depot, values: ValueCache, looking: Callable[[], list[threading.Thread]], monkeypatch: pytest.MonkeyPatch
+    kept: Depot,
+    values: ValueCache,
+    looking: Callable[[], list[threading.Thread]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Until the next value comes."""
     monkeypatch.setattr(cache, "LOOK_EVERY", 0.01)

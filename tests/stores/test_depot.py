@@ -168,7 +168,9 @@ def test_a_value_of_a_single_call_does_not_linger_for_long(kept: Depot, near: Me
     assert list(near.values) == [twice]
 
 
-def test_what_lingers_may_take_only_so_much(kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lingers_may_take_only_so_much(
+    kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The oldest goes first."""
     monkeypatch.setattr(depot, "KEPT_IDLE", 250)
     keys = []
@@ -203,7 +205,9 @@ def test_releasing_never_fails(kept: Depot) -> None:
     kept.close()
 
 
-def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(kept: Depot, near: MemoryStore) -> None:
+def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(
+    kept: Depot, near: MemoryStore
+) -> None:
     """It is not taken for stored."""
     reference = kept.deposit(b"content")
     kept.release([reference.key])
@@ -221,7 +225,9 @@ def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(kept: D
     assert near.values == {reference.key: b"content"}
 
 
-def test_a_value_that_is_on_its_way_elsewhere_is_not_freed(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+def test_a_value_that_is_on_its_way_elsewhere_is_not_freed(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
     """Its turn comes when it is there."""
     reference = kept.deposit(b"content")
     with kept._values[reference.key].moving:
@@ -260,7 +266,9 @@ def test_a_hold_of_what_is_gone_is_an_error(kept: Depot) -> None:
 
 
 def test_a_hold_may_go_at_any_moment(kept: Depot, near: MemoryStore) -> None:
-    """Also while its own thread is in the middle of the books, when the interpreter collects garbage."""
+    """Also while its own thread is in the middle of the books, when the interpreter collects
+    garbage.
+    """
     key = kept.deposit(b"content").key
     hold = kept.hold([key])
     kept.release([key])
@@ -306,7 +314,9 @@ def test_what_does_not_fit_goes_where_everybody_sees_it(
     assert caplog.text.count("large values go another way, which takes longer: near is full") == 1
 
 
-def test_what_fits_nowhere_is_an_error_and_counts_nothing(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+def test_what_fits_nowhere_is_an_error_and_counts_nothing(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
     """The next time it is tried again."""
     near.room = far.room = 0
     with pytest.raises(StoreFullError, match="far is full"):
@@ -346,7 +356,9 @@ def test_what_only_lingers_makes_room(kept: Depot, near: MemoryStore, far: Memor
     assert far.values == {}
 
 
-def test_an_error_of_a_place_is_the_caller_s(kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_place_is_the_caller_s(
+    kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And counts nothing."""
 
     def put(key: str, data: memoryview) -> None:
@@ -417,7 +429,9 @@ def test_a_value_that_does_not_fit_where_all_see_it_says_so(kept: Depot, far: Me
 # --- the client's life
 
 
-def test_each_place_hears_which_of_its_values_are_needed(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+def test_each_place_hears_which_of_its_values_are_needed(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
     """Those that linger are among them."""
     keys = sorted(kept.deposit(value).key for value in (b"1", b"2"))
     kept.provide_everywhere(keys[:1])

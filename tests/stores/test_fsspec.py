@@ -49,11 +49,17 @@ def test_what_a_killed_client_left_goes_when_its_lease_has_run_out(
     living, dead, halfway = client(shared), client(shared, "dead"), client(shared, "halfway")
     for store in (living, dead, halfway):
         store.put("a", DATA)
-    (shared / "distribute_challenge-dead.lease").write_text(str(time.time() - fsspec_store.LEASE - 1))
+    (shared / "distribute_challenge-dead.lease").write_text(
+        str(time.time() - fsspec_store.LEASE - 1)
+    )
     (shared / "distribute_challenge-halfway.lease").unlink()
     (shared / "thesis.lease").write_text("0")
     client(shared, "next").close()
-    assert names(shared) == ["distribute_challenge-one", "distribute_challenge-one.lease", "thesis.lease"]
+    assert names(shared) == [
+        "distribute_challenge-one",
+        "distribute_challenge-one.lease",
+        "thesis.lease",
+    ]
     assert living.get("a", DATA.nbytes) == DATA
 
 
@@ -72,7 +78,9 @@ def test_a_living_client_renews_its_lease(shared: Path, monkeypatch: pytest.Monk
     assert float(lease.read_text()) > float(before)
 
 
-def test_tidying_up_goes_on_where_something_is_gone_already(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_tidying_up_goes_on_where_something_is_gone_already(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without a word."""
     store = client(shared)
     for key in "ab":
@@ -118,7 +126,8 @@ def test_a_full_disk_says_what_can_be_done(shared: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(store._files, "open", opened)
     with pytest.raises(
-        StoreFullError, match=r"cannot take a value of 100.0 kB: .*No space.*DISTRIBUTE_CHALLENGE_STORE"
+        StoreFullError,
+        match=r"cannot take a value of 100.0 kB: .*No space.*DISTRIBUTE_CHALLENGE_STORE",
     ):
         store.put("a", DATA)
     assert os.listdir(shared / "distribute_challenge-one") == []
@@ -127,7 +136,9 @@ def test_a_full_disk_says_what_can_be_done(shared: Path, monkeypatch: pytest.Mon
 def test_a_place_that_does_not_answer_is_named_without_its_password(shared: Path) -> None:
     """With the variable to look at."""
     shared.write_text("a file")
-    with pytest.raises(SystemFailureError, match=r"cannot be written to: .*check DISTRIBUTE_CHALLENGE_STORE"):
+    with pytest.raises(
+        SystemFailureError, match=r"cannot be written to: .*check DISTRIBUTE_CHALLENGE_STORE"
+    ):
         client(shared)
     store = FsspecStore.attach(f"file://{shared}/folder", KEYRING)
     with pytest.raises(SystemFailureError, match="cannot give a value"):

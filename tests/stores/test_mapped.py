@@ -90,6 +90,8 @@ def test_what_does_not_fit_into_the_address_space_is_an_error(tmp_path: Path) ->
     """With its size."""
     with (
         file_of(tmp_path, 10).open("rb") as file,
-        pytest.raises(OSError, match="cannot map 4611686018427387904 bytes: Cannot allocate memory"),
+        pytest.raises(
+            OSError, match="cannot map 4611686018427387904 bytes: Cannot allocate memory"
+        ),
     ):
         _mapped(file.fileno(), 1 << 62)

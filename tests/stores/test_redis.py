@@ -45,7 +45,9 @@ def test_a_large_value_lies_in_parts(store: RedisStore, connection: redis.Redis,
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("gone", [0, 1, 4, 5])
-def test_a_value_without_one_of_its_parts_is_not_there(store: RedisStore, connection: redis.Redis, gone: int) -> None:
+def test_a_value_without_one_of_its_parts_is_not_there(
+    store: RedisStore, connection: redis.Redis, gone: int
+) -> None:
     """And the connection is as good as before."""
     data = memoryview(os.urandom(5555))
     store.put("a", data)
@@ -56,7 +58,9 @@ def test_a_value_without_one_of_its_parts_is_not_there(store: RedisStore, connec
     assert store.get("b", 5555) == data
 
 
-def test_a_value_lies_under_the_name_that_the_documentation_says(store: RedisStore, connection: redis.Redis) -> None:
+def test_a_value_lies_under_the_name_that_the_documentation_says(
+    store: RedisStore, connection: redis.Redis
+) -> None:
     """With its client's id, as it is, and its signature behind it."""
     store.put("a", memoryview(b"content"))
     found = connection.get("distribute_challenge:value:client:a")
@@ -93,7 +97,12 @@ def test_a_value_that_was_changed_or_moved_is_not_there(
     for key, content in found.items():
         connection.set(key.replace(b":client:", b":other:"), content)
     assert RedisStore(connection, "other", KEYRING).get("a", size) is None
-    assert RedisStore(connection, "client", Keyring("another-secret-of-the-length-needed")).get("a", size) is None
+    assert (
+        RedisStore(connection, "client", Keyring("another-secret-of-the-length-needed")).get(
+            "a", size
+        )
+        is None
+    )
     assert "refused a large value in Redis (its signature is wrong" in caplog.text
 
 
@@ -110,7 +119,9 @@ def test_what_nobody_renews_expires(
 def test_renewing_keeps_all_parts_for_longer(
     store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is done at a third of the time, not each time it is asked for; what the client has not is no concern of it."""
+    """It is done at a third of the time, not each time it is asked for; what the client has not is
+    no concern of it.
+    """
     store.put("a", memoryview(bytes(5555)))
     names = connection.keys()
 
@@ -142,7 +153,9 @@ def test_a_full_redis_says_what_can_be_done(store: RedisStore, connection: redis
     """And is as good as before."""
     connection.config_set("maxmemory", "10mb")
     try:
-        with pytest.raises(StoreFullError, match=r"no room to take a value of 20.0 MB .*maxmemory.*CHALLENGE_STORE"):
+        with pytest.raises(
+            StoreFullError, match=r"no room to take a value of 20.0 MB .*maxmemory.*CHALLENGE_STORE"
+        ):
             store.put("a", memoryview(bytes(20_000_000)))
         assert connection.keys() == []
     finally:
@@ -159,11 +172,16 @@ def test_nothing_is_left_of_a_value_that_fits_only_in_part(
     real = stores_redis._set
 
     def refused_at_last(name: str, *rest: Any, **options: Any) -> object:
-        return real(name, *rest, **options) if not name.endswith(":5") else [b"*2\r\n$3\r\nSET\r\n$1\r\na\r\n"]
+        return (
+            real(name, *rest, **options)
+            if not name.endswith(":5")
+            else [b"*2\r\n$3\r\nSET\r\n$1\r\na\r\n"]
+        )
 
     monkeypatch.setattr(stores_redis, "_set", refused_at_last)
     with pytest.raises(
-        BrokerUnreachableError, match=r"Redis did not take a value of 5.[0-9] kB \(wrong number of arguments"
+        BrokerUnreachableError,
+        match=r"Redis did not take a value of 5.[0-9] kB \(wrong number of arguments",
     ):
         store.put("a", memoryview(bytes(5555)))
     assert connection.keys() == []

@@ -119,7 +119,10 @@ def test_what_a_killed_process_has_half_written_goes_at_the_next_look(
     monkeypatch.setattr(shared_memory, "LOCKED_WITHIN", 0)
     with subprocess.Popen([sys.executable, "-c", WRITER, str(store.path)]) as writer:
         try:
-            wait_until(lambda: [os.stat(store.path / name).st_size for name in values(store)] == [10], "its file")
+            wait_until(
+                lambda: [os.stat(store.path / name).st_size for name in values(store)] == [10],
+                "its file",
+            )
             store.renew([])
             assert len(values(store)) == 1
         finally:
@@ -155,7 +158,9 @@ def test_where_there_is_no_shared_memory_nobody_gets_in(
 
 def test_two_processes_with_the_same_shared_memory_say_the_same(root: Path, tmp_path: Path) -> None:
     """By this the client knows whose workers see its folder."""
-    program = "from distribute_challenge.stores import shared_memory_identity as i; print(i(), end='')"
+    program = (
+        "from distribute_challenge.stores import shared_memory_identity as i; print(i(), end='')"
+    )
     there = run(program, tmp_path / "user", DISTRIBUTE_CHALLENGE_SHARED_FOLDER=str(root))
     assert there == shared_memory_identity()
 
@@ -195,12 +200,16 @@ def link(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", [loosen, rename, link])
-def test_what_is_not_made_as_we_make_it_is_not_ours(store: SharedMemoryStore, change: Callable[[Path], Any]) -> None:
+def test_what_is_not_made_as_we_make_it_is_not_ours(
+    store: SharedMemoryStore, change: Callable[[Path], Any]
+) -> None:
     """Everybody can write to shared memory."""
     assert SharedMemoryStore.attach(change(store.path) or store.path) is None
 
 
-def test_a_worker_that_comes_too_late_hears_that_the_client_is_gone(store: SharedMemoryStore) -> None:
+def test_a_worker_that_comes_too_late_hears_that_the_client_is_gone(
+    store: SharedMemoryStore,
+) -> None:
     """Its result interests nobody."""
     worker = attached(store)
     store.close()
@@ -218,7 +227,10 @@ def test_shared_memory_is_left_to_others_before_it_is_full(
     real = os.statvfs(store.path)
     free = 1_500_000 // real.f_frsize
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*real[:4], free, *real[5:])))
-    with pytest.raises(StoreFullError, match=r"a value of 2.1 MB does not fit .* where 1.5 MB are free: .*--shm-size"):
+    with pytest.raises(
+        StoreFullError,
+        match=r"a value of 2.1 MB does not fit .* where 1.5 MB are free: .*--shm-size",
+    ):
         store.put("a", DATA)
     assert values(store) == []
 
@@ -266,7 +278,9 @@ def test_another_error_is_not_taken_for_a_lack_of_room(
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(os, "write", write)
-    with pytest.raises(SystemFailureError, match=r"a value cannot be written to .*broken") as caught:
+    with pytest.raises(
+        SystemFailureError, match=r"a value cannot be written to .*broken"
+    ) as caught:
         store.put("a", DATA)
     assert not isinstance(caught.value, StoreFullError)
 
@@ -287,7 +301,9 @@ def test_the_folder_goes_with_the_process(root: Path, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_killed_client_s_folder_is_swept(store: SharedMemoryStore, root: Path, tmp_path: Path) -> None:
+def test_a_killed_client_s_folder_is_swept(
+    store: SharedMemoryStore, root: Path, tmp_path: Path
+) -> None:
     """By anybody, and only then."""
     store.put("a", DATA)
     with script(CLIENT + "time.sleep(600)", tmp_path / "user", str(root)) as client:
@@ -321,7 +337,9 @@ def test_a_sweep_leaves_other_folders_alone(root: Path) -> None:
     assert sweep(None) == []
 
 
-def test_a_folder_that_is_swept_while_it_is_made_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_swept_while_it_is_made_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sweep cannot tell it from a dead client's until it is locked."""
     real, swept = OwnerLock.take.__func__, []  # type: ignore[attr-defined]
 
@@ -375,7 +393,9 @@ def test_a_result_that_is_written_at_the_very_end_goes_too(
     assert not store.path.exists()
 
 
-def test_a_folder_that_cannot_be_removed_is_given_up(store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_removed_is_given_up(
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lock is free, and the next sweep tries again."""
 
     def rmdir(_: Path) -> None:

@@ -18,7 +18,9 @@ class Adapter(ABC):
 
     @abstractmethod
     def submit(self, function: Callable[..., int], arguments: list[Any]) -> Any:
-        """Start a call, of one of `benchmarks.faults.functions`; return what the system gives for it."""
+        """Start a call, of one of `benchmarks.faults.functions`; return what the system gives for
+        it.
+        """
 
     @abstractmethod
     def is_done(self, call: Any) -> bool:

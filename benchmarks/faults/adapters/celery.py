@@ -1,4 +1,6 @@
-"""Plain Celery, with the settings that its documentation recommends for tasks which must not be lost."""
+"""Plain Celery, with the settings that its documentation recommends for tasks which must not be
+lost.
+"""
 
 import os
 from collections.abc import Callable
@@ -22,7 +24,9 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
 )
-tasks = {function: app.task(function) for function in (functions.work, functions.die, functions.endless)}
+tasks = {
+    function: app.task(function) for function in (functions.work, functions.die, functions.endless)
+}
 
 
 class Celery(Adapter):
@@ -40,7 +44,9 @@ class Celery(Adapter):
         return int(call.get())
 
     def cancel(self, call: Any) -> None:
-        call.revoke(terminate=True, signal="SIGKILL")  # SIGTERM, the default, waits until C code is done.
+        call.revoke(
+            terminate=True, signal="SIGKILL"
+        )  # SIGTERM, the default, waits until C code is done.
 
     def submit_detached(self, function: Callable[..., int], arguments: list[Any]) -> str:
         return str(self.submit(function, arguments).id)

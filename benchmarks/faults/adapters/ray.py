@@ -11,7 +11,10 @@ from benchmarks.faults.adapters.base import Adapter
 
 __all__ = ["Ray"]
 
-remotes = {function: ray.remote(function) for function in (functions.work, functions.die, functions.endless)}
+remotes = {
+    function: ray.remote(function)
+    for function in (functions.work, functions.die, functions.endless)
+}
 
 
 class Ray(Adapter):

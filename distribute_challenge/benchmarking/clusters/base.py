@@ -1,4 +1,6 @@
-"""What the benchmark needs of a cluster: to change its size, to look at it, and to leave nothing of it behind."""
+"""What the benchmark needs of a cluster: to change its size, to look at it, and to leave nothing of
+it behind.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,8 +15,8 @@ __all__ = ["Cluster"]
 class Cluster(ABC):
     """A broker and workers of one process each. Another kind of cluster is another subclass.
 
-    It knows nothing of the calls, nor how many workers are wanted for how long. As a context manager it starts, and
-    ends however the block is left.
+    It knows nothing of the calls, nor how many workers are wanted for how long. As a context
+    manager it starts, and ends however the block is left.
 
     Attributes:
         kind: Its name for ``--cluster``.
@@ -29,15 +31,19 @@ class Cluster(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Bring up the broker, and at least no worker that is in the way; return when the broker answers.
+        """Bring up the broker, and at least no worker that is in the way; return when the broker
+        answers.
 
         Raises:
-            SystemFailureError: It does not come up; with the last log lines of what failed, and what to do.
+            SystemFailureError: It does not come up; with the last log lines of what failed, and
+                what to do.
         """
 
     @abstractmethod
     def scale(self, workers: int) -> None:
-        """Ask for so many workers. They may still be starting when it returns; those that go finish what they run.
+        """Ask for so many workers.
+
+        They may still be starting when it returns; those that go finish what they run.
 
         Raises:
             SystemFailureError: It cannot be done; with the last log lines of what failed.
@@ -53,7 +59,9 @@ class Cluster(ABC):
 
     @abstractmethod
     def usage(self) -> Mapping[str, Usage]:
-        """What each container or process takes, the broker's too, by its name for people, as ``"worker-3"``."""
+        """What each container or process takes, the broker's too, by its name for people, as
+        ``"worker-3"``.
+        """
 
     @abstractmethod
     def label(self, worker: str) -> str:
@@ -69,7 +77,10 @@ class Cluster(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End everything, and remove all that `start` and `scale` made. Safe to call at any time, and again."""
+        """End everything, and remove all that `start` and `scale` made.
+
+        Safe to call at any time, and again.
+        """
 
     def __enter__(self) -> Self:
         try:
@@ -80,6 +91,9 @@ class Cluster(ABC):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.stop()

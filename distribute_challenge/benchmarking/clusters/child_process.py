@@ -31,8 +31,10 @@ class ChildProcess:
 
     Guarantees:
 
-    - Ctrl+C in the terminal does not reach it, so it can take down a cluster while the user is impatient.
-    - It is not lost: when Ctrl+C ends its start or `wait`, it and what it started have been ended first.
+    - Ctrl+C in the terminal does not reach it, so it can take down a cluster while the user is
+      impatient.
+    - It is not lost: when Ctrl+C ends its start or `wait`, it and what it started have been ended
+      first.
     """
 
     def __init__(
@@ -68,7 +70,8 @@ class ChildProcess:
             finally:
                 begun.set()
 
-        # Ctrl+C in the middle of this would leave a program that nobody knows of; it comes to the main thread alone.
+        # Ctrl+C in the middle of this would leave a program that nobody knows of; it comes to the
+        # main thread alone.
         try:
             threading.Thread(target=begin, name="start").start()
             begun.wait()

@@ -15,11 +15,14 @@ __all__ = ["KINDS", "choose"]
 KINDS = ("auto", "compose", "local")
 
 
-def choose(kind: str, *, output: Path, longest_call: float, verbose: bool = False) -> tuple[Cluster, str]:
+def choose(
+    kind: str, *, output: Path, longest_call: float, verbose: bool = False
+) -> tuple[Cluster, str]:
     """Find a cluster, without starting it.
 
     Args:
-        kind: ``"compose"``, ``"local"``, or ``"auto"`` for the first of the two that this machine has.
+        kind: ``"compose"``, ``"local"``, or ``"auto"`` for the first of the two that this machine
+            has.
         output: Folder for its logs.
         longest_call: Seconds that one call may take.
         verbose: Show on standard error how it comes up.
@@ -30,7 +33,8 @@ def choose(kind: str, *, output: Path, longest_call: float, verbose: bool = Fals
     Raises:
         OptionError: There is no such kind.
         BackendError: A package of the extra ``benchmarking`` is not installed.
-        ClusterStartError: What ``"compose"`` needs is not there; or Compose is, with a file that it cannot use.
+        ClusterStartError: What ``"compose"`` needs is not there; or Compose is, with a file that it
+            cannot use.
     """
     if kind not in KINDS:
         raise OptionError(f"cluster {kind!r}: expected one of {', '.join(KINDS)}")
@@ -43,7 +47,9 @@ def choose(kind: str, *, output: Path, longest_call: float, verbose: bool = Fals
             return _local(f", because {str(error).splitlines()[0]}")
         raise ClusterStartError(f"{error}\nWithout Docker it goes with: --cluster local") from None
     try:
-        cluster = ComposeCluster(project, engine, output=output, longest_call=longest_call, verbose=verbose)
+        cluster = ComposeCluster(
+            project, engine, output=output, longest_call=longest_call, verbose=verbose
+        )
     except ClusterStartError:
         engine.close()
         raise

@@ -30,14 +30,21 @@ from distribute_challenge.settings import SECRET_VARIABLE, masked
 __all__ = ["ComposeCluster"]
 
 PATIENCE = 30.0  # Seconds that a worker gets to end, on top of its longest call.
-UP_WITHIN = 300.0  # Seconds; twenty containers take seven on two cores, and Redis' image may have to be pulled.
-ANSWER_WITHIN = 60.0  # Seconds from the start of Redis' container to its first answer; it takes less than one.
+# Seconds; twenty containers take seven on two cores, and Redis' image may have to be pulled.
+UP_WITHIN = 300.0
+ANSWER_WITHIN = (
+    60.0  # Seconds from the start of Redis' container to its first answer; it takes less than one.
+)
 ASK_EVERY = 0.05  # Seconds.
 DOWN_WITHIN = 120.0  # Seconds; twenty containers take four on two cores.
-KILL_AFTER = 3  # Seconds that containers get to end when the cluster is taken down; nobody waits for their calls.
-ATTEMPTS = 5  # To leave nothing: the engine may still be making what a command that was ended had asked for.
+# Seconds that containers get to end when the cluster is taken down; nobody waits for their calls.
+KILL_AFTER = 3
+# To leave nothing: the engine may still be making what a command that was ended had asked for.
+ATTEMPTS = 5
 
-_PORT_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
+_PORT_TAKEN = re.compile(
+    r"port is already allocated|address already in use|ports are not available", re.IGNORECASE
+)
 
 
 class ComposeCluster(Cluster):
@@ -47,7 +54,8 @@ class ComposeCluster(Cluster):
         project: Compose and its file.
         engine: The engine that Compose uses.
         output: Folder for ``build.log`` and ``compose.log``.
-        longest_call: Seconds that one call may take: workers that go get that long, and a little more, to end.
+        longest_call: Seconds that one call may take: workers that go get that long, and a little
+            more, to end.
         verbose: Show on standard error what Compose writes as it builds and starts.
 
     Raises:
@@ -55,12 +63,14 @@ class ComposeCluster(Cluster):
 
     Guarantees:
 
-    - Nothing that it made is left once `stop` returns, whatever was interrupted before. `stop` itself cannot be
-      interrupted: another thread does the work, by commands that Ctrl+C does not reach.
-    - One that was killed is taken down by the next one at the same port; two at the same port cannot run.
+    - Nothing that it made is left once `stop` returns, whatever was interrupted before. `stop`
+      itself cannot be interrupted: another thread does the work, by commands that Ctrl+C does not
+      reach.
+    - One that was killed is taken down by the next one at the same port; two at the same port
+      cannot run.
     - `scale` leaves Redis' container alone.
-    - Nobody else's calls run on it: its secret and Redis' password are made anew. This process's clients have the secret, as a
-      variable, from `start` to `stop`.
+    - Nobody else's calls run on it: its secret and Redis' password are made anew. This process's
+      clients have the secret, as a variable, from `start` to `stop`.
     """
 
     kind = "compose"
@@ -80,11 +90,14 @@ class ComposeCluster(Cluster):
         project.environment.update(
             **keys,
             REDIS_PASSWORD=self._password,
-            # Workers that can read this process's bytecode, and not in place of an image with packages of the user's.
+            # Workers that can read this process's bytecode, and not in place of an image with
+            # packages of the user's.
             PYTHON_VERSION=python,
-            WORKER_IMAGE=os.environ.get("WORKER_IMAGE") or f"distribute_challenge-benchmark:py{python}",
+            WORKER_IMAGE=os.environ.get("WORKER_IMAGE")
+            or f"distribute_challenge-benchmark:py{python}",
             WORKER_PROCESSES="1",
-            # `check` sees more than Docker's question whether a worker is well, which costs what is being measured.
+            # `check` sees more than Docker's question whether a worker is well, which costs what is
+            # being measured.
             WORKER_HEALTH_INTERVAL="1h",
             WORKER_STOP_PERIOD=f"{math.ceil(longest_call + PATIENCE)}s",
         )
@@ -116,7 +129,9 @@ class ComposeCluster(Cluster):
         self._project.keep = [self._lock.file]
         self._workers = 0
         if left := self._engine.left_of(self._project.name):
-            logger.warning("removing what an earlier benchmark that was killed has left: %s", ", ".join(left))
+            logger.warning(
+                "removing what an earlier benchmark that was killed has left: %s", ", ".join(left)
+            )
             self._take_down()
         if _listens(self._port):
             raise self._port_taken()
@@ -127,13 +142,23 @@ class ComposeCluster(Cluster):
             self.check()
             if time.monotonic() > deadline:
                 raise ClusterStartError(
-                    f"the container redis runs, but does not answer at {masked(self.broker_url)} within {ANSWER_WITHIN:g} s"
+                    f"the container redis runs, but does not answer at {masked(self.broker_url)} "
+                    f"within {ANSWER_WITHIN:g} s"
                 )
             time.sleep(ASK_EVERY)
 
     def scale(self, workers: int) -> None:
         self._finish_shrinking()
-        up = ("up", "--detach", "--no-build", "--no-deps", "--no-recreate", "--scale", f"worker={workers}", "worker")
+        up = (
+            "up",
+            "--detach",
+            "--no-build",
+            "--no-deps",
+            "--no-recreate",
+            "--scale",
+            f"worker={workers}",
+            "worker",
+        )
         if workers < self._workers:
             # It ends with the calls that run, which may take minutes.
             self._workers = workers
@@ -155,7 +180,9 @@ class ComposeCluster(Cluster):
         readings = self._engine.readings([container.id for container in running])
         return {
             container.name: Usage(
-                cpu=self._meter.cores(container.id, time=reading.time, total=reading.cpu, born=container.created),
+                cpu=self._meter.cores(
+                    container.id, time=reading.time, total=reading.cpu, born=container.created
+                ),
                 memory=reading.memory,
             )
             for container, reading in zip(running, readings, strict=True)
@@ -166,7 +193,9 @@ class ComposeCluster(Cluster):
         return self._watch.name(worker.partition("@")[2].partition("/")[0])
 
     def versions(self) -> Mapping[str, str]:
-        python = self._run("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "worker", "--version")
+        python = self._run(
+            "run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "worker", "--version"
+        )
         found = re.search(r"^Python (\S+)", python, re.MULTILINE)
         return {
             "docker": self._engine.version,
@@ -199,10 +228,14 @@ class ComposeCluster(Cluster):
         """Run a command to its end, within reason; what it wrote."""
         child = self._project.start(*arguments, output=output or self._log)
         # How long a build takes is the network's and the user's matter.
-        self._finish(child, " ".join(arguments), within=math.inf if output else UP_WITHIN, show=self._verbose)
+        self._finish(
+            child, " ".join(arguments), within=math.inf if output else UP_WITHIN, show=self._verbose
+        )
         return child.text()
 
-    def _finish(self, child: ChildProcess, command: str, *, within: float, show: bool = False) -> None:
+    def _finish(
+        self, child: ChildProcess, command: str, *, within: float, show: bool = False
+    ) -> None:
         """Wait until a command has succeeded."""
         try:
             code = child.wait(within=within, show=show)
@@ -215,7 +248,9 @@ class ComposeCluster(Cluster):
         if _PORT_TAKEN.search(child.text()):
             raise self._port_taken()
         lines = [f"    {line}" for line in child.last_lines()]
-        raise ClusterStartError("\n".join([f"docker compose {command} {what}; its last lines:", *lines]))
+        raise ClusterStartError(
+            "\n".join([f"docker compose {command} {what}; its last lines:", *lines])
+        )
 
     def _finish_shrinking(self) -> None:
         child, self._shrinking = self._shrinking, None
@@ -229,8 +264,10 @@ class ComposeCluster(Cluster):
                 return bool(connection.ping())
         except redis.AuthenticationError:
             raise ClusterStartError(
-                "the container redis does not let in this benchmark, which has made a password for it\nThe Compose file has to "
-                "give it what the variable REDIS_PASSWORD holds, as the docker-compose.yml of distribute_challenge does"
+                "the container redis does not let in this benchmark, which has made a password for "
+                "it\nThe Compose file has to "
+                "give it what the variable REDIS_PASSWORD holds, as the docker-compose.yml of "
+                "distribute_challenge does"
             ) from None
         except (redis.RedisError, OSError):
             return False
@@ -240,14 +277,20 @@ class ComposeCluster(Cluster):
         by, stop = (
             (f"the container {holder}", f"docker stop {holder}")
             if holder
-            else ("a program of this machine, perhaps another Redis", f"lsof -i :{self._port} names it")
+            else (
+                "a program of this machine, perhaps another Redis",
+                f"lsof -i :{self._port} names it",
+            )
         )
         return ClusterStartError(
-            f"port {self._port} is taken by {by}\nStop it ({stop}), or take another port: REDIS_PORT={self._port + 1}"
+            f"port {self._port} is taken by {by}\nStop it ({stop}), or take another port: "
+            f"REDIS_PORT={self._port + 1}"
         )
 
     def _take_down(self) -> None:
-        """Remove all that there is of the project; never raises, as it is also run on the way out of errors."""
+        """Remove all that there is of the project; never raises, as it is also run on the way out
+        of errors.
+        """
         try:
             if self._shrinking is not None:
                 self._shrinking.end()
@@ -256,7 +299,13 @@ class ComposeCluster(Cluster):
                 if attempt:
                     self._engine.remove(self._project.name)
                 else:
-                    arguments = ("down", "--volumes", "--remove-orphans", "--timeout", str(KILL_AFTER))
+                    arguments = (
+                        "down",
+                        "--volumes",
+                        "--remove-orphans",
+                        "--timeout",
+                        str(KILL_AFTER),
+                    )
                     self._project.start(*arguments, output=self._log).wait(within=DOWN_WITHIN)
                 if not self._engine.left_of(self._project.name):
                     return
@@ -264,7 +313,8 @@ class ComposeCluster(Cluster):
         except Exception as error:  # Whatever it is, the user has to hear what may be left.
             reason = str(error)
         logger.error(
-            "something of the cluster may be left (%s); remove it with: docker compose --project-name %s down --volumes",
+            "something of the cluster may be left (%s); remove it with: docker compose "
+            "--project-name %s down --volumes",
             reason,
             self._project.name,
         )

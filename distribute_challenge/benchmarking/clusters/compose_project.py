@@ -27,7 +27,8 @@ class ComposeProject:
     Args:
         command: How Compose is called.
         version: Of Compose, as ``"2.26.1"``.
-        folder: Where it runs, and finds the file if the variable ``COMPOSE_FILE`` does not name another.
+        folder: Where it runs, and finds the file if the variable ``COMPOSE_FILE`` does not name
+            another.
 
     Attributes:
         name: Of the project; set before the first command that makes anything.
@@ -39,7 +40,9 @@ class ComposeProject:
         self.version = version
         self.name = "distribute_challenge"
         # For all commands, whatever becomes of this process's variable and folder meanwhile.
-        self.environment = {name: os.environ[name] for name in (FILE_VARIABLE,) if name in os.environ}
+        self.environment = {
+            name: os.environ[name] for name in (FILE_VARIABLE,) if name in os.environ
+        }
         self.keep: list[int] = []
         self._command = command
         self._folder = folder
@@ -49,19 +52,22 @@ class ComposeProject:
         """Compose and its file, on this machine.
 
         Raises:
-            ClusterStartError: One of the two is not there. The first line says which, the second what to do.
+            ClusterStartError: One of the two is not there. The first line says which, the second
+                what to do.
         """
         docker = shutil.which("docker")
         if docker is None:
             raise ClusterStartError(
-                "there is no docker command\nInstall Docker with its Compose plugin: https://docs.docker.com/engine/install"
+                "there is no docker command\nInstall Docker with its Compose plugin: "
+                "https://docs.docker.com/engine/install"
             )
         done = _run([docker, "compose", "version", "--short"])
         version = done.stdout.strip().removeprefix("v")
         if done.returncode or not re.match(r"[2-9]\.|\d\d", version):
             raise ClusterStartError(
                 "the docker command has no Compose of version 2 or later\n"
-                "Install its plugin: https://docs.docker.com/compose/install (docker-compose 1 is another program)"
+                "Install its plugin: https://docs.docker.com/compose/install (docker-compose 1 is "
+                "another program)"
             )
         return cls([docker, "compose", "--ansi", "never"], version=version, folder=_folder())
 
@@ -102,10 +108,16 @@ class ComposeProject:
 
     def _configuration(self) -> Mapping[str, Any]:
         """The file as Compose understands it, with its variables filled in."""
-        done = _run([*self._command, "config", "--format", "json"], folder=self._folder, environment=self.environment)
+        done = _run(
+            [*self._command, "config", "--format", "json"],
+            folder=self._folder,
+            environment=self.environment,
+        )
         if done.returncode:
             raise ClusterStartError(
-                "\n    ".join(["Compose cannot read its file:", *done.stderr.splitlines()[-LINES_SHOWN:]])
+                "\n    ".join(
+                    ["Compose cannot read its file:", *done.stderr.splitlines()[-LINES_SHOWN:]]
+                )
             )
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -127,7 +139,10 @@ def _folder() -> Path:
 
 
 def _run(
-    command: Sequence[str], *, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(
@@ -141,4 +156,6 @@ def _run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ClusterStartError(f"{' '.join(command)} did not answer within {ANSWER_WITHIN:g} s") from None
+        raise ClusterStartError(
+            f"{' '.join(command)} did not answer within {ANSWER_WITHIN:g} s"
+        ) from None

@@ -2,7 +2,11 @@
 
 from contextlib import suppress
 
-from distribute_challenge.benchmarking.clusters.docker_engine import Condition, Container, DockerEngine
+from distribute_challenge.benchmarking.clusters.docker_engine import (
+    Condition,
+    Container,
+    DockerEngine,
+)
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.log import logger
 
@@ -14,10 +18,11 @@ HOST_DIGITS = 12  # Docker names a container's host after the beginning of its i
 class ContainerWatch:
     """Looks at the containers of one project, and remembers the names of all that it has seen.
 
-    A worker that dies is started again by Docker. Once is let pass, with a warning: a call that took all memory or
-    ended its process is the user's to see, as a call lost or run twice, and the cluster is whole again. A worker that
-    dies twice would die all the time, and the cluster has not the size that is being measured. Redis may not die even
-    once: what would be measured then is its restart.
+    A worker that dies is started again by Docker. Once is let pass, with a warning: a call that
+    took all memory or ended its process is the user's to see, as a call lost or run twice, and the
+    cluster is whole again. A worker that dies twice would die all the time, and the cluster has not
+    the size that is being measured. Redis may not die even once: what would be measured then is its
+    restart.
 
     Args:
         engine: Where they run.
@@ -38,7 +43,9 @@ class ContainerWatch:
         return found
 
     def name(self, host: str) -> str:
-        """Name of the container with a host name, of one that is gone, too; the host name itself if there was none."""
+        """Name of the container with a host name, of one that is gone, too; the host name itself if
+        there was none.
+        """
         if host not in self._names:
             with suppress(ClusterStartError):  # An engine that is gone has no new names.
                 self.look()
@@ -47,8 +54,8 @@ class ContainerWatch:
     def check(self, *, workers: int, shrinking: bool) -> None:
         """Raise if something is wrong.
 
-        Costs three short questions, however many containers there are: the list, how Redis does, and how one worker
-        does, each in its turn.
+        Costs three short questions, however many containers there are: the list, how Redis does,
+        and how one worker does, each in its turn.
 
         Args:
             workers: How many there should be at least.
@@ -64,7 +71,8 @@ class ContainerWatch:
             raise ClusterStartError("the container redis is gone: somebody has removed it")
         if len(present) < workers:
             raise ClusterStartError(
-                f"{workers - len(present)} of {workers} worker containers are gone: somebody has removed them"
+                f"{workers - len(present)} of {workers} worker containers are gone: somebody has "
+                f"removed them"
             )
         self._turn += 1
         next_one = present[self._turn % len(present)] if present else None
@@ -72,7 +80,12 @@ class ContainerWatch:
             ended = container.state in ("exited", "dead")
             if ended and shrinking and container.service == "worker":
                 continue  # Asked to.
-            if ended or container.state == "restarting" or container.service == "redis" or container is next_one:
+            if (
+                ended
+                or container.state == "restarting"
+                or container.service == "redis"
+                or container is next_one
+            ):
                 self._judge(container, self._engine.condition(container.id))
 
     def _judge(self, container: Container, condition: Condition | None) -> None:
@@ -95,4 +108,6 @@ class ContainerWatch:
         end = self._engine.last_end(container)
         how = f" (exit code {end.exit_code}{', out of memory' * end.out_of_memory})" if end else ""
         lines = [f"    {line}" for line in self._engine.last_lines(container.id)]
-        return ClusterStartError("\n".join([f"the container {container.name} {what}{how}; its last lines:", *lines]))
+        return ClusterStartError(
+            "\n".join([f"the container {container.name} {what}{how}; its last lines:", *lines])
+        )

@@ -4,7 +4,9 @@ from collections.abc import Hashable
 
 __all__ = ["CpuMeter"]
 
-SHORTEST = 0.1  # Seconds between two readings that say something: the kernel may count in hundredths.
+SHORTEST = (
+    0.1  # Seconds between two readings that say something: the kernel may count in hundredths.
+)
 
 
 class CpuMeter:
@@ -34,6 +36,8 @@ class CpuMeter:
         """
         time_before, total_before, cores = self._before.get(key, (born, 0.0, 0.0))
         if time - time_before >= SHORTEST:
-            cores = (total - (total_before if total >= total_before else 0.0)) / (time - time_before)
+            cores = (total - (total_before if total >= total_before else 0.0)) / (
+                time - time_before
+            )
             self._before[key] = (time, total, cores)
         return cores

@@ -1,4 +1,6 @@
-"""The Docker engine, as far as a cluster of containers needs it: what there is of a project, and how it does."""
+"""The Docker engine, as far as a cluster of containers needs it: what there is of a project, and
+how it does.
+"""
 
 import os
 import subprocess
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Condition", "Container", "DockerEngine", "End", "Reading"]
 
-ANSWER_WITHIN = 60.0  # Seconds; an engine that starts twenty containers on two cores takes its time.
+ANSWER_WITHIN = (
+    60.0  # Seconds; an engine that starts twenty containers on two cores takes its time.
+)
 READERS = 24  # Connections at most, and only while usage is read; see `DockerEngine.readings`.
 LAST_LINES = 20
 CONFLICT = 409  # As a status of HTTP: what was asked for is about to go.
@@ -100,7 +104,8 @@ class DockerEngine:
     Raises:
         ClusterStartError: By every method, when the engine does not answer.
 
-    Guarantees: any thread may call any method. It holds one connection, and up to `READERS` while usage is read.
+    Guarantees: any thread may call any method. It holds one connection, and up to `READERS` while
+    usage is read.
     """
 
     def __init__(self, client: "APIClient") -> None:
@@ -120,8 +125,16 @@ class DockerEngine:
             from docker import APIClient
             from docker.utils import kwargs_from_env
         # The SDK knows the variables, but not the context that "docker context use" has chosen.
-        address = kwargs_from_env() if "DOCKER_HOST" in os.environ else {"base_url": _address_of_context()}
-        return cls(_answer(APIClient, **address, version="auto", timeout=ANSWER_WITHIN, max_pool_size=READERS))
+        address = (
+            kwargs_from_env()
+            if "DOCKER_HOST" in os.environ
+            else {"base_url": _address_of_context()}
+        )
+        return cls(
+            _answer(
+                APIClient, **address, version="auto", timeout=ANSWER_WITHIN, max_pool_size=READERS
+            )
+        )
 
     def containers(self, project: str) -> list[Container]:
         """All containers of a Compose project, whether they run or not."""
@@ -144,12 +157,15 @@ class DockerEngine:
         if found is None:
             return None
         health = found["State"].get("Health", {})
-        return Condition(restarts=found["RestartCount"], healthy=health.get("Status") != "unhealthy")
+        return Condition(
+            restarts=found["RestartCount"], healthy=health.get("Status") != "unhealthy"
+        )
 
     def last_end(self, container: Container) -> End | None:
         """How a container ended last; None if it has not.
 
-        What the engine says of its condition does not tell: that is forgotten when it is started again.
+        What the engine says of its condition does not tell: that is forgotten when it is started
+        again.
         """
         events = _answer(
             lambda: list(
@@ -161,10 +177,16 @@ class DockerEngine:
                 )
             )
         )
-        codes = [int(event["Actor"]["Attributes"]["exitCode"]) for event in events if event["Action"] == "die"]
+        codes = [
+            int(event["Actor"]["Attributes"]["exitCode"])
+            for event in events
+            if event["Action"] == "die"
+        ]
         if not codes:
             return None
-        return End(exit_code=codes[-1], out_of_memory=any(event["Action"] == "oom" for event in events))
+        return End(
+            exit_code=codes[-1], out_of_memory=any(event["Action"] == "oom" for event in events)
+        )
 
     def last_lines(self, container: str) -> list[str]:
         """The end of what a container has written; nothing if it is gone."""
@@ -174,8 +196,8 @@ class DockerEngine:
     def readings(self, containers: Sequence[str]) -> list[Reading | None]:
         """What containers have taken; None for each that does not run.
 
-        Engines up to 24 answer this at the next tick of a clock of seconds: for twenty containers one after the other
-        that were twenty seconds, for all at once it is one.
+        Engines up to 24 answer this at the next tick of a clock of seconds: for twenty containers
+        one after the other that were twenty seconds, for all at once it is one.
         """
         return list(self._readers.map(self._reading, containers))
 
@@ -219,7 +241,8 @@ class DockerEngine:
         if found is None or "usage" not in found["memory_stats"]:
             return None
         memory = found["memory_stats"]
-        # As "docker stats" counts; the first name is that of cgroup v1, whose other counts leave out what is below.
+        # As "docker stats" counts; the first name is that of cgroup v1, whose other counts leave
+        # out what is below.
         cache = memory["stats"].get("total_inactive_file", memory["stats"].get("inactive_file", 0))
         return Reading(
             time=datetime.fromisoformat(found["read"]).timestamp(),
@@ -235,7 +258,9 @@ def _of(project: str) -> dict[str, list[str]]:
 def _address_of_context() -> str | None:
     """Where the engine of the command's present context is; None: where it is by default."""
     command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+    return (
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+    )
 
 
 def _answer(ask: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -258,5 +283,6 @@ def _answer(ask: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     except (DockerException, RequestException) as error:
         reason = " ".join(str(error).split())
         raise ClusterStartError(
-            f"no Docker engine answers ({reason})\nStart it, and see that this user may use it: docker info tells more"
+            f"no Docker engine answers ({reason})\nStart it, and see that this user may use it: "
+            f"docker info tells more"
         ) from None

@@ -1,4 +1,6 @@
-"""The embedded cluster, for machines without Docker: Redis and all workers are processes of this machine."""
+"""The embedded cluster, for machines without Docker: Redis and all workers are processes of this
+machine.
+"""
 
 import time
 from collections.abc import Mapping
@@ -25,9 +27,9 @@ __all__ = ["LocalWorkers"]
 class LocalWorkers(Cluster):
     """An embedded cluster of this process's own, that begins with one worker process.
 
-    Its workers are the children of one process, which takes the calls from Redis for all of them: `usage` shows that
-    one as ``"main process"``. Worker processes are numbered as Compose numbers containers: a new one gets the lowest
-    number that is free.
+    Its workers are the children of one process, which takes the calls from Redis for all of them:
+    `usage` shows that one as ``"main process"``. Worker processes are numbered as Compose numbers
+    containers: a new one gets the lowest number that is free.
 
     Raises:
         BackendError: psutil is not installed.
@@ -63,7 +65,11 @@ class LocalWorkers(Cluster):
         for name, process in self._processes().items():
             try:
                 with process.oneshot():
-                    spent, born, memory = process.cpu_times(), process.create_time(), process.memory_info().rss
+                    spent, born, memory = (
+                        process.cpu_times(),
+                        process.create_time(),
+                        process.memory_info().rss,
+                    )
             except Error:
                 continue  # It has ended since.
             total = spent.user + spent.system
@@ -85,7 +91,9 @@ class LocalWorkers(Cluster):
         self._cluster.close()
 
     def _processes(self) -> "dict[str, Process]":
-        """All processes of the cluster but the one that watches over them, by name; worker processes in their order."""
+        """All processes of the cluster but the one that watches over them, by name; worker
+        processes in their order.
+        """
         from psutil import NoSuchProcess, Process
 
         # Its name stands in the command line of each.

@@ -1,4 +1,6 @@
-"""One benchmark at a time for each port, and how the next one tells a running one from what a dead one left."""
+"""One benchmark at a time for each port, and how the next one tells a running one from what a dead
+one left.
+"""
 
 import contextlib
 import fcntl
@@ -11,15 +13,17 @@ from distribute_challenge.errors import ClusterStartError
 
 __all__ = ["RunLock"]
 
-LEFT_RUNNING = 30.0  # Seconds for commands that a killed benchmark was waiting for to end; they take a few.
+LEFT_RUNNING = (
+    30.0  # Seconds for commands that a killed benchmark was waiting for to end; they take a few.
+)
 ASK_EVERY = 0.05  # Seconds.
 
 
 class RunLock:
     """A lock that the kernel takes back from a process that dies, however it dies.
 
-    Programs that the holder starts get the file too: while one of them still makes containers after its holder was
-    killed, nobody else begins.
+    Programs that the holder starts get the file too: while one of them still makes containers after
+    its holder was killed, nobody else begins.
 
     Args:
         port: What the lock is for.
@@ -27,7 +31,9 @@ class RunLock:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._path = Path(tempfile.gettempdir(), f"distribute_challenge_load_{os.getuid()}_{port}.lock")
+        self._path = Path(
+            tempfile.gettempdir(), f"distribute_challenge_load_{os.getuid()}_{port}.lock"
+        )
         self._file: int | None = None
 
     @property
@@ -81,7 +87,11 @@ class RunLock:
             holder = os.pread(file, 20, 0).decode()
             lives = _lives(holder)
             if lives or time.monotonic() > deadline:
-                what = f"process {holder}" if lives else f"a command of process {holder}, which is gone"
+                what = (
+                    f"process {holder}"
+                    if lives
+                    else f"a command of process {holder}, which is gone"
+                )
                 raise ClusterStartError(
                     f"another benchmark ({what}) has its cluster at port {self._port}\n"
                     f"Wait for its end, or take another port: REDIS_PORT={self._port + 1}"

@@ -12,8 +12,8 @@ class TemporaryVariables:
     Args:
         values: Name to value.
 
-    Guarantees: `restore` puts back what was there before `set`, and may be called at any time, and again. A variable that has been
-    given another value since is left alone.
+    Guarantees: `restore` puts back what was there before `set`, and may be called at any time, and
+    again. A variable that has been given another value since is left alone.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:

@@ -12,5 +12,6 @@ chaos (the command)
         ├── proxy  a line that can be cut, silenced, refused and slowed down
         └── diary  how often did a call run?
 
-Whatever is above may import what is below. The suite in ``tests/faults`` plays fixed schedules on the same rig.
+Whatever is above may import what is below. The suite in ``tests/faults`` plays fixed schedules on
+the same rig.
 """

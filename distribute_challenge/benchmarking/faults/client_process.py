@@ -18,12 +18,16 @@ class ClientProcess:
     """A Python program that makes calls, with what it writes in a file.
 
     Args:
-        command: Behind the name of the interpreter: a script's path, or ``-m`` and a module, and arguments.
+        command: Behind the name of the interpreter: a script's path, or ``-m`` and a module, and
+            arguments.
         output: The file.
-        environment: Variables that it gets: the broker's address and the secret, if it is not to have a cluster of its own.
+        environment: Variables that it gets: the broker's address and the secret, if it is not to
+            have a cluster of its own.
     """
 
-    def __init__(self, command: Sequence[str], *, output: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], *, output: Path, environment: Mapping[str, str]
+    ) -> None:
         self._process = ChildProcess(
             [sys.executable, *command],
             output=output,
@@ -56,7 +60,8 @@ class ClientProcess:
             if self._process.code is not None or time.monotonic() > deadline:
                 lines = "\n".join(f"    {line}" for line in self._process.last_lines())
                 raise ClusterStartError(
-                    f"the client did not write {text!r} (exit code {self._process.code}); its last lines:\n{lines}"
+                    f"the client did not write {text!r} (exit code {self._process.code}); its last "
+                    f"lines:\n{lines}"
                 )
             time.sleep(ASK_EVERY)
 

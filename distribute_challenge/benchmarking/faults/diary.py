@@ -9,7 +9,8 @@ from pathlib import Path
 __all__ = ["Diary", "Entry", "note"]
 
 PAGE = 30.0  # Seconds that go into one file.
-KEPT = 3  # Pages that stay when they have been read: a process that was frozen may still write to an old one.
+# Pages that stay when they have been read: a process that was frozen may still write to an old one.
+KEPT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ def note(folder: str | os.PathLike[str], call: str) -> None:
     """
     now = time.time()
     # A short line at the end of a file is written by the kernel in one piece, whoever else writes.
-    file = os.open(Path(folder, f"page-{int(now // PAGE)}"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    file = os.open(
+        Path(folder, f"page-{int(now // PAGE)}"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+    )
     try:
         os.write(file, f"{call} {os.getpid()} {now!r}\n".encode())
     finally:
@@ -49,7 +52,8 @@ class Diary:
     Args:
         folder: Where the calls of one rig write; made if it is not there.
 
-    Guarantees: Each line is given out once, and pages of long ago are removed, so that an hour takes no more room than a minute.
+    Guarantees: Each line is given out once, and pages of long ago are removed, so that an hour
+    takes no more room than a minute.
 
     Examples:
         >>> import tempfile
@@ -66,7 +70,9 @@ class Diary:
 
     def read(self) -> Iterator[Entry]:
         """What has been written since the last look."""
-        pages = sorted(self.folder.glob("page-*"), key=lambda path: int(path.name.partition("-")[2]))
+        pages = sorted(
+            self.folder.glob("page-*"), key=lambda path: int(path.name.partition("-")[2])
+        )
         for page in pages:
             with page.open("rb") as file:
                 file.seek(self._read.get(page, 0))
@@ -82,5 +88,7 @@ class Diary:
     def all(self) -> list[Entry]:
         """Everything that stands in the files, for short runs; `read` is not disturbed."""
         lines = "".join(page.read_text() for page in self.folder.glob("page-*")).splitlines()
-        entries = [Entry(call, int(pid), float(begun)) for call, pid, begun in map(str.split, lines)]
+        entries = [
+            Entry(call, int(pid), float(begun)) for call, pid, begun in map(str.split, lines)
+        ]
         return sorted(entries, key=lambda entry: entry.time)

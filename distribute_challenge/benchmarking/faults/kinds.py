@@ -1,4 +1,6 @@
-"""What a fault of each kind does to a rig, how long it lasts when it is drawn at random, and which errors it excuses."""
+"""What a fault of each kind does to a rig, how long it lasts when it is drawn at random, and which
+errors it excuses.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -131,7 +133,9 @@ def client_interrupted(rig: Rig, fault: Fault) -> Iterator[None]:
 def _another_client(rig: Rig) -> ClientProcess:
     output = Path(rig.diary.folder.parent, "victim.log")
     output.unlink(missing_ok=True)
-    client = ClientProcess(["-m", victim.__name__], output=output, environment=rig.client_environment)
+    client = ClientProcess(
+        ["-m", victim.__name__], output=output, environment=rig.client_environment
+    )
     client.wait_for(victim.SUBMITTED, within=CLIENT_WITHIN)
     return client
 
@@ -154,8 +158,11 @@ def _worker_line(rig: Rig) -> Proxy:
     return rig.worker_line
 
 
-def _on_both(harm: str, lasts: tuple[float, float], orders: Callable[[Proxy], None]) -> dict[str, Kind]:
-    # A call that is waited for with `compute` is sent by the caller's own thread, which is told at once that it cannot be.
+def _on_both(
+    harm: str, lasts: tuple[float, float], orders: Callable[[Proxy], None]
+) -> dict[str, Kind]:
+    # A call that is waited for with `compute` is sent by the caller's own thread, which is told at
+    # once that it cannot be.
     unreachable = ("BrokerUnreachableError",)
     return {
         f"client line {harm}": Kind(_on_line(_client_line, orders), lasts, unreachable),

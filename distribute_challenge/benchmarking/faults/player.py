@@ -53,7 +53,8 @@ class Player:
         """Play a schedule to its end.
 
         Args:
-            schedule: Faults in the order of their times. One whose time has come before the last was over begins at once.
+            schedule: Faults in the order of their times. One whose time has come before the last
+                was over begins at once.
             until: Seconds after which no fault begins any more.
 
         Returns:

@@ -1,4 +1,6 @@
-"""The line between a client or a worker and Redis: it can be cut, fall silent, be refused, and be slow."""
+"""The line between a client or a worker and Redis: it can be cut, fall silent, be refused, and be
+slow.
+"""
 
 import asyncio
 import contextlib
@@ -28,9 +30,10 @@ class Proxy:
 
     Guarantees:
 
-    - Nothing is lost, doubled or reordered on a line that is up. One that is silent keeps what it was given, and passes it on
-      when it is healed, as TCP does once packets get through again.
-    - All state belongs to the proxy's thread; an order has been carried out when its method returns.
+    - Nothing is lost, doubled or reordered on a line that is up. One that is silent keeps what it
+      was given, and passes it on when it is healed, as TCP does once packets get through again.
+    - All state belongs to the proxy's thread; an order has been carried out when its method
+      returns.
     """
 
     def __init__(self, target: int | Path) -> None:
@@ -58,8 +61,9 @@ class Proxy:
         """Deliver nothing any more, in either direction, without a word to either side.
 
         Args:
-            new: Also on connections that are made from now on, which are taken and then starve; otherwise only those that
-                there are go silent, half-open as after a router's loss of memory.
+            new: Also on connections that are made from now on, which are taken and then starve;
+                otherwise only those that there are go silent, half-open as after a router's loss of
+                memory.
         """
         self._order(self._silence(new))
 
@@ -127,7 +131,9 @@ class Proxy:
     async def _end(self) -> None:
         await self._refuse()
         # Who is just being connected is not waited for.
-        others = asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        others = asyncio.gather(
+            *asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True
+        )
         others.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await others
@@ -161,7 +167,9 @@ class Proxy:
             return await asyncio.open_unix_connection(self._target)
         return await asyncio.open_connection("127.0.0.1", self._target)
 
-    async def _pump(self, link: "_Link", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, link: "_Link", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 await link.flow.wait()
@@ -190,7 +198,10 @@ class _Link:
         self._pumps = [asyncio.ensure_future(pump) for pump in pumps]
 
     def close(self) -> None:
-        """End both sides, once what they were given is on its way. Called by one of the pumps; the other ends, too."""
+        """End both sides, once what they were given is on its way.
+
+        Called by one of the pumps; the other ends, too.
+        """
         for writer in self._writers:
             writer.close()
         for pump in self._pumps:

@@ -1,4 +1,6 @@
-"""A Redis server that is killed, emptied and filled up, and comes back with what it has written down."""
+"""A Redis server that is killed, emptied and filled up, and comes back with what it has written
+down.
+"""
 
 import contextlib
 import secrets
@@ -16,7 +18,9 @@ from distribute_challenge.execution_backends.celery.embedded.redis_server import
 
 __all__ = ["RedisProcess"]
 
-ANSWER_WITHIN = 20.0  # Seconds from its start; it takes hundredths, and a little more with a long file to read.
+ANSWER_WITHIN = (
+    20.0  # Seconds from its start; it takes hundredths, and a little more with a long file to read.
+)
 ASK_EVERY = 0.02  # Seconds.
 
 # Before it listens, and while it reads its file.
@@ -24,7 +28,8 @@ _LOADING = (redis.exceptions.BusyLoadingError, redis.ConnectionError, redis.Time
 
 
 class RedisProcess:
-    """A server with a password, on a TCP port of the loopback address, that appends every command to a file.
+    """A server with a password, on a TCP port of the loopback address, that appends every command
+    to a file.
 
     Args:
         folder: For that file, its configuration and its log; made if it is not there.
@@ -80,12 +85,16 @@ class RedisProcess:
             )
         )
         log = self._folder / "redis.log"
-        self._process = ChildProcess([server_program(), str(configuration)], output=log, environment={})
+        self._process = ChildProcess(
+            [server_program(), str(configuration)], output=log, environment={}
+        )
         deadline = time.monotonic() + ANSWER_WITHIN
         while not self.answers():
             if self._process.code is not None or time.monotonic() > deadline:
                 lines = "\n".join(f"    {line}" for line in self._process.last_lines())
-                raise ClusterStartError(f"Redis does not answer at port {self.port}; its last lines:\n{lines}")
+                raise ClusterStartError(
+                    f"Redis does not answer at port {self.port}; its last lines:\n{lines}"
+                )
             time.sleep(ASK_EVERY)
 
     def answers(self) -> bool:

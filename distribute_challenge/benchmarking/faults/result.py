@@ -78,14 +78,25 @@ class Result:
         lines = [
             f"seed {self.seed}, {self.workers} workers, {self.seconds:.0f} s",
             "",
-            table(["calls", f"{tally.calls:,}"], [[name, f"{count:,}"] for name, count in counts.items()], right=[1]),
+            table(
+                ["calls", f"{tally.calls:,}"],
+                [[name, f"{count:,}"] for name, count in counts.items()],
+                right=[1],
+            ),
             "",
-            table(["fault", "times", "run twice", "recovery s", "made good s"], rows, right=range(1, 5)),
+            table(
+                ["fault", "times", "run twice", "recovery s", "made good s"],
+                rows,
+                right=range(1, 5),
+            ),
         ]
         if self.memory:
             lines += [
                 "",
-                f"memory of this process: {self.memory[0]:.0f} MB after a minute, {self.memory[-1]:.0f} at the end",
+                (
+                    f"memory of this process: {self.memory[0]:.0f} MB after a minute, "
+                    f"{self.memory[-1]:.0f} at the end"
+                ),
             ]
         wrong = [*self.problems, *tally.examples, *(f"{call} hangs" for call in self.hung)]
         if wrong:

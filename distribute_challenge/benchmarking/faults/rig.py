@@ -1,4 +1,5 @@
-"""A cluster of real processes, each of which can be harmed: Redis, workers, and the lines from them and the client to Redis.
+"""A cluster of real processes, each of which can be harmed: Redis, workers, and the lines from them
+and the client to Redis.
 
 client ── client_line ──┐
 ├── redis
@@ -71,7 +72,9 @@ class Rig:
 
     @contextlib.contextmanager
     def as_client(self) -> Iterator[None]:
-        """Let this process be a client of the cluster: its secret stands in the environment in the block."""
+        """Let this process be a client of the cluster: its secret stands in the environment in the
+        block.
+        """
         variables = TemporaryVariables(self._common())
         variables.set()
         try:
@@ -134,7 +137,10 @@ class Rig:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

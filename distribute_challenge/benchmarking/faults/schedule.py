@@ -1,4 +1,6 @@
-"""Which fault when, on what and for how long: plain values, that can be written down in a table or drawn from a seed."""
+"""Which fault when, on what and for how long: plain values, that can be written down in a table or
+drawn from a seed.
+"""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,8 @@ class Fault:
         kind: What, as `kinds` knows it.
         at: Seconds from the start of its schedule.
         lasts: Seconds until it is undone.
-        on: Which of the things of its kind, the worker with this number say; taken modulo how many there are.
+        on: Which of the things of its kind, the worker with this number say; taken modulo how many
+            there are.
 
     Examples:
         >>> print(Fault("worker killed", 2, on=1))
@@ -58,6 +61,8 @@ def at_random(seed: int, durations: Sequence[tuple[str, tuple[float, float]]]) -
     while True:
         kind, (shortest, longest) = source.choice(durations)
         now = round(now + source.uniform(*PAUSE), 1)
-        fault = Fault(kind, now, round(source.uniform(shortest, longest), 1), source.randrange(1000))
+        fault = Fault(
+            kind, now, round(source.uniform(shortest, longest), 1), source.randrange(1000)
+        )
         yield fault
         now += fault.lasts

@@ -1,4 +1,6 @@
-"""Load and faults at random, for as long as one likes; then everything is healed, and all calls have to end."""
+"""Load and faults at random, for as long as one likes; then everything is healed, and all calls
+have to end.
+"""
 
 import threading
 import time
@@ -51,7 +53,9 @@ class Storm:
         self._seconds = seconds
         self._seed = seed
         self._workers = workers
-        self._schedule: Iterable[Fault] = at_random(seed, [(name, KINDS[name].lasts) for name in kinds])
+        self._schedule: Iterable[Fault] = at_random(
+            seed, [(name, KINDS[name].lasts) for name in kinds]
+        )
         self._say = say
         self._tally = Tally()
         self._problems: list[str] = []
@@ -82,15 +86,21 @@ class Storm:
         )
 
     def _rage(self, rig: Rig, backend: CeleryExecutionBackend) -> None:
-        traffic = Traffic(backend, self._tally, diary=rig.diary.folder, seed=self._seed, workers=self._workers)
+        traffic = Traffic(
+            backend, self._tally, diary=rig.diary.folder, seed=self._seed, workers=self._workers
+        )
         watch = threading.Thread(target=self._watch, args=(rig,))
         watch.start()
         traffic.start()
-        player = Player(rig, began=lambda fault: self._fault_begins(rig, fault), ended=self._tally.fault_ended)
+        player = Player(
+            rig, began=lambda fault: self._fault_begins(rig, fault), ended=self._tally.fault_ended
+        )
         try:
             player.play(self._schedule, until=self._seconds)
         except (ClusterStartError, TimeoutError) as error:
-            self._problems.append(f"the storm ended early, and what it had harmed was not healed: {error}")
+            self._problems.append(
+                f"the storm ended early, and what it had harmed was not healed: {error}"
+            )
         finally:
             traffic.stop()
             # Ctrl+C waits for nobody.
@@ -104,7 +114,8 @@ class Storm:
             # Each fault puts back what it has taken away: who is missing now has gone by himself.
             if worker.code is not None:
                 self._problems.append(
-                    f"worker {worker.name} had ended by itself (exit code {worker.code}) before {fault}"
+                    f"worker {worker.name} had ended by itself (exit code {worker.code}) before "
+                    f"{fault}"
                 )
                 worker.start()
         self._tally.fault_begins(fault)
@@ -127,7 +138,8 @@ class Storm:
         self._memory.append(psutil.Process().memory_info().rss / 1e6)
         oldest = max((time.time() - since for since in tally.open.values()), default=0.0)
         self._say(
-            f"{seconds / 60:.0f} min: {sum(tally.faults.values())} faults, {tally.calls} calls, {tally.values} values, "
+            f"{seconds / 60:.0f} min: {sum(tally.faults.values())} faults, {tally.calls} calls, "
+            f"{tally.values} values, "
             f"{tally.errors.total()} errors, {tally.lost} lost, {tally.wrong} wrong, "
             f"oldest call on its way {oldest:.0f} s, {self._memory[-1]:.0f} MB"
         )

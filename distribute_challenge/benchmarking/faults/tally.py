@@ -1,4 +1,6 @@
-"""What became of the calls: each ends as it is to end, or in an error that a fault excuses, or is lost."""
+"""What became of the calls: each ends as it is to end, or in an error that a fault excuses, or is
+lost.
+"""
 
 import threading
 import time
@@ -15,8 +17,11 @@ from distribute_challenge.errors import WorkerLostError
 
 __all__ = ["NO_FAULT", "Tally"]
 
-AFTERWARDS = 30.0  # Seconds behind its end in which a fault still excuses errors: two leases, and some.
-REMEMBERED = 300.0  # Seconds that faults and runs are kept, so that an hour takes no more memory than ten minutes.
+AFTERWARDS = (
+    30.0  # Seconds behind its end in which a fault still excuses errors: two leases, and some.
+)
+# Seconds that faults and runs are kept, so that an hour takes no more memory than ten minutes.
+REMEMBERED = 300.0
 SHOWN = 20  # Lost calls of which the report tells more than their number.
 NO_FAULT = "no fault"
 
@@ -41,10 +46,12 @@ class Tally:
         lost: Calls that ended in an error which nothing excuses.
         examples: The first of these and of the wrong values, in words.
         faults: Faults by kind.
-        run_twice: Runs beyond the first by the fault that they followed, of calls that do not kill their process.
-        recovery: Longest time from the end of a fault to the next value, in seconds, by its kind; of those that another fault
-            did not come into.
-        made_good: Longest time from the end of a fault until a call ended that was on its way when it began, and met no other.
+        run_twice: Runs beyond the first by the fault that they followed, of calls that do not kill
+            their process.
+        recovery: Longest time from the end of a fault to the next value, in seconds, by its kind;
+            of those that another fault did not come into.
+        made_good: Longest time from the end of a fault until a call ended that was on its way when
+            it began, and met no other.
     """
 
     calls: int = 0
@@ -160,14 +167,17 @@ class Tally:
         if not self._excused(name, opened.since, now):
             self.lost += 1
             self._show(
-                f"{call}, which is to end in {opened.ending}, failed after {now - opened.since:.1f} s: {error!r}"
+                f"{call}, which is to end in {opened.ending}, failed after "
+                f"{now - opened.since:.1f} s: {error!r}"
             )
 
     def _excused(self, name: str, since: float, now: float) -> bool:
         if self._present is not None and name in KINDS[self._present[0].kind].excuses:
             return True
         return any(
-            name in KINDS[played.fault.kind].excuses and played.begun <= now and played.ended + AFTERWARDS >= since
+            name in KINDS[played.fault.kind].excuses
+            and played.begun <= now
+            and played.ended + AFTERWARDS >= since
             for played in self._played
         )
 
@@ -175,7 +185,9 @@ class Tally:
         """The last fault that had begun by then."""
         if self._present is not None and self._present[1] <= when:
             return self._present[0].kind
-        return next((each.fault.kind for each in reversed(self._played) if each.begun <= when), NO_FAULT)
+        return next(
+            (each.fault.kind for each in reversed(self._played) if each.begun <= when), NO_FAULT
+        )
 
     def _show(self, text: str) -> None:
         if len(self.examples) < SHOWN:

@@ -40,7 +40,8 @@ class Traffic:
         seed: Of what the calls are like; what follows on what depends on how fast they are, too.
         workers: Worker processes, for how many calls are on their way at once.
 
-    Guarantees: A bounded number of calls is on its way, and nothing is kept of those that have ended.
+    Guarantees: A bounded number of calls is on its way, and nothing is kept of those that have
+    ended.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Traffic:
         self._stop = threading.Event()
         self._threads = [
             # A stuck one does not keep the program from telling so.
-            threading.Thread(target=target, args=(random.Random(f"{seed} {target.__name__}"),), daemon=True)
+            threading.Thread(
+                target=target, args=(random.Random(f"{seed} {target.__name__}"),), daemon=True
+            )
             for target in (self._submit, self._compute, self._map)
         ]
 
@@ -80,7 +83,9 @@ class Traffic:
             within: Seconds; those that have not ended by then are still open in the tally.
         """
         deadline = time.monotonic() + within
-        while time.monotonic() < deadline and (self._tally.open or any(each.is_alive() for each in self._threads)):
+        while time.monotonic() < deadline and (
+            self._tally.open or any(each.is_alive() for each in self._threads)
+        ):
             time.sleep(PAUSE)
 
     # --- in threads of their own

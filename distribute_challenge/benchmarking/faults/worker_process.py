@@ -52,7 +52,16 @@ class WorkerProcess:
         self._folder = folder
         self._environment = environment
         if lease is None:
-            command = ["-m", "distribute_challenge", "worker", "-n", name, "-c", str(processes), *options]
+            command = [
+                "-m",
+                "distribute_challenge",
+                "worker",
+                "-n",
+                name,
+                "-c",
+                str(processes),
+                *options,
+            ]
         else:
             assert not options, "they belong to the command, which has no option for the lease"
             command = ["-c", _WITH_LEASE.format(processes=processes, name=name, lease=lease)]
@@ -96,7 +105,8 @@ class WorkerProcess:
             if self.code is not None or time.monotonic() > deadline:
                 lines = "\n".join(f"    {line}" for line in self._started().last_lines())
                 raise ClusterStartError(
-                    f"worker {self.name} is not ready (exit code {self.code}); its last lines:\n{lines}"
+                    f"worker {self.name} is not ready (exit code {self.code}); its last "
+                    f"lines:\n{lines}"
                 )
             time.sleep(ASK_EVERY)
 
@@ -142,7 +152,9 @@ class WorkerProcess:
         return self._started().wait(within=within)
 
     def close(self) -> None:
-        """Have it gone, if it runs, whatever state it is in; a polite end takes seconds, and nobody waits for its calls."""
+        """Have it gone, if it runs, whatever state it is in; a polite end takes seconds, and nobody
+        waits for its calls.
+        """
         if self._process is not None:
             self.kill()
 

@@ -1,4 +1,5 @@
-"""The plan carried out: which sizes, one after the other, and for how long each. How a cluster scales is not known here.
+"""The plan carried out: which sizes, one after the other, and for how long each. How a cluster
+scales is not known here.
 
     scale ──> exactly N answer ──> warm up ──> measure ──> drain ──> the next size
                                    └──── feeder: a bounded number of calls in flight ────┘
@@ -18,14 +19,20 @@ from distribute_challenge.benchmarking.recording import Run, Step
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect, translated
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    Broker,
+    connect,
+    translated,
+)
 from distribute_challenge.execution_backends.celery.broker.ping import ping
 
 __all__ = ["Experiment"]
 
 ANSWER_WITHIN = 1.0  # Seconds that a worker has to answer; then it is asked again.
 ASK_EVERY = 0.1  # Seconds between two looks at who is there.
-STANDSTILL = 60.0  # Seconds without any change, beside the longest call, after which waiting has no sense.
+STANDSTILL = (
+    60.0  # Seconds without any change, beside the longest call, after which waiting has no sense.
+)
 NOTICED_WITHIN = 5.0  # Seconds that a cluster has to notice that its broker died.
 CHECK_EVERY = 1.0  # Seconds between two looks whether the cluster is whole.
 
@@ -61,8 +68,8 @@ class Experiment:
         """Measure, and bring the cluster back to its first size.
 
         Raises:
-            SystemFailureError: The cluster, or a worker, failed. What was measured until then is in the run, as it is
-                after any other exception.
+            SystemFailureError: The cluster, or a worker, failed. What was measured until then is in
+                the run, as it is after any other exception.
         """
         plan = self._run.plan
         missing = self._run.missing
@@ -140,7 +147,8 @@ class Experiment:
                 answered, changed = slots, time.monotonic()
             elif time.monotonic() - changed > patience:
                 raise SystemFailureError(
-                    f"{_workers(size)} were asked for, and {slots} answer, for {patience:.0f} s already: "
+                    f"{_workers(size)} were asked for, and {slots} answer, for {patience:.0f} s "
+                    f"already: "
                     f"look at the workers' logs, and whether the machine has memory for so many"
                 )
             self._check()
@@ -151,7 +159,11 @@ class Experiment:
         try:
             with translated(self._cluster.broker_url):
                 present = presence.workers(connection)
-                answers = len(ping(connection, wanted=len(present), timeout=ANSWER_WITHIN)) if present else 0
+                answers = (
+                    len(ping(connection, wanted=len(present), timeout=ANSWER_WITHIN))
+                    if present
+                    else 0
+                )
         except BrokerUnreachableError:
             # The cluster knows more about what happened, once it has noticed.
             deadline = time.monotonic() + NOTICED_WITHIN

@@ -15,7 +15,9 @@ __all__ = ["Feeder"]
 
 LOOK_EVERY = 0.1  # Seconds; how often at least `watch` is called.
 LONGEST_TEXT = 200  # Characters kept of an exception.
-REFILL = 0.75  # Of the limit: fewer in flight wake the feeder. Waking it for each call would cost more than the call.
+# Of the limit: fewer in flight wake the feeder. Waking it for each call would cost more than the
+# call.
+REFILL = 0.75
 
 
 class Feeder:
@@ -24,8 +26,8 @@ class Feeder:
     Guarantees:
 
     - Never more than ``limit`` calls are in flight.
-    - ``_lock`` protects what is written when a call comes back: in the thread that resolves futures, or in the caller's
-      own, for one that is back before it can be waited for.
+    - ``_lock`` protects what is written when a call comes back: in the thread that resolves
+      futures, or in the caller's own, for one that is back before it can be waited for.
 
     Args:
         submit: Sends the next call.
@@ -97,7 +99,8 @@ class Feeder:
                 seen, since = self._returned, time.monotonic()
             elif time.monotonic() - since > patience:
                 raise SystemFailureError(
-                    f"{self.in_flight} calls are on their way and none came back for {patience:g} s: "
+                    f"{self.in_flight} calls are on their way and none came back for {patience:g} "
+                    f"s: "
                     f"look at the workers' logs, and whether anything else uses this cluster"
                 )
             if self.in_flight:
@@ -116,7 +119,9 @@ class Feeder:
             error, timeline = future.exception(), future.timeline
             self._returned += 1
             if error is not None:
-                self.failures[f"{type(error).__name__}: {error}".partition("\n")[0][:LONGEST_TEXT]] += 1
+                self.failures[
+                    f"{type(error).__name__}: {error}".partition("\n")[0][:LONGEST_TEXT]
+                ] += 1
             else:
                 assert timeline is not None, "the Celery backend measures"
                 self.calls.add(timeline, epoch=self._epoch)

@@ -1,4 +1,6 @@
-"""A look at the cluster once a second, beside the calls: queue, connections, CPU and memory, and the CPU of other programs."""
+"""A look at the cluster once a second, beside the calls: queue, connections, CPU and memory, and
+the CPU of other programs.
+"""
 
 import threading
 import time
@@ -32,7 +34,9 @@ class Monitor:
         epoch: Second that the recorded times count from.
     """
 
-    def __init__(self, broker_url: str, usage: Callable[[], Mapping[str, Usage]], *, epoch: float) -> None:
+    def __init__(
+        self, broker_url: str, usage: Callable[[], Mapping[str, Usage]], *, epoch: float
+    ) -> None:
         self._url = broker_url
         self._usage = usage
         self._epoch = epoch
@@ -51,7 +55,10 @@ class Monitor:
         samples: list[Sample] = []
         ended = threading.Event()
         thread = threading.Thread(
-            target=self._watch, args=(samples, in_flight, ended), name="distribute_challenge monitor", daemon=True
+            target=self._watch,
+            args=(samples, in_flight, ended),
+            name="distribute_challenge monitor",
+            daemon=True,
         )
         thread.start()
         try:
@@ -60,7 +67,9 @@ class Monitor:
             ended.set()
             thread.join()
 
-    def _watch(self, samples: list[Sample], in_flight: Callable[[], int], ended: threading.Event) -> None:
+    def _watch(
+        self, samples: list[Sample], in_flight: Callable[[], int], ended: threading.Event
+    ) -> None:
         with connect(self._url) as connection:
             due = time.monotonic()
             while True:
@@ -93,7 +102,11 @@ def _connections(connection: redis.Redis) -> dict[str, int]:
     others = [client for client in connection.client_list() if client["id"] != str(own["id"])]
     if not home:
         return {"all": len(others)}  # A Unix socket: all come from this machine.
-    return dict(Counter("client" if _machine(str(client["addr"])) == home else "workers" for client in others))
+    return dict(
+        Counter(
+            "client" if _machine(str(client["addr"])) == home else "workers" for client in others
+        )
+    )
 
 
 def _machine(address: str) -> str:

@@ -1,4 +1,6 @@
-"""What other programs take of the machine while the benchmark measures: a busy machine makes figures that mean little."""
+"""What other programs take of the machine while the benchmark measures: a busy machine makes
+figures that mean little.
+"""
 
 import os
 import time
@@ -27,8 +29,12 @@ class OtherLoad:
             cluster: Cores that the cluster takes.
         """
         now = time.monotonic()
-        all_cores = self._meter.cores("all", time=now, total=_busy_seconds() - self._before, born=self._began)
-        own = self._meter.cores("own", time=now, total=_own_seconds() - self._own_before, born=self._began)
+        all_cores = self._meter.cores(
+            "all", time=now, total=_busy_seconds() - self._before, born=self._began
+        )
+        own = self._meter.cores(
+            "own", time=now, total=_own_seconds() - self._own_before, born=self._began
+        )
         return max(0.0, all_cores - own - cluster)
 
 

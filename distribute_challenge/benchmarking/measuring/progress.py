@@ -14,7 +14,8 @@ WINDOW = 5.0  # Seconds that the throughput shown is an average of.
 class Progress:
     """A bar for each step, over its seconds, with the throughput at the moment.
 
-    Where nobody watches (the stream is not a terminal) it writes a line at the beginning and the end of each step instead.
+    Where nobody watches (the stream is not a terminal) it writes a line at the beginning and the
+    end of each step instead.
 
     Args:
         stream: Where to.
@@ -61,7 +62,9 @@ class Progress:
         self._counts.append((now, returned))
         while now - self._counts[0][0] > WINDOW:
             self._counts.popleft()
-        self._bar.set_postfix_str(f"{self._rate():,.1f} calls/s, {in_flight:,} in flight", refresh=False)
+        self._bar.set_postfix_str(
+            f"{self._rate():,.1f} calls/s, {in_flight:,} in flight", refresh=False
+        )
         self._bar.n = min(elapsed, self._bar.total)
         self._bar.refresh()
 

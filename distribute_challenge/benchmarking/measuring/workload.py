@@ -17,7 +17,9 @@ WORKLOADS = ("cpu", "sleep", "noop", "payload")
 
 QUEUED = 0.5  # Seconds of work that each worker finds in the queue, beside the call that it runs.
 FEWEST_CALLS = 3  # For each worker: one that runs, one that waits, one on its way.
-MOST_CALLS = 10_000  # In flight at once, whatever the size: beyond that the client only holds more memory.
+MOST_CALLS = (
+    10_000  # In flight at once, whatever the size: beyond that the client only holds more memory.
+)
 MOST_BYTES = 64 * 2**20  # Of payload in flight, for the same reason, and for Redis' sake.
 
 SHORTEST = 1e-4  # Seconds that a worker takes at least for a call, in this reckoning.
@@ -27,7 +29,9 @@ CALIBRATION_SPINS = 20_000
 
 @compute_this()
 def spin(times: int) -> int:
-    """Keep one core busy, in pure Python: an amount of work, not of time, so that cores which are shared show."""
+    """Keep one core busy, in pure Python: an amount of work, not of time, so that cores which are
+    shared show.
+    """
     number = 1
     for _ in range(times):
         number = (number * 1_103_515_245 + 12_345) & 0x7FFFFFFF

@@ -1,4 +1,7 @@
-"""What a recording says, in numbers. A pure function of the recording; the pictures, the table and the page show it."""
+"""What a recording says, in numbers.
+
+A pure function of the recording; the pictures, the table and the page show it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,12 +32,16 @@ __all__ = [
 
 Figure = TypeVar("Figure", int, float)
 
-SMOOTHED_OVER = 5  # Seconds; a guess: less still shows single calls, more hides what a worker's start does.
+SMOOTHED_OVER = (
+    5  # Seconds; a guess: less still shows single calls, more hides what a worker's start does.
+)
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """How long something took, in seconds: for half of the calls less than `p50`, for 95 % less than `p95`."""
+    """How long something took, in seconds: for half of the calls less than `p50`, for 95 % less
+    than `p95`.
+    """
 
     p50: float
     p95: float
@@ -50,21 +57,26 @@ class StepFigures:
         complete: Measured to its end.
         window: Seconds measured; 0 if it was interrupted before.
         calls: Calls that finished in the window.
-        throughput: Calls per second. A call counts by the share of its time on the worker that lies in the window:
-            a window cuts through one call of each worker at both of its ends, and counting whole calls would make a
-            figure that jumps by as many calls as there are workers, for a window a moment earlier or later. A call
-            that took no time counts if it finished in the window.
-        ideal: Calls per second of workers that share nothing and lose no time: for ``sleep``, each does one call in
-            ``Plan.task_seconds``; for other workloads, each does as much as one of the smallest step. None: that step
-            did nothing.
+        throughput: Calls per second. A call counts by the share of its time on the worker that lies
+            in the window: a window cuts through one call of each worker at both of its ends, and
+            counting whole calls would make a figure that jumps by as many calls as there are
+            workers, for a window a moment earlier or later. A call that took no time counts if it
+            finished in the window.
+        ideal: Calls per second of workers that share nothing and lose no time: for ``sleep``, each
+            does one call in ``Plan.task_seconds``; for other workloads, each does as much as one of
+            the smallest step. None: that step did nothing.
         efficiency: `throughput` as a share of `ideal`, if there is one.
-        spread: 5th and 95th percentile of the calls that finished in each whole second of the window.
-        waiting: From creation to start on the worker, of the calls that finished in the window; None: there were none.
+        spread: 5th and 95th percentile of the calls that finished in each whole second of the
+            window.
+        waiting: From creation to start on the worker, of the calls that finished in the window;
+            None: there were none.
         running: On the worker.
         returning: From the end on the worker to the reply's arrival.
         total: From creation to the reply's arrival.
-        allocation: Calls of each worker, counted as for `throughput`, which they add up to; also workers that ran none.
-        unevenness: From the least to the most that a worker ran, as a share of their mean; None: they ran nothing.
+        allocation: Calls of each worker, counted as for `throughput`, which they add up to; also
+            workers that ran none.
+        unevenness: From the least to the most that a worker ran, as a share of their mean; None:
+            they ran nothing.
         cpu: Mean cores by container or process.
         memory: Largest number of bytes by container or process.
         others: Mean cores of the machine's other programs.
@@ -128,7 +140,9 @@ def figures(run: Run) -> list[StepFigures]:
     """
     rates = {step.workers: throughput(step) for step in run.steps}
     ideal = _ideal(run, rates)
-    return [_figures(step, rate=rates[step.workers], ideal=ideal(step.workers)) for step in run.steps]
+    return [
+        _figures(step, rate=rates[step.workers], ideal=ideal(step.workers)) for step in run.steps
+    ]
 
 
 def throughput(step: Step) -> float:
@@ -140,9 +154,9 @@ def throughput_over_time(step: Step) -> tuple["Numbers", "Numbers", "Numbers"]:
     """Calls that finished in each second of a step, warm-up and end included.
 
     Returns:
-        The middle of each second, counted from when measuring began; how many finished in it; and their moving average
-        over five seconds, to which the window and what came after it add nothing of each other. The last second, in
-        which the step ended, is left out.
+        The middle of each second, counted from when measuring began; how many finished in it; and
+        their moving average over five seconds, to which the window and what came after it add
+        nothing of each other. The last second, in which the step ended, is left out.
     """
     opened, closed = step.opened, step.closed
     finished = np.asarray(step.calls.finished) - opened
@@ -150,7 +164,9 @@ def throughput_over_time(step: Step) -> tuple["Numbers", "Numbers", "Numbers"]:
     first = int(np.floor(np.min(finished, initial=begin)))
     # If calls stop coming before measuring ends, those seconds count too.
     last = int(np.floor(np.max(finished, initial=closed - opened)))
-    counts = np.bincount(np.floor(finished).astype(int) - first, minlength=last - first)[: last - first].astype(float)
+    counts = np.bincount(np.floor(finished).astype(int) - first, minlength=last - first)[
+        : last - first
+    ].astype(float)
     cut = int(closed - opened) - first
     smoothed = np.concatenate([_smoothed(counts[:cut]), _smoothed(counts[cut:])])
     return np.arange(first, last, dtype=float) + 0.5, counts, smoothed
@@ -164,16 +180,23 @@ def queue_over_time(step: Step) -> tuple["Numbers", "Numbers"]:
     """
     opened, closed = step.opened, step.closed
     if not step.complete:
-        # Calls that were in flight when it was cut short are not recorded: what was made later than the last known one.
+        # Calls that were in flight when it was cut short are not recorded: what was made later than
+        # the last known one.
         closed = min(closed, max(step.calls.created, default=opened))
     times = np.arange(opened, closed) if closed > opened else np.empty(0)
-    created, started = (np.sort(np.asarray(column)) for column in (step.calls.created, step.calls.started))
-    waiting = np.searchsorted(created, times, side="right") - np.searchsorted(started, times, side="right")
+    created, started = (
+        np.sort(np.asarray(column)) for column in (step.calls.created, step.calls.started)
+    )
+    waiting = np.searchsorted(created, times, side="right") - np.searchsorted(
+        started, times, side="right"
+    )
     return times - opened, waiting.astype(float)
 
 
 def is_worker(name: str) -> bool:
-    """Whether a container or process, by its name in `Sample.usage`, is a worker and not the broker or so."""
+    """Whether a container or process, by its name in `Sample.usage`, is a worker and not the broker
+    or so.
+    """
     return name.startswith("worker")
 
 
@@ -194,7 +217,8 @@ def _ideal(run: Run, rates: Mapping[int, float]) -> Callable[[int], float | None
     plan = run.plan
     if plan.workload == "sleep" and plan.task_seconds > 0:
         return lambda workers: workers / plan.task_seconds
-    # A step that was cut short is measured less well: it is what the others are held against only if no other is there.
+    # A step that was cut short is measured less well: it is what the others are held against only
+    # if no other is there.
     for step in sorted(run.steps, key=lambda step: (not step.complete, step.workers)):
         if (one := rates[step.workers] / step.workers) > 0:
             return lambda workers: workers * one
@@ -204,9 +228,14 @@ def _ideal(run: Run, rates: Mapping[int, float]) -> Callable[[int], float | None
 def _figures(step: Step, *, rate: float, ideal: float | None) -> StepFigures:
     calls, opened, closed = step.calls, step.opened, step.closed
     created, started, finished, received = (
-        np.asarray(column) for column in (calls.created, calls.started, calls.finished, calls.received)
+        np.asarray(column)
+        for column in (calls.created, calls.started, calls.finished, calls.received)
     )
-    counted = (opened <= finished) & (finished <= closed) if closed > opened else np.zeros(len(calls), dtype=bool)
+    counted = (
+        (opened <= finished) & (finished <= closed)
+        if closed > opened
+        else np.zeros(len(calls), dtype=bool)
+    )
     samples = [sample for sample in step.samples if opened <= sample.time <= closed]
     allocation = _allocation(calls, _shares(step), samples, step.workers)
     _, queue = queue_over_time(step)
@@ -232,7 +261,9 @@ def _figures(step: Step, *, rate: float, ideal: float | None) -> StepFigures:
         messages=sum(sample.messages for sample in samples) / (len(samples) or 1),
         connections={
             owner: max(sample.connections.get(owner, 0) for sample in samples)
-            for owner in in_natural_order({owner for sample in samples for owner in sample.connections})
+            for owner in in_natural_order(
+                {owner for sample in samples for owner in sample.connections}
+            )
         },
         failures=dict(step.failures),
         lost=step.lost,
@@ -267,13 +298,19 @@ def _smoothed(counts: "Numbers") -> "Numbers":
     return smoothed
 
 
-def _allocation(calls: Calls, shares: "Numbers", samples: Sequence[Sample], workers: int) -> dict[str, float]:
+def _allocation(
+    calls: Calls, shares: "Numbers", samples: Sequence[Sample], workers: int
+) -> dict[str, float]:
     found: dict[str, float] = {}
     # A name stands twice for a process that took another's place.
-    sums = np.bincount(np.asarray(calls.worker, dtype=int), weights=shares, minlength=len(calls.workers)).tolist()
+    sums = np.bincount(
+        np.asarray(calls.worker, dtype=int), weights=shares, minlength=len(calls.workers)
+    ).tolist()
     for name, share in zip(calls.workers, sums, strict=True):
         found[name] = found.get(name, 0.0) + share
-    for name in in_natural_order({name for sample in samples for name in sample.usage if is_worker(name)}):
+    for name in in_natural_order(
+        {name for sample in samples for name in sample.usage if is_worker(name)}
+    ):
         if len(found) < workers:
             found.setdefault(name, 0.0)
     return {name: found[name] for name in in_natural_order(found)}
@@ -286,6 +323,11 @@ def _unevenness(allocation: Mapping[str, float], workers: int) -> float | None:
     return (max(shares) - min(shares)) / mean if mean else None
 
 
-def _by_name(samples: Sequence[Sample], figure: Callable[[list[Usage]], Figure]) -> dict[str, Figure]:
+def _by_name(
+    samples: Sequence[Sample], figure: Callable[[list[Usage]], Figure]
+) -> dict[str, Figure]:
     names = in_natural_order({name for sample in samples for name in sample.usage})
-    return {name: figure([sample.usage[name] for sample in samples if name in sample.usage]) for name in names}
+    return {
+        name: figure([sample.usage[name] for sample in samples if name in sample.usage])
+        for name in names
+    }

@@ -13,7 +13,8 @@ AS_GOOD = 0.95
 WORSE = 0.90
 # Another guess: workers that bring less than this share of what they would at best bring nothing.
 WORTH_HAVING = 0.5
-# And another: workers that keep less than this share of the cores busy that they could have are idle.
+# And another: workers that keep less than this share of the cores busy that they could have are
+# idle.
 BUSY = 0.5
 # And one more: other programs that keep more than this share of the cores busy change the figures.
 DISTURBING = 0.1
@@ -65,15 +66,15 @@ def growth(run: Run, steps: Sequence[StepFigures]) -> str:
     if (dip := _dip(measured)) is not None:
         peak, low, later = dip
         return (
-            f"Throughput does not grow evenly: {_with(run, peak)}, {rate(low.throughput)} with {low.workers} and "
-            f"{rate(later.throughput)} with {later.workers}. So this run does not tell how many workers are enough: measure again "
+            f"Throughput does not grow evenly: {_with(run, peak)}, {rate(low.throughput)} with "
+            f"{low.workers} and "
+            f"{rate(later.throughput)} with {later.workers}. So this run does not tell how many "
+            f"workers are enough: measure again "
             f"on a machine that does nothing else, with a longer --runtime."
         )
     enough = next(step for step in measured if _as_good(step, best))
     if enough is last:
-        return (
-            f"Throughput grows up to {amount(last.workers, 'worker')}, the most that were measured: {_with(run, last)}."
-        )
+        return f"Throughput grows up to {amount(last.workers, 'worker')}, the most that were measured: {_with(run, last)}."
     falls = last.throughput < WORSE * best.throughput
     ends = f"{_with(run, enough)}, {rate(last.throughput)} with {last.workers}"
     if enough is first:
@@ -84,7 +85,8 @@ def growth(run: Run, steps: Sequence[StepFigures]) -> str:
 
 
 def limit(run: Run, steps: Sequence[StepFigures]) -> str:
-    """What holds throughput down if it is not the workers, in a sentence; empty: they are, or it is not known.
+    """What holds throughput down if it is not the workers, in a sentence; empty: they are, or it is
+    not known.
 
     Args:
         run: Where the figures come from.
@@ -101,13 +103,15 @@ def limit(run: Run, steps: Sequence[StepFigures]) -> str:
     if last.worker_cpu >= BUSY * possible:
         return ""
     return (
-        f"It is not the workers that limit it: {amount(last.workers, 'worker')} kept {last.worker_cpu:.2f} cores busy. "
+        f"It is not the workers that limit it: {amount(last.workers, 'worker')} kept "
+        f"{last.worker_cpu:.2f} cores busy. "
         f"Calls did not come or go faster, so look at the client and the broker."
     )
 
 
 def disturbance(run: Run, steps: Sequence[StepFigures]) -> str:
-    """How far other programs disturbed the run, in a sentence; empty: not much, or the machine's cores are not known.
+    """How far other programs disturbed the run, in a sentence; empty: not much, or the machine's
+    cores are not known.
 
     Args:
         run: Where the figures come from.
@@ -120,7 +124,8 @@ def disturbance(run: Run, steps: Sequence[StepFigures]) -> str:
     if worst.others <= DISTURBING * all_cores:
         return ""
     return (
-        f"The machine was not quiet: other programs kept up to {worst.others:.1f} of its {amount(all_cores, 'core')} busy "
+        f"The machine was not quiet: other programs kept up to {worst.others:.1f} of its "
+        f"{amount(all_cores, 'core')} busy "
         f"(with {amount(worst.workers, 'worker')}), so these figures are lower than they could be."
     )
 
@@ -140,21 +145,28 @@ def mishaps(steps: Sequence[StepFigures]) -> list[str]:
             for kind, count in step.failures.items():
                 kinds[kind] += count
         sentences.append(
-            f"{amount(failed, 'call')} failed: {', '.join(f'{kind} ({n:,})' for kind, n in kinds.items())}."
+            f"{amount(failed, 'call')} failed: "
+            f"{', '.join(f'{kind} ({n:,})' for kind, n in kinds.items())}."
         )
     if cut := [str(step.workers) for step in steps if not step.complete]:
         what = "step" if len(cut) == 1 else "steps"
         sentences.append(
-            f"Not measured to the end: the {what} with {_listed(cut)} {'worker' if cut == ['1'] else 'workers'}."
+            f"Not measured to the end: the {what} with {_listed(cut)} "
+            f"{'worker' if cut == ['1'] else 'workers'}."
         )
     return sentences
 
 
 def _dip(steps: Sequence[StepFigures]) -> tuple[StepFigures, StepFigures, StepFigures] | None:
-    """The best before, the bottom of, and the best after a dip that no number of workers explains; None: there is none."""
+    """The best before, the bottom of, and the best after a dip that no number of workers explains;
+    None: there is none.
+    """
     for place in range(1, len(steps) - 1):
         low = steps[place]
-        before, after = (max(part, key=lambda step: step.throughput) for part in (steps[:place], steps[place + 1 :]))
+        before, after = (
+            max(part, key=lambda step: step.throughput)
+            for part in (steps[:place], steps[place + 1 :])
+        )
         if low.throughput < WORSE * min(before.throughput, after.throughput):
             return before, low, after
     return None

@@ -1,4 +1,6 @@
-"""The frame of the page and its parts: HTML that needs nothing from anywhere else. What it shows is not known here."""
+"""The frame of the page and its parts: HTML that needs nothing from anywhere else. What it shows is
+not known here.
+"""
 
 from base64 import b64encode
 from collections.abc import Collection, Sequence
@@ -86,7 +88,9 @@ def paragraph(kind: str, text: str) -> str:
     return f'<p class="{kind}">{escape(text)}</p>'
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[int] = ()) -> str:
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[int] = ()
+) -> str:
     """A table of texts, which scrolls by itself where it is too wide.
 
     Args:
@@ -98,7 +102,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collect
     def kind(column: int) -> str:
         return "" if column in words else ' class="number"'
 
-    head = "".join(f'<th scope="col"{kind(i) if i else ""}>{escape(text)}</th>' for i, text in enumerate(heads))
+    head = "".join(
+        f'<th scope="col"{kind(i) if i else ""}>{escape(text)}</th>' for i, text in enumerate(heads)
+    )
     lines = [
         f'<tr><th scope="row">{escape(first)}</th>'
         + "".join(f"<td{kind(i)}>{escape(text)}</td>" for i, text in enumerate(rest, start=1))
@@ -106,11 +112,16 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collect
         for first, *rest in rows
     ]
     top = f"<thead><tr>{head}</tr></thead>\n" if heads else ""
-    return f'<div class="wide" tabindex="0"><table>\n{top}<tbody>\n' + "\n".join(lines) + "\n</tbody></table></div>"
+    return (
+        f'<div class="wide" tabindex="0"><table>\n{top}<tbody>\n'
+        + "\n".join(lines)
+        + "\n</tbody></table></div>"
+    )
 
 
 def figure(svg: bytes, *, text: str, caption: str) -> str:
-    """A picture inside the page, as an image: names inside of it meet none of another's. On a phone it scrolls.
+    """A picture inside the page, as an image: names inside of it meet none of another's. On a phone
+    it scrolls.
 
     Args:
         svg: The picture.
@@ -119,9 +130,7 @@ def figure(svg: bytes, *, text: str, caption: str) -> str:
     """
     data = b64encode(svg).decode()
     image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{data}">'
-    return (
-        f'<figure>\n<div class="wide" tabindex="0">{image}</div>\n<figcaption>{escape(caption)}</figcaption>\n</figure>'
-    )
+    return f'<figure>\n<div class="wide" tabindex="0">{image}</div>\n<figcaption>{escape(caption)}</figcaption>\n</figure>'
 
 
 def notes(terms: Sequence[tuple[str, str]]) -> str:

@@ -1,4 +1,6 @@
-"""A run as one page: the answer, what went wrong, pictures, tables, and what the words mean. One file, no requests."""
+"""A run as one page: the answer, what went wrong, pictures, tables, and what the words mean. One
+file, no requests.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,8 +8,20 @@ from pathlib import Path
 
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results import answer
-from distribute_challenge.benchmarking.results.analysis import Percentiles, StepFigures, figures, is_worker
-from distribute_challenge.benchmarking.results.page import figure, notes, page, paragraph, section, table
+from distribute_challenge.benchmarking.results.analysis import (
+    Percentiles,
+    StepFigures,
+    figures,
+    is_worker,
+)
+from distribute_challenge.benchmarking.results.page import (
+    figure,
+    notes,
+    page,
+    paragraph,
+    section,
+    table,
+)
 from distribute_challenge.benchmarking.results.plots.drawing import render, require
 from distribute_challenge.benchmarking.results.plots.pictures import PICTURES
 from distribute_challenge.benchmarking.results.units import (
@@ -27,21 +41,30 @@ REPORT_FILE = "report.html"
 TERMS = (
     (
         "calls/s",
-        "Calls per second. A call counts by the share of its time on the worker that lies in the measured time.",
+        (
+            "Calls per second. A call counts by the share of its time on the worker that lies in the "
+            "measured time."
+        ),
     ),
     (
         "ideal",
         (
-            "What workers would do that share nothing and lose no time: calls that sleep are held against the clock, others "
+            "What workers would do that share nothing and lose no time: calls that sleep are held "
+            "against the clock, others "
             "against the smallest size that was measured, times the workers."
         ),
     ),
-    ("single seconds", "The 5th and the 95th percentile of the calls that finished in single seconds."),
+    (
+        "single seconds",
+        "The 5th and the 95th percentile of the calls that finished in single seconds.",
+    ),
     (
         "waiting, running, returning",
         (
-            "From the call to its start on a worker, on the worker, and from there back to the client, for calls that "
-            "finished in the measured time. The queue was kept full, so waiting is as long as the queue."
+            "From the call to its start on a worker, on the worker, and from there back to the "
+            "client, for calls that "
+            "finished in the measured time. The queue was kept full, so waiting is as long as the "
+            "queue."
         ),
     ),
     ("p50, p95, p99", "Of a hundred calls, so many took at most so long."),
@@ -70,7 +93,9 @@ def write(run: Run, folder: Path) -> Path:
     require()
     steps = figures(run)
     path = folder / REPORT_FILE
-    path.write_text(page("Load benchmark", [*_head(run, steps), *_body(run, steps)]), encoding="utf-8")
+    path.write_text(
+        page("Load benchmark", [*_head(run, steps), *_body(run, steps)]), encoding="utf-8"
+    )
     return path
 
 
@@ -166,7 +191,8 @@ def _percentiles(stage: Percentiles | None) -> list[str]:
 def _allocation(steps: Sequence[StepFigures]) -> str:
     names = in_natural_order({name for step in steps for name in step.allocation})
     rows = [
-        [name, *(rate(step.allocation[name]) if name in step.allocation else "" for step in steps)] for name in names
+        [name, *(rate(step.allocation[name]) if name in step.allocation else "" for step in steps)]
+        for name in names
     ]
     return table(["worker", *(f"of {_name(step)}" for step in steps)], rows)
 
@@ -174,7 +200,10 @@ def _allocation(steps: Sequence[StepFigures]) -> str:
 def _resources(steps: Sequence[StepFigures]) -> str:
     others = in_natural_order({name for step in steps for name in step.cpu if not is_worker(name)})
     owners = in_natural_order({owner for step in steps for owner in step.connections})
-    heads = ["workers", *(f"{name}: {what}" for name in ("workers", *others) for what in ("cores", "memory"))]
+    heads = [
+        "workers",
+        *(f"{name}: {what}" for name in ("workers", *others) for what in ("cores", "memory")),
+    ]
     rows = []
     for step in steps:
         taken = [
@@ -182,14 +211,20 @@ def _resources(steps: Sequence[StepFigures]) -> str:
             *((step.cpu.get(n, 0.0), step.memory.get(n, 0)) for n in others),
         ]
         row = [
-            text for cpu, size in taken for text in ((f"{cpu:.2f}", memory(size)) if step.cpu else (NOTHING, NOTHING))
+            text
+            for cpu, size in taken
+            for text in ((f"{cpu:.2f}", memory(size)) if step.cpu else (NOTHING, NOTHING))
         ]
-        rows.append([_name(step), *row, *(str(step.connections.get(owner, NOTHING)) for owner in owners)])
+        rows.append(
+            [_name(step), *row, *(str(step.connections.get(owner, NOTHING)) for owner in owners)]
+        )
     return table([*heads, *(f"connections: {owner}" for owner in owners)], rows)
 
 
 def _failures(steps: Sequence[StepFigures]) -> str:
-    rows = [[_name(step), kind, f"{count:,}"] for step in steps for kind, count in step.failures.items()]
+    rows = [
+        [_name(step), kind, f"{count:,}"] for step in steps for kind, count in step.failures.items()
+    ]
     return table(["workers", "what was raised", "calls"], rows, words=[1])
 
 

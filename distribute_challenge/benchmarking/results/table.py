@@ -6,7 +6,14 @@ from textwrap import fill
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results import answer
 from distribute_challenge.benchmarking.results.analysis import Percentiles, StepFigures, figures
-from distribute_challenge.benchmarking.results.units import NOTHING, amount, memory, percent, rate, seconds_together
+from distribute_challenge.benchmarking.results.units import (
+    NOTHING,
+    amount,
+    memory,
+    percent,
+    rate,
+    seconds_together,
+)
 from distribute_challenge.core.tables import table
 
 __all__ = ["summary"]
@@ -49,7 +56,9 @@ def summary(run: Run) -> str:
         return "\n".join(said)
     rows = table(HEADS, [_row(step) for step in steps], right=range(len(HEADS)))
     legend = LEGEND.format(ideal=_ideal(run, steps))
-    return "\n".join([rows, "", legend, *([] if all(step.complete for step in steps) else [CUT]), "", *said])
+    return "\n".join(
+        [rows, "", legend, *([] if all(step.complete for step in steps) else [CUT]), "", *said]
+    )
 
 
 def _said(run: Run, steps: Sequence[StepFigures]) -> list[str]:

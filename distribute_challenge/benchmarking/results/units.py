@@ -1,4 +1,6 @@
-"""Numbers as people read them: three digits and a unit. For the table, the page and the pictures alike."""
+"""Numbers as people read them: three digits and a unit. For the table, the page and the pictures
+alike.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -67,7 +69,8 @@ def seconds(value: float | None) -> str:
 
 
 def seconds_together(values: Iterable[float]) -> str:
-    """Several durations in one unit, that of the largest, and with two digits, for where there is little room.
+    """Several durations in one unit, that of the largest, and with two digits, for where there is
+    little room.
 
     Examples:
         >>> seconds_together([0.02, 1.0123]), seconds_together([0.000974, 0.0121])
@@ -75,7 +78,10 @@ def seconds_together(values: Iterable[float]) -> str:
     """
     found = list(values)
     scale, unit = fitting(max(found), SECOND_UNITS)
-    return " ".join(f"{value / scale:.{_decimals(value / scale * 10)}f}" for value in found) + f" {unit}"
+    return (
+        " ".join(f"{value / scale:.{_decimals(value / scale * 10)}f}" for value in found)
+        + f" {unit}"
+    )
 
 
 def memory(size: float) -> str:
@@ -98,7 +104,10 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
     """
     # What is between numbers has even places, whatever the name begins with.
     return sorted(
-        names, key=lambda name: [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
+        names,
+        key=lambda name: [
+            int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))
+        ],
     )
 
 

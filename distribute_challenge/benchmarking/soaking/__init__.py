@@ -1,4 +1,5 @@
-"""Does anything grow? Millions of calls on one cluster, and what its processes take meanwhile, and leave in Redis.
+"""Does anything grow? Millions of calls on one cluster, and what its processes take meanwhile, and
+leave in Redis.
 
 soak (the command)
   └── run          makes the calls, half of them by ``map`` and half by ``submit``, and looks

@@ -7,7 +7,9 @@ from statistics import median
 __all__ = ["Sample", "growth"]
 
 WARM_UP = 0.2  # Of the calls: caches fill, the allocator finds its size.
-SHARE = 0.2  # Of the calls, whose samples are taken together: at the beginning, behind the warm-up, and at the end.
+# Of the calls, whose samples are taken together: at the beginning, behind the warm-up, and at the
+# end.
+SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Sample:
 
 
 def growth(samples: Sequence[Sample], calls: int) -> dict[str, int]:
-    """Bytes that each process has grown by since it was warm; those that were not there then, or are not now, are missing.
+    """Bytes that each process has grown by since it was warm; those that were not there then, or
+    are not now, are missing.
 
     Medians, as memory goes up and down with what is on its way.
 
@@ -39,11 +42,17 @@ def growth(samples: Sequence[Sample], calls: int) -> dict[str, int]:
         >>> growth(looks, 1000)
         {'client': 60}
     """
-    warm = [each.memory for each in samples if WARM_UP * calls <= each.calls <= (WARM_UP + SHARE) * calls]
+    warm = [
+        each.memory
+        for each in samples
+        if WARM_UP * calls <= each.calls <= (WARM_UP + SHARE) * calls
+    ]
     late = [each.memory for each in samples if each.calls >= (1 - SHARE) * calls]
     found = {}
     for name in {name for memory in late for name in memory}:
-        before, after = ([memory[name] for memory in part if name in memory] for part in (warm, late))
+        before, after = (
+            [memory[name] for memory in part if name in memory] for part in (warm, late)
+        )
         if before:
             found[name] = round(median(after) - median(before))
     return dict(sorted(found.items()))

@@ -32,7 +32,9 @@ DOCUMENTED = (
 def keys(connection: redis.Redis) -> list[Key]:
     """All keys of a database: name, type and seconds to live, -1 for those that stay."""
     raw: Any = connection  # Bytes, as this library connects; redis-py's types allow for text.
-    return [(name.decode(), raw.type(name).decode(), raw.ttl(name)) for name in sorted(raw.scan_iter())]
+    return [
+        (name.decode(), raw.type(name).decode(), raw.ttl(name)) for name in sorted(raw.scan_iter())
+    ]
 
 
 def unknown(found: list[Key]) -> list[Key]:
@@ -42,4 +44,8 @@ def unknown(found: list[Key]) -> list[Key]:
         >>> unknown([("distribute_challenge:workers", "hash", -1), ("distribute_challenge:what", "string", 60)])
         [('distribute_challenge:what', 'string', 60)]
     """
-    return [key for key in found if not any(fnmatch.fnmatchcase(key[0], pattern) for pattern in DOCUMENTED)]
+    return [
+        key
+        for key in found
+        if not any(fnmatch.fnmatchcase(key[0], pattern) for pattern in DOCUMENTED)
+    ]

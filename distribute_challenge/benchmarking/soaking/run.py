@@ -71,12 +71,19 @@ class Result:
         every = -(-len(self.samples) // ROWS)
         shown = [*self.samples[:-1:every], self.samples[-1]]
         rows = [
-            [f"{sample.seconds:.0f}", f"{sample.calls:,}", *(_megabytes(sample.memory.get(name)) for name in names)]
+            [
+                f"{sample.seconds:.0f}",
+                f"{sample.calls:,}",
+                *(_megabytes(sample.memory.get(name)) for name in names),
+            ]
             for sample in shown
         ]
         rows.append(["", "growth", *(_megabytes(self.growth.get(name)) for name in names)])
         lines = [
-            f"{self.calls:,} calls in {self.seconds:.0f} s; memory in MB, growth from the second fifth to the last",
+            (
+                f"{self.calls:,} calls in {self.seconds:.0f} s; memory in MB, growth from the second "
+                f"fifth to the last"
+            ),
             "",
             table(["seconds", "calls", *names], rows, right=range(len(names) + 2)),
             "",
@@ -89,12 +96,24 @@ class Result:
         if over:
             lines += ["", f"grown by more than {_megabytes(self.bound)} MB: {', '.join(over)}"]
         if not self.growth:
-            lines += ["", "too few samples to tell whether anything grows: make more calls, or look more often"]
+            lines += [
+                "",
+                (
+                    "too few samples to tell whether anything grows: make more calls, or look more "
+                    "often"
+                ),
+            ]
         return "\n".join([*lines, "", "passed" if self.passed else "FAILED"])
 
 
 def soak_cluster(
-    cluster: Cluster, *, calls: int, workers: int, every: float, bound: float, say: Callable[[str], None] = print
+    cluster: Cluster,
+    *,
+    calls: int,
+    workers: int,
+    every: float,
+    bound: float,
+    say: Callable[[str], None] = print,
 ) -> Result:
     """Make the calls on a cluster that is started and ended with it.
 
@@ -129,14 +148,18 @@ def negative(number: int) -> int:
     return -number
 
 
-def _make_calls(backend: CeleryExecutionBackend, calls: int, watch: "_Watch", say: Callable[[str], None]) -> None:
+def _make_calls(
+    backend: CeleryExecutionBackend, calls: int, watch: "_Watch", say: Callable[[str], None]
+) -> None:
     size = min(SLICE, -(-calls // 2))
     tenths = 1
     while watch.calls < calls:
         for way in (_by_map, _by_submit):
             numbers = range(watch.calls, min(watch.calls + size, calls))
             if way(backend, numbers) != -sum(numbers):
-                raise SystemFailureError(f"calls {numbers.start} to {numbers.stop} gave wrong values")
+                raise SystemFailureError(
+                    f"calls {numbers.start} to {numbers.stop} gave wrong values"
+                )
             watch.calls = numbers.stop
         if watch.calls >= calls * tenths / 10:
             say(f"{watch.calls:,} calls, {watch.seconds:.0f} s")
@@ -150,7 +173,10 @@ def _by_map(backend: CeleryExecutionBackend, numbers: range) -> int:
 def _by_submit(backend: CeleryExecutionBackend, numbers: range) -> int:
     total = 0
     for start in range(numbers.start, numbers.stop, ON_THEIR_WAY):
-        futures = [negative(number).submit(backend) for number in range(start, min(start + ON_THEIR_WAY, numbers.stop))]
+        futures = [
+            negative(number).submit(backend)
+            for number in range(start, min(start + ON_THEIR_WAY, numbers.stop))
+        ]
         total += sum(future.result() for future in futures)
     return total
 

@@ -21,10 +21,14 @@ __all__ = ["CeleryExecutionBackend", "app"]
 
 
 def __getattr__(name: str) -> Any:
-    # Clients talk to Redis alone; only a worker pays for loading Celery, and only Celery's own command asks for this.
+    # Clients talk to Redis alone; only a worker pays for loading Celery, and only Celery's own
+    # command asks for this.
     if name == "app":
         from distribute_challenge.execution_backends.celery.worker.app import make_app
-        from distribute_challenge.execution_backends.celery.worker.command_line import check_broker, hide_passwords
+        from distribute_challenge.execution_backends.celery.worker.command_line import (
+            check_broker,
+            hide_passwords,
+        )
         from distribute_challenge.execution_backends.celery.worker.privileges import guard_celery
 
         guard_celery()

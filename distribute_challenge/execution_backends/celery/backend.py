@@ -29,20 +29,24 @@ class CeleryExecutionBackend(ExecutionBackend):
     Connects when it is first used.
 
     Args:
-        broker_url: ``redis://``, ``rediss://`` or ``redis+socket://`` address of the cluster; None: what the environment
-            says, and if it says nothing an embedded cluster on this machine, which ends with this backend.
+        broker_url: ``redis://``, ``rediss://`` or ``redis+socket://`` address of the cluster; None:
+            what the environment says, and if it says nothing an embedded cluster on this machine,
+            which ends with this backend.
         cluster: A running embedded cluster to use in place of one's own.
         local: Use an embedded cluster, whatever the environment says.
-        logs: Whether this process shows what its calls print and log on the workers (see docs/logs.md). None: as
-            ``DISTRIBUTE_CHALLENGE_LOGS`` says, and if that is not set, for embedded clusters.
+        logs: Whether this process shows what its calls print and log on the workers (see
+            docs/logs.md). None: as ``DISTRIBUTE_CHALLENGE_LOGS`` says, and if that is not set, for
+            embedded clusters.
 
     Raises:
         OptionError: ``local`` beside a broker or a cluster.
 
     Guarantees:
 
-    - One `Client` at a time, made under ``_lock``; a client whose cluster died is replaced by the next call.
-    - After a fork the child makes a client of its own: the parent's has threads and sockets that do not exist here.
+    - One `Client` at a time, made under ``_lock``; a client whose cluster died is replaced by the
+      next call.
+    - After a fork the child makes a client of its own: the parent's has threads and sockets that do
+      not exist here.
 
     Examples:
         >>> from distribute_challenge import compute_this
@@ -63,7 +67,8 @@ class CeleryExecutionBackend(ExecutionBackend):
     ) -> None:
         if local and (broker_url is not None or cluster is not None):
             raise OptionError(
-                "local=True means an embedded cluster of this backend's own: leave out broker_url and cluster"
+                "local=True means an embedded cluster of this backend's own: leave out broker_url "
+                "and cluster"
             )
         self._local = local
         self._logs = logs
@@ -130,7 +135,9 @@ class CeleryExecutionBackend(ExecutionBackend):
             raise BackendError(DETACHED_NEEDS_CLUSTER)
         with self._lock:
             if self._detached is None:
-                from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
+                from distribute_challenge.execution_backends.celery.client.detached_calls import (
+                    DetachedCalls,
+                )
 
                 self._detached = DetachedCalls(url)
             return self._detached
@@ -162,7 +169,9 @@ class CeleryExecutionBackend(ExecutionBackend):
             shows_logs=wanted is not False,
         )
         if self._given is None and not self._local:
-            from distribute_challenge.execution_backends.celery.client.nearby import mention_workers_nearby
+            from distribute_challenge.execution_backends.celery.client.nearby import (
+                mention_workers_nearby,
+            )
 
             mention_workers_nearby()
         return client

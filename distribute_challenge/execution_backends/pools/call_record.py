@@ -1,4 +1,5 @@
-"""Memory that a pool shares with one of its processes: which call has begun there, and which one is to stop.
+"""Memory that a pool shares with one of its processes: which call has begun there, and which one is
+to stop.
 
     pool --> the number of the call that is to stop --> process, which looks before it begins and when a signal comes
     pool <-- the number of the call that has begun <--- process; the pool reads it when the process has died
@@ -60,7 +61,9 @@ class CallRecord:
 
 
 def _new_file() -> int:
-    """A file without a name: in memory where the system has such, as a folder of temporary files may be full."""
+    """A file without a name: in memory where the system has such, as a folder of temporary files
+    may be full.
+    """
     if hasattr(os, "memfd_create"):  # pragma: no branch - Linux
         return os.memfd_create("distribute_challenge")
     with tempfile.TemporaryFile() as file:  # pragma: no cover - macOS

@@ -4,7 +4,8 @@
                   └─ too late: QueueTimeoutError                            ▲                    │
                                                                             └── begun again ◄────┘ its process died
 
-What runs a call, a thread itself or a process that belongs to it, is the `Runner`'s business, and all else is the same for both.
+What runs a call, a thread itself or a process that belongs to it, is the `Runner`'s business, and
+all else is the same for both.
 """
 
 import contextlib
@@ -28,7 +29,9 @@ from distribute_challenge.execution_backends.policy import begin_by, queue_timeo
 
 __all__ = ["Pool", "PoolCall", "Runner"]
 
-SPARE_LIMITS = 100  # Queue times of calls that have begun in time, before they are cleared away; a guess.
+SPARE_LIMITS = (
+    100  # Queue times of calls that have begun in time, before they are cleared away; a guess.
+)
 
 
 class PoolCall(Future[Any]):
@@ -77,7 +80,10 @@ class PoolCall(Future[Any]):
 
 
 class Runner(Protocol):
-    """What one worker of a pool runs calls with. All but `stop` and `abandon` is called by the worker's thread alone."""
+    """What one worker of a pool runs calls with.
+
+    All but `stop` and `abandon` is called by the worker's thread alone.
+    """
 
     def run(self, call: PoolCall) -> None:
         """Run a call and settle it, or give it back with `Pool.put`."""
@@ -100,17 +106,22 @@ class Pool:
 
     Args:
         workers: How many calls run at the same time at most.
-        new_runner: Makes what a worker runs calls with; called with the pool by the worker's thread, when it gets its first call.
+        new_runner: Makes what a worker runs calls with; called with the pool by the worker's
+            thread, when it gets its first call.
         close_within: Seconds that `close` waits for workers.
 
     Guarantees:
 
-    - A call that waits is in ``_waiting``, and one that runs in ``_running``, until it is done. ``_lock`` protects both.
+    - A call that waits is in ``_waiting``, and one that runs in ``_running``, until it is done.
+      ``_lock`` protects both.
     - No user code runs under ``_lock``, and no future is resolved.
-    - Calls of one priority begin in the order in which they were made. One whose process died keeps its place.
+    - Calls of one priority begin in the order in which they were made. One whose process died keeps
+      its place.
     """
 
-    def __init__(self, workers: int, new_runner: "Callable[[Pool], Runner]", close_within: float) -> None:
+    def __init__(
+        self, workers: int, new_runner: "Callable[[Pool], Runner]", close_within: float
+    ) -> None:
         self.workers = workers
         self._new_runner = new_runner
         self._close_within = close_within
@@ -122,7 +133,9 @@ class Pool:
         # Reentrant: garbage that is collected under it may cancel a future.
         self._lock = threading.RLock()
         self._called = Condition(self._lock)  # There is a call, for workers,
-        self._limited = Condition(self._lock)  # or a limit, for the thread that looks after queue times.
+        self._limited = Condition(
+            self._lock
+        )  # or a limit, for the thread that looks after queue times.
         self._waiting: list[list[Any]] = []
         self._limits: list[tuple[float, int, list[Any]]] = []
         self._running: dict[Runner, PoolCall] = {}
@@ -182,7 +195,9 @@ class Pool:
 
     def _calls(self) -> list[PoolCall]:
         """All that wait or run; ``_lock`` is held."""
-        return [entry[-1] for entry in self._waiting if entry[-1] is not None] + list(self._running.values())
+        return [entry[-1] for entry in self._waiting if entry[-1] is not None] + list(
+            self._running.values()
+        )
 
     def stop(self, call: PoolCall) -> None:
         """Stop a call that is cancelled already, if it runs."""
@@ -227,7 +242,8 @@ class Pool:
         runner = self._new_runner(self)
         with self._lock:
             self._runners.append(runner)
-        # A method for each call: while there is none, a frame would keep the last one, and all it refers to.
+        # A method for each call: while there is none, a frame would keep the last one, and all it
+        # refers to.
         while self._run_next(runner):
             pass
         runner.close()
@@ -277,7 +293,9 @@ class Pool:
             heapify(self._limits)
         heappush(self._limits, (begin_by(call.task, call.attempts), call.number, entry))
         if self._watcher is None:
-            watcher = threading.Thread(target=self._watch, name="distribute_challenge queue times", daemon=True)
+            watcher = threading.Thread(
+                target=self._watch, name="distribute_challenge queue times", daemon=True
+            )
             with contextlib.suppress(RuntimeError):  # The interpreter ends, and starts no more.
                 watcher.start()
                 self._watcher = watcher
@@ -306,7 +324,11 @@ class Pool:
             return None
 
     def _fail_late(self, call: PoolCall, now: float) -> None:
-        some = f"all {self.workers} workers of this pool are" if self.workers > 1 else "the one worker of this pool is"
+        some = (
+            f"all {self.workers} workers of this pool are"
+            if self.workers > 1
+            else "the one worker of this pool is"
+        )
         advice = f"{some} busy: have more of them (DISTRIBUTE_CHALLENGE_WORKERS), or give the call more time"
         call.fail(queue_timeout_error(call.task, call.attempts, now, advice))
 

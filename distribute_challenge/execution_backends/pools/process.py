@@ -4,8 +4,8 @@
          ◄── reply frames ───────────────────────────────────────────────────────────
          ── lifeline, a pipe that says nothing ──► when it closes, the kernel kills the process, and what its calls have started
 
-The process is a new interpreter in a session of its own, away from the terminal's Ctrl+C. Nothing but bytes travels: what they say is
-pickled and unpickled as on every engine.
+The process is a new interpreter in a session of its own, away from the terminal's Ctrl+C. Nothing
+but bytes travels: what they say is pickled and unpickled as on every engine.
 """
 
 import contextlib
@@ -32,11 +32,15 @@ from distribute_challenge.execution_backends.pools.call_record import CallRecord
 __all__ = ["ANSWER", "CALL", "READY", "ProcessEndedError", "WorkerProcess"]
 
 READY: Final = b"ready"
-CALL: Final = struct.Struct("<q?")  # A call's number, and whether the payload of its function comes first.
-# How many reply frames come (none: the payload is missing), and whether the process is to be replaced.
+CALL: Final = struct.Struct(
+    "<q?"
+)  # A call's number, and whether the payload of its function comes first.
+# How many reply frames come (none: the payload is missing), and whether the process is to be
+# replaced.
 ANSWER: Final = struct.Struct("<I?")
 
-END_WITHIN = 1.0  # Seconds that an idle process gets to end in order, with what it has registered for its end.
+# Seconds that an idle process gets to end in order, with what it has registered for its end.
+END_WITHIN = 1.0
 MOST_CRASH = 20_000  # Bytes of what Python says about a crash.
 
 # The library may be importable only by what the program has added to its path.
@@ -52,7 +56,9 @@ main(connection, setup)
 
 
 class ProcessEndedError(Exception):
-    """The process is gone, or was killed because it did not react to a time limit. As text, how it ended.
+    """The process is gone, or was killed because it did not react to a time limit.
+
+    As text, how it ended.
 
     Attributes:
         worker: Name of the process.
@@ -61,7 +67,9 @@ class ProcessEndedError(Exception):
         was_slow: Whether it was killed for the time limit.
     """
 
-    def __init__(self, text: str, worker: str, facts: Mapping[str, Any], *, has_begun: bool, was_slow: bool) -> None:
+    def __init__(
+        self, text: str, worker: str, facts: Mapping[str, Any], *, has_begun: bool, was_slow: bool
+    ) -> None:
         super().__init__(text)
         self.worker, self.facts, self.has_begun, self.was_slow = worker, facts, has_begun, was_slow
 
@@ -69,13 +77,15 @@ class ProcessEndedError(Exception):
 class WorkerProcess:
     """One process, from its start to its end.
 
-    `run` and `close` are for one thread; the others may come from any while the process is not closed.
+    `run` and `close` are for one thread; the others may come from any while the process is not
+    closed.
 
     Args:
         surroundings: What the script has set for itself.
 
     Attributes:
-        is_spoilt: Whether a call has changed what could not be put back: the process is to be replaced.
+        is_spoilt: Whether a call has changed what could not be put back: the process is to be
+            replaced.
     """
 
     is_spoilt = False
@@ -100,7 +110,8 @@ class WorkerProcess:
             {
                 "path": [path for path in sys.path if isinstance(path, str)],
                 "argv": sys.argv,
-                # What a call gets from a manager of `multiprocessing` in the client knows it by this key.
+                # What a call gets from a manager of `multiprocessing` in the client knows it by
+                # this key.
                 "authkey": bytes(multiprocessing.current_process().authkey).hex(),
                 "surroundings": surroundings,
                 "record": self._record.descriptor,
@@ -136,7 +147,9 @@ class WorkerProcess:
         try:
             self._send(function, frame, with_payload=function.digest not in self._known)
             frames = self._answer(limit)
-            if not frames:  # It has had so many functions since that it does not know this one any more.
+            if (
+                not frames
+            ):  # It has had so many functions since that it does not know this one any more.
                 self._send(function, frame, with_payload=True)
                 frames = self._answer(limit)
         except TimeoutError:
@@ -168,7 +181,10 @@ class WorkerProcess:
 
     def end(self) -> None:
         """Have it end when it has no call; it is not waited for."""
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as ours,
+        ):
             ours.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
@@ -176,13 +192,16 @@ class WorkerProcess:
         self.end()
         with contextlib.suppress(EOFError, OSError):
             if self._is_ready and self._connection.poll(END_WITHIN):
-                self._connection.recv_bytes()  # There is none: it closes the connection when it ends.
+                # There is none: it closes the connection when it ends.
+                self._connection.recv_bytes()
         self.kill()
         self._process.wait()
         self.forget()
 
     def forget(self) -> None:
-        """Let go of what this process holds of it; in the child of a fork, where the lifeline would outlive the parent."""
+        """Let go of what this process holds of it; in the child of a fork, where the lifeline would
+        outlive the parent.
+        """
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._connection.close()
@@ -202,8 +221,12 @@ class WorkerProcess:
         except (EOFError, OSError):
             text, facts = self._end()
             if "signal" in facts:
-                raise ProcessEndedError(text, self._name, facts, has_begun=False, was_slow=False) from None
-            raise ClusterStartError(f"a process of the pool did not start: {text}; see what it has written") from None
+                raise ProcessEndedError(
+                    text, self._name, facts, has_begun=False, was_slow=False
+                ) from None
+            raise ClusterStartError(
+                f"a process of the pool did not start: {text}; see what it has written"
+            ) from None
         self._is_ready = True
 
     def _send(self, function: FunctionPayload, frame: bytes, *, with_payload: bool) -> None:

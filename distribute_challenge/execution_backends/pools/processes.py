@@ -1,9 +1,10 @@
 """Calls in processes of this machine, one call at a time in each.
 
-A worker's thread has a process of its own, and speaks with it alone: a process that dies costs the one call that it was running, and
-which one that was is known.
+A worker's thread has a process of its own, and speaks with it alone: a process that dies costs the
+one call that it was running, and which one that was is known.
 
-A call that is cancelled by force is interrupted in its process. If that does not help, the process is killed.
+A call that is cancelled by force is interrupted in its process. If that does not help, the process
+is killed.
 """
 
 import threading
@@ -78,8 +79,8 @@ class _ProcessRunner:
         attempts: How often a call may be begun in all.
         surroundings: What the script has set for itself, for the processes.
 
-    Guarantees: ``_lock`` orders the beginning and the end of a call, `stop` and `abandon`: no process is killed for a call that
-    it does not run any more.
+    Guarantees: ``_lock`` orders the beginning and the end of a call, `stop` and `abandon`: no
+    process is killed for a call that it does not run any more.
     """
 
     def __init__(self, pool: Pool, attempts: int, surroundings: Surroundings) -> None:
@@ -172,11 +173,14 @@ class _ProcessRunner:
         try:
             problem = settle(call, call.task, sent, frames)
         except BaseException as error:  # Code of the user's, as its outcome is unpickled.
-            failure = SerialisationError(f"{call.name}: its outcome cannot be unpickled in this process")
+            failure = SerialisationError(
+                f"{call.name}: its outcome cannot be unpickled in this process"
+            )
             failure.__cause__ = error
             call.fail(failure)
             return
-        # It was cancelled. Or another version of the library has been installed meanwhile, and the process has that.
+        # It was cancelled. Or another version of the library has been installed meanwhile, and the
+        # process has that.
         if problem is not None:
             lost(call, call.task, call.attempts, problem, allowed=self._attempts)
 

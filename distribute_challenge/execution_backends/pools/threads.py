@@ -14,14 +14,17 @@ from distribute_challenge.settings import worker_count
 
 __all__ = ["ThreadsExecutionBackend"]
 
-CLOSE_WITHIN = 0.2  # Seconds for what was stopped to clean up; a thread in C code takes no notice of the stop.
+CLOSE_WITHIN = (
+    0.2  # Seconds for what was stopped to clean up; a thread in C code takes no notice of the stop.
+)
 
 
 class ThreadsExecutionBackend(ExecutionBackend):
     """A pool of threads.
 
-    What is cancelled by force ends at its next line of Python: nothing can stop a thread in C code, a `time.sleep` among it. When the
-    pool is closed, or the program ends, what runs is cancelled so.
+    What is cancelled by force ends at its next line of Python: nothing can stop a thread in C code,
+    a `time.sleep` among it. When the pool is closed, or the program ends, what runs is cancelled
+    so.
 
     Args:
         workers: Number of threads; None: four for each core, as threads are for waiting.

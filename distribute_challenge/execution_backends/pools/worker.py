@@ -1,7 +1,8 @@
-"""The program of a pool's process: takes calls from its connection, one after the other, until that is closed.
+"""The program of a pool's process: takes calls from its connection, one after the other, until that
+is closed.
 
-Guarantees: the process ends with the one that has started it, however that ends, and with it what its calls have started, unless in a
-session of its own.
+Guarantees: the process ends with the one that has started it, however that ends, and with it what
+its calls have started, unless in a session of its own.
 """
 
 import atexit
@@ -40,7 +41,8 @@ def main(connection: Connection, setup: Mapping[str, Any]) -> None:
         setup: What the pool says of itself (`process.WorkerProcess`).
     """
     os.set_inheritable(connection.fileno(), False)
-    # A fork that a call makes must not keep the connection open: its end says that this process is gone.
+    # A fork that a call makes must not keep the connection open: its end says that this process is
+    # gone.
     os.register_at_fork(after_in_child=connection.close)
     _end_with_parent()
     # Opened here alone: the pool reads it when this process has crashed.
@@ -73,7 +75,9 @@ class _Calls:
         self._functions = FunctionCache(self._payload, ProjectImporter())
         self._interruption = _CallInterruption(record)
         self._interruption.listen()
-        self._state = ProcessState()  # Last: the signal that has just been listened to belongs to it.
+        self._state = (
+            ProcessState()
+        )  # Last: the signal that has just been listened to belongs to it.
 
     def run_next(self, connection: Connection) -> bool:
         """Wait for a call, run it and answer; False: the pool wants no more."""
@@ -87,7 +91,9 @@ class _Calls:
             return False
         self._interruption.begin(number)
         self._record.begin(number)
-        calls = execute(frame, self._functions, self._name, interruption=self._interruption, process=self._state)
+        calls = execute(
+            frame, self._functions, self._name, interruption=self._interruption, process=self._state
+        )
         frames = list(calls)
         if self._is_missing:
             frames.clear()
@@ -116,9 +122,11 @@ class _CallInterruption(Interruption):
 
 
 def _end_with_parent() -> None:
-    """Have the kernel kill this process and its group when the lifeline, which is standard input, closes.
+    """Have the kernel kill this process and its group when the lifeline, which is standard input,
+    closes.
 
-    The kernel and no thread of this process: a call in C code may hold the interpreter, and a fork warns where there are threads.
+    The kernel and no thread of this process: a call in C code may hold the interpreter, and a fork
+    warns where there are threads.
     """
     lifeline = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)

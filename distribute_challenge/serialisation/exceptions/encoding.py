@@ -3,11 +3,13 @@
     worker: the exception, and all it is linked to ──> one `Node` each, pickled by itself ──> bytes
     client: bytes ──> an exception for each node ──> linked again
 
-What cannot be pickled, or not be unpickled, is replaced by text as close to it as possible: an attribute's value, one exception of a
-chain, and only at last the exception itself, by a `RemoteError`.
+What cannot be pickled, or not be unpickled, is replaced by text as close to it as possible: an
+attribute's value, one exception of a chain, and only at last the exception itself, by a
+`RemoteError`.
 
-Guarantees: `dumps_error` and `loads_error` raise nothing but what interrupts them from outside (`is_interrupt`), whatever the
-exception's class does. What they do takes no more stack for a long chain than for a short one.
+Guarantees: `dumps_error` and `loads_error` raise nothing but what interrupts them from outside
+(`is_interrupt`), whatever the exception's class does. What they do takes no more stack for a long
+chain than for a short one.
 """
 
 from distribute_challenge.core.guarded import name_of, text_of, tried
@@ -28,7 +30,9 @@ def dumps_error(error: BaseException, note: str = "") -> bytes:
 
     return tried(
         lambda: Packing(error, note).packed(),
-        lambda reason: encoded([Node(name_of(type(error)), text_of(error), notes=[note] if note else [])], []),
+        lambda reason: encoded(
+            [Node(name_of(type(error)), text_of(error), notes=[note] if note else [])], []
+        ),
     )
 
 

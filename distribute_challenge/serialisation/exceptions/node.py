@@ -87,9 +87,12 @@ def encoded(nodes: list[Node], kinds: list[bytes], traceback_text: str = "") -> 
     Args:
         nodes: The exception, and all that it is linked to.
         kinds: Their classes, pickled.
-        traceback_text: All of it as text, for the case that its class cannot be had at the other end.
+        traceback_text: All of it as text, for the case that its class cannot be had at the other
+            end.
     """
-    bare = [(*node[:_OTHERS], list(map(tuple, node.others)), *node[_OTHERS + 1 :]) for node in nodes]
+    bare = [
+        (*node[:_OTHERS], list(map(tuple, node.others)), *node[_OTHERS + 1 :]) for node in nodes
+    ]
     data = dumps_plain((bare, kinds, traceback_text))
     assert data is not None  # Text, numbers and bytes only.
     return data
@@ -99,7 +102,9 @@ def decoded(data: bytes | memoryview) -> tuple[list[Node], list[bytes], str]:
     """What `encoded` got."""
     bare, kinds, traceback_text = loads(data)
     nodes = [
-        Node._make((*node[:_OTHERS], [Others(*others) for others in node[_OTHERS]], *node[_OTHERS + 1 :]))
+        Node._make(
+            (*node[:_OTHERS], [Others(*others) for others in node[_OTHERS]], *node[_OTHERS + 1 :])
+        )
         for node in bare
     ]
     return nodes, kinds, traceback_text
@@ -108,7 +113,9 @@ def decoded(data: bytes | memoryview) -> tuple[list[Node], list[bytes], str]:
 def parts_of(state: State) -> Parts:
     """A state in parts that can be pickled one by one."""
     parts: Parts = {("args", index): value for index, value in enumerate(state.args)}
-    parts |= {("attributes", name): value for name, value in state.attributes.items() if type(name) is str}
+    parts |= {
+        ("attributes", name): value for name, value in state.attributes.items() if type(name) is str
+    }
     parts |= {("slots", name): value for name, value in state.slots.items()}
     return parts
 

@@ -37,7 +37,9 @@ from distribute_challenge.settings import full_tracebacks
 
 __all__ = ["Packing", "traceback_text"]
 
-MOST_EXCEPTIONS = 10_000  # Of one chain or group that travel; a guess: each takes a tenth of a millisecond.
+MOST_EXCEPTIONS = (
+    10_000  # Of one chain or group that travel; a guess: each takes a tenth of a millisecond.
+)
 MOST_FRAMES_IN_ALL = 10_000  # Of all tracebacks of a chain.
 FEWEST_FRAMES = 10  # Of each, however many there are.
 LARGEST_PART = 100_000_000  # Bytes of one attribute; one reply carries five of these.
@@ -64,11 +66,20 @@ class Packing:
         """The bytes."""
         nodes = [self._node(error) for error in self._errors]
         if self._is_cut:
-            nodes.append(Node("more exceptions", f"no more than {MOST_EXCEPTIONS:,} of a chain or group are sent"))
+            nodes.append(
+                Node(
+                    "more exceptions",
+                    f"no more than {MOST_EXCEPTIONS:,} of a chain or group are sent",
+                )
+            )
         first = self._errors[0]
         # Python's own are rebuilt everywhere, and need no text for the case that they are not.
         is_safe = nodes[0].kind != NONE and type(first).__module__ == "builtins"
-        return encoded(nodes, self._kinds, "" if is_safe else traceback_text(first, self._frames, len(self._errors)))
+        return encoded(
+            nodes,
+            self._kinds,
+            "" if is_safe else traceback_text(first, self._frames, len(self._errors)),
+        )
 
     def _node(self, error: BaseException) -> Node:
         links = links_of(error)
@@ -93,7 +104,9 @@ class Packing:
             links.suppress_context,
             links.notes + self._note if is_first else links.notes,
             links.message,
-            list(map(self._number, links.members)) if isinstance_of(error, BaseExceptionGroup) else None,
+            list(map(self._number, links.members))
+            if isinstance_of(error, BaseExceptionGroup)
+            else None,
             rows_of(_users_frames(error) if is_first else links.traceback, self._frames),
         )
 
@@ -105,7 +118,10 @@ class Packing:
         return number
 
     def _kind(self, kind: type) -> int:
-        """The number of a class. Classes travel by themselves: a chain of a thousand exceptions has few of them."""
+        """The number of a class.
+
+        Classes travel by themselves: a chain of a thousand exceptions has few of them.
+        """
         if id(kind) not in self._numbers_of_kinds:
             number = NONE
             if (data := tried(lambda: _packed_kind(kind), lambda reason: None)) is not None:
@@ -126,7 +142,9 @@ class Packing:
             data = dumps_plain(value)
             (plain if data is not None and len(data) <= LARGEST_PART else rich)[place] = value
         missing: list[str] = []
-        others = tried(lambda: [self._verified(rich)], lambda reason: self._one_by_one(rich, plain, missing))
+        others = tried(
+            lambda: [self._verified(rich)], lambda reason: self._one_by_one(rich, plain, missing)
+        )
         data = dumps_plain(plain)
         assert data is not None  # Each of them is plain.
         return data, others, missing
@@ -179,9 +197,16 @@ def _users_frames(error: BaseException) -> TracebackType | None:
 
 
 def _would_end_the_client(error: BaseException) -> bool:
-    """SystemExit, Ctrl+C, and what ends a coroutine or a generator: the client decides for itself when to do that."""
+    """SystemExit, Ctrl+C, and what ends a coroutine or a generator: the client decides for itself
+    when to do that.
+    """
     asyncio = sys.modules.get("asyncio.exceptions")  # Not imported for this: it takes long.
-    kinds = SystemExit, KeyboardInterrupt, GeneratorExit, getattr(asyncio, "CancelledError", SystemExit)
+    kinds = (
+        SystemExit,
+        KeyboardInterrupt,
+        GeneratorExit,
+        getattr(asyncio, "CancelledError", SystemExit),
+    )
     return any(isinstance_of(error, kind) for kind in kinds)
 
 
@@ -198,7 +223,9 @@ def traceback_text(error: BaseException, frames: int = MOST_FRAMES, errors: int 
     def attempt() -> str:
         users = _users_frames(error)
         return "".join(
-            traceback.format_exception(type(error), error, users, limit=-frames, chain=errors < MOST_FRAMES_IN_ALL)
+            traceback.format_exception(
+                type(error), error, users, limit=-frames, chain=errors < MOST_FRAMES_IN_ALL
+            )
         )
 
     return shortened(tried(attempt, lambda reason: f"{name_of(type(error))}: {text_of(error)}\n"))

@@ -1,7 +1,8 @@
 """What an exception consists of, taken out and put back without running a line of its class.
 
-`__init__` may want other arguments than ``args``, `__setattr__` may refuse, `__getattr__` may raise: so an exception is made by the
-class in C that it derives from, and its parts are read and set by Python's own descriptors.
+`__init__` may want other arguments than ``args``, `__setattr__` may refuse, `__getattr__` may
+raise: so an exception is made by the class in C that it derives from, and its parts are read and
+set by Python's own descriptors.
 """
 
 import builtins
@@ -37,12 +38,14 @@ _REDUCES: Final = {
 _MADE_IN_PYTHON: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _NOTES: Final = "__notes__"
 
-#: The object in which an attribute was not found: not part of the error, and often large. Python's own pickling leaves it out, too.
+#: The object in which an attribute was not found: not part of the error, and often large. Python's
+#: own pickling leaves it out, too.
 _LEFT_OUT: Final = vars(AttributeError)["obj"]
 
 
 class State(NamedTuple):
-    """What one exception holds, besides its class, its traceback and the exceptions it is linked to.
+    """What one exception holds, besides its class, its traceback and the exceptions it is linked
+    to.
 
     Args:
         args: As in ``error.args``; of a group none, as it makes them of its message and members.
@@ -87,7 +90,8 @@ def state_of(error: BaseException) -> State:
             continue
         with contextlib.suppress(AttributeError):  # Nothing was assigned to it.
             value = member.__get__(error)
-            # What C keeps is None where it is not set, and the text of an OSError changes if None is.
+            # What C keeps is None where it is not set, and the text of an OSError changes if None
+            # is.
             if value is not None or _is_made_in_python(member.__objclass__):
                 slots.setdefault(name, value)
     args = () if isinstance_of(error, BaseExceptionGroup) else _OF_BASE["args"].__get__(error)
@@ -110,7 +114,9 @@ def links_of(error: BaseException) -> Links:
 
 
 def exceptions_of(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and all that it is linked to: causes, contexts, members of groups; the nearest first, each once."""
+    """An exception, and all that it is linked to: causes, contexts, members of groups; the nearest
+    first, each once.
+    """
     seen = {id(error)}
     waiting = [error]
     for current in waiting:  # It grows meanwhile.
@@ -127,8 +133,12 @@ def has_own_reduce(kind: type[BaseException]) -> bool:
     return kind.__reduce_ex__ is not object.__reduce_ex__ or id(kind.__reduce__) not in _REDUCES
 
 
-def new(kind: type[BaseException], message: str = "", members: tuple[BaseException, ...] = ()) -> BaseException:
-    """An exception of a class, with nothing in it; of a group's class, with the group's message and members."""
+def new(
+    kind: type[BaseException], message: str = "", members: tuple[BaseException, ...] = ()
+) -> BaseException:
+    """An exception of a class, with nothing in it; of a group's class, with the group's message and
+    members.
+    """
     base: Any = next(base for base in kind.__mro__ if not _is_made_in_python(base))
     args = (message, list(members)) if base is BaseExceptionGroup else ()
     made: BaseException = base.__new__(kind, *args)
@@ -136,9 +146,16 @@ def new(kind: type[BaseException], message: str = "", members: tuple[BaseExcepti
 
 
 def made_by_reduce(
-    make: Any, args: tuple[Any, ...], state: Any = None, items: Any = None, pairs: Any = None, setter: Any = None
+    make: Any,
+    args: tuple[Any, ...],
+    state: Any = None,
+    items: Any = None,
+    pairs: Any = None,
+    setter: Any = None,
 ) -> Any:
-    """What the values say that a class's own `__reduce__` gave: those for an exception, which is no list and no dictionary."""
+    """What the values say that a class's own `__reduce__` gave: those for an exception, which is no
+    list and no dictionary.
+    """
     made = make(*args)
     if setter is not None:
         setter(made, state)
@@ -152,12 +169,16 @@ def restore(error: BaseException, state: State) -> None:
     kind = type(error)
     if not isinstance_of(error, BaseExceptionGroup):
         _OF_BASE["args"].__set__(error, state.args)
-        if isinstance(kind.__init__, WrapperDescriptorType):  # Written in C, and some hold nothing unless it is called.
+        if isinstance(
+            kind.__init__, WrapperDescriptorType
+        ):  # Written in C, and some hold nothing unless it is called.
             with contextlib.suppress(Exception):
                 kind.__init__(error, *state.args)
     for name, member in _members(kind) if state.slots else ():
         if name in state.slots:
-            with contextlib.suppress(AttributeError, TypeError):  # It cannot be written to, and is right already.
+            with contextlib.suppress(
+                AttributeError, TypeError
+            ):  # It cannot be written to, and is right already.
                 member.__set__(error, state.slots[name])
     _OF_BASE["__dict__"].__get__(error).update(state.attributes)
 
@@ -185,7 +206,11 @@ def issubclass_of(kind: type, base: type) -> bool:
 def _members(kind: type) -> Iterator[tuple[str, Any]]:
     for base in kind.__mro__:
         if base is not BaseException and base is not BaseExceptionGroup:
-            yield from ((name, value) for name, value in vars(base).items() if type(value) is MemberDescriptorType)
+            yield from (
+                (name, value)
+                for name, value in vars(base).items()
+                if type(value) is MemberDescriptorType
+            )
 
 
 def _is_made_in_python(kind: type) -> bool:

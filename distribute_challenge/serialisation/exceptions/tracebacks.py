@@ -1,8 +1,9 @@
 """Tracebacks as flat rows of text and numbers, and back.
 
-A row holds what `traceback` prints of a frame, and where the frame's code begins. It holds no variables. What is made of the rows
-is a real traceback, with the lines of source and the columns of the original. The user's own source the other end has; of an installed
-package it may have none, or none at this path, and so the line itself travels.
+A row holds what `traceback` prints of a frame, and where the frame's code begins. It holds no
+variables. What is made of the rows is a real traceback, with the lines of source and the columns of
+the original. The user's own source the other end has; of an installed package it may have none, or
+none at this path, and so the line itself travels.
 """
 
 import linecache
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple
 
 __all__ = ["MOST_FRAMES", "Row", "rows_of", "text_of_rows", "traceback_of"]
 
-MOST_LINES = 5  # Of the source of one frame; a guess: Python shows no more than the ends of a longer expression.
+# Of the source of one frame; a guess: Python shows no more than the ends of a longer expression.
+MOST_LINES = 5
 MOST_SOURCE = 2000  # Characters of them.
 MOST_FRAMES = 1000  # Of one traceback that travel: Python prints no more, either.
 
@@ -35,7 +37,8 @@ class Row(NamedTuple):
         end_line: Where the expression ends that it was at; None if that is not known.
         column: Where the expression begins; None if that is not known.
         end_column: Where the expression ends; None if that is not known.
-        source: The lines from ``line`` to ``end_line``, of an installed package; empty for all else.
+        source: The lines from ``line`` to ``end_line``, of an installed package; empty for all
+            else.
     """
 
     filename: str
@@ -56,7 +59,8 @@ def rows_of(traceback: TracebackType | None, most: int = MOST_FRAMES) -> list[tu
 
     Args:
         traceback: The traceback; None has no rows.
-        most: How many frames to keep, from both ends. A row in the place of the others says how many they were.
+        most: How many frames to keep, from both ends. A row in the place of the others says how
+            many they were.
     """
     first: list[TracebackType] = []
     while traceback is not None and len(first) < most // 2:
@@ -96,18 +100,24 @@ def text_of_rows(rows: list[tuple[Any, ...]]) -> str:
     for row in starmap(Row, rows):
         if row.source:
             _show(row)
-    summary = traceback.StackSummary.from_list([(row.filename, row.line, row.name, None) for row in starmap(Row, rows)])
+    summary = traceback.StackSummary.from_list(
+        [(row.filename, row.line, row.name, None) for row in starmap(Row, rows)]
+    )
     return "".join(["Traceback (most recent call last):\n", *summary.format()]) if rows else ""
 
 
 def _row(entry: TracebackType) -> tuple[Any, ...]:
     code, names = entry.tb_frame.f_code, entry.tb_frame.f_globals
-    line, end_line, column, end_column = next(islice(code.co_positions(), entry.tb_lasti // 2, None), (None,) * 4)
+    line, end_line, column, end_column = next(
+        islice(code.co_positions(), entry.tb_lasti // 2, None), (None,) * 4
+    )
     if line != entry.tb_lineno:
         end_line = column = end_column = None
     source = ""
     if code.co_filename.startswith(_INSTALLED):
-        lines = linecache.getlines(code.co_filename)[entry.tb_lineno - 1 : end_line or entry.tb_lineno]
+        lines = linecache.getlines(code.co_filename)[
+            entry.tb_lineno - 1 : end_line or entry.tb_lineno
+        ]
         source = "".join(lines[:MOST_LINES])[:MOST_SOURCE]
     return (
         code.co_filename,
@@ -126,7 +136,9 @@ def _row(entry: TracebackType) -> tuple[Any, ...]:
 
 
 def _show(row: Row) -> None:
-    """Have `linecache`, where everything that shows tracebacks looks, find the source of a row whose file is not here."""
+    """Have `linecache`, where everything that shows tracebacks looks, find the source of a row
+    whose file is not here.
+    """
     shown = _shown.get(row.filename)
     if shown is None:
         if row.filename in linecache.cache or os.path.exists(row.filename):
@@ -145,14 +157,18 @@ def _text(name: object) -> str | None:
 
 
 _INSTALLED = tuple({sys.prefix + os.sep, sys.base_prefix + os.sep})
-_shown: dict[str, list[str]] = {}  # By file: its lines, as far as they are known; the others are empty.
+_shown: dict[
+    str, list[str]
+] = {}  # By file: its lines, as far as they are known; the others are empty.
 _LINE = Row._fields.index("line")
 _CODE: CodeType = (lambda: (yield)).__code__  # A generator's.
 _UNITS = len(_CODE.co_code) // 2
 
 
 def _frame(row: Row) -> FrameType:
-    """A frame that never runs: that of a generator which has not begun. It has no caller, and keeps nothing alive."""
+    """A frame that never runs: that of a generator which has not begun. It has no caller, and keeps
+    nothing alive.
+    """
     generator: Any = FunctionType(_code(row), _globals(row))()
     frame: FrameType = generator.gi_frame
     return frame
@@ -160,7 +176,9 @@ def _frame(row: Row) -> FrameType:
 
 @lru_cache(MOST_FRAMES)
 def _code(row: Row) -> CodeType:
-    """Code that says of itself what the row does; kept, as a call that fails once often fails again."""
+    """Code that says of itself what the row does; kept, as a call that fails once often fails
+    again.
+    """
     return _CODE.replace(
         co_filename=row.filename,
         co_name=row.name,
@@ -171,22 +189,37 @@ def _code(row: Row) -> CodeType:
 
 
 def _globals(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in (("__name__", row.module), ("__file__", row.file)) if value is not None}
+    return {
+        name: value
+        for name, value in (("__name__", row.module), ("__file__", row.file))
+        if value is not None
+    }
 
 
 def _line_table(row: Row) -> bytes:
-    """Say of every instruction that it stands at the row's place; the format is in CPython's ``Objects/locations.md``."""
+    """Say of every instruction that it stands at the row's place; the format is in CPython's
+    ``Objects/locations.md``.
+    """
     table = bytearray()
     step = row.line - row.first_line
     for done in range(0, _UNITS, 8):
         units = min(8, _UNITS - done)
-        if row.column is None or row.end_column is None or row.end_line is None or row.end_line < row.line:
+        if (
+            row.column is None
+            or row.end_column is None
+            or row.end_line is None
+            or row.end_line < row.line
+        ):
             table.append(0x80 | 13 << 3 | units - 1)
             table += _signed(step)
         else:
             table.append(0x80 | 14 << 3 | units - 1)
             table += _signed(step)
-            table += _unsigned(row.end_line - row.line) + _unsigned(row.column + 1) + _unsigned(row.end_column + 1)
+            table += (
+                _unsigned(row.end_line - row.line)
+                + _unsigned(row.column + 1)
+                + _unsigned(row.end_column + 1)
+            )
         step = 0
     return bytes(table)
 

@@ -34,7 +34,8 @@ class Unpacking:
     Args:
         nodes: It, and all that it is linked to.
         kinds: Their classes, pickled.
-        traceback_text: All of it as text, for the case that its class cannot be had here; empty if that cannot be.
+        traceback_text: All of it as text, for the case that its class cannot be had here; empty if
+            that cannot be.
     """
 
     def __init__(self, nodes: list[Node], kinds: list[bytes], traceback_text: str) -> None:
@@ -63,11 +64,14 @@ class Unpacking:
         return error
 
     def _make_with_members(self, number: int) -> None:
-        # Members first, as a group is made of them; without recursion, as groups may be nested deeply.
+        # Members first, as a group is made of them; without recursion, as groups may be nested
+        # deeply.
         waiting = [number]
         while waiting:
             number = waiting[-1]
-            unmade = [member for member in self._nodes[number].members or () if self._made[member] is None]
+            unmade = [
+                member for member in self._nodes[number].members or () if self._made[member] is None
+            ]
             waiting += unmade
             if not unmade:
                 waiting.pop()
@@ -111,7 +115,9 @@ class Unpacking:
 
     def _unpacked(self, number: int, others: Others) -> Parts:
         def named(reason: BaseException) -> Parts:
-            self._missing[number] += [f"{label_of(place)} ({reason_of(reason)})" for place, _ in others.places]
+            self._missing[number] += [
+                f"{label_of(place)} ({reason_of(reason)})" for place, _ in others.places
+            ]
             return {place: f"<{type_name} object>" for place, type_name in others.places}
 
         return tried(lambda: loads_among(self._made, others.data), named)
@@ -123,7 +129,13 @@ class Unpacking:
         node, missing = self._nodes[number], self._missing[number]
         notes = node.notes
         if missing:
-            notes = [*notes, f"Text stands in for what could not be sent of this exception: {'; '.join(missing)}"]
+            notes = [
+                *notes,
+                (
+                    f"Text stands in for what could not be sent of this exception: "
+                    f"{'; '.join(missing)}"
+                ),
+            ]
         link(
             self._got(number),
             Links(

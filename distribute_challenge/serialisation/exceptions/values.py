@@ -1,8 +1,9 @@
 """Exceptions that are part of a value: returned, given as an argument, kept in an attribute.
 
-They are pickled with the rest of the value, and what they share with it stays shared. All that one is linked to (its causes,
-contexts, members of groups) is written as one flat list, so a long chain takes no more stack than a short one. What cannot be
-pickled in it is an error, as everywhere in a value. How a call's own exception travels stands in `exceptions`.
+They are pickled with the rest of the value, and what they share with it stays shared. All that one
+is linked to (its causes, contexts, members of groups) is written as one flat list, so a long chain
+takes no more stack than a short one. What cannot be pickled in it is an error, as everywhere in a
+value. How a call's own exception travels stands in `exceptions`.
 """
 
 from collections.abc import Sequence
@@ -26,11 +27,14 @@ from distribute_challenge.serialisation.exceptions.tracebacks import rows_of, tr
 
 __all__ = ["known_exceptions", "loaded_exceptions", "reduce_exception"]
 
-#: While a call's exception is pickled: those that travel with it, by id, and the numbers that they get.
+#: While a call's exception is pickled: those that travel with it, by id, and the numbers that they
+#: get.
 known_exceptions: ContextVar[dict[int, int]] = ContextVar("distribute_challenge_known_exceptions")
 
 #: While it is unpickled: the same, by number.
-loaded_exceptions: ContextVar[Sequence[BaseException | None]] = ContextVar("distribute_challenge_loaded_exceptions")
+loaded_exceptions: ContextVar[Sequence[BaseException | None]] = ContextVar(
+    "distribute_challenge_loaded_exceptions"
+)
 
 
 def reduce_exception(error: BaseException, linked: set[int]) -> tuple[Any, ...]:
@@ -38,7 +42,8 @@ def reduce_exception(error: BaseException, linked: set[int]) -> tuple[Any, ...]:
 
     Args:
         error: The exception.
-        linked: Ids of those that an earlier one is linked to, which links them all. The pickler's own.
+        linked: Ids of those that an earlier one is linked to, which links them all. The pickler's
+            own.
     """
     number = known_exceptions.get({}).get(id(error))
     if number is not None:

@@ -43,7 +43,9 @@ class FolderCopies:
     def use(self, modules: Iterable[ProjectModule]) -> None:
         """From now on, these modules are active: bring the copies of their folders up to date."""
         modules = list(modules)
-        listings = dict(pair for module in modules for pair in module.files or () if module.is_package)
+        listings = dict(
+            pair for module in modules for pair in module.files or () if module.is_package
+        )
         self._active = {}
         for folder, files in listings.items():
             if not _is_folder_seen(folder, files):
@@ -66,7 +68,9 @@ class FolderCopies:
         return path
 
     def why_missing(self, path: str) -> str | None:
-        """Why a file is not to be had that lies in a copied folder on the client; None for any other."""
+        """Why a file is not to be had that lies in a copied folder on the client; None for any
+        other.
+        """
         for copy in self._active.values():
             if path.startswith(copy.folder + os.sep) and not os.path.exists(path):
                 return copy.why_missing(path[len(copy.folder) + 1 :])
@@ -110,7 +114,9 @@ class _Copy:
     def why_missing(self, name: str) -> str:
         name, package = os.path.normpath(name), os.path.basename(self.folder)
         left = {
-            listed: size for listed, _, size, content in self.listing if content is None and listed not in self._written
+            listed: size
+            for listed, _, size, content in self.listing
+            if content is None and listed not in self._written
         }
         if name not in left:
             return (
@@ -129,7 +135,9 @@ class _Copy:
 
 def is_seen(module: ProjectModule) -> bool:
     """Whether what the client has listed for a module is the same on this machine."""
-    return module.files is None or all(_is_folder_seen(folder, files) for folder, files in module.files)
+    return module.files is None or all(
+        _is_folder_seen(folder, files) for folder, files in module.files
+    )
 
 
 def _is_folder_seen(folder: str, files: Listing) -> bool:
@@ -142,7 +150,9 @@ def _contents(folder: str, files: Listing, modules: Iterable[ProjectModule]) -> 
     contents = {name: content for name, _, _, content in files if content is not None}
     for module in modules:
         if module.source is not None and module.filename.startswith(folder + os.sep):
-            contents[module.filename[len(folder) + 1 :]] = module.source.encode(errors="surrogatepass")
+            contents[module.filename[len(folder) + 1 :]] = module.source.encode(
+                errors="surrogatepass"
+            )
     return contents
 
 
@@ -159,7 +169,9 @@ def _make_root() -> str:
     root = temporary / f"{prefix()}project-{secrets.token_hex(8)}"
     root.mkdir(mode=0o700)
     lock = OwnerLock.take(root, wait=True)
-    assert lock is not None  # The folder is new, and a sweep leaves one whose maker waits for its lock.
+    assert (
+        lock is not None
+    )  # The folder is new, and a sweep leaves one whose maker waits for its lock.
     atexit.register(_remove, root, lock)
     return str(root)
 

@@ -1,4 +1,6 @@
-"""What the modules of the user's project define: found by its name on the worker, or sent as code with its module's globals."""
+"""What the modules of the user's project define: found by its name on the worker, or sent as code
+with its module's globals.
+"""
 
 import linecache
 import sys
@@ -13,7 +15,9 @@ __all__ = ["reduce_project_function", "reference", "resolve"]
 
 
 def reference(obj: Any) -> tuple[str, str, int] | None:
-    """Where to find a module-level object again: module, qualified name, and how many decorators lie over it."""
+    """Where to find a module-level object again: module, qualified name, and how many decorators
+    lie over it.
+    """
     found: Any = sys.modules[obj.__module__]
     for part in getattr(obj, "__qualname__", "<locals>").split("."):
         found = getattr(found, part, None)
@@ -34,7 +38,8 @@ def resolve(module: str, qualname: str, depth: int) -> Any:
 
 
 def reduce_project_function(function: types.FunctionType, module: str) -> tuple[Any, ...]:
-    """How to pickle a lambda or inner function: its code travels, its globals are those of its module.
+    """How to pickle a lambda or inner function: its code travels, its globals are those of its
+    module.
 
     Args:
         function: The function.
@@ -53,7 +58,8 @@ def reduce_project_function(function: types.FunctionType, module: str) -> tuple[
     contents = [contents_of(cell) for cell in cells]
     # Strings of their own: shared ones would be pickled as references, or not, by chance.
     module, name = "".join(module), "".join(function.__name__)
-    # The closure is part of the state and not of the arguments: a recursive inner function holds itself.
+    # The closure is part of the state and not of the arguments: a recursive inner function holds
+    # itself.
     return (
         _make_function,
         (module, function.__code__, name, None if function.__closure__ is None else len(cells)),
@@ -65,15 +71,20 @@ def reduce_project_function(function: types.FunctionType, module: str) -> tuple[
 
 
 def _set_at_run_time(function: types.FunctionType) -> dict[str, Any]:
-    """Globals of a function that its module may not have on the worker, which imports it from its source.
+    """Globals of a function that its module may not have on the worker, which imports it from its
+    source.
 
-    An import hook has put them there, such as pytest's for its asserts, and they do not occur in the source. Or they
-    are modules that some function has imported.
+    An import hook has put them there, such as pytest's for its asserts, and they do not occur in
+    the source. Or they are modules that some function has imported.
     """
     used = {
-        name: function.__globals__[name] for name in global_names(function.__code__) if name in function.__globals__
+        name: function.__globals__[name]
+        for name in global_names(function.__code__)
+        if name in function.__globals__
     }
-    found = {"".join(name): value for name, value in used.items() if isinstance(value, types.ModuleType)}
+    found = {
+        "".join(name): value for name, value in used.items() if isinstance(value, types.ModuleType)
+    }
     if all(name.isidentifier() and not name.startswith("__") for name in used):
         return found
     source = "".join(linecache.getlines(function.__code__.co_filename, function.__globals__))
@@ -83,13 +94,19 @@ def _set_at_run_time(function: types.FunctionType) -> dict[str, Any]:
     return found
 
 
-def _submodules(function: types.FunctionType, contents: list[tuple[Any, ...]]) -> list[types.ModuleType]:
+def _submodules(
+    function: types.FunctionType, contents: list[tuple[Any, ...]]
+) -> list[types.ModuleType]:
     """Modules that a function reaches as attributes of packages, wherever they were imported."""
     packages = [
-        value for name in global_names(function.__code__) if (value := function.__globals__.get(name)) is not None
+        value
+        for name in global_names(function.__code__)
+        if (value := function.__globals__.get(name)) is not None
     ]
     packages.extend(content[0] for content in contents if content)
-    found: list[types.ModuleType] = cloudpickle._find_imported_submodules(function.__code__, packages)
+    found: list[types.ModuleType] = cloudpickle._find_imported_submodules(
+        function.__code__, packages
+    )
     return found
 
 
@@ -98,7 +115,9 @@ def _import(module: str) -> types.ModuleType:
     return sys.modules[module]
 
 
-def _make_function(module: str, code: types.CodeType, name: str, cells: int | None) -> types.FunctionType:
+def _make_function(
+    module: str, code: types.CodeType, name: str, cells: int | None
+) -> types.FunctionType:
     closure = None if cells is None else tuple(types.CellType() for _ in range(cells))
     return types.FunctionType(code, vars(_import(module)), name, None, closure)
 

@@ -10,11 +10,19 @@ from zipimport import ZipImportError, zipimporter
 
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 
-__all__ = ["MissingLoader", "TravelledLoader", "compiled_spec", "missing_spec", "namespace_spec", "source_spec"]
+__all__ = [
+    "MissingLoader",
+    "TravelledLoader",
+    "compiled_spec",
+    "missing_spec",
+    "namespace_spec",
+    "source_spec",
+]
 
 
 class TravelledLoader(SourceFileLoader):
-    """Executes the source that travelled; data files are read from where the module's folder lies on this worker.
+    """Executes the source that travelled; data files are read from where the module's folder lies
+    on this worker.
 
     Args:
         module: The module.
@@ -35,7 +43,12 @@ class TravelledLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         # By its name on the client: tracebacks are read there.
-        return compile(self.get_source(fullname), self.project_module.filename or fullname, "exec", dont_inherit=True)
+        return compile(
+            self.get_source(fullname),
+            self.project_module.filename or fullname,
+            "exec",
+            dont_inherit=True,
+        )
 
     def get_data(self, path: str) -> bytes:
         archive = self._archive()
@@ -43,7 +56,11 @@ class TravelledLoader(SourceFileLoader):
 
     def get_resource_reader(self, name: str | None = None) -> Any:
         archive = self._archive()
-        return super().get_resource_reader(name) if archive is None else archive.get_resource_reader(self.name)
+        return (
+            super().get_resource_reader(name)
+            if archive is None
+            else archive.get_resource_reader(self.name)
+        )
 
     def exec_module(self, module: ModuleType) -> None:
         # Tracebacks show the client's lines, also where the client's files do not exist.
@@ -61,7 +78,9 @@ class TravelledLoader(SourceFileLoader):
         if os.path.isdir(folder):
             return None
         try:
-            return zipimporter(os.path.dirname(folder) if self.project_module.is_package else folder)
+            return zipimporter(
+                os.path.dirname(folder) if self.project_module.is_package else folder
+            )
         except ZipImportError:
             return None
 

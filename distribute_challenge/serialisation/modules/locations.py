@@ -9,7 +9,13 @@ import sys
 import sysconfig
 from collections.abc import Iterable
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES, BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    BuiltinImporter,
+    FrozenImporter,
+    ModuleSpec,
+    PathFinder,
+)
 from types import ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
@@ -61,7 +67,9 @@ def is_project_file(path: str) -> bool:
 
 
 def is_project_spec(spec: Any) -> TypeGuard[ModuleSpec]:
-    """Whether a spec describes one of the user's own modules: source, compiled, or a folder of them."""
+    """Whether a spec describes one of the user's own modules: source, compiled, or a folder of
+    them.
+    """
     if not isinstance(spec, ModuleSpec) or spec.name.partition(".")[0] == _OWN_PACKAGE:
         return False
     if spec.has_location:
@@ -95,8 +103,14 @@ def location_of(spec: ModuleSpec, path: Any = None) -> Location:
     """
     is_package = spec.submodule_search_locations is not None
     filename = os.path.abspath(spec.origin) if spec.has_location and spec.origin else None
-    folders = _search_path(spec.submodule_search_locations if path is None else path) if is_package else ()
-    return Location(spec.name, filename, is_package, tuple(map(os.path.abspath, folders)), spec.loader)
+    folders = (
+        _search_path(spec.submodule_search_locations if path is None else path)
+        if is_package
+        else ()
+    )
+    return Location(
+        spec.name, filename, is_package, tuple(map(os.path.abspath, folders)), spec.loader
+    )
 
 
 def find_in(name: str, path: Iterable[str]) -> ModuleSpec | None:
@@ -149,7 +163,9 @@ def _find_spec(name: str) -> ModuleSpec | None:
 
 
 def _otherwise_found(name: str) -> ModuleSpec | None:
-    """What finders other than Python's own know of a module: those of editable installations, above all."""
+    """What finders other than Python's own know of a module: those of editable installations, above
+    all.
+    """
     if name in sys.stdlib_module_names:
         return None
     for finder in sys.meta_path:
@@ -176,4 +192,6 @@ def _is_project_path(path: str) -> bool:
 @cache
 def _library_folders() -> frozenset[str]:
     paths = sysconfig.get_paths()
-    return frozenset(os.path.realpath(paths[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return frozenset(
+        os.path.realpath(paths[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")
+    )

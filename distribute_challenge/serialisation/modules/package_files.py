@@ -1,4 +1,5 @@
-"""The files of the project's packages that travel to workers on other machines: data, and modules that are imported by name.
+"""The files of the project's packages that travel to workers on other machines: data, and modules
+that are imported by name.
 
 All that lies in the folders of a package, and below them, is listed with its stamp, so that a
 worker can tell whether it sees the very same files. What is small enough is read and travels; a
@@ -21,7 +22,8 @@ from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
 
 __all__ = ["Listing", "PackageFiles", "outermost"]
 
-#: The files of one folder: name relative to it, time of modification, size, and content, or None where that stays behind.
+#: The files of one folder: name relative to it, time of modification, size, and content, or None
+#: where that stays behind.
 Listing = tuple[tuple[str, int, int, bytes | None], ...]
 
 MOST_FILES = 10_000  # Of one folder; a guess: more are no package's.
@@ -52,7 +54,10 @@ class PackageFiles:
         self.listings = self._read(sources)
 
     def is_fresh(self) -> bool:
-        """Whether no file has changed, come or gone. If the last look was only just now, there is no other."""
+        """Whether no file has changed, come or gone.
+
+        If the last look was only just now, there is no other.
+        """
         if clock.monotonic() < self._due:
             return True
         names, self._due = self._look()
@@ -68,7 +73,9 @@ class PackageFiles:
         """The contents, the smallest first, until there are as many bytes as may travel."""
         largest, left = settings.data_file_limit(), settings.data_limit()
         contents: dict[tuple[str, str], bytes | None] = {}
-        sizes = [(size, folder, name) for folder, files in self._names.items() for name, _, size in files]
+        sizes = [
+            (size, folder, name) for folder, files in self._names.items() for name, _, size in files
+        ]
         for size, folder, name in sorted(sizes):
             path = os.path.join(folder, name)
             if path in sources or size > largest or size > left:
@@ -76,7 +83,9 @@ class PackageFiles:
             content = contents[folder, name] = _content(path)
             left -= len(content or b"")
         return {
-            folder: tuple((name, time, size, contents.get((folder, name))) for name, time, size in files)
+            folder: tuple(
+                (name, time, size, contents.get((folder, name))) for name, time, size in files
+            )
             for folder, files in self._names.items()
         }
 

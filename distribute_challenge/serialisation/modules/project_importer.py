@@ -1,4 +1,5 @@
-"""The worker's end of `projects`: importing the client's own modules from the source that came with a call.
+"""The worker's end of `projects`: importing the client's own modules from the source that came with
+a call.
 
 Guarantees:
 
@@ -23,7 +24,12 @@ from types import ModuleType
 from typing import Any
 
 from distribute_challenge.serialisation.modules.folder_copies import FolderCopies, is_seen
-from distribute_challenge.serialisation.modules.loaders import compiled_spec, missing_spec, namespace_spec, source_spec
+from distribute_challenge.serialisation.modules.loaders import (
+    compiled_spec,
+    missing_spec,
+    namespace_spec,
+    source_spec,
+)
 from distribute_challenge.serialisation.modules.locations import (
     find_in,
     installed_spec,
@@ -37,14 +43,16 @@ from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
 __all__ = ["ProjectImporter", "note_missing_file"]
 
 _BEGUN = time.time_ns()
-PAUSE = 30e-6  # Seconds, for each file, until the next look: a twentieth of the time that looks take.
+PAUSE = (
+    30e-6  # Seconds, for each file, until the next look: a twentieth of the time that looks take.
+)
 
 
 class ProjectImporter:
     """Serves the modules of whichever project is active, from memory.
 
-    It is a finder by its methods alone: the base classes in `importlib.abc` take a client a tenth of its time to load,
-    and only a worker imports with this.
+    It is a finder by its methods alone: the base classes in `importlib.abc` take a client a tenth
+    of its time to load, and only a worker imports with this.
     """
 
     def __init__(self) -> None:
@@ -109,7 +117,8 @@ class ProjectImporter:
         return missing_spec(module)
 
     def _find(self, name: str) -> ModuleSpec | None:
-        """Look for a module that did not come with the call in the folder of its package, if that is active.
+        """Look for a module that did not come with the call in the folder of its package, if that
+        is active.
 
         Source and folders become active modules. The spec of any other module is returned.
         """
@@ -129,7 +138,8 @@ class ProjectImporter:
             self._found[name] = location.filename, stamp(location.filename)
         self._found_before.add(name)
         self._active[name] = module._replace(
-            filename=self._folders.at_client(module.filename), path=tuple(map(self._folders.at_client, module.path))
+            filename=self._folders.at_client(module.filename),
+            path=tuple(map(self._folders.at_client, module.path)),
         )
         for imported in module.imports:
             self._find(imported)
@@ -152,7 +162,14 @@ class ProjectImporter:
         for module in sorted(_reachable(name, by_name), key=lambda module: module.name):
             # With its place: where that changes, what the module holds may be another folder's.
             place = [self._folders.here(path) for path in (module.filename, *module.path)]
-            parts = (module.name, module.filename, module.is_package, module.source, module.imports, place)
+            parts = (
+                module.name,
+                module.filename,
+                module.is_package,
+                module.source,
+                module.imports,
+                place,
+            )
             digest.update(repr(parts).encode(errors="surrogatepass"))
         return digest.hexdigest()
 
@@ -195,14 +212,19 @@ class ProjectImporter:
                 setattr(sys.modules[parent], child, sys.modules[name])
 
     def _is_loaded_as_sent(self, name: str) -> bool:
-        """Whether this process has loaded a module and all that it reaches from the sources that were sent.
+        """Whether this process has loaded a module and all that it reaches from the sources that
+        were sent.
 
         It may have done so for itself, as `django.setup` does: models must not be defined twice.
         """
         if name not in sys.modules:
             return False
         reached = _reachable(name, self._active)
-        return all(_is_from_source(sys.modules[each.name], each) for each in reached if each.name in sys.modules)
+        return all(
+            _is_from_source(sys.modules[each.name], each)
+            for each in reached
+            if each.name in sys.modules
+        )
 
 
 def _is_from_source(loaded: ModuleType, module: ProjectModule) -> bool:
@@ -211,18 +233,28 @@ def _is_from_source(loaded: ModuleType, module: ProjectModule) -> bool:
         return False
     # A file that is older than this process was the same when it was loaded.
     is_older = 0 < stamp(module.filename)[0] < _BEGUN
-    return is_older and type(spec.loader) is SourceFileLoader and spec.loader.get_source(module.name) == module.source
+    return (
+        is_older
+        and type(spec.loader) is SourceFileLoader
+        and spec.loader.get_source(module.name) == module.source
+    )
 
 
 def note_missing_file(error: BaseException) -> None:
-    """Say in a note why a file is not to be had that a call has looked for in the folder of a package of its project."""
+    """Say in a note why a file is not to be had that a call has looked for in the folder of a
+    package of its project.
+    """
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         if isinstance(cause, OSError) and isinstance(cause.filename, str):
             for finder in sys.meta_path:
-                reason = finder.why_missing(cause.filename) if isinstance(finder, ProjectImporter) else None
+                reason = (
+                    finder.why_missing(cause.filename)
+                    if isinstance(finder, ProjectImporter)
+                    else None
+                )
                 if reason is not None:
                     error.add_note(reason)
         cause = cause.__cause__ or cause.__context__

@@ -20,10 +20,26 @@ from distribute_challenge.serialisation.modules.locations import (
     is_project_module,
     locate,
 )
-from distribute_challenge.serialisation.modules.package_files import Listing, PackageFiles, outermost
-from distribute_challenge.serialisation.modules.source_text import Stamp, imported_names, read_text, stamp
+from distribute_challenge.serialisation.modules.package_files import (
+    Listing,
+    PackageFiles,
+    outermost,
+)
+from distribute_challenge.serialisation.modules.source_text import (
+    Stamp,
+    imported_names,
+    read_text,
+    stamp,
+)
 
-__all__ = ["ProjectModule", "Sources", "imported_names", "is_project_file", "is_project_module", "project_module"]
+__all__ = [
+    "ProjectModule",
+    "Sources",
+    "imported_names",
+    "is_project_file",
+    "is_project_module",
+    "project_module",
+]
 
 
 class ProjectModule(NamedTuple):
@@ -34,7 +50,8 @@ class ProjectModule(NamedTuple):
         filename: Its file on the client; empty for a package without ``__init__.py``.
         is_package: Whether it is a package.
         source: Its source; None for a package without ``__init__.py``, and for what cannot travel.
-        imports: Names of the modules that its source may import, whether or not they are modules of the project.
+        imports: Names of the modules that its source may import, whether or not they are modules of
+            the project.
         path: A package's ``__path__`` on the client.
         files: What lies in which of the client's folders; None where the worker sees these folders.
         problem: What to say when it is imported where it is not to be had; empty for what travels.
@@ -54,9 +71,10 @@ class Sources:
     """What a set of modules needs, read again only when a file has changed.
 
     Args:
-        names: Modules that a function or its arguments refer to; everything they import, directly or
-            not, and their parent packages come along.
-        with_files: Whether other files of their packages come along, too: for workers that do not see them.
+        names: Modules that a function or its arguments refer to; everything they import, directly
+            or not, and their parent packages come along.
+        with_files: Whether other files of their packages come along, too: for workers that do not
+            see them.
     """
 
     def __init__(self, names: Iterable[str], *, with_files: bool = False) -> None:
@@ -72,7 +90,8 @@ class Sources:
         """Whether every file is still as it was read.
 
         Args:
-            within: Seconds; if the files were looked at as lately as that, they are not looked at again.
+            within: Seconds; if the files were looked at as lately as that, they are not looked at
+                again.
         """
         now = clock.monotonic()
         if now - self._looked < within:
@@ -96,18 +115,24 @@ class Sources:
             waiting.extend(module.imports)
             if self._with_files and module.is_package:
                 # It may have imported them by their names, as packages of plug-ins do.
-                waiting.extend(loaded for loaded in list(sys.modules) if loaded.startswith(name + "."))
+                waiting.extend(
+                    loaded for loaded in list(sys.modules) if loaded.startswith(name + ".")
+                )
         if self._with_files:
             self._list_files(found)
         self.modules = tuple(found[name] for name in sorted(found))
 
     def _list_files(self, found: dict[str, ProjectModule]) -> None:
         folders = outermost(folder for module in found.values() for folder in module.path)
-        sources = frozenset(module.filename for module in found.values() if module.source is not None)
+        sources = frozenset(
+            module.filename for module in found.values() if module.source is not None
+        )
         self._files = PackageFiles(folders, sources)
         listings = self._files.listings
         for name, module in found.items():
-            files = tuple((folder, listings[folder]) for folder in module.path if folder in listings)
+            files = tuple(
+                (folder, listings[folder]) for folder in module.path if folder in listings
+            )
             if is_compiled(module.filename) and not module.is_package:
                 folder, basename = os.path.split(module.filename)
                 files = ((folder, ((basename, *stamp(module.filename), None),)),)
@@ -127,13 +152,16 @@ def project_module(location: Location) -> ProjectModule:
         return ProjectModule(name, "", is_package, None, parents, path)
     if is_compiled(filename):
         problem = (
-            f"{name} is a compiled module ({filename} on the client), and compiled modules do not travel. Install the package "
+            f"{name} is a compiled module ({filename} on the client), and compiled modules do not "
+            f"travel. Install the package "
             f"that it belongs to on the worker"
         )
         return ProjectModule(name, filename, is_package, None, parents, path, problem=problem)
     text = read_text(location, stamp(filename))
     imports = tuple(sorted({*parents, *text.imports}))
-    return ProjectModule(name, filename, is_package, text.source, imports, path, problem=text.problem)
+    return ProjectModule(
+        name, filename, is_package, text.source, imports, path, problem=text.problem
+    )
 
 
 def _parents(name: str) -> tuple[str, ...]:

@@ -55,11 +55,13 @@ def stamp(filename: str) -> Stamp:
 
 
 def read_text(location: Location, current: Stamp) -> Text:
-    """The source of a module as it is on disk; if it is gone there, as Python still has it in memory.
+    """The source of a module as it is on disk; if it is gone there, as Python still has it in
+    memory.
 
     Args:
         location: Where the module lies.
-        current: The file's stamp. A file that has still the one with which it was read is not read again.
+        current: The file's stamp. A file that has still the one with which it was read is not read
+            again.
     """
     assert location.filename is not None
     package = location.name if location.is_package else location.name.rpartition(".")[0]
@@ -104,14 +106,21 @@ def _source(location: Location) -> tuple[str | None, str]:
     try:
         return decode_source(zipped.read(filename)), ""
     except (SyntaxError, UnicodeDecodeError) as error:
-        return None, f"the source of {location.name}, {filename}, cannot be decoded: {error}; correct it on the client"
+        return (
+            None,
+            (
+                f"the source of {location.name}, {filename}, cannot be decoded: {error}; correct it on "
+                f"the client"
+            ),
+        )
     except OSError as error:
         source = _remembered(location)
         if source is not None:
             return source, ""
         reason = error.strerror or str(error)
         return None, (
-            f"the source of {location.name} did not travel: the client could not read {filename} ({reason}). "
+            f"the source of {location.name} did not travel: the client could not read {filename} "
+            f"({reason}). "
             f"Put the file back; if it has moved, start the client again"
         )
 

@@ -9,7 +9,8 @@ __all__ = ["archive_of", "members", "read"]
 
 
 def archive_of(path: str) -> tuple[str, str] | None:
-    """The archive that a path leads into, and the member's name; None for a path that leads into no file.
+    """The archive that a path leads into, and the member's name; None for a path that leads into no
+    file.
 
     Examples:
         >>> archive_of(__file__ + "/shop/prices.txt")[1]

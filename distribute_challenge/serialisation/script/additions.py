@@ -1,6 +1,8 @@
-"""What a program has put into an installed module at run time: a registry's classes, a patched function.
+"""What a program has put into an installed module at run time: a registry's classes, a patched
+function.
 
-It is found there by its name on the client alone. A worker imports the module without it, so it travels by value.
+It is found there by its name on the client alone. A worker imports the module without it, so it
+travels by value.
 """
 
 import sys
@@ -10,7 +12,10 @@ from importlib.machinery import SourceFileLoader
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from distribute_challenge.serialisation.modules.project_modules import is_project_file, is_project_module
+from distribute_challenge.serialisation.modules.project_modules import (
+    is_project_file,
+    is_project_module,
+)
 
 __all__ = ["is_addition"]
 
@@ -18,7 +23,8 @@ _known: "WeakKeyDictionary[Any, bool]" = WeakKeyDictionary()
 
 
 def is_addition(obj: Any) -> bool:
-    """Whether a function or class that its module has under its name was put there by the script or the user's project.
+    """Whether a function or class that its module has under its name was put there by the script or
+    the user's project.
 
     Args:
         obj: A function or class of an importable module.
@@ -26,7 +32,9 @@ def is_addition(obj: Any) -> bool:
     found = _known.get(obj)
     if found is None:
         found = _known[obj] = (
-            _is_foreign(obj, obj.__module__) if isinstance(obj, types.FunctionType) else _is_foreign_class(obj)
+            _is_foreign(obj, obj.__module__)
+            if isinstance(obj, types.FunctionType)
+            else _is_foreign_class(obj)
         )
     return found
 
@@ -39,7 +47,8 @@ def _is_foreign(function: types.FunctionType, module: str) -> bool:
 def _is_foreign_class(cls: type) -> bool:
     functions = list(_functions(cls))
     if functions:
-        # Its methods tell where it was written; a base's or decorator's may be among them, so all have to agree.
+        # Its methods tell where it was written; a base's or decorator's may be among them, so all
+        # have to agree.
         return all(_is_foreign(function, cls.__module__) for function in functions)
     module = sys.modules.get(cls.__module__)
     loader = getattr(getattr(module, "__spec__", None), "loader", None)
@@ -57,8 +66,15 @@ def _functions(cls: type) -> Iterator[types.FunctionType]:
 
 
 def _mentions(code: types.CodeType, name: str) -> bool:
-    """Whether a module's code may give something this name; with ``import *`` or a call of ``globals`` it may."""
-    if name in code.co_names or name in code.co_varnames or "globals" in code.co_names or _imports_all(code):
+    """Whether a module's code may give something this name; with ``import *`` or a call of
+    ``globals`` it may.
+    """
+    if (
+        name in code.co_names
+        or name in code.co_varnames
+        or "globals" in code.co_names
+        or _imports_all(code)
+    ):
         return True
     return any(
         _mentions(constant, name) if isinstance(constant, types.CodeType) else constant == name

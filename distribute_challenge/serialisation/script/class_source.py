@@ -1,7 +1,9 @@
-"""A class of the script that cannot be taken apart, as its statement: the worker executes that again.
+"""A class of the script that cannot be taken apart, as its statement: the worker executes that
+again.
 
-Classes that hold a lock or weak references are among them, and those of frameworks that replace what the
-class statement says: a database model's columns, say. What the script does to the class after its statement does not travel.
+Classes that hold a lock or weak references are among them, and those of frameworks that replace
+what the class statement says: a database model's columns, say. What the script does to the class
+after its statement does not travel.
 """
 
 import __future__
@@ -19,7 +21,9 @@ from distribute_challenge.serialisation.watch import global_names
 __all__ = ["ClassSource"]
 
 # Code inside a class's body that runs with it, though it is a function of its own.
-_RUNS_AT_ONCE = frozenset(["<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "__annotate__"])
+_RUNS_AT_ONCE = frozenset(
+    ["<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "__annotate__"]
+)
 
 
 class ClassSource(NamedTuple):
@@ -35,7 +39,9 @@ class ClassSource(NamedTuple):
 
     @classmethod
     def of(cls, made: type) -> "ClassSource | None":
-        """The statement of a class, or None if it is not at the top level of the script or its source cannot be read."""
+        """The statement of a class, or None if it is not at the top level of the script or its
+        source cannot be read.
+        """
         main = vars(sys.modules["__main__"])
         if made.__module__ != "__main__" or main.get(made.__qualname__) is not made:
             return None
@@ -44,7 +50,11 @@ class ClassSource(NamedTuple):
             tree = ast.parse("".join(linecache.getlines(filename, main)))
         except SyntaxError:
             return None  # The file was changed since the script began.
-        found = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == made.__name__]
+        found = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and node.name == made.__name__
+        ]
         if line is not None:
             found = [node for node in found if node.lineno <= line <= (node.end_lineno or 0)]
         if not found:
@@ -54,9 +64,15 @@ class ClassSource(NamedTuple):
         return cls(made.__name__, compile(statement, filename, "exec", flags, dont_inherit=True))
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The variables of the script that the statement uses, and those with them that the methods use."""
+        """The variables of the script that the statement uses, and those with them that the methods
+        use.
+        """
         main = vars(sys.modules["__main__"])
-        at_once = {name: main[name] for name in _names_at_once(self.code) if name in main and name != self.name}
+        at_once = {
+            name: main[name]
+            for name in _names_at_once(self.code)
+            if name in main and name != self.name
+        }
         later = {name: main[name] for name in global_names(self.code) if name in main}
         return at_once, later
 
@@ -74,7 +90,10 @@ class ClassSource(NamedTuple):
 def _place(made: type, main: dict[str, Any]) -> tuple[int | None, str]:
     """A line of the class, if one of its methods tells, and the name of its file."""
     for value in vars(made).values():
-        if isinstance(value, FunctionType) and value.__code__.co_qualname == f"{made.__qualname__}.{value.__name__}":
+        if (
+            isinstance(value, FunctionType)
+            and value.__code__.co_qualname == f"{made.__qualname__}.{value.__name__}"
+        ):
             return value.__code__.co_firstlineno, value.__code__.co_filename
     return None, str(main.get("__file__"))
 

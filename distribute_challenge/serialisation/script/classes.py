@@ -1,17 +1,19 @@
 """Classes that travel by value: those of a script or notebook, and those made inside functions.
 
-A class has an id, given by the process that defines it. Each other process makes it once, when it first comes,
-and then knows it by its id. It comes again with every value that needs it, and is left as it is: a cache on
-it stays filled. The class of the process that defines it is never touched.
+A class has an id, given by the process that defines it. Each other process makes it once, when it
+first comes, and then knows it by its id. It comes again with every value that needs it, and is left
+as it is: a cache on it stays filled. The class of the process that defines it is never touched.
 
-With the id comes a version: a digest of all that the class consists of. If the script changes its class between
-two calls (an attribute, or a global that a method uses), the version changes, and the new state is set. A class that is
-defined anew, as by a notebook's cell, is another object and has another id.
+With the id comes a version: a digest of all that the class consists of. If the script changes its
+class between two calls (an attribute, or a global that a method uses), the version changes, and the
+new state is set. A class that is defined anew, as by a notebook's cell, is another object and has
+another id.
 
 A class that cannot be taken apart travels as its statement (`class_source`).
 
-cloudpickle keeps the ids and takes classes apart. Making and setting them is done here, as cloudpickle makes
-a class anew each time, which runs ``__init_subclass__`` and metaclasses, and sets every attribute again.
+cloudpickle keeps the ids and takes classes apart. Making and setting them is done here, as
+cloudpickle makes a class anew each time, which runs ``__init_subclass__`` and metaclasses, and sets
+every attribute again.
 """
 
 import contextlib
@@ -93,7 +95,8 @@ _received: "WeakKeyDictionary[type, _Received]" = WeakKeyDictionary()
 # A watch holds its class, so this can't be a weak dictionary.
 _own: _Latest[_Own] = _Latest()
 _sources: "WeakKeyDictionary[type, ClassSource | None]" = WeakKeyDictionary()
-# The received classes that came last: a call's class would go with the call, and what it keeps with it.
+# The received classes that came last: a call's class would go with the call, and what it keeps with
+# it.
 _kept: _Latest[None] = _Latest()
 _version: ContextVar[str] = ContextVar("distribute_challenge_class_version", default="")
 # While a class statement is executed, as frameworks refuse a second class of the same name.
@@ -188,8 +191,15 @@ def _make_from_source(id: str, source: tuple[Any, ...], variables: Mapping[str, 
         return _register(id, statement.execute(namespace), statement, namespace)
 
 
-def _register(id: str, cls: type, source: ClassSource | None, namespace: dict[str, Any] | None) -> type:  # noqa: A002
-    """Remember a class that was made from its pickle; the one to use, if another thread made it first."""
+def _register(
+    id: str,  # noqa: A002 - cloudpickle's word
+    cls: type,
+    source: ClassSource | None,
+    namespace: dict[str, Any] | None,
+) -> type:
+    """Remember a class that was made from its pickle; the one to use, if another thread made it
+    first.
+    """
     kept: type = cloudpickle._lookup_class_or_track(id, cls)
     _received.setdefault(kept, _Received(namespace=namespace))
     _sources.setdefault(kept, source)

@@ -1,12 +1,12 @@
 """The functions and classes of the client's script, each pickled by itself.
 
-Workers look one up by its name alone: pickle does, as it loads a file that the script wrote; so do type hints
-and ``eval``. What a function mentions travels with it in any case (`functions`). The others travel here, if they use
-nothing that changes: a function that uses a variable which the script sets again and again would have to be sent again
-and again.
+Workers look one up by its name alone: pickle does, as it loads a file that the script wrote; so do
+type hints and ``eval``. What a function mentions travels with it in any case (`functions`). The
+others travel here, if they use nothing that changes: a function that uses a variable which the
+script sets again and again would have to be sent again and again.
 
-A definition refers to others by their names, so each is pickled once, however they call each other. The version of a class
-is a digest of all the definitions that it reaches.
+A definition refers to others by their names, so each is pickled once, however they call each other.
+The version of a class is a digest of all the definitions that it reaches.
 """
 
 import itertools
@@ -18,7 +18,11 @@ from typing import Any, NamedTuple
 
 from distribute_challenge.core import clock
 from distribute_challenge.serialisation.modules.project_modules import is_project_file
-from distribute_challenge.serialisation.script.namespace import Definition, ScriptParts, is_script_on_worker
+from distribute_challenge.serialisation.script.namespace import (
+    Definition,
+    ScriptParts,
+    is_script_on_worker,
+)
 from distribute_challenge.serialisation.state import carries_state
 from distribute_challenge.serialisation.watch import Watch
 
@@ -90,7 +94,9 @@ class Definitions:
     Guarantees: any thread may call. None waits for another: pickling may run the user's code.
     """
 
-    def __init__(self, pickle: Callable[[Any], PickledDefinition], digest: Callable[[bytes], str]) -> None:
+    def __init__(
+        self, pickle: Callable[[Any], PickledDefinition], digest: Callable[[bytes], str]
+    ) -> None:
         self._pickle = pickle
         self._digest = digest
         self._numbers = itertools.count(1)
@@ -112,7 +118,8 @@ class Definitions:
 
         Args:
             function: The function; it travels in any case.
-            modules: The modules of the user's project that travel with it. Definitions that need others stay here.
+            modules: The modules of the user's project that travel with it. Definitions that need
+                others stay here.
         """
         main = sys.modules["__main__"]
         if is_script_on_worker(main):
@@ -121,7 +128,8 @@ class Definitions:
         found = {
             name: definition
             for name, definition in look.travelling.items()
-            if modules.issuperset(definition.modules) and _plain(look.nodes[name].value) is not function
+            if modules.issuperset(definition.modules)
+            and _plain(look.nodes[name].value) is not function
         }
         filename = getattr(main, "__file__", None)
         if filename is None or not is_project_file(filename):
@@ -130,7 +138,9 @@ class Definitions:
         return ScriptParts(filename, source if 0 < len(source) <= LARGEST_SOURCE else None, found)
 
     def find(self, function: Any) -> Definition | None:
-        """The definition of a function that travels by its name; None for one that each call needs a copy of."""
+        """The definition of a function that travels by its name; None for one that each call needs
+        a copy of.
+        """
         main = sys.modules["__main__"]
         name = definition_name(function)
         if name is None or is_script_on_worker(main) or carries_state(function):
@@ -138,7 +148,8 @@ class Definitions:
         return self._look(vars(main)).travelling.get(name)
 
     def version_of(self, cls: type) -> str | None:
-        """A digest of a class with all the definitions that it reaches; None if it is none of the script's definitions.
+        """A digest of a class with all the definitions that it reaches; None if it is none of the
+        script's definitions.
 
         Raises:
             Exception: The class cannot be pickled.
@@ -167,7 +178,9 @@ class Definitions:
             return last
         size, found = len(main), dict(_definitions(main))
         others = {id(_plain(value)) for value in found.values()}
-        nodes = {name: self._node(value, last.nodes.get(name), others) for name, value in found.items()}
+        nodes = {
+            name: self._node(value, last.nodes.get(name), others) for name, value in found.items()
+        }
         travelling = self._travelling(nodes)
         watch = Watch.over([_plain(nodes[name].value) for name in travelling])
         assert watch.places is not None  # What can change unseen does not travel.
@@ -193,7 +206,9 @@ class Definitions:
                 modules = {module for each in reached for module in steady[each].modules}
                 imports = {module for each in reached for module in steady[each].imports}
                 needed, sent, imported = (tuple(sorted(each)) for each in (needs, modules, imports))
-                found[name] = Definition(data, needed, sent, imported, self._version(nodes, reached))
+                found[name] = Definition(
+                    data, needed, sent, imported, self._version(nodes, reached)
+                )
         return found
 
     def _version(self, nodes: Mapping[str, _Node], reached: Set[str]) -> str:
@@ -219,7 +234,9 @@ def definition_name(value: Any) -> str | None:
     plain = _plain(value)
     if not isinstance(plain, FunctionType | type) or plain.__module__ != "__main__":
         return None
-    if main.get(plain.__qualname__) is not value or (isinstance(plain, FunctionType) and plain.__globals__ is not main):
+    if main.get(plain.__qualname__) is not value or (
+        isinstance(plain, FunctionType) and plain.__globals__ is not main
+    ):
         return None
     return plain.__qualname__
 

@@ -1,11 +1,13 @@
 """A script's ``__main__`` on a worker.
 
-Functions of a script or notebook travel by value. On the worker they share one namespace, as they do in the script: the
-one of a module that stands under the name ``__main__`` while a call of the script runs. So pickle finds
-the script's classes by name, and ``import __main__``, ``inspect.getsource`` and type hints work.
+Functions of a script or notebook travel by value. On the worker they share one namespace, as they
+do in the script: the one of a module that stands under the name ``__main__`` while a call of the
+script runs. So pickle finds the script's classes by name, and ``import __main__``,
+``inspect.getsource`` and type hints work.
 
-Each function that is sent brings a namespace of its own, as it has the values of the script's variables at
-the time of the call. What calls do to these globals stays, as long as the worker keeps the function.
+Each function that is sent brings a namespace of its own, as it has the values of the script's
+variables at the time of the call. What calls do to these globals stays, as long as the worker keeps
+the function.
 """
 
 import contextlib
@@ -37,7 +39,8 @@ __all__ = [
     "set_script_function_state",
 ]
 
-# A function that uses one of these may look up any name of its script in a way that no module can intercept.
+# A function that uses one of these may look up any name of its script in a way that no module can
+# intercept.
 _LOOKS_UP_NAMES = frozenset(["eval", "exec", "globals", "vars"])
 
 
@@ -79,8 +82,8 @@ class Script:
     Args:
         parts: What travelled of the script.
 
-    Guarantees: ``_lock`` lets one thread at a time load a definition. Whatever name is there stays as it is: a
-    function that is loaded once more finds its globals as the last call left them.
+    Guarantees: ``_lock`` lets one thread at a time load a definition. Whatever name is there stays
+    as it is: a function that is loaded once more finds its globals as the last call left them.
     """
 
     def __init__(self, parts: ScriptParts) -> None:
@@ -116,10 +119,12 @@ class Script:
             _current.reset(token)
 
     def define(self, function: Any) -> None:
-        """Make the script's functions and classes variables of the namespace, if that imports nothing more.
+        """Make the script's functions and classes variables of the namespace, if that imports
+        nothing more.
 
         Args:
-            function: The function that is about to be called. If it looks names up by itself, it finds all of them.
+            function: The function that is about to be called. If it looks names up by itself, it
+                finds all of them.
         """
         finds_all = isinstance(function, FunctionType) and not _LOOKS_UP_NAMES.isdisjoint(
             global_names(function.__code__)
@@ -152,8 +157,10 @@ class Script:
                 return _set_by_calls[name]
             if name not in self.globals:
                 raise AttributeError(
-                    f"the script's {name!r} did not travel to this worker. Its functions and classes do, unless they use "
-                    f"variables that change; mention {name} in the function that is called, and it travels in any case"
+                    f"the script's {name!r} did not travel to this worker. Its functions and "
+                    f"classes do, unless they use "
+                    f"variables that change; mention {name} in the function that is called, and it "
+                    f"travels in any case"
                 )
             return self.globals[name]
 
@@ -166,7 +173,8 @@ class Script:
                 # Calls that do without it must not fail.
                 self._waiting[name] = definition
                 raise AttributeError(
-                    f"the script's {name!r} cannot be loaded on this worker: {type(error).__name__}: {error}"
+                    f"the script's {name!r} cannot be loaded on this worker: "
+                    f"{type(error).__name__}: {error}"
                 ) from error
             self.globals.setdefault(name, found)
         for other in definition.needs:
@@ -212,7 +220,8 @@ class _Main(ModuleType):
         super().__setattr__(name, value)
 
 
-# What calls have set on the module `__main__`: the next call's function has another one, and finds it there.
+# What calls have set on the module `__main__`: the next call's function has another one, and finds
+# it there.
 _set_by_calls: dict[str, Any] = {}
 
 
@@ -228,7 +237,8 @@ class _Loader:
 
 
 def found_or_made(name: str, version: str, data: bytes) -> Any:
-    """A function of a script among the arguments of a call: that of `__main__` if it is the same, else a copy.
+    """A function of a script among the arguments of a call: that of `__main__` if it is the same,
+    else a copy.
 
     Args:
         name: Its name.
@@ -261,8 +271,13 @@ class ScriptGlobals:
         return _script_globals, (self._names,)
 
 
-def set_script_function_state(function: FunctionType, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """Complete a function of a script that is being unpickled. What its namespace has already stays as it is."""
+def set_script_function_state(
+    function: FunctionType, state: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """Complete a function of a script that is being unpickled.
+
+    What its namespace has already stays as it is.
+    """
     attributes, parts = state
     for name, value in parts["__globals__"].items():
         function.__globals__.setdefault(name, value)
@@ -272,7 +287,8 @@ def set_script_function_state(function: FunctionType, state: tuple[dict[str, Any
 def _script_globals(names: Mapping[str, Any]) -> dict[str, Any]:
     """The namespace for the functions of one pickle."""
     script = _current.get()
-    # Functions among the arguments have one of their own: they come with the values of variables as they are at that call.
+    # Functions among the arguments have one of their own: they come with the values of variables as
+    # they are at that call.
     found: dict[str, Any] = {} if script is None else script.globals
     for name, value in names.items():
         found.setdefault(name, value)

@@ -1,4 +1,7 @@
-"""Calls that run in containers, and meet the test at their Redis. They travel there with this file, so it imports little."""
+"""Calls that run in containers, and meet the test at their Redis.
+
+They travel there with this file, so it imports little.
+"""
 
 import os
 import signal

@@ -14,7 +14,8 @@ from distribute_challenge.security import new_secret
 from tests.docker_engine import CHECKOUT, docker, free_port
 from tests.processes import PATIENCE, mentioning
 
-IMAGE = f"distribute_challenge_test_load_{os.getpid()}:worker"  # Not the user's, which may have other packages in it.
+# Not the user's, which may have other packages in it.
+IMAGE = f"distribute_challenge_test_load_{os.getpid()}:worker"
 
 
 def new_cluster(output: Path, *, verbose: bool = False) -> ComposeCluster:

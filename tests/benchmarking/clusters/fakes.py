@@ -1,7 +1,7 @@
 """A Docker that is none: an engine that answers over HTTP, and a ``docker`` command beside it.
 
-Both share a folder. There is a file for each container, network and volume, and what a container's file holds is its
-state. Redis is real: ``up redis`` starts a server, ``down`` ends it.
+Both share a folder. There is a file for each container, network and volume, and what a container's
+file holds is its state. Redis is real: ``up redis`` starts a server, ``down`` ends it.
 """
 
 import hashlib
@@ -58,7 +58,8 @@ class FakeDocker:
     """The folder, and what tests want to happen.
 
     Attributes:
-        conditions: By the name of a container: what is different from a healthy one's, as an engine puts it.
+        conditions: By the name of a container: what is different from a healthy one's, as an engine
+            puts it.
         events: Names of containers, and what happened to them, as an engine puts it.
         readings: By the name of a container: its seconds of processor time.
         memory: What each takes, as an engine puts it.
@@ -97,7 +98,9 @@ class FakeDocker:
 
     def ended(self, name: str, exit_code: int) -> None:
         """Let a container have ended."""
-        self.events.append((name, {"Action": "die", "Actor": {"Attributes": {"exitCode": str(exit_code)}}}))
+        self.events.append(
+            (name, {"Action": "die", "Actor": {"Attributes": {"exitCode": str(exit_code)}}})
+        )
 
     # --- what the engine says
 
@@ -128,7 +131,11 @@ class FakeDocker:
 
     def _listed(self, name: str) -> dict[str, Any]:
         service, _, number = name.rpartition("-")
-        labels = {"service": service, "container-number": number, "oneoff": str(service.endswith("run"))}
+        labels = {
+            "service": service,
+            "container-number": number,
+            "oneoff": str(service.endswith("run")),
+        }
         return {
             "Id": identity(name),
             "Names": [f"/{name}"],
@@ -138,7 +145,12 @@ class FakeDocker:
         }
 
     def _inspected(self, name: str) -> dict[str, Any]:
-        return {"State": {}, "RestartCount": 0, "Config": {"Tty": True}, **self.conditions.get(name, {})}
+        return {
+            "State": {},
+            "RestartCount": 0,
+            "Config": {"Tty": True},
+            **self.conditions.get(name, {}),
+        }
 
     def _stats(self, name: str) -> dict[str, Any]:
         if name not in self.readings:
@@ -165,7 +177,9 @@ def fake_docker(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[FakeDocker]
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = 1 << 16  # An answer in one piece: the second of two would wait for a word from the other side.
+        wbufsize = (
+            1 << 16
+        )  # An answer in one piece: the second of two would wait for a word from the other side.
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
@@ -179,7 +193,9 @@ def fake_docker(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[FakeDocker]
             )
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            if path == "/events":  # Here the SDK reads on until the engine says that there is no more.
+            if (
+                path == "/events"
+            ):  # Here the SDK reads on until the engine says that there is no more.
                 self.send_header("Transfer-Encoding", "chunked")
                 body = (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
             else:

@@ -33,15 +33,22 @@ def test_its_output_goes_behind_what_is_there_and_its_own_part_can_be_read(outpu
     assert output.read_text().startswith("of an earlier one\n1\n")
 
 
-def test_what_it_writes_can_be_shown_while_it_runs(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_writes_can_be_shown_while_it_runs(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert shell("echo one; sleep 0.2; echo two", output).wait(show=True) == 0
     assert capsys.readouterr().err == "one\ntwo\n"
 
 
-def test_it_runs_where_it_is_told_with_the_files_that_it_is_to_keep(tmp_path: Path, output: Path) -> None:
+def test_it_runs_where_it_is_told_with_the_files_that_it_is_to_keep(
+    tmp_path: Path, output: Path
+) -> None:
     file = os.open(tmp_path, os.O_RDONLY)
     command = ["sh", "-c", f"pwd -P; test -e /dev/fd/{file} && echo open"]
-    for keep, expected in (([file], [str(tmp_path.resolve()), "open"]), ([], [str(tmp_path.resolve())])):
+    for keep, expected in (
+        ([file], [str(tmp_path.resolve()), "open"]),
+        ([], [str(tmp_path.resolve())]),
+    ):
         child = ChildProcess(command, output=output, environment={}, folder=tmp_path, keep=keep)
         child.wait(within=PATIENCE)
         assert child.last_lines() == expected
@@ -84,10 +91,17 @@ INTERRUPTED = """
     ("source", "times", "code"),
     [
         pytest.param("echo $$; exec sleep 1000", 1, -signal.SIGTERM, id="once"),
-        pytest.param("trap 'echo deaf' TERM; echo $$; while true; do sleep 0.1; done", 2, -signal.SIGKILL, id="twice"),
+        pytest.param(
+            "trap 'echo deaf' TERM; echo $$; while true; do sleep 0.1; done",
+            2,
+            -signal.SIGKILL,
+            id="twice",
+        ),
     ],
 )
-def test_ctrl_c_while_one_waits_for_it_ends_it(source: str, times: int, code: int, tmp_path: Path) -> None:
+def test_ctrl_c_while_one_waits_for_it_ends_it(
+    source: str, times: int, code: int, tmp_path: Path
+) -> None:
     """Gently; at once the second time. It does not get the terminal's Ctrl+C itself."""
     log = tmp_path / "child.log"
     with script(INTERRUPTED, tmp_path, source) as program:
@@ -105,7 +119,9 @@ def test_ctrl_c_while_one_waits_for_it_ends_it(source: str, times: int, code: in
 
 
 @pytest.mark.parametrize("program", ["sleep", "missing"])
-def test_ctrl_c_while_it_is_started_ends_it(program: str, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_it_is_started_ends_it(
+    program: str, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If there is anything to end."""
     started, start = [], subprocess.Popen.__init__
 

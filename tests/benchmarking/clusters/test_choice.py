@@ -22,7 +22,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "compose"])
-def test_docker_is_taken_where_it_answers(kind: str, docker: FakeDocker, checkout: None, port: int) -> None:
+def test_docker_is_taken_where_it_answers(
+    kind: str, docker: FakeDocker, checkout: None, port: int
+) -> None:
     cluster, line = chosen(kind)
     assert cluster.kind == "compose"
     assert cluster.broker_url.endswith(f"@127.0.0.1:{port}/0")
@@ -30,7 +32,9 @@ def test_docker_is_taken_where_it_answers(kind: str, docker: FakeDocker, checkou
     cluster.stop()
 
 
-def test_without_docker_it_is_the_embedded_cluster_and_the_line_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_docker_it_is_the_embedded_cluster_and_the_line_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     cluster, line = chosen("auto")
@@ -38,16 +42,22 @@ def test_without_docker_it_is_the_embedded_cluster_and_the_line_says_why(monkeyp
     assert line == "cluster: embedded, 2 cores, because there is no docker command"
 
 
-def test_the_embedded_cluster_can_be_asked_for(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_cluster_can_be_asked_for(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     cluster, line = chosen("local")
     assert (cluster.kind, line) == ("local", "cluster: embedded, 1 core")
     assert docker.calls == []
 
 
-def test_docker_that_was_asked_for_and_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_that_was_asked_for_and_is_not_there_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ClusterStartError, match=r"^there is no docker command\nInstall .*\n.* --cluster local$"):
+    with pytest.raises(
+        ClusterStartError, match=r"^there is no docker command\nInstall .*\n.* --cluster local$"
+    ):
         chosen("compose")
 
 

@@ -1,4 +1,6 @@
-"""The life of a Compose cluster, with a Docker that is none; `test_compose_containers` has a real one."""
+"""The life of a Compose cluster, with a Docker that is none; `test_compose_containers` has a real
+one.
+"""
 
 import logging
 import os
@@ -33,7 +35,10 @@ def here(docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def cluster(docker: FakeDocker, port: int, tmp_path: Path) -> Iterator[ComposeCluster]:
     """One that has not been started, and of which nothing is left in the end."""
     cluster = ComposeCluster(
-        ComposeProject.find(), DockerEngine.connect(), output=tmp_path / "output" / "run", longest_call=10.2
+        ComposeProject.find(),
+        DockerEngine.connect(),
+        output=tmp_path / "output" / "run",
+        longest_call=10.2,
     )
     yield cluster
     cluster.stop()
@@ -43,12 +48,18 @@ def cluster(docker: FakeDocker, port: int, tmp_path: Path) -> Iterator[ComposeCl
 
 def commands(docker: FakeDocker) -> list[str]:
     """What Compose was told, without what stands before each command."""
-    return [call.partition("--project-name ")[2].partition(" ")[2] for call in docker.calls if "--project-name" in call]
+    return [
+        call.partition("--project-name ")[2].partition(" ")[2]
+        for call in docker.calls
+        if "--project-name" in call
+    ]
 
 
 def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path) -> None:
     assert masked(cluster.broker_url) == f"redis://:***@127.0.0.1:{port}/0"
-    docker.set("on-build", 'echo "image of Python $PYTHON_VERSION, $WORKER_PROCESSES, $WORKER_STOP_PERIOD"')
+    docker.set(
+        "on-build", 'echo "image of Python $PYTHON_VERSION, $WORKER_PROCESSES, $WORKER_STOP_PERIOD"'
+    )
     with cluster:
         log = (tmp_path / "output" / "run" / "build.log").read_text()
         assert log == f"image of Python {'.'.join(map(str, sys.version_info[:2]))}, 1, 41s\n"
@@ -96,7 +107,9 @@ def test_its_keys_are_its_own_and_this_process_has_the_secret_while_it_lasts(
         with ComposeCluster(
             ComposeProject.find(), DockerEngine.connect(), output=tmp_path, longest_call=1.0
         ) as cluster:
-            secret, password = ((docker.folder / name).read_text() for name in ("secret", "password"))
+            secret, password = (
+                (docker.folder / name).read_text() for name in ("secret", "password")
+            )
             assert os.environ["DISTRIBUTE_CHALLENGE_SECRET"] == secret
             assert Keyring(secret).identity == keyring_for(cluster.broker_url).identity
             assert f":{password}@" in cluster.broker_url
@@ -113,7 +126,10 @@ def test_a_redis_that_was_given_another_password_is_an_error_that_says_so(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
     docker.set("on-up", "REDIS_PASSWORD=another")
-    with pytest.raises(ClusterStartError, match="give it what the variable REDIS_PASSWORD holds"), cluster:
+    with (
+        pytest.raises(ClusterStartError, match="give it what the variable REDIS_PASSWORD holds"),
+        cluster,
+    ):
         pass
 
 
@@ -125,19 +141,25 @@ def test_an_image_without_python_s_name_for_its_version_is_of_an_unknown_one(
     assert cluster.versions()["worker_python"] == "unknown"
 
 
-def test_one_that_was_not_started_is_stopped_in_no_time(cluster: ComposeCluster, docker: FakeDocker) -> None:
+def test_one_that_was_not_started_is_stopped_in_no_time(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
     cluster.stop()
     assert commands(docker) == []
 
 
-def test_what_is_built_can_be_watched(docker: FakeDocker, port: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_is_built_can_be_watched(
+    docker: FakeDocker, port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     docker.set("on-build", "echo step one")
     parts = ComposeProject.find(), DockerEngine.connect()
     with ComposeCluster(*parts, output=Path("out"), longest_call=1.0, verbose=True):
         assert capfd.readouterr().err == "step one\n"
 
 
-def test_a_build_that_fails_is_an_error_with_its_last_lines(cluster: ComposeCluster, docker: FakeDocker) -> None:
+def test_a_build_that_fails_is_an_error_with_its_last_lines(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
     docker.set("on-build", "seq 100; echo no such package >&2; exit 17")
     with pytest.raises(ClusterStartError) as caught:
         cluster.start()
@@ -150,9 +172,15 @@ def test_a_build_that_fails_is_an_error_with_its_last_lines(cluster: ComposeClus
     ("holder", "message"),
     [
         pytest.param(
-            None, r"a program of this machine, perhaps another Redis\nStop it \(lsof -i :\d+ names it\)", id="?"
+            None,
+            r"a program of this machine, perhaps another Redis\nStop it \(lsof -i :\d+ names it\)",
+            id="?",
         ),
-        pytest.param("app-redis-1", r"the container app-redis-1\nStop it \(docker stop app-redis-1\)", id="container"),
+        pytest.param(
+            "app-redis-1",
+            r"the container app-redis-1\nStop it \(docker stop app-redis-1\)",
+            id="container",
+        ),
     ],
 )
 def test_a_port_that_is_taken_is_an_error_before_anything_is_built(
@@ -161,7 +189,9 @@ def test_a_port_that_is_taken_is_an_error_before_anything_is_built(
     docker.publisher = holder
     with socket.create_server(("127.0.0.1", port)), pytest.raises(ClusterStartError) as caught:
         cluster.start()
-    assert caught.match(rf"^port {port} is taken by {message}, or take another port: REDIS_PORT={port + 1}$")
+    assert caught.match(
+        rf"^port {port} is taken by {message}, or take another port: REDIS_PORT={port + 1}$"
+    )
     assert commands(docker) == []
 
 
@@ -187,14 +217,21 @@ def test_a_command_that_does_not_end_is_ended_and_named(
     monkeypatch.setattr(compose, "UP_WITHIN", 0.3)
     docker.set("on-up", "echo pulling; exec sleep 1000")
     with (
-        pytest.raises(ClusterStartError, match=r"(?s)compose up .* redis did not end within 0\.3 s.*\n    pulling"),
+        pytest.raises(
+            ClusterStartError,
+            match=r"(?s)compose up .* redis did not end within 0\.3 s.*\n    pulling",
+        ),
         cluster,
     ):
         pass  # It does not come so far.
 
 
 def test_workers_are_made_of_an_image_that_is_nobody_elses(
-    cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: ComposeCluster,
+    docker: FakeDocker,
+    port: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     docker.set("on-build", 'echo "$WORKER_IMAGE"')
     log = tmp_path / "output" / "run" / "build.log"
@@ -202,7 +239,9 @@ def test_workers_are_made_of_an_image_that_is_nobody_elses(
         assert log.read_text().startswith("distribute_challenge-benchmark:py3.")
     monkeypatch.setenv("WORKER_IMAGE", "registry/mine:1")
     output = tmp_path / "output" / "run"
-    with ComposeCluster(ComposeProject.find(), DockerEngine.connect(), output=output, longest_call=1.0):
+    with ComposeCluster(
+        ComposeProject.find(), DockerEngine.connect(), output=output, longest_call=1.0
+    ):
         assert log.read_text() == "registry/mine:1\n"
 
 
@@ -216,7 +255,8 @@ def test_a_redis_that_ends_or_does_not_answer_is_an_error(
     monkeypatch.setattr(compose, "ANSWER_WITHIN", 0.1)
     docker.set("on-up", 'echo running > "$here/containers/redis-1"; exit')
     with pytest.raises(
-        ClusterStartError, match=r"redis runs, but does not answer at redis://:\*\*\*@127\S+ within 0\.1 s"
+        ClusterStartError,
+        match=r"redis runs, but does not answer at redis://:\*\*\*@127\S+ within 0\.1 s",
     ):
         cluster.start()
 
@@ -232,10 +272,17 @@ def test_what_a_killed_one_left_is_removed_first(
     assert commands(docker)[:2] == ["down --volumes --remove-orphans --timeout 3", "build worker"]
 
 
-def test_two_at_one_port_cannot_be(cluster: ComposeCluster, docker: FakeDocker, tmp_path: Path) -> None:
-    other = ComposeCluster(ComposeProject.find(), DockerEngine.connect(), output=tmp_path, longest_call=1.0)
+def test_two_at_one_port_cannot_be(
+    cluster: ComposeCluster, docker: FakeDocker, tmp_path: Path
+) -> None:
+    other = ComposeCluster(
+        ComposeProject.find(), DockerEngine.connect(), output=tmp_path, longest_call=1.0
+    )
     cluster.start()
-    with pytest.raises(ClusterStartError, match=rf"another benchmark \(process {os.getpid()}\)"), other:
+    with (
+        pytest.raises(ClusterStartError, match=rf"another benchmark \(process {os.getpid()}\)"),
+        other,
+    ):
         pass
     cluster.check()  # It has been left alone.
 
@@ -250,7 +297,9 @@ fi
 """
 
 
-def test_to_shrink_takes_as_long_as_calls_and_is_not_waited_for(cluster: ComposeCluster, docker: FakeDocker) -> None:
+def test_to_shrink_takes_as_long_as_calls_and_is_not_waited_for(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
     """But for the next order; and workers that end meanwhile have not failed."""
     docker.set("on-up", SLOW)
     cluster.start()
@@ -267,7 +316,9 @@ def test_to_shrink_takes_as_long_as_calls_and_is_not_waited_for(cluster: Compose
     cluster.check()
 
 
-def test_a_cluster_that_is_still_shrinking_is_taken_down_at_once(cluster: ComposeCluster, docker: FakeDocker) -> None:
+def test_a_cluster_that_is_still_shrinking_is_taken_down_at_once(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
     docker.set("on-up", SLOW)
     with cluster:
         cluster.scale(3)
@@ -281,21 +332,28 @@ def test_an_order_that_fails_is_an_error_when_it_is_given_or_soon_after(
     cluster.start()
     cluster.scale(2)
     docker.set("on-up", "echo no space left >&2; exit 3")
-    with pytest.raises(ClusterStartError, match=r"up .* worker=5 worker failed \(exit code 3\).*\n    no space left"):
+    with pytest.raises(
+        ClusterStartError,
+        match=r"up .* worker=5 worker failed \(exit code 3\).*\n    no space left",
+    ):
         cluster.scale(5)
     cluster.scale(1)
 
     child = cluster._shrinking
     assert child is not None
     wait_until(lambda: child.code is not None)
-    with pytest.raises(ClusterStartError, match=r"worker=1 failed \(exit code 3\).*\n    no space left$"):
+    with pytest.raises(
+        ClusterStartError, match=r"worker=1 failed \(exit code 3\).*\n    no space left$"
+    ):
         cluster.check()
 
 
 # --- to take down
 
 
-def test_what_compose_leaves_is_removed_by_the_engine(cluster: ComposeCluster, docker: FakeDocker) -> None:
+def test_what_compose_leaves_is_removed_by_the_engine(
+    cluster: ComposeCluster, docker: FakeDocker
+) -> None:
     docker.set("on-down", "exit 1")
     cluster.start()
     cluster.scale(2)

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
-def cluster(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeCluster]:
+def cluster(
+    engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComposeCluster]:
     """One that several tests scale as they need it."""
     with free_place(), new_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
@@ -64,17 +66,27 @@ def test_it_is_scaled_up_and_down_and_redis_stays_the_same(
     scale(cluster, 1)
     scale(cluster, 3)
     hosts = present(cluster)
-    assert {cluster.label(f"worker@{host}/7") for host in hosts} == {"worker-1", "worker-2", "worker-3"}
+    assert {cluster.label(f"worker@{host}/7") for host in hosts} == {
+        "worker-1",
+        "worker-2",
+        "worker-3",
+    }
     scale(cluster, 1)
     assert compute_this(len)("abc").compute(backend, timeout=PATIENCE) == 3
     assert redis() == before
-    assert {cluster.label(f"worker@{host}/7") for host in hosts} == {"worker-1", "worker-2", "worker-3"}
+    assert {cluster.label(f"worker@{host}/7") for host in hosts} == {
+        "worker-1",
+        "worker-2",
+        "worker-3",
+    }
 
 
 def test_no_call_is_lost_when_it_is_scaled_down_under_load(
     cluster: ComposeCluster, backend: CeleryExecutionBackend
 ) -> None:
-    """Those that run are finished where they run, and those that wait are run by the worker that stays."""
+    """Those that run are finished where they run, and those that wait are run by the worker that
+    stays.
+    """
     scale(cluster, 3)
     with connect(cluster.broker_url) as connection:
         futures = [wait_at("load").submit(backend) for _ in range(3)]
@@ -93,7 +105,9 @@ def test_usage_tells_who_is_busy(cluster: ComposeCluster, backend: CeleryExecuti
     scale(cluster, 2)
     with connect(cluster.broker_url) as connection:
         future = spin_until("enough").submit(backend)
-        wait_until(lambda: max(each.cpu for each in cluster.usage().values()) > 0.2, "a busy worker")
+        wait_until(
+            lambda: max(each.cpu for each in cluster.usage().values()) > 0.2, "a busy worker"
+        )
         usage = cluster.usage()
         connection.set("enough", 1)
     busy = cluster.label(f"worker@{future.result(PATIENCE)}/7")
@@ -113,7 +127,10 @@ def test_versions_are_those_of_what_runs(cluster: ComposeCluster, engine: Docker
 
 
 def test_one_death_of_a_worker_is_let_pass_and_the_second_is_an_error_with_its_last_lines(
-    cluster: ComposeCluster, backend: CeleryExecutionBackend, engine: DockerEngine, caplog: pytest.LogCaptureFixture
+    cluster: ComposeCluster,
+    backend: CeleryExecutionBackend,
+    engine: DockerEngine,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     scale(cluster, 1)
     (worker,) = (each.id for each in cluster._watch.look() if each.service == "worker")
@@ -131,7 +148,9 @@ def test_one_death_of_a_worker_is_let_pass_and_the_second_is_an_error_with_its_l
     wait_until(lambda: len(present(cluster)) == 1, "the worker's return")
     kill_worker_once("death 2").submit(backend)
     wait_until(lambda: restarts() == 2, "a restart")
-    with pytest.raises(ClusterStartError, match=r"worker-1 dies again and again, 2 times so far .*\n    "):
+    with pytest.raises(
+        ClusterStartError, match=r"worker-1 dies again and again, 2 times so far .*\n    "
+    ):
         cluster.check()
     cluster.scale(0)
     wait_until(lambda: len(cluster._watch.look()) == 1, "the worker's end")
@@ -142,7 +161,10 @@ def test_a_second_benchmark_at_its_port_is_refused(
 ) -> None:
     port = int(cluster.broker_url.rpartition(":")[2].partition("/")[0])
     second = new_cluster(tmp_path)
-    with pytest.raises(ClusterStartError, match=rf"another benchmark \(process {os.getpid()}\)"), second:
+    with (
+        pytest.raises(ClusterStartError, match=rf"another benchmark \(process {os.getpid()}\)"),
+        second,
+    ):
         pass
     assert engine.publisher(port) == f"distribute_challenge_load_{port}-redis-1"
     cluster.check()

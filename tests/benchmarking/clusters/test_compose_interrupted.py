@@ -1,4 +1,6 @@
-"""Clusters of real containers that do not come up, or are interrupted: what is said, and what is left."""
+"""Clusters of real containers that do not come up, or are interrupted: what is said, and what is
+left.
+"""
 
 import logging
 import os
@@ -78,7 +80,10 @@ def test_an_image_that_cannot_be_built_is_an_error_with_the_last_lines(
     monkeypatch.setenv("COMPOSE_FILE", other_file(tmp_path, BROKEN))
     cluster = new_cluster(tmp_path, verbose=True)
     with (
-        pytest.raises(ClusterStartError, match=r"build worker failed \(exit code \d+\)(.*\n)*.*no such package"),
+        pytest.raises(
+            ClusterStartError,
+            match=r"build worker failed \(exit code \d+\)(.*\n)*.*no such package",
+        ),
         cluster,
     ):
         pass
@@ -92,25 +97,36 @@ def test_a_port_that_another_container_has_is_said_with_its_name(
     project = ComposeProject.find()
     project.name = name = f"distribute_challenge_other_{place}"
     try:
-        assert project.start("up", "--detach", "redis", output=tmp_path / "log").wait(within=PATIENCE) == 0
+        assert (
+            project.start("up", "--detach", "redis", output=tmp_path / "log").wait(within=PATIENCE)
+            == 0
+        )
         with (
-            pytest.raises(ClusterStartError, match=f"taken by the container {name}-redis-1\nStop it"),
+            pytest.raises(
+                ClusterStartError, match=f"taken by the container {name}-redis-1\nStop it"
+            ),
             new_cluster(tmp_path),
         ):
             pass
         # The engine's own words, where it is the first to notice.
         monkeypatch.setattr(compose, "_listens", lambda port: False)
         with (
-            pytest.raises(ClusterStartError, match=f"taken by the container {name}-redis-1\nStop it"),
+            pytest.raises(
+                ClusterStartError, match=f"taken by the container {name}-redis-1\nStop it"
+            ),
             new_cluster(tmp_path),
         ):
             pass
     finally:
-        project.start("down", "--volumes", "--timeout", "3", output=tmp_path / "log").wait(within=PATIENCE)
+        project.start("down", "--volumes", "--timeout", "3", output=tmp_path / "log").wait(
+            within=PATIENCE
+        )
     assert engine.left_of(name) == []
 
 
-def test_a_port_that_a_program_has_is_said(place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_a_program_has_is_said(
+    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for seen_first in (True, False):
         if not seen_first:
             monkeypatch.setattr(compose, "_listens", lambda port: False)
@@ -147,7 +163,10 @@ def test_what_is_left_of_one_that_was_killed_is_removed_by_the_next(
         program.wait_for("up\n")
         program.send(signal.SIGKILL)
         program.wait()
-    with caplog.at_level(logging.WARNING, logger="distribute_challenge"), new_cluster(tmp_path) as cluster:
+    with (
+        caplog.at_level(logging.WARNING, logger="distribute_challenge"),
+        new_cluster(tmp_path) as cluster,
+    ):
         cluster.check()
         assert [container.name for container in cluster._watch.look()] == ["redis"]
     assert "removing what an earlier benchmark that was killed has left" in caplog.text
@@ -159,7 +178,10 @@ def test_ctrl_c_while_the_image_is_built_leaves_nothing(
     monkeypatch.setenv("COMPOSE_FILE", other_file(tmp_path, ENDLESS))
     log = tmp_path / "out" / "build.log"
     with script(RUN, tmp_path, str(log.parent)) as program:
-        wait_until(lambda: log.exists() and "building\n" in log.read_text().replace("echo building", ""), "the build")
+        wait_until(
+            lambda: log.exists() and "building\n" in log.read_text().replace("echo building", ""),
+            "the build",
+        )
         program.send(signal.SIGINT)
         assert program.wait() == -signal.SIGINT, program.output
     wait_until(lambda: mentioning("sleep 123456") == {}, "the end of the build")

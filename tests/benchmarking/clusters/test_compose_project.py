@@ -19,7 +19,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(distribute_challenge, "__file__", str(tmp_path / "checkout" / "package" / "__init__.py"))
+    monkeypatch.setattr(
+        distribute_challenge, "__file__", str(tmp_path / "checkout" / "package" / "__init__.py")
+    )
     return folder
 
 
@@ -32,7 +34,10 @@ def test_without_docker_the_error_says_what_to_install(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("answer", ["1.29.2", "", "docker: 'compose' is not a docker command"])
 def test_compose_must_be_of_version_2_or_later(answer: str, docker: FakeDocker) -> None:
     docker.set("compose-version", answer)
-    with pytest.raises(ClusterStartError, match=r"^the docker command has no Compose of version 2 or later\nInstall"):
+    with pytest.raises(
+        ClusterStartError,
+        match=r"^the docker command has no Compose of version 2 or later\nInstall",
+    ):
         ComposeProject.find()
 
 
@@ -43,10 +48,14 @@ def test_later_versions_are_as_welcome(answer: str, docker: FakeDocker, here: Pa
     assert ComposeProject.find().version == answer.removeprefix("v")
 
 
-def test_a_docker_that_does_not_answer_is_an_error(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_docker_that_does_not_answer_is_an_error(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compose_project, "ANSWER_WITHIN", 0.1)
     (docker.folder / "docker").write_text("#!/bin/sh\nexec sleep 1000\n")
-    with pytest.raises(ClusterStartError, match=r"docker compose version --short did not answer within 0\.1 s"):
+    with pytest.raises(
+        ClusterStartError, match=r"docker compose version --short did not answer within 0\.1 s"
+    ):
         ComposeProject.find()
 
 
@@ -57,7 +66,8 @@ def test_the_file_is_the_one_here_else_that_of_the_checkout(
     checkout.mkdir()
     docker.set("on-config", 'pwd -P > "$here/where"')
     with pytest.raises(
-        ClusterStartError, match=rf"there is no docker-compose.yml in {here} or {checkout}\n.*COMPOSE_FILE="
+        ClusterStartError,
+        match=rf"there is no docker-compose.yml in {here} or {checkout}\n.*COMPOSE_FILE=",
     ):
         ComposeProject.find()
     for place in (checkout, here):
@@ -65,7 +75,9 @@ def test_the_file_is_the_one_here_else_that_of_the_checkout(
         ComposeProject.find().published_port("redis", 6379)
         assert (docker.folder / "where").read_text().strip() == str(place.resolve())
     monkeypatch.chdir(checkout)
-    monkeypatch.setenv("COMPOSE_FILE", "another.yml")  # Relative to where we are, and read by Compose itself.
+    monkeypatch.setenv(
+        "COMPOSE_FILE", "another.yml"
+    )  # Relative to where we are, and read by Compose itself.
     ComposeProject.find().published_port("redis", 6379)
     assert (docker.folder / "where").read_text().strip() == str(checkout.resolve())
 
@@ -84,11 +96,20 @@ def test_the_published_port_is_the_one_that_compose_sees(project: ComposeProject
 @pytest.mark.parametrize(
     ("services", "message"),
     [
-        pytest.param({}, r"no service redis and no service worker\n.*COMPOSE_FILE=", id="another project's"),
-        pytest.param({"redis": {}}, r"no service worker\n", id="no worker"),
-        pytest.param({"redis": {}, "worker": {}}, r'publishes no port for redis\n.*"127', id="nothing published"),
         pytest.param(
-            {"redis": {"ports": [{"target": 6379, "published": "0"}, {"target": 6379}]}, "worker": {}},
+            {}, r"no service redis and no service worker\n.*COMPOSE_FILE=", id="another project's"
+        ),
+        pytest.param({"redis": {}}, r"no service worker\n", id="no worker"),
+        pytest.param(
+            {"redis": {}, "worker": {}},
+            r'publishes no port for redis\n.*"127',
+            id="nothing published",
+        ),
+        pytest.param(
+            {
+                "redis": {"ports": [{"target": 6379, "published": "0"}, {"target": 6379}]},
+                "worker": {},
+            },
             "publishes no port for redis",
             id="any port",
         ),
@@ -106,7 +127,9 @@ def test_a_file_that_compose_does_not_understand_is_an_error_with_its_words(
     project: ComposeProject, docker: FakeDocker
 ) -> None:
     docker.set("on-config", "echo 'line 3: did not find a colon' >&2; exit 15")
-    with pytest.raises(ClusterStartError, match=r"Compose cannot read its file:\n    line 3: did not find a colon"):
+    with pytest.raises(
+        ClusterStartError, match=r"Compose cannot read its file:\n    line 3: did not find a colon"
+    ):
         project.published_port("redis", 6379)
 
 

@@ -45,20 +45,37 @@ def test_what_runs_is_well(watch: ContainerWatch, docker: FakeDocker) -> None:
         pytest.param("worker-2", "dead", {}, "worker-2 has ended", id="a worker is dead"),
         pytest.param("redis-1", "exited", {}, "redis has ended", id="Redis ended"),
         pytest.param(
-            "redis-1", "running", {"RestartCount": 1}, "redis died, and what would be measured", id="Redis came back"
+            "redis-1",
+            "running",
+            {"RestartCount": 1},
+            "redis died, and what would be measured",
+            id="Redis came back",
         ),
-        pytest.param("worker-1", "restarting", {"RestartCount": 2}, "worker-1 dies again and again", id="crash loop"),
+        pytest.param(
+            "worker-1",
+            "restarting",
+            {"RestartCount": 2},
+            "worker-1 dies again and again",
+            id="crash loop",
+        ),
     ],
 )
 def test_what_is_wrong_is_an_error_with_its_exit_code_and_last_lines(
-    name: str, state: str, condition: dict[str, Any], message: str, watch: ContainerWatch, docker: FakeDocker
+    name: str,
+    state: str,
+    condition: dict[str, Any],
+    message: str,
+    watch: ContainerWatch,
+    docker: FakeDocker,
 ) -> None:
     put(docker, name, state)
     docker.conditions[name] = condition
     docker.ended(name, 3)
     with pytest.raises(ClusterStartError, match=message) as caught:
         watch.check(workers=2, shrinking=False)
-    assert str(caught.value).endswith(f" (exit code 3); its last lines:\n    first of {name}\n    last of {name}")
+    assert str(caught.value).endswith(
+        f" (exit code 3); its last lines:\n    first of {name}\n    last of {name}"
+    )
 
 
 def test_a_redis_that_is_ill_is_an_error_and_a_worker_that_is_said_to_be_ill_is_not(
@@ -70,7 +87,9 @@ def test_a_redis_that_is_ill_is_an_error_and_a_worker_that_is_said_to_be_ill_is_
     for _ in range(2):
         watch.check(workers=2, shrinking=False)
     docker.conditions = {"redis-1": ill}
-    with pytest.raises(ClusterStartError, match="redis runs, but fails its health check; its last lines:"):
+    with pytest.raises(
+        ClusterStartError, match="redis runs, but fails its health check; its last lines:"
+    ):
         watch.check(workers=2, shrinking=False)
 
 
@@ -97,7 +116,10 @@ def test_one_death_of_a_worker_is_let_pass_with_one_warning(
         for _ in range(4):
             watch.check(workers=2, shrinking=False)
     (record,) = caplog.records
-    assert "worker-2 died once, and was started again (exit code 137, out of memory); its last" in record.getMessage()
+    assert (
+        "worker-2 died once, and was started again (exit code 137, out of memory); its last"
+        in record.getMessage()
+    )
 
 
 def test_workers_that_were_told_to_stop_may_end(watch: ContainerWatch, docker: FakeDocker) -> None:
@@ -121,11 +143,16 @@ def test_one_that_goes_between_the_list_and_the_question_is_left_to_the_next_loo
     watch: ContainerWatch, docker: FakeDocker
 ) -> None:
     put(docker, "worker-2", "exited")
-    docker.breaks[f"/containers/{identity('worker-2')}/json"] = 404, b'{"message": "no such container"}'
+    docker.breaks[f"/containers/{identity('worker-2')}/json"] = (
+        404,
+        b'{"message": "no such container"}',
+    )
     watch.check(workers=2, shrinking=False)
 
 
-def test_names_are_kept_of_containers_that_are_gone(watch: ContainerWatch, docker: FakeDocker) -> None:
+def test_names_are_kept_of_containers_that_are_gone(
+    watch: ContainerWatch, docker: FakeDocker
+) -> None:
     assert watch.name(identity("worker-2")[:12]) == "worker-2"
     take(docker, "worker-2")
     watch.look()

@@ -5,7 +5,9 @@ import pytest
 from distribute_challenge.benchmarking.clusters.cpu_meter import CpuMeter
 
 
-def test_the_first_reading_is_an_average_since_the_beginning_and_each_later_one_since_the_one_before() -> None:
+def test_the_first_reading_is_an_average_since_the_beginning_and_each_later_one_since_the_one_before() -> (
+    None
+):
     meter = CpuMeter()
     assert meter.cores("a", time=10.0, total=4.0, born=2.0) == 0.5
     assert meter.cores("b", time=10.0, total=1.0, born=9.0) == 1.0

@@ -7,7 +7,13 @@ from contextlib import closing
 
 import pytest
 
-from distribute_challenge.benchmarking.clusters.docker_engine import Condition, Container, DockerEngine, End, Reading
+from distribute_challenge.benchmarking.clusters.docker_engine import (
+    Condition,
+    Container,
+    DockerEngine,
+    End,
+    Reading,
+)
 from distribute_challenge.errors import BackendError, ClusterStartError
 from tests.benchmarking.clusters.fakes import FakeDocker, identity
 from tests.docker_engine import free_port
@@ -27,7 +33,9 @@ def test_the_engine_of_the_variable_is_found(engine: DockerEngine) -> None:
     assert engine.containers("any")
 
 
-def test_the_engine_of_the_command_s_context_is_found(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_of_the_command_s_context_is_found(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     docker.set("context", os.environ["DOCKER_HOST"] + "\n")
     monkeypatch.delenv("DOCKER_HOST")
@@ -38,7 +46,9 @@ def test_the_engine_of_the_command_s_context_is_found(docker: FakeDocker, monkey
 
 def test_no_engine_is_an_error_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free_port()}")
-    with pytest.raises(ClusterStartError, match=r"^no Docker engine answers \(.*refused.*\)\nStart it"):
+    with pytest.raises(
+        ClusterStartError, match=r"^no Docker engine answers \(.*refused.*\)\nStart it"
+    ):
         DockerEngine.connect()
 
 
@@ -52,7 +62,9 @@ def test_containers_have_names_for_people(engine: DockerEngine) -> None:
     """Those of single commands have no number."""
     found = engine.containers("any")
     assert [container.name for container in found] == ["redis", "worker-3"]
-    expected = Container(id=identity("worker-3"), service="worker", number="3", state="running", created=1_000.0)
+    expected = Container(
+        id=identity("worker-3"), service="worker", number="3", state="running", created=1_000.0
+    )
     assert found[1] == expected
 
 
@@ -97,8 +109,12 @@ def test_what_containers_take(engine: DockerEngine, docker: FakeDocker) -> None:
     ("memory", "expected"),
     [
         pytest.param({"usage": 9, "stats": {"inactive_file": 2}}, 7, id="cgroup v2"),
-        pytest.param({"usage": 9, "stats": {"inactive_file": 2, "total_inactive_file": 3}}, 6, id="cgroup v1"),
-        pytest.param({"usage": 9, "stats": {"inactive_file": 10}}, 9, id="more cache than there is memory"),
+        pytest.param(
+            {"usage": 9, "stats": {"inactive_file": 2, "total_inactive_file": 3}}, 6, id="cgroup v1"
+        ),
+        pytest.param(
+            {"usage": 9, "stats": {"inactive_file": 10}}, 9, id="more cache than there is memory"
+        ),
         pytest.param({"usage": 9, "stats": {}}, 9, id="unknown"),
     ],
 )

@@ -43,7 +43,11 @@ def test_usage_has_redis_the_main_process_and_each_worker(
     usage = cluster.usage()
     assert sorted(usage) == ["main process", "redis", "worker-1", "worker-2", "worker-3"]
     assert all(1e6 < each.memory < 1e9 for each in usage.values())
-    assert {cluster.label(f"worker@host/{pid}") for pid in pids} == {"worker-1", "worker-2", "worker-3"}
+    assert {cluster.label(f"worker@host/{pid}") for pid in pids} == {
+        "worker-1",
+        "worker-2",
+        "worker-3",
+    }
     cluster.check()
 
 
@@ -62,7 +66,9 @@ def test_a_worker_that_spins_takes_a_core(
     busy = cluster.label(f"worker@host/{started.read_text()}")
 
     def seen() -> bool:
-        usage = cluster.usage()  # What else is up soon after the start, such as the main process, calms down.
+        usage = (
+            cluster.usage()
+        )  # What else is up soon after the start, such as the main process, calms down.
         return max(usage, key=lambda name: usage[name].cpu) == busy and 0.3 < usage[busy].cpu < 1.3
 
     wait_until(seen, "a busy worker")
@@ -70,14 +76,24 @@ def test_a_worker_that_spins_takes_a_core(
     future.result(PATIENCE)
 
 
-def test_a_number_that_is_free_is_given_again_and_the_names_of_those_that_went_are_kept(cluster: LocalWorkers) -> None:
+def test_a_number_that_is_free_is_given_again_and_the_names_of_those_that_went_are_kept(
+    cluster: LocalWorkers,
+) -> None:
     cluster.scale(3)
-    before = {process.pid: name for name, process in cluster._processes().items() if name.startswith("worker")}
+    before = {
+        process.pid: name
+        for name, process in cluster._processes().items()
+        if name.startswith("worker")
+    }
     cluster.scale(1)
     wait_until(lambda: len(cluster.usage()) == 3, "the end of two workers")
     cluster.scale(4)
     wait_until(lambda: len(cluster.usage()) == 6, "three new workers")
-    assert sorted(cluster.usage()) == ["main process", "redis", *(f"worker-{number}" for number in range(1, 5))]
+    assert sorted(cluster.usage()) == [
+        "main process",
+        "redis",
+        *(f"worker-{number}" for number in range(1, 5)),
+    ]
     for pid, name in before.items():
         assert cluster.label(f"worker@host/{pid}") == name
 
@@ -93,7 +109,9 @@ def test_versions(cluster: LocalWorkers) -> None:
 def test_a_cluster_that_dies_takes_nothing_and_the_check_says_why() -> None:
     with LocalWorkers() as cluster:
         wait_until(lambda: len(cluster.usage()) == 3)
-        (supervisor,) = (pid for pid, line in mentioning(cluster.broker_url).items() if "supervisor.py" in line)
+        (supervisor,) = (
+            pid for pid, line in mentioning(cluster.broker_url).items() if "supervisor.py" in line
+        )
         psutil.Process(supervisor).kill()
 
         def noticed() -> bool:
@@ -130,7 +148,9 @@ def test_other_children_of_its_supervisor_are_not_of_the_cluster(
 
     left = psutil.Process(compute_this(leave)().compute(backend, timeout=PATIENCE))
     wait_until(lambda: "supervisor" in " ".join(psutil.Process(left.ppid()).cmdline()))
-    assert not [name for name in cluster.usage() if not name.startswith(("worker-", "main", "redis"))]
+    assert not [
+        name for name in cluster.usage() if not name.startswith(("worker-", "main", "redis"))
+    ]
     left.kill()
 
 

@@ -37,7 +37,8 @@ def test_it_is_taken_and_given_back() -> None:
     lock.take()
     assert lock.held
     with pytest.raises(
-        ClusterStartError, match=rf"another benchmark \(process {os.getpid()}\) has .* port 7\n.*PORT=8"
+        ClusterStartError,
+        match=rf"another benchmark \(process {os.getpid()}\) has .* port 7\n.*PORT=8",
     ):
         other.take()
     assert not other.held
@@ -95,7 +96,9 @@ def test_of_one_that_was_killed_it_is_taken_once_its_commands_have_ended(folder:
         lock.release()
 
 
-def test_commands_of_a_killed_one_that_do_not_end_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_a_killed_one_that_do_not_end_are_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run_lock, "LEFT_RUNNING", 0.1)
     with script(HOLDER, folder, "while [ ! -e go ]; do sleep 0.01; done; touch ended") as holder:
         holder.wait_for("held")

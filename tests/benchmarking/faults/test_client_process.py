@@ -18,7 +18,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started = []
 
     def begin(source: str) -> ClientProcess:
-        started.append(ClientProcess(["-c", source], output=tmp_path / "client.log", environment={"WORD": "hello"}))
+        started.append(
+            ClientProcess(
+                ["-c", source], output=tmp_path / "client.log", environment={"WORD": "hello"}
+            )
+        )
         return started[-1]
 
     yield begin
@@ -50,7 +54,9 @@ def test_it_is_killed(start: Start) -> None:
 
 
 def test_one_that_does_not_write_it_is_an_error_with_its_last_lines(start: Start) -> None:
-    with pytest.raises(ClusterStartError, match=r"did not write 'hello' \(exit code 0\).*\n    goodbye"):
+    with pytest.raises(
+        ClusterStartError, match=r"did not write 'hello' \(exit code 0\).*\n    goodbye"
+    ):
         start("print('goodbye')").wait_for("hello", within=PATIENCE)
     with pytest.raises(ClusterStartError, match=r"did not write 'hello' \(exit code None\)"):
         start("import time; time.sleep(100)").wait_for("hello", within=0.01)

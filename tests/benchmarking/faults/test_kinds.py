@@ -27,7 +27,9 @@ def test_a_fault_that_has_been_leaves_a_cluster_that_works(
 
     def works() -> bool:
         try:
-            return work(str(rig.diary.folder), "c", 0.0, "value").compute(backend, timeout=PATIENCE) == answer("c")
+            return work(str(rig.diary.folder), "c", 0.0, "value").compute(
+                backend, timeout=PATIENCE
+            ) == answer("c")
         except BrokerUnreachableError:
             return False  # What the fault has cut is found out by its use.
 

@@ -50,7 +50,9 @@ def test_each_fault_begins_in_its_time_or_as_soon_as_the_last_is_over(
     assert times == [1, 6, 10]
 
 
-def test_a_schedule_without_end_is_played_until_a_time(happened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_schedule_without_end_is_played_until_a_time(
+    happened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock(monkeypatch)
     endless = (Fault("fake", number, on=number) for number in count(1))
     assert len(Player(object(), wait=clock.wait).play(endless, until=3.5)) == 3  # type: ignore[arg-type]

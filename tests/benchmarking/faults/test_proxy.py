@@ -161,11 +161,17 @@ def test_a_slow_line_takes_its_time_in_both_directions(proxy: Proxy) -> None:
 
 
 def test_a_line_to_nobody_is_reset() -> None:
-    with Proxy(free_port()) as proxy, pytest.raises(ConnectionResetError), line(proxy) as connection:
+    with (
+        Proxy(free_port()) as proxy,
+        pytest.raises(ConnectionResetError),
+        line(proxy) as connection,
+    ):
         connection.recv(1)
 
 
-def test_one_that_never_began_is_closed_too_and_one_that_is_closed_again(echo: int, proxy: Proxy) -> None:
+def test_one_that_never_began_is_closed_too_and_one_that_is_closed_again(
+    echo: int, proxy: Proxy
+) -> None:
     Proxy(echo).close()
     proxy.close()
     proxy.close()

@@ -40,7 +40,9 @@ def test_it_is_emptied(server: RedisProcess) -> None:
         assert connection.dbsize() == 0
 
 
-def test_a_full_one_takes_nothing_and_keeps_what_it_has_until_it_is_free(server: RedisProcess) -> None:
+def test_a_full_one_takes_nothing_and_keeps_what_it_has_until_it_is_free(
+    server: RedisProcess,
+) -> None:
     with server.connection() as connection:
         connection.set("key", "value")
         server.fill()
@@ -57,10 +59,15 @@ def test_its_password_is_asked_for_and_stands_in_no_command_line(server: RedisPr
     assert server.password not in str(command_lines())
 
 
-def test_one_that_does_not_start_is_an_error_with_its_last_lines(server: RedisProcess, tmp_path: Path) -> None:
+def test_one_that_does_not_start_is_an_error_with_its_last_lines(
+    server: RedisProcess, tmp_path: Path
+) -> None:
     second = RedisProcess(tmp_path / "second")
     second.port, second.password = server.port, "another"
-    with pytest.raises(ClusterStartError, match=rf"(?s)port {server.port}; its last lines:\n .*ddress already in use"):
+    with pytest.raises(
+        ClusterStartError,
+        match=rf"(?s)port {server.port}; its last lines:\n .*ddress already in use",
+    ):
         second.start()
     second.close()
 

@@ -10,7 +10,9 @@ import pytest
 from distribute_challenge.benchmarking.faults.result import Result
 from distribute_challenge.benchmarking.faults.tally import Tally
 
-GOOD = Result(seed=7, workers=4, began=1e9, seconds=61.0, tally=Tally(), hung=[], problems=[], memory=[])
+GOOD = Result(
+    seed=7, workers=4, began=1e9, seconds=61.0, tally=Tally(), hung=[], problems=[], memory=[]
+)
 
 
 def eventful() -> Tally:
@@ -44,7 +46,10 @@ def test_a_good_run_is_two_tables() -> None:
         (replace(GOOD, tally=Tally(lost=1, examples=["c-1 failed"])), "c-1 failed"),
         (replace(GOOD, tally=Tally(wrong=1, examples=["c-1 gave 5"])), "c-1 gave 5"),
         (replace(GOOD, hung=["c-3"]), "c-3 hangs"),
-        (replace(GOOD, problems=["worker w1 had ended by itself"]), "worker w1 had ended by itself"),
+        (
+            replace(GOOD, problems=["worker w1 had ended by itself"]),
+            "worker w1 had ended by itself",
+        ),
     ],
     ids=["lost", "wrong", "hung", "problem"],
 )

@@ -12,7 +12,10 @@ from tests.processes import mentioning, wait_until
 
 
 def test_nothing_is_left_of_one_that_does_not_come_up(tmp_path: Path) -> None:
-    with pytest.raises(ClusterStartError, match="worker w1 is not ready"), Rig(tmp_path, options=["--no-such-option"]):
+    with (
+        pytest.raises(ClusterStartError, match="worker w1 is not ready"),
+        Rig(tmp_path, options=["--no-such-option"]),
+    ):
         pass
     wait_until(lambda: not mentioning(tmp_path), "the end of all processes")
 
@@ -26,5 +29,7 @@ def test_its_secret_is_in_the_environment_while_this_process_is_its_client(
         monkeypatch.setenv(settings.SECRET_VARIABLE, before)
     rig = Rig(tmp_path)
     with rig.as_client():
-        assert os.environ[settings.SECRET_VARIABLE] == rig.client_environment[settings.SECRET_VARIABLE]
+        assert (
+            os.environ[settings.SECRET_VARIABLE] == rig.client_environment[settings.SECRET_VARIABLE]
+        )
     assert os.environ.get(settings.SECRET_VARIABLE) == before

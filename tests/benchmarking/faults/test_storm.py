@@ -24,7 +24,9 @@ def scheduled(folder: Path, *faults: Fault, said: list[str] | None = None) -> St
 
 def test_a_calm_storm_passes_and_says_how_it_goes(tmp_path: Path) -> None:
     said: list[str] = []
-    raging = scheduled(tmp_path, Fault("client line slow", 1, lasts=1.2), Fault("client line cut", 9), said=said)
+    raging = scheduled(
+        tmp_path, Fault("client line slow", 1, lasts=1.2), Fault("client line cut", 9), said=said
+    )
     result = raging.run()
     assert result.passed, result.text()
     assert result.tally.faults == {"client line slow": 1}
@@ -33,7 +35,9 @@ def test_a_calm_storm_passes_and_says_how_it_goes(tmp_path: Path) -> None:
     assert len(result.memory) == len(said) >= 2
 
 
-def test_a_worker_that_ends_by_itself_is_noticed_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_ends_by_itself_is_noticed_and_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = Rig.start
 
     def start_badly(rig: Rig) -> None:
@@ -42,12 +46,16 @@ def test_a_worker_that_ends_by_itself_is_noticed_and_replaced(tmp_path: Path, mo
 
     monkeypatch.setattr(Rig, "start", start_badly)
     result = scheduled(tmp_path, Fault("client line cut", 0.5)).run()
-    assert result.problems == ["worker w1 had ended by itself (exit code -9) before client line cut at 0.5 s"]
+    assert result.problems == [
+        "worker w1 had ended by itself (exit code -9) before client line cut at 0.5 s"
+    ]
     assert not result.passed
     assert result.tally.values
 
 
-def test_what_does_not_end_when_it_is_told_to_ends_the_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_end_when_it_is_told_to_ends_the_storm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(storm, "HANGS_AFTER", 0.5)
     monkeypatch.setattr(kinds, "END_WITHIN", 0.0)
     result = scheduled(tmp_path, Fault("worker ended", 0.5)).run()

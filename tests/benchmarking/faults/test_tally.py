@@ -9,7 +9,13 @@ from distribute_challenge.benchmarking.faults.calls import Ending, MistakeError,
 from distribute_challenge.benchmarking.faults.diary import Entry
 from distribute_challenge.benchmarking.faults.player import Played
 from distribute_challenge.benchmarking.faults.schedule import Fault
-from distribute_challenge.benchmarking.faults.tally import AFTERWARDS, NO_FAULT, REMEMBERED, SHOWN, Tally
+from distribute_challenge.benchmarking.faults.tally import (
+    AFTERWARDS,
+    NO_FAULT,
+    REMEMBERED,
+    SHOWN,
+    Tally,
+)
 from distribute_challenge.errors import BrokerUnreachableError, TaskLostError, WorkerLostError
 
 EMPTIED = Fault("redis emptied", 1.0)
@@ -54,7 +60,9 @@ def test_calls_that_end_as_they_are_to_end_are_neither_lost_nor_wrong() -> None:
     ("ending", "outcome"),
     [("value", answer("c-2")), ("value", None), ("raise", answer("c-1")), ("exit", answer("c-1"))],
 )
-def test_another_value_is_wrong_and_so_is_one_in_place_of_an_error(ending: Ending, outcome: object) -> None:
+def test_another_value_is_wrong_and_so_is_one_in_place_of_an_error(
+    ending: Ending, outcome: object
+) -> None:
     tally = Tally()
     ended(tally, "c-1", ending, outcome)
     assert (tally.values, tally.lost, tally.wrong) == (0, 0, 1)
@@ -80,7 +88,9 @@ def test_an_error_that_nothing_excuses_is_a_lost_call(ending: Ending, error: Exc
     assert repr(error) in tally.examples[0]
 
 
-def test_a_fault_excuses_errors_of_calls_that_were_on_their_way_and_some_seconds_afterwards(clock: Clock) -> None:
+def test_a_fault_excuses_errors_of_calls_that_were_on_their_way_and_some_seconds_afterwards(
+    clock: Clock,
+) -> None:
     tally = Tally()
     tally.begin("before", "value")
     tally.fault_begins(EMPTIED)

@@ -44,7 +44,10 @@ def test_calls_that_die_are_among_them(monkeypatch: pytest.MonkeyPatch, tmp_path
     tally = Tally()
     traffic = Traffic(Deaf(), tally, diary=tmp_path, seed=1, workers=1)
     traffic.start()
-    wait_until(lambda: {each.ending for each in tally._open.copy().values()} == {"exit", "kill"}, "both deaths")
+    wait_until(
+        lambda: {each.ending for each in tally._open.copy().values()} == {"exit", "kill"},
+        "both deaths",
+    )
     traffic.stop()
     traffic.wait(0.0)  # What hangs is not waited for any longer.
     assert tally.open

@@ -73,7 +73,9 @@ def test_one_that_does_not_start_is_an_error_with_its_last_lines(tmp_path: Path)
     worker.close()
 
 
-def test_one_that_takes_too_long_is_an_error(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_takes_too_long_is_an_error(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker_process, "READY_WITHIN", -1.0)
     worker = WorkerProcess(tmp_path, name="slow", environment=rig.client_environment)
     worker.start()

@@ -15,7 +15,11 @@ from distribute_challenge.benchmarking.measuring import workload
 from distribute_challenge.benchmarking.measuring.experiment import Experiment
 from distribute_challenge.benchmarking.measuring.progress import Progress
 from distribute_challenge.benchmarking.recording import Plan, Run, Step, Usage
-from distribute_challenge.errors import BrokerUnreachableError, ClusterStartError, SystemFailureError
+from distribute_challenge.errors import (
+    BrokerUnreachableError,
+    ClusterStartError,
+    SystemFailureError,
+)
 from tests.processes import mentioning
 
 pytestmark = pytest.mark.celery
@@ -87,7 +91,11 @@ class Session:
         self.output = io.StringIO()
         self.saved = 0
         self.experiment = Experiment(
-            run, cluster, progress=Progress(self.output), save=self.save, headline=lambda step: f"{step.workers} done"
+            run,
+            cluster,
+            progress=Progress(self.output),
+            save=self.save,
+            headline=lambda step: f"{step.workers} done",
         )
 
     def save(self) -> None:
@@ -146,7 +154,11 @@ def test_a_complete_run_is_left_as_it_is() -> None:
 
 
 def test_calls_that_fail_are_counted_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "workload_of", lambda plan, spins: workload.Workload(lambda: workload.sleep("x"), 0.1))  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        module,
+        "workload_of",
+        lambda plan, spins: workload.Workload(lambda: workload.sleep("x"), 0.1),
+    )  # type: ignore[arg-type]
     run = run_of(max_workers=1)
     with Small() as cluster:
         session = Session(run, cluster)
@@ -175,23 +187,33 @@ def test_what_was_measured_until_the_cluster_died_is_kept(monkeypatch: pytest.Mo
 
 def test_calls_that_never_come_back_are_recorded_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STANDSTILL", 0.2)
-    monkeypatch.setattr(module, "workload_of", lambda plan, spins: workload.Workload(lambda: workload.sleep(3.0), 0.0))
+    monkeypatch.setattr(
+        module,
+        "workload_of",
+        lambda plan, spins: workload.Workload(lambda: workload.sleep(3.0), 0.0),
+    )
     run = run_of(max_workers=1)
     with Small() as cluster:
         session = Session(run, cluster)
-        with pytest.raises(SystemFailureError, match=r"calls are on their way and none came back for 0\.2 s"):
+        with pytest.raises(
+            SystemFailureError, match=r"calls are on their way and none came back for 0\.2 s"
+        ):
             session.experiment.carry_out()
     (step,) = run.steps
     assert step.lost > 0
     assert not step.complete
 
 
-def test_workers_that_do_not_come_are_an_error_that_says_how_many_did(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_do_not_come_are_an_error_that_says_how_many_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "STANDSTILL", 6.0)
     run = run_of(min_workers=2)
     with Small() as cluster:
         cluster.deaf = True
-        with pytest.raises(SystemFailureError, match="2 workers were asked for, and 1 answer, for 6 s already"):
+        with pytest.raises(
+            SystemFailureError, match="2 workers were asked for, and 1 answer, for 6 s already"
+        ):
             Session(run, cluster).experiment.carry_out()
     assert run.steps == []
 
@@ -219,11 +241,15 @@ def test_ctrl_c_keeps_the_step_that_was_interrupted() -> None:
 def kill_redis(cluster: Small) -> None:
     """As if the machine had run out of memory."""
     lines = mentioning(cluster.broker_url.partition("//")[2]).items()
-    (server,) = (pid for pid, line in lines if "redis-server" in line and "supervisor.py" not in line)
+    (server,) = (
+        pid for pid, line in lines if "redis-server" in line and "supervisor.py" not in line
+    )
     os.kill(server, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("knows", "error"), [(True, ClusterStartError), (False, BrokerUnreachableError)])
+@pytest.mark.parametrize(
+    ("knows", "error"), [(True, ClusterStartError), (False, BrokerUnreachableError)]
+)
 def test_a_broker_that_dies_while_workers_are_waited_for_is_an_error_with_what_the_cluster_knows(
     monkeypatch: pytest.MonkeyPatch, knows: bool, error: type[SystemFailureError]
 ) -> None:

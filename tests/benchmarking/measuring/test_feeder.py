@@ -45,7 +45,9 @@ class EnoughError(Exception):
     """Raised by a test's `watch` to end the feeding."""
 
 
-def test_never_more_calls_are_in_flight_than_allowed_and_each_that_returns_is_followed_by_another() -> None:
+def test_never_more_calls_are_in_flight_than_allowed_and_each_that_returns_is_followed_by_another() -> (
+    None
+):
     cluster = Cluster()
     feeder = Feeder(cluster.submit, 8, epoch=100.0)
 
@@ -106,7 +108,9 @@ def test_calls_that_never_come_back_are_an_error_that_says_how_many() -> None:
     feeder = Feeder(cluster.submit, 2, epoch=0.0)
     feeder.feed(0.01, lambda: None)
     cluster.answer()
-    with pytest.raises(SystemFailureError, match=r"1 calls are on their way and none came back for 0\.05 s"):
+    with pytest.raises(
+        SystemFailureError, match=r"1 calls are on their way and none came back for 0\.05 s"
+    ):
         feeder.drain(lambda: None, patience=0.05)
 
 
@@ -140,6 +144,8 @@ def test_real_calls_have_the_timelines_that_are_recorded() -> None:
         feeder.feed(0.2, lambda: None)
         feeder.drain(lambda: None, patience=20.0)
     timelines = [future.timeline for future in futures]
-    assert sorted(feeder.calls.created) == sorted(timeline.created for timeline in timelines if timeline)
+    assert sorted(feeder.calls.created) == sorted(
+        timeline.created for timeline in timelines if timeline
+    )
     assert len(feeder.calls.workers) == 1
     assert feeder.calls.workers[0].startswith("embedded@")

@@ -28,7 +28,17 @@ def server() -> Iterator[tuple[int, str]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     path = folder / "redis.sock"
-    command = [server_program(), "--port", str(port), "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
+    command = [
+        server_program(),
+        "--port",
+        str(port),
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
     process = subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL)
     try:
         wait_until(path.exists, "the server's socket")
@@ -55,8 +65,12 @@ def test_samples_hold_queue_calls_connections_and_usage(server: tuple[int, str])
         own.rpush("distribute_challenge\x06\x169", "message", "message")
         other.bind(("127.0.0.2", 0))  # Another machine, as far as Redis can tell.
         other.connect(("127.0.0.1", port))
-        with Monitor(f"redis://127.0.0.1:{port}/0", usage, epoch=0.0).watching(lambda: 7) as samples:
-            wait_until(lambda: len(samples) > 2 and "workers" in samples[-1].connections, "three samples")
+        with Monitor(f"redis://127.0.0.1:{port}/0", usage, epoch=0.0).watching(
+            lambda: 7
+        ) as samples:
+            wait_until(
+                lambda: len(samples) > 2 and "workers" in samples[-1].connections, "three samples"
+            )
         own.flushall()
     taken = len(samples)
     last = samples[-1]
@@ -75,7 +89,9 @@ def test_connections_over_a_socket_all_come_from_this_machine(server: tuple[int,
         wait_until(lambda: samples and samples[-1].connections == {"all": 1}, "the own connection")
 
 
-def test_a_sample_that_cannot_be_taken_is_left_out(server: tuple[int, str], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sample_that_cannot_be_taken_is_left_out(
+    server: tuple[int, str], caplog: pytest.LogCaptureFixture
+) -> None:
     answers = iter([ClusterStartError("no engine"), OSError("gone")])
 
     def failing() -> Mapping[str, Usage]:
@@ -85,7 +101,9 @@ def test_a_sample_that_cannot_be_taken_is_left_out(server: tuple[int, str], capl
 
     with (
         caplog.at_level(logging.WARNING),
-        Monitor(f"redis://127.0.0.1:{server[0]}/0", failing, epoch=0.0).watching(lambda: 0) as samples,
+        Monitor(f"redis://127.0.0.1:{server[0]}/0", failing, epoch=0.0).watching(
+            lambda: 0
+        ) as samples,
     ):
         wait_until(lambda: samples, "a sample")
     assert [record.getMessage() for record in caplog.records] == [
@@ -99,7 +117,9 @@ def spin() -> None:
         pass
 
 
-def test_what_other_programs_take_is_in_the_sample_and_what_the_cluster_takes_is_not(server: tuple[int, str]) -> None:
+def test_what_other_programs_take_is_in_the_sample_and_what_the_cluster_takes_is_not(
+    server: tuple[int, str],
+) -> None:
     other = multiprocessing.get_context("spawn").Process(target=spin)
     other.start()
     used = 0.0
@@ -108,7 +128,9 @@ def test_what_other_programs_take_is_in_the_sample_and_what_the_cluster_takes_is
         return {"worker-1": Usage(used, 0)}
 
     try:
-        with Monitor(f"redis://127.0.0.1:{server[0]}/0", usage, epoch=0.0).watching(lambda: 0) as samples:
+        with Monitor(f"redis://127.0.0.1:{server[0]}/0", usage, epoch=0.0).watching(
+            lambda: 0
+        ) as samples:
             wait_until(lambda: samples and samples[-1].others > 0.1, "another program's core")
             used = 1000.0  # All of it is the cluster's.
             wait_until(lambda: samples[-1].others == 0.0, "no other program")

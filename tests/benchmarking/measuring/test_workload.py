@@ -39,7 +39,12 @@ def test_each_workload_makes_its_call(workload: str, value: object) -> None:
 
 @pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
 def test_all_workloads_that_can_be_named_are_there() -> None:
-    assert {workload_of(plan(name), 1).call().prepared.name for name in WORKLOADS} == {"spin", "sleep", "noop", "echo"}
+    assert {workload_of(plan(name), 1).call().prepared.name for name in WORKLOADS} == {
+        "spin",
+        "sleep",
+        "noop",
+        "echo",
+    }
 
 
 def test_sleeping_takes_its_time() -> None:
@@ -66,5 +71,7 @@ def test_spinning_is_measured_in_cpu_time_on_a_worker() -> None:
         (0.0, 2**30, 4, 12),  # But enough to keep all busy.
     ],
 )
-def test_enough_calls_are_in_flight_and_no_more(seconds: float, size: int, workers: int, calls: int) -> None:
+def test_enough_calls_are_in_flight_and_no_more(
+    seconds: float, size: int, workers: int, calls: int
+) -> None:
     assert Workload(noop, seconds, size).in_flight(workers) == pytest.approx(calls, abs=1)

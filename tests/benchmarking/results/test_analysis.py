@@ -20,11 +20,18 @@ from distribute_challenge.benchmarking.results.analysis import (
 from tests.benchmarking.recorded import interrupted, plan, recorded, tiny_step
 
 # Two workers in a window from 10 to 14: one call is half in it, two are wholly, and one a quarter.
-CALLS = ((9.0, 11.0, "worker-10"), (11.0, 13.0, "worker-10"), (10.0, 13.0, "worker-2"), (13.5, 15.5, "worker-2"))
+CALLS = (
+    (9.0, 11.0, "worker-10"),
+    (11.0, 13.0, "worker-10"),
+    (10.0, 13.0, "worker-2"),
+    (13.5, 15.5, "worker-2"),
+)
 
 
 def run_of(*steps: Step, workload: str = "sleep", task_seconds: float = 2.0) -> Run:
-    return Run(plan=plan(workload, task_seconds=task_seconds), machine={}, epoch=0.0, steps=list(steps))
+    return Run(
+        plan=plan(workload, task_seconds=task_seconds), machine={}, epoch=0.0, steps=list(steps)
+    )
 
 
 def only(step: Step, **options: float) -> StepFigures:
@@ -38,8 +45,12 @@ def test_a_call_counts_by_its_share_of_the_window() -> None:
     assert one.throughput == throughput(tiny_step(*CALLS))
 
 
-@pytest.mark.parametrize(("moment", "counts"), [(9.9, 0), (10.0, 1), (12.0, 1), (14.0, 1), (14.1, 0)])
-def test_a_call_that_took_no_time_counts_if_it_finished_in_the_window(moment: float, counts: int) -> None:
+@pytest.mark.parametrize(
+    ("moment", "counts"), [(9.9, 0), (10.0, 1), (12.0, 1), (14.0, 1), (14.1, 0)]
+)
+def test_a_call_that_took_no_time_counts_if_it_finished_in_the_window(
+    moment: float, counts: int
+) -> None:
     assert only(tiny_step((moment, moment, "worker-1"))).throughput == counts / 4
 
 
@@ -56,7 +67,9 @@ def test_sleeping_calls_are_held_against_the_clock() -> None:
 @pytest.mark.parametrize("workload", ["cpu", "noop", "payload"])
 def test_other_calls_are_held_against_the_smallest_size(workload: str) -> None:
     small = tiny_step((10.0, 12.0, "worker-1"), (12.0, 14.0, "worker-1"), workers=1)
-    one, two, three = figures(run_of(small, tiny_step(*CALLS), tiny_step(workers=3), workload=workload))
+    one, two, three = figures(
+        run_of(small, tiny_step(*CALLS), tiny_step(workers=3), workload=workload)
+    )
     assert (one.ideal, one.efficiency) == (0.5, 1.0)
     assert (two.ideal, two.efficiency) == (1.0, pytest.approx(2.75 / 4))
     assert (three.ideal, three.efficiency) == (1.5, 0.0)
@@ -65,7 +78,10 @@ def test_other_calls_are_held_against_the_smallest_size(workload: str) -> None:
 def test_a_smallest_size_that_was_cut_short_is_not_what_others_are_held_against() -> None:
     small = tiny_step((10.0, 11.0, "worker-1"), workers=1)
     small.complete = False
-    assert [step.ideal for step in figures(run_of(small, tiny_step(*CALLS), workload="cpu"))] == [2.75 / 8, 2.75 / 4]
+    assert [step.ideal for step in figures(run_of(small, tiny_step(*CALLS), workload="cpu"))] == [
+        2.75 / 8,
+        2.75 / 4,
+    ]
 
 
 def test_stages_are_those_of_calls_that_finished_in_the_window() -> None:
@@ -95,7 +111,9 @@ def test_a_worker_that_ran_nothing_is_seen() -> None:
     """By its usage; and where there is none, in how uneven it is."""
     step = tiny_step((10.0, 11.0, "worker-2"))
     assert only(step).unevenness == 2.0
-    step.samples = [Sample(12.0, 0, 0, {}, {name: Usage(0.0, 1) for name in ("worker-1", "worker-2", "redis")})]
+    step.samples = [
+        Sample(12.0, 0, 0, {}, {name: Usage(0.0, 1) for name in ("worker-1", "worker-2", "redis")})
+    ]
     assert only(step).allocation == {"worker-1": 0.0, "worker-2": 1.0}
     assert only(step).unevenness == 2.0
 
@@ -104,8 +122,16 @@ def test_usage_is_that_of_the_window() -> None:
     step = tiny_step(*CALLS)
     step.samples = [
         Sample(9.0, 100, 0, {"client": 50}, {"worker-1": Usage(8.0, 9_000)}),
-        Sample(11.0, 4, 0, {"client": 3, "workers": 5}, {"worker-1": Usage(0.5, 100), "redis": Usage(0.1, 50)}),
-        Sample(12.0, 2, 0, {"client": 4}, {"worker-1": Usage(1.0, 80), "worker-2": Usage(0.5, 100)}),
+        Sample(
+            11.0,
+            4,
+            0,
+            {"client": 3, "workers": 5},
+            {"worker-1": Usage(0.5, 100), "redis": Usage(0.1, 50)},
+        ),
+        Sample(
+            12.0, 2, 0, {"client": 4}, {"worker-1": Usage(1.0, 80), "worker-2": Usage(0.5, 100)}
+        ),
     ]
     one = only(step)
     assert one.cpu == {"redis": 0.05, "worker-1": 0.75, "worker-2": 0.25}
@@ -139,7 +165,9 @@ def test_seconds_without_calls_at_the_end_of_the_window_count() -> None:
 
 
 def test_the_spread_is_that_of_whole_seconds_in_the_window() -> None:
-    step = tiny_step(*[(10 + i / 10, 10.05 + i / 10, "worker-1") for i in range(-10, 50)], closed=12.5)
+    step = tiny_step(
+        *[(10 + i / 10, 10.05 + i / 10, "worker-1") for i in range(-10, 50)], closed=12.5
+    )
     assert only(step).spread == (10.0, 10.0)
 
 
@@ -153,12 +181,23 @@ def test_a_moving_average_of_a_constant_is_that_constant() -> None:
 
 @pytest.mark.parametrize(
     "step",
-    [Step(1), Step(1, opened=5.0, closed=5.0), Step(1, opened=5.0, closed=8.0), tiny_step((8.0, 9.5, "worker-1"))],
+    [
+        Step(1),
+        Step(1, opened=5.0, closed=5.0),
+        Step(1, opened=5.0, closed=8.0),
+        tiny_step((8.0, 9.5, "worker-1")),
+    ],
 )
 def test_a_step_without_calls_is_all_zeros(step: Step) -> None:
     for workload in ("sleep", "cpu"):
         (one,) = figures(run_of(step, workload=workload))
-        assert (one.throughput, one.spread, one.calls, one.unevenness, one.queue) == (0, (0.0, 0.0), 0, None, 0)
+        assert (one.throughput, one.spread, one.calls, one.unevenness, one.queue) == (
+            0,
+            (0.0, 0.0),
+            0,
+            None,
+            0,
+        )
         assert one.waiting is one.running is one.returning is one.total is None
 
 
@@ -194,7 +233,9 @@ def test_what_holds_of_every_run(run: Run) -> None:
         assert all(math.isfinite(number) for number in numbers)
         seconds, counts, smoothed = throughput_over_time(step)
         assert len(seconds) == len(counts) == len(smoothed)
-        assert counts.sum() == np.sum(np.asarray(step.calls.finished) < step.opened + seconds[-1] + 0.5)
+        assert counts.sum() == np.sum(
+            np.asarray(step.calls.finished) < step.opened + seconds[-1] + 0.5
+        )
 
 
 def test_a_million_calls_take_about_a_second() -> None:

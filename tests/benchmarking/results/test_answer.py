@@ -4,7 +4,14 @@ import pytest
 
 from distribute_challenge.benchmarking.recording import Run, Sample, Step, Usage
 from distribute_challenge.benchmarking.results.analysis import figures
-from distribute_challenge.benchmarking.results.answer import cores, disturbance, growth, limit, mishaps, subject
+from distribute_challenge.benchmarking.results.answer import (
+    cores,
+    disturbance,
+    growth,
+    limit,
+    mishaps,
+    subject,
+)
 from distribute_challenge.benchmarking.results.units import percent
 from tests.benchmarking.recorded import MACHINE, cut, interrupted, plan, recorded
 
@@ -33,7 +40,9 @@ def test_throughput_that_grows_to_the_last_size() -> None:
 
 
 def test_sleeping_calls_are_held_against_the_ideal() -> None:
-    assert said(recorded("sleep", sizes=(18, 20))).endswith("with 20 workers, 99.6 % of the ideal 20.0.")
+    assert said(recorded("sleep", sizes=(18, 20))).endswith(
+        "with 20 workers, 99.6 % of the ideal 20.0."
+    )
 
 
 def test_one_more_of_many_workers_still_counts() -> None:
@@ -56,15 +65,22 @@ def test_cores_matter_to_calls_that_keep_them_busy() -> None:
 
 
 def test_throughput_that_falls_again() -> None:
-    assert said(run_of({1: 10, 2: 20, 3: 12})).startswith("Throughput grows up to 2 workers and falls after that: 20.0")
+    assert said(run_of({1: 10, 2: 20, 3: 12})).startswith(
+        "Throughput grows up to 2 workers and falls after that: 20.0"
+    )
 
 
-@pytest.mark.parametrize("rates", [{1: 8.1, 2: 5.3, 3: 14.8}, {1: 8.1, 2: 5.3, 3: 7.9}, {1: 10, 2: 20, 3: 12, 4: 19}])
+@pytest.mark.parametrize(
+    "rates", [{1: 8.1, 2: 5.3, 3: 14.8}, {1: 8.1, 2: 5.3, 3: 7.9}, {1: 10, 2: 20, 3: 12, 4: 19}]
+)
 def test_throughput_that_goes_up_and_down_answers_nothing(rates: dict[int, float]) -> None:
     """As on a machine that did something else for a while."""
     text = said(run_of(rates))
     assert text.startswith("Throughput does not grow evenly: ")
-    assert "does not tell how many workers are enough: measure again on a machine that does nothing else" in text
+    assert (
+        "does not tell how many workers are enough: measure again on a machine that does nothing "
+        "else" in text
+    )
 
 
 def test_a_dip_shows_its_three_sizes() -> None:
@@ -90,7 +106,9 @@ def test_a_step_that_was_cut_short_is_not_the_answer_unless_there_is_no_other() 
     assert "2 workers, the most that were measured" in said(interrupted(sizes=(1, 3)))
     alone = interrupted(sizes=(3, 3))
     (one,) = figures(alone)
-    assert said(alone).startswith(f"{one.throughput:.2f} calls per second with 3 workers, {percent(one.efficiency)}")
+    assert said(alone).startswith(
+        f"{one.throughput:.2f} calls per second with 3 workers, {percent(one.efficiency)}"
+    )
 
 
 def test_nothing_measured_is_said() -> None:
@@ -107,7 +125,9 @@ def limits(run: Run) -> str:
 
 def with_cpu(run: Run, cores: float) -> Run:
     for step in run.steps:
-        step.samples = [Sample(5.0, 0, 0, {}, {"worker-1": Usage(cores, 1), "redis": Usage(1.0, 1)})]
+        step.samples = [
+            Sample(5.0, 0, 0, {}, {"worker-1": Usage(cores, 1), "redis": Usage(1.0, 1)})
+        ]
     return run
 
 
@@ -120,7 +140,9 @@ def test_idle_workers_do_not_limit_throughput() -> None:
 def test_workers_that_keep_the_cores_busy_may_well_limit_it() -> None:
     """Half of the machine's two cores, or half of as many as there are workers."""
     assert limits(with_cpu(run_of({1: 10, 4: 10}), 1.1)) == ""
-    assert limits(with_cpu(run_of({1: 10, 4: 10}, cores="many"), 1.1)).startswith("It is not the workers")
+    assert limits(with_cpu(run_of({1: 10, 4: 10}, cores="many"), 1.1)).startswith(
+        "It is not the workers"
+    )
 
 
 def test_of_workers_that_nobody_watched_nothing_is_said() -> None:
@@ -140,7 +162,8 @@ def disturbed(*others: float, **machine: str) -> str:
 
 def test_other_programs_are_told_if_they_take_more_than_a_tenth_of_the_machine() -> None:
     assert disturbed(0.1, 1.44) == (
-        "The machine was not quiet: other programs kept up to 1.4 of its 2 cores busy (with 2 workers), "
+        "The machine was not quiet: other programs kept up to 1.4 of its 2 cores busy (with 2 "
+        "workers), "
         "so these figures are lower than they could be."
     )
     assert disturbed(0.2, 0.1) == disturbed() == disturbed(1.0, cores="two") == ""
@@ -162,7 +185,10 @@ def test_mishaps_are_counted_over_all_steps() -> None:
 
 
 def test_one_step_that_was_cut_short_is_named() -> None:
-    assert mishaps(figures(interrupted(sizes=(1, 1))))[-1] == "Not measured to the end: the step with 1 worker."
+    assert (
+        mishaps(figures(interrupted(sizes=(1, 1))))[-1]
+        == "Not measured to the end: the step with 1 worker."
+    )
 
 
 @pytest.mark.parametrize(

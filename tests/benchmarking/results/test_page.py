@@ -2,7 +2,14 @@
 
 from html.parser import HTMLParser
 
-from distribute_challenge.benchmarking.results.page import figure, notes, page, paragraph, section, table
+from distribute_challenge.benchmarking.results.page import (
+    figure,
+    notes,
+    page,
+    paragraph,
+    section,
+    table,
+)
 
 HOSTILE = "<script>alert('x')</script>&\""
 
@@ -32,7 +39,11 @@ def test_what_is_opened_is_closed() -> None:
         def handle_endtag(self, tag: str) -> None:
             assert opened.pop() == tag
 
-    body = [section("a", table(["b"], [["c"]])), figure(b"", text="d", caption="e"), notes([("f", "g")])]
+    body = [
+        section("a", table(["b"], [["c"]])),
+        figure(b"", text="d", caption="e"),
+        notes([("f", "g")]),
+    ]
     Parser().feed(page("title", body))
     assert opened == []
 
@@ -40,7 +51,10 @@ def test_what_is_opened_is_closed() -> None:
 def test_numbers_stand_on_the_right_and_words_on_the_left() -> None:
     made = table(["name", "count", "word"], [["a", "1", "b"]], words=[2])
     assert '<th scope="row">a</th><td class="number">1</td><td>b</td>' in made
-    assert '<th scope="col">name</th><th scope="col" class="number">count</th><th scope="col">word</th>' in made
+    assert (
+        '<th scope="col">name</th><th scope="col" class="number">count</th><th scope="col">word</th>'
+        in made
+    )
 
 
 def test_a_table_can_do_without_heads() -> None:

@@ -1,4 +1,6 @@
-"""The pictures: files that are what they claim to be, the same each time, and that show what was measured."""
+"""The pictures: files that are what they claim to be, the same each time, and that show what was
+measured.
+"""
 
 import struct
 import xml.etree.ElementTree as ET
@@ -30,7 +32,9 @@ RUNS = {
     "interrupted": interrupted(),
     "one size": recorded("cpu", sizes=(3, 3)),
     "no steps": Run(plan=plan(), machine={}, epoch=0.0),
-    "no calls": Run(plan("cpu"), {}, 0.0, steps=[Step(1, opened=1.0, closed=9.0, complete=True), Step(2)]),
+    "no calls": Run(
+        plan("cpu"), {}, 0.0, steps=[Step(1, opened=1.0, closed=9.0, complete=True), Step(2)]
+    ),
 }
 
 
@@ -47,7 +51,9 @@ def texts(axes: Axes) -> list[str]:
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_every_picture_is_drawn_of_every_run(run: Run, tmp_path: Path) -> None:
     paths = draw(run, tmp_path, ("png", "svg"))
-    assert paths == [tmp_path / f"{picture.name}.{kind}" for picture in PICTURES for kind in ("png", "svg")]
+    assert paths == [
+        tmp_path / f"{picture.name}.{kind}" for picture in PICTURES for kind in ("png", "svg")
+    ]
     for path in paths:
         content = path.read_bytes()
         if path.suffix == ".png":
@@ -76,7 +82,9 @@ def test_two_drawings_of_a_run_are_the_same_bytes(kind: str, tmp_path: Path) -> 
 def test_no_file_tells_when_or_by_what_it_was_made(tmp_path: Path) -> None:
     for path in draw(RUNS["one size"], tmp_path, ["png", "svg", "pdf"]):
         content = path.read_bytes()
-        assert not any(word in content for word in (b"Software", b"CreationDate", b"dc:date", b"Matplotlib v"))
+        assert not any(
+            word in content for word in (b"Software", b"CreationDate", b"dc:date", b"Matplotlib v")
+        )
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
@@ -159,7 +167,9 @@ def test_an_ideal_far_above_does_not_flatten_what_was_measured() -> None:
 
 @pytest.mark.usefixtures("own_style")
 def test_workers_stand_where_their_share_of_the_calls_is() -> None:
-    """A worker that ran nothing is a hundred percent below an equal share, also if nobody knows its name."""
+    """A worker that ran nothing is a hundred percent below an equal share, also if nobody knows its
+    name.
+    """
     step = tiny_step((10.0, 11.0, "worker-1"), (11.0, 12.0, "worker-2"), workers=4)
     run = Run(plan(), {}, 0.0, steps=[step])
     (axes,) = allocation("t", run, figures(run)).axes
@@ -174,7 +184,11 @@ def test_times_far_apart_have_an_axis_of_powers_of_ten() -> None:
     step = tiny_step((10.0, 10.0, "worker-1"), (10.0, 10.01, "worker-1"), (10.0, 14.0, "worker-1"))
     run = Run(plan("cpu"), {}, 0.0, steps=[step])
     waiting, running, returning = latency("t", run, figures(run)).axes
-    assert [axes.get_yscale() for axes in (waiting, running, returning)] == ["linear", "log", "linear"]
+    assert [axes.get_yscale() for axes in (waiting, running, returning)] == [
+        "linear",
+        "log",
+        "linear",
+    ]
     assert running.yaxis.get_major_formatter()(0.01, 0) == "10 ms"
     assert running.get_ylim()[0] > 0
     assert waiting.get_ylim()[0] == 0

@@ -24,7 +24,9 @@ def test_the_answer_stands_at_the_top(tmp_path: Path) -> None:
     page = page_of(recorded("cpu"), tmp_path)
     answer = re.search('<p class="answer">(.*?)</p>', page)
     assert answer is not None
-    assert answer[1].startswith("Throughput grows up to 2 workers, as many as the machine has cores, and stays there")
+    assert answer[1].startswith(
+        "Throughput grows up to 2 workers, as many as the machine has cores, and stays there"
+    )
     assert page.index(answer[0]) < page.index("<table>")
 
 
@@ -64,7 +66,9 @@ def test_names_and_texts_from_elsewhere_are_shown_as_they_are(tmp_path: Path) ->
     step = tiny_step((10.0, 11.0, f"worker-{HOSTILE}"), (10.0, 12.0, "worker-2"))
     step.failures = {HOSTILE: 1}
     step.samples = [Sample(11.0, 1, 1, {HOSTILE: 1}, {HOSTILE: Usage(0.5, 10)})]
-    run = Run(replace(plan(), workload=HOSTILE, cluster=HOSTILE), {HOSTILE: HOSTILE}, 0.0, steps=[step])
+    run = Run(
+        replace(plan(), workload=HOSTILE, cluster=HOSTILE), {HOSTILE: HOSTILE}, 0.0, steps=[step]
+    )
     page = page_of(run, tmp_path)
     assert "<img src=http" not in page
     assert page.count("&lt;img src=http") > 6
@@ -84,7 +88,9 @@ def test_the_figures_stand_in_the_tables(tmp_path: Path) -> None:
 
 
 def test_loops_of_a_call_are_told_of_calls_that_have_them(tmp_path: Path) -> None:
-    assert '<th scope="row">loops of a call</th><td>40,000,000</td>' in page_of(recorded("cpu", sizes=(1, 1)), tmp_path)
+    assert '<th scope="row">loops of a call</th><td>40,000,000</td>' in page_of(
+        recorded("cpu", sizes=(1, 1)), tmp_path
+    )
     assert "loops of a call" not in page_of(recorded("sleep", sizes=(1, 1)), tmp_path)
 
 
@@ -97,7 +103,10 @@ def test_a_run_without_steps_has_a_page_without_tables_of_them(tmp_path: Path) -
 
 def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     page = page_of(Run(plan("noop"), {}, 0.0, steps=[Step(1)]), tmp_path)
-    assert '<th scope="row">1 (cut short)</th><td class="number">0</td><td class="number">-</td>' in page
+    assert (
+        '<th scope="row">1 (cut short)</th><td class="number">0</td><td class="number">-</td>'
+        in page
+    )
 
 
 def test_a_page_of_a_run_is_the_same_each_time(tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ WORDS = {
 
 def test_what_counts_as_documented_is() -> None:
     text = DOCUMENT.read_text()
-    assert [pattern for pattern in DOCUMENTED if WORDS.get(pattern, pattern.partition("*")[0]) not in text] == []
+    assert [
+        pattern
+        for pattern in DOCUMENTED
+        if WORDS.get(pattern, pattern.partition("*")[0]) not in text
+    ] == []
 
 
 def test_all_keys_are_seen_with_their_types_and_lifetimes(tmp_path: Path) -> None:

@@ -18,13 +18,21 @@ FLAT = Result(
     calls=1000,
     seconds=100.0,
     bound=5e6,
-    samples=[Sample(calls, calls / 10, {"client": 50_000_000, "redis": 8_000_000}) for calls in range(0, 1001, 10)],
-    keys=[("distribute_challenge:workers", "hash", -1), ("distribute_challenge:function:a", "string", 60)],
+    samples=[
+        Sample(calls, calls / 10, {"client": 50_000_000, "redis": 8_000_000})
+        for calls in range(0, 1001, 10)
+    ],
+    keys=[
+        ("distribute_challenge:workers", "hash", -1),
+        ("distribute_challenge:function:a", "string", 60),
+    ],
 )
 
 
 def growing(megabytes: int) -> list[Sample]:
-    return [replace(each, memory={"client": each.calls * megabytes * 1000}) for each in FLAT.samples]
+    return [
+        replace(each, memory={"client": each.calls * megabytes * 1000}) for each in FLAT.samples
+    ]
 
 
 def test_flat_memory_passes_and_is_shown_in_a_few_rows() -> None:

@@ -1,7 +1,8 @@
 """A system of files that needs nothing installed, and rows of it.
 
-It has a folder of calls, which workers take by renaming them: what a worker had taken when it died is gone.
-``python -m tests.benchmarks.faults.fakes`` makes rows of it, and prints as JSON what the runner found.
+It has a folder of calls, which workers take by renaming them: what a worker had taken when it died
+is gone. ``python -m tests.benchmarks.faults.fakes`` makes rows of it, and prints as JSON what the
+runner found.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ __all__ = ["RUN", "Files"]
 NAME = "tests.benchmarks.faults.fakes"
 RUN = ("-m", NAME)
 QUEUE, TAKEN, DONE = (FOLDER / name for name in ("queue", "taken", "done"))
-PATIENCE = 10.0  # Seconds for outcomes here: those that come take a tenth of that, unless the machine is busy.
+# Seconds for outcomes here: those that come take a tenth of that, unless the machine is busy.
+PATIENCE = 10.0
 
 
 class Files(Adapter):
@@ -83,7 +85,9 @@ ADAPTER = f"{NAME}:Files"
 SYSTEMS = {
     "files": System("files", "Files", ADAPTER, FilesDeployment, "Defaults."),
     "dead": System("dead", "Dead", ADAPTER, DeadDeployment, "Defaults."),
-    "uninstallable": System("uninstallable", "None", ADAPTER, FilesDeployment, "Defaults.", ("./no-such-folder",)),
+    "uninstallable": System(
+        "uninstallable", "None", ADAPTER, FilesDeployment, "Defaults.", ("./no-such-folder",)
+    ),
 }
 SLOW = System("slow", "Slow", ADAPTER, SlowDeployment, "Defaults.")
 
@@ -146,10 +150,14 @@ def _run_all() -> None:
         tempfile.tempdir = folder
         options["environments"] = Path(folder) / "environments"
         rows = runner.run([SYSTEMS["files"]], faults, seconds=120, **options)
-        rows += runner.run([SYSTEMS["dead"], SYSTEMS["uninstallable"]], faults[:1], seconds=120, **options)
+        rows += runner.run(
+            [SYSTEMS["dead"], SYSTEMS["uninstallable"]], faults[:1], seconds=120, **options
+        )
         rows += runner.run([SLOW], faults[:1], seconds=3, **options)
         rows += runner.run([SYSTEMS["files"]], faults[:1], seconds=0, **options)
-        rows += runner.run([System("unknown", "", "", FilesDeployment, "")], faults[:1], seconds=120, **options)
+        rows += runner.run(
+            [System("unknown", "", "", FilesDeployment, "")], faults[:1], seconds=120, **options
+        )
         interrupted = _interrupted(faults, options)
         left = [*sorted(descendants()), *map(str, Path(folder).glob("faults-*"))]
     print(json.dumps({"rows": rows, "said": said, "left": left, "interrupted": interrupted}))

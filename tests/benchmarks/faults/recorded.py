@@ -20,16 +20,40 @@ def recorded() -> dict[str, Any]:
         most=2,
         seconds=3.14159,
     )
-    hung = Found(100, 97, lost=2, hung=1, repeated=1, most=21, seconds=4.0, remarks=["worker0 is gone", "a | b"])
+    hung = Found(
+        100,
+        97,
+        lost=2,
+        hung=1,
+        repeated=1,
+        most=21,
+        seconds=4.0,
+        remarks=["worker0 is gone", "a | b"],
+    )
     versions = {"celery": "5.7.0"}
     return {
         "machine": MACHINE,
         "options": {"at_once": 2, "patience": 60.0, "took_seconds": 300},
         "rows": [
-            {"fault": "call-kills", "system": "distribute_challenge", "versions": versions, "found": killed.as_json()},
-            {"fault": "call-kills", "system": "celery", "versions": versions, "found": hung.as_json()},
+            {
+                "fault": "call-kills",
+                "system": "distribute_challenge",
+                "versions": versions,
+                "found": killed.as_json(),
+            },
+            {
+                "fault": "call-kills",
+                "system": "celery",
+                "versions": versions,
+                "found": hung.as_json(),
+            },
             {"fault": "call-kills", "system": "ray", "failed": "did not start: nobody answers"},
-            {"fault": "call-cancelled", "system": "celery", "versions": versions, "found": Found(2, 0).as_json()},
+            {
+                "fault": "call-cancelled",
+                "system": "celery",
+                "versions": versions,
+                "found": Found(2, 0).as_json(),
+            },
             {"fault": "client-killed", "system": "ray", "absent": "calls end with the client"},
         ],
     }

@@ -55,7 +55,9 @@ def test_what_ends_is_written_down_once(client: Client, file: Path, tmp_path: Pa
     assert len(file.read_text().splitlines()) == 2
 
 
-def test_a_call_that_cannot_be_submitted_has_failed(client: Client, file: Path, tmp_path: Path) -> None:
+def test_a_call_that_cannot_be_submitted_has_failed(
+    client: Client, file: Path, tmp_path: Path
+) -> None:
     submit(client, tmp_path, 13)
     assert outcomes(file)[13]["error"] == "ConnectionError"
     assert outcomes(file)[13]["text"] == "nobody answers"

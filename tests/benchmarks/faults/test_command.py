@@ -26,7 +26,8 @@ def test_systems_and_faults_can_be_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "said"), [("--only", "no system is called spark"), ("--faults", "no fault is called spark")]
+    ("option", "said"),
+    [("--only", "no system is called spark"), ("--faults", "no fault is called spark")],
 )
 def test_an_unknown_name_is_a_wrong_option(option: str, said: str) -> None:
     code, output = invoke(option, "spark")
@@ -42,7 +43,9 @@ def test_the_table_of_a_run_is_made_again(tmp_path: Path) -> None:
     assert "98 of 100" in output
 
 
-def test_what_is_chosen_is_made_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_chosen_is_made_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen: dict[str, Any] = {}
 
     def run(systems: Any, faults: Any, **options: Any) -> Any:
@@ -52,7 +55,16 @@ def test_what_is_chosen_is_made_and_written(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(command, "run", run)
     monkeypatch.setattr(command, "server_program", lambda: "redis-server")
     monkeypatch.setattr(command, "describe_machine", lambda: recorded()["machine"])
-    options = ("--only", "ray, celery", "--faults", "call-kills", "--minutes", "2", "--output", str(tmp_path / "new"))
+    options = (
+        "--only",
+        "ray, celery",
+        "--faults",
+        "call-kills",
+        "--minutes",
+        "2",
+        "--output",
+        str(tmp_path / "new"),
+    )
     code, output = invoke(*options)
     assert code == 0
     assert chosen["names"] == [["celery", "ray"], ["call-kills"]]

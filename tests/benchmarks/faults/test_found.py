@@ -31,7 +31,9 @@ def test_values_errors_and_what_is_missing_are_told_apart() -> None:
         3: {"error": "WorkerLostError", "text": "second", "time": 106.0},
         -1: {"value": -1, "time": 99.0},
     }
-    found = evaluate(range(6), came, [(-1, 9), (-1, 9), (0, 9), (2, 9), (2, 8), (2, 7), (4, 9)], 100.0)
+    found = evaluate(
+        range(6), came, [(-1, 9), (-1, 9), (0, 9), (2, 9), (2, 8), (2, 7), (4, 9)], 100.0
+    )
     assert (found.calls, found.values, found.wrong, found.hung, found.lost) == (6, 1, 1, 1, 1)
     assert found.errors == {"WorkerLostError": 2}
     assert found.texts == {"WorkerLostError": "first"}

@@ -11,17 +11,35 @@ def rows(text: str, fault: str) -> list[list[str]]:
 
 def test_a_row_tells_values_errors_and_seconds() -> None:
     ours, _, _ = rows(as_markdown(recorded()), "one of 100 calls")
-    assert ours[1:] == ["distribute_challenge", "98 of 100", "1 WorkerLostError, 1 wrong value", "-", "1", "3.14", "-"]
+    assert ours[1:] == [
+        "distribute_challenge",
+        "98 of 100",
+        "1 WorkerLostError, 1 wrong value",
+        "-",
+        "1",
+        "3.14",
+        "-",
+    ]
 
 
 def test_what_has_no_outcome_is_lost_or_hung() -> None:
     _, celery, _ = rows(as_markdown(recorded()), "one of 100 calls")
-    assert celery[2:] == ["97 of 100", "-", "2 lost, 1 hung", "1, up to 21 times", "4", "worker0 is gone; a \\| b"]
+    assert celery[2:] == [
+        "97 of 100",
+        "-",
+        "2 lost, 1 hung",
+        "1, up to 21 times",
+        "4",
+        "worker0 is gone; a \\| b",
+    ]
 
 
 def test_failed_and_absent_rows_say_why() -> None:
     text = as_markdown(recorded())
-    assert rows(text, "one of 100 calls")[2][2:] == [*["-"] * 5, "failed: did not start: nobody answers"]
+    assert rows(text, "one of 100 calls")[2][2:] == [
+        *["-"] * 5,
+        "failed: did not start: nobody answers",
+    ]
     assert rows(text, "client killed")[0][2:] == [*["-"] * 5, "calls end with the client"]
 
 

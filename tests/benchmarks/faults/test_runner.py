@@ -16,7 +16,9 @@ TOP = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def made() -> Any:
     """What the runner made, in a process of its own: it inherits the orphans."""
-    done = subprocess.run([sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(
+        [sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=180, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -25,7 +27,9 @@ def row(made: Any, fault: str, system: str = "files") -> Any:
     return next(each for each in made["rows"] if (each["fault"], each["system"]) == (fault, system))
 
 
-def test_a_call_that_kills_its_process_costs_a_worker_where_nothing_starts_it_again(made: Any) -> None:
+def test_a_call_that_kills_its_process_costs_a_worker_where_nothing_starts_it_again(
+    made: Any,
+) -> None:
     found = row(made, "call-kills")["found"]
     assert (found["calls"], found["values"], found["hung"], found["lost"]) == (100, 99, 1, 0)
     assert found["remarks"] in (["worker0 is gone"], ["worker1 is gone"])
@@ -68,7 +72,9 @@ def test_what_does_not_start_is_told_with_its_last_words(made: Any) -> None:
 
 
 def test_what_cannot_be_installed_is_told(made: Any) -> None:
-    assert row(made, "call-kills", "uninstallable")["failed"].startswith("cannot be installed: ERROR: ")
+    assert row(made, "call-kills", "uninstallable")["failed"].startswith(
+        "cannot be installed: ERROR: "
+    )
 
 
 def test_rows_end_when_the_time_is_up(made: Any) -> None:
@@ -85,7 +91,8 @@ def test_an_interrupted_run_ends_the_rows_that_are_being_made(made: Any) -> None
 
 def test_a_row_whose_process_crashes_is_told(made: Any) -> None:
     assert (
-        row(made, "call-kills", "unknown")["failed"] == "the row's process ended with exit code 1: KeyError: 'unknown'"
+        row(made, "call-kills", "unknown")["failed"]
+        == "the row's process ended with exit code 1: KeyError: 'unknown'"
     )
 
 

@@ -1,6 +1,8 @@
-"""Peers that need nothing installed, and sessions for them; ``python -m tests.benchmarks.peers.fakes NAME WORKERS`` is one.
+"""Peers that need nothing installed, and sessions for them; ``python -m
+tests.benchmarks.peers.fakes NAME WORKERS`` is one.
 
-``python -m tests.benchmarks.peers.fakes`` runs all of them, and prints as JSON what the runner found.
+``python -m tests.benchmarks.peers.fakes`` runs all of them, and prints as JSON what the runner
+found.
 """
 
 import json

@@ -7,7 +7,9 @@ from tests.benchmarks.self.recorded import MACHINE, results
 __all__ = ["record", "recorded"]
 
 
-def record(title: str, *rounds: dict[str, Any], crosses: bool = True, errors: dict[str, str] | None = None) -> Any:
+def record(
+    title: str, *rounds: dict[str, Any], crosses: bool = True, errors: dict[str, str] | None = None
+) -> Any:
     facts = {
         "title": title,
         "import_line": "import json",
@@ -18,22 +20,47 @@ def record(title: str, *rounds: dict[str, Any], crosses: bool = True, errors: di
         "configuration": "Defaults.",
         "documentation": "a page",
     }
-    return {"facts": facts, "rounds": list(rounds), "errors": errors or {}, "absent": {}, "logs": {}}
+    return {
+        "facts": facts,
+        "rounds": list(rounds),
+        "errors": errors or {},
+        "absent": {},
+        "logs": {},
+    }
 
 
 def recorded() -> dict[str, Any]:
-    """Ours, one that crosses machines, one that does not, the floor, and one that could not be installed."""
-    ours = {"round_trip_p50": 0.0009, "submit_and_gather": 120_000.0, "map": 1_100_000.0, "payload": 0.05}
-    absent = {"facts": {}, "rounds": [], "errors": {"start": "cannot be installed"}, "absent": {}, "logs": {}}
+    """Ours, one that crosses machines, one that does not, the floor, and one that could not be
+    installed.
+    """
+    ours = {
+        "round_trip_p50": 0.0009,
+        "submit_and_gather": 120_000.0,
+        "map": 1_100_000.0,
+        "payload": 0.05,
+    }
+    absent = {
+        "facts": {},
+        "rounds": [],
+        "errors": {"start": "cannot be installed"},
+        "absent": {},
+        "logs": {},
+    }
     return {
         "machine": MACHINE,
         "options": {"workers": 2, "rounds": 2, "seconds": 2.0},
         "peers": {
-            "distribute_challenge": record("ours", ours, {**ours, "round_trip_p50": 0.0008, "start": 0.7}),
+            "distribute_challenge": record(
+                "ours", ours, {**ours, "round_trip_p50": 0.0008, "start": 0.7}
+            ),
             "distribute_challenge_tcp": record("ours over TCP", {"payload": 0.33}),
             "celery": record(
                 "Celery",
-                {"round_trip_p50": 0.002, "submit_and_gather": 600.0, "other_ways": {"group": 500.0}},
+                {
+                    "round_trip_p50": 0.002,
+                    "submit_and_gather": 600.0,
+                    "other_ways": {"group": 500.0},
+                },
                 {"round_trip_p50": 0.003},
                 errors={"map": "no answer within 60 s"},
             ),

@@ -13,7 +13,9 @@ def test_every_peer_has_its_file() -> None:
     assert [place for place in places if find_spec(f"benchmarks.peers.{place}") is None] == []
 
 
-@pytest.mark.parametrize("name", [OURS, FLOOR, "celery", "loky", "process_pool", "multiprocessing_pool"])
+@pytest.mark.parametrize(
+    "name", [OURS, FLOOR, "celery", "loky", "process_pool", "multiprocessing_pool"]
+)
 def test_peers_whose_libraries_are_here_tell_what_they_guarantee(name: str) -> None:
     peer = load(name)
     assert issubclass(peer, Peer)
@@ -26,7 +28,9 @@ def test_peers_whose_libraries_are_here_tell_what_they_guarantee(name: str) -> N
 def test_a_package_that_is_not_installed_has_no_version() -> None:
     class Missing(Peer):
         packages = ("no-such-package",)
-        title = import_line = survives_worker_death = guarantee = configuration = documentation = "…"
+        title = import_line = survives_worker_death = guarantee = configuration = documentation = (
+            "…"
+        )
         crosses_machines = False
 
     assert Missing.facts()["versions"] == {"no-such-package": "not installed"}

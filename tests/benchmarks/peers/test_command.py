@@ -37,4 +37,9 @@ def test_the_targets_of_a_run_are_printed(tmp_path: Path) -> None:
 def test_table_and_chart_of_a_run_are_made_again(tmp_path: Path) -> None:
     results.save(recorded(), tmp_path / "run.json")
     assert invoke("--plot", str(tmp_path / "run.json"))[0] == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "run.md", "run.png", "run.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "run.json",
+        "run.md",
+        "run.png",
+        "run.svg",
+    ]

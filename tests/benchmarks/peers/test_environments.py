@@ -21,11 +21,19 @@ def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert python_with("arq", ["arq", "numpy"], tmp_path) != first
 
 
-def test_one_that_was_not_finished_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_was_not_finished_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = environments._run
 
     def fail(command: Sequence[str]) -> None:
-        run([sys.executable, "-c", "print('ERROR: none matches'); print('a hint'); raise SystemExit(1)"])
+        run(
+            [
+                sys.executable,
+                "-c",
+                "print('ERROR: none matches'); print('a hint'); raise SystemExit(1)",
+            ]
+        )
 
     monkeypatch.setattr(environments, "_run", fail)
     for _ in range(2):
@@ -36,7 +44,9 @@ def test_one_that_was_not_finished_is_made_anew(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        pytest.param([sys.executable, "-c", "raise SystemExit(4)"], "exit code 4", id="without a word"),
+        pytest.param(
+            [sys.executable, "-c", "raise SystemExit(4)"], "exit code 4", id="without a word"
+        ),
         pytest.param(["no-such-program"], "no-such-program", id="no such program"),
     ],
 )

@@ -26,7 +26,9 @@ def test_what_was_extrapolated_stays_known_as_such() -> None:
     assert found.extrapolated
 
 
-@pytest.mark.parametrize(("key", "times"), [("round_trip_p50", 2.5 / 0.85), ("submit_and_gather", 200.0)])
+@pytest.mark.parametrize(
+    ("key", "times"), [("round_trip_p50", 2.5 / 0.85), ("submit_and_gather", 200.0)]
+)
 def test_a_ratio_says_how_many_times_better_the_library_is(key: str, times: float) -> None:
     assert ratio(recorded(), "celery", figure(key)) == pytest.approx(times)
 

@@ -15,8 +15,12 @@ TOP = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def found() -> Any:
-    """What the runner found, in a process of its own: it inherits orphans, and kills what is left of a session."""
-    done = subprocess.run([sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=60, check=False)
+    """What the runner found, in a process of its own: it inherits orphans, and kills what is left
+    of a session.
+    """
+    done = subprocess.run(
+        [sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -25,7 +29,14 @@ def test_a_working_peer_has_all_figures_in_every_round(found: Any) -> None:
     record = found["records"]["working"]
     assert len(record["rounds"]) == 2
     for figures in record["rounds"]:
-        assert figures.keys() >= {"start", "import", "round_trip_p50", "round_trip_p99", "submit_and_gather", "map"}
+        assert figures.keys() >= {
+            "start",
+            "import",
+            "round_trip_p50",
+            "round_trip_p99",
+            "submit_and_gather",
+            "map",
+        }
         assert figures["other_ways"]["backwards"] > 0
         assert figures["round_trip_calls"] >= 200
     assert record["facts"]["title"] == "Working"
@@ -35,7 +46,9 @@ def test_what_a_peer_does_not_offer_is_absent_and_no_error(found: Any) -> None:
     assert found["records"]["working"]["absent"] == {"shared_payload": "cannot send it"}
 
 
-def test_a_failure_of_one_measurement_is_told_by_its_first_line_and_costs_no_other(found: Any) -> None:
+def test_a_failure_of_one_measurement_is_told_by_its_first_line_and_costs_no_other(
+    found: Any,
+) -> None:
     record = found["records"]["working"]
     assert record["errors"] == {"payload": "ValueError: too large"}
     assert any("for this one" in line for line in record["logs"]["payload"]["session"])

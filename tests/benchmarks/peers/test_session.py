@@ -53,7 +53,9 @@ def test_it_answers_orders_until_it_is_told_to_stop(session: "subprocess.Popen[s
 
 
 def test_it_ends_with_its_runner_and_leaves_nothing(
-    session: "subprocess.Popen[str]", eventually: Callable[[Callable[[], bool]], None], tmp_path: Path
+    session: "subprocess.Popen[str]",
+    eventually: Callable[[Callable[[], bool]], None],
+    tmp_path: Path,
 ) -> None:
     """Also while the peer hangs."""
     ask(session, do="start")

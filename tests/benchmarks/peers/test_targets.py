@@ -23,8 +23,14 @@ def with_own(name: str, *values: dict[str, float]) -> dict[str, Any]:
 
 def test_a_target_is_reached_if_all_that_it_asks_for_is() -> None:
     run = recorded()
-    assert row(run, "one call, round trip")[2:4] == ["0.85 ms; ×2.94 the next that crosses machines", "yes"]
-    assert row(run, "`submit` one by one")[2:4] == ["120,000 calls/s; ×12 ProcessPool; ×200 Celery", "yes"]
+    assert row(run, "one call, round trip")[2:4] == [
+        "0.85 ms; ×2.94 the next that crosses machines",
+        "yes",
+    ]
+    assert row(run, "`submit` one by one")[2:4] == [
+        "120,000 calls/s; ×12 ProcessPool; ×200 Celery",
+        "yes",
+    ]
 
 
 def test_missing_one_of_them_is_missing_the_target() -> None:
@@ -40,7 +46,10 @@ def test_through_redis_a_payload_is_compared_with_bare_redis() -> None:
 
 def test_the_best_peer_crosses_machines_and_a_better_one_of_one_machine_stands_behind() -> None:
     run = recorded()
-    assert row(run, "one call, round trip")[4] == "Celery 2.5 ms; ProcessPool 0.2 ms (one machine only)"
+    assert (
+        row(run, "one call, round trip")[4]
+        == "Celery 2.5 ms; ProcessPool 0.2 ms (one machine only)"
+    )
     assert row(run, "`map`")[4] == "joblib 250,000 calls/s (one machine only)"
     run["peers"]["process_pool"]["rounds"] = [{"round_trip_p50": 0.2}]
     assert row(run, "one call, round trip")[4] == "Celery 2.5 ms"

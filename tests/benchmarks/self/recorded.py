@@ -19,7 +19,11 @@ MACHINE = {
 }
 
 
-def results(values: dict[Figure, list[float]], *, errors: dict[str, str] | None = None, cores: int = 2) -> Results:
+def results(
+    values: dict[Figure, list[float]], *, errors: dict[str, str] | None = None, cores: int = 2
+) -> Results:
     series = {figure.name: Series(figure, tuple(each)) for figure, each in values.items()}
     machine = {**MACHINE, "cores": cores}
-    return Results(machine, "abc", {"celery": "5.7.0"}, {"workers": 2, "rounds": 3}, series, errors or {})
+    return Results(
+        machine, "abc", {"celery": "5.7.0"}, {"workers": 2, "rounds": 3}, series, errors or {}
+    )

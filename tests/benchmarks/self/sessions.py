@@ -1,4 +1,6 @@
-"""Stands in for `benchmarks.self.session`: measurements that succeed, fail and hang, in a process of their own."""
+"""Stands in for `benchmarks.self.session`: measurements that succeed, fail and hang, in a process
+of their own.
+"""
 
 import sys
 import threading

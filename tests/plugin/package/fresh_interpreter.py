@@ -57,11 +57,15 @@ class FreshInterpreterBackend(ExecutionBackend):
         attempts = task.attempts
         while True:
             sent = time.time()
-            process = subprocess.run([sys.executable, "-c", WORKER], input=message, stdout=subprocess.PIPE, check=False)
+            process = subprocess.run(
+                [sys.executable, "-c", WORKER], input=message, stdout=subprocess.PIPE, check=False
+            )
             if process.returncode == 0:
                 settle(future, task, sent, pickle.loads(process.stdout))
                 return
             reason = f"its process ended with exit code {process.returncode}"
             attempts += (Attempt("fresh", sent, time.time(), reason, task.calls),)
-            if not lost(future, task, attempts, Problem("lost", reason), allowed=settings.attempts()):
+            if not lost(
+                future, task, attempts, Problem("lost", reason), allowed=settings.attempts()
+            ):
                 return

@@ -176,18 +176,26 @@ def key() -> None:
         (key, ["args"]),
     ],
 )
-def test_exceptions_of_the_standard_library_come_back_whole(fail: Callable[[], object], attributes: list[str]) -> None:
+def test_exceptions_of_the_standard_library_come_back_whole(
+    fail: Callable[[], object], attributes: list[str]
+) -> None:
     """Text and attributes."""
     original, error = caught(fail), returned(fail)
     assert type(error) is type(original)
     assert str(error) == str(original)
-    assert {name: getattr(error, name) for name in attributes} == {name: getattr(original, name) for name in attributes}
+    assert {name: getattr(error, name) for name in attributes} == {
+        name: getattr(original, name) for name in attributes
+    }
 
 
 def test_the_traceback_ends_in_the_user_s_line() -> None:
     """File, line and function."""
     last = traceback.extract_tb(returned(key).__traceback__)[-1]
-    assert (last.filename, last.name, last.line) == (__file__, "key", '{}["key"]  # type: ignore[index]')
+    assert (last.filename, last.name, last.line) == (
+        __file__,
+        "key",
+        '{}["key"]  # type: ignore[index]',
+    )
 
 
 def test_cause_context_and_notes_come_along() -> None:
@@ -268,7 +276,9 @@ def test_a_cause_whose_class_cannot_be_pickled_comes_as_a_remote_error() -> None
     assert isinstance(error.__cause__.__cause__, KeyError)
 
 
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    "kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+)
 def test_what_would_end_the_client_comes_as_a_remote_error(kind: type[BaseException]) -> None:
     """The client decides for itself when to leave."""
 
@@ -281,8 +291,12 @@ def test_what_would_end_the_client_comes_as_a_remote_error(kind: type[BaseExcept
     assert error.text == "bye"
 
 
-@pytest.mark.parametrize("kind", [UnloadableError, ChangingError, OtherError, EndlessError, ExitError])
-def test_a_reduce_that_does_not_give_the_exception_back_is_passed_over(kind: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    "kind", [UnloadableError, ChangingError, OtherError, EndlessError, ExitError]
+)
+def test_a_reduce_that_does_not_give_the_exception_back_is_passed_over(
+    kind: type[Exception],
+) -> None:
     """It is tried where it is raised; the exception is then taken apart without it."""
     error = loads_error(dumps_error(kind("no", 1)))
     assert type(error) is kind
@@ -304,7 +318,9 @@ def test_a_reduce_that_works_is_used() -> None:
 
 
 def test_an_exception_without_a_text_comes_home() -> None:
-    """A broken `__str__` does not lose the failure; where its class is lost, too, the text says why."""
+    """A broken `__str__` does not lose the failure; where its class is lost, too, the text says
+    why.
+    """
     assert type(loads_error(dumps_error(UnreadableError()))) is UnreadableError
     error = loads_error(dumps_error(unpicklable_class(UnreadableError)()))
     assert isinstance(error, RemoteError)
@@ -367,7 +383,10 @@ class AbortError(BaseException):
     [
         (FrozenError("pen"), {"item": "pen", "args": ("pen",)}),
         (SlotsError(1, [2]), {"a": 1, "b": [2], "args": (1, [2])}),
-        (UnchangeableError(5, 2, "no", "file"), {"code": 5, "errno": 2, "filename": "file", "args": (2, "no")}),
+        (
+            UnchangeableError(5, 2, "no", "file"),
+            {"code": 5, "errno": 2, "filename": "file", "args": (2, "no")},
+        ),
         (NewError(1, 2), {"b": 2, "args": (1,)}),
         (MoreError("m", [KeyError(1)], 3), {"more": 3, "message": "m"}),
         (AbortError("stop"), {"args": ("stop",)}),
@@ -377,10 +396,16 @@ class AbortError(BaseException):
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("as_value", [False, True])
-def test_whatever_its_class_forbids_it_comes_back(original: Any, attributes: dict[str, Any], as_value: bool) -> None:
+def test_whatever_its_class_forbids_it_comes_back(
+    original: Any, attributes: dict[str, Any], as_value: bool
+) -> None:
     """None of its code runs; as a call's exception and as a part of a value."""
     add_note(original, "a note")
-    error: Any = loads(dumps([original], "values").data)[0] if as_value else loads_error(dumps_error(original))
+    error: Any = (
+        loads(dumps([original], "values").data)[0]
+        if as_value
+        else loads_error(dumps_error(original))
+    )
     assert type(error) is type(original)
     assert {name: getattr(error, name) for name in attributes} == attributes
     assert vars(error)["__notes__"][-1] == "a note"
@@ -420,7 +445,11 @@ def test_an_error_from_the_depths_keeps_its_type_and_its_frames(as_value: bool) 
     """Hundreds of frames, with their lines."""
     for fail, kind in ((recurse, RecursionError), (partial(fail_in_the_depths, 450), ValueError)):
         original = caught(fail)
-        error = loads(dumps([original], "values").data)[0] if as_value else loads_error(dumps_error(original))
+        error = (
+            loads(dumps([original], "values").data)[0]
+            if as_value
+            else loads_error(dumps_error(original))
+        )
         assert type(error) is kind
         frames = traceback.extract_tb(error.__traceback__)
         assert len(frames) > 450
@@ -447,12 +476,18 @@ def causes(error: BaseException) -> list[BaseException]:
 def test_a_long_chain_comes_home_whole(as_value: bool) -> None:
     """A thousand causes take no more stack than one."""
     original = chain_of(1000)
-    error = loads(dumps(original, "a value").data) if as_value else loads_error(dumps_error(original))
-    assert [cause.args for cause in causes(error)] == [(number,) for number in reversed(range(1000))]
+    error = (
+        loads(dumps(original, "a value").data) if as_value else loads_error(dumps_error(original))
+    )
+    assert [cause.args for cause in causes(error)] == [
+        (number,) for number in reversed(range(1000))
+    ]
     assert isinstance(error.__context__, KeyError)
 
 
-def test_the_end_of_an_endless_chain_says_that_there_was_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_an_endless_chain_says_that_there_was_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It is text, like all that cannot travel."""
     monkeypatch.setattr(packing, "MOST_EXCEPTIONS", 10)
     found = causes(loads_error(dumps_error(chain_of(100))))
@@ -467,7 +502,9 @@ def test_what_refers_to_itself_comes_back_as_it_was(as_value: bool) -> None:
     cause: Any = TwoArgumentsError(3, 4)
     original.__cause__, cause.__context__ = cause, original
     original.a, cause.b = cause, original
-    error: Any = loads(dumps(original, "a value").data) if as_value else loads_error(dumps_error(original))
+    error: Any = (
+        loads(dumps(original, "a value").data) if as_value else loads_error(dumps_error(original))
+    )
     assert error.__cause__.__context__ is error
     assert error.a is error.__cause__
     assert error.a.b is error
@@ -535,7 +572,11 @@ def test_what_is_not_of_the_class_that_it_should_be_is_a_remote_error() -> None:
     data = encoded([Node("app.Bad", "no luck", 0)], [dumps_plain("no class") or b""], "Traceback")
     error = loads_error(data)
     assert isinstance(error, RemoteError)
-    assert (error.type_name, error.text, error.traceback_text) == ("app.Bad", "no luck", "Traceback")
+    assert (error.type_name, error.text, error.traceback_text) == (
+        "app.Bad",
+        "no luck",
+        "Traceback",
+    )
 
 
 def test_what_the_client_alone_cannot_unpickle_is_text_there(project: Client) -> None:
@@ -593,7 +634,9 @@ def test_a_class_that_the_client_does_not_know_comes_as_a_remote_error(project: 
 
 def test_the_client_sees_its_own_frames_and_catches_its_own_classes(project: Client) -> None:
     """Classes of `__main__` and of project modules; no frame of the library on the worker's side."""
-    project.write(app="class AppError(Exception):\n    pass\ndef inner():\n    raise AppError('in app')\n")
+    project.write(
+        app="class AppError(Exception):\n    pass\ndef inner():\n    raise AppError('in app')\n"
+    )
     out = project.run("""
         import traceback, app
         class MainError(Exception): pass

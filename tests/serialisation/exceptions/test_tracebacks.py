@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.serialisation.exceptions.tracebacks import rows_of, text_of_rows, traceback_of
+from distribute_challenge.serialisation.exceptions.tracebacks import (
+    rows_of,
+    text_of_rows,
+    traceback_of,
+)
 
 
 def raised(function: Callable[[], Any]) -> TracebackType | None:
@@ -39,7 +43,9 @@ def test_a_traceback_is_printed_like_the_original(function: Callable[[], Any]) -
     original = raised(function)
     made = traceback_of(rows_of(original))
     assert traceback.format_tb(made) == traceback.format_tb(original)
-    assert traceback.format_list(traceback.extract_tb(made)) == traceback.format_list(traceback.extract_tb(original))
+    assert traceback.format_list(traceback.extract_tb(made)) == traceback.format_list(
+        traceback.extract_tb(original)
+    )
 
 
 def test_its_frames_hold_no_variables_and_no_caller() -> None:
@@ -57,9 +63,10 @@ def test_a_line_without_columns_is_a_line() -> None:
     """As with `python -X no_debug_ranges`, and in frames of other languages' compilers."""
     row = (__file__, "name", "qualname", "module", None, 30, 7, None, None, None)
     made = traceback_of([row])
-    assert [(entry.filename, entry.lineno, entry.name, entry.colno) for entry in traceback.extract_tb(made)] == [
-        (__file__, 7, "name", None)
-    ]
+    assert [
+        (entry.filename, entry.lineno, entry.name, entry.colno)
+        for entry in traceback.extract_tb(made)
+    ] == [(__file__, 7, "name", None)]
 
 
 def test_of_a_place_that_was_made_up_only_the_line_is_kept() -> None:
@@ -77,7 +84,9 @@ def test_a_deep_traceback_is_cut_in_the_middle_and_says_so() -> None:
     whole = rows_of(original)
     assert rows[:5] == whole[:5]
     assert rows[6:] == whole[-5:]
-    assert f'File "<{len(whole) - 10} more frames>", line 1, in ...' in "".join(traceback.format_tb(traceback_of(rows)))
+    assert f'File "<{len(whole) - 10} more frames>", line 1, in ...' in "".join(
+        traceback.format_tb(traceback_of(rows))
+    )
 
 
 def test_rows_are_text_as_python_prints_it() -> None:
@@ -93,14 +102,20 @@ def no_json(text: str) -> Any:
 
 
 def test_of_an_installed_package_the_source_travels_along() -> None:
-    """The other end may have it elsewhere, or not at all. Where the file is there, it is that one which counts."""
+    """The other end may have it elsewhere, or not at all.
+
+    Where the file is there, it is that one which counts.
+    """
     rows = []
     for text in ("{", "[1,", "{"):
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             no_json(text)
         original = caught.value.__traceback__
         here = traceback.format_tb(original)
-        rows = [(str(row[0]).replace(json.__path__[0], "/not/here/json"), *row[1:]) for row in rows_of(original)]
+        rows = [
+            (str(row[0]).replace(json.__path__[0], "/not/here/json"), *row[1:])
+            for row in rows_of(original)
+        ]
         there = traceback.format_tb(traceback_of(rows))
         assert [line.replace("/not/here/json", json.__path__[0]) for line in there] == here
         assert all(row[-1] == "" for row in rows if row[0] == __file__)

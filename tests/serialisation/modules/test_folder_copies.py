@@ -46,13 +46,17 @@ def ask(worker: Worker, request: bytes) -> tuple[str, str]:
     return outcome
 
 
-def test_a_folder_is_used_in_place_while_all_its_files_are_the_same(project: Client, request_of: bytes) -> None:
+def test_a_folder_is_used_in_place_while_all_its_files_are_the_same(
+    project: Client, request_of: bytes
+) -> None:
     """A call gets its files as they were when it was made, and then those of the next."""
     worker = Worker()
     place = project.folder / "shop"
     assert ask(worker, request_of) == ("one", str(place))
     (place / "data").write_text("three")
-    text, folder = ask(worker, request_of)  # The same call: nothing says that the files are others now.
+    text, folder = ask(
+        worker, request_of
+    )  # The same call: nothing says that the files are others now.
     assert folder == str(place)
     other = Worker()
     text, folder = ask(other, request_of)
@@ -84,7 +88,9 @@ def test_copies_go_with_their_process_however_it_ends(project: Client, request_o
     assert not Path(second).exists()
 
 
-def test_a_compiled_module_is_seen_if_it_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_module_is_seen_if_it_is_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At the top of a project, where no package is."""
     filename = tmp_path / f"fast_and_seen{EXTENSION_SUFFIXES[0]}"
     filename.write_text("1")
@@ -98,7 +104,9 @@ def test_a_compiled_module_is_seen_if_it_is_the_same_file(tmp_path: Path, monkey
 def test_files_in_a_copy_are_named_as_on_the_client_and_back() -> None:
     """Others are where they are."""
     listing = (("data", 1, 4, b"data"),)
-    package = ProjectModule("p", "/client/p/__init__.py", True, "", (), ("/client/p",), (("/client/p", listing),))
+    package = ProjectModule(
+        "p", "/client/p/__init__.py", True, "", (), ("/client/p",), (("/client/p", listing),)
+    )
     copies = FolderCopies()
     copies.use([package])
     here = copies.here("/client/p/data")
@@ -111,13 +119,17 @@ def test_files_in_a_copy_are_named_as_on_the_client_and_back() -> None:
     assert "gone is not among the files of p" in (copies.why_missing(gone) or "")
 
 
-def test_copies_stay_when_a_fork_of_their_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_stay_when_a_fork_of_their_process_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are not the fork's."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     registered: list[tuple[Any, ...]] = []
     monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
     copies = FolderCopies()
-    package = ProjectModule("q", "/client/q/__init__.py", True, "", (), ("/client/q",), (("/client/q", ()),))
+    package = ProjectModule(
+        "q", "/client/q/__init__.py", True, "", (), ("/client/q",), (("/client/q", ()),)
+    )
     copies.use([package])
     ((remove, *arguments),) = registered
     assert ended(fork(lambda: remove(*arguments))) == 0

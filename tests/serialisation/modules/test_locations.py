@@ -38,7 +38,9 @@ def test_a_path_that_cannot_be_worked_out_is_empty() -> None:
     assert location_of(spec, Gone()).path == ()
 
 
-def test_a_folder_in_a_package_that_is_not_loaded_is_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_in_a_package_that_is_not_loaded_is_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Finding it imports nothing."""
     (tmp_path / "unloaded_package" / "inner").mkdir(parents=True)
     monkeypatch.syspath_prepend(tmp_path)

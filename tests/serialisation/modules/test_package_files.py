@@ -37,7 +37,16 @@ def test_data_and_modules_of_all_subfolders_travel(tmp_path: Path) -> None:
 
 def test_what_is_no_part_of_a_package_is_never_looked_at(tmp_path: Path) -> None:
     """Hidden files, caches, environments, what is installed or compiled, and what is no file."""
-    write(tmp_path, "a.txt", ".env", ".git/x", "__pycache__/a.pyc", "node_modules/x", "venv/pyvenv.cfg", "venv/x")
+    write(
+        tmp_path,
+        "a.txt",
+        ".env",
+        ".git/x",
+        "__pycache__/a.pyc",
+        "node_modules/x",
+        "venv/pyvenv.cfg",
+        "venv/x",
+    )
     write(tmp_path, "lib/site-packages/x", "old.pyc", f"fast{EXTENSION_SUFFIXES[0]}")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
@@ -64,7 +73,9 @@ def test_files_above_the_limits_stay(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [name for name, content in contents(tmp_path).items() if content is None] == ["30", "40"]
 
 
-def test_a_folder_of_endless_files_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_endless_files_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is no package's."""
     monkeypatch.setattr(package_files, "MOST_FILES", 2)
     write(tmp_path, "a", "b", "c")
@@ -86,7 +97,9 @@ def test_what_cannot_be_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_files_are_fresh_until_one_changes_comes_or_goes(
-    tmp_path: Path, eventually: Callable[[Callable[[], bool]], None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    eventually: Callable[[Callable[[], bool]], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A look that took long is not repeated at once."""
     write(tmp_path, "a.txt")
@@ -111,7 +124,14 @@ def test_members_of_an_archive_are_files_too(tmp_path: Path) -> None:
     archive = tmp_path / "app.pyz"
     with zipfile.ZipFile(archive, "w") as file:
         file.mkdir("shop") if hasattr(file, "mkdir") else None
-        for name in ("shop/a.txt", "shop/.hidden", "shop/.git/x", "shop/old.pyc", "shop/sub/b.txt", "shopping/c.txt"):
+        for name in (
+            "shop/a.txt",
+            "shop/.hidden",
+            "shop/.git/x",
+            "shop/old.pyc",
+            "shop/sub/b.txt",
+            "shopping/c.txt",
+        ):
             file.writestr(name, b"123")
     assert contents(archive / "shop") == {"a.txt": b"123", "sub/b.txt": b"123"}
     archive.write_bytes(b"no archive any more")

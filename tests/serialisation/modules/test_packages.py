@@ -1,4 +1,6 @@
-"""A project's packages keep their shape on workers: on this machine, and on one that has nothing of them."""
+"""A project's packages keep their shape on workers: on this machine, and on one that has nothing of
+them.
+"""
 
 import ast
 import pickle
@@ -142,7 +144,9 @@ def test_a_compiled_module_is_found_where_it_lies(project: Client, backend: str)
 
 
 @pytest.mark.parametrize("module", ["early", "late"])
-def test_a_compiled_module_that_is_not_on_the_worker_has_to_be_installed(project: Client, module: str) -> None:
+def test_a_compiled_module_that_is_not_on_the_worker_has_to_be_installed(
+    project: Client, module: str
+) -> None:
     """The error says so, and names its file."""
     project.package("shop")
     project.write(**EARLY_AND_LATE)
@@ -156,7 +160,9 @@ def test_a_compiled_module_that_is_not_on_the_worker_has_to_be_installed(project
     assert "Install the package" in text
 
 
-def test_a_file_above_the_limit_stays_and_the_error_names_it(shop: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_above_the_limit_stays_and_the_error_names_it(
+    shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And the variable that lets it travel."""
     (shop.folder / "shop" / "model.bin").write_bytes(bytes(2000))
     (shop.folder / "shop" / "larger.bin").write_bytes(bytes(3000))
@@ -210,7 +216,9 @@ def test_a_package_in_an_archive_keeps_its_data(shop: Client) -> None:
     here, there = map(ast.literal_eval, out.splitlines())
     assert there == EVERYTHING
     not_in_archives = ("file", "no package")  # Python itself gives nothing of these there.
-    assert here == {name: value for name, value in EVERYTHING.items() if name not in not_in_archives}
+    assert here == {
+        name: value for name, value in EVERYTHING.items() if name not in not_in_archives
+    }
 
 
 def test_an_archive_that_changes_is_read_anew(project: Client) -> None:
@@ -332,7 +340,9 @@ def test_a_call_inside_a_call_takes_the_modules_that_came_with_it(project: Clien
 
 @pytest.mark.parametrize("backend", ["backend", "'processes'"])
 def test_plug_ins_have_versions_like_all_modules(project: Client, backend: str) -> None:
-    """An edit of one, or of what it imports, counts from the next call on; otherwise it stays loaded."""
+    """An edit of one, or of what it imports, counts from the next call on; otherwise it stays
+    loaded.
+    """
     project.package("app", "app.plugins")
     project.write(
         app__main="""
@@ -426,7 +436,9 @@ def outcomes_of_all(requests: list[bytes]) -> list[Any]:
 
 
 def test_packages_of_all_shapes_travel(project: Client) -> None:
-    """In two folders, extended at run time, without __init__, behind a link, in folders found by a finder."""
+    """In two folders, extended at run time, without __init__, behind a link, in folders found by a
+    finder.
+    """
     project.package("one.spread", "two.spread", "hidden_place.editable", "real.inner")
     project.write(
         one__spread__a="def f(): from spread import b, c; return b.x + c.x",
@@ -463,7 +475,8 @@ def test_packages_of_all_shapes_travel(project: Client) -> None:
     )
     (project.folder / "linked").symlink_to("real")
     (project.folder / "one" / "spread" / "__init__.py").write_text(
-        "import pkgutil\n__path__ = pkgutil.extend_path(__path__, __name__)\n__path__.append('three')"
+        "import pkgutil\n__path__ = pkgutil.extend_path(__path__, "
+        "__name__)\n__path__.append('three')"
     )
     outcome = project.run_far("""
         import os, sys

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.serialisation.modules import project_importer
-from distribute_challenge.serialisation.modules.project_importer import ProjectImporter, note_missing_file
+from distribute_challenge.serialisation.modules.project_importer import (
+    ProjectImporter,
+    note_missing_file,
+)
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 
 
@@ -30,14 +33,22 @@ def importer() -> Iterator[ProjectImporter]:
 
 
 def module(name: str, source: str | None, *imports: str, is_package: bool = False) -> ProjectModule:
-    filename = "" if source is None else f"/client/{name.replace('.', '/')}{'/__init__' if is_package else ''}.py"
+    filename = (
+        ""
+        if source is None
+        else f"/client/{name.replace('.', '/')}{'/__init__' if is_package else ''}.py"
+    )
     parent = name.rpartition(".")[0]
-    return ProjectModule(name, filename, is_package, source, (*imports, *([parent] if parent else [])))
+    return ProjectModule(
+        name, filename, is_package, source, (*imports, *([parent] if parent else []))
+    )
 
 
 def test_an_active_module_can_be_imported(importer: ProjectImporter) -> None:
     """With its file name and package as at the client."""
-    importer.activate([module("p", "", is_package=True), module("p.m", "x = __name__, __package__, __file__")])
+    importer.activate(
+        [module("p", "", is_package=True), module("p.m", "x = __name__, __package__, __file__")]
+    )
     import p.m  # type: ignore[import-not-found]
 
     assert p.m.x == ("p.m", "p", "/client/p/m.py")
@@ -85,11 +96,18 @@ def test_an_edit_renews_every_module_that_depends_on_the_file(importer: ProjectI
 
 def test_modules_that_import_each_other_have_a_version(importer: ProjectImporter) -> None:
     """A circle ends."""
-    importer.activate([module("c1", "import c2\nx = 1", "c2"), module("c2", "import c1\ny = 2", "c1", "elsewhere")])
+    importer.activate(
+        [
+            module("c1", "import c2\nx = 1", "c2"),
+            module("c2", "import c1\ny = 2", "c1", "elsewhere"),
+        ]
+    )
     assert __import__("c1").c2.y == 2
 
 
-def test_an_edited_submodule_is_not_found_as_its_package_s_attribute(importer: ProjectImporter) -> None:
+def test_an_edited_submodule_is_not_found_as_its_package_s_attribute(
+    importer: ProjectImporter,
+) -> None:
     """``from package import submodule`` looks there first."""
     package, user = module("r", "", is_package=True), module("r.u", "from . import m", "r.m")
     seen = []
@@ -99,7 +117,9 @@ def test_an_edited_submodule_is_not_found_as_its_package_s_attribute(importer: P
     assert seen == [1, 2, 1]
 
 
-def test_a_submodule_brought_back_is_its_package_s_attribute_again(importer: ProjectImporter) -> None:
+def test_a_submodule_brought_back_is_its_package_s_attribute_again(
+    importer: ProjectImporter,
+) -> None:
     """The package is shared by both versions of the submodule."""
     package = module("s", "", is_package=True)
     one, two = [package, module("s.m", "x = 1")], [package, module("s.m", "x = 2")]
@@ -111,7 +131,9 @@ def test_a_submodule_brought_back_is_its_package_s_attribute_again(importer: Pro
     assert seen == [1, 2, 1, 2]
 
 
-def test_a_module_of_the_same_name_on_the_worker_does_not_shadow_the_client_s(importer: ProjectImporter) -> None:
+def test_a_module_of_the_same_name_on_the_worker_does_not_shadow_the_client_s(
+    importer: ProjectImporter,
+) -> None:
     """Also if it is imported already."""
     sys.modules["same"] = type(sys)("same")
     importer.activate([module("same", "x = 1")])
@@ -148,7 +170,12 @@ def test_a_loader_answers_what_tools_ask(importer: ProjectImporter) -> None:
 def test_a_failed_import_is_tried_again_by_the_next_call(importer: ProjectImporter) -> None:
     """Nothing half made stays."""
     importer.activate(
-        [module("fails", "import sys\nif not hasattr(sys, 'may_import'): raise OSError('not yet')\nx = 1")]
+        [
+            module(
+                "fails",
+                "import sys\nif not hasattr(sys, 'may_import'): raise OSError('not yet')\nx = 1",
+            )
+        ]
     )
     with pytest.raises(OSError, match="not yet"):
         __import__("fails")
@@ -182,7 +209,9 @@ def test_found_modules_are_not_looked_at_in_every_call(
     """Only so often that it takes next to no time."""
     monkeypatch.setattr(project_importer, "PAUSE", 1000.0)
     (tmp_path / "by_name.py").write_text("x = 1")
-    package = ProjectModule("pausing", str(tmp_path / "__init__.py"), True, "", (), (str(tmp_path),))
+    package = ProjectModule(
+        "pausing", str(tmp_path / "__init__.py"), True, "", (), (str(tmp_path),)
+    )
     modules = [package]
     importer.activate(modules)
     importlib.import_module("pausing.by_name")
@@ -192,7 +221,9 @@ def test_found_modules_are_not_looked_at_in_every_call(
     assert importlib.import_module("pausing.by_name").x == 1
 
 
-def test_a_compiled_module_that_was_found_goes_with_its_project(importer: ProjectImporter, tmp_path: Path) -> None:
+def test_a_compiled_module_that_was_found_goes_with_its_project(
+    importer: ProjectImporter, tmp_path: Path
+) -> None:
     """Its name may mean another file in the next."""
     spec = find_spec("_heapq")
     if spec is None or spec.origin is None or not spec.has_location:
@@ -217,7 +248,10 @@ def test_a_file_of_another_kind_of_error_is_left_alone(importer: ProjectImporter
 def test_a_module_that_the_process_has_loaded_from_the_very_source_is_kept(
     importer: ProjectImporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Django's models are loaded by `django.setup`, and may not be defined twice. A module that has another source is not kept."""
+    """Django's models are loaded by `django.setup`, and may not be defined twice.
+
+    A module that has another source is not kept.
+    """
     monkeypatch.syspath_prepend(tmp_path)
     sources = {"kept_base": "VALUE = 1", "kept_user": "import kept_base", "kept_not": "VALUE = 1"}
     for name, source in sources.items():

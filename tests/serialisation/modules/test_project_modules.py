@@ -12,7 +12,11 @@ from unittest import mock
 import pytest
 
 from distribute_challenge.serialisation.modules import locations
-from distribute_challenge.serialisation.modules.project_modules import Sources, imported_names, is_project_module
+from distribute_challenge.serialisation.modules.project_modules import (
+    Sources,
+    imported_names,
+    is_project_module,
+)
 from tests.elsewhere import Client, Worker
 
 
@@ -54,7 +58,8 @@ def test_a_module_edited_between_two_calls_is_new_in_the_second(project: Client)
     """Its source travels as it is on disk; with or without a reload."""
     project.package("app")
     project.write(
-        app__main="from app.sibling import value\ndef f(): return value()", app__sibling="def value(): return 1"
+        app__main="from app.sibling import value\ndef f(): return value()",
+        app__sibling="def value(): return 1",
     )
     out = project.run("""
         import importlib, pathlib, app.main, app.sibling
@@ -75,7 +80,8 @@ def test_a_module_edited_between_two_calls_is_new_in_the_second(project: Client)
 def test_a_package_without_init_travels(project: Client) -> None:
     """A namespace package is a folder and no file."""
     project.write(
-        space__inner__module="from .other import one\ndef f(): return one()", space__inner__other="def one(): return 1"
+        space__inner__module="from .other import one\ndef f(): return one()",
+        space__inner__other="def one(): return 1",
     )
     out = project.run("""
         import space.inner.module
@@ -176,7 +182,9 @@ def test_nested_functions_lambdas_and_classes_of_a_project_module_travel(project
     ]
 
 
-def test_decorated_functions_of_a_project_module_call_one_another_and_themselves(project: Client) -> None:
+def test_decorated_functions_of_a_project_module_call_one_another_and_themselves(
+    project: Client,
+) -> None:
     """Inside a call their calls run in place."""
     project.write(
         rounds="""
@@ -270,7 +278,9 @@ METHODS_OUT = [
 def test_methods_of_a_project_s_class_travel(project: Client) -> None:
     """Bound, static, of the class, plain and `__call__`."""
     project.write(accounts=METHODS)
-    assert project.run("    from accounts import Account\n" + USE_METHODS).splitlines() == METHODS_OUT
+    assert (
+        project.run("    from accounts import Account\n" + USE_METHODS).splitlines() == METHODS_OUT
+    )
 
 
 def test_methods_of_a_class_in_main_travel(project: Client) -> None:
@@ -356,14 +366,23 @@ def test_a_module_that_is_broken_fails_the_call_with_its_own_error(project: Clie
 
 def test_standard_library_and_installed_modules_are_not_the_project_s() -> None:
     """Nor is this library, `__main__`, or what is no module at all."""
-    for name in ("json", "os", "cloudpickle", "distribute_challenge", "distribute_challenge.errors", "__main__"):
+    for name in (
+        "json",
+        "os",
+        "cloudpickle",
+        "distribute_challenge",
+        "distribute_challenge.errors",
+        "__main__",
+    ):
         assert not is_project_module(name)
     for nothing in ("no_such_module", "", None):
         assert not is_project_module(nothing)
     assert is_project_module(__name__)
 
 
-def test_a_module_without_spec_or_without_source_is_not_the_project_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_without_spec_or_without_source_is_not_the_project_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """There is nothing to send."""
     for name in ("made_here",):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
@@ -385,8 +404,12 @@ def test_sources_hold_what_is_imported_by_what_is_imported(importable: Path) -> 
     (importable / "package" / "sub").mkdir(parents=True)
     (importable / "package" / "__init__.py").write_text("")
     (importable / "package" / "sub" / "__init__.py").write_text("from package.other import *")
-    (importable / "package" / "other.py").write_text("import json, os.path, no_such_module, package.nor_this")
-    (importable / "package" / "sub" / "leaf.py").write_text("from . import nothing\nfrom .. import other\nx = 1")
+    (importable / "package" / "other.py").write_text(
+        "import json, os.path, no_such_module, package.nor_this"
+    )
+    (importable / "package" / "sub" / "leaf.py").write_text(
+        "from . import nothing\nfrom .. import other\nx = 1"
+    )
     (importable / "alone.py").write_text("from package.sub.leaf import x")
     sources = Sources(["alone", "json"])
     assert [module.name for module in sources.modules] == [
@@ -441,8 +464,17 @@ def test_imports_in_a_function_s_body_are_found_at_any_depth() -> None:
             import csv
 
     names = set(imported_names(f.__code__, ""))
-    assert {"json.decoder", "email.message", "email.policy", "xml.etree", "xml.etree.ElementTree", "csv"} <= names
-    relative = compile("from . import a\nfrom ..b import c\nfrom ...d.e import *\nfrom .. import g", "f", "exec")
+    assert {
+        "json.decoder",
+        "email.message",
+        "email.policy",
+        "xml.etree",
+        "xml.etree.ElementTree",
+        "csv",
+    } <= names
+    relative = compile(
+        "from . import a\nfrom ..b import c\nfrom ...d.e import *\nfrom .. import g", "f", "exec"
+    )
     assert set(imported_names(relative, "p.q.r")) == {
         "p.q.r",
         "p.q.r.a",
@@ -462,7 +494,9 @@ def test_a_path_through_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> No
     assert locations._is_project_path(str(tmp_path / "module.py"))
 
 
-def test_a_clock_that_a_test_has_stopped_hides_no_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_a_test_has_stopped_hides_no_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """How long ago files were looked at is measured by a clock that no test can set."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "edited_meanwhile.py").write_text("VALUE = 1")

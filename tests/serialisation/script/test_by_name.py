@@ -1,4 +1,6 @@
-"""Objects that their class pickles by their name; what scripts see of it is in tests/contract/test_scripts.py."""
+"""Objects that their class pickles by their name; what scripts see of it is in
+tests/contract/test_scripts.py.
+"""
 
 from tests.elsewhere import Client
 

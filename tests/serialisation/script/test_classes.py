@@ -68,12 +68,17 @@ def test_what_is_kept_of_classes_is_bounded(project: Client) -> None:
     "statement",
     [
         "Service = type('Service', (), {'lock': threading.Lock()})",
-        "def make():\n    class Service: lock = threading.Lock()\n    return Service\nService = make()",
+        (
+            "def make():\n    class Service: lock = threading.Lock()\n    return Service\nService = "
+            "make()"
+        ),
         "class Service: lock = threading.Lock()\nopen(__file__, 'w').write('class')",
     ],
     ids=["without statement", "inside a function", "file has changed"],
 )
-def test_a_class_that_can_neither_be_taken_apart_nor_made_again_is_named(project: Client, statement: str) -> None:
+def test_a_class_that_can_neither_be_taken_apart_nor_made_again_is_named(
+    project: Client, statement: str
+) -> None:
     out = project.run(
         "import threading\n"
         + statement

@@ -43,13 +43,20 @@ def test_a_definition_that_needs_what_the_worker_lacks_harms_no_other_call(proje
         print(look("other").compute(backend=backend)[:56])
     """)
     assert out.splitlines() == [
-        "the script's 'uses' cannot be loaded on this worker: ModuleNotFoundError: No module named 'here_only'",
+        (
+            "the script's 'uses' cannot be loaded on this worker: ModuleNotFoundError: No module named "
+            "'here_only'"
+        ),
         "the script's 'other' did not travel to this worker. Its",
     ]
 
 
-def test_a_definition_that_uses_changing_variables_is_not_sent_again_and_again(project: Client) -> None:
-    """A loop's variable, say: the function that is called has the same digest from the second call on."""
+def test_a_definition_that_uses_changing_variables_is_not_sent_again_and_again(
+    project: Client,
+) -> None:
+    """A loop's variable, say: the function that is called has the same digest from the second call
+    on.
+    """
     out = project.run("""
         CONSTANT = 1
         def uses_number(): return number

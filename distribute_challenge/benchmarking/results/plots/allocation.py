@@ -11,7 +11,9 @@ from distribute_challenge.benchmarking.results.plots import style
 
 __all__ = ["allocation"]
 
-LEAST = 0.1  # The axis goes at least so far from an equal share, so that small differences look small.
+LEAST = (
+    0.1  # The axis goes at least so far from an equal share, so that small differences look small.
+)
 WIDTH = 0.8  # Of the room of a size, that its workers share.
 
 
@@ -44,7 +46,9 @@ def allocation(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
     axes.set_xlabel("workers")
     axes.set_ylim(-1.12 * min(farthest, 1.0), 1.12 * farthest)  # No worker runs fewer than none.
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:+.6g} %" if abs(value) > 1e-9 else "equal share")
+    axes.yaxis.set_major_formatter(
+        lambda value, _: f"{100 * value:+.6g} %" if abs(value) > 1e-9 else "equal share"
+    )
     axes.set_title("calls of each worker, against an equal share")
     return figure
 

@@ -1,4 +1,6 @@
-"""Pictures as files and as bytes: the same bytes for the same run, whatever the user's own style is."""
+"""Pictures as files and as bytes: the same bytes for the same run, whatever the user's own style
+is.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,7 +59,9 @@ def draw(run: Run, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path
     return paths
 
 
-def render(picture: Picture, run: Run, steps: Sequence[StepFigures], *, formats: Sequence[str]) -> dict[str, bytes]:
+def render(
+    picture: Picture, run: Run, steps: Sequence[StepFigures], *, formats: Sequence[str]
+) -> dict[str, bytes]:
     """One picture, by format.
 
     Args:

@@ -14,7 +14,8 @@ from distribute_challenge.benchmarking.results.units import SECOND_UNITS
 
 __all__ = ["latency"]
 
-LEAST = 1e-6  # Seconds: what clocks tell apart, and where an axis of powers of ten begins at the latest.
+# Seconds: what clocks tell apart, and where an axis of powers of ten begins at the latest.
+LEAST = 1e-6
 FEW = 20  # A largest value of so many times the smallest still shows both on an axis from zero.
 
 STAGES: tuple[tuple[str, Callable[[StepFigures], Percentiles | None]], ...] = (
@@ -37,9 +38,13 @@ def latency(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
             style.blank(axes, "no calls")
             continue
         sizes = [step.workers for step, _ in known]
-        values = {line: [max(getattr(found, line), LEAST) for _, found in known] for line, _, _ in LINES}
+        values = {
+            line: [max(getattr(found, line), LEAST) for _, found in known] for line, _, _ in LINES
+        }
         for line, colour, marker in LINES:
-            (handles[line],) = axes.plot(sizes, values[line], color=colour, marker=marker, markersize=4, linewidth=1.5)
+            (handles[line],) = axes.plot(
+                sizes, values[line], color=colour, marker=marker, markersize=4, linewidth=1.5
+            )
         _time_axis(axes, min(values["p50"]), max(values["p99"]))
         style.workers_axis(axes, sizes, room=7)
     style.legend(figure, handles)

@@ -23,7 +23,8 @@ __all__ = ["queue", "throughput"]
 
 HEIGHT = 4.6  # Inches.
 MOST_LABELS = 24  # That have room beside the axes, one above the other.
-ENOUGH = 10.0  # Calls per second; with fewer, a single second shows single calls and not how fast they went.
+# Calls per second; with fewer, a single second shows single calls and not how fast they went.
+ENOUGH = 10.0
 LABELS_AT = 1.03  # Of the width of the axes.
 
 Series = tuple[Step, str, "Numbers", "Numbers"]
@@ -47,13 +48,23 @@ def throughput(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
     axes.set_ylabel("calls per second")
     style.note(
         figure,
-        f"thick: average of {SMOOTHED_OVER} s around each second" + ("; pale: single seconds" if most else ""),
+        f"thick: average of {SMOOTHED_OVER} s around each second"
+        + ("; pale: single seconds" if most else ""),
     )
     begin = axes.get_xlim()[0]
     if begin < 0:
         axes.axvspan(begin, 0, color="#f2f2f2", zorder=0, linewidth=0)
         place = axes.get_xaxis_transform()
-        axes.text(begin / 2, 0.985, "warm-up", transform=place, size=9, color=style.GREY, ha="center", va="top")
+        axes.text(
+            begin / 2,
+            0.985,
+            "warm-up",
+            transform=place,
+            size=9,
+            color=style.GREY,
+            ha="center",
+            va="top",
+        )
     return figure
 
 
@@ -61,7 +72,10 @@ def queue(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
     """Calls that waited, over time."""
     figure, axes = _axes(title, run)
     colours = style.by_size(len(run.steps))
-    series = [(step, colour, *queue_over_time(step)) for step, colour in zip(run.steps, colours, strict=True)]
+    series = [
+        (step, colour, *queue_over_time(step))
+        for step, colour in zip(run.steps, colours, strict=True)
+    ]
     _finish(axes, series, most=0.0, whole=True)
     axes.set_ylabel("calls that wait")
     return figure
@@ -81,10 +95,21 @@ def _finish(axes: Axes, series: Sequence[Series], *, most: float, whole: bool) -
     for step, colour, times, values in drawn:
         axes.plot(times, values, color=colour, linewidth=1.8, solid_capstyle="round")
         if not step.complete:
-            axes.plot(times[-1], values[-1], "o", color=colour, markerfacecolor="white", markersize=5.5, zorder=3)
-    style.y_from_zero(axes, max(most, *(float(values.max()) for *_, values in drawn)), style.numbers, whole=whole)
+            axes.plot(
+                times[-1],
+                values[-1],
+                "o",
+                color=colour,
+                markerfacecolor="white",
+                markersize=5.5,
+                zorder=3,
+            )
+    style.y_from_zero(
+        axes, max(most, *(float(values.max()) for *_, values in drawn)), style.numbers, whole=whole
+    )
     axes.set_xlim(
-        min(0.0, *(times[0] - 0.5 for _, _, times, _ in drawn)), max(times[-1] + 0.5 for _, _, times, _ in drawn)
+        min(0.0, *(times[0] - 0.5 for _, _, times, _ in drawn)),
+        max(times[-1] + 0.5 for _, _, times, _ in drawn),
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("seconds since measuring began")
@@ -92,17 +117,27 @@ def _finish(axes: Axes, series: Sequence[Series], *, most: float, whole: bool) -
 
 
 def _label(axes: Axes, series: Sequence[Series]) -> None:
-    """The size beside the end of each line, one below the other where the lines end at the same height."""
+    """The size beside the end of each line, one below the other where the lines end at the same
+    height.
+    """
     every = -(-len(series) // MOST_LABELS)
     ends = [
-        (float(values[-1]), float(times[-1]), step, colour) for step, colour, times, values in series[::-1][::every]
+        (float(values[-1]), float(times[-1]), step, colour)
+        for step, colour, times, values in series[::-1][::every]
     ]
     ends.sort(key=lambda end: (end[0], end[2].workers))
     bottom, top = axes.get_ylim()
     gap = (top - bottom) / MOST_LABELS
     places = _apart([end[0] for end in ends], gap=gap, bottom=bottom, top=top - gap / 2)
     for (value, time, step, colour), place in zip(ends, places, strict=True):
-        leader = {"arrowstyle": "-", "color": colour, "linewidth": 1, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
+        leader = {
+            "arrowstyle": "-",
+            "color": colour,
+            "linewidth": 1,
+            "shrinkA": 1,
+            "shrinkB": 0,
+            "relpos": (0, 0.5),
+        }
         if not step.complete:
             leader |= {"linestyle": ":", "linewidth": 0.8, "shrinkB": 4}
         axes.annotate(
@@ -115,7 +150,9 @@ def _label(axes: Axes, series: Sequence[Series]) -> None:
             annotation_clip=False,
             arrowprops=leader,
         )
-    axes.text(LABELS_AT, 1.01, "workers", transform=axes.transAxes, size=9, color=style.GREY, va="bottom")
+    axes.text(
+        LABELS_AT, 1.01, "workers", transform=axes.transAxes, size=9, color=style.GREY, va="bottom"
+    )
 
 
 def _apart(values: Sequence[float], *, gap: float, bottom: float, top: float) -> list[float]:

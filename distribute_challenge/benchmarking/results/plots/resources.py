@@ -23,9 +23,19 @@ def resources(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
     cpu, memory, connections = figure.subplots(1, 3)
     handles: dict[str, Artist] = {}
     _panel(cpu, "cores", [(step.workers, _together(step.cpu)) for step in steps], handles)
-    _panel(memory, "memory", [(step.workers, _together(step.memory)) for step in steps], handles, units=MEMORY_UNITS)
     _panel(
-        connections, "connections to Redis", [(step.workers, step.connections) for step in steps], handles, whole=True
+        memory,
+        "memory",
+        [(step.workers, _together(step.memory)) for step in steps],
+        handles,
+        units=MEMORY_UNITS,
+    )
+    _panel(
+        connections,
+        "connections to Redis",
+        [(step.workers, step.connections) for step in steps],
+        handles,
+        whole=True,
     )
     style.legend(figure, handles)
     return figure
@@ -68,5 +78,7 @@ def _panel(
             clip_on=False,
         )
     top = max(value for _, found in known for value in found.values())
-    style.y_from_zero(axes, top, style.in_units(units, 1.08 * top) if units else style.numbers, whole=whole)
+    style.y_from_zero(
+        axes, top, style.in_units(units, 1.08 * top) if units else style.numbers, whole=whole
+    )
     style.workers_axis(axes, [size for size, _ in known], room=7)

@@ -41,7 +41,13 @@ def _throughput(axes: Axes, steps: Sequence[StepFigures]) -> None:
     sizes = [step.workers for step in steps]
     ideals = [(step.workers, step.ideal) for step in steps if step.ideal is not None]
     if ideals:
-        axes.plot(*zip(*ideals, strict=True), color=style.GREY, linewidth=1.2, linestyle=(0, (4, 3)), label="ideal")
+        axes.plot(
+            *zip(*ideals, strict=True),
+            color=style.GREY,
+            linewidth=1.2,
+            linestyle=(0, (4, 3)),
+            label="ideal",
+        )
     axes.vlines(
         sizes,
         [step.spread[0] for step in steps],
@@ -51,7 +57,13 @@ def _throughput(axes: Axes, steps: Sequence[StepFigures]) -> None:
         linewidth=5,
         label="90 % of single seconds",
     )
-    axes.plot(sizes, [step.throughput for step in steps], color=style.BLUE, linewidth=1.8, label="measured")
+    axes.plot(
+        sizes,
+        [step.throughput for step in steps],
+        color=style.BLUE,
+        linewidth=1.8,
+        label="measured",
+    )
     _points(axes, steps, [step.throughput for step in steps])
     most = max(max(step.throughput, step.spread[1]) for step in steps)
     highest_ideal = max([ideal for _, ideal in ideals], default=0.0)
@@ -61,20 +73,35 @@ def _throughput(axes: Axes, steps: Sequence[StepFigures]) -> None:
 def _efficiency(axes: Axes, steps: Sequence[StepFigures]) -> None:
     known = [(step, step.efficiency) for step in steps if step.efficiency is not None]
     axes.axhline(1, color=style.GREY, linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.plot([step.workers for step, _ in known], [share for _, share in known], color=style.BLUE, linewidth=1.8)
+    axes.plot(
+        [step.workers for step, _ in known],
+        [share for _, share in known],
+        color=style.BLUE,
+        linewidth=1.8,
+    )
     _points(axes, [step for step, _ in known], [share for _, share in known])
     style.y_from_zero(axes, max([1.0, *(share for _, share in known)]), style.percents)
     if known:
         step, share = known[-1]
         axes.annotate(
-            percent(share), (step.workers, share), (0, -9), textcoords="offset points", size=9, ha="center", va="top"
+            percent(share),
+            (step.workers, share),
+            (0, -9),
+            textcoords="offset points",
+            size=9,
+            ha="center",
+            va="top",
         )
 
 
 def _points(axes: Axes, steps: Sequence[StepFigures], values: Sequence[float]) -> None:
     """A dot for each step; a ring for one that was cut short."""
     for complete, face, label in ((True, style.BLUE, None), (False, "white", "cut short")):
-        chosen = [(s.workers, value) for s, value in zip(steps, values, strict=True) if s.complete is complete]
+        chosen = [
+            (s.workers, value)
+            for s, value in zip(steps, values, strict=True)
+            if s.complete is complete
+        ]
         if chosen:
             axes.plot(
                 *zip(*chosen, strict=True),

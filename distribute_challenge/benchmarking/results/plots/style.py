@@ -1,4 +1,6 @@
-"""The look that all pictures share: colours, figures with a title, axes of workers and of quantities."""
+"""The look that all pictures share: colours, figures with a title, axes of workers and of
+quantities.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -99,12 +101,16 @@ def blank(axes: Axes, text: str) -> None:
 
 def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """What lines mean, in one row beside the title, where there is nothing to cover."""
-    figure.legend(handles.values(), handles.keys(), loc="upper right", ncols=len(handles), borderaxespad=0.6)
+    figure.legend(
+        handles.values(), handles.keys(), loc="upper right", ncols=len(handles), borderaxespad=0.6
+    )
 
 
 def note(figure: Figure, text: str) -> None:
     """A line of text beside the subtitle, on the right."""
-    figure.text(0.988, 1 - 0.38 / figure.get_figheight(), text, size=9, color=GREY, ha="right", va="top")
+    figure.text(
+        0.988, 1 - 0.38 / figure.get_figheight(), text, size=9, color=GREY, ha="right", va="top"
+    )
 
 
 def by_size(count: int) -> list[str]:
@@ -114,7 +120,8 @@ def by_size(count: int) -> list[str]:
 
 
 def workers_axis(axes: Axes, sizes: Sequence[int], *, room: int) -> None:
-    """The x axis of those pictures that go over sizes: whole numbers, the sizes themselves if there is room.
+    """The x axis of those pictures that go over sizes: whole numbers, the sizes themselves if there
+    is room.
 
     Args:
         axes: Whose.

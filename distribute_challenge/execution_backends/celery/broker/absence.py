@@ -1,6 +1,7 @@
 """How long a broker has not served a process, and when that is too long.
 
-A broker that is restarted comes back, and calls wait for it. One that is gone for good does not, and no call may wait for ever.
+A broker that is restarted comes back, and calls wait for it. One that is gone for good does not,
+and no call may wait for ever.
 """
 
 from distribute_challenge import settings
@@ -45,6 +46,8 @@ class Absence:
             return None
         own = translate(self._url, error)
         return type(own)(
-            f"{own}. It has been so for {now - self._since:.0f} s, and calls wait for {self._longest:g} s "
-            f"({settings.BROKER_TIMEOUT_VARIABLE}); those that were sent before may have run, or run later"
+            f"{own}. It has been so for {now - self._since:.0f} s, and calls wait for "
+            f"{self._longest:g} s "
+            f"({settings.BROKER_TIMEOUT_VARIABLE}); those that were sent before may have run, or "
+            f"run later"
         )

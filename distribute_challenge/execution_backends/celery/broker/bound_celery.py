@@ -1,8 +1,9 @@
 """A Celery application that uses the broker it was told, and no other.
 
-To Celery, the variable ``CELERY_BROKER_URL`` counts more than what an application is given. So a worker of the embedded cluster,
-or one with ``--broker``, would listen to whatever that variable is there for. Celery's own way around it, the setting
-``broker_read_url``, is none: Celery shows that one with its password, in ``celery report`` and to whoever asks by remote control.
+To Celery, the variable ``CELERY_BROKER_URL`` counts more than what an application is given. So a
+worker of the embedded cluster, or one with ``--broker``, would listen to whatever that variable is
+there for. Celery's own way around it, the setting ``broker_read_url``, is none: Celery shows that
+one with its password, in ``celery report`` and to whoever asks by remote control.
 """
 
 from typing import Any
@@ -23,7 +24,8 @@ class BoundCelery(Celery):  # type: ignore[misc] # Celery has no types
         options: As for `celery.Celery`.
 
     Attributes:
-        url: The broker, with the check of its certificate spelled out, which kombu leaves out by itself.
+        url: The broker, with the check of its certificate spelled out, which kombu leaves out by
+            itself.
     """
 
     def __init__(self, name: str, url: str | None, **options: Any) -> None:

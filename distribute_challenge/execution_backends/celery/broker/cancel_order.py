@@ -1,10 +1,16 @@
-"""What a client tells workers about calls that it does not want any more: which ones, in a text that remote control carries."""
+"""What a client tells workers about calls that it does not want any more: which ones, in a text
+that remote control carries.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distribute_challenge.errors import ForgedError
-from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, opened_order, sealed_order
+from distribute_challenge.execution_backends.celery.broker.orders import (
+    CANCEL,
+    opened_order,
+    sealed_order,
+)
 from distribute_challenge.security import Keyring
 
 __all__ = ["Calls", "CancelOrder"]
@@ -19,7 +25,8 @@ class CancelOrder:
 
     Args:
         batches: Which calls of which messages.
-        client: Id of a client that wants none of its calls any more; empty: it is about single messages.
+        client: Id of a client that wants none of its calls any more; empty: it is about single
+            messages.
 
     Examples:
         >>> keyring = Keyring.insecure()

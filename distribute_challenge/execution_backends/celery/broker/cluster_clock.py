@@ -1,8 +1,9 @@
 """The time of a cluster: that of its Redis.
 
-Clocks of different machines disagree, now and then by hours. So what clients and workers tell one another of the time goes by the
-one clock that all of them can ask. They ask it when they connect, and then about once a second; no message waits for that. In
-between, what it shows follows from this machine's own seconds.
+Clocks of different machines disagree, now and then by hours. So what clients and workers tell one
+another of the time goes by the one clock that all of them can ask. They ask it when they connect,
+and then about once a second; no message waits for that. In between, what it shows follows from this
+machine's own seconds.
 """
 
 from functools import lru_cache
@@ -61,7 +62,9 @@ class ClusterClock:
         return self.now()
 
 
-@lru_cache(maxsize=64)  # A guess: a process that has had more clusters than that has left most of them.
+@lru_cache(
+    maxsize=64
+)  # A guess: a process that has had more clusters than that has left most of them.
 def clock_of(url: str) -> ClusterClock:
     """The clock of the cluster at an address: one for all of this process's connections there."""
     return ClusterClock()

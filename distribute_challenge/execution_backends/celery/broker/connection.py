@@ -18,9 +18,17 @@ from redis.retry import Retry
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.sizes import as_size
-from distribute_challenge.errors import BrokerFullError, BrokerUnreachableError, OptionError, SystemFailureError
+from distribute_challenge.errors import (
+    BrokerFullError,
+    BrokerUnreachableError,
+    OptionError,
+    SystemFailureError,
+)
 from distribute_challenge.execution_backends.celery.broker import tls
-from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock, clock_of
+from distribute_challenge.execution_backends.celery.broker.cluster_clock import (
+    ClusterClock,
+    clock_of,
+)
 from distribute_challenge.execution_backends.celery.broker.paced import pace
 from distribute_challenge.security import Keyring, keyring_for
 from distribute_challenge.settings import masked
@@ -28,20 +36,22 @@ from distribute_challenge.settings import masked
 __all__ = ["Broker", "check_reachable", "connect", "reconnect_pause", "translate", "translated"]
 
 CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence is to be an error within five.
-ANSWER_WITHIN = (
-    4.0  # Seconds for the first answer: a server that takes the connection and stays silent is an error, too.
-)
+# Seconds for the first answer: a server that takes the connection and stays silent is an error,
+# too.
+ANSWER_WITHIN = 4.0
 SOCKET_TIMEOUT = 10.0  # Seconds without an answer after which a connection counts as dead.
 RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away, on average.
 
-# An idle connection is asked for a sign of life, so that a firewall keeps it open, and one without another end is given up.
+# An idle connection is asked for a sign of life, so that a firewall keeps it open, and one without
+# another end is given up.
 _KEEP_ALIVE = {
     getattr(socket, name): seconds
     for name, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
     if hasattr(socket, name)
 }
 
-# Its own, as what the user's program draws from `random` is the user's; and the system's, which forked processes do not share.
+# Its own, as what the user's program draws from `random` is the user's; and the system's, which
+# forked processes do not share.
 _jitter = random.SystemRandom()
 
 _CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
@@ -70,7 +80,8 @@ class Broker(redis.Redis):
         """Run a script.
 
         Raises:
-            redis.OutOfMemoryError: There is no memory left for what it writes; also with Redis 6, to which that is the script's fault.
+            redis.OutOfMemoryError: There is no memory left for what it writes; also with Redis 6,
+                to which that is the script's fault.
             redis.RedisError: The broker does not answer, or refuses it.
         """
         try:
@@ -79,7 +90,9 @@ class Broker(redis.Redis):
             raise redis.OutOfMemoryError(str(error)) if "OOM" in str(error) else error from None
 
 
-def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring | None = None) -> Broker:
+def connect(
+    url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring | None = None
+) -> Broker:
     """A Redis client for a broker URL. It connects when it is first used.
 
     Args:
@@ -95,7 +108,8 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring
         alive: dict[str, Any] = {}
         if not address.startswith("unix:"):
             alive = {"socket_keepalive": True, "socket_keepalive_options": _KEEP_ALIVE}
-        # No retries inside redis-py: it would repeat commands that must not run twice, and hide how long it waits.
+        # No retries inside redis-py: it would repeat commands that must not run twice, and hide how
+        # long it waits.
         client: Broker = Broker.from_url(  # type: ignore[assignment] # made of this class, whatever its stub says
             address,
             socket_connect_timeout=CONNECT_TIMEOUT,
@@ -112,7 +126,8 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring
             else "in a password, all but letters, digits, - and _ has to be quoted, / as %2F"
         )
         raise OptionError(
-            f"the broker URL {masked(url)!r} cannot be used: {reason}; write it as redis://host:6379/0, "
+            f"the broker URL {masked(url)!r} cannot be used: {reason}; write it as "
+            f"redis://host:6379/0, "
             f"rediss://user:password@host:6380/0 or redis+socket:///path/to/redis.sock"
         ) from None
     pace(client.connection_pool)
@@ -123,7 +138,8 @@ def connect(url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring
 
 
 def check_reachable(url: str) -> None:
-    """Ask the broker for a sign of life, with less patience than later commands get, and for the time.
+    """Ask the broker for a sign of life, with less patience than later commands get, and for the
+    time.
 
     Raises:
         BrokerUnreachableError: It does not answer, or does not let this client in.
@@ -145,24 +161,32 @@ def check_reachable(url: str) -> None:
 
 
 def _refuse_cluster_mode(probe: Broker) -> None:
-    """Refuse a server whose keys are spread over nodes: there, commands on several keys fail, and queues need those."""
+    """Refuse a server whose keys are spread over nodes: there, commands on several keys fail, and
+    queues need those.
+    """
     try:
         # Not INFO, which access lists often deny.
         answer: Any = probe.execute_command("HELLO")  # type: ignore[no-untyped-call]
     except redis.ResponseError:
         return  # Redis before 6.2, or a proxy that does not pass it on.
     # A list with the older protocol: redis-py decides which of them it speaks.
-    described = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
+    described = (
+        answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
+    )
     if described.get(b"mode") == b"cluster":
         raise OptionError(
-            f"the server at {masked(probe.url)} runs in cluster mode, which queues do not work with: they need several keys in one "
-            f"command, and there each key may lie on another node. Use a single Redis or Valkey server, with cluster-enabled no; "
+            f"the server at {masked(probe.url)} runs in cluster mode, which queues do not work "
+            f"with: they need several keys in one "
+            f"command, and there each key may lie on another node. Use a single Redis or Valkey "
+            f"server, with cluster-enabled no; "
             f"in ElastiCache, one with cluster mode disabled, and not a serverless one"
         )
 
 
 def reconnect_pause() -> float:
-    """Seconds to wait before the next attempt, drawn so that not all who lost a broker come back at once."""
+    """Seconds to wait before the next attempt, drawn so that not all who lost a broker come back at
+    once.
+    """
     return _jitter.uniform(0.5, 1.5) * RECONNECT_PAUSE
 
 
@@ -172,30 +196,39 @@ def translated(url: str) -> Iterator[None]:
 
     Raises:
         BrokerFullError: The server has no memory left.
-        BrokerUnreachableError: The server does not answer, does not let this client in, or refuses what it is told.
+        BrokerUnreachableError: The server does not answer, does not let this client in, or refuses
+            what it is told.
     """
     try:
         yield
     except redis.AuthenticationError as error:
         raise BrokerUnreachableError(
-            f"the broker {masked(url)} refused the login ({_reason(error)}): check user and password in the URL"
+            f"the broker {masked(url)} refused the login ({_reason(error)}): check user and "
+            f"password in the URL"
         ) from None
     except redis.OutOfMemoryError:
         raise BrokerFullError(
-            f"the broker {masked(url)} has no memory left for the call{_memory(url)}: wait until workers have taken what waits "
-            f"there, start more of them, or raise Redis' maxmemory; calls that it had taken before are kept"
+            f"the broker {masked(url)} has no memory left for the call{_memory(url)}: wait until "
+            f"workers have taken what waits "
+            f"there, start more of them, or raise Redis' maxmemory; calls that it had taken before "
+            f"are kept"
         ) from None
     except (redis.ResponseError, redis.BusyLoadingError) as error:
         raise BrokerUnreachableError(
-            f"the broker {masked(url)} answers, and refuses what this client tells it ({_reason(error)}): {_refusal(error)}; "
+            f"the broker {masked(url)} answers, and refuses what this client tells it "
+            f"({_reason(error)}): {_refusal(error)}; "
             f"calls that it had taken before are kept"
         ) from None
     except (redis.RedisError, OSError) as error:
         if (advice := tls.complaint(url, str(error))) is not None:
-            raise BrokerUnreachableError(f"no TLS connection to {masked(url)} ({_reason(error)}): {advice}") from None
+            raise BrokerUnreachableError(
+                f"no TLS connection to {masked(url)} ({_reason(error)}): {advice}"
+            ) from None
         raise BrokerUnreachableError(
-            f"no Redis answers at {masked(url)} ({_reason(error)}): check that the server runs, that host and port are "
-            f"right and reachable from this machine, and the variables DISTRIBUTE_CHALLENGE_BROKER_URL and "
+            f"no Redis answers at {masked(url)} ({_reason(error)}): check that the server runs, "
+            f"that host and port are "
+            f"right and reachable from this machine, and the variables "
+            f"DISTRIBUTE_CHALLENGE_BROKER_URL and "
             f"CELERY_BROKER_URL; with neither set, the calls run on an embedded cluster"
         ) from None
 
@@ -231,7 +264,9 @@ def _memory(url: str) -> str:
     """How full it is, for a sentence; nothing if it does not say."""
     with suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as probe:
         memory: Any = probe.info("memory")
-        return f" ({as_size(memory['used_memory'])} used, maxmemory is {as_size(memory['maxmemory'])})"
+        return (
+            f" ({as_size(memory['used_memory'])} used, maxmemory is {as_size(memory['maxmemory'])})"
+        )
     return ""
 
 
@@ -255,7 +290,9 @@ def _redis_url(url: str) -> str:
 
 
 def _make_locks_anew() -> None:
-    """In the child of a fork: up to Python 3.11 a cached property has a lock, which a thread may hold that is not there."""
+    """In the child of a fork: up to Python 3.11 a cached property has a lock, which a thread may
+    hold that is not there.
+    """
     for name in ("keyring", "clock"):
         vars(Broker)[name].lock = threading.RLock()
 

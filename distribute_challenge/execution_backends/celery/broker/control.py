@@ -1,4 +1,6 @@
-"""What else workers are asked through Celery's remote control: what they run, and how many processes they have."""
+"""What else workers are asked through Celery's remote control: what they run, and how many
+processes they have.
+"""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -38,7 +40,9 @@ def scale(broker_url: str, processes: int) -> int | None:
     """
     with connect(broker_url) as connection:
         order = sealed_order(connection.keyring, SCALE, connection.clock.now(), processes=processes)
-        answers = ask(connection, SCALE, {"order": order}, _processes_in, wanted=1, timeout=ANSWER_WITHIN)
+        answers = ask(
+            connection, SCALE, {"order": order}, _processes_in, wanted=1, timeout=ANSWER_WITHIN
+        )
     return next(iter(answers.values()), None)
 
 

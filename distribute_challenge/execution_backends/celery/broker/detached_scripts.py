@@ -1,6 +1,8 @@
-"""The scripts of detached calls: each is one step of their lives, taken whole or not at all (`detached` says which there are).
+"""The scripts of detached calls: each is one step of their lives, taken whole or not at all
+(`detached` says which there are).
 
-A record that no client can have written is none to them: it ends no script in an error, and goes at the next look.
+A record that no client can have written is none to them: it ends no script in an error, and goes at
+the next look.
 """
 
 from typing import Final
@@ -17,8 +19,9 @@ local now = clock[1] + clock[2] / 1000000
 local exact_now = string.format('%.6f', now)
 """
 
-# What those share that are about one open call. A message that is sent again gets another delivery tag: a worker that was frozen, and
-# holds it under the old one, strikes out nobody else's entry when it wakes.
+# What those share that are about one open call. A message that is sent again gets another delivery
+# tag: a worker that was frozen, and holds it under the old one, strikes out nobody else's entry
+# when it wakes.
 _COMMON: Final = f"""{_CLOCK}
 local record = KEYS[1]
 

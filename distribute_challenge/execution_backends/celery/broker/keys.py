@@ -43,7 +43,9 @@ CLIENTS = _PREFIX + "clients"
 
 UNACKED = _PREFIX + "unacked"
 
-FUNCTION_EXPIRY = 3600  # Seconds; a client that uses it renews it at half that time, and sends it again if asked.
+FUNCTION_EXPIRY = (
+    3600  # Seconds; a client that uses it renews it at half that time, and sends it again if asked.
+)
 REPLY_EXPIRY = 3600  # Seconds that replies wait for a client which may be gone.
 
 
@@ -74,7 +76,9 @@ def detached_key(id: str) -> str:  # noqa: A002
 
 
 def detached_function_key(digest: str) -> str:
-    """Where a function lies as long as a detached call needs it: its payload, and the ids of those calls."""
+    """Where a function lies as long as a detached call needs it: its payload, and the ids of those
+    calls.
+    """
     return f"{_DETACHED}function:{digest}"
 
 

@@ -1,7 +1,8 @@
 """One connection to the broker, to send commands now and read their answers later.
 
-redis-py's client sends a command and waits for its answer, and spends more time around it than Redis takes for it. Where a
-call waits, several commands leave in one piece, and whoever does not need to know their answers at once reads them the next time.
+redis-py's client sends a command and waits for its answer, and spends more time around it than
+Redis takes for it. Where a call waits, several commands leave in one piece, and whoever does not
+need to know their answers at once reads them the next time.
 """
 
 from collections.abc import Sequence
@@ -82,7 +83,8 @@ class Line:
         return answer
 
     def readable(self, within: float) -> bool:
-        """Whether there is something to read, waited for; never where nothing is owed, as after `close`.
+        """Whether there is something to read, waited for; never where nothing is owed, as after
+        `close`.
 
         Args:
             within: Seconds.
@@ -101,7 +103,8 @@ class Line:
         """Read what is owed.
 
         Raises:
-            redis.ResponseError: Redis refused one of the commands, the first of which is told; all answers are read.
+            redis.ResponseError: Redis refused one of the commands, the first of which is told; all
+                answers are read.
             redis.RedisError: The connection broke; nothing is owed then.
         """
         refused = None
@@ -114,7 +117,9 @@ class Line:
             raise refused
 
     def _close_if_cut_off(self) -> None:
-        """A server or a firewall may have cut off who was idle, and what is sent then is lost without an error."""
+        """A server or a firewall may have cut off who was idle, and what is sent then is lost
+        without an error.
+        """
         try:
             if self._connection.is_connected and self._connection.can_read(0.0):
                 self.close()  # It has something to say that nobody asked for.

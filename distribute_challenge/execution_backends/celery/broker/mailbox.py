@@ -1,10 +1,12 @@
-"""Questions to workers by Celery's remote control, and a list of Redis for their answers, without loading Celery.
+"""Questions to workers by Celery's remote control, and a list of Redis for their answers, without
+loading Celery.
 
     client                        Redis                                    worker
     ask  > PUBLISH            --> /<database>.celery.pidbox            --> main process, also while its children are busy
          < BRPOP              <-- list of its own, by way of a binding <-- {"worker@host": what it says}
 
-Answers are not signed, so each of them may be anything: one that is not of the form of a worker's answer is left out and counted.
+Answers are not signed, so each of them may be anything: one that is not of the form of a worker's
+answer is left out and counted.
 """
 
 import json
@@ -19,22 +21,31 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.schema import text
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR
-from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message
+from distribute_challenge.execution_backends.celery.broker.remote_control import (
+    channel,
+    control_message,
+)
 
 __all__ = ["EXPIRY", "Answers", "ask", "bindings_key"]
 
 T = TypeVar("T")
 
-ASK_AGAIN = 1.0  # Seconds; a worker that starts meanwhile hears the next question, and a slow one answers twice.
-EXPIRY = 10  # Seconds; for answers that come too late, and for the way back of a client that was killed.
+# Seconds; a worker that starts meanwhile hears the next question, and a slow one answers twice.
+ASK_AGAIN = 1.0
+EXPIRY = (
+    10  # Seconds; for answers that come too late, and for the way back of a client that was killed.
+)
 LONGEST_NAME: Final = 256  # Characters of a worker's name.
 
 
 class Answers(dict[str, T]):
-    """What workers say, by their names, in the order of their answers. A name may hold any characters.
+    """What workers say, by their names, in the order of their answers.
+
+    A name may hold any characters.
 
     Attributes:
-        left_out: How many answers were not of the form of a worker's answer, by what was wrong with them.
+        left_out: How many answers were not of the form of a worker's answer, by what was wrong with
+            them.
     """
 
     def __init__(self) -> None:
@@ -54,18 +65,19 @@ def ask(
 ) -> Answers[T]:
     """Ask workers, again and again until enough have answered.
 
-    Nothing of it stays in Redis for longer than seconds, however many workers answer and when: an answer that comes too late finds
-    no way back.
+    Nothing of it stays in Redis for longer than seconds, however many workers answer and when: an
+    answer that comes too late finds no way back.
 
     Args:
         connection: To the workers' broker, with its answers left as bytes.
         method: Name of the control command.
         arguments: Its arguments, as JSON has them.
-        read: Takes what is kept out of what a worker says. If no worker says that, it raises `ValueError` with words of its own, which
-            are told to users.
+        read: Takes what is kept out of what a worker says. If no worker says that, it raises
+            `ValueError` with words of its own, which are told to users.
         names: Workers to ask, in full as in ``worker@host``; None: all.
-        wanted: So many answers are enough. None: those of all of ``names``; without names, one from each worker that
-            is there to hear the question, and at least one. Only a worker that is missing makes this wait.
+        wanted: So many answers are enough. None: those of all of ``names``; without names, one from
+            each worker that is there to hear the question, and at least one. Only a worker that is
+            missing makes this wait.
         timeout: Seconds to wait for answers. Workers that start in that time are asked, too.
 
     Raises:
@@ -117,17 +129,22 @@ def _parts(answer: bytes, names: Collection[str] | None) -> tuple[str, Any]:
 
 
 def bindings_key() -> str:
-    """The set of Redis where the ways back to this host's questions stand, named as kombu's Redis transport does."""
+    """The set of Redis where the ways back to this host's questions stand, named as kombu's Redis
+    transport does.
+    """
     return f"_kombu.binding.{_exchange()}"
 
 
 def _exchange() -> str:
-    # A worker remembers each exchange that it ever answered to, so there is one for each host, not one for each question.
+    # A worker remembers each exchange that it ever answered to, so there is one for each host, not
+    # one for each question.
     return f"distribute_challenge.ping.{socket.gethostname()}"
 
 
 class _Mailbox:
-    """A list for answers, and the route that leads there from an exchange, as kombu keeps them in Redis."""
+    """A list for answers, and the route that leads there from an exchange, as kombu keeps them in
+    Redis.
+    """
 
     def __init__(self, connection: Broker) -> None:
         self._connection = connection
@@ -137,7 +154,13 @@ class _Mailbox:
         self._bindings = bindings_key()
         self._binding = PRIORITY_SEPARATOR.join([self._ticket, "", self._replies])
 
-    def put(self, method: str, arguments: Mapping[str, Any], names: Collection[str] | None, timeout: float) -> int:
+    def put(
+        self,
+        method: str,
+        arguments: Mapping[str, Any],
+        names: Collection[str] | None,
+        timeout: float,
+    ) -> int:
         """Put the question; how many workers heard it, be they meant or not."""
         way_back = {
             "ticket": self._ticket,
@@ -161,7 +184,8 @@ class _Mailbox:
     def close(self) -> None:
         with self._connection.pipeline(transaction=False) as pipe:
             pipe.srem(self._bindings, self._binding)
-            # Not deleted: a worker that has just looked up the way would make the list anew, and that one would last.
+            # Not deleted: a worker that has just looked up the way would make the list anew, and
+            # that one would last.
             pipe.lpush(self._replies, b"")
             pipe.expire(self._replies, EXPIRY)
             pipe.execute()

@@ -1,7 +1,8 @@
-"""What a worker is told to do beside running calls: by Celery's remote control, but only by a holder of the secret.
+"""What a worker is told to do beside running calls: by Celery's remote control, but only by a
+holder of the secret.
 
-An order is the one argument of a control command, as text: its content as JSON, sealed, in base64. It is good for as long as
-a message is.
+An order is the one argument of a control command, as text: its content as JSON, sealed, in base64.
+It is good for as long as a message is.
 """
 
 import json
@@ -23,7 +24,9 @@ CANCEL = "distribute_challenge_cancel"
 SCALE = "distribute_challenge_scale"
 
 
-def sealed_order(keyring: Keyring, command: str, issued: float | None = None, **content: Any) -> str:
+def sealed_order(
+    keyring: Keyring, command: str, issued: float | None = None, **content: Any
+) -> str:
     """An order as it travels.
 
     Args:
@@ -42,14 +45,17 @@ def sealed_order(keyring: Keyring, command: str, issued: float | None = None, **
     return b64encode(keyring.seal(Purpose.ORDER, [text.encode()])).decode()
 
 
-def opened_order(keyring: Keyring, command: str, order: object, now: float | None = None) -> dict[str, Any]:
+def opened_order(
+    keyring: Keyring, command: str, order: object, now: float | None = None
+) -> dict[str, Any]:
     """What an order says.
 
     Args:
         keyring: Opens it.
         command: What it has to be for.
         order: What came.
-        now: The cluster's time, for one that comes from outside; None: the worker's gate has looked at its age.
+        now: The cluster's time, for one that comes from outside; None: the worker's gate has looked
+            at its age.
 
     Raises:
         ForgedError: Nobody with the secret has given it, or for another command, or long ago.
@@ -60,7 +66,9 @@ def opened_order(keyring: Keyring, command: str, order: object, now: float | Non
     except (TypeError, ValueError, RecursionError):
         raise ForgedError("an order has to be JSON, sealed, as text in base64") from None
     match opened:
-        case {"command": str(given_for), "issued": issued, "content": dict(content)} if seconds(issued):
+        case {"command": str(given_for), "issued": issued, "content": dict(content)} if seconds(
+            issued
+        ):
             if given_for != command:
                 raise ForgedError("an order for another command")
             if now is not None and abs(now - issued) > LIFETIME:

@@ -1,7 +1,7 @@
 """Connections on which a large command has the time that it takes over a slow network.
 
-redis-py gives every command the same time, whatever its size. Over a line of two megabits a function with a few megabytes of
-modules would be sent again and again, and never arrive.
+redis-py gives every command the same time, whatever its size. Over a line of two megabits a
+function with a few megabytes of modules would be sent again and again, and never arrive.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,11 @@ SLOWEST = 100_000  # by so many bytes a second: a bit less than a megabit.
 
 
 class _Paced:
-    """Adds the time for a command's bytes to the time that the connection has for sending and for each answer.
+    """Adds the time for a command's bytes to the time that the connection has for sending and for
+    each answer.
 
-    It counts until the next command: whatever is read before that may have waited behind the large one.
+    It counts until the next command: whatever is read before that may have waited behind the large
+    one.
     """
 
     _is_extended = False

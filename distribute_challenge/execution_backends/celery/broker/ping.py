@@ -1,4 +1,7 @@
-"""Asking workers whether they are there. A health check runs it over and over on machines that have better things to do."""
+"""Asking workers whether they are there.
+
+A health check runs it over and over on machines that have better things to do.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -11,7 +14,11 @@ __all__ = ["ping"]
 
 
 def ping(
-    connection: Broker, names: Collection[str] | None = None, *, wanted: int | None = None, timeout: float = 1.0
+    connection: Broker,
+    names: Collection[str] | None = None,
+    *,
+    wanted: int | None = None,
+    timeout: float = 1.0,
 ) -> Answers[float]:
     """Ask workers for an answer, again and again until enough have answered.
 

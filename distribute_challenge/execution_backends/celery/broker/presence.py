@@ -1,7 +1,8 @@
 """Who is there: workers and clients say so every few seconds, in two hashes that everyone can read.
 
-Clocks of different machines disagree, so every line carries Redis' own time, and readers compare with that: first in the open,
-so that anybody can remove it when it is old, then once more in what is sealed.
+Clocks of different machines disagree, so every line carries Redis' own time, and readers compare
+with that: first in the open, so that anybody can remove it when it is old, then once more in what
+is sealed.
 """
 
 import json
@@ -55,7 +56,8 @@ class Presence:
 
 @dataclass(frozen=True)
 class WorkerPresence(Presence):
-    """A worker: how many processes it has, which queues it serves, which shared memory it sees, how many messages it has refused.
+    """A worker: how many processes it has, which queues it serves, which shared memory it sees, how
+    many messages it has refused.
 
     And ``opens``, how those may seal whose calls it takes (`Keyring.opens`).
     """
@@ -93,7 +95,9 @@ def leave(connection: Broker, presence: Presence) -> None:
 
 
 def workers(connection: Broker) -> list[WorkerPresence]:
-    """All workers that gave a sign of life lately and take calls that are sealed with this connection's secret, by name."""
+    """All workers that gave a sign of life lately and take calls that are sealed with this
+    connection's secret, by name.
+    """
     return workers_and_strangers(connection)[0]
 
 
@@ -103,7 +107,9 @@ def clients(connection: Broker) -> list[ClientPresence]:
 
 
 def strangers(connection: Broker) -> int:
-    """How many workers gave a sign of life lately that has been sealed with another secret, or do not take what this one seals."""
+    """How many workers gave a sign of life lately that has been sealed with another secret, or do
+    not take what this one seals.
+    """
     return workers_and_strangers(connection)[1]
 
 
@@ -144,7 +150,8 @@ def _read(connection: Broker, kind: type[P]) -> tuple[list[P], int]:
             opened = connection.keyring.open(Purpose.presence(kind.key, name.decode()), sealed)
             presence = _presence_in(bytes(opened), kind, now)
         except (ForgedError, BackendError, TypeError, ValueError, RecursionError):
-            others += 1  # With another secret, or encrypted, and the package for that is not here; or nonsense.
+            # With another secret, or encrypted, and the package for that is not here; or nonsense.
+            others += 1
             continue
         if _is_fresh(presence.age):
             found.append(presence)

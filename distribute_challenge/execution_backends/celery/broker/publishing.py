@@ -1,8 +1,9 @@
 """Putting a batch on a queue, as Celery would, in one round trip.
 
-This writes by hand what ``Task.apply_async`` makes: Celery's message protocol 2 inside kombu's Redis envelope. It
-is the one place that knows them, because publishing through kombu takes twice as long, and loading Celery
-into every client five times as long as everything else that a client does. A test holds each field against what Celery itself sends.
+This writes by hand what ``Task.apply_async`` makes: Celery's message protocol 2 inside kombu's
+Redis envelope. It is the one place that knows them, because publishing through kombu takes twice as
+long, and loading Celery into every client five times as long as everything else that a client does.
+A test holds each field against what Celery itself sends.
 """
 
 import json
@@ -39,7 +40,9 @@ PRIORITY_STEPS: Final = list(range(HIGHEST_PRIORITY + 1))
 
 
 class Message(NamedTuple):
-    """A message as it lies in Redis: the list's key, the exact bytes, and the name that it has in the books of what is in work."""
+    """A message as it lies in Redis: the list's key, the exact bytes, and the name that it has in
+    the books of what is in work.
+    """
 
     key: str
     data: bytes
@@ -58,15 +61,17 @@ def message_for(batch: Batch, *, queue: str, priority: int, keyring: Keyring) ->
     # Redis brokers read priorities the other way round: 0 is the first to go.
     step = HIGHEST_PRIORITY - priority
     body = b64encode(keyring.seal(Purpose.BATCH, [batch.encode()])).decode()
-    # As unique as the batch, for no more than that: random numbers take longer than the rest of this. Nothing else in the
-    # message contains it, so that it can be replaced there (`detached`).
+    # As unique as the batch, for no more than that: random numbers take longer than the rest of
+    # this. Nothing else in the message contains it, so that it can be replaced there (`detached`).
     tag = f"{batch.id}-1"
     envelope = envelope_of(batch, body, queue=queue, step=step, tag=tag)
     return Message(queue_keys(queue)[step], json.dumps(envelope).encode(), tag)
 
 
 def envelope_of(batch: Batch, body: str, *, queue: str, step: int, tag: str) -> dict[str, Any]:
-    """What kombu takes for a message. Only the body is signed: a worker makes the rest anew from the batch in it.
+    """What kombu takes for a message.
+
+    Only the body is signed: a worker makes the rest anew from the batch in it.
 
     Args:
         batch: The batch in the body.

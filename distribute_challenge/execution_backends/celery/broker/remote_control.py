@@ -1,7 +1,7 @@
 """Telling workers something through Celery's remote control, without loading Celery.
 
-This writes by hand what ``app.control.broadcast`` makes: kombu's process mailbox inside its Redis envelope. Loading Celery takes
-longer than all else that a client does. Tests ask real workers.
+This writes by hand what ``app.control.broadcast`` makes: kombu's process mailbox inside its Redis
+envelope. Loading Celery takes longer than all else that a client does. Tests ask real workers.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""TLS between Redis and those who use it: what a URL asks for, and what to do where it does not come about."""
+"""TLS between Redis and those who use it: what a URL asks for, and what to do where it does not
+come about.
+"""
 
 import os
 from typing import Final
@@ -21,18 +23,31 @@ _ADVICE: Final = (
     ("certificate has expired", "the server's certificate has expired: make it a new one"),
     (
         "CERTIFICATE_VERIFY_FAILED",
-        "the server's certificate is not signed by an authority that is known here: name yours by ?ssl_ca_certs=/path/ca.crt",
+        (
+            "the server's certificate is not signed by an authority that is known here: name yours by "
+            "?ssl_ca_certs=/path/ca.crt"
+        ),
     ),
     ("CERTIFICATE_REQUIRED", _WANTS_CERTIFICATE),
     # How a server says the same in TLS 1.2.
     ("HANDSHAKE_FAILURE", _WANTS_CERTIFICATE),
     (
         "UNKNOWN_CA",
-        "the server does not know the authority that has signed this client's certificate (its tls-ca-cert-file)",
+        (
+            "the server does not know the authority that has signed this client's certificate (its "
+            "tls-ca-cert-file)"
+        ),
     ),
-    ("KEY_VALUES_MISMATCH", "the key in ssl_keyfile is not that of the certificate in ssl_certfile"),
-    ("WRONG_VERSION_NUMBER", "the server speaks no TLS at this port: write redis://, or the port that is its tls-port"),
-    # Server and client may both be about to say something when the server hangs up on one who shows no certificate.
+    (
+        "KEY_VALUES_MISMATCH",
+        "the key in ssl_keyfile is not that of the certificate in ssl_certfile",
+    ),
+    (
+        "WRONG_VERSION_NUMBER",
+        "the server speaks no TLS at this port: write redis://, or the port that is its tls-port",
+    ),
+    # Server and client may both be about to say something when the server hangs up on one who shows
+    # no certificate.
     ("Connection reset", _HANGS_UP),
     ("Connection closed", _HANGS_UP),
     ("Broken pipe", _HANGS_UP),
@@ -42,7 +57,8 @@ _ADVICE: Final = (
 def checked(url: str) -> str:
     """The same URL, with the server's certificate checked unless it says that this shall not be.
 
-    redis-py does so by itself. kombu takes anybody's certificate where a URL has nothing to say of them.
+    redis-py does so by itself. kombu takes anybody's certificate where a URL has nothing to say of
+    them.
 
     Examples:
         >>> checked("rediss://example.org:6380/0")

@@ -1,9 +1,11 @@
-"""What calls print, on its way from a worker's message into futures and onto this process's own streams.
+"""What calls print, on its way from a worker's message into futures and onto this process's own
+streams.
 
     reply with lines ──> CallLogs ─┬─> Future.logs
                                    └─> LogPrinter ──> sys.stdout, sys.stderr, logging, warnings
 
-Guarantees: lines of one call are shown in order, once each, and before its future is done, unless what they are shown on is stuck.
+Guarantees: lines of one call are shown in order, once each, and before its future is done, unless
+what they are shown on is stuck.
 """
 
 import sys
@@ -60,5 +62,7 @@ class CallLogs:
 
 
 def is_notebook() -> bool:
-    """Whether a context variable says under which cell the output of a thread appears, as in ipykernel."""
+    """Whether a context variable says under which cell the output of a thread appears, as in
+    ipykernel.
+    """
     return hasattr(sys.stdout, "parent_header")

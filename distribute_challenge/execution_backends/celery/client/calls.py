@@ -25,8 +25,8 @@ class Call(Future[Any]):
 
     Args:
         task: What to run.
-        take_back: Gets the call back from where it waits; True from it means that it will never run. Told to ``force`` it, it stops a
-            call that is cancelled already, wherever that is.
+        take_back: Gets the call back from where it waits; True from it means that it will never
+            run. Told to ``force`` it, it stops a call that is cancelled already, wherever that is.
 
     Attributes:
         task: What to run.
@@ -58,7 +58,9 @@ class Call(Future[Any]):
 
     @property
     def begin_by(self) -> float:
-        """When a worker has to have begun it, in seconds since the epoch; endless without a `queue_timeout`."""
+        """When a worker has to have begun it, in seconds since the epoch; endless without a
+        `queue_timeout`.
+        """
         return begin_by(self.task, self.attempts)
 
     def running(self) -> bool:
@@ -89,10 +91,12 @@ class SentBatch:
         patience: Seconds that a worker may take before it gives back what it has not begun.
         message: The message itself, so that it can be found in its queue and taken back.
         is_held: Asks the broker whether a worker has the message; None before it is sent.
-        pushed: When Redis had the message, in seconds of the monotonic clock; None while it is being sent.
+        pushed: When Redis had the message, in seconds of the monotonic clock; None while it is
+            being sent.
         reply_to: The list that the replies go to.
         sent: Seconds since the epoch.
-        log_number: What to wait for until all lines of its calls that came are shown; see `log_printer`.
+        log_number: What to wait for until all lines of its calls that came are shown; see
+            `log_printer`.
         log_replies: How many replies with lines came, by worker; None: none did.
     """
 
@@ -134,7 +138,9 @@ class SentBatch:
         message, is_held = self.message, self.is_held
         if message is None or is_held is None or self.pushed is None:
             return False
-        return next((each for each in self.calls if not each.done()), None) is call and is_held(message)
+        return next((each for each in self.calls if not each.done()), None) is call and is_held(
+            message
+        )
 
     @property
     def unfinished(self) -> list[Call]:
@@ -143,8 +149,8 @@ class SentBatch:
     def joined(self, reply: Reply, outcomes: list[Any]) -> list[Any] | None:
         """Outcomes of a chunk's calls, together with those that the same worker sent ahead.
 
-        After `keep`, of the call that runs alone; another worker that the broker gave the message to begins anew. A reply may
-        come twice: what it brings is taken once.
+        After `keep`, of the call that runs alone; another worker that the broker gave the message
+        to begins anew. A reply may come twice: what it brings is taken once.
 
         Returns:
             None if outcomes are missing between those that came.
@@ -161,7 +167,11 @@ class SentBatch:
     def outcomes_so_far(self) -> list[Any]:
         """Outcomes of a chunk's first calls, if some came before its worker was lost."""
         return max(
-            (self._own(first, so_far) for first, so_far in self._parts.values() if first <= self._start),
+            (
+                self._own(first, so_far)
+                for first, so_far in self._parts.values()
+                if first <= self._start
+            ),
             key=len,
             default=[],
         )

@@ -1,8 +1,9 @@
-"""The client's end of cancelling: messages taken back from their queues, and orders to workers that have begun.
+"""The client's end of cancelling: messages taken back from their queues, and orders to workers that
+have begun.
 
-A call that is cancelled may wait in a queue, be on its way to a worker, or run on one, and a worker may be connecting just now.
-So both are done, again and again while the message is out: look into the queue, and tell all workers. Whom it does not concern
-says nothing.
+A call that is cancelled may wait in a queue, be on its way to a worker, or run on one, and a worker
+may be connecting just now. So both are done, again and again while the message is out: look into
+the queue, and tell all workers. Whom it does not concern says nothing.
 """
 
 import contextlib
@@ -21,7 +22,10 @@ from distribute_challenge.execution_backends.celery.broker.connection import Bro
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
 from distribute_challenge.execution_backends.celery.broker.orders import CANCEL
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
-from distribute_challenge.execution_backends.celery.broker.remote_control import channel, control_message
+from distribute_challenge.execution_backends.celery.broker.remote_control import (
+    channel,
+    control_message,
+)
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring
@@ -30,8 +34,12 @@ __all__ = ["AGAIN", "TRIED_FOR", "Cancellation", "farewell", "in_background", "p
 
 AGAIN = 1.0  # Seconds between two orders for the same message,
 TRIED_FOR = 5.0  # and for how long they go on. A worker remembers an order for longer.
-ANSWER_WITHIN = 1.0  # Seconds for Redis when all is over; whoever pressed Ctrl+C does not wait for it.
-LAST_WORDS = 0.1  # Seconds for replies that were on their way when workers heard of it; a list that is made anew would stay for long.
+ANSWER_WITHIN = (
+    1.0  # Seconds for Redis when all is over; whoever pressed Ctrl+C does not wait for it.
+)
+# Seconds for replies that were on their way when workers heard of it; a list that is made anew
+# would stay for long.
+LAST_WORDS = 0.1
 AT_ONCE = 100  # Messages looked for in one round trip: each may take a look at a whole queue.
 
 
@@ -41,10 +49,12 @@ class Cancellation:
     Args:
         url: The broker.
         keyring: Signs orders.
-        take_back: Takes a message off its queue, and sends the calls in it that are wanted; False if it is not there.
+        take_back: Takes a message off its queue, and sends the calls in it that are wanted; False
+            if it is not there.
         is_out: Whether a message still waits for its reply.
 
-    Guarantees: ``_changed`` protects ``_batches``; nothing waits for Redis under it, so whoever cancels does not.
+    Guarantees: ``_changed`` protects ``_batches``; nothing waits for Redis under it, so whoever
+    cancels does not.
     """
 
     def __init__(
@@ -64,13 +74,18 @@ class Cancellation:
         self._thread: threading.Thread | None = None
 
     def stop(self, batch: SentBatch) -> bool:
-        """Calls of a message were cancelled while it was out. Always True: they will give no results."""
+        """Calls of a message were cancelled while it was out.
+
+        Always True: they will give no results.
+        """
         with self._changed:
             self._batches[batch] = clock.monotonic() + TRIED_FOR
             self._is_new = True
             self._changed.notify()
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="distribute_challenge cancelling", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="distribute_challenge cancelling", daemon=True
+                )
                 self._thread.start()
         return True
 
@@ -90,7 +105,11 @@ class Cancellation:
                     return
                 self._is_new = False
                 now = clock.monotonic()
-                for batch in [each for each, until in self._batches.items() if until < now or not self._is_out(each)]:
+                for batch in [
+                    each
+                    for each, until in self._batches.items()
+                    if until < now or not self._is_out(each)
+                ]:
                     del self._batches[batch]
                 batches = list(self._batches)
             self._see_to(batches)
@@ -130,7 +149,8 @@ def farewell(
 ) -> threading.Thread | None:
     """Take all that a client has left out of Redis, and have workers stop what they run of it.
 
-    In a thread of its own, with a connection of its own: those of the client may hang, and its owner does not wait for ever.
+    In a thread of its own, with a connection of its own: those of the client may hang, and its
+    owner does not wait for ever.
 
     Args:
         url: The broker.
@@ -138,10 +158,12 @@ def farewell(
         client: The client's id.
         messages: Those that are out.
         lists: Where replies were to go, besides the client's own list.
-        receiver: The client's receiver thread, which is ending. It is woken, and has given its last sign of life then.
+        receiver: The client's receiver thread, which is ending. It is woken, and has given its last
+            sign of life then.
 
     Returns:
-        The thread, which ends when that is done, or Redis does not answer; None if that is so already.
+        The thread, which ends when that is done, or Redis does not answer; None if that is so
+        already.
     """
     replies = replies_key(client)
 
@@ -150,7 +172,8 @@ def farewell(
             contextlib.suppress(redis.RedisError, OSError),
             connect(url, answer_within=ANSWER_WITHIN, keyring=keyring) as connection,
         ):
-            # The order first: what runs takes longest to end, and what a worker takes from a queue from now on it does not begin.
+            # The order first: what runs takes longest to end, and what a worker takes from a queue
+            # from now on it does not begin.
             publish(connection, CancelOrder(client=client))
             connection.rpush(replies, b"")
             waiting = iter(messages)
@@ -169,10 +192,12 @@ def farewell(
 
 
 def in_background(what: Callable[[], None]) -> threading.Thread | None:
-    """Do something that may take as long as Redis likes, in a thread that does not keep the process from ending.
+    """Do something that may take as long as Redis likes, in a thread that does not keep the process
+    from ending.
 
     Returns:
-        The thread. None if it has been done already: Python 3.12.0 to 3.12.2 start no thread when the interpreter ends.
+        The thread. None if it has been done already: Python 3.12.0 to 3.12.2 start no thread when
+            the interpreter ends.
     """
     thread = threading.Thread(target=what, name="distribute_challenge farewell", daemon=True)
     try:

@@ -6,17 +6,17 @@
     result() of a `DirectCall` <── receiver <── a list of its own <────────────────────┤
     sys.stdout, logging <── log printer's thread <── receiver <── either of these <────┘
 
-Once a second the receiver thread also does everything else: it shows that the client lives (heartbeat), finds messages that have
-vanished (lost messages), and ends calls that wait too long (queue timeouts). What becomes of the calls of a message that came to
-nothing, recovery knows.
+Once a second the receiver thread also does everything else: it shows that the client lives
+(heartbeat), finds messages that have vanished (lost messages), and ends calls that wait too long
+(queue timeouts). What becomes of the calls of a message that came to nothing, recovery knows.
 
 Guarantees:
 
 - `PendingCalls` is its own lock. Nothing waits for Redis, and no future is resolved, under it.
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
 - If one of the threads ends by an unforeseen error, every future fails with it.
-- Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits at a line of its own. A list
-  has one reader at a time.
+- Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits
+  at a line of its own. A list has one reader at a time.
 - The large values of a task have it as a user until its call is done, however it ends.
 """
 
@@ -44,12 +44,19 @@ from distribute_challenge.execution_backends.celery.broker.connection import (
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
 from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs, is_notebook
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.cancellation import Cancellation, farewell, in_background
+from distribute_challenge.execution_backends.celery.client.cancellation import (
+    Cancellation,
+    farewell,
+    in_background,
+)
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
 from distribute_challenge.execution_backends.celery.client.direct import DirectCall, DirectLines
 from distribute_challenge.execution_backends.celery.client.heartbeat import Heartbeat
 from distribute_challenge.execution_backends.celery.client.log_printer import LogPrinter
-from distribute_challenge.execution_backends.celery.client.lost_messages import AFTER_LOSS, LostMessages
+from distribute_challenge.execution_backends.celery.client.lost_messages import (
+    AFTER_LOSS,
+    LostMessages,
+)
 from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.queue_timeouts import QueueTimeouts
@@ -64,9 +71,12 @@ from distribute_challenge.stores import Depot
 
 __all__ = ["Client"]
 
-CLOSE_WITHIN = 1.5  # Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
+# Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
+CLOSE_WITHIN = 1.5
 WARN_EVERY = 10.0  # Seconds between two lines in the log while the broker is away.
-LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
+LONGEST_WAIT = (
+    1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
+)
 ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say that there is none.
 
 
@@ -75,7 +85,8 @@ class Client:
 
     Args:
         url: The broker.
-        check: Called about once a second; what it raises fails all calls (the embedded cluster died).
+        check: Called about once a second; what it raises fails all calls (the embedded cluster
+            died).
         slots: Worker processes, if the caller knows.
         own_machine: Whether all workers are known to share this machine's memory.
         shows_logs: Whether what calls print and log is shown here.
@@ -112,7 +123,9 @@ class Client:
         self._keyring = keyring = receiving.keyring
         self._session = session = Session(self.id, receiving, replies_key(self.id))
         self._values = ClientValues(self.id, connect(url, keyring=keyring), own_machine=own_machine)
-        self._publisher = Publisher(url, keyring, self.id, session.replies, self._values.names, shows_logs=shows_logs)
+        self._publisher = Publisher(
+            url, keyring, self.id, session.replies, self._values.names, shows_logs=shows_logs
+        )
         self._printer = LogPrinter()
         self._recovery = Recovery(self._pending, self._publisher, self._values)
         self._queue_timeouts = QueueTimeouts(self._pending, self._publisher, self._counts)
@@ -129,7 +142,9 @@ class Client:
             complaints=self._complaints,
             new_call=self._new_call,
         )
-        self._cancellation = Cancellation(url, keyring, self._fetch_back, lambda batch: batch.id in self._pending.sent)
+        self._cancellation = Cancellation(
+            url, keyring, self._fetch_back, lambda batch: batch.id in self._pending.sent
+        )
         self._direct = DirectLines(
             url, session.replies, take=self._receiver.deliver, wake=self._publisher.wake_receiver
         )
@@ -185,7 +200,10 @@ class Client:
         return call
 
     def _abandon(self, call: Call) -> None:
-        """Cancel a call whose caller was interrupted while it sent it. No reply comes to a message that has not left."""
+        """Cancel a call whose caller was interrupted while it sent it.
+
+        No reply comes to a message that has not left.
+        """
         batch = call.batch
         if batch is not None and batch.message is None:
             with self._pending:
@@ -200,7 +218,8 @@ class Client:
             force: It is cancelled already: have it stopped, too, by another thread than this one.
 
         Returns:
-            True if it will not give a result: no worker has it or will have it, or ``force`` is set.
+            True if it will not give a result: no worker has it or will have it, or ``force`` is
+                set.
         """
         with self._pending:
             batch = call.batch
@@ -221,7 +240,8 @@ class Client:
         """Who keeps large values for this client.
 
         Raises:
-            BrokerUnreachableError: It is time to know who the workers are, and the broker went away.
+            BrokerUnreachableError: It is time to know who the workers are, and the broker went
+                away.
         """
         with translated(self._url):
             return self._values.depot(self._publisher.workers)
@@ -236,7 +256,9 @@ class Client:
             return sum(not call.task.chunk and not call.done() for call in self._pending.calls())
 
     def close(self) -> None:
-        """Stop, and cancel what is not done, also what runs. Takes no longer than `CLOSE_WITHIN`, whatever Redis does.
+        """Stop, and cancel what is not done, also what runs.
+
+        Takes no longer than `CLOSE_WITHIN`, whatever Redis does.
 
         What calls have printed until then is still shown, however slowly the output takes it.
         """
@@ -247,8 +269,12 @@ class Client:
         # What it is about to send must be in the queue before the queue is searched.
         self._sender_thread.join(CLOSE_WITHIN / 2)
         with self._pending:
-            messages = [batch.message for batch in self._pending.sent.values() if batch.message is not None]
-        leaving = farewell(self._url, self._keyring, self.id, messages, self._direct.lists(), self._receiver_thread)
+            messages = [
+                batch.message for batch in self._pending.sent.values() if batch.message is not None
+            ]
+        leaving = farewell(
+            self._url, self._keyring, self.id, messages, self._direct.lists(), self._receiver_thread
+        )
         values = in_background(self._values.close)
         self._give_up(None)
         for thread in filter(None, (leaving, values, self._sender_thread, self._receiver_thread)):
@@ -260,7 +286,9 @@ class Client:
         self._printer.close()
 
     def _thread(self, forever: Callable[[], None], name: str) -> threading.Thread:
-        return threading.Thread(target=self._run, args=[forever], name=f"distribute_challenge {name}", daemon=True)
+        return threading.Thread(
+            target=self._run, args=[forever], name=f"distribute_challenge {name}", daemon=True
+        )
 
     def _run(self, forever: Callable[[], None]) -> None:
         """What each of the threads does."""
@@ -268,7 +296,9 @@ class Client:
             forever()
         except BaseException as error:
             logger.exception("a client's thread has failed, and so do its calls")
-            failure = SystemFailureError(f"the client that sent the call has failed: {type(error).__name__}: {error}")
+            failure = SystemFailureError(
+                f"the client that sent the call has failed: {type(error).__name__}: {error}"
+            )
             failure.__cause__ = error
             self._give_up(failure)
 
@@ -277,7 +307,10 @@ class Client:
     def _send_forever(self) -> None:
         while True:
             with self._pending:
-                while not self._closing and (group := self._pending.next_group(self._counts.slots)) is None:
+                while (
+                    not self._closing
+                    and (group := self._pending.next_group(self._counts.slots)) is None
+                ):
                     self._pending.wait()
                 if self._closing:
                     return
@@ -288,10 +321,13 @@ class Client:
                 error = self._publisher.publish_in_the_end(batch, partial(self._is_over, batch))
             except Exception as unforeseen:
                 self._complaints.add("a message cannot be sent", unforeseen)
-                error = SystemFailureError(f"{group.function.name} could not be sent: {unforeseen!r}")
+                error = SystemFailureError(
+                    f"{group.function.name} could not be sent: {unforeseen!r}"
+                )
             if error is not None:
                 self._recovery.fail(batch, error)
-            # While there is nothing to send, this frame would keep futures that nobody else does, and all they refer to.
+            # While there is nothing to send, this frame would keep futures that nobody else does,
+            # and all they refer to.
             del batch, group, error
 
     # --- receiving
@@ -301,7 +337,9 @@ class Client:
         while not self._closing:
             try:
                 try:
-                    self._receiver.receive(self._direct.keys, self._queue_timeouts.wait(LONGEST_WAIT))
+                    self._receiver.receive(
+                        self._direct.keys, self._queue_timeouts.wait(LONGEST_WAIT)
+                    )
                     now = clock.monotonic()
                     self._queue_timeouts.look(self._session.connection)
                     if now - looked_after > LONGEST_WAIT:
@@ -313,10 +351,14 @@ class Client:
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
                     if (failure := self._absence.note(error)) is not None:
-                        self._fail_all(failure)  # What is submitted later fails with it, too, until Redis answers.
+                        self._fail_all(
+                            failure
+                        )  # What is submitted later fails with it, too, until Redis answers.
                     if clock.monotonic() > silent_until:
                         silent_until = clock.monotonic() + WARN_EVERY
-                        logger.warning("lost the broker %s, trying again: %s", masked(self._url), error)
+                        logger.warning(
+                            "lost the broker %s, trying again: %s", masked(self._url), error
+                        )
                     time.sleep(reconnect_pause())
                     self._heartbeat.distrust(clock.monotonic() + AFTER_LOSS)
             except SystemFailureError as error:
@@ -352,6 +394,8 @@ class Client:
             unsent, sent = self._pending.clear()
         for call in (*unsent, *sent):
             if error is None:
-                Future.cancel(call)  # Not `Call.cancel`: `close` takes back what there is, all at once.
+                Future.cancel(
+                    call
+                )  # Not `Call.cancel`: `close` takes back what there is, all at once.
             else:
                 call.fail(error)

@@ -1,4 +1,6 @@
-"""What goes wrong with single messages, told once of each kind: whoever sends a million bad ones does not fill the log."""
+"""What goes wrong with single messages, told once of each kind: whoever sends a million bad ones
+does not fill the log.
+"""
 
 from distribute_challenge.log import logger
 

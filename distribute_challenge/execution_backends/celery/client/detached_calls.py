@@ -1,7 +1,7 @@
 """The client's end of detached calls: submitting them, and looking for their outcomes.
 
-Their outcomes come to no client's list, as nobody knows who will want them: whoever waits for one looks for it. That needs nothing
-of `Client`, and works while and after others look, too.
+Their outcomes come to no client's list, as nobody knows who will want them: whoever waits for one
+looks for it. That needs nothing of `Client`, and works while and after others look, too.
 """
 
 import functools
@@ -28,10 +28,18 @@ from distribute_challenge.execution_backends.celery.broker.connection import (
     connect,
     translated,
 )
-from distribute_challenge.execution_backends.celery.broker.detached import LONGEST_IN_QUEUE, DetachedRecords
+from distribute_challenge.execution_backends.celery.broker.detached import (
+    LONGEST_IN_QUEUE,
+    DetachedRecords,
+)
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
-from distribute_challenge.execution_backends.celery.client.cancellation import AGAIN, TRIED_FOR, in_background, publish
+from distribute_challenge.execution_backends.celery.client.cancellation import (
+    AGAIN,
+    TRIED_FOR,
+    in_background,
+    publish,
+)
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
 from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
 from distribute_challenge.execution_backends.loss_report import detached_is_late, detached_is_lost
@@ -55,8 +63,10 @@ class DetachedCalls:
 
     Guarantees:
 
-    - Any thread may call. ``_changed`` protects which futures are watched, and whether the thread runs.
-    - The thread runs while there are futures that somebody has. What it does for one takes nothing from the others but time.
+    - Any thread may call. ``_changed`` protects which futures are watched, and whether the thread
+      runs.
+    - The thread runs while there are futures that somebody has. What it does for one takes nothing
+      from the others but time.
 
     Args:
         url: The broker.
@@ -108,16 +118,22 @@ class DetachedCalls:
             keep=time_to_live,
             at_most_once=options.at_most_once,
         )
-        message = message_for(batch, queue=options.queue, priority=options.priority, keyring=self._keyring)
+        message = message_for(
+            batch, queue=options.queue, priority=options.priority, keyring=self._keyring
+        )
         if (size := max(len(message.data), len(function.payload))) > LARGEST_IN_REDIS:
             raise StoreFullError(
-                f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and no more than "
+                f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and "
+                f"no more than "
                 f"{LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: "
-                f"write what is large in its arguments to a file that workers can read, and send its name"
+                f"write what is large in its arguments to a file that workers can read, and send "
+                f"its name"
             )
         attempts = allowed_attempts(options, settings.attempts())
         with translated(self._url):
-            self._records.add(call, message, function, keep=time_to_live, attempts=attempts, until=now + lifetime)
+            self._records.add(
+                call, message, function, keep=time_to_live, attempts=attempts, until=now + lifetime
+            )
         return self._watching(DetachedFuture(call, function.name, self._needed, task.created, now))
 
     def attach(self, id: str) -> DetachedFuture:  # noqa: A002
@@ -148,7 +164,8 @@ class DetachedCalls:
         for future in self._unfinished():
             future.fail(
                 ResultUnavailableError(
-                    f"the backend was closed that waited for {future.name}; the call goes on: attach({future.id!r}) gives its result"
+                    f"the backend was closed that waited for {future.name}; the call goes on: "
+                    f"attach({future.id!r}) gives its result"
                 )
             )
         self._connection.close()
@@ -163,7 +180,9 @@ class DetachedCalls:
             self._watched.add(future)
             self._pause = SHORTEST_PAUSE
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="distribute_challenge detached", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._watch, name="distribute_challenge detached", daemon=True
+                )
                 self._thread.start()
         return future
 
@@ -177,7 +196,11 @@ class DetachedCalls:
                     self._look_for_lost(looked + LOOK_FOR)
                 self._absence.end()
             except (redis.RedisError, OSError) as error:
-                logger.warning("cannot look for detached calls at %s, trying again: %s", masked(self._url), error)
+                logger.warning(
+                    "cannot look for detached calls at %s, trying again: %s",
+                    masked(self._url),
+                    error,
+                )
                 if (failure := self._absence.note(error)) is not None:
                     self._fail_all(failure)
 
@@ -210,13 +233,17 @@ class DetachedCalls:
     def _look_for_lost(self, until: float) -> None:
         waiting: Counter[str] = Counter()
         # First those that seem to be lost, then those that were not looked at for the longest time.
-        for future in sorted(self._unfinished(), key=lambda future: (not future.suspect, future.looked)):
+        for future in sorted(
+            self._unfinished(), key=lambda future: (not future.suspect, future.looked)
+        ):
             future.looked = clock.monotonic()
             state, _, queue = self._records.look(future.id)
             future.suspect = state == "missing"
             waiting[queue] += state == "waiting"
             if state == "again":
-                logger.warning("the message of %s (%s) was lost, and is sent again", future.name, future.id)
+                logger.warning(
+                    "the message of %s (%s) was lost, and is sent again", future.name, future.id
+                )
             elif state == "lost":
                 future.fail(detached_is_lost(future.name))
             elif state == "late":
@@ -229,7 +256,8 @@ class DetachedCalls:
         for future in self._unfinished():
             future.fail(
                 type(error)(
-                    f"{error}. The detached call goes on once Redis is back: attach({future.id!r}) gives its result"
+                    f"{error}. The detached call goes on once Redis is back: attach({future.id!r}) "
+                    f"gives its result"
                 )
             )
 
@@ -246,7 +274,9 @@ class DetachedCalls:
             return False
 
     def _stop(self, id: str) -> None:  # noqa: A002
-        """Tell the workers that a call is to stop; again in the background, as one may be connecting just now."""
+        """Tell the workers that a call is to stop; again in the background, as one may be
+        connecting just now.
+        """
         if not self._tell_to_stop(id, self._connection):
             in_background(functools.partial(self._insist_on_stopping, id))
 
@@ -269,7 +299,9 @@ class DetachedCalls:
                 return True
             publish(connection, CancelOrder({id: None}))
         except redis.RedisError as error:
-            logger.warning("cannot tell workers that the detached call %s was cancelled: %s", id, error)
+            logger.warning(
+                "cannot tell workers that the detached call %s was cancelled: %s", id, error
+            )
         return False
 
     def _refuse_if_closed(self) -> None:

@@ -11,7 +11,10 @@ from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
-from distribute_challenge.execution_backends.loss_report import detached_is_unknown, error_of_detached
+from distribute_challenge.execution_backends.loss_report import (
+    detached_is_unknown,
+    error_of_detached,
+)
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation.outcomes import decode_outcomes
 
@@ -63,9 +66,15 @@ class DetachedFuture(Future[Any]):
             self.fail(detached_is_unknown(self.id))
             return
         try:
-            self._take(Reply.decode(keyring.open(Purpose.reply(outcome_key(self.id)), outcome)), clock.now())
+            self._take(
+                Reply.decode(keyring.open(Purpose.reply(outcome_key(self.id)), outcome)),
+                clock.now(),
+            )
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            if (
+                isinstance(error, KeyboardInterrupt)
+                and threading.current_thread() is threading.main_thread()
+            ):
                 raise  # Ctrl+C in `attach`.
             # Whatever lies there: the thread that looks after all the others goes on.
             self.fail(error)
@@ -85,4 +94,6 @@ class DetachedFuture(Future[Any]):
 
 def _nowhere(reference: Reference) -> memoryview:
     # A large result travels in its reply; this is how it is read, too.
-    raise ValueLostError("the result of a detached call is where only its worker finds it", [reference.key])
+    raise ValueLostError(
+        "the result of a detached call is where only its worker finds it", [reference.key]
+    )

@@ -1,8 +1,9 @@
 """Calls whose caller waits at once: the reply comes straight into the thread that waits.
 
-Sending and asking for the reply leave in one piece, over a connection that the caller has to itself, and no other
-thread has to wake up, read the reply and wake the caller: a tenth of the time of a call that does nothing. What is out of the
-ordinary (a slow call, a caller who loses patience or never waits) is left to the receiver thread, which then reads the same list.
+Sending and asking for the reply leave in one piece, over a connection that the caller has to
+itself, and no other thread has to wake up, read the reply and wake the caller: a tenth of the time
+of a call that does nothing. What is out of the ordinary (a slow call, a caller who loses patience
+or never waits) is left to the receiver thread, which then reads the same list.
 """
 
 import itertools
@@ -22,7 +23,9 @@ from distribute_challenge.execution_backends.celery.client.calls import Call, Se
 
 __all__ = ["DirectCall", "DirectLine", "DirectLines"]
 
-MOST_LINES = 8  # Callers who wait by themselves; further ones share the connections of all other calls.
+MOST_LINES = (
+    8  # Callers who wait by themselves; further ones share the connections of all other calls.
+)
 FIRST_WAIT = 1.0  # Seconds; who waits longer gains nothing by it.
 ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say so.
 
@@ -87,12 +90,17 @@ class DirectLine:
             return True
 
     def wait(self, timeout: float | None) -> None:
-        """Wait for the reply in the caller's own thread. The call may be unfinished after it: then the receiver goes on."""
+        """Wait for the reply in the caller's own thread.
+
+        The call may be unfinished after it: then the receiver goes on.
+        """
         over = False
         until = None if timeout is None else clock.monotonic() + timeout
         try:
             # Lines that the call prints come before its reply.
-            while not over and (until is None or self._line.readable(max(0.0, until - clock.monotonic()))):
+            while not over and (
+                until is None or self._line.readable(max(0.0, until - clock.monotonic()))
+            ):
                 over = self.read()
         except redis.RedisError:
             over = self.leave()
@@ -115,7 +123,8 @@ class DirectLine:
             if found is None:
                 return self.leave()
             if self._lines.take(self.key, found[1]) is not self._batch:
-                # It belongs to an earlier call, and is of no use any more; or it brings what the call prints.
+                # It belongs to an earlier call, and is of no use any more; or it brings what the
+                # call prints.
                 if not wait:
                     return self.leave()  # More may come soon, which the receiver reads at once.
                 self._line.send(("BLPOP", self.key, FIRST_WAIT))
@@ -163,7 +172,11 @@ class DirectLines:
     """
 
     def __init__(
-        self, url: str, replies: str, take: Callable[[str, bytes], SentBatch | None], wake: Callable[[], None]
+        self,
+        url: str,
+        replies: str,
+        take: Callable[[str, bytes], SentBatch | None],
+        wake: Callable[[], None],
     ) -> None:
         self.lock = threading.Lock()
         self.take = take
@@ -188,7 +201,10 @@ class DirectLines:
 
     @contextmanager
     def borrowed(self) -> Iterator[DirectLine | None]:
-        """A line to submit a call over, or None if too many are in use. It comes back when the reply is there."""
+        """A line to submit a call over, or None if too many are in use.
+
+        It comes back when the reply is there.
+        """
         line = self._borrow()
         try:
             yield line
@@ -219,7 +235,9 @@ class DirectLines:
     def look_after(self) -> None:
         """For the receiver thread, about once a second: see to what nobody else reads."""
         with self.lock:
-            self.keys = {key: batch for key, batch in self.keys.items() if batch.message is not None}
+            self.keys = {
+                key: batch for key, batch in self.keys.items() if batch.message is not None
+            }
             busy = [line for line in self._all if line not in self._idle]
         for line in busy:
             if line.is_forgotten() and line.claim():

@@ -1,4 +1,6 @@
-"""What a client does about once a second, whatever comes in: show that it lives, count workers, find lost messages."""
+"""What a client does about once a second, whatever comes in: show that it lives, count workers,
+find lost messages.
+"""
 
 from functools import partial
 
@@ -8,7 +10,10 @@ from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import translate
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
 from distribute_challenge.execution_backends.celery.client.direct import DirectLines
-from distribute_challenge.execution_backends.celery.client.lost_messages import AFTER_FULL, LostMessages
+from distribute_challenge.execution_backends.celery.client.lost_messages import (
+    AFTER_FULL,
+    LostMessages,
+)
 from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import FULL_FOR
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
@@ -69,7 +74,9 @@ class Heartbeat:
             sent = list(self._pending.sent.values())
         connection = self._session.connection
         try:
-            presence.show(connection, presence.ClientPresence(self._session.client, waiting.total()))
+            presence.show(
+                connection, presence.ClientPresence(self._session.client, waiting.total())
+            )
             self._full_since = None
         except redis.OutOfMemoryError as error:
             self.distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
@@ -85,14 +92,18 @@ class Heartbeat:
             self._pending.notify()  # More workers, more messages.
 
     def _look_at_unsent(self, error: redis.OutOfMemoryError, now: float) -> None:
-        """Redis is full: calls that wait for the messages before them to be done fail in the end, as those messages may never be."""
+        """Redis is full: calls that wait for the messages before them to be done fail in the end,
+        as those messages may never be.
+        """
         if self._full_since is None:
             self._full_since = now
             with self._pending:
                 waiting = sum(self._pending.outbox.waiting.values())
             if waiting:
                 logger.warning(
-                    "%s has no memory left; calls that wait here: %d", masked(self._session.connection.url), waiting
+                    "%s has no memory left; calls that wait here: %d",
+                    masked(self._session.connection.url),
+                    waiting,
                 )
         if now - self._full_since < FULL_FOR:
             return

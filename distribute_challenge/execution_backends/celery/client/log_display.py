@@ -23,7 +23,9 @@ __all__ = ["LogDisplay", "Printout"]
 PLAIN_SEPARATOR: Final = " | "  # Where the stream's encoding lacks the other.
 
 
-_FORMAT: Final = logging.Formatter("%(levelname)s:%(name)s:%(message)s")  # As `logging.basicConfig` has it.
+_FORMAT: Final = logging.Formatter(
+    "%(levelname)s:%(name)s:%(message)s"
+)  # As `logging.basicConfig` has it.
 
 
 class Printout(NamedTuple):
@@ -46,7 +48,9 @@ class Printout(NamedTuple):
 
 
 class LogDisplay:
-    """Shows lines. What one cannot be shown on raises nothing here: a pipe without a reader, say, gets no more.
+    """Shows lines.
+
+    What one cannot be shown on raises nothing here: a pipe without a reader, say, gets no more.
 
     Guarantees: one thread at a time may call.
     """
@@ -80,7 +84,9 @@ class LogDisplay:
         self._write(name, source, texts)
 
     def _told(self, source: str, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
-        """Give a record or a warning to the module that it came by; what is still to be written to standard error."""
+        """Give a record or a warning to the module that it came by; what is still to be written to
+        standard error.
+        """
         if line.stream == "warning":
             return self._texts_of_warning(line, facts)
         return _texts_of_record(source, line, facts)
@@ -99,7 +105,8 @@ class LogDisplay:
                 stream.write(plain.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
         except Exception:
-            # Its reader has gone, or it is closed. What it holds back now would grow with each further line.
+            # Its reader has gone, or it is closed. What it holds back now would grow with each
+            # further line.
             self._broken.append(stream)
 
     def _texts_of_warning(self, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
@@ -107,7 +114,9 @@ class LogDisplay:
         path, number, category = facts["path"], facts["line"], _category(facts["categories"])
         registry = self._registries.setdefault(path, {})
         try:
-            warnings.warn_explicit(line.text, category, path, number, module=_module(path), registry=registry)
+            warnings.warn_explicit(
+                line.text, category, path, number, module=_module(path), registry=registry
+            )
         except Exception:
             return [f"{path}:{number}: {category.__name__}: {line.text}"]
         return []
@@ -128,7 +137,11 @@ def _texts_of_record(source: str, line: LogLine, facts: Mapping[str, Any]) -> li
         logger.handle(record)
         return []
     last = logging.lastResort
-    return _FORMAT.format(record).splitlines() if last is not None and record.levelno >= last.level else []
+    return (
+        _FORMAT.format(record).splitlines()
+        if last is not None and record.levelno >= last.level
+        else []
+    )
 
 
 def _record(source: str, line: LogLine, facts: Mapping[str, Any]) -> logging.LogRecord:
@@ -164,7 +177,9 @@ def _category(names: Iterable[str]) -> type[Warning]:
 
 
 def _module(path: str) -> str:
-    """Name of the module in a file, by which filters may choose; that of a script or a notebook is ``__main__``."""
+    """Name of the module in a file, by which filters may choose; that of a script or a notebook is
+    ``__main__``.
+    """
     if path.startswith("<") or f"{os.sep}ipykernel_" in path:
         return "__main__"
     for name, module in list(sys.modules.items()):

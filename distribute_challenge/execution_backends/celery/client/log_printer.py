@@ -1,7 +1,7 @@
 """The thread that shows what calls print.
 
-It is one of its own, as a terminal may be stopped, and the reader of a pipe slow: a client's other threads go on then, and its
-workers do not take it for dead.
+It is one of its own, as a terminal may be stopped, and the reader of a pipe slow: a client's other
+threads go on then, and its workers do not take it for dead.
 """
 
 import atexit
@@ -19,15 +19,17 @@ from distribute_challenge.execution_backends.celery.client.log_display import Lo
 
 __all__ = ["LogPrinter"]
 
-MOST_WAITING: Final = 16_000_000  # Characters that wait to be shown; what comes beyond that is left out.
+MOST_WAITING: Final = (
+    16_000_000  # Characters that wait to be shown; what comes beyond that is left out.
+)
 SHOWN_WITHIN: Final = 0.5  # Seconds that the outcome of a call waits for its lines to be shown.
 
 
 class LogPrinter:
     """Shows lines one after the other.
 
-    Guarantees: ``_changed`` protects everything but what the thread is showing. `wait` takes `SHOWN_WITHIN` at most; after that it
-    waits for nothing until all lines are shown.
+    Guarantees: ``_changed`` protects everything but what the thread is showing. `wait` takes
+    `SHOWN_WITHIN` at most; after that it waits for nothing until all lines are shown.
     """
 
     def __init__(self) -> None:
@@ -63,7 +65,9 @@ class LogPrinter:
             self._put += 1
             self._changed.notify_all()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="distribute_challenge logs", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="distribute_challenge logs", daemon=True
+                )
                 with contextlib.suppress(RuntimeError):  # The interpreter is ending.
                     self._thread.start()
                 # A thread that writes while the interpreter ends would crash it.
@@ -76,13 +80,15 @@ class LogPrinter:
             return
         with self._changed:
             timeout = 0.0 if self._is_stuck else SHOWN_WITHIN
-            self._is_stuck = not self._changed.wait_for(lambda: self._shown >= number or self._is_closed, timeout)
+            self._is_stuck = not self._changed.wait_for(
+                lambda: self._shown >= number or self._is_closed, timeout
+            )
 
     def close(self) -> None:
         """Show what is there, and nothing more.
 
-        As after a ``print``, that takes as long as the output takes it. After Ctrl+C it is thrown away, and only what the thread is
-        writing just now is waited for.
+        As after a ``print``, that takes as long as the output takes it. After Ctrl+C it is thrown
+        away, and only what the thread is writing just now is waited for.
         """
         with self._changed:
             self._is_closed = True
@@ -128,4 +134,7 @@ class LogPrinter:
 def _was_interrupted() -> bool:
     """Whether it is Ctrl+C that ends this program, or the block that the caller is in."""
     # The latter is what has ended a script whose exit handlers run.
-    return any(isinstance(error, KeyboardInterrupt) for error in (sys.exc_info()[1], getattr(sys, "last_value", None)))
+    return any(
+        isinstance(error, KeyboardInterrupt)
+        for error in (sys.exc_info()[1], getattr(sys, "last_value", None))
+    )

@@ -1,12 +1,15 @@
-"""Finds messages that have vanished: out for a while, held by no worker, in no queue, and without a reply on its way.
+"""Finds messages that have vanished: out for a while, held by no worker, in no queue, and without a
+reply on its way.
 
-A message may vanish because a program emptied Redis, because Redis came back without its last second, or because a worker
-was killed between taking the message and writing down that it has it. No event tells the client, so it looks itself.
+A message may vanish because a program emptied Redis, because Redis came back without its last
+second, or because a worker was killed between taking the message and writing down that it has it.
+No event tells the client, so it looks itself.
 
     out for `GRACE` ──► held by a worker? ──► in its queue? ──► nowhere ──► nowhere again, `APART` later ──► replies read ──► lost
 
-Twice, because a worker has a message for a moment before Redis knows that it holds it. And only once all replies have been read
-that were there at the second look: a worker sends its reply first, and acknowledges the message afterwards.
+Twice, because a worker has a message for a moment before Redis knows that it holds it. And only
+once all replies have been read that were there at the second look: a worker sends its reply first,
+and acknowledges the message afterwards.
 """
 
 from collections.abc import Collection, Iterable
@@ -22,7 +25,8 @@ __all__ = ["LostMessages"]
 
 GRACE = 2.0  # Seconds that a message is out before the client asks where it is.
 APART = 2.0  # Seconds between two looks that are to count as two.
-AFTER_LOSS = 3.0  # Seconds after a connection was lost in which workers may not have written down yet what they hold,
+# Seconds after a connection was lost in which workers may not have written down yet what they hold,
+AFTER_LOSS = 3.0
 AFTER_FULL = 10.0  # and after Redis refused to write anything down.
 MOST_BYTES = 2_000_000  # Bytes of messages in one look, if it is more than one message; a guess.
 
@@ -33,7 +37,8 @@ class _Missing:
 
     Attributes:
         since: When that was seen first, in seconds of the monotonic clock.
-        known_at: How many replies must have been read before its absence means that there is none for it; None: not known yet.
+        known_at: How many replies must have been read before its absence means that there is none
+            for it; None: not known yet.
     """
 
     since: float
@@ -60,7 +65,8 @@ class LostMessages:
         self._quiet_until = 0.0
 
     def distrust(self, until: float) -> None:
-        """What workers have written down may be incomplete for a while: what was missing does not count.
+        """What workers have written down may be incomplete for a while: what was missing does not
+        count.
 
         Args:
             until: Seconds of the monotonic clock.
@@ -69,7 +75,11 @@ class LostMessages:
         self._quiet_until = max(self._quiet_until, until)
 
     def find(
-        self, connection: redis.Redis, batches: Iterable[SentBatch], direct: Collection[str], now: float
+        self,
+        connection: redis.Redis,
+        batches: Iterable[SentBatch],
+        direct: Collection[str],
+        now: float,
     ) -> list[SentBatch]:
         """The messages that are lost.
 
@@ -99,7 +109,10 @@ class LostMessages:
         chosen = self._next(doubtful)
         if not chosen:
             return []
-        lists = [self._replies, *{batch.reply_to for batch, _ in chosen if batch.reply_to != self._replies}]
+        lists = [
+            self._replies,
+            *{batch.reply_to for batch, _ in chosen if batch.reply_to != self._replies},
+        ]
         try:
             nowhere, lengths = are_nowhere(connection, [message for _, message in chosen], lists)
         except redis.OutOfMemoryError:

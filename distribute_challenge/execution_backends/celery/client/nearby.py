@@ -1,7 +1,7 @@
 """Workers on this machine's usual Redis, which a client uses only if it is told to.
 
-A program that starts a cluster of its own may have been meant for them: then one line in the log says which variable leads there. The
-question is asked in the background, and only reads.
+A program that starts a cluster of its own may have been meant for them: then one line in the log
+says which variable leads there. The question is asked in the background, and only reads.
 """
 
 import os
@@ -18,7 +18,8 @@ __all__ = ["mention_workers_nearby"]
 PLACE = "127.0.0.1", 6379
 WITHIN = 0.5  # Seconds for the connection, and for each part of the answer.
 
-# Our workers' names, which may be those of workers that were killed, and how many workers of any kind listen.
+# Our workers' names, which may be those of workers that were killed, and how many workers of any
+# kind listen.
 _QUESTION: Final = f"HLEN {WORKERS}\r\nPUBSUB NUMSUB /0.{MAILBOX}\r\n".encode()
 
 _asked_by = 0  # The process that has asked.
@@ -40,7 +41,8 @@ def _mention() -> None:
     except (OSError, ValueError):
         return  # Nothing is there; or it wants a password, or is no Redis.
     logger.warning(
-        "workers listen at redis://localhost:%d, and this program does not use them: it has started a cluster of its own. "
+        "workers listen at redis://localhost:%d, and this program does not use them: it has "
+        "started a cluster of its own. "
         "CELERY_BROKER_URL=redis://localhost:%d/0 leads to them",
         PLACE[1],
         PLACE[1],

@@ -28,8 +28,9 @@ class _GroupKey(NamedTuple):
 class Group:
     """Calls of one function with equal options, and what is known about how long they take.
 
-    A program may cancel thousands of calls, the last ones first. One that is taken out only loses its mark: its place is given up
-    when the next message is made, or when more than half of the places are empty. So neither takes a search.
+    A program may cancel thousands of calls, the last ones first. One that is taken out only loses
+    its mark: its place is given up when the next message is made, or when more than half of the
+    places are empty. So neither takes a search.
     """
 
     __slots__ = ("_calls", "_empty", "function", "key", "options", "sizer")
@@ -67,7 +68,9 @@ class Group:
         return True
 
     def first_due(self) -> Iterator[Call]:
-        """Those among which is the one that has to begin first: calls that were lost stand in front of others that have less time."""
+        """Those among which is the one that has to begin first: calls that were lost stand in front
+        of others that have less time.
+        """
         for call in self:
             yield call
             if not call.attempts:
@@ -115,7 +118,11 @@ class Outbox:
     def group_of(self, task: Task) -> Group:
         """The group that a task belongs to."""
         group = self._latest
-        if group is None or group.function is not task.function or group.options is not task.options:
+        if (
+            group is None
+            or group.function is not task.function
+            or group.options is not task.options
+        ):
             # A loop that submits calls of one function comes by here once.
             group = self._latest = self._group(self._key(task), task)
         return group
@@ -164,7 +171,9 @@ class Outbox:
 
     def begin_by(self) -> float:
         """When a worker has to have begun the first of the calls here."""
-        return min((call.begin_by for group in self._limited() for call in group.first_due()), default=inf)
+        return min(
+            (call.begin_by for group in self._limited() for call in group.first_due()), default=inf
+        )
 
     def _limited(self) -> list["Group"]:
         return [group for group in self._turns.values() if group.options.queue_timeout is not None]
@@ -188,7 +197,9 @@ class Outbox:
         counts: dict[str, int] = {}
         for key, group in self._turns.items():
             if group:
-                counts[key.queue] = counts.get(key.queue, 0) + sum(call.task.calls for call in group)
+                counts[key.queue] = counts.get(key.queue, 0) + sum(
+                    call.task.calls for call in group
+                )
         return counts
 
     def _group(self, key: _GroupKey, task: Task) -> Group:

@@ -1,4 +1,6 @@
-"""All calls of a client that are not done: those that wait to be sent, and the messages that wait for their reply."""
+"""All calls of a client that are not done: those that wait to be sent, and the messages that wait
+for their reply.
+"""
 
 import itertools
 import threading
@@ -14,10 +16,11 @@ __all__ = ["PendingCalls"]
 
 
 class PendingCalls(Condition):
-    """The calls of one client, and the lock that protects them: ``with pending:`` holds it, and every method needs it.
+    """The calls of one client, and the lock that protects them: ``with pending:`` holds it, and
+    every method needs it.
 
-    The client's sender thread waits for it: it is notified when there may be something new to send. The client, its receiver and
-    what looks after lost and late calls share it.
+    The client's sender thread waits for it: it is notified when there may be something new to send.
+    The client, its receiver and what looks after lost and late calls share it.
 
     Args:
         client: The client's id, which the ids of messages begin with.
@@ -69,7 +72,8 @@ class PendingCalls(Condition):
 
     def drop(self, batch: SentBatch) -> None:
         """A message that no reply is waited for any more."""
-        # It may be large, and calls and batch hold each other: a caller that keeps a future keeps none of it.
+        # It may be large, and calls and batch hold each other: a caller that keeps a future keeps
+        # none of it.
         batch.message = None
         self.sent.pop(batch.id, None)
         out = self._out[batch.group.options.queue, batch.group.options.priority]

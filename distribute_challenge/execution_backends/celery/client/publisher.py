@@ -1,6 +1,8 @@
-"""The client's outgoing end: batches onto their queues, functions to where workers find them, and messages back.
+"""The client's outgoing end: batches onto their queues, functions to where workers find them, and
+messages back.
 
-Guarantees: ``_turn`` makes one command at a time of those that share the connection. Any thread may call.
+Guarantees: ``_turn`` makes one command at a time of those that share the connection. Any thread may
+call.
 """
 
 import contextlib
@@ -16,8 +18,16 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.messages import LIFETIME, Batch, FunctionPayload
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.connection import connect, reconnect_pause, translate
-from distribute_challenge.execution_backends.celery.broker.keys import FUNCTION_EXPIRY, function_key, sent_key
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    connect,
+    reconnect_pause,
+    translate,
+)
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    FUNCTION_EXPIRY,
+    function_key,
+    sent_key,
+)
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, message_for
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.direct import DirectLine
@@ -30,7 +40,8 @@ __all__ = ["Publisher"]
 
 FULL_FOR = 5.0  # Seconds for which Redis may have no memory for a message before its calls fail.
 
-# What is to be sent once at most leaves a mark: whoever does not know whether it has arrived can send it again.
+# What is to be sent once at most leaves a mark: whoever does not know whether it has arrived can
+# send it again.
 _PUSH_ONCE = """
 if redis.call("SET", KEYS[2], "", "NX", "EX", ARGV[2]) then redis.call("LPUSH", KEYS[1], ARGV[1]) end
 """
@@ -75,7 +86,8 @@ class Publisher:
 
         Args:
             batch: What to send.
-            line: A line of the caller's own, for the message and its reply; None: those that all share.
+            line: A line of the caller's own, for the message and its reply; None: those that all
+                share.
 
         Raises:
             redis.RedisError: The broker does not answer.
@@ -109,7 +121,9 @@ class Publisher:
         try:
             with self._turn:
                 self._upload(function)
-                batch.message = message  # Before it is sent: whoever takes it back waits for this lock.
+                batch.message = (
+                    message  # Before it is sent: whoever takes it back waits for this lock.
+                )
                 if line is None:
                     self._push(message, once=options.at_most_once, is_second_try=is_second_try)
             if line is not None:
@@ -117,7 +131,9 @@ class Publisher:
         finally:
             batch.pushed = clock.monotonic()
 
-    def publish_in_the_end(self, batch: SentBatch, is_over: Callable[[], bool]) -> SystemFailureError | None:
+    def publish_in_the_end(
+        self, batch: SentBatch, is_over: Callable[[], bool]
+    ) -> SystemFailureError | None:
         """Send a batch, however long the broker is away, unless all is over.
 
         Args:
@@ -125,7 +141,8 @@ class Publisher:
             is_over: Whether nobody waits for it any more.
 
         Returns:
-            Why Redis, which is there, does not take it: it has been out of memory for `FULL_FOR` seconds, say.
+            Why Redis, which is there, does not take it: it has been out of memory for `FULL_FOR`
+                seconds, say.
         """
         while not is_over():
             try:
@@ -137,7 +154,9 @@ class Publisher:
                 if self._refused_since is None:
                     logger.warning("%s takes no calls, trying again: %s", masked(self._url), error)
                     self._refused_since = now
-                patience = FULL_FOR if isinstance(error, redis.OutOfMemoryError) else self._refused_for
+                patience = (
+                    FULL_FOR if isinstance(error, redis.OutOfMemoryError) else self._refused_for
+                )
                 if now - self._refused_since > patience:
                     return translate(self._url, error)
             except (redis.RedisError, OSError) as error:
@@ -147,7 +166,9 @@ class Publisher:
 
     def _push(self, message: Message, *, once: bool, is_second_try: bool) -> None:
         if once:
-            self._connection.run(_PUSH_ONCE, (message.key, sent_key(message.tag)), message.data, int(LIFETIME))
+            self._connection.run(
+                _PUSH_ONCE, (message.key, sent_key(message.tag)), message.data, int(LIFETIME)
+            )
         elif not is_second_try or are_nowhere(self._connection, [message])[0] == [True]:
             self._connection.lpush(message.key, message.data)
 

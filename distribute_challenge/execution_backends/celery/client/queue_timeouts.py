@@ -1,6 +1,7 @@
 """Calls that no worker has begun within their `queue_timeout`: they are taken back, and fail.
 
-A call's time counts from when it was made, or from when it was lost the last time. One that a worker holds is left alone.
+A call's time counts from when it was made, or from when it was lost the last time. One that a
+worker holds is left alone.
 
 Guarantees: `watch` may be called by any thread; `look` by the receiver alone.
 """
@@ -61,18 +62,25 @@ class QueueTimeouts:
             return
         with self._pending:
             overdue = self._pending.outbox.take_overdue(now)
-            limited = [batch for batch in self._pending.sent.values() if batch.group.options.queue_timeout is not None]
+            limited = [
+                batch
+                for batch in self._pending.sent.values()
+                if batch.group.options.queue_timeout is not None
+            ]
             still = [
                 self._pending.outbox.begin_by(),
                 *(call.begin_by for batch in limited for call in batch.unfinished),
             ]
-            self._due = min([inf, *(moment if moment > now else now + LOOK_EVERY for moment in still)])
+            self._due = min(
+                [inf, *(moment if moment > now else now + LOOK_EVERY for moment in still)]
+            )
         for call in overdue:
             call.fail(self._error(call, now))
         due = [
             (batch, message)
             for batch in limited
-            if (message := batch.message) is not None and any(call.begin_by <= now for call in batch.unfinished)
+            if (message := batch.message) is not None
+            and any(call.begin_by <= now for call in batch.unfinished)
         ]
         held = are_held(connection, [message for _, message in due]) if due else []
         for (batch, message), is_held in zip(due, held, strict=True):
@@ -94,7 +102,5 @@ class QueueTimeouts:
         if slots := self._counts.serving(queue):
             advice = f"{slots} worker processes serve the queue {queue!r}: start more, or give the call more time"
         else:
-            advice = (
-                f"no worker serves the queue {queue!r}: start one with: distribute-challenge worker --queues {queue}"
-            )
+            advice = f"no worker serves the queue {queue!r}: start one with: distribute-challenge worker --queues {queue}"
         return queue_timeout_error(call.task, call.attempts, now, advice)

@@ -5,7 +5,8 @@
                     │          └───> lines that calls print: call logs
                     └─ refused, unless a holder of the secret has made it for this list
 
-A reply that no call waits for any more leaves nothing behind, and one that comes twice does nothing the second time.
+A reply that no call waits for any more leaves nothing behind, and one that comes twice does nothing
+the second time.
 """
 
 import threading
@@ -33,7 +34,8 @@ REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 
 
 class Receiver:
-    """Takes in the replies of one client: its receiver thread calls `receive`, and a caller that waits at a list of its own `deliver`.
+    """Takes in the replies of one client: its receiver thread calls `receive`, and a caller that
+    waits at a list of its own `deliver`.
 
     Args:
         session: The client's.
@@ -111,10 +113,17 @@ class Receiver:
             else:
                 self._take_outcomes(batch, reply, received)
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise  # Ctrl+C. In any other thread, it and SystemExit are the user's objects' own, as they are unpickled.
+            if (
+                isinstance(error, KeyboardInterrupt)
+                and threading.current_thread() is threading.main_thread()
+            ):
+                # Ctrl+C. In any other thread, it and SystemExit are the user's objects' own, as
+                # they are unpickled.
+                raise
             self._complaints.add("a reply cannot be taken in", error)
-            failure = SystemFailureError(f"the reply of {reply.worker} cannot be taken in: {type(error).__name__}")
+            failure = SystemFailureError(
+                f"the reply of {reply.worker} cannot be taken in: {type(error).__name__}"
+            )
             failure.__cause__ = error  # What it says itself may be code of the user's, too.
             self._recovery.fail(batch, failure)
         return batch
@@ -126,14 +135,17 @@ class Receiver:
             except ForgedError as error:
                 self._keyring.refusals.note("a reply", str(error), reply.batch)
 
-    def _wait_for_replies(self, others: Collection[str], seconds: float) -> Iterator[tuple[str, bytes]]:
+    def _wait_for_replies(
+        self, others: Collection[str], seconds: float
+    ) -> Iterator[tuple[str, bytes]]:
         # The common list last: it may never be empty.
         found: Any = self._connection.blpop([*others, self._replies], timeout=seconds)
         if found is not None:
             key = found[0].decode(errors="replace")
             if key == self._replies:
                 self._lost_messages.read += 1
-            # The first by itself: a caller may be waiting for just this one, and looking for more takes as long again.
+            # The first by itself: a caller may be waiting for just this one, and looking for more
+            # takes as long again.
             yield key, found[1]
             more: Any = self._connection.lpop(self._replies, REPLIES_AT_ONCE) or []
             self._lost_messages.read += len(more)
@@ -143,7 +155,9 @@ class Receiver:
         try:
             self._values.discard(reply)
         except Exception as error:
-            self._keyring.refusals.note("a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch)
+            self._keyring.refusals.note(
+                "a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch
+            )
 
     # --- outcomes, on their way into futures
 
@@ -163,14 +177,18 @@ class Receiver:
                 if returned := batch.keep(reply.first + len(reply.finishes)):
                     batch.group.sizer.cut_short()
                     self._pending.put_back(returned)
-                is_whole = not reply.first or all(call.done() for call in batch.calls[: reply.first])
+                is_whole = not reply.first or all(
+                    call.done() for call in batch.calls[: reply.first]
+                )
                 if is_whole:
                     self._pending.drop(batch)
         self._resolve(batch, reply, outcomes, received)
         if not is_whole:
             self._recovery.replace(batch)  # What should have come before this reply never did.
 
-    def _take_chunk(self, batch: SentBatch, reply: Reply, outcomes: list[Any] | None, received: float) -> None:
+    def _take_chunk(
+        self, batch: SentBatch, reply: Reply, outcomes: list[Any] | None, received: float
+    ) -> None:
         if outcomes is None:
             if reply.ended:
                 self._recovery.replace(batch)
@@ -188,7 +206,14 @@ class Receiver:
         else:
             with self._pending:
                 self._pending.drop(batch)
-        stages = call.task.created, batch.sent, reply.started, reply.finishes[-1], received, reply.worker
+        stages = (
+            call.task.created,
+            batch.sent,
+            reply.started,
+            reply.finishes[-1],
+            received,
+            reply.worker,
+        )
         if call.task.values:
             explain(call.task, outcomes)
         call.batch = None
@@ -197,8 +222,11 @@ class Receiver:
     @staticmethod
     def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
         started = reply.started
-        # Fewer calls than outcomes: some were given back, and another worker that got the message ran them as well.
-        for call, outcome, finished in zip(batch.calls[reply.first :], outcomes, reply.finishes, strict=False):
+        # Fewer calls than outcomes: some were given back, and another worker that got the message
+        # ran them as well.
+        for call, outcome, finished in zip(
+            batch.calls[reply.first :], outcomes, reply.finishes, strict=False
+        ):
             stages = call.task.created, batch.sent, started, finished, received, reply.worker
             if call.task.values:
                 explain(call.task, outcome)

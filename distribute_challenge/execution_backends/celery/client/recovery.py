@@ -1,6 +1,7 @@
 """What happens to the calls of a message that came to nothing: they are sent again, or fail.
 
-Guarantees: no future is resolved, and no error's text made, under the lock of the pending calls. Any thread may call.
+Guarantees: no future is resolved, and no error's text made, under the lock of the pending calls.
+Any thread may call.
 """
 
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class Recovery:
         elif problem.kind == "value_missing" and not any(call.cancelled() for call in batch.calls):
             self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
         else:
-            # One that has died may do so again: its calls travel one by one. To a message that was too old nothing happened.
+            # One that has died may do so again: its calls travel one by one. To a message that was
+            # too old nothing happened.
             after = partial(self._failed, batch, reply.worker, problem)
             self._end(batch, after, alone=problem.kind not in policy.HARMLESS)
 
@@ -61,18 +63,30 @@ class Recovery:
             call.fail(error)
 
     def _send_again(self, batch: SentBatch, error: SystemFailureError | None) -> None:
-        """Send what is left of a batch, now that its values are to be had; or fail it, as they are not."""
-        self._end(batch, partial(self._missed, batch) if error is None else lambda *_: lambda: error)
+        """Send what is left of a batch, now that its values are to be had; or fail it, as they are
+        not.
+        """
+        self._end(
+            batch, partial(self._missed, batch) if error is None else lambda *_: lambda: error
+        )
 
     # What happened to one call: it is noted down, and the policy asked.
 
-    def _failed(self, batch: SentBatch, worker: str, problem: Problem, call: Call, others: int) -> MakeError | None:
+    def _failed(
+        self, batch: SentBatch, worker: str, problem: Problem, call: Call, others: int
+    ) -> MakeError | None:
         if policy.counts(call.task, problem):
-            call.attempts += (Attempt(worker, batch.sent, clock.now(), problem.text, others, problem.facts),)
-        return policy.after_problem(call.task, call.attempts, problem, allowed=self._attempts, calls=others)
+            call.attempts += (
+                Attempt(worker, batch.sent, clock.now(), problem.text, others, problem.facts),
+            )
+        return policy.after_problem(
+            call.task, call.attempts, problem, allowed=self._attempts, calls=others
+        )
 
     def _vanished(self, batch: SentBatch, call: Call, others: int) -> MakeError | None:
-        reason = "its message is gone from Redis: it is in no queue, no worker has it, and no reply came"
+        reason = (
+            "its message is gone from Redis: it is in no queue, no worker has it, and no reply came"
+        )
         call.attempts += (Attempt("", batch.sent, clock.now(), reason, others),)
         call.losses += 1
         return policy.after_vanishing(call.task, call.attempts, call.losses, is_cut=batch.is_cut)
@@ -82,7 +96,13 @@ class Recovery:
         call.misses += 1
         return policy.after_miss(call.task, call.misses, is_cut=batch.is_cut)
 
-    def _end(self, batch: SentBatch, after: Callable[[Call, int], MakeError | None], *, alone: bool = False) -> None:
+    def _end(
+        self,
+        batch: SentBatch,
+        after: Callable[[Call, int], MakeError | None],
+        *,
+        alone: bool = False,
+    ) -> None:
         with self._pending:
             if batch.id not in self._pending.sent:
                 return  # Over meanwhile.
@@ -100,7 +120,9 @@ class Recovery:
 
     @staticmethod
     def _fail(batch: SentBatch, call: Call, error: DistributeChallengeError) -> None:
-        outcomes = policy.outcomes_of_lost(call.task, error, batch.outcomes_so_far(), batch.chunk_size)
+        outcomes = policy.outcomes_of_lost(
+            call.task, error, batch.outcomes_so_far(), batch.chunk_size
+        )
         if outcomes is None:
             call.fail(error)
         else:

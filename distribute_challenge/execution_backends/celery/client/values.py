@@ -1,4 +1,5 @@
-"""The large values of one client: where its workers can find them, and what happens when one does not.
+"""The large values of one client: where its workers can find them, and what happens when one does
+not.
 
     arguments ──► depot ──► shared memory, if all workers see it; else what they all see: Redis, or a store of the user's
     results   ◄── adopt ◄── shared memory
@@ -6,8 +7,8 @@
 Guarantees:
 
 - ``_lock`` protects the choice of places, and whether the thread runs.
-- The thread is there once there are large values. It alone copies for workers that missed one, renews and frees, all of
-  which may take long: neither calls nor replies wait for it.
+- The thread is there once there are large values. It alone copies for workers that missed one,
+  renews and frees, all of which may take long: neither calls nor replies wait for it.
 """
 
 import contextlib
@@ -21,7 +22,12 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.guarded import text_of
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.core.outcome import Failure, add_note
-from distribute_challenge.errors import BrokerUnreachableError, StoreFullError, SystemFailureError, ValueLostError
+from distribute_challenge.errors import (
+    BrokerUnreachableError,
+    StoreFullError,
+    SystemFailureError,
+    ValueLostError,
+)
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.log import logger
@@ -39,9 +45,7 @@ from distribute_challenge.stores import (
 
 __all__ = ["ClientValues", "explain"]
 
-READ_ONLY_NOTE = (
-    "Large arguments are shared with other calls and cannot be written to; work on a copy, as in x = x.copy()"
-)
+READ_ONLY_NOTE = "Large arguments are shared with other calls and cannot be written to; work on a copy, as in x = x.copy()"
 
 LOOK_EVERY = 1.0  # Seconds between two looks at what is to be renewed or freed.
 
@@ -68,13 +72,19 @@ class ClientValues:
         url = settings.store_url()
         keyring = connection.keyring
         self._everywhere: Store = (
-            RedisStore(connection, client, keyring) if url is None else FsspecStore(url, client, keyring)
+            RedisStore(connection, client, keyring)
+            if url is None
+            else FsspecStore(url, client, keyring)
         )
         self._folder = _shared_memory()
-        self._depot = Depot([self._everywhere] if self._folder is None else [self._folder, self._everywhere])
+        self._depot = Depot(
+            [self._everywhere] if self._folder is None else [self._folder, self._everywhere]
+        )
         self.names = self._depot.names
         self._is_folder_missed = own_machine and settings.shared_folder() is None
-        self._identity = shared_memory_identity() if self._folder is not None and not own_machine else ""
+        self._identity = (
+            shared_memory_identity() if self._folder is not None and not own_machine else ""
+        )
         self._is_chosen = not self._identity
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._closing = threading.Event()
@@ -84,14 +94,16 @@ class ClientValues:
         """Who keeps large values.
 
         Args:
-            workers: Finds out who is there: with the first large value it is time to know which memory the workers see.
+            workers: Finds out who is there: with the first large value it is time to know which
+                memory the workers see.
         """
         if not self._is_chosen:
             self.see(workers())
         if self._is_folder_missed:
             self._is_folder_missed = False
             logger.warning(
-                "large values go through Redis, which takes longer: %s is not there, or cannot be written to; name a folder that "
+                "large values go through Redis, which takes longer: %s is not there, or cannot be "
+                "written to; name a folder that "
                 "is in memory in %s",
                 settings.SHARED_MEMORY,
                 settings.SHARED_FOLDER_VARIABLE,
@@ -117,7 +129,9 @@ class ClientValues:
         """A call is done that needed them."""
         self._depot.release(values)
 
-    def provide_everywhere(self, keys: Sequence[str], done: Callable[[SystemFailureError | None], None]) -> None:
+    def provide_everywhere(
+        self, keys: Sequence[str], done: Callable[[SystemFailureError | None], None]
+    ) -> None:
         """A worker looked for values in vain: bring them to where every worker finds them.
 
         Args:
@@ -128,7 +142,8 @@ class ClientValues:
         self._jobs.put(lambda: done(self._provided(keys)))
 
     def adopt(self, reference: Reference) -> memoryview:
-        """A part of a result that a worker put into shared memory: from now on it is the caller's own.
+        """A part of a result that a worker put into shared memory: from now on it is the caller's
+        own.
 
         Raises:
             ValueLostError: It is gone.
@@ -136,13 +151,17 @@ class ClientValues:
         self._start()
         data = None if self._folder is None else self._folder.adopt(*reference)
         if data is None:
-            raise ValueLostError("a large result is gone from shared memory; make the call again", [reference.key])
+            raise ValueLostError(
+                "a large result is gone from shared memory; make the call again", [reference.key]
+            )
         return data
 
     def discard(self, reply: Reply) -> None:
         """Free what a reply refers to that nobody waits for."""
         if self._folder is not None:
-            self._folder.delete([part.key for section in reply.sections for part in references_of(section.blob)])
+            self._folder.delete(
+                [part.key for section in reply.sections for part in references_of(section.blob)]
+            )
 
     def close(self) -> None:
         """Free everything."""
@@ -156,7 +175,9 @@ class ClientValues:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="distribute_challenge values", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="distribute_challenge values", daemon=True
+                )
                 self._thread.start()
 
     def _run(self) -> None:
@@ -190,7 +211,11 @@ def explain(task: Task, outcome: Any) -> None:
         outcome: Its outcome; the outcomes, if it was a chunk.
     """
     for part in outcome if task.chunk else [outcome]:
-        if type(part) is Failure and isinstance(part.error, ValueError) and "read-only" in text_of(part.error):
+        if (
+            type(part) is Failure
+            and isinstance(part.error, ValueError)
+            and "read-only" in text_of(part.error)
+        ):
             add_note(part.error, READ_ONLY_NOTE)
 
 

@@ -1,7 +1,8 @@
 """Where a message is: held by a worker, still in its queue, or nowhere.
 
-A worker writes each message that it takes into a book (`keys.UNACKED`) under the tag that the message came with, and
-strikes it out once its reply has been sent. Where workers put a message back, they put back the same bytes.
+A worker writes each message that it takes into a book (`keys.UNACKED`) under the tag that the
+message came with, and strikes it out once its reply has been sent. Where workers put a message
+back, they put back the same bytes.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,8 @@ def are_held(connection: redis.Redis, messages: Sequence[Message]) -> list[bool]
 def are_nowhere(
     connection: redis.Redis, messages: Sequence[Message], lists: Sequence[str] = ()
 ) -> tuple[list[bool], list[int]]:
-    """Which of the messages are neither held nor in their queues, and how many replies wait in lists, all at one moment.
+    """Which of the messages are neither held nor in their queues, and how many replies wait in
+    lists, all at one moment.
 
     The messages travel as a whole.
 

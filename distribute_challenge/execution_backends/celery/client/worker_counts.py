@@ -67,7 +67,8 @@ class WorkerCounts:
                 self._warn(queue, calls, now, (lambda: 0) if workers else strangers)
 
     def distrust(self, until: float) -> None:
-        """Workers may not have been able to give signs of life: until then, silence says nothing of them.
+        """Workers may not have been able to give signs of life: until then, silence says nothing of
+        them.
 
         Args:
             until: Seconds of the monotonic clock.
@@ -75,7 +76,9 @@ class WorkerCounts:
         self._trusted_from = max(self._trusted_from, until)
 
     def _silent_since(self, queue: str, now: float) -> float | None:
-        """Since when nobody has been heard who serves a queue; None: there is somebody. Who was killed says no good-bye."""
+        """Since when nobody has been heard who serves a queue; None: there is somebody. Who was
+        killed says no good-bye.
+        """
         heard = [now - worker.age for worker in self._workers if queue in worker.queues]
         if not heard:
             return None if now < self._trusted_from else now
@@ -85,8 +88,10 @@ class WorkerCounts:
     def _warn(self, queue: str, calls: int, now: float, strangers: Callable[[], int]) -> None:
         if count := strangers():
             raise SecretError(
-                f"all workers at {masked(self._url)} ({count}) have another secret than this client, and refuse its calls: set "
-                f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there; or one side encrypts, and the other lacks the package "
+                f"all workers at {masked(self._url)} ({count}) have another secret than this "
+                f"client, and refuse its calls: set "
+                f"DISTRIBUTE_CHALLENGE_SECRET to the same text here and there; or one side "
+                f"encrypts, and the other lacks the package "
                 f"for it: pip install cryptography"
             )
         self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER

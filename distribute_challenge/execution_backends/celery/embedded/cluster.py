@@ -20,7 +20,10 @@ from distribute_challenge.core import clock
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
 from distribute_challenge.execution_backends.celery.embedded import supervisor
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_command, server_program
+from distribute_challenge.execution_backends.celery.embedded.redis_server import (
+    server_command,
+    server_program,
+)
 from distribute_challenge.security import new_secret
 from distribute_challenge.settings import patience
 
@@ -34,17 +37,19 @@ SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # Read by the worke
 
 
 class EmbeddedCluster:
-    """A private Redis server and a Celery worker on this machine, for this process and those it tells the address.
+    """A private Redis server and a Celery worker on this machine, for this process and those it
+    tells the address.
 
     Args:
         workers: Worker processes at the start.
 
     Guarantees:
 
-    - No other user can reach it: the server listens on a Unix socket in a folder that only this user can enter. Its secret lies
-      there, too (`security.sources`), so that other processes of this user can join by the address alone.
-    - It ends with the process that started it, however that ends; see `supervisor`. A forked child of that process can
-      neither end it nor keep it alive.
+    - No other user can reach it: the server listens on a Unix socket in a folder that only this
+      user can enter. Its secret lies there, too (`security.sources`), so that other processes of
+      this user can join by the address alone.
+    - It ends with the process that started it, however that ends; see `supervisor`. A forked child
+      of that process can neither end it nor keep it alive.
     - ``_lock`` protects what `check` reads, once only, from the supervisor.
     """
 
@@ -75,7 +80,16 @@ class EmbeddedCluster:
         folder = self.folder = _private_folder()
         self._owner, self._death = os.getpid(), None
         flags = interpreter_flags()
-        worker = [sys.executable, *flags, "-P", "-m", WORKER_MODULE, self.broker_url, str(self.workers), "embedded"]
+        worker = [
+            sys.executable,
+            *flags,
+            "-P",
+            "-m",
+            WORKER_MODULE,
+            self.broker_url,
+            str(self.workers),
+            "embedded",
+        ]
         plan = {
             "folder": str(folder),
             "commands": {"redis": server_command(program, folder), "worker": worker},
@@ -112,7 +126,8 @@ class EmbeddedCluster:
             self.check()
             if clock.monotonic() > deadline:
                 raise ClusterStartError(
-                    f"the embedded cluster's Redis server did not answer within {START_DEADLINE:g} s:\n{self.log('redis')}"
+                    f"the embedded cluster's Redis server did not answer within {START_DEADLINE:g} "
+                    f"s:\n{self.log('redis')}"
                 )
             time.sleep(0.002)
 
@@ -121,7 +136,9 @@ class EmbeddedCluster:
         folder = self._running_folder()
         if os.getpid() != self._owner:
             if not folder.exists():
-                raise ClusterStartError("the embedded cluster has ended with the process that started it")
+                raise ClusterStartError(
+                    "the embedded cluster has ended with the process that started it"
+                )
             return
         with self._lock:
             # Closed by another thread, or with something to tell.
@@ -131,7 +148,9 @@ class EmbeddedCluster:
                 raise ClusterStartError(self._death)
 
     def log(self, process: str = "worker") -> str:
-        """What a process (``"worker"`` or ``"redis"``) has written so far; nothing if the cluster is not running."""
+        """What a process (``"worker"`` or ``"redis"``) has written so far; nothing if the cluster
+        is not running.
+        """
         if self.folder is None:
             return ""
         path = self.log_file(process)
@@ -162,7 +181,8 @@ class EmbeddedCluster:
             pass  # It has ended by itself.
         process.stdout.read()  # Until it ends.
         process.stdout.close()
-        # If the supervisor was killed it has left this to us. Its number is not anybody else's before `wait`.
+        # If the supervisor was killed it has left this to us. Its number is not anybody else's
+        # before `wait`.
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -170,7 +190,9 @@ class EmbeddedCluster:
 
     def _running_folder(self) -> Path:
         if self.folder is None:
-            raise ClusterStartError("this cluster is not running: it has not been started, or it has been closed")
+            raise ClusterStartError(
+                "this cluster is not running: it has not been started, or it has been closed"
+            )
         return self.folder
 
     def _forget(self) -> None:
@@ -184,10 +206,15 @@ class EmbeddedCluster:
 
 
 def _private_folder() -> Path:
-    """Name of a new folder, fit for a URL and with room for a socket's name in its path. The supervisor makes it."""
+    """Name of a new folder, fit for a URL and with room for a socket's name in its path.
+
+    The supervisor makes it.
+    """
     name = f"distribute_challenge-{secrets.token_hex(8)}"
     folder = Path(tempfile.gettempdir(), name).absolute()
-    if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH or set("?#%@;") & set(str(folder)):
+    if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH or set("?#%@;") & set(
+        str(folder)
+    ):
         folder = Path("/tmp", name)
     return folder
 
@@ -205,7 +232,10 @@ def _death_of(process: "subprocess.Popen[bytes]") -> str | None:
     report = json.loads(line)
     return "\n".join(
         [
-            f"the embedded cluster's {report['process']} process died (exit code {report['exit_code']}); its last lines:",
+            (
+                f"the embedded cluster's {report['process']} process died (exit code "
+                f"{report['exit_code']}); its last lines:"
+            ),
             *(f"    {line}" for line in report["log"]),
         ]
     )

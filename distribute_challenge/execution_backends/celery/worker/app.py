@@ -21,7 +21,10 @@ from distribute_challenge.execution_backends.celery.broker.publishing import (
     PRIORITY_STEPS,
     TASK_NAME,
 )
-from distribute_challenge.execution_backends.celery.worker.bootsteps import PresenceStep, connect_signals
+from distribute_challenge.execution_backends.celery.worker.bootsteps import (
+    PresenceStep,
+    connect_signals,
+)
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.overrides import transport
 from distribute_challenge.execution_backends.celery.worker.overrides.request import answer, present
@@ -40,7 +43,8 @@ def _encode(body: tuple[Any, ...]) -> bytes:
 
 
 def _decode(data: bytes) -> tuple[Any, ...]:
-    # The worker's main process passes the frame on as it is: only the child that runs it looks inside.
+    # The worker's main process passes the frame on as it is: only the child that runs it looks
+    # inside.
     return ([bytes(data)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None})
 
 
@@ -56,26 +60,29 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
 
     Args:
         broker_url: The broker; None: what the environment says.
-        lease: Whole seconds that a message stays with a worker that gives no sign of life; a living worker renews
-            its leases, so calls may run for any time.
+        lease: Whole seconds that a message stays with a worker that gives no sign of life; a living
+            worker renews its leases, so calls may run for any time.
     """
     url = broker_url or settings.broker_url()
     if url is None:
         raise OptionError(
-            "a worker needs the address of its cluster's Redis: set CELERY_BROKER_URL=redis://host:6379/0, or give --broker"
+            "a worker needs the address of its cluster's Redis: set "
+            "CELERY_BROKER_URL=redis://host:6379/0, or give --broker"
         )
     transport.install()
     gate = Gate(keyring_for(url), partial(answer, url), clock_of(url).now, partial(present, url))
     app = BoundCelery("distribute_challenge", url, amqp=transport.PatientAMQP)
     app.gate = gate
     app.conf.update(
-        # Nothing but sealed frames of our own and JSON (for remote control) is accepted, never pickle; and of these what
-        # the gate lets in.
+        # Nothing but sealed frames of our own and JSON (for remote control) is accepted, never
+        # pickle; and of these what the gate lets in.
         accept_content=[SERIALISER, "json"],
         task_serializer="json",
-        # A task is taken off the queue when it is done, not when it is begun: a dying worker loses nothing.
+        # A task is taken off the queue when it is done, not when it is begun: a dying worker loses
+        # nothing.
         task_acks_late=True,
-        # The dead child's batch is answered by `request`, which tells the client; redelivery would run it without end.
+        # The dead child's batch is answered by `request`, which tells the client; redelivery would
+        # run it without end.
         task_reject_on_worker_lost=False,
         task_acks_on_failure_or_timeout=True,
         # A worker holds only what it runs: others are free to take the rest.
@@ -89,14 +96,15 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
         broker_connection_max_retries=None,
         # A Redis that is full refuses what a worker declares when it connects: that passes.
         broker_channel_error_retry=True,
-        # What finds no idle child waits in the pool, which keeps it when the connection breaks; at the door it would be
-        # dropped.
+        # What finds no idle child waits in the pool, which keeps it when the connection breaks; at
+        # the door it would be dropped.
         worker_pool_putlocks=False,
         broker_transport_options={
             "priority_steps": PRIORITY_STEPS,
             "sep": PRIORITY_SEPARATOR,
             "queue_order_strategy": "priority",
-            # Keys of our own: another Celery application on this server has another idea of how long a lease is.
+            # Keys of our own: another Celery application on this server has another idea of how
+            # long a lease is.
             "unacked_key": UNACKED,
             "unacked_index_key": f"{UNACKED}_index",
             "visibility_timeout": lease,

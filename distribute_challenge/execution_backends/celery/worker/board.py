@@ -1,12 +1,13 @@
-"""Memory that a worker's main process shares with its children: which calls are to stop, and which call each child runs.
+"""Memory that a worker's main process shares with its children: which calls are to stop, and which
+call each child runs.
 
     main process --> edition, text of what is unwanted -----> children, who look at the edition before each call
     main process <-- process id, message, number of the call <-- each child, in a place of its own
 
 A look at it takes a tenth of a microsecond, and needs neither a pipe nor a lock.
 
-Guarantees: one process writes the text, and each place has one writer. The edition is odd while the text is being written; a reader
-who finds it changed under its eyes reads again.
+Guarantees: one process writes the text, and each place has one writer. The edition is odd while the
+text is being written; a reader who finds it changed under its eyes reads again.
 """
 
 import json
@@ -68,7 +69,9 @@ class Board:
         return Place(self._words, 2 + 3 * (number % _PLACES))
 
     def running(self, pid: int) -> tuple[int, int] | None:
-        """What a child says it runs: its message's `mark`, and the number of the call; None if it has said nothing."""
+        """What a child says it runs: its message's `mark`, and the number of the call; None if it
+        has said nothing.
+        """
         for start in range(2, 2 + 3 * _PLACES, 3):
             if self._words[start] == pid:
                 return self._words[start + 1], self._words[start + 2]

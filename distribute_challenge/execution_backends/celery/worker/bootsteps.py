@@ -1,6 +1,7 @@
 """What our worker does besides running batches: it shows itself, and prepares its children.
 
-All of it hangs on Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery worker`` gets it too.
+All of it hangs on Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery
+worker`` gets it too.
 """
 
 import contextlib
@@ -29,7 +30,10 @@ from distribute_challenge.execution_backends.celery.worker.deaths import appoint
 from distribute_challenge.execution_backends.celery.worker.failure_log import PERIOD, left_out
 from distribute_challenge.execution_backends.celery.worker.held import Held
 from distribute_challenge.execution_backends.celery.worker.overrides.request import told_to_end
-from distribute_challenge.execution_backends.celery.worker.process_log import redirect_streams, set_up_logging
+from distribute_challenge.execution_backends.celery.worker.process_log import (
+    redirect_streams,
+    set_up_logging,
+)
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.execution_backends.celery.worker.sweeping import SWEEP, Sweeper
@@ -49,14 +53,18 @@ _THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
 )
 
-SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # JSON; only set by the embedded cluster's client.
+SURROUNDINGS_VARIABLE = (
+    "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # JSON; only set by the embedded cluster's client.
+)
 LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
 
 
 class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
-    """Shows the worker to clients while it consumes, and to other workers that what it holds is in work.
+    """Shows the worker to clients while it consumes, and to other workers that what it holds is in
+    work.
 
-    Where the broker does not answer, this is what finds out first: the error makes Celery connect anew.
+    Where the broker does not answer, this is what finds out first: the error makes Celery connect
+    anew.
     """
 
     _connection: Broker
@@ -73,7 +81,12 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         self._connection = connect(app.url, answer_within=ANSWER_WITHIN)
         lease = app.conf.broker_transport_options["visibility_timeout"]
         self._sweeper = Sweeper(
-            self._connection, _held(consumer), app.gate, book=UNACKED, lease=lease, give_up=told_to_end
+            self._connection,
+            _held(consumer),
+            app.gate,
+            book=UNACKED,
+            lease=lease,
+            give_up=told_to_end,
         )
         # The books before anything else: whoever looks for lost messages does so after one lease.
         self._beat(consumer)
@@ -87,7 +100,8 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         ]
         if hasattr(consumer.pool, "maintain_pool"):
             consumer.pool._pool.on_death = appoint().died
-            # Celery sees at once that a child has died, but may take 5 s for one that replaced another.
+            # Celery sees at once that a child has died, but may take 5 s for one that replaced
+            # another.
             self._timers.append(every(LOOK_FOR_DEATHS, self._look, (consumer,)))
 
     def stop(self, consumer: Any) -> None:
@@ -134,8 +148,10 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
 def _look_for_strangers(connection: Broker) -> None:
     if others := presence.strangers(connection):
         logger.error(
-            "%d workers of this cluster have another secret than this one: each refuses, and takes off the queues, what is meant for "
-            "the others. Give all of them the same DISTRIBUTE_CHALLENGE_SECRET, or queues of their own",
+            "%d workers of this cluster have another secret than this one: each refuses, and takes "
+            "off the queues, what is meant for "
+            "the others. Give all of them the same DISTRIBUTE_CHALLENGE_SECRET, or queues of their "
+            "own",
             others,
         )
 
@@ -200,7 +216,8 @@ _filters: "warnings.catch_warnings[None] | None" = None
 
 
 def _put_filters_aside(**_: Any) -> None:
-    """Where warnings are errors, by ``-W error`` say, they are errors in calls alone: Celery's own would end the worker.
+    """Where warnings are errors, by ``-W error`` say, they are errors in calls alone: Celery's own
+    would end the worker.
 
     One of them is that it runs as root.
     """
@@ -222,13 +239,18 @@ def _close_gate(sender: Any = None, **_: Any) -> None:
 
 def _open_records(**_: Any) -> None:
     appoint()
-    # At each loss of the connection Celery would say that what runs cannot be acknowledged any more. It can.
+    # At each loss of the connection Celery would say that what runs cannot be acknowledged any
+    # more. It can.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def _share_machine(sender: Any = None, **_: Any) -> None:
-    """Share cores and memory among the processes: each would start as many BLAS threads as there are cores."""
-    os.environ.setdefault(settings.VALUE_CACHE_VARIABLE, str(settings.value_cache(max(1, sender.concurrency))))
+    """Share cores and memory among the processes: each would start as many BLAS threads as there
+    are cores.
+    """
+    os.environ.setdefault(
+        settings.VALUE_CACHE_VARIABLE, str(settings.value_cache(max(1, sender.concurrency)))
+    )
     threads = max(1, (os.cpu_count() or 1) // max(1, sender.concurrency))
     for variable in _THREAD_LIMITS:
         os.environ.setdefault(variable, str(threads))
@@ -240,7 +262,9 @@ def _prepare_child(**_: Any) -> None:
     if _filters is not None:
         _filters.__exit__(None, None, None)
     if told := os.environ.pop(SURROUNDINGS_VARIABLE, None):
-        Surroundings(*json.loads(told))._replace(has_django=False).apply()  # Celery sets up Django by itself.
+        Surroundings(*json.loads(told))._replace(
+            has_django=False
+        ).apply()  # Celery sets up Django by itself.
     random.seed()
     numpy = sys.modules.get("numpy")
     if numpy is not None:

@@ -1,15 +1,18 @@
-r"""Lines that the calls of one message have printed, until they are sent; and which of them are not.
+r"""Lines that the calls of one message have printed, until they are sent; and which of them are
+not.
 
 What is bounded, and what is made of half lines:
 
-- A call, or a chunk of a map, may send a million characters a second. What it prints beyond that in the same second is counted,
-  and one notice says how much it was. The worker's log has it.
-- A line that is flushed before it has an end is sent as it is. What follows at once is joined to it.
-- Of a line that is written over and over again, with ``\r`` as progress bars do it, the latest state is sent: every few
-  seconds, and at its end.
+- A call, or a chunk of a map, may send a million characters a second. What it prints beyond that in
+  the same second is counted, and one notice says how much it was. The worker's log has it.
+- A line that is flushed before it has an end is sent as it is. What follows at once is joined to
+  it.
+- Of a line that is written over and over again, with ``\r`` as progress bars do it, the latest
+  state is sent: every few seconds, and at its end.
 
-Guarantees: any thread may write. It waits for nothing, there is no lock that a fork could leave locked, and a line takes less
-than a tenth of what it takes to write it into the log. One thread at a time may call `taken`.
+Guarantees: any thread may write. It waits for nothing, there is no lock that a fork could leave
+locked, and a line takes less than a tenth of what it takes to write it into the log. One thread at
+a time may call `taken`.
 """
 
 from collections import deque
@@ -31,13 +34,16 @@ _monotonic: Final = clock.monotonic
 _STREAMS: Final[dict[int, Stream]] = {1: "stdout", 2: "stderr"}
 
 
-#: A line: its call, its file number, its time, its text, whether it has an end. No class of ours, as there may be very many.
+#: A line: its call, its file number, its time, its text, whether it has an end. No class of ours,
+#: as there may be very many.
 _Line = tuple[int, int, float, str, bool]
 _Item = _Line | Entry
 
 
 class _Bar(NamedTuple):
-    """A line that is written over: its state, when it is to be sent next, by the monotonic clock, and whether it was."""
+    """A line that is written over: its state, when it is to be sent next, by the monotonic clock,
+    and whether it was.
+    """
 
     state: str
     due: float
@@ -80,7 +86,8 @@ class CallOutput:
 
     def hear(self, descriptor: int, line: str, *, whole: bool) -> None:
         """Take a line of a stream; see `output.Listener`."""
-        # As `_has_room` and `_append` have it, without calling them: there may be a hundred thousand lines in a second.
+        # As `_has_room` and `_append` have it, without calling them: there may be a hundred
+        # thousand lines in a second.
         size = len(line) + 1
         if self._is_full:
             self._left_lines += 1
@@ -113,13 +120,17 @@ class CallOutput:
         self._window_ends = self._tick_ends = 0.0
 
     def renew(self) -> None:
-        """Have room again if the second is over in which there was none; for the thread that calls `taken`, now and then."""
+        """Have room again if the second is over in which there was none; for the thread that calls
+        `taken`, now and then.
+        """
         if self._is_full and _monotonic() >= self._window_ends:
             self._tick_ends = 0.0
             self._is_full = False
 
     def taken(self) -> list[Entry]:
-        """What is there to be sent; it is not held here any more. Lines in a row are one entry, with line breaks between them."""
+        """What is there to be sent; it is not held here any more. Lines in a row are one entry,
+        with line breaks between them.
+        """
         return list(_grouped([self._items.popleft() for _ in range(len(self._items))]))
 
     def sent(self, characters: int) -> None:
@@ -139,7 +150,11 @@ class CallOutput:
     def _tick(self, now: float) -> None:
         if now >= self._window_ends:
             self._tell_of_left()
-            self._call, self._window_ends, self._room = len(self.ended), now + WINDOW, MOST_IN_A_WINDOW
+            self._call, self._window_ends, self._room = (
+                len(self.ended),
+                now + WINDOW,
+                MOST_IN_A_WINDOW,
+            )
         self._tick_ends, self._time = now + TICK, clock.now()
 
     def _leave_out(self, size: int) -> None:
@@ -152,7 +167,8 @@ class CallOutput:
         if lines:
             self._left_lines = self._left_characters = 0
             text = (
-                f"{lines:,} lines of {max(1, characters // 1000):,} kB are left out here: a call shows at most 1 MB a "
+                f"{lines:,} lines of {max(1, characters // 1000):,} kB are left out here: a call "
+                f"shows at most 1 MB a "
                 "second. The worker's log has them"
             )
             self._append_entry("notice", text, {})

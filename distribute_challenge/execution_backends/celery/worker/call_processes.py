@@ -1,6 +1,7 @@
 """Letting the calls in a child of the worker start processes, which then are as in any program.
 
-Billiard, whose process the child is, makes it a daemon, and signals that would end it have a handler.
+Billiard, whose process the child is, makes it a daemon, and signals that would end it have a
+handler.
 """
 
 import multiprocessing
@@ -10,7 +11,10 @@ from multiprocessing.process import AuthenticationString  # type: ignore[attr-de
 from typing import Any
 
 from distribute_challenge.execution.descendants import bind_descendants
-from distribute_challenge.execution_backends.celery.worker.overrides.child_signals import TO_END, let_forks_end
+from distribute_challenge.execution_backends.celery.worker.overrides.child_signals import (
+    TO_END,
+    let_forks_end,
+)
 
 __all__ = ["allow_processes"]
 
@@ -23,7 +27,9 @@ def allow_processes() -> None:
     # A daemon must not start processes, and a key of billiard's class refuses to be sent to one.
     config.update(daemon=False, authkey=AuthenticationString(config["authkey"]))
     bind_descendants()
-    os.register_at_fork(before=_hold_signals, after_in_child=_end_by_signals, after_in_parent=_release_signals)
+    os.register_at_fork(
+        before=_hold_signals, after_in_child=_end_by_signals, after_in_parent=_release_signals
+    )
 
 
 def _hold_signals() -> None:

@@ -1,8 +1,9 @@
-"""What ``celery -A distribute_challenge.execution_backends.celery worker`` checks, as this library's own command does.
+"""What ``celery -A distribute_challenge.execution_backends.celery worker`` checks, as this
+library's own command does.
 
-Every user of the machine can read a password on a command line. This library's own command starts itself anew without it
-(``cli.broker``); Celery's cannot be told to, but where setproctitle is installed, it replaces its command line by a line that
-it makes of ``sys.argv``.
+Every user of the machine can read a password on a command line. This library's own command starts
+itself anew without it (``cli.broker``); Celery's cannot be told to, but where setproctitle is
+installed, it replaces its command line by a line that it makes of ``sys.argv``.
 """
 
 import contextlib
@@ -19,13 +20,16 @@ from distribute_challenge.settings import masked
 __all__ = ["WARNING", "check_broker", "hide_passwords"]
 
 WARNING = (
-    "a password stands on this worker's command line, where every user of this machine can read it: leave --broker away, and set "
+    "a password stands on this worker's command line, where every user of this machine can read "
+    "it: leave --broker away, and set "
     "the variable CELERY_BROKER_URL to the address"
 )
 
 
 def hide_passwords() -> None:
-    """When Celery's own command starts a worker, keep passwords out of the line that it shows; the log has a warning."""
+    """When Celery's own command starts a worker, keep passwords out of the line that it shows; the
+    log has a warning.
+    """
     signals.celeryd_init.connect(_hide)
 
 
@@ -41,7 +45,9 @@ def _warn(**_: Any) -> None:
 
 
 def check_broker() -> None:
-    """When Celery's own command starts a worker, end it with the reason if the broker is one that cannot be used."""
+    """When Celery's own command starts a worker, end it with the reason if the broker is one that
+    cannot be used.
+    """
     signals.celeryd_init.connect(_check)
 
 
@@ -51,4 +57,6 @@ def _check(instance: Any, **_: Any) -> None:
         with contextlib.suppress(BrokerUnreachableError):
             check_reachable(instance.app.url)
     except OptionError as error:
-        raise SystemExit(f"Error: {error}") from None  # Celery logs other exceptions of its hooks, and goes on.
+        raise SystemExit(
+            f"Error: {error}"
+        ) from None  # Celery logs other exceptions of its hooks, and goes on.

@@ -1,4 +1,5 @@
-"""What is known of a worker's child that has died: how, with how much memory, and what it was saying.
+"""What is known of a worker's child that has died: how, with how much memory, and what it was
+saying.
 
 The main process looks at its children four times a second, for a dead one cannot be asked any more.
 """
@@ -11,12 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import Records
-from distribute_challenge.execution_backends.celery.worker.memory import Limits, peak_of_the_dead, resident
+from distribute_challenge.execution_backends.celery.worker.memory import (
+    Limits,
+    peak_of_the_dead,
+    resident,
+)
 
 __all__ = ["Coroner", "appoint"]
 
-NEAR = 0.9  # Part of its limit from which on a process that was killed has probably been killed for it.
-# Ends that want of memory may bring: the kernel's, and those of C code that did not get what it asked for.
+# Part of its limit from which on a process that was killed has probably been killed for it.
+NEAR = 0.9
+# Ends that want of memory may bring: the kernel's, and those of C code that did not get what it
+# asked for.
 _FOR_WANT_OF_MEMORY = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS")
 
 

@@ -1,12 +1,13 @@
-"""Calls that raised, as Celery sees it: its task has failed, with an exception that looks like the first of theirs.
+"""Calls that raised, as Celery sees it: its task has failed, with an exception that looks like the
+first of theirs.
 
     child: user's exception ──> FailedTaskError ──> task_failure, to Sentry, OpenTelemetry and the like
                                       │ pickled
     main process                      └──> task-failed, to Flower, exporters and the like
 
-The user's own exception does not go there. Celery would unpickle it in a process that cannot import the user's modules; and some
-exceptions make Celery run a task again, or end its worker. What goes there has the name of the class, the text, the traceback and
-the causes.
+The user's own exception does not go there. Celery would unpickle it in a process that cannot import
+the user's modules; and some exceptions make Celery run a task again, or end its worker. What goes
+there has the name of the class, the text, the traceback and the causes.
 """
 
 import logging
@@ -42,7 +43,9 @@ class FailedTaskError(Exception):
 
     @property
     def __traceback__(self) -> TracebackType | None:
-        """The user's frames alone: Celery formats and pickles what stands here, and its own frames are a hundred times as long."""
+        """The user's frames alone: Celery formats and pickles what stands here, and its own frames
+        are a hundred times as long.
+        """
         return self._users_frames
 
     @__traceback__.setter
@@ -81,7 +84,13 @@ def failed_task(error: BaseException, count: str = "", left_out: int = 0) -> Fai
     """
     module, name = tried(lambda: _names_of(type(error)), lambda reason: ("builtins", "Exception"))
     text = text_of(error)
-    made = _made(module, name, f"{text} ({count.strip()})" if count else text, f"{shown(error)}{count}", left_out)
+    made = _made(
+        module,
+        name,
+        f"{text} ({count.strip()})" if count else text,
+        f"{shown(error)}{count}",
+        left_out,
+    )
     links = links_of(error)
     frames = users_frames(links.traceback)
     # Both: what Python keeps for `sys.exc_info` and what is asked of the object.
@@ -105,5 +114,9 @@ def _class_of(module: str, name: str) -> type[FailedTaskError]:
 
 
 def is_unreported(record: logging.LogRecord) -> bool:
-    """For Celery's log: whether a line says more than that calls have raised, which `failure_log` has said already."""
-    return not (isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], FailedTaskError))
+    """For Celery's log: whether a line says more than that calls have raised, which `failure_log`
+    has said already.
+    """
+    return not (
+        isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], FailedTaskError)
+    )

@@ -1,7 +1,8 @@
-"""The worker's log of calls that raised: one warning for each, with its traceback, and no more of them than can be read.
+"""The worker's log of calls that raised: one warning for each, with its traceback, and no more of
+them than can be read.
 
-A child writes the lines, after the reply has gone. What it leaves out it tells its main process, which says once a second how many
-calls that were.
+A child writes the lines, after the reply has gone. What it leaves out it tells its main process,
+which says once a second how many calls that were.
 """
 
 import time
@@ -12,7 +13,9 @@ from distribute_challenge.log import current_call, logger
 
 __all__ = ["MOST", "PERIOD", "FailureLog", "LeftOut", "left_out"]
 
-MOST = 10  # Lines of one child in each period; a guess: enough to see what goes wrong, and no more than a terminal can show.
+# Lines of one child in each period; a guess: enough to see what goes wrong, and no more than a
+# terminal can show.
+MOST = 10
 PERIOD = 1.0  # Seconds.
 
 
@@ -44,7 +47,9 @@ class FailureLog:
             token = current_call.set(batch.name)
             try:
                 for error, call in written:
-                    logger.warning("%s raised, in task %s\n%s", call, batch.id, traceback_text(error).rstrip())
+                    logger.warning(
+                        "%s raised, in task %s\n%s", call, batch.id, traceback_text(error).rstrip()
+                    )
             finally:
                 current_call.reset(token)
         return failures.raised - len(written)
@@ -68,7 +73,8 @@ class LeftOut:
         calls, self._calls = self._calls, 0
         if calls:
             logger.warning(
-                "%d more calls raised, whose tracebacks are left out here: a process writes no more than %d in a second",
+                "%d more calls raised, whose tracebacks are left out here: a process writes no "
+                "more than %d in a second",
                 calls,
                 MOST,
             )

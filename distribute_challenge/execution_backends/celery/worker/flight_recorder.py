@@ -1,11 +1,13 @@
-"""The last lines of a process, kept where they outlive it: in a small file that it has mapped into memory.
+"""The last lines of a process, kept where they outlive it: in a small file that it has mapped into
+memory.
 
-A process that is killed cannot say what it was doing. So each child of a worker writes its log lines, prints among them,
-into a ring of slots as well; what it has written is in the file whatever becomes of it, and no line costs a system call.
-Python's own fault handler writes the traceback of a crash in C code into a second file. The worker's main process reads
-both when the child has died.
+A process that is killed cannot say what it was doing. So each child of a worker writes its log
+lines, prints among them, into a ring of slots as well; what it has written is in the file whatever
+becomes of it, and no line costs a system call. Python's own fault handler writes the traceback of a
+crash in C code into a second file. The worker's main process reads both when the child has died.
 
-The files lie in a private folder, which goes with the worker; what a killed worker left is swept by the next one to start.
+The files lie in a private folder, which goes with the worker; what a killed worker left is swept by
+the next one to start.
 """
 
 import contextlib
@@ -43,7 +45,8 @@ class _Ring:
     def __init__(self, path: Path) -> None:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            # Written, and not made longer: where the disk is full, this is an error, and the first line would be a SIGBUS.
+            # Written, and not made longer: where the disk is full, this is an error, and the first
+            # line would be a SIGBUS.
             os.write(file, bytes(LINES * _SLOT))
             self._slots = mmap.mmap(file, LINES * _SLOT)
         finally:
@@ -54,7 +57,9 @@ class _Ring:
         line = text.encode(errors="replace")[:LINE_SIZE]
         start = self._written % LINES * _SLOT
         self._written += 1
-        self._slots[start : start + _HEADER.size + len(line)] = _HEADER.pack(self._written, len(line)) + line
+        self._slots[start : start + _HEADER.size + len(line)] = (
+            _HEADER.pack(self._written, len(line)) + line
+        )
 
 
 class _Recorder(WorkerHandler):
@@ -69,7 +74,9 @@ class _Recorder(WorkerHandler):
         try:
             line = self.format(record)
         except Exception:
-            self.handleError(record)  # As every handler of `logging` does: it is no error of the call.
+            self.handleError(
+                record
+            )  # As every handler of `logging` does: it is no error of the call.
         else:
             self._ring.write(line)
 
@@ -81,8 +88,8 @@ def record_this_process(output: OutputLog) -> None:
         output: What the child prints; its lines count as well as those of `logging`.
     """
     if folder := os.environ.get(FOLDER_VARIABLE):
-        # A worker that ends removes its folder while its last children may still be starting; and where the disk is full, calls
-        # run without a record of them.
+        # A worker that ends removes its folder while its last children may still be starting; and
+        # where the disk is full, calls run without a record of them.
         with contextlib.suppress(OSError):
             ring = _Ring(Path(folder, f"{os.getpid()}.log"))
             logging.getLogger().addHandler(_Recorder(ring))
@@ -95,7 +102,8 @@ class Records:
     """For the main process: the folder with the records of its children.
 
     Args:
-        within: Somebody's private folder, who removes it with all that is in it; None: one of its own.
+        within: Somebody's private folder, who removes it with all that is in it; None: one of its
+            own.
     """
 
     def __init__(self, within: Path | None = None) -> None:
@@ -121,17 +129,23 @@ class Records:
         for start in range(0, len(slots), _SLOT):
             number, length = _HEADER.unpack_from(slots, start)
             found.append((number, slots[start + _HEADER.size :][:length].decode(errors="replace")))
-        return [line for number, text in sorted(found) if number for line in text.splitlines()][-LINES:]
+        return [line for number, text in sorted(found) if number for line in text.splitlines()][
+            -LINES:
+        ]
 
     def crash(self, pid: int) -> str:
-        """What Python's fault handler wrote as it died, down to where the call began; nothing, if it did not crash."""
+        """What Python's fault handler wrote as it died, down to where the call began; nothing, if
+        it did not crash.
+        """
         try:
             text = (self.folder / f"{pid}.crash").read_text(errors="replace")
         except OSError:
             return ""
         reason, _, threads = text.partition("\n\n")
         _, current, stack = threads.partition("Current thread ")
-        frames = itertools.takewhile(lambda line: f'"{execution.__file__}"' not in line, stack.splitlines())
+        frames = itertools.takewhile(
+            lambda line: f'"{execution.__file__}"' not in line, stack.splitlines()
+        )
         return "\n".join([reason, current + next(frames, ""), *frames]).strip()
 
     def forget(self, pids: Iterable[int]) -> None:

@@ -1,11 +1,13 @@
-"""What a worker lets in: messages and orders by the rules of Celery and kombu, and sealed by a holder of the secret.
+"""What a worker lets in: messages and orders by the rules of Celery and kombu, and sealed by a
+holder of the secret.
 
     queue ──► admitted ──► kombu's message, made anew from what was signed ──► Celery
     remote control ──► order ──► its envelope, made anew of the parts that matter ──► Celery
 
-Redis may be open to others who write whatever they like. kombu and Celery read headers, properties and bodies long before our own code
-sees any of it, and many a strange value ends their main process. So nothing that was not signed gets there; of an order's
-envelope, only what is known to be harmless.
+Redis may be open to others who write whatever they like. kombu and Celery read headers, properties
+and bodies long before our own code sees any of it, and many a strange value ends their main
+process. So nothing that was not signed gets there; of an order's envelope, only what is known to be
+harmless.
 """
 
 import json
@@ -21,8 +23,14 @@ from distribute_challenge.core.schema import text
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
-from distribute_challenge.execution_backends.celery.broker.publishing import PRIORITY_SEPARATOR, envelope_of
-from distribute_challenge.execution_backends.celery.worker.other_versions import OtherVersions, PutBackError
+from distribute_challenge.execution_backends.celery.broker.publishing import (
+    PRIORITY_SEPARATOR,
+    envelope_of,
+)
+from distribute_challenge.execution_backends.celery.worker.other_versions import (
+    OtherVersions,
+    PutBackError,
+)
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["ORDERS", "Gate"]
@@ -30,11 +38,28 @@ __all__ = ["ORDERS", "Gate"]
 #: Our own commands, whose one argument is a sealed order.
 SEALED_ORDERS: Final = frozenset({CANCEL, SCALE})
 
-#: Beside them, those of Celery's that only tell something. All others change what a worker does, some of them which code it runs, and
-#: Celery has no way to tell who asks.
+#: Beside them, those of Celery's that only tell something. All others change what a worker does,
+#: some of them which code it runs, and Celery has no way to tell who asks.
 ORDERS: Final = SEALED_ORDERS | {
-    *("active", "active_queues", "clock", "disable_events", "dump_active", "dump_reserved", "dump_revoked"),
-    *("dump_schedule", "dump_tasks", "enable_events", "heartbeat", "ping", "query_task", "registered", "reserved"),
+    *(
+        "active",
+        "active_queues",
+        "clock",
+        "disable_events",
+        "dump_active",
+        "dump_reserved",
+        "dump_revoked",
+    ),
+    *(
+        "dump_schedule",
+        "dump_tasks",
+        "enable_events",
+        "heartbeat",
+        "ping",
+        "query_task",
+        "registered",
+        "reserved",
+    ),
     *("revoked", "scheduled", "stats"),
 }
 
@@ -50,7 +75,8 @@ class Gate:
     Args:
         keyring: Opens what is sealed.
         answer: Told of a batch that is too old to run, to tell its client.
-        now: The cluster's time, by which ages are measured: clocks of clients and workers may be wrong.
+        now: The cluster's time, by which ages are measured: clocks of clients and workers may be
+            wrong.
         present: Asks which workers of the cluster are present.
 
     Attributes:
@@ -73,7 +99,8 @@ class Gate:
         self.other_versions = OtherVersions(present)
 
     def __json__(self) -> str:
-        # kombu keeps it among its options, which it shows to whoever asks for a worker's statistics.
+        # kombu keeps it among its options, which it shows to whoever asks for a worker's
+        # statistics.
         return "a gate"
 
     def batch_of(self, envelope: object) -> Batch:
@@ -100,7 +127,8 @@ class Gate:
         return self.keyring.open(Purpose.BATCH, sealed)
 
     def admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
-        """A message from a queue, fit for kombu and Celery; None if it was refused or answered here.
+        """A message from a queue, fit for kombu and Celery; None if it was refused or answered
+        here.
 
         Args:
             message: As it lay in Redis.
@@ -113,7 +141,9 @@ class Gate:
             return self._admitted(message, key)
         except PutBackError:
             raise
-        except Exception as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
+        except (
+            Exception
+        ) as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
             self.refusals.note("a message", error, message)
             return None
 
@@ -126,7 +156,8 @@ class Gate:
         try:
             batch = Batch.decode(frame)
         except VersionMismatchError:
-            # By a holder of the secret whose frames are of another version: the child answers it, as it does all other versions.
+            # By a holder of the secret whose frames are of another version: the child answers it,
+            # as it does all other versions.
             batch = _unread(around, frame)
         else:
             if abs(self._now() - batch.issued) > batch.lifetime:
@@ -148,7 +179,11 @@ class Gate:
 
     def _order(self, envelope: Any) -> dict[str, Any]:
         body = json.loads(b64decode(envelope["body"], validate=True))
-        method, arguments, reply_to = body["method"], body.get("arguments") or {}, body.get("reply_to")
+        method, arguments, reply_to = (
+            body["method"],
+            body.get("arguments") or {},
+            body.get("reply_to"),
+        )
         if method not in ORDERS:
             raise ForgedError("a command that workers of this library do not take")
         names, pattern, matcher = body.get("destination"), body.get("pattern"), body.get("matcher")
@@ -157,7 +192,8 @@ class Gate:
         if not isinstance(arguments, dict) or matcher not in (None, "glob"):
             raise ValueError("arguments")
         if method in SEALED_ORDERS:
-            # The command itself opens it once more: here it is only counted, if it is to be refused.
+            # The command itself opens it once more: here it is only counted, if it is to be
+            # refused.
             opened_order(self.keyring, method, arguments.get("order"), self._now())
         clean = {
             "method": method,
@@ -167,7 +203,10 @@ class Gate:
             "matcher": matcher,
             "ticket": _name(body.get("ticket")),
             "reply_to": reply_to
-            and {"exchange": _name(reply_to["exchange"]), "routing_key": _name(reply_to["routing_key"])},
+            and {
+                "exchange": _name(reply_to["exchange"]),
+                "routing_key": _name(reply_to["routing_key"]),
+            },
         }
         expires = float(envelope["headers"].get("expires") or 0)
         if expires:
@@ -187,7 +226,9 @@ class Gate:
 
 
 def _halves(message: bytes) -> tuple[str, bytes]:
-    """The body of a message, and what is around it, which nobody has signed and hardly anybody looks at."""
+    """The body of a message, and what is around it, which nobody has signed and hardly anybody
+    looks at.
+    """
     end = message.find(b'"', len(_BEGINNING))
     if not message.startswith(_BEGINNING) or end < 0:
         raise ForgedError("it has not the form that this library gives to messages")
@@ -204,5 +245,7 @@ def _unread(around: bytes, frame: Blob) -> Batch:
 
 
 def _name(value: Any) -> str:
-    """A text, if it is one that prints and is no longer than names are; else nothing: Celery logs some of them."""
+    """A text, if it is one that prints and is no longer than names are; else nothing: Celery logs
+    some of them.
+    """
     return value if text(value) and value.isprintable() and len(value) <= LONGEST_NAME else ""

@@ -1,14 +1,19 @@
-"""The book of what this worker process holds: one for the process, whatever becomes of its connections.
+"""The book of what this worker process holds: one for the process, whatever becomes of its
+connections.
 
-A message that a worker takes stands in Redis until it is done, with the worker's name and with the time of its last renewal. kombu
-keeps that book for each channel, and a channel ends with its connection: it then gives back what is still running, so that it
-runs twice, or knows nothing of it any more, so that nobody renews it. Here the process keeps it, over one line of its own:
+A message that a worker takes stands in Redis until it is done, with the worker's name and with the
+time of its last renewal. kombu keeps that book for each channel, and a channel ends with its
+connection: it then gives back what is still running, so that it runs twice, or knows nothing of it
+any more, so that nobody renews it. Here the process keeps it, over one line of its own:
 
-- Nothing that runs is given back when the connection is lost. It goes on being renewed over the next one.
-- What is written is read back later, with the next command, so taking a message and striking it out wait for nobody. What may not
-  have arrived, as Redis was full or away, is written again at the next renewal.
-- Every entry begins with the name of its holder, which the holder has signed, and is struck out only by that one: a worker that was
-  frozen until its lease was over does no harm to who has the message now.
+- Nothing that runs is given back when the connection is lost. It goes on being renewed over the
+  next one.
+- What is written is read back later, with the next command, so taking a message and striking it out
+  wait for nobody. What may not have arrived, as Redis was full or away, is written again at the
+  next renewal.
+- Every entry begins with the name of its holder, which the holder has signed, and is struck out
+  only by that one: a worker that was frozen until its lease was over does no harm to who has the
+  message now.
 - What goes back into its queue goes back byte for byte, in one step with the striking out.
 """
 
@@ -31,7 +36,15 @@ from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose
 
-__all__ = ["Envelope", "Held", "Holder", "holder_of", "parts_of", "put_back_command", "strike_command"]
+__all__ = [
+    "Envelope",
+    "Held",
+    "Holder",
+    "holder_of",
+    "parts_of",
+    "put_back_command",
+    "strike_command",
+]
 
 Command = tuple[str | bytes | float, ...]
 
@@ -45,8 +58,8 @@ if entry and string.sub(entry, 1, #ARGV[2]) == ARGV[2] then
     redis.call('ZREM', KEYS[2], ARGV[1])
 end
 """
-# KEYS also the queue's list, ARGV also the message and whether it goes back although the book does not have it. The push
-# comes first: it is what may be refused, for want of memory.
+# KEYS also the queue's list, ARGV also the message and whether it goes back although the book does
+# not have it. The push comes first: it is what may be refused, for want of memory.
 _PUT_BACK: Final = """
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
 if entry and string.sub(entry, 1, #ARGV[2]) ~= ARGV[2] or not entry and ARGV[4] == '' then
@@ -96,8 +109,21 @@ def strike_command(book: str, tag: str | bytes, head: bytes) -> Command:
 def put_back_command(
     book: str, tag: str | bytes, head: bytes, key: bytes, data: bytes, *, anyway: bool = False
 ) -> Command:
-    """Put a message back into its queue, to be taken next, if its entry begins so; ``anyway``: also if it has none."""
-    return ("EVAL", _PUT_BACK, 3, book, f"{book}_index", key, tag, head, data, b"1" if anyway else b"")
+    """Put a message back into its queue, to be taken next, if its entry begins so; ``anyway``: also
+    if it has none.
+    """
+    return (
+        "EVAL",
+        _PUT_BACK,
+        3,
+        book,
+        f"{book}_index",
+        key,
+        tag,
+        head,
+        data,
+        b"1" if anyway else b"",
+    )
 
 
 def parts_of(entry: bytes) -> tuple[bytes, bytes]:
@@ -137,8 +163,8 @@ class Held:
         lease: Seconds without a renewal after which others take what is held here for lost.
         keyring: Signs the name of the process.
 
-    Guarantees: ``_lock`` makes one command at a time of those that share the line. Any thread may call: while a worker ends, a
-    thread of Celery's renews and strikes out.
+    Guarantees: ``_lock`` makes one command at a time of those that share the line. Any thread may
+    call: while a worker ends, a thread of Celery's renews and strikes out.
     """
 
     _all: dict[tuple[Any, ...], "Held"] = {}  # noqa: RUF012 - one for the process is what it is for
@@ -150,9 +176,15 @@ class Held:
         self._lease = lease
         self._lock = threading.Lock()
         self._messages: dict[str, Envelope] = {}
-        self._struck: dict[str, bytes] = {}  # Struck out, but nobody knows yet whether Redis heard it.
+        self._struck: dict[
+            str, bytes
+        ] = {}  # Struck out, but nobody knows yet whether Redis heard it.
         self._in_doubt = False  # Whether something that was written may not stand there.
-        self._name = {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8)}
+        self._name = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "token": secrets.token_hex(8),
+        }
         self._heads: dict[bytes, bytes] = {}
         self._offset = time.time() - time.monotonic()
         self._renewed = time.monotonic()
@@ -161,18 +193,25 @@ class Held:
     def of(cls, channel: Any) -> "Held":
         """The one of this process for the Redis that a channel is connected to."""
         parameters = channel.pool.connection_kwargs
-        place = *(parameters.get(name) for name in ("host", "port", "path", "db")), channel.unacked_key
+        place = (
+            *(parameters.get(name) for name in ("host", "port", "path", "db")),
+            channel.unacked_key,
+        )
         held = cls._all.get(place)
         if held is None:
             # A program that is no worker, such as Flower, holds nothing.
             keyring = Keyring.insecure() if channel.gate is None else channel.gate.keyring
             client = channel._create_client()
-            held = cls._all[place] = cls(client, channel.unacked_key, channel.visibility_timeout, keyring)
+            held = cls._all[place] = cls(
+                client, channel.unacked_key, channel.visibility_timeout, keyring
+            )
         return held
 
     @classmethod
     def cut_all(cls) -> None:
-        """Cut the line of each book: it is dead, or may be. What was written last may not have arrived."""
+        """Cut the line of each book: it is dead, or may be. What was written last may not have
+        arrived.
+        """
         for held in cls._all.values():
             with held._lock:
                 held._line.close()
@@ -202,7 +241,8 @@ class Held:
                 self._struck[tag] = head
 
     def put_back(self, tags: Iterable[str]) -> None:
-        """Put messages that nothing has begun back into their queues, and wait until they are there.
+        """Put messages that nothing has begun back into their queues, and wait until they are
+        there.
 
         Raises:
             RedisError: Redis is away, or full. They are held as before.
@@ -213,7 +253,11 @@ class Held:
                 if tag in self._messages:
                     message = self._messages[tag]
                     head = self._head(message.key)
-                    self._line.send(put_back_command(self._book, tag, head, message.key, message.data, anyway=anyway))
+                    self._line.send(
+                        put_back_command(
+                            self._book, tag, head, message.key, message.data, anyway=anyway
+                        )
+                    )
                     self._line.settle()
                     del self._messages[tag]
 
@@ -225,7 +269,9 @@ class Held:
         """
         if lost := [tag for tag in self._messages if tag not in tags]:
             logger.warning(
-                "%d messages go back to their queues: the connection broke while they were taken in", len(lost)
+                "%d messages go back to their queues: the connection broke while they were taken "
+                "in",
+                len(lost),
             )
             self.put_back(lost)
 
@@ -247,7 +293,8 @@ class Held:
             except RedisError:
                 self._in_doubt = True
                 raise
-            # Gone though nobody may have taken it for lost yet: Redis itself has forgotten it, as after FLUSHALL.
+            # Gone though nobody may have taken it for lost yet: Redis itself has forgotten it, as
+            # after FLUSHALL.
             forgotten = missing and began - self._renewed < self._lease
             if self._in_doubt or forgotten:
                 self._write_again(tags)

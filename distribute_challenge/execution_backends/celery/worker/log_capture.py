@@ -1,8 +1,9 @@
 """What calls say through `logging` and `warnings`, on its way to their client.
 
-A record goes to the client as a record. The client's own configuration of `logging` decides what becomes of it, as if the call ran
-there. If a call has given its loggers handlers of its own, these have written it already, to standard error most likely: then
-it is no record any more but a line like any other.
+A record goes to the client as a record. The client's own configuration of `logging` decides what
+becomes of it, as if the call ran there. If a call has given its loggers handlers of its own, these
+have written it already, to standard error most likely: then it is no record any more but a line
+like any other.
 
 A warning goes there as a warning, since each process of a worker would show it once.
 """
@@ -19,7 +20,12 @@ from distribute_challenge.execution.output import LogStream, OutputLog, WorkerHa
 
 __all__ = ["RecordSender", "Sink", "WarningSender", "basic_config"]
 
-_OWN: Final = ("distribute_challenge", "celery", "kombu", "billiard")  # Loggers of what runs the calls.
+_OWN: Final = (
+    "distribute_challenge",
+    "celery",
+    "kombu",
+    "billiard",
+)  # Loggers of what runs the calls.
 
 
 class Sink(Protocol):
@@ -40,7 +46,11 @@ class RecordSender(WorkerHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         sink = self.sink
-        if sink is None or record.name.partition(".")[0] in _OWN or _has_handlers_of_calls(record.name):
+        if (
+            sink is None
+            or record.name.partition(".")[0] in _OWN
+            or _has_handlers_of_calls(record.name)
+        ):
             return
         try:
             text = record.getMessage()
@@ -76,7 +86,8 @@ def _has_handlers_of_calls(name: str) -> bool:
 
 
 def basic_config(original: Callable[..., None], **options: Any) -> None:
-    """Stand in for `logging.basicConfig`, which does nothing where there are handlers: those of the worker are none to a call.
+    """Stand in for `logging.basicConfig`, which does nothing where there are handlers: those of the
+    worker are none to a call.
 
     Args:
         original: That function.
@@ -84,7 +95,11 @@ def basic_config(original: Callable[..., None], **options: Any) -> None:
     """
     root = logging.getLogger()
     # Told to, it takes away all that there are.
-    hidden = [] if options.get("force") else [each for each in root.handlers if isinstance(each, WorkerHandler)]
+    hidden = (
+        []
+        if options.get("force")
+        else [each for each in root.handlers if isinstance(each, WorkerHandler)]
+    )
     for handler in hidden:
         root.removeHandler(handler)
     try:
@@ -131,6 +146,10 @@ class WarningSender:
             return
         for each in formatted.splitlines():
             self._output.write(logging.WARNING, each)
-        names = [f"{each.__module__}:{each.__qualname__}" for each in category.__mro__ if issubclass(each, Warning)]
+        names = [
+            f"{each.__module__}:{each.__qualname__}"
+            for each in category.__mro__
+            if issubclass(each, Warning)
+        ]
         text = str(message).encode(errors="backslashreplace").decode()
         sink.add("warning", text, {"categories": names, "path": filename, "line": lineno})

@@ -4,8 +4,9 @@
     logging ─► RecordSender ───┼─► CallOutput ─┬─ a thread, every tenth of a second ─┐
     warnings ─► WarningSender ─┘               └─ with the reply ────────────────────┴─► the client's list
 
-Lines come to the client before the reply of their call, since they go onto the same list: those that are not sent yet when a
-call ends go with the reply, in one piece. Where nothing is printed, nothing is sent and no thread runs.
+Lines come to the client before the reply of their call, since they go onto the same list: those
+that are not sent yet when a call ends go with the reply, in one piece. Where nothing is printed,
+nothing is sent and no thread runs.
 """
 
 import contextlib
@@ -40,7 +41,9 @@ __all__ = ["LogShipping"]
 
 SEND_EVERY: Final = 0.1  # Seconds.
 EMBEDDED: Final = "embedded"  # What embedded clusters call their worker (`cluster.embedded`).
-IDLE_ROUNDS: Final = 20  # Rounds in a row with nothing to send, after which the thread sleeps until it is woken.
+IDLE_ROUNDS: Final = (
+    20  # Rounds in a row with nothing to send, after which the thread sleeps until it is woken.
+)
 
 
 class LogShipping:
@@ -53,12 +56,18 @@ class LogShipping:
         clients: Tells whether the client is still there.
         is_abandoned: Whether the client has said that it will read nothing more.
 
-    Guarantees: ``_sending`` makes one of what sends over ``line``, and of what takes lines to be sent. So lines arrive in order, and
-    before the reply that they were sent with. Nothing that prints waits for it.
+    Guarantees: ``_sending`` makes one of what sends over ``line``, and of what takes lines to be
+    sent. So lines arrive in order, and before the reply that they were sent with. Nothing that
+    prints waits for it.
     """
 
     def __init__(
-        self, output: OutputLog, line: Line, keyring: Keyring, clients: Clients, is_abandoned: Callable[[], bool]
+        self,
+        output: OutputLog,
+        line: Line,
+        keyring: Keyring,
+        clients: Clients,
+        is_abandoned: Callable[[], bool],
     ) -> None:
         self._output = output
         self._line = line
@@ -100,7 +109,8 @@ class LogShipping:
             self._listen_from(level)
         if batch.client != self._client:
             self._client = batch.client
-            # What was shown to the last client is new to this one: that makes `warnings` forget what it has shown.
+            # What was shown to the last client is new to this one: that makes `warnings` forget
+            # what it has shown.
             with warnings.catch_warnings():
                 pass
         self._output.listener = self._records.sink = self._warnings.sink = self._lines
@@ -124,7 +134,9 @@ class LogShipping:
         self._lines.end_call()
 
     def frames(self) -> list[bytes]:
-        """For the same thread, between two calls: what has to be sent before the next reply, as encoded replies."""
+        """For the same thread, between two calls: what has to be sent before the next reply, as
+        encoded replies.
+        """
         if self._batch is None:
             return []
         self.end_call()
@@ -132,7 +144,9 @@ class LogShipping:
             return self._frames()
 
     def send_ahead(self, frame: bytes) -> None:
-        """For a thread beside it: send a reply while a call runs, after what has been printed up to now."""
+        """For a thread beside it: send a reply while a call runs, after what has been printed up to
+        now.
+        """
         with self._sending:
             batch = self._batch
             assert batch is not None
@@ -140,7 +154,10 @@ class LogShipping:
             send_reply(self._line, self._keyring, batch.reply_to, frame, before=before)
 
     def end(self) -> None:
-        """The message is over. What threads that it has left print goes to the worker's log alone."""
+        """The message is over.
+
+        What threads that it has left print goes to the worker's log alone.
+        """
         if self._batch is not None:
             self._fall_silent()
             with self._sending:
@@ -167,7 +184,9 @@ class LogShipping:
         if not self._wanted.is_set():
             self._wanted.set()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="distribute_challenge logs", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="distribute_challenge logs", daemon=True
+                )
                 with contextlib.suppress(RuntimeError):  # The process is ending.
                     self._thread.start()
 
@@ -196,8 +215,13 @@ class LogShipping:
             else:
                 # Not sent, it may have arrived: by the number that it has the client knows it.
                 with contextlib.suppress(redis.RedisError):
-                    sealed = [self._keyring.seal(Purpose.reply(batch.reply_to), [frame]) for frame in self._unsent]
-                    self._line.send(("RPUSH", batch.reply_to, *sealed), ("EXPIRE", batch.reply_to, REPLY_EXPIRY))
+                    sealed = [
+                        self._keyring.seal(Purpose.reply(batch.reply_to), [frame])
+                        for frame in self._unsent
+                    ]
+                    self._line.send(
+                        ("RPUSH", batch.reply_to, *sealed), ("EXPIRE", batch.reply_to, REPLY_EXPIRY)
+                    )
                     self._line.settle()
                     self._sent()
             return True
@@ -211,7 +235,14 @@ class LogShipping:
         assert batch is not None
         if entries:
             section = Section("log", len(entries), encoded(entries))
-            reply = Reply(batch.id, self._worker, clock.now(), first=self._number, sections=[section], ended=False)
+            reply = Reply(
+                batch.id,
+                self._worker,
+                clock.now(),
+                first=self._number,
+                sections=[section],
+                ended=False,
+            )
             self._number += 1
             self._unsent.append(reply.encode())
             self._size += sum(len(entry.line.text) + 1 for entry in entries)

@@ -14,7 +14,8 @@ from distribute_challenge.settings import DEFAULT_QUEUE
 
 __all__ = ["PATHS_VARIABLE", "make_worker", "run_worker"]
 
-#: JSON list of folders that the client could import from; only set between processes of one machine.
+#: JSON list of folders that the client could import from; only set between processes of one
+#: machine.
 PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"
 
 
@@ -38,8 +39,10 @@ def make_worker(
         name: Part of its name before the ``@host``.
         loglevel: As `logging` names it.
         lease: As for `application.make_app`; None: the default.
-        max_calls: Calls after which a process is replaced by a new one, between two messages; None: never.
-        max_memory: Bytes that a process may hold between two messages; one that holds more is replaced. None: any.
+        max_calls: Calls after which a process is replaced by a new one, between two messages; None:
+            never.
+        max_memory: Bytes that a process may hold between two messages; one that holds more is
+            replaced. None: any.
     """
     from distribute_challenge.execution_backends.celery.worker.app import LEASE, make_app
     from distribute_challenge.execution_backends.celery.worker.overrides.pool import WorkerPool
@@ -55,8 +58,9 @@ def make_worker(
         max_tasks_per_child=max_calls,
         max_memory_per_child=None if max_memory is None else max(1, max_memory // 1024),
         loglevel=loglevel,
-        # Chatter between workers that nothing here reads; the first of them costs a second at every start. The
-        # heartbeat stays: without it Celery sends no events at all, and Flower would see nothing.
+        # Chatter between workers that nothing here reads; the first of them costs a second at every
+        # start. The heartbeat stays: without it Celery sends no events at all, and Flower would see
+        # nothing.
         without_mingle=True,
         without_gossip=True,
         quiet=True,
@@ -72,11 +76,15 @@ def run_worker(broker_url: str | None, **options: Any) -> int:
 
 def _main(url: str, concurrency: str, name: str) -> int:
     """The embedded cluster's worker."""
-    # Behind everything else, so that a file of the user's never takes the place of a library the worker needs.
-    sys.path.extend(path for path in json.loads(os.environ.get(PATHS_VARIABLE, "[]")) if path not in sys.path)
+    # Behind everything else, so that a file of the user's never takes the place of a library the
+    # worker needs.
+    sys.path.extend(
+        path for path in json.loads(os.environ.get(PATHS_VARIABLE, "[]")) if path not in sys.path
+    )
     from distribute_challenge.execution_backends.celery.worker.deaths import appoint
 
-    # Celery's pool keeps a file there; a worker that is killed could not remove a folder of its own.
+    # Celery's pool keeps a file there; a worker that is killed could not remove a folder of its
+    # own.
     folder = os.path.dirname(urlsplit(url).path)
     multiprocessing.current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
     appoint(Path(folder))

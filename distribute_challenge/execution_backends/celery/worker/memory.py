@@ -1,4 +1,7 @@
-"""How much memory processes hold, how much they may, and whether the kernel has killed for it. Known on Linux alone."""
+"""How much memory processes hold, how much they may, and whether the kernel has killed for it.
+
+Known on Linux alone.
+"""
 
 import os
 import resource
@@ -38,7 +41,8 @@ def peak_of_this_process() -> int:
 
 
 class Limits:
-    """What this process and its children may hold, by their cgroup (version 2 or 1) and by ``ulimit -v``.
+    """What this process and its children may hold, by their cgroup (version 2 or 1) and by ``ulimit
+    -v``.
 
     Args:
         root: Where ``proc`` and ``sys`` are.
@@ -59,9 +63,11 @@ class Limits:
                 continue
             for mount in mounts:
                 folder = mount / path.lstrip("/")
-                # A limit holds for all below it. In a container the path may be the host's, and what is mounted the
-                # container's own.
-                self._groups += [(at, *names) for at in (folder, *folder.parents) if at.is_relative_to(mount)]
+                # A limit holds for all below it. In a container the path may be the host's, and
+                # what is mounted the container's own.
+                self._groups += [
+                    (at, *names) for at in (folder, *folder.parents) if at.is_relative_to(mount)
+                ]
 
     def bytes(self) -> int | None:
         """The narrowest limit; None if there is none."""
@@ -71,10 +77,14 @@ class Limits:
             limits.append(address_space)
         physical = PAGE * os.sysconf("SC_PHYS_PAGES")
         # Version 1 has a number without meaning where there is no limit.
-        return min((limit for limit in limits if limit is not None and limit < physical), default=None)
+        return min(
+            (limit for limit in limits if limit is not None and limit < physical), default=None
+        )
 
     def room(self) -> int | None:
-        """How much all of a group's processes together may still take, in bytes; None if nothing limits them."""
+        """How much all of a group's processes together may still take, in bytes; None if nothing
+        limits them.
+        """
         rooms = []
         for at, limit, usage, _ in self._groups:
             most, now = _number(at / limit), _number(at / usage)
@@ -83,9 +93,13 @@ class Limits:
         return min(rooms, default=None)
 
     def kills(self) -> int:
-        """How often the kernel has killed a process of the group for want of memory; where no group counts, of the whole machine."""
+        """How often the kernel has killed a process of the group for want of memory; where no group
+        counts, of the whole machine.
+        """
         counts = [_count(at / events) for at, _, _, events in self._groups]
-        return max((count for count in counts if count is not None), default=_count(self._vmstat) or 0)
+        return max(
+            (count for count in counts if count is not None), default=_count(self._vmstat) or 0
+        )
 
 
 def _read(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Messages whose client is gone: nobody waits for their results, so they are not begun.
 
-A young message is begun without a question: its client was there just now. For an older one the clients are looked up, at most every
-`FRESH` seconds, and once more before it is dropped.
+A young message is begun without a question: its client was there just now. For an older one the
+clients are looked up, at most every `FRESH` seconds, and once more before it is dropped.
 """
 
 import redis
@@ -34,7 +34,8 @@ class Clients:
     def has_left(self, batch: Batch) -> bool:
         """Whether nobody waits for a message any more.
 
-        Not if nobody ever did (there is no client's name on it), if its results are kept for whoever asks, or if Redis does not say.
+        Not if nobody ever did (there is no client's name on it), if its results are kept for
+        whoever asks, or if Redis does not say.
         """
         if not batch.client or batch.keep:
             return False
@@ -47,13 +48,18 @@ class Clients:
                 return False
             self._look()
             # After a restart of Redis all signs of life are old, until the next ones come.
-            if batch.client in self._present or self._connection.info("server")["uptime_in_seconds"] < presence.STALE:
+            if (
+                batch.client in self._present
+                or self._connection.info("server")["uptime_in_seconds"] < presence.STALE
+            ):
                 return False
         except redis.RedisError:
             return False
         if batch.client not in self._missed:
             self._missed.add(batch.client)
-            logger.warning("the client %s is gone: its calls are dropped, such as %s", batch.client, batch.name)
+            logger.warning(
+                "the client %s is gone: its calls are dropped, such as %s", batch.client, batch.name
+            )
         return True
 
     def _look(self) -> None:

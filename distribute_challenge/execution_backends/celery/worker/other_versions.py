@@ -1,8 +1,9 @@
 """Calls of another version than this worker's: they are left to workers that can run them.
 
-A cluster is upgraded one worker after the other, and its queues hold calls of both versions meanwhile. A worker cannot see of which
-version a message is before it has taken it. What it cannot run it puts back, to be taken next, and takes nothing from that
-queue for a while: the next taker may be one that fits. Where none is present, the child answers, and the caller gets an error.
+A cluster is upgraded one worker after the other, and its queues hold calls of both versions
+meanwhile. A worker cannot see of which version a message is before it has taken it. What it cannot
+run it puts back, to be taken next, and takes nothing from that queue for a while: the next taker
+may be one that fits. Where none is present, the child answers, and the caller gets an error.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,12 +39,15 @@ class OtherVersions:
     Args:
         present: Asks Redis which workers are present.
 
-    Guarantees: a queue where only calls of other versions lie costs this worker one message in `LONGEST_PAUSE` seconds.
+    Guarantees: a queue where only calls of other versions lie costs this worker one message in
+    `LONGEST_PAUSE` seconds.
     """
 
     def __init__(self, present: Callable[[], Sequence[WorkerPresence]]) -> None:
         self._present = present
-        self._pauses: dict[str, tuple[float, float]] = {}  # By queue: how long the last one was, and when it ends.
+        self._pauses: dict[
+            str, tuple[float, float]
+        ] = {}  # By queue: how long the last one was, and when it ends.
 
     def are_to_run(self, batch: Batch, queue: str) -> bool:
         """Whether another worker is to run a batch that has been taken; then its queue has a pause.
@@ -60,7 +64,10 @@ class OtherVersions:
         except RedisError:
             fit = True  # It cannot be answered now, either: it is held until Redis is back.
         else:
-            fit = any(queue in worker.queues and batch.runs_on(worker.python, worker.library) for worker in present)
+            fit = any(
+                queue in worker.queues and batch.runs_on(worker.python, worker.library)
+                for worker in present
+            )
         if fit:
             last, _ = self._pauses.get(queue, (0.0, 0.0))
             pause = min(2 * last, LONGEST_PAUSE) or FIRST_PAUSE

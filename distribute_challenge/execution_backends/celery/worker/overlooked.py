@@ -1,7 +1,9 @@
-"""Detached calls for which nobody waits at the moment: the workers see to it that none of their messages is lost.
+"""Detached calls for which nobody waits at the moment: the workers see to it that none of their
+messages is lost.
 
-A message may go to a worker that is not there any more: its machine has lost its power, say, and Redis does not know yet. A client
-finds out (`client.lost_messages`), and so does whoever waits for a detached call; until somebody does, it is for the workers.
+A message may go to a worker that is not there any more: its machine has lost its power, say, and
+Redis does not know yet. A client finds out (`client.lost_messages`), and so does whoever waits for
+a detached call; until somebody does, it is for the workers.
 """
 
 import time
@@ -18,7 +20,9 @@ EVERY = 2  # Looks of a worker for other things between two of these.
 
 
 class Overlooked:
-    """What one worker does about them. The workers take turns, so that a thousand ask for no more than one.
+    """What one worker does about them.
+
+    The workers take turns, so that a thousand ask for no more than one.
 
     Args:
         connection: To the broker.
@@ -40,6 +44,8 @@ class Overlooked:
         until = time.monotonic() + LOOK_FOR
         for call in self._records.overlooked(AT_ONCE):
             if self._records.look(call, ends=False).state == "again":
-                logger.warning("the message of the detached call %s was lost, and is sent again", call)
+                logger.warning(
+                    "the message of the detached call %s was lost, and is sent again", call
+                )
             if time.monotonic() > until:
                 return

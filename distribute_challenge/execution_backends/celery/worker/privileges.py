@@ -1,8 +1,8 @@
 """What a worker may do: whoever may send it calls may do the same, so it does not run as root.
 
-In a container root owns the files, and often the devices and the network, of everything in it, and needs one hole in the
-kernel to own the machine. There a worker refuses to start, as a user of the container's own takes one line; elsewhere, where root
-may be all there is, it warns.
+In a container root owns the files, and often the devices and the network, of everything in it, and
+needs one hole in the kernel to own the machine. There a worker refuses to start, as a user of the
+container's own takes one line; elsewhere, where root may be all there is, it warns.
 """
 
 import os
@@ -20,7 +20,8 @@ __all__ = ["container", "guard", "guard_celery"]
 # Files that an engine puts into each of its containers: Docker, and Podman.
 _MARKS = {"/.dockerenv": "Docker", "/run/.containerenv": "Podman"}
 _FIRST_PROCESS = "/proc/1/cgroup"
-# Parts of a control group's name, as the engines make them: Docker, Kubernetes, Podman, LXC, containerd.
+# Parts of a control group's name, as the engines make them: Docker, Kubernetes, Podman, LXC,
+# containerd.
 _GROUPS = ("docker", "kubepods", "libpod", "lxc", "containerd")
 
 WARNING = "this worker runs as root, and so does every call that it is sent: start it as a user who owns no more than its calls need"
@@ -39,7 +40,11 @@ def container() -> str | None:
         groups = Path(_FIRST_PROCESS).read_text()
     except OSError:
         return None  # No Linux, or no /proc.
-    return f"the name of its control group in {_FIRST_PROCESS}" if any(name in groups for name in _GROUPS) else None
+    return (
+        f"the name of its control group in {_FIRST_PROCESS}"
+        if any(name in groups for name in _GROUPS)
+        else None
+    )
 
 
 def guard() -> None:
@@ -53,9 +58,11 @@ def guard() -> None:
         return
     if (shown := container()) is not None:
         raise SystemFailureError(
-            f"a worker does not run as root in a container (this is one by {shown}), as every call could then do what root "
+            f"a worker does not run as root in a container (this is one by {shown}), as every call "
+            f"could then do what root "
             f'may: give it a user, by `user: "1000"` in the Compose file, `USER 1000` in the Dockerfile, --user 1000 for docker '
-            f"run or securityContext.runAsUser in Kubernetes; {ALLOW_ROOT_VARIABLE}=1 starts it all the same"
+            f"run or securityContext.runAsUser in Kubernetes; {ALLOW_ROOT_VARIABLE}=1 starts it "
+            f"all the same"
         )
     signals.celeryd_after_setup.connect(_warn)
 
@@ -69,7 +76,9 @@ def _guard(**_: Any) -> None:
     try:
         guard()
     except (SystemFailureError, ValueError) as error:
-        raise SystemExit(f"Error: {error}") from None  # Celery logs other exceptions of its hooks, and goes on.
+        raise SystemExit(
+            f"Error: {error}"
+        ) from None  # Celery logs other exceptions of its hooks, and goes on.
 
 
 def _warn(**_: Any) -> None:

@@ -1,6 +1,8 @@
-"""What a worker asks of the broker, however long that is away; above all the way back: replies onto the client's list.
+"""What a worker asks of the broker, however long that is away; above all the way back: replies onto
+the client's list.
 
-The reply to a detached call goes where it is kept, or makes that the call is sent again: see `detached`.
+The reply to a detached call goes where it is kept, or makes that the call is sent again: see
+`detached`.
 """
 
 import time
@@ -22,15 +24,26 @@ __all__ = ["ANSWER_WITHIN", "insist", "send_problem", "send_reply"]
 
 T = TypeVar("T")
 
-#: Seconds that the broker has for each answer to a worker's main process; a connection that gives none is made anew.
+#: Seconds that the broker has for each answer to a worker's main process; a connection that gives
+#: none is made anew.
 ANSWER_WITHIN = 3.0
 
-_PASSING = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.OutOfMemoryError, redis.ReadOnlyError)
-_PASSING_WORDS = ("MISCONF", "BUSY", "MASTERDOWN")  # How errors begin that redis-py has no class for.
+_PASSING = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.ReadOnlyError,
+)
+_PASSING_WORDS = (
+    "MISCONF",
+    "BUSY",
+    "MASTERDOWN",
+)  # How errors begin that redis-py has no class for.
 
 
 def insist(what: str, command: Callable[[], T], give_up: Callable[[], bool] | None = None) -> T:
-    """Do something with the broker, again and again until it does it: it may be away, read its file, or be full.
+    """Do something with the broker, again and again until it does it: it may be away, read its
+    file, or be full.
 
     Args:
         what: For the log, such as ``"reply"``.
@@ -64,7 +77,8 @@ def send_reply(
     *,
     before: Sequence[bytes] = (),
 ) -> None:
-    """Put a reply onto a client's list, however long the broker is away: a result is not thrown away.
+    """Put a reply onto a client's list, however long the broker is away: a result is not thrown
+    away.
 
     Args:
         line: To the broker.
@@ -95,7 +109,12 @@ def send_reply(
 
 
 def send_problem(
-    line: Line, keyring: Keyring, batch: Batch, problem: Problem, worker: str, give_up: Callable[[], bool]
+    line: Line,
+    keyring: Keyring,
+    batch: Batch,
+    problem: Problem,
+    worker: str,
+    give_up: Callable[[], bool],
 ) -> None:
     """Tell a batch's client why there are no outcomes.
 
@@ -116,7 +135,8 @@ def send_problem(
     except redis.ResponseError as error:
         if give_up():
             raise
-        # Somebody has put something else in the place of the client's list. There are others to be told.
+        # Somebody has put something else in the place of the client's list. There are others to be
+        # told.
         logger.warning("cannot tell the client what became of %s: %s", batch.name, error)
 
 

@@ -1,10 +1,11 @@
-"""The worker's end of cancelling: stops what clients do not want any more, wherever in the worker it is.
+"""The worker's end of cancelling: stops what clients do not want any more, wherever in the worker
+it is.
 
     remote control --> main process: Stopper --> Board, then a signal --> child: BatchInterruption --> the call ends, or does not begin
                                          └─ a second later, if it goes on: SIGKILL ─► request.on_failure answers "cancelled"
 
-An order is remembered for a while: the message may still be on its way to this worker, or from its main process to a child, and the
-child looks at the board before it begins.
+An order is remembered for a while: the message may still be on its way to this worker, or from its
+main process to a child, and the child looks at the board before it begins.
 """
 
 import contextlib
@@ -34,8 +35,8 @@ class Stopper:
     Args:
         board: Where its children read it.
 
-    Guarantees: a child is killed only if, a second after the order, it holds that very message and has nothing else of it to do, or
-    says itself that it runs one of those calls.
+    Guarantees: a child is killed only if, a second after the order, it holds that very message and
+    has nothing else of it to do, or says itself that it runs one of those calls.
     """
 
     def __init__(self, board: Board) -> None:
@@ -55,11 +56,16 @@ class Stopper:
         before = {request.id: self._calls_of(request.id) for request in state.requests.values()}
         self._note(order, time.monotonic())
         for request in list(state.requests.values()):
-            if request.worker_pid is not None and (calls := self._calls_of(request.id)) != frozenset():
+            if (
+                request.worker_pid is not None
+                and (calls := self._calls_of(request.id)) != frozenset()
+            ):
                 self._stop(request, is_new=calls != before[request.id])
 
     def accepted(self, request: Any) -> None:
-        """A child has begun with a message: perhaps it looked at the board just before the order came."""
+        """A child has begun with a message: perhaps it looked at the board just before the order
+        came.
+        """
         if (self._batches or self._clients) and self.is_concerned(request.id):
             self._stop(request, is_new=True)
 
@@ -85,11 +91,16 @@ class Stopper:
             self._forget_oldest()
 
     def _content(self) -> dict[str, Any]:
-        batches = {batch: None if calls is None else sorted(calls) for batch, (calls, _) in self._batches.items()}
+        batches = {
+            batch: None if calls is None else sorted(calls)
+            for batch, (calls, _) in self._batches.items()
+        }
         return {"batches": batches, "clients": list(self._clients)}
 
     def _forget_oldest(self) -> None:
-        """Make room on the board, by a quarter: one by one, the main process would do nothing else for seconds."""
+        """Make room on the board, by a quarter: one by one, the main process would do nothing else
+        for seconds.
+        """
         known: dict[str, Any] = self._batches or self._clients
         for name in list(islice(known, len(known) // 4 + 1)):
             del known[name]
@@ -116,7 +127,9 @@ class Stopper:
         calls = self._calls_of(request.id)
         message, number = self._board.running(request.worker_pid) or (None, WHOLE)
         if calls is None or (message == mark(request.id) and number in calls):
-            logger.warning("%s was cancelled and does not stop: its process is killed", request.name)
+            logger.warning(
+                "%s was cancelled and does not stop: its process is killed", request.name
+            )
             self._consumer.pool.terminate_job(request.worker_pid, SIGKILL)
 
 

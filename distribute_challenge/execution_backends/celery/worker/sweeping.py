@@ -1,7 +1,9 @@
-"""Making good what other workers have lost: messages that their holders have not renewed for a lease.
+"""Making good what other workers have lost: messages that their holders have not renewed for a
+lease.
 
-Each worker looks every second. Whether a lost call is tried again is for its client to say, who knows how often it was tried: it is
-told. For a detached call its record says it (`detached`); its message is looked for also if it is in nobody's book (`overlooked`).
+Each worker looks every second. Whether a lost call is tried again is for its client to say, who
+knows how often it was tried: it is told. For a detached call its record says it (`detached`); its
+message is looked for also if it is in nobody's book (`overlooked`).
 """
 
 import json
@@ -13,7 +15,13 @@ from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.held import Held, Holder, holder_of, parts_of, strike_command
+from distribute_challenge.execution_backends.celery.worker.held import (
+    Held,
+    Holder,
+    holder_of,
+    parts_of,
+    strike_command,
+)
 from distribute_challenge.execution_backends.celery.worker.overlooked import Overlooked
 from distribute_challenge.execution_backends.celery.worker.replying import send_problem
 from distribute_challenge.log import logger
@@ -21,11 +29,13 @@ from distribute_challenge.log import logger
 __all__ = ["SWEEP", "Sweeper"]
 
 SWEEP = 1.0  # Seconds between two looks.
-GAP = 3.5  # Seconds since the last look after which others may have been cut off like this worker, and have to renew first.
+# Seconds since the last look after which others may have been cut off like this worker, and have to
+# renew first.
+GAP = 3.5
 AT_ONCE = 100  # Messages of one look.
 
-# KEYS book, index; ARGV lease, time of the last look, gap, time of the next, most to find. What it finds is the caller's
-# for a lease: if that one dies, the next sees to it.
+# KEYS book, index; ARGV lease, time of the last look, gap, time of the next, most to find. What it
+# finds is the caller's for a lease: if that one dies, the next sees to it.
 _CLAIM: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
@@ -48,7 +58,10 @@ return found
 
 
 class Sweeper:
-    """One worker's. A new one, and one that has not looked for a while, waits for a lease before it takes anything for lost.
+    """One worker's.
+
+    A new one, and one that has not looked for a while, waits for a lease before it takes anything
+    for lost.
 
     Args:
         connection: To the broker.
@@ -60,7 +73,14 @@ class Sweeper:
     """
 
     def __init__(
-        self, connection: Broker, held: Held, gate: Gate, *, book: str, lease: float, give_up: Callable[[], bool]
+        self,
+        connection: Broker,
+        held: Held,
+        gate: Gate,
+        *,
+        book: str,
+        lease: float,
+        give_up: Callable[[], bool],
     ) -> None:
         self._connection = connection
         self._gate = gate
@@ -104,7 +124,8 @@ class Sweeper:
             head, data = parts_of(entry)
             batch = self._gate.batch_of(json.loads(data))
         except Exception as error:
-            # A holder of the secret has not written it, or whoever ran it would not have understood it either.
+            # A holder of the secret has not written it, or whoever ran it would not have understood
+            # it either.
             self._gate.refusals.note("an entry of the book", error, entry)
         else:
             self._tell(batch, self._holder_of(head))
@@ -112,7 +133,11 @@ class Sweeper:
         self._line.settle()
 
     def _tell(self, batch: Batch, holder: Holder | None) -> None:
-        name = "of which no more is known" if holder is None else f"process {holder.pid} on {holder.host}"
+        name = (
+            "of which no more is known"
+            if holder is None
+            else f"process {holder.pid} on {holder.host}"
+        )
         text = f"the worker, {name}, gave no sign of life for {self._lease:g} s"
         logger.warning("%s is lost: %s", batch.name, text)
         facts = {"worker_lost": True, **({} if holder is None else holder._asdict())}

@@ -17,7 +17,10 @@ from distribute_challenge.execution.process_state import ProcessState
 from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
-from distribute_challenge.execution_backends.celery.broker.keys import detached_function_key, function_key
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    detached_function_key,
+    function_key,
+)
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from distribute_challenge.execution_backends.celery.worker.failed_task import (
     failed_task,
@@ -44,14 +47,16 @@ def run_batch(task: Any, sealed: bytes) -> None:
         sealed: An encoded `Batch`, sealed.
 
     Raises:
-        FailedTaskError: Calls of it raised. Their client has been told: it is Celery that is told here.
+        FailedTaskError: Calls of it raised. Their client has been told: it is Celery that is told
+            here.
         Ignore: Its client does not want it any more. `request` makes a revoked task of it.
     """
     request = task.request
     child = _child(os.getpid(), task.app)
     worker = f"{request.hostname}/{os.getpid()}"
     keyring = child.connection.keyring
-    # The main process has opened it before (`gate`), for what it has to know; what is opened is not handed on from there.
+    # The main process has opened it before (`gate`), for what it has to know; what is opened is not
+    # handed on from there.
     frame = keyring.open(Purpose.BATCH, sealed)
     try:
         batch = Batch.decode(frame)
@@ -62,10 +67,16 @@ def run_batch(task: Any, sealed: bytes) -> None:
         raise failed_task(error) from None
     if child.clients.has_left(batch):
         raise Ignore
-    if batch.keep and insist("look for a call", lambda: DetachedRecords(child.connection).has_ended(batch.id)):
-        keyring.refusals.note("a message", "its detached call has ended, or was cancelled", batch.id)
+    if batch.keep and insist(
+        "look for a call", lambda: DetachedRecords(child.connection).has_ended(batch.id)
+    ):
+        keyring.refusals.note(
+            "a message", "its detached call has ended, or was cancelled", batch.id
+        )
         return
-    send_ahead: Callable[[bytes], None] = partial(send_reply, child.second_line, keyring, batch.reply_to)
+    send_ahead: Callable[[bytes], None] = partial(
+        send_reply, child.second_line, keyring, batch.reply_to
+    )
     child.interruption.begin(batch.id)
     logs = None
     if batch.logs is not None:
@@ -75,17 +86,32 @@ def run_batch(task: Any, sealed: bytes) -> None:
     failures = Failures(child.failure_log.room())
     try:
         replies = execute(
-            batch, child.functions, worker, child.values, send_ahead, child.interruption, child.process, failures, logs
+            batch,
+            child.functions,
+            worker,
+            child.values,
+            send_ahead,
+            child.interruption,
+            child.process,
+            failures,
+            logs,
         )
         for reply in replies:
             if child.interruption.is_abandoned:
                 raise Ignore  # A list without a reader would stay in Redis.
-            send_reply(child.line, keyring, batch.reply_to, reply, before=logs.frames() if logs is not None else ())
+            send_reply(
+                child.line,
+                keyring,
+                batch.reply_to,
+                reply,
+                before=logs.frames() if logs is not None else (),
+            )
     finally:
         if logs is not None:
             logs.end()
     if failures.raised:
-        # Its client has the exceptions. This is for Celery, and for all that looks at its signals and events.
+        # Its client has the exceptions. This is for Celery, and for all that looks at its signals
+        # and events.
         raise failed_task_of(batch, failures, left_out=child.failure_log.write(batch, failures))
     kind, text = failures.problem[:2] if failures.problem is not None else ("", "")
     if kind == "version":
@@ -101,21 +127,27 @@ class _Child:
         self.connection = connect(url)
         self.connection.keyring.refusals = refusals
         self.line = Line(self.connection)
-        self.second_line = Line(self.connection)  # For the thread beside the one that runs the calls.
+        self.second_line = Line(
+            self.connection
+        )  # For the thread beside the one that runs the calls.
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
         self.clients = Clients(self.connection)
         self.failure_log = FailureLog()
         self.interruption = interruption()
         self.interruption.listen()
-        self.process = ProcessState()  # Last: the signal that has just been listened to belongs to it.
+        self.process = (
+            ProcessState()
+        )  # Last: the signal that has just been listened to belongs to it.
 
     @cached_property
     def logs(self) -> LogShipping:
         """Made for the first client that wants it."""
         # Clients of its own, as its thread asks beside the one that runs the calls.
         clients = Clients(self.connection)
-        return LogShipping(output_log(), self.second_line, self.connection.keyring, clients, self._is_abandoned)
+        return LogShipping(
+            output_log(), self.second_line, self.connection.keyring, clients, self._is_abandoned
+        )
 
     def _is_abandoned(self) -> bool:
         return self.interruption.is_abandoned
@@ -123,14 +155,21 @@ class _Child:
     def _fetch(self, digest: str) -> bytes | None:
         def fetch() -> Any:
             found = self.connection.get(function_key(digest))
-            return self.connection.hget(detached_function_key(digest), "payload") if found is None else found
+            return (
+                self.connection.hget(detached_function_key(digest), "payload")
+                if found is None
+                else found
+            )
 
         keyring = self.connection.keyring
         try:
             sealed = insist("fetch a function", fetch)
             return None if sealed is None else bytes(keyring.open(Purpose.function(digest), sealed))
         # As if it were not there: the client sends it again.
-        except (ForgedError, redis.ResponseError) as error:  # The latter where there is something else in its place.
+        except (
+            ForgedError,
+            redis.ResponseError,
+        ) as error:  # The latter where there is something else in its place.
             keyring.refusals.note("a function", str(error), digest)
         return None
 

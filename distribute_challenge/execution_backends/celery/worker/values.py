@@ -1,4 +1,6 @@
-"""A worker process's way to large values: arguments from where their client keeps them, results to where it finds them."""
+"""A worker process's way to large values: arguments from where their client keeps them, results to
+where it finds them.
+"""
 
 import secrets
 from collections.abc import Sequence

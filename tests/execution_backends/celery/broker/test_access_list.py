@@ -1,4 +1,6 @@
-"""The user of Redis that docs/security.md describes may all that the library needs, and nothing else."""
+"""The user of Redis that docs/security.md describes may all that the library needs, and nothing
+else.
+"""
 
 import os
 import shlex
@@ -46,10 +48,15 @@ def url(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def workers(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Program]]:
+def workers(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Program]]:
     """Two, that see none of the client's shared memory."""
     (tmp_path / "memory").mkdir()
-    variables = {"CELERY_BROKER_URL": url, "DISTRIBUTE_CHALLENGE_SHARED_FOLDER": str(tmp_path / "memory")}
+    variables = {
+        "CELERY_BROKER_URL": url,
+        "DISTRIBUTE_CHALLENGE_SHARED_FOLDER": str(tmp_path / "memory"),
+    }
     with (
         program([*WORKER, "one"], tmp_path / "one", **variables) as one,
         program([*WORKER, "two"], tmp_path / "two", **variables) as two,
@@ -69,8 +76,12 @@ def denied(server: Server) -> list[str]:
     ]
 
 
-def test_it_may_all_that_is_needed(server: Server, url: str, workers: dict[str, Program], tmp_path: Path) -> None:
-    """Calls, large values, priorities, cancelling, lost processes and workers, commands, remote control."""
+def test_it_may_all_that_is_needed(
+    server: Server, url: str, workers: dict[str, Program], tmp_path: Path
+) -> None:
+    """Calls, large values, priorities, cancelling, lost processes and workers, commands, remote
+    control.
+    """
 
     def die() -> None:
         os._exit(1)
@@ -83,7 +94,9 @@ def test_it_may_all_that_is_needed(server: Server, url: str, workers: dict[str, 
         del large
         doors = [tmp_path / name for name in ("first", "second")]
         held = [wait_for(str(door)).submit(backend) for door in doors]
-        wait_until(lambda: all(Path(f"{door}.begun").exists() for door in doors), "two running calls")
+        wait_until(
+            lambda: all(Path(f"{door}.begun").exists() for door in doors), "two running calls"
+        )
         waiting = wait_for(str(tmp_path / "third")).submit(backend)
         wait_until(lambda: waiting.batch is not None and waiting.batch.message is not None)  # type: ignore[attr-defined]
         assert waiting.cancel()
@@ -103,7 +116,9 @@ def test_it_may_all_that_is_needed(server: Server, url: str, workers: dict[str, 
     assert denied(server) == []
 
 
-def test_a_call_that_kills_its_process_is_made_good(server: Server, url: str, workers: dict[str, Program]) -> None:
+def test_a_call_that_kills_its_process_is_made_good(
+    server: Server, url: str, workers: dict[str, Program]
+) -> None:
     def die_once(path: str) -> str:
         if not os.path.exists(path):
             Path(path).touch()
@@ -120,7 +135,9 @@ def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
     """As the page says: its number in the channels."""
     command = [word.replace("&/0.", "&/3.") for word in documented()[1:]]
     assert connect(server.url).execute_command(*command)
-    done = CliRunner().invoke(main, ["ping", "--timeout", "0.2", "--broker", f"{url}?virtual_host=3"])
+    done = CliRunner().invoke(
+        main, ["ping", "--timeout", "0.2", "--broker", f"{url}?virtual_host=3"]
+    )
     assert done.output.startswith("Error: no worker answered within 0.2 s")
     assert denied(server) == []
 
@@ -146,5 +163,8 @@ def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
     ids=lambda command: " ".join(command[:2]),
 )
 def test_it_may_nothing_else(command: list[str], url: str) -> None:
-    with connect(url) as connection, pytest.raises(redis.ResponseError, match=r"(?i)no permission|can't access"):
+    with (
+        connect(url) as connection,
+        pytest.raises(redis.ResponseError, match=r"(?i)no permission|can't access"),
+    ):
         connection.execute_command(*command)

@@ -15,7 +15,9 @@ def test_an_order_comes_through_remote_control_as_it_was() -> None:
     assert CancelOrder.read(KEYRING, order.text(KEYRING)) == order
 
 
-@pytest.mark.parametrize("text", ["", "?", "e30=e30=", "W10=", 7, None, sealed_order(KEYRING, CANCEL, surprise=1)])
+@pytest.mark.parametrize(
+    "text", ["", "?", "e30=e30=", "W10=", 7, None, sealed_order(KEYRING, CANCEL, surprise=1)]
+)
 def test_anything_else_is_no_order(text: object) -> None:
     with pytest.raises(ForgedError):
         CancelOrder.read(KEYRING, text)

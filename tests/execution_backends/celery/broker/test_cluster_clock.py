@@ -3,8 +3,15 @@
 import pytest
 
 from distribute_challenge.core import clock
-from distribute_challenge.execution_backends.celery.broker.cluster_clock import FRESH, ClusterClock, clock_of
-from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect
+from distribute_challenge.execution_backends.celery.broker.cluster_clock import (
+    FRESH,
+    ClusterClock,
+    clock_of,
+)
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    check_reachable,
+    connect,
+)
 from tests.execution_backends.celery.conftest import Server
 
 pytestmark = pytest.mark.celery

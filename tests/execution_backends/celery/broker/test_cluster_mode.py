@@ -1,4 +1,6 @@
-"""Redis in cluster mode is refused when clients and workers connect; without that, calls would wait for ever."""
+"""Redis in cluster mode is refused when clients and workers connect; without that, calls would wait
+for ever.
+"""
 
 import subprocess
 import sys
@@ -18,7 +20,14 @@ pytestmark = pytest.mark.celery
 
 WORKERS = {
     "own": ["distribute_challenge", "worker", "--concurrency", "1"],
-    "celery": ["celery", "-A", "distribute_challenge.execution_backends.celery", "worker", "--concurrency", "1"],
+    "celery": [
+        "celery",
+        "-A",
+        "distribute_challenge.execution_backends.celery",
+        "worker",
+        "--concurrency",
+        "1",
+    ],
 }
 REFUSAL = "the server at {url} runs in cluster mode, which queues do not work with"
 
@@ -55,8 +64,12 @@ def test_a_worker_ends_with_the_same_words(command: list[str], url: str, tmp_pat
     assert f"Error: {REFUSAL.format(url=url)}" in done.stderr
 
 
-def test_a_server_that_does_not_say_is_taken_as_it_is(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An old one, or a proxy that does not know the command, to which redis-py has to speak the older protocol."""
+def test_a_server_that_does_not_say_is_taken_as_it_is(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """An old one, or a proxy that does not know the command, to which redis-py has to speak the
+    older protocol.
+    """
     server = Server(tmp_path_factory.mktemp("r"))
     server.url += "?protocol=2"
     server.start("--rename-command", "HELLO", "")

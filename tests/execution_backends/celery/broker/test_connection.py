@@ -9,7 +9,11 @@ import redis
 
 from distribute_challenge.errors import BrokerUnreachableError, OptionError
 from distribute_challenge.execution_backends.celery.broker import connection
-from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect, translated
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    check_reachable,
+    connect,
+    translated,
+)
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import wait_until
 
@@ -40,10 +44,14 @@ def test_a_socket_url_may_have_a_password() -> None:
 @pytest.mark.parametrize(("written", "meant"), [("CERT_NONE", "none"), ("required", "required")])
 def test_a_tls_url_may_name_certificates_as_celery_or_redis_do(written: str, meant: str) -> None:
     """ssl.CERT_NONE's name, or redis-py's word."""
-    assert arguments(f"rediss://example.org:6380/0?ssl_cert_reqs={written}")["ssl_cert_reqs"] == meant
+    assert (
+        arguments(f"rediss://example.org:6380/0?ssl_cert_reqs={written}")["ssl_cert_reqs"] == meant
+    )
 
 
-@pytest.mark.parametrize("url", ["amqp://ann:secret@example.org", "example.org:6379", "redis://host:port/0"])
+@pytest.mark.parametrize(
+    "url", ["amqp://ann:secret@example.org", "example.org:6379", "redis://host:port/0"]
+)
 def test_another_url_is_refused_with_the_right_ones(url: str) -> None:
     """Without the password."""
     with pytest.raises(OptionError, match="write it as redis://host:6379/0") as caught:
@@ -51,7 +59,9 @@ def test_another_url_is_refused_with_the_right_ones(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["redis://ann:hunter2/x@example.org", "redis://:hunter2#x?@example.org:1"])
+@pytest.mark.parametrize(
+    "url", ["redis://ann:hunter2/x@example.org", "redis://:hunter2#x?@example.org:1"]
+)
 def test_a_password_that_breaks_its_url_is_not_shown_in_parts_either(url: str) -> None:
     """Python's own words would quote from it."""
     with pytest.raises(OptionError, match="has to be quoted, / as %2F") as caught:
@@ -66,7 +76,9 @@ def test_a_silent_address_is_an_error_that_says_what_to_check() -> None:
         taken.bind(("127.0.0.1", 0))  # Bound and not listening: connections are refused.
         url = f"redis://:secret@127.0.0.1:{taken.getsockname()[1]}"
         with (
-            pytest.raises(BrokerUnreachableError, match=r"no Redis answers at redis://:\*\*\*@127.* check") as caught,
+            pytest.raises(
+                BrokerUnreachableError, match=r"no Redis answers at redis://:\*\*\*@127.* check"
+            ) as caught,
             translated(url),
         ):
             connect(url).ping()
@@ -111,7 +123,9 @@ def lose_disk(server: Server) -> None:
         ),
         (lose_disk, "", "MISCONF .*: it cannot save its data, most likely as its disk is full"),
         (
-            lambda server: connect(server.url).execute_command("ACL", "SETUSER", "reader", "on", ">word", "~*", "+get"),
+            lambda server: connect(server.url).execute_command(
+                "ACL", "SETUSER", "reader", "on", ">word", "~*", "+get"
+            ),
             "reader:word@",
             "give the user in the URL the rights",
         ),
@@ -124,7 +138,10 @@ def test_a_server_that_refuses_to_write_is_not_one_that_does_not_answer(
     """What it says is shown, and what to do."""
     harm(server)
     url = server.url.replace("redis+socket://", f"redis+socket://{user}")
-    with pytest.raises(BrokerUnreachableError, match=rf"answers, and refuses .*{advice}"), translated(url):
+    with (
+        pytest.raises(BrokerUnreachableError, match=rf"answers, and refuses .*{advice}"),
+        translated(url),
+    ):
         connect(url).set("name", "value")
 
 
@@ -132,11 +149,17 @@ def test_a_server_that_refuses_to_write_is_not_one_that_does_not_answer(
     ("error", "advice"),
     [
         (redis.BusyLoadingError("Redis is loading the dataset in memory"), "try again in a moment"),
-        (redis.ResponseError("NOREPLICAS Not enough good replicas to write"), "look at its log and its configuration"),
+        (
+            redis.ResponseError("NOREPLICAS Not enough good replicas to write"),
+            "look at its log and its configuration",
+        ),
     ],
 )
 def test_other_refusals_are_shown_too(error: Exception, advice: str) -> None:
-    with pytest.raises(BrokerUnreachableError, match=f"answers, and refuses .*{advice}"), translated("redis://host"):
+    with (
+        pytest.raises(BrokerUnreachableError, match=f"answers, and refuses .*{advice}"),
+        translated("redis://host"),
+    ):
         raise error
 
 
@@ -164,7 +187,9 @@ def raise_connection_error() -> None:
     raise redis.ConnectionError
 
 
-def test_a_server_that_stays_silent_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_stays_silent_is_an_error_within_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It takes the connection, and that is all it ever does."""
     monkeypatch.setattr(connection, "ANSWER_WITHIN", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:

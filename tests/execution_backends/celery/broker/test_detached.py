@@ -16,7 +16,10 @@ from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import detached
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords, answer_commands
+from distribute_challenge.execution_backends.celery.broker.detached import (
+    DetachedRecords,
+    answer_commands,
+)
 from distribute_challenge.execution_backends.celery.broker.keys import (
     DETACHED_OPEN,
     UNACKED,
@@ -42,7 +45,9 @@ def square(x: int) -> int:
     return x * x
 
 
-def submit(backend: CeleryExecutionBackend, number: int = 3, function: Any = square, **options: Any) -> Future[Any]:
+def submit(
+    backend: CeleryExecutionBackend, number: int = 3, function: Any = square, **options: Any
+) -> Future[Any]:
     future: Future[Any] = function(number).submit(backend, detach=True, **options)
     return future
 
@@ -100,8 +105,13 @@ def records(server: Server, monkeypatch: pytest.MonkeyPatch) -> DetachedRecords:
     return DetachedRecords(connect(server.url))
 
 
-def test_a_detached_call_travels_by_itself_and_is_nobodys(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
-    """No client that is gone makes a worker drop it. Its header says where the reply goes, and how long that is kept."""
+def test_a_detached_call_travels_by_itself_and_is_nobodys(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """No client that is gone makes a worker drop it.
+
+    Its header says where the reply goes, and how long that is kept.
+    """
     future = submit(backend, time_to_live=12.5)
     taken = worker.take()
     batch = taken.batch
@@ -163,7 +173,9 @@ def test_the_number_of_attempts_is_its_clients(
     assert isinstance(future.exception(DEADLINE), WorkerLostError)
 
 
-def test_a_call_that_may_run_once_is_not_sent_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_may_run_once_is_not_sent_again(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Its loss is told."""
     future = submit(backend, function=square.with_options(at_most_once=True))
     taken = worker.take()
@@ -175,7 +187,9 @@ def test_a_call_that_may_run_once_is_not_sent_again(backend: CeleryExecutionBack
 def test_a_message_that_is_sent_again_is_the_next_and_has_another_tag(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """A frozen worker that wakes strikes out its own entry in the books, and not that of the one who has it now."""
+    """A frozen worker that wakes strikes out its own entry in the books, and not that of the one
+    who has it now.
+    """
     submit(backend, 1)
     first = worker.take()
     submit(backend, 2)
@@ -185,7 +199,9 @@ def test_a_message_that_is_sent_again_is_the_next_and_has_another_tag(
     assert tag(again) != tag(first)
 
 
-def test_a_death_that_is_told_twice_counts_once(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_death_that_is_told_twice_counts_once(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """A worker says it again if the broker went away before it answered."""
     number = submit(backend).id
     taken = worker.take()
@@ -278,7 +294,10 @@ def test_a_message_that_is_missing_twice_is_sent_again_once(
 
 
 def test_two_looks_at_once_are_one(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between its queue and the worker's book a message is nowhere for a moment."""
     monkeypatch.setattr(detached, "APART", 60)
@@ -293,20 +312,28 @@ def test_two_looks_at_once_are_one(
 
 
 def test_who_has_nobody_to_tell_ends_no_call(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, eventually: Eventually
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    eventually: Eventually,
 ) -> None:
     """Whoever attaches hears what became of it."""
     once = submit(backend, function=square.with_options(at_most_once=True)).id
     worker.take()
     assert [records.look(once, ends=False).state for _ in range(3)] == ["missing"] * 3
     late = submit(backend, function=square.with_options(queue_timeout=0.001)).id
-    eventually(lambda: time.time() > float(worker.connection.hget(detached_key(late), "begin_by") or 0))
+    eventually(
+        lambda: time.time() > float(worker.connection.hget(detached_key(late), "begin_by") or 0)
+    )
     assert records.look(late, ends=False).state == "waiting"
     assert [records.look(each).state for each in (once, late)] == ["lost", "late"]
 
 
 def test_calls_are_looked_at_that_nobody_has_looked_at_for_long(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The longest first, by one of those who ask."""
     monkeypatch.setattr(detached, "TURN", 0)
@@ -361,7 +388,10 @@ def test_a_message_that_is_lost_each_time_is_given_up(
 
 
 def test_a_message_whose_time_is_over_is_taken_out_of_its_queue(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, eventually: Eventually
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    eventually: Eventually,
 ) -> None:
     """By whoever looks."""
     number = submit(backend, function=square.with_options(queue_timeout=0.001)).id
@@ -371,7 +401,10 @@ def test_a_message_whose_time_is_over_is_taken_out_of_its_queue(
 
 
 def test_many_calls_are_asked_for_together(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And those that are not open are found."""
     monkeypatch.setattr(detached, "AT_ONCE", 2)
@@ -419,9 +452,15 @@ def test_a_call_without_a_record_has_ended(
 
 
 def test_what_only_looks_like_an_outcome_ends_no_call(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Unsigned, of another call, of another type, or expired meanwhile. What is encrypted is signed."""
+    """Unsigned, of another call, of another type, or expired meanwhile.
+
+    What is encrypted is signed.
+    """
     future, other = submit(backend), submit(backend)
     taken = worker.take()
     answer(worker.take())
@@ -442,7 +481,10 @@ def test_what_only_looks_like_an_outcome_ends_no_call(
 
 
 def test_an_outcome_that_cannot_be_decrypted_is_one_all_the_same(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its signature says so."""
     future = submit(backend)
@@ -456,7 +498,10 @@ def test_an_outcome_that_cannot_be_decrypted_is_one_all_the_same(
 
 
 MALFORMED: dict[str, dict[str, bytes | None]] = {
-    **{f"no {field}": {field: None} for field in ("id", "function", "queue", "message", "tag", "keep", "deaths")},
+    **{
+        f"no {field}": {field: None}
+        for field in ("id", "function", "queue", "message", "tag", "keep", "deaths")
+    },
     **{f"no {field}": {field: None} for field in ("attempts", "begin_by")},
     "a time that is none": {"begin_by": b"\xff"},
     "a negative time to live": {"keep": b"-1"},
@@ -467,7 +512,10 @@ MALFORMED: dict[str, dict[str, bytes | None]] = {
 
 @pytest.mark.parametrize("changes", MALFORMED.values(), ids=MALFORMED)
 def test_a_record_that_no_client_has_written_is_none(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, changes: dict[str, bytes | None]
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    changes: dict[str, bytes | None],
 ) -> None:
     """Its future fails as one of a call that is not there, and the others go on."""
     other, future = submit(backend, 4), submit(backend)
@@ -490,9 +538,15 @@ def test_a_record_that_no_client_has_written_is_none(
 
 
 @pytest.mark.parametrize("field", ["tag", "queue", "message", "function", "id", "suspect", "since"])
-@pytest.mark.parametrize("value", [b"\xff\xfe", b"\x1b[2J\n", b""], ids=["bytes", "control", "nothing"])
+@pytest.mark.parametrize(
+    "value", [b"\xff\xfe", b"\x1b[2J\n", b""], ids=["bytes", "control", "nothing"]
+)
 def test_what_stands_in_a_record_may_be_any_bytes(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, field: str, value: bytes
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    field: str,
+    value: bytes,
 ) -> None:
     """No look ends in an error, and each call in an end."""
     future = submit(backend)
@@ -532,7 +586,10 @@ def test_a_function_s_place_may_hold_another_type(
 
 
 def test_names_of_no_call_are_not_looked_for(
-    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    records: DetachedRecords,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They may be the names of other keys, or hold line breaks."""
     monkeypatch.setattr(detached, "TURN", -1)
@@ -544,8 +601,13 @@ def test_names_of_no_call_are_not_looked_for(
     assert sorted(worker.connection.zrange(DETACHED_OPEN, 0, -1)) == [b"", number.encode()]  # type: ignore[arg-type]
 
 
-def test_what_is_no_reply_is_no_reason_to_stop(worker: FakeWorker, records: DetachedRecords) -> None:
-    """Somebody else's list in the place of an outcome. What Redis cannot do now is another matter."""
+def test_what_is_no_reply_is_no_reason_to_stop(
+    worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """Somebody else's list in the place of an outcome.
+
+    What Redis cannot do now is another matter.
+    """
     worker.connection.rpush(outcome_key("a list"), "not a reply")
     assert records.outcome("a list") == b""
     worker.connection.acl_setuser("default", enabled=True, commands=["-get"])

@@ -53,7 +53,9 @@ def test_readable_tells_whether_an_answer_is_there(line: Line, server: Server) -
     assert line.read() == [b"list", b"x"]
 
 
-@pytest.mark.parametrize("use", [Line.read, lambda line: line.readable(DEADLINE), lambda line: line.send(("PING",))])
+@pytest.mark.parametrize(
+    "use", [Line.read, lambda line: line.readable(DEADLINE), lambda line: line.send(("PING",))]
+)
 def test_a_broken_connection_owes_nothing_and_the_next_command_makes_a_new_one(
     line: Line, server: Server, use: object
 ) -> None:

@@ -39,7 +39,9 @@ def connection(server: Server) -> Iterator[Broker]:
     ],
     ids=lambda forged: f"{forged[:20]!r}",
 )
-def test_what_is_no_answer_is_left_out_and_counted(server: Server, connection: Broker, forged: bytes) -> None:
+def test_what_is_no_answer_is_left_out_and_counted(
+    server: Server, connection: Broker, forged: bytes
+) -> None:
     """And the next one is taken."""
     with forging(server.url, lambda: [answer(GOOD), forged]):
         answers = ping(connection, timeout=DEADLINE)
@@ -67,7 +69,9 @@ def test_an_answer_is_of_one_worker(server: Server, connection: Broker, said: An
     assert answers.left_out == {"without the name of one worker": 1}
 
 
-def test_an_answer_of_a_worker_that_was_not_asked_counts_for_none_that_was(server: Server, connection: Broker) -> None:
+def test_an_answer_of_a_worker_that_was_not_asked_counts_for_none_that_was(
+    server: Server, connection: Broker
+) -> None:
     """Else it would be in the way of theirs."""
     with forging(server.url, lambda: [answer(GOOD), answer({"other@there": {"ok": "pong"}})]):
         answers = ping(connection, ["worker@here"], timeout=DEADLINE)
@@ -75,7 +79,9 @@ def test_an_answer_of_a_worker_that_was_not_asked_counts_for_none_that_was(serve
     assert answers.left_out == {"from a worker that was not asked": 1}
 
 
-@pytest.mark.parametrize("said", [None, "pong", {"ok": "ping"}, {"error": "x"}, {"ok": "pong", "x": 1}])
+@pytest.mark.parametrize(
+    "said", [None, "pong", {"ok": "ping"}, {"error": "x"}, {"ok": "pong", "x": 1}]
+)
 def test_a_ping_is_answered_with_a_pong(server: Server, connection: Broker, said: Any) -> None:
     with forging(server.url, lambda: [answer(GOOD), answer({"worker@here": said})]):
         answers = ping(connection, timeout=DEADLINE)
@@ -96,7 +102,9 @@ TASK = {"name": "square", "worker_pid": 7, "id": "x"}
     ],
 )
 def test_what_runs_is_told_of_in_one_form(server: Server, said: Any, reason: str) -> None:
-    with forging(server.url, lambda: [answer({"worker@here": [TASK]}), answer({"other@there": said})]):
+    with forging(
+        server.url, lambda: [answer({"worker@here": [TASK]}), answer({"other@there": said})]
+    ):
         answers = active(server.url)
     assert answers == {"worker@here": [Running("square", 7)]}
     assert answers.left_out == {reason: 1}
@@ -104,5 +112,7 @@ def test_what_runs_is_told_of_in_one_form(server: Server, said: Any, reason: str
 
 @pytest.mark.parametrize("said", [None, {"ok": "2"}, {"ok": -1}, {"ok": True}, {"error": "x"}])
 def test_a_number_of_processes_is_a_number(server: Server, said: Any) -> None:
-    with forging(server.url, lambda: [answer({"worker@here": {"ok": 2}}), answer({"worker@here": said})]):
+    with forging(
+        server.url, lambda: [answer({"worker@here": {"ok": 2}}), answer({"worker@here": said})]
+    ):
         assert scale(server.url, 2) == 2

@@ -95,9 +95,14 @@ def test_who_starts_meanwhile_is_asked_too() -> None:
         assert len(ping(connection, timeout=DEADLINE)) == 1
 
 
-def test_the_way_back_ends_by_itself_if_nobody_takes_it_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_way_back_ends_by_itself_if_nobody_takes_it_away(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As when a health check is killed."""
-    monkeypatch.setattr("distribute_challenge.execution_backends.celery.broker.mailbox._Mailbox.close", lambda _: None)
+    monkeypatch.setattr(
+        "distribute_challenge.execution_backends.celery.broker.mailbox._Mailbox.close",
+        lambda _: None,
+    )
     with connect(server.url) as connection:
         assert ping(connection, timeout=SHORT) == {}
         assert len(traces(connection)) == 1

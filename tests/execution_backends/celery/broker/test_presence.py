@@ -7,7 +7,10 @@ import pytest
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import WORKERS
-from distribute_challenge.execution_backends.celery.broker.presence import ClientPresence, WorkerPresence
+from distribute_challenge.execution_backends.celery.broker.presence import (
+    ClientPresence,
+    WorkerPresence,
+)
 from tests.execution_backends.celery.conftest import Server
 
 
@@ -42,7 +45,10 @@ def test_who_is_silent_for_long_is_gone(server: Server, monkeypatch: pytest.Monk
 
 
 def test_lines_that_nobody_with_the_secret_has_written_do_not_count(server: Server) -> None:
-    """Nor one of somebody's under another name. How many there are is known, as they may be workers with another secret."""
+    """Nor one of somebody's under another name.
+
+    How many there are is known, as they may be workers with another secret.
+    """
     connection = connect(server.url)
     presence.show(connection, WorkerPresence("w", 1, ["a"]))
     connection.hset(WORKERS, "w2", connection.hget(WORKERS, "w") or b"")

@@ -10,7 +10,11 @@ from kombu.transport.redis import Transport
 
 from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.publishing import TASK_NAME, message_for, queue_keys
+from distribute_challenge.execution_backends.celery.broker.publishing import (
+    TASK_NAME,
+    message_for,
+    queue_keys,
+)
 from distribute_challenge.execution_backends.celery.worker.app import make_app
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
@@ -18,7 +22,13 @@ from tests.secret import KEYRING
 
 
 def batch(**changes: Any) -> Batch:
-    values: dict[str, Any] = {"id": "b-1", "function": "d" * 64, "name": "square", "arguments": [b"a", b"b"], **changes}
+    values: dict[str, Any] = {
+        "id": "b-1",
+        "function": "d" * 64,
+        "name": "square",
+        "arguments": [b"a", b"b"],
+        **changes,
+    }
     return Batch(**values)
 
 
@@ -36,7 +46,9 @@ def app(server: Server) -> Celery:
 def test_the_envelope_has_every_field_that_celery_writes(server: Server, app: Celery) -> None:
     """Nothing missing, nothing of another type, wherever Celery itself has a value."""
     task = app.tasks[TASK_NAME]
-    task.apply_async((b"frame",), queue="q", task_id="b-1", serializer="distribute_challenge", shadow="square ×2")
+    task.apply_async(
+        (b"frame",), queue="q", task_id="b-1", serializer="distribute_challenge", shadow="square ×2"
+    )
     theirs = json.loads(connect(server.url).rpop(queue_keys("q")[0]))
     ours = envelope()
     assert ours.keys() == theirs.keys()
@@ -45,7 +57,18 @@ def test_the_envelope_has_every_field_that_celery_writes(server: Server, app: Ce
     assert ours["properties"].keys() == theirs["properties"].keys()
     for key in ("content-encoding", "content-type"):
         assert ours[key] == theirs[key]
-    for key in ("lang", "task", "id", "shadow", "root_id", "retries", "ignore_result", "timelimit", "eta", "stamps"):
+    for key in (
+        "lang",
+        "task",
+        "id",
+        "shadow",
+        "root_id",
+        "retries",
+        "ignore_result",
+        "timelimit",
+        "eta",
+        "stamps",
+    ):
         assert ours["headers"][key] == theirs["headers"][key], key
     for key in ("delivery_mode", "body_encoding", "correlation_id", "delivery_info"):
         assert ours["properties"][key] == theirs["properties"][key], key
@@ -57,7 +80,9 @@ def test_kombu_reads_our_message_as_it_was_meant(server: Server) -> None:
     message = message_for(sent, queue="q", priority=3, keyring=KEYRING)
     connect(server.url).lpush(message.key, message.data)
     with Connection(server.url) as connection:
-        connection.transport_cls = Transport  # Kombu's own: the worker's stands under the same name once it is loaded.
+        connection.transport_cls = (
+            Transport  # Kombu's own: the worker's stands under the same name once it is loaded.
+        )
         received = connection.default_channel.basic_get("q")
         (frame,), kwargs, _ = received.decode()
         received.ack()
@@ -67,7 +92,10 @@ def test_kombu_reads_our_message_as_it_was_meant(server: Server) -> None:
 
 def test_a_higher_priority_lies_in_a_list_that_is_read_earlier() -> None:
     """Ours counts upwards, Redis' downwards."""
-    keys = [message_for(batch(), queue="q", priority=priority, keyring=KEYRING).key for priority in (9, 5, 0)]
+    keys = [
+        message_for(batch(), queue="q", priority=priority, keyring=KEYRING).key
+        for priority in (9, 5, 0)
+    ]
     assert keys == [queue_keys("q")[0], queue_keys("q")[4], queue_keys("q")[9]]
     assert keys[0] == "q"
 
@@ -80,7 +108,9 @@ def test_a_batch_of_many_says_so_in_its_name() -> None:
 
 
 def test_a_timeout_becomes_a_hard_limit_somewhat_later() -> None:
-    """For one call with its retries, as a worker begins no further call in a batch that has taken long."""
+    """For one call with its retries, as a worker begins no further call in a batch that has taken
+    long.
+    """
     assert envelope()["headers"]["timelimit"] == [None, None]
     hard, soft = envelope(timeout=10.0)["headers"]["timelimit"]
     assert 10 < hard < 15

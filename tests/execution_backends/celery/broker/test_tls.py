@@ -1,4 +1,6 @@
-"""Redis with TLS that asks its clients for certificates, and everything of this library that connects to it."""
+"""Redis with TLS that asks its clients for certificates, and everything of this library that
+connects to it.
+"""
 
 import os
 import uuid
@@ -26,7 +28,8 @@ from tests.processes import PATIENCE, Program, program, wait_until
 
 
 class TlsServer:
-    """A container of Redis that speaks nothing but TLS, and only with those who show a certificate of its authority.
+    """A container of Redis that speaks nothing but TLS, and only with those who show a certificate
+    of its authority.
 
     Args:
         folder: For its certificates and for others'.
@@ -42,9 +45,24 @@ class TlsServer:
         docker(
             *("run", "--detach", "--name", self.name, "--publish", f"127.0.0.1:{self.port}:6380"),
             *("--volume", f"{folder / 'own'}:/certificates:ro", "redis:7", "redis-server"),
-            *("--bind", "0.0.0.0", "--protected-mode", "no", "--port", "0", "--tls-port", "6380", "--save", ""),
+            *(
+                "--bind",
+                "0.0.0.0",
+                "--protected-mode",
+                "no",
+                "--port",
+                "0",
+                "--tls-port",
+                "6380",
+                "--save",
+                "",
+            ),
             *("--tls-auth-clients", "yes"),
-            *(word for option, file in files.items() for word in (f"--tls-{option}", f"/certificates/{file}")),
+            *(
+                word
+                for option, file in files.items()
+                for word in (f"--tls-{option}", f"/certificates/{file}")
+            ),
         )
 
     def url(self, **changes: Path | str | None) -> str:
@@ -89,10 +107,14 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
 
 
 @pytest.fixture(scope="module")
-def worker(tls: TlsServer, secret: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def worker(
+    tls: TlsServer, secret: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Program]:
     """One that finds its broker, with certificates, in the environment."""
     command = [*COMMAND, "worker", "--concurrency", "1", "--name", "tls"]
-    with program(command, tmp_path_factory.mktemp("worker"), CELERY_BROKER_URL=tls.url()) as running:
+    with program(
+        command, tmp_path_factory.mktemp("worker"), CELERY_BROKER_URL=tls.url()
+    ) as running:
         yield running
 
 
@@ -106,10 +128,12 @@ def test_calls_run_and_commands_answer(tls: TlsServer, worker: Program, tmp_path
 
     with CeleryExecutionBackend(tls.url()) as backend:
         assert where().compute(backend, timeout=PATIENCE) == worker.process.pid
-        assert [future.result(PATIENCE) for future in [where().submit(backend) for _ in range(20)]] == (
-            [worker.process.pid] * 20
-        )
-    asked = CliRunner().invoke(main, ["ping", "--broker", tls.url(), "--timeout", str(PATIENCE), "tls"])
+        assert [
+            future.result(PATIENCE) for future in [where().submit(backend) for _ in range(20)]
+        ] == ([worker.process.pid] * 20)
+    asked = CliRunner().invoke(
+        main, ["ping", "--broker", tls.url(), "--timeout", str(PATIENCE), "tls"]
+    )
     assert asked.exit_code == 0, asked.output
     assert asked.output.startswith(f"{host('tls')} answered in ")
     shown = CliRunner().invoke(main, ["status", "--broker", tls.url()])
@@ -120,7 +144,9 @@ def test_calls_run_and_commands_answer(tls: TlsServer, worker: Program, tmp_path
 
 @pytest.mark.docker
 @pytest.mark.parametrize("check", ["required", "CERT_REQUIRED", "optional", "none", "CERT_NONE"])
-def test_celery_s_words_and_redis_py_s_are_understood_on_both_sides(check: str, tls: TlsServer) -> None:
+def test_celery_s_words_and_redis_py_s_are_understood_on_both_sides(
+    check: str, tls: TlsServer
+) -> None:
     url = tls.url(ssl_cert_reqs=check)
     check_reachable(url)
     with make_app(url).connection_for_read() as connection:
@@ -132,7 +158,9 @@ def test_celery_s_words_and_redis_py_s_are_understood_on_both_sides(check: str, 
     ("changes", "advice"),
     [
         pytest.param(
-            {"ssl_ca_certs": "stranger"}, "is not signed by an authority that is known here", id="another authority"
+            {"ssl_ca_certs": "stranger"},
+            "is not signed by an authority that is known here",
+            id="another authority",
         ),
         pytest.param({"ssl_ca_certs": None}, r"name yours by \?ssl_ca_certs=", id="no authority"),
         pytest.param(
@@ -140,7 +168,11 @@ def test_celery_s_words_and_redis_py_s_are_understood_on_both_sides(check: str, 
             r"wants to see a certificate[:,] add \?ssl_certfile=/path/client\.crt&ssl_keyfile=",
             id="no certificate",
         ),
-        pytest.param({"ssl_keyfile": "other_key"}, "ssl_keyfile is not that of the certificate", id="another's key"),
+        pytest.param(
+            {"ssl_keyfile": "other_key"},
+            "ssl_keyfile is not that of the certificate",
+            id="another's key",
+        ),
         pytest.param(
             {"ssl_ca_certs": "/no/where.crt"},
             r"the file /no/where\.crt, ssl_ca_certs in the URL, is not there",
@@ -153,7 +185,10 @@ def test_what_is_wrong_is_said_to_clients_and_commands(
 ) -> None:
     real = {"stranger": tls.stranger.certificate, "other_key": tls.other_key}
     url = tls.url(**{name: real.get(str(value), value) for name, value in changes.items()})
-    with CeleryExecutionBackend(url) as backend, pytest.raises(BrokerUnreachableError, match=advice) as caught:
+    with (
+        CeleryExecutionBackend(url) as backend,
+        pytest.raises(BrokerUnreachableError, match=advice) as caught,
+    ):
         compute_this(len)("abc").compute(backend)
     assert str(caught.value).startswith(f"no TLS connection to rediss://localhost:{tls.port}/0")
     for command in ("worker", "status", "ping"):
@@ -192,16 +227,25 @@ def test_a_server_without_tls_is_recognised() -> None:
     assert str(advice).startswith("the server speaks no TLS at this port")
 
 
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Root may read everything, so the kernel's answer is made up."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     url = f"rediss://localhost?ssl_keyfile={tmp_path}"
-    assert complaint(url, "no") == f"the file {tmp_path}, ssl_keyfile in the URL, cannot be read by this user"
+    assert (
+        complaint(url, "no")
+        == f"the file {tmp_path}, ssl_keyfile in the URL, cannot be read by this user"
+    )
 
 
 def test_other_troubles_are_none_of_tls() -> None:
     """Nor is it a certificate that is missing where one was shown."""
     assert complaint("rediss://localhost", "Connection refused") is None
     assert complaint("redis://localhost", "Connection reset by peer") is None
-    assert complaint(f"rediss://localhost?ssl_certfile={__file__}", "Connection reset by peer") is None
-    assert "if it wants to see a certificate" in str(complaint("rediss://localhost", "Connection reset by peer"))
+    assert (
+        complaint(f"rediss://localhost?ssl_certfile={__file__}", "Connection reset by peer") is None
+    )
+    assert "if it wants to see a certificate" in str(
+        complaint("rediss://localhost", "Connection reset by peer")
+    )

@@ -1,4 +1,6 @@
-"""A Redis without memory: what is new is refused with a clear error, what it has is kept, and nothing breaks."""
+"""A Redis without memory: what is new is refused with a clear error, what it has is kept, and
+nothing breaks.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -64,7 +66,8 @@ def test_a_caller_who_waits_is_told_at_once(
     warm(backend, worker)
     memory.take()
     with pytest.raises(
-        BrokerFullError, match=r"MB used, maxmemory is \d+ bytes\): wait until workers.*maxmemory; calls that"
+        BrokerFullError,
+        match=r"MB used, maxmemory is \d+ bytes\): wait until workers.*maxmemory; calls that",
     ):
         square(3).compute(backend)
     assert not backend._connected()._pending.sent
@@ -79,7 +82,9 @@ def test_so_is_one_whose_function_is_new(backend: CeleryExecutionBackend, memory
         square(3).compute(backend)
 
 
-def test_so_is_one_who_submits_a_detached_call(backend: CeleryExecutionBackend, memory: Memory) -> None:
+def test_so_is_one_who_submits_a_detached_call(
+    backend: CeleryExecutionBackend, memory: Memory
+) -> None:
     """A script writes it, and Redis 6 calls that the script's fault."""
     memory.take()
     with pytest.raises(BrokerFullError, match=r"maxmemory is \d+ bytes"):
@@ -108,9 +113,15 @@ def test_submitted_calls_wait_for_memory(
 
 
 def test_if_none_comes_they_fail(
-    backend: CeleryExecutionBackend, worker: FakeWorker, memory: Memory, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    memory: Memory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One message after a while, and then all others, each as its turn comes. Those that Redis had taken are kept."""
+    """One message after a while, and then all others, each as its turn comes.
+
+    Those that Redis had taken are kept.
+    """
     monkeypatch.setattr(publisher, "FULL_FOR", 0.2)
     warm(backend, worker)
     kept = square(2).submit(backend)
@@ -135,7 +146,10 @@ def test_calls_that_are_not_sent_yet_fail_too(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """No message before them comes to an end, as workers cannot take any. The user hears of it first."""
+    """No message before them comes to an end, as workers cannot take any.
+
+    The user hears of it first.
+    """
     monkeypatch.setattr(heartbeat, "FULL_FOR", 0.2)
     warm(backend, worker)
     futures = [square(number).submit(backend) for number in range(2000)]
@@ -196,7 +210,9 @@ def test_another_refusal_ends_the_call_too(
         once.result(DEADLINE)
 
 
-def test_a_full_broker_that_does_not_say_how_full_is_an_error_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_broker_that_does_not_say_how_full_is_an_error_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(connection_module, "ANSWER_WITHIN", 0.1)
     with (
         pytest.raises(BrokerFullError, match=r"no memory left for the call: wait"),

@@ -32,13 +32,20 @@ def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
 
 def say(taken: Taken, text: str, *, number: int = 0, call: int = 0, worker: str = "w-1") -> None:
     section = Section("log", 1, encoded([Entry(call, LogLine("stdout", text, 1.0))]))
-    taken.push(Reply(taken.batch.id, worker, time.time(), first=number, sections=[section], ended=False).encode())
+    taken.push(
+        Reply(
+            taken.batch.id, worker, time.time(), first=number, sections=[section], ended=False
+        ).encode()
+    )
 
 
 def test_lines_that_come_twice_are_shown_once(
     backend: CeleryExecutionBackend, worker: FakeWorker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A worker sends them again if it does not know that they have arrived. Another worker begins anew."""
+    """A worker sends them again if it does not know that they have arrived.
+
+    Another worker begins anew.
+    """
     future = square(3).submit(backend)
     taken = worker.take()
     assert taken.batch.logs == 30  # The level of the root logger.
@@ -110,7 +117,9 @@ def test_in_a_notebook_lines_belong_to_the_cell_of_their_call(
     assert isinstance(first, Context)
 
 
-def test_at_the_interpreter_s_end_there_is_no_one_to_show_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_the_interpreter_s_end_there_is_no_one_to_show_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """No thread can be started, and nothing fails."""
 
     def refuse(thread: object) -> None:

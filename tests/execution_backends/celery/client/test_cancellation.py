@@ -23,7 +23,10 @@ from distribute_challenge.execution_backends.celery.broker.orders import CANCEL
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.calls import Call
-from distribute_challenge.execution_backends.celery.client.cancellation import in_background, publish
+from distribute_challenge.execution_backends.celery.client.cancellation import (
+    in_background,
+    publish,
+)
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import meet
@@ -83,7 +86,9 @@ class Together:
         pass
 
 
-def in_one_message(backend: CeleryExecutionBackend, calls: Sequence[Distributable[Any]]) -> list[Call]:
+def in_one_message(
+    backend: CeleryExecutionBackend, calls: Sequence[Distributable[Any]]
+) -> list[Call]:
     """Calls that travel together."""
     client = backend._connected()
     with client._pending:  # So that the sender finds all of them.
@@ -173,7 +178,9 @@ def test_a_value_that_only_a_cancelled_call_needs_is_not_looked_for(
     assert [call.result(DEADLINE) for call in calls[1:]] == [1, 2]
 
 
-def test_a_map_that_somebody_else_cancelled_says_so(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_map_that_somebody_else_cancelled_says_so(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """A worker stops only what a holder of the cluster's secret tells it to."""
     results: list[BaseException] = []
 
@@ -190,7 +197,9 @@ def test_a_map_that_somebody_else_cancelled_says_so(backend: CeleryExecutionBack
     assert isinstance(results[0], CallCancelledError)
 
 
-def test_what_is_done_cannot_be_cancelled(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_what_is_done_cannot_be_cancelled(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     future = identity(1).submit(backend)
     worker.serve([future])
     assert not future.cancel(force=True)
@@ -221,7 +230,8 @@ def test_cancelling_does_not_wait_for_a_broker_that_is_away(
     future = identity(1).submit(distant)
     taken = worker.take()
     batch = distant._connected()._pending.sent[taken.batch.id]
-    # A client that does not know yet that it has sent the message would send it again, and then take that back.
+    # A client that does not know yet that it has sent the message would send it again, and then
+    # take that back.
     eventually(lambda: batch.pushed is not None)
     proxy.refuse()
     began = time.monotonic()
@@ -233,7 +243,10 @@ def test_cancelling_does_not_wait_for_a_broker_that_is_away(
 
 
 def test_a_call_whose_caller_is_interrupted_while_it_is_sent_is_cancelled(
-    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Eventually,
 ) -> None:
     """It may have been sent just before."""
     client = backend._connected()
@@ -260,9 +273,13 @@ def run(folder: str, number: int, seconds: float) -> int:
     return number
 
 
-def test_only_the_call_that_is_meant_is_stopped(cluster: LocalCluster, tmp_path: Path, eventually: Eventually) -> None:
+def test_only_the_call_that_is_meant_is_stopped(
+    cluster: LocalCluster, tmp_path: Path, eventually: Eventually
+) -> None:
     """Those of its message that ran before and after it have their values, and run once."""
-    calls = in_one_message(cluster.backend, [run(str(tmp_path), n, 60 if n == 1 else 0.05) for n in range(4)])
+    calls = in_one_message(
+        cluster.backend, [run(str(tmp_path), n, 60 if n == 1 else 0.05) for n in range(4)]
+    )
     eventually((tmp_path / "begun-1").exists)
     assert calls[1].cancel(force=True)
     assert [calls[n].result(DEADLINE) for n in (0, 2, 3)] == [0, 2, 3]
@@ -273,7 +290,9 @@ def test_only_the_call_that_is_meant_is_stopped(cluster: LocalCluster, tmp_path:
 def test_a_loop_in_c_is_stopped_and_its_neighbours_are_not_blamed(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually, in_log: Callable[[str], str]
 ) -> None:
-    """Its process is killed after a second, and others of its message begin once more, or for the first time."""
+    """Its process is killed after a second, and others of its message begin once more, or for the
+    first time.
+    """
 
     @compute_this
     def count(folder: str, number: int) -> int:
@@ -299,7 +318,9 @@ def test_a_map_that_is_interrupted_stops_what_runs(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually
 ) -> None:
     """Ctrl+C comes while it waits."""
-    mapping = run.map([str(tmp_path)] * 8, range(8), [60.0] * 8, batch_size=2, backend=cluster.backend)
+    mapping = run.map(
+        [str(tmp_path)] * 8, range(8), [60.0] * 8, batch_size=2, backend=cluster.backend
+    )
 
     def interrupt() -> None:
         eventually(lambda: len(list(tmp_path.iterdir())) == 2)
@@ -312,7 +333,9 @@ def test_a_map_that_is_interrupted_stops_what_runs(
     assert not list(tmp_path.glob("ended-*"))
 
 
-def test_a_call_inside_a_call_ends_with_it(cluster: LocalCluster, tmp_path: Path, eventually: Eventually) -> None:
+def test_a_call_inside_a_call_ends_with_it(
+    cluster: LocalCluster, tmp_path: Path, eventually: Eventually
+) -> None:
     @compute_this
     def outer(folder: str) -> Any:
         Path(folder, "outer").touch()
@@ -325,7 +348,9 @@ def test_a_call_inside_a_call_ends_with_it(cluster: LocalCluster, tmp_path: Path
     assert not (tmp_path / "ended-1").exists()
 
 
-def test_an_order_that_is_none_is_logged(cluster: LocalCluster, in_log: Callable[[str], str]) -> None:
+def test_an_order_that_is_none_is_logged(
+    cluster: LocalCluster, in_log: Callable[[str], str]
+) -> None:
     """And does no harm."""
 
     class Nonsense(CancelOrder):

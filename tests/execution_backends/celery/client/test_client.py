@@ -1,4 +1,6 @@
-"""The client's end: sending, receiving, taking back, and what happens when nobody or something odd answers."""
+"""The client's end: sending, receiving, taking back, and what happens when nobody or something odd
+answers.
+"""
 
 import threading
 import time
@@ -46,7 +48,11 @@ def nap(seconds: float) -> float:
 
 
 def together(
-    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually, function: Any, arguments: Iterable[Any]
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    eventually: Eventually,
+    function: Any,
+    arguments: Iterable[Any],
 ) -> list[Any]:
     """Submit calls of which at least four travel in one message, already sent."""
     # As many messages as may be out at once: whatever comes now has to wait, and so gathers.
@@ -63,7 +69,9 @@ def together(
     return crowd
 
 
-def test_a_call_goes_out_and_its_value_comes_home(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_goes_out_and_its_value_comes_home(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """With the times of both ends."""
     future = square(3).submit(backend)
     taken = worker.take()
@@ -71,11 +79,19 @@ def test_a_call_goes_out_and_its_value_comes_home(backend: CeleryExecutionBacken
     assert future.result(DEADLINE) == 9
     timeline = future.timeline
     assert timeline is not None
-    assert timeline.created <= timeline.sent <= timeline.started <= timeline.finished <= timeline.received
+    assert (
+        timeline.created
+        <= timeline.sent
+        <= timeline.started
+        <= timeline.finished
+        <= timeline.received
+    )
     assert timeline.worker == "fake@test/1"
 
 
-def test_a_function_travels_once(backend: CeleryExecutionBackend, worker: FakeWorker, server: Server) -> None:
+def test_a_function_travels_once(
+    backend: CeleryExecutionBackend, worker: FakeWorker, server: Server
+) -> None:
     """Messages carry its digest."""
     digests = set()
     for number in range(3):
@@ -113,11 +129,15 @@ def test_many_calls_share_messages(backend: CeleryExecutionBackend, worker: Fake
         taken.run()
 
     worker.serve(futures, answer)
-    assert [future.result(DEADLINE) for future in futures] == [number * number for number in range(500)]
+    assert [future.result(DEADLINE) for future in futures] == [
+        number * number for number in range(500)
+    ]
     assert len(messages) < 100
 
 
-def test_a_call_that_nobody_has_taken_is_cancelled(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_nobody_has_taken_is_cancelled(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Its message is gone from the queue."""
     future = square(3).submit(backend)
     while not worker.waiting():
@@ -130,14 +150,18 @@ def test_a_call_that_nobody_has_taken_is_cancelled(backend: CeleryExecutionBacke
     assert future.cancel()
 
 
-def test_a_call_that_was_not_even_sent_is_cancelled(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_was_not_even_sent_is_cancelled(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """There is a limit to how many messages are out at once."""
     futures = [square(number).submit(backend) for number in range(50)]
     assert futures[-1].cancel()
     assert worker.waiting() < 10
 
 
-def test_a_call_that_a_worker_has_is_not_cancelled(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_a_worker_has_is_not_cancelled(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """It goes on, and its value arrives."""
     future = square(3).submit(backend)
     taken = worker.take()
@@ -151,14 +175,18 @@ def test_cancelling_one_call_of_a_message_keeps_the_others(
 ) -> None:
     """They are sent anew."""
     crowd = together(backend, worker, eventually, square, range(60))
-    shared = [future for future in crowd if future.batch is not None and len(future.batch.calls) > 1]
+    shared = [
+        future for future in crowd if future.batch is not None and len(future.batch.calls) > 1
+    ]
     assert shared[0].cancel()
     worker.serve(crowd)
     values = [future.result() for future in crowd if not future.cancelled()]
     assert len(values) == 59
 
 
-def test_a_lost_call_is_tried_three_times(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_lost_call_is_tried_three_times(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Then it fails, with what the worker said."""
     future = square(3).submit(backend)
     for _ in range(settings.DEFAULT_ATTEMPTS):
@@ -211,11 +239,15 @@ def test_a_lost_chunk_fails_at_once(backend: CeleryExecutionBackend, worker: Fak
     assert collected == [1, 4, 9]
 
 
-def test_a_killed_call_has_run_out_of_time(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_killed_call_has_run_out_of_time(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """It is not tried again."""
     future = square.with_options(timeout=1)(3).submit(backend)
     worker.take().report("timeout", "its process was killed")
-    with pytest.raises(CallTimeoutError, match=r"square ran longer than timeout=1 s; its process was killed"):
+    with pytest.raises(
+        CallTimeoutError, match=r"square ran longer than timeout=1 s; its process was killed"
+    ):
         future.result(DEADLINE)
 
 
@@ -229,7 +261,9 @@ def test_another_version_is_an_error_with_the_workers_words(
         future.result(DEADLINE)
 
 
-def test_a_second_answer_to_the_same_message_is_dropped(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_second_answer_to_the_same_message_is_dropped(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """A broker may deliver twice."""
     future = square(3).submit(backend)
     taken = worker.take()
@@ -273,7 +307,9 @@ def test_finished_calls_of_a_slow_message_come_home_ahead(
 
 
 def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) -> None:
-    """A reply may be on its way while the client gives up; a call may be done when it is to be sent again."""
+    """A reply may be on its way while the client gives up; a call may be done when it is to be sent
+    again.
+    """
     client = Client(server.url)
     call = client.submit(square(3)._task())
     worker.take()
@@ -334,7 +370,9 @@ def test_a_client_shows_itself_and_how_much_it_waits_for(
     assert presence.clients(connection) == []
 
 
-def test_closing_cancels_what_is_not_done(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_closing_cancels_what_is_not_done(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Sent or not; nothing hangs."""
     futures = [square(number).submit(backend) for number in range(50)]
     worker.take()
@@ -439,7 +477,10 @@ def test_closing_does_not_need_the_broker(backend: CeleryExecutionBackend, serve
 
 
 def test_closing_ends_the_attempts_to_send(
-    backend: CeleryExecutionBackend, server: Server, eventually: Eventually, caplog: pytest.LogCaptureFixture
+    backend: CeleryExecutionBackend,
+    server: Server,
+    eventually: Eventually,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """To a broker that may never come back."""
     backend.concurrency  # noqa: B018 - connects
@@ -451,7 +492,9 @@ def test_closing_ends_the_attempts_to_send(
         future.result(DEADLINE)
 
 
-def test_a_failed_call_has_its_own_exception(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_failed_call_has_its_own_exception(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """And a timeline, like any other."""
     future = compute_this(lambda x: 1 / x)(0).submit(backend)
     worker.take().run()
@@ -481,7 +524,10 @@ def test_a_handful_of_connections_serves_many_threads(
     backend: CeleryExecutionBackend, server: Server, worker: FakeWorker
 ) -> None:
     """Whatever is in flight."""
-    threads = [threading.Thread(target=lambda: [square(n).submit(backend) for n in range(100)]) for _ in range(16)]
+    threads = [
+        threading.Thread(target=lambda: [square(n).submit(backend) for n in range(100)])
+        for _ in range(16)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

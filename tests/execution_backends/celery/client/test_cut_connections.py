@@ -1,4 +1,6 @@
-"""Connections that break or fall silent, and a server that reads its data yet: the client finds out, and goes on by itself."""
+"""Connections that break or fall silent, and a server that reads its data yet: the client finds
+out, and goes on by itself.
+"""
 
 import socket
 import threading
@@ -14,7 +16,11 @@ from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
-from distribute_challenge.execution_backends.celery.broker.connection import check_reachable, connect, reconnect_pause
+from distribute_challenge.execution_backends.celery.broker.connection import (
+    check_reachable,
+    connect,
+    reconnect_pause,
+)
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, sent_key
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
@@ -29,10 +35,13 @@ def once(x: int) -> int:
     return x * x
 
 
-def test_a_client_that_was_cut_off_goes_on(distant: CeleryExecutionBackend, proxy: Proxy, worker: FakeWorker) -> None:
+def test_a_client_that_was_cut_off_goes_on(
+    distant: CeleryExecutionBackend, proxy: Proxy, worker: FakeWorker
+) -> None:
     """With calls that ran meanwhile, and with new ones.
 
-    Redis may not have seen yet that the old connection is dead, and give it the reply: then the call is sent again.
+    Redis may not have seen yet that the old connection is dead, and give it the reply: then the
+    call is sent again.
     """
     future = square(3).submit(distant)
     taken = worker.take()
@@ -126,7 +135,10 @@ def test_connections_over_a_network_are_kept_alive() -> None:
     assert kwargs["socket_keepalive"]
     assert kwargs["socket_keepalive_options"][socket.TCP_KEEPIDLE] == 5
     assert kwargs["socket_timeout"] <= 10
-    assert "socket_keepalive" not in connect("redis+socket:///run/redis.sock").connection_pool.connection_kwargs
+    assert (
+        "socket_keepalive"
+        not in connect("redis+socket:///run/redis.sock").connection_pool.connection_kwargs
+    )
 
 
 def test_pauses_differ_and_leave_the_users_random_numbers_alone() -> None:
@@ -162,7 +174,9 @@ def test_a_server_that_still_loads_is_waited_for(server: Server, loading: list[i
     assert loading == [0]
 
 
-def test_but_not_for_long(server: Server, loading: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_but_not_for_long(
+    server: Server, loading: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection_module, "ANSWER_WITHIN", 0.1)
     loading[0] = 1000
     with pytest.raises(BrokerUnreachableError, match="loading"):

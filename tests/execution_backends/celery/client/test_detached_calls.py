@@ -1,4 +1,6 @@
-"""Detached calls as users see them: with real workers, clients that are killed, and Redis that loses things."""
+"""Detached calls as users see them: with real workers, clients that are killed, and Redis that
+loses things.
+"""
 
 import asyncio
 import gc
@@ -81,7 +83,10 @@ def test_calls_of_a_killed_client_are_run_and_any_process_gets_their_values(
     ids = [line.removeprefix("id ") for line in output.splitlines() if line.startswith("id ")]
     assert len(set(ids)) == 100
     for _ in range(2):
-        assert run(ATTACHING, tmp_path / "b", *ids, CELERY_BROKER_URL=url) == f"{sum(n * n for n in range(100))}\n"
+        assert (
+            run(ATTACHING, tmp_path / "b", *ids, CELERY_BROKER_URL=url)
+            == f"{sum(n * n for n in range(100))}\n"
+        )
 
 
 def test_a_detached_call_raises_what_the_function_raised(shared: CeleryExecutionBackend) -> None:
@@ -103,7 +108,9 @@ def test_a_detached_call_can_be_awaited(shared: CeleryExecutionBackend) -> None:
     assert asyncio.run(both()) == [16, 16]
 
 
-def test_waiting_for_a_detached_call_ends_when_the_caller_says(shared: CeleryExecutionBackend, tmp_path: Path) -> None:
+def test_waiting_for_a_detached_call_ends_when_the_caller_says(
+    shared: CeleryExecutionBackend, tmp_path: Path
+) -> None:
     """And can go on."""
     gate = tmp_path / "gate"
     future = wait_for(str(gate)).submit(shared, detach=True)
@@ -140,13 +147,17 @@ def test_a_call_that_is_too_large_for_a_message_is_refused(
     assert worker.waiting() == 0
 
 
-def test_nothing_is_left_after_the_time_to_live(shared: CeleryExecutionBackend, cluster: LocalCluster) -> None:
+def test_nothing_is_left_after_the_time_to_live(
+    shared: CeleryExecutionBackend, cluster: LocalCluster
+) -> None:
     """The error says what may be the matter."""
     future = square(5).submit(shared, detach=True, time_to_live=1.5)
     assert future.result(DEADLINE) == 25
     wait_until(lambda: not connect(cluster.broker_url).exists(outcome_key(future.id)))
     assert future.id not in str(kept(cluster.broker_url))
-    with pytest.raises(TaskLostError, match=r"its time to live is over.*another broker.*submit\(detach=True\)"):
+    with pytest.raises(
+        TaskLostError, match=r"its time to live is over.*another broker.*submit\(detach=True\)"
+    ):
         attach(future.id, shared).result(DEADLINE)
 
 
@@ -159,7 +170,9 @@ def test_a_call_that_is_not_detached_cannot_be_attached_to(shared: CeleryExecuti
     assert "submit(detach=True)" in str(error)
 
 
-@pytest.mark.parametrize("id", ["", "nonsense", "0" * 32, "0" * 31 + "\n", "*", "0" * 24 + ":outcome"])
+@pytest.mark.parametrize(
+    "id", ["", "nonsense", "0" * 32, "0" * 31 + "\n", "*", "0" * 24 + ":outcome"]
+)
 def test_what_is_no_id_is_an_error_of_the_future(id: str, shared: CeleryExecutionBackend) -> None:  # noqa: A002
     """Whatever it looks like."""
     assert isinstance(attach(id, shared).exception(DEADLINE), TaskLostError)
@@ -200,7 +213,9 @@ def test_a_call_that_runs_is_not_cancelled(shared: CeleryExecutionBackend, tmp_p
     assert future.result(DEADLINE) == "done"
 
 
-def test_a_call_that_runs_is_stopped_by_force(shared: CeleryExecutionBackend, tmp_path: Path) -> None:
+def test_a_call_that_runs_is_stopped_by_force(
+    shared: CeleryExecutionBackend, tmp_path: Path
+) -> None:
     """By anybody; its slot is free, and who waits for it is told."""
     gates = [str(tmp_path / f"gate{number}") for number in range(2)]
     futures = [wait_for(gate).submit(shared, detach=True) for gate in gates]
@@ -260,12 +275,16 @@ def test_workers_are_told_no_more_when_the_client_is_closed(
         worker.take()
         server.stop()
         assert future.cancel(force=True)
-        wait_until(lambda: f"the detached call {future.id} was cancelled" in caplog.text, "the complaint")
+        wait_until(
+            lambda: f"the detached call {future.id} was cancelled" in caplog.text, "the complaint"
+        )
     wait_until(lambda: not stopping(), "the end of the orders")
 
 
 def stopping() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "distribute_challenge farewell"]
+    return [
+        thread for thread in threading.enumerate() if thread.name == "distribute_challenge farewell"
+    ]
 
 
 def test_closing_a_client_leaves_its_detached_calls(server: Server, worker: FakeWorker) -> None:
@@ -313,7 +332,11 @@ def test_nobody_looks_for_what_nobody_waits_for(backend: CeleryExecutionBackend)
 
 def test_each_call_has_an_id_of_its_own(shared: CeleryExecutionBackend) -> None:
     """Whether it is detached or not."""
-    futures = [square(1).submit(shared), square(1).submit(shared), square(1).submit(shared, detach=True)]
+    futures = [
+        square(1).submit(shared),
+        square(1).submit(shared),
+        square(1).submit(shared, detach=True),
+    ]
     assert len({future.id for future in futures}) == 3
     assert [future.id for future in futures] == [future.id for future in futures]
     for future in futures:
@@ -321,7 +344,9 @@ def test_each_call_has_an_id_of_its_own(shared: CeleryExecutionBackend) -> None:
     assert attach(futures[2].id, shared).id == futures[2].id
 
 
-def test_a_cluster_that_serves_detached_calls_shows_no_client(server: Server, worker: FakeWorker) -> None:
+def test_a_cluster_that_serves_detached_calls_shows_no_client(
+    server: Server, worker: FakeWorker
+) -> None:
     """Who only waits for them has one connection, and no part in anything else."""
     with CeleryExecutionBackend(server.url) as backend:
         submit(backend)

@@ -22,7 +22,13 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker.keys import detached_key, outcome_key
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
 from distribute_challenge.serialisation.parcels import pack_result
-from tests.execution_backends.celery.broker.test_detached import answer, report, send, square, submit
+from tests.execution_backends.celery.broker.test_detached import (
+    answer,
+    report,
+    send,
+    square,
+    submit,
+)
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker
 from tests.processes import wait_until
 
@@ -64,7 +70,9 @@ def test_a_result_that_does_not_travel_in_its_reply_is_an_error(
     """There is no place where whoever attaches could find it."""
     future = submit(backend)
     taken = worker.take()
-    elsewhere = pack_result(numpy.zeros(100_000), "it", lambda buffer: Reference("key", buffer.nbytes))
+    elsewhere = pack_result(
+        numpy.zeros(100_000), "it", lambda buffer: Reference("key", buffer.nbytes)
+    )
     section = Section("value", 1, elsewhere.data)
     reply = Reply(future.id, "w", 1.0, sections=[section], finishes=array("d", [2.0]))
     send(taken, reply.encode())
@@ -112,7 +120,10 @@ def test_who_asked_to_be_told_is_told_without_keeping_the_future(
 
 @pytest.mark.parametrize("raised", [SystemExit, ValueError])
 def test_an_outcome_whose_unpickling_ends_the_program_is_an_error(
-    raised: type[BaseException], backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+    raised: type[BaseException],
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The thread that looks for outcomes goes on."""
 

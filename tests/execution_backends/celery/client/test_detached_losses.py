@@ -40,7 +40,9 @@ def die_until(runs: str, number: int) -> int:
     return begun
 
 
-def test_a_call_that_kills_its_process_is_tried_again(shared: CeleryExecutionBackend, tmp_path: Path) -> None:
+def test_a_call_that_kills_its_process_is_tried_again(
+    shared: CeleryExecutionBackend, tmp_path: Path
+) -> None:
     """At most three times in all."""
     once, often = tmp_path / "once", tmp_path / "often"
     once.mkdir()
@@ -89,7 +91,9 @@ def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
 def test_a_call_that_went_to_a_worker_that_was_not_there_is_run_with_its_client_gone(
     server: Server, start: StartLeased, worker: FakeWorker
 ) -> None:
-    """Redis gives a message to whoever asked for it, also if he has lost his power since, and has written nothing down."""
+    """Redis gives a message to whoever asked for it, also if he has lost his power since, and has
+    written nothing down.
+    """
     with CeleryExecutionBackend(server.url) as backend:
         number = submit(backend).id
     worker.take()
@@ -99,7 +103,9 @@ def test_a_call_that_went_to_a_worker_that_was_not_there_is_run_with_its_client_
         assert attach(number, backend).result(DEADLINE) == 9
 
 
-def test_a_frozen_worker_that_wakes_changes_nothing(server: Server, start: StartLeased, tmp_path: Path) -> None:
+def test_a_frozen_worker_that_wakes_changes_nothing(
+    server: Server, start: StartLeased, tmp_path: Path
+) -> None:
     """Another one has run its call; its own outcome is dropped."""
     first = start("first")
     with CeleryExecutionBackend(server.url) as backend:
@@ -115,12 +121,17 @@ def test_a_frozen_worker_that_wakes_changes_nothing(server: Server, start: Start
         wait_until((tmp_path / f"ended-{first.pid}").exists)
         wait_until(lambda: not connect(server.url).exists(UNACKED), "nothing in work")
         assert attach(future.id, backend).result(DEADLINE) == second.pid
-        assert connect(server.url).keys("distribute_challenge:detached:*") == [outcome_key(future.id).encode()]
+        assert connect(server.url).keys("distribute_challenge:detached:*") == [
+            outcome_key(future.id).encode()
+        ]
 
 
 @pytest.mark.usefixtures("hurried")
 def test_a_lost_message_is_sent_again_once_however_many_wait(
-    server: Server, backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
+    server: Server,
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Its call ends in its value for all of them."""
     future = submit(backend)
@@ -129,7 +140,9 @@ def test_a_lost_message_is_sent_again_once_however_many_wait(
         worker.take()  # A worker that dies before it has written down that it has it.
         again = worker.take()
         assert again.batch.id == future.id
-        worker.connection.hset("distribute_challenge:unacked", again.envelope["properties"]["delivery_tag"], "held")
+        worker.connection.hset(
+            "distribute_challenge:unacked", again.envelope["properties"]["delivery_tag"], "held"
+        )
         answer(again)
         assert [each.result(DEADLINE) for each in waiting] == [9, 9, 9, 9]
     assert worker.waiting() == 0
@@ -149,7 +162,9 @@ def test_a_lost_message_of_a_call_that_may_run_once_is_an_error(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_call_that_no_worker_begins_in_time_is_an_error(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_no_worker_begins_in_time_is_an_error(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """If its function has a `queue_timeout`."""
     future = submit(backend, function=square.with_options(queue_timeout=0.1))
     with pytest.raises(QueueTimeoutError, match="no worker began square in time"):
@@ -159,11 +174,16 @@ def test_a_call_that_no_worker_begins_in_time_is_an_error(backend: CeleryExecuti
 
 @pytest.mark.usefixtures("hurried")
 def test_one_hears_of_a_queue_that_nobody_serves(
-    backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Any
+    backend: CeleryExecutionBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    eventually: Any,
 ) -> None:
     """Also of the call of another client."""
     monkeypatch.setattr(worker_counts, "WARN_AFTER", 0.1)
-    future = attach(submit(backend, function=square.with_options(queue="gpu", priority=5)).id, backend)
+    future = attach(
+        submit(backend, function=square.with_options(queue="gpu", priority=5)).id, backend
+    )
     eventually(lambda: "distribute-challenge worker --queues gpu" in caplog.text)
     assert not future.done()
 
@@ -183,7 +203,9 @@ def test_looking_for_lost_messages_has_an_end(
     assert [future.result(DEADLINE) for future in futures] == [0, 1, 4, 9]
 
 
-def test_a_call_that_was_lost_with_redis_is_an_error(backend: CeleryExecutionBackend, server: Server) -> None:
+def test_a_call_that_was_lost_with_redis_is_an_error(
+    backend: CeleryExecutionBackend, server: Server
+) -> None:
     """Nothing hangs."""
     future = submit(backend)
     connect(server.url).flushall()
@@ -209,7 +231,10 @@ def test_a_call_outlasts_redis_that_is_killed_and_keeps_what_it_has_on_disk(serv
 
 @pytest.mark.usefixtures("hurried")
 def test_waiting_outlasts_the_broker(
-    backend: CeleryExecutionBackend, server: Server, caplog: pytest.LogCaptureFixture, eventually: Any
+    backend: CeleryExecutionBackend,
+    server: Server,
+    caplog: pytest.LogCaptureFixture,
+    eventually: Any,
 ) -> None:
     """What it says when it is back counts."""
     future = submit(backend)
@@ -225,11 +250,18 @@ def test_waiting_outlasts_the_broker(
     assert isinstance(future.exception(DEADLINE), SystemFailureError)  # This server keeps nothing.
 
 
-def test_a_lost_worker_is_told_by_whoever_tells_it(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_lost_worker_is_told_by_whoever_tells_it(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """A worker that finds another one's lease over replies in its place, as to any other call."""
     future = submit(backend)
     taken = worker.take()
-    reply = Reply(future.id, "", time.time(), problem=Problem("lost", "its worker vanished", {"worker_lost": True}))
+    reply = Reply(
+        future.id,
+        "",
+        time.time(),
+        problem=Problem("lost", "its worker vanished", {"worker_lost": True}),
+    )
     send(taken, reply.encode())
     answer(worker.take())
     assert future.result(DEADLINE) == 9

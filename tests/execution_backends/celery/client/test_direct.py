@@ -1,4 +1,6 @@
-"""Calls whose caller waits at once: what happens to the reply, whenever it comes and whoever waits for it."""
+"""Calls whose caller waits at once: what happens to the reply, whenever it comes and whoever waits
+for it.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -65,7 +67,9 @@ def test_the_reply_is_read_by_the_thread_that_waits(client: Client, worker: Fake
     assert all_idle(client)
 
 
-def test_one_line_serves_one_call_after_the_other(client: Client, worker: FakeWorker, server: Server) -> None:
+def test_one_line_serves_one_call_after_the_other(
+    client: Client, worker: FakeWorker, server: Server
+) -> None:
     keys = set()
     for number in range(5):
         call = send(client, number)
@@ -101,7 +105,9 @@ def test_the_reply_of_a_slow_call_comes_to_the_receiver(
     assert all_idle(client)
 
 
-def test_a_caller_who_loses_patience_can_come_back(client: Client, worker: FakeWorker, eventually: Eventually) -> None:
+def test_a_caller_who_loses_patience_can_come_back(
+    client: Client, worker: FakeWorker, eventually: Eventually
+) -> None:
     call = send(client, 3)
     with pytest.raises(ResultTimeoutError, match=r"within timeout=0 s"):
         call.result(0.01)
@@ -124,7 +130,9 @@ def test_a_call_that_nobody_waits_for_is_resolved_too(
     eventually(lambda: all_idle(client))
 
 
-def test_a_late_second_reply_of_an_earlier_call_does_no_harm(client: Client, worker: FakeWorker) -> None:
+def test_a_late_second_reply_of_an_earlier_call_does_no_harm(
+    client: Client, worker: FakeWorker
+) -> None:
     """The broker may deliver a message twice."""
     first = send(client, 3)
     taken = worker.take()
@@ -159,7 +167,9 @@ def test_more_callers_than_lines_share_the_common_list(
     values = [pool.submit(call.result) for call in calls]
     for _ in calls:
         worker.take().run()
-    assert [value.result(DEADLINE) for value in values] == [number * number for number in range(len(calls))]
+    assert [value.result(DEADLINE) for value in values] == [
+        number * number for number in range(len(calls))
+    ]
     assert all_idle(client)
 
 
@@ -177,7 +187,9 @@ def test_a_broker_that_refuses_what_goes_the_common_way_is_an_error_too(
         call.result(DEADLINE)
 
 
-def test_of_two_who_wait_for_a_call_one_reads(client: Client, worker: FakeWorker, pool: ThreadPoolExecutor) -> None:
+def test_of_two_who_wait_for_a_call_one_reads(
+    client: Client, worker: FakeWorker, pool: ThreadPoolExecutor
+) -> None:
     """The other is told, as it would be of any call."""
     call = send(client, 3)
     own = call.line

@@ -31,7 +31,13 @@ def square(x: int) -> int:
 
 
 def answer(
-    taken: Taken, first: int, outcomes: list[Any], *, ended: bool = False, kept: int | None = None, worker: str = "w"
+    taken: Taken,
+    first: int,
+    outcomes: list[Any],
+    *,
+    ended: bool = False,
+    kept: int | None = None,
+    worker: str = "w",
 ) -> None:
     """Send outcomes as a worker would."""
     plain = dumps_plain(outcomes)
@@ -95,7 +101,9 @@ def test_single_calls_are_sent_again_while_the_slow_one_runs(
     # The message came twice, and another worker ran it as a whole; then the first one ends.
     answer(taken, 0, [number * number for number in range(size)], worker="other")
     answer(taken, 2, [4], ended=True)
-    assert [future.result(DEADLINE) for future in crowd] == [number * number for number in range(40)]
+    assert [future.result(DEADLINE) for future in crowd] == [
+        number * number for number in range(40)
+    ]
 
 
 def test_single_calls_may_be_given_back_before_any_outcome_goes_home(
@@ -105,11 +113,15 @@ def test_single_calls_may_be_given_back_before_any_outcome_goes_home(
     answer(taken, 0, [], kept=2)
     worker.serve(crowd[2:])
     answer(taken, 0, [0, 1], ended=True)
-    assert [future.result(DEADLINE) for future in crowd] == [number * number for number in range(40)]
+    assert [future.result(DEADLINE) for future in crowd] == [
+        number * number for number in range(40)
+    ]
 
 
 def test_a_chunk_is_divided(chunks: Chunks, worker: FakeWorker) -> None:
-    """Its finished calls are given out, the one that runs is waited for, and the rest runs elsewhere."""
+    """Its finished calls are given out, the one that runs is waited for, and the rest runs
+    elsewhere.
+    """
     answer(chunks.first, 0, SQUARES[:3], kept=4)
     rest = worker.take()
     assert rest.batch.chunk == 6
@@ -127,7 +139,9 @@ def test_a_chunk_whose_first_call_is_slow_is_divided(chunks: Chunks, worker: Fak
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_what_ended_before_the_slow_call_may_come_with_it(chunks: Chunks, worker: FakeWorker) -> None:
+def test_what_ended_before_the_slow_call_may_come_with_it(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
     """Where it could not go ahead."""
     answer(chunks.first, 0, [], kept=4)
     rest = worker.take()
@@ -151,7 +165,9 @@ def test_a_worker_that_does_less_of_a_chunk_than_another_has_promised_is_enough(
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_of_two_workers_with_the_same_message_both_may_divide_it(chunks: Chunks, worker: FakeWorker) -> None:
+def test_of_two_workers_with_the_same_message_both_may_divide_it(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
     """Whoever ends the slow call first is believed."""
     answer(chunks.first, 0, SQUARES[:3], kept=4)
     worker.take().run()
@@ -161,17 +177,23 @@ def test_of_two_workers_with_the_same_message_both_may_divide_it(chunks: Chunks,
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_a_slow_call_whose_worker_dies_is_sent_again_by_itself(chunks: Chunks, worker: FakeWorker) -> None:
+def test_a_slow_call_whose_worker_dies_is_sent_again_by_itself(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
     answer(chunks.first, 0, SQUARES[:3], kept=4)
     worker.take().run()
-    chunks.first.push(Reply(chunks.first.batch.id, "w", time.time(), problem=Problem("lost", "it died")).encode())
+    chunks.first.push(
+        Reply(chunks.first.batch.id, "w", time.time(), problem=Problem("lost", "it died")).encode()
+    )
     again = worker.take()
     assert again.batch.chunk == 1
     again.run()
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_a_slow_call_whose_message_another_worker_cannot_run_is_sent_again(chunks: Chunks, worker: FakeWorker) -> None:
+def test_a_slow_call_whose_message_another_worker_cannot_run_is_sent_again(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
     """It has the message, and not the values that went with it."""
     answer(chunks.first, 0, SQUARES[:3], kept=4)
     worker.take().run()
@@ -184,7 +206,9 @@ def test_a_slow_call_whose_message_another_worker_cannot_run_is_sent_again(chunk
 
 
 @pytest.mark.celery
-def test_short_calls_do_not_wait_for_a_long_one_in_their_message(cluster: LocalCluster, tmp_path: Path) -> None:
+def test_short_calls_do_not_wait_for_a_long_one_in_their_message(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
     """By map and by submit, on real workers."""
     door = tmp_path / "door"
     Path(f"{door}-open").touch()
@@ -199,7 +223,9 @@ def test_short_calls_do_not_wait_for_a_long_one_in_their_message(cluster: LocalC
     assert [*short, *results] == ["done"] * 201
     door.unlink()
     futures = [wait_for(path).submit(cluster.backend) for path in paths()]
-    assert [future.result(DEADLINE) for future in futures if future is not futures[100]] == ["done"] * 200
+    assert [future.result(DEADLINE) for future in futures if future is not futures[100]] == [
+        "done"
+    ] * 200
     assert not futures[100].done()
     door.touch()
     assert futures[100].result(DEADLINE) == "done"
@@ -213,7 +239,9 @@ def test_results_that_are_no_plain_values_come_once_each(cluster: LocalCluster) 
         return complex(number)
 
     function = compute_this(work)
-    assert list(function.map(range(20), batch_size=20, backend=cluster.backend)) == [complex(n) for n in range(20)]
+    assert list(function.map(range(20), batch_size=20, backend=cluster.backend)) == [
+        complex(n) for n in range(20)
+    ]
     futures = [function(number).submit(cluster.backend) for number in [*[0] * 50, *range(20)]]
     assert [future.result(DEADLINE) for future in futures[50:]] == [complex(n) for n in range(20)]
 
@@ -230,6 +258,10 @@ def test_a_long_call_of_a_divided_chunk_that_kills_its_process_is_the_only_one_t
             os._exit(3)
         return number
 
-    results = list(compute_this(work).map(range(20), batch_size=20, on_error="return", backend=cluster.backend))
+    results = list(
+        compute_this(work).map(range(20), batch_size=20, on_error="return", backend=cluster.backend)
+    )
     assert isinstance(results[3], WorkerLostError)
-    assert [result for number, result in enumerate(results) if number != 3] == [n for n in range(20) if n != 3]
+    assert [result for number, result in enumerate(results) if number != 3] == [
+        n for n in range(20) if n != 3
+    ]

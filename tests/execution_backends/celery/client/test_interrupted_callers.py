@@ -14,13 +14,17 @@ from distribute_challenge.execution_backends.celery.client.direct import DirectL
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from tests.execution_backends.celery.conftest import FakeWorker
 
-# What is interrupted while it has a file open, and destructors that are interrupted, are told of in this way.
+# What is interrupted while it has a file open, and destructors that are interrupted, are told of in
+# this way.
 pytestmark = [
     pytest.mark.celery,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),
 ]
 
-AGAIN = 1.0  # Seconds after which an interruption is repeated that came inside a destructor, where it is lost.
+# Seconds after which an interruption is repeated that came inside a destructor, where it is lost.
+AGAIN = 1.0
 
 
 @pytest.fixture
@@ -64,7 +68,10 @@ def test_a_caller_interrupted_in_submit_leaves_nothing_locked(
 
 @pytest.mark.parametrize("has_left", [False, True])
 def test_a_caller_interrupted_as_it_sends_leaves_its_place_to_other_calls(
-    has_left: bool, backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+    has_left: bool,
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What has not left would count as a message that is out, of which there may be a few."""
     publish = Publisher.publish

@@ -1,4 +1,6 @@
-"""Clients that end before their calls do: by Ctrl+C, by `close`, with Redis away, and without a word."""
+"""Clients that end before their calls do: by Ctrl+C, by `close`, with Redis away, and without a
+word.
+"""
 
 import signal
 import subprocess
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.celery
 
 Eventually = Callable[[Callable[[], bool]], None]
 
-ENDS_WITHIN = 6.0  # Seconds that Ctrl+C may take, and that a slot may take after it: two, and four for other tests.
+# Seconds that Ctrl+C may take, and that a slot may take after it: two, and four for other tests.
+ENDS_WITHIN = 6.0
 
 
 @pytest.fixture
@@ -94,7 +97,9 @@ SITUATIONS = {
 
 def interrupt(running: Program, slots: int, folder: Path, eventually: Eventually) -> None:
     """Press Ctrl+C when so many calls run, and see that the script ends as scripts do."""
-    eventually(lambda: len(list(folder.glob("begun-*"))) >= slots or running.process.poll() is not None)
+    eventually(
+        lambda: len(list(folder.glob("begun-*"))) >= slots or running.process.poll() is not None
+    )
     running.send(signal.SIGINT)
     pressed = time.monotonic()
     code = running.wait()
@@ -148,7 +153,9 @@ def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
     check_all_is_free(shared, eventually, folder)
 
 
-def test_closing_a_backend_does_the_same(shared: Server, folder: Path, eventually: Eventually) -> None:
+def test_closing_a_backend_does_the_same(
+    shared: Server, folder: Path, eventually: Eventually
+) -> None:
     """Also for who goes on."""
 
     @compute_this
@@ -169,9 +176,7 @@ def test_closing_a_backend_does_the_same(shared: Server, folder: Path, eventuall
 def test_the_end_of_a_script_cancels_what_nobody_waits_for(
     shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
-    ending = (
-        "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: pass"
-    )
+    ending = "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: pass"
     with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
         assert running.wait() == 0
         # Nothing else: Python 3.12.0 to 3.12.2 start no thread any more, and would say so.
@@ -185,9 +190,7 @@ def test_ctrl_c_does_not_wait_for_a_broker_that_is_gone_or_silent(
     how: signal.Signals, server: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
     """The script ends in the same time."""
-    ending = (
-        "futures = [run(number).submit() for number in range(100)]\nprint('submitted', flush=True)\nfutures[0].result()"
-    )
+    ending = "futures = [run(number).submit() for number in range(100)]\nprint('submitted', flush=True)\nfutures[0].result()"
     with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=server.url) as running:
         running.wait_for("submitted")
         assert server._process is not None

@@ -23,12 +23,29 @@ def line(text: str, stream: Stream = "stdout", **facts: Any) -> tuple[LogLine, d
 
 
 def record(text: str, level: int = logging.WARNING, name: str = "a.logger", **facts: Any) -> Any:
-    usual = {"path": "/a/file.py", "line": 3, "function": "f", "thread": "T", "process": 7, "trace": "", "stack": ""}
-    return line(text, "logging", name=name, level=level, level_name=logging.getLevelName(level), **{**usual, **facts})
+    usual = {
+        "path": "/a/file.py",
+        "line": 3,
+        "function": "f",
+        "thread": "T",
+        "process": 7,
+        "trace": "",
+        "stack": "",
+    }
+    return line(
+        text,
+        "logging",
+        name=name,
+        level=level,
+        level_name=logging.getLevelName(level),
+        **{**usual, **facts},
+    )
 
 
 def warned(text: str, *categories: str, path: str = "/a/file.py", number: int = 3) -> Any:
-    return line(text, "warning", categories=categories or ["builtins:UserWarning"], path=path, line=number)
+    return line(
+        text, "warning", categories=categories or ["builtins:UserWarning"], path=path, line=number
+    )
 
 
 def show(*lines: Any, display: LogDisplay | None = None, **options: Any) -> None:
@@ -47,13 +64,21 @@ def test_each_line_has_its_source_and_goes_where_it_went(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """On what `sys.stdout` and `sys.stderr` are now."""
-    show(line("one\ntwo"), line("three"), line("oops", "stderr"), line("left out", "notice"), line("four"))
+    show(
+        line("one\ntwo"),
+        line("three"),
+        line("oops", "stderr"),
+        line("left out", "notice"),
+        line("four"),
+    )
     shown = capsys.readouterr()
     assert shown.out == "".join(f"{SOURCE} │ {text}\n" for text in ("one", "two", "three", "four"))
     assert shown.err == "".join(f"{SOURCE} │ {text}\n" for text in ("oops", "left out"))
 
 
-def test_a_stream_with_few_characters_has_the_others_in_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_with_few_characters_has_the_others_in_another_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     show(line("häppy"))
@@ -61,7 +86,10 @@ def test_a_stream_with_few_characters_has_the_others_in_another_form(monkeypatch
 
 
 def test_streams_that_take_nothing_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is none, it is closed, or nothing reads it. What comes in their place later gets the later lines."""
+    """There is none, it is closed, or nothing reads it.
+
+    What comes in their place later gets the later lines.
+    """
     display = LogDisplay()
     monkeypatch.setattr(sys, "stdout", None)
     show(line("nowhere"), display=display)
@@ -86,10 +114,24 @@ def test_records_go_to_the_loggers_of_the_same_name(caplog: pytest.LogCaptureFix
     """From the level on that is set here; with all that they had, and their source."""
     trace = "Traceback (most recent call last):\nZeroDivisionError: 1/0"
     with caplog.at_level(logging.INFO, logger="a"):
-        show(record("quiet", logging.DEBUG), record("said", logging.INFO), record("bad", logging.ERROR, trace=trace))
+        show(
+            record("quiet", logging.DEBUG),
+            record("said", logging.INFO),
+            record("bad", logging.ERROR, trace=trace),
+        )
     said, bad = caplog.records
-    assert (said.name, said.getMessage(), said.levelname, said.created) == ("a.logger", "said", "INFO", 1.25)
-    assert (said.processName, said.pathname, said.lineno, said.funcName) == (SOURCE, "/a/file.py", 3, "f")
+    assert (said.name, said.getMessage(), said.levelname, said.created) == (
+        "a.logger",
+        "said",
+        "INFO",
+        1.25,
+    )
+    assert (said.processName, said.pathname, said.lineno, said.funcName) == (
+        SOURCE,
+        "/a/file.py",
+        3,
+        "f",
+    )
     assert logging.Formatter().format(bad) == f"bad\n{trace}"
 
 
@@ -99,7 +141,12 @@ def test_without_a_configuration_warnings_and_worse_are_lines(
     """As Python itself does it."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
-    show(line("before", "stderr"), record("quiet", logging.INFO), record("said\ntwice"), line("after", "stderr"))
+    show(
+        line("before", "stderr"),
+        record("quiet", logging.INFO),
+        record("said\ntwice"),
+        line("after", "stderr"),
+    )
     texts = ["before", "WARNING:a.logger:said", "twice", "after"]
     assert capsys.readouterr().err == "".join(f"{SOURCE} │ {text}\n" for text in texts)
     monkeypatch.setattr(logging.getLogger("a"), "level", logging.DEBUG)
@@ -114,7 +161,12 @@ def test_a_warning_is_shown_once_for_each_place() -> None:
     display = LogDisplay()
     with default_filters() as caught:
         for _ in range(3):
-            show(warned("old"), warned("old", number=4), warned("old", path="/b/file.py"), display=display)
+            show(
+                warned("old"),
+                warned("old", number=4),
+                warned("old", path="/b/file.py"),
+                display=display,
+            )
     assert [(each.filename, each.lineno, str(each.message)) for each in caught] == [
         ("/a/file.py", 3, "old"),
         ("/a/file.py", 4, "old"),
@@ -136,7 +188,9 @@ def test_a_warning_has_its_own_class_or_the_next_that_is_known_here() -> None:
 
 
 def test_filters_of_this_process_decide(capsys: pytest.CaptureFixture[str]) -> None:
-    """By the module, too: that of a script, of what was typed, and of a notebook's cell is ``__main__``."""
+    """By the module, too: that of a script, of what was typed, and of a notebook's cell is
+    ``__main__``.
+    """
     typed = warned("typed", path="<stdin>"), warned("typed", path="/tmp/ipykernel_12/34.py")
     with default_filters() as caught:
         warnings.filterwarnings("ignore", module=__name__)

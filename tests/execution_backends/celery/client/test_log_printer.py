@@ -117,7 +117,9 @@ def test_what_a_user_s_own_code_raises_ends_nothing(
     assert "what a call has printed cannot be shown" in caplog.text
 
 
-def test_closed_it_shows_what_there_is_and_nothing_more(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_it_shows_what_there_is_and_nothing_more(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdout", screen)
     printer = LogPrinter()
     printer.close()  # It never had a thread.
@@ -133,9 +135,13 @@ def test_closed_it_shows_what_there_is_and_nothing_more(screen: Screen, monkeypa
 
 
 @pytest.mark.parametrize("when", ["before", "in a block", "meanwhile"])
-def test_after_ctrl_c_nothing_more_is_shown(screen: Screen, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+def test_after_ctrl_c_nothing_more_is_shown(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
     monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr(sys, "last_value", KeyboardInterrupt() if when == "before" else None, raising=False)
+    monkeypatch.setattr(
+        sys, "last_value", KeyboardInterrupt() if when == "before" else None, raising=False
+    )
     printer = LogPrinter()
     for text in "abc":
         printer.put(printout(text))

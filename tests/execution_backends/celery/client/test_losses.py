@@ -71,7 +71,9 @@ def test_of_a_thousand_calls_the_ten_that_kill_their_worker_fail(cluster: LocalC
 
 
 @pytest.mark.celery
-def test_of_a_map_over_a_thousand_the_ten_that_kill_their_worker_fail(cluster: LocalCluster) -> None:
+def test_of_a_map_over_a_thousand_the_ten_that_kill_their_worker_fail(
+    cluster: LocalCluster,
+) -> None:
     results = list(die_at_hundreds.map(range(1000), on_error="return", backend=cluster.backend))
     for number, result in enumerate(results):
         if number % 100 == 50:
@@ -89,7 +91,9 @@ def test_the_environment_says_how_often(
     with CeleryExecutionBackend(server.url) as backend:
         future = square(3).submit(backend)
         worker.take().report("lost", "it died")
-        with pytest.raises(WorkerLostError, match=r"square\(3\): it died\. That happened 1 times in 1 attempts"):
+        with pytest.raises(
+            WorkerLostError, match=r"square\(3\): it died\. That happened 1 times in 1 attempts"
+        ):
             future.result(DEADLINE)
 
 
@@ -123,10 +127,14 @@ def test_an_attempt_together_with_others_counts_and_blames_nobody(
 # --- at most once
 
 
-def test_a_call_that_may_run_once_is_not_tried_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_may_run_once_is_not_tried_again(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     future = once(3).submit(backend)
     worker.take().report("lost", "it died", **FACTS)
-    with pytest.raises(WorkerLostError, match=r"once\(3\): it died, likely out of memory\. It may have run"):
+    with pytest.raises(
+        WorkerLostError, match=r"once\(3\): it died, likely out of memory\. It may have run"
+    ):
         future.result(DEADLINE)
     assert worker.waiting() == 0
 
@@ -198,7 +206,9 @@ def test_a_call_whose_process_was_killed_for_another_may_have_run(
 # --- other problems
 
 
-def test_a_message_that_has_waited_for_long_is_sent_anew(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_message_that_has_waited_for_long_is_sent_anew(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """As often as it takes: calls before it may run for days."""
     future = square(3).submit(backend)
     for _ in range(5):
@@ -207,7 +217,9 @@ def test_a_message_that_has_waited_for_long_is_sent_anew(backend: CeleryExecutio
     assert future.result(DEADLINE) == 9
 
 
-def test_a_function_that_no_worker_ever_finds_is_an_error(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_function_that_no_worker_ever_finds_is_an_error(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     future = square(3).submit(backend)
     for _ in range(MOST_MISSES):
         worker.take().report("function_missing")
@@ -239,13 +251,17 @@ def test_what_was_answered_before_the_end_stays(
     answer(taken, 3, [9], kept=4)
     answer(taken, 3, [9], ended=True)
     worker.serve(crowd)
-    assert [future.result(DEADLINE) for future in crowd] == [number * number for number in range(40)]
+    assert [future.result(DEADLINE) for future in crowd] == [
+        number * number for number in range(40)
+    ]
 
 
 # --- what the error tells
 
 
-def test_an_error_has_all_that_is_known(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_an_error_has_all_that_is_known(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """As text, and as attributes that survive a pickle."""
     future = square(3, y=4).submit(backend)
     worker.take().report("lost", "first death", host="w0", exit_code=3)
@@ -257,7 +273,10 @@ def test_an_error_has_all_that_is_known(backend: CeleryExecutionBackend, worker:
         "square(3, y=4): third death, likely out of memory. That happened 3 times in 3 attempts",
         "fake@test/1: first death\n     host w0, exit code 3\n",
         "fake@test/1: second death\n",
-        "host w1, process 77, signal SIGKILL, memory at the end 3.9 GB of 4.0 GB, likely out of memory",
+        (
+            "host w1, process 77, signal SIGKILL, memory at the end 3.9 GB of 4.0 GB, likely out of "
+            "memory"
+        ),
         "Where it crashed:\n  Fatal Python error: Segmentation fault\n    in f\n",
         "Last lines of the worker's log:\n  one line\n  another line",
     ):
@@ -270,7 +289,10 @@ def test_an_error_has_all_that_is_known(backend: CeleryExecutionBackend, worker:
 
 
 def test_memory_without_a_limit_is_told_too() -> None:
-    assert "memory at the end 12 bytes\n" in history([Attempt("w", 0.0, 1.0, "it died", facts={"memory": 12})]) + "\n"
+    assert (
+        "memory at the end 12 bytes\n"
+        in history([Attempt("w", 0.0, 1.0, "it died", facts={"memory": 12})]) + "\n"
+    )
 
 
 class Awkward:

@@ -18,10 +18,17 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, queue_keys
 from distribute_challenge.execution_backends.celery.client import client as client_module
-from distribute_challenge.execution_backends.celery.client import lost_messages as lost_messages_module
+from distribute_challenge.execution_backends.celery.client import (
+    lost_messages as lost_messages_module,
+)
 from distribute_challenge.execution_backends.celery.client import publisher
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.lost_messages import AFTER_FULL, APART, GRACE, LostMessages
+from distribute_challenge.execution_backends.celery.client.lost_messages import (
+    AFTER_FULL,
+    APART,
+    GRACE,
+    LostMessages,
+)
 from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from distribute_challenge.execution_backends.policy import MOST_LOSSES
 from distribute_challenge.settings import DEFAULT_QUEUE
@@ -58,7 +65,10 @@ def hold(taken: Taken) -> None:
 
 
 def test_a_call_runs_when_a_worker_has_its_message_and_the_calls_before_it_have_ended(
-    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As far as Redis says."""
     crowd, taken = crowd_in_a_message(backend, worker, eventually)
@@ -93,7 +103,9 @@ def unreachable(*_: object) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_call_whose_message_vanished_is_sent_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_whose_message_vanished_is_sent_again(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """A worker took it, say, and was killed before it wrote that down."""
     future = square(3).submit(backend)
     lost = worker.take()
@@ -103,7 +115,9 @@ def test_a_call_whose_message_vanished_is_sent_again(backend: CeleryExecutionBac
     assert future.result(DEADLINE) == 9
 
 
-def test_a_reply_that_comes_before_the_verdict_counts(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_reply_that_comes_before_the_verdict_counts(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """The message was not to be found, as its reply was on the way."""
     future = square(3).submit(backend)
     client = backend._connected()
@@ -124,7 +138,8 @@ def test_a_call_that_is_lost_three_times_fails_with_its_history(
     for _ in range(MOST_LOSSES):
         worker.take()
     with pytest.raises(
-        TaskLostError, match=r"square\(3\): its message is gone from Redis.*happened 3 times.*FLUSHALL"
+        TaskLostError,
+        match=r"square\(3\): its message is gone from Redis.*happened 3 times.*FLUSHALL",
     ) as caught:
         future.result(DEADLINE)
     assert len(caught.value.attempts) == 3
@@ -132,12 +147,16 @@ def test_a_call_that_is_lost_three_times_fails_with_its_history(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_call_that_may_run_once_is_not_sent_again(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_may_run_once_is_not_sent_again(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Its error says what to do."""
     future = once(3).submit(backend)
     taken = worker.take()
     assert taken.batch.at_most_once
-    with pytest.raises(TaskLostError, match=r"once\(3\).*may have run, and at_most_once=True forbids"):
+    with pytest.raises(
+        TaskLostError, match=r"once\(3\).*may have run, and at_most_once=True forbids"
+    ):
         future.result(DEADLINE)
     assert worker.waiting() == 0
 
@@ -182,9 +201,13 @@ def test_a_direct_call_is_found_too(backend: CeleryExecutionBackend, worker: Fak
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_chunk_is_sent_again_as_a_whole(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_chunk_is_sent_again_as_a_whole(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     values: list[int] = []
-    thread = threading.Thread(target=lambda: values.extend(square.map(range(5), batch_size=5, backend=backend)))
+    thread = threading.Thread(
+        target=lambda: values.extend(square.map(range(5), batch_size=5, backend=backend))
+    )
     thread.start()
     worker.take()
     again = worker.take()
@@ -223,7 +246,9 @@ def test_the_slow_call_of_a_divided_chunk_is_sent_again_by_itself(
 ) -> None:
     """Its worker gave the others back, and vanished."""
     values: list[int] = []
-    thread = threading.Thread(target=lambda: values.extend(square.map(range(5), batch_size=5, backend=backend)))
+    thread = threading.Thread(
+        target=lambda: values.extend(square.map(range(5), batch_size=5, backend=backend))
+    )
     thread.start()
     answer(worker.take(), 0, [0, 1], kept=3)
     sizes = []
@@ -254,7 +279,9 @@ def test_a_reply_that_cannot_be_read_does_not_leave_its_call_waiting(
     assert caplog.text.count("refused a reply (its frame is broken") == 1
 
 
-def test_no_call_hangs_when_redis_is_emptied(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_no_call_hangs_when_redis_is_emptied(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Fifty of them have their values in ten seconds, also those whose function was there before."""
     warm = square(1).submit(backend)
     worker.take().run()
@@ -262,7 +289,9 @@ def test_no_call_hangs_when_redis_is_emptied(backend: CeleryExecutionBackend, wo
     futures = [square(number).submit(backend) for number in range(50)]
     worker.connection.flushall()
     began = time.monotonic()
-    worker.functions = type(worker.functions)(worker.functions._fetch)  # A worker that never had the function.
+    worker.functions = type(worker.functions)(
+        worker.functions._fetch
+    )  # A worker that never had the function.
     worker.serve(futures)
     assert time.monotonic() - began < 10
     assert [future.result() for future in futures] == [number * number for number in range(50)]

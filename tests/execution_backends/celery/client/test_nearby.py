@@ -56,12 +56,16 @@ def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_t
     for _ in range(2):
         with CeleryExecutionBackend() as backend:
             assert compute_this(abs)(-3).compute(backend) == 3
-            eventually(lambda: f"CELERY_BROKER_URL=redis://localhost:{port}/0 leads to them" in caplog.text)
+            eventually(
+                lambda: f"CELERY_BROKER_URL=redis://localhost:{port}/0 leads to them" in caplog.text
+            )
     assert caplog.text.count("CELERY_BROKER_URL") == 1
 
 
 @pytest.mark.usefixtures("clean_environment")
-def test_who_asks_for_a_cluster_of_its_own_is_told_nothing(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_for_a_cluster_of_its_own_is_told_nothing(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And one is made, whatever the environment says."""
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1")
     with CeleryExecutionBackend(local=True) as backend:
@@ -71,7 +75,9 @@ def test_who_asks_for_a_cluster_of_its_own_is_told_nothing(port: int, monkeypatc
         CeleryExecutionBackend("redis://localhost", local=True)
 
 
-def test_a_redis_without_workers_is_not_mentioned(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_redis_without_workers_is_not_mentioned(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is there for something else."""
     nearby._mention()
     presence.show(broker, presence.WorkerPresence("killed", 2, ["distribute_challenge"]))
@@ -83,7 +89,13 @@ def test_a_redis_without_workers_is_not_mentioned(broker: Broker, caplog: pytest
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"-NOAUTH Authentication required.\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b":x\r\n" * 5]
+    "answer",
+    [
+        b"",
+        b"-NOAUTH Authentication required.\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b":x\r\n" * 5,
+    ],
 )
 def test_what_is_no_open_redis_is_not_mentioned(
     answer: bytes, port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

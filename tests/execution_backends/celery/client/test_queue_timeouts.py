@@ -26,7 +26,9 @@ def square(x: int) -> int:
     return x * x
 
 
-def test_a_call_that_nobody_begins_is_taken_back(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_nobody_begins_is_taken_back(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Its error tells how long it waited, that nobody serves its queue, and what to do."""
     began = time.monotonic()
     future = square.with_options(queue="gpu")(3).submit(backend)
@@ -40,7 +42,9 @@ def test_a_call_that_nobody_begins_is_taken_back(backend: CeleryExecutionBackend
     assert worker.waiting("gpu") == 0
 
 
-def test_one_that_was_not_even_sent_fails_too(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_one_that_was_not_even_sent_fails_too(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """There is a limit to how many messages are out."""
     futures = [square(number).submit(backend) for number in range(50)]
     for future in futures:
@@ -61,11 +65,15 @@ def test_the_error_counts_workers_that_are_busy(
     presence.show(connect(server.url), presence.WorkerPresence("w", 7, ["busy"]))
     client = backend._connected()
     eventually(lambda: client._counts.serving("busy") == 7)
-    with pytest.raises(QueueTimeoutError, match="7 worker processes serve the queue 'busy': start more"):
+    with pytest.raises(
+        QueueTimeoutError, match="7 worker processes serve the queue 'busy': start more"
+    ):
         square.with_options(queue="busy")(3).submit(backend).result(DEADLINE)
 
 
-def test_each_call_of_a_map_gets_the_error(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_each_call_of_a_map_gets_the_error(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     results = list(square.map(range(4), batch_size=2, on_error="return", backend=backend))
     assert [type(result) for result in results] == [QueueTimeoutError] * 4
     assert "square, 2 calls of a map" in str(results[0])
@@ -99,10 +107,14 @@ def test_other_calls_of_the_message_are_sent_again(
     with pytest.raises(QueueTimeoutError):
         shared[1].result(DEADLINE)
     worker.serve(crowd)
-    assert [future.result() for future in crowd if future is not shared[1]] == [n * n for n in range(40) if n != 1]
+    assert [future.result() for future in crowd if future is not shared[1]] == [
+        n * n for n in range(40) if n != 1
+    ]
 
 
-def test_a_call_that_was_lost_waits_anew(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_a_call_that_was_lost_waits_anew(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """It has been begun; but that nobody begins it again is an error, too."""
     future = square.with_options(queue_timeout=1.0)(3).submit(backend)
     taken = worker.take()
@@ -163,11 +175,15 @@ def test_options_of_other_kinds_do_not_share_a_message(
     others = [
         function(number).submit(backend)
         for number in range(4)
-        for function in (square.with_options(queue_timeout=60), plain.with_options(at_most_once=True))
+        for function in (
+            square.with_options(queue_timeout=60),
+            plain.with_options(at_most_once=True),
+        )
     ]
     seen: dict[tuple[bool, int], set[str]] = {}
     worker.serve(
-        [*crowd, *others], lambda taken: (seen.setdefault((taken.batch.at_most_once, 0), set()), taken.run())[1]
+        [*crowd, *others],
+        lambda taken: (seen.setdefault((taken.batch.at_most_once, 0), set()), taken.run())[1],
     )
     assert {key[0] for key in seen} == {False, True}
     assert [future.result() for future in others] == [n * n for n in range(4) for _ in range(2)]
@@ -188,7 +204,9 @@ def test_many_who_wait_are_all_told(backend: CeleryExecutionBackend) -> None:
 
 def test_a_call_in_time_is_not_touched(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
     values: list[int] = []
-    thread = threading.Thread(target=lambda: values.append(square.with_options(queue_timeout=60)(3).compute(backend)))
+    thread = threading.Thread(
+        target=lambda: values.append(square.with_options(queue_timeout=60)(3).compute(backend))
+    )
     thread.start()
     worker.take().run()
     thread.join(DEADLINE)

@@ -1,4 +1,6 @@
-"""Replies that come twice, in part, or as nonsense: no outcome is ever in the wrong place, and no thread ends."""
+"""Replies that come twice, in part, or as nonsense: no outcome is ever in the wrong place, and no
+thread ends.
+"""
 
 import contextlib
 import pickle
@@ -22,7 +24,13 @@ from distribute_challenge.execution_backends.celery.client import client as clie
 from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.serialisation.outcomes import decode_outcomes
-from tests.execution_backends.celery.client.test_giving_back import SQUARES, Chunks, answer, chunks, crowd_in_a_message
+from tests.execution_backends.celery.client.test_giving_back import (
+    SQUARES,
+    Chunks,
+    answer,
+    chunks,
+    crowd_in_a_message,
+)
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 from tests.processes import wait_until
 
@@ -39,7 +47,9 @@ def square(x: int) -> int:
 # --- twice, and in part
 
 
-def test_a_part_of_a_chunk_that_comes_twice_is_taken_once(chunks: Chunks, worker: FakeWorker) -> None:
+def test_a_part_of_a_chunk_that_comes_twice_is_taken_once(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
     """A worker that got no answer sends its reply again."""
     for _ in range(2):
         answer(chunks.first, 0, SQUARES[:3])
@@ -63,7 +73,9 @@ def test_giving_back_may_come_twice(chunks: Chunks, worker: FakeWorker) -> None:
 
 
 @pytest.mark.parametrize("first", [[], SQUARES[:2]])
-def test_a_chunk_whose_reply_has_a_gap_is_sent_again(chunks: Chunks, worker: FakeWorker, first: list[int]) -> None:
+def test_a_chunk_whose_reply_has_a_gap_is_sent_again(
+    chunks: Chunks, worker: FakeWorker, first: list[int]
+) -> None:
     """Somebody emptied Redis between its parts."""
     if first:
         answer(chunks.first, 0, first)
@@ -84,7 +96,9 @@ def test_single_calls_may_be_answered_twice(
     for _ in range(2):
         answer(taken, 2, [4], ended=True)
     worker.serve(crowd)
-    assert [future.result(DEADLINE) for future in crowd] == [number * number for number in range(40)]
+    assert [future.result(DEADLINE) for future in crowd] == [
+        number * number for number in range(40)
+    ]
 
 
 def test_a_large_chunk_in_several_replies_may_come_twice(
@@ -96,7 +110,9 @@ def test_a_large_chunk_in_several_replies_may_come_twice(
     monkeypatch.setattr(outcomes, "MOST_IN_A_REPLY", 1_000)
     text = compute_this(lambda number: [str(number) * 300, number + 0j])
     results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.extend(text.map(range(20), batch_size=20, backend=backend)))
+    thread = threading.Thread(
+        target=lambda: results.extend(text.map(range(20), batch_size=20, backend=backend))
+    )
     thread.start()
     taken = worker.take()
     replies = list(taken.replies())
@@ -109,7 +125,12 @@ def test_a_large_chunk_in_several_replies_may_come_twice(
 
 
 def test_values_that_cannot_be_unpickled_fail_each_of_their_calls() -> None:
-    reply = Reply("b", "w", 0.0, sections=[Section("values", 3, b"nonsense"), Section("value", 1, pickle.dumps(7))])
+    reply = Reply(
+        "b",
+        "w",
+        0.0,
+        sections=[Section("values", 3, b"nonsense"), Section("value", 1, pickle.dumps(7))],
+    )
     outcomes = decode_outcomes(reply)
     assert [type(outcome) for outcome in outcomes] == [Failure, Failure, Failure, int]
 
@@ -119,10 +140,20 @@ def test_values_that_cannot_be_unpickled_fail_each_of_their_calls() -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    [b"x", b"DCF1", b"DCF1\0\0\0\2{}", b"DCF1\0\0\0\4null", b"DCF1\xff\xff\xff\xff", b'DCF1\0\0\0\x0b{"sizes":1}'],
+    [
+        b"x",
+        b"DCF1",
+        b"DCF1\0\0\0\2{}",
+        b"DCF1\0\0\0\4null",
+        b"DCF1\xff\xff\xff\xff",
+        b'DCF1\0\0\0\x0b{"sizes":1}',
+    ],
 )
 def test_garbage_ends_no_thread(
-    frame: bytes, backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
+    frame: bytes,
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is counted, and logged once."""
     future = square(3).submit(backend)
@@ -141,7 +172,11 @@ def test_a_reply_that_makes_no_sense_fails_its_call(
     """Rather than to leave it waiting."""
     future = square(3).submit(backend)
     taken = worker.take()
-    taken.push(Reply(taken.batch.id, "w", time.time(), sections=[Section("error", 1, b"nonsense")]).encode())
+    taken.push(
+        Reply(
+            taken.batch.id, "w", time.time(), sections=[Section("error", 1, b"nonsense")]
+        ).encode()
+    )
     with pytest.raises(SystemFailureError, match="the reply of w cannot be taken in"):
         future.result(DEADLINE)
     assert "a reply cannot be taken in" in caplog.text
@@ -218,13 +253,15 @@ def test_a_thread_that_dies_takes_all_futures_with_it(
     with monkeypatch.context() as context:
         if thread == "sender":
             context.setattr(PendingCalls, "next_group", broken)
-            # The client may have failed already: it looks for calls to send about once in the time above.
+            # The client may have failed already: it looks for calls to send about once in the time
+            # above.
             with contextlib.suppress(SystemFailureError):
                 square(4).submit(backend)
         else:
             context.setattr(presence, "show", broken)
         with pytest.raises(
-            SystemFailureError, match="the client that sent the call has failed: ZeroDivisionError: a bug"
+            SystemFailureError,
+            match="the client that sent the call has failed: ZeroDivisionError: a bug",
         ):
             first.result(DEADLINE)
     future = square(4).submit(backend)
@@ -238,7 +275,10 @@ def test_a_thread_that_dies_takes_all_futures_with_it(
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, ValueError])
 def test_a_reply_whose_outcomes_end_the_thread_fails_its_calls_alone(
-    raised: type[BaseException], backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+    raised: type[BaseException],
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The receiver goes on."""
     client = backend._connected()
@@ -250,7 +290,9 @@ def test_a_reply_whose_outcomes_end_the_thread_fails_its_calls_alone(
     monkeypatch.setattr(client._receiver, "_take_outcomes", end)
     failing = square(3).submit(backend)
     worker.take().run()
-    with pytest.raises(SystemFailureError, match=f"cannot be taken in: {raised.__name__}") as caught:
+    with pytest.raises(
+        SystemFailureError, match=f"cannot be taken in: {raised.__name__}"
+    ) as caught:
         failing.result(DEADLINE)
     assert isinstance(caught.value.__cause__, raised)
     monkeypatch.setattr(client._receiver, "_take_outcomes", take)

@@ -7,7 +7,11 @@ import pytest
 
 from distribute_challenge.errors import SecretError
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
-from distribute_challenge.execution_backends.celery.client.worker_counts import UNKNOWN_SLOTS, WARN_AFTER, WorkerCounts
+from distribute_challenge.execution_backends.celery.client.worker_counts import (
+    UNKNOWN_SLOTS,
+    WARN_AFTER,
+    WorkerCounts,
+)
 
 URL = "redis://:hunter2@example.org"
 WORKER = WorkerPresence("w", 3, ["a"])
@@ -22,7 +26,9 @@ def test_processes_are_assumed_until_some_are_known() -> None:
     assert (counts.slots(), counts.slots("a"), counts.slots("b")) == (3, 3, 7)
 
 
-def test_a_queue_that_nobody_serves_is_a_warning_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_queue_that_nobody_serves_is_a_warning_after_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Strangers are no reason as long as there are others."""
     caplog.set_level(logging.WARNING, "distribute_challenge")
     counts = WorkerCounts(URL, None)
@@ -48,7 +54,9 @@ def test_workers_that_were_killed_are_missed_when_they_have_been_silent_for_a_wh
     assert counts.slots("a") == UNKNOWN_SLOTS
 
 
-def test_silence_does_not_count_while_nobody_can_give_signs_of_life(caplog: pytest.LogCaptureFixture) -> None:
+def test_silence_does_not_count_while_nobody_can_give_signs_of_life(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """As while Redis was away."""
     counts = WorkerCounts(URL, None)
     silent = [replace(WORKER, age=2 * WARN_AFTER)]
@@ -87,5 +95,7 @@ def test_workers_with_another_secret_fail_what_waits_after_a_while() -> None:
     counts.take([], {"a": 1}, 0.0, lambda: 2)
     counts.take([], {"a": 0}, WARN_AFTER, lambda: 2)
     counts.take([], {"a": 1}, WARN_AFTER, lambda: 2)
-    with pytest.raises(SecretError, match=r"all workers at redis://:\*\*\*@example.org \(2\) have another secret"):
+    with pytest.raises(
+        SecretError, match=r"all workers at redis://:\*\*\*@example.org \(2\) have another secret"
+    ):
         counts.take([], {"a": 1}, 2 * WARN_AFTER, lambda: 2)

@@ -1,4 +1,6 @@
-"""The embedded cluster for real: what it opens to whom, and what is left of it, however its client ends."""
+"""The embedded cluster for real: what it opens to whom, and what is left of it, however its client
+ends.
+"""
 
 import os
 import signal
@@ -49,13 +51,19 @@ def supervisor_of(folder: Path) -> int:
 def child_of(folder: Path, name: str) -> int:
     """Number of the server or of the worker's main process."""
     above = supervisor_of(folder)
-    return next(pid for pid, line in mentioning(folder.name).items() if name in line and parent(pid) == above)
+    return next(
+        pid
+        for pid, line in mentioning(folder.name).items()
+        if name in line and parent(pid) == above
+    )
 
 
 # --- who can reach it
 
 
-def test_its_folder_is_for_this_user_alone_and_no_network_port_is_opened(one_worker: LocalCluster) -> None:
+def test_its_folder_is_for_this_user_alone_and_no_network_port_is_opened(
+    one_worker: LocalCluster,
+) -> None:
     folder = folder_of(one_worker)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert folder.stat().st_uid == os.getuid()
@@ -80,8 +88,14 @@ def listening(pids: list[int]) -> list[str]:
             except OSError:
                 continue  # Closed meanwhile.
     tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
-    lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
-    return [line for line in lines if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes]
+    lines = [
+        line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]
+    ]
+    return [
+        line
+        for line in lines
+        if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes
+    ]
 
 
 @linux_only
@@ -103,8 +117,12 @@ def test_the_client_s_environment_stands_on_no_command_line(
 
 
 @pytest.mark.parametrize("name", ["with a space", "ü" * 60, "long" * 20, "50%#1?@", "one;two"])
-def test_any_temporary_folder_will_do(name: str, short: Path, clean_environment: pytest.MonkeyPatch) -> None:
-    """A socket's path has a limit, in bytes: where the temporary folder's name is too long, or no part of a URL, it is /tmp."""
+def test_any_temporary_folder_will_do(
+    name: str, short: Path, clean_environment: pytest.MonkeyPatch
+) -> None:
+    """A socket's path has a limit, in bytes: where the temporary folder's name is too long, or no
+    part of a URL, it is /tmp.
+    """
     (short / name).mkdir()
     clean_environment.setattr(tempfile, "tempdir", str(short / name))
     with LocalCluster(workers=1) as cluster:
@@ -244,13 +262,18 @@ def test_nothing_survives_the_client(end: str, short: Path) -> None:
             client.send(number)
         assert client.wait() == code
     wait_until(lambda: not folder.exists(), "the folder's end")
-    wait_until(lambda: alive(calls) == [] and mentioning(folder.name) == {}, "the end of all processes")
+    wait_until(
+        lambda: alive(calls) == [] and mentioning(folder.name) == {}, "the end of all processes"
+    )
 
 
 @linux_only
 def test_nothing_is_left_of_a_client_killed_at_its_start(short: Path) -> None:
     """At any moment: it is killed a little later each time, until it has got its first result."""
-    source = SQUARE + "    print('begun', flush=True)\n    print(square(3).compute(), flush=True)\n    input()\n"
+    source = (
+        SQUARE
+        + "    print('begun', flush=True)\n    print(square(3).compute(), flush=True)\n    input()\n"
+    )
     for wait_ms in (0, 10, 30, 100, 300):
         with script(source, short, TMPDIR=str(short)) as client:
             client.wait_for("begun\n")
@@ -259,7 +282,9 @@ def test_nothing_is_left_of_a_client_killed_at_its_start(short: Path) -> None:
             except subprocess.TimeoutExpired:
                 client.send(signal.SIGKILL)
             client.wait()
-        wait_until(lambda: mentioning(short / "distribute_challenge-") == {}, "the end of all processes")
+        wait_until(
+            lambda: mentioning(short / "distribute_challenge-") == {}, "the end of all processes"
+        )
         assert list(short.glob("distribute_challenge-*")) == []
 
 
@@ -372,8 +397,8 @@ def test_when_a_process_dies_waiting_calls_fail_with_its_last_lines_and_the_next
         os.kill(child_of(folder, name), signal.SIGKILL)
         assert client.wait() == 0, client.output
         assert (
-            f"ClusterStartError|the embedded cluster's {name} process died (exit code -9); its last lines:"
-            in client.output
+            f"ClusterStartError|the embedded cluster's {name} process died (exit code -9); its "
+            f"last lines:" in client.output
         )
         assert (
             "[work] nearly there" if name == "worker" else "Ready to accept connections"
@@ -401,7 +426,10 @@ def test_when_the_supervisor_is_killed_everything_ends_and_waiting_calls_fail(
     future = compute_this(work)(str(tmp_path)).submit()
     wait_until((tmp_path / "pids").exists)
     folder = folder_of(one_worker)
-    everything = [*mentioning(folder.name), *(int(pid) for pid in (tmp_path / "pids").read_text().split())]
+    everything = [
+        *mentioning(folder.name),
+        *(int(pid) for pid in (tmp_path / "pids").read_text().split()),
+    ]
     os.kill(supervisor_of(folder), signal.SIGKILL)
     with pytest.raises(ClusterStartError, match="supervisor was killed"):
         future.result(PATIENCE)
@@ -425,28 +453,39 @@ def test_a_server_that_does_not_start_is_an_error_with_its_exit_code_and_last_li
     short: Path, clean_environment: pytest.MonkeyPatch
 ) -> None:
     clean_environment.setattr(tempfile, "tempdir", str(short))
-    executable(short / "redis-server", "#!/bin/sh\necho warming up\necho no memory left >&2\nexit 3\n")
+    executable(
+        short / "redis-server", "#!/bin/sh\necho warming up\necho no memory left >&2\nexit 3\n"
+    )
     clean_environment.setenv("PATH", f"{short}:{os.environ['PATH']}")
     with pytest.raises(ClusterStartError) as caught:
         LocalCluster(workers=1).start()
     assert str(caught.value) == (
-        "the embedded cluster's redis process died (exit code 3); its last lines:\n    warming up\n    no memory left"
+        "the embedded cluster's redis process died (exit code 3); its last lines:\n    warming "
+        "up\n    no memory left"
     )
     assert list(short.glob("distribute_challenge-*")) == []
 
 
-def test_a_server_for_another_machine_is_an_error_too(short: Path, clean_environment: pytest.MonkeyPatch) -> None:
+def test_a_server_for_another_machine_is_an_error_too(
+    short: Path, clean_environment: pytest.MonkeyPatch
+) -> None:
     close_backends()  # One that runs already has its server.
     executable(short / "redis-server", "\x7fELF of some other machine")
     clean_environment.setenv("PATH", f"{short}:{os.environ['PATH']}")
-    with pytest.raises(ClusterStartError, match=r"exit code 127\); its last lines:\n.*redis-server.*Exec format error"):
+    with pytest.raises(
+        ClusterStartError,
+        match=r"exit code 127\); its last lines:\n.*redis-server.*Exec format error",
+    ):
         compute_this(len)("abc").compute()
 
 
 def test_a_server_that_does_not_answer_is_an_error_with_what_it_wrote(
     short: Path, clean_environment: pytest.MonkeyPatch
 ) -> None:
-    executable(short / "redis-server", "#!/bin/sh\necho loading for hours\ntouch $0-begun\nexec sleep 1000\n")
+    executable(
+        short / "redis-server",
+        "#!/bin/sh\necho loading for hours\ntouch $0-begun\nexec sleep 1000\n",
+    )
     clean_environment.setenv("PATH", f"{short}:{os.environ['PATH']}")
     clean_environment.setattr(embedded, "START_DEADLINE", 0.0)
     cluster = EmbeddedCluster(1)
@@ -485,7 +524,9 @@ def test_without_any_server_program_the_first_call_names_the_package_to_install(
 def test_a_cluster_that_does_not_run_says_so() -> None:
     cluster = EmbeddedCluster(1)
     for ask in (cluster.check, cluster.wait_until_reachable, lambda: cluster.broker_url):
-        with pytest.raises(ClusterStartError, match="it has not been started, or it has been closed"):
+        with pytest.raises(
+            ClusterStartError, match="it has not been started, or it has been closed"
+        ):
             ask()
     assert cluster.log() == ""
     cluster.close()
@@ -496,7 +537,9 @@ def test_what_a_process_has_not_written_is_empty(one_worker: LocalCluster) -> No
     wait_until(lambda: "eady to accept connections" in one_worker._embedded.log("redis"))
 
 
-def test_a_client_with_very_many_open_files_notices_a_death(clean_environment: pytest.MonkeyPatch) -> None:
+def test_a_client_with_very_many_open_files_notices_a_death(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """The numbers of its files are then beyond what `select` takes."""
     import resource
 

@@ -1,4 +1,6 @@
-"""An embedded cluster is its user's alone: seen by a process of another user, which tries all there is to try."""
+"""An embedded cluster is its user's alone: seen by a process of another user, which tries all there
+is to try.
+"""
 
 import json
 import os
@@ -27,7 +29,8 @@ pytestmark = [
 NOBODY = 65534
 SECRET = "what stands in this process's environment"
 
-# Becomes another user, with nothing but the standard library, and says of each deed what came of it.
+# Becomes another user, with nothing but the standard library, and says of each deed what came of
+# it.
 ATTEMPTS = """
 import json, os, socket, sys
 
@@ -102,7 +105,9 @@ def folder_of(cluster: LocalCluster) -> Path:
     return Path(urlsplit(cluster.broker_url).path).parent
 
 
-def attempts(cluster: LocalCluster, memory: Path, *, user: int | None, prefix: tuple[str, ...] = ()) -> dict[str, Any]:
+def attempts(
+    cluster: LocalCluster, memory: Path, *, user: int | None, prefix: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """What comes of each attempt, made by another user, or None for our own."""
     folder = folder_of(cluster)
     values = [path for path in memory.rglob("*") if path.is_file()]
@@ -181,7 +186,9 @@ def test_nothing_of_it_is_on_the_network(cluster: LocalCluster) -> None:
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["TCP", "UDP"])
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-def test_that_search_would_find_a_socket(kind: socket.SocketKind, family: socket.AddressFamily) -> None:
+def test_that_search_would_find_a_socket(
+    kind: socket.SocketKind, family: socket.AddressFamily
+) -> None:
     before = len(network_sockets([os.getpid()]))
     try:
         server = socket.socket(family, kind)

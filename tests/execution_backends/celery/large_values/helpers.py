@@ -39,7 +39,11 @@ class Place:
 
     @property
     def memory(self) -> list[str]:
-        return [path.name for path in self.path.glob("distribute_challenge-*/*") if path.name != "owner.lock"]
+        return [
+            path.name
+            for path in self.path.glob("distribute_challenge-*/*")
+            if path.name != "owner.lock"
+        ]
 
     @property
     def redis(self) -> list[bytes]:
@@ -52,7 +56,10 @@ class Place:
 
 def show(worker: FakeWorker, *memories: str) -> None:
     for number, memory in enumerate(memories):
-        presence.show(worker.connection, presence.WorkerPresence(f"w{number}", 1, ["distribute_challenge"], memory))
+        presence.show(
+            worker.connection,
+            presence.WorkerPresence(f"w{number}", 1, ["distribute_challenge"], memory),
+        )
 
 
 def mapped(worker: FakeWorker, results: Iterator[Any]) -> list[Any]:

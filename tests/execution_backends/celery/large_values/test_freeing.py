@@ -25,7 +25,11 @@ Eventually = Callable[[Callable[[], bool]], None]
 @pytest.mark.usefixtures("sees")
 @pytest.mark.parametrize("text", ["x" * 1_500_000, b"x" * 1_500_000, list(range(500_000))])
 def test_so_do_large_texts_and_lists(
-    text: Any, backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
+    text: Any,
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    place: Place,
+    eventually: Eventually,
 ) -> None:
     future = compute_this(len)(text).submit(backend)
     assert len(place.memory) == 1
@@ -40,7 +44,10 @@ def test_so_do_large_texts_and_lists(
 def test_an_error_frees_too(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
-    """Also while somebody keeps the future with its exception. What is not to be written to is explained."""
+    """Also while somebody keeps the future with its exception.
+
+    What is not to be written to is explained.
+    """
     future = write(ARRAY).submit(backend)
     worker.serve([future])
     error = future.exception()
@@ -52,7 +59,9 @@ def test_an_error_frees_too(
     eventually(lambda: place.is_empty)
 
 
-def test_other_errors_are_not_explained(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_other_errors_are_not_explained(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Nor those of calls without large values."""
     small = write(numpy.frombuffer(b"12345678")).submit(backend)
     wrong = compute_this(lambda x: int("read-only" if x is None else "x"))(ARRAY).submit(backend)
@@ -100,7 +109,9 @@ def test_a_map_frees_what_its_calls_are_done_with(
         time.sleep(0.3)
         return float(x[0] + base[0])
 
-    results = slow.map([ARRAY + number for number in range(4)], [ARRAY] * 4, batch_size=2, backend=backend)
+    results = slow.map(
+        [ARRAY + number for number in range(4)], [ARRAY] * 4, batch_size=2, backend=backend
+    )
     assert mapped(worker, results) == [0, 1, 2, 3]
     eventually(lambda: place.is_empty)
 
@@ -112,7 +123,10 @@ def test_what_a_function_captures_stays_as_long_as_the_function(
     """Not as long as the client remembers how long its calls took."""
     array = ARRAY.copy()
     function = compute_this(lambda x: float(array.sum()) + x)
-    assert mapped(worker, function.map([1, 2], backend=backend)) == [ARRAY.sum() + 1, ARRAY.sum() + 2]
+    assert mapped(worker, function.map([1, 2], backend=backend)) == [
+        ARRAY.sum() + 1,
+        ARRAY.sum() + 2,
+    ]
     future = function(3).submit(backend)
     worker.serve([future])
     assert len(place.memory) == 1

@@ -24,7 +24,11 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 @pytest.mark.usefixtures("sees")
 def test_a_value_that_a_worker_misses_is_brought_to_it(
-    backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually, strange: None
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    place: Place,
+    eventually: Eventually,
+    strange: None,
 ) -> None:
     """The call is sent again, and the receiver is free meanwhile."""
     future = total(ARRAY, ARRAY + 1).submit(backend)
@@ -38,7 +42,9 @@ def test_a_value_that_a_worker_misses_is_brought_to_it(
 def strange(backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker has said that it sees shared memory, and does not."""
     backend.depot()
-    monkeypatch.setattr("distribute_challenge.stores.shared_memory.SharedMemoryStore.attach", lambda path: None)
+    monkeypatch.setattr(
+        "distribute_challenge.stores.shared_memory.SharedMemoryStore.attach", lambda path: None
+    )
 
 
 @pytest.mark.usefixtures("sees", "strange")
@@ -62,23 +68,32 @@ def test_calls_of_its_message_that_miss_nothing_have_run(
             taken.push(frame)
 
     worker.serve(futures, answer)
-    assert [future.result() for future in futures] == [50_000 if number % 7 == 6 else 3 for number in range(60)]
+    assert [future.result() for future in futures] == [
+        50_000 if number % 7 == 6 else 3 for number in range(60)
+    ]
     assert sum(count for count, _ in runs) == 60
     assert "value_missing" in {problem for _, problem in runs}
 
 
 @pytest.mark.usefixtures("sees", "strange")
-def test_what_a_function_or_a_chunk_misses_is_brought_too(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_what_a_function_or_a_chunk_misses_is_brought_too(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     array = ARRAY
     function = compute_this(lambda x: float(array[0] + x))
     future = function(1).submit(backend)
     worker.serve([future])
     assert future.result() == 1
-    assert mapped(worker, total.map([ARRAY + 2] * 3, batch_size=3, backend=backend)) == [(ARRAY + 2).sum()] * 3
+    assert (
+        mapped(worker, total.map([ARRAY + 2] * 3, batch_size=3, backend=backend))
+        == [(ARRAY + 2).sum()] * 3
+    )
 
 
 @pytest.mark.usefixtures("sees", "strange")
-def test_a_value_that_is_gone_fails_its_call(backend: CeleryExecutionBackend, worker: FakeWorker, place: Place) -> None:
+def test_a_value_that_is_gone_fails_its_call(
+    backend: CeleryExecutionBackend, worker: FakeWorker, place: Place
+) -> None:
     future = total(ARRAY).submit(backend)
     for path in place.path.glob("distribute_challenge-*/*"):
         path.unlink()

@@ -49,7 +49,11 @@ def test_a_large_argument_lies_in_memory_that_all_workers_see(
 
 @pytest.mark.parametrize("memories", [[], ["another machine's"]])
 def test_a_large_argument_lies_in_redis_for_workers_that_do_not(
-    memories: list[str], backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
+    memories: list[str],
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    place: Place,
+    eventually: Eventually,
 ) -> None:
     """Also as long as nobody knows what they see."""
     show(worker, *memories)
@@ -122,7 +126,11 @@ def test_without_shared_memory_all_goes_through_redis(
 
 
 def test_a_folder_that_cannot_be_made_is_no_shared_memory(
-    server: Server, worker: FakeWorker, place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: Server,
+    worker: FakeWorker,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A container's may be full already; the user hears of it."""
 
@@ -161,7 +169,9 @@ def test_full_shared_memory_is_passed_by(
     eventually(lambda: place.is_empty)
 
 
-def test_where_nothing_has_room_the_call_says_so(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_where_nothing_has_room_the_call_says_so(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """Small calls go on, and what had room before is freed."""
     backend.depot()
     worker.connection.config_set("maxmemory", "1")
@@ -240,7 +250,10 @@ def test_a_worker_waits_for_a_broker_that_comes_back(
 
 
 def test_an_embedded_cluster_without_shared_memory_says_so_once(
-    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     """With its first large value."""
     monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER")
@@ -250,5 +263,7 @@ def test_an_embedded_cluster_without_shared_memory_says_so_once(
     for _ in range(2):
         values.depot(list)
     assert caplog.text.count("large values go through Redis, which takes longer") == 1
-    values.discard(Reply("b-1", "worker", 0.0))  # A reply that is not waited for; there is nothing to free.
+    values.discard(
+        Reply("b-1", "worker", 0.0)
+    )  # A reply that is not waited for; there is nothing to free.
     values.close()

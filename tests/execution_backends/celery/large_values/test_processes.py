@@ -1,4 +1,6 @@
-"""Large values with real workers and clients: those that share memory, those that do not, and those that are killed."""
+"""Large values with real workers and clients: those that share memory, those that do not, and those
+that are killed.
+"""
 
 import gc
 import os
@@ -32,7 +34,9 @@ def shared(memory: Path) -> dict[str, str]:
 
 
 def kept(memory: Path) -> list[str]:
-    return [path.name for path in memory.glob("distribute_challenge-*/*") if path.name != "owner.lock"]
+    return [
+        path.name for path in memory.glob("distribute_challenge-*/*") if path.name != "owner.lock"
+    ]
 
 
 def kept_in(server: Server) -> Any:
@@ -47,12 +51,17 @@ def start(server: Server, tmp_path: Path) -> Iterator[Start]:
     """Start a worker with one process, by name, with shared memory of its own or everybody's."""
     with leased_workers(server.url, tmp_path) as start_leased:
 
-        def start(name: str, *, stranger: bool = False, lease: int = 30) -> "subprocess.Popen[bytes]":
+        def start(
+            name: str, *, stranger: bool = False, lease: int = 30
+        ) -> "subprocess.Popen[bytes]":
             own = tmp_path / f"memory of {name}"
             if stranger:
                 own.mkdir()
             process = start_leased(name, lease=lease, **(shared(own) if stranger else {}))
-            wait_until(lambda: any(name in worker.name for worker in workers(connect(server.url))), f"worker {name}")
+            wait_until(
+                lambda: any(name in worker.name for worker in workers(connect(server.url))),
+                f"worker {name}",
+            )
             return process
 
         yield start
@@ -73,7 +82,10 @@ def who(x: Any, seconds: float = 0.0) -> tuple[int, float]:
 def test_a_worker_that_shares_no_memory_gets_and_gives_large_values(
     attempt: int, server: Server, start: Start, memory: Path
 ) -> None:
-    """Through Redis. When a call is done nothing of it stays there, whoever keeps its future or its error."""
+    """Through Redis.
+
+    When a call is done nothing of it stays there, whoever keeps its future or its error.
+    """
     start("stranger", stranger=True)
     array = ARRAY.copy()
 
@@ -83,14 +95,19 @@ def test_a_worker_that_shares_no_memory_gets_and_gives_large_values(
 
     captured = compute_this(lambda row: float(array[row]))
     with CeleryExecutionBackend(server.url) as backend:
-        futures = [call.submit(backend) for call in (double(array), fail(array), captured(7), double("x" * 2_000_000))]
+        futures = [
+            call.submit(backend)
+            for call in (double(array), fail(array), captured(7), double("x" * 2_000_000))
+        ]
         result = futures[0].result(DEADLINE)
         result += 1
         assert numpy.array_equal(result, ARRAY * 2 + 1)
         assert isinstance(futures[1].exception(DEADLINE), ValueError)
         assert futures[2].result(DEADLINE) == 7
         assert len(futures[3].result(DEADLINE)) == 4_000_000
-        assert [item[0] for item in double.map([array + number for number in range(4)], backend=backend)] == [
+        assert [
+            item[0] for item in double.map([array + number for number in range(4)], backend=backend)
+        ] == [
             0,
             2,
             4,
@@ -117,7 +134,9 @@ def test_workers_of_both_kinds_get_large_values(server: Server, start: Start) ->
         wait_until(lambda: not kept_in(server), "an empty Redis")
 
 
-def test_a_stranger_that_comes_later_gets_what_is_there(server: Server, start: Start, memory: Path) -> None:
+def test_a_stranger_that_comes_later_gets_what_is_there(
+    server: Server, start: Start, memory: Path
+) -> None:
     """Though it lay in shared memory alone when it was put."""
     neighbour = start("neighbour")
     with CeleryExecutionBackend(server.url) as backend:
@@ -198,7 +217,9 @@ time.sleep(60)
 """
 
 
-def test_a_killed_client_of_an_embedded_cluster_leaves_nothing(memory: Path, tmp_path: Path) -> None:
+def test_a_killed_client_of_an_embedded_cluster_leaves_nothing(
+    memory: Path, tmp_path: Path
+) -> None:
     """The supervisor tidies up after it."""
     with script(CLIENT, tmp_path / "client", **shared(memory)) as client:
         client.wait_for("ready")
@@ -214,7 +235,9 @@ def test_a_killed_client_of_a_cluster_leaves_nothing(
 ) -> None:
     """A worker on its machine tidies up after it, and Redis forgets what nobody renews."""
     start("worker", stranger=stranger)
-    with script(CLIENT, tmp_path / "client", CELERY_BROKER_URL=server.url, **shared(memory)) as client:
+    with script(
+        CLIENT, tmp_path / "client", CELERY_BROKER_URL=server.url, **shared(memory)
+    ) as client:
         client.wait_for("ready")
         assert len(kept(memory)) + len(kept_in(server)) == 2
         client.send(signal.SIGKILL)
@@ -258,7 +281,9 @@ def test_a_fork_of_the_client_has_values_of_its_own(memory: Path, tmp_path: Path
 
 
 def test_two_clients_of_a_cluster_do_not_meet(server: Server, start: Start, memory: Path) -> None:
-    """The same content lies there twice; what was put by one is sent anew by the other, while it is there."""
+    """The same content lies there twice; what was put by one is sent anew by the other, while it is
+    there.
+    """
     start("worker")
     with CeleryExecutionBackend(server.url) as one:
         with CeleryExecutionBackend(server.url) as two:

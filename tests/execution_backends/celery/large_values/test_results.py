@@ -72,7 +72,11 @@ def test_a_result_that_is_gone_fails_its_call(
 
 
 def test_a_large_result_of_a_strange_worker_travels_in_its_reply(
-    backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """And can be written to as well."""
     backend.depot()
@@ -87,7 +91,10 @@ def test_a_large_result_of_a_strange_worker_travels_in_its_reply(
 
 
 def test_more_than_one_reply_holds_travels_in_several(
-    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Of a map, and of calls that share a message; each outcome stays with its call."""
     backend.depot()
@@ -108,7 +115,9 @@ def test_more_than_one_reply_holds_travels_in_several(
         return "x" * 400_000 if x % 2 else ARRAY + x
 
     with ThreadPoolExecutor(1) as pool:
-        results = pool.submit(list, make.map(range(12), batch_size=12, on_error="return", backend=backend))
+        results = pool.submit(
+            list, make.map(range(12), batch_size=12, on_error="return", backend=backend)
+        )
         worker.serve([results], answer)  # type: ignore[list-item]
     for number, result in enumerate(results.result()):
         assert_made(number, result)
@@ -131,15 +140,22 @@ def assert_made(number: int, result: Any) -> None:
 
 
 def test_a_result_that_redis_does_not_take_fails_its_call_alone(
-    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """It says what to do."""
     backend.depot()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     monkeypatch.setattr(outcomes, "LARGEST_IN_REDIS", 300_000)
-    small, large = mapped(worker, double.map([ARRAY[:3], ARRAY], batch_size=2, on_error="return", backend=backend))
+    small, large = mapped(
+        worker, double.map([ARRAY[:3], ARRAY], batch_size=2, on_error="return", backend=backend)
+    )
     assert len(small) == 3
     assert isinstance(large, StoreFullError)
     assert "the result of double has 400.1 kB" in str(large)
-    results = mapped(worker, double.map(["x" * 100_000] * 3, batch_size=3, on_error="return", backend=backend))
+    results = mapped(
+        worker, double.map(["x" * 100_000] * 3, batch_size=3, on_error="return", backend=backend)
+    )
     assert [type(result) for result in results] == [str] * 3

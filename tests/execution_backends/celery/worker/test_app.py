@@ -13,7 +13,12 @@ def test_its_broker_is_the_one_it_was_told(clean_environment: pytest.MonkeyPatch
     """To Celery itself, the variable would count more."""
     clean_environment.setenv("CELERY_BROKER_URL", "redis://elsewhere:1/0")
     app = make_app("redis://here:2/0")
-    for connection in (app.connection_for_read(), app.connection_for_write(), app.connection(), app.pool.connection):
+    for connection in (
+        app.connection_for_read(),
+        app.connection_for_write(),
+        app.connection(),
+        app.pool.connection,
+    ):
         assert (connection.hostname, connection.port) == ("here", 2)
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_URL", "redis://there:3/0")
     assert make_app().connection_for_read().hostname == "there"
@@ -21,18 +26,28 @@ def test_its_broker_is_the_one_it_was_told(clean_environment: pytest.MonkeyPatch
 
 def test_it_checks_the_certificate_of_its_broker() -> None:
     """kombu would not, where the address says nothing of it."""
-    assert make_app("rediss://example.org:6380/0").url == "rediss://example.org:6380/0?ssl_cert_reqs=required"
+    assert (
+        make_app("rediss://example.org:6380/0").url
+        == "rediss://example.org:6380/0?ssl_cert_reqs=required"
+    )
 
 
-def test_what_it_shows_of_its_settings_has_no_password(clean_environment: pytest.MonkeyPatch) -> None:
+def test_what_it_shows_of_its_settings_has_no_password(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """To ``celery report``, and to whoever asks a worker by remote control: Flower does."""
     app = make_app("redis://ann:hunter2@here:2/0")
     assert "redis://ann:********@here:2/0" in str(app.conf.humanize())
-    assert "hunter2" not in str(app.conf.humanize()) + str(app.conf.table()) + repr(app) + app.bugreport()
+    assert (
+        "hunter2"
+        not in str(app.conf.humanize()) + str(app.conf.table()) + repr(app) + app.bugreport()
+    )
 
 
 @pytest.mark.celery
-def test_an_embedded_cluster_is_its_own_whatever_address_is_configured(clean_environment: pytest.MonkeyPatch) -> None:
+def test_an_embedded_cluster_is_its_own_whatever_address_is_configured(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """Its worker, and what tells it how many processes it shall have."""
     clean_environment.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
     with LocalCluster(workers=1) as cluster:

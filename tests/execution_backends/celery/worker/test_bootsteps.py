@@ -99,10 +99,14 @@ def test_warnings_that_are_errors_are_so_in_children_alone(monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("untouched_process")
-def test_a_child_has_the_limits_of_the_embedded_cluster_s_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_has_the_limits_of_the_embedded_cluster_s_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its calls do not find among their variables how it got them."""
     before = Surroundings.of_this_process()
-    monkeypatch.setenv(worker_steps.SURROUNDINGS_VARIABLE, json.dumps(before._replace(recursion_limit=4321)))
+    monkeypatch.setenv(
+        worker_steps.SURROUNDINGS_VARIABLE, json.dumps(before._replace(recursion_limit=4321))
+    )
     try:
         worker_steps._prepare_child()
         assert sys.getrecursionlimit() == 4321
@@ -176,7 +180,9 @@ def test_a_worker_among_others_with_another_secret_says_what_that_does(
     assert "2 workers of this cluster have another secret than this one" in caplog.text
 
 
-def test_a_worker_that_cannot_renew_does_not_take_others_for_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_renew_does_not_take_others_for_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     step = worker_steps.PresenceStep(SimpleNamespace())
     held_off: list[bool] = []
     step._sweeper = SimpleNamespace(hold_off=lambda: held_off.append(True))  # type: ignore[assignment]
@@ -203,7 +209,9 @@ def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
 
 
 def test_the_app_is_found_where_celery_looks_for_it() -> None:
-    """``celery -A distribute_challenge.execution_backends.celery``, in a process that has loaded nothing yet."""
+    """``celery -A distribute_challenge.execution_backends.celery``, in a process that has loaded
+    nothing yet.
+    """
     code = (
         "import distribute_challenge.execution_backends.celery as module, sys\n"
         "assert 'celery' not in sys.modules\n"
@@ -212,7 +220,12 @@ def test_the_app_is_found_where_celery_looks_for_it() -> None:
     )
     variables = {**os.environ, "CELERY_BROKER_URL": "redis://localhost"}
     found = subprocess.run(
-        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert "has no attribute 'nothing'" in found.stdout
 
@@ -228,7 +241,9 @@ def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch
     from distribute_challenge.execution_backends.celery.worker import task
 
     purpose = Purpose.function("digest")
-    answers = iter([redis.ConnectionError("gone"), KEYRING.seal(purpose, [b"payload"]), None, b"forged"])
+    answers = iter(
+        [redis.ConnectionError("gone"), KEYRING.seal(purpose, [b"payload"]), None, b"forged"]
+    )
 
     def get(key: str) -> bytes | None:
         answer = next(answers)
@@ -237,7 +252,9 @@ def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch
         return answer
 
     child = task._Child("redis://localhost", KEYRING.refusals)
-    monkeypatch.setattr(child, "connection", SimpleNamespace(get=get, hget=lambda *_: None, keyring=KEYRING))
+    monkeypatch.setattr(
+        child, "connection", SimpleNamespace(get=get, hget=lambda *_: None, keyring=KEYRING)
+    )
     assert child._fetch("digest") == b"payload"
     assert child._fetch("digest") is None
     assert child._fetch("digest") is None, "what is forged is not there"

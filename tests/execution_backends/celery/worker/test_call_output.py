@@ -57,7 +57,9 @@ def test_lines_in_a_row_travel_together(output: CallOutput, time: Time) -> None:
     assert output.is_empty
 
 
-def test_a_line_that_is_flushed_in_pieces_is_one_line_if_they_come_in_time(output: CallOutput, time: Time) -> None:
+def test_a_line_that_is_flushed_in_pieces_is_one_line_if_they_come_in_time(
+    output: CallOutput, time: Time
+) -> None:
     """Dots, for instance. Another stream is another line."""
     for piece in "...":
         output.hear(1, piece, whole=False)
@@ -70,7 +72,9 @@ def test_a_line_that_is_flushed_in_pieces_is_one_line_if_they_come_in_time(outpu
     assert texts(output.taken()) == ["and on"]
 
 
-def test_of_a_bar_the_latest_state_is_sent_now_and_then_and_at_its_end(output: CallOutput, time: Time) -> None:
+def test_of_a_bar_the_latest_state_is_sent_now_and_then_and_at_its_end(
+    output: CallOutput, time: Time
+) -> None:
     """As tqdm writes it: each state flushed, and a line break at the end."""
     for number in range(120):
         output.hear(2, f"\r{number}/120   ", whole=False)
@@ -111,11 +115,17 @@ def test_a_line_written_over_in_one_go_is_its_last_state(output: CallOutput) -> 
 
 def left_out(entries: list[Entry]) -> int:
     """Lines that notices say were left out."""
-    found = [re.match(r"([\d,]+) lines", entry.line.text) for entry in entries if entry.line.stream == "notice"]
+    found = [
+        re.match(r"([\d,]+) lines", entry.line.text)
+        for entry in entries
+        if entry.line.stream == "notice"
+    ]
     return sum(int(match[1].replace(",", "")) for match in found if match)
 
 
-def test_what_a_call_prints_beyond_a_megabyte_in_a_second_is_counted(output: CallOutput, time: Time) -> None:
+def test_what_a_call_prints_beyond_a_megabyte_in_a_second_is_counted(
+    output: CallOutput, time: Time
+) -> None:
     """No line of the others is lost, and none that is left out is forgotten."""
     entries, printed = [], 0
     for number in range(100_000):  # 10 MB in 5 s.
@@ -128,7 +138,12 @@ def test_what_a_call_prints_beyond_a_megabyte_in_a_second_is_counted(output: Cal
             output.sent(10_000_000)
     output.end_call()
     entries += output.taken()
-    sent = [int(text) for entry in entries if entry.line.stream == "stdout" for text in entry.line.text.split("\n")]
+    sent = [
+        int(text)
+        for entry in entries
+        if entry.line.stream == "stdout"
+        for text in entry.line.text.split("\n")
+    ]
     assert sent == sorted(set(sent))
     assert sent[:10_000] == list(range(10_000))
     assert len(sent) + left_out(entries) == printed

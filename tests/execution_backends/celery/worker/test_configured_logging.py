@@ -30,7 +30,9 @@ def default_stream_handler(name: str) -> None:
 
 
 def basic_config(name: str) -> None:
-    logging.basicConfig(force=True, stream=sys.stderr, format="mine %(message)s", level=logging.ERROR)
+    logging.basicConfig(
+        force=True, stream=sys.stderr, format="mine %(message)s", level=logging.ERROR
+    )
 
 
 def dict_config(name: str) -> None:
@@ -48,7 +50,9 @@ def other_format(name: str) -> None:
 
 
 def intercepted(name: str) -> None:
-    """As loguru's documentation has it: all that is logged goes to a program that writes to standard error."""
+    """As loguru's documentation has it: all that is logged goes to a program that writes to
+    standard error.
+    """
 
     class InterceptHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -59,7 +63,8 @@ def intercepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "distribute_challenge"])
 @pytest.mark.parametrize(
-    "configure", [stream_handler, default_stream_handler, other_format, basic_config, dict_config, intercepted]
+    "configure",
+    [stream_handler, default_stream_handler, other_format, basic_config, dict_config, intercepted],
 )
 def test_a_call_may_configure_logging_and_later_prints_arrive_once(
     one_process: LocalCluster,

@@ -1,4 +1,6 @@
-"""What is said of a dead process: by itself with made-up limits, and of real processes of a real worker."""
+"""What is said of a dead process: by itself with made-up limits, and of real processes of a real
+worker.
+"""
 
 import os
 import signal
@@ -152,7 +154,8 @@ def problems(monkeypatch: pytest.MonkeyPatch) -> list[Problem]:
 
 @pytest.mark.celery
 @pytest.mark.parametrize(
-    ("how", "end"), [("crash", {"signal": "SIGSEGV"}), ("kill", {"signal": "SIGKILL"}), ("exit", {"exit_code": 4})]
+    ("how", "end"),
+    [("crash", {"signal": "SIGSEGV"}), ("kill", {"signal": "SIGKILL"}), ("exit", {"exit_code": 4})],
 )
 def test_a_dead_process_of_a_worker_tells_its_story(
     cluster: LocalCluster, problems: list[Problem], how: str, end: dict[str, Any]

@@ -1,6 +1,8 @@
-"""Calls that raise or are cancelled, as Celery's events, Flower, OpenTelemetry and the worker's log show them.
+"""Calls that raise or are cancelled, as Celery's events, Flower, OpenTelemetry and the worker's log
+show them.
 
-One real worker for all of it, started by Celery's own command from a module that sets up OpenTelemetry as its users do.
+One real worker for all of it, started by Celery's own command from a module that sets up
+OpenTelemetry as its users do.
 """
 
 import json
@@ -74,7 +76,11 @@ class Observed:
 
         def came() -> bool:
             ids = [event["uuid"] for event in list(self.events) if event.get("name") == name]
-            found[:] = [event for event in list(self.events) if event["uuid"] in ids and event["type"] in kinds]
+            found[:] = [
+                event
+                for event in list(self.events)
+                if event["uuid"] in ids and event["type"] in kinds
+            ]
             return bool(found)
 
         wait_until(came, f"an event {kinds} of {name}", within=DEADLINE)
@@ -88,8 +94,22 @@ class Observed:
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     folder = tmp_path_factory.mktemp("r")
     (folder / "traced.py").write_text(TRACED)
-    command = [sys.executable, "-m", "celery", "-A", "traced", "worker", "-E", "-c", "1", "-n", "w1@host"]
-    variables = {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "traced",
+        "worker",
+        "-E",
+        "-c",
+        "1",
+        "-n",
+        "w1@host",
+    ]
+    variables = {
+        "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    }
     with (
         Server(folder) as server,
         program(command, folder, CELERY_BROKER_URL=server.url, **variables) as worker,
@@ -142,7 +162,9 @@ def order(item: str, count: int = 1) -> str:
 
 
 def test_a_call_that_raised_is_a_failed_task(observed: Observed) -> None:
-    """With the text, the class and the traceback of its own exception, and none of this library's frames."""
+    """With the text, the class and the traceback of its own exception, and none of this library's
+    frames.
+    """
     with pytest.raises(OutOfStockError):
         order("tea", 0).compute(observed.backend)
     event = observed.event_of("order", "task-failed", "task-succeeded")
@@ -163,7 +185,9 @@ def test_a_message_of_many_calls_says_how_many_raised(observed: Observed) -> Non
             raise ValueError("odd one")
         return number / 2
 
-    results = list(halve.map(range(500), batch_size=500, on_error="return", backend=observed.backend))
+    results = list(
+        halve.map(range(500), batch_size=500, on_error="return", backend=observed.backend)
+    )
     assert [number for number, result in enumerate(results) if isinstance(result, ValueError)] == [
         3,
         103,
@@ -172,7 +196,10 @@ def test_a_message_of_many_calls_says_how_many_raised(observed: Observed) -> Non
         403,
     ]
     event = observed.event_of("halve ×500", "task-failed", "task-succeeded")
-    assert (event["type"], event["exception"]) == ("task-failed", "ValueError('odd one') in 5 of 500 calls")
+    assert (event["type"], event["exception"]) == (
+        "task-failed",
+        "ValueError('odd one') in 5 of 500 calls",
+    )
     assert "ValueError: odd one (in 5 of 500 calls)" in event["traceback"]
 
 
@@ -197,7 +224,10 @@ def test_no_exception_of_a_user_s_tells_celery_what_to_do(observed: Observed, ki
     def leave(kind: str) -> None:
         import celery.exceptions
 
-        errors = {"celery.exceptions.Ignore": celery.exceptions.Ignore, "Retry": celery.exceptions.Retry}
+        errors = {
+            "celery.exceptions.Ignore": celery.exceptions.Ignore,
+            "Retry": celery.exceptions.Retry,
+        }
         raise errors.get(kind) or getattr(__import__("builtins"), kind)("of the user")
 
     before = sum(event["type"] == "task-failed" for event in list(observed.events))
@@ -205,14 +235,18 @@ def test_no_exception_of_a_user_s_tells_celery_what_to_do(observed: Observed, ki
     assert error is not None
     assert not isinstance(error, WorkerLostError)
     wait_until(
-        lambda: sum(event["type"] == "task-failed" for event in list(observed.events)) == before + 1,
+        lambda: (
+            sum(event["type"] == "task-failed" for event in list(observed.events)) == before + 1
+        ),
         "the event of a failed task",
     )
     assert kind.rpartition(".")[2] in observed.event_of("leave", "task-failed")["exception"]
 
 
 @pytest.mark.parametrize("reacts", [True, False])
-def test_a_cancelled_call_is_a_revoked_task(observed: Observed, tmp_path: Path, reacts: bool) -> None:
+def test_a_cancelled_call_is_a_revoked_task(
+    observed: Observed, tmp_path: Path, reacts: bool
+) -> None:
     """Also one that its process was killed for."""
     begun = tmp_path / "begun"
 
@@ -237,7 +271,9 @@ def test_what_killed_its_process_is_named(observed: Observed) -> None:
 
     with pytest.raises(WorkerLostError):
         die().compute(observed.backend)
-    assert observed.event_of("die", "task-failed")["exception"].startswith("WorkerLostError('Worker exited prematurely")
+    assert observed.event_of("die", "task-failed")["exception"].startswith(
+        "WorkerLostError('Worker exited prematurely"
+    )
 
 
 def test_opentelemetry_sees_the_exception(observed: Observed) -> None:
@@ -253,14 +289,22 @@ def test_opentelemetry_sees_the_exception(observed: Observed) -> None:
     for future in futures:
         future.exception(DEADLINE)
     task = observed.event_of("measure", "task-failed")["uuid"]
-    wait_until(lambda: any(span["attributes"].get("celery.state") == "FAILURE" for span in observed.spans()))
-    (span,) = [span for span in observed.spans() if span["attributes"]["messaging.message.id"] == task]
+    wait_until(
+        lambda: any(
+            span["attributes"].get("celery.state") == "FAILURE" for span in observed.spans()
+        )
+    )
+    (span,) = [
+        span for span in observed.spans() if span["attributes"]["messaging.message.id"] == task
+    ]
     assert span["status"] == {"status_code": "ERROR", "description": "nothing to measure"}
     (noted,) = [event["attributes"] for event in span["events"] if event["name"] == "exception"]
     assert noted["exception.type"].endswith("OutOfStockError")
     assert noted["exception.message"] == "nothing to measure"
     assert 'raise OutOfStockError("nothing to measure")' in noted["exception.stacktrace"]
-    others = [span for span in observed.spans() if span["attributes"].get("celery.state") == "SUCCESS"]
+    others = [
+        span for span in observed.spans() if span["attributes"].get("celery.state") == "SUCCESS"
+    ]
     assert {span["status"]["status_code"] for span in others} == {"UNSET"}
 
 
@@ -275,28 +319,44 @@ def test_flower_and_prometheus_count_it(observed: Observed) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     app = "distribute_challenge.execution_backends.celery"
-    command = [sys.executable, "-m", "celery", "-A", app, "flower", f"--port={port}", "--address=127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        app,
+        "flower",
+        f"--port={port}",
+        "--address=127.0.0.1",
+    ]
     variables = {"CELERY_BROKER_URL": observed.url, "FLOWER_UNAUTHENTICATED_API": "true"}
     with program(command, observed.folder, **variables) as flower:
 
         def get(path: str) -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=DEADLINE) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/{path}", timeout=DEADLINE
+            ) as answer:
                 return str(answer.read().decode())
 
         def tasks() -> list[dict[str, Any]]:
-            shelve().submit(observed.backend).exception(DEADLINE)  # Flower hears only what is said after it has begun.
+            shelve().submit(observed.backend).exception(
+                DEADLINE
+            )  # Flower hears only what is said after it has begun.
             try:
                 return list(json.loads(get("api/tasks?state=FAILURE")).values())
             except OSError:
                 assert flower.process.poll() is None, flower.output
                 return []
 
-        wait_until(lambda: any(task["name"] == "shelve" for task in tasks()), "Flower", within=DEADLINE)
+        wait_until(
+            lambda: any(task["name"] == "shelve" for task in tasks()), "Flower", within=DEADLINE
+        )
         task = tasks()[-1]
         assert (task["state"], task["exception"]) == ("FAILURE", "OutOfStockError('no shelf')")
         assert "no shelf" in task["traceback"]
         assert re.search(
-            r'flower_events_total\{task="shelve",type="task-failed",worker="w1@host"\} [1-9]', get("metrics")
+            r'flower_events_total\{task="shelve",type="task-failed",worker="w1@host"\} [1-9]',
+            get("metrics"),
         )
 
 
@@ -313,10 +373,14 @@ def test_the_worker_s_log_has_one_line_and_a_traceback_for_each(observed: Observ
         task = observed.event_of("weigh", "task-failed")["uuid"]
         call = r"weigh\('xxx+\.\.\.xxx+', unit='kg'\)"
         begin = rf" WARNING ForkPoolWorker-\d+ \[weigh\] {call} raised, in task {task}\nTraceback [^\n]*\n"
-        return re.search(rf'{begin}  File "{__file__}", line \d+, in weigh\n', observed.worker.output)
+        return re.search(
+            rf'{begin}  File "{__file__}", line \d+, in weigh\n', observed.worker.output
+        )
 
     wait_until(logged, "a line of the log", within=DEADLINE)
-    assert "Task handler raised" not in observed.worker.output.replace("Task handler raised error: WorkerLost", "")
+    assert "Task handler raised" not in observed.worker.output.replace(
+        "Task handler raised error: WorkerLost", ""
+    )
 
 
 def test_of_very_many_the_log_has_some_and_says_how_many_it_leaves_out(observed: Observed) -> None:
@@ -334,8 +398,12 @@ def test_of_very_many_the_log_has_some_and_says_how_many_it_leaves_out(observed:
         nonlocal written, left_out
         news = observed.worker.output[before:]
         written = news.count("] count(")
-        left_out = sum(map(int, re.findall(r"(\d+) more calls raised, whose tracebacks are left out", news)))
-        return written + left_out >= 300  # Calls of the test before this may be among those that were left out.
+        left_out = sum(
+            map(int, re.findall(r"(\d+) more calls raised, whose tracebacks are left out", news))
+        )
+        return (
+            written + left_out >= 300
+        )  # Calls of the test before this may be among those that were left out.
 
     wait_until(all_told, "the number of those that were left out")
     assert 0 <= written <= MOST

@@ -51,7 +51,9 @@ def test_the_last_lines_of_a_killed_process_are_there(records: Records) -> None:
     pid, status = run(records, body)
     assert status == -signal.SIGKILL
     lines = records.lines(pid)
-    assert [line.rpartition(" ")[2] for line in lines] == [str(number) for number in range(50 - LINES, 50)]
+    assert [line.rpartition(" ")[2] for line in lines] == [
+        str(number) for number in range(50 - LINES, 50)
+    ]
     assert records.crash(pid) == ""
 
 
@@ -88,7 +90,9 @@ def test_records_can_be_forgotten(records: Records) -> None:
     assert list(records.folder.iterdir()) == []
 
 
-def test_a_process_records_itself_only_if_its_worker_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_process_records_itself_only_if_its_worker_wants_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """And does without if the worker is just ending."""
     before = list(logging.getLogger().handlers)
     monkeypatch.delenv(flight_recorder.FOLDER_VARIABLE, raising=False)
@@ -98,7 +102,9 @@ def test_a_process_records_itself_only_if_its_worker_wants_it(monkeypatch: pytes
     assert logging.getLogger().handlers == before
 
 
-def test_a_private_folder_goes_with_its_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_private_folder_goes_with_its_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """One that was killed leaves it to the next."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     records = Records()

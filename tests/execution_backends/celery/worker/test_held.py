@@ -11,7 +11,12 @@ import pytest
 import redis
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.worker.held import Envelope, Held, holder_of, parts_of
+from distribute_challenge.execution_backends.celery.worker.held import (
+    Envelope,
+    Held,
+    holder_of,
+    parts_of,
+)
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING
 
@@ -56,7 +61,9 @@ def test_what_is_done_is_struck_out(client: Any, book: Any, eventually: Eventual
     assert len(held) == 0
 
 
-def test_renewals_go_by_the_clock_of_redis(client: Any, book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renewals_go_by_the_clock_of_redis(
+    client: Any, book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not by this machine's, which may be hours off."""
     monkeypatch.setattr(time, "time", lambda: 0.0)
     held = book()
@@ -95,7 +102,9 @@ def test_what_was_taken_for_lost_does_not_go_back(client: Any, book: Any) -> Non
     assert len(held) == 0
 
 
-def test_what_nobody_knows_of_goes_back(client: Any, book: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_nobody_knows_of_goes_back(
+    client: Any, book: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """Byte for byte, and to be taken next."""
     held = book()
     for tag in "a", "b":
@@ -180,7 +189,9 @@ def test_what_a_broken_connection_may_have_swallowed_is_written_again(
     assert "did not note down" in caplog.text
 
 
-def test_doubts_about_what_is_done_are_cleared_when_nothing_is_held(server: Server, client: Any, book: Any) -> None:
+def test_doubts_about_what_is_done_are_cleared_when_nothing_is_held(
+    server: Server, client: Any, book: Any
+) -> None:
     held = book()
     held.take("a", MESSAGE)
     held.renew()

@@ -1,4 +1,6 @@
-"""Workers that outlast what happens to them: Redis restarted, the network cut, frozen, told to end. All of it for real."""
+"""Workers that outlast what happens to them: Redis restarted, the network cut, frozen, told to end.
+All of it for real.
+"""
 
 import os
 import select
@@ -47,7 +49,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     def command(url: str, *, processes: int = 1, name: str = "one", prefetch: int = 1) -> Any:
         folder = tmp_path / name
         folder.mkdir()
-        return program([sys.executable, "-c", WORKER, url, str(processes), name, str(prefetch)], folder)
+        return program(
+            [sys.executable, "-c", WORKER, url, str(processes), name, str(prefetch)], folder
+        )
 
     return command
 
@@ -75,12 +79,19 @@ def run_counts(runs: Path) -> Counter[int]:
 
 
 def wait_for_books(server: Server, number: int) -> None:
-    wait_until(lambda: connect(server.url).hlen(UNACKED) == number, f"{number} messages in the books")
+    wait_until(
+        lambda: connect(server.url).hlen(UNACKED) == number, f"{number} messages in the books"
+    )
 
 
-def apart(function: Any, arguments: tuple[Any, ...], backend: CeleryExecutionBackend) -> list[Future[int]]:
+def apart(
+    function: Any, arguments: tuple[Any, ...], backend: CeleryExecutionBackend
+) -> list[Future[int]]:
     """Three calls in messages of their own: they differ in priority."""
-    return [function.with_options(priority=number)(number, *arguments).submit(backend) for number in range(3)]
+    return [
+        function.with_options(priority=number)(number, *arguments).submit(backend)
+        for number in range(3)
+    ]
 
 
 def results(futures: list[Future[int]]) -> list[int]:
@@ -138,7 +149,9 @@ def test_what_waits_in_the_worker_when_the_connection_breaks_is_run(
 def test_a_worker_that_is_told_to_end_gives_back_what_it_has_not_begun(
     server: Server, start: Any, runs: Path, tmp_path: Path
 ) -> None:
-    """At once, and to another; what runs is finished, however long that takes, and nothing runs twice."""
+    """At once, and to another; what runs is finished, however long that takes, and nothing runs
+    twice.
+    """
     gate = tmp_path / "gate"
     with CeleryExecutionBackend(server.url) as backend:
         with start(server.url, prefetch=3) as leaving:
@@ -147,11 +160,15 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_has_not_begun(
             wait_for_books(server, 3)
             wait_until(lambda: run_counts(runs), "the first call")
             leaving.send(signal.SIGTERM)
-            wait_until(lambda: queue_length(connect(server.url), DEFAULT_QUEUE) == 2, "two messages in the queue")
+            wait_until(
+                lambda: queue_length(connect(server.url), DEFAULT_QUEUE) == 2,
+                "two messages in the queue",
+            )
             assert len(run_counts(runs)) == 1
             with start(server.url, name="other") as other:
                 other.wait_for("ready")
-                # The other one looks for what is lost all the time; the one that leaves goes on renewing.
+                # The other one looks for what is lost all the time; the one that leaves goes on
+                # renewing.
                 begun = time.time()
                 wait_until(lambda: time.time() > begun + 9)
                 assert len(run_counts(runs)) == 2
@@ -204,7 +221,10 @@ def test_a_worker_is_told_to_end_while_it_cannot_say_what_became_of_a_call(
 def test_a_frozen_worker_wakes(server: Server, start: Any, runs: Path, tmp_path: Path) -> None:
     """Its call has run elsewhere by then; what it has to say of it does no harm."""
     gate = tmp_path / "gate"
-    with CeleryExecutionBackend(server.url) as backend, start(server.url, name="sleeper") as sleeper:
+    with (
+        CeleryExecutionBackend(server.url) as backend,
+        start(server.url, name="sleeper") as sleeper,
+    ):
         sleeper.wait_for("ready")
         future = traced(7, runs, gate).submit(backend)
         wait_until(lambda: len(run_counts(runs)) == 1)
@@ -244,7 +264,9 @@ def test_a_full_redis_ends_no_worker(server: Server, start: Any, runs: Path) -> 
 
 
 class Network:
-    """Carries bytes between TCP and the server's socket, until it is cut: then it takes them in, and none arrive."""
+    """Carries bytes between TCP and the server's socket, until it is cut: then it takes them in,
+    and none arrive.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -300,7 +322,9 @@ def network(server: Server) -> Iterator[Network]:
 def test_a_network_that_swallows_everything_is_found_out(
     server: Server, network: Network, start: Any, runs: Path, tmp_path: Path
 ) -> None:
-    """Within fifteen seconds; when it is there again, so is the worker, with what it has done meanwhile."""
+    """Within fifteen seconds; when it is there again, so is the worker, with what it has done
+    meanwhile.
+    """
     gate = tmp_path / "gate"
     with (
         start(f"redis://127.0.0.1:{network.port}/0") as worker,

@@ -1,4 +1,6 @@
-"""Lines on their way from a worker's process to the list of their client, whatever becomes of Redis and of the client."""
+"""Lines on their way from a worker's process to the list of their client, whatever becomes of Redis
+and of the client.
+"""
 
 import logging
 import threading
@@ -33,7 +35,9 @@ class Process:
         self.connection = connect(url)
         self.is_abandoned = self.has_left = False
         clients: Any = SimpleNamespace(has_left=lambda batch: self.has_left)
-        self.shipping = LogShipping(self.output, Line(self.connection), KEYRING, clients, lambda: self.is_abandoned)
+        self.shipping = LogShipping(
+            self.output, Line(self.connection), KEYRING, clients, lambda: self.is_abandoned
+        )
 
     def begin(self, level: int = logging.WARNING) -> None:
         batch = Batch("c-1", "digest", "f", [b""], client="c", reply_to=LIST, logs=level)
@@ -46,14 +50,22 @@ class Process:
     def arrived(self) -> list[tuple[int, str]]:
         """Lines on the client's list, each with the number of its reply."""
         sealed: Any = self.connection.lrange(LIST, 0, -1)
-        return [line for frame in sealed for line in lines(bytes(KEYRING.open(Purpose.reply(LIST), frame)))]
+        return [
+            line
+            for frame in sealed
+            for line in lines(bytes(KEYRING.open(Purpose.reply(LIST), frame)))
+        ]
 
 
 def lines(frame: bytes) -> list[tuple[int, str]]:
     reply = Reply.decode(frame)
     if not reply.is_log:
         return [(-1, "reply")]
-    return [(reply.first, text) for entry in decoded(reply.sections[0].blob) for text in entry.line.text.split("\n")]
+    return [
+        (reply.first, text)
+        for entry in decoded(reply.sections[0].blob)
+        for text in entry.line.text.split("\n")
+    ]
 
 
 @pytest.fixture
@@ -70,7 +82,9 @@ def process(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process
     process.connection.close()
 
 
-def test_lines_go_while_the_call_runs_and_the_last_with_the_reply(process: Process, eventually: Eventually) -> None:
+def test_lines_go_while_the_call_runs_and_the_last_with_the_reply(
+    process: Process, eventually: Eventually
+) -> None:
     """Those of the thread first, however it stands with it."""
     process.begin()
     for number in range(300):
@@ -102,7 +116,9 @@ def test_the_thread_rests_and_is_woken(
     assert [text for _, text in process.arrived()] == ["a", "b"]
 
 
-def test_while_redis_is_away_lines_wait(process: Process, server: Server, eventually: Eventually) -> None:
+def test_while_redis_is_away_lines_wait(
+    process: Process, server: Server, eventually: Eventually
+) -> None:
     """And come, with their numbers, when it is there again."""
     process.begin()
     process.print("before")

@@ -93,7 +93,10 @@ def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_a_number_beyond_the_machines_memory_is_no_limit(tmp_path: Path) -> None:
-    files = {"proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712"}
+    files = {
+        "proc/self/cgroup": "4:memory:/\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
+    }
     assert write(tmp_path, files).bytes() is None
 
 

@@ -11,7 +11,10 @@ from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
-from distribute_challenge.execution_backends.celery.broker.publishing import message_for, queue_length
+from distribute_challenge.execution_backends.celery.broker.publishing import (
+    message_for,
+    queue_length,
+)
 from distribute_challenge.execution_backends.celery.worker.orphans import YOUNG, Clients
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import Server
@@ -50,7 +53,9 @@ def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> Broker:
     return connection
 
 
-def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_question(connection: Broker) -> None:
+def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_question(
+    connection: Broker,
+) -> None:
     """However many there are."""
     counted = Counted(connection)
     clients = Clients(counted)  # type: ignore[arg-type]
@@ -59,7 +64,9 @@ def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_ques
     assert counted.asked == 0
 
 
-def test_the_age_of_a_message_is_by_redis_clock(connection: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_age_of_a_message_is_by_redis_clock(
+    connection: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """That of this machine may be wrong."""
     shown = clock.now() - 5000
     monkeypatch.setattr(clock, "now", lambda: shown)
@@ -104,12 +111,19 @@ def test_if_redis_does_not_say_the_message_is_begun(server: Server) -> None:
     assert not Clients(connect(server.url)).has_left(batch(1000))
 
 
-def test_a_worker_drops_the_message_of_a_client_that_is_gone(cluster: LocalCluster, eventually: Eventually) -> None:
-    """It is neither answered nor left anywhere. The embedded server may be young: then it asks until it is not."""
+def test_a_worker_drops_the_message_of_a_client_that_is_gone(
+    cluster: LocalCluster, eventually: Eventually
+) -> None:
+    """It is neither answered nor left anywhere.
+
+    The embedded server may be young: then it asks until it is not.
+    """
     connection = connect(cluster.broker_url)
     wait_until(lambda: connection.info("server")["uptime_in_seconds"] >= presence.STALE)  # type: ignore[index]
     sent = time.time() - 1000
-    old = Batch("gone-1", "0" * 64, "f", [b""], client="gone", reply_to=replies_key("gone"), issued=sent)
+    old = Batch(
+        "gone-1", "0" * 64, "f", [b""], client="gone", reply_to=replies_key("gone"), issued=sent
+    )
     message = message_for(old, queue=DEFAULT_QUEUE, priority=0, keyring=connection.keyring)
     connection.lpush(message.key, message.data)
     eventually(lambda: "the client gone is gone" in cluster.log())

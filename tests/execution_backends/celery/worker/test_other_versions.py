@@ -28,7 +28,9 @@ FITTING = WorkerPresence("old", 1, ["q"], python="2.7.18")
         ([WorkerPresence("newer", 1, ["q"], python="2.7.18", library="99.0.0")], False),
     ],
 )
-def test_a_call_is_left_to_others_if_one_of_them_can_run_it(present: list[WorkerPresence], leaves: bool) -> None:
+def test_a_call_is_left_to_others_if_one_of_them_can_run_it(
+    present: list[WorkerPresence], leaves: bool
+) -> None:
     versions = OtherVersions(lambda: present)
     assert versions.are_to_run(OLDER, "q") is leaves
     assert versions.left_alone() == ({"q"} if leaves else set())
@@ -42,7 +44,9 @@ def test_one_whose_version_cannot_be_read_is_for_any_other_release() -> None:
     assert not OtherVersions(lambda: [FITTING]).are_to_run(batch, "q")
 
 
-def test_pauses_grow_up_to_the_longest_and_end_with_a_call_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pauses_grow_up_to_the_longest_and_end_with_a_call_that_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Other queues have none."""
     now = 1000.0
     monkeypatch.setattr(clock, "monotonic", lambda: now)

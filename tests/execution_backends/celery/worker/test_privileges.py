@@ -37,7 +37,10 @@ def nothing_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No container as far as can be seen; a folder for what shows one."""
-    marks = {str(tmp_path / name): engine for name, engine in (("dockerenv", "Docker"), ("containerenv", "Podman"))}
+    marks = {
+        str(tmp_path / name): engine
+        for name, engine in (("dockerenv", "Docker"), ("containerenv", "Podman"))
+    }
     monkeypatch.setattr(privileges, "_MARKS", marks)
     monkeypatch.setattr(privileges, "_FIRST_PROCESS", str(tmp_path / "cgroup"))
     (tmp_path / "cgroup").write_text("12:pids:/init.scope\n0::/init.scope\n")
@@ -64,7 +67,8 @@ def test_an_engine_s_own_file_shows_a_container(file: str, engine: str, outside:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("container", "systemd-nspawn")]
+    ("variable", "value"),
+    [("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("container", "systemd-nspawn")],
 )
 def test_a_variable_shows_a_container(
     variable: str, value: str, outside: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,7 +79,13 @@ def test_a_variable_shows_a_container(
 
 @pytest.mark.parametrize(
     "group",
-    ["/docker/0123", "/kubepods/burstable/pod1/2", "/machine.slice/libpod-12.scope", "/lxc/one", "/x/cri-containerd-1"],
+    [
+        "/docker/0123",
+        "/kubepods/burstable/pod1/2",
+        "/machine.slice/libpod-12.scope",
+        "/lxc/one",
+        "/x/cri-containerd-1",
+    ],
 )
 def test_the_first_process_s_control_group_shows_a_container(group: str, outside: Path) -> None:
     (outside / "cgroup").write_text(f"4:memory:{group}\n")
@@ -155,7 +165,9 @@ def test_a_word_that_is_no_choice_allows_nothing(name: str, server: Server) -> N
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_outside_of_containers_both_warn_in_their_log(name: str, server: Server, tmp_path: Path) -> None:
+def test_outside_of_containers_both_warn_in_their_log(
+    name: str, server: Server, tmp_path: Path
+) -> None:
     with program(command(name, OUTSIDE), tmp_path, CELERY_BROKER_URL=server.url) as worker:
         output = worker.wait_for("ready.")
         assert f" WARNING MainProcess [-] {privileges.WARNING}\n" in output

@@ -122,7 +122,11 @@ def test_a_process_that_holds_too_much_is_replaced(
     ],
 )
 def test_when_it_is_enough(
-    monkeypatch: pytest.MonkeyPatch, calls: int | None, memory: int | None, resident: int | None, enough: bool
+    monkeypatch: pytest.MonkeyPatch,
+    calls: int | None,
+    memory: int | None,
+    resident: int | None,
+    enough: bool,
 ) -> None:
     monkeypatch.setattr(worker_pool, "calls_run", lambda: 5)
     monkeypatch.setattr(worker_pool, "resident", lambda: resident)

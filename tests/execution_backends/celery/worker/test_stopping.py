@@ -1,4 +1,6 @@
-"""What a worker's main process does with orders, and what its children make of them; real workers are in `test_cancelling`."""
+"""What a worker's main process does with orders, and what its children make of them; real workers
+are in `test_cancelling`.
+"""
 
 import os
 import signal
@@ -15,7 +17,10 @@ from distribute_challenge.execution.interruption import WHOLE
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
 from distribute_challenge.execution_backends.celery.worker import stopping
 from distribute_challenge.execution_backends.celery.worker.board import Board
-from distribute_challenge.execution_backends.celery.worker.stopping import BatchInterruption, Stopper
+from distribute_challenge.execution_backends.celery.worker.stopping import (
+    BatchInterruption,
+    Stopper,
+)
 
 
 class Consumer:
@@ -27,7 +32,9 @@ class Consumer:
         self.timer = SimpleNamespace(
             call_after=lambda seconds, act, arguments: self.later.append(lambda: act(*arguments))
         )
-        self.pool = SimpleNamespace(terminate_job=lambda pid, number: self.killed.append((pid, number)))
+        self.pool = SimpleNamespace(
+            terminate_job=lambda pid, number: self.killed.append((pid, number))
+        )
 
 
 class Request:
@@ -83,7 +90,12 @@ def test_a_child_that_goes_on_is_killed_and_one_that_has_ended_is_not(
 
 @pytest.mark.parametrize(("number", "is_killed"), [(2, True), (3, False), (WHOLE, False)])
 def test_a_child_that_runs_another_call_of_the_message_is_left_alone(
-    number: int, is_killed: bool, stopper: Stopper, consumer: Consumer, board: Board, requests: dict[str, Request]
+    number: int,
+    is_killed: bool,
+    stopper: Stopper,
+    consumer: Consumer,
+    board: Board,
+    requests: dict[str, Request],
 ) -> None:
     """It will pass over those that are meant."""
     place = board.place(0)
@@ -139,7 +151,11 @@ def test_a_client_that_is_gone_wants_none_of_its_messages(
 
 
 def test_orders_are_forgotten_after_a_while(
-    stopper: Stopper, consumer: Consumer, board: Board, requests: dict[str, Request], monkeypatch: pytest.MonkeyPatch
+    stopper: Stopper,
+    consumer: Consumer,
+    board: Board,
+    requests: dict[str, Request],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stopping, "REMEMBERED", -1.0)
     stopper.take(CancelOrder({"c-1": None}, client="c"), consumer)
@@ -154,7 +170,13 @@ def test_orders_for_the_same_message_add_up(
     stopper.take(CancelOrder({"c-1": [3]}), consumer)
     interruption = BatchInterruption(board)
     interruption.begin("c-1")
-    assert [interruption.is_unwanted(number) for number in range(5)] == [False, True, False, True, False]
+    assert [interruption.is_unwanted(number) for number in range(5)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     assert not interruption.is_unwanted(WHOLE)
     interruption.begin("c-2")
     assert not interruption.is_unwanted(1)
@@ -165,7 +187,11 @@ def test_orders_for_the_same_message_add_up(
 
 
 def test_a_child_reads_the_board_again_only_when_it_has_changed(
-    stopper: Stopper, consumer: Consumer, board: Board, requests: dict[str, Request], monkeypatch: pytest.MonkeyPatch
+    stopper: Stopper,
+    consumer: Consumer,
+    board: Board,
+    requests: dict[str, Request],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not for each message after the first order."""
     interruption, reads, read = BatchInterruption(board), [], board.read

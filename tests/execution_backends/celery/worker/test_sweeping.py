@@ -1,4 +1,6 @@
-"""What becomes of messages whose workers gave no sign of life, with a real Redis and workers that are only said to have been."""
+"""What becomes of messages whose workers gave no sign of life, with a real Redis and workers that
+are only said to have been.
+"""
 
 import base64
 import json
@@ -30,7 +32,9 @@ class Scene:
         self.sweeper = self.new_sweeper()
 
     def new_sweeper(self) -> Sweeper:
-        return Sweeper(self.client, self.held, self.gate, book="book", lease=LEASE, give_up=lambda: True)
+        return Sweeper(
+            self.client, self.held, self.gate, book="book", lease=LEASE, give_up=lambda: True
+        )
 
     def lose(self, tag: str, data: bytes) -> None:
         self.lost.take(tag, Envelope({}, b"queue", data))
@@ -49,7 +53,10 @@ class Scene:
 
     def replies(self) -> list[Reply]:
         purpose = Purpose.reply("replies")
-        return [Reply.decode(KEYRING.open(purpose, sealed)) for sealed in self.client.lrange("replies", 0, -1)]
+        return [
+            Reply.decode(KEYRING.open(purpose, sealed))
+            for sealed in self.client.lrange("replies", 0, -1)
+        ]
 
     def books(self) -> int:
         return int(self.client.hlen("book") + self.client.zcard("book_index"))
@@ -102,12 +109,25 @@ def signed(content: bytes) -> bytes:
         signed(b'{"host": "\\ud800", "pid": 1}'),
         signed(b'{"host": "h", "pid": "1"}'),
     ],
-    ids=["plain", "bytes", "nothing", "another secret", "another seal", "no JSON", "deep", "no names", "half", "text"],
+    ids=[
+        "plain",
+        "bytes",
+        "nothing",
+        "another secret",
+        "another seal",
+        "no JSON",
+        "deep",
+        "no names",
+        "half",
+        "text",
+    ],
 )
 def test_a_holder_that_has_not_signed_its_name_is_not_named(
     scene: Scene, caplog: pytest.LogCaptureFixture, head: bytes
 ) -> None:
-    """Neither in what this worker signs, nor in its log; its client is told of the loss all the same."""
+    """Neither in what this worker signs, nor in its log; its client is told of the loss all the
+    same.
+    """
     scene.client.hset("book", "a", head + b"\n" + message())
     scene.age("a")
     scene.sweep()
@@ -115,13 +135,18 @@ def test_a_holder_that_has_not_signed_its_name_is_not_named(
     assert reply.problem is not None
     assert reply.worker == ""
     assert reply.problem.facts == {"worker_lost": True}
-    assert reply.problem.text == f"the worker, of which no more is known, gave no sign of life for {LEASE:g} s"
+    assert (
+        reply.problem.text
+        == f"the worker, of which no more is known, gave no sign of life for {LEASE:g} s"
+    )
     assert scene.books() == 0
     assert scene.gate.refusals.total == 1
     assert all(line.isprintable() for line in caplog.messages)
 
 
-def test_a_name_that_is_signed_is_shown_on_one_line(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_name_that_is_signed_is_shown_on_one_line(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     """Where there is no secret, all can sign."""
     scene.client.hset("book", "a", signed(json.dumps(FORGED).encode()) + b"\n" + message())
     scene.age("a")
@@ -182,8 +207,12 @@ def test_what_this_worker_itself_is_late_to_renew_is_not_lost(scene: Scene) -> N
     assert scene.books() == 2
 
 
-@pytest.mark.parametrize("entry", [b"nonsense", b"{}\n{}", b'{"host": 1, "pid": 2}\n{"body": "eA=="}', b"\xff\n"])
-def test_an_entry_that_nobody_with_the_secret_has_made_is_dropped(scene: Scene, entry: bytes) -> None:
+@pytest.mark.parametrize(
+    "entry", [b"nonsense", b"{}\n{}", b'{"host": 1, "pid": 2}\n{"body": "eA=="}', b"\xff\n"]
+)
+def test_an_entry_that_nobody_with_the_secret_has_made_is_dropped(
+    scene: Scene, entry: bytes
+) -> None:
     """Whatever it is, no worker dies of it."""
     scene.client.hset("book", "a", entry)
     scene.age("a")

@@ -1,4 +1,6 @@
-"""What a child does with a batch before and after the calls in it run; the calls themselves are in the tests of real workers."""
+"""What a child does with a batch before and after the calls in it run; the calls themselves are in
+the tests of real workers.
+"""
 
 import time
 from contextlib import nullcontext
@@ -21,7 +23,11 @@ from tests.secret import KEYRING
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a batch in a child that answers into a list."""
     sent: list[str] = []
-    monkeypatch.setattr(task, "send_reply", lambda line, keyring, reply_to, frame, *, before=(): sent.append(reply_to))
+    monkeypatch.setattr(
+        task,
+        "send_reply",
+        lambda line, keyring, reply_to, frame, *, before=(): sent.append(reply_to),
+    )
 
     def run(
         *,
@@ -33,7 +39,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         **options: Any,
     ) -> list[str]:
         interruption = SimpleNamespace(
-            begin=lambda batch: None, is_unwanted=lambda number: is_unwanted, is_abandoned=is_abandoned
+            begin=lambda batch: None,
+            is_unwanted=lambda number: is_unwanted,
+            is_abandoned=is_abandoned,
         )
         child = SimpleNamespace(
             connection=SimpleNamespace(keyring=KEYRING),
@@ -47,8 +55,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
             failure_log=FailureLog(),
         )
         monkeypatch.setattr(task, "_child", lambda pid, app: child)
-        batch = Batch("b-1", "d", "f", [b"x"], reply_to="list", issued=time.time(), keep=keep, **options)
-        bound = SimpleNamespace(request=SimpleNamespace(hostname="w@here", id="b-1", reply_to=""), app=None)
+        batch = Batch(
+            "b-1", "d", "f", [b"x"], reply_to="list", issued=time.time(), keep=keep, **options
+        )
+        bound = SimpleNamespace(
+            request=SimpleNamespace(hostname="w@here", id="b-1", reply_to=""), app=None
+        )
         with nullcontext() if ends is None else pytest.raises(ends):
             task.run_batch(bound, KEYRING.seal(Purpose.BATCH, [batch.encode()]))
         return sent
@@ -74,7 +86,9 @@ def test_a_detached_call_that_is_over_does_not_run_again(
     run: Any, monkeypatch: pytest.MonkeyPatch, over: bool, answered: list[str]
 ) -> None:
     """Whoever attaches may have put its message into the queue a second time."""
-    monkeypatch.setattr(task, "DetachedRecords", lambda connection: SimpleNamespace(has_ended=lambda batch: over))
+    monkeypatch.setattr(
+        task, "DetachedRecords", lambda connection: SimpleNamespace(has_ended=lambda batch: over)
+    )
     assert run(keep=60) == answered
 
 

@@ -58,7 +58,8 @@ def test_a_call_that_kills_its_process_fails_and_harms_nobody(cluster: LocalClus
     for number, future in enumerate(futures):
         if number == 7:
             with pytest.raises(
-                WorkerLostError, match=r"die_if\(7, 7\): the worker process died \(.*exitcode 3.*3 times"
+                WorkerLostError,
+                match=r"die_if\(7, 7\): the worker process died \(.*exitcode 3.*3 times",
             ):
                 future.result(DEADLINE)
         else:
@@ -68,7 +69,9 @@ def test_a_call_that_kills_its_process_fails_and_harms_nobody(cluster: LocalClus
 def test_a_map_survives_a_call_that_kills_its_process(cluster: LocalCluster) -> None:
     """One error in its place."""
     results = list(die_if.map(range(40), [23] * 40, on_error="return", backend=cluster.backend))
-    assert [result for result in results if isinstance(result, int)] == [n for n in range(40) if n != 23]
+    assert [result for result in results if isinstance(result, int)] == [
+        n for n in range(40) if n != 23
+    ]
     assert isinstance(results[23], WorkerLostError)
 
 
@@ -106,7 +109,9 @@ def test_prints_and_log_lines_stand_in_the_log_in_order_with_the_calls_name(
     assert " WARNING " in lines[3]
 
 
-def test_standard_tools_see_the_functions_name(cluster: LocalCluster, eventually: Eventually, tmp_path: Path) -> None:
+def test_standard_tools_see_the_functions_name(
+    cluster: LocalCluster, eventually: Eventually, tmp_path: Path
+) -> None:
     """As ``celery inspect active`` does."""
     gate = tmp_path / "gate"
 
@@ -123,7 +128,9 @@ def test_standard_tools_see_the_functions_name(cluster: LocalCluster, eventually
     future.result(DEADLINE)
 
 
-def test_celerys_events_carry_the_functions_name(cluster: LocalCluster, eventually: Eventually) -> None:
+def test_celerys_events_carry_the_functions_name(
+    cluster: LocalCluster, eventually: Eventually
+) -> None:
     """Flower lives on these; it asks workers to send them, as here."""
     app = Celery(broker=cluster.broker_url, set_as_current=False)
     names: list[str] = []
@@ -133,7 +140,9 @@ def test_celerys_events_carry_the_functions_name(cluster: LocalCluster, eventual
 
     with app.connection_for_read() as connection:
         receiver = app.events.Receiver(connection, handlers={"task-received": take})
-        listener = threading.Thread(target=receiver.capture, kwargs={"timeout": 2 * DEADLINE, "wakeup": False})
+        listener = threading.Thread(
+            target=receiver.capture, kwargs={"timeout": 2 * DEADLINE, "wakeup": False}
+        )
         listener.start()
         process_of(0).compute(cluster.backend)  # From here on the worker hears what it is told.
         app.control.enable_events(reply=True)
@@ -150,7 +159,10 @@ def test_celerys_events_carry_the_functions_name(cluster: LocalCluster, eventual
 def test_a_message_of_another_python_is_answered_with_both_versions(cluster: LocalCluster) -> None:
     """Its bytecode is not touched."""
     assert "2.7" in str(
-        answer(cluster, Batch("b-1", "0" * 64, "old", [b"x"], python="2.7", issued=time.time()).encode()).problem
+        answer(
+            cluster,
+            Batch("b-1", "0" * 64, "old", [b"x"], python="2.7", issued=time.time()).encode(),
+        ).problem
     )
 
 
@@ -187,7 +199,9 @@ def answer(cluster: LocalCluster, frame: bytes) -> Reply:
     return Reply.decode(connection.keyring.open(Purpose.reply(replies), found[1]))
 
 
-def test_urgent_calls_overtake(cluster: LocalCluster, eventually: Eventually, tmp_path: Path) -> None:
+def test_urgent_calls_overtake(
+    cluster: LocalCluster, eventually: Eventually, tmp_path: Path
+) -> None:
     """A call of priority 9 is among the first to start, before those that came earlier and wait."""
     gate = tmp_path / "gate"
 
@@ -204,7 +218,11 @@ def test_urgent_calls_overtake(cluster: LocalCluster, eventually: Eventually, tm
     # The urgent one must be in the broker before a slot becomes free.
     eventually(lambda: urgent.batch is not None and urgent.batch.message is not None)  # type: ignore[attr-defined]
     gate.touch()
-    started = [future.timeline.started for future in (urgent, *later) if future.result(DEADLINE) and future.timeline]
+    started = [
+        future.timeline.started
+        for future in (urgent, *later)
+        if future.result(DEADLINE) and future.timeline
+    ]
     # Two slots became free together, so one of the others may have begun in the same moment.
     assert sum(other < started[0] for other in started[1:]) <= 1
     for blocker in blockers:
@@ -224,7 +242,9 @@ print(run(2).compute(timeout=20))
 """
 
 
-def test_a_project_runs_on_a_worker_in_an_empty_folder(own_worker: tuple[Server, Path], tmp_path: Path) -> None:
+def test_a_project_runs_on_a_worker_in_an_empty_folder(
+    own_worker: tuple[Server, Path], tmp_path: Path
+) -> None:
     """Also after one of its files was edited."""
     server, _ = own_worker
     files = {
@@ -267,16 +287,23 @@ def test_a_busy_worker_is_scaled_down_when_its_calls_end(
         threading.Timer(0.2, gate.touch).start()
         small.scale(1)
         assert len({future.result(DEADLINE) for future in futures}) == 2
-        eventually(lambda: [worker.concurrency for worker in workers(connect(small.broker_url))] == [1])
+        eventually(
+            lambda: [worker.concurrency for worker in workers(connect(small.broker_url))] == [1]
+        )
 
 
 @pytest.fixture
-def own_worker(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+def own_worker(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Path]]:
     """A worker in an empty folder, on a server that can be stopped; and its log."""
     command = [*WORKER_PROGRAM, server.url, "1", "own"]
     log = server.folder / "own.log"
     empty = tmp_path_factory.mktemp("empty")
-    with log.open("w") as output, subprocess.Popen(command, cwd=empty, stdout=output, stderr=output) as process:
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, cwd=empty, stdout=output, stderr=output) as process,
+    ):
         yield server, log
         process.terminate()
         process.wait(DEADLINE)

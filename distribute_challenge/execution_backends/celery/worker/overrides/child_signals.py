@@ -1,7 +1,9 @@
-"""Signals in a child process of the worker: those that tell it to end, and those that end any program.
+"""Signals in a child process of the worker: those that tell it to end, and those that end any
+program.
 
-Systemd, Slurm and supervisord send them to all processes of a worker at once. Billiard has all of them raise
-`SystemExit` in the middle of the user's function, where it would be an error of the call.
+Systemd, Slurm and supervisord send them to all processes of a worker at once. Billiard has all of
+them raise `SystemExit` in the middle of the user's function, where it would be an error of the
+call.
 """
 
 import signal
@@ -18,7 +20,8 @@ _handler: Callable[[int, object], None] | None = None
 
 
 def end_in_order(handler: Callable[[int, object], None]) -> None:
-    """Have what tells this process to end call a handler; all else that billiard handles ends it, as it ends any program.
+    """Have what tells this process to end call a handler; all else that billiard handles ends it,
+    as it ends any program.
 
     Args:
         handler: Called with the signal's number and the frame that it interrupts.

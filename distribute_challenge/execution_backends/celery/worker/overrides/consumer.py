@@ -1,4 +1,6 @@
-"""Celery's consumer, except that it does not wait for answers on connections that are as dead as the one that it has lost."""
+"""Celery's consumer, except that it does not wait for answers on connections that are as dead as
+the one that it has lost.
+"""
 
 from typing import Any
 
@@ -13,8 +15,9 @@ __all__ = ["WorkerConsumer"]
 class WorkerConsumer(Consumer):  # type: ignore[misc] # Celery has no types
     """What takes messages in, and connects anew.
 
-    When one connection to Redis is lost, most likely all are. Celery says good-bye on each of them, and where nobody answers any more
-    each costs the whole time that an answer may take: together they would be longer than a lease.
+    When one connection to Redis is lost, most likely all are. Celery says good-bye on each of them,
+    and where nobody answers any more each costs the whole time that an answer may take: together
+    they would be longer than a lease.
     """
 
     def on_connection_error_after_connected(self, exc: Exception) -> Any:

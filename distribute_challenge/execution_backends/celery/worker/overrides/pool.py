@@ -1,14 +1,17 @@
 """Celery's prefork pool, with five differences.
 
-- A job goes to an idle child at once. Celery's own puts it into a buffer, asks the kernel on its next round which of its children's
-  pipes can be written to, and writes the job to one of them on the round after. Here only what finds no idle child, or a
-  full pipe, takes the longer way.
-- A child is replaced after so many calls, not messages, and by the memory that it holds, not the most that it ever held; and when a
-  call has changed something in it that cannot be put back. It says so
-  before it says that it is done with its last message: nothing is written to it any more that it would not read.
-- A child that is told to end, by SIGTERM for example, finishes the message that it runs, and then ends. Billiard raises `SystemExit`
-  in the user's code, as if that had ended the program. The main process itself ends busy children by SIGKILL.
-- When the connection to the broker breaks, nothing is thrown away: what waits here for a child can still be acknowledged.
+- A job goes to an idle child at once. Celery's own puts it into a buffer, asks the kernel on its
+  next round which of its children's pipes can be written to, and writes the job to one of them on
+  the round after. Here only what finds no idle child, or a full pipe, takes the longer way.
+- A child is replaced after so many calls, not messages, and by the memory that it holds, not the
+  most that it ever held; and when a call has changed something in it that cannot be put back. It
+  says so before it says that it is done with its last message: nothing is written to it any more
+  that it would not read.
+- A child that is told to end, by SIGTERM for example, finishes the message that it runs, and then
+  ends. Billiard raises `SystemExit` in the user's code, as if that had ended the program. The main
+  process itself ends busy children by SIGKILL.
+- When the connection to the broker breaks, nothing is thrown away: what waits here for a child can
+  still be acknowledged.
 - When the worker ends, what no child has begun goes back into its queue first.
 """
 
@@ -30,14 +33,24 @@ from redis import RedisError
 from distribute_challenge.execution.descendants import kill_descendants
 from distribute_challenge.execution.process_state import is_spoilt
 from distribute_challenge.execution.run import calls_run
-from distribute_challenge.execution_backends.celery.worker.memory import peak_of_this_process, resident
-from distribute_challenge.execution_backends.celery.worker.overrides.child_signals import end_in_order
-from distribute_challenge.execution_backends.celery.worker.overrides.ready_counter import without_semaphores
+from distribute_challenge.execution_backends.celery.worker.memory import (
+    peak_of_this_process,
+    resident,
+)
+from distribute_challenge.execution_backends.celery.worker.overrides.child_signals import (
+    end_in_order,
+)
+from distribute_challenge.execution_backends.celery.worker.overrides.ready_counter import (
+    without_semaphores,
+)
 
 __all__ = ["WorkerPool"]
 
-READ_WITHIN = 5.0  # Seconds that a child waits for its last result to be read; it takes thousandths.
-LEAVING = 0x10  # What a child says that will read no more jobs; billiard's and Celery's own words are below.
+READ_WITHIN = (
+    5.0  # Seconds that a child waits for its last result to be read; it takes thousandths.
+)
+# What a child says that will read no more jobs; billiard's and Celery's own words are below.
+LEAVING = 0x10
 
 
 class _Child(Child):  # type: ignore[misc] # Celery has no types
@@ -87,14 +100,17 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         return result
 
     def _ensure_messages_consumed(self, completed: int) -> bool:
-        # Billiard asks every tenth of a second whether the last result was read; `_wait_until_read` asks more often.
+        # Billiard asks every tenth of a second whether the last result was read; `_wait_until_read`
+        # asks more often.
         return self._is_leaving or bool(super()._ensure_messages_consumed(completed))
 
     def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
         # It ends by `os._exit`, where no atexit handler of `multiprocessing` ends them.
         kill_descendants()
         # The main process sends this as soon as it knows, so that nothing waits for the rest.
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(EX_RECYCLE if exitcode is None else exitcode))
+        signal.signal(
+            signal.SIGTERM, lambda *_: os._exit(EX_RECYCLE if exitcode is None else exitcode)
+        )
         if self._is_leaving:
             self._wait_until_read()
             self.on_exit(pid, EX_RECYCLE)
@@ -103,7 +119,9 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         super()._do_exit(pid, exitcode, exc)
 
     def _wait_until_read(self) -> None:
-        """Stay until the main process has the last result: it may see the end of a child before what that has said."""
+        """Stay until the main process has the last result: it may see the end of a child before
+        what that has said.
+        """
         deadline = time.monotonic() + READ_WITHIN
         while self.on_ready_counter.value < self._results and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -113,7 +131,9 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
             return True
         if self._most_calls and calls_run() >= self._most_calls:
             return True
-        return bool(self._most_memory) and (resident() or peak_of_this_process()) > self._most_memory
+        return (
+            bool(self._most_memory) and (resident() or peak_of_this_process()) > self._most_memory
+        )
 
 
 class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
@@ -148,7 +168,8 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         write = hub.consolidate_callback
 
         def write_to_those_that_stay(pipes: list[int]) -> None:
-            # One that has said in this very round that it leaves is among those that can be written to.
+            # One that has said in this very round that it leaves is among those that can be written
+            # to.
             write([pipe for pipe in pipes if pipe in children])
 
         hub.consolidate_callback = write_to_those_that_stay
@@ -161,7 +182,8 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
                     return
 
         def on_poll_start() -> None:
-            # With nothing to write there are no pipes to watch, and to stop watching them once is enough.
+            # With nothing to write there are no pipes to watch, and to stop watching them once is
+            # enough.
             if buffer or hub.consolidate:
                 look_around()
 
@@ -171,7 +193,10 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         super().terminate_job(pid, signal.SIGKILL)
 
     def terminate(self) -> None:
-        """End the children at once. What they run is run elsewhere, as when the whole worker is killed."""
+        """End the children at once.
+
+        What they run is run elsewhere, as when the whole worker is killed.
+        """
         for child in self._pool:
             if child._is_alive():
                 os.kill(child.pid, signal.SIGKILL)
@@ -183,8 +208,14 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         super().on_job_process_lost(job, pid, exitcode)
 
     def flush(self) -> None:
-        """The connection broke: complete what is being written into a child's pipe, and keep the rest."""
-        writing = {job._writer(): job for job in self._cache.values() if getattr(job, "_writer", None) is not None}
+        """The connection broke: complete what is being written into a child's pipe, and keep the
+        rest.
+        """
+        writing = {
+            job._writer(): job
+            for job in self._cache.values()
+            if getattr(job, "_writer", None) is not None
+        }
         for writer in list(self._active_writers):
             job = writing.get(writer)
             if job is not None and job._write_to is not None and job._write_to._is_alive():

@@ -1,13 +1,16 @@
-"""What of Celery, kombu and billiard they do not promise and this library uses, here and in `bootsteps`.
+"""What of Celery, kombu and billiard they do not promise and this library uses, here and in
+`bootsteps`.
 
-A test asks for each of the names, so a release that renames one is found out before a worker meets it.
+A test asks for each of the names, so a release that renames one is found out before a worker meets
+it.
 """
 
 from typing import Final
 
 __all__ = ["PRIVATE"]
 
-#: Module and class, and what of it is used: attributes, methods, and words in its source where an object makes them itself.
+#: Module and class, and what of it is used: attributes, methods, and words in its source where an
+#: object makes them itself.
 PRIVATE: Final = {
     "billiard.common": ("TERMSIGS_FULL", "_shutdown_cleanup"),
     "billiard.pool": ("EX_RECYCLE",),
@@ -54,8 +57,16 @@ PRIVATE: Final = {
     "celery.concurrency.asynpool:ResultHandler": ("state_handlers",),
     "celery.concurrency.asynpool:Worker": ("on_loop_start",),
     "celery.concurrency.prefork:TaskPool": ("Pool", "_pool", "num_processes", "on_stop"),
-    "celery.worker.consumer:Consumer": ("_update_prefetch_count", "on_connection_error_after_connected"),
-    "celery.worker.request:Request": ("_announce_revoked", "_app", "_worker_lost_info", "worker_pid"),
+    "celery.worker.consumer:Consumer": (
+        "_update_prefetch_count",
+        "on_connection_error_after_connected",
+    ),
+    "celery.worker.request:Request": (
+        "_announce_revoked",
+        "_app",
+        "_worker_lost_info",
+        "worker_pid",
+    ),
     "celery.worker.state": ("requests", "should_stop", "should_terminate"),
     "kombu.connection:Connection": ("_ensure_connection", "declared_entities"),
     "kombu.transport": ("TRANSPORT_ALIASES",),
@@ -73,6 +84,11 @@ PRIVATE: Final = {
         "from_transport_options",
         "sep",
     ),
-    "kombu.transport.redis:QoS": ("_on_collect", "can_consume", "restore_unacked_once", "restore_visible"),
+    "kombu.transport.redis:QoS": (
+        "_on_collect",
+        "can_consume",
+        "restore_unacked_once",
+        "restore_visible",
+    ),
     "kombu.transport.redis:Transport": ("Channel", "_deliver"),
 }

@@ -1,7 +1,8 @@
 """How many of a child's results the main process has read, without a semaphore.
 
-Billiard makes a semaphore for each child that it starts. They lie in ``/dev/shm``: where that is full, cannot be written to or is
-missing, as on AWS Lambda, no child could be started, and the error would end the worker.
+Billiard makes a semaphore for each child that it starts. They lie in ``/dev/shm``: where that is
+full, cannot be written to or is missing, as on AWS Lambda, no child could be started, and the error
+would end the worker.
 """
 
 import contextlib
@@ -13,7 +14,9 @@ __all__ = ["ReadyCounter", "without_semaphores"]
 
 
 class ReadyCounter:
-    """A number that the main process writes and one forked child reads: with one writer, it needs no lock."""
+    """A number that the main process writes and one forked child reads: with one writer, it needs
+    no lock.
+    """
 
     def __init__(self) -> None:
         self._words = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")

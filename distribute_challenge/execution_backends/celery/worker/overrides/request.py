@@ -18,7 +18,10 @@ from distribute_challenge.execution_backends.celery.broker.presence import Worke
 from distribute_challenge.execution_backends.celery.worker.deaths import appoint
 from distribute_challenge.execution_backends.celery.worker.failed_task import FailedTaskError
 from distribute_challenge.execution_backends.celery.worker.failure_log import left_out
-from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN, send_problem
+from distribute_challenge.execution_backends.celery.worker.replying import (
+    ANSWER_WITHIN,
+    send_problem,
+)
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.log import logger
 
@@ -27,7 +30,10 @@ __all__ = ["BatchRequest", "answer", "present", "told_to_end"]
 
 def told_to_end() -> bool:
     """Whether somebody has told this worker to end: Celery keeps the exit code until it comes by."""
-    return any(code is not None and code is not False for code in (state.should_stop, state.should_terminate))
+    return any(
+        code is not None and code is not False
+        for code in (state.should_stop, state.should_terminate)
+    )
 
 
 class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
@@ -37,8 +43,11 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         super().on_accepted(pid, time_accepted)
         stopper.accepted(self)
 
-    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """The child died, was killed because a call in it did not stop in time, or could not run the batch.
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> Any:
+        """The child died, was killed because a call in it did not stop in time, or could not run
+        the batch.
 
         Or all went well for us, and calls in it raised or were cancelled.
         """
@@ -55,9 +64,13 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
             self._revoke()
             return None
         elif isinstance(error, TimeLimitExceeded):
-            self._answer("timeout", "it did not react when its time was over, so its process was killed")
+            self._answer(
+                "timeout", "it did not react when its time was over, so its process was killed"
+            )
         elif isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
-            self._answer("lost", f"the worker process died ({error})", appoint().facts(self.worker_pid))
+            self._answer(
+                "lost", f"the worker process died ({error})", appoint().facts(self.worker_pid)
+            )
         else:
             is_memory = isinstance(error, MemoryError)
             text = f"the worker could not run it ({type(error).__name__}: {error})"
@@ -65,10 +78,14 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
             if is_memory:
                 # To Celery it would be the main process that has none left.
                 exc_info = self._worker_lost_info(error)
-        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        return super().on_failure(
+            exc_info, send_failed_event=send_failed_event, return_ok=return_ok
+        )
 
     def _revoke(self) -> None:
-        """Tell Celery, its events and its signals that the client has cancelled this; it is acknowledged, too."""
+        """Tell Celery, its events and its signals that the client has cancelled this; it is
+        acknowledged, too.
+        """
         self._announce_revoked("cancelled", True, None, False)
 
     def _answer(self, kind: ProblemKind, text: str, facts: Mapping[str, Any] | None = None) -> None:
@@ -80,7 +97,11 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         try:
             answer(self._app.url, batch, problem, f"{self.hostname}/{self.worker_pid}")
         except redis.RedisError as error:
-            logger.warning("cannot tell the client what became of %s; another worker will: %s", self.name, error)
+            logger.warning(
+                "cannot tell the client what became of %s; another worker will: %s",
+                self.name,
+                error,
+            )
             # So the message stays in the book, and is found there when its lease is over.
             self.acknowledged = True
 
@@ -97,7 +118,14 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
     Raises:
         redis.RedisError: Redis is away or full, and this worker was told to end.
     """
-    send_problem(_line(url), _connection(url).keyring, batch, problem, worker or socket.gethostname(), told_to_end)
+    send_problem(
+        _line(url),
+        _connection(url).keyring,
+        batch,
+        problem,
+        worker or socket.gethostname(),
+        told_to_end,
+    )
 
 
 def present(url: str) -> list[WorkerPresence]:

@@ -1,10 +1,13 @@
-"""kombu's Redis transport as our workers use it: it outlasts its broker, and keeps its books without waiting for them.
+"""kombu's Redis transport as our workers use it: it outlasts its broker, and keeps its books
+without waiting for them.
 
-A worker's main process writes each message that it takes into a book of what is in work, and strikes it out at the end.
-kombu makes a new client object for each of the two, wraps the commands of each in a transaction, and waits for the answers
-before it hands the message on: a third of the time that the main process takes for a call. And when the connection breaks,
-it gives back what is in work; for that it connects once more, to where it asks a connection that is gone by then, and the
-``AttributeError`` ends the worker. So the process has a book of its own, `held.Held`, and channels only lead there.
+A worker's main process writes each message that it takes into a book of what is in work, and
+strikes it out at the end. kombu makes a new client object for each of the two, wraps the commands
+of each in a transaction, and waits for the answers before it hands the message on: a third of the
+time that the main process takes for a call. And when the connection breaks, it gives back what is
+in work; for that it connects once more, to where it asks a connection that is gone by then, and the
+``AttributeError`` ends the worker. So the process has a book of its own, `held.Held`, and channels
+only lead there.
 
 Seen in kombu 5.7.0 with Celery 5.7.0; `test_transport` tells when kombu does without.
 """
@@ -45,9 +48,13 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
         self.held = Held.of(channel)
 
     def can_consume(self) -> bool:
-        # What was taken over an earlier connection counts, too. A question that is on its way may have its message
-        # already, and nobody knows of that until it is read.
-        return bool(self.channel._in_poll) or not self.prefetch_count or len(self.held) < self.prefetch_count
+        # What was taken over an earlier connection counts, too. A question that is on its way may
+        # have its message already, and nobody knows of that until it is read.
+        return (
+            bool(self.channel._in_poll)
+            or not self.prefetch_count
+            or len(self.held) < self.prefetch_count
+        )
 
     def append(self, message: Any, delivery_tag: str) -> None:
         self.held.take(delivery_tag, message._raw)
@@ -69,10 +76,12 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
 
 
 class WorkerChannel(Channel):  # type: ignore[misc] # likewise
-    """A Redis channel that leads to the process's book, knows the bytes of each message, and has a gate before all that comes in.
+    """A Redis channel that leads to the process's book, knows the bytes of each message, and has a
+    gate before all that comes in.
 
     Attributes:
-        gate: What to let in; one of the connection's options. None in a program that is no worker, such as Flower.
+        gate: What to let in; one of the connection's options. None in a program that is no worker,
+            such as Flower.
     """
 
     QoS = _Books
@@ -85,7 +94,9 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
 
     @staticmethod
     def cut_all() -> None:
-        """Cut all connections of all channels: they are dead, or may be. Whoever needs one makes it anew."""
+        """Cut all connections of all channels: they are dead, or may be. Whoever needs one makes it
+        anew.
+        """
         for channel in list(_channels):
             channel._in_poll = None  # Nobody waits for the answer.
             for pool in (channel._pool, channel._async_pool):
@@ -99,8 +110,8 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
         durable: bool = False,
         **options: Any,
     ) -> None:
-        # What a question of remote control names as its way back needs no declaration here, and kombu would keep it for ever:
-        # questions are not signed, and each may name another.
+        # What a question of remote control names as its way back needs no declaration here, and
+        # kombu would keep it for ever: questions are not signed, and each may name another.
         if self.gate is None or durable or type != "direct" or exchange == PIDBOX_REPLIES:
             super().exchange_declare(exchange, type, durable, **options)
 
@@ -119,7 +130,8 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
             cycle.update(queues)
 
     def _brpop_read(self, **options: Any) -> bool:
-        # As kombu has it, but for the gate in the place of its JSON, and for what it keeps of what it has read.
+        # As kombu has it, but for the gate in the place of its JSON, and for what it keeps of what
+        # it has read.
         connection = self.client.connection
         try:
             try:
@@ -133,9 +145,14 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
             queue = key.decode().rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)
             try:
-                content = loads(data.decode()) if self.gate is None else self.gate.admitted(data, key.decode())
+                content = (
+                    loads(data.decode())
+                    if self.gate is None
+                    else self.gate.admitted(data, key.decode())
+                )
             except PutBackError as unfit:
-                # By way of the book: where Redis does not take it now, it is put back when the worker connects anew.
+                # By way of the book: where Redis does not take it now, it is put back when the
+                # worker connects anew.
                 self.qos.held.take(unfit.tag, Envelope({}, key, data))
                 self.qos.held.put_back([unfit.tag])
                 return True
@@ -149,7 +166,9 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
     def _receive_one(self, client: Any) -> bool | None:
         try:
             received: bool | None = super()._receive_one(client)
-        except RecursionError as error:  # What kombu does not expect of JSON, which it parses before anybody is asked.
+        except (
+            RecursionError
+        ) as error:  # What kombu does not expect of JSON, which it parses before anybody is asked.
             if self.gate is not None:
                 self.gate.refusals.note("an order", error)
             raise Empty from None
@@ -158,13 +177,16 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
         if self.gate is None:
             super()._deliver_fanout_message(message, exchange)
-        # What workers tell each other beside that (gossip) makes them do things for which nobody's secret is asked.
+        # What workers tell each other beside that (gossip) makes them do things for which nobody's
+        # secret is asked.
         elif exchange == PIDBOX and (envelope := self.gate.order(message)) is not None:
             super()._deliver_fanout_message(envelope, exchange)
         return True
 
     def read_what_was_asked_for(self) -> None:
-        """Wait for the answer to a question that is on its way: a second, unless there is a message."""
+        """Wait for the answer to a question that is on its way: a second, unless there is a
+        message.
+        """
         if self._in_poll:
             with contextlib.suppress(Empty):
                 self._brpop_read()
@@ -180,7 +202,9 @@ class WorkerTransport(Transport):  # type: ignore[misc] # likewise
 
 
 class _Declared(set[int]):
-    """What a connection has declared, as far as it remembers; to declare something again does no harm."""
+    """What a connection has declared, as far as it remembers; to declare something again does no
+    harm.
+    """
 
     def add(self, entity: int) -> None:
         if len(self) >= MOST_DECLARED:

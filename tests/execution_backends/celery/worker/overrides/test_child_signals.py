@@ -1,4 +1,6 @@
-"""Handlers of signals in a process that a call has forked; the rest is in `tests/faults/test_signalled_workers.py`."""
+"""Handlers of signals in a process that a call has forked; the rest is in
+`tests/faults/test_signalled_workers.py`.
+"""
 
 import signal
 

@@ -15,7 +15,10 @@ from celery.concurrency.prefork import TaskPool
 
 from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.worker.overrides.pool import WorkerPool, _StraightPool
+from distribute_challenge.execution_backends.celery.worker.overrides.pool import (
+    WorkerPool,
+    _StraightPool,
+)
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import program
 
@@ -48,7 +51,9 @@ def test_jobs_that_find_no_idle_process_and_such_as_fill_a_pipe_wait_and_run(
         slow = [of_priority(number)(0.3).submit(backend) for number in range(6)]
         assert [future.result(DEADLINE) for future in slow] == [0] * 6
         # In the message itself: what is one large buffer would travel otherwise.
-        large = [of_priority(number)(0.01, list(range(100_000))).submit(backend) for number in range(6)]
+        large = [
+            of_priority(number)(0.01, list(range(100_000))).submit(backend) for number in range(6)
+        ]
         assert [future.result(DEADLINE) for future in large] == [100_000] * 6
 
 
@@ -70,7 +75,11 @@ class Writing:
 
 def test_what_is_half_written_when_the_connection_breaks_is_completed() -> None:
     """Unless its child is dead: then it goes to another. Jobs that wait are kept."""
-    alive, dead, waiting = Writing(is_alive=True), Writing(is_alive=False), SimpleNamespace(_writer=None)
+    alive, dead, waiting = (
+        Writing(is_alive=True),
+        Writing(is_alive=False),
+        SimpleNamespace(_writer=None),
+    )
     flushed: list[Any] = []
     nobodys = object()
     pool: Any = SimpleNamespace(
@@ -98,7 +107,9 @@ def test_nobody_has_to_be_told_of_a_death(monkeypatch: pytest.MonkeyPatch) -> No
     assert told == [("job", 7, 1), (8, 2), ("job", 8, 2)]
 
 
-def test_a_pool_that_never_started_has_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_that_never_started_has_nothing_to_give_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(TaskPool, "on_stop", lambda self: None)
     pool: Any = WorkerPool.__new__(WorkerPool)
     pool._pool = None

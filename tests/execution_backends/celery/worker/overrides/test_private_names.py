@@ -11,7 +11,11 @@ from distribute_challenge.execution_backends.celery.worker.overrides.private_nam
 
 def sources(thing: Any) -> str:
     """The source of a module, or of a class and those that it inherits from."""
-    parts = [thing] if inspect.ismodule(thing) else [each for each in thing.__mro__ if each is not object]
+    parts = (
+        [thing]
+        if inspect.ismodule(thing)
+        else [each for each in thing.__mro__ if each is not object]
+    )
     return "".join(map(inspect.getsource, parts))
 
 

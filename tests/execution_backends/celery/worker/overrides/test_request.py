@@ -12,7 +12,10 @@ from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.overrides.request import BatchRequest, answer
+from distribute_challenge.execution_backends.celery.worker.overrides.request import (
+    BatchRequest,
+    answer,
+)
 from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
@@ -88,7 +91,9 @@ def test_a_child_that_was_killed_for_a_cancelled_call_is_no_loss(
     assert problem.kind == "cancelled"
 
 
-def test_a_child_that_died_answering_another_version_is_not_answered_for(fail: Any, server: Server) -> None:
+def test_a_child_that_died_answering_another_version_is_not_answered_for(
+    fail: Any, server: Server
+) -> None:
     """Nobody knows more than it did; Celery is told."""
     assert fail(envelope(b"DCF9 and what comes behind it"), TypeError("x")) == "told Celery"
     assert connect(server.url).keys() == []

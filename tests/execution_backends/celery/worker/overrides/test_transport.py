@@ -18,7 +18,9 @@ from distribute_challenge.execution_backends.celery.broker.presence import Worke
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.held import Held
-from distribute_challenge.execution_backends.celery.worker.overrides import transport as transport_module
+from distribute_challenge.execution_backends.celery.worker.overrides import (
+    transport as transport_module,
+)
 from distribute_challenge.execution_backends.celery.worker.overrides.transport import (
     PatientAMQP,
     WorkerChannel,
@@ -82,7 +84,9 @@ def test_a_message_stands_in_the_books_while_it_is_in_work(
     eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
 
 
-def test_a_message_that_is_given_back_is_in_its_queue_again_byte_for_byte(server: Server, consumers: Any) -> None:
+def test_a_message_that_is_given_back_is_in_its_queue_again_byte_for_byte(
+    server: Server, consumers: Any
+) -> None:
     """Its client looks for these bytes; kombu would mark it as delivered before."""
     redis = connect(server.url)
     consumer = consumers()
@@ -108,7 +112,9 @@ def test_what_is_in_work_when_a_channel_ends_stays_in_work(
     eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
 
 
-def test_kombus_own_channel_still_gives_back_what_is_in_work(server: Server, consumers: Any) -> None:
+def test_kombus_own_channel_still_gives_back_what_is_in_work(
+    server: Server, consumers: Any
+) -> None:
     """When this fails, see whether `held` can be simpler."""
     consumer = consumers(Transport)
     consumer.send("text")
@@ -137,7 +143,9 @@ def test_what_was_taken_over_an_earlier_connection_counts(consumers: Any) -> Non
 
 
 def test_a_question_that_is_on_its_way_is_read(server: Server, consumers: Any) -> None:
-    """Its answer may be a message that has left the queue; with nobody to take it any more, it goes back."""
+    """Its answer may be a message that has left the queue; with nobody to take it any more, it goes
+    back.
+    """
     consumer = consumers()
     consumer.send("text")
     consumer.connection.connection.cycle.on_poll_start()
@@ -165,7 +173,9 @@ def test_a_broken_connection_is_cut(server: Server, consumers: Any) -> None:
 
 
 def test_all_lines_can_be_cut_at_once(server: Server, consumers: Any) -> None:
-    """Nobody then waits on one that may be dead; each is made anew when it is needed, and what is held is held."""
+    """Nobody then waits on one that may be dead; each is made anew when it is needed, and what is
+    held is held.
+    """
     consumer, idle = consumers(), consumers()
     consumer.send("x")
     message = consumer.take()
@@ -184,7 +194,9 @@ def test_all_lines_can_be_cut_at_once(server: Server, consumers: Any) -> None:
     assert consumer.take().body == b"y"
 
 
-def test_a_message_that_is_refused_is_struck_out(server: Server, consumers: Any, eventually: Eventually) -> None:
+def test_a_message_that_is_refused_is_struck_out(
+    server: Server, consumers: Any, eventually: Eventually
+) -> None:
     """Celery does so with what it does not know."""
     consumer = consumers()
     consumer.send("x")
@@ -243,7 +255,12 @@ def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alo
     assert redis.exists("unacked", "unacked_index") == 0
     assert not channel.qos.held
 
-    own = message_for(Batch("b-2", "f", "n", [b""], issued=time.time()), queue="others", priority=0, keyring=KEYRING)
+    own = message_for(
+        Batch("b-2", "f", "n", [b""], issued=time.time()),
+        queue="others",
+        priority=0,
+        keyring=KEYRING,
+    )
     redis.lpush("others", own.data)
     monkeypatch.setattr(channel.gate.other_versions, "left_alone", lambda: {"books"})
     consumer.connection.drain_events(timeout=10)
@@ -260,7 +277,9 @@ def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
     assert channel.gate.refusals.total == 1
 
 
-def test_ways_back_that_questions_name_are_not_remembered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ways_back_that_questions_name_are_not_remembered(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Questions of remote control are not signed, and each may name another one."""
     monkeypatch.setattr(transport_module, "MOST_DECLARED", 10)
     with PatientAMQP.Connection(server.url) as connection:
@@ -270,7 +289,9 @@ def test_ways_back_that_questions_name_are_not_remembered(server: Server, monkey
         mailbox = Mailbox("celery")(connection)
         with connection.Producer(channel) as producer:
             for number in range(100):
-                mailbox._publish_reply({"ok": "pong"}, f"way {number}", "key", "ticket", producer=producer)
+                mailbox._publish_reply(
+                    {"ok": "pong"}, f"way {number}", "key", "ticket", producer=producer
+                )
         assert 0 < len(connection.declared_entities) <= 10
         channel.exchange_declare(transport_module.PIDBOX_REPLIES)
         assert set(channel.state.exchanges) == {transport_module.PIDBOX_REPLIES}
@@ -284,7 +305,9 @@ def test_a_program_without_a_gate_hears_what_kombus_own_channel_hears(
 ) -> None:
     """Such as Flower."""
     heard = []
-    monkeypatch.setattr(Transport.Channel, "_deliver_fanout_message", lambda self, *what: heard.append(what))
+    monkeypatch.setattr(
+        Transport.Channel, "_deliver_fanout_message", lambda self, *what: heard.append(what)
+    )
     assert consumers().channel._deliver_fanout_message({"body": "x"}, "celeryev")
     assert heard == [({"body": "x"}, "celeryev")]
 
