@@ -1,15 +1,15 @@
-"""How many calls go into one message, and how many messages are out at once.
+"""Decides how many calls go into one message, and how many messages are out at once.
 
-Pure arithmetic, no clocks and no engines: measured durations in, a number out.
+It is pure arithmetic, without clocks and engines: measured durations in, a number out.
 
-A message costs about a millisecond of everyone's time, whatever is in it. So calls that take
-microseconds must travel together, and calls that take longer than `TARGET` must not, or one worker
-would sit on calls that another could run. Three bounds, the smallest wins:
+A message costs client and worker about a millisecond, whatever is in it. So calls that take
+microseconds must travel together. Calls that take longer than `TARGET` must not, or one worker
+would hold calls that another could run. The smallest of three bounds decides:
 
-1. `TARGET` seconds of work by what calls of this function took lately; a function never seen starts
-   with one call, and so does one that a worker has just given calls of back. For many workers more,
-   so that all together need no more than `MESSAGES` in a second;
-2. a fair share of what waits, so that all workers have something to do at the end;
+1. `TARGET` seconds of work, by what calls of this function took lately. A new function starts with
+   one call, and so does one of which a worker has just given calls back. For many workers it is
+   more, so that all together need at most `MESSAGES` in a second;
+2. a fair share of the waiting calls, so that all workers are busy until the end;
 3. `GROWTH` times the last size, because the first durations measured may not be typical.
 """
 
@@ -18,15 +18,14 @@ from math import ceil
 __all__ = ["GIVE_BACK_AFTER", "LARGEST_BYTES", "BatchSizer", "patience", "window"]
 
 TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough to balance.
-GIVE_BACK_AFTER = (
-    0.2  # Seconds after which a worker gives back what it has not begun of a message, at least.
-)
+# Seconds, at least, after which a worker gives back the calls of a message that it has not begun.
+GIVE_BACK_AFTER = 0.2
 # Messages a second, at most, that one client and one worker's main process should be busy with.
 MESSAGES = 250
 LARGEST = 4096  # Calls in one message: bounds the memory that one message takes, as does the next.
-LARGEST_BYTES = 1_000_000  # Of the arguments in a message with more than one call.
-GROWTH = 8  # Times larger than the last batch, at most.
-SHARES = 2  # Batches for each worker process into which the waiting calls are divided.
+LARGEST_BYTES = 1_000_000  # Size of the arguments in a message with more than one call.
+GROWTH = 8  # The next batch is at most so many times larger than the last.
+SHARES = 2  # The waiting calls are divided into so many batches for each worker process.
 MEMORY = 0.5  # Weight of the latest batch in the average.
 
 
@@ -54,31 +53,32 @@ class BatchSizer:
         self._was_cut_short = False
 
     def record(self, calls: int, seconds: float) -> None:
-        """Take in how long a batch of calls took on its worker."""
+        """Record how many seconds a batch of calls took on its worker."""
         each = max(seconds, 0.0) / calls
         if self.seconds_per_call is None or each > 2 * self.seconds_per_call:
-            # Getting slower is believed at once: a batch too large hurts more than one too small.
+            # Slower calls count at once: a batch too large does more harm than one too small.
             self.seconds_per_call = each
         else:
             self.seconds_per_call += MEMORY * (each - self.seconds_per_call)
 
     def cut_short(self) -> None:
-        """Take in that a worker gave calls back: what follows is likely to be as slow, whatever the
-        average says.
+        """Record that a worker gave calls back: the next calls are likely to be as slow.
+
+        The average is ignored until their durations are known.
         """
         self._was_cut_short = True
 
     def size(self, waiting: float, slots: int) -> int:
-        """Calls for the next batch.
+        """Return the number of calls for the next batch.
 
         Args:
-            waiting: Calls not sent yet; infinite where nobody knows.
-            slots: Worker processes that can run them.
+            waiting: Number of calls not sent yet; infinite if it is unknown.
+            slots: Number of worker processes that can run them.
         """
         if self.seconds_per_call is None:
             return 1
         if self._was_cut_short:
-            # As many as can run at once; by then it is known how long they take.
+            # One call for each slot: when these are done, their durations are known.
             self._was_cut_short, self._singles = False, slots
         if self._singles:
             self._singles -= 1
@@ -94,12 +94,12 @@ class BatchSizer:
 
 
 def _target(slots: int) -> float:
-    """Seconds of work in one message for so many worker processes."""
+    """Return the seconds of work in one message for so many worker processes."""
     return max(TARGET, slots / MESSAGES)
 
 
 def patience(slots: int) -> float:
-    """Seconds that a worker may take for one message before it gives back what it has not begun.
+    """Return the seconds after which a worker gives back the calls that it has not begun.
 
     Examples:
         >>> patience(2), patience(100)
@@ -109,8 +109,9 @@ def patience(slots: int) -> float:
 
 
 def window(slots: int) -> int:
-    """Messages out at once for so many worker processes: one to run, one ready behind it, and some
-    to spare.
+    """Return how many messages may be out at once for so many worker processes.
+
+    For each process there is one to run and one ready behind it, and there are two to spare.
 
     Examples:
         >>> window(2), window(64)

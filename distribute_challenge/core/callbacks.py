@@ -1,19 +1,19 @@
-"""Runs the callbacks of users, in threads of their own.
+"""Runs users' callbacks in threads of their own.
 
     a future is done ──► its callbacks, as one job ──► queue ──► the thread in charge
                                                           └────► another one, when that is stuck
 
-The thread that resolves a future takes in the results of all other calls. A callback there would
-hold them up, and one that waits for another call would wait for ever.
+The thread that resolves a future also receives the results of all other calls. A callback in that
+thread would delay them, and a callback that waits for another call would wait for ever.
 
 Guarantees:
 
-- The callbacks of one future run in the order in which they were added, none beside another.
-- Those of several futures run one after the other too, in the order in which the futures were done,
-  as long as none of them takes longer than `STUCK_AFTER`. Then another thread goes on with the next
-  ones.
-- What a callback raises is logged, and ends nothing: `SystemExit` and `KeyboardInterrupt` too.
-- The interpreter waits `END_WITHIN` for callbacks at its end, and no longer.
+- The callbacks of one future run one after the other, in the order in which they were added.
+- Callbacks of several futures run one after the other, too, in the order in which the futures were
+  done, as long as none takes longer than `STUCK_AFTER`. Then another thread runs the next ones.
+- An exception that a callback raises is logged and ends no thread, not even `SystemExit` and
+  `KeyboardInterrupt`.
+- At its end, the interpreter waits at most `END_WITHIN` for callbacks.
 """
 
 import os
@@ -29,55 +29,57 @@ from distribute_challenge.core.interrupts import at_exit
 
 __all__ = ["run_callbacks"]
 
-STUCK_AFTER = 0.25  # Seconds; a guess: long for a callback that only notes something down.
+STUCK_AFTER = 0.25  # Seconds; a guess: long for a callback that only records a result.
 END_WITHIN = 1.5  # Seconds.
 
 Job = tuple[Any, Sequence[Callable[[Any], object]]]
 
 
 def run_callbacks(future: Any, callbacks: Sequence[Callable[[Any], object]]) -> None:
-    """Run the callbacks of a future that is done, elsewhere and soon.
+    """Have the callbacks of a future that is done run soon, in another thread.
 
     Args:
-        future: What they are called with.
-        callbacks: In order.
+        future: The argument of each callback.
+        callbacks: The callbacks, in the order in which they run.
     """
     _dispatcher.put((future, callbacks))
 
 
 class _Dispatcher:
-    """The queue, and its threads.
+    """The queue of jobs and the threads that run them; there is one for the process.
 
     One thread is in charge: it takes jobs and runs them. While it runs one and others wait, a
-    second thread stands by. That one takes charge when the first has been at its job for
-    `STUCK_AFTER` seconds, times the number of threads that are stuck: so their number grows slowly
-    where callbacks are slow, and no number of callbacks that never end can stop the others.
+    second thread stands by. The second thread takes charge when the first has run its job for
+    `STUCK_AFTER` seconds, times the number of threads that are stuck. So the number of threads
+    grows slowly where callbacks are slow, and no number of callbacks that never end can stop the
+    others.
 
     ``_lock`` protects all fields. No callback runs under it.
     """
 
     def __init__(self) -> None:
-        self._lock = (
-            threading.RLock()
-        )  # Reentrant: garbage that is collected under it may end a future.
-        self._next = Condition(self._lock)  # For the thread in charge: there is a job.
-        self._backlog = Condition(
-            self._lock
-        )  # For the one that stands by: a job waits behind another.
-        self._idle = Condition(self._lock)  # For the end: there is none left.
+        # Reentrant: garbage that is collected under it may end a future.
+        self._lock = threading.RLock()
+        # Wakes the thread in charge: there is a job.
+        self._next = Condition(self._lock)
+        # Wakes the thread that stands by: a job waits behind another.
+        self._backlog = Condition(self._lock)
+        # Wakes the end of the interpreter: there is no job left.
+        self._idle = Condition(self._lock)
         self._jobs: deque[Job] = deque()
         self._in_charge: threading.Thread | None = None
         self._standing_by: threading.Thread | None = None
-        self._is_watching = False  # The one that stands by.
-        self._busy_since: float | None = None  # The thread in charge, with its job.
+        self._is_watching = False  # Whether the thread that stands by has a deadline.
+        self._busy_since: float | None = None  # When the thread in charge began its job.
         self._running = 0
         self._patience = END_WITHIN
 
     def put(self, job: Job) -> None:
-        """Add a job."""
+        """Add a job; run it in this thread if the interpreter ends and starts no more threads."""
         with self._lock:
             if self._in_charge is None:
-                at_exit(self.end)  # Before the backends are closed; the one below comes after that.
+                # This runs before the backends are closed; the one at the end of this file, after.
+                at_exit(self.end)
                 self._in_charge = self._started()
             can_run = self._in_charge is not None
             if can_run:
@@ -90,7 +92,7 @@ class _Dispatcher:
             _run(job)
 
     def end(self) -> None:
-        """Wait until all callbacks have run, or `END_WITHIN` in all."""
+        """Wait until all callbacks have run, for at most `END_WITHIN` over all calls of it."""
         began = clock.monotonic()
         with self._lock:
             self._idle.wait_for(
@@ -99,7 +101,7 @@ class _Dispatcher:
             self._patience -= clock.monotonic() - began
 
     def _started(self) -> threading.Thread | None:
-        """Another thread; None if the interpreter ends and starts no more."""
+        """Start another thread; None if the interpreter ends and starts no more."""
         thread = threading.Thread(
             target=self._work, name="distribute_challenge callbacks", daemon=True
         )
@@ -110,7 +112,7 @@ class _Dispatcher:
         return thread
 
     def _watch(self) -> None:
-        """Have a thread stand by that watches the one in charge, as a job waits behind another."""
+        """Have a thread watch the one in charge, because a job waits behind another."""
         if self._standing_by is None:
             self._standing_by = self._started()
         elif not self._is_watching:
@@ -130,7 +132,7 @@ class _Dispatcher:
                 if self._jobs:
                     self._watch()
             _run(job)
-            del job  # Its future and that one's value are not kept until the next job comes.
+            del job  # Otherwise its future and the value would live until the next job comes.
             with self._lock:
                 self._running -= 1
                 if self._in_charge is me:
@@ -139,7 +141,7 @@ class _Dispatcher:
                     self._idle.notify_all()
 
     def _takes_charge(self, me: threading.Thread) -> bool:
-        """Wait until this thread is in charge; False if others are enough."""
+        """Wait until this thread is in charge; False if it is not needed and should end."""
         if self._in_charge is me:
             return True
         if self._standing_by is None:
@@ -163,12 +165,12 @@ def _run(job: Job) -> None:
         try:
             callback(future)
         except BaseException:
-            # As the standard library says it, for those who look for that.
+            # The same logger and text as in the standard library, for tools that look for them.
             LOGGER.exception("exception calling callback for %r", future)
 
 
 def _start_anew() -> None:
-    """In the child of a fork: the threads are the parent's, and so are the callbacks."""
+    """In the child of a fork, begin anew: threads and callbacks belong to the parent."""
     global _dispatcher
     _dispatcher = _Dispatcher()
 

@@ -1,8 +1,8 @@
-"""The time, for this library's own use: what tests set the clock to is the user's matter.
+"""Clocks for the library itself, which tools that set the time in tests do not change.
 
-freezegun, time-machine and ``mock.patch("time.time")`` change what the functions of `time` say in a
-whole process. In here they would make waiting endless, and messages as old as the date that a test
-is set to. These functions are out of their reach:
+freezegun, time-machine and ``mock.patch("time.time")`` change what the functions of `time` return
+in the whole process. In the library they would make waits endless, and messages as old as the date
+that a test sets. The functions here are out of their reach:
 
 - freezegun replaces `time.time`, `time.monotonic` and their like, and every name in any module that
   refers to one of them. It knows nothing of `time.clock_gettime`.
@@ -18,7 +18,7 @@ from typing import Final
 
 __all__ = ["monotonic", "now", "uptime", "wall"]
 
-_clock = time.clock_gettime  # A name of its own, which a mock of the module's does not reach.
+_clock = time.clock_gettime  # Bound here, so that a mock of `time.clock_gettime` has no effect.
 
 #: Seconds since some moment, for durations. It stands still while the machine sleeps.
 monotonic: Final[Callable[[], float]] = partial(_clock, time.CLOCK_MONOTONIC)
@@ -29,21 +29,23 @@ uptime: Final[Callable[[], float]] = partial(
 )
 
 if sys.platform == "linux":
-    # CLOCK_REALTIME_COARSE, which Python has no name for. It is up to four milliseconds late.
+    # CLOCK_REALTIME_COARSE, for which Python has no name. It is up to four milliseconds late.
     _COARSE: Final = 5
 
     def wall() -> float:
-        """Seconds since the epoch by this machine's clock now: only for what is compared with times
-        of files or of other programs.
+        """Return seconds since the epoch by this machine's clock.
+
+        Use it only to compare with times of files or of other programs.
         """
         exact, coarse = _clock(time.CLOCK_REALTIME), _clock(_COARSE)
         return exact if -1.0 < exact - coarse < 1.0 else coarse
 
-else:  # pragma: no cover - macOS has no second clock of that kind, and time-machine is believed there
+else:  # pragma: no cover - macOS has no such second clock, and there time-machine is believed
 
     def wall() -> float:
-        """Seconds since the epoch by this machine's clock now: only for what is compared with times
-        of files or of other programs.
+        """Return seconds since the epoch by this machine's clock.
+
+        Use it only to compare with times of files or of other programs.
         """
         return _clock(time.CLOCK_REALTIME)
 
@@ -52,11 +54,11 @@ _began: Final = wall() - uptime()
 
 
 def now() -> float:
-    """Seconds since the epoch: what this machine's clock showed when this module was loaded, and
-    what has passed since.
+    """Return seconds since the epoch, by a clock that is never set.
 
-    A clock that is set while the process runs makes nothing older or younger: the limits of calls
-    are differences of such times.
+    It is the time that this machine's clock showed when this module was loaded, plus the time that
+    has passed since. The limits of calls are differences of such times, so they stay right when the
+    machine's clock is set while the process runs.
 
     Examples:
         >>> from unittest import mock

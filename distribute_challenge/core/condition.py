@@ -7,12 +7,12 @@ __all__ = ["Condition"]
 
 
 class Condition(threading.Condition):
-    """`threading.Condition`, for threads that may be interrupted: a program's main thread.
+    """A `threading.Condition` for threads that Ctrl+C may interrupt: a program's main thread.
 
-    ``with condition:`` calls a method of the standard library that is written in Python. An
-    exception that is raised there, once the lock is taken, leaves it taken for good: the body has
-    not begun, and nothing releases the lock. Here the lock's own methods are called, which are
-    written in C, as in ``with lock:``.
+    In the standard library, ``with condition:`` calls a method that is written in Python. If Ctrl+C
+    raises an exception there, once the lock is taken, the lock stays taken for good: the body has
+    not begun, and nothing releases the lock. This class calls the lock's own methods, which are
+    written in C, as ``with lock:`` does.
 
     Examples:
         >>> condition = Condition()

@@ -1,9 +1,8 @@
-"""What has gone wrong with the calls of one batch, for the engine that runs it: it may log it, and
-tell its own tools.
+"""Records the failures of one batch for the engine that runs it, which may log and report them.
 
     execute ─► BatchRun ─► Failures ─► the engine, when the replies are sent
 
-Nothing is noted for calls that give a value.
+Nothing is recorded for calls that give a value.
 """
 
 from typing import NamedTuple
@@ -19,9 +18,9 @@ class Raised(NamedTuple):
     """One call that raised.
 
     Args:
-        error: What it raised.
-        call: The call as one would write it, its arguments shortened; the function's name alone if
-            they could not be loaded.
+        error: The exception that it raised.
+        call: The call as written in source code, with its arguments shortened; the function's name
+            alone if they could not be loaded.
     """
 
     error: BaseException
@@ -29,17 +28,17 @@ class Raised(NamedTuple):
 
 
 class Failures:
-    """The failures of one batch.
+    """The failures of one batch: `BatchRun` adds them, and the engine reads them.
 
     Args:
-        most: How many of them to keep; the others are counted.
+        most: How many of them to keep; the others are only counted.
 
     Attributes:
-        raised: How many calls raised.
-        kept: The first of these.
-        cancelled: How many calls were stopped, or did not begin, because their client did not want
-            them any more.
-        problem: Why there are no outcomes, if the batch itself is to blame; None if there are.
+        raised: Number of calls that raised.
+        kept: The first calls that raised, at most ``most``.
+        cancelled: Number of calls that were stopped, or did not begin, because their client
+            cancelled them.
+        problem: Why the whole batch has no outcomes; None if it has.
     """
 
     __slots__ = ("_most", "cancelled", "kept", "problem", "raised")
@@ -52,21 +51,21 @@ class Failures:
         self.problem: Problem | None = None
 
     def add(self, failure: Failure, name: str) -> None:
-        """Note a call that raised.
+        """Record a call that raised.
 
         Args:
-            failure: Its outcome.
-            name: Name of its function.
+            failure: The outcome of the call.
+            name: Name of the function.
         """
         self.raised += 1
-        # What the whole batch has failed of is the same for each of its calls.
+        # An error that ends the whole batch is the same object for each of its calls.
         is_new = not self.kept or self.kept[-1].error is not failure.error
         if is_new and len(self.kept) < self._most:
             self.kept.append(Raised(failure.error, call_of(failure, name) or name))
 
 
 def call_of(failure: Failure, name: str) -> str:
-    """The call that failed as one would write it; empty if its arguments are not known.
+    """Return a failed call as written in source code; empty if its arguments are not known.
 
     Examples:
         >>> call_of(Failure(ZeroDivisionError(), ((1, 0), {})), "divide")
@@ -76,12 +75,11 @@ def call_of(failure: Failure, name: str) -> str:
 
 
 def place_of(worker: str) -> str:
-    """Where a worker process is, to stand behind what ran there; nothing for what ran in the
-    caller's own thread.
+    """Return a text that says where a call ran; empty for the caller's own thread.
 
     Args:
-        worker: As in a timeline: ``name@host/process``, and perhaps a thread; empty where that is
-            not known.
+        worker: As in a timeline: ``name@host/process``, and perhaps a thread; empty if it is not
+            known.
 
     Examples:
         >>> place_of("embedded@vm/26012"), place_of("processes@vm/71"), place_of("threads@vm/71/pool_0"), place_of("local@vm/71")

@@ -1,13 +1,14 @@
-"""Tracebacks without this library's frames: the caller's line, and then the user's function on the
-worker.
+"""Removes this library's frames from tracebacks.
 
-    script.py   divide(1, 0).compute()      kept
-    library     compute, result, ...        folded away, and what these call in the standard library to wait or to import
-    script.py   return a / b                kept: it came with the exception
+The caller's line is left, and then the frames of the user's function on the worker:
 
-A public function catches what passes through it, has it folded, and raises it again by a bare
-``raise``, which adds no frame of its own to the traceback. So nothing of the library is left, and
-nothing in the interpreter (`sys.excepthook`, IPython's handlers) has to be changed for it.
+    script.py   divide(1, 0).compute()    kept
+    library     compute, result, ...      removed, with frames of the standard library that it calls
+    script.py   return a / b              kept: it came with the exception
+
+A public function catches an exception, folds it, and raises it again by a bare ``raise``, which
+adds no frame to the traceback. So no frame of the library is left, and nothing in the interpreter
+(`sys.excepthook`, IPython's handlers) has to be changed.
 """
 
 import concurrent.futures
@@ -26,44 +27,43 @@ __all__ = ["fold", "folded", "set_traceback", "traceback_of", "users_frames"]
 
 _PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
-# Where code of the library's waits for others, pickles, or has the user's code run or imported.
+# Files of the standard library in which the library waits, pickles, or runs or imports user code.
 _CALLED: Final = (
     os.path.join(os.path.dirname(os.__file__), "asyncio") + os.sep,
     os.path.dirname(concurrent.futures.__file__) + os.sep,
     contextlib.__file__,
     copyreg.__file__,
     dataclasses.__file__,
-    "<string>",  # What it makes.
+    "<string>",  # Methods that `dataclasses` makes.
     threading.__file__,
     "<frozen importlib",
 )
 _CLOUDPICKLE: Final = f"{os.sep}cloudpickle{os.sep}"
 
-# The descriptor itself: a class may refuse that its exceptions are changed, as a frozen dataclass
-# does.
+# The descriptor itself: a class may refuse changes of its exceptions, as a frozen dataclass does.
 _TRACEBACK: Final[Any] = vars(BaseException)["__traceback__"]
 
 
 def fold(error: BaseException) -> None:
-    """Take this library's frames out of an exception's traceback, for a bare ``raise`` of a public
-    function.
+    """Remove this library's frames from an exception's traceback, before a bare ``raise``.
 
-    With ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1`` they stay; also where there are no others, as in
-    a fault of the library itself.
+    They stay with ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1``, and if there are no others, as in a
+    bug of the library itself.
     """
     traceback = traceback_of(error)
     if full_tracebacks() or traceback is None:
         return
     users = users_frames(traceback)
     is_expected = isinstance(error, DistributeChallengeError) or not isinstance(error, Exception)
-    # One frame alone is that of the public function, which has raised what it was given.
+    # A single frame is that of the public function, which raised an exception that it was given.
     if users is not None or is_expected or traceback.tb_next is None:
         set_traceback(error, users)
 
 
 class _Folded:
-    """For a ``with`` block in a public function: what leaves it has been folded. A ``try`` takes
-    less time.
+    """A context manager for public functions that folds each exception that leaves the block.
+
+    A ``try`` statement with `fold` takes less time.
     """
 
     def __enter__(self) -> None:
@@ -83,21 +83,20 @@ folded: Final = _Folded()
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:
-    """An exception's traceback, whatever its class says of it."""
+    """Return an exception's traceback, even if its class overrides the attribute."""
     traceback: TracebackType | None = _TRACEBACK.__get__(error)
     return traceback
 
 
 def set_traceback(error: BaseException, traceback: TracebackType | None) -> None:
-    """Give an exception a traceback, whatever its class says to that."""
+    """Set an exception's traceback, even if its class refuses that."""
     _TRACEBACK.__set__(error, traceback)
 
 
 def users_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """A traceback without this library's frames, and without those of what they call; all others
-    are kept.
+    """Return a traceback without this library's frames and those of the modules that it calls.
 
-    The traceback itself stays as it is: other threads may be raising the same exception.
+    The given traceback does not change: other threads may be raising the same exception.
     """
     kept: list[TracebackType] = []
     is_own = False

@@ -1,11 +1,10 @@
-"""How a message lies in bytes: magic bytes with the format's number, a JSON header, and opaque byte
-strings.
+"""Encodes a message as a frame: magic bytes with the format number, a JSON header, and blobs.
 
     0      4            8                8 + h
-    | DCF1 | h (uint32) | header (JSON)  | blob | blob | ...      header["sizes"] holds their lengths
+    | DCF1 | h (uint32) | header (JSON)  | blob | blob | ...     header["sizes"] holds their lengths
 
-Only the serialiser reads the blobs. The header can therefore be understood and logged before a
-single byte is unpickled, also by another version of Python.
+The blobs are byte strings that only the serialiser reads. The header can therefore be understood
+and logged before a single byte is unpickled, even by another version of Python.
 """
 
 import json
@@ -22,17 +21,17 @@ Blob = bytes | memoryview
 
 _MAGIC: Final = b"DCF1"
 _LENGTH: Final = struct.Struct(">I")
-_LARGE: Final = 64_000  # Bytes of a blob from which on it is not copied out of its frame.
-# Made once: with these separators `json.dumps` makes an encoder each time.
+_LARGE: Final = 64_000  # Bytes; a blob of this size or more is not copied out of its frame.
+# Made once: with these separators `json.dumps` would make a new encoder for each call.
 _compact: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def framed(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
-    """A frame.
+    """Encode a header and blobs as one frame.
 
     Args:
-        header: Whatever JSON holds; ``sizes`` is added to it.
-        blobs: What follows.
+        header: Fields with JSON values; ``sizes`` is added to it.
+        blobs: The byte strings that follow the header.
     """
     header["sizes"] = [len(blob) for blob in blobs]
     content = _compact(header).encode()
@@ -40,15 +39,15 @@ def framed(header: dict[str, Any], blobs: Sequence[Blob]) -> bytes:
 
 
 def unframed(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], list[Any]]:
-    """Header and blobs of a frame; within `unbroken`.
+    """Decode a frame into its header and blobs. Call it within ``with unbroken:``.
 
     Args:
-        frame: A result of `framed`, or something that somebody has made up.
-        checks: What each field of the header may be, ``sizes`` included.
+        frame: A result of `framed`, or bytes that an attacker has made up.
+        checks: The check for each field of the header, ``sizes`` included.
 
     Raises:
-        VersionMismatchError: It is of another format.
-        ForgedError: It is broken, or its header has other fields.
+        VersionMismatchError: The frame is of another format.
+        ForgedError: The frame is broken, or its header has other fields.
     """
     if frame[:4] != _MAGIC:
         raise VersionMismatchError(
@@ -59,7 +58,7 @@ def unframed(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], 
     header = checked(json.loads(bytes(frame[8:end])), checks)
     blobs: list[Blob] = []
     for size in header.pop("sizes"):
-        # `bytes` of bytes is the same object: small ones are copied once.
+        # A slice of bytes is bytes, and `bytes` of it is the same object: one copy, not two.
         blobs.append(
             bytes(frame[end : end + size]) if size < _LARGE else memoryview(frame)[end : end + size]
         )
@@ -70,11 +69,11 @@ def unframed(frame: Blob, checks: Mapping[str, Check]) -> tuple[dict[str, Any], 
 
 
 def versions_in(frame: Blob) -> tuple[str, str] | None:
-    """The sender's Python and library, from a frame of another format or with other fields; None:
-    they cannot be read.
+    """Return the sender's Python and library versions; None if they cannot be read.
 
     Args:
-        frame: As `unframed` refuses it with a `VersionMismatchError`.
+        frame: A frame that `unframed` refused with a `VersionMismatchError`: it has another format
+            or other fields.
     """
     try:
         header = json.loads(bytes(frame[8 : 8 + _LENGTH.unpack_from(frame, 4)[0]]))
@@ -91,11 +90,11 @@ class _Unbroken:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
     ) -> None:
         if isinstance(error, IndexError | ValueError | RecursionError | struct.error):
-            # Only its kind: its words may be the sender's, and what is refused is counted by the
-            # words for it.
+            # Only the kind of the error: its text may contain what the sender wrote, and refusals
+            # are counted by their text.
             raise ForgedError(f"its frame is broken ({type(error).__name__})") from None
 
 
-#: Turns what a broken frame does to whoever reads it into one error. One for all, as it is entered
-#: for every message.
+#: A context manager that turns each error of reading a broken frame into a `ForgedError`. There is
+#: one instance, because it is entered for every message.
 unbroken: Final = _Unbroken()

@@ -26,20 +26,20 @@ __all__ = ["LONGEST_WAIT", "Future"]
 
 R = TypeVar("R")
 
-#: The fields of a `Timeline`, which is made of them when somebody asks for it.
+#: The fields of a `Timeline`, which is made of them when the caller asks for it.
 Stages = tuple[float, float, float, float, float, str]
 
 _DONE = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
 
-# Seconds. A signal that comes in the instant before a thread begins to wait is noticed when the
-# wait ends: so waits end.
+# Seconds. A signal that arrives in the instant before a thread begins to wait is only noticed when
+# the wait ends, so no single wait is longer.
 LONGEST_WAIT = 0.25
 
-# Decides between a future that is settled and somebody who looks at it for the first time. One for
-# all: it is held for less than a microsecond.
+# Orders the end of a future and the first look at it. There is one lock for all futures, because it
+# is held for less than a microsecond.
 _first = threading.Lock()
 
-# What `asyncio.wrap_future` adds tells an event loop and does no more: it may run in the thread
+# The callback that `asyncio.wrap_future` adds only notifies an event loop: it may run in the thread
 # that resolves the future.
 _ASYNCIO = "asyncio.futures"
 
@@ -47,27 +47,28 @@ _ASYNCIO = "asyncio.futures"
 class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] # generic at run time, not in its stub
     """The result of a call that may not have run yet.
 
-    `concurrent.futures.wait`, `as_completed` and `asyncio.wrap_future` work on it as on any other.
+    `concurrent.futures.wait`, `as_completed` and `asyncio.wrap_future` work on it as on any other
+    future.
 
     Guarantees:
 
     - It resolves once: to a value, to the exception that the call raised, to an error of
-      `distribute_challenge.errors`, or to cancelled. What arrives after that is dropped.
+      `distribute_challenge.errors`, or to cancelled. An outcome that arrives later is dropped.
     - `cancel()` returns True only if the call has not begun and never will; with ``force``, only if
       it gave no result and never will.
-    - ``_first`` orders the first look at it and its end: whoever looks finds it done, or is told
-      when it is.
-    - Callbacks of users run in a thread of their own (`callbacks`), and hold up neither results nor
+    - ``_first`` orders the first look at a future and its end: a waiter finds it done, or is
+      notified when it is.
+    - Callbacks of users run in a thread of their own (`callbacks`), and delay neither results nor
       other calls.
-    - In the child of a fork, one of the parent's that was done has its outcome, and any other ends
-      in an error when it is looked at.
+    - In the child of a fork, a future of the parent that was done has its outcome; any other fails
+      with an error when the child looks at it.
 
     Attributes:
-        id: Names the call. That of one submitted with ``detach=True`` can be given to `attach`, in
-            any process.
-        name: Name of the function, for messages.
-        timeline: When the call went through which stage, in seconds; None until it is done, and on
-            engines that do not measure.
+        id: Id of the call. The id of a call submitted with ``detach=True`` can be given to
+            `attach`, in any process.
+        name: Name of the function, for error messages.
+        timeline: Times at which the call passed its stages, in seconds since the epoch; None until
+            the call is done, and on engines that do not measure.
 
     Examples:
         >>> from distribute_challenge import compute_this
@@ -76,9 +77,9 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         9
     """
 
-    # Most futures are resolved before anybody looks at them, and there may be millions: until
-    # somebody does, one has no lock, no lists, and of its attributes only those that differ from
-    # these.
+    # Most futures are resolved before a thread looks at them, and there may be millions. Until the
+    # first look, a future has no lock and no lists, and only those attributes that differ from
+    # these defaults.
     _state: str = PENDING
     _result: Any = None
     _exception: BaseException | None = None
@@ -92,14 +93,14 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     _callbacks: list[Callable[[Any], object]] | None = None
     _id: str | None = None
     _lines: "LastLines | None" = None
-    _generation = 0  # The process that made it: 0 for one that is no fork (`forks.generation`).
+    _generation = 0  # Of the process that made it: 0 for one that is no fork (`forks.generation`).
 
-    #: Of a chunk that an engine did not finish: the future of the calls behind the last outcome,
-    #: which run, and their number.
+    #: For a chunk that an engine did not finish: the future of the calls after the last outcome,
+    #: which still run, and their number.
     following: "tuple[Future[Any], int] | None" = None
 
     def __init__(self, name: str = "call") -> None:
-        # Not the base's: what it makes, `__getattr__` makes when it is first used.
+        # The base's `__init__` is not called: `__getattr__` makes its attributes when first used.
         self.name = name
         if generation[0]:
             self._generation = generation[0]
@@ -113,8 +114,8 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             if not self._looked_at:
                 self._waiters: list[Any] = []
                 self._condition = Condition()
-                # Closed until it is done. Ctrl+C as a thread begins to wait at a condition leads to
-                # a RuntimeError.
+                # Waiters wait for this lock, which is held until the future is done: Ctrl+C at the
+                # moment that a thread begins to wait at a condition would lead to a RuntimeError.
                 self._latch = threading.Lock()
                 self._latch.acquire()
                 self._done_callbacks: list[Any] = [Future._open_latch]
@@ -134,11 +135,11 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         return None if self._stages is None else Timeline(*self._stages)
 
     def logs(self) -> list[LogLine]:
-        """The last lines that the call has printed and logged, at most 1,000, also while it runs.
+        """Return the last lines that the call has printed and logged, also while it runs.
 
-        They are there where the engine sends them: Celery workers do, unless that is turned off
-        (see docs/logs.md). Calls of the other engines print on the streams of their own process,
-        and have no lines here.
+        These are at most 1,000 lines. Celery workers send them, unless that is turned off (see
+        docs/logs.md). Calls on the other engines print to the streams of their own process, and
+        have no lines here.
 
         Examples:
             >>> from distribute_challenge import compute_this
@@ -155,38 +156,38 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         return self._state in _DONE
 
     def running(self) -> bool:
-        """Whether a worker has the call and has begun it, as far as its backend knows; False when
-        it is done.
+        """Whether a worker has begun the call, as far as its backend knows; False when it is done.
 
-        Whether `cancel` takes it back does not depend on it. What each backend knows:
-        `docs/how-a-call-travels.md`.
+        `cancel` does not depend on it. `docs/how-a-call-travels.md` says what each backend knows.
         """
         return not self.done() and self._is_running is not None and self._is_running()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """The exception that the call raised, waited for; None if it gave a value.
+        """Wait for the call, and return the exception that it raised; None if it gave a value.
 
         Args:
             timeout: Seconds to wait; None waits for ever.
 
         Raises:
-            ResultTimeoutError: Not done in time; the call goes on, and can be waited for again.
-            CallCancelledError: It was cancelled.
+            ResultTimeoutError: The call is not done in time. It goes on, and can be waited for
+                again.
+            CallCancelledError: The call was cancelled.
         """
         if self._state != FINISHED:
             self._wait(timeout)
         return self._exception
 
     def result(self, timeout: float | None = None) -> R:
-        """The call's value, waited for.
+        """Wait for the call, and return its value.
 
         Args:
             timeout: Seconds to wait; None waits for ever.
 
         Raises:
-            ResultTimeoutError: Not done in time; the call goes on, and can be waited for again.
-            CallCancelledError: It was cancelled.
-            BaseException: What the call itself raised.
+            ResultTimeoutError: The call is not done in time. It goes on, and can be waited for
+                again.
+            CallCancelledError: The call was cancelled.
+            BaseException: The exception that the call itself raised.
         """
         try:
             if self._state != FINISHED:
@@ -196,25 +197,25 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             return self._result  # type: ignore[no-any-return] # what `resolve` was given
         except BaseException as error:
             if error is self._exception:
-                # As it came: it may have been raised before, and would show the lines of that time
-                # too.
+                # Restore the traceback that it came with: if `result` raised it before, it would
+                # show the lines of that time, too.
                 set_traceback(error, self._traceback)
             fold(error)
             raise
         finally:
-            # As the standard library does: an exception in a traceback must not keep itself alive.
+            # As in the standard library: an exception must not keep itself alive by its traceback.
             del self
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
-        """Have a function called with this future when it is done.
+        """Register a function to be called with this future when it is done.
 
-        That happens in a thread of its own: it may make calls and wait for them. Callbacks run one
+        Callbacks run in a thread of their own: they may make calls and wait for them. They run one
         after the other, in order for each future; while one takes long, those of other futures go
-        on. What one raises is logged, and no more. If the future is done already, the function is
-        called at once, in this thread.
+        on. An exception that one raises is logged and has no other effect. If the future is done
+        already, the function is called at once, in this thread.
 
         Args:
-            fn: Called with the future.
+            fn: The function; it gets the future.
         """
         if getattr(fn, "__module__", None) == _ASYNCIO:
             self.when_done(fn)
@@ -229,12 +230,12 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         super().add_done_callback(fn)
 
     def cancel(self, force: bool = False) -> bool:
-        """Take the call back if no worker has begun it.
+        """Cancel the call if no worker has begun it.
 
         Args:
-            force: Stop it if it runs, too. The future is cancelled at once; the call is over, and
-                its slot free, within two seconds, whatever it does (in the ``threads`` engine at
-                its next line of Python). It is not waited for.
+            force: Also stop it if it runs. The future is cancelled at once, and this method does
+                not wait for the call. Whatever the call does, it ends and its slot is free within
+                two seconds (in the ``threads`` engine at its next line of Python).
 
         Returns:
             True if the call will give no result; False if it has given one, or runs and ``force``
@@ -249,14 +250,14 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         return self.cancelled()
 
     def _cancel(self) -> bool:
-        """Make it cancelled, unless it is done."""
+        """Mark the future as cancelled unless it is done; True if it is cancelled then."""
         with _first:
             if not self._looked_at:
                 if self._state == PENDING:
                     self._state = CANCELLED_AND_NOTIFIED
                 return self._state == CANCELLED_AND_NOTIFIED
         if super().cancel():
-            # Nobody else tells the waiters in `concurrent.futures.wait`, who must be told once.
+            # The waiters in `concurrent.futures.wait` must be notified, and only once.
             with _first:
                 notified, self._notified = self._notified, True
             if not notified:
@@ -275,11 +276,11 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         return f"<Future {text}>"
 
     def _call_text(self) -> str:
-        """The call, for people; an engine that keeps its task shows the arguments, too."""
+        """Return the call as text; an engine that keeps its task shows the arguments, too."""
         return self.name
 
     def _is_known_to_run(self) -> bool:
-        """Like `running`, without asking the broker: a debugger shows futures at any moment."""
+        """Like `running`, but without a request to the broker: a debugger may call `repr` often."""
         return self.running()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -288,12 +289,12 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         )
 
     def __await__(self) -> Generator[Any, None, R]:
-        # asyncio waits for the end, not for the outcome: its futures refuse a StopIteration, and
-        # would never be done.
+        # asyncio waits for a future without an outcome: its own futures refuse a StopIteration as
+        # an exception, and would never be done.
         done: Future[None] = Future(self.name)
         done.withdraw_with(self.cancel)
         self.when_done(lambda _: done.resolve(None))
-        # Whoever awaits has loaded it; for everybody else it is a third of the start-up time.
+        # A program that awaits has loaded it; for others it would be a third of the start-up time.
         import asyncio
 
         yield from asyncio.wrap_future(done).__await__()
@@ -307,8 +308,8 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         """Wait until there is a value or an exception.
 
         Raises:
-            ResultTimeoutError: There is none in time.
-            CallCancelledError: There will be none.
+            ResultTimeoutError: There is none after ``timeout`` seconds.
+            CallCancelledError: The call was cancelled.
         """
         self._end_if_parents()
         ends = None if timeout is None else clock.monotonic() + timeout
@@ -325,8 +326,9 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
             raise CallCancelledError(f"{self.name} was cancelled before it gave a result")
 
     def _end_if_parents(self) -> None:
-        """In the child of a fork: end one of the parent's that is not done, as what would resolve
-        it is the parent's, too.
+        """In the child of a fork, fail a future of the parent that is not done.
+
+        Only the parent has the threads that would resolve it.
         """
         if self._generation == generation[0]:
             return
@@ -341,8 +343,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
                 self._state = FINISHED
 
     def renew_locks(self) -> None:
-        # As if it had never been looked at: what looked at it is the parent's, and so are the
-        # callbacks.
+        # As if no thread had looked at it: waiters and callbacks belong to the parent.
         for name in (
             "_condition",
             "_waiters",
@@ -356,46 +357,49 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     def _open_latch(self) -> None:
         self._latch.release()
 
-    # What engines call: each resolves the future unless something else was first.
+    # Engines call the following. An outcome only counts if the future is not done yet.
 
     def resolve(self, value: R, stages: Stages | None = None) -> None:
-        """Give it its value."""
+        """Set the value, unless the future is done."""
         if not self._settled(value, None, stages):
             self._settle(self.set_result, value, stages)
 
     def fail(self, error: BaseException, stages: Stages | None = None) -> None:
-        """Give it the exception that ends it."""
+        """Set the exception, unless the future is done."""
         if self._exception is None:
             self._traceback = traceback_of(error)
         if not self._settled(None, error, stages):
             self._settle(self.set_exception, error, stages)
 
     def add_log(self, line: LogLine) -> None:
-        """Keep a line that its call has printed, or several in one; one thread at a time."""
+        """Keep a line, or several in one text. Only one thread at a time may call it."""
         if self._lines is None:
             self._lines = LastLines()
         self._lines.add(line)
 
     def when_done(self, callback: Callable[[Any], object]) -> None:
-        """Have something of our own called in the thread that resolves it: it waits for nothing,
-        and raises nothing.
+        """Register a callback of the library, called in the thread that resolves the future.
+
+        It must not block and not raise.
         """
         super().add_done_callback(callback)
 
     def withdraw_with(self, withdraw: Callable[[], bool]) -> None:
-        """Say how `cancel` gets the call back from where it waits; True from it means it will never
-        run.
+        """Set the function by which `cancel` takes back a waiting call.
+
+        It returns True if the call will never run.
         """
         self._withdraw = withdraw
 
     def stop_with(self, stop: Callable[[], None]) -> None:
-        """Say how `cancel` with ``force`` stops the call where it runs; called when the future is
-        cancelled already.
+        """Set the function by which `cancel` with ``force`` stops a running call.
+
+        It is called after the future was cancelled.
         """
         self._stop = stop
 
     def running_with(self, is_running: Callable[[], bool]) -> None:
-        """Say how `running` finds out whether the call has begun."""
+        """Set the function by which `running` finds out whether the call has begun."""
         self._is_running = is_running
 
     def _run_callbacks(self) -> None:
@@ -403,17 +407,21 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
         run_callbacks(self, callbacks)
 
     def _settled(self, value: Any, error: BaseException | None, stages: Stages | None) -> bool:
-        """Settle it if nobody has looked at it yet, so that there is nobody to tell."""
+        """Settle the future if no thread has looked at it: then there is none to notify.
+
+        Returns:
+            False if a thread has looked at it, and `_settle` has to settle it.
+        """
         with _first:
             if self._looked_at:
                 return False
             if self._state == PENDING:
                 self._stages, self._result, self._exception = stages, value, error
-                self._state = FINISHED  # Last: whoever sees it sees the rest.
+                self._state = FINISHED  # Last: a thread that sees it also sees the rest.
             return True
 
     def _settle(self, setter: Callable[[Any], None], outcome: Any, stages: Stages | None) -> None:
-        # The timeline first: a waiter may ask for it as soon as it is woken.
+        # Set the timeline first: a waiter may ask for it as soon as it wakes up.
         before, self._stages = self._stages, stages
         try:
             setter(outcome)
@@ -422,7 +430,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
 
 
 def _make_locks_anew() -> None:
-    """In the child of a fork: a thread that is not there may hold it."""
+    """In the child of a fork, replace the lock: a thread of the parent may have held it."""
     global _first
     _first = threading.Lock()
 

@@ -1,8 +1,8 @@
-"""Users' code that may raise anything: what it gives, or what to take instead.
+"""Runs small pieces of user code that may raise anything, with a value to use instead.
 
-An exception's `__str__`, an argument's `__repr__`, a result's `__reduce__` are such code. Whatever
-they raise, `SystemExit` among it, is no reason for a worker process or a client's thread to end.
-What interrupts from outside is let through (`interrupts`).
+An exception's `__str__`, an argument's `__repr__` and a result's `__reduce__` are such code. No
+exception that they raise, not even `SystemExit`, may end a worker process or a client's thread.
+Interrupts from outside pass (`interrupts`).
 """
 
 import reprlib
@@ -24,7 +24,7 @@ _NAME: Final[Any] = vars(type)["__name__"]
 
 
 def tried(attempt: Callable[[], R], otherwise: Callable[[BaseException], R]) -> R:
-    """What an attempt gives, or what is given for the reason of its failure.
+    """Return what ``attempt`` returns, or ``otherwise`` of the exception that it raises.
 
     Examples:
         >>> tried(lambda: 1 / 0, lambda reason: -1.0)
@@ -39,7 +39,7 @@ def tried(attempt: Callable[[], R], otherwise: Callable[[BaseException], R]) -> 
 
 
 def text_of(error: BaseException) -> str:
-    """``str()`` of an exception; shortened in the middle if it is very long."""
+    """Return ``str()`` of an exception; shortened in the middle if it is very long."""
     return tried(
         lambda: shortened(str.__str__(str(error))),
         lambda reason: f"<no text: str() raised {name_of(type(reason))}>",
@@ -47,14 +47,14 @@ def text_of(error: BaseException) -> str:
 
 
 def shown(value: object) -> str:
-    """``repr()`` of a value, shortened."""
+    """Return ``repr()`` of a value, shortened."""
     return tried(
         lambda: str.__str__(_repr.repr(value)), lambda reason: f"<{name_of(type(value))} object>"
     )
 
 
 def name_of(kind: type) -> str:
-    """Module and qualified name of a class.
+    """Return module and qualified name of a class.
 
     Examples:
         >>> name_of(ValueError)
@@ -69,7 +69,7 @@ def name_of(kind: type) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text without its middle, if it is very long."""
+    """Return a text, without its middle if it is very long."""
     half = MOST_TEXT // 2
     if len(text) <= MOST_TEXT:
         return text

@@ -1,8 +1,7 @@
-"""What interrupts a call from outside, and is no error of the call: a time limit, a cancellation,
-Ctrl+C.
+"""Interrupts: time limits, cancellations and Ctrl+C, which end a call from outside.
 
-The library catches whatever a user's code raises, in calls and while it pickles their results. It
-lets these pass.
+The library catches every exception that a user's code raises, in calls and while it pickles their
+results. Interrupts are no errors of the call, and the library lets them pass.
 """
 
 import atexit
@@ -16,11 +15,11 @@ _is_worker = False
 
 
 class InterruptError(BaseException):
-    """Raised inside a call by the part of the library that ends it, and caught there alone."""
+    """Raised inside a call by the library, to end the call; only the raising part catches it."""
 
 
 def become_worker() -> None:
-    """Say that this process exists to run calls."""
+    """Mark this process as one that exists to run calls."""
     global _is_worker
     _is_worker = True
 
@@ -31,19 +30,19 @@ def is_worker() -> bool:
 
 
 def at_exit(clean_up: Callable[[], None]) -> None:
-    """Have something called when the interpreter ends.
+    """Register a function to be called when the interpreter ends.
 
     From then on Ctrl+C is ignored: the program is ending already.
 
     Args:
-        clean_up: Called in the main thread. It takes no longer than a user waits.
+        clean_up: Called in the main thread. It must return as soon as a user at a terminal expects.
     """
     atexit.register(_undisturbed, clean_up)
 
 
 def _undisturbed(clean_up: Callable[[], None]) -> None:
-    # A handler of the user's own stays, and only the main thread may set one. It is not put back:
-    # what Python still does after this would be disturbed as well.
+    # A user's own handler stays, and only the main thread may set one. The default handler is not
+    # restored: Ctrl+C would interrupt what Python does after this.
     if (
         signal.getsignal(signal.SIGINT) is signal.default_int_handler
         and threading.current_thread() is threading.main_thread()
@@ -55,8 +54,8 @@ def _undisturbed(clean_up: Callable[[], None]) -> None:
 def is_interrupt(error: BaseException) -> bool:
     """Whether an exception came from outside the code that was running.
 
-    `KeyboardInterrupt` is Ctrl+C only in a client's main thread. Elsewhere the code itself raised
-    it.
+    Only in a client's main thread does `KeyboardInterrupt` mean Ctrl+C. Elsewhere the code itself
+    raised it.
 
     Examples:
         >>> is_interrupt(KeyboardInterrupt()), is_interrupt(SystemExit())

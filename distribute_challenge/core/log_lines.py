@@ -1,5 +1,4 @@
-"""What a call prints and logs, line by line: as it travels from a worker, and as a user gets it
-from `Future.logs`.
+"""Lines that calls print and log, as a worker sends them and as `Future.logs` returns them.
 
 On the wire, the lines of one message are a JSON list. Nothing of it is unpickled.
 """
@@ -16,7 +15,7 @@ __all__ = ["SEPARATOR", "Entry", "LastLines", "LogLine", "Stream", "decoded", "e
 
 SEPARATOR: Final = " │ "  # Between the source of a line and its text, on a screen.
 
-#: Where a line comes from; ``"notice"`` is the library's own, which says what was left out.
+#: Where a line comes from; a ``"notice"`` is from the library itself, and says what was left out.
 Stream = Literal["stdout", "stderr", "logging", "warning", "notice"]
 
 _STREAMS: Final = frozenset(("stdout", "stderr", "logging", "warning", "notice"))
@@ -24,14 +23,14 @@ _number: Final = number_up_to()
 
 
 class LogLine(NamedTuple):
-    """One line that a call has printed or logged; its text as a string.
+    """One line that a call has printed or logged; ``str()`` of it is its text.
 
     Attributes:
-        stream: ``"stdout"`` or ``"stderr"`` for what it printed; ``"logging"`` for a record of
-            `logging` and ``"warning"`` for one of `warnings`, whose texts may have several lines;
-            ``"notice"`` for one of the library that says what was left out.
+        stream: ``"stdout"`` or ``"stderr"`` for a printed line; ``"logging"`` for a record of
+            `logging` and ``"warning"`` for a warning, whose texts may have several lines;
+            ``"notice"`` for a line of the library that says what was left out.
         text: The text, without the line break.
-        time: When the worker had it, in seconds since the epoch.
+        time: When the worker got it, in seconds since the epoch.
 
     Examples:
         >>> print(LogLine("stdout", "half done", 1.5e9))
@@ -47,8 +46,10 @@ class LogLine(NamedTuple):
 
 
 class LastLines:
-    """The last lines of one call: at most 1,000, and at most a million characters unless the last
-    line alone has more.
+    """The last lines of one call, which its future keeps.
+
+    These are at most 1,000 lines, and at most a million characters unless the last line alone has
+    more.
     """
 
     MOST = 1000
@@ -59,8 +60,9 @@ class LastLines:
         self._characters = 0
 
     def add(self, line: LogLine) -> None:
-        """Add a line, or several of a stream, and forget those that are too many; one thread at a
-        time.
+        """Add a line, or several lines of one stream in one text, and drop the oldest if needed.
+
+        Only one thread at a time may call it.
         """
         if line.stream in ("stdout", "stderr"):
             texts = line.text.split("\n")[-self.MOST :]
@@ -75,18 +77,18 @@ class LastLines:
             self._characters -= len(self._lines.popleft().text)
 
     def all(self) -> list[LogLine]:
-        """The lines, the oldest first; any thread may ask."""
-        # A copy is made in one step, which `add` does not come between.
+        """Return the lines, the oldest first. Any thread may call it."""
+        # `deque.copy` is one step under the GIL: `add` cannot run in between.
         return list(self._lines.copy())
 
 
 class Entry(NamedTuple):
-    """A line on its way.
+    """A line on its way from worker to client.
 
     Attributes:
         call: Number of the call in its message.
-        line: The line; of a stream also several, with line breaks between them.
-        facts: What else is known of a record or a warning, by name; values as JSON has them.
+        line: The line; for a stream also several lines, with line breaks between them.
+        facts: Named facts about a log record or a warning, with JSON values.
     """
 
     call: int
@@ -95,7 +97,7 @@ class Entry(NamedTuple):
 
 
 def encoded(entries: Iterable[Entry]) -> bytes:
-    """Entries as bytes.
+    """Return entries as bytes.
 
     Examples:
         >>> entry = Entry(3, LogLine("stderr", "hello", 1.5e9))
@@ -103,17 +105,17 @@ def encoded(entries: Iterable[Entry]) -> bytes:
         True
     """
     rows = [(call, *line, facts) for call, line, facts in entries]
-    # Half a surrogate pair becomes an escape, which JSON has, too.
+    # Half a surrogate pair becomes an escape sequence, which JSON allows.
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(
         errors="backslashreplace"
     )
 
 
 def decoded(data: bytes | memoryview) -> list[Entry]:
-    """The entries in bytes.
+    """Return the entries in bytes.
 
     Raises:
-        ForgedError: There are none in them.
+        ForgedError: The bytes are no encoded entries.
     """
     try:
         rows = json.loads(bytes(data))

@@ -1,7 +1,8 @@
-"""What travels: `Task` on the way out, `Batch` as one broker message, `Reply` on the way home.
+"""The messages between client and worker: `Task`, `Batch` and `Reply`.
 
-A batch and a reply are frames. Between machines a frame travels sealed (`security.keyring`), and is
-opened only by a holder of the secret.
+A task is one call, or one chunk, as the client hands it to an engine. A batch is one broker message
+to a worker, and a reply is one message back to the client. Batches and replies travel as frames.
+Between machines a frame is sealed (`security.keyring`), and only a holder of the secret opens it.
 """
 
 import sys
@@ -29,17 +30,17 @@ from distribute_challenge.version import __version__
 
 __all__ = ["Batch", "FunctionPayload", "Problem", "ProblemKind", "Reply", "Section", "Task"]
 
-#: Seconds after which a worker refuses a message, so that nobody can send it once more later. A
-#: client that still waits for its calls sends them in a new one.
+#: Seconds after which a worker refuses a message, so that an attacker cannot send it again later. A
+#: client that still waits for the calls in it sends them in a new message.
 LIFETIME: Final = 3600.0
 
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class FunctionPayload(NamedTuple):
-    """A pickled function with its modules, and the name that it travels under.
+    """A pickled function with its modules, and a name for people.
 
-    ``digest`` is the payload's SHA-256 in hexadecimal: equal digests are equal functions.
+    ``digest`` is the payload's SHA-256 in hexadecimal: equal digests mean equal functions.
     ``values`` are the keys of the large values that the payload refers to.
     """
 
@@ -53,16 +54,16 @@ class Task(NamedTuple):
     """One call, or one chunk of a `map`, as an engine gets it.
 
     Args:
-        function: What to call.
-        arguments: Pickled ``(args, kwargs)`` of one call; of a chunk, a pickled list of ``args``.
-        options: How to run it.
-        created: Seconds since the epoch, when the arguments were pickled.
-        chunk: Number of calls if this is a chunk, whose future then gives a list of outcomes; 0 for
-            one call.
+        function: The function to call.
+        arguments: For one call, its pickled ``(args, kwargs)``; for a chunk, a pickled list of
+            ``args``.
+        options: The options of the call.
+        created: When the arguments were pickled, in seconds since the epoch.
+        chunk: Number of calls in a chunk, whose future gives a list of outcomes; 0 for one call.
         values: Keys of the large values that arguments and function refer to. The engine's depot
-            counts one user for each: the engine releases them when the call is over.
-        attempts: The times that it was begun together with other calls and did not come back. They
-            count.
+            counts one user for each, and the engine releases them when the call is over.
+        attempts: Earlier attempts, in which the call was begun together with other calls and gave
+            no outcome. They count towards the limit of attempts.
     """
 
     function: FunctionPayload
@@ -84,25 +85,25 @@ class Batch:
     """One message to a worker: calls of one function with equal options.
 
     Args:
-        id: Unique for ever; also the Celery task id.
+        id: Globally unique; also the Celery task id.
         function: Digest of the function.
         name: Readable name for logs.
-        arguments: One pickled string per task.
+        arguments: One byte string for each task, as in `Task`.
         chunk: As in `Task`; a batch holds either any number of single calls or one chunk.
-        timeout: Seconds that one attempt of one call may run, or None.
+        timeout: Seconds that one attempt of one call may run; None: no limit.
         retries: How often a call that raised is tried again.
-        patience: Seconds that it may take; after that, the worker gives back what it has not begun.
-        places: Where the client's large values lie, and where results may be put; names of stores.
-        client: Id of the client, whose calls are dropped when it is gone; empty: nobody's, as
-            within one process.
-        reply_to: The list that replies go to.
+        patience: Seconds that the batch may take; after that, the worker gives back the calls that
+            it has not begun.
+        places: Names of the stores where the client's large values lie and results may be put.
+        client: Id of the client; its calls are dropped when it is gone. Empty if no client owns
+            them, as within one process.
+        reply_to: The Redis list that replies go to.
         issued: When it was sent, in seconds since the epoch by Redis' clock.
         lifetime: Seconds after which a worker refuses it.
-        keep: Seconds that the outcome of a detached call is kept for whoever asks for it; 0: it is
-            not detached.
-        at_most_once: Whether it may only be begun once.
-        logs: What its calls print is sent to the client while they run, and what they log from this
-            level of `logging` on; None: nothing of that.
+        keep: Seconds that the outcome of a detached call is kept; 0: the call is not detached.
+        at_most_once: Whether a worker may begin it only once.
+        logs: If set, the worker sends the client what the calls print while they run, and what they
+            log at this level of `logging` or above; None: neither.
         python, library: Versions of the sender.
     """
 
@@ -131,7 +132,7 @@ class Batch:
         return self.chunk or len(self.arguments)
 
     def encode(self) -> bytes:
-        """The batch as one frame."""
+        """Return the batch as one frame."""
         header = {
             "id": self.id,
             "function": self.function,
@@ -155,11 +156,11 @@ class Batch:
 
     @classmethod
     def decode(cls, frame: Blob) -> "Batch":
-        """The batch in a frame.
+        """Return the batch in a frame.
 
         Raises:
             VersionMismatchError: The frame is of another wire format.
-            ForgedError: It is broken.
+            ForgedError: The frame is broken.
         """
         with unbroken:
             header, blobs = unframed(frame, _BATCH)
@@ -169,13 +170,14 @@ class Batch:
 
     @classmethod
     def unread(cls, frame: Blob, name: str, reply_to: str) -> "Batch":
-        """What can be known of a batch whose frame only another version can read: whom to tell, and
-        of which version it is.
+        """Return what is known of a batch in a frame that only another version can read.
+
+        The worker uses it to answer the client, with the sender's versions if they can be read.
 
         Args:
             frame: The frame.
-            name: Id of the batch, as it stands around the frame.
-            reply_to: As in `Batch`, as it stands there.
+            name: Id of the batch, from the broker message around the frame.
+            reply_to: As in `Batch`, from the broker message.
         """
         versions = versions_in(frame)
         python, library = versions if versions is not None else ("", "")
@@ -183,29 +185,25 @@ class Batch:
         return cls(name, "", text, [b""], reply_to=reply_to, python=python, library=library)
 
     def runs_here(self) -> bool:
-        """Whether this Python can run the sender's code, and this library speaks as the sender's
-        does.
-        """
+        """Whether the Python and library versions of this process match the sender's."""
         return self.python == PYTHON and _is_same_release(self.library, __version__)
 
     def runs_on(self, python: str, library: str) -> bool:
-        """Whether a worker of another version can run it.
+        """Whether a worker of another version can run the batch.
 
         Args:
-            python: The worker's, such as ``"3.11.9"``.
+            python: The worker's version of Python, such as ``"3.11.9"``.
             library: The worker's version of this library.
         """
         if not self.library:
-            # Of which version it is cannot be read, but not of this one.
+            # The sender's version could not be read, so it is not this one.
             return not _is_same_release(library, __version__)
         return self.python == ".".join(python.split(".")[:2]) and _is_same_release(
             self.library, library
         )
 
     def check_versions(self) -> None:
-        """Raise `VersionMismatchError` if this Python cannot run code of the sender's, or this
-        library does not speak as it does.
-        """
+        """Raise `VersionMismatchError` unless the versions of this process match the sender's."""
         if self.python != PYTHON:
             raise VersionMismatchError(
                 f"{self.name}: the client runs Python {self.python}, this worker Python {PYTHON}; "
@@ -223,12 +221,11 @@ class Batch:
 
 
 class Section(NamedTuple):
-    """Outcomes of consecutive calls: ``kind`` is ``"values"`` (one pickled list), ``"value"`` or
-    ``"error"``.
+    """Outcomes of consecutive calls.
 
-    ``beside`` are the large buffers of a value that lie in no store but travel in the reply. One
-    section of the kind ``"log"`` is in the place of outcomes if there are none yet, but lines that
-    calls have printed (`log_lines`).
+    ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``. ``beside`` are the
+    large buffers of a value that lie in no store but travel in the reply. A reply without outcomes
+    may have one section of the kind ``"log"``: lines that calls have printed (`log_lines`).
     """
 
     kind: str
@@ -239,17 +236,16 @@ class Section(NamedTuple):
 
 #: Why a worker has no outcomes: the function is missing (the client sends it again), a value is
 #: missing (the client puts it where this worker finds it; the text names its keys), another version
-#: of the library made the message, the process died, it was killed for running too long, the call
-#: was cancelled, or the message is older than its lifetime (the client sends it again).
+#: of the library made the message, the child process died, it was killed because a call ran too
+#: long, the call was cancelled, or the message is older than its lifetime (the client sends the
+#: calls again).
 ProblemKind = Literal[
     "function_missing", "value_missing", "version", "lost", "timeout", "cancelled", "expired"
 ]
 
 
 class Problem(NamedTuple):
-    """Why a worker has no outcomes to send: the kind, a text for people, and what else is known, by
-    name.
-    """
+    """Why a worker has no outcomes to send: the kind, a text for people, and named facts."""
 
     kind: ProblemKind
     text: str
@@ -258,26 +254,26 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Outcomes of some calls of one batch, in order, starting with number ``first``.
+    """Outcomes of some calls of one batch, in order, starting with call number ``first``.
 
     The last reply for a batch has ``ended`` set. Calls that no reply has reported by then were not
-    begun: the worker gave them back, because those before them took longer than expected. It may
-    give some back before: then a reply says how many are ``kept``.
+    begun: the worker gave them back, because earlier calls took longer than expected. The worker
+    may give calls back earlier: then a reply says how many are ``kept``.
 
-    A reply that brings lines (`is_log`) has no outcomes. The worker numbers these replies of one
-    batch by ``first``.
+    A reply that carries printed lines (`is_log`) has no outcomes. The worker numbers these replies
+    of one batch by ``first``.
 
     Args:
         batch: Id of the batch.
         worker: Name of the worker process.
-        started: Seconds since the epoch at which call ``first`` began.
+        started: When call ``first`` began, in seconds since the epoch.
         first: Index of the first call reported here.
         sections: The outcomes.
         ended: Whether this is the last reply for its batch.
-        kept: How many calls of the batch this worker will have answered in the end, if it gives the
-            others back now.
+        kept: Number of calls of the batch that this worker will have answered in the end; it gives
+            the others back now. None: it gives none back now.
         finishes: When each task ended, in seconds since the epoch; the next one starts then.
-        problem: Set in place of outcomes.
+        problem: Why there are no outcomes; None if there are.
         python, library: Versions of the worker.
     """
 
@@ -295,11 +291,11 @@ class Reply:
 
     @property
     def is_log(self) -> bool:
-        """Whether it brings what calls have printed, and no outcomes."""
+        """Whether it carries lines that calls have printed, and no outcomes."""
         return len(self.sections) == 1 and self.sections[0].kind == "log"
 
     def encode(self) -> bytes:
-        """The reply as one frame."""
+        """Return the reply as one frame."""
         header = {
             "batch": self.batch,
             "worker": self.worker,
@@ -319,11 +315,11 @@ class Reply:
 
     @classmethod
     def decode(cls, frame: Blob) -> "Reply":
-        """The reply in a frame.
+        """Return the reply in a frame.
 
         Raises:
             VersionMismatchError: The frame is of another wire format.
-            ForgedError: It is broken.
+            ForgedError: The frame is broken.
         """
         with unbroken:
             header, blobs = unframed(frame, _REPLY)
@@ -348,7 +344,7 @@ class Reply:
 
 
 def _is_same_release(one: str, other: str) -> bool:
-    # What only the last number tells apart is mended, not changed.
+    # Releases that differ only in the last number fix bugs and keep the wire format.
     return one.split(".")[:2] == other.split(".")[:2]
 
 
@@ -368,7 +364,7 @@ def _is_section(value: Any) -> bool:
     return False
 
 
-MOST_IN_A_CHUNK: Final = 10**8  # Calls: a list of as many errors still fits into a memory.
+MOST_IN_A_CHUNK: Final = 10**8  # Calls: a list of as many errors still fits into memory.
 
 _number: Final = number_up_to()
 _COMMON: Final[dict[str, Check]] = {"sizes": row_of(_number), "python": text, "library": text}

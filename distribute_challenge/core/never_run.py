@@ -1,8 +1,7 @@
-"""Tells of work that was set up and never happened: a call without ``.compute()``, a map that no
-loop went through.
+"""Warns of work that never ran: a call without ``.compute()``, a map that no loop iterated.
 
-As Python does for a coroutine that was never awaited, and when it does: as the object goes, or at
-the end of the program.
+Like Python for a coroutine that was never awaited, it warns when the object is deleted, or at the
+end of the program.
 """
 
 import atexit
@@ -17,29 +16,28 @@ from distribute_challenge.errors import NeverRunWarning
 
 __all__ = ["Place", "ToRun", "place_of_caller", "tell_of_cancelled"]
 
-#: Code, and where in it. The line is looked up when it is needed, which is rare.
+#: A code object and the index of an instruction in it. The line is only looked up for a warning.
 Place = tuple[CodeType, int]
 
-_told: dict[
-    str, dict[Any, Any]
-] = {}  # For each file, what `warnings` notes down so that it tells once.
+# The registry of each file, in which `warnings` records what it has shown, so as to warn once.
+_told: dict[str, dict[Any, Any]] = {}
 
 
 def place_of_caller(depth: int = 1) -> Place:
-    """Where the function was called that asks.
+    """Return the place from which the calling function was called.
 
     Args:
-        depth: 1: where that was called; 2: where its caller was.
+        depth: 1: where the function that calls this one was called; 2: where its caller was called.
     """
     frame = sys._getframe(depth + 1)
     return frame.f_code, frame.f_lasti
 
 
 class ToRun:
-    """Base of what is made to be run later, and warns if that does not happen.
+    """Base of objects that are made to be run later, and warn if they never are.
 
     Attributes:
-        made_at: Where the program made it. None: it has run, or it does not matter.
+        made_at: Where the program made the object; None if it has run, or needs no warning.
     """
 
     __slots__ = ("made_at",)
@@ -48,7 +46,7 @@ class ToRun:
 
     @abstractmethod
     def _never_run(self) -> str:
-        """What did not run, and what to write."""
+        """Return the text of the warning: what did not run, and what to write."""
 
     def __del__(self) -> None:
         if self.made_at is not None:
@@ -60,7 +58,7 @@ def tell_of_cancelled(calls: int) -> None:
     """At the end of the program, warn of calls that it has submitted and not waited for.
 
     Args:
-        calls: How many were cancelled.
+        calls: Number of calls that were cancelled.
     """
     if calls and not _has_failed():
         some = "1 submitted call was" if calls == 1 else f"{calls} submitted calls were"
@@ -69,13 +67,13 @@ def tell_of_cancelled(calls: int) -> None:
             f".result(), "
             f"or let calls go on without it by .submit(detach=True)",
             NeverRunWarning,
-            filename="sys",  # As Python says it of a coroutine, where no line is to blame.
+            filename="sys",  # As in Python's warning of a coroutine, where no line is known.
             lineno=1,
         )
 
 
 def _has_failed() -> bool:
-    """Whether the program ends by an exception, which has said enough."""
+    """Whether the program ends by an exception: then a warning would only distract from it."""
     return hasattr(sys, "last_type")
 
 
@@ -94,7 +92,7 @@ def _warn(text: str, place: Place) -> None:
 
 @atexit.register
 def _tell_at_exit() -> None:
-    """What the script's own variables hold goes when `warnings` is gone."""
+    """Warn of objects in the script's variables: they are deleted after `warnings` is gone."""
     failed = _has_failed()
     for each in gc.get_objects():
         if issubclass(type(each), ToRun):

@@ -1,4 +1,4 @@
-"""How a function's calls are to be run: one frozen value, checked when it is made."""
+"""The options of a function's calls: one frozen value, checked when it is made."""
 
 from dataclasses import dataclass, fields, replace
 from math import inf
@@ -17,15 +17,14 @@ class CallOptions:
     """Options of a decorated function.
 
     Args:
-        backend: Name of a backend or the backend itself; None: the default one.
+        backend: Name of a backend, or the backend itself; None: the default one.
         timeout: Seconds that one attempt may run on its worker; None: no limit.
         retries: How often a call that raised is tried again.
-        retry_on: Exception class or classes that are worth another try.
+        retry_on: Exception class or classes after which a call is tried again.
         queue: Celery queue that carries the calls.
         priority: 0 to 9, higher first.
-        queue_timeout: Seconds within which a worker has to begin the call; None: it waits for as
-            long as it takes.
-        at_most_once: Never run a call twice: one that may have begun when its worker died fails,
+        queue_timeout: Seconds within which a worker has to begin the call; None: no limit.
+        at_most_once: Never run a call twice: a call that may have begun when its worker died fails,
             and is not tried again.
 
     Raises:
@@ -79,7 +78,7 @@ class CallOptions:
             )
 
     def updated(self, **changes: Any) -> "CallOptions":
-        """A copy with other values for some options.
+        """Return a copy with other values for some options.
 
         Raises:
             OptionError: A name is no option, or a value is out of range.
@@ -91,7 +90,7 @@ class CallOptions:
         return replace(self, **changes)
 
     def given(self) -> dict[str, Any]:
-        """The options that differ from the defaults, by name.
+        """Return the options that differ from the defaults, by name.
 
         Examples:
             >>> CallOptions(retries=2).given()
@@ -106,7 +105,7 @@ class CallOptions:
 
     def _differs(self, other: "CallOptions", name: str) -> bool:
         value, usual = getattr(self, name), getattr(other, name)
-        # A backend may be any object: what `==` says of it is not asked.
+        # A backend may be any object, so its `==` is not trusted.
         return value is not usual if name == "backend" else bool(value != usual)
 
 

@@ -1,7 +1,7 @@
 """How a call ended: its value, or a `Failure` in the value's place.
 
-A plain value stands for itself, so that a million successes cost nothing; only a failure is
-wrapped. Captured once on the worker, unwrapped once at the client.
+A value stands for itself, so that a million successes cost nothing; only a failure is wrapped. The
+worker captures an outcome once, and the client unwraps it once.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 __all__ = ["Failure", "add_note", "unwrap"]
 
-# The descriptor itself: a class may have an own way to get and set attributes.
+# The descriptor itself: a class may override how attributes are read and set.
 _ATTRIBUTES: Final[Any] = vars(BaseException)["__dict__"]
 
 
@@ -19,8 +19,8 @@ class Failure:
     """A call that raised.
 
     Args:
-        error: What it raised, with the traceback of the frames it raised in.
-        arguments: The call's ``args`` and ``kwargs``, to say which call it was; None where they are
+        error: The exception that it raised, with its traceback.
+        arguments: The call's ``args`` and ``kwargs``, to show which call it was; None if they are
             not known.
     """
 
@@ -31,7 +31,7 @@ class Failure:
 
 
 def unwrap(outcome: Any) -> Any:
-    """The value, or the failure's exception raised.
+    """Return the value of an outcome, or raise the exception of a failure.
 
     Examples:
         >>> unwrap(4)
@@ -47,7 +47,7 @@ def unwrap(outcome: Any) -> Any:
 
 
 def add_note(error: BaseException, note: str) -> None:
-    """Add a note to an exception, also to one whose class refuses that: a frozen dataclass, say.
+    """Add a note to an exception, even if its class refuses that, as a frozen dataclass does.
 
     Examples:
         >>> error = ValueError("no")

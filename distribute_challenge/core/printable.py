@@ -1,26 +1,25 @@
-"""Text that comes from outside, made safe to show.
+"""Makes text from outside safe to show.
 
-Redis holds whatever its users write there, and a terminal acts on control characters: they move the
+Any user of Redis can write any text there, and a terminal acts on control characters: they move the
 cursor, change what was printed before, or begin a line that looks like another line of the log.
-What is not signed is shown through `printable` and no other way.
+Text that is not signed is shown only through `printable`.
 """
 
 from typing import Final
 
 __all__ = ["printable"]
 
-MOST: Final = 1000  # Characters that are shown; a guess at what is still read.
+MOST: Final = 1000  # Characters that are shown; a guess at how much people still read.
 
 
 def printable(text: str) -> str:
-    r"""A text on one line, in which each character that does not print is an escape, and which is
-    cut if it is very long.
+    r"""Return a text on one line, with escapes for characters that do not print.
 
-    Applied twice it is the same as applied once.
+    A very long text is cut. Applied twice the result is the same as applied once.
 
     Args:
-        text: Of any characters: line breaks, control characters, marks that turn the direction,
-            halves of surrogate pairs.
+        text: Any characters: line breaks, control characters, marks that turn the direction of
+            writing, halves of surrogate pairs.
 
     Examples:
         >>> print(printable("worker@host\x1b[2J\nready"))

@@ -1,4 +1,4 @@
-"""What stands for a large value where the value itself does not travel."""
+"""References to large values, which messages carry in place of the values."""
 
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ class Reference(NamedTuple):
     """What a message carries in place of a large value.
 
     Attributes:
-        key: Names the content, among the values of one client.
-        size: Bytes.
+        key: Name of the content, unique among the values of one client.
+        size: Size of the value in bytes.
     """
 
     key: str

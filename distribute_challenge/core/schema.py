@@ -1,9 +1,9 @@
-"""What may stand in the header of a frame, field by field.
+"""Checks the header of a frame, field by field.
 
-Whoever holds the secret may have mistaken something, and where there is no secret anybody may have
-sent it. Code behind this point does arithmetic with numbers, encodes texts, and takes names for
-keys: a field of another kind would end a worker's main process, or a client's thread, far from
-where it came in.
+A holder of the secret may have made a mistake, and without a secret any program may have sent the
+frame. Code behind this point does arithmetic with numbers, encodes texts, and uses names as keys: a
+field of another kind would end a worker's main process, or a client's thread, far from where the
+frame came in.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,18 +15,18 @@ from distribute_challenge.version import __version__
 
 __all__ = ["Check", "checked", "flag", "number_up_to", "optional", "row_of", "seconds", "text"]
 
-#: Whether a field may have a value.
+#: Tells whether a field may have a value.
 Check = Callable[[Any], bool]
 
 LARGEST: Final = 2**63 - 1
 
 
 def text(value: Any) -> bool:
-    """Whether it is a text that can be encoded: half a surrogate pair cannot."""
+    """Whether a value is text that can be encoded: half a surrogate pair cannot."""
     if not isinstance(value, str):
         return False
     if value.isascii():
-        return True  # As nearly all are, and this is a tenth of the work.
+        return True  # Nearly all texts are ASCII, and this check takes a tenth of the time.
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -35,40 +35,40 @@ def text(value: Any) -> bool:
 
 
 def seconds(value: Any) -> bool:
-    """Whether it is a time or a duration: not endless, nor NaN, nor more than a float can be."""
+    """Whether a value is a time or a duration: a number that is finite and fits into a float."""
     return type(value) in (int, float) and abs(value) <= float_info.max
 
 
 def flag(value: Any) -> bool:
-    """Whether it is true or false, and not 1 or 0."""
+    """Whether a value is True or False, and not 1 or 0."""
     return isinstance(value, bool)
 
 
 def number_up_to(most: int = LARGEST) -> Check:
-    """For whole numbers from 0 on."""
+    """Return a check for whole numbers from 0 to ``most``."""
     return lambda value: type(value) is int and 0 <= value <= most
 
 
 def optional(check: Check) -> Check:
-    """For fields that may be null."""
+    """Return a check for fields that may be null."""
     return lambda value: value is None or check(value)
 
 
 def row_of(check: Check) -> Check:
-    """For lists of any length."""
+    """Return a check for lists of any length, each item of which passes ``check``."""
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
 def checked(header: Any, checks: Mapping[str, Check]) -> dict[str, Any]:
-    """A header, if each field is there and may have the value that it has, and there is no other.
+    """Return a header if it has exactly the fields of ``checks`` and each passes its check.
 
     Args:
-        header: What the frame has.
-        checks: By the names of the fields.
+        header: The decoded JSON of the frame.
+        checks: The check for each field, by name.
 
     Raises:
-        VersionMismatchError: It is of another version of the library, and its fields are others.
-        ForgedError: It is no such header.
+        VersionMismatchError: The header has other fields, and is of another version of the library.
+        ForgedError: It is not such a header.
     """
     if not isinstance(header, dict):
         raise ForgedError("its header is none")

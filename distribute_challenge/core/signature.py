@@ -1,4 +1,4 @@
-"""Do these arguments fit this function? Asked at the caller's line, before anything is sent."""
+"""Checks that arguments fit a function, at the caller's line and before anything is sent."""
 
 import functools
 import inspect
@@ -23,14 +23,14 @@ __all__ = [
 
 
 class _Short(Repr):
-    """Cuts long values, and shows any: one whose own `__repr__` raises is shown by its class."""
+    """A `Repr` that cuts long values, and shows a value whose `__repr__` raises by its class."""
 
     def repr1(self, x: Any, level: int) -> str:
         try:
             return super().repr1(x, level)
         except KeyboardInterrupt:
             raise
-        except BaseException:  # What a broken `__repr__` raises is not the matter here.
+        except BaseException:  # A broken `__repr__` must not hide the error that is reported here.
             return f"<{type(x).__name__}>"
 
     def repr_int(self, x: int, level: int) -> str:
@@ -48,14 +48,16 @@ _SHORT.maxlevel = 3
 
 
 class CheckedSignature:
-    """The signature of a callable, made once, with a fast answer for plain positional calls.
+    """The signature of a callable, inspected once; positional arguments are checked fast.
 
-    It is the signature of the callable itself, not of what it wraps: a decorator may fill
-    arguments, or take more of them.
+    It is the signature of the callable itself, not of the function that it wraps: a decorator may
+    fill in arguments, or accept more of them.
 
     Args:
-        function: Any callable. One without a signature (some C functions) accepts everything here.
-        bound: How many leading positional parameters are filled already (1 for a bound method).
+        function: Any callable. For one without a signature (some C functions) `check` accepts any
+            arguments.
+        bound: Number of leading positional parameters that are filled already (1 for a bound
+            method).
 
     Examples:
         >>> CheckedSignature(lambda x, y=1: x).check("f", (), {})
@@ -85,7 +87,7 @@ class CheckedSignature:
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            # Python's own words first, then what was called and what it would take.
+            # Python's own text first, then the call, and the signature that it should fit.
             raise SignatureError(
                 f"{error}, in the call {call_text(name, args, kwargs)}; the signature is "
                 f"{name}{signature_text(self.signature)}"
@@ -93,11 +95,11 @@ class CheckedSignature:
 
 
 def bound_signature(signature: inspect.Signature, bound: int) -> inspect.Signature:
-    """A signature without the leading parameters that are filled already.
+    """Return a signature without the leading parameters that are filled already.
 
     Args:
-        signature: Of the callable.
-        bound: How many are.
+        signature: The signature of the callable.
+        bound: Number of leading positional parameters that are filled already.
     """
     parameters = list(signature.parameters.values())
     if not bound or not parameters or parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
@@ -106,9 +108,7 @@ def bound_signature(signature: inspect.Signature, bound: int) -> inspect.Signatu
 
 
 def signature_text(signature: inspect.Signature | None) -> str:
-    """A signature as in a ``def``; ``(...)`` if there is none, or a default value in it cannot be
-    shown.
-    """
+    """Return a signature as in a ``def``; ``(...)`` if it is None or a default cannot be shown."""
     try:
         return "(...)" if signature is None else str(signature)
     except Exception:
@@ -116,18 +116,18 @@ def signature_text(signature: inspect.Signature | None) -> str:
 
 
 def shows_another(function: Any) -> bool:
-    """Whether the signature that `inspect` gives for a function may be that of another one."""
+    """Whether `inspect` may give the signature of another function for this one."""
     return not {"__wrapped__", "__signature__"}.isdisjoint(getattr(function, "__dict__", ()))
 
 
 def _called(function: Any) -> Any:
-    """What has the signature of the code that a call runs, whatever its attributes say.
+    """Return a callable with the signature of the code that a call of ``function`` runs.
 
-    `functools.wraps` gives a wrapper the attributes of the function that it wraps: `__wrapped__`,
-    and `__signature__` if there is one.
+    The attributes of ``function`` may say otherwise: `functools.wraps` gives a wrapper the
+    attributes of the function that it wraps: `__wrapped__`, and `__signature__` if there is one.
 
     Raises:
-        ValueError: Nothing is known of that code.
+        ValueError: The signature of that code is unknown.
     """
     if isinstance(function, FunctionType):
         if not shows_another(function):
@@ -145,7 +145,7 @@ def _called(function: Any) -> Any:
     if isinstance(function, partial):
         return partial(_called(function.func), *function.args, **function.keywords)
     if isinstance(function, _CACHE):
-        return _called(function.__wrapped__)  # It hands on what it is given.
+        return _called(function.__wrapped__)  # A cache passes its arguments on unchanged.
     if isinstance(function, type) or not hasattr(function, "__wrapped__"):
         return function
     call = getattr(type(function), "__call__", None)  # noqa: B004 - the method itself is asked for
@@ -158,7 +158,10 @@ _CACHE = type(functools.cache(lambda: None))
 
 
 def _positional_range(signature: inspect.Signature) -> tuple[int, float]:
-    """How many positional arguments alone make a valid call; an impossible range if none do."""
+    """Return how many positional arguments alone make a valid call, at least and at most.
+
+    The range is empty (1, 0) if a keyword-only argument is required.
+    """
     least, most = 0, 0.0
     for parameter in signature.parameters.values():
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
@@ -178,13 +181,11 @@ def _positional_range(signature: inspect.Signature) -> tuple[int, float]:
 
 
 def refuse_generators(function: Callable[..., Any], name: str) -> None:
-    """Raise `UnsupportedFunctionError` for a generator function: its values have no single moment
-    to travel.
-    """
+    """Raise `UnsupportedFunctionError` for a generator function: it does not end in one value."""
     plain = function
     while isinstance(plain, partial):
         plain = plain.func
-    for candidate in (plain, getattr(plain, "__call__", None)):  # noqa: B004 - the method itself is inspected
+    for candidate in (plain, getattr(plain, "__call__", None)):  # noqa: B004 - the method is inspected
         if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
             raise UnsupportedFunctionError(
                 f"{name} is a generator function: a call must end in one value. "
@@ -194,7 +195,7 @@ def refuse_generators(function: Callable[..., Any], name: str) -> None:
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """A readable name for any callable: its own, its class's, or that of what a partial wraps."""
+    """Return a readable name of a callable: its own, its class's, or its partial's function's."""
     if isinstance(function, partial):
         return function_name(function.func)
     name = getattr(function, "__name__", None)
@@ -202,7 +203,7 @@ def function_name(function: Callable[..., Any]) -> str:
 
 
 def call_text(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """A call as one would write it, long arguments cut.
+    """Return a call as it is written in source code, with long arguments cut.
 
     Examples:
         >>> call_text("f", (1, "x" * 200), {"k": None})

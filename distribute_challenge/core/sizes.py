@@ -1,10 +1,10 @@
-"""Numbers of bytes as text, in errors, logs and reprs alike."""
+"""Numbers of bytes as text, in errors, logs and reprs."""
 
 __all__ = ["as_size"]
 
 
 def as_size(size: float) -> str:
-    """A number of bytes, as people write it: 1 kB has 1,000.
+    """Return a number of bytes as text; 1 kB is 1,000 bytes.
 
     Examples:
         >>> as_size(64_000_000), as_size(3_900_000_000), as_size(100)
@@ -14,6 +14,6 @@ def as_size(size: float) -> str:
         return f"{size:.0f} bytes"
     for unit in ("kB", "MB", "GB"):
         size /= 1000
-        if size < 999.95:  # Which would be shown as 1000.0.
+        if size < 999.95:  # From 999.95 on, it would be shown as 1000.0.
             return f"{size:.1f} {unit}"
     return f"{size / 1000:.1f} TB"

@@ -13,13 +13,13 @@ GAP = "  "
 def table(
     heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Collection[int] = ()
 ) -> str:
-    """Lines of cells under their heads, columns two spaces apart.
+    """Return a table as text, with columns two spaces apart.
 
     Args:
-        heads: One for each column.
-        rows: As many cells in each as there are heads; their text is made `printable`.
-        right: Columns to align on the right, from 0. Those that hold nothing but numbers are in any
-            case.
+        heads: The heads of the columns.
+        rows: Rows with one cell for each column; their text is made `printable`.
+        right: Indices of columns to align on the right, from 0. Columns that hold only numbers are
+            always aligned so.
 
     Returns:
         The lines, without spaces or a newline at the end.

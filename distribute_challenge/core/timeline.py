@@ -1,6 +1,6 @@
-"""When a call went through which stage.
+"""The times at which a call passed its stages.
 
-Written by both ends, read by benchmarks and diagnostics.
+Client and worker write them; benchmarks and diagnostics read them.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ __all__ = ["Timeline"]
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The life of one call (or of one chunk of a `map`), in seconds since the epoch.
+    """The times of one call (or of one chunk of a `map`), in seconds since the epoch.
 
     Attributes:
-        created: The client pickled the arguments.
-        sent: The client handed the message to the broker.
-        started: The worker began to run it.
-        finished: The worker had its outcome.
-        received: The client had the reply.
-        worker: Name of the worker process that ran it, as ``"name@host/pid"``.
+        created: When the client pickled the arguments.
+        sent: When the client handed the message to the broker.
+        started: When the worker began to run the call.
+        finished: When the worker had its outcome.
+        received: When the client had the reply.
+        worker: Name of the worker process that ran the call, as ``"name@host/pid"``.
 
-    ``created``, ``sent`` and ``received`` are the client's clock, the other two the worker's.
+    ``created``, ``sent`` and ``received`` are by the client's clock, the other two by the worker's.
 
     Examples:
         >>> timeline = Timeline(1.0, 2.0, 4.0, 7.0, 7.5, "w1@host/12")
@@ -37,12 +37,12 @@ class Timeline:
 
     @property
     def waiting(self) -> float:
-        """Seconds from creation to start on the worker."""
+        """Seconds from the creation of the call to its start on the worker."""
         return self.started - self.created
 
     @property
     def running(self) -> float:
-        """Seconds on the worker."""
+        """Seconds for which the worker ran the call."""
         return self.finished - self.started
 
     @property

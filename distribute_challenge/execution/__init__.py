@@ -1,3 +1,1 @@
-"""The worker's end of a call: everything that runs in the process in which the user's function
-runs.
-"""
+"""The worker's end of a call: the code in the process that runs the user's function."""

@@ -1,4 +1,4 @@
-"""A batch on its way through a worker process, and the replies to it."""
+"""One batch while a worker process runs it, and the replies to it."""
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence, Sized
@@ -19,23 +19,24 @@ __all__ = ["BatchRun", "CallLogs", "LargeValues"]
 
 
 class LargeValues(Protocol):
-    """What `execute` asks of an engine whose clients keep large values in stores."""
+    """The access to large values that an engine with stores gives to `execute`."""
 
     def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
-        """The bytes of a value, not to be written to.
+        """Return the bytes of a value, which must not be written to.
 
         Raises:
-            ValueMissingError: It lies in none of these places, as far as this machine sees.
+            ValueMissingError: The value is in none of these stores, as far as this machine sees.
         """
 
     def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
-        """Put a part of a result where the client finds it; None if no place will have it: it
-        travels in the reply.
+        """Put a part of a result into a store where the client finds it.
+
+        None if no store takes it: then it travels in the reply.
         """
 
 
 class CallLogs(Protocol):
-    """What `execute` tells an engine that sends what calls print to their client.
+    """Receives the progress of calls from `execute`, for an engine that sends clients the output.
 
     Attributes:
         has_printed: Whether a call has printed something.
@@ -45,16 +46,14 @@ class CallLogs(Protocol):
     def has_printed(self) -> bool: ...
 
     def follow(self, ended: Sized) -> None:
-        """The calls begin; ``ended`` grows with each of them that ends."""
+        """Called when the calls begin; ``ended`` grows by one with each call that ends."""
 
     def end_call(self) -> None:
-        """A call has ended; told of those that are no part of a chunk, from the first on that has
-        printed something.
-        """
+        """Called when a call has ended, once any call has printed; not for calls of a chunk."""
 
 
 class _Large(NamedTuple):
-    """How a batch gets at large values, and where those that it makes go."""
+    """The functions by which a batch reads large values, and stores those of its results."""
 
     open: Open | None
     keep: Keep | None
@@ -69,19 +68,19 @@ class _Large(NamedTuple):
 
 
 class BatchRun:
-    """One batch being run, and its replies.
+    """One batch that `execute` runs, and its replies.
 
     Args:
-        batch: What to run.
+        batch: The batch to run.
         worker: Name of this process.
-        values: How to get at large values; None where they stay in the messages.
-        failures: Where failures are noted; None: nowhere.
+        values: Access to large values; None if they stay in the messages.
+        failures: Records failures; None: they are not recorded.
 
     Attributes:
-        progress: How far it is.
-        started: Seconds since the epoch.
-        finishes: When each of its calls ended, likewise; unused for a chunk.
-        large: How it gets at large values.
+        progress: The progress of the batch.
+        started: When the batch began, in seconds since the epoch.
+        finishes: When each call ended, in seconds since the epoch; unused for a chunk.
+        large: Access to large values for this batch.
     """
 
     def __init__(
@@ -97,12 +96,18 @@ class BatchRun:
         self.large = _Large.of(batch, values)
         self.started = clock.now()
         self.finishes = array("d")
-        # It must not refer to this object: a batch that is over is to be freed at once, and not
-        # when the garbage collector comes by.
+        # It must not refer to this object: a batch that is over must be freed at once, and not when
+        # the garbage collector runs.
         self.progress = Progress(batch.calls, batch.patience)
 
     def replies(self, first: int, outcomes: list[Any], *, ended: bool = True) -> Iterator[bytes]:
-        """Outcomes as one reply; as several if they are so large that one would not fit into Redis."""
+        """Encode outcomes as one reply, or as several if one would be too large for Redis.
+
+        Args:
+            first: Index of the first call of the outcomes.
+            outcomes: The outcomes of consecutive calls.
+            ended: Whether these are the last outcomes of the batch.
+        """
         batch = self.batch
         started, finishes = self._times(first, len(outcomes))
         pieces = list(
@@ -114,8 +119,8 @@ class BatchRun:
         for number, sections in enumerate(pieces, 1):
             is_last = number == len(pieces)
             end = done + sum(section.calls for section in sections)
-            # A chunk is one task, whose time every piece of it tells; else each has the times of
-            # its own calls.
+            # A chunk is one task, and each of its replies carries its time; otherwise a reply
+            # carries the times of its own calls.
             own = finishes if batch.chunk else finishes[done:end]
             yield Reply(
                 batch.id,
@@ -129,35 +134,36 @@ class BatchRun:
             done = end
 
     def problem(self, kind: ProblemKind, text: str) -> bytes:
-        """A reply that there is something else to be told than outcomes."""
+        """Encode a reply that says why there are no outcomes, and record it as a failure."""
         problem = Problem(kind, text)
         if self._failures is not None:
             self._failures.problem = problem
         return Reply(self.batch.id, self.worker, self.started, problem=problem).encode()
 
     def value_missing(self, error: ValueMissingError) -> bytes:
-        """A reply that names large values which are not to be had here."""
+        """Encode a reply that names large values which this process cannot read."""
         return self.problem("value_missing", " ".join(error.keys))
 
     def cancelled(self) -> bytes:
-        """A reply that nobody wants the outcomes of this batch any more."""
+        """Encode a reply that says that the batch was cancelled."""
         return self.problem("cancelled", f"it was cancelled on {self.worker}")
 
     def send_ahead(self, send: Callable[[bytes], None], progress: Progress, kept: int) -> bool:
-        """For the thread beside the one that runs the calls: send what has ended, and give back
-        what was not begun.
+        """Send outcomes that are ready, and give back calls that were not begun.
+
+        The watchdog's thread calls it while a call runs.
 
         Args:
             send: Sends a reply.
-            progress: This batch's.
-            kept: How many calls will be answered here in the end.
+            progress: The progress of this batch.
+            kept: How many calls this process will have answered in the end.
 
         Returns:
-            Whether what has ended could go with it.
+            Whether the outcomes went with the reply.
         """
         first, outcomes = progress.sent, progress.outcomes[progress.sent :]
-        # Only what is pickled in one go, while no other thread runs: the call that runs may be
-        # changing the rest.
+        # Only outcomes that are pickled in one step, while no other thread runs: the running call
+        # may be changing the others.
         plain = dumps_plain(outcomes) if Failure not in map(type, outcomes) else None
         sections = []
         if plain is not None and len(plain) < LARGE_BUFFER:
@@ -180,21 +186,22 @@ class BatchRun:
         return plain is not None
 
     def _noted(self, failure: Failure) -> str:
-        """Note a failure down; what its exception says to the client of where it was raised."""
+        """Record a failure, and return a text for the client that says where it was raised."""
         batch, is_known = self.batch, failure.arguments is not None
         if self._failures is not None:
             if not is_known and isinstance(failure.error, CallCancelledError):
                 self._failures.cancelled += 1
             else:
                 self._failures.add(failure, batch.name)
-        # Which item of a map it was only the client can say, which has its arguments, too.
+        # For an item of a map, the client adds this text: only it knows which item it was.
         if batch.chunk or not is_known or (not batch.client and self.worker.startswith("local@")):
             return ""
         return f"in the call {call_of(failure, batch.name)}{place_of(self.worker)}"
 
     def _times(self, first: int, calls: int) -> tuple[float, "array[float]"]:
-        """When the call of a number began, and when each task ended from there on; a chunk is one
-        task.
+        """Return when call ``first`` began, and when each task from there on ended.
+
+        A chunk is one task.
         """
         if self.batch.chunk:
             return self.started, array("d", [clock.now()])

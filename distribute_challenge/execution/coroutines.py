@@ -1,4 +1,4 @@
-"""Running an `async def` call to its end from ordinary code, whatever loop may be running already."""
+"""Runs an ``async def`` call to its end from synchronous code, even if an event loop is running."""
 
 import asyncio
 import concurrent.futures
@@ -22,22 +22,23 @@ _of_this_thread = threading.local()
 
 
 def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None = None) -> R:
-    """The coroutine's result.
+    """Run a coroutine and return its result.
 
-    Each thread keeps one event loop for all its calls. Where a loop runs in this thread already (a
-    notebook, the `local` backend called from asyncio), another thread does it, with this one's
-    context.
+    Each thread keeps one event loop for all its calls. If a loop already runs in this thread (a
+    notebook, the `local` backend called from asyncio), another thread runs the coroutine, with this
+    thread's context.
 
-    Tasks that the coroutine leaves behind are cancelled, and its asynchronous generators closed, as
-    `asyncio.run` does.
+    Like `asyncio.run`, it cancels tasks that the coroutine leaves behind, and closes its
+    asynchronous generators.
 
     Args:
-        coroutine: What to run.
-        seconds: How long it may take. It is cancelled where it waits, which no `time_limit` outside
-            of its loop can do in every thread; None: no limit.
+        coroutine: The coroutine to run.
+        seconds: How long it may take; None: no limit. It is cancelled where it waits, which a
+            `time_limit` outside of its loop cannot do in every thread.
 
     Raises:
-        OverdueError: It took longer; the `time_limit` around the call turns it into its own error.
+        OverdueError: The coroutine took longer; the `time_limit` around the call turns this into
+            its own error.
 
     Examples:
         >>> import asyncio
@@ -63,13 +64,12 @@ def _loop_runs() -> bool:
 
 
 def put_back_loop() -> None:
-    """Give this thread an open event loop, without tasks, if a call has used event loops here.
+    """Give this thread an open event loop without tasks, if a call has used event loops in it.
 
-    A call that closes the thread's loop, or that uses `asyncio.run`, leaves a thread without one,
-    in which `asyncio.get_event_loop` would fail for all calls after it.
+    A call that closes the thread's loop, or that uses `asyncio.run`, leaves the thread without one:
+    `asyncio.get_event_loop` would fail in all later calls.
     """
-    # There is no other way to ask whether the thread has a loop that does not make one, or warn
-    # that it has none.
+    # The public functions that return the thread's loop either make one or warn if there is none.
     policy = getattr(asyncio.events, "_event_loop_policy", None)
     if policy is None or not (local := vars(policy._local)):
         return
@@ -93,14 +93,14 @@ async def _limited(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
 
 
 async def _alone(coroutine: Coroutine[Any, Any, R]) -> R:
-    """The coroutine, without what it leaves behind."""
+    """Run the coroutine, and then end the tasks and generators that it leaves behind."""
     process = generation[0]
     generators = _Generators()
     try:
         result = await coroutine
     except BaseException as error:
         if generation[0] != process:
-            end_child(error)  # Here: the child has the parent's loop, and must not run it.
+            end_child(error)  # At once: the child has the parent's loop, and must not run it.
         raise
     else:
         if generation[0] != process:
@@ -108,8 +108,8 @@ async def _alone(coroutine: Coroutine[Any, Any, R]) -> R:
         return result
     finally:
         if generators.have_begun:
-            # One that was left at a `break` is closed by a task, which the loop makes in its next
-            # round.
+            # A generator that was left by a `break` is closed by a task, which the loop creates in
+            # its next iteration.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         if len(asyncio.all_tasks()) > 1 or generators.alive:
@@ -117,7 +117,7 @@ async def _alone(coroutine: Coroutine[Any, Any, R]) -> R:
 
 
 class _Generators:
-    """The asynchronous generators that begin in the running loop from now on."""
+    """Records the asynchronous generators that begin in the running loop from now on."""
 
     def __init__(self) -> None:
         self.alive: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
@@ -153,8 +153,8 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
     except Exception:
         raise
     except BaseException:
-        # A time limit or an exit: the coroutine may be half done, and must not go on in the next
-        # call.
+        # A time limit or an exit: the coroutine may be unfinished, and must not go on during the
+        # next call.
         _close()
         raise
     finally:
@@ -162,8 +162,8 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
 
 
 def _kept() -> "_Kept":
-    # Held by its thread alone and by no variable of a frame: it goes with the thread, not with some
-    # traceback.
+    # Only the thread's local storage holds it, and no variable of a frame: it is deleted with the
+    # thread, even if a traceback stays alive.
     kept: _Kept | None = vars(_of_this_thread).get("kept")
     if kept is None or kept.loop.is_closed():  # A call may close the loop of its thread.
         kept = _of_this_thread.kept = _Kept()
@@ -171,15 +171,15 @@ def _kept() -> "_Kept":
 
 
 class _Kept:
-    """A thread's event loop, given back when the thread ends."""
+    """A thread's event loop, closed when the thread ends."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
         self.loop = self.runner.get_loop()
 
     def __del__(self) -> None:
-        # Not the runner's own `close`, which runs the loop: this may be any thread, with a loop
-        # that runs.
+        # Not the runner's `close`, which runs the loop: this may be any thread, and a loop may be
+        # running in it.
         self.loop.close()
 
 
@@ -189,5 +189,5 @@ def _close() -> None:
         kept.runner.close()
 
 
-# The main thread's, while the interpreter is still whole.
+# The main thread's loop must be closed while the interpreter is still intact.
 at_exit(_close)

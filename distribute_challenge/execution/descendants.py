@@ -1,6 +1,4 @@
-"""The processes that calls start with `multiprocessing`: they end with the process that ran the
-call.
-"""
+"""Ends processes that calls start with `multiprocessing` with the process that ran the call."""
 
 import ctypes
 import multiprocessing
@@ -18,12 +16,11 @@ _parent = 0
 
 
 def bind_descendants() -> None:
-    """From now on, have the kernel kill what this process forks with `multiprocessing` when this
-    process dies.
+    """Have the kernel kill future `multiprocessing` forks of this process when it dies.
 
-    `multiprocessing` itself ends its children only with a process that ends in order. Only Linux
-    offers it, and only forks from the main thread are bound: to the kernel, the parent is the
-    thread. What `os.fork` makes is left alone; it may be meant to stay.
+    `multiprocessing` itself ends its children only if the parent exits normally. Only Linux offers
+    this, and only forks from the main thread are bound: to the kernel, the parent is the thread.
+    Children of `os.fork` are left alone: they may be meant to stay.
     """
     if sys.platform.startswith("linux"):  # pragma: no branch
         os.register_at_fork(before=_note_thread)
@@ -31,8 +28,9 @@ def bind_descendants() -> None:
 
 
 def kill_descendants() -> None:
-    """Kill what this process has started with `multiprocessing`: at its end, when nothing waits for
-    it any more.
+    """Kill the processes that this one has started with `multiprocessing`.
+
+    A worker process calls it at its end, when nothing waits for them any more.
     """
     for process in multiprocessing.active_children():
         process.kill()
@@ -47,5 +45,5 @@ def _note_thread() -> None:
 def _die_with_parent(_: object) -> None:
     if _forked_by_main_thread:  # pragma: no branch - coverage loses what a thread's child does
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != _parent:  # pragma: no cover - it died before it could be bound to
+        if os.getppid() != _parent:  # pragma: no cover - the parent died before the line above
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The functions that a worker process has loaded."""
+"""The cache of functions that a worker process has loaded."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CachedFunction", "FunctionCache"]
 
 _KEPT_FUNCTIONS = 128  # A guess: more functions than one study calls, fewer than fill a memory.
-_KEPT_MODULES = 2000  # A guess, too: of all these functions together.
+_KEPT_MODULES = 2000  # A guess, too: for all these functions together.
 
 
 class CachedFunction(NamedTuple):
@@ -27,8 +27,8 @@ class CachedFunction(NamedTuple):
 
     Args:
         loaded: The function.
-        again: Loads it anew, for one that carries what a call could change; None: one for all
-            calls.
+        again: Loads the function anew, if it carries state that a call could change; None: all
+            calls share ``loaded``.
     """
 
     loaded: LoadedFunction
@@ -36,10 +36,10 @@ class CachedFunction(NamedTuple):
 
 
 class FunctionCache:
-    """The functions that this process has loaded, the latest used kept.
+    """The functions that this process has loaded; it keeps the most recently used ones.
 
     Args:
-        fetch: Gives the payload for a digest, or None if it is not to be had.
+        fetch: Returns the payload for a digest, or None if it is not available.
         importer: Makes the modules of the user's project importable, and its script ``__main__``;
             None in the client's own process, which has both.
     """
@@ -53,15 +53,17 @@ class FunctionCache:
         self._known: dict[Any, Any] = {}
 
     def load(self, digest: str, open: Open | None = None) -> CachedFunction | None:  # noqa: A002
-        """The function of a digest with its modules importable, or None if its payload is not to be
-        had.
+        """Return the function of a digest, with its modules importable.
 
         Args:
-            digest: The function's name.
-            open: Gives the large values that it captures.
+            digest: The digest of the function's payload.
+            open: Returns the large values that it captures.
+
+        Returns:
+            The function, or None if its payload is not available.
 
         Raises:
-            ValueMissingError: One of them is not to be had.
+            ValueMissingError: One of the large values is not available.
         """
         entry = self._entries.pop(digest, None)
         if entry is None:
@@ -79,7 +81,7 @@ class FunctionCache:
         return found
 
     def _shared(self, modules: Sequence[Any]) -> Sequence[Any]:
-        """The same modules, as the objects that other functions have brought: they may be large."""
+        """Return equal modules that other functions brought, if any: modules may be large."""
         if len(self._known) > _KEPT_MODULES:
             self._known.clear()
         modules = tuple(self._known.setdefault(module, module) for module in modules)
@@ -88,7 +90,7 @@ class FunctionCache:
 
 
 class _Entry:
-    """One function, with the namespace of its script."""
+    """One function in the cache, with the namespace of its script."""
 
     def __init__(self, unpacked: UnpackedFunction) -> None:
         self._unpacked = unpacked
@@ -110,8 +112,8 @@ class _Entry:
         found = CachedFunction(
             loaded, partial(self._loaded, open) if self._unpacked.carries_state else None
         )
-        # One that holds large values is loaded each time: kept, it would keep them when no client
-        # needs them.
+        # A function that holds large values is loaded each time: otherwise the cache would keep the
+        # values alive when no client needs them.
         if not (loaded.holds_values or self._unpacked.carries_state):
             self._kept = found
         return found

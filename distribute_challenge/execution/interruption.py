@@ -1,12 +1,12 @@
-"""Stopping a call that somebody cancelled, from outside the thread that runs it.
+"""Stops a cancelled call from outside the thread that runs it.
 
-Who wants a call to stop writes that down where the process that runs it can read it, and then sends
-the process a signal. The signal says no more than "look": it may come late, when another call runs.
-What is written down says which call is meant.
+To stop a call, an engine sets a flag that the process which runs the call can read, and then sends
+the process a signal. The signal only means "look at the flags": it may come late, when another call
+runs. The flag says which call is meant.
 
-In a process's main thread this interrupts Python code, sleeps and most waits; in any other thread
-an exception is placed into the thread, which it meets at its next line of Python. Neither stops a
-loop in C code: engines with processes then kill the process.
+In a process's main thread this interrupts Python code, sleeps and most waits. Into any other thread
+an exception is placed, which is raised at the thread's next line of Python. Neither stops a loop in
+C code: then engines with processes kill the process.
 """
 
 import contextlib
@@ -27,39 +27,40 @@ __all__ = ["GRACE", "LOOK", "WHOLE", "Interruption", "StoppedError", "ThreadInte
 
 GRACE = 1.0  # Seconds that a call has to stop by itself; then its process is killed.
 
-#: The signal. By itself it does nothing, so it harms no process that has not quite begun, or has
-#: just made way for another; for the same reason Go interrupts its own threads with it.
+#: The signal. By default it does nothing, so it harms no process that is still starting, or that has
+#: just replaced another; for the same reason Go interrupts its own threads with it.
 LOOK: Final = signal.SIGURG
 
 #: In place of a call's number: all calls of the batch.
 WHOLE: Final = -1
 
-_LEAVES_WITHIN = (
-    0.2  # Seconds for a coroutine and its cleaning up, before it is stopped at any line.
-)
+# Seconds that a coroutine and its cleaning up have before the call is stopped at any line.
+_LEAVES_WITHIN = 0.2
 _JUMPS = 1000  # A guess: one is enough.
 
-#: Event loops that run, by their thread, which waits for events in them and comes to no line of
+#: Running event loops, by thread. A thread that waits for events in its loop reaches no line of
 #: Python until it is woken.
 loops: "dict[int, asyncio.AbstractEventLoop]" = {}
 
 
 class StoppedError(InterruptError):
-    """Raised inside the user's code, past its ``except Exception``; only the `Interruption` that
-    raised it may catch it.
+    """Raised inside the user's code to stop a call; ``except Exception`` does not catch it.
+
+    Only the `Interruption` that raised it may catch it.
     """
 
 
 class Interruption:
-    """Where the calls of a process's main thread can be stopped.
+    """Runs calls in a process's main thread so that they can be stopped.
 
     Args:
-        is_unwanted: Whether a call is to stop, by its number in its batch. Asked before each call,
-            and when a signal has come.
-        tell: Told the number of the call that begins, so that others know which one does not stop.
+        is_unwanted: Tells whether a call was cancelled, by its number in its batch. Called before
+            each call, and when a signal has come.
+        tell: Called with the number of each call that begins, so that the engine knows which call
+            does not stop.
 
-    Guarantees: `StoppedError` is raised inside `run` alone, at most once in each. A call that is
-    not wanted any more before it begins does not begin.
+    Guarantees: `StoppedError` is raised only inside `run`, at most once in each. A call that was
+    cancelled before it begins does not begin.
 
     Examples:
         >>> unwanted = {1}
@@ -76,16 +77,16 @@ class Interruption:
         self._running: int | None = None
 
     def listen(self) -> None:
-        """Look when the signal comes. To be called in the main thread."""
+        """Handle the signal from now on. Call it in the main thread."""
         signal.signal(LOOK, self._look)
 
     def run(self, number: int, call: Callable[[int], Any], otherwise: Callable[[], Any]) -> Any:
-        """Run a call; or the part of it that comes before it is stopped, and then something else.
+        """Run a call and return its outcome; if it is stopped, return that of ``otherwise``.
 
         Args:
             number: The call's number in its batch, or `WHOLE`.
             call: Runs the call of a number.
-            otherwise: Gives the outcome if it was stopped.
+            otherwise: Returns the outcome of a call that was stopped.
         """
         try:
             try:
@@ -97,7 +98,7 @@ class Interruption:
             finally:
                 self._running = None
         except StoppedError:
-            # It may have come while a time limit was being put away.
+            # It may have been raised while a time limit was being removed.
             signal.setitimer(signal.ITIMER_REAL, 0)
             return otherwise()
 
@@ -109,10 +110,10 @@ class Interruption:
 
 
 class ThreadInterruption:
-    """Stops what runs in one block of some thread.
+    """Stops a block of code in any thread; the ``threads`` engine uses one for each call.
 
-    Guarantees: ``_lock`` orders `stop` and the block's end; an exception that came too late is
-    caught there.
+    Guarantees: ``_lock`` orders `stop` and the end of the block; an exception that comes too late
+    is caught at the end of the block.
     """
 
     def __init__(self) -> None:
@@ -121,8 +122,9 @@ class ThreadInterruption:
         self._unwanted = False
 
     def stop(self) -> None:
-        """Stop the block: at its next line of Python, or before its first. Where it waits for
-        events in a loop, the loop ends.
+        """Stop the block at its next line of Python, or before its first.
+
+        If it waits for events in an event loop, the loop ends.
         """
         with self._lock:
             self._unwanted = True
@@ -130,9 +132,9 @@ class ThreadInterruption:
             if loop is None:
                 self._place()
                 return
-            with contextlib.suppress(RuntimeError):  # It has been closed just now.
+            with contextlib.suppress(RuntimeError):  # The loop has been closed in between.
                 loop.call_soon_threadsafe(_leave_loop)
-        # A coroutine that computes does not come back to its loop.
+        # A coroutine that computes does not return to its loop, so it is stopped at any line.
         timer = threading.Timer(_LEAVES_WITHIN, self._insist)
         timer.daemon = True
         timer.start()
@@ -148,10 +150,10 @@ class ThreadInterruption:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """The block, in the thread that enters it.
+        """Return the context manager for the block, in the thread that enters it.
 
         Raises:
-            StoppedError: It was stopped.
+            StoppedError: The block was stopped.
         """
         with self._lock:
             if self._unwanted:
@@ -164,14 +166,14 @@ class ThreadInterruption:
                 with self._lock:
                     self._thread = None
                 if self._unwanted:
-                    # If it has not come yet, it comes with the next jump back. Taken back, CPython
-                    # would go on looking for it.
+                    # A pending exception is raised at the next jump back of the loop. If it were
+                    # withdrawn instead, CPython would go on checking for it.
                     for _ in range(_JUMPS):
                         pass
 
 
 class _LeftLoopError(StoppedError, SystemExit):
-    """asyncio keeps to itself whatever a callback raises, except for what ends the program."""
+    """Raised in a loop's callback: asyncio only lets exceptions pass that end the program."""
 
 
 def _leave_loop() -> None:

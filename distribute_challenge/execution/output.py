@@ -1,10 +1,10 @@
-"""What the calls of a worker print, and the log that it goes to.
+"""Sends what the calls of a worker print to the worker's log.
 
-    print() ─► LogStream ─► OutputLog ─► handlers of the worker's own ─► the log file, the flight recorder
-                                   └───► the listener, while a call runs whose client wants to see it
+    print() ─► LogStream ─► OutputLog ─► the worker's handlers ─► the log file, the flight recorder
+                                   └───► the listener, while a call runs whose client wants output
 
-No logger stands on this way. A call may configure `logging` as it likes, with a handler that writes
-to ``sys.stderr`` for instance, and its prints still arrive in the log once.
+There is no logger on this way. A call may configure `logging` as it likes, for instance with a
+handler that writes to ``sys.stderr``, and its prints still arrive in the log once.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ __all__ = ["DescriptorHandler", "Listener", "LogStream", "OutputLog", "WorkerHan
 
 
 class WorkerHandler(logging.Handler):
-    """A handler that a worker's process has by itself, and no call has made."""
+    """A handler that belongs to a worker's process and was not made by a call."""
 
 
 class DescriptorHandler(WorkerHandler):
-    """Writes lines to a file descriptor.
+    """A handler that writes lines to a file descriptor.
 
-    A line that cannot be written is lost, as the disk is full or the reader of a pipe has gone.
-    That is no error of the call that wrote it. The first line that can be written again comes after
-    one that says how many were lost.
+    A line that cannot be written is lost, because the disk is full or the reader of a pipe is gone.
+    That is no error of the call that wrote it. Before the first line that can be written again
+    comes one that says how many were lost.
 
     Args:
         descriptor: Where the lines go. The handler never closes it: a call that reconfigures
@@ -56,9 +56,8 @@ class DescriptorHandler(WorkerHandler):
         try:
             line = self.format(record)
         except Exception:
-            self.handleError(
-                record
-            )  # The arguments do not fit the text: `logging` says so on ``sys.stderr``.
+            # The arguments do not fit the text: `logging` says so on ``sys.stderr``.
+            self.handleError(record)
             return
         try:
             if self._lost:
@@ -85,29 +84,29 @@ class DescriptorHandler(WorkerHandler):
 
 
 class Listener(Protocol):
-    """Gets lines of output besides the log, whatever the log's level."""
+    """Receives every line of output in addition to the log, whatever the log's level."""
 
     def hear(self, descriptor: int, line: str, *, whole: bool) -> None:
-        """Take a line.
+        """Receive a line.
 
         Args:
             descriptor: 1 for standard output, 2 for standard error.
-            line: Its text, without a line break.
-            whole: Whether it ended in a line break; else it was flushed.
+            line: The text of the line, without a line break.
+            whole: True if the line ended in a line break; False if it was flushed.
         """
 
 
 class OutputLog:
-    """Writes lines to handlers, without a logger.
+    """The log of a worker process: it writes lines to handlers, without a logger.
 
     Args:
-        level: Lines below it are dropped.
-        handlers: Where lines go. No logger has them, so that no configuration of `logging` changes
-            them.
+        level: Lines below this level are dropped.
+        handlers: The handlers that get the lines. No logger has them, so that no configuration of
+            `logging` changes them.
 
     Attributes:
-        listener: Gets what streams write, too; None: there is none.
-        is_used: Whether something was written to its streams; for others to take back.
+        listener: Also receives what streams write; None if there is none.
+        is_used: Whether something was written to the streams; the reader may reset it.
     """
 
     listener: Listener | None = None
@@ -119,15 +118,15 @@ class OutputLog:
         self._begun: dict[int, _Lines] = {}
 
     def add(self, handler: logging.Handler) -> None:
-        """Write to one more handler."""
+        """Add a handler."""
         self._handlers.append(handler)
 
     def write(self, level: int, line: str) -> None:
         """Write one line.
 
         Args:
-            level: Its level, as `logging` counts.
-            line: Its text, without a line break.
+            level: The level of the line, as in `logging`.
+            line: The text of the line, without a line break.
         """
         if level >= self._level:
             record = logging.LogRecord(
@@ -137,44 +136,45 @@ class OutputLog:
                 handler.handle(record)
 
     def belongs(self, lines: "_Lines", descriptor: int) -> None:
-        """Note the stream that stands for a file number now."""
+        """Record the stream that writes for a file descriptor from now on."""
         self._begun[descriptor] = lines
 
     def end_lines(self) -> None:
-        """Write out the lines of its streams that have no end yet."""
+        """Write out the incomplete lines of all streams."""
         for lines in self._begun.values():
             if lines.begun:
                 lines.flush()
 
 
 class LogStream(io.TextIOWrapper):
-    """A text stream whose lines go to a log: what stands in for ``sys.stdout`` in a worker.
+    """A text stream whose lines go to a log; in a worker it replaces ``sys.stdout``.
 
-    It has all that a file has: a ``buffer``, a ``fileno()``, an ``encoding``. What a program of its
-    own writes to that file number stands in the log as it is, without the name of the call.
+    It has all that a file has: a ``buffer``, a ``fileno()``, an ``encoding``. What another program
+    writes to that file descriptor appears in the log unchanged, without the name of the call.
 
     Args:
-        descriptor: The file number that it gives away, 1 or 2.
+        descriptor: The file descriptor that ``fileno()`` returns, 1 or 2.
         level: The level of its lines.
-        log: Where they go.
+        log: The log that gets the lines.
     """
 
     def __init__(self, descriptor: int, level: int, log: OutputLog) -> None:
         self._made_of = descriptor, level, log
         lines = _Lines(descriptor, level, log)
-        # Each write at once: a flush is then one that the call asked for.
+        # With ``write_through``, each flush that `_Lines` sees is one that the call asked for.
         super().__init__(lines, encoding="utf-8", errors="backslashreplace", write_through=True)
         self.mode = "w"  # type: ignore[misc] # a file has it, and some programs ask for it
 
     def reopened(self) -> "LogStream":
-        """A new stream like this one, which has been closed."""
+        """Return a new stream with the settings of this one, which has been closed."""
         return LogStream(*self._made_of)
 
 
 class _Lines(io.BufferedIOBase):
-    """The bytes of a `LogStream`, cut into lines.
+    """The binary side of a `LogStream`, which splits bytes into lines.
 
-    Guarantees: threads do not mix within a line. There is no lock, which a fork could leave locked.
+    Guarantees: a line holds the bytes of one thread only. There is no lock that a fork could leave
+    locked.
     """
 
     def __init__(self, descriptor: int, level: int, log: OutputLog) -> None:
@@ -183,7 +183,7 @@ class _Lines(io.BufferedIOBase):
         self._descriptor = descriptor
         self._level = level
         self._log = log
-        self.begun: dict[int, list[bytes]] = {}  # By thread: a line that has no end yet, in pieces.
+        self.begun: dict[int, list[bytes]] = {}  # By thread: the pieces of an incomplete line.
         log.belongs(self, descriptor)
 
     def writable(self) -> bool:
@@ -198,7 +198,7 @@ class _Lines(io.BufferedIOBase):
         self._log.is_used = True
         first, *lines = bytes(data).split(b"\n")
         thread = threading.get_ident()
-        begun = self.begun.pop(thread, [])  # A flush in another thread takes it, too.
+        begun = self.begun.pop(thread, [])  # A flush in another thread may have taken it.
         begun.append(first)
         for line in lines:
             self._end(begun)
@@ -208,9 +208,9 @@ class _Lines(io.BufferedIOBase):
         return len(data)
 
     def flush(self) -> None:
-        """Write out the lines that have no end yet."""
+        """Write out the incomplete lines."""
         super().flush()
-        # Until there are none: other threads add and take lines meanwhile.
+        # Until there is none left: other threads add and remove lines meanwhile.
         with contextlib.suppress(KeyError):
             while True:
                 _, begun = self.begun.popitem()

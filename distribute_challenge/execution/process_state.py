@@ -1,12 +1,12 @@
-"""What a call may change in its process that would spoil the next call, and putting it back.
+"""Restores what a call changed in its process, where that would break the next call.
 
-A process that runs calls keeps what they set on purpose, as every process pool does: environment
-variables, globals, loaded modules, locale, random numbers. It does not keep what makes the next
-call fail for a reason that is not its own: closed streams, a folder that is gone, an alarm that is
-still to ring.
+Like every process pool, a process that runs calls keeps what they set on purpose: environment
+variables, globals, loaded modules, locale, random numbers. It does not keep changes that make the
+next call fail through no fault of its own: closed streams, a current folder that is gone, a pending
+alarm.
 """
 
-# Without the enums of `signal`, which cost ten times as much.
+# The functions of `_signal` return no enums, which cost ten times as much.
 import _signal  # type: ignore[import-not-found]
 import contextlib
 import gc
@@ -22,7 +22,7 @@ from distribute_challenge.execution.output import LogStream
 
 __all__ = ["ProcessState", "is_spoilt"]
 
-# Seconds; after a call that took longer, looking at everything costs nothing by comparison.
+# Seconds; after a call that took longer, the cost of checking everything does not matter.
 LONG = 0.001
 
 _SIGNALS = tuple(
@@ -37,18 +37,16 @@ _spoilt = False
 
 
 def is_spoilt() -> bool:
-    """Whether a call has changed something in this process that could not be put back: the process
-    should be replaced.
-    """
+    """Whether a call changed something that could not be restored: replace the process then."""
     return _spoilt
 
 
 class ProcessState:
-    """What this process is like now.
+    """The state of this process when the object is made, which it can restore.
 
-    As a context manager, it puts back at the end of the block what has changed meanwhile.
+    As a context manager, it restores the state at the end of the block.
 
-    To be made and used in the main thread, while no call runs.
+    Make and use it in the main thread, while no call runs.
 
     Examples:
         >>> import sys
@@ -64,7 +62,7 @@ class ProcessState:
         self._is_collecting = gc.isenabled()
         self._trace, self._profile = sys.gettrace(), sys.getprofile()
         self._handlers = [*map(_signal.getsignal, _SIGNALS)]
-        # The handler of one that was set by C code is None: Python can neither see nor set it.
+        # A handler that C code has set is None: Python can neither see nor set it.
         self._settable = [
             pair for pair in zip(_SIGNALS, self._handlers, strict=True) if pair[1] is not None
         ]
@@ -87,11 +85,11 @@ class ProcessState:
         self.put_back()
 
     def is_changed(self, seconds: float) -> bool:
-        """Whether `put_back` has something to do, as far as can be seen in less than a microsecond.
+        """Whether `put_back` has something to do, by a check of less than a microsecond.
 
         Args:
-            seconds: How long the call took. After one that took long the answer is yes, for the
-                rest to be looked at.
+            seconds: How long the call took. After a long call the answer is True, so that
+                `put_back` checks everything.
         """
         stdout, stderr = self._stdout, self._stderr
         return (
@@ -106,12 +104,12 @@ class ProcessState:
         )
 
     def put_back(self) -> None:
-        """Look at everything, and put back what has changed.
+        """Check everything, and restore what has changed.
 
-        Takes some microseconds if nothing has.
+        It takes some microseconds if nothing has changed.
         """
         global _spoilt
-        # First the signals and the alarm, which might interrupt the rest.
+        # Signals and the alarm come first: they might interrupt the rest.
         steps: tuple[Callable[[], Any], ...] = (
             self._put_back_signals,
             self._put_back_interpreter,
@@ -142,7 +140,7 @@ class ProcessState:
         if gc.isenabled() is not self._is_collecting:
             (gc.enable if self._is_collecting else gc.disable)()
         if sys.gettrace() is not self._trace:
-            sys.settrace(self._trace)  # pragma: no cover - what it puts back is what would see it
+            sys.settrace(self._trace)  # pragma: no cover - it restores the tracer that would see it
         if sys.getprofile() is not self._profile:
             sys.setprofile(self._profile)
         if sys.getrecursionlimit() < self._recursion_limit:
@@ -158,8 +156,8 @@ class ProcessState:
             self._stderr = sys.__stderr__ = _reopened(self._stderr, 2)  # type: ignore[misc]
         sys.stdout, sys.stderr = self._stdout, self._stderr
         for stream in filter(None, (self._stdout, self._stderr)):
-            # A line without an end belongs to the call that wrote it. A pipe without a reader is no
-            # fault of the process.
+            # An incomplete line belongs to the call that wrote it. A pipe without a reader does not
+            # spoil the process.
             with contextlib.suppress(OSError):
                 stream.flush()
 
@@ -170,24 +168,24 @@ class ProcessState:
 
 
 class _Folder:
-    """The current folder; also one that has no name any more."""
+    """The current folder, which can be restored even if it was deleted."""
 
     def __init__(self) -> None:
         self._name = _current_folder()
         self._place: int | str
         try:
             self._place = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
-        except OSError:  # It must not be entered.
+        except OSError:  # This process has no permission to open it.
             self._place = self._name or os.sep
 
     def put_back(self) -> None:
         if _current_folder() != self._name:
             os.chdir(self._place)
-            self._name = _current_folder()  # It may have been moved.
+            self._name = _current_folder()  # The folder may have been moved.
 
 
 class _File:
-    """What stands behind a file number, 1 or 2."""
+    """The open file behind a file descriptor, 1 or 2."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -195,7 +193,7 @@ class _File:
         self._copy = os.dup(number) if self._identity is not None else -1
 
     def put_back(self) -> None:
-        # Where there was none, the number now belongs to a file of the call's.
+        # If there was none, the descriptor now belongs to a file that the call opened.
         if self._identity is not None and _identity(self._number) != self._identity:
             os.dup2(self._copy, self._number)
 
@@ -221,7 +219,7 @@ def _is_closed(stream: Any) -> bool:
     try:
         return bool(stream.closed)
     except ValueError:
-        return True  # Its buffer has been detached.
+        return True  # The stream's buffer was detached.
 
 
 def _reopened(stream: Any, number: int) -> Any:
@@ -235,7 +233,7 @@ def _reopened(stream: Any, number: int) -> Any:
 def _is_lower(now: tuple[int, int], limit: tuple[int, int]) -> bool:
     if now == limit:
         return False
-    most = resource.RLIM_INFINITY  # A number below zero.
+    most = resource.RLIM_INFINITY  # It is negative, so it cannot be compared with `<`.
     return any(
         is_now != most and (was == most or is_now < was)
         for is_now, was in zip(now, limit, strict=True)

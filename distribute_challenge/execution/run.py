@@ -1,8 +1,8 @@
 """The one place where user code runs, on every backend: bytes in, bytes out.
 
-`execute` takes an encoded `Batch`, runs its calls one after the other, and gives encoded `Reply`
-frames. It knows nothing of brokers: whoever calls it brings the function's payload and takes the
-replies.
+`execute` takes an encoded `Batch`, runs its calls one after the other, and yields encoded `Reply`
+frames. It knows nothing of brokers: the engine that calls it provides the function's payload and
+sends the replies.
 """
 
 import pickle
@@ -47,15 +47,14 @@ if TYPE_CHECKING:
 
 __all__ = ["become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
 
-FLUSH_AFTER = (
-    0.05  # Seconds after which finished outcomes go home while the rest of the batch runs.
-)
+# Seconds after which outcomes that are ready are sent while the rest of the batch runs.
+FLUSH_AFTER = 0.05
 FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
 LONGEST_PAUSE = 5.0  # up to this.
-# Seconds; a call of a map that takes less has closed nothing. What else it did is put back at the
-# end of the message.
+# Seconds; a call of a map that takes less cannot have closed a stream. Its other changes are
+# restored at the end of the message.
 INSTANT = 1e-6
-FORK = 2e-5  # Seconds; less than any fork takes.
+FORK = 2e-5  # Seconds; a fork always takes longer.
 _INSTALL = "What it imports must be installed there; with Docker Compose, name it in PACKAGES."
 _NOTHING = nullcontext()
 _watchdog = Watchdog()
@@ -65,16 +64,17 @@ _calls_run = 0
 
 
 def calls_run() -> int:
-    """How many calls `execute` has run in this process so far, for whoever replaces processes after
-    so many.
+    """Return how many calls `execute` has run in this process so far.
+
+    Engines use it to replace a process after a number of calls.
     """
     return _calls_run
 
 
 def inside_call() -> bool:
-    """Whether the code that asks is part of a running call.
+    """Whether the calling code is part of a running call.
 
-    Its own calls then run in place (see docs).
+    The calls that it makes then run in place (see docs).
     """
     return is_worker() or _inside_call.get()
 
@@ -94,22 +94,22 @@ def execute(
 
     Args:
         batch: The batch, or its frame.
-        functions: Where the function comes from.
+        functions: The cache that loads the function.
         worker: Name of this process, for the timelines.
-        values: Where large values are; None where they stay in the messages.
-        send_ahead: Sends a reply from another thread while a call takes long, so that those behind
-            it need not wait; None: they do.
-        interruption: Stops those that are cancelled; None: only the engine itself can.
-        process: Puts back what a call has changed in its process; None where the process is the
-            user's own.
-        failures: Where it is noted what has gone wrong, before the reply that says so is given;
-            None: nowhere.
+        values: Access to large values; None if they stay in the messages.
+        send_ahead: Sends a reply from another thread while a call takes long, so that the calls
+            after it need not wait; None: they wait.
+        interruption: Stops calls that are cancelled; None: only the engine itself can stop them.
+        process: Restores what a call has changed in its process; None if the process is the user's
+            own.
+        failures: Records what has gone wrong, before the reply that says so is yielded; None: it is
+            not recorded.
         logs: Sends what the calls print to their client; None: it is not sent.
 
     Yields:
         Encoded `Reply` frames: one, or several if the calls are slow, so that early results do not
-            wait for late
-        ones. Together they hold one outcome for each call, or the reason why there is none.
+            wait for late ones. Together they hold one outcome for each call, or the reason why
+            there is none.
     """
     if not isinstance(batch, Batch):
         batch = Batch.decode(batch)
@@ -149,10 +149,10 @@ def execute(
 
 
 def callable_bytes(task: Task) -> bytes:
-    """A task's function for those who know nothing of tasks: `pickle.loads` turns the bytes into an
-    ordinary callable.
+    """Pickle a task's function so that `pickle.loads` gives an ordinary callable.
 
-    It works in any process that has this library, and keeps the task's time limit and retries.
+    It is for engines that do not know tasks. The callable works in any process that has this
+    library, and keeps the task's time limit and retries.
     """
     return pickle.dumps(
         _Packed(
@@ -238,7 +238,7 @@ def _run_calls(
             return
         if logs is not None and logs.has_printed:
             logs.end_call()
-        # The finish first: the watchdog counts outcomes.
+        # The time first: the watchdog counts outcomes, and reads a time for each.
         finishes.append(clock.now())
         progress.outcomes.append(outcome)
         if process is not None and (
@@ -256,7 +256,7 @@ def _run_calls(
 
 def _unpacked_outcome(run: BatchRun, function: CachedFunction, number: int) -> Any:
     try:
-        # The first call has it as it was just loaded.
+        # The first call uses the function as it was just loaded.
         loaded = function.again() if number and function.again is not None else function.loaded
         args, kwargs = unpack(run.batch.arguments[number], run.large.open)
     except ValueMissingError:
@@ -267,7 +267,7 @@ def _unpacked_outcome(run: BatchRun, function: CachedFunction, number: int) -> A
 
 
 def _noted_argument(run: BatchRun, error: BaseException) -> BaseException:
-    """An error of unpickling arguments, with a note that this was what went wrong."""
+    """Add a note to an error of unpickling arguments that says so, and return the error."""
     add_note(error, f"An argument of {run.batch.name} {_not_loaded(run.worker, error)}")
     return error
 
@@ -324,20 +324,19 @@ def _run_calls_of_chunk(
     progress: Progress,
     process: "ProcessState | None",
 ) -> None:
-    """Run the chunk's first calls: all, unless they take so long that others should have the rest."""
+    """Run the calls of a chunk: all, or the first ones if other workers should run the rest."""
     function = loaded.function
     plain = batch.timeout is None and not batch.retries and not loaded.is_async
     outcomes = progress.outcomes
     add = outcomes.append
     deadline = progress.deadline
     before = generation[0]
-    # What takes no longer than twice the fastest call that has changed nothing is taken to do no
-    # more than that one.
+    # A call that takes at most twice as long as the fastest call that changed nothing is assumed to
+    # have changed nothing either.
     fastest, harmless = inf, 0.0
     began = time.monotonic()
     for args in calls:
-        # The plain case, a million times: nothing inside the loop but the call and a look at the
-        # clock.
+        # The plain case may run a million times: there is only the call and a look at the clock.
         if plain:
             try:
                 add(function(*args))
@@ -345,9 +344,8 @@ def _run_calls_of_chunk(
                 if generation[0] != before:
                     end_child(error)
                 add(_failure(error, args, {}))
-                began = (
-                    0.0  # As if it had taken long: it may have left things as they should not stay.
-                )
+                # As if it had taken long, so that the process is checked for changes.
+                began = 0.0
         else:
             add(_outcome(batch, loaded, args, {}))
         now = time.monotonic()
@@ -356,8 +354,8 @@ def _run_calls_of_chunk(
             if generation[0] != before:
                 end_child()
             if plain and type(outcomes[-1]) is CoroutineType:
-                # A decorator hides that the function is a coroutine function: no call of it is
-                # plain.
+                # A decorator hides that the function is a coroutine function, so from now on no
+                # call is plain.
                 plain = False
                 outcomes[-1] = _ended(outcomes[-1], args)
             if process is not None and process.is_changed(took):
@@ -387,7 +385,7 @@ def _outcome(
         if type(outcome) is not Failure or not isinstance(outcome.error, loaded.retry_on):
             break
         if attempt < batch.retries:
-            # Jitter, so that calls which failed together do not all come back together.
+            # Jitter, so that calls which failed together are not all tried again together.
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
     return outcome
@@ -399,8 +397,8 @@ def _attempt(
     before = generation[0]
     try:
         with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NOTHING:
-            # Inside: a context manager sets `__traceback__` of what passes it, which a frozen
-            # exception does not allow.
+            # Inside the `with` block: a context manager sets `__traceback__` of an exception that
+            # passes it, which a frozen exception does not allow.
             try:
                 value = loaded.function(*args, **kwargs)
                 if type(value) is CoroutineType or (
@@ -412,14 +410,14 @@ def _attempt(
                     end_child(error)
                 return _failure(error, args, kwargs)
     except BaseException as error:
-        return _failure(error, args, kwargs)  # The time limit's.
+        return _failure(error, args, kwargs)  # Raised by the time limit.
     if generation[0] != before:
         end_child()
     return value
 
 
 def _completed(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
-    # Brings asyncio, which most calls do without.
+    # Imported late, because it imports asyncio, which most calls do not need.
     from distribute_challenge.execution.coroutines import run_to_completion
 
     return run_to_completion(coroutine, seconds)
@@ -430,8 +428,9 @@ def _failure(
     args: tuple[Any, ...] | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Failure:
-    """The call's failure, unless it is somebody else's business: an outer call's time limit or end,
-    or Ctrl+C here.
+    """Return the call's failure; raise the error again if it is an interrupt.
+
+    Interrupts are a time limit or cancellation of an outer call, and Ctrl+C in a client.
     """
     if is_interrupt(error) or (isinstance(error, KeyboardInterrupt) and not is_worker()):
         raise error

@@ -1,6 +1,4 @@
-"""What a script has set for itself in its interpreter, and giving it to processes that run the
-script's calls.
-"""
+"""Copies interpreter settings of a script to the processes that run its calls."""
 
 import multiprocessing
 import os
@@ -17,13 +15,13 @@ _OF_CONTEXT = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 
 
 class Surroundings(NamedTuple):
-    """Limits and settings that a process can be given at any time.
+    """Limits and settings that can be applied to a process at any time.
 
     Attributes:
-        recursion_limit: As `sys.setrecursionlimit` takes it.
-        int_digits: As `sys.set_int_max_str_digits` takes it.
-        decimal: The context of `decimal`, as plain values; None: the one that Python begins with.
-        start_method: How `multiprocessing` starts processes; None: in Python's own way.
+        recursion_limit: As for `sys.setrecursionlimit`.
+        int_digits: As for `sys.set_int_max_str_digits`.
+        decimal: The context of `decimal`, as plain values; None: Python's default context.
+        start_method: The start method of `multiprocessing`; None: Python's default.
         has_django: Whether Django has been set up, from a settings module.
 
     Examples:
@@ -41,7 +39,7 @@ class Surroundings(NamedTuple):
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """What is set now, in this thread."""
+        """Return the current settings of this process, and of `decimal` in this thread."""
         return cls(
             sys.getrecursionlimit(),
             sys.get_int_max_str_digits(),
@@ -51,7 +49,7 @@ class Surroundings(NamedTuple):
         )
 
     def apply(self) -> None:
-        """Set the same in this process; the context of `decimal` in this thread."""
+        """Apply the settings to this process; the context of `decimal` to this thread."""
         sys.setrecursionlimit(self.recursion_limit)
         sys.set_int_max_str_digits(self.int_digits)
         if self.decimal is not None:
@@ -68,12 +66,12 @@ class Surroundings(NamedTuple):
 
 
 def interpreter_flags() -> list[str]:
-    """Command line options that make another interpreter like this one: ``-O``, ``-W``, ``-X``,
-    ``-I`` and more.
+    """Return the command line options that start another interpreter like this one.
 
-    Not ``-S``: an interpreter without ``site`` would not find this library.
+    They include ``-O``, ``-W``, ``-X`` and ``-I``, but never ``-S``: an interpreter without
+    ``site`` would not find this library.
     """
-    # What `multiprocessing` gives to the processes that it starts, and all -X options besides.
+    # The options that `multiprocessing` gives to the processes that it starts, and all -X options.
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     for name, value in sys._xoptions.items():
         option = name if value is True else f"{name}={value}"
@@ -106,11 +104,11 @@ def _has_django() -> bool:
 
 
 def _set_up_django() -> None:
-    """As the script has done: without it, no module with a model can be imported."""
+    """Set up Django as the script has done: no module with a model can be imported without it."""
     try:
         import_module("django").setup()
     except Exception:
-        # The calls that need it will fail, and the others need not.
+        # Calls that need Django will fail; other calls can still run.
         logger.exception(
             "cannot set up Django in process %d, as it is in the program that made the call",
             os.getpid(),

@@ -1,9 +1,9 @@
-"""Stopping a call that runs too long, from inside its own process.
+"""Stops a call that runs too long, from inside its own process.
 
-In a process's main thread a timer signal interrupts Python code, sleeps and most waits. In any
-other thread an exception is placed into the thread, which it meets at its next line of Python.
-Neither stops a loop inside C code: what the Celery worker does about that stands in
-`execution_backends.celery.worker.request`.
+In a process's main thread a timer signal interrupts Python code, sleeps and most waits. Into any
+other thread an exception is placed, which is raised at the thread's next line of Python. Neither
+stops a loop in C code: then the Celery worker kills the child process
+(`execution_backends.celery.worker.overrides.request`).
 """
 
 import ctypes
@@ -21,10 +21,10 @@ __all__ = ["OverdueError", "time_limit"]
 
 
 class OverdueError(InterruptError):
-    """Raised inside the user's code, past its ``except Exception``; only the limit that raised it
-    may catch it.
+    """Raised inside the user's code at its time limit; ``except Exception`` does not catch it.
 
-    Without an owner it was placed into a thread from outside, which can only name a class.
+    Only the `time_limit` that raised it may catch it. It has no owner if it was placed into a
+    thread from outside: that way only a class can be given, not an instance.
     """
 
     def __init__(self, owner: object = None) -> None:
@@ -37,8 +37,8 @@ def time_limit(seconds: float, name: str) -> Iterator[None]:
     """Raise `CallTimeoutError` if the block takes longer.
 
     Args:
-        seconds: How long it may take.
-        name: What takes that long, for the message.
+        seconds: How long the block may take.
+        name: Name of the call, for the error message.
 
     Examples:
         >>> import time
@@ -76,8 +76,8 @@ def _by_signal(seconds: float, owner: object) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if outer_left:
-            # A call inside a call: the outer one's limit goes on, and fires at once if it is over
-            # by now.
+            # A call inside a call: the outer call's limit goes on, and fires at once if its time is
+            # already over.
             signal.setitimer(signal.ITIMER_REAL, max(outer_left - (time.monotonic() - began), 1e-6))
 
 
@@ -98,7 +98,7 @@ def _by_thread(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        # Once this lock is held, no exception can come any more that was meant for this block only.
+        # Once this lock was held, no exception for this block can be placed into the thread.
         with lock:
             over = True
         timer.cancel()

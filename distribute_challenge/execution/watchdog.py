@@ -1,8 +1,8 @@
-"""A second thread that looks at the batch which a worker process is running.
+"""The watchdog: a second thread that watches the batch which a worker process runs.
 
-A worker looks at the clock between two calls. While one call takes long, those that share its
-message would wait for it, though other workers are free: so they are given back from beside it,
-while it runs, and what is finished goes home.
+A worker looks at the clock between two calls. While one call takes long, the other calls of its
+message would wait for it although other workers are free. So the watchdog gives them back while the
+call runs, and sends the outcomes that are ready.
 """
 
 import threading
@@ -14,31 +14,29 @@ from typing import Any
 __all__ = ["Progress", "Send", "Watchdog"]
 
 LOOK_EVERY = 0.1  # Seconds between two looks.
-IDLE_LOOKS = (
-    20  # Looks in a row that find nothing, after which the thread sleeps until it is woken.
-)
+# Looks in a row without a batch, after which the thread sleeps until it is woken.
+IDLE_LOOKS = 20
 
-#: Sends the outcomes of a batch that are not on their way yet, with the number of calls that will
-#: be answered here in the end. True if it sent the outcomes, too.
+#: Sends the outcomes of a batch that were not sent yet, with the number of calls that this process
+#: will have answered in the end. True if it sent the outcomes, too.
 Send = Callable[["Progress", int], bool]
 
 
 class Progress:
-    """How far a batch is.
+    """The progress of one batch, shared by the thread that runs it and the watchdog.
 
     Args:
-        calls: How many calls it has.
-        patience: Seconds that it may take; after that, calls that were not begun go back to the
-            client.
+        calls: Number of calls in the batch.
+        patience: Seconds that the batch may take; after that, calls that were not begun go back to
+            the client.
 
     Attributes:
-        outcomes: Of the calls that have ended; the thread that runs them appends.
-        sent: How many of these are on their way home.
-        deadline: When patience ends, by `time.monotonic`.
+        outcomes: Outcomes of the calls that have ended; the running thread appends them.
+        sent: Number of outcomes that were sent.
+        deadline: When ``patience`` is over, by `time.monotonic`.
 
-    Guarantees: ``_lock`` makes the running thread and the watchdog agree on which calls are
-    answered here; whatever the watchdog sends has been sent when the running thread comes past the
-    lock.
+    Guarantees: ``_lock`` makes the running thread and the watchdog agree on which calls this
+    process answers. What the watchdog sends has been sent when the running thread gets the lock.
     """
 
     def __init__(self, calls: int, patience: float) -> None:
@@ -50,31 +48,39 @@ class Progress:
         self._lock = threading.Lock()
 
     def is_overdue(self) -> bool:
-        """Whether the batch takes so long that others should have the rest."""
+        """Whether the batch takes so long that other workers should run the rest."""
         return time.monotonic() > self.deadline
 
     def is_over(self) -> bool:
-        """For the running thread, between two calls of an overdue batch: whether to begin no more."""
+        """Whether the running thread must begin no more calls. It asks between two calls.
+
+        It only asks if the batch is overdue.
+        """
         with self._lock:
             if self._kept is None:
                 self._kept = len(self.outcomes)
             return len(self.outcomes) >= self._kept
 
     def take(self) -> tuple[int, list[Any]]:
-        """For the running thread: the outcomes that are not on their way yet, and the number of the
-        first.
+        """Return the outcomes that were not sent yet, and the number of the first of their calls.
+
+        The running thread calls it, and then sends them.
         """
         with self._lock:
             first, self.sent = self.sent, len(self.outcomes)
             return first, self.outcomes[first:]
 
     def end(self) -> tuple[int, list[Any]]:
-        """Likewise, after the last call: nothing is given back any more."""
+        """Like `take`, after the last call: from now on the watchdog gives nothing back."""
         self.is_over()
         return self.take()
 
     def give_back(self, send: Send) -> None:
-        """For the watchdog: give back what has not been begun."""
+        """Give back the calls that were not begun. The watchdog calls it.
+
+        Args:
+            send: Sends the outcomes so far, and says how many calls are kept.
+        """
         with self._lock:
             done = len(self.outcomes)
             if self._kept is not None or done + 1 >= self._calls:
@@ -85,7 +91,7 @@ class Progress:
 
 
 class Watchdog:
-    """The thread. It is started with the first batch that it is to look at."""
+    """The watchdog thread of a worker process. It starts with the first batch to watch."""
 
     def __init__(self) -> None:
         self._current: tuple[Progress, Send] | None = None
@@ -94,11 +100,11 @@ class Watchdog:
 
     @contextmanager
     def looking_at(self, progress: Progress, send: Send) -> Iterator[None]:
-        """Look at a batch for as long as the block takes; one at a time.
+        """Watch a batch while the block runs; only one batch at a time.
 
         Args:
-            progress: How far it is.
-            send: Sends what has ended, and gives back what was not begun.
+            progress: The progress of the batch.
+            send: Sends outcomes that are ready, and gives back calls that were not begun.
         """
         self._current = progress, send
         if self._thread is None:
@@ -129,9 +135,9 @@ class Watchdog:
             progress, send = current
             if progress.is_overdue():
                 progress.give_back(send)
-            del current, progress, send  # This frame would keep the last batch while there is none.
+            del current, progress, send  # Otherwise this frame would keep the last batch alive.
 
     def _rest(self) -> None:
         self._wanted.clear()
-        if self._current is not None:  # It came just now.
+        if self._current is not None:  # A batch came in between.
             self._wanted.set()
