@@ -1,8 +1,8 @@
-"""The broker option that all commands share.
+"""The option ``--broker``, which all commands share.
 
-A command line can be read by every user of the machine, for as long as the command runs; its
-environment cannot. So a command that finds a password in its ``--broker`` starts itself anew, in
-the same process, with the address in a variable.
+Every user of the machine can read a command line while the command runs, but not its environment.
+So a command that finds a password in its ``--broker`` starts itself anew, in the same process, with
+the address in a variable.
 """
 
 import os
@@ -23,16 +23,17 @@ def broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--broker",
         metavar="URL",
         callback=_hide_password,
-        help="Address of the cluster's Redis. [default: $DISTRIBUTE_CHALLENGE_BROKER_URL, then $CELERY_BROKER_URL]",
+        help="Address of the cluster's Redis. [default: $DISTRIBUTE_CHALLENGE_BROKER_URL, "
+        "then $CELERY_BROKER_URL]",
     )(command)
 
 
 def _hide_password(
     context: click.Context, parameter: click.Parameter, url: str | None
 ) -> str | None:
-    """Leave no password on the command line."""
+    """Start the command anew without the option if its address contains a password."""
     rest = _without(sys.orig_argv[1:], url)
-    # Nobody typed it if it is not there: a program calls this command as a function.
+    # If the option is not on the command line, a program calls this command as a function.
     if url is not None and settings.masked(url) != url and rest != sys.orig_argv[1:]:
         first, second = settings.BROKER_VARIABLES
         click.echo(
@@ -46,7 +47,7 @@ def _hide_password(
 
 
 def _without(arguments: list[str], url: str | None) -> list[str]:
-    """A command line without a broker option of this value."""
+    """Return a command line without the option ``--broker`` of this value."""
     found: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before == "--broker" and argument == url:
@@ -57,10 +58,13 @@ def _without(arguments: list[str], url: str | None) -> list[str]:
 
 
 def checked_broker(url: str | None) -> str:
-    """The broker to use, known to answer.
+    """Return the address of the broker to use, after a check that it answers.
+
+    Args:
+        url: The value of ``--broker``; None: the address from the environment.
 
     Raises:
-        click.ClickException: None is configured, or it does not answer.
+        click.ClickException: No broker is configured, or it does not answer.
     """
     from distribute_challenge.errors import DistributeChallengeError
     from distribute_challenge.execution_backends.celery.broker.connection import check_reachable
@@ -79,10 +83,10 @@ def checked_broker(url: str | None) -> str:
 
 
 def check_secret(url: str) -> None:
-    """Make sure that there is a secret for a cluster.
+    """Check that there is a secret for the cluster at an address.
 
     Raises:
-        click.ClickException: There is none, or it cannot be used.
+        click.ClickException: There is no secret, or it cannot be used.
     """
     from distribute_challenge.errors import DistributeChallengeError
     from distribute_challenge.security import keyring_for

@@ -1,4 +1,4 @@
-"""``distribute-challenge cluster``."""
+"""The command ``distribute-challenge cluster``."""
 
 import contextlib
 import os
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster"]
 
-LOOK_EVERY = (
-    0.1  # Seconds between two looks whether it still lives, and what its workers have written.
-)
+# Seconds between two checks whether the cluster still lives, and what its workers have written.
+LOOK_EVERY = 0.1
 
-# As `log.FORMAT` has it: time, level, process, call, text.
+# A line in `log.FORMAT`: time, level, process, call, text.
 _LINE: Final = re.compile(
     r"\S+ \S+ (?P<level>[A-Z]+) (?P<process>\S+) \[(?P<call>[^\]]*)\] (?P<text>.*)"
 )
@@ -64,10 +63,10 @@ def cluster(workers: int | None) -> None:
 
 
 def _watch(running: "LocalCluster", stop: threading.Event) -> None:
-    """Show what it does until it is to stop.
+    """Show the log of the cluster until ``stop`` is set.
 
     Raises:
-        ClusterStartError: It has died.
+        ClusterStartError: The cluster has died.
     """
     from redis import RedisError
 
@@ -83,8 +82,8 @@ def _watch(running: "LocalCluster", stop: threading.Event) -> None:
                 for line in _new_lines(log):
                     _show(line)
                 continue
-            # What is in the log before it is ready is about its start. A server that is gone is
-            # told of by the next check.
+            # Lines before it is ready are about its start, and are not shown. If Redis is gone, the
+            # next check reports it.
             with contextlib.suppress(RedisError):
                 if presence.workers(connection):
                     log = files.enter_context(running.log_file.open("rb"))
@@ -93,7 +92,7 @@ def _watch(running: "LocalCluster", stop: threading.Event) -> None:
 
 
 def _new_lines(log: BinaryIO) -> list[str]:
-    """What was written since the last time, as far as its lines have an end."""
+    """Return the complete lines that were written since the last call."""
     data = log.read()
     end = data.rfind(b"\n") + 1
     log.seek(end - len(data), os.SEEK_CUR)
@@ -103,7 +102,8 @@ def _new_lines(log: BinaryIO) -> list[str]:
 def _show(line: str) -> None:
     parts = _LINE.fullmatch(line)
     if parts is None:
-        click.echo(line)  # Of a program that a call has started, or a further line of a text.
+        # From a program that a call has started, or a further line of a text.
+        click.echo(line)
         return
     level, process, call, text = parts.group("level", "process", "call", "text")
     source = f"worker-{process.rpartition('-')[2]}" if "-" in process else "worker"

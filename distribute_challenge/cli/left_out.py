@@ -1,5 +1,6 @@
-"""What the commands do not show, because it has not the form that this library or Celery gives it:
-a line for each kind.
+"""Tells what the commands left out because it was not written by this library or Celery.
+
+There is one line for each kind.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,10 +16,10 @@ T = TypeVar("T")
 
 
 class LeftOut:
-    """Counts for one command what it leaves out.
+    """Records for one command what it leaves out.
 
     Attributes:
-        lines: What was left out, how many there were, and why.
+        lines: One line for each kind: what was left out, how many, and why.
 
     Examples:
         >>> left_out = LeftOut()
@@ -31,23 +32,25 @@ class LeftOut:
         self.lines: list[str] = []
 
     def add_answers(self, left_out: Mapping[str, int]) -> None:
-        """Answers of remote control.
+        """Add a line about answers of remote control.
 
         Args:
-            left_out: As `Answers.left_out` has it.
+            left_out: The numbers of `Answers.left_out`, by reason.
         """
         if total := sum(left_out.values()):
             reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
             self.lines.append(f"{total} answer{'s' * (total > 1)} that no worker gives: {reasons}")
 
     def read(self, what: str, key: str, reading: Callable[[], T]) -> T | None:
-        """What is read from Redis; None, and a line more, where a key of another type is in the
-        way.
+        """Return what ``reading`` reads from Redis; add a line if the key has another type.
 
         Args:
             what: What is read, for the line.
-            key: Where it lies.
-            reading: Reads it.
+            key: The Redis key that is read.
+            reading: Reads the key.
+
+        Returns:
+            The result of ``reading``; None if the key has another type.
 
         Raises:
             redis.RedisError: Redis cannot be reached, or refuses for another reason.

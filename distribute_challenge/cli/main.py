@@ -1,4 +1,4 @@
-"""``distribute-challenge``: the command and what it offers."""
+"""The command ``distribute-challenge`` with its subcommands."""
 
 import click
 

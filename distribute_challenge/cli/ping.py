@@ -1,6 +1,4 @@
-"""``distribute-challenge ping``: for health checks, and for scripts that wait until a cluster is
-there.
-"""
+"""The command ``distribute-challenge ping``, for health checks and scripts that await a cluster."""
 
 import socket
 
@@ -34,14 +32,13 @@ def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
     this machine.
     """
     url = checked_broker(broker)
-    # Nothing of Celery's: health checks run this over and over on machines that have better things
-    # to do.
+    # Celery is not imported: health checks run this command often, and it must not cost much.
     from distribute_challenge.errors import DistributeChallengeError
     from distribute_challenge.execution_backends.celery.broker import ping as asking
     from distribute_challenge.execution_backends.celery.broker.connection import connect, translated
 
     host = socket.gethostname()
-    # A name given twice is asked for once.
+    # Without duplicates: a name that is given twice is only asked for once.
     wanted = list(dict.fromkeys(name if "@" in name else f"{name}@{host}" for name in names))
     try:
         with translated(url), connect(url) as connection:

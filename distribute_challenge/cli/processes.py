@@ -1,4 +1,4 @@
-"""How many worker processes, where the command line does not say."""
+"""The number of worker processes, if the command line does not say it."""
 
 import click
 
@@ -8,10 +8,10 @@ __all__ = ["process_count"]
 
 
 def process_count() -> int:
-    """One for each core, or what ``DISTRIBUTE_CHALLENGE_WORKERS`` says.
+    """Return ``DISTRIBUTE_CHALLENGE_WORKERS``, or the number of cores if it is not set.
 
     Raises:
-        click.ClickException: The variable is no number.
+        click.ClickException: The variable is not a number.
     """
     try:
         return settings.worker_count()

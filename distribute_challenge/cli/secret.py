@@ -1,4 +1,4 @@
-"""``distribute-challenge secret``: what has to be there before a cluster of one's own."""
+"""The command ``distribute-challenge secret``, which makes the secret for a new cluster."""
 
 import contextlib
 import os
@@ -19,11 +19,11 @@ __all__ = ["secret"]
     "file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a file for Docker Compose, with a secret, a password for Redis and the cluster's address.",
+    help="Write a file for Docker Compose, with a secret, a password for Redis "
+    "and the cluster's address.",
 )
 def secret(file: Path | None) -> None:
-    """Print a new secret, for the variable DISTRIBUTE_CHALLENGE_SECRET of a cluster's clients and
-    workers.
+    """Print a new secret, for the variable DISTRIBUTE_CHALLENGE_SECRET on clients and workers.
 
     With '--env .env', write what docker-compose.yml needs into the file .env, which must not exist
     yet. Only you can read it.
@@ -33,7 +33,7 @@ def secret(file: Path | None) -> None:
         return
     text = _variables(new_secret(), new_secret())
     try:
-        # Of this mode from its first moment on, and in nobody's place.
+        # It has this mode from the start, and replaces no file.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise click.ClickException(
@@ -46,10 +46,10 @@ def secret(file: Path | None) -> None:
         raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "w") as output:
-            os.fchmod(descriptor, 0o600)  # Whatever the umask has left of it.
+            os.fchmod(descriptor, 0o600)  # The umask may have removed bits of the mode.
             output.write(text)
     except OSError as error:
-        # Half a file would be in the way of the next attempt.
+        # An incomplete file would be in the way of the next attempt.
         with contextlib.suppress(OSError):
             file.unlink()
         raise click.ClickException(f"cannot write {file}: {error.strerror}") from None

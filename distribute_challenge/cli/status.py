@@ -1,4 +1,4 @@
-"""``distribute-challenge status``."""
+"""The command ``distribute-challenge status``."""
 
 import json
 from functools import partial
@@ -45,7 +45,7 @@ def status(broker: str | None, as_json: bool) -> None:
 
 
 def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
-    """Each section as rows of its columns."""
+    """Return what `status` shows; each section is a list of rows, which are dicts by column."""
     from distribute_challenge.execution_backends.celery.broker import control, presence
     from distribute_challenge.execution_backends.celery.broker.connection import connect
     from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
@@ -109,7 +109,7 @@ def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
 
 
 def _section(title: str, rows: list[dict[str, Any]]) -> str:
-    """A table below its title; a title alone with "none" where there are no rows."""
+    """Return a title and a table below it; "none" after the title if there are no rows."""
     if not rows:
         return f"{title}: none\n"
     heads = [name.replace("_", " ") for name in rows[0]]

@@ -1,4 +1,4 @@
-"""``distribute-challenge worker``."""
+"""The command ``distribute-challenge worker``."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 class _Size(click.ParamType[int]):
-    """A number of bytes, as people write it: ``500M``, ``2G``, ``1.5GB``."""
+    """The type of an option for a number of bytes, such as ``500M``, ``2G`` or ``1.5GB``."""
 
     name = "SIZE"
 
@@ -66,7 +66,8 @@ class _Size(click.ParamType[int]):
 @click.option(
     "--max-memory",
     type=_Size(),
-    help="Replace a process that holds more memory than this after a message, such as 500M or 2G. [default: never]",
+    help="Replace a process that holds more memory than this after a message, "
+    "such as 500M or 2G. [default: never]",
 )
 def worker(
     broker: str | None,
@@ -92,8 +93,8 @@ def worker(
         raise click.ClickException(str(error)) from None
     url = checked_broker(broker)
     check_secret(url)
-    # With one name for all, two workers of a machine would be one to `status`, `ping` and Celery's
-    # own tools.
+    # With a fixed name, `status`, `ping` and Celery's own tools would take two workers on one
+    # machine for a single one.
     name = name or f"worker-{os.getpid()}"
     processes = concurrency or process_count()
     many = "1 process" if processes == 1 else f"{processes} processes"

@@ -27,8 +27,8 @@ __all__ = ["GRACE", "LOOK", "WHOLE", "Interruption", "StoppedError", "ThreadInte
 
 GRACE = 1.0  # Seconds that a call has to stop by itself; then its process is killed.
 
-#: The signal. By default it does nothing, so it harms no process that is still starting, or that has
-#: just replaced another; for the same reason Go interrupts its own threads with it.
+#: The signal. By default it does nothing, so it harms no process that is still starting, or that
+#: has just replaced another; for the same reason Go interrupts its own threads with it.
 LOOK: Final = signal.SIGURG
 
 #: In place of a call's number: all calls of the batch.

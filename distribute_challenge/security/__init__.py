@@ -1,4 +1,4 @@
-"""Who may speak: the cluster's secret, and the seal that only its holders can put on bytes."""
+"""The cluster's secret, and the seal that only holders of the secret can put on bytes."""
 
 from distribute_challenge.security.keyring import (
     ENCRYPTION_OVERHEAD,

@@ -1,13 +1,13 @@
-"""The cluster's secret at work: bytes are sealed by one holder, and opened by another, or refused.
+"""Seals bytes with the cluster's secret, and opens or refuses sealed bytes.
 
     0      4       5        9       41
     | DCS1 | flags | key id | HMAC  | body ...
 
-The HMAC-SHA256 covers all the rest, and before that the purpose: what the bytes are, and for whom.
-So a reply to one client is none to another, and a function's pickle under another name is refused.
-It is checked, in constant time, before anybody looks into the body.
+The HMAC-SHA256 covers the purpose (what the bytes are, and their receiver) and all other bytes. So
+a client refuses a reply to another client, and a worker a function's pickle under another name. The
+HMAC is checked, in constant time, before any code reads the body.
 
-Two secrets change keys without a stop: the first signs, all of them open.
+With two secrets a running cluster can change keys: the first signs, and all of them open.
 """
 
 import base64
@@ -33,9 +33,9 @@ _MAC_LENGTH: Final = 32
 _START: Final = _PREFIX.size + _MAC_LENGTH
 _ENCRYPTED: Final = 1
 _NONCE_LENGTH: Final = 12
-_LARGE: Final = 64_000  # Bytes from which on what is opened is not copied.
+_LARGE: Final = 64_000  # Bytes; opened bytes are not copied if there are more of them.
 
-SHORTEST: Final = 32  # Characters of a secret: below that somebody may guess it.
+SHORTEST: Final = 32  # Characters of a secret: a shorter one may be guessed.
 
 _CHANGED: Final = "its signature is wrong: changed on its way, or meant for somebody else"
 
@@ -43,13 +43,13 @@ _CHANGED: Final = "its signature is wrong: changed on its way, or meant for some
 ENCRYPTION_OVERHEAD: Final = _START + _NONCE_LENGTH + 16
 TRAILER_LENGTH: Final = _START
 
-_ENCRYPTED_TOO: Final = " encrypted"  # Behind a secret's name, in that of a way to seal.
+_ENCRYPTED_TOO: Final = " encrypted"  # Follows a secret's name, in the name of a way to seal.
 
 _NOBODYS_SECRET: Final = b"there is no secret"
 
 
 class Purpose:
-    """What sealed bytes are, and for whom: part of what is signed.
+    """The purposes of sealed bytes: what they are, and their receiver. The signature covers it.
 
     Examples:
         >>> Purpose.reply("distribute_challenge:replies:c1")
@@ -62,22 +62,22 @@ class Purpose:
 
     @staticmethod
     def function(digest: str) -> bytes:
-        """A function's payload, under its digest."""
+        """Return the purpose of a function's payload, under its digest."""
         return f"function {digest}".encode()
 
     @staticmethod
     def value(place: str, key: str) -> bytes:
-        """A large value, in one place under one key."""
+        """Return the purpose of a large value, in one store under one key."""
         return f"value {place} {key}".encode()
 
     @staticmethod
     def reply(key: str) -> bytes:
-        """A reply, to who reads one list."""
+        """Return the purpose of a reply to the reader of one Redis list."""
         return f"reply {key}".encode()
 
     @staticmethod
     def presence(key: str, name: str) -> bytes:
-        """What a worker or a client says of itself."""
+        """Return the purpose of the presence of one worker or client."""
         return f"presence {key} {name}".encode()
 
 
@@ -86,17 +86,16 @@ class Keyring:
 
     Args:
         secret: One secret, or several with commas between them: the first signs, all are accepted.
-        encrypt: Whether what is sealed is also encrypted, with AES-256-GCM; what others have
-            encrypted is opened in any case.
+        encrypt: Whether `seal` also encrypts, with AES-256-GCM; `open` decrypts in any case.
 
     Attributes:
-        identity: Name of the first secret, which tells nothing about it.
-        identities: Names of all of them.
-        refusals: What was refused by those who opened with it.
+        identity: Name of the first secret, which reveals nothing about it.
+        identities: Names of all secrets.
+        refusals: Counts the bytes that were refused with this keyring.
 
     Raises:
         SecretError: A secret is too short.
-        BackendError: To encrypt, the package `cryptography` is needed.
+        BackendError: ``encrypt`` is set, and the package `cryptography` is not installed.
 
     Examples:
         >>> keyring = Keyring("a secret of thirty-two characters")
@@ -122,7 +121,7 @@ class Keyring:
 
     @classmethod
     def insecure(cls) -> "Keyring":
-        """The keyring of those who have no secret: anybody can make the same."""
+        """Return the keyring for a cluster without a secret, which any program can make."""
         keyring = cls.__new__(cls)
         keyring._use([_NOBODYS_SECRET], encrypt=False)
         return keyring
@@ -133,17 +132,17 @@ class Keyring:
         self._first = keys[0]
         self._encrypt = encrypt
         if encrypt:
-            self._first.cipher()  # What is missing is missed now.
+            self._first.cipher()  # So that a missing package is reported now.
         self._prefix = _PREFIX.pack(_MAGIC, _ENCRYPTED if encrypt else 0, self._first.id)
         self.identity = self._first.id.hex()
         self.identities = frozenset(key.id.hex() for key in keys)
         self.refusals = Refusals()
 
     def seal(self, purpose: bytes, parts: Sequence[Blob]) -> bytes:
-        """Sign bytes.
+        """Sign bytes, and encrypt them if the keyring encrypts.
 
         Args:
-            purpose: What they are, and for whom.
+            purpose: What the bytes are, and their receiver, as in `Purpose`.
             parts: The bytes, in pieces.
         """
         if self._encrypt:
@@ -154,14 +153,15 @@ class Keyring:
         return b"".join([signature.trailer(), *parts])
 
     def open(self, purpose: bytes, sealed: Blob) -> bytes | memoryview:
-        """The bytes that somebody with one of these secrets has sealed.
+        """Return the bytes that a holder of one of these secrets has sealed.
 
         Args:
-            purpose: What they have to be, and for whom.
+            purpose: The purpose for which they must have been sealed.
             sealed: The result of `seal`.
 
         Raises:
-            ForgedError: Nobody has, or for another purpose, or they were changed since.
+            ForgedError: They were not sealed with these secrets, or for another purpose, or they
+                were changed since.
             BackendError: They are encrypted, and the package `cryptography` is not installed here.
         """
         signature = self.check(purpose, sealed[:_START])
@@ -173,19 +173,20 @@ class Keyring:
         return bytes(body) if len(body) <= _LARGE else body
 
     def signature(self, purpose: bytes) -> "Signature":
-        """A signature in the making, of bytes that come in pieces."""
+        """Return a signature that is made piece by piece."""
         return Signature(self._first, self._prefix, purpose)
 
     def check(self, purpose: bytes, trailer: Blob) -> "Signature":
-        """The signature that bytes have to match which come in pieces; `Signature.verify` tells
-        whether they did.
+        """Return a signature that verifies bytes which come in pieces.
+
+        After the last piece, call `Signature.verify`.
 
         Args:
-            purpose: What they have to be, and for whom.
-            trailer: What `Signature.trailer` gave who made them.
+            purpose: The purpose for which they must have been signed.
+            trailer: The result of `Signature.trailer` at the sender.
 
         Raises:
-            ForgedError: It is none, or of another secret.
+            ForgedError: It is not a trailer, or one of another secret.
         """
         key, flags = self._key_of(trailer)
         return Signature(
@@ -199,12 +200,12 @@ class Keyring:
 
     @property
     def seals_as(self) -> str:
-        """Name of the way in which `seal` seals, to be compared with what others open."""
+        """Name of the way in which `seal` seals; it is in the `opens` of receivers that open it."""
         return f"{self.identity}{_ENCRYPTED_TOO * self._encrypt}"
 
     @cached_property
     def opens(self) -> list[str]:
-        """Names of all the ways in which others may seal what is opened here."""
+        """Names of all ways of sealing that this keyring opens."""
         ends = ["", _ENCRYPTED_TOO] if find_spec("cryptography") else [""]
         return [name + end for name in sorted(self.identities) for end in ends]
 
@@ -226,17 +227,19 @@ class Keyring:
 
 
 class Signature:
-    """The signature of a long row of bytes, made piece by piece.
+    """The signature of a long byte string, made piece by piece.
+
+    `Keyring.signature` makes one to sign bytes, `Keyring.check` one to verify them.
 
     Args:
-        key: To sign with.
-        prefix: How it was sealed.
-        purpose: What the bytes are, and for whom.
-        expected: The signature that they should have.
-        flags: How they were sealed.
+        key: The key to sign with.
+        prefix: The first bytes of the seal: magic bytes, flags and key id.
+        purpose: What the bytes are, and their receiver.
+        expected: The signature that the bytes should have.
+        flags: The flags of the seal.
 
     Attributes:
-        is_encrypted: Whether the bytes are themselves a seal, with what is encrypted in it.
+        is_encrypted: Whether the bytes are themselves a seal, with encrypted bytes in it.
     """
 
     __slots__ = ("_expected", "_prefix", "_signed", "is_encrypted", "key", "update")
@@ -247,25 +250,25 @@ class Signature:
         self.key = key
         self._prefix = prefix
         self._expected = expected
-        # A copy of one that has the key already takes half the time.
+        # To copy an HMAC that has the key already takes half the time.
         self._signed = key.signing.copy()
-        #: Takes in the next piece.
+        #: Adds the next piece.
         self.update = self._signed.update
         self.update(prefix + len(purpose).to_bytes(2, "big") + purpose)
         self.is_encrypted = bool(flags & _ENCRYPTED)
 
     def trailer(self) -> bytes:
-        """What goes with the pieces taken in so far: `TRAILER_LENGTH` bytes."""
+        """Return the trailer for the pieces added so far, of `TRAILER_LENGTH` bytes."""
         return self._prefix + self._signed.digest()
 
     def verify(self) -> None:
-        """Raise `ForgedError` unless the pieces taken in are those that were signed."""
+        """Raise `ForgedError` unless the pieces added so far are those that were signed."""
         if not hmac.compare_digest(self._signed.digest(), self._expected):
             raise ForgedError(_CHANGED)
 
 
 class _Key:
-    """One secret, and what is made of it."""
+    """One secret of a `Keyring`, with the keys that are derived from it."""
 
     def __init__(self, secret: bytes) -> None:
         self.signing = hmac.new(
@@ -297,13 +300,13 @@ class _Key:
 
         try:
             plain: bytes = cipher.decrypt(body[:_NONCE_LENGTH], body[_NONCE_LENGTH:], context)
-        except (InvalidTag, ValueError):  # The latter where there is no room for a nonce and a tag.
+        except (InvalidTag, ValueError):  # ValueError: too short for a nonce and a tag.
             raise ForgedError("it says that it is encrypted, and is not") from None
         return plain
 
 
 def new_secret() -> str:
-    """A secret that nobody can guess, of letters, digits, ``-`` and ``_``.
+    """Return a secret that cannot be guessed, of letters, digits, ``-`` and ``_``.
 
     Examples:
         >>> len(new_secret())

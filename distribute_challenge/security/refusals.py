@@ -1,6 +1,4 @@
-"""Counting what was refused: messages, replies, orders, functions and values that nobody with the
-secret has made.
-"""
+"""Counts refusals: messages, replies, commands, functions and values without a valid signature."""
 
 import contextlib
 import os
@@ -14,25 +12,26 @@ from distribute_challenge.log import logger
 
 __all__ = ["Refusals"]
 
-# Kinds that are told apart; a guess. Whoever can choose the words for the reasons must not fill the
-# memory.
+# Kinds that are counted separately; a guess. A sender that can choose the text of reasons must not
+# be able to fill the memory.
 MOST_KINDS = 100
 _OTHERS: Final = ("a thing", "for yet another reason")
 
 _shortened = reprlib.Repr()
-# Neither what has a gigabyte nor what has a thousand levels may cost more than the line is worth.
+# A value of a gigabyte, or with a thousand levels, must not make a line of the log expensive.
 _shortened.maxstring = _shortened.maxother = 200
 _shortened.maxlevel = 3
 
 
 class Refusals:
-    """What a process and the children that it forks have refused, by what it was and why.
+    """Counts what a process and its forked children have refused, by kind: what it was, and why.
 
-    A line is logged for the first of each kind, and for each tenth, hundredth and so on: whoever
-    sends them by the million must not fill the log.
+    The first, the tenth, the hundredth and so on of each kind is logged, so that a sender of
+    millions cannot fill the log.
 
-    Guarantees: children may be killed at any moment. Each logs and counts by itself, and its parent
-    learns how many there were: by a pipe, as whoever is killed holding a lock leaves it locked.
+    Guarantees: children may be killed at any moment. Each child logs and counts by itself, and
+    reports the number to its parent by a pipe: a child that is killed while it holds a lock would
+    leave the lock locked.
 
     Examples:
         >>> refusals = Refusals()
@@ -48,7 +47,7 @@ class Refusals:
         self._pipe: tuple[int, int] | None = None
 
     def count_children(self) -> None:
-        """From now on, take in what forked children refuse."""
+        """From now on, also count what forked children refuse."""
         self._owner = os.getpid()
         if self._pipe is None:
             self._pipe = os.pipe()
@@ -57,7 +56,7 @@ class Refusals:
 
     @property
     def total(self) -> int:
-        """How many there were."""
+        """Number of refusals so far, with those of forked children if these are counted."""
         if self._pipe is not None and os.getpid() == self._owner:
             with contextlib.suppress(BlockingIOError):
                 while told := len(os.read(self._pipe[0], 1 << 16)):
@@ -65,13 +64,13 @@ class Refusals:
         return self._own + self._childrens
 
     def note(self, what: str, reason: str | Exception, details: object = "") -> None:
-        """Count one, and log it unless there were many like it.
+        """Count a refusal, and log it unless there were many of its kind.
 
         Args:
-            what: What it claimed to be.
-            reason: Why it was refused; or the error that it brought about, of which the log shows
-                the words only if they are the library's own.
-            details: The thing itself, of which the log shows the beginning.
+            what: What was refused, as in ``"a reply"``.
+            reason: Why it was refused; or the error that it caused, whose text is logged only if
+                it is one of the library's own.
+            details: The refused object, of which the log shows the beginning.
         """
         self._own += 1
         kind = (printable(what), printable(_words_for(reason)))
@@ -84,15 +83,13 @@ class Refusals:
                 "refused %s (%s), number %d of this kind: %s", *kind, count, _beginning(details)
             )
         if self._pipe is not None and os.getpid() != self._owner:
-            with contextlib.suppress(
-                OSError
-            ):  # It is full, or the parent has gone: a count is not worth waiting for.
+            # The pipe is full, or the parent is gone: a count is not worth a wait.
+            with contextlib.suppress(OSError):
                 os.write(self._pipe[1], b"1")
 
 
 def _words_for(reason: str | Exception) -> str:
-    # The words of other errors may be the sender's, and what is refused is counted by the words for
-    # it.
+    # The text of other errors may contain what the sender wrote, and refusals are counted by text.
     if isinstance(reason, str | DistributeChallengeError):
         return str(reason)
     return f"its form is wrong: {type(reason).__name__}"

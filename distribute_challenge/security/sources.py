@@ -1,4 +1,4 @@
-"""Where a cluster's secret comes from."""
+"""Finds the secret of a cluster: in a file or in the environment."""
 
 import os
 import stat
@@ -11,21 +11,22 @@ from distribute_challenge.security.keyring import Keyring
 
 __all__ = ["SECRET_FILE", "keyring_for"]
 
-#: Name of the file in an embedded cluster's folder, which only its user can enter.
+#: Name of the secret's file in an embedded cluster's folder, which only its user can enter.
 SECRET_FILE = "secret"
 
 
 def keyring_for(url: str) -> Keyring:
-    """The keyring for the cluster at an address.
+    """Return the keyring for the cluster at an address.
 
-    The first of: the file beside an embedded cluster's socket, ``DISTRIBUTE_CHALLENGE_SECRET``, the
-    file that ``DISTRIBUTE_CHALLENGE_SECRET_FILE`` names, ``DISTRIBUTE_CHALLENGE_INSECURE=1``.
+    The secret comes from the first of these that is there: the file beside an embedded cluster's
+    socket, ``DISTRIBUTE_CHALLENGE_SECRET``, the file that ``DISTRIBUTE_CHALLENGE_SECRET_FILE``
+    names. ``DISTRIBUTE_CHALLENGE_INSECURE=1`` allows a cluster without a secret.
 
     Args:
         url: Address of the broker.
 
     Raises:
-        SecretError: There is none; or it is too short, or in a file that others can read.
+        SecretError: There is no secret; or it is too short, or in a file that others can read.
         BackendError: Encryption is asked for, and the package `cryptography` is not installed.
     """
     encrypt = settings.encrypt()
@@ -48,7 +49,7 @@ def keyring_for(url: str) -> Keyring:
 
 
 def _beside_socket(url: str) -> Path | None:
-    """The secret's file of an embedded cluster of this user."""
+    """Return the secret's file of this user's embedded cluster; None for any other cluster."""
     parts = urlsplit(url)
     if parts.scheme != "redis+socket":
         return None

@@ -1,4 +1,4 @@
-"""Where large values go that do not travel inside messages, and who keeps them for how long."""
+"""The stores of large values, which do not travel inside messages, and the client's depot."""
 
 from distribute_challenge.stores.base import Buffer, Reference, Store
 from distribute_challenge.stores.cache import ValueCache

@@ -1,7 +1,7 @@
-"""What every store offers: large values, each under a key, for the life of one client.
+"""The interface of all stores, which keep the large values of one client, each under a key.
 
-client: put ──> the place ──> get: worker
-client: renew, delete, close      (what belongs to a client that is gone goes by itself)
+client: put ──> the store ──> get: worker
+client: renew, delete, close      (the values of a client that is gone expire)
 """
 
 import abc
@@ -13,21 +13,21 @@ from distribute_challenge.core.references import Reference
 __all__ = ["Buffer", "Reference", "Store"]
 
 
-#: What holds bytes in one piece.
+#: An object that holds bytes in one contiguous block.
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
 class Store(abc.ABC):
     """A place for the large values of one client.
 
-    The client's own store owns what is in it. A worker's opened by name (`open_store`) reads, and
-    removes nothing. All methods may be called by several threads at once.
+    The client's own store owns its values. A worker opens a store by name (`open_store`) to read
+    them, and removes nothing. All methods may be called by several threads at once.
 
     Attributes:
-        name: Text by which a worker finds the place again.
+        name: Text by which a worker finds the store.
     """
 
-    #: Whether `get` gives the store's own memory, which then stays in use for as long as somebody
+    #: Whether `get` returns the store's own memory, which then stays in use for as long as a caller
     #: keeps the buffer.
     maps: ClassVar[bool] = False
 
@@ -38,54 +38,53 @@ class Store(abc.ABC):
         """Keep a value.
 
         Args:
-            key: Its name; of letters and digits.
-            data: One row of bytes, as `pickle.PickleBuffer.raw` gives it. It may change once this
-                has returned.
+            key: Name of the value, of letters and digits.
+            data: One row of bytes, as `pickle.PickleBuffer.raw` returns it. The caller may change
+                it once this method has returned.
 
         Raises:
             StoreFullError: There is no room for it.
-            SystemFailureError: The place does not answer, or is gone.
+            SystemFailureError: The store does not answer, or is gone.
         """
 
     @abc.abstractmethod
     def get(self, key: str, size: int) -> memoryview | None:
-        """A value, not to be written to; None if it is not there.
+        """Return a value, which must not be written to; None if it is not there.
 
         Args:
-            key: Its name.
-            size: Bytes that it must have.
+            key: Name of the value.
+            size: The size that it must have, in bytes.
 
         Raises:
-            SystemFailureError: The place does not answer.
+            SystemFailureError: The store does not answer.
         """
 
     @abc.abstractmethod
     def holds(self, key: str, size: int) -> bool:
-        """Whether `get` would give the value.
+        """Whether `get` would return the value.
 
         Raises:
-            SystemFailureError: The place does not answer.
+            SystemFailureError: The store does not answer.
         """
 
     @abc.abstractmethod
     def delete(self, keys: Collection[str]) -> None:
         """Free values; those that are not there count as freed.
 
-        It never raises: what cannot be removed now goes with the client, or when nobody renews it.
+        It never raises: a value that cannot be removed now is freed by `close`, or expires.
         """
 
     @abc.abstractmethod
     def renew(self, keys: Collection[str]) -> None:
-        """Say that the client lives and still has these values.
+        """Tell the store that the client lives and still has these values.
 
-        Called about once a second; it never raises.
-
-        What is not among them, and was put long ago, may go.
+        The client calls it about once a second; it never raises. The store may free values that are
+        not among them and were put long ago.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Free everything of this client.
+        """Free all values of this client.
 
-        Safe to call again; it never raises. A worker's store just lets go.
+        It may be called again, and never raises. A worker's store frees nothing.
         """

@@ -1,13 +1,12 @@
-"""A worker process's way to large values: found in one of the client's places, and kept for the
-next calls.
+"""Reads large values from the client's stores, for a worker process, and caches them.
 
 Guarantees:
 
-- What is kept for later takes no more than the limit.
-- Nothing is kept that nobody asked for in `UNUSED_FOR` seconds, and no shared memory that its
-  client has freed: a thread looks every `LOOK_EVERY` seconds while there is something to look at,
+- The cached values take at most the limit.
+- A value that no call used for `UNUSED_FOR` seconds is dropped, and so is shared memory that its
+  client has freed. A thread checks this every `LOOK_EVERY` seconds while there are cached values,
   so that an idle worker keeps nothing of a client that is gone.
-- ``_lock`` protects the books. No value is fetched under it.
+- ``_lock`` protects all fields. No value is read from a store under it.
 """
 
 import threading
@@ -37,12 +36,13 @@ class _Kept(NamedTuple):
 
 
 class ValueCache:
-    """Large values of all clients, for the calls of one worker process.
+    """The large values of all clients, for the calls of one worker process.
 
     Args:
-        connection: To the broker, where Redis may hold values; None if there is none.
-        keyring: Tells whether what is found was signed.
-        limit_bytes: Of what is kept for later calls. What a call itself uses comes on top.
+        connection: A connection to the broker, for values in Redis; None if there is no broker.
+        keyring: Verifies the signatures of values.
+        limit_bytes: Most bytes that are cached for later calls. Values that a running call uses are
+            not limited by it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ValueCache:
         self._keyring = keyring
         self._limit = limit_bytes
         self._lock = threading.Lock()
-        # The one not used for longest in front.
+        # The least recently used one is first.
         self._kept: OrderedDict[Reference, _Kept] = OrderedDict()
         self._bytes = 0
         self._stores: dict[str, Store] = {}
@@ -60,16 +60,16 @@ class ValueCache:
         self._looking = False
 
     def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
-        """A value, not to be written to: other calls read the same memory.
+        """Return a value, which must not be written to: other calls read the same memory.
 
         Args:
-            reference: What the message carries in its place.
+            reference: What the message carries in place of the value.
             places: `Depot.names` of the client, from the header of the batch.
 
         Raises:
-            ValueMissingError: It is in none of them.
-            SystemFailureError: A place does not answer.
-            BackendError: A place needs a package that is not installed here.
+            ValueMissingError: The value is in none of these stores.
+            SystemFailureError: A store does not answer.
+            BackendError: A store needs a package that is not installed here.
         """
         with self._lock:
             if kept := self._kept.pop(reference, None):
@@ -83,7 +83,7 @@ class ValueCache:
         raise ValueMissingError([reference.key])
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Drop all values."""
         self._closing.set()
         with self._lock:
             self._drop(list(self._kept))

@@ -1,19 +1,19 @@
-"""The client's books of its large values: where each is kept, and how many calls and handles use
-it.
+"""The client's record of its large values: the stores of each, and how many users it has.
 
-    arguments, closures ──> deposit ──> the first place: shared memory, or what everybody sees
+A value's users are calls and handles.
+
+    arguments, closures ──> deposit ──> the first store: shared memory, or one that all workers see
     a call is done ───────> release ──┐
-    a handle is gone ─────> Hold ─────┴─> nobody uses it ──> some seconds later: sweep frees it
+    a handle is gone ─────> Hold ─────┴─> it has no users ──> some seconds later: sweep frees it
 
 Guarantees:
 
-- ``_lock`` protects the books. No store is asked for anything under it, so that nobody waits there
-  for a slow one.
-- A value's own ``moving`` lock is held while it is brought to a place or freed from one: threads
-  that deposit the same content at once store it once, the second waits for the first, and what is
-  being freed is not taken for stored.
-- `release` takes no lock at all: it may be called by a finalizer, which runs wherever the
-  interpreter happens to be.
+- ``_lock`` protects the record. No store is called under it, so that no thread waits there for a
+  slow store.
+- A value's own ``moving`` lock is held while the value is put into a store or freed from one. If
+  threads deposit the same content at once, it is stored once and the second thread waits for the
+  first; and a value that is being freed does not count as stored.
+- `release` takes no lock: a finalizer may call it, and those run at any point of the program.
 """
 
 import contextlib
@@ -33,17 +33,17 @@ from distribute_challenge.stores.base import Buffer, Reference, Store
 
 __all__ = ["Depot", "Hold"]
 
-LINGER = 10.0  # Seconds that a value without users stays: the next call may well need it again,
-LINGER_FIRST = 1.0  # but one that a single call has needed so far most likely not.
+LINGER = 10.0  # Seconds that a value without users stays: the next call may need it again.
+LINGER_FIRST = 1.0  # The same for a value that only one call used: most likely no other needs it.
 KEPT_IDLE = 1 << 30  # Bytes of all such values together; a guess.
 
 
 class Hold:
-    """Keeps values in the depot until it is closed, or gone.
+    """Keeps values in the depot until it is closed or deleted.
 
     Args:
-        keys: The values.
-        released: Where they are handed in at the end.
+        keys: Keys of the values.
+        released: The queue of the depot that gets the keys at the end.
     """
 
     def __init__(self, keys: tuple[str, ...], released: "deque[tuple[str, ...]]") -> None:
@@ -52,19 +52,20 @@ class Hold:
         self._end.atexit = False
 
     def close(self) -> None:
-        """Give the values back. Safe to call again."""
+        """Release the values. It may be called again."""
         self._end()
 
 
 class _Value:
-    """One entry of the books.
+    """One value in the record of a `Depot`.
 
     Attributes:
-        users: Calls and handles that need it.
-        uses: How many there have been.
-        idle_until: When it is freed, if it has none by then.
-        offered: Places that were asked to keep it, be they full.
-        kept: Those that do.
+        users: Number of calls and handles that need it now.
+        uses: Number of users that it has had so far.
+        idle_until: When it is freed if it has no users by then.
+        offered: Stores that were asked to keep it, full ones included.
+        kept: Stores that keep it.
+        moving: Held while it is put into a store or freed from one.
     """
 
     __slots__ = ("idle_until", "kept", "moving", "offered", "reference", "users", "uses")
@@ -80,15 +81,15 @@ class _Value:
 
 
 class Depot:
-    """The large values of one client, each kept once however many calls it goes into.
+    """The large values of one client, each kept once however many calls use it.
 
     Args:
-        places: Stores of this client, in the order in which workers look into them. The last is the
-            one that every worker sees; it also takes what does not fit elsewhere. New values go to
-            the first, until `use` says otherwise. The depot closes them.
+        places: Stores of this client, in the order in which workers search them. Every worker sees
+            the last one, which also takes values that do not fit elsewhere. New values go to the
+            first, unless `use` names others. The depot closes the stores.
 
     Attributes:
-        names: The places as texts, for the header of a batch.
+        names: Names of the stores, for the header of a batch.
     """
 
     def __init__(self, places: Sequence[Store]) -> None:
@@ -96,12 +97,12 @@ class Depot:
         self._places = tuple(places)
         self._everywhere = self._places[-1]
         self._used = self._places[:1]
-        # Nobody who does not know it can make another content with the same key.
+        # Without the seed, it is not possible to make another content with the same key.
         self._seed = secrets.randbits(64)
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._values: dict[str, _Value] = {}
-        # Those without users, the one that became so first in front, and their bytes.
+        # Values without users, the one that has had none for longest first, and their bytes.
         self._idle: dict[str, _Value] = {}
         self._idle_bytes = 0
         self._released: deque[tuple[str, ...]] = deque()
@@ -115,27 +116,29 @@ class Depot:
             value.moving = threading.Lock()
 
     def use(self, places: Iterable[Store]) -> None:
-        """From now on, put values into these of the places; if none, where all see them. What is
-        kept already stays.
+        """Put new values into these stores; if there are none, into the one that all workers see.
+
+        Values that are kept already stay where they are.
         """
         wanted = set(places)
         self._used = tuple(place for place in self._places if place in wanted) or self._places[-1:]
 
     def deposit(self, buffer: Buffer) -> Reference:
-        """Keep a value, unless one with the same content is there already, and count one user more.
+        """Keep a value, unless one with the same content is kept already, and count one more user.
 
         Args:
-            buffer: The value's bytes, of any shape. They may change once this has returned.
+            buffer: The value's bytes, of any shape. The caller may change them once this method has
+                returned.
 
         Raises:
-            StoreFullError: It fits nowhere.
-            SystemFailureError: The place does not answer, or the depot is closed.
+            StoreFullError: No store has room for it.
+            SystemFailureError: A store does not answer, or the depot is closed.
         """
         import xxhash
 
         # No buffer of a buffer: CPython before 3.12.7 crashes when its garbage collector meets a
-        # memoryview that somebody wraps (gh-77894), and the frames of an error that is raised here
-        # may well be garbage in a circle.
+        # memoryview that another object wraps (gh-77894), and the frames of an error that is raised
+        # here may be part of a reference cycle.
         if (
             isinstance(buffer, memoryview)
             and buffer.ndim == 1
@@ -166,11 +169,10 @@ class Depot:
         return reference
 
     def retain(self, keys: Iterable[str]) -> None:
-        """Count one user more of each of some values, which have users already or had some just
-        now.
+        """Count one more user of each value; the values have users, or had some a moment ago.
 
         Raises:
-            ValueLostError: One was freed.
+            ValueLostError: One of the values was freed.
         """
         keys = tuple(keys)
         with self._lock:
@@ -187,30 +189,30 @@ class Depot:
                 self._count(self._values[key])
 
     def release(self, keys: Iterable[str]) -> None:
-        """Count one user less of each.
+        """Count one user less of each value.
 
-        It never raises and never waits; `sweep` and the next deposit take note of it.
+        It never raises and never waits: `sweep` and the next deposit do the counting.
         """
         self._released.append(tuple(keys))
 
     def hold(self, keys: Iterable[str]) -> Hold:
-        """Count one user more, for as long as an object lives.
+        """Count one more user of each value, for as long as the returned object lives.
 
         Returns:
-            That object; closing it ends it, too.
+            An object that releases the values when it is closed or deleted.
 
         Raises:
-            ValueLostError: One was freed.
+            ValueLostError: One of the values was freed.
         """
         keys = tuple(keys)
         self.retain(keys)
         return Hold(keys, self._released)
 
     def open(self, reference: Reference) -> memoryview:
-        """Read a value of one's own; it is not to be written to.
+        """Return a value of this client, which must not be written to.
 
         Raises:
-            ValueLostError: It is nowhere.
+            ValueLostError: It is in no store.
         """
         for place in self._places:
             if (data := place.get(*reference)) is not None:
@@ -218,11 +220,11 @@ class Depot:
         raise _lost([reference.key])
 
     def provide_everywhere(self, keys: Iterable[str]) -> None:
-        """Bring values to the place that every worker sees: one has looked for them in vain.
+        """Put values into the store that every worker sees, because a worker did not find them.
 
         Raises:
-            StoreFullError: They do not fit there.
-            ValueLostError: Some are nowhere; its `keys` say which. The others were brought.
+            StoreFullError: They do not fit into that store.
+            ValueLostError: Some are in no store; its `keys` say which. The others were put there.
         """
         lost = []
         for key in keys:
@@ -230,7 +232,7 @@ class Depot:
                 if (value := self._values.get(key)) is None:
                     lost.append(key)
                     continue
-                self._count(value)  # So that it is not freed meanwhile.
+                self._count(value)  # So that it is not freed in the meantime.
             try:
                 with value.moving:
                     if not self._provide(value):
@@ -241,7 +243,7 @@ class Depot:
             raise _lost(lost)
 
     def renew(self) -> None:
-        """Tell the stores that this client lives, about once a second. It never raises."""
+        """Tell the stores that this client lives. Called about once a second; it never raises."""
         if self._ended():
             return
         kept: dict[Store, list[str]] = {place: [] for place in self._places}
@@ -253,16 +255,16 @@ class Depot:
             place.renew(keys)
 
     def sweep(self, now: float) -> None:
-        """Free what nobody used for a while, about once a second. It never raises.
+        """Free values without users. Called about once a second; it never raises.
 
         Args:
-            now: As `clock.monotonic` gives it.
+            now: The time by `clock.monotonic`.
         """
         if not self._ended():
             self._free(now, KEPT_IDLE)
 
     def close(self) -> None:
-        """Free everything. Safe to call again; in a fork of the client it does nothing."""
+        """Free all values. It may be called again; in a fork of the client it does nothing."""
         if self._ended():
             return
         with self._lock:
@@ -272,7 +274,7 @@ class Depot:
         for place in self._places:
             place.close()
 
-    # --- the books; all under the lock
+    # --- the record; all under `_lock`
 
     def _count(self, value: _Value) -> None:
         value.users += 1
@@ -281,7 +283,7 @@ class Depot:
             self._idle_bytes -= value.reference.size
 
     def _settle(self) -> None:
-        """Take note of what was released."""
+        """Count the values that were released."""
         while self._released:
             for key in self._released.popleft():
                 if (value := self._values.get(key)) is not None:
@@ -293,10 +295,10 @@ class Depot:
                         self._idle[key] = value
                         self._idle_bytes += value.reference.size
 
-    # --- with a value's own lock
+    # --- under a value's `moving` lock
 
     def _keep(self, value: _Value, data: memoryview) -> None:
-        """Put it into the places in use, or where there is room."""
+        """Put a value into the stores in use; if these are full, into the last one."""
         full = None
         for place in self._used:
             if place not in value.offered:
@@ -319,7 +321,7 @@ class Depot:
             except StoreFullError:
                 if not self._free(clock.monotonic(), 0):
                     raise
-                place.put(key, data)  # What only lingered makes room for it.
+                place.put(key, data)  # Values without users were freed to make room.
         except StoreFullError as error:
             value.offered.add(place)
             return error
@@ -329,7 +331,7 @@ class Depot:
         return None
 
     def _provide(self, value: _Value) -> bool:
-        # It may have been there once: Redis may have lost it, which nobody tells.
+        # The record alone is not enough: Redis may have lost the value without notice.
         if self._everywhere.holds(*value.reference):
             return True
         for place in self._places[:-1]:
@@ -338,7 +340,7 @@ class Depot:
                     raise full
                 return True
         with self._lock:
-            # The next deposit brings it anew.
+            # The next deposit stores it anew.
             value.kept.clear()
             value.offered.clear()
         return False
@@ -347,8 +349,8 @@ class Depot:
         """Free values without users.
 
         Args:
-            now: All go that are to stay no longer than this.
-            limit: Bytes of such values that may stay; of those that are more, the oldest go.
+            now: Values whose time to stay ends by now are freed.
+            limit: Bytes of values without users that may stay; the oldest beyond that are freed.
 
         Returns:
             Whether anything was freed.
@@ -362,15 +364,15 @@ class Depot:
                     if value.idle_until > now and self._idle_bytes <= limit:
                         continue
                     if not value.moving.acquire(blocking=False):
-                        # Somebody who deposits it again has just failed, or it is being freed.
+                        # A thread that deposits it again has just failed, or it is being freed.
                         continue
                     stack.callback(value.moving.release)
                     del self._idle[value.reference.key]
                     self._idle_bytes -= value.reference.size
                     for place in value.kept:
                         kept.setdefault(place, []).append(value.reference.key)
-                    # From here on, whoever deposits it again waits until it is gone, and brings it
-                    # anew.
+                    # From here on, a thread that deposits it again waits until it is freed, and
+                    # stores it anew.
                     value.kept.clear()
                     value.offered.clear()
                     going.append(value)

@@ -1,14 +1,14 @@
-"""Large values in a folder that all machines share, or in object storage: anywhere that fsspec
-reaches.
+"""Keeps large values where fsspec reaches: in a shared folder, or in object storage.
 
     client: put ──> <url>/distribute_challenge-<client>/<key> ──> get: worker
 
-Beside each client's folder lies its lease, with the time at which the client last renewed it. A
-client that starts removes what belongs to leases that ran out long ago.
+Beside each client's folder lies its lease file, with the time at which the client last renewed it.
+When a client starts, it removes the folders of leases that expired long ago.
 
 Guarantees:
 
-- The lease is there before the folder and goes after it: a folder without one is nobody's.
+- The lease is written before the folder and removed after it: a folder without a lease has no
+  owner.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from distribute_challenge.stores.base import Store
 
 __all__ = ["FsspecStore"]
 
-LEASE = 3600.0  # Seconds. The clocks of two clients may well differ by some minutes.
+LEASE = 3600.0  # Seconds. The clocks of two clients may differ by some minutes.
 RENEW_EVERY = 300.0  # Seconds.
 INSTALL = "pip install fsspec"
 PREFIX = "distribute_challenge-"
@@ -39,20 +39,21 @@ ENDING = ".lease"
 
 
 class FsspecStore(Store):
-    """The values of one client, as files.
+    """A store that keeps the values of one client as files.
 
-    Unlike those of other stores, `renew` and `delete` may take as long as the storage does, seconds
+    Unlike those of other stores, `renew` and `delete` may take as long as the storage does: seconds
     if it is far away.
 
     Args:
-        url: Of a folder for all clients, such as ``file:///mnt/shared`` or ``s3://bucket/prefix``.
+        url: URL of a folder for all clients, such as ``file:///mnt/shared`` or
+            ``s3://bucket/prefix``.
         client: The client's id.
-        keyring: Signs what is put here, and tells whether what is found here was.
+        keyring: Signs the values that are put here, and verifies those that are read.
 
     Raises:
         BackendError: A package for this kind of URL is not installed; with the line that installs
             it.
-        SystemFailureError: The place does not answer.
+        SystemFailureError: The storage does not answer.
     """
 
     def __init__(self, url: str, client: str, keyring: Keyring) -> None:
@@ -70,11 +71,11 @@ class FsspecStore(Store):
 
     @classmethod
     def attach(cls, folder: str, keyring: Keyring) -> "FsspecStore":
-        """A worker's way to a client's folder.
+        """Return a store with which a worker reads a client's folder.
 
         Args:
-            folder: Its URL.
-            keyring: As above.
+            folder: URL of the client's folder.
+            keyring: As for the class.
 
         Raises:
             BackendError: A package for this kind of URL is not installed here; with the line that
@@ -116,7 +117,7 @@ class FsspecStore(Store):
         paths = [self._path(key) for key in keys]
         with self._tidying():
             try:
-                self._files.rm(paths)  # All at once: object storage takes long for each.
+                self._files.rm(paths)  # In one request: object storage takes long for each.
             except FileNotFoundError:
                 for path in paths:
                     with contextlib.suppress(FileNotFoundError):
@@ -142,7 +143,7 @@ class FsspecStore(Store):
         try:
             import fsspec
 
-            # Other processes write there as well: a list of yesterday is of no use.
+            # Other processes write there as well, so a cached listing would be out of date.
             self._files, self._folder = fsspec.core.url_to_fs(folder, use_listings_cache=False)
         except ImportError as error:
             raise BackendError(
@@ -177,9 +178,7 @@ class FsspecStore(Store):
 
     @contextlib.contextmanager
     def _tidying(self) -> Iterator[None]:
-        """Each kind of storage has errors of its own, and none is worth more than a line in the log
-        here.
-        """
+        """Log every error of the block, and go on: each kind of storage raises errors of its own."""
         try:
             yield
         except Exception as error:

@@ -1,7 +1,7 @@
-"""A file's content as memory, without a copy where that pays.
+"""Returns a file's content as memory, without a copy if the file is large.
 
 Python's own `mmap` keeps a file descriptor open for each map (until 3.13 always), and a user may
-well hold more results than a process may have descriptors. So the C library is asked directly.
+hold more results than a process may have descriptors. So this module calls the C library directly.
 """
 
 import contextlib
@@ -17,21 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["MAPPED_FROM", "contents"]
 
-# Bytes. Reading less than this takes no longer than mapping it, and a process has room for some
-# 65,000 maps on Linux.
+# Bytes. To read fewer takes no longer than to map them, and a process may have some 65,000 maps on
+# Linux.
 MAPPED_FROM = 1 << 20
 
 
 def contents(path: str, size: int, *, writable: bool = False) -> memoryview | None:
-    """All of a file, or None if it is not there or has another size.
+    """Return the content of a file, or None if it is not there or has another size.
 
     Args:
-        path: Of a file that nobody makes shorter any more: its memory would go from under the
-            reader.
-        size: Its bytes.
-        writable: Give memory that can be written to. The file does not change with it, and neither
-            do a forked process's and its parent's view of each other: pages that are written to
-            become copies.
+        path: Path of the file. No process may shorten it any more: the memory would disappear while
+            it is read.
+        size: The size that it must have, in bytes.
+        writable: Return memory that can be written to. Writes change neither the file nor, after a
+            fork, the memory of the other process: pages that are written to become copies.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -62,8 +61,8 @@ def _mapped(file: int, size: int) -> memoryview:
         number = ctypes.get_errno()
         raise OSError(number, f"cannot map {size} bytes: {os.strerror(number)}")
     memory = (ctypes.c_char * size).from_address(address)
-    # Buffers made of it keep `memory`; when the last is gone, so is the map. At the end of the
-    # process the kernel does it.
+    # Buffers of it keep `memory` alive; when the last one is gone, the map is removed. At the end
+    # of the process the kernel removes it.
     weakref.finalize(memory, library.munmap, address, size).atexit = False
     return PickleBuffer(memory).raw()
 

@@ -1,4 +1,4 @@
-"""From the name of a place, as a batch carries it, to the store on a worker."""
+"""Opens a client's store on a worker, by the name that a batch carries."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,18 +18,18 @@ __all__ = ["open_store"]
 def open_store(
     name: str, keyring: Keyring, connection: "redis.Redis | None" = None
 ) -> Store | None:
-    """A client's store, as a worker sees it.
+    """Open a client's store, on a worker.
 
     Args:
         name: The client's `Store.name`.
-        keyring: Tells whether what is there was signed.
-        connection: To the broker.
+        keyring: Verifies the signatures of values.
+        connection: A connection to the broker.
 
     Returns:
-        None if this process does not see that place.
+        The store, or None if this process cannot reach it.
 
     Raises:
-        BackendError: It needs a package that is not installed here.
+        BackendError: The store needs a package that is not installed here.
     """
     kind, _, rest = name.partition(":")
     if kind == "folder":

@@ -1,15 +1,16 @@
-"""Large values in Redis, where every worker sees them.
+"""Keeps large values in Redis, where every worker sees them.
 
     client: put ──> SET distribute_challenge:value:<client>:<key> ──> GETRANGE, GETRANGE …: worker
 
-redis-py's own `set` and `get` copy a value several times, and into memory that is new each time. So
-the commands for the values themselves are written and read in pieces, on a connection of redis-py's
-pool: four times as fast for 32 MB.
+redis-py's own `set` and `get` copy a value several times, each time into new memory. So the
+commands for the values are written and read in pieces, on a connection of redis-py's pool: that is
+four times as fast for 32 MB.
 
 Guarantees:
 
-- Each command has a connection of its own, so that none waits for another's large value.
-- What nobody renews is gone `VALUE_EXPIRY` seconds later, however its client ended.
+- Each command has a connection of its own, so that none waits for the large value of another.
+- A value that its client does not renew is gone `VALUE_EXPIRY` seconds later, however the client
+  ended.
 """
 
 import contextlib
@@ -29,29 +30,30 @@ if TYPE_CHECKING:
 
 __all__ = ["VALUE_EXPIRY", "RedisStore", "value_key"]
 
-VALUE_EXPIRY = 60  # Seconds, renewed at a third of that.
+VALUE_EXPIRY = 60  # Seconds; renewed after a third of that.
 PART = 256 << 20  # Bytes under one key: Redis refuses more than 512 MB.
-PIECE = 1 << 20  # Bytes sent or received at once: this much stays in the processor's cache.
-AHEAD = 4  # Pieces that are asked for before the first one is there.
+PIECE = 1 << 20  # Bytes sent or received at once: so many stay in the processor's cache.
+AHEAD = 4  # Pieces that are requested before the first one has arrived.
 
 
 def value_key(client: str, key: str) -> str:
-    """Where a client's large value lies; the parts of one that is larger than `PART` have a number
-    behind that.
+    """Return the Redis key of a client's large value.
+
+    If the value is larger than `PART`, it has several parts, and ``:`` and a number follow the key.
     """
     return f"distribute_challenge:value:{client}:{key}"
 
 
 class RedisStore(Store):
-    """The values of one client, among everything else in a Redis database.
+    """A store that keeps the values of one client in a Redis database.
 
-    The same on a worker, which calls `get` alone: the books of what is to be renewed and freed are
-    empty there.
+    A worker uses the same class, and only calls `get`: its record of values to renew and free is
+    empty.
 
     Args:
-        connection: To the database. Its owner closes it.
+        connection: A connection to the database. Its owner closes it.
         client: The client's id.
-        keyring: Signs what is put here, and tells whether what is found here was.
+        keyring: Signs the values that are put here, and verifies those that are read.
     """
 
     def __init__(self, connection: "redis.Redis", client: str, keyring: Keyring) -> None:
@@ -63,8 +65,8 @@ class RedisStore(Store):
         self._renewed = clock.monotonic()
 
     def put(self, key: str, data: memoryview) -> None:
-        # Before the first is there: whatever comes between, they are known, and go at the latest
-        # with the client.
+        # Recorded before the first part is sent: whatever happens in between, `close` knows the
+        # parts and frees them.
         self._sizes[key] = data.nbytes
         names, purpose = self._names(key, data.nbytes), Purpose.value(self.name, key)
         if self._keyring.encrypts:
@@ -94,7 +96,7 @@ class RedisStore(Store):
                     bytearray(size + (ENCRYPTION_OVERHEAD if signature.is_encrypted else 0))
                 )
                 if not self._read(line, names, data, signature):
-                    line.disconnect()  # More answers are on their way.
+                    line.disconnect()  # More answers are still coming.
                     return None
             signature.verify()
             return (
@@ -137,7 +139,7 @@ class RedisStore(Store):
         self.delete(list(self._sizes))
 
     def _names(self, key: str, size: int) -> list[str]:
-        """Under which keys a value lies; none if its size is unknown, so negative."""
+        """Return the Redis keys of a value; none if its size is negative, that is, unknown."""
         name = value_key(self._client, key)
         if size <= PART:
             return [name] if size >= 0 else []
@@ -145,7 +147,7 @@ class RedisStore(Store):
 
     @staticmethod
     def _read(line: Any, names: list[str], data: memoryview, signature: Signature) -> bool:
-        """Fill a buffer with a value; False if not all of it is there."""
+        """Fill a buffer with a value; False if the value is incomplete in Redis."""
         asked: deque[memoryview] = deque()
         for number, name in enumerate(names):
             part = data[number * PART : None if number == len(names) - 1 else (number + 1) * PART]
@@ -159,13 +161,13 @@ class RedisStore(Store):
 
     @contextlib.contextmanager
     def _line(self) -> Iterator[Any]:
-        """A connection for commands that redis-py does not make itself."""
+        """Take a connection from the pool, for commands that redis-py does not write itself."""
         pool = self._connection.connection_pool
         line: Any = pool.get_connection()
         try:
             yield line
         except BaseException:
-            line.disconnect()  # Who knows which answers would still come.
+            line.disconnect()  # Answers to this command may still come.
             raise
         finally:
             pool.release(line)
@@ -174,16 +176,14 @@ class RedisStore(Store):
 def _set(
     name: str, data: memoryview, signature: Signature, *, is_last: bool
 ) -> Iterator[bytes | memoryview]:
-    """``SET name data EX VALUE_EXPIRY`` as Redis reads it; the signature of all parts goes behind
-    the last.
-    """
+    """Encode ``SET name data EX VALUE_EXPIRY`` for Redis; the last part ends with the signature."""
     expiry = str(VALUE_EXPIRY).encode()
     size = data.nbytes + (TRAILER_LENGTH if is_last else 0)
     yield b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name.encode(), size)
     for first in range(0, data.nbytes, PIECE):
         piece = data[first : first + PIECE]
         yield piece
-        # While it is in the processor's cache, and Redis is busy with it.
+        # Now, while the piece is in the processor's cache, and Redis is busy with it.
         signature.update(piece)
     if is_last:
         yield signature.trailer()

@@ -1,15 +1,14 @@
-"""Large values as files in shared memory: written once, and read by every process of the machine
-without a copy.
+"""Keeps large values as files in shared memory, which processes of the machine map without a copy.
 
     client: put ──> a file ──> get: worker maps it         arguments
     client: adopt <── a file <── put: worker               results
 
 Guarantees:
 
-- A file has its name only when it is whole, and is never written to or made shorter after that.
-- Only processes of the same user get in.
-- The folder goes with its owner: at `close` or the end of the process; if that is killed, with the
-  next `sweep` of anybody.
+- A file gets its name only when it is complete, and is never written to or shortened after that.
+- Only processes of the same user have access.
+- The folder is removed at `close` or at the end of the owner's process; if that is killed, at the
+  next `sweep` by any process.
 - A fork of the owner removes nothing and does not keep the folder alive.
 """
 
@@ -33,30 +32,29 @@ from distribute_challenge.stores.mapped import contents
 
 __all__ = ["SharedMemoryStore", "shared_memory_identity"]
 
-# Seconds that a file which nobody knows may lie here; as long as replies wait for their client.
+# Seconds after which a file that the client does not know is removed; replies wait for their client
+# for as long.
 STRAY_AFTER = 3600.0
-LOOK_FOR_STRAYS = 10.0  # Seconds between two looks at them.
-UNFINISHED = "unfinished-"  # What the name of a file begins with that is being written.
-LOCKED_WITHIN = (
-    1.0  # Seconds in which such a file, once it is there, is locked by the process that writes it.
-)
+LOOK_FOR_STRAYS = 10.0  # Seconds between two searches for such files.
+UNFINISHED = "unfinished-"  # The prefix of the name of a file that is being written.
+LOCKED_WITHIN = 1.0  # Seconds within which the process that creates such a file locks it.
 
-# Besides a file system without room: a quota, and a limit of this process on the size of files.
+# A full file system, a quota, and this process's limits on the size of files and memory.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM}
 
 
 class SharedMemoryStore(Store):
-    """A private folder for the values of one client.
+    """A store that keeps the values of one client in a private folder.
 
     Args:
-        root: Where to make it; the fitting one is `settings.shared_folder`.
+        root: The folder in which to make it; callers pass `settings.shared_folder`.
 
     Raises:
-        StoreFullError: Not even an empty folder can be made there.
-        SystemFailureError: It cannot be written to.
+        StoreFullError: There is no room even for an empty folder.
+        SystemFailureError: ``root`` cannot be written to.
 
     Attributes:
-        path: The folder.
+        path: The private folder.
     """
 
     maps = True
@@ -66,20 +64,20 @@ class SharedMemoryStore(Store):
             self.path, lock = _make(root)
         self.name = f"folder:{self.path}"
         self._looked = clock.monotonic()
-        # Also at the end of a process that forgot to close it.
+        # It also runs at the end of a process that did not close the store.
         self._remove = weakref.finalize(self, _remove_own, self.path, lock)
 
     @classmethod
     def attach(cls, path: Path) -> "SharedMemoryStore | None":
-        """A worker's way in, to read arguments and leave results.
+        """Return a store with which a worker reads arguments and leaves results.
 
         Args:
-            path: Of the client's folder.
+            path: The client's folder.
 
         Returns:
-            None if this process does not share memory with the client: the folder is not in its own
-                `settings.shared_folder`, not
-            there, another user's, or its owner is dead.
+            The store; None if this process does not share memory with the client: the folder is not
+            in this process's `settings.shared_folder`, does not exist, belongs to another user, or
+            its owner is dead.
         """
         if path.parent != shared_folder() or not is_own_folder(path) or not OwnerLock.is_held(path):
             return None
@@ -92,7 +90,7 @@ class SharedMemoryStore(Store):
 
     def put(self, key: str, data: memoryview) -> None:
         with _no_room("a value", data.nbytes, self.path):
-            # Before there is too little for everybody else on this machine.
+            # Checked before, so that other programs on this machine do not run out of room.
             space = os.statvfs(self.path)
             if space.f_bavail * space.f_frsize < data.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -107,11 +105,10 @@ class SharedMemoryStore(Store):
         return contents(f"{self.path}/{key}", size)
 
     def adopt(self, key: str, size: int) -> memoryview | None:
-        """A result: taken out of the folder, and the caller's alone from now on, to be written to
-        as well.
+        """Take a result out of the folder, as memory that only the caller has and may write to.
 
         Returns:
-            None if it is not there. Its memory goes when nobody keeps the buffer.
+            The value, or None if it is not there. Its memory is freed with the last buffer of it.
         """
         data = contents(f"{self.path}/{key}", size, writable=True)
         self.delete([key])
@@ -126,8 +123,9 @@ class SharedMemoryStore(Store):
                 os.unlink(f"{self.path}/{key}")
 
     def renew(self, keys: Collection[str]) -> None:
-        """Files need no renewing; but results whose replies were lost are found here, and what a
-        killed process left half written.
+        """Remove results whose replies were lost, and files that a killed process left incomplete.
+
+        Files need no renewal.
         """
         now = clock.monotonic()
         if self._remove is None or now - self._looked < LOOK_FOR_STRAYS:
@@ -139,7 +137,7 @@ class SharedMemoryStore(Store):
                 if entry.name in known or entry.name.endswith(".lock"):
                     continue
                 age = time - entry.stat(follow_symlinks=False).st_mtime
-                # One that cannot be opened has its name by now, or is gone.
+                # A file that cannot be opened was renamed in between, or is gone.
                 is_left = (
                     entry.name.startswith(UNFINISHED)
                     and age > LOCKED_WITHIN
@@ -154,8 +152,9 @@ class SharedMemoryStore(Store):
 
 
 def shared_memory_identity() -> str:
-    """Text that is the same in two processes exactly if each finds the other's folders; empty where
-    there is no shared memory.
+    """Return a text that is equal in two processes exactly if each finds the other's folders.
+
+    It is empty if there is no shared memory.
     """
     root = shared_folder()
     if root is None:
@@ -172,7 +171,7 @@ def _make(root: Path) -> tuple[Path, OwnerLock]:
     while True:
         path = root / f"{prefix()}{secrets.token_hex(16)}"
         path.mkdir(mode=0o700)
-        # A sweep may come by between these two lines and take it for a dead client's.
+        # Between these two lines, a sweep may take the folder for that of a dead client.
         if (lock := OwnerLock.take(path, wait=True)) is not None:
             return path, lock
 
@@ -183,12 +182,12 @@ def _remove_own(path: Path, lock: OwnerLock) -> None:
 
 
 def _write(path: Path, data: memoryview, to: Path) -> None:
-    """Write a file, and give it its name when it is complete."""
-    # By `write` and not into a map: where memory runs out in the middle, this is an error and that
-    # a SIGBUS.
+    """Write a file, and rename it when it is complete."""
+    # By `write` and not into a map: if memory runs out, `write` raises an error, and access to a
+    # map ends in a SIGBUS.
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        # The kernel takes it back from a process that is killed meanwhile.
+        # If this process is killed, the kernel releases the lock.
         fcntl.flock(file, fcntl.LOCK_EX)
         while data:
             data = data[os.write(file, data) :]
