@@ -1,13 +1,15 @@
-"""Run a function on many cores and many machines: ``@compute_this()`` on the function,
-``.compute()`` on the call.
+"""Runs Python functions on many cores and many machines.
+
+Write ``@compute_this()`` above the function, and ``.compute()`` behind the call.
 """
 
 # Files at this level are what users touch, and the ground (errors, settings, log, version,
-# owned_folder). All else is in a room:
+# owned_folder). All other files are in a room:
 #
 #     cli  benchmarking         commands
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
-#     execution_backends        the engines: celery (client, broker, worker, embedded), pools, local; what becomes of lost calls
+#     execution_backends        the engines: celery (client, broker, worker, embedded), pools,
+#                               local; what becomes of lost calls
 #     execution                 the worker's end of a call: the only place where user code runs
 #     serialisation             functions, arguments, results and exceptions to bytes and back
 #     stores                    where large values lie
@@ -56,7 +58,8 @@ __all__ = [
     "use_backend",
 ]
 
-# Where each name lives; loaded when first used, so that importing the package costs nothing.
+# The module of each name. It is imported when the name is first used, so that to import the package
+# costs nothing.
 _PLACES = {
     "__version__": "version",
     "Distributable": "distributable",
@@ -85,7 +88,7 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     try:
-        # Submodules too: `distribute_challenge.execution_backends` needs no import of its own.
+        # Submodules, too: `distribute_challenge.execution_backends` needs no import of its own.
         return import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
         if error.name != f"{__name__}.{name}":

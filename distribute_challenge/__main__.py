@@ -1,4 +1,4 @@
-"""``python -m distribute_challenge`` is the command ``distribute-challenge``."""
+"""Makes ``python -m distribute_challenge`` run the command ``distribute-challenge``."""
 
 from distribute_challenge.cli import main
 

@@ -1,4 +1,4 @@
-"""`compute_this`: the way in."""
+"""`compute_this`: makes a function's calls run on a cluster."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -15,13 +15,13 @@ __all__ = ["compute_this"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# A type checker takes the first overload that fits: what `compute_this` has made first, as it can
-# be called, too. Callables that await come before others, as the value is what they return in the
-# end.
+# A type checker takes the first overload that fits. `DistributableFunction` comes first, because it
+# is also a callable. Coroutine functions come before other callables, because the value of the call
+# is what the coroutine returns.
 
 
 class Decorator(Protocol):
-    """What ``compute_this(...)`` with options gives."""
+    """The type of the decorator that ``compute_this(...)`` with options returns."""
 
     @overload
     def __call__(self, function: DistributableFunction[P, R], /) -> DistributableFunction[P, R]: ...
@@ -79,33 +79,33 @@ def compute_this(
 ) -> Any:
     """Make a function's calls run on a cluster.
 
-    Works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``.
-    What `compute_this` has made already gets the options that differ from the defaults, and keeps
-    its own for the rest.
+    It works as ``@compute_this``, as ``@compute_this(...)`` and as ``compute_this(function, ...)``.
+    A function that `compute_this` has made gets those options that differ from the defaults, and
+    keeps its own for the rest.
 
     Args:
         function: A function, lambda, closure, method, partial, callable object or ``async def``.
-            Above a ``@classmethod``, not below it: Python 3.13 and later bind only the call itself
-            there, not ``map`` and the other methods.
-        func: The function, where it is given by name.
-        backend: Name of a backend or the backend itself; None: the default one.
+            Write the decorator above a ``@classmethod``, not below it: Python 3.13 and later bind
+            only the call itself there, not ``map`` and the other methods.
+        func: The function, if it is given as a keyword.
+        backend: Name of a backend, or the backend itself; None: the default one.
         timeout: Seconds that one attempt may run on its worker; None: no limit.
         retries: How often a call that raised is tried again, on the same worker, with growing
             pauses.
-        retry_on: Exception class or classes that are worth another try.
+        retry_on: Exception class or classes after which a call is tried again.
         queue: Celery queue that carries the calls.
         priority: 0 to 9, higher first.
         queue_timeout: Seconds within which a worker has to begin the call, or it fails with
             `QueueTimeoutError`; None: no limit.
-        at_most_once: Never run a call twice: one that was lost with its worker fails, and is not
+        at_most_once: Never run a call twice: a call that was lost with its worker fails, and is not
             tried again.
 
     Returns:
         A `DistributableFunction`, or a decorator that makes one.
 
     Raises:
-        UnsupportedFunctionError: A generator function, or something that cannot be called.
-        OptionError: An option has a value it cannot have.
+        UnsupportedFunctionError: ``function`` is a generator function, or cannot be called.
+        OptionError: An option has a value that it cannot have.
         TypeError: The function is given twice.
 
     Examples:

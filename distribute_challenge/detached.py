@@ -1,4 +1,4 @@
-"""`attach`: come back to a call that was submitted with ``detach=True``."""
+"""`attach`: returns to a call that was submitted with ``detach=True``."""
 
 from typing import Any
 
@@ -11,22 +11,23 @@ __all__ = ["attach"]
 
 
 def attach(id: str, backend: Choice = None) -> Future[Any]:  # noqa: A002 - what a future calls it
-    """The future of a detached call, in any process that uses the same cluster, any number of
-    times.
+    """Return the future of a detached call.
+
+    Any process that uses the same cluster may call it, any number of times.
 
     Args:
-        id: The ``id`` of the future that ``submit(detach=True)`` gave.
+        id: The ``id`` of the future that ``submit(detach=True)`` returned.
         backend: As for `Distributable.compute`.
 
     Returns:
-        A future that resolves as the one that ``submit`` gave: to the call's value, its exception,
-            or an error. If there is no such
-        call, or not any more, that is a `TaskLostError`.
+        A future that resolves like the one that ``submit`` returned: to the call's value, its
+            exception, or an error. The error is a `TaskLostError` if there is no such call, or no
+            more.
 
     Raises:
-        BackendError: A backend that ends with its process has no detached calls.
+        BackendError: The backend ends with its process, and so has no detached calls.
         BrokerUnreachableError: The broker does not answer.
-        OptionError: ``id`` is not a text.
+        OptionError: ``id`` is not a string.
 
     Examples:
         >>> from distribute_challenge import LocalCluster, attach, compute_this

@@ -1,4 +1,4 @@
-"""A call that is ready to run and has not run."""
+"""`Distributable`: a call that is ready to run and has not run."""
 
 from collections.abc import Callable, Generator, Mapping
 from importlib import import_module
@@ -23,17 +23,17 @@ __all__ = ["Distributable", "Prepared"]
 
 R = TypeVar("R")
 
-# Seconds. To look at a file takes as long as to submit a call, and a loop submits hundreds of calls
-# in this time.
+# Seconds for which project files are assumed to be unchanged. To check a file takes as long as to
+# submit a call, and a loop submits hundreds of calls in this time.
 SAME_BURST = 0.01
 
 DAY = 86400.0  # Seconds.
-MOMENT = 0.001  # Seconds; Redis knows nothing shorter.
-LONGEST_TO_LIVE = 10 * 365 * DAY  # Whoever asks for more has most likely taken another unit.
+MOMENT = 0.001  # Seconds; the shortest time that Redis can measure.
+LONGEST_TO_LIVE = 10 * 365 * DAY  # A caller who gives more has most likely used another unit.
 
 
 class Prepared(NamedTuple):
-    """What all calls of one function share."""
+    """The parts that all calls of one function share: its name, its options and its pickle."""
 
     name: str
     options: CallOptions
@@ -48,14 +48,14 @@ class Prepared(NamedTuple):
         return cls(name, options, PortableFunction(function, name, options.retry_on), given)
 
     def engine(self, backend: Choice) -> ExecutionBackend:
-        """The engine that runs the calls, which keeps their options.
+        """Return the engine that runs the calls, after a check that it supports their options.
 
         Args:
-            backend: What the call asks for.
+            backend: The backend that the call names; None if it names none.
 
         Raises:
             BackendError: There is no such backend.
-            OptionError: The engine does not keep an option that was set.
+            OptionError: The engine does not support an option that was set.
         """
         engine = resolve(backend, self.options.backend)
         if self.given:
@@ -64,13 +64,13 @@ class Prepared(NamedTuple):
 
 
 class Distributable(ToRun, Generic[R]):
-    """One call of one function, with its arguments.
+    """One call of one function, with its arguments, which has not run yet.
 
     Args:
-        func: What to call.
+        func: The function to call.
         args: Positional arguments.
         kwargs: Keyword arguments.
-        prepared: What the decorator knows of the function; made here if it is not given.
+        prepared: What the decorator has prepared for the function; made here if it is not given.
 
     Examples:
         >>> call = Distributable(pow, (2, 10))
@@ -99,17 +99,17 @@ class Distributable(ToRun, Generic[R]):
         """Run the call and wait for its value.
 
         Args:
-            backend: Name of a backend, or a backend itself; None: what the decorator or the default
-                says.
+            backend: Name of a backend, or the backend itself; None: that of the decorator, or the
+                default one.
             timeout: Seconds to wait; a call that has not begun by then is cancelled.
 
         Raises:
-            OptionError: The backend does not keep an option of the function.
+            OptionError: The backend does not support an option of the function.
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker, the worker or the embedded cluster failed.
-            ResultTimeoutError: No value within ``timeout``.
-            BaseException: What the function itself raised, with the worker's frames in its
-                traceback.
+            ResultTimeoutError: There is no value within ``timeout``.
+            BaseException: The exception that the function itself raised, with the worker's frames
+                in its traceback.
         """
         self.made_at = None
         try:
@@ -119,7 +119,8 @@ class Distributable(ToRun, Generic[R]):
                 return cast(R, future.result(timeout))
             except ResultTimeoutError:
                 if future.done():
-                    # The call's own: it waited in vain for another one, or it has just ended.
+                    # The call itself raised it, when it waited for another call; or it has just
+                    # ended.
                     raise
                 name, end = self.prepared.name, "runs already and goes on, its value is dropped"
                 if future.cancel():
@@ -142,9 +143,9 @@ class Distributable(ToRun, Generic[R]):
 
         Args:
             backend: As for `compute`.
-            detach: Let the call go on when this process is gone: any process gets its result with
-                `attach` and the future's ``id``.
-            time_to_live: Seconds that the result of a detached call is kept, from its end on.
+            detach: Let the call go on when this process is gone: any process can get its result
+                with `attach` and the future's ``id``.
+            time_to_live: Seconds that the result of a detached call is kept, counted from its end.
 
         Returns:
             A `concurrent.futures.Future` of the value that can also be awaited.
@@ -152,16 +153,16 @@ class Distributable(ToRun, Generic[R]):
         Raises:
             SerialisationError: The function or an argument cannot be pickled.
             SystemFailureError: The broker or the embedded cluster cannot be reached.
-            BackendError: ``detach`` on a backend that ends with this process.
-            OptionError: ``time_to_live`` is not a number of seconds, or the backend does not keep
-                an option of the function.
+            BackendError: ``detach`` is set, and the backend ends with this process.
+            OptionError: ``time_to_live`` is not a number of seconds, or the backend does not
+                support an option of the function.
         """
         self.made_at = None
         try:
             engine = self.prepared.engine(backend)
             if detach:
                 seconds = _checked(time_to_live)
-                # Without a depot: what is in there goes with this process.
+                # Without a depot: the values in it are freed when this process ends.
                 return engine.submit_detached(self._task(within=SAME_BURST), seconds)
             return engine.submit(self._task(engine, within=SAME_BURST))
         except BaseException as error:
@@ -191,7 +192,10 @@ class Distributable(ToRun, Generic[R]):
 
     def _never_run(self) -> str:
         name = self.prepared.name
-        return f"a call of {name} was made and never run: write {name}(...).compute(), or .submit() to go on meanwhile"
+        return (
+            f"a call of {name} was made and never run: write {name}(...).compute(), "
+            f"or .submit() to go on meanwhile"
+        )
 
     def _task(self, backend: ExecutionBackend | None = None, *, within: float = 0.0) -> Task:
         self.made_at = None
@@ -218,8 +222,8 @@ _OPERATORS = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift a
 _CONTAINERS = "bool len iter next reversed contains getitem setitem delitem eq ne lt le gt ge"
 _NUMBERS = "int float complex index round neg pos abs invert"
 
-# A call that is taken for its value would be true, unequal to everything and without items, and no
-# one would see why.
+# Without these methods, a call that is mistaken for its value would be true, unequal to all values
+# and without items, and the reason would be hard to find.
 for _name in (
     *_CONTAINERS.split(),
     *_NUMBERS.split(),
@@ -241,7 +245,8 @@ def _checked(time_to_live: float) -> float:
 
 
 def __getattr__(name: str) -> Any:
-    # In the first version it lay here. It needs this module, and so is found when it is asked for.
+    # In the first version `compute_this` was in this module. Its new module imports this one, so it
+    # is only imported here when it is used.
     if name == "compute_this":
         return import_module("distribute_challenge.decorator").compute_this
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

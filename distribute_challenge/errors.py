@@ -1,34 +1,35 @@
 """Every error that this library raises, in one tree.
 
     DistributeChallengeError
-    ├── CallError (also a TypeError)            the call itself is wrong; nothing was sent
-    │   ├── SignatureError                      arguments do not fit the function
-    │   ├── UnsupportedFunctionError            this kind of callable cannot be distributed
-    │   ├── OptionError                         an option has a value it cannot have, or that the backend does not keep
-    │   ├── BackendError                        no such backend, or one that lacks an install
-    │   └── SerialisationError                  an argument, a function or a result cannot be pickled
-    ├── SystemFailureError                      the call is fine, the machinery under it is not
+    ├── CallError (also a TypeError)        the call itself is wrong; nothing was sent
+    │   ├── SignatureError                  arguments do not fit the function
+    │   ├── UnsupportedFunctionError        this kind of callable cannot be distributed
+    │   ├── OptionError                     an option is out of range, or the backend lacks it
+    │   ├── BackendError                    no such backend, or one that lacks an install
+    │   └── SerialisationError              a function, an argument or a result cannot be pickled
+    ├── SystemFailureError                  the call is fine, the machinery under it is not
     │   ├── BrokerUnreachableError (also a ConnectionError)
-    │   ├── BrokerFullError                     Redis has no memory left for the call
-    │   ├── ClusterStartError                   a cluster that this process started did not come up, or died
-    │   ├── ForgedError                         bytes that nobody who has the secret has made
-    │   ├── SecretError                         client and workers do not share a secret
-    │   ├── StoreFullError                      a large value fits nowhere
-    │   ├── TaskLostError                       the call is gone from Redis, and was not sent again
-    │   ├── ValueLostError                      a large value is gone from where it was kept
-    │   ├── ValueMissingError                   a worker does not find a large value; its client then brings it
-    │   ├── WorkerLostError                     the process that ran the call died
-    │   └── VersionMismatchError                client and worker cannot understand each other
-    ├── ResultUnavailableError                  there is no result to give
-    │   ├── ResultTimeoutError (also a TimeoutError)     the caller stopped waiting
-    │   ├── CallTimeoutError (also a TimeoutError)       the call ran longer than its `timeout=`
-    │   ├── QueueTimeoutError (also a TimeoutError)      no worker began it within its `queue_timeout=`
-    │   └── CallCancelledError                  the call was cancelled
-    └── RemoteError                             the user's exception, where it cannot be rebuilt here
+    │   ├── BrokerFullError                 Redis has no memory left for the call
+    │   ├── ClusterStartError               a cluster of this process did not start, or died
+    │   ├── ForgedError                     bytes without a valid signature
+    │   ├── SecretError                     client and workers do not share a secret
+    │   ├── StoreFullError                  no store has room for a large value
+    │   ├── TaskLostError                   the call is gone from Redis, and was not sent again
+    │   ├── ValueLostError                  a large value is gone from its store
+    │   ├── ValueMissingError               a worker does not find a large value; the client resends
+    │   ├── WorkerLostError                 the process that ran the call died
+    │   └── VersionMismatchError            client and worker cannot understand each other
+    ├── ResultUnavailableError              there is no result to give
+    │   ├── ResultTimeoutError (also a TimeoutError)   the caller stopped waiting
+    │   ├── CallTimeoutError (also a TimeoutError)     the call ran longer than its `timeout=`
+    │   ├── QueueTimeoutError (also a TimeoutError)    no worker began it within `queue_timeout=`
+    │   └── CallCancelledError              the call was cancelled
+    └── RemoteError                         the user's exception, if it cannot be rebuilt here
 
-An exception raised by the user's own function is not in this tree: it arrives as itself.
+An exception that the user's own function raises is not in this tree: it arrives as itself.
 
-    NeverRunWarning (a RuntimeWarning)          work that was set up did not happen; no error, but rarely meant
+    NeverRunWarning (a RuntimeWarning)      work that was set up never ran: no error, but seldom
+                                            intended
 """
 
 from collections.abc import Iterable, Mapping
@@ -69,18 +70,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One time that a call was sent and gave no outcome: what an error of a lost call knows of it.
+    """One time that a call was sent and gave no outcome, as errors of lost calls report it.
 
     Args:
-        worker: Name of the worker process that had the call; empty if that is not known.
+        worker: Name of the worker process that had the call; empty if it is not known.
         sent: When the client sent it, in seconds since the epoch.
-        ended: When the client heard of its end, in seconds since the epoch.
-        reason: What happened, for people.
-        calls: How many calls without an outcome were in its message. Above 1, any of them may be
-            the one to blame.
+        ended: When the client learned of its end, in seconds since the epoch.
+        reason: What happened, as text for people.
+        calls: Number of calls without an outcome in its message. If there are several, each of them
+            may be the cause.
         facts: What the worker knew about the end, by name: ``host``, ``pid``, ``signal`` or
             ``exit_code``, ``memory`` and ``limit`` in bytes, ``out_of_memory``, ``log`` (lines),
-            ``crash`` (text), ``worker_lost``. All of them may be missing.
+            ``crash`` (text), ``worker_lost``. Each of them may be missing.
     """
 
     worker: str
@@ -92,12 +93,13 @@ class Attempt:
 
 
 class DistributeChallengeError(Exception):
-    """Base of every error raised by this library itself."""
+    """Base of every error that this library itself raises."""
 
 
 class NeverRunWarning(RuntimeWarning):
-    """Work that was set up did not happen: a call or a map that no one ran, or calls that the
-    program's end cancelled.
+    """Work that was set up never ran.
+
+    A call or a map was made and not run, or the end of the program cancelled calls.
 
     Examples:
         >>> import warnings
@@ -118,63 +120,64 @@ class UnsupportedFunctionError(CallError):
 
 
 class OptionError(CallError):
-    """An option was given a value that it cannot have, or that the backend of the call does not
-    keep.
-    """
+    """An option has a value that it cannot have, or the call's backend does not support it."""
 
 
 class BackendError(CallError):
-    """The backend asked for does not exist, or what it needs is not installed."""
+    """The named backend does not exist, or a package that it needs is not installed."""
 
 
 class SerialisationError(CallError):
-    """A function, an argument or a result cannot be pickled; the message names the culprit."""
+    """A function, an argument or a result cannot be pickled; the message names the faulty part."""
 
 
 class SystemFailureError(DistributeChallengeError):
-    """The call is fine; what should have run it failed."""
+    """The call is fine; the system that should have run it failed."""
 
 
 class BrokerUnreachableError(SystemFailureError, ConnectionError):
-    """No Redis server answered at the broker's address, or it refused what it was told: the message
-    says which.
+    """No Redis server answered at the broker's address, or it refused a command.
+
+    The message says which.
     """
 
 
 class BrokerFullError(SystemFailureError):
-    """Redis has no memory left for a call; those that it had taken before are kept. Make room, and
-    make the call again.
+    """Redis has no memory left for a call.
+
+    Calls that it took before are kept. Make room, and make the call again.
     """
 
 
 class ClusterStartError(SystemFailureError):
-    """A cluster that this process started did not come up, or died; the message ends with its last
-    log lines.
+    """A cluster that this process started did not come up, or died.
+
+    The message ends with its last log lines.
     """
 
 
 class ForgedError(SystemFailureError):
-    """Bytes that nobody who has the cluster's secret has made, or not for this purpose.
+    """Bytes were not signed with the cluster's secret, or not for this purpose.
 
-    They are not looked into.
+    Their content is not read.
     """
 
 
 class SecretError(SystemFailureError):
-    """There is no secret to sign calls with, or client and workers have different ones; the message
-    has the line to write.
+    """There is no secret to sign calls with, or client and workers have different ones.
+
+    The message has the line to write.
     """
 
 
 class StoreFullError(SystemFailureError):
-    """A large value does not fit into the place that was to carry it; the message says how to make
-    room.
-    """
+    """A large value does not fit into its store; the message says how to make room."""
 
 
 class TaskLostError(SystemFailureError):
-    """The call is gone from Redis before it gave a result, and is not sent again: it may have run,
-    or was lost several times.
+    """The call is gone from Redis and gave no result.
+
+    It is not sent again, because it may have run, or was lost several times.
 
     Attributes:
         attempts: Each time that it was sent.
@@ -189,12 +192,12 @@ class TaskLostError(SystemFailureError):
 
 
 class ValueLostError(SystemFailureError):
-    """A large value is gone from where it was kept, as after a restart of Redis.
+    """A large value is gone from its store, for instance after a restart of Redis.
 
     Make the call again.
 
     Attributes:
-        keys: The values' names in the store.
+        keys: Names of the values in the store.
 
     Examples:
         >>> error = ValueLostError("one value is gone", ["d9265cc5"])
@@ -213,10 +216,10 @@ class ValueLostError(SystemFailureError):
 class ValueMissingError(SystemFailureError):
     """A worker does not find large values.
 
-    It tells the client, which brings them: no call fails of it.
+    It tells the client, which puts them where the worker finds them: no call fails because of it.
 
     Attributes:
-        keys: The values' names in the store.
+        keys: Names of the values in the store.
 
     Examples:
         >>> str(ValueMissingError(["d9265cc5"]))
@@ -232,7 +235,7 @@ class ValueMissingError(SystemFailureError):
 
 
 class WorkerLostError(SystemFailureError):
-    """The worker process that ran the call died every time it was tried.
+    """The worker process that ran the call died, each time that the call was tried.
 
     Attributes:
         attempts: Each time that it was tried: where, when, and how it ended.
@@ -260,7 +263,7 @@ class ResultUnavailableError(DistributeChallengeError):
 
 
 class ResultTimeoutError(ResultUnavailableError, TimeoutError):
-    """The caller's own waiting time is over; the call may still be running."""
+    """The caller's own time to wait is over; the call may still be running."""
 
 
 class CallTimeoutError(ResultUnavailableError, TimeoutError):
@@ -268,7 +271,7 @@ class CallTimeoutError(ResultUnavailableError, TimeoutError):
 
 
 class QueueTimeoutError(ResultUnavailableError, TimeoutError):
-    """No worker began the call within its `queue_timeout=`; it was taken back and has not run."""
+    """No worker began the call within its `queue_timeout=`; it was taken back and never ran."""
 
 
 class CallCancelledError(ResultUnavailableError, CancelledError):

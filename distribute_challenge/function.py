@@ -1,4 +1,4 @@
-"""What `compute_this` makes of a function: called, it gives a `Distributable` and runs nothing."""
+"""`DistributableFunction`: a function that returns a `Distributable` when it is called."""
 
 import functools
 import inspect
@@ -47,7 +47,7 @@ ExceptionClasses = type[BaseException] | tuple[type[BaseException], ...]
 
 
 class Options(TypedDict, total=False):
-    """The options of `CallOptions`, as type checkers know them."""
+    """The options of `CallOptions` as keyword arguments, for type checkers."""
 
     backend: Choice
     timeout: float | None
@@ -60,7 +60,7 @@ class Options(TypedDict, total=False):
 
 
 class _Item:
-    """Stands for what an iterable will give, in a message."""
+    """Stands for an item of an iterable in error messages."""
 
     def __repr__(self) -> str:
         return "..."
@@ -70,21 +70,21 @@ _ITEM = _Item()
 
 
 class DistributableFunction(Generic[P, R]):
-    """A function whose calls can run anywhere. Made by `compute_this`.
+    """A function whose calls can run anywhere. `compute_this` makes it.
 
     It keeps the function's name, docstring, signature and types. ``square.__wrapped__`` is the
     function itself.
 
     Args:
         function: Any callable; also a `staticmethod` or `classmethod` object inside a class body.
-        options: How its calls run.
+        options: The options of its calls; None: the defaults.
         prefix: Leading arguments that are filled already: the instance or class of a bound method.
 
     Raises:
-        UnsupportedFunctionError: A generator function, or something that cannot be called.
+        UnsupportedFunctionError: ``function`` is a generator function.
     """
 
-    __distributable__ = True  # What `serialisation` knows these by, without importing them.
+    __distributable__ = True  # By this `serialisation` recognises these objects without an import.
 
     __wrapped__: Callable[..., R]
     __name__: str
@@ -120,19 +120,22 @@ class DistributableFunction(Generic[P, R]):
             self._show_signature(function, len(prefix))
 
     def _show_signature(self, function: Callable[..., R], bound: int) -> None:
-        """Show what is left to fill; `inspect` finds that of a function that is not bound by
-        itself.
+        """Show the signature of a bound method without its first parameters.
+
+        `inspect` finds that of a function that is not bound by itself.
         """
         if shows_another(function):
             shown = _shown(function)
             if shown is not None:
                 self.__signature__ = bound_signature(shown, bound)
         else:
-            assert self._checked.signature is not None  # Only functions of Python are bound.
+            assert (
+                self._checked.signature is not None
+            )  # Only functions written in Python are bound.
             self.__signature__ = self._checked.signature
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Distributable[R]:
-        """Make the call without running it.
+        """Make the call, without running it.
 
         Raises:
             SignatureError: The arguments do not fit the function's signature.
@@ -149,16 +152,16 @@ class DistributableFunction(Generic[P, R]):
         return call
 
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function itself, here and now."""
+        """Run the function itself in this process, and return its value."""
         return self.__wrapped__(*self._prefix, *args, **kwargs)
 
     @property
     def options(self) -> CallOptions:
-        """How its calls run."""
+        """The options of its calls."""
         return self._prepared.options
 
     def with_options(self, /, **options: Unpack[Options]) -> "DistributableFunction[P, R]":
-        """A copy with other options; see `CallOptions` for their names.
+        """Return a copy with other options; see `CallOptions` for their names.
 
         Examples:
             >>> from distribute_challenge import compute_this
@@ -205,26 +208,26 @@ class DistributableFunction(Generic[P, R]):
     ) -> Iterator[Any]:
         """Call the function on each item, as the built-in `map` does, on all workers.
 
-        The number of iterables is checked against the function's signature: here, if they say that
-        there is an item, and else when the first one comes.
+        The number of iterables is checked against the function's signature: at once, if their
+        lengths are known and there is an item; otherwise when the first item comes.
 
         Args:
-            iterables: One for each parameter; the shortest ends it. They may be endless.
-            ordered: Results in the order of the items; False: as they come.
+            iterables: One for each parameter; the map ends with the shortest. They may be endless.
+            ordered: True: results come in the order of the items; False: as calls end.
             on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of
                 values.
-            progress: Show a bar, in a terminal or a notebook.
-            batch_size: Calls in one message; None: adapted to how long they take.
+            progress: Show a progress bar, in a terminal or a notebook.
+            batch_size: Number of calls in one message; None: adapted to how long they take.
             backend: As for `Distributable.compute`.
 
         Returns:
-            A lazy iterator: nothing runs before the first result is asked for, and only a bounded
-                number of calls is
-            on its way. Closing or dropping it cancels those that have not begun.
+            A lazy iterator: nothing runs before the caller asks for the first result, and only a
+                bounded number of calls is on its way. When it is closed or deleted, calls that have
+                not begun are cancelled.
 
         Raises:
-            OptionError: An option has a value it cannot have, or the backend does not keep one of
-                the function's.
+            OptionError: An option has a value that it cannot have, or the backend does not support
+                an option of the function.
             SerialisationError: The function cannot be pickled.
             SignatureError: The function takes another number of arguments.
 
@@ -274,9 +277,9 @@ class DistributableFunction(Generic[P, R]):
         batch_size: int | None = None,
         backend: Choice = None,
     ) -> Iterator[Any]:
-        """Like `map`, with each item a sequence of arguments.
+        """Call the function on each item as `map` does; each item is a sequence of arguments.
 
-        The first one is checked against the function's signature when it comes, unless errors are
+        The first item is checked against the function's signature when it comes, unless errors are
         returned.
 
         Examples:
@@ -318,10 +321,10 @@ class DistributableFunction(Generic[P, R]):
     def _check_item(self, args: tuple[Any, ...]) -> None:
         self._checked.check(self.__name__, args[len(self._prefix) :], {})
 
-    # To a type checker, what stands below a decorator is always a plain function. What it is bound
-    # to shows in the type of its first parameter: of any type, as without annotations, where all
-    # arguments are allowed; the class; an instance; or neither, as of a static method. mypy does
-    # not compare that type, so with it all arguments of methods are allowed.
+    # To a type checker, the object below a decorator is always a plain function. The type of its
+    # first parameter tells what it is bound to: any type, as without annotations, so that all
+    # arguments are allowed; the class; an instance; or none of these, as for a static method. mypy
+    # does not compare that type, and so allows all arguments of methods.
 
     @overload
     def __get__(
@@ -344,7 +347,7 @@ class DistributableFunction(Generic[P, R]):
     ) -> "DistributableFunction[P, R]": ...
 
     def __get__(self, instance: Any, owner: Any = None) -> "DistributableFunction[..., R]":
-        """Bind to an instance or a class, as the wrapped function would."""
+        """Bind to an instance or a class, as the wrapped function would do."""
         if self._descriptor is staticmethod or not isinstance(self.__wrapped__, types.FunctionType):
             return self
         if self._descriptor is classmethod:
@@ -362,15 +365,15 @@ class DistributableFunction(Generic[P, R]):
         return copy
 
     def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
-        # For other picklers; `serialisation` takes the state below. pickle finds a decorated
-        # function's own function under no name, as the name leads to this object.
+        # For other picklers; `serialisation` uses `__getstate__`. pickle cannot find the wrapped
+        # function by its name, because the name refers to this object.
         module = sys.modules.get(self.__module__)
         if self.__module__ != "__main__" and getattr(module, self.__qualname__, None) is self:
             return str(self.__qualname__)
         return pickle.loads, (dumps(self, f"the function {self.__name__}").data,)
 
     def __copy__(self) -> Self:
-        return self  # As functions do.
+        return self  # A copy of a function is the function itself, too.
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -401,9 +404,7 @@ class DistributableFunction(Generic[P, R]):
 
 
 def _shown(function: Callable[..., Any]) -> inspect.Signature | None:
-    """The signature that readers and tools see: that of the innermost function, which decorators
-    keep.
-    """
+    """Return the signature that people and tools see: that of the innermost wrapped function."""
     try:
         return inspect.signature(function)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""`LocalCluster`: a cluster on this machine that one starts, scales and ends oneself."""
+"""`LocalCluster`: a cluster on this machine that the caller starts, scales and ends."""
 
 import time
 from contextlib import ExitStack
@@ -15,23 +15,25 @@ from distribute_challenge.execution_backends.registry import use_backend
 
 __all__ = ["LocalCluster"]
 
-SCALE_DEADLINE = 60.0  # Seconds; growing takes tenths, shrinking as long as the calls that run.
-ASK_EVERY = 0.05  # Seconds between two questions whether it is done.
+# Seconds; to add processes takes tenths of a second, to remove them as long as their calls run.
+SCALE_DEADLINE = 60.0
+ASK_EVERY = 0.05  # Seconds between two checks whether the number is reached.
 
 
 class LocalCluster:
     """A private Redis server and Celery workers on this machine.
 
-    As a context manager it also serves the calls made inside the block (in the same thread) that
-    name no backend. Other processes of the same user can join by its ``broker_url``.
+    As a context manager it also runs the calls made inside the block (in the same thread) that name
+    no backend. Other processes of the same user can join by its ``broker_url``.
 
     Args:
-        workers: Worker processes; None: one for each core.
+        workers: Number of worker processes; None: one for each core.
         logs: Whether this process shows what its calls print and log; None: yes, unless
             ``DISTRIBUTE_CHALLENGE_LOGS=0`` is set.
 
     Attributes:
-        backend: The engine that runs calls on it, for ``.compute(backend=cluster.backend)``.
+        backend: The engine that runs calls on the cluster, for
+            ``.compute(backend=cluster.backend)``.
 
     Raises:
         OptionError: ``workers`` is not a whole number of at least 1.
@@ -52,25 +54,25 @@ class LocalCluster:
 
     @property
     def broker_url(self) -> str:
-        """Address of its broker: set ``CELERY_BROKER_URL`` to it to join from another process.
+        """Address of the broker: set ``CELERY_BROKER_URL`` to it to join from another process.
 
         Raises:
-            ClusterStartError: It is not running.
+            ClusterStartError: The cluster is not running.
         """
         return self._embedded.broker_url
 
     @property
     def workers(self) -> int:
-        """Worker processes, as last asked for."""
+        """Number of worker processes, as last requested."""
         return self._embedded.workers
 
     def start(self) -> Self:
-        """Start it, unless it is running, and wait until its broker answers.
+        """Start the cluster unless it is running, and wait until its broker answers.
 
-        A closed one starts anew.
+        A closed cluster starts anew.
 
         Raises:
-            ClusterStartError: It does not start; with the last log lines of what died.
+            ClusterStartError: It does not start; with the last log lines of the process that died.
         """
         if self._embedded.folder is None:
             self._embedded.start()
@@ -82,15 +84,15 @@ class LocalCluster:
         return self
 
     def scale(self, workers: int) -> None:
-        """Change the number of worker processes, and wait until it is so.
+        """Change the number of worker processes, and wait until it is reached.
 
         Args:
-            workers: How many there shall be; a process that runs a call is left to finish it.
+            workers: The new number. A process that runs a call finishes it before it ends.
 
         Raises:
             OptionError: ``workers`` is not a whole number of at least 1.
-            ClusterStartError: It is not running.
-            SystemFailureError: It took longer than a minute: the calls that run take longer.
+            ClusterStartError: The cluster is not running.
+            SystemFailureError: It took longer than a minute, because running calls take longer.
         """
         wanted = _checked(workers)
         deadline = clock.monotonic() + SCALE_DEADLINE
@@ -105,26 +107,27 @@ class LocalCluster:
         self._embedded.workers = wanted
 
     def check(self) -> None:
-        """Raise `ClusterStartError` if it is not running, or one of its processes has died; with
-        its last log lines.
+        """Raise `ClusterStartError` if the cluster is not running or one of its processes died.
+
+        The error has the last log lines.
         """
         self._embedded.check()
 
     def log(self) -> str:
-        """What its workers have written: prints and log lines of the calls, with their names."""
+        """Return what its workers have written: prints and log lines of calls, with their names."""
         return self._embedded.log()
 
     @property
     def log_file(self) -> Path:
-        """The file that they write this to, as long as it is running.
+        """The file that its workers write to, which exists while the cluster runs.
 
         Raises:
-            ClusterStartError: It is not running.
+            ClusterStartError: The cluster is not running.
         """
         return self._embedded.log_file()
 
     def close(self) -> None:
-        """End it. Calls that run are abandoned, those that wait are cancelled."""
+        """End the cluster. Running calls are abandoned, and waiting calls are cancelled."""
         self.backend.close()
         self._embedded.close()
 
@@ -143,8 +146,11 @@ class LocalCluster:
         self.close()
 
     def _ask_to_scale(self, workers: int) -> int | None:
-        """Tell the worker; how many processes it has then, or None if it does not answer yet."""
-        # Loaded only where it is used.
+        """Tell the worker the new number; return the number that it has, or None without an answer.
+
+        The worker may not answer yet, because it is still starting.
+        """
+        # Imported here, because most programs do not scale.
         from redis import RedisError
 
         from distribute_challenge.execution_backends.celery.broker.control import scale
@@ -153,7 +159,7 @@ class LocalCluster:
         try:
             return scale(self.broker_url, workers)
         except RedisError:
-            return None  # The server is gone; the next check says why.
+            return None  # The server is gone; the next check raises an error that says why.
 
 
 def _checked(workers: Any) -> int:

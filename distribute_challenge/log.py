@@ -1,7 +1,7 @@
-"""One logger for the library, and the name of the call that this thread is running.
+"""The library's logger, and the name of the call that this thread runs.
 
-The worker's log format asks `current_call`, so that whatever a function prints or logs stands in
-the log with the name of its call.
+The worker's log format reads `current_call`, so that each line that a function prints or logs
+carries the name of its call.
 """
 
 import logging
@@ -24,7 +24,7 @@ class _CallFormatter(logging.Formatter):
 
 
 def call_formatter() -> logging.Formatter:
-    """A formatter whose lines hold the name of the running call.
+    """Return a formatter that adds the name of the running call to each line.
 
     Examples:
         >>> record = logging.LogRecord("any", logging.INFO, "file", 1, "hello", (), None)

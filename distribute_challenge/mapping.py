@@ -1,10 +1,10 @@
-"""Many calls of one function: lazily, in chunks, with a bounded number on their way.
+"""Runs many calls of one function: lazily, in chunks, with a bounded number on their way.
 
     source iterables --> chunks --> engine --> completions --> results, in order or as they come
 
-The consumer drives: nothing happens before the first ``next``, and nothing more is sent than keeps
-the engine busy while the consumer is away. A chunk whose calls turn out slow comes back half done;
-its rest is cut into smaller chunks, which take its place.
+The consumer drives the map: nothing happens before the first ``next``, and only so many calls are
+sent as keep the engine busy until the next one. A chunk with slow calls comes back partly done; its
+rest is divided into smaller chunks, which take its place.
 """
 
 from collections import deque
@@ -40,25 +40,26 @@ __all__ = ["Mapping", "OnError"]
 
 OnError = Literal["raise", "return"]
 
-# Finished chunks kept for an ordered map, in multiples of the number in flight, while one is late.
+# An ordered map keeps finished chunks while an earlier one is late: at most so many times the
+# number in flight.
 AHEAD = 4
 
 
 class Mapping(ToRun):
-    """One run of a map.
+    """One run of a map; `DistributableFunction.map` and `starmap` make it.
 
     Args:
         prepared: The function.
         backend: The engine.
-        calls: Argument tuples, pulled when needed.
-        total: How many there are, or None if nobody knows.
-        ordered: Results in the order of the calls; else as they come.
+        calls: Argument tuples, read when they are needed.
+        total: Number of calls; None if it is unknown.
+        ordered: True: results come in the order of the calls; False: as calls end.
         on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of values.
-        progress: Show a bar.
-        batch_size: Calls in each chunk; None: adapted to how long they take.
-        check: Raises if the arguments of a call do not fit. Asked for the first call, unless errors
-            are returned.
-        made_at: Where the program made it; None: that it never runs is not told.
+        progress: Show a progress bar.
+        batch_size: Number of calls in each chunk; None: adapted to how long they take.
+        check: Raises if the arguments of a call do not fit. It is called for the first call, unless
+            errors are returned.
+        made_at: Where the program made the map; None: no warning if it never runs.
 
     Raises:
         OptionError: A value is out of its range.
@@ -78,7 +79,7 @@ class Mapping(ToRun):
         check: Callable[[tuple[Any, ...]], None] | None = None,
         made_at: Place | None = None,
     ) -> None:
-        self.made_at = None  # Until all is well.
+        self.made_at = None  # No warning if this method raises.
         if on_error not in ("raise", "return"):
             raise OptionError(f"on_error={on_error!r}: expected 'raise' or 'return'")
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
@@ -96,11 +97,11 @@ class Mapping(ToRun):
         self._function = prepared.portable.payload(
             find_depot=backend.depot, shares_files=backend.shares_files
         )
-        # The function may change meanwhile: what this version of it captures stays for as long as
-        # the map takes.
+        # The function may change while the map runs: the values that this version captures are kept
+        # until the map ends.
         self._hold = hold_of(self._function, backend.depot)
         self._sizer = BatchSizer()
-        self._bytes_per_call = 1.0  # Of the latest chunk's arguments.
+        self._bytes_per_call = 1.0  # Size of the latest chunk's arguments, divided by its calls.
         self._check = check if on_error == "raise" else None
         self._taken = 0
         self._exhausted = False
@@ -113,9 +114,10 @@ class Mapping(ToRun):
         self.made_at = made_at
 
     def results(self) -> Iterator[Any]:
-        """The results.
+        """Yield the results.
 
-        Closing or dropping the iterator cancels what has not begun; Ctrl+C also what runs.
+        When the iterator is closed or deleted, calls that have not begun are cancelled; Ctrl+C also
+        stops running calls.
         """
         self.made_at = None
         bar = _progress_bar(self._prepared.name, self._total) if self._progress else None
@@ -166,8 +168,9 @@ class Mapping(ToRun):
             raise self._source_error
 
     def _next(self) -> "_Chunk":
-        """The next chunk to give out, waited for; while it runs, others that finish make room for
-        more.
+        """Wait for the next chunk whose results are due, and return it.
+
+        While it runs, other chunks that finish make room for new ones.
         """
         if not self._ordered:
             chunk = self._completed()
@@ -192,7 +195,7 @@ class Mapping(ToRun):
                     ) from None
         assert chunk.future is not None
         if chunk.future.cancelled():
-            # Its backend was closed, and must not be woken to send what is left.
+            # Its backend was closed: `result` raises, so that the rest is not sent to it.
             chunk.future.result()
         chunk.is_done = True
         self._in_flight -= 1
@@ -200,8 +203,9 @@ class Mapping(ToRun):
         return chunk
 
     def _learn_from(self, chunk: "_Chunk") -> None:
-        """Take in how long a chunk took, and send what is left of it on: now, and not only when its
-        turn comes.
+        """Record how long a chunk took, and queue the calls that it gave back.
+
+        This happens at once, and not only when the results of the chunk are due.
         """
         future = chunk.future
         assert future is not None
@@ -231,11 +235,9 @@ class Mapping(ToRun):
         self._insert(rest, chunk.first + done, place)
 
     def _settled(self, chunk: "_Chunk") -> list[Any]:
-        """A finished chunk's outcomes; calls without one take its place in the queue."""
-        future, chunk.future = (
-            chunk.future,
-            None,
-        )  # The future's callback holds the chunk: not for longer than needed.
+        """Return a finished chunk's outcomes; calls without one take its place in the queue."""
+        # The future's callback refers to the chunk: this ends the reference cycle.
+        future, chunk.future = chunk.future, None
         assert future is not None
         error = future.exception()
         if error is None:
@@ -249,13 +251,12 @@ class Mapping(ToRun):
         return [Failure(error)] * len(chunk.calls)
 
     def _insert(self, calls: list[tuple[Any, ...]], first: int, place: int) -> None:
-        """Put calls that a worker gave back into the queue, at their place in the order and first
-        in line to be sent.
+        """Queue calls that were not run, at their place in the order, to be sent before others.
 
         Args:
-            calls: Their arguments.
+            calls: The arguments of the calls.
             first: Number of the first of them among all items.
-            place: In the order.
+            place: Index in the order.
         """
         pieces = []
         start = 0
@@ -268,7 +269,7 @@ class Mapping(ToRun):
         self._unsent.extendleft(reversed(pieces))
 
     def _put_back(self, chunk: "_Chunk", attempts: tuple[Attempt, ...]) -> None:
-        """Have each call of a chunk sent by itself."""
+        """Queue each call of a chunk as a chunk of its own."""
         pieces = [
             _Chunk([call], number, attempts=attempts)
             for number, call in enumerate(chunk.calls, chunk.first)
@@ -300,7 +301,10 @@ class Mapping(ToRun):
             self._send(chunk)
 
     def _pulled(self, size: int) -> list[tuple[Any, ...]]:
-        """The next calls of the source; what it raises comes after the results of all calls before."""
+        """Return the next calls of the source.
+
+        An exception of the source is raised after the results of all calls before it.
+        """
         calls: list[tuple[Any, ...]] = []
         try:
             calls.extend(islice(self._source, size))
@@ -353,7 +357,7 @@ class Mapping(ToRun):
         self._await(chunk, future)
 
     def _divide(self, chunk: "_Chunk") -> None:
-        """Have a chunk sent in pieces: its arguments are larger than those before them."""
+        """Send a chunk in pieces, because its arguments are larger than those before."""
         place = self._order.index(chunk)
         del self._order[place]
         self._insert(chunk.calls, chunk.first, place)
@@ -363,8 +367,7 @@ class Mapping(ToRun):
             future = chunk.future
             while future is not None:
                 future.cancel(force)
-                # An interruption may have come before the calls that go on behind these had a chunk
-                # of their own.
+                # Ctrl+C may have come before the calls in `following` had a chunk of their own.
                 future = None if future.following is None else future.following[0]
         self._order.clear()
         self._unsent.clear()
@@ -373,14 +376,14 @@ class Mapping(ToRun):
 
 
 class _Chunk:
-    """Consecutive calls that travel together.
+    """Consecutive calls of a map that travel together.
 
     Args:
-        calls: Their arguments.
+        calls: The arguments of the calls.
         first: Number of the first of them among all items.
-        is_part: Whether they travelled with others, so that they cannot be sent again by the
-            engine.
-        attempts: The times that they were sent with others and did not come back.
+        is_part: Whether they were sent as part of a larger chunk, so that the engine cannot send
+            them again.
+        attempts: Earlier attempts, in which they were sent with other calls and gave no outcome.
     """
 
     __slots__ = ("attempts", "calls", "first", "future", "is_done", "is_part", "sent", "worker")
@@ -404,7 +407,7 @@ class _Chunk:
 
 
 def _note_items(chunk: _Chunk, outcomes: list[Any], name: str) -> None:
-    """Say in the exceptions of a chunk which items they are of, and where these ran."""
+    """Add notes to the exceptions of a chunk: which items they belong to, and where these ran."""
     head, tail = outcomes[0], outcomes[-1]
     if len(outcomes) > 1 and type(head) is type(tail) is Failure and head.error is tail.error:
         add_note(head.error, f"items {chunk.first} to {chunk.first + len(outcomes) - 1} of {name}")
@@ -416,7 +419,7 @@ def _note_items(chunk: _Chunk, outcomes: list[Any], name: str) -> None:
 
 
 def total_of(iterables: Iterable[Iterable[Any]]) -> int | None:
-    """How many calls the iterables make together, if all of those that end say so.
+    """Return the number of calls that iterables make together; None if a length is unknown.
 
     Examples:
         >>> total_of([range(10), "abc"]), total_of([iter(int, 1)])
@@ -427,6 +430,6 @@ def total_of(iterables: Iterable[Iterable[Any]]) -> int | None:
 
 
 def _progress_bar(name: str, total: int | None) -> Any:
-    from tqdm.auto import tqdm  # Loaded when first shown: it costs more than this whole package.
+    from tqdm.auto import tqdm  # Imported late: it takes longer than this whole package.
 
     return tqdm(desc=name, total=total, unit="call")

@@ -1,8 +1,7 @@
-"""Folders that belong to one process: the lock that shows whether it lives, and removing those
-whose owners are gone.
+"""Folders that belong to one process, with a lock that shows whether the process lives.
 
-The kernel takes the lock back from a process that dies, however it dies. Shared memory, copies of
-modules and flight records lie in such folders.
+The kernel releases the lock of a process that dies, however it dies; then `sweep` removes the
+folder. Shared memory, copies of modules and flight records lie in such folders.
 """
 
 import contextlib
@@ -15,16 +14,17 @@ from pathlib import Path
 __all__ = ["OwnerLock", "is_locked", "is_own_folder", "prefix", "remove", "sweep"]
 
 NAME = "owner.lock"
-ATTEMPTS = 10  # At removing a folder that workers may still be writing results into; a guess.
+ATTEMPTS = 10  # To remove a folder that workers may still be writing results to; a guess.
 
-# Descriptors of this process's locks. A forked child has them too, and would keep the lock when its
-# parent dies.
+# Descriptors of this process's locks. A forked child has them, too, and would keep the lock when
+# its parent dies.
 _held: set[int] = set()
 
 
 class OwnerLock:
-    """A lock on a folder, held from `take` to `release`: its owner makes one, and every other
-    process asks `is_held`.
+    """A lock on a folder, which its owner holds from `take` to `release`.
+
+    Every other process calls `is_held`.
 
     Args:
         file: Descriptor of the locked file.
@@ -40,9 +40,9 @@ class OwnerLock:
         """Become a folder's owner; None if another process is, or if the folder is gone.
 
         Args:
-            folder: What to own.
-            wait: Wait until the lock is free. Only for the maker of the folder: at most a sweep
-                holds it, for a moment.
+            folder: The folder to own.
+            wait: Wait until the lock is free. Only for the process that made the folder: at most a
+                sweep holds the lock, for a moment.
         """
         path = folder / NAME
         try:
@@ -52,7 +52,7 @@ class OwnerLock:
         taken = False
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            # The owner before may have removed the folder, and this file with it.
+            # The previous owner may have removed the folder, and this file with it.
             taken = os.path.samestat(os.fstat(file), os.stat(path))
         except (BlockingIOError, FileNotFoundError):
             pass
@@ -63,22 +63,22 @@ class OwnerLock:
 
     @staticmethod
     def is_held(folder: Path) -> bool:
-        """Whether a folder has an owner that lives."""
+        """Whether a folder has a living owner."""
         return is_locked(folder / NAME) is True
 
     @property
     def mine(self) -> bool:
-        """Whether this process took it; a fork of it did not."""
+        """Whether this process took the lock; a fork of it did not."""
         return self._pid == os.getpid()
 
     def release(self) -> None:
-        """Give it back. Once."""
+        """Release the lock. Call it only once."""
         _held.discard(self._file)
         os.close(self._file)
 
 
 def is_locked(path: Path | str) -> bool | None:
-    """Whether a process that lives has a lock on a file.
+    """Whether a living process has a lock on a file.
 
     Returns:
         None if the file cannot be opened: most likely it is gone.
@@ -97,14 +97,12 @@ def is_locked(path: Path | str) -> bool | None:
 
 
 def prefix() -> str:
-    """How the names of this user's folders begin."""
+    """Return the prefix of the names of this user's folders."""
     return f"distribute_challenge-{os.getuid()}-"
 
 
 def is_own_folder(path: Path) -> bool:
-    """Whether this is a folder as `SharedMemoryStore` makes them, of this user and closed to all
-    others.
-    """
+    """Whether a folder has such a name, and belongs to this user, who alone has access."""
     try:
         found = path.lstat()
     except OSError:
@@ -120,14 +118,14 @@ def is_own_folder(path: Path) -> bool:
 def sweep(root: Path | None) -> list[Path]:
     """Remove this user's folders whose owners are dead.
 
-    Any process may do it at any time, several at once, too: a folder whose owner lives, or is only
-    just making it, stays.
+    Any process may call it at any time, and several may at once: a folder stays if its owner lives,
+    or is just making it.
 
     Args:
-        root: Where they are; None: there is no shared memory, and nothing to do.
+        root: The folder in which they are; None: there is no shared memory, and nothing to do.
 
     Returns:
-        What was removed.
+        The folders that were removed.
     """
     removed = []
     with contextlib.suppress(OSError):
@@ -139,9 +137,9 @@ def sweep(root: Path | None) -> list[Path]:
 
 
 def remove(folder: Path, lock: OwnerLock) -> None:
-    """Remove a folder and give back its lock.
+    """Remove a folder and release its lock.
 
-    The lock's file goes last, so that what is left can be swept again.
+    The lock's file is removed last: if files are left, a later sweep can remove them.
     """
     for _ in range(ATTEMPTS):
         with contextlib.suppress(OSError):
@@ -149,7 +147,7 @@ def remove(folder: Path, lock: OwnerLock) -> None:
                 if name != NAME:
                     _unlink(folder / name)
         _unlink(folder / NAME)
-        with contextlib.suppress(OSError):  # A worker wrote a result meanwhile.
+        with contextlib.suppress(OSError):  # A worker wrote a result in between.
             folder.rmdir()
         if not folder.exists():
             break

@@ -1,6 +1,6 @@
-"""What the environment says, read when it is asked for and never at import.
+"""Settings from environment variables, read when they are needed and never at import.
 
-The table of all variables stands in ``docs/configuration.md``.
+``docs/configuration.md`` has a table of all variables.
 """
 
 import contextlib
@@ -60,17 +60,17 @@ DEFAULT_DATA_FILE_LIMIT = 1_000_000  # Bytes.
 DEFAULT_DATA_LIMIT = 5_000_000
 
 SHARED_MEMORY = "/dev/shm"
-CONTAINER_MEMORY = "/sys/fs/cgroup/memory.max"  # What this process's container may use, or "max".
+CONTAINER_MEMORY = "/sys/fs/cgroup/memory.max"  # Bytes that the container may use, or "max".
 LARGEST_VALUE_CACHE = 4 << 30  # Bytes; a guess.
 
-# To the last "@": a password may hold characters that should have been quoted. Rather too much
-# hidden than too little.
+# To the last "@": a password may contain characters that should have been quoted. It is better to
+# hide too much than too little.
 _PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^\s;]*@")
 _PASSWORD_PARAMETER = re.compile(r"(?<=[?&]password=)[^&\s;]+")
 
 
 def broker_url() -> str | None:
-    """Address of the user's own cluster, or None: then the embedded cluster serves.
+    """Return the address of the user's own cluster; None: the embedded cluster runs the calls.
 
     Returns:
         The first of ``DISTRIBUTE_CHALLENGE_BROKER_URL`` and ``CELERY_BROKER_URL`` that is set and
@@ -83,8 +83,9 @@ def broker_url() -> str | None:
 
 
 def broker_timeout() -> float:
-    """Seconds for which calls wait for a Redis that is away or refuses to serve, before they fail.
+    """Return the seconds for which calls wait for an unavailable Redis before they fail.
 
+    Redis is unavailable if it does not answer or refuses commands.
     ``DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT`` sets it; the default is 60.
 
     Raises:
@@ -104,17 +105,15 @@ def broker_timeout() -> float:
 
 
 def backend_name() -> str:
-    """Name of the backend for calls that do not say: ``DISTRIBUTE_CHALLENGE_BACKEND`` or
-    ``"celery"``.
-    """
+    """Return the default backend's name: ``DISTRIBUTE_CHALLENGE_BACKEND``, or ``"celery"``."""
     return os.environ.get(BACKEND_VARIABLE, "").strip() or DEFAULT_BACKEND
 
 
 def worker_count() -> int:
-    """Worker processes of pools and of the embedded cluster: one per core that this process may
-    use.
+    """Return the number of worker processes of pools and of the embedded cluster.
 
-    ``DISTRIBUTE_CHALLENGE_WORKERS`` overrides it.
+    The default is one for each core that this process may use; ``DISTRIBUTE_CHALLENGE_WORKERS``
+    overrides it.
 
     Raises:
         ValueError: The variable is set to something other than a whole number of at least 1.
@@ -133,11 +132,10 @@ def worker_count() -> int:
 
 
 def patience() -> float:
-    """Seconds that an embedded cluster's worker gets to end what it runs when its client ends; 0:
-    it is killed.
+    """Return the seconds that an embedded worker has to finish its calls when its client ends.
 
-    ``DISTRIBUTE_CHALLENGE_PATIENCE`` sets it. Nobody waits for the results any more, so the default
-    is 0.
+    0: it is killed at once. ``DISTRIBUTE_CHALLENGE_PATIENCE`` sets it. The default is 0, because no
+    caller waits for the results any more.
 
     Raises:
         ValueError: The variable is set to something other than a number of at least 0.
@@ -156,7 +154,7 @@ def patience() -> float:
 
 
 def attempts() -> int:
-    """How often a call is begun in all if the process or the worker that runs it dies each time.
+    """Return how often a call is begun in all, if the process or worker that runs it always dies.
 
     ``DISTRIBUTE_CHALLENGE_ATTEMPTS`` sets it; the default is 3.
 
@@ -175,12 +173,12 @@ def attempts() -> int:
 
 
 def secret() -> str | None:
-    """The secret of the user's own cluster: ``DISTRIBUTE_CHALLENGE_SECRET``, or None."""
+    """Return the secret of the user's own cluster: ``DISTRIBUTE_CHALLENGE_SECRET``, or None."""
     return os.environ.get(SECRET_VARIABLE, "").strip() or None
 
 
 def secret_file() -> "Path | None":
-    """The file that holds it: ``DISTRIBUTE_CHALLENGE_SECRET_FILE``, or None."""
+    """Return the file with the secret: ``DISTRIBUTE_CHALLENGE_SECRET_FILE``, or None."""
     from pathlib import Path
 
     text = os.environ.get(SECRET_FILE_VARIABLE, "").strip()
@@ -215,21 +213,22 @@ def allow_root() -> bool:
 
 
 def full_tracebacks() -> bool:
-    """Whether tracebacks show this library's own frames:
-    ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1``.
+    """Whether tracebacks show the library's frames: ``DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS=1``.
 
-    It is asked while an exception is on its way, and raises nothing in its place: whatever is not 0
-    shows them.
+    It is called while an exception is being raised, and must not raise another one in its place: so
+    every value but 0 shows them.
     """
     return (os.environ.get(FULL_TRACEBACKS_VARIABLE, "").strip() or "0") != "0"
 
 
 def logs() -> bool | None:
-    """Whether this process shows what its calls print and log on Celery workers:
-    ``DISTRIBUTE_CHALLENGE_LOGS``.
+    """Whether this process shows what its calls print and log on Celery workers.
+
+    ``DISTRIBUTE_CHALLENGE_LOGS`` sets it.
 
     Returns:
-        None if it is not set: calls of an embedded cluster are shown, those of one's own are not.
+        None if it is not set: then lines from an embedded cluster are shown, and those from the
+        user's own cluster are not.
 
     Raises:
         ValueError: The variable is neither 0 nor 1.
@@ -245,17 +244,16 @@ def _switch(variable: str) -> bool:
 
 
 def shared_folder() -> "Path | None":
-    """Folder of shared memory, for large values that stay on this machine; None where there is
-    none.
+    """Return the folder of shared memory, for large values that stay on this machine.
 
-    ``DISTRIBUTE_CHALLENGE_SHARED_FOLDER`` sets it. The default is ``/dev/shm``; on macOS, which has
-    none, the folder of temporary files, whose content the system keeps in memory as long as it has
-    room.
+    It is None if there is no such folder. ``DISTRIBUTE_CHALLENGE_SHARED_FOLDER`` sets it. The
+    default is ``/dev/shm``; on macOS, which has none, the folder of temporary files, whose content
+    the system keeps in memory as long as it has room.
 
     Raises:
         ValueError: The variable names something other than a folder that can be written to.
     """
-    from pathlib import Path  # An import of this library can do without it.
+    from pathlib import Path  # Imported late, because to import this library does not need it.
 
     if text := os.environ.get(SHARED_FOLDER_VARIABLE, "").strip():
         path = Path(text).absolute()
@@ -270,7 +268,7 @@ def shared_folder() -> "Path | None":
         return Path(SHARED_MEMORY)
     if sys.platform != "darwin":
         return None
-    import tempfile  # Nor does it need this.
+    import tempfile  # Imported late for the same reason.
 
     return Path(tempfile.gettempdir()).absolute()
 
@@ -280,21 +278,22 @@ def _usable(folder: "Path | str") -> bool:
 
 
 def store_url() -> str | None:
-    """Where large values go that other machines need: an fsspec URL, or None: then into Redis.
+    """Return the fsspec URL of the store for large values that other machines need.
 
-    ``DISTRIBUTE_CHALLENGE_STORE`` sets it.
+    ``DISTRIBUTE_CHALLENGE_STORE`` sets it. None: the values go into Redis.
     """
     return os.environ.get(STORE_VARIABLE, "").strip() or None
 
 
 def value_cache(processes: int = 1) -> int:
-    """Bytes of large values that each worker process keeps for its next calls.
+    """Return the bytes of large values that each worker process keeps for its next calls.
 
     ``DISTRIBUTE_CHALLENGE_VALUE_CACHE`` sets them. The default is a quarter of this machine's
-    memory, or of what its container may use, divided among the processes, and at most 4 GB.
+    memory, or of the memory that its container may use, divided among the processes, and at most
+    4 GB.
 
     Args:
-        processes: Worker processes that share the machine.
+        processes: Number of worker processes that share the machine.
 
     Raises:
         ValueError: The variable is set to something other than a whole number.
@@ -314,7 +313,7 @@ def value_cache(processes: int = 1) -> int:
 
 
 def data_file_limit() -> int:
-    """Bytes of the largest file of a package that travels to workers on other machines.
+    """Return the bytes of the largest package file that travels to workers on other machines.
 
     ``DISTRIBUTE_CHALLENGE_DATA_FILE_LIMIT`` sets them; the default is 1,000,000.
 
@@ -325,9 +324,9 @@ def data_file_limit() -> int:
 
 
 def data_limit() -> int:
-    """Bytes of all files of packages together that travel with one function to workers on other
-    machines.
+    """Return the most bytes of package files that travel with one function.
 
+    These files go to workers on other machines.
     ``DISTRIBUTE_CHALLENGE_DATA_LIMIT`` sets them; the default is 5,000,000.
 
     Raises:
@@ -349,7 +348,7 @@ def _bytes(variable: str, default: int) -> int:
 
 
 def masked(url: str) -> str:
-    """The same URL with its password replaced, fit for a message or a log.
+    """Return a URL with its password replaced, so that it can be shown in messages and logs.
 
     Examples:
         >>> masked("redis://user:secret@example.org:6379/0")

@@ -1,4 +1,4 @@
-"""`put`: a value that many calls need goes to the cluster once."""
+"""`put`: sends a value that many calls need to the cluster once."""
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 if TYPE_CHECKING:
-    # A handle stands in for its value wherever a call takes that, so to type checkers it is of any
+    # A handle can replace its value in all arguments of a call, so to type checkers it is of any
     # class.
     class _OfAnyClass(Deposited, Any):  # type: ignore[misc]
         pass
@@ -26,16 +26,17 @@ else:
 
 
 class Shared(_OfAnyClass, Generic[T]):
-    """A handle on a value that a cluster keeps. Made by `put`.
+    """A handle on a value that a cluster keeps. `put` makes it.
 
-    It can stand anywhere inside the arguments of a call, and in what a function captures; the call
-    gets the value itself. A cluster other than its own is sent the value.
+    It can be anywhere inside the arguments of a call, and in the variables that a function
+    captures; the call gets the value itself. For a call on another cluster, the value is sent
+    there.
 
-    Guarantees: the value stays where it is as long as the handle lives, or a call that got it is
-    not over.
+    Guarantees: the cluster keeps the value while the handle lives, and until all calls that got it
+    are over.
 
     Attributes:
-        size: Bytes of the pickled value.
+        size: Size of the pickled value, in bytes.
     """
 
     def __init__(self, depot: "Depot | None", parcel: Parcel, kind: str) -> None:
@@ -47,8 +48,9 @@ class Shared(_OfAnyClass, Generic[T]):
             self._hold = depot.hold(parcel.values)
 
     def get(self) -> T:
-        """The value, or rather a new one like it: what is large in it may be shared, and then
-        cannot be written to.
+        """Return a new copy of the value.
+
+        Its large parts may be shared with other copies, and then cannot be written to.
 
         Raises:
             ValueLostError: Its cluster was closed.
@@ -63,20 +65,20 @@ class Shared(_OfAnyClass, Generic[T]):
 def put(value: T, backend: Choice = None) -> Shared[T]:
     """Send a value to a cluster, once for all calls that will need it.
 
-    Large arguments are recognised without this: equal content travels once in any case. But it is
+    Large arguments do not need it to travel only once: equal content is recognised. But content is
     compared for each call, which takes 2 ms for 50 MB; a handle is not.
 
     Args:
-        value: What calls will need. It is pickled now: what happens to it later does not matter.
+        value: The value that calls will need. It is pickled now: later changes have no effect.
         backend: As for `Distributable.compute`.
 
     Returns:
-        A handle, to be given to calls in the value's place. The value is gone when the handle is,
-        and no call needs it.
+        A handle, to give to calls in place of the value. The cluster frees the value when the
+        handle is deleted and no call needs it.
 
     Raises:
-        SerialisationError: It cannot be pickled.
-        SystemFailureError: The cluster cannot be reached, or has no room for it.
+        SerialisationError: The value cannot be pickled.
+        SystemFailureError: The cluster cannot be reached, or has no room for the value.
 
     Examples:
         >>> from distribute_challenge import compute_this, put
@@ -90,5 +92,5 @@ def put(value: T, backend: Choice = None) -> Shared[T]:
         depot = find_depot()
         shared: Shared[T] = Shared(depot, parcel, type(value).__name__)
         if depot is not None:
-            depot.release(parcel.values)  # The handle's own hold is enough from here on.
+            depot.release(parcel.values)  # From here on, the handle's own hold is enough.
         return shared

@@ -1,4 +1,4 @@
-"""The version, as in pyproject.toml; a test compares the two."""
+"""The version of the library. It equals that in pyproject.toml; a test compares the two."""
 
 __all__ = ["__version__"]
 

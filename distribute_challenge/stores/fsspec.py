@@ -178,7 +178,7 @@ class FsspecStore(Store):
 
     @contextlib.contextmanager
     def _tidying(self) -> Iterator[None]:
-        """Log every error of the block, and go on: each kind of storage raises errors of its own."""
+        """Log every error of the block and go on: each kind of storage raises errors of its own."""
         try:
             yield
         except Exception as error:
