@@ -23,7 +23,7 @@ __all__ = ["Distributable", "Prepared"]
 
 R = TypeVar("R")
 
-# Seconds for which project files are assumed to be unchanged. To check a file takes as long as to
+# Seconds for which source files are assumed to be unchanged. To check a file takes as long as to
 # submit a call, and a loop submits hundreds of calls in this time.
 SAME_BURST = 0.01
 
@@ -42,7 +42,12 @@ class Prepared(NamedTuple):
 
     @classmethod
     def of(cls, function: Callable[..., Any], options: CallOptions) -> "Prepared":
-        """Prepare a function that has not been pickled yet."""
+        """Prepare a function that has not been pickled yet.
+
+        Args:
+            function: The function.
+            options: The options of its calls.
+        """
         name = function_name(function)
         given = frozenset(options.given()) - {"backend"}
         return cls(name, options, PortableFunction(function, name, options.retry_on), given)

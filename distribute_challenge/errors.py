@@ -16,7 +16,7 @@
     │   ├── StoreFullError                  no store has room for a large value
     │   ├── TaskLostError                   the call is gone from Redis, and was not sent again
     │   ├── ValueLostError                  a large value is gone from its store
-    │   ├── ValueMissingError               a worker does not find a large value; the client resends
+    │   ├── ValueMissingError               a worker lacks a large value; its client then sends it
     │   ├── WorkerLostError                 the process that ran the call died
     │   └── VersionMismatchError            client and worker cannot understand each other
     ├── ResultUnavailableError              there is no result to give

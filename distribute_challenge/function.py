@@ -282,6 +282,14 @@ class DistributableFunction(Generic[P, R]):
         The first item is checked against the function's signature when it comes, unless errors are
         returned.
 
+        Args:
+            iterable: Sequences with the positional arguments of each call. It may be endless.
+            ordered: As for `map`.
+            on_error: As for `map`.
+            progress: As for `map`.
+            batch_size: As for `map`.
+            backend: As for `map`.
+
         Examples:
             >>> from distribute_challenge import compute_this
             >>> list(compute_this(pow).starmap([(2, 3), (3, 2)]))

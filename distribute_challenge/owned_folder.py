@@ -102,7 +102,7 @@ def prefix() -> str:
 
 
 def is_own_folder(path: Path) -> bool:
-    """Whether a folder has such a name, and belongs to this user, who alone has access."""
+    """Whether a folder's name has the `prefix`, and only this user, its owner, has access."""
     try:
         found = path.lstat()
     except OSError:
@@ -140,6 +140,10 @@ def remove(folder: Path, lock: OwnerLock) -> None:
     """Remove a folder and release its lock.
 
     The lock's file is removed last: if files are left, a later sweep can remove them.
+
+    Args:
+        folder: The folder.
+        lock: The lock on it, which this process holds.
     """
     for _ in range(ATTEMPTS):
         with contextlib.suppress(OSError):

@@ -37,7 +37,7 @@ def cluster(workers: int | None) -> None:
     """Keep a cluster running on this machine until Ctrl+C.
 
     All scripts of this user can share it. A script's own cluster ends with the script.
-    What their calls print is shown here, too, and what the workers warn of.
+    It also shows what their calls print, and the warnings of the workers.
     """
     from distribute_challenge.local_cluster import LocalCluster
 

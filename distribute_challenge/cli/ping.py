@@ -26,7 +26,7 @@ __all__ = ["ping"]
 def ping(names: tuple[str, ...], broker: str | None, timeout: float) -> None:
     """Ask workers for an answer, all of them or those named.
 
-    It fails if one of those named does not answer; without names, if none answers.
+    The command fails if a named worker does not answer; without names, if none answers.
 
     NAME is a worker's name as 'distribute-challenge status' shows it; without an @ it is one on
     this machine.

@@ -21,7 +21,7 @@ _SECTIONS = ("workers", "running", "queues", "clients")
 @broker_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(broker: str | None, as_json: bool) -> None:
-    """Show a cluster's workers with their versions, what runs, queue lengths, and clients."""
+    """Show a cluster's workers with their versions, running calls, queue lengths, and clients."""
     url = checked_broker(broker)
     check_secret(url)
     from distribute_challenge.errors import DistributeChallengeError

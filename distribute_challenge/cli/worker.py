@@ -80,7 +80,7 @@ def worker(
 ) -> None:
     """Start a worker that runs calls.
 
-    It ends with Ctrl+C or SIGTERM, when the calls that run then are finished.
+    After Ctrl+C or SIGTERM it finishes the calls that run, and ends.
     """
     names = [queue.strip() for queue in queues.split(",") if queue.strip()]
     if not names:

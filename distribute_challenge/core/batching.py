@@ -53,7 +53,12 @@ class BatchSizer:
         self._was_cut_short = False
 
     def record(self, calls: int, seconds: float) -> None:
-        """Record how many seconds a batch of calls took on its worker."""
+        """Record how long a batch of calls took on its worker.
+
+        Args:
+            calls: Number of calls in the batch.
+            seconds: Seconds that they took together.
+        """
         each = max(seconds, 0.0) / calls
         if self.seconds_per_call is None or each > 2 * self.seconds_per_call:
             # Slower calls count at once: a batch too large does more harm than one too small.

@@ -67,6 +67,10 @@ class Failures:
 def call_of(failure: Failure, name: str) -> str:
     """Return a failed call as written in source code; empty if its arguments are not known.
 
+    Args:
+        failure: The outcome of the call.
+        name: Name of the function.
+
     Examples:
         >>> call_of(Failure(ZeroDivisionError(), ((1, 0), {})), "divide")
         'divide(1, 0)'

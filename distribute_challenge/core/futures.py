@@ -360,12 +360,23 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     # Engines call the following. An outcome only counts if the future is not done yet.
 
     def resolve(self, value: R, stages: Stages | None = None) -> None:
-        """Set the value, unless the future is done."""
+        """Set the value, unless the future is done.
+
+        Args:
+            value: The value of the call.
+            stages: The fields of its timeline, in seconds since the epoch; None if the engine does
+                not measure.
+        """
         if not self._settled(value, None, stages):
             self._settle(self.set_result, value, stages)
 
     def fail(self, error: BaseException, stages: Stages | None = None) -> None:
-        """Set the exception, unless the future is done."""
+        """Set the exception, unless the future is done.
+
+        Args:
+            error: The exception; its traceback is shown each time that `result` raises it.
+            stages: As for `resolve`.
+        """
         if self._exception is None:
             self._traceback = traceback_of(error)
         if not self._settled(None, error, stages):

@@ -26,6 +26,10 @@ _NAME: Final[Any] = vars(type)["__name__"]
 def tried(attempt: Callable[[], R], otherwise: Callable[[BaseException], R]) -> R:
     """Return what ``attempt`` returns, or ``otherwise`` of the exception that it raises.
 
+    Args:
+        attempt: Runs user code; an interrupt that it raises passes.
+        otherwise: Gets the exception, and returns the value to use instead.
+
     Examples:
         >>> tried(lambda: 1 / 0, lambda reason: -1.0)
         -1.0

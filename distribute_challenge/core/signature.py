@@ -79,7 +79,13 @@ class CheckedSignature:
         self._least, self._most = _positional_range(self.signature)
 
     def check(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Raise `SignatureError` unless the arguments fit."""
+        """Raise `SignatureError` unless the arguments fit.
+
+        Args:
+            name: Name of the function, for the error message.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+        """
         if not kwargs and self._least <= len(args) <= self._most:
             return
         if self.signature is None:
@@ -204,6 +210,11 @@ def function_name(function: Callable[..., Any]) -> str:
 
 def call_text(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """Return a call as it is written in source code, with long arguments cut.
+
+    Args:
+        name: Name of the function.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
 
     Examples:
         >>> call_text("f", (1, "x" * 200), {"k": None})

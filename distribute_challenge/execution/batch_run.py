@@ -24,6 +24,10 @@ class LargeValues(Protocol):
     def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
         """Return the bytes of a value, which must not be written to.
 
+        Args:
+            reference: What the message carries in place of the value.
+            places: Names of the client's stores, from the header of the batch.
+
         Raises:
             ValueMissingError: The value is in none of these stores, as far as this machine sees.
         """
@@ -31,7 +35,13 @@ class LargeValues(Protocol):
     def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
         """Put a part of a result into a store where the client finds it.
 
-        None if no store takes it: then it travels in the reply.
+        Args:
+            buffer: The bytes of the part.
+            places: Names of the client's stores, from the header of the batch.
+
+        Returns:
+            The reference for the reply; None if no store takes the part: then it travels in the
+                reply.
         """
 
 
@@ -134,7 +144,12 @@ class BatchRun:
             done = end
 
     def problem(self, kind: ProblemKind, text: str) -> bytes:
-        """Encode a reply that says why there are no outcomes, and record it as a failure."""
+        """Encode a reply that says why there are no outcomes, and record it as a failure.
+
+        Args:
+            kind: The kind of the problem.
+            text: The reason, for people; or the keys or the digest that are missing.
+        """
         problem = Problem(kind, text)
         if self._failures is not None:
             self._failures.problem = problem

@@ -136,7 +136,12 @@ class OutputLog:
                 handler.handle(record)
 
     def belongs(self, lines: "_Lines", descriptor: int) -> None:
-        """Record the stream that writes for a file descriptor from now on."""
+        """Record the stream that writes for a file descriptor from now on.
+
+        Args:
+            lines: The binary side of the stream.
+            descriptor: 1 for standard output, 2 for standard error.
+        """
         self._begun[descriptor] = lines
 
     def end_lines(self) -> None:

@@ -175,7 +175,7 @@ def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> C
     unpacked = unpack_function(payload)
     if not all(module.name in sys.modules for module in unpacked.modules):
         from distribute_challenge.serialisation.modules.project_importer import (
-            ProjectImporter,  # As workers alone need it.
+            ProjectImporter,  # Imported late: only workers need it.
         )
 
         ProjectImporter().activate(unpacked.modules)
@@ -436,7 +436,7 @@ def _failure(
         raise error
     from distribute_challenge.serialisation.modules.project_importer import (
         note_missing_file,
-    )  # As above.
+    )  # Imported late: only calls that fail need it.
 
     note_missing_file(error)
     return Failure(error, None if args is None else (args, kwargs or {}))

@@ -349,7 +349,7 @@ class Depot:
         """Free values without users.
 
         Args:
-            now: Values whose time to stay ends by now are freed.
+            now: The time by `clock.monotonic`; values that were to stay until then are freed.
             limit: Bytes of values without users that may stay; the oldest beyond that are freed.
 
         Returns:

@@ -40,6 +40,10 @@ def value_key(client: str, key: str) -> str:
     """Return the Redis key of a client's large value.
 
     If the value is larger than `PART`, it has several parts, and ``:`` and a number follow the key.
+
+    Args:
+        client: The client's id.
+        key: Name of the value.
     """
     return f"distribute_challenge:value:{client}:{key}"
 

@@ -107,6 +107,10 @@ class SharedMemoryStore(Store):
     def adopt(self, key: str, size: int) -> memoryview | None:
         """Take a result out of the folder, as memory that only the caller has and may write to.
 
+        Args:
+            key: Name of the value.
+            size: The size that it must have, in bytes.
+
         Returns:
             The value, or None if it is not there. Its memory is freed with the last buffer of it.
         """
