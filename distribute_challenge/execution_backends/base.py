@@ -103,7 +103,7 @@ class ExecutionBackend(ABC):
         """
         raise BackendError(DETACHED_NEEDS_CLUSTER)
 
-    def attach(self, id: str) -> Future[Any]:  # noqa: A002 - as it is called everywhere
+    def attach(self, id: str) -> Future[Any]:  # noqa: A002 - the name that users know
         """Return the future of a call that some process submitted with `submit_detached`.
 
         Raises:

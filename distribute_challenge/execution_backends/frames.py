@@ -1,6 +1,6 @@
-"""What the engines on one machine share: make frames of tasks, and resolve futures from replies.
+"""Task frames, and futures resolved from replies: what the engines on this machine share.
 
-They also resolve futures of tasks that were lost.
+`lost` resolves the futures of tasks that got no reply.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The simplest engine: the call runs in this thread, through the same bytes as everywhere else."""
+"""The engine ``"local"``: calls run in the caller's thread, through the same bytes as elsewhere."""
 
 import threading
 from typing import Any

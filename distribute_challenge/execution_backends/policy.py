@@ -173,7 +173,7 @@ def hard_limit(timeout: float | None, retries: int, *, before: float = 0.0) -> f
     )
 
 
-# --- what becomes of a call
+# --- decisions on a call
 
 
 def after_problem(
@@ -195,7 +195,7 @@ def after_problem(
     if not counts(task, problem):
         if problem.kind == "cancelled" and task.chunk:
             return lambda: CallCancelledError(f"{task.function.name}: {problem.text}")
-        return None  # The call has not been begun.
+        return None  # The problem is not the call's, so it has to be begun again.
     if problem.kind == "timeout" and calls == 1:
         limit = options.timeout or 0.0
         return lambda: CallTimeoutError(
@@ -206,7 +206,7 @@ def after_problem(
     if task.chunk > 1:
         return lambda: worker_lost(
             task, attempts, "Its calls are to be sent one by one."
-        )  # The map does that.
+        )  # The map sends them.
     # Any of several calls may be the cause. From now on each travels by itself, so the next attempt
     # will show which it was.
     if calls > 1 or len(attempts) < allowed:
@@ -315,7 +315,7 @@ def queue_timeout_error(
     )
 
 
-# --- what becomes of the calls of a map
+# --- decisions on the calls of a map
 
 
 def is_sent_one_by_one(error: BaseException, calls: int, *, is_part: bool) -> bool:

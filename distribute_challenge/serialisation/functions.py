@@ -102,7 +102,7 @@ class PortableFunction:
         self._watch: Watch | None = None
         self._carries_state = False
         self._script = ScriptParts()
-        self._version = 0  # Of the script's definitions.
+        self._version = 0  # `Definitions.version` when the payload was made.
         self._sources: Sources | None = None
         self._with_files = False
         self._parcel: Parcel | None = None

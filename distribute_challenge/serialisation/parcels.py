@@ -96,7 +96,8 @@ class Deposited:
 
     def value(self) -> Any:
         """Unpickle the value from the depot."""
-        open = cast(Open, getattr(self._depot, "open", None))  # noqa: A001 # Without a depot there is nothing to open.
+        # Without a depot there are no references to open.
+        open = cast(Open, getattr(self._depot, "open", None))  # noqa: A001
         return _load(self._stream, map(open, self._references), open)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -105,7 +105,7 @@ def _reduce_identity(obj: Any) -> Any:
 def _maker(obj: Any) -> tuple[Any, ...]:
     if isinstance(obj, ContextVar):
         try:
-            # In an empty context it has its default value.
+            # In an empty context, a context variable has its default value.
             return _context_variable, obj.name, Context().run(obj.get)
         except LookupError:
             return _context_variable, obj.name

@@ -38,7 +38,7 @@ _SCALARS = (type(None), bool, int, float, complex, str, bytes)
 _CONTAINERS = (list, set, dict)
 _MOST_ITEMS = 32  # A guess: comparing more items takes as long as pickling them.
 
-#: In the place of a variable that is not assigned.
+#: Stands for the value of a variable that is not assigned.
 MISSING = object()
 
 # Set once when the class is made: their content is watched under another name or never changes.
@@ -229,10 +229,11 @@ def _inside(value: Any) -> Iterator[Any]:
 
 
 class _Registrations:
-    """How often a class has been registered with any abstract base class."""
+    """Counts, as its length, how often classes were registered with abstract base classes."""
 
     def __len__(self) -> int:
-        return int(get_cache_token())  # type: ignore[call-overload, no-any-return] # A number, by its documentation opaque.
+        # The token is a number, although its documentation calls it opaque.
+        return int(get_cache_token())  # type: ignore[call-overload, no-any-return]
 
 
 _registrations: Final = _Registrations()

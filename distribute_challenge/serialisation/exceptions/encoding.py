@@ -37,7 +37,7 @@ def dumps_error(error: BaseException, note: str = "") -> bytes:
 
 def loads_error(data: bytes | memoryview) -> BaseException:
     """Return the exception itself, or a `RemoteError` where this process cannot rebuild it."""
-    from distribute_challenge.serialisation.exceptions.node import decoded  # As above.
+    from distribute_challenge.serialisation.exceptions.node import decoded  # As in `dumps_error`.
     from distribute_challenge.serialisation.exceptions.unpacking import Unpacking
 
     return Unpacking(*decoded(data)).error()

@@ -40,7 +40,7 @@ __all__ = ["Packing", "traceback_text"]
 MOST_EXCEPTIONS = (
     10_000  # That travel of one chain or group; a guess: each takes a tenth of a millisecond.
 )
-MOST_FRAMES_IN_ALL = 10_000  # Of all tracebacks of a chain.
+MOST_FRAMES_IN_ALL = 10_000  # Of all tracebacks of a chain together.
 FEWEST_FRAMES = 10  # Of each traceback, however long the chain is.
 LARGEST_PART = 100_000_000  # Bytes of one attribute; a reply has room for five of these.
 
@@ -146,7 +146,7 @@ class Packing:
             lambda: [self._verified(rich)], lambda reason: self._one_by_one(rich, plain, missing)
         )
         data = dumps_plain(plain)
-        assert data is not None  # Each of them is plain.
+        assert data is not None  # Every part is plain.
         return data, others, missing
 
     def _one_by_one(self, rich: Parts, plain: Parts, missing: list[str]) -> list[Others]:

@@ -162,7 +162,7 @@ _shown: dict[
     str, list[str]
 ] = {}  # The lines of each file, as far as they are known; the others are empty.
 _LINE = Row._fields.index("line")
-_CODE: CodeType = (lambda: (yield)).__code__  # A generator's.
+_CODE: CodeType = (lambda: (yield)).__code__  # The code of a generator function.
 _UNITS = len(_CODE.co_code) // 2
 
 

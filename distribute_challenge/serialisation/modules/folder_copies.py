@@ -176,7 +176,7 @@ def _make_root() -> str:
 
 
 def _remove(root: "Path", lock: "OwnerLock") -> None:
-    from distribute_challenge.owned_folder import remove  # As above.
+    from distribute_challenge.owned_folder import remove  # As in `_make_root`.
 
     if lock.mine:  # A forked child process must leave its parent's folder.
         remove(root, lock)

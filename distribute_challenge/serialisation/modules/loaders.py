@@ -95,7 +95,7 @@ class MissingLoader:
         raise ImportError(module.problem, name=module.name, path=module.filename)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Never called."""
+        """Do nothing; the import system does not call it, because `create_module` raises."""
 
 
 def source_spec(module: ProjectModule, filename: str, path: Sequence[str]) -> ModuleSpec:

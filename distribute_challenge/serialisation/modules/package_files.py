@@ -32,7 +32,7 @@ LONGEST_PAUSE = 1.0  # Seconds.
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 _SKIPPED_FILES = (".pyc", ".pyo", *EXTENSION_SUFFIXES)
 
-# All functions of a project have the same packages.
+# By path. All functions of a project share its packages.
 _contents: dict[str, tuple[Stamp, bytes]] = {}
 
 

@@ -39,7 +39,7 @@ def read(path: str) -> bytes:
         found = archive_of(path)
         assert found is not None  # Part of the path is a file.
         # Not read by the module's own loader, whose table of contents may be out of date.
-        from zipfile import BadZipFile, ZipFile  # Few programs need it.
+        from zipfile import BadZipFile, ZipFile  # Imported here, because few programs need it.
 
         try:
             with ZipFile(found[0]) as archive:
@@ -53,7 +53,7 @@ def members(folder: str) -> list[tuple[str, int]]:
     found = archive_of(folder)
     if found is None:
         return []
-    from zipfile import BadZipFile, ZipFile  # As above.
+    from zipfile import BadZipFile, ZipFile  # As in `read`.
 
     try:
         with ZipFile(found[0]) as archive:

@@ -38,7 +38,11 @@ class ClassSource(NamedTuple):
 
     @classmethod
     def of(cls, made: type) -> "ClassSource | None":
-        """Return the statement of a class at the script's top level; None if there is no source."""
+        """Return the statement that made a class, or None.
+
+        None means that the class is not at the script's top level, or that its source cannot be
+        read.
+        """
         main = vars(sys.modules["__main__"])
         if made.__module__ != "__main__" or main.get(made.__qualname__) is not made:
             return None

@@ -142,7 +142,7 @@ class Definitions:
     def find(self, function: Any) -> Definition | None:
         """Return the definition of a function that travels by its name.
 
-        None means that each call needs its own copy of the function.
+        The result is None for other functions, and for one that each call needs its own copy of.
         """
         main = sys.modules["__main__"]
         name = definition_name(function)

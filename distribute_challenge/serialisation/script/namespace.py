@@ -204,7 +204,7 @@ def _find(name: str) -> Any:
 class _Main(ModuleType):
     """The ``__main__`` module on a worker: it loads a definition when that is first used."""
 
-    __slots__ = ("_script",)  # Not among the script's variables.
+    __slots__ = ("_script",)  # A slot, so that it is not one of the script's variables.
 
     def __init__(self, script: Script) -> None:
         super().__init__("__main__")

@@ -111,7 +111,7 @@ def connect(
             alive = {"socket_keepalive": True, "socket_keepalive_options": _KEEP_ALIVE}
         # No retries inside redis-py, which would repeat commands that must not run twice, and hide
         # how long it waits.
-        client: Broker = Broker.from_url(  # type: ignore[assignment] # made of this class, whatever its stub says
+        client: Broker = Broker.from_url(  # type: ignore[assignment] # the stub says `Redis`
             address,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=answer_within,

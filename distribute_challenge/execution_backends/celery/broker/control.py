@@ -1,4 +1,4 @@
-"""More questions to workers by remote control: what they run, and how many processes they have."""
+"""Ask workers by remote control what they run, or to change how many child processes they have."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple

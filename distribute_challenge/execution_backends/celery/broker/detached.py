@@ -121,7 +121,7 @@ class DetachedRecords:
         """
         keys = detached_key(call), detached_function_key(function.digest), message.key
         rest = OPEN_EXPIRY, call, message.data, message.tag, int(keep * 1000), attempts, until
-        # Redis most likely has the function already, so it is sent only in a second attempt.
+        # Redis most likely has the function already, so it is sent only if `ADD` misses it.
         if not self._connection.run(ADD, keys, b"", *rest):
             sealed = self._connection.keyring.seal(
                 Purpose.function(function.digest), [function.payload]

@@ -6,7 +6,7 @@ All names but the first begin with ``distribute_challenge:``.
 | --- | --- | --- | --- |
 | ``<queue>``, ``<queue>\\x06\\x16<n>`` | list | messages, one list per priority | when taken |
 | ``function:<digest>`` | string | a function with its modules | `FUNCTION_EXPIRY` after last use |
-| ``value:<client>:<key>`` | string | a large value (``stores.redis``) | a minute after its client |
+| ``value:<client>:<key>`` | string | a large value (`stores`) | a minute after its client is gone |
 | ``sent:<tag>`` | string | nothing: a send-once message was sent | after the message's lifetime |
 | ``replies:<client>`` | list | a client's replies | when it reads them, or after `REPLY_EXPIRY` |
 | ``detached:<id>`` | hash | an open detached call, with its message | when it ends |

@@ -63,8 +63,8 @@ def ask(
 ) -> Answers[T]:
     """Ask workers, again and again until enough have answered.
 
-    All of it stays in Redis only for seconds, however many workers answer and when: the binding for
-    late answers is gone.
+    All of it stays in Redis only for seconds, however many workers answer and when, as late answers
+    find no binding any more.
 
     Args:
         connection: The connection to the workers' broker, which returns answers as bytes.
@@ -85,7 +85,7 @@ def ask(
     if wanted is None and names is not None:
         wanted = len(names)
     if wanted == 0:
-        return answers  # To Celery, no names at all mean all workers.
+        return answers  # Celery would take an empty list of names for all workers.
     deadline = clock.monotonic() + timeout
     mailbox = _Mailbox(connection)
     try:

@@ -60,7 +60,7 @@ def opened_order(
         ForgedError: It is not signed with the secret, or is for another command, or is too old.
     """
     try:
-        sealed = b64decode(order, validate=True)  # type: ignore[arg-type] # whatever came
+        sealed = b64decode(order, validate=True)  # type: ignore[arg-type] # may be any value
         opened = json.loads(bytes(keyring.open(Purpose.ORDER, sealed)))
     except (TypeError, ValueError, RecursionError):
         raise ForgedError("an order has to be JSON, sealed, as text in base64") from None

@@ -1,6 +1,6 @@
 """Ask workers whether they are running.
 
-A health check calls this again and again, so it does not load Celery.
+A health check does this again and again on busy machines, so it has to be cheap.
 """
 
 from collections.abc import Collection

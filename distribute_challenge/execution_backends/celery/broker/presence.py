@@ -74,7 +74,7 @@ class WorkerPresence(Presence):
 
 @dataclass(frozen=True)
 class ClientPresence(Presence):
-    """A client, with the number of its unfinished calls."""
+    """A client; ``waiting`` is the number of its unfinished calls."""
 
     key = CLIENTS
 
@@ -82,7 +82,7 @@ class ClientPresence(Presence):
 
 
 def show(connection: Broker, presence: Presence) -> None:
-    """Give a sign of life."""
+    """Give a sign of life: write a presence into Redis."""
     seen = _now(connection)
     said = {field.name: getattr(presence, field.name) for field in _said(type(presence))}
     content = json.dumps({**said, "seen": seen}).encode()
@@ -140,7 +140,7 @@ def _hears(worker: WorkerPresence, connection: Broker) -> bool:
 
 def _read(connection: Broker, kind: type[P]) -> tuple[list[P], int]:
     """Return the presences sealed with this connection's secret, and the number of others."""
-    lines: Mapping[bytes, bytes] = connection.hgetall(kind.key)  # type: ignore[assignment] # typed for async too
+    lines: Mapping[bytes, bytes] = connection.hgetall(kind.key)  # type: ignore[assignment] # not async
     if not lines:
         return [], 0
     now, found, gone, others = _now(connection), [], [], 0

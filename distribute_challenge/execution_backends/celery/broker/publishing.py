@@ -34,7 +34,7 @@ __all__ = [
 TASK_NAME: Final = "distribute_challenge.run"
 CONTENT_TYPE: Final = "application/x-distribute-challenge"
 
-# kombu keeps one list for each priority step, 0 first; its separator is part of the list's name.
+# kombu keeps one list for each priority step, 0 first, with this separator in the list's name.
 PRIORITY_SEPARATOR: Final = "\x06\x16"
 PRIORITY_STEPS: Final = list(range(HIGHEST_PRIORITY + 1))
 
