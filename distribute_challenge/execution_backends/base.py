@@ -59,8 +59,8 @@ class ExecutionBackend(ABC):
     concurrency: int = 0
 
     #: The options of `CallOptions` that this engine keeps. A call that sets another option is
-    #: refused before anything is sent. The default are the options that travel in a task's frame,
-    #: as `execution.execute` keeps those.
+    #: refused before anything is sent. By default, these are the options that travel in a task's
+    #: frame, which `execution.execute` keeps.
     honours: frozenset[str] = IN_THE_FRAME
 
     #: Whether its workers see the files of this machine. If not, the files of the project's

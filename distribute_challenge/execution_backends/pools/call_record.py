@@ -1,7 +1,7 @@
 """Memory that a pool shares with one of its processes: which call has begun, and which has to stop.
 
     pool ──► number of the call that has to stop ──► process; reads it before a call and at a signal
-    pool ◄── number of the call that has begun ◄──── process; the pool reads it after its death
+    pool ◄── number of the call that has begun ◄──── process; the pool reads it if the process dies
 
 The file behind it has no name: the system frees it when the last process that has it open ends,
 whatever ends that.

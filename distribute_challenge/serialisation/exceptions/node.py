@@ -99,7 +99,7 @@ def encoded(nodes: list[Node], kinds: list[bytes], traceback_text: str = "") -> 
 
 
 def decoded(data: bytes | memoryview) -> tuple[list[Node], list[bytes], str]:
-    """Return the arguments that `encoded` got."""
+    """Decode what `encoded` returned into its arguments."""
     bare, kinds, traceback_text = loads(data)
     nodes = [
         Node._make(

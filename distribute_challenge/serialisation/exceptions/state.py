@@ -38,8 +38,8 @@ _REDUCES: Final = {
 _MADE_IN_PYTHON: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _NOTES: Final = "__notes__"
 
-#: The object in which an attribute was not found. It is often large, and Python's own pickling
-#: leaves it out, too.
+#: The object in which an attribute was not found. It is no part of the error, and often large;
+#: Python's own pickling leaves it out, too.
 _LEFT_OUT: Final = vars(AttributeError)["obj"]
 
 

@@ -133,7 +133,7 @@ class DetachedRecords:
         names, found = list(calls), []
         for start in range(0, len(names), AT_ONCE):
             some = names[start : start + AT_ONCE]
-            # One command for all calls; each is asked for only if some have ended.
+            # One command checks all calls; each is checked by itself only if some have ended.
             if self._connection.exists(*map(detached_key, some)) < len(some):
                 with self._connection.pipeline(transaction=False) as pipeline:
                     for name in some:

@@ -124,7 +124,7 @@ class Line:
         """
         try:
             if self._connection.is_connected and self._connection.can_read(0.0):
-                self.close()  # There is data although no answer is owed: the end of the stream.
+                self.close()  # There is data although no answer is owed, such as the stream's end.
         except redis.RedisError:
             self.close()
 

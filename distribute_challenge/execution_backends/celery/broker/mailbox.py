@@ -1,7 +1,7 @@
 """Ask workers questions by Celery's remote control, without loading Celery.
 
     client           Redis                          worker
-    ask ── PUBLISH ► /<database>.celery.pidbox ───► main process, also while its children are busy
+    ask ── PUBLISH ► /<database>.celery.pidbox ───► main process, even if its child processes work
         ◄─ BRPOP ─── a list for the answers ◄────── {"worker@host": its answer}
                      (found by way of a binding)
 

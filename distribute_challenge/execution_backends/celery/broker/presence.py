@@ -2,7 +2,7 @@
 
 There are two hashes, one for workers and one for clients, which all of them can read. Clocks of
 different machines disagree, so every line carries Redis' own time, and readers compare it with
-that: once outside the seal, so that every reader can remove an old line, and once inside.
+that: once outside the seal, so that every reader can remove an old line, and once inside it.
 """
 
 import json
