@@ -4,8 +4,8 @@
                 │                                         ▲
                 └─ large buffers ──► a store ──► opened ──┘
 
-A blob that starts with pickle's own first byte is an ordinary pickle, so small values cost no
-more than before. A parcel starts with ``P``; then comes a pickled pair of
+A blob that starts with pickle's own first byte is an ordinary pickle, so small values cost nothing
+extra. A parcel starts with ``P``; then comes a pickled pair of
 
 - the pickle itself without its large buffers; or, if it is large, too (long lists, texts, bytes),
   a reference to where it lies;

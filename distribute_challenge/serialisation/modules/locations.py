@@ -146,7 +146,7 @@ def _search_path(path: Any) -> tuple[str, ...]:
 
 
 def _find_spec(name: str) -> ModuleSpec | None:
-    """Return a module's spec without importing its parents, as `importlib.util.find_spec` would."""
+    """Return a module's spec; unlike `importlib.util.find_spec`, do not import its parents."""
     parent, _, _ = name.rpartition(".")
     if not parent:
         return PathFinder.find_spec(name) or _otherwise_found(name)
