@@ -1,4 +1,4 @@
-"""The engines that run calls: found by name in `registry`, alike from outside by `base`."""
+"""The engines that run calls: `registry` finds them by name, `base` is their common interface."""
 
 from distribute_challenge.execution_backends.base import ExecutionBackend, SupportsRun
 from distribute_challenge.execution_backends.registry import (

@@ -1,7 +1,7 @@
-"""The seam: what an engine must do. It moves calls and nothing else.
+"""The interface of all engines: an engine moves calls, and does nothing else.
 
-Everything a user sees (checking arguments, options, maps, awaiting) lies above this line and is the
-same for every engine; everything about running user code lies below it, in `execution`.
+Everything that users see (checking arguments, options, maps, awaiting) lies above this interface
+and is the same for every engine; everything about running user code lies below it, in `execution`.
 """
 
 from abc import ABC, abstractmethod
@@ -38,89 +38,91 @@ DETACHED_NEEDS_CLUSTER = (
 
 @runtime_checkable
 class SupportsRun(Protocol):
-    """The smallest possible backend. Any object with this method is one."""
+    """The smallest possible backend: any object with this method is one."""
 
     def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call the function that ``pickle.loads(serialised_func)`` gives, somewhere, and return its
-        value.
+        """Call the function ``pickle.loads(serialised_func)`` and return its value.
+
+        The backend decides where the function runs.
         """
 
 
 class ExecutionBackend(ABC):
-    """An engine that runs tasks.
+    """An engine that runs tasks; the base class of all engines.
 
-    A subclass needs `submit` alone; `concurrency` and `close` where they make sense. One is shared
-    by all threads of a process, so its methods are called from several threads at once.
+    A subclass needs `submit` alone; `concurrency` and `close` where they make sense. All threads of
+    a process share one engine, so its methods are called from several threads at once.
     """
 
-    #: How many calls can run at the same time, as far as is known; 0 where `submit` itself runs the
+    #: How many calls can run at the same time, as far as is known; 0 if `submit` itself runs the
     #: call.
     concurrency: int = 0
 
-    #: The options of `CallOptions` that this engine keeps. A call for which another one was set is
-    #: refused before anything is sent. By default, those that travel in a task's frame, and are
-    #: kept where `execution.execute` runs it.
+    #: The options of `CallOptions` that this engine keeps. A call that sets another option is
+    #: refused before anything is sent. By default, these are the options that travel in a task's
+    #: frame, which `execution.execute` keeps.
     honours: frozenset[str] = IN_THE_FRAME
 
-    #: Whether its workers see the files of this machine; otherwise the files of the project's
+    #: Whether its workers see the files of this machine. If not, the files of the project's
     #: packages travel with the tasks.
     shares_files: bool = False
 
     @abstractmethod
     def submit(self, task: Task) -> Future[Any]:
-        """Take one task and return at once (or when it has run, where ``concurrency`` is 0).
+        """Take one task and return at once, or when it has run if ``concurrency`` is 0.
 
         The future resolves to the call's value or exception. If ``task.chunk`` is set, it resolves
-        to a list of outcomes (a value, or a `Failure` in its place) for the first calls of the
-        chunk: for at least one, and the caller submits the rest again. If the future then has
-        `Future.following`, there need be none: the calls after those run, and the caller submits
-        what comes behind them.
+        to a list of outcomes (values, and a `Failure` for each call that failed) for the first
+        calls of the chunk, at least one, and the caller submits the others again. If the future has
+        `Future.following`, the list may be empty: the calls after those in the list are running,
+        and the caller submits the calls that come after these.
 
-        What goes wrong with the task is the future's exception. Only what is wrong with the engine
-        itself is raised here: an error of the branch `SystemFailureError`.
+        An error of the task is the future's exception. This method raises only errors of the engine
+        itself, which derive from `SystemFailureError`.
         """
 
     def submit_now(self, task: Task) -> Future[Any]:
-        """Like `submit`, for a caller who is about to wait for this very call with `result`: not to
-        be delayed for company.
+        """Like `submit`, for a caller that waits for this call at once with `result`.
 
-        The future works in any other way too, but may then be resolved up to some seconds late.
+        The engine does not hold the task back to send it with others. Other uses of the future
+        work, too, but it may then be resolved up to some seconds late.
         """
         return self.submit(task)
 
     def submit_detached(self, task: Task, time_to_live: float) -> Future[Any]:
-        """Take one task that goes on when this process is gone; any process can `attach` to it by
-        the future's ``id``.
+        """Take one task that continues when this process is gone.
+
+        Any process can `attach` to it by the future's ``id``.
 
         Args:
-            task: What to run; nothing of it is in the depot.
+            task: The task; no part of it is in the depot.
             time_to_live: Seconds that its outcome is kept.
 
         Raises:
-            BackendError: What runs here does not outlive this process.
+            BackendError: This engine's calls end with this process.
         """
         raise BackendError(DETACHED_NEEDS_CLUSTER)
 
-    def attach(self, id: str) -> Future[Any]:  # noqa: A002 - as it is called everywhere
-        """The future of a call that some process submitted with `submit_detached`.
+    def attach(self, id: str) -> Future[Any]:  # noqa: A002 - the name that users know
+        """Return the future of a call that some process submitted with `submit_detached`.
 
         Raises:
-            BackendError: There are no such calls.
+            BackendError: This engine has no such calls.
         """
         raise BackendError(DETACHED_NEEDS_CLUSTER)
 
     def depot(self) -> "Depot | None":
-        """Who keeps the large values of this engine's tasks; None: they stay inside the tasks.
+        """Return the depot with the large values of the tasks; None: they stay inside the tasks.
 
-        An engine that has one passes the names of its places on with each batch, and releases the
-        values of a task when its call is over.
+        An engine with a depot sends the names of the depot's places along with each batch, and
+        releases the values of a task when its call is over.
         """
         return None
 
     def unfinished(self) -> int:
-        """How many calls were submitted and are not done, so that `close` cancels them.
+        """Return how many calls were submitted and are not done, so that `close` cancels them.
 
-        Those of maps are not counted.
+        Calls of maps are not counted.
         """
         return 0
 
@@ -128,12 +130,12 @@ class ExecutionBackend(ABC):
         """Run a pickled function and wait for its value.
 
         Args:
-            serialised_func: What `pickle.loads` or `cloudpickle.loads` turns into a callable.
+            serialised_func: Bytes that `pickle.loads` or `cloudpickle.loads` turns into a callable.
             args: Positional arguments.
             kwargs: Keyword arguments.
 
         Raises:
-            BaseException: What the function raised.
+            BaseException: The exception that the function raised.
         """
         function = loads(serialised_func)
         options, name = CallOptions(), function_name(function)
@@ -150,9 +152,9 @@ class ExecutionBackend(ABC):
         return self.submit_now(task).result()
 
     def close(self) -> None:  # noqa: B027 - not abstract: most engines own nothing
-        """Give back what the engine holds.
+        """Free the engine's resources.
 
-        Calls still running are abandoned, their futures cancelled or failed.
+        Calls that still run are abandoned, and their futures cancelled or failed.
         """
 
     def __enter__(self) -> Self:
@@ -168,14 +170,14 @@ class ExecutionBackend(ABC):
 
 
 def closed() -> CallCancelledError:
-    """The error of a call that is given to an engine after `close`."""
+    """Return the error of a call that is given to an engine after `close`."""
     return CallCancelledError("this backend is closed; use a new one")
 
 
 class RunAdapter(ExecutionBackend):
-    """Makes a backend of an object that only has ``run``; each call runs while it is submitted.
+    """Makes an engine of an object that only has ``run``; `submit` runs each call at once.
 
-    A call so is begun at once, in its turn and one time, whatever its options are. There is no
+    So every call begins at once, in order and exactly once, whatever its options are. There is no
     queue that it could be sent to.
 
     Args:

@@ -1,5 +1,6 @@
-"""What the engines of this one machine share: a task as a frame, and replies, or a loss, as a
-resolved future.
+"""Task frames, and futures resolved from replies: what the engines on this machine share.
+
+`lost` resolves the futures of tasks that got no reply.
 """
 
 import os
@@ -21,7 +22,7 @@ __all__ = ["lost", "process_name", "settle", "task_frame", "worker_name"]
 
 
 def task_frame(task: Task) -> bytes:
-    """The batch that holds just this task."""
+    """Encode the batch that holds just this task."""
     return Batch(
         id="",
         function=task.function.digest,
@@ -56,19 +57,18 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
 def lost(
     future: Future[Any], task: Task, attempts: Sequence[Attempt], problem: Problem, *, allowed: int
 ) -> bool:
-    """Do what the policy says about a task that has no outcome: end its future, or leave it to be
-    begun again.
+    """End the future of a task without outcome, or leave it to begin again, as the policy says.
 
     Args:
-        future: The task's; nothing happens to one that is done, as it was cancelled.
+        future: The task's future; it is left alone if it is done, which means it was cancelled.
         task: The task.
-        attempts: All that came to nothing, this one the last of them.
+        attempts: All failed attempts, with the latest as the last one.
         problem: What happened: of kind ``"lost"`` if the process died, or ``"timeout"`` if it was
             killed because of its time limit.
         allowed: How often a call may be begun in all (`settings.attempts`).
 
     Returns:
-        Whether it is to be begun again.
+        Whether the engine has to begin it again.
     """
     if future.done():
         return False
@@ -85,8 +85,9 @@ def lost(
 
 
 def process_name(kind: str) -> str:
-    """Name of this process (and thread, unless it is the main one) for timelines:
-    ``kind@host/pid``.
+    """Return the name of this process for timelines: ``kind@host/pid``.
+
+    The name of the thread is added, unless it is the main thread.
     """
     thread = threading.current_thread()
     suffix = "" if thread is threading.main_thread() else f"/{thread.name}"
@@ -94,7 +95,7 @@ def process_name(kind: str) -> str:
 
 
 def worker_name(kind: str, pid: int) -> str:
-    """Name of a process of this machine: ``kind@host/pid``."""
+    """Return the name of a process of this machine: ``kind@host/pid``."""
     return f"{kind}@{_host()}/{pid}"
 
 

@@ -1,4 +1,4 @@
-"""The simplest engine: the call runs in this thread, through the same bytes as everywhere else."""
+"""The engine ``"local"``: calls run in the caller's thread, through the same bytes as elsewhere."""
 
 import threading
 from typing import Any
@@ -16,9 +16,9 @@ __all__ = ["LocalExecutionBackend", "run_here"]
 
 
 class LocalExecutionBackend(ExecutionBackend):
-    """Runs each call while it is submitted: for debugging, tests, and calls inside calls.
+    """Runs each call in `submit`: for debugging, tests, and calls inside calls.
 
-    It takes every option, also the name of a queue, so that a program need not be changed to be
+    It accepts every option, even the name of a queue, so that a program need not be changed to be
     debugged.
 
     Examples:
@@ -43,16 +43,16 @@ def run_here(task: Task, future: Future[Any], kind: str) -> None:
     """Run a task in this thread and resolve its future.
 
     Args:
-        task: What to run.
-        future: What to resolve.
+        task: The task to run.
+        future: The future to resolve.
         kind: Name of the engine, for the timeline.
     """
     cache: FunctionCache | None = getattr(_payloads, "cache", None)
     if cache is None:
-        # One cache for each thread: this process has the modules already, so nothing is activated.
+        # One cache per thread. It needs no importer, as this process has the modules already.
         cache = _payloads.cache = FunctionCache(lambda digest: _payloads.payload)
     _payloads.payload = task.function.payload
     problem = settle(
         future, task, clock.now(), execute(task_frame(task), cache, process_name(kind))
     )
-    assert problem is None  # Same process: same version, and the payload at hand.
+    assert problem is None  # The process is the same, with the same version and the payload.

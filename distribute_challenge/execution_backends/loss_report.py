@@ -1,5 +1,6 @@
-"""The words for a call that was lost: which one it was, how it ended each time, and what to do.
-`policy` decides on them.
+"""The error texts for a lost call: which call it was, how each attempt ended, and what to do.
+
+`policy` decides which error a call gets.
 """
 
 import time
@@ -31,20 +32,20 @@ __all__ = [
     "worker_lost",
 ]
 
-MOST_TEXT = 300  # Characters of the arguments; a guess at what is still read.
-MOST_LINES = 20  # Last lines of a log or of a crash.
+MOST_TEXT = 300  # Characters of the arguments; a guess at how much is still readable.
+MOST_LINES = 20  # Of a log or of a crash report.
 
 
 def described(task: Task) -> str:
-    """The call as it might stand in a program, as in ``square(3)``, shortened; never an error,
-    whatever its arguments are.
+    """Return the call as it might stand in a program, as in ``square(3)``, shortened.
 
-    The arguments are not unpickled: where that killed the worker, it would kill this process, too.
+    It never raises, whatever the arguments are. The arguments are not unpickled: if that killed the
+    worker, it would kill this process, too.
     """
     from distribute_challenge.serialisation.pickle_text import (
         outline,
         value_text,
-    )  # Few clients lose a call.
+    )  # Imported here, because few clients lose a call.
 
     name = task.function.name
     if task.chunk > 1:
@@ -53,21 +54,19 @@ def described(task: Task) -> str:
         if large := references_of(task.arguments):
             return f"{name}({_large(large)})"
         value, is_whole = outline(task.arguments)
-        # With too many parts, the arguments that were read lie bare.
+        # If there are too many parts, `outline` returns a bare list of those that it has read.
         args, kwargs = ((value[0], {}) if task.chunk else value) if is_whole else (value, {})
         shown = [value_text(part) for part in args]
         shown += [f"{key}={value_text(part)}" for key, part in kwargs.items()]
         shown += [] if is_whole else ["..."]
-    except Exception:  # These are any bytes.
+    except Exception:  # The arguments may be any bytes.
         return f"{name}(...)"
     text = ", ".join(shown)
     return f"{name}({text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + '...'})"
 
 
 def history(attempts: Sequence[Attempt]) -> str:
-    """All that is known of the attempts: lines that follow the sentence which says that they
-    failed.
-    """
+    """Return all that is known of the attempts, as lines that follow the error's first sentence."""
     lines = ["", "Attempts:"]
     for number, attempt in enumerate(attempts, 1):
         lines.append(
@@ -87,18 +86,18 @@ def history(attempts: Sequence[Attempt]) -> str:
 
 
 def worker_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> WorkerLostError:
-    """The error of a call whose worker process died.
+    """Return the error of a call whose worker process died.
 
     Args:
         task: The call.
-        attempts: All that came to nothing; there is one.
+        attempts: All failed attempts; at least one.
         advice: What the caller can do.
     """
     return WorkerLostError(_text(task, attempts, advice), attempts)
 
 
 def task_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> TaskLostError:
-    """The error of a call whose message is gone. Arguments as for `worker_lost`."""
+    """Return the error of a call whose message is gone. Arguments as for `worker_lost`."""
     return TaskLostError(_text(task, attempts, advice), attempts)
 
 
@@ -108,16 +107,16 @@ def _text(task: Task, attempts: Sequence[Attempt], advice: str) -> str:
     return f"{described(task)}: {last.reason}{memory}. {advice}{history(attempts)}"
 
 
-# --- detached calls. What becomes of them is decided in Redis (`celery.broker.detached`), in one step with what is done then.
+# --- detached calls. Scripts in Redis decide on them and act in the same step (`detached_scripts`)
 
 
 def error_of_detached(name: str, reply: Reply, received: float) -> DistributeChallengeError:
-    """The error of a detached call that its worker has no outcome for, and that is not begun again.
+    """Return the error of a detached call that has no outcome, and is not begun again.
 
     Args:
-        name: The call's.
-        reply: What the worker says, with a problem.
-        received: When that was read, in seconds since the epoch.
+        name: The call's name.
+        reply: The worker's reply, with a problem.
+        received: When the client read it, in seconds since the epoch.
     """
     problem = reply.problem
     assert problem is not None
@@ -138,17 +137,17 @@ def error_of_detached(name: str, reply: Reply, received: float) -> DistributeCha
 
 
 def detached_is_lost(name: str) -> TaskLostError:
-    """The error of a detached call whose message is gone, as often as it may be begun."""
+    """Return the error of a detached call whose message was lost at each allowed attempt."""
     return TaskLostError(f"{name} was lost on its way to a worker, as often as it may be begun")
 
 
 def detached_is_late(name: str) -> QueueTimeoutError:
-    """The error of a detached call that was taken back from its queue."""
+    """Return the error of a detached call that was taken back from its queue."""
     return QueueTimeoutError(f"no worker began {name} in time; it was taken back and has not run")
 
 
 def detached_is_unknown(id: str) -> TaskLostError:  # noqa: A002 - as users know it
-    """The error of `attach`, where there is no call of that id."""
+    """Return the error of `attach` if there is no call with this id."""
     return TaskLostError(
         f"no detached call has the id {id!r} here: its time to live is over, it was cancelled, it "
         f"was lost with Redis, it belongs to "

@@ -1,10 +1,10 @@
-"""What becomes of a call that is lost, late or unlucky: the same on every engine.
+"""Decide what to do about a call that is lost or late; the same on every engine.
 
 An engine says what happened: a process died, a message is gone, no worker has begun the call in
-time. Each question has its function here. Those named ``after_...`` answer with what makes the
-error that ends the call, or with None if the call is to be begun again. They decide, and do
-nothing: no I/O, no clock, no lock. The error is made when the engine holds no lock any more, as its
-text shows the arguments of the call.
+time. Each question has its function here. Those named ``after_...`` return a function that makes
+the error that ends the call, or None if the call has to be begun again. They only decide: they do
+no I/O, and use no clock and no lock. The engine makes the error after it has released its locks,
+because the error's text shows the arguments of the call.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -59,30 +59,33 @@ __all__ = [
 #: All options that an engine may honour or refuse.
 OPTIONS: Final = frozenset(CallOptions.__slots__) - {"backend"}
 
-#: Those that travel in a task's frame, and are kept where `execute` runs it.
+#: The options that travel in a task's frame, and that `execute` keeps.
 IN_THE_FRAME: Final = frozenset({"timeout", "retries", "retry_on"})
 
 MOST_LOSSES: Final = (
-    3  # Times that a call may be lost, with its message or an idle process, before it has begun.
+    3  # How often a call may be lost before it has begun: with its message, or an idle process.
 )
 MOST_MISSES: Final = (
-    3  # Times that a worker may not find a value which was put where all workers find it.
+    3  # How often a worker may fail to find a value that was stored where all workers find it.
 )
 
 HARD_LIMIT_GRACE: Final = (
     2.0  # Seconds that a call may run over its timeout before its process is killed.
 )
 LONGEST_LIMIT: Final = (
-    1e9  # Seconds: engines count with them, and a timeout may be as long as a number can be.
+    1e9  # Seconds: engines calculate with them, while a timeout may be any number.
 )
 
-#: Problems that say nothing about the calls of a message which are still wanted: others were
-#: cancelled, or it came too late.
+#: Problems that are no fault of the calls of a message: other calls were cancelled, the message was
+#: late, or a value was missing.
 HARMLESS: Final[tuple[ProblemKind, ...]] = ("cancelled", "expired", "value_missing")
 
 MakeError = Callable[[], DistributeChallengeError]
 
-_MAY_HAVE_RUN = "It may have run, and at_most_once=True forbids to try again: see whether it has, and if not, make the call again."
+_MAY_HAVE_RUN = (
+    "It may have run, and at_most_once=True forbids to try again: see whether it has, and if not, "
+    "make the call again."
+)
 
 
 # --- which options an engine keeps
@@ -91,12 +94,12 @@ _MAY_HAVE_RUN = "It may have run, and at_most_once=True forbids to try again: se
 def not_honoured(
     options: CallOptions, refused: Iterable[str], engine: str, others: Iterable[str]
 ) -> OptionError:
-    """The error of a call with options that its engine does not keep.
+    """Return the error of a call with options that its engine does not keep.
 
     Args:
-        options: The call's.
-        refused: Names of the options that were set and are not kept.
-        engine: What the engine is called.
+        options: The options of the call.
+        refused: Names of the options that were set and that the engine does not keep.
+        engine: The engine's name.
         others: Names of the engines that keep all options of the call.
 
     Examples:
@@ -110,7 +113,10 @@ def not_honoured(
         for each in (options, default)
     )
     keepers = [repr(name) for name in others]
-    who = f"{' and '.join(keepers)} {'do' if len(keepers) > 1 else 'does'}. Use one that does, or leave"
+    who = (
+        f"{' and '.join(keepers)} {'do' if len(keepers) > 1 else 'does'}. "
+        f"Use one that does, or leave"
+    )
     return OptionError(
         f"the backend {engine!r} does not keep {given}; "
         f"{who if keepers else 'no backend here does. Leave'} "
@@ -122,42 +128,43 @@ def not_honoured(
 
 
 def allowed_attempts(options: CallOptions, attempts: int) -> int:
-    """How often a call may be begun in all, if its process or worker dies each time.
+    """Return how often a call may be begun in all, if its process or worker dies each time.
 
     Args:
-        options: The call's.
-        attempts: What the environment says (`settings.attempts`).
+        options: The options of the call.
+        attempts: The number from the environment (`settings.attempts`).
     """
     return 1 if options.at_most_once else attempts
 
 
 def urgency(options: CallOptions) -> int:
-    """What calls that wait are sorted by, the smallest first; those with the same are begun in the
-    order in which they were made.
+    """Return the sort key of a waiting call; the smallest begins first.
+
+    Calls with the same key begin in the order in which they were made.
     """
     return -options.priority
 
 
 def begin_by(task: Task, attempts: Sequence[Attempt] = ()) -> float:
-    """When a worker has to have begun a call, in seconds since the epoch; endless without a
-    `queue_timeout`.
+    """Return when a worker must have begun a call, in seconds since the epoch.
+
+    Without a `queue_timeout`, it is infinite.
 
     Args:
         task: The call.
-        attempts: Those that came to nothing. A call that was lost waits anew.
+        attempts: Its failed attempts. The time of a lost call begins anew with its loss.
     """
     since = attempts[-1].ended if attempts else task.created
     return since + (task.options.queue_timeout or inf)
 
 
 def hard_limit(timeout: float | None, retries: int, *, before: float = 0.0) -> float | None:
-    """Seconds after which a process is killed whose call does not react to its time limit; None:
-    never.
+    """Return the seconds after which a process is killed that ignores its time limit; None: never.
 
     Args:
         timeout: Seconds that one attempt may run.
         retries: How often the call may be tried again.
-        before: Seconds that calls before it, which the process got with it, may take.
+        before: Seconds that other calls, which the process gets with it, may run before it.
     """
     if timeout is None:
         return None
@@ -166,21 +173,21 @@ def hard_limit(timeout: float | None, retries: int, *, before: float = 0.0) -> f
     )
 
 
-# --- what becomes of a call
+# --- decisions on a call
 
 
 def after_problem(
     task: Task, attempts: Sequence[Attempt], problem: Problem, *, allowed: int, calls: int
 ) -> MakeError | None:
-    """What becomes of a call that its worker has no outcome for.
+    """Decide on a call for which its worker has no outcome.
 
     Args:
         task: The call.
-        attempts: All that came to nothing so far; this one is the last of them, if it `counts`.
-        problem: What the worker, or the engine itself, says.
+        attempts: Its failed attempts so far, with this one as the last if it `counts`.
+        problem: The problem that the worker, or the engine itself, reports.
         allowed: How often a call may be begun in all.
         calls: How many calls the worker had no outcome for, this one among them. Above 1, any of
-            them may be the one to blame.
+            them may be the cause.
     """
     options = task.options
     if problem.kind == "version":
@@ -188,7 +195,7 @@ def after_problem(
     if not counts(task, problem):
         if problem.kind == "cancelled" and task.chunk:
             return lambda: CallCancelledError(f"{task.function.name}: {problem.text}")
-        return None  # Nothing happened to it.
+        return None  # The problem is not the call's, so it has to be begun again.
     if problem.kind == "timeout" and calls == 1:
         limit = options.timeout or 0.0
         return lambda: CallTimeoutError(
@@ -199,9 +206,9 @@ def after_problem(
     if task.chunk > 1:
         return lambda: worker_lost(
             task, attempts, "Its calls are to be sent one by one."
-        )  # The map does that.
-    # Of several any may be the one to blame: from now on each travels by itself, and one more
-    # attempt will tell.
+        )  # The map sends them.
+    # Any of several calls may be the cause. From now on each travels by itself, so the next attempt
+    # will show which it was.
     if calls > 1 or len(attempts) < allowed:
         return None
     times = f"{len(attempts)} times in {len(attempts)} attempts"
@@ -214,23 +221,22 @@ def after_problem(
 
 
 def counts(task: Task, problem: Problem) -> bool:
-    """Whether a call may have been begun when its worker had this problem, so that it is an attempt
-    of the call.
-    """
-    # Where others were cancelled, this one may have been running in the process that was killed for
-    # it.
+    """Whether a problem counts as an attempt of a call, because the call may have been begun."""
+    # If other calls were cancelled, this one may have been running in the process that was killed
+    # for that.
     if problem.kind == "cancelled":
         return task.options.at_most_once
     return problem.kind not in (*HARMLESS, "version")
 
 
 def after_unbegun(task: Task, ends: Sequence[Attempt]) -> MakeError | None:
-    """What becomes of a call whose process died before the call had begun: it has not run, and none
-    of its attempts is used up.
+    """Decide on a call whose process died before the call had begun.
+
+    The call has not run, so this is no attempt of it.
 
     Args:
         task: The call.
-        ends: Each time that this happened, the last one now.
+        ends: Each time that this happened, with the latest as the last one.
     """
     if len(ends) < MOST_LOSSES:
         return None
@@ -246,7 +252,7 @@ def after_unbegun(task: Task, ends: Sequence[Attempt]) -> MakeError | None:
 def after_vanishing(
     task: Task, attempts: Sequence[Attempt], losses: int, *, is_cut: bool
 ) -> MakeError | None:
-    """What becomes of a call whose message is gone, and no reply came.
+    """Decide on a call whose message is gone, and that got no reply.
 
     Args:
         task: The call.
@@ -270,7 +276,7 @@ def after_vanishing(
 
 
 def after_miss(task: Task, misses: int, *, is_cut: bool) -> MakeError | None:
-    """What becomes of a call whose function or value a worker did not find, though it was sent.
+    """Decide on a call whose function or value a worker did not find, though the client sent it.
 
     Args:
         task: The call.
@@ -292,11 +298,10 @@ def after_miss(task: Task, misses: int, *, is_cut: bool) -> MakeError | None:
 def queue_timeout_error(
     task: Task, attempts: Sequence[Attempt], now: float, advice: str
 ) -> QueueTimeoutError:
-    """The error of a call that was taken back because no worker has begun it within its
-    `queue_timeout`.
+    """Return the error of a call that no worker began within its `queue_timeout`.
 
     Args:
-        task: The call.
+        task: The call, which was taken back.
         attempts: As for `begin_by`.
         now: Seconds since the epoch.
         advice: What the caller can do, for this engine.
@@ -310,25 +315,24 @@ def queue_timeout_error(
     )
 
 
-# --- what becomes of the calls of a map
+# --- decisions on the calls of a map
 
 
 def is_sent_one_by_one(error: BaseException, calls: int, *, is_part: bool) -> bool:
-    """Whether a map sends the calls of a chunk again, each by itself, because one of them alone is
-    to blame for the chunk's error.
+    """Whether a map sends the calls of a failed chunk again, each by itself.
+
+    It does if a single call may have caused the chunk's error.
 
     Args:
-        error: The chunk's.
+        error: The chunk's error.
         calls: How many calls the chunk has.
-        is_part: Whether they travelled with others.
+        is_part: Whether they travelled with other calls.
     """
     return isinstance(error, WorkerLostError | SerialisationError) and (calls > 1 or is_part)
 
 
 def ends_map(error: BaseException) -> bool:
-    """Whether an error is the engine's own, which the calls of a map that come later would meet as
-    well.
-    """
+    """Whether an error is the engine's own, so that later calls of the map would fail, too."""
     return isinstance(error, SystemFailureError) and not isinstance(
         error, WorkerLostError | TaskLostError
     )
@@ -337,22 +341,22 @@ def ends_map(error: BaseException) -> bool:
 def outcomes_of_lost(
     task: Task, error: BaseException, so_far: Sequence[Any], calls: int
 ) -> list[Any] | None:
-    """What a chunk that is lost resolves to, where its calls must not be sent again; None: it fails
-    with the error.
+    """Return the outcomes of a lost chunk whose calls must not be sent again.
+
+    None means that the future fails with the error.
 
     Args:
         task: The chunk, or one call.
-        error: What ends it.
-        so_far: Outcomes of its first calls that have come.
+        error: The error that ends it.
+        so_far: Outcomes of its first calls that have arrived.
         calls: How many calls its future stands for.
     """
     if not (task.chunk and task.options.at_most_once):
         return None
-    # What the map would do with an error is to send the calls again. So each call has its outcome
-    # here.
+    # If the future failed, the map would send the calls again. So each call gets an outcome here.
     return [*so_far, *[Failure(error)] * (calls - len(so_far))]
 
 
 def _lost_with_chunk(task: Task) -> WorkerLostError:
-    """The error of a divided chunk, whose rest the map sends again by itself."""
+    """Return the error of a divided chunk; the map then sends the rest of it again."""
     return WorkerLostError(f"{task.function.name}: the worker that ran it is gone")

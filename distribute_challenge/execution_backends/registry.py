@@ -1,13 +1,14 @@
-"""Engines by name, and which one serves a call that does not say.
+"""Engines by name, and the choice of the engine for a call.
 
-In this order: the call's own argument, the decorator's option, the innermost `use_backend` block,
-`set_default_backend`, the environment, ``"celery"``. Inside a running call every engine named means
-this process: see `resolve`.
+The choice is made in this order: the call's own argument, the decorator's option, the innermost
+`use_backend` block, `set_default_backend`, the environment, ``"celery"``. Inside a running call,
+every built-in engine's name means this process: see `resolve`.
 
 Guarantees:
 
-- One engine of each name for each process, made when first used, closed when the interpreter ends.
-- After a fork the child has none of its parent's engines: it makes its own.
+- Each process has one engine of each name, made when first used, and closed when the interpreter
+  ends.
+- After a fork, the child process has none of its parent's engines: it makes its own.
 """
 
 import os
@@ -58,13 +59,13 @@ _lock = threading.RLock()
 _engines: dict[str, ExecutionBackend] = {}
 _given: WeakValueDictionary[int, ExecutionBackend] = (
     WeakValueDictionary()
-)  # Engines that the program has made itself.
+)  # Engines that the program has made itself, by `id`.
 _default: Choice = None
 _chosen: ContextVar[Choice] = ContextVar("distribute_challenge_backend", default=None)
 
 
 def available_backends() -> list[str]:
-    """Names of all backends: the built-in ones and those that installed packages bring.
+    """Return the names of all backends: the built-in ones and those of installed packages.
 
     Examples:
         >>> available_backends()
@@ -74,10 +75,10 @@ def available_backends() -> list[str]:
 
 
 def default_backend() -> ExecutionBackend:
-    """The backend of calls that do not name one.
+    """Return the backend of calls that do not name one.
 
     Raises:
-        BackendError: The name in force does not exist, or what it needs is not installed.
+        BackendError: The chosen name does not exist, or a package that it needs is not installed.
     """
     return resolve(None)
 
@@ -86,7 +87,7 @@ def set_default_backend(backend: Choice) -> None:
     """Choose the backend for this whole process; None returns to the environment's choice.
 
     Raises:
-        BackendError: No backend of that name, or an object that is none.
+        BackendError: There is no backend of that name, or the object is no backend.
     """
     global _default
     _check(backend)
@@ -104,7 +105,7 @@ def use_backend(backend: Choice) -> Iterator[None]:
         9
 
     Raises:
-        BackendError: No backend of that name, or an object that is none.
+        BackendError: There is no backend of that name, or the object is no backend.
     """
     _check(backend)
     token = _chosen.set(backend)
@@ -115,17 +116,17 @@ def use_backend(backend: Choice) -> Iterator[None]:
 
 
 def resolve(*choices: Choice) -> ExecutionBackend:
-    """The engine for a call.
+    """Return the engine for a call.
+
+    A call inside a call runs in the process that makes it, whatever built-in backend is named: the
+    call occupies the worker's slot already, and waiting for another slot could take for ever. A
+    backend that is given as an object, or that a package brings, is used as it is.
 
     Args:
-        choices: What the call, then its function, asked for; None where nothing was.
-
-    A call inside a call runs in the process that makes it, whatever backend is named: the worker's
-    slot is its own already, and waiting for another one could wait for ever. A backend given as an
-    object is taken at its word.
+        choices: The choices of the call, then of its function; None where there is none.
 
     Raises:
-        BackendError: No backend of that name, or an object that is none.
+        BackendError: There is no backend of that name, or the object is no backend.
     """
     for choice in (*choices, _chosen.get(), _default):
         if choice is not None:
@@ -147,8 +148,8 @@ def check_honoured(engine: ExecutionBackend, options: CallOptions, given: frozen
 
     Args:
         engine: The engine.
-        options: The call's.
-        given: Names of those that were set.
+        options: The options of the call.
+        given: Names of the options that were set.
 
     Raises:
         OptionError: The engine does not keep one of them.
@@ -170,7 +171,7 @@ def _name_of(engine: ExecutionBackend) -> str:
 def _honours(name: str, given: frozenset[str]) -> bool:
     try:
         return bool(given <= _load(name).honours)
-    except Exception:  # One that is not to be had here is of no help to the caller.
+    except Exception:  # An engine that cannot be loaded is no help to the caller.
         return False
 
 
@@ -194,8 +195,9 @@ def _engine(name: str) -> ExecutionBackend:
 
 
 def _refuse_beginning_processes() -> None:
-    """A process that multiprocessing spawns runs the script first; its calls would start processes,
-    which run the script.
+    """Refuse calls while a process that multiprocessing has spawned runs the script.
+
+    These calls would start processes, which would run the script in their turn.
     """
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and getattr(processes.current_process(), "_inheriting", False):
@@ -220,10 +222,10 @@ def _load(name: str) -> Any:
 
 
 def _installed() -> "EntryPoints":
-    """The backends that installed packages bring."""
+    """Return the backends of installed packages."""
     from importlib.metadata import (
         entry_points,
-    )  # Slow to load, and most programs name built-in backends only.
+    )  # Imported here: it is slow, and most programs use built-in backends only.
 
     return entry_points(group=ENTRY_POINTS)
 
@@ -254,7 +256,7 @@ def _check(choice: object) -> None:
 
 
 def _forget() -> None:
-    """In the child of a fork: the parent's engines have threads and sockets that do not exist here."""
+    """Drop the parent's engines after a fork: the child has none of their threads and sockets."""
     global _lock
     _lock = threading.RLock()
     _engines.clear()
@@ -262,7 +264,7 @@ def _forget() -> None:
 
 
 def _end() -> None:
-    """At the end of the program: close all engines, and tell if that cancels calls."""
+    """Close all engines when the program ends, and report if that cancels calls."""
     given = list(_given.values())
     unfinished = sum(engine.unfinished() for engine in (*_engines.values(), *given))
     close_backends()

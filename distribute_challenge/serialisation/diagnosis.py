@@ -1,4 +1,4 @@
-"""What exactly cannot be pickled: the path to the smallest part of a value that fails by itself."""
+"""Find what cannot be pickled: the path to the smallest part of a value that fails by itself."""
 
 import types
 from collections.abc import Callable, Iterator
@@ -8,19 +8,19 @@ from distribute_challenge.core.guarded import text_of
 
 __all__ = ["culprit"]
 
-_MOST_STEPS = 20  # A guess: nobody reads a longer path, and a cycle must end.
+_MOST_STEPS = 20  # A guess: a longer path is hard to read, and a cycle must end.
 
 
 def culprit(
     value: Any, name: str, error: BaseException, try_pickling: Callable[[Any], BaseException | None]
 ) -> tuple[str, str]:
-    """Find the part of a value that is to blame.
+    """Find the part of a value that cannot be pickled.
 
     Args:
-        value: What failed to pickle.
-        name: What to call it.
-        error: What pickling it raised.
-        try_pickling: Gives the error that pickling a value raises, or None.
+        value: The value that failed to pickle.
+        name: The value's name in the path.
+        error: The exception that pickling it raised.
+        try_pickling: Returns the exception that pickling a value raises, or None.
 
     Returns:
         The path, such as ``"argument 'job'.settings['lock']"``, and the reason in pickle's words.
@@ -38,7 +38,7 @@ def culprit(
             break
     else:
         if isinstance(first.__cause__ or first, RecursionError):
-            # It is nested too deeply: a path to the depths says less.
+            # The value is nested too deeply; a path of twenty steps would not explain that.
             path, value, error = name, whole, first
     text = text_of(error).strip() or type(error).__name__
     if not isinstance(error, Exception):
@@ -47,7 +47,7 @@ def culprit(
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """What a value consists of, each part with what to write behind the value's name to get there."""
+    """Yield the parts of a value, each with the text that leads from the value's name to it."""
     if isinstance(value, dict):
         yield from ((f"[{key!r}]", part) for key, part in value.items())
     elif isinstance(value, list | tuple | set | frozenset):

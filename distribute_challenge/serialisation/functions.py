@@ -1,4 +1,4 @@
-"""A function as it travels: pickled once, again only when something that it uses has changed.
+"""Pickle a function for its calls, and again only when something that it uses has changed.
 
 What a function of `__main__` or a notebook uses travels by value, so it must be the value at the
 time of the call and not of the first call. Comparing costs less than pickling: as long as
@@ -48,13 +48,13 @@ LARGE = (
 
 
 class LoadedFunction(NamedTuple):
-    """A function on its worker.
+    """A function that a worker has loaded.
 
     Args:
-        function: What to call.
-        retry_on: Exception classes after which a call is to be tried again.
-        is_async: Whether a call gives a coroutine that is to be run.
-        holds_values: Whether it holds large values that are shared with others.
+        function: The function to call.
+        retry_on: Exception classes after which a call is tried again.
+        is_async: Whether a call returns a coroutine that has to be run.
+        holds_values: Whether it holds large values that it shares with other calls.
     """
 
     function: Callable[..., Any]
@@ -68,10 +68,10 @@ class UnpackedFunction(NamedTuple):
 
     Args:
         modules: Modules of the user's project that it needs, to be made importable first.
-        script: What comes along of its script.
+        script: The parts of its script that travel along.
         data: The function's own bytes.
-        carries_state: Whether a call could change what these hold, so that each call needs them
-            loaded anew.
+        carries_state: Whether a call could change what these bytes hold, so that they have to be
+            loaded anew for each call.
     """
 
     modules: Sequence[ProjectModule]
@@ -81,10 +81,10 @@ class UnpackedFunction(NamedTuple):
 
 
 class PortableFunction:
-    """Client's end: a function and its current payload.
+    """A function on the client, with its current payload; each `Distributable` has one.
 
     Args:
-        function: What to call.
+        function: The function to call.
         name: Readable name for messages.
         retry_on: Exception classes that travel with it.
 
@@ -102,7 +102,7 @@ class PortableFunction:
         self._watch: Watch | None = None
         self._carries_state = False
         self._script = ScriptParts()
-        self._version = 0  # Of the script's definitions.
+        self._version = 0  # `Definitions.version` when the payload was made.
         self._sources: Sources | None = None
         self._with_files = False
         self._parcel: Parcel | None = None
@@ -119,20 +119,20 @@ class PortableFunction:
         within: float = 0.0,
         shares_files: bool = False,
     ) -> FunctionPayload:
-        """The payload as of now.
+        """Return the payload as of now.
 
         Args:
             modules: The user's own modules that the call's arguments refer to.
-            find_depot: Who keeps the large values that it captures; None: they are part of the
-                payload.
+            find_depot: Returns the depot that keeps the large values that it captures; None: they
+                are part of the payload.
             within: Seconds; source files, and functions of the script that this one does not
-                mention, that were looked at as lately as that are taken to be the same.
-            shares_files: Whether the workers see this machine's files, so that those of the
+                mention, that were checked no longer ago than this are taken to be unchanged.
+            shares_files: Whether the workers see this machine's files, so that the files of the
                 project's packages need not travel.
 
         Raises:
             SerialisationError: The function captures something that cannot be pickled.
-            SystemFailureError: There is no room for what is large.
+            SystemFailureError: There is no room for its large values.
         """
         if not (shares_files or self._with_files):
             self._with_files = True
@@ -149,7 +149,7 @@ class PortableFunction:
         return self._payload
 
     def _is_elsewhere(self, find_depot: FindDepot | None) -> bool:
-        """Whether what is large in it lies where this call's cluster does not see it."""
+        """Whether its large values lie in a depot that this call's cluster does not see."""
         return (find_depot and find_depot()) is not self._depot
 
     def _is_fresh(self, within: float) -> bool:
@@ -164,7 +164,7 @@ class PortableFunction:
     def _make(self, find_depot: FindDepot | None) -> FunctionPayload:
         from hashlib import (
             sha256,
-        )  # Brings OpenSSL, which an import of this library can do without.
+        )  # Loads OpenSSL, which would slow down the import of this library.
 
         self._watch, self._version = Watch.over([self._function]), definitions.version()
         parcel = self._packed(find_depot)
@@ -198,7 +198,7 @@ class PortableFunction:
         before, self._hold = self._hold, None
         if parcel.values:
             assert self._depot is not None
-            # Not one user, but as long as this object lives.
+            # `pack` has counted one user for each value; a hold lasts as long as this object.
             self._hold = self._depot.hold(parcel.values)
             self._depot.release(parcel.values)
         if before is not None:
@@ -232,7 +232,7 @@ def _packed_function(
 
 
 def unpack_function(payload: bytes) -> UnpackedFunction:
-    """Worker's end, first half: take a payload apart."""
+    """Take a payload apart; the first step on the worker."""
     modules, (filename, source, named), data, has_state = loads(payload)
     found: Mapping[str, Definition] = {name: Definition(*parts) for name, parts in named.items()}
     return UnpackedFunction(
@@ -244,21 +244,21 @@ def unpack_function(payload: bytes) -> UnpackedFunction:
 
 
 def load_function(data: bytes, open: Open | None = None) -> LoadedFunction:  # noqa: A002
-    """Worker's end, second half, once its modules can be imported.
+    """Load a function; the second step on the worker, once its modules can be imported.
 
     Args:
         data: The function's own bytes.
-        open: Gives the large values that it captures; None where they are part of the bytes.
+        open: Returns the large values that it captures; None where they are part of the bytes.
     """
     function, retry_on = unpack(data, open)
-    # A decorator around an `async def` gives its coroutine.
+    # A decorated `async def` also returns a coroutine.
     plain = unwrap(function) if isinstance(function, FunctionType) else function
     is_async = iscoroutinefunction(plain) or iscoroutinefunction(getattr(plain, "__call__", None))  # noqa: B004
     return LoadedFunction(function, retry_on, is_async, bool(references_of(data)))
 
 
 def captured(function: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values that a function takes along from around it: closure variables and globals."""
+    """Yield the closure variables and globals that travel with a function: names and values."""
     for name, holder, key in references(function):
         value = holder.get(key, MISSING)
         if value is not MISSING:

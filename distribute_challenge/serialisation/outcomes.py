@@ -1,4 +1,4 @@
-"""Outcomes as the byte strings of a `Reply`, and back."""
+"""Encode outcomes as the byte strings of a `Reply`, and decode them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -25,7 +25,7 @@ from distribute_challenge.serialisation import (
 __all__ = ["decode_outcomes", "encode_outcomes", "pieces_of"]
 
 MOST_IN_A_REPLY = 64_000_000  # Bytes of outcomes in one reply, if it has several; a guess.
-LARGEST_IN_REDIS = 500_000_000  # Bytes that one string may have, roughly: 512 MiB.
+LARGEST_IN_REDIS = 500_000_000  # Bytes; Redis limits a string to 512 MiB.
 
 
 def encode_outcomes(
@@ -34,16 +34,16 @@ def encode_outcomes(
     keep: Keep | None = None,
     note: Callable[[Failure], str] = lambda failure: "",
 ) -> Iterator[Section]:
-    """Outcomes as few byte strings: built-in values in a row together, everything else one by one.
+    """Encode outcomes as few byte strings: consecutive built-in values together, others one by one.
 
     A value that cannot be pickled becomes the failure of its own call.
 
     Args:
         outcomes: Values, and failures as `Failure`.
         name: Name of the function, for messages.
-        keep: Stores a large buffer where the client finds it; None: all stays in the pickles.
-        note: Gives a note for the client to find at a failure's exception; empty: none. It is asked
-            about each of them.
+        keep: Stores a large buffer where the client finds it; None: all stay in the pickles.
+        note: Returns a note for the exception of a failure; empty: no note. It is called once for
+            each failure.
     """
     for failed, group in groupby(outcomes, key=lambda outcome: type(outcome) is Failure):
         if failed:
@@ -52,7 +52,7 @@ def encode_outcomes(
             continue
         values = list(group)
         plain = dumps_plain(values)
-        # A few large ones travel apart: together they might be more than one message holds.
+        # Large values travel separately: together they might exceed the size of one message.
         if plain is not None and (len(values) == 1 or len(plain) < LARGE_BUFFER * len(values)):
             yield Section("values", len(values), pack_plain(plain, keep))
             continue
@@ -67,7 +67,7 @@ def _value(value: Any, name: str, keep: Keep | None) -> Section:
 
 def _unpicklable(name: str, note: Callable[[Failure], str], error: BaseException) -> Section:
     if not isinstance(error, DistributeChallengeError):
-        # As when memory does not suffice to store a part of it.
+        # For example, there was not enough memory to store a part of it.
         error = SerialisationError(
             f"the result of {name} cannot be sent: {name_of(type(error))}: {text_of(error)}"
         )
@@ -75,9 +75,9 @@ def _unpicklable(name: str, note: Callable[[Failure], str], error: BaseException
 
 
 def pieces_of(sections: Iterable[Section], name: str) -> Iterator[list[Section]]:
-    """Cut what a batch gave into pieces for one reply each.
+    """Divide the sections of a batch into pieces for one reply each.
 
-    What does not even fit by itself fails its call.
+    A section that is too large for any reply becomes the failure of its calls.
     """
     piece: list[Section] = []
     total = 0
@@ -104,19 +104,19 @@ def _too_large(name: str, size: int) -> StoreFullError:
 
 
 def decode_outcomes(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A002
-    """The client's end: the outcomes that a reply carries, failures as `Failure`.
+    """Return the outcomes that a reply carries, failures as `Failure`; the client calls it.
 
     Args:
         reply: The reply.
-        open: Takes a large buffer from where the worker put it; None where workers put none
-            anywhere.
+        open: Takes a large buffer from where the worker put it; None for engines whose workers
+            store no buffers.
     """
     outcomes: list[Any] = []
     for kind, calls, blob, beside in reply.sections:
         if kind == "error":
             outcomes.append(Failure(loads_error(blob)))
             continue
-        # Copied, so that it can be written to: a caller expects that of a result.
+        # Copied, as callers expect that they can write to a result.
         value = tried(partial(unpack, blob, open, map(bytearray, beside)), _unloadable)
         if type(value) is Failure:
             outcomes.extend([value] * calls)
@@ -129,9 +129,7 @@ def decode_outcomes(reply: Reply, open: Open | None = None) -> list[Any]:  # noq
 
 
 def _unloadable(error: BaseException) -> Failure:
-    """For a result that this process cannot unpickle: nothing that would end the process that asks
-    for it.
-    """
+    """Return the failure of a result that cannot be unpickled; it must not end the process."""
     if isinstance(error, Exception):
         add_note(
             error,

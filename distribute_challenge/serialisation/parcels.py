@@ -1,17 +1,16 @@
-"""Large values leave the pickle: a small parcel travels in its place, and what is large lies where
-both ends find it.
+"""Move large values out of the pickle into a store, and send a small parcel in their place.
 
     value ──► pack ──► Parcel ──── in the message ────► unpack ──► value
                 │                                         ▲
                 └─ large buffers ──► a store ──► opened ──┘
 
-A blob that starts with pickle's own first byte is an ordinary pickle: so small values cost nothing
-more. A parcel starts with ``P``; then comes a pickled pair of
+A blob that starts with pickle's own first byte is an ordinary pickle, so small values cost nothing
+extra. A parcel starts with ``P``; then comes a pickled pair of
 
-- the pickle itself without its large buffers, or where it lies if it is large, too: long lists,
-  texts, bytes;
-- where each of these buffers lies, in the order in which the pickle wants them; None for one that
-  travels beside the parcel in the same message.
+- the pickle itself without its large buffers; or, if it is large, too (long lists, texts, bytes),
+  a reference to where it lies;
+- a reference for each of these buffers, in the order in which the pickle needs them; None for a
+  buffer that travels beside the parcel in the same message.
 """
 
 import pickle
@@ -40,21 +39,20 @@ __all__ = [
     "unpack",
 ]
 
-# Bytes of a buffer from which on it leaves the pickle, and of a pickle from which on it goes to a
-# store as a whole. Measured by benchmarks/payloads.py: a store is as fast as a message at 16 kB in
-# shared memory and at 64 kB in Redis, from twice that on faster.
+# A buffer of this many bytes leaves the pickle, and a pickle of this many bytes goes to a store as
+# a whole. Measured by benchmarks/payloads.py: a store is as fast as a message at 16 kB in shared
+# memory and at 64 kB in Redis; from twice that on, it is faster.
 LARGE_BUFFER = 64_000
 LARGE_STREAM = 128_000
 
-#: Gives the depot for large values, or None if they stay in the pickle. Called when there is one:
-#: it may have to connect.
+#: Returns the depot for large values, or None if they stay in the pickle. Called only when a large
+#: value is found, as it may have to connect.
 FindDepot = Callable[[], "Depot | None"]
 
-#: Stores a buffer of a result; None if there is no place for it, so that it has to travel in the
-#: reply.
+#: Stores a buffer of a result; returns None if there is no room, so that it travels in the reply.
 Keep = Callable[[memoryview], Reference | None]
 
-#: Where a reference leads to.
+#: Returns the buffer of a reference.
 Open = Callable[[Reference], memoryview]
 
 _FIRST = b"P"
@@ -67,8 +65,8 @@ class Parcel(NamedTuple):
     Args:
         data: The pickle or parcel itself.
         modules: Names of the user's own modules that unpickling it needs.
-        values: Keys of what it refers to. The depot counts one user for each; whoever packs it lets
-            them go.
+        values: Keys of the values that it refers to. The depot counts one user for each; the code
+            that packs the value releases them.
         beside: Buffers that have to travel in the same message.
     """
 
@@ -79,15 +77,16 @@ class Parcel(NamedTuple):
 
 
 class Deposited:
-    """A value that is packed already: pickled for a call on the cluster whose depot keeps it, it is
-    a few references.
+    """A value that is packed already; the base class of `Shared`.
+
+    In a call on the cluster whose depot keeps the value, it is pickled as a few references.
 
     Args:
-        depot: Who keeps it, or None if it is not kept anywhere.
+        depot: The depot that keeps it, or None if it is not kept anywhere.
         parcel: The packed value.
     """
 
-    __deposited__ = True  # What `watch` knows these by, without importing them.
+    __deposited__ = True  # Lets `watch` recognise the class without importing it.
 
     def __init__(self, depot: "Depot | None", parcel: Parcel) -> None:
         self._depot = depot
@@ -96,14 +95,15 @@ class Deposited:
         self._references = [reference for reference in references if reference is not None]
 
     def value(self) -> Any:
-        """The value, made of what is kept."""
-        open = cast(Open, getattr(self._depot, "open", None))  # noqa: A001 # Without a depot there is nothing to open.
+        """Unpickle the value from the depot."""
+        # Without a depot there are no references to open.
+        open = cast(Open, getattr(self._depot, "open", None))  # noqa: A001
         return _load(self._stream, map(open, self._references), open)
 
     def __reduce__(self) -> tuple[Any, ...]:
         packing = _current.get()
         if packing is None or packing.depot() is not self._depot:
-            # For somebody who cannot find it there.
+            # The receiver cannot reach this depot, so the value itself travels.
             return _itself, (self.value(),)
         packing.modules |= self._modules
         stream = (
@@ -111,7 +111,8 @@ class Deposited:
         )
         return _loads, (stream, *map(packing.stand_in, self._references))
 
-    # It never changes: a copy of it is itself, and not what it is pickled as.
+    # A deposited value never changes, so it is its own copy. Without these methods, `copy` would
+    # use `__reduce__`.
 
     def __copy__(self) -> Self:
         return self
@@ -123,17 +124,17 @@ class Deposited:
 def pack(
     value: Any, what: str, find_depot: FindDepot | None = None, *, named: bool = False
 ) -> Parcel:
-    """Pickle any value; what is large in it goes to a depot, if there is one.
+    """Pickle any value; its large parts go to a depot, if there is one.
 
     Args:
-        value: What to pickle.
+        value: The value to pickle.
         what: Its name in an error message.
-        find_depot: Who keeps large values; None: they stay in the pickle.
+        find_depot: Returns the depot that keeps large values; None: they stay in the pickle.
         named: As for `dumps`.
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
-        SystemFailureError: There is no room for what is large.
+        SystemFailureError: There is no room for its large parts.
     """
     if find_depot is None:
         return Parcel(*dumps(value, what, named=named))
@@ -147,12 +148,12 @@ def pack(
 
 
 def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
-    """Pickle what a call gave; what is large in it goes to a store, or beside the parcel.
+    """Pickle the result of a call; its large parts go to a store, or beside the parcel.
 
     Args:
-        value: What to pickle.
+        value: The value to pickle.
         what: Its name in an error message.
-        keep: Stores a buffer, if it can; None: all stays in the pickle.
+        keep: Stores a buffer, if it can; None: all buffers stay in the pickle.
 
     Raises:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
@@ -173,8 +174,8 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
 
     data = dumps(value, what, callback).data
     if is_read_only:
-        # Once more: a part of an argument, perhaps, that would stay as it is here, while a result
-        # is to be the caller's own.
+        # Pickled once more, with copies of read-only arrays: these may be parts of an argument in
+        # shared memory, but the caller must be able to write to a result.
         large.clear()
         data = dumps(value, what, callback, unshared=True).data
     references = [keep(buffer) for buffer in large]
@@ -185,14 +186,17 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
 
 
 def pack_plain(data: bytes, keep: Keep | None) -> bytes:
-    """A pickle of built-in values that calls gave, as a parcel if it is large and there is a place
-    for it.
+    """Pack a pickle of built-in values that calls returned: as a parcel if it is large.
+
+    Args:
+        data: The pickle.
+        keep: Stores a buffer, if it can; None: the pickle stays as it is.
     """
     return data if keep is None else _sealed(_kept(data, keep), ())
 
 
 def _kept(data: bytes, keep: Keep) -> bytes | Reference:
-    """A result's pickle, or where it lies."""
+    """Return a result's pickle, or a reference to it if it is large and stored."""
     return data if len(data) < LARGE_STREAM else keep(memoryview(data)) or data
 
 
@@ -201,11 +205,11 @@ def unpack(
     open: Open | None = None,  # noqa: A002 - what it is for
     beside: Iterable[memoryview | bytearray] = (),
 ) -> Any:
-    """Unpickle a blob, be it a pickle or a parcel.
+    """Unpickle a blob, which may be a pickle or a parcel.
 
     Args:
         data: The blob.
-        open: Gives what a reference leads to; None where parcels do not come.
+        open: Returns the buffer of a reference; None where only pickles come.
         beside: The buffers that travelled in the same message.
     """
     if data[:1] != _FIRST:
@@ -220,13 +224,13 @@ def unpack(
 
 
 def references_of(data: bytes | memoryview) -> list[Reference]:
-    """All that a blob refers to."""
+    """Return all references in a blob."""
     stream, references = _opened(data)
     return [part for part in (stream, *references) if isinstance(part, Reference)]
 
 
 class _Packing:
-    """The large buffers of one value that is being pickled, and where they lie."""
+    """Collects the large buffers of one value for `pack` while it is being pickled."""
 
     def __init__(self, find_depot: FindDepot) -> None:
         self._find_depot: FindDepot | None = find_depot
@@ -242,13 +246,13 @@ class _Packing:
             try:
                 self._depot = find()
             except Exception as error:
-                # Not from inside the pickler: it is no fault of the value's that the cluster does
-                # not start.
+                # Raised after pickling, so that a cluster that does not start is not taken for an
+                # error of the value.
                 self._error = error
         return self._depot
 
     def __call__(self, buffer: pickle.PickleBuffer) -> bool:
-        """What the pickler asks: whether a buffer stays in the pickle."""
+        """Tell the pickler whether a buffer stays in the pickle."""
         if id(buffer) in self._stand_ins:
             self._parts.append(self._stand_ins[id(buffer)][1])
             return False
@@ -259,7 +263,7 @@ class _Packing:
         return False
 
     def stand_in(self, reference: Reference) -> pickle.PickleBuffer:
-        """An empty buffer that is pickled as if it held what a reference leads to."""
+        """Return an empty buffer that is pickled as if it held the buffer of a reference."""
         buffer = pickle.PickleBuffer(b"")
         self._stand_ins[id(buffer)] = buffer, reference
         return buffer
@@ -297,7 +301,7 @@ _current: ContextVar[_Packing | None] = ContextVar("distribute_challenge_packing
 def _sealed(stream: bytes | Reference, references: Sequence[Reference | None]) -> bytes:
     if not references and not isinstance(stream, Reference):
         return stream
-    # Bare tuples: a class would have to be imported by whoever reads this.
+    # Bare tuples, because the reader would have to import a class.
     parts = [None if reference is None else tuple(reference) for reference in references]
     packed = dumps_plain((tuple(stream) if isinstance(stream, Reference) else stream, parts))
     assert packed is not None  # Bytes, texts and numbers only.

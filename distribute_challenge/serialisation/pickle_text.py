@@ -1,10 +1,11 @@
-"""What a pickle would give, as text, without unpickling it: nothing is imported, and no code of a
-class runs.
+"""Show the value of a pickle as text without unpickling it.
+
+Nothing is imported, and no code of a class runs.
 
     bytes ──> instructions ──> values, with a stand-in for each object of a class ──> text
 
-Guarantees: any bytes do; time and memory have a bound, as no more than `MOST_STEPS` instructions
-are read, and of a long text no more than its two ends.
+Guarantees: any bytes may be given. Time and memory have a bound, as no more than `MOST_STEPS`
+instructions are read, and of a long text no more than both its ends.
 """
 
 import pickletools
@@ -15,8 +16,8 @@ from typing import Any, Final
 
 __all__ = ["Unread", "outline", "value_text"]
 
-MOST_STEPS = 10_000  # Instructions: a hundredth of a second.
-MOST_BYTES = 1_000  # Of one text.
+MOST_STEPS = 10_000  # Instructions, which take a hundredth of a second.
+MOST_BYTES = 1_000  # That are read of one text.
 
 _OPCODES: Final = {ord(info.code): info for info in pickletools.opcodes}
 
@@ -26,11 +27,11 @@ _repr.maxstring = _repr.maxother = 100
 
 
 class Unread:
-    """Stands for an object that is not made, and shows what is known of it.
+    """Stands for an object that was not unpickled, and shows what is known of it.
 
     Args:
-        name: Name of its class, or of what would make it.
-        is_name: Whether it is the class or function itself.
+        name: Name of its class, or of the function that would make it.
+        is_name: Whether it stands for the class or function itself.
 
     Examples:
         >>> [Unread("Model"), Unread("square", is_name=True)]
@@ -46,21 +47,19 @@ class Unread:
 
 
 def value_text(value: Any) -> str:
-    """A value of `outline`, shortened."""
+    """Return a value of `outline` as text, shortened."""
     return _repr.repr(value)
 
 
 def outline(data: bytes | memoryview) -> tuple[Any, bool]:
-    """The value of a pickle, as far as it is numbers, text and containers; `Unread` for everything
-    else.
+    """Read the numbers, text and containers of a pickle; `Unread` stands for every other object.
 
     Args:
         data: The pickle.
 
     Returns:
-        The value, and whether it is all there: with too many parts, what was read of it is in a
-            list, the innermost
-        unfinished container last.
+        The value, and whether it is complete. If it has too many parts, the value is a list of what
+        was read, with the innermost unfinished container last.
 
     Raises:
         ValueError: These bytes are no pickle.
@@ -101,7 +100,7 @@ def _instructions(data: bytes | memoryview) -> Iterator[tuple[str, Any]]:
 
 
 def _extent(kind: int, data: bytes | memoryview, position: int) -> tuple[int, int]:
-    """Where an instruction's argument begins, and how long it is."""
+    """Return where an instruction's argument begins, and its length."""
     if kind >= 0:
         return position, kind
     if kind == pickletools.UP_TO_NEWLINE:
@@ -119,12 +118,12 @@ _WIDTHS: Final = {
 
 _MARK: Final = object()
 
-#: What helpers make whose arguments do not name it.
+#: The classes of objects that helper functions make without naming the class in their arguments.
 _MADE_BY: Final = {"_frombuffer": "ndarray"}
 
 
 class _Reading:
-    """The stack and the memo of an unpickler that makes nothing."""
+    """The stack and the memo of an unpickler that makes no objects; `outline` uses one."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -153,7 +152,7 @@ class _Reading:
             self._make(name)
 
     def unfinished(self) -> Any:
-        """What has been read so far: containers that were still being filled, filled."""
+        """Return what has been read so far, with the unfinished containers filled."""
         while _MARK in self.stack:
             items = self._to_mark()
             if self.stack and isinstance(self.stack[-1], list | dict | set):
@@ -210,9 +209,7 @@ class _Reading:
 
 
 def _object(kind: Any, args: Any) -> Unread:
-    """What calling something gives: an object of a class, or a class or function that travels by
-    value.
-    """
+    """Return a stand-in for the result of a call: an object, or a class or function by value."""
     name = kind.name if isinstance(kind, Unread) else "object"
     words = [part for part in args if isinstance(part, str)] if isinstance(args, tuple) else []
     kinds = (
@@ -221,7 +218,7 @@ def _object(kind: Any, args: Any) -> Unread:
         else []
     )
     if name in ("_make", "_make_from_source") and isinstance(args, tuple):
-        # By an id, and then what it is made of, its name among that.
+        # The first argument is an id; the class's name is in one of the tuples after it.
         names = (
             word
             for part in args
@@ -234,7 +231,7 @@ def _object(kind: Any, args: Any) -> Unread:
         return Unread(words[1], is_name=True)
     if name in ("_make_function", "function"):
         return Unread("function")
-    # `_reconstructor(Model, ...)` and the like: the class is worth more than the helper.
+    # For helpers such as `_reconstructor(Model, ...)`, the class says more than the helper.
     is_helper = name.startswith("_") or name == "new"
     return Unread(kinds[0] if is_helper and kinds else _MADE_BY.get(name, name.rpartition(".")[2]))
 

@@ -1,13 +1,14 @@
 """Values to bytes and back.
 
-Three ways out, the cheapest that fits is taken:
+There are three ways to pickle a value, and the cheapest that fits is taken:
 
 1. numbers, strings and built-in containers of them: the C pickler alone, well under a microsecond;
 2. everything else: cloudpickle, so that lambdas, closures and what `__main__` defines travel by
    value;
-3. what belongs to a module of the user's own project: by name, and the module is noted, so that its
-   source can travel along (see `projects`); exceptions keep their traceback, cause, context and
-   notes.
+3. what a module of the user's own project defines: by name, and the module is noted, so that its
+   source can travel along (see `project_modules`).
+
+Exceptions keep their traceback, cause, context and notes.
 """
 
 import io
@@ -63,14 +64,15 @@ from distribute_challenge.settings import full_tracebacks
 __all__ = ["Pickled", "definitions", "dumped", "dumps", "dumps_plain", "loads"]
 
 PROTOCOL = 5
-_NAMELESS = "<dynamic-code>"  # cloudpickle's, in the place of a file's name.
+_NAMELESS = "<dynamic-code>"  # cloudpickle writes this in place of a file's name.
 BufferCallback = Callable[[pickle.PickleBuffer], bool]
 
-# What is looked at one by one, whatever was found of another of its type.
+# Types whose objects may each be pickled in another way, so that every object is checked.
 _NAMED = (
-    type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, CACHED_FUNCTION, BaseException, *IDENTITIES
+    type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, CACHED_FUNCTION,
+    BaseException, *IDENTITIES
 )  # fmt: skip
-# Classes without an address that cloudpickle names in ways of its own.
+# Classes that an import does not find, and that cloudpickle names in its own ways.
 _NAMED_BY_CLOUDPICKLE = {
     type(None),
     type(Ellipsis),
@@ -78,7 +80,7 @@ _NAMED_BY_CLOUDPICKLE = {
     *cloudpickle._BUILTIN_TYPE_NAMES,
 }
 
-#: Bytes back to the value; what the bytes name is imported.
+#: Turns bytes back into the value, and imports the modules that the bytes name.
 loads = pickle.loads
 
 
@@ -90,13 +92,13 @@ class Pickled(NamedTuple):
 
 
 class _NotPlainError(Exception):
-    """The value holds something that only cloudpickle can pickle."""
+    """Raised by `_PlainPickler` for an object that is no built-in value."""
 
 
 class _PlainPickler(pickle.Pickler):
     """Pickles built-in values only.
 
-    `reducer_override` is asked about everything else: that ends it.
+    The pickler calls `reducer_override` for every other object, which ends the pickling.
     """
 
     def reducer_override(self, obj: Any) -> Any:
@@ -131,13 +133,13 @@ def dumps(
     """Pickle any value.
 
     Args:
-        value: What to pickle.
+        value: The value to pickle.
         what: Its name in an error message, such as ``"the result of square"``.
-        buffer_callback: Asked, as by `pickle.Pickler`, whether a buffer stays in the pickle; None:
+        buffer_callback: Says, as for `pickle.Pickler`, whether a buffer stays in the pickle; None:
             all stay.
-        unshared: Copy arrays whose memory is shared with other calls, and so cannot be written to:
-            the copies can.
-        named: Pickle functions of the script with their names, so that a worker takes those of its
+        unshared: Copy arrays in memory that is shared with other calls, and so is read-only: the
+            copies can be written to.
+        named: Pickle functions of the script with their names, so that a worker uses those of its
             ``__main__``.
 
     Raises:
@@ -147,7 +149,7 @@ def dumps(
     try:
         return dumped(value, buffer_callback, unshared=unshared, named=named)
     except SystemFailureError:
-        raise  # A value that was put is gone: that is not for want of a way to pickle it.
+        raise  # A value that was put is gone, so the error must not say that it is unpicklable.
     except BaseException as error:
         if is_interrupt(error):
             raise
@@ -169,7 +171,7 @@ def dumped(
     unshared: bool = False,
     named: bool = False,
 ) -> Pickled:
-    """Pickle any value, as `dumps` does, and raise whatever that raises."""
+    """Pickle any value, as `dumps` does, but let errors pass as they are raised."""
     plain = dumps_plain(value)
     if plain is not None:
         return Pickled(plain, frozenset())
@@ -182,9 +184,7 @@ def dumped(
 
 
 def _users_own(error: BaseException) -> BaseException | None:
-    """What has failed, if code of the user's raised it; all that pickle itself has to say of it is
-    its text.
-    """
+    """Return the error if the user's code raised it; None if its text says all there is to say."""
     if full_tracebacks():
         return error
     users = users_frames(traceback_of(error))
@@ -199,9 +199,7 @@ def _can_be_pickled(value: Any) -> BaseException | None:
 
 
 class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
-    """cloudpickle, except that what the user's own modules define is pickled by name, wherever it
-    has one.
-    """
+    """cloudpickle's pickler, but it pickles definitions of the user's own modules by name."""
 
     def __init__(
         self,
@@ -213,11 +211,11 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
     ) -> None:
         super().__init__(file, protocol=PROTOCOL, buffer_callback=buffer_callback)
         self.modules: set[str] = set()  # Of the user's project.
-        self.imports: set[str] = set()  # All that unpickling imports.
+        self.imports: set[str] = set()  # All modules that unpickling imports.
         self._versioned = versioned
         self._named = named
-        # Numbers of the types whose objects are pickled in their own way, as most of a large
-        # value's are.
+        # Ids of the types whose objects need no special treatment, so that large values are
+        # pickled fast.
         self._ordinary: set[int] = set()
         self._script_globals: dict[int, ScriptGlobals] = {}
         self.linked_exceptions: set[int] = set()
@@ -252,12 +250,12 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
         elif isinstance(obj, CACHED_FUNCTION):
             return self._reduce_cached_function(obj)
         elif hasattr(type(obj), "__distributable__"):
-            # By its parts: its own way is for other picklers.
+            # By its parts, because its own `__reduce__` is made for other picklers.
             return self._reference(obj) or object.__reduce_ex__(obj, PROTOCOL)
         elif issubclass(type(obj), BaseException):
             from distribute_challenge.serialisation.exceptions.values import (
                 reduce_exception,
-            )  # Few values hold one.
+            )  # Imported here, because few values hold an exception.
 
             return reduce_exception(obj, self.linked_exceptions)
         elif isinstance(obj, types.TracebackType):
@@ -283,7 +281,7 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
         return found_or_made, (definition_name(obj), definition.version, file.getvalue())
 
     def _reference(self, obj: Any) -> tuple[Any, ...] | None:
-        """How to find what a module of the project defines by its name; None for all else."""
+        """Return how to find by name what a module of the project defines; None for all else."""
         if not _is_project(obj.__module__):
             return None
         self.modules.add(obj.__module__)
@@ -339,14 +337,14 @@ class _ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle 
     def _function_getnewargs(self, func: types.FunctionType) -> tuple[Any, ...]:
         code, names, *rest = super()._function_getnewargs(func)
         if names.get("__name__") == "__main__":
-            # One object for all functions of the script, so that they share one namespace on the
-            # worker, too.
+            # One object for all functions of the script, so that they also share one namespace on
+            # the worker.
             names = self._script_globals.setdefault(id(names), ScriptGlobals(names))
         return code, names, *rest
 
 
 class _UnsharingPickler(_ProjectPickler):
-    """The same, with copies of NumPy's arrays over memory that is not to be written to."""
+    """A `_ProjectPickler` that copies NumPy's arrays over read-only memory."""
 
     def reducer_override(self, obj: Any) -> Any:
         numpy = sys.modules.get("numpy")
@@ -356,25 +354,24 @@ class _UnsharingPickler(_ProjectPickler):
                 owner = owner.base
             if isinstance(
                 owner, memoryview
-            ):  # Not one that its maker has closed, whose memory is its own.
+            ):  # Arrays that the user has made read-only have another owner, and stay as they are.
                 return obj.copy("K").__reduce_ex__(PROTOCOL)
         return super().reducer_override(obj)
 
 
 def _reduce_code(code: types.CodeType) -> tuple[Any, ...]:
-    """With the name of its file, which cloudpickle leaves out from 3.1.3 on: without it no
-    traceback shows a line of source.
+    """Pickle code with the name of its file, which cloudpickle leaves out from version 3.1.3 on.
+
+    Without the name, no traceback shows a line of source.
     """
     kind, arguments = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
-    # A string of its own: a shared one would be pickled as a reference, or not, by chance.
+    # A new string: pickle would write a shared one as a reference, or not, by chance.
     name = "".join(code.co_filename)
     return kind, tuple(name if argument == _NAMELESS else argument for argument in arguments)
 
 
 def _is_project(name: str | None) -> bool:
-    """Whether a module is one of the user's own, and the user has not asked cloudpickle to send
-    what it defines by value.
-    """
+    """Whether a module is the user's own, and cloudpickle was not told to pickle it by value."""
     return is_project_module(name) and not cloudpickle._is_registered_pickle_by_value(
         sys.modules[str(name)]
     )
@@ -392,7 +389,7 @@ def _is_importable(name: str) -> bool:
 
 
 class _DefinitionPickler(_ProjectPickler):
-    """Pickles one function or class of the script, with others in it by their names."""
+    """Pickles one function or class of the script; other definitions in it are pickled by name."""
 
     def __init__(self, file: io.BytesIO, definition: Any) -> None:
         super().__init__(file, versioned=False)
@@ -409,7 +406,7 @@ class _DefinitionPickler(_ProjectPickler):
     def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
         make, arguments, (attributes, parts), *rest = super()._dynamic_function_reduce(func)
         variables = parts["__globals__"]
-        # They are there when it is called: it may be they who need this function.
+        # Other definitions exist when the function is called; they may need this function first.
         others = {name for name, value in variables.items() if definition_name(value) == name}
         self.needs.update(others)
         parts["__globals__"] = {
@@ -438,7 +435,7 @@ def _digest(data: bytes) -> str:
 
 
 def _version_of(cls: type) -> str:
-    """A digest of all that a class consists of."""
+    """Return a digest of all that a class consists of."""
     found = definitions.version_of(cls)
     if found is None:
         file = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Objects of the standard library that pickle does not take, and that can be made again.
+"""Pickle objects of the standard library that pickle rejects, but that can be made again.
 
-Caches arrive empty. What has an identity and no content (locks, context variables, sentinels)
-travels if it is a variable of the script: each process has one of its own, the same in all calls.
+Caches arrive empty. Objects with an identity and no content (locks, context variables, sentinels)
+travel if they are variables of the script: each process has its own object, the same in all calls.
 """
 
 import functools
@@ -17,18 +17,17 @@ __all__ = ["CACHED_FUNCTION", "IDENTITIES", "reduce_cached_function", "reduce_st
 
 CACHED_FUNCTION: Final = type(functools.lru_cache(lambda: None))
 _LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
-#: Types of objects that have an identity and no content; `object` itself is another one.
+#: Types of objects that have an identity and no content, beside `object` itself.
 IDENTITIES: Final = (*_LOCKS, ContextVar, threading.local)
 
 
 def reduce_standard(obj: Any, *, weak: bool) -> Any:
-    """How to pickle an object of the standard library; `NotImplemented` for one that pickle knows
-    how to.
+    """Pickle an object of the standard library; `NotImplemented` if pickle can do it.
 
     Args:
         obj: The object.
-        weak: Whether weak references to values are pickled. Not in a class, whose cache of
-            instances they most likely are.
+        weak: Whether weak references to values are pickled. False inside a class, as most likely
+            they are its cache of instances.
     """
     kind = type(obj)
     if kind is functools.cached_property:
@@ -50,13 +49,13 @@ def reduce_standard(obj: Any, *, weak: bool) -> Any:
 
 
 def reduce_cached_function(cached: Any) -> tuple[Any, ...]:
-    """How to pickle a function under `functools.lru_cache` that has no name to be found by."""
-    # The function is state and not an argument: a recursive one refers to its own cache.
+    """Pickle a function under `functools.lru_cache` that cannot be found by a name."""
+    # The function is state and not an argument, as a recursive one refers to its own cache.
     return _make_cached, (cached.cache_parameters(),), cached.__wrapped__, None, None, _set_cached
 
 
 class _Later:
-    """Stands under a cache until the function is there, and calls it from then on."""
+    """Takes the place of a cached function while it is unpickled, and calls it from then on."""
 
     function: Callable[..., Any]
 
@@ -90,15 +89,13 @@ _by_id: dict[str, Any] = {}
 
 
 def _reduce_identity(obj: Any) -> Any:
-    """How to pickle a variable of the script that has no content: by an id, for which each process
-    has one object.
-    """
+    """Pickle a variable of the script without content by an id; a process has one object per id."""
     known = _identities.get(id(obj))
     if known is not None:
         number = known[1]
     elif any(value is obj for value in list(vars(sys.modules["__main__"]).values())):
         number = uuid4().hex
-        # Kept for ever, so that its number in memory is never another's; a script has few of them.
+        # Kept for ever, so that no other object gets the same `id`; a script has few of these.
         _identities[id(obj)], _by_id[number] = (obj, number), obj
     else:
         return NotImplemented
@@ -108,7 +105,7 @@ def _reduce_identity(obj: Any) -> Any:
 def _maker(obj: Any) -> tuple[Any, ...]:
     if isinstance(obj, ContextVar):
         try:
-            # In an empty context it has its default value.
+            # In an empty context, a context variable has its default value.
             return _context_variable, obj.name, Context().run(obj.get)
         except LookupError:
             return _context_variable, obj.name

@@ -1,8 +1,9 @@
-"""Whether a call could change what travels with its function.
+"""Find out whether a call could change what travels with its function.
 
-A function that carries a list, an object or a cache gets it anew for each call, as it was when the
-call was made. One that carries nothing of the kind is loaded once on each worker process. Variables
-of the script and of modules do not count: they live as long as the process, as in any program.
+A function that carries a list, an object or a cache is loaded anew for each call, as it was when
+the call was made. A function that carries no such object is loaded once on each worker process.
+Variables of the script and of modules do not count: they live as long as the process, as in any
+program.
 """
 
 import dis
@@ -18,8 +19,7 @@ __all__ = ["carries_state"]
 
 
 def carries_state(function: Any) -> bool:
-    """Whether a closure, a default value, a bound object or an argument of a partial can change
-    inside.
+    """Whether a closure, default, bound object or argument of a partial can change inside.
 
     Examples:
         >>> carries_state(len), carries_state([].append), carries_state(lambda x, seen=[]: x)
@@ -46,9 +46,7 @@ def carries_state(function: Any) -> bool:
 
 @functools.lru_cache(1024)
 def _rebinds(code: types.CodeType, names: frozenset[str]) -> bool:
-    """Whether code, or a function inside it, assigns to one of these variables around it
-    (``nonlocal``).
-    """
+    """Whether code, or a function inside it, assigns to one of these names of an outer function."""
     if any(
         instruction.opname in ("STORE_DEREF", "DELETE_DEREF") and instruction.argval in names
         for instruction in dis.get_instructions(code)
@@ -59,7 +57,7 @@ def _rebinds(code: types.CodeType, names: frozenset[str]) -> bool:
 
 
 def _parts(value: Any) -> Iterator[Any] | None:
-    """What travels with a callable; None for what is not known to be one."""
+    """Return what travels with a callable; None for objects that are no known kind of callable."""
     if hasattr(type(value), "__distributable__") or isinstance(value, CACHED_FUNCTION):
         return iter([value.__wrapped__])
     if isinstance(value, types.FunctionType):

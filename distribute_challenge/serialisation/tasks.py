@@ -1,4 +1,4 @@
-"""From a function and its arguments to the `Task` that an engine takes."""
+"""Make the `Task` that an engine takes from a function and its arguments."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -35,7 +35,9 @@ def single_task(
     within: float = 0.0,
     shares_files: bool = False,
 ) -> Task:
-    """One call. Its arguments are pickled now: what the caller does to them later does not matter.
+    """Make a task of one call.
+
+    The arguments are pickled now, so the caller may change them afterwards.
 
     Args:
         portable: The function.
@@ -43,14 +45,14 @@ def single_task(
         args: Positional arguments.
         kwargs: Keyword arguments.
         options: How to run it.
-        find_depot: Who keeps large values; None: they stay in the pickle.
+        find_depot: Returns the depot that keeps large values; None: they stay in the pickle.
         within: As for `PortableFunction.payload`.
         shares_files: As for `PortableFunction.payload`.
 
     Raises:
         SerialisationError: The function or an argument cannot be pickled; the message names the
             culprit.
-        SystemFailureError: There is no room for what is large.
+        SystemFailureError: There is no room for its large values.
     """
     data = dumps_plain((args, kwargs))
     if data is not None and len(data) < LARGE_STREAM:
@@ -85,11 +87,11 @@ def single_task(
 def packed_chunk(
     name: str, calls: Sequence[tuple[Any, ...]], find_depot: FindDepot | None = None
 ) -> Parcel:
-    """The arguments of consecutive calls of a `map`, as `Task.arguments` holds them.
+    """Pack the arguments of consecutive calls of a `map`, as `Task.arguments` holds them.
 
     Raises:
         SerialisationError: An argument of one of the calls cannot be pickled; the message names it.
-        SystemFailureError: There is no room for what is large.
+        SystemFailureError: There is no room for their large values.
     """
     data = dumps_plain(calls)
     if data is not None and len(data) < LARGE_STREAM:
@@ -98,25 +100,23 @@ def packed_chunk(
         return pack(calls, f"a call of {name}", find_depot, named=True)
     except SerialisationError as error:
         failure = error
-    # Only a failure looks at the calls one by one, to find the one to blame.
+    # The calls are packed one by one only after a failure, to find the one that fails.
     for args in calls:
         _packed(args, name, args, {})
     raise failure
 
 
 def values_of(function: FunctionPayload, find_depot: FindDepot | None) -> tuple[str, ...]:
-    """Keys of the large values that a function captures, with one more user for each: the task that
-    takes them along.
-    """
+    """Return the keys of a function's large values, after adding the new task as a user of each."""
     if function.values:
         depot = find_depot() if find_depot is not None else None
-        assert depot is not None  # It was pickled for one.
+        assert depot is not None  # The function was pickled for this depot.
         depot.retain(function.values)
     return function.values
 
 
 def hold_of(function: FunctionPayload, find_depot: FindDepot) -> "Hold | None":
-    """What keeps the large values that a function captures; None if there are none."""
+    """Return a hold that keeps the large values of a function; None if it captures none."""
     depot = find_depot() if function.values else None
     return None if depot is None else depot.hold(function.values)
 
@@ -148,7 +148,7 @@ def _packed(
 
 
 def _has_future(argument: Any, depth: int = 3) -> bool:
-    """Whether it is a future, or a list or the like of futures."""
+    """Whether an argument is a future, or a container of futures."""
     if isinstance(argument, dict):
         argument = list(argument.values())
     if isinstance(argument, list | tuple | set | frozenset) and depth:

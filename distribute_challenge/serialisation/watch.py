@@ -1,9 +1,9 @@
-"""Whether what a function or class refers to is still what it was when it was pickled.
+"""Watch whether what a function or class refers to is the same as when it was pickled.
 
-A client asks before each call. Comparing identities takes a fraction of the time of pickling. It is
-enough as long as everything that is referred to is unchangeable: numbers, texts, modules, functions
-and classes whose own references are watched in turn. Of small lists, sets and dictionaries of such
-values the text is compared.
+A client checks this before each call. Comparing identities takes a fraction of the time of
+pickling. It is enough as long as everything that is referred to is unchangeable: numbers, texts,
+modules, functions and classes whose own references are watched in turn. Small lists, sets and
+dictionaries of such values are compared by their text.
 """
 
 import functools
@@ -28,33 +28,37 @@ __all__ = [
 
 _UNCHANGEABLE = (
     type(None), bool, int, float, complex, str, bytes, range, types.ModuleType, types.CodeType,
-    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
-    types.ClassMethodDescriptorType, types.MethodWrapperType, types.GenericAlias, types.FunctionType, property,
-    staticmethod, classmethod, functools.cached_property, type(namedtuple("_", "field").field),  # type: ignore[attr-defined]
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType,
+    types.GenericAlias, types.FunctionType, property, staticmethod, classmethod,
+    functools.cached_property,
+    type(namedtuple("_", "field").field),  # type: ignore[attr-defined]
 )  # fmt: skip
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
 _CONTAINERS = (list, set, dict)
-_MOST_ITEMS = 32  # A guess: to compare more takes as long as to pickle.
+_MOST_ITEMS = 32  # A guess: comparing more items takes as long as pickling them.
 
-#: In the place of a variable that is not assigned.
+#: Stands for the value of a variable that is not assigned.
 MISSING = object()
 
-# Made once with the class: what they hold is either watched by another name or never changes.
+# Set once when the class is made: their content is watched under another name or never changes.
 _MADE_WITH_A_CLASS = frozenset(
-    ["__annotations__", "__dataclass_fields__", "__match_args__", "__parameters__", "__orig_bases__", "_member_map_",
-     "_member_names_", "_value2member_map_", "_unhashable_values_", "_unhashable_values_map_", "_hashable_values_",
-     "_abc_impl", "__abstractmethods__", "__slots__", "__slotnames__", "__static_attributes__", "__annotations_cache__"]
+    ["__annotations__", "__dataclass_fields__", "__match_args__", "__parameters__",
+     "__orig_bases__", "_member_map_", "_member_names_", "_value2member_map_",
+     "_unhashable_values_", "_unhashable_values_map_", "_hashable_values_", "_abc_impl",
+     "__abstractmethods__", "__slots__", "__slotnames__", "__static_attributes__",
+     "__annotations_cache__"]
 )  # fmt: skip
 # Modules whose objects never change, or have an identity and no content.
 _STATELESS_MODULES = ("dataclasses", "typing", "enum", "_thread", "_contextvars")
 
 
 class Watch(NamedTuple):
-    """The objects that functions and classes refer to, so as to see when one is replaced.
+    """The objects that functions and classes refer to, to notice when one is replaced.
 
     Attributes:
-        places: What was found, with where to look again. None if one of them can change without
-            being replaced.
+        places: The objects that were found, with where to look for them again. None if one of them
+            can change without being replaced.
         sizes: Namespaces of classes, with the number of names that each had.
         texts: Small containers, with the text of each.
     """
@@ -68,10 +72,10 @@ class Watch(NamedTuple):
         """Watch functions or classes, and all that they refer to.
 
         Args:
-            roots: What to watch. Anything but a Python function or class is taken as it is: watched
-                if it cannot change.
-            leave: Numbers (`id`) of functions and classes whose own references are not looked at,
-                unless they are roots.
+            roots: The functions and classes to watch. Of any other object, only its own identity is
+                watched, and only if it cannot change.
+            leave: Ids of functions and classes whose own references are not followed, unless they
+                are roots.
         """
         places: list[tuple[Any, str, Any]] = []
         sizes: list[tuple[Sized, int]] = []
@@ -96,7 +100,7 @@ class Watch(NamedTuple):
             elif isinstance(current, types.FunctionType):
                 found = references(current)
             elif is_unchangeable(current):
-                # A built-in function is its name.
+                # A built-in function refers to no other object.
                 continue
             else:
                 # A partial or an object with `__call__` can change inside.
@@ -122,7 +126,7 @@ class Watch(NamedTuple):
         """Whether each place holds what it held; False if something may have changed inside."""
         if self.places is None:
             return False
-        # Loops, as this runs for every call and `all` takes twice as long.
+        # Loops, because this runs for every call and `all` takes twice as long.
         for holder, key, value in self.places:
             if holder.get(key, MISSING) is not value:
                 return False
@@ -136,8 +140,10 @@ class Watch(NamedTuple):
 
 
 def references(function: Any) -> Iterator[tuple[str, Any, str]]:
-    """All that a Python function refers to: a readable name, and where to look it up under which
-    key.
+    """Yield all that a Python function refers to.
+
+    Yields:
+        A readable name, and the object and key to look the value up with.
     """
     if not isinstance(function, types.FunctionType):
         return
@@ -148,14 +154,14 @@ def references(function: Any) -> Iterator[tuple[str, Any, str]]:
     for name in ("", *(function.__kwdefaults__ or {})):
         yield name or "its defaults", defaults, name
     if not is_project_module(function.__module__):
-        # A project module's globals do not travel, its source does.
+        # Of a project module, the source travels, and not the globals.
         for name in global_names(function.__code__):
             if name in function.__globals__ or name not in vars(__import__("builtins")):
                 yield name, function.__globals__, name
 
 
 def global_names(code: types.CodeType) -> Iterator[str]:
-    """The names that code may look up among its globals, with those of the functions inside it."""
+    """Yield the names that code, and the functions inside it, may look up among its globals."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -184,7 +190,7 @@ def is_unchangeable(value: Any) -> bool:
 
 
 def _is_generated(part: Any, owner: Any) -> bool:
-    """Whether a method was written by `dataclasses`: what it refers to never changes."""
+    """Whether `dataclasses` wrote a method: the objects that it refers to never change."""
     return (
         hasattr(owner, "__dataclass_fields__")
         and getattr(getattr(part, "__code__", None), "co_filename", "") == "<string>"
@@ -206,7 +212,7 @@ def _members(cls: type) -> Iterator[tuple[str, Any, str]]:
 
 
 def _inside(value: Any) -> Iterator[Any]:
-    """The functions and classes that a value consists of."""
+    """Yield the functions and classes that a value consists of."""
     if isinstance(value, types.FunctionType | type):
         yield value
         return
@@ -223,17 +229,18 @@ def _inside(value: Any) -> Iterator[Any]:
 
 
 class _Registrations:
-    """How often a class has been registered with any abstract base class."""
+    """Counts, as its length, how often classes were registered with abstract base classes."""
 
     def __len__(self) -> int:
-        return int(get_cache_token())  # type: ignore[call-overload, no-any-return] # A number, by its documentation opaque.
+        # The token is a number, although its documentation calls it opaque.
+        return int(get_cache_token())  # type: ignore[call-overload, no-any-return]
 
 
 _registrations: Final = _Registrations()
 
 
 def contents_of(cell: types.CellType) -> tuple[Any, ...]:
-    """What a variable of a closure holds, alone in a tuple; an empty one if it is not assigned."""
+    """Return the value of a closure variable as a tuple of one; empty if it is not assigned."""
     try:
         return (cell.cell_contents,)
     except ValueError:
@@ -241,7 +248,7 @@ def contents_of(cell: types.CellType) -> tuple[Any, ...]:
 
 
 class _Cells:
-    """A function's closure, looked up as the dictionary of its globals is."""
+    """A function's closure, with the `get` of a dictionary, as `Watch.places` needs it."""
 
     def __init__(self, function: types.FunctionType) -> None:
         self._cells = dict(
@@ -256,7 +263,7 @@ class _Cells:
 
 
 class _Defaults:
-    """A function's default values, looked up in the same way."""
+    """A function's default values, with the `get` of a dictionary, as `Watch.places` needs it."""
 
     def __init__(self, function: types.FunctionType) -> None:
         self._function = function

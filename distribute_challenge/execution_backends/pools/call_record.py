@@ -1,10 +1,10 @@
-"""Memory that a pool shares with one of its processes: which call has begun there, and which one is
-to stop.
+"""Memory that a pool shares with one of its processes: which call has begun, and which has to stop.
 
-    pool --> the number of the call that is to stop --> process, which looks before it begins and when a signal comes
-    pool <-- the number of the call that has begun <--- process; the pool reads it when the process has died
+    pool ──► number of the call that has to stop ──► process; reads it before a call and at a signal
+    pool ◄── number of the call that has begun ◄──── process; the pool reads it if the process dies
 
-The file behind it has no name: it goes with the last process that has it open, however that ends.
+The file behind it has no name: the system frees it when the last process that has it open ends,
+whatever ends that.
 """
 
 import mmap
@@ -18,13 +18,13 @@ _SIZE = 16  # Bytes: two numbers.
 
 
 class CallRecord:
-    """The memory. Made with the descriptor of another one, it is the same memory.
+    """The shared memory; the pool makes one for each process, which opens the same memory.
 
     Args:
-        descriptor: Of the file, in a process that got it; None: a new one.
+        descriptor: The descriptor of the pool's file, in the process; None: make a new file.
 
     Attributes:
-        descriptor: Of the file.
+        descriptor: The descriptor of the file.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
@@ -36,34 +36,32 @@ class CallRecord:
         self._numbers = memoryview(mmap.mmap(descriptor, _SIZE)).cast("q")
 
     def close(self) -> None:
-        """Let go of the file; no process can be started with it any more."""
+        """Close the file; no process can be started with it any more."""
         self._close()
 
     def stop(self, number: int) -> None:
-        """Have a call stop, or not begin.
+        """Tell the process to stop a call, or not to begin it.
 
         Args:
-            number: The call's, above 0.
+            number: The call's number, above 0.
         """
         self._numbers[0] = number
 
     def is_unwanted(self, number: int) -> bool:
-        """Whether the call of a number is to stop."""
+        """Whether the call with this number has to stop."""
         return bool(self._numbers[0] == number)
 
     def begin(self, number: int) -> None:
-        """In the process: say that a call has begun."""
+        """Record that a call has begun; the process calls it."""
         self._numbers[1] = number
 
     def has_begun(self, number: int) -> bool:
-        """Whether the call of a number has begun."""
+        """Whether the call with this number has begun."""
         return bool(self._numbers[1] == number)
 
 
 def _new_file() -> int:
-    """A file without a name: in memory where the system has such, as a folder of temporary files
-    may be full.
-    """
+    """Open a file without a name, in memory if the system can: a temporary folder may be full."""
     if hasattr(os, "memfd_create"):  # pragma: no branch - Linux
         return os.memfd_create("distribute_challenge")
     with tempfile.TemporaryFile() as file:  # pragma: no cover - macOS

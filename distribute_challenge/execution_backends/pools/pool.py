@@ -1,11 +1,12 @@
-"""A pool: calls that wait, and workers of this process that take them, each in a thread of its own.
+"""A pool: waiting calls, and workers of this process that take them, each in its own thread.
 
-    submit ──► waiting: by priority, then first come, first served ──► a worker's thread ──► its `Runner` ──► the future
-                  └─ too late: QueueTimeoutError                            ▲                    │
-                                                                            └── begun again ◄────┘ its process died
+    submit ──► waiting, by priority and age ──► a worker's thread ──► its `Runner` ──► the future
+                  │                     ▲                                │
+                  │                     └────── begun again ◄────────────┘ its process died
+                  └─ too late: QueueTimeoutError
 
-What runs a call, a thread itself or a process that belongs to it, is the `Runner`'s business, and
-all else is the same for both.
+The `Runner` decides what runs a call, the thread itself or a process that belongs to it. All else
+is the same for both.
 """
 
 import contextlib
@@ -30,24 +31,24 @@ from distribute_challenge.execution_backends.policy import begin_by, queue_timeo
 __all__ = ["Pool", "PoolCall", "Runner"]
 
 SPARE_LIMITS = (
-    100  # Queue times of calls that have begun in time, before they are cleared away; a guess.
+    100  # Queue times of calls that are not waiting any more, before they are removed; a guess.
 )
 
 
 class PoolCall(Future[Any]):
-    """A future, with what its pool knows of the call.
+    """A future with its pool's data about the call; `Pool.submit` makes one for each call.
 
     Args:
-        task: What to run.
-        pool: Where it waits and runs.
+        task: The task to run.
+        pool: The pool where it waits and runs.
 
     Attributes:
-        task: What to run.
+        task: The task to run.
         attempts: The times that it was begun and its process died.
         unbegun: The times that its process died before it had begun.
-        number: The call's place in the order in which the calls of its pool were made.
-        entry: Where it waits; None: it does not.
-        runner: What runs it; None: nothing does.
+        number: Its place in the order in which the calls of its pool were made.
+        entry: Its entry among the waiting calls; None if it does not wait.
+        runner: The runner that runs it; None if it does not run.
     """
 
     entry: "list[Any] | None" = None
@@ -80,9 +81,9 @@ class PoolCall(Future[Any]):
 
 
 class Runner(Protocol):
-    """What one worker of a pool runs calls with.
+    """The interface with which a worker of a pool runs calls.
 
-    All but `stop` and `abandon` is called by the worker's thread alone.
+    Only the worker's own thread calls the methods, except `stop` and `abandon`.
     """
 
     def run(self, call: PoolCall) -> None:
@@ -92,31 +93,31 @@ class Runner(Protocol):
         """Stop a call that is cancelled already, if it still runs here."""
 
     def abandon(self) -> None:
-        """The pool is closed: stop what runs here, without waiting for it."""
+        """Stop the running call without waiting for it, because the pool is closed."""
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Free the runner's resources."""
 
     def forget(self) -> None:
-        """In the child of a fork: let go of what belongs to the parent."""
+        """Close the parent's resources in the child of a fork."""
 
 
 class Pool:
-    """Calls that wait, and the workers that run them.
+    """Waiting calls, and the workers that run them; each of the two engines has one.
 
     Args:
         workers: How many calls run at the same time at most.
-        new_runner: Makes what a worker runs calls with; called with the pool by the worker's
-            thread, when it gets its first call.
+        new_runner: Makes a worker's runner; the worker's thread calls it with the pool when it gets
+            its first call.
         close_within: Seconds that `close` waits for workers.
 
     Guarantees:
 
-    - A call that waits is in ``_waiting``, and one that runs in ``_running``, until it is done.
+    - Until it is done, a waiting call is in ``_waiting`` and a running one in ``_running``.
       ``_lock`` protects both.
-    - No user code runs under ``_lock``, and no future is resolved.
-    - Calls of one priority begin in the order in which they were made. One whose process died keeps
-      its place.
+    - No user code runs and no future is resolved while ``_lock`` is held.
+    - Calls of one priority begin in the order in which they were made. A call whose process died
+      keeps its place.
     """
 
     def __init__(
@@ -130,12 +131,12 @@ class Pool:
         _all.add(self)
 
     def _set_up(self) -> None:
-        # Reentrant: garbage that is collected under it may cancel a future.
+        # Reentrant, because garbage collection may cancel a future while the lock is held.
         self._lock = threading.RLock()
-        self._called = Condition(self._lock)  # There is a call, for workers,
+        self._called = Condition(self._lock)  # Tells workers that there is a call.
         self._limited = Condition(
             self._lock
-        )  # or a limit, for the thread that looks after queue times.
+        )  # Tells the thread that watches queue times that there is an earlier one.
         self._waiting: list[list[Any]] = []
         self._limits: list[tuple[float, int, list[Any]]] = []
         self._running: dict[Runner, PoolCall] = {}
@@ -155,12 +156,12 @@ class Pool:
         try:
             self.put(call)
         except KeyboardInterrupt:
-            call.cancel(force=True)  # The caller does not get it, and it may be waiting or running.
+            call.cancel(force=True)  # It may wait or run, and the caller does not get the future.
             raise
         return call
 
     def put(self, call: PoolCall) -> None:
-        """Add a call, or one that is to be begun again.
+        """Add a new call, or a call that has to be begun again.
 
         Raises:
             CallCancelledError: The pool is closed.
@@ -175,12 +176,12 @@ class Pool:
             if call.task.options.queue_timeout is not None:
                 self._limit(call, entry)
             self._called.notify()
-            # Those that wait and have been woken count as idle, as their calls count as waiting.
+            # A woken worker still counts as idle, as its call still counts as waiting.
             if len(self._waiting) > self._idle and len(self._threads) < self.workers:
                 self._start_worker(entry)
 
     def take_back(self, call: PoolCall) -> bool:
-        """Take a call back; False if it does not wait."""
+        """Remove a call from the waiting ones; False if it does not wait."""
         with self._lock:
             entry, call.entry = call.entry, None
             if entry is not None:
@@ -188,13 +189,13 @@ class Pool:
             return entry is not None
 
     def unfinished(self) -> int:
-        """As `ExecutionBackend.unfinished`."""
+        """Return the number of calls as `ExecutionBackend.unfinished` does."""
         with self._lock:
             calls = self._calls()
         return sum(not call.task.chunk and not call.done() for call in calls)
 
     def _calls(self) -> list[PoolCall]:
-        """All that wait or run; ``_lock`` is held."""
+        """Return all calls that wait or run; the caller holds ``_lock``."""
         return [entry[-1] for entry in self._waiting if entry[-1] is not None] + list(
             self._running.values()
         )
@@ -231,7 +232,7 @@ class Pool:
         thread = threading.Thread(target=self._work, name=name, daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # The interpreter ends, and starts no more.
+        except RuntimeError:  # The interpreter is ending, and starts no more threads.
             if self._threads:
                 return
             entry[-1] = None
@@ -242,14 +243,14 @@ class Pool:
         runner = self._new_runner(self)
         with self._lock:
             self._runners.append(runner)
-        # A method for each call: while there is none, a frame would keep the last one, and all it
-        # refers to.
+        # Each call has a method of its own: a frame that waits for the next call would keep the
+        # last one alive, with all it refers to.
         while self._run_next(runner):
             pass
         runner.close()
 
     def _run_next(self, runner: Runner) -> bool:
-        """Wait for a call and run it; False: the pool is closed."""
+        """Wait for a call and run it; return False if the pool is closed."""
         call = self._next(runner)
         if call is None:
             return False
@@ -266,7 +267,7 @@ class Pool:
                 if call.runner is runner:
                     call.runner = None
             if call.done():
-                # They may be large, and the program may keep the future for long.
+                # The arguments may be large, and the program may keep the future for long.
                 call.task = call.task._replace(arguments=b"")
         return True
 
@@ -285,7 +286,7 @@ class Pool:
                 self._idle -= 1
             return None
 
-    # --- calls that nothing begins in time
+    # --- calls that no worker begins in time
 
     def _limit(self, call: PoolCall, entry: list[Any]) -> None:
         if len(self._limits) > 2 * len(self._waiting) + SPARE_LIMITS:
@@ -296,7 +297,7 @@ class Pool:
             watcher = threading.Thread(
                 target=self._watch, name="distribute_challenge queue times", daemon=True
             )
-            with contextlib.suppress(RuntimeError):  # The interpreter ends, and starts no more.
+            with contextlib.suppress(RuntimeError):  # The interpreter starts no more threads.
                 watcher.start()
                 self._watcher = watcher
         elif self._limits[0][-1] is entry:
@@ -308,13 +309,13 @@ class Pool:
             del late
 
     def _next_late(self) -> PoolCall | None:
-        """Wait for the next call that nothing has begun in time; None: no call has a limit."""
+        """Wait for the next call that no worker has begun in time; None: no call has a limit."""
         with self._lock:
             while self._limits and not self.closed:
                 due, _, entry = self._limits[0]
                 call: PoolCall | None = entry[-1]
                 if call is None:
-                    heappop(self._limits)  # It does not wait any more.
+                    heappop(self._limits)  # The call does not wait any more.
                 elif due > (now := clock.now()):
                     self._limited.wait(due - now)
                 else:
@@ -329,11 +330,14 @@ class Pool:
             if self.workers > 1
             else "the one worker of this pool is"
         )
-        advice = f"{some} busy: have more of them (DISTRIBUTE_CHALLENGE_WORKERS), or give the call more time"
+        advice = (
+            f"{some} busy: have more of them (DISTRIBUTE_CHALLENGE_WORKERS), or give the call "
+            f"more time"
+        )
         call.fail(queue_timeout_error(call.task, call.attempts, now, advice))
 
     def _forget(self) -> None:
-        """In the child of a fork: the workers and the calls are the parent's."""
+        """Drop the workers and the calls after a fork: they belong to the parent."""
         for runner in self._runners:
             runner.forget()
         self._set_up()

@@ -1,11 +1,12 @@
-"""The pool's end of one of its processes: starts it, gives it calls, and knows how it ended.
+"""The pool's end of one of its processes: starts it, sends it calls, and reports how it ended.
 
     pool ── number, payload of the function if it is new there, frame of the task ──► process
          ◄── reply frames ───────────────────────────────────────────────────────────
-         ── lifeline, a pipe that says nothing ──► when it closes, the kernel kills the process, and what its calls have started
+         ── lifeline, a pipe without data ──► when it closes, the kernel kills the process and
+                                              the processes that its calls have started
 
-The process is a new interpreter in a session of its own, away from the terminal's Ctrl+C. Nothing
-but bytes travels: what they say is pickled and unpickled as on every engine.
+The process is a new interpreter in its own session, so the terminal's Ctrl+C does not reach it.
+Only bytes travel: values are pickled and unpickled as on every engine.
 """
 
 import contextlib
@@ -35,15 +36,15 @@ READY: Final = b"ready"
 CALL: Final = struct.Struct(
     "<q?"
 )  # A call's number, and whether the payload of its function comes first.
-# How many reply frames come (none: the payload is missing), and whether the process is to be
+# How many reply frames come (none: the payload is missing), and whether the process has to be
 # replaced.
 ANSWER: Final = struct.Struct("<I?")
 
-# Seconds that an idle process gets to end in order, with what it has registered for its end.
+# Seconds that an idle process has to end in order, and to run its `atexit` functions.
 END_WITHIN = 1.0
-MOST_CRASH = 20_000  # Bytes of what Python says about a crash.
+MOST_CRASH = 20_000  # Bytes of Python's report of a crash.
 
-# The library may be importable only by what the program has added to its path.
+# The path is set first, as the library may lie in a folder that the program has added to it.
 BOOTSTRAP: Final = """
 import json, sys
 from multiprocessing.connection import Connection
@@ -56,14 +57,14 @@ main(connection, setup)
 
 
 class ProcessEndedError(Exception):
-    """The process is gone, or was killed because it did not react to a time limit.
+    """Raised when the process is gone, or was killed because it ignored a time limit.
 
-    As text, how it ended.
+    Its text says how the process ended.
 
     Attributes:
         worker: Name of the process.
         facts: As `Attempt.facts`.
-        has_begun: Whether it had begun the call.
+        has_begun: Whether the process had begun the call.
         was_slow: Whether it was killed for the time limit.
     """
 
@@ -75,17 +76,17 @@ class ProcessEndedError(Exception):
 
 
 class WorkerProcess:
-    """One process, from its start to its end.
+    """One process of the pool, from its start to its end; a worker's runner has one.
 
-    `run` and `close` are for one thread; the others may come from any while the process is not
-    closed.
+    Only the runner's thread calls `run` and `close`. Any thread may call the other methods while
+    the process is not closed.
 
     Args:
-        surroundings: What the script has set for itself.
+        surroundings: The settings that the script has made in its own process.
 
     Attributes:
-        is_spoilt: Whether a call has changed what could not be put back: the process is to be
-            replaced.
+        is_spoilt: Whether a call has changed state that could not be restored, so that the process
+            has to be replaced.
     """
 
     is_spoilt = False
@@ -110,8 +111,7 @@ class WorkerProcess:
             {
                 "path": [path for path in sys.path if isinstance(path, str)],
                 "argv": sys.argv,
-                # What a call gets from a manager of `multiprocessing` in the client knows it by
-                # this key.
+                # Proxies of a `multiprocessing` manager in the client need this key in a call.
                 "authkey": bytes(multiprocessing.current_process().authkey).hex(),
                 "surroundings": surroundings,
                 "record": self._record.descriptor,
@@ -120,18 +120,18 @@ class WorkerProcess:
         ).encode()
 
     def has_ended(self) -> bool:
-        """Whether it has ended by itself, or was killed."""
+        """Whether the process has ended by itself, or was killed."""
         return self._process.poll() is not None
 
     def begin(self) -> None:
-        """From now on, `interrupt` is about the call that `run` gets next."""
+        """Let `interrupt` refer to the next call of `run` from now on."""
         self._number += 1
 
     def run(self, function: FunctionPayload, frame: bytes, limit: float | None) -> list[bytes]:
-        """Run a task there.
+        """Run a task in the process.
 
         Args:
-            function: The task's.
+            function: The task's function.
             frame: The task.
             limit: Seconds after which the process is killed; None: never.
 
@@ -140,7 +140,7 @@ class WorkerProcess:
 
         Raises:
             ProcessEndedError: The process is gone.
-            ClusterStartError: It did not come up.
+            ClusterStartError: The process did not start.
         """
         self._wait_until_ready()
         was_slow = False
@@ -149,7 +149,7 @@ class WorkerProcess:
             frames = self._answer(limit)
             if (
                 not frames
-            ):  # It has had so many functions since that it does not know this one any more.
+            ):  # The process has dropped the function, because it has had many others since.
                 self._send(function, frame, with_payload=True)
                 frames = self._answer(limit)
         except TimeoutError:
@@ -167,20 +167,20 @@ class WorkerProcess:
         raise ProcessEndedError(text, self._name, facts, has_begun=has_begun, was_slow=was_slow)
 
     def interrupt(self) -> None:
-        """Have the call that it runs stop, or the one that it is about to get."""
+        """Stop the call that the process runs, or the one that it is about to get."""
         self._record.stop(self._number)
         with contextlib.suppress(ProcessLookupError):
             if self._process.returncode is None:
                 os.kill(self._process.pid, LOOK)
 
     def kill(self) -> None:
-        """Kill it, and what its calls have started."""
+        """Kill the process, and the processes that its calls have started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Have it end when it has no call; it is not waited for."""
+        """Tell the process to end when it has no call, without waiting for that."""
         with (
             contextlib.suppress(OSError),
             socket.socket(fileno=os.dup(self._connection.fileno())) as ours,
@@ -188,19 +188,21 @@ class WorkerProcess:
             ours.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """End it, and wait until it has ended."""
+        """End the process, and wait until it has ended."""
         self.end()
         with contextlib.suppress(EOFError, OSError):
             if self._is_ready and self._connection.poll(END_WITHIN):
-                # There is none: it closes the connection when it ends.
+                # No message comes: the process closes the connection when it ends.
                 self._connection.recv_bytes()
         self.kill()
         self._process.wait()
         self.forget()
 
     def forget(self) -> None:
-        """Let go of what this process holds of it; in the child of a fork, where the lifeline would
-        outlive the parent.
+        """Close this process's ends of the connection, of the files, and of the lifeline.
+
+        A child process calls it after a fork, because its copy of the lifeline would outlive the
+        parent.
         """
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -242,7 +244,7 @@ class WorkerProcess:
         return [self._connection.recv_bytes() for _ in range(count)]
 
     def _end(self) -> tuple[str, dict[str, Any]]:
-        """How it ended, for people and as facts."""
+        """Return how the process ended, as text and as facts."""
         code = self._process.wait()
         facts: dict[str, Any] = {"host": socket.gethostname(), "pid": self._process.pid}
         try:

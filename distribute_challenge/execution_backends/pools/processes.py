@@ -1,7 +1,7 @@
-"""Calls in processes of this machine, one call at a time in each.
+"""The engine that runs calls in processes of this machine, one call at a time in each.
 
-A worker's thread has a process of its own, and speaks with it alone: a process that dies costs the
-one call that it was running, and which one that was is known.
+A worker's thread has its own process, and talks to it alone. So a process that dies costs only the
+call that it was running, and the thread knows which call that was.
 
 A call that is cancelled by force is interrupted in its process. If that does not help, the process
 is killed.
@@ -27,11 +27,11 @@ from distribute_challenge.settings import worker_count
 
 __all__ = ["ProcessesExecutionBackend"]
 
-CLOSE_WITHIN = 2.0  # Seconds for idle processes to end in order, and for all to be gone.
+CLOSE_WITHIN = 2.0  # Seconds for idle processes to end in order, and for all others to be killed.
 
 
 class ProcessesExecutionBackend(ExecutionBackend):
-    """A pool of processes on this machine.
+    """The engine ``"processes"``: a pool of processes on this machine.
 
     They end with this process, however it ends.
 
@@ -56,7 +56,7 @@ class ProcessesExecutionBackend(ExecutionBackend):
 
     def submit(self, task: Task) -> Future[Any]:
         if self._surroundings is None:
-            # Here, as some of it belongs to the caller's thread.
+            # Read here, because some of these settings belong to the caller's thread.
             self._surroundings = Surroundings.of_this_process()
         return self._pool.submit(task)
 
@@ -67,17 +67,17 @@ class ProcessesExecutionBackend(ExecutionBackend):
         self._pool.close()
 
     def _new_runner(self, pool: Pool) -> "_ProcessRunner":
-        assert self._surroundings is not None  # There is a call.
+        assert self._surroundings is not None  # `submit` has set it.
         return _ProcessRunner(pool, self._attempts, self._surroundings)
 
 
 class _ProcessRunner:
-    """Runs calls in a process, and in a new one when that has died.
+    """Runs calls in a process, and in a new one after that has died; each worker has one.
 
     Args:
-        pool: Takes calls that are to be begun again.
+        pool: The pool, which takes calls that have to be begun again.
         attempts: How often a call may be begun in all.
-        surroundings: What the script has set for itself, for the processes.
+        surroundings: The script's settings, for the processes.
 
     Guarantees: ``_lock`` orders the beginning and the end of a call, `stop` and `abandon`: no
     process is killed for a call that it does not run any more.
@@ -97,14 +97,14 @@ class _ProcessRunner:
         if process is None or process.has_ended():
             process = self._started()
         with self._lock:
-            # Either `cancel` finds the call here, or it was cancelled before.
+            # If the call is not cancelled by now, a later `cancel` finds it in `_call`.
             if call.done() or self._abandoned:
                 return
             self._call, self._process = call, process
             process.begin()
         sent, options = clock.now(), call.task.options
         try:
-            # Of a chunk, no call is begun that has waited for others for long.
+            # A process begins no more calls of a chunk after `GIVE_BACK_AFTER` seconds.
             limit = policy.hard_limit(options.timeout, options.retries, before=GIVE_BACK_AFTER)
             frames = process.run(call.task.function, task_frame(call.task), limit)
         except ProcessEndedError as end:
@@ -123,13 +123,13 @@ class _ProcessRunner:
     def stop(self, call: PoolCall) -> None:
         with self._lock:
             if self._call is not call or self._process is None:
-                return  # It has just ended, or does not begin.
+                return  # The call has just ended, or will not begin.
             self._process.interrupt()
         timer = threading.Timer(GRACE, self._kill, (call,))
         timer.daemon = True
         try:
             timer.start()
-        except RuntimeError:  # The interpreter ends, and starts no more threads.
+        except RuntimeError:  # The interpreter is ending, and starts no more threads.
             self._kill(call)
 
     def _kill(self, call: PoolCall) -> None:
@@ -172,15 +172,15 @@ class _ProcessRunner:
     def _take(self, call: PoolCall, sent: float, frames: list[bytes]) -> None:
         try:
             problem = settle(call, call.task, sent, frames)
-        except BaseException as error:  # Code of the user's, as its outcome is unpickled.
+        except BaseException as error:  # Unpickling the outcome may run code of the user's.
             failure = SerialisationError(
                 f"{call.name}: its outcome cannot be unpickled in this process"
             )
             failure.__cause__ = error
             call.fail(failure)
             return
-        # It was cancelled. Or another version of the library has been installed meanwhile, and the
-        # process has that.
+        # The call was cancelled. Or another version of the library has been installed meanwhile,
+        # and the process runs that version.
         if problem is not None:
             lost(call, call.task, call.attempts, problem, allowed=self._attempts)
 

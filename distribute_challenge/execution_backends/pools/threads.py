@@ -1,4 +1,7 @@
-"""Calls in threads of this process: for work that waits, or that leaves the interpreter lock."""
+"""The engine that runs calls in threads of this process.
+
+It is for calls that wait, or that release the interpreter lock.
+"""
 
 import threading
 from typing import Any
@@ -15,16 +18,16 @@ from distribute_challenge.settings import worker_count
 __all__ = ["ThreadsExecutionBackend"]
 
 CLOSE_WITHIN = (
-    0.2  # Seconds for what was stopped to clean up; a thread in C code takes no notice of the stop.
+    0.2  # Seconds for stopped calls to clean up; a thread in C code does not notice the stop.
 )
 
 
 class ThreadsExecutionBackend(ExecutionBackend):
-    """A pool of threads.
+    """The engine ``"threads"``: a pool of threads of this process.
 
-    What is cancelled by force ends at its next line of Python: nothing can stop a thread in C code,
-    a `time.sleep` among it. When the pool is closed, or the program ends, what runs is cancelled
-    so.
+    A call that is cancelled by force ends at its next line of Python: a thread in C code, such as
+    `time.sleep`, cannot be stopped. When the pool is closed, or the program ends, running calls are
+    cancelled in this way.
 
     Args:
         workers: Number of threads; None: four for each core, as threads are for waiting.
@@ -54,7 +57,7 @@ class ThreadsExecutionBackend(ExecutionBackend):
 
 
 class _ThreadRunner:
-    """Runs calls in the worker's own thread.
+    """Runs calls in the worker's own thread; each worker of a thread pool has one.
 
     Guarantees: ``_lock`` orders `stop` and the end of the call.
     """

@@ -1,8 +1,7 @@
-"""The program of a pool's process: takes calls from its connection, one after the other, until that
-is closed.
+"""The program of a pool's process: it runs calls from its connection until the pool closes that.
 
-Guarantees: the process ends with the one that has started it, however that ends, and with it what
-its calls have started, unless in a session of its own.
+Guarantees: the process ends with the process that has started it, however that ends. The processes
+that its calls have started end, too, unless they are in a session of their own.
 """
 
 import atexit
@@ -37,22 +36,22 @@ def main(connection: Connection, setup: Mapping[str, Any]) -> None:
     """Run calls until the pool closes the connection.
 
     Args:
-        connection: To the pool.
-        setup: What the pool says of itself (`process.WorkerProcess`).
+        connection: The connection to the pool.
+        setup: The pool's settings for this process (`process.WorkerProcess`).
     """
     os.set_inheritable(connection.fileno(), False)
-    # A fork that a call makes must not keep the connection open: its end says that this process is
-    # gone.
+    # A fork that a call makes must not keep the connection open: the pool takes its end as the end
+    # of this process.
     os.register_at_fork(after_in_child=connection.close)
     _end_with_parent()
-    # Opened here alone: the pool reads it when this process has crashed.
+    # The pool reads this file when this process has crashed.
     faulthandler.enable(os.fdopen(setup["crash"], "w"))
     config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     config["authkey"] = AuthenticationString(bytes.fromhex(setup["authkey"]))
     become_worker()
     Surroundings(*setup["surroundings"]).apply()
     bind_descendants()
-    # Before `multiprocessing` waits for those that are no daemons.
+    # Runs before `multiprocessing` waits for child processes that are no daemons.
     atexit.register(kill_descendants)
     calls = _Calls(CallRecord(setup["record"]))
     connection.send_bytes(READY)
@@ -61,10 +60,10 @@ def main(connection: Connection, setup: Mapping[str, Any]) -> None:
 
 
 class _Calls:
-    """What the process keeps from call to call.
+    """Runs the calls of this process, and keeps its state between them; `main` makes one.
 
     Args:
-        record: Says which call is to stop, and is told which one has begun.
+        record: The record that names the call that has to stop, and the call that has begun.
     """
 
     def __init__(self, record: CallRecord) -> None:
@@ -77,10 +76,10 @@ class _Calls:
         self._interruption.listen()
         self._state = (
             ProcessState()
-        )  # Last: the signal that has just been listened to belongs to it.
+        )  # Made last, because the signal handler just installed is part of this state.
 
     def run_next(self, connection: Connection) -> bool:
-        """Wait for a call, run it and answer; False: the pool wants no more."""
+        """Wait for a call, run it and answer; return False if the pool closed the connection."""
         try:
             number, with_payload = CALL.unpack(connection.recv_bytes())
             if with_payload:
@@ -98,7 +97,7 @@ class _Calls:
         if self._is_missing:
             frames.clear()
         self._is_missing = False
-        self._payloads.clear()  # Loaded by now, if it was needed.
+        self._payloads.clear()  # The function is loaded by now, if it was needed.
         connection.send_bytes(ANSWER.pack(len(frames), is_spoilt()))
         for each in frames:
             connection.send_bytes(each)
@@ -111,7 +110,7 @@ class _Calls:
 
 
 class _CallInterruption(Interruption):
-    """Where the process looks whether the one call that it runs is to stop."""
+    """Checks in the record whether the call that the process runs has to stop."""
 
     def __init__(self, record: CallRecord) -> None:
         super().__init__(lambda _: record.is_unwanted(self._call), lambda _: None)
@@ -122,11 +121,10 @@ class _CallInterruption(Interruption):
 
 
 def _end_with_parent() -> None:
-    """Have the kernel kill this process and its group when the lifeline, which is standard input,
-    closes.
+    """Have the kernel kill this process and its group when the lifeline closes.
 
-    The kernel and no thread of this process: a call in C code may hold the interpreter, and a fork
-    warns where there are threads.
+    The lifeline is standard input. The kernel does it, because a thread of this process could not:
+    a call in C code may hold the interpreter lock, and a fork warns if there are threads.
     """
     lifeline = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -139,7 +137,7 @@ def _end_with_parent() -> None:
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
         if select.select([lifeline], [], [], 0.0)[
             0
-        ]:  # pragma: no cover - it was closed before; seen once in a thousand
+        ]:  # pragma: no cover - it was closed before; happens once in a thousand starts
             os.killpg(0, signal.SIGKILL)
     else:  # pragma: no cover - on macOS
         threading.Thread(target=_wait_for_end, args=(lifeline,), daemon=True).start()

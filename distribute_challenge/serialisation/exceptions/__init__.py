@@ -1,3 +1,1 @@
-"""Exceptions to bytes and back: as themselves, with their tracebacks and all that they are linked
-to.
-"""
+"""Exceptions to bytes and back, with their tracebacks and the exceptions linked to them."""

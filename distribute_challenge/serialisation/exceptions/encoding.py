@@ -3,13 +3,12 @@
     worker: the exception, and all it is linked to ──> one `Node` each, pickled by itself ──> bytes
     client: bytes ──> an exception for each node ──> linked again
 
-What cannot be pickled, or not be unpickled, is replaced by text as close to it as possible: an
-attribute's value, one exception of a chain, and only at last the exception itself, by a
-`RemoteError`.
+Text replaces what cannot be pickled or unpickled, in the smallest part possible: the value of an
+attribute, then one exception of a chain, and only as a last resort the exception itself, which
+becomes a `RemoteError`.
 
-Guarantees: `dumps_error` and `loads_error` raise nothing but what interrupts them from outside
-(`is_interrupt`), whatever the exception's class does. What they do takes no more stack for a long
-chain than for a short one.
+Guarantees: `dumps_error` and `loads_error` raise only interrupts from outside (`is_interrupt`),
+whatever the exception's class does. A long chain takes no more stack than a short one.
 """
 
 from distribute_challenge.core.guarded import name_of, text_of, tried
@@ -18,13 +17,13 @@ __all__ = ["dumps_error", "loads_error"]
 
 
 def dumps_error(error: BaseException, note: str = "") -> bytes:
-    """Pickle what a call raised, with the part of its traceback that is the user's.
+    """Pickle an exception that a call raised, with the part of its traceback that is the user's.
 
     Args:
         error: The exception; it is not changed.
-        note: One more note for the other end; empty: none.
+        note: One more note for the client to show; empty: none.
     """
-    # As few programs need it at their start.
+    # Imported here, because few programs need it when they start.
     from distribute_challenge.serialisation.exceptions.node import Node, encoded
     from distribute_challenge.serialisation.exceptions.packing import Packing
 
@@ -37,8 +36,8 @@ def dumps_error(error: BaseException, note: str = "") -> bytes:
 
 
 def loads_error(data: bytes | memoryview) -> BaseException:
-    """The exception itself, or a `RemoteError` where this process cannot rebuild it."""
-    from distribute_challenge.serialisation.exceptions.node import decoded  # As above.
+    """Return the exception itself, or a `RemoteError` where this process cannot rebuild it."""
+    from distribute_challenge.serialisation.exceptions.node import decoded  # As in `dumps_error`.
     from distribute_challenge.serialisation.exceptions.unpacking import Unpacking
 
     return Unpacking(*decoded(data)).error()

@@ -1,4 +1,4 @@
-"""What travels of one exception: text and numbers, and pickles of its class and its parts."""
+"""The parts of one exception that travel: text, numbers, and pickles of its class and its state."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,19 +26,19 @@ __all__ = [
 
 MOST_REASON = 300  # Characters of a reason in a note.
 
-NONE = -1  # In place of a number.
+NONE = -1  # In place of the number of a class or exception.
 
-#: Where a part of a state belongs: a field of `State`, and the index or name in it.
+#: The place of a part in a state: a field of `State`, and the index or name in that field.
 Place = tuple[str, Any]
 Parts = dict[Place, Any]
 
 
 class Others(NamedTuple):
-    """Parts of a state that are not plain.
+    """Parts of a state that are not built-in values.
 
     Args:
-        places: Where they belong, and the names of their classes.
-        data: A dictionary of them by their places, pickled.
+        places: The place of each part, and the name of its class.
+        data: A dictionary from place to part, pickled.
     """
 
     places: list[tuple[Place, str]]
@@ -49,19 +49,20 @@ class Node(NamedTuple):
     """One exception as text, numbers and pickles.
 
     Args:
-        type_name: Its class, for people.
+        type_name: The name of its class, for people.
         text: ``str()`` of it.
-        kind: Number of its class among those that travel along, or `NONE` if the class cannot.
-        reduced: What its own `__reduce__` gave, pickled; None if it has none that works.
+        kind: The number of its class among the classes that travel along, or `NONE` if the class
+            cannot travel.
+        reduced: What its own `__reduce__` returned, pickled; None if it has none that works.
         plain: The parts of its state that are numbers, text and containers of these, pickled.
         others: The other parts, in pickles that may fail one by one.
-        missing: What text stands in for, and why.
-        cause: Number of its cause, or `NONE`.
-        context: Number of its context, or `NONE`.
+        missing: The parts that text replaces, with the reasons.
+        cause: The number of its cause, or `NONE`.
+        context: The number of its context, or `NONE`.
         suppress_context: As in `Links`.
         notes: As in `Links`.
         message: As in `Links`.
-        members: Their numbers; None if it is no group.
+        members: The numbers of a group's members; None if it is not a group.
         rows: Its traceback.
     """
 
@@ -82,13 +83,12 @@ class Node(NamedTuple):
 
 
 def encoded(nodes: list[Node], kinds: list[bytes], traceback_text: str = "") -> bytes:
-    """Nodes as bytes, and what belongs to them.
+    """Encode nodes, and what belongs to them, as bytes.
 
     Args:
-        nodes: The exception, and all that it is linked to.
+        nodes: The exception, and all exceptions linked to it.
         kinds: Their classes, pickled.
-        traceback_text: All of it as text, for the case that its class cannot be had at the other
-            end.
+        traceback_text: The whole traceback as text, for a client that cannot load the class.
     """
     bare = [
         (*node[:_OTHERS], list(map(tuple, node.others)), *node[_OTHERS + 1 :]) for node in nodes
@@ -99,7 +99,7 @@ def encoded(nodes: list[Node], kinds: list[bytes], traceback_text: str = "") -> 
 
 
 def decoded(data: bytes | memoryview) -> tuple[list[Node], list[bytes], str]:
-    """What `encoded` got."""
+    """Decode what `encoded` returned into its arguments."""
     bare, kinds, traceback_text = loads(data)
     nodes = [
         Node._make(
@@ -111,7 +111,7 @@ def decoded(data: bytes | memoryview) -> tuple[list[Node], list[bytes], str]:
 
 
 def parts_of(state: State) -> Parts:
-    """A state in parts that can be pickled one by one."""
+    """Split a state into parts that can be pickled one by one."""
     parts: Parts = {("args", index): value for index, value in enumerate(state.args)}
     parts |= {
         ("attributes", name): value for name, value in state.attributes.items() if type(name) is str
@@ -121,7 +121,7 @@ def parts_of(state: State) -> Parts:
 
 
 def state_from(parts: Parts) -> State:
-    """The state that the parts make up."""
+    """Put a state together from its parts."""
     args: dict[int, Any] = {}
     attributes: dict[str, Any] = {}
     slots: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def state_from(parts: Parts) -> State:
 
 
 def label_of(place: Place) -> str:
-    """What to call a part in a note."""
+    """Return the name of a part for a note."""
     field, key = place
     return f"args[{key}]" if field == "args" else str(key)
 
@@ -141,13 +141,13 @@ _OTHERS = Node._fields.index("others")
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a part is missing, in a few words."""
+    """Say in a few words why a part is missing."""
     text = f"{type(error).__name__}: {text_of(error)}"
     return text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]}..."
 
 
 def made_again(data: bytes, kind: type[BaseException]) -> BaseException:
-    """Unpickle what a class's own `__reduce__` gave; what comes of it must be of that class."""
+    """Unpickle what a class's own `__reduce__` returned; the result must be of that class."""
     made = made_by_reduce(*loads(data))
     if type(made) is not kind:
         raise TypeError(f"{kind.__qualname__}.__reduce__ makes a {type(made).__qualname__} of it")
@@ -156,7 +156,7 @@ def made_again(data: bytes, kind: type[BaseException]) -> BaseException:
 
 
 def loads_among(errors: Sequence[BaseException | None], data: bytes) -> Any:
-    """Unpickle what refers to exceptions by their numbers."""
+    """Unpickle data that refers to exceptions by their numbers."""
     token = loaded_exceptions.set(errors)
     try:
         return loads(data)

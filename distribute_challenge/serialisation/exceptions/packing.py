@@ -1,4 +1,4 @@
-"""A call's exception into bytes, with all that it is linked to."""
+"""Pack the exception of a call, with all exceptions linked to it, into bytes."""
 
 import pickle
 import sys
@@ -38,15 +38,15 @@ from distribute_challenge.settings import full_tracebacks
 __all__ = ["Packing", "traceback_text"]
 
 MOST_EXCEPTIONS = (
-    10_000  # Of one chain or group that travel; a guess: each takes a tenth of a millisecond.
+    10_000  # That travel of one chain or group; a guess: each takes a tenth of a millisecond.
 )
-MOST_FRAMES_IN_ALL = 10_000  # Of all tracebacks of a chain.
-FEWEST_FRAMES = 10  # Of each, however many there are.
-LARGEST_PART = 100_000_000  # Bytes of one attribute; one reply carries five of these.
+MOST_FRAMES_IN_ALL = 10_000  # Of all tracebacks of a chain together.
+FEWEST_FRAMES = 10  # Of each traceback, however long the chain is.
+LARGEST_PART = 100_000_000  # Bytes of one attribute; a reply has room for five of these.
 
 
 class Packing:
-    """An exception on its way into bytes.
+    """Packs one exception; `dumps_error` makes one for each exception on the worker.
 
     Args:
         error: The exception.
@@ -63,7 +63,7 @@ class Packing:
         self._is_cut = False
 
     def packed(self) -> bytes:
-        """The bytes."""
+        """Return the exception as bytes."""
         nodes = [self._node(error) for error in self._errors]
         if self._is_cut:
             nodes.append(
@@ -73,7 +73,7 @@ class Packing:
                 )
             )
         first = self._errors[0]
-        # Python's own are rebuilt everywhere, and need no text for the case that they are not.
+        # Every client can rebuild Python's own exceptions, so these need no text in reserve.
         is_safe = nodes[0].kind != NONE and type(first).__module__ == "builtins"
         return encoded(
             nodes,
@@ -118,9 +118,9 @@ class Packing:
         return number
 
     def _kind(self, kind: type) -> int:
-        """The number of a class.
+        """Return the number of a class, and pickle the class at its first use.
 
-        Classes travel by themselves: a chain of a thousand exceptions has few of them.
+        Classes are pickled apart from the exceptions, as a long chain has few of them.
         """
         if id(kind) not in self._numbers_of_kinds:
             number = NONE
@@ -131,7 +131,7 @@ class Packing:
         return self._numbers_of_kinds[id(kind)]
 
     def _packed_state(self, error: BaseException) -> tuple[bytes, list[Others], list[str]]:
-        """The state, as `Node` has it: what is plain, the other parts, and what is missing."""
+        """Return the state as `Node` has it: plain parts, other parts, and what is missing."""
         parts = parts_of(state_of(error))
         whole = dumps_plain(parts)
         if whole is not None and len(whole) <= LARGEST_PART:
@@ -146,7 +146,7 @@ class Packing:
             lambda: [self._verified(rich)], lambda reason: self._one_by_one(rich, plain, missing)
         )
         data = dumps_plain(plain)
-        assert data is not None  # Each of them is plain.
+        assert data is not None  # Every part is plain.
         return data, others, missing
 
     def _one_by_one(self, rich: Parts, plain: Parts, missing: list[str]) -> list[Others]:
@@ -165,7 +165,7 @@ class Packing:
         return others
 
     def _verified(self, parts: Parts) -> Others:
-        """Parts pickled in a way that this process, at least, can unpickle."""
+        """Pickle parts, and check that at least this process can unpickle them."""
         token = known_exceptions.set(self._numbers)
         try:
             data = dumped(parts).data
@@ -184,23 +184,25 @@ def _packed_kind(kind: type) -> bytes:
 
 
 def _reduced(error: BaseException) -> bytes:
-    """What the class's own `__reduce__` gives, if the same comes of it."""
+    """Pickle what the class's own `__reduce__` returns, if the same exception can be made of it."""
     data = dumps((*error.__reduce_ex__(PROTOCOL),), "the exception").data
     made_again(data, type(error))
     return data
 
 
 def _users_frames(error: BaseException) -> TracebackType | None:
-    """The traceback without this library's frames, unless they are asked for."""
+    """Return the traceback without this library's frames, unless full tracebacks are asked for."""
     traceback = links_of(error).traceback
     return traceback if full_tracebacks() else users_frames(traceback)
 
 
 def _would_end_the_client(error: BaseException) -> bool:
-    """SystemExit, Ctrl+C, and what ends a coroutine or a generator: the client decides for itself
-    when to do that.
+    """Whether raising an exception in the client would end its process, a coroutine or a generator.
+
+    These are SystemExit, KeyboardInterrupt, GeneratorExit and CancelledError: only the client
+    itself decides when to raise them.
     """
-    asyncio = sys.modules.get("asyncio.exceptions")  # Not imported for this: it takes long.
+    asyncio = sys.modules.get("asyncio.exceptions")  # Not imported here, because that is slow.
     kinds = (
         SystemExit,
         KeyboardInterrupt,
@@ -211,14 +213,14 @@ def _would_end_the_client(error: BaseException) -> bool:
 
 
 def traceback_text(error: BaseException, frames: int = MOST_FRAMES, errors: int = 1) -> str:
-    """The traceback as Python prints it, with the source that this process has.
+    """Return the traceback as Python prints it, with the source that this process has.
 
     Args:
         error: The exception.
         frames: How many frames to show of each traceback.
-        errors: How many exceptions it is linked to; of very many, it alone is shown.
+        errors: How many exceptions are linked to it; of very many, only the first is shown.
     """
-    import traceback  # Needed only where an exception may not be rebuilt.
+    import traceback  # Needed only for exceptions that a client may be unable to rebuild.
 
     def attempt() -> str:
         users = _users_frames(error)

@@ -1,8 +1,8 @@
-"""What an exception consists of, taken out and put back without running a line of its class.
+"""Take out and put back what an exception consists of, without running code of its class.
 
-`__init__` may want other arguments than ``args``, `__setattr__` may refuse, `__getattr__` may
-raise: so an exception is made by the class in C that it derives from, and its parts are read and
-set by Python's own descriptors.
+A class's `__init__` may want other arguments than ``args``, its `__setattr__` may refuse, its
+`__getattr__` may raise. So the class in C that it derives from makes the exception, and Python's
+own descriptors read and set the parts.
 """
 
 import builtins
@@ -29,7 +29,7 @@ __all__ = [
 _OF_BASE: Final[dict[str, Any]] = dict(vars(BaseException))
 _OF_GROUP: Final[dict[str, Any]] = dict(vars(BaseExceptionGroup))
 
-#: What classes written in C inherit. One with another `__reduce__` has its own way.
+#: The `__reduce__` methods of Python's own exceptions; a class with another one pickles itself.
 _REDUCES: Final = {
     id(kind.__reduce__)
     for kind in vars(builtins).values()
@@ -38,19 +38,18 @@ _REDUCES: Final = {
 _MADE_IN_PYTHON: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _NOTES: Final = "__notes__"
 
-#: The object in which an attribute was not found: not part of the error, and often large. Python's
-#: own pickling leaves it out, too.
+#: The object in which an attribute was not found. It is no part of the error, and often large;
+#: Python's own pickling leaves it out, too.
 _LEFT_OUT: Final = vars(AttributeError)["obj"]
 
 
 class State(NamedTuple):
-    """What one exception holds, besides its class, its traceback and the exceptions it is linked
-    to.
+    """What one exception holds, without its class, its traceback and its linked exceptions.
 
     Args:
-        args: As in ``error.args``; of a group none, as it makes them of its message and members.
+        args: As in ``error.args``; empty for a group, which makes them of its message and members.
         attributes: Its ``__dict__``, without notes.
-        slots: Values of ``__slots__``, and of what classes in C keep, such as ``OSError.errno``.
+        slots: Values of ``__slots__``, and of members of classes in C, such as ``OSError.errno``.
     """
 
     args: tuple[Any, ...]
@@ -59,15 +58,15 @@ class State(NamedTuple):
 
 
 class Links(NamedTuple):
-    """How an exception hangs together with others, and what is shown of it.
+    """The links of an exception to others, and what Python shows of it.
 
     Args:
         cause: ``__cause__``.
         context: ``__context__``.
         suppress_context: ``__suppress_context__``.
-        notes: ``__notes__``, as far as they are text.
-        message: Of a group.
-        members: Of a group.
+        notes: The entries of ``__notes__`` that are text.
+        message: The message of a group; empty for others.
+        members: The members of a group; empty for others.
         traceback: ``__traceback__``.
     """
 
@@ -81,17 +80,17 @@ class Links(NamedTuple):
 
 
 def state_of(error: BaseException) -> State:
-    """What an exception holds."""
+    """Return what an exception holds."""
     attributes = dict(_OF_BASE["__dict__"].__get__(error))
     attributes.pop(_NOTES, None)
     slots: dict[str, Any] = {}
     for name, member in _members(type(error)):
         if member is _LEFT_OUT:
             continue
-        with contextlib.suppress(AttributeError):  # Nothing was assigned to it.
+        with contextlib.suppress(AttributeError):  # The slot has no value.
             value = member.__get__(error)
-            # What C keeps is None where it is not set, and the text of an OSError changes if None
-            # is.
+            # Members in C are None where they are not set; setting None would change the text of
+            # an OSError.
             if value is not None or _is_made_in_python(member.__objclass__):
                 slots.setdefault(name, value)
     args = () if isinstance_of(error, BaseExceptionGroup) else _OF_BASE["args"].__get__(error)
@@ -99,7 +98,7 @@ def state_of(error: BaseException) -> State:
 
 
 def links_of(error: BaseException) -> Links:
-    """What an exception is linked to."""
+    """Return the links of an exception."""
     notes = _OF_BASE["__dict__"].__get__(error).get(_NOTES)
     is_group = isinstance_of(error, BaseExceptionGroup)
     return Links(
@@ -114,12 +113,13 @@ def links_of(error: BaseException) -> Links:
 
 
 def exceptions_of(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and all that it is linked to: causes, contexts, members of groups; the nearest
-    first, each once.
+    """Yield an exception, then its causes, contexts and members of groups, the nearest first.
+
+    Each exception comes once, however many others are linked to it.
     """
     seen = {id(error)}
     waiting = [error]
-    for current in waiting:  # It grows meanwhile.
+    for current in waiting:  # The list grows in the loop.
         yield current
         links = links_of(current)
         for linked in (links.cause, links.context, *links.members):
@@ -129,16 +129,14 @@ def exceptions_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def has_own_reduce(kind: type[BaseException]) -> bool:
-    """Whether a class says itself how its exceptions are pickled."""
+    """Whether a class defines how its exceptions are pickled."""
     return kind.__reduce_ex__ is not object.__reduce_ex__ or id(kind.__reduce__) not in _REDUCES
 
 
 def new(
     kind: type[BaseException], message: str = "", members: tuple[BaseException, ...] = ()
 ) -> BaseException:
-    """An exception of a class, with nothing in it; of a group's class, with the group's message and
-    members.
-    """
+    """Make an empty exception of a class; one of a group's class gets its message and members."""
     base: Any = next(base for base in kind.__mro__ if not _is_made_in_python(base))
     args = (message, list(members)) if base is BaseExceptionGroup else ()
     made: BaseException = base.__new__(kind, *args)
@@ -153,8 +151,9 @@ def made_by_reduce(
     pairs: Any = None,
     setter: Any = None,
 ) -> Any:
-    """What the values say that a class's own `__reduce__` gave: those for an exception, which is no
-    list and no dictionary.
+    """Make the exception that the result of its class's `__reduce__` describes.
+
+    An exception is no list and no dictionary, so ``items`` and ``pairs`` are ignored.
     """
     made = make(*args)
     if setter is not None:
@@ -165,26 +164,26 @@ def made_by_reduce(
 
 
 def restore(error: BaseException, state: State) -> None:
-    """Put back what an exception held."""
+    """Give an exception its state back."""
     kind = type(error)
     if not isinstance_of(error, BaseExceptionGroup):
         _OF_BASE["args"].__set__(error, state.args)
         if isinstance(
             kind.__init__, WrapperDescriptorType
-        ):  # Written in C, and some hold nothing unless it is called.
+        ):  # Some classes in C set their members only here.
             with contextlib.suppress(Exception):
                 kind.__init__(error, *state.args)
     for name, member in _members(kind) if state.slots else ():
         if name in state.slots:
             with contextlib.suppress(
                 AttributeError, TypeError
-            ):  # It cannot be written to, and is right already.
+            ):  # A read-only member, which has its value already.
                 member.__set__(error, state.slots[name])
     _OF_BASE["__dict__"].__get__(error).update(state.attributes)
 
 
 def link(error: BaseException, links: Links) -> None:
-    """Link an exception to others; its members it has been made with."""
+    """Set the links of an exception, except its members: it was made with them."""
     _OF_BASE["__traceback__"].__set__(error, links.traceback)
     _OF_BASE["__cause__"].__set__(error, links.cause)
     _OF_BASE["__context__"].__set__(error, links.context)
@@ -194,12 +193,12 @@ def link(error: BaseException, links: Links) -> None:
 
 
 def isinstance_of(value: Any, kind: type) -> bool:
-    """`isinstance`, without asking the value: a mock says that it is what it stands for."""
+    """Like `isinstance`, but without asking the value: a mock claims the class it stands for."""
     return issubclass_of(type(value), kind)
 
 
 def issubclass_of(kind: type, base: type) -> bool:
-    """`issubclass`, without asking the class."""
+    """Like `issubclass`, but without asking the class."""
     return base in type.__dict__["__mro__"].__get__(kind)
 
 

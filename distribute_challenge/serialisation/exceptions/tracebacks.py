@@ -1,9 +1,9 @@
 """Tracebacks as flat rows of text and numbers, and back.
 
 A row holds what `traceback` prints of a frame, and where the frame's code begins. It holds no
-variables. What is made of the rows is a real traceback, with the lines of source and the columns of
-the original. The user's own source the other end has; of an installed package it may have none, or
-none at this path, and so the line itself travels.
+variables. The rows become a real traceback again, with the lines of source and the columns of the
+original. The client has the user's own source. It may have no source of an installed package, or
+not at the same path, so the lines of such a package travel in the row.
 """
 
 import linecache
@@ -17,28 +17,28 @@ from typing import Any, NamedTuple
 
 __all__ = ["MOST_FRAMES", "Row", "rows_of", "text_of_rows", "traceback_of"]
 
-# Of the source of one frame; a guess: Python shows no more than the ends of a longer expression.
+# Of the source of one frame; a guess: of a longer expression, Python shows only both ends.
 MOST_LINES = 5
-MOST_SOURCE = 2000  # Characters of them.
-MOST_FRAMES = 1000  # Of one traceback that travel: Python prints no more, either.
+MOST_SOURCE = 2000  # Characters of these lines.
+MOST_FRAMES = 1000  # That travel of one traceback; Python prints no more than this, either.
 
 
 class Row(NamedTuple):
     """One frame of a traceback.
 
     Args:
-        filename: Of its code.
-        name: Of its code.
-        qualname: Of its code.
+        filename: ``co_filename`` of its code.
+        name: ``co_name`` of its code.
+        qualname: ``co_qualname`` of its code.
         module: ``__name__`` of its globals.
         file: ``__file__`` of its globals.
-        first_line: Where its code begins.
-        line: Where it was.
-        end_line: Where the expression ends that it was at; None if that is not known.
-        column: Where the expression begins; None if that is not known.
-        end_column: Where the expression ends; None if that is not known.
-        source: The lines from ``line`` to ``end_line``, of an installed package; empty for all
-            else.
+        first_line: The line where its code begins.
+        line: The line that was being executed.
+        end_line: The line where the executed expression ends; None if that is not known.
+        column: The column where the expression begins; None if that is not known.
+        end_column: The column where the expression ends; None if that is not known.
+        source: The lines from ``line`` to ``end_line``, of an installed package; empty for other
+            files.
     """
 
     filename: str
@@ -55,12 +55,12 @@ class Row(NamedTuple):
 
 
 def rows_of(traceback: TracebackType | None, most: int = MOST_FRAMES) -> list[tuple[Any, ...]]:
-    """A traceback as rows: bare tuples, which pickle without this module.
+    """Return a traceback as rows: bare tuples, which can be unpickled without this module.
 
     Args:
         traceback: The traceback; None has no rows.
-        most: How many frames to keep, from both ends. A row in the place of the others says how
-            many they were.
+        most: How many frames to keep, from both ends. One row replaces the others and says how many
+            they were.
     """
     first: list[TracebackType] = []
     while traceback is not None and len(first) < most // 2:
@@ -79,7 +79,7 @@ def rows_of(traceback: TracebackType | None, most: int = MOST_FRAMES) -> list[tu
 
 
 def traceback_of(rows: list[tuple[Any, ...]]) -> TracebackType | None:
-    """The traceback that rows describe."""
+    """Make the traceback that rows describe."""
     made: TracebackType | None = None
     frames: dict[tuple[Any, ...], FrameType] = {}  # A recursion has the same row many times.
     for entry in reversed(rows):
@@ -94,8 +94,8 @@ def traceback_of(rows: list[tuple[Any, ...]]) -> TracebackType | None:
 
 
 def text_of_rows(rows: list[tuple[Any, ...]]) -> str:
-    """Rows as `traceback` prints them, with the source that this process has."""
-    import traceback  # Needed only for what cannot be rebuilt.
+    """Return rows as `traceback` prints them, with the source that this process has."""
+    import traceback  # Needed only for exceptions that cannot be rebuilt.
 
     for row in starmap(Row, rows):
         if row.source:
@@ -126,7 +126,7 @@ def _row(entry: TracebackType) -> tuple[Any, ...]:
         _text(names.get("__name__")),
         _text(names.get("__file__")),
         code.co_firstlineno,
-        # None where the compiler has made something up.
+        # None for an instruction that the compiler has added.
         entry.tb_lineno or code.co_firstlineno,
         end_line,
         column,
@@ -136,8 +136,9 @@ def _row(entry: TracebackType) -> tuple[Any, ...]:
 
 
 def _show(row: Row) -> None:
-    """Have `linecache`, where everything that shows tracebacks looks, find the source of a row
-    whose file is not here.
+    """Give `linecache` the source of a row whose file does not exist on this machine.
+
+    Every tool that prints tracebacks reads `linecache`.
     """
     shown = _shown.get(row.filename)
     if shown is None:
@@ -148,7 +149,7 @@ def _show(row: Row) -> None:
     begin, end = row.line - 1, row.line - 1 + len(lines)
     shown.extend(["\n"] * (end - len(shown)))
     shown[begin:end] = lines
-    # Without a time of change, nothing looks whether the file is still the same.
+    # Without a time of modification, `linecache` does not check the file for changes.
     linecache.cache[row.filename] = (sum(map(len, shown)), None, shown, row.filename)
 
 
@@ -159,15 +160,16 @@ def _text(name: object) -> str | None:
 _INSTALLED = tuple({sys.prefix + os.sep, sys.base_prefix + os.sep})
 _shown: dict[
     str, list[str]
-] = {}  # By file: its lines, as far as they are known; the others are empty.
+] = {}  # The lines of each file, as far as they are known; the others are empty.
 _LINE = Row._fields.index("line")
-_CODE: CodeType = (lambda: (yield)).__code__  # A generator's.
+_CODE: CodeType = (lambda: (yield)).__code__  # The code of a generator function.
 _UNITS = len(_CODE.co_code) // 2
 
 
 def _frame(row: Row) -> FrameType:
-    """A frame that never runs: that of a generator which has not begun. It has no caller, and keeps
-    nothing alive.
+    """Make a frame that never runs: the frame of a generator that has not begun.
+
+    It has no caller, and keeps no other object alive.
     """
     generator: Any = FunctionType(_code(row), _globals(row))()
     frame: FrameType = generator.gi_frame
@@ -176,9 +178,7 @@ def _frame(row: Row) -> FrameType:
 
 @lru_cache(MOST_FRAMES)
 def _code(row: Row) -> CodeType:
-    """Code that says of itself what the row does; kept, as a call that fails once often fails
-    again.
-    """
+    """Make code with the names and places of a row; cached, since failing calls often repeat."""
     return _CODE.replace(
         co_filename=row.filename,
         co_name=row.name,
@@ -197,8 +197,9 @@ def _globals(row: Row) -> dict[str, Any]:
 
 
 def _line_table(row: Row) -> bytes:
-    """Say of every instruction that it stands at the row's place; the format is in CPython's
-    ``Objects/locations.md``.
+    """Make a line table that puts every instruction at the row's place.
+
+    CPython's ``Objects/locations.md`` describes the format.
     """
     table = bytearray()
     step = row.line - row.first_line

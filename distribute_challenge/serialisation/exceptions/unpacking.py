@@ -1,4 +1,4 @@
-"""Bytes into a call's exception, with all that it is linked to."""
+"""Unpack the exception of a call, with all exceptions linked to it, from bytes."""
 
 from distribute_challenge.core.guarded import tried
 from distribute_challenge.errors import RemoteError
@@ -29,13 +29,13 @@ __all__ = ["Unpacking"]
 
 
 class Unpacking:
-    """An exception on its way out of bytes.
+    """Unpacks one exception; `loads_error` makes one for each exception on the client.
 
     Args:
-        nodes: It, and all that it is linked to.
+        nodes: The exception, and all exceptions linked to it.
         kinds: Their classes, pickled.
-        traceback_text: All of it as text, for the case that its class cannot be had here; empty if
-            that cannot be.
+        traceback_text: The whole traceback as text, for the case that this process cannot load the
+            class; empty for classes that every process has.
     """
 
     def __init__(self, nodes: list[Node], kinds: list[bytes], traceback_text: str) -> None:
@@ -47,7 +47,7 @@ class Unpacking:
         self._stand_ins: set[int] = set()
 
     def error(self) -> BaseException:
-        """The exception."""
+        """Return the exception."""
         numbers = range(len(self._nodes))
         for number in numbers:
             self._make_with_members(number)
@@ -64,8 +64,8 @@ class Unpacking:
         return error
 
     def _make_with_members(self, number: int) -> None:
-        # Members first, as a group is made of them; without recursion, as groups may be nested
-        # deeply.
+        # Members come first, as a group is made of them. There is no recursion, as groups may be
+        # nested deeply.
         waiting = [number]
         while waiting:
             number = waiting[-1]
@@ -125,7 +125,7 @@ class Unpacking:
     def _link(self, number: int) -> None:
         is_stand_in = number in self._stand_ins
         if is_stand_in and not number:
-            return  # Its text has all that there is.
+            return  # Its text is the whole traceback.
         node, missing = self._nodes[number], self._missing[number]
         notes = node.notes
         if missing:
@@ -145,12 +145,12 @@ class Unpacking:
                 notes,
                 node.message,
                 (),
-                None if is_stand_in else traceback_of(node.rows),  # A stand-in has it as text.
+                None if is_stand_in else traceback_of(node.rows),  # A stand-in has rows as text.
             ),
         )
 
 
 def _kind(data: bytes) -> type[BaseException] | None:
-    """A class, if it can be had here, and is one of exceptions."""
+    """Load a class; None if this process cannot, or if it is no exception class."""
     kind = tried(lambda: loads(data), lambda reason: None)
     return kind if isinstance_of(kind, type) and issubclass_of(kind, BaseException) else None

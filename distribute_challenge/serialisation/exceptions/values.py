@@ -1,9 +1,9 @@
 """Exceptions that are part of a value: returned, given as an argument, kept in an attribute.
 
-They are pickled with the rest of the value, and what they share with it stays shared. All that one
-is linked to (its causes, contexts, members of groups) is written as one flat list, so a long chain
-takes no more stack than a short one. What cannot be pickled in it is an error, as everywhere in a
-value. How a call's own exception travels stands in `exceptions`.
+They are pickled with the rest of the value, and objects that they share with it stay shared. The
+exceptions linked to one (its causes, contexts, members of groups) are written as one flat list, so
+a long chain takes no more stack than a short one. A part that cannot be pickled is an error, as
+everywhere in a value. `encoding` says how the exception that a call raises travels.
 """
 
 from collections.abc import Sequence
@@ -27,23 +27,22 @@ from distribute_challenge.serialisation.exceptions.tracebacks import rows_of, tr
 
 __all__ = ["known_exceptions", "loaded_exceptions", "reduce_exception"]
 
-#: While a call's exception is pickled: those that travel with it, by id, and the numbers that they
-#: get.
+#: While a call's exception is pickled: the numbers of the exceptions that travel with it, by id.
 known_exceptions: ContextVar[dict[int, int]] = ContextVar("distribute_challenge_known_exceptions")
 
-#: While it is unpickled: the same, by number.
+#: While it is unpickled: the same exceptions, by number.
 loaded_exceptions: ContextVar[Sequence[BaseException | None]] = ContextVar(
     "distribute_challenge_loaded_exceptions"
 )
 
 
 def reduce_exception(error: BaseException, linked: set[int]) -> tuple[Any, ...]:
-    """What a pickler writes for an exception.
+    """Return what a pickler writes for an exception.
 
     Args:
         error: The exception.
-        linked: Ids of those that an earlier one is linked to, which links them all. The pickler's
-            own.
+        linked: Ids of the exceptions whose links are written already, with an earlier exception.
+            Each pickler has its own set.
     """
     number = known_exceptions.get({}).get(id(error))
     if number is not None:
@@ -66,7 +65,7 @@ def reduce_exception(error: BaseException, linked: set[int]) -> tuple[Any, ...]:
 
 
 def _packed(links: Links) -> tuple[Any, ...]:
-    """Without members, which their group is made with."""
+    """Return links as a tuple, without members, which their group is made with."""
     return links.cause, links.context, links.suppress_context, links.notes, rows_of(links.traceback)
 
 
@@ -89,5 +88,5 @@ def _finish_reduced(error: Any, values: tuple[Any, ...]) -> None:
 
 def _link_all(all_links: list[tuple[Any, tuple[Any, ...]]]) -> None:
     for error, (cause, context, suppress_context, notes, rows) in all_links:
-        if isinstance_of(error, BaseException):  # Its class may make something else of it.
+        if isinstance_of(error, BaseException):  # A class's `__reduce__` may make another object.
             link(error, Links(cause, context, suppress_context, notes, "", (), traceback_of(rows)))

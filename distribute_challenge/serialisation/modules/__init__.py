@@ -1,3 +1,1 @@
-"""The modules of the user's project: where they lie, what of them travels, and how a worker imports
-them.
-"""
+"""The modules of the user's project: where they lie, what travels, how a worker imports them."""

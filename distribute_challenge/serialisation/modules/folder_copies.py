@@ -1,16 +1,17 @@
-"""Where the folders of the client's packages lie on this worker: in place, or in a copy.
+"""Find the folders of the client's packages on this worker: in place, or in a copy.
 
-    client                              worker that sees the folder       worker that does not
-    /home/ann/shop/prices.txt           /home/ann/shop/prices.txt         /tmp/distribute_challenge-…/1/shop/prices.txt
+    client:                       /home/ann/shop/prices.txt
+    worker that sees the folder:  /home/ann/shop/prices.txt
+    worker that does not:         /tmp/distribute_challenge-…/1/shop/prices.txt
 
 Guarantees:
 
 - A folder is used in place only if the client knows that the worker sees it, or if all files
-  that the client listed are there with the same time of modification and size.
+  that the client listed exist with the same time of modification and size.
 - A copy holds what travelled with the call that runs. Files that calls have written into it
   stay.
-- The copies of a process go with it; what a killed process leaves is swept by the next one that
-  makes a copy.
+- A process removes its copies when it ends; the copies of a killed process are removed by the
+  next process that makes a copy.
 """
 
 import atexit
@@ -33,7 +34,7 @@ __all__ = ["FolderCopies", "is_seen"]
 
 
 class FolderCopies:
-    """The folders of one process's active project."""
+    """The folders of the active project, of which each worker process has one."""
 
     def __init__(self) -> None:
         self._root: str | None = None
@@ -41,7 +42,7 @@ class FolderCopies:
         self._active: dict[str, _Copy] = {}
 
     def use(self, modules: Iterable[ProjectModule]) -> None:
-        """From now on, these modules are active: bring the copies of their folders up to date."""
+        """Activate these modules: bring the copies of their folders up to date."""
         modules = list(modules)
         listings = dict(
             pair for module in modules for pair in module.files or () if module.is_package
@@ -54,23 +55,21 @@ class FolderCopies:
                 self._active[folder].listing = files
 
     def here(self, path: str) -> str:
-        """Where a file or folder of the client lies on this worker, if it is here at all."""
+        """Return where a file or folder of the client lies on this worker, if it exists here."""
         for folder, copy in self._active.items():
             if path == folder or path.startswith(folder + os.sep):
                 return copy.folder + path[len(folder) :]
         return path
 
     def at_client(self, path: str) -> str:
-        """Where a file or folder of this worker lies on the client."""
+        """Return where a file or folder of this worker lies on the client."""
         for folder, copy in self._active.items():
             if path.startswith(copy.folder + os.sep):
                 return folder + path[len(copy.folder) :]
         return path
 
     def why_missing(self, path: str) -> str | None:
-        """Why a file is not to be had that lies in a copied folder on the client; None for any
-        other.
-        """
+        """Say why a file of a copied folder is missing on this worker; None for any other file."""
         for copy in self._active.values():
             if path.startswith(copy.folder + os.sep) and not os.path.exists(path):
                 return copy.why_missing(path[len(copy.folder) + 1 :])
@@ -86,11 +85,11 @@ class FolderCopies:
 
 
 class _Copy:
-    """One folder as it was on the client.
+    """A copy of one folder as it was on the client.
 
     Attributes:
-        folder: Where it lies.
-        listing: What it holds on the client.
+        folder: The copy's path.
+        listing: The files of the folder on the client.
     """
 
     def __init__(self, folder: str) -> None:
@@ -134,7 +133,7 @@ class _Copy:
 
 
 def is_seen(module: ProjectModule) -> bool:
-    """Whether what the client has listed for a module is the same on this machine."""
+    """Whether the files that the client has listed for a module are the same on this machine."""
     return module.files is None or all(
         _is_folder_seen(folder, files) for folder, files in module.files
     )
@@ -157,7 +156,7 @@ def _contents(folder: str, files: Listing, modules: Iterable[ProjectModule]) -> 
 
 
 def _make_root() -> str:
-    # Clients load this module too, and make no copies.
+    # Imported here, because clients load this module and make no copies.
     import secrets
     import tempfile
     from pathlib import Path
@@ -171,13 +170,13 @@ def _make_root() -> str:
     lock = OwnerLock.take(root, wait=True)
     assert (
         lock is not None
-    )  # The folder is new, and a sweep leaves one whose maker waits for its lock.
+    )  # The folder is new, and a sweep spares a folder whose maker waits for its lock.
     atexit.register(_remove, root, lock)
     return str(root)
 
 
 def _remove(root: "Path", lock: "OwnerLock") -> None:
-    from distribute_challenge.owned_folder import remove  # As above.
+    from distribute_challenge.owned_folder import remove  # As in `_make_root`.
 
-    if lock.mine:  # And not a fork's.
+    if lock.mine:  # A forked child process must leave its parent's folder.
         remove(root, lock)

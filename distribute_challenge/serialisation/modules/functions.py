@@ -1,6 +1,4 @@
-"""What the modules of the user's project define: found by its name on the worker, or sent as code
-with its module's globals.
-"""
+"""Pickle what the modules of the user's project define: by name, or as code with module globals."""
 
 import linecache
 import sys
@@ -15,8 +13,10 @@ __all__ = ["reduce_project_function", "reference", "resolve"]
 
 
 def reference(obj: Any) -> tuple[str, str, int] | None:
-    """Where to find a module-level object again: module, qualified name, and how many decorators
-    lie over it.
+    """Return where to find a module-level object again; None if its module does not have it.
+
+    Returns:
+        The module, the qualified name, and how many decorators lie over the object.
     """
     found: Any = sys.modules[obj.__module__]
     for part in getattr(obj, "__qualname__", "<locals>").split("."):
@@ -28,7 +28,7 @@ def reference(obj: Any) -> tuple[str, str, int] | None:
 
 
 def resolve(module: str, qualname: str, depth: int) -> Any:
-    """The object of a reference."""
+    """Return the object of a reference."""
     found: Any = _import(module)
     for part in qualname.split("."):
         found = getattr(found, part)
@@ -38,8 +38,7 @@ def resolve(module: str, qualname: str, depth: int) -> Any:
 
 
 def reduce_project_function(function: types.FunctionType, module: str) -> tuple[Any, ...]:
-    """How to pickle a lambda or inner function: its code travels, its globals are those of its
-    module.
+    """Pickle a lambda or inner function as its code; its globals are those of its module.
 
     Args:
         function: The function.
@@ -56,10 +55,10 @@ def reduce_project_function(function: types.FunctionType, module: str) -> tuple[
         "__dict__": {"".join(name): value for name, value in function.__dict__.items()},
     }
     contents = [contents_of(cell) for cell in cells]
-    # Strings of their own: shared ones would be pickled as references, or not, by chance.
+    # New strings: pickle would write shared ones as references, or not, by chance.
     module, name = "".join(module), "".join(function.__name__)
-    # The closure is part of the state and not of the arguments: a recursive inner function holds
-    # itself.
+    # The closure is part of the state and not of the arguments, as a recursive inner function
+    # refers to itself.
     return (
         _make_function,
         (module, function.__code__, name, None if function.__closure__ is None else len(cells)),
@@ -71,11 +70,10 @@ def reduce_project_function(function: types.FunctionType, module: str) -> tuple[
 
 
 def _set_at_run_time(function: types.FunctionType) -> dict[str, Any]:
-    """Globals of a function that its module may not have on the worker, which imports it from its
-    source.
+    """Return globals of a function that its module may lack after an import on the worker.
 
-    An import hook has put them there, such as pytest's for its asserts, and they do not occur in
-    the source. Or they are modules that some function has imported.
+    Import hooks, such as pytest's for asserts, set globals that do not occur in the source. Other
+    globals are modules that some function has imported.
     """
     used = {
         name: function.__globals__[name]
@@ -97,7 +95,7 @@ def _set_at_run_time(function: types.FunctionType) -> dict[str, Any]:
 def _submodules(
     function: types.FunctionType, contents: list[tuple[Any, ...]]
 ) -> list[types.ModuleType]:
-    """Modules that a function reaches as attributes of packages, wherever they were imported."""
+    """Return modules that a function reaches as attributes of packages, whatever imported them."""
     packages = [
         value
         for name in global_names(function.__code__)
@@ -126,7 +124,7 @@ def _set_function_state(
     function: types.FunctionType,
     state: tuple[dict[str, Any], list[tuple[Any, ...]], dict[str, Any], list[types.ModuleType]],
 ) -> None:
-    attributes, contents, set_at_run_time, _ = state  # The last were only to be imported.
+    attributes, contents, set_at_run_time, _ = state  # Unpickling has imported the last.
     for name, value in set_at_run_time.items():
         function.__globals__.setdefault(name, value)
     for name, value in attributes.items():

@@ -1,4 +1,4 @@
-"""Loaders of the client's modules, by what they are: source that travelled, and what cannot travel."""
+"""Loaders of the client's modules: for source that travelled, and for what cannot travel."""
 
 import linecache
 import os
@@ -21,8 +21,7 @@ __all__ = [
 
 
 class TravelledLoader(SourceFileLoader):
-    """Executes the source that travelled; data files are read from where the module's folder lies
-    on this worker.
+    """Executes source that travelled, and reads data files from the module's folder on the worker.
 
     Args:
         module: The module.
@@ -42,7 +41,7 @@ class TravelledLoader(SourceFileLoader):
         return self.project_module.source or ""
 
     def get_code(self, fullname: str) -> CodeType:
-        # By its name on the client: tracebacks are read there.
+        # Compiled under its name on the client, where the tracebacks are read.
         return compile(
             self.get_source(fullname),
             self.project_module.filename or fullname,
@@ -63,17 +62,17 @@ class TravelledLoader(SourceFileLoader):
         )
 
     def exec_module(self, module: ModuleType) -> None:
-        # Tracebacks show the client's lines, also where the client's files do not exist.
+        # So that tracebacks show the client's lines, also where the client's files do not exist.
         linecache.cache.pop(self.project_module.filename, None)
         linecache.lazycache(self.project_module.filename, vars(module))
         exec(self.get_code(module.__name__), vars(module))
         if self._path:
-            # Where `__init__` extends the path, it has looked for folders on this machine alone.
+            # `__init__` may have extended the path, but only with folders of this machine.
             path = list(module.__path__)
             module.__path__ = [*path, *(folder for folder in self._path if folder not in path)]
 
     def _archive(self) -> Any:
-        """What reads files of a package that lies in an archive on this machine; None for a folder."""
+        """Return a reader for a package in an archive on this machine; None for a folder."""
         folder = os.path.dirname(self.path)
         if os.path.isdir(folder):
             return None
@@ -86,7 +85,7 @@ class TravelledLoader(SourceFileLoader):
 
 
 class MissingLoader:
-    """Says why a module is not to be had, when it is imported."""
+    """Raises the reason why a module is missing when that is imported."""
 
     def __init__(self, module: ProjectModule) -> None:
         self.project_module = module
@@ -96,11 +95,11 @@ class MissingLoader:
         raise ImportError(module.problem, name=module.name, path=module.filename)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Never called."""
+        """Do nothing; the import system does not call it, because `create_module` raises."""
 
 
 def source_spec(module: ProjectModule, filename: str, path: Sequence[str]) -> ModuleSpec:
-    """The spec of a module whose source has travelled; arguments as for `TravelledLoader`."""
+    """Return the spec of a module whose source has travelled; arguments as in `TravelledLoader`."""
     loader: Any = TravelledLoader(module, filename, path)
     spec = ModuleSpec(module.name, loader, origin=filename or None, is_package=module.is_package)
     spec.has_location = bool(filename)
@@ -110,8 +109,8 @@ def source_spec(module: ProjectModule, filename: str, path: Sequence[str]) -> Mo
 
 
 def namespace_spec(name: str, path: Sequence[str]) -> ModuleSpec:
-    """The spec of a package without ``__init__.py`` whose folders are known."""
-    # It is not to look for others, in `sys.path`.
+    """Return the spec of a package without ``__init__.py`` whose folders are known."""
+    # The function keeps it from looking for more folders in `sys.path`.
     loader: Any = NamespaceLoader(name, list(path), lambda name, path: None)
     spec = ModuleSpec(name, loader, is_package=True)
     spec.submodule_search_locations = loader._path
@@ -119,7 +118,7 @@ def namespace_spec(name: str, path: Sequence[str]) -> ModuleSpec:
 
 
 def compiled_spec(module: ProjectModule) -> ModuleSpec:
-    """The spec of a compiled module that lies where it lies on the client."""
+    """Return the spec of a compiled module that has the same path here as on the client."""
     loader = ExtensionFileLoader(module.name, module.filename)
     spec = ModuleSpec(module.name, loader, origin=module.filename, is_package=module.is_package)
     spec.has_location = True
@@ -129,6 +128,6 @@ def compiled_spec(module: ProjectModule) -> ModuleSpec:
 
 
 def missing_spec(module: ProjectModule) -> ModuleSpec:
-    """The spec of a module that is not to be had."""
+    """Return the spec of a module that this worker does not have."""
     loader: Any = MissingLoader(module)
     return ModuleSpec(module.name, loader, origin=module.filename)

@@ -1,4 +1,4 @@
-"""Where modules lie, found without importing them, and which of them are the user's own.
+"""Find modules without importing them, and tell which of them are the user's own.
 
 A module is the user's own if its file lies neither in the standard library nor in
 site-packages. Those are the files that workers do not have.
@@ -42,8 +42,8 @@ class Location(NamedTuple):
         name: The module's full name.
         filename: Its file, as an absolute path; None for a package without ``__init__.py``.
         is_package: Whether it is a package.
-        path: Where a package's submodules are looked for: its ``__path__``, as absolute paths.
-        loader: What has loaded it, or would.
+        path: The folders of a package's submodules: its ``__path__``, as absolute paths.
+        loader: The loader that has loaded the module, or would load it.
     """
 
     name: str
@@ -67,9 +67,7 @@ def is_project_file(path: str) -> bool:
 
 
 def is_project_spec(spec: Any) -> TypeGuard[ModuleSpec]:
-    """Whether a spec describes one of the user's own modules: source, compiled, or a folder of
-    them.
-    """
+    """Whether a spec describes the user's own module: source, compiled, or a namespace package."""
     if not isinstance(spec, ModuleSpec) or spec.name.partition(".")[0] == _OWN_PACKAGE:
         return False
     if spec.has_location:
@@ -80,12 +78,12 @@ def is_project_spec(spec: Any) -> TypeGuard[ModuleSpec]:
 
 
 def is_compiled(filename: str) -> bool:
-    """Whether a file is a module in machine code."""
+    """Whether a file is a compiled module in machine code."""
     return filename.endswith(tuple(EXTENSION_SUFFIXES))
 
 
 def locate(name: str) -> Location | None:
-    """Where a module of the project lies, or None for any other module and for what is no module."""
+    """Return where a module of the project lies; None for other modules and for other names."""
     loaded = sys.modules.get(name)
     spec = getattr(loaded, "__spec__", None) if isinstance(loaded, ModuleType) else _find_spec(name)
     if not is_project_spec(spec):
@@ -95,10 +93,10 @@ def locate(name: str) -> Location | None:
 
 
 def location_of(spec: ModuleSpec, path: Any = None) -> Location:
-    """The same for a spec.
+    """Return where the module of a spec lies.
 
     Args:
-        spec: What describes the module.
+        spec: The module's spec.
         path: A package's ``__path__`` as it is now; None: as the spec has it.
     """
     is_package = spec.submodule_search_locations is not None
@@ -114,7 +112,7 @@ def location_of(spec: ModuleSpec, path: Any = None) -> Location:
 
 
 def find_in(name: str, path: Iterable[str]) -> ModuleSpec | None:
-    """The spec of a submodule in the folders of its package, which need not be imported."""
+    """Return the spec of a submodule in the folders of its package, which need not be imported."""
     path = list(path)
     try:
         return PathFinder.find_spec(name, path)
@@ -127,7 +125,7 @@ def find_in(name: str, path: Iterable[str]) -> ModuleSpec | None:
 
 
 def installed_spec(name: str) -> ModuleSpec | None:
-    """What an ordinary import would find for a module, in the folders of ``sys.path`` alone."""
+    """Return the spec that an ordinary import would find in the folders of ``sys.path`` alone."""
     spec: ModuleSpec | None = None
     path: tuple[str, ...] = ()
     parts = name.split(".")
@@ -143,12 +141,12 @@ def installed_spec(name: str) -> ModuleSpec | None:
 def _search_path(path: Any) -> tuple[str, ...]:
     try:
         return tuple(entry for entry in path or () if isinstance(entry, str))
-    except Exception:  # A namespace package's path is worked out anew; its parent may be gone.
+    except Exception:  # A namespace package computes its path anew, and its parent may be gone.
         return ()
 
 
 def _find_spec(name: str) -> ModuleSpec | None:
-    """A module's spec, without importing its parents as `importlib.util.find_spec` would."""
+    """Return a module's spec; unlike `importlib.util.find_spec`, do not import its parents."""
     parent, _, _ = name.rpartition(".")
     if not parent:
         return PathFinder.find_spec(name) or _otherwise_found(name)
@@ -163,9 +161,7 @@ def _find_spec(name: str) -> ModuleSpec | None:
 
 
 def _otherwise_found(name: str) -> ModuleSpec | None:
-    """What finders other than Python's own know of a module: those of editable installations, above
-    all.
-    """
+    """Ask the finders that are not Python's own for a module: above all, editable installations."""
     if name in sys.stdlib_module_names:
         return None
     for finder in sys.meta_path:
@@ -174,7 +170,7 @@ def _otherwise_found(name: str) -> ModuleSpec | None:
             continue
         try:
             spec = find(name, None, None)
-        except Exception:  # It is the user's code; the import itself would show it.
+        except Exception:  # The finder may be the user's code; an import would show the error.
             continue
         if isinstance(spec, ModuleSpec):
             return spec

@@ -1,13 +1,12 @@
-"""The files of the project's packages that travel to workers on other machines: data, and modules
-that are imported by name.
+"""The files of the project's packages that travel to workers on other machines.
 
-All that lies in the folders of a package, and below them, is listed with its stamp, so that a
-worker can tell whether it sees the very same files. What is small enough is read and travels; a
-worker whose machine has not got it finds it in a copy of the folder.
+They are data files, and modules that are imported by name. All files in the folders of a package,
+and below them, are listed with their stamps, so that a worker can tell whether it sees the very
+same files. Small files are read and travel; a worker whose machine does not have them finds them
+in a copy of the folder.
 
-Never looked at: hidden files and folders, caches, version control, virtual environments,
-installed packages, compiled modules, and what lies beside top-level modules, which may be
-anything.
+These are never listed: hidden files and folders, caches, version control, virtual environments,
+installed packages, compiled modules, and files beside top-level modules, which may be anything.
 """
 
 import os
@@ -22,30 +21,30 @@ from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
 
 __all__ = ["Listing", "PackageFiles", "outermost"]
 
-#: The files of one folder: name relative to it, time of modification, size, and content, or None
-#: where that stays behind.
+#: The files of one folder: name relative to it, time of modification in nanoseconds, size in
+#: bytes, and content, or None if the content does not travel.
 Listing = tuple[tuple[str, int, int, bytes | None], ...]
 
-MOST_FILES = 10_000  # Of one folder; a guess: more are no package's.
-PAUSE = 20.0  # Times as long as the last look took, until the next,
-LONGEST_PAUSE = 1.0  # but no longer than so many seconds.
+MOST_FILES = 10_000  # Of one folder; a guess: a package has fewer.
+PAUSE = 20.0  # Until the next check, as a multiple of the time that the last one took.
+LONGEST_PAUSE = 1.0  # Seconds.
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 _SKIPPED_FILES = (".pyc", ".pyo", *EXTENSION_SUFFIXES)
 
-# All functions of a project have the same packages.
+# By path. All functions of a project share its packages.
 _contents: dict[str, tuple[Stamp, bytes]] = {}
 
 
 class PackageFiles:
-    """The files of some folders, as they were when they were last looked at.
+    """The files of some folders, as they were when they were last read.
 
     Args:
         folders: Absolute paths of folders, which may lie in an archive; none within another.
-        sources: Files that travel as modules and are listed only.
+        sources: Files that travel as modules, and are only listed here.
 
     Attributes:
-        listings: What travels, by folder.
+        listings: The files that travel, by folder.
     """
 
     def __init__(self, folders: Iterable[str], sources: frozenset[str]) -> None:
@@ -54,9 +53,9 @@ class PackageFiles:
         self.listings = self._read(sources)
 
     def is_fresh(self) -> bool:
-        """Whether no file has changed, come or gone.
+        """Whether no file has changed, been added or been removed.
 
-        If the last look was only just now, there is no other.
+        If the last check was only just now, there is no new one.
         """
         if clock.monotonic() < self._due:
             return True
@@ -70,7 +69,7 @@ class PackageFiles:
         return names, end + min(PAUSE * (end - begin), LONGEST_PAUSE)
 
     def _read(self, sources: frozenset[str]) -> dict[str, Listing]:
-        """The contents, the smallest first, until there are as many bytes as may travel."""
+        """Read the contents, the smallest first, up to the number of bytes that may travel."""
         largest, left = settings.data_file_limit(), settings.data_limit()
         contents: dict[tuple[str, str], bytes | None] = {}
         sizes = [
@@ -91,7 +90,7 @@ class PackageFiles:
 
 
 def outermost(folders: Iterable[str]) -> list[str]:
-    """Those of some folders that do not lie in another of them.
+    """Return the folders that do not lie in another one of them.
 
     Examples:
         >>> outermost(["/a/b", "/a", "/ab"])
@@ -105,7 +104,7 @@ def outermost(folders: Iterable[str]) -> list[str]:
 
 
 def _files(folder: str) -> Iterator[tuple[str, int, int]]:
-    """Name relative to the folder, time of modification and size of each file."""
+    """Yield each file's name relative to the folder, its time of modification and its size."""
     if not os.path.isdir(folder):
         time, _ = stamp(folder)
         for name, size in zipped.members(folder):
@@ -122,11 +121,11 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
             name = os.path.join(inner, entry.name)
             try:
                 status = entry.stat()
-            except OSError:  # A link that leads nowhere, or it has just gone.
+            except OSError:  # A broken link, or the file has just been removed.
                 continue
             if stat.S_ISDIR(status.st_mode):
                 place = (status.st_dev, status.st_ino)
-                if not _is_skipped(entry.name) and place not in seen:  # A link may lead back.
+                if not _is_skipped(entry.name) and place not in seen:  # Links may form a cycle.
                     seen.add(place)
                     waiting.append(name)
             elif stat.S_ISREG(status.st_mode) and _may_travel(entry.name):
@@ -162,6 +161,6 @@ def _content(path: str) -> bytes | None:
     try:
         content = zipped.read(path)
     except OSError:
-        return None  # Its owner may read it, but not this user.
+        return None  # This user may not read it.
     _contents[path] = current, content
     return content

@@ -1,17 +1,16 @@
-"""The worker's end of `projects`: importing the client's own modules from the source that came with
-a call.
+"""Import the client's own modules on a worker, from the source that came with a call.
 
 Guarantees:
 
 - While a call runs, `sys.modules` holds exactly the versions of the project's modules that its
   client sent, whatever was imported for an earlier call or lies in the worker's own folder.
-- A module is executed once per worker process and version: its version is its source together
+- A module is executed once per worker process and version. Its version is its source together
   with that of all project modules it can reach, so two functions of one project share their
-  modules, and an edit of one file renews every module that depends on it. Data files are no
-  part of it: as in any process, what a module has read stays read.
+  modules, and an edit of one file renews every module that depends on it. Data files are not
+  part of the version: as in any process, a module does not notice that a file it has read changes.
 - A module that no import statement names, such as a plug-in, is found in the folders of its
   package when it is imported, and has a version like all others.
-- Not safe for threads: only a process that runs one call at a time may activate.
+- Not safe for threads: only a process that runs one call at a time may activate modules.
 """
 
 import importlib
@@ -43,16 +42,14 @@ from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
 __all__ = ["ProjectImporter", "note_missing_file"]
 
 _BEGUN = time.time_ns()
-PAUSE = (
-    30e-6  # Seconds, for each file, until the next look: a twentieth of the time that looks take.
-)
+PAUSE = 30e-6  # Seconds for each file until the next check: checks take a twentieth of the time.
 
 
 class ProjectImporter:
-    """Serves the modules of whichever project is active, from memory.
+    """Serves the modules of the active project from memory; each worker process has one.
 
-    It is a finder by its methods alone: the base classes in `importlib.abc` take a client a tenth
-    of its time to load, and only a worker imports with this.
+    It is a finder by its methods alone. The base classes in `importlib.abc` take a tenth of a
+    client's loading time, and only a worker needs them.
     """
 
     def __init__(self) -> None:
@@ -62,15 +59,15 @@ class ProjectImporter:
         self._versions: dict[str, str] = {}
         self._loaded: dict[tuple[str, str], ModuleType] = {}
         self._folders = FolderCopies()
-        # Modules that did not come with the call, but were found in its packages' folders:
-        # source files with their stamps, and others.
+        # Modules that did not come with the call, but were found in its packages' folders: source
+        # files with their stamps in `_found`, all others in `_others`.
         self._found: dict[str, tuple[str, Stamp]] = {}
         self._found_before: set[str] = set()
         self._others: set[str] = set()
         self._due = 0.0
 
     def activate(self, modules: Sequence[ProjectModule]) -> None:
-        """Make these the project modules that imports find, and swap out those of another version."""
+        """Let imports find these project modules, and swap out modules of other versions."""
         is_current = self._is_current()
         if modules is self._sent and is_current:
             return
@@ -93,7 +90,7 @@ class ProjectImporter:
         self._bring_back(self._versions.keys() - versions.keys())
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """The spec of an active project module; None lets the ordinary import go on."""
+        """Return the spec of an active project module; None lets the ordinary import go on."""
         if fullname not in self._active:
             spec = self._find(fullname)
             if fullname not in self._active:
@@ -101,7 +98,7 @@ class ProjectImporter:
         return self._spec(self._active[fullname])
 
     def why_missing(self, path: str) -> str | None:
-        """Why a file of the project is not on this worker; None if it is, and for any other file."""
+        """Say why a file of the project is not on this worker; None for any other file."""
         return self._folders.why_missing(path)
 
     def _spec(self, module: ProjectModule) -> ModuleSpec:
@@ -117,8 +114,7 @@ class ProjectImporter:
         return missing_spec(module)
 
     def _find(self, name: str) -> ModuleSpec | None:
-        """Look for a module that did not come with the call in the folder of its package, if that
-        is active.
+        """Look for a module that did not come with the call in the folder of its active package.
 
         Source and folders become active modules. The spec of any other module is returned.
         """
@@ -130,7 +126,7 @@ class ProjectImporter:
             return None
         location = location_of(spec)
         if location.filename is not None and not location.filename.endswith(".py"):
-            # Not kept when the project changes, since its name may mean something else then.
+            # Dropped when the project changes, as its name may then stand for another module.
             self._others.add(name)
             return spec
         module = project_module(location)
@@ -147,7 +143,7 @@ class ProjectImporter:
         return None
 
     def _is_current(self) -> bool:
-        """Whether the modules that were found are still as they were read."""
+        """Whether the files of the modules that were found are the same as when they were read."""
         now = time.monotonic()
         if now < self._due:
             return True
@@ -155,12 +151,13 @@ class ProjectImporter:
         return all(stamp(filename) == known for filename, known in self._found.values())
 
     def _version(self, name: str, by_name: dict[str, ProjectModule]) -> str:
-        """The digest of a module's source, and of all that it can reach through imports."""
+        """Return the digest of a module's source, and of all that it can reach through imports."""
         from hashlib import sha256  # As in `functions`.
 
         digest = sha256()
         for module in sorted(_reachable(name, by_name), key=lambda module: module.name):
-            # With its place: where that changes, what the module holds may be another folder's.
+            # Includes the module's place on this worker: the module may have remembered it, or
+            # have read files there.
             place = [self._folders.here(path) for path in (module.filename, *module.path)]
             parts = (
                 module.name,
@@ -174,7 +171,7 @@ class ProjectImporter:
         return digest.hexdigest()
 
     def _path(self, package: ProjectModule) -> list[str]:
-        """Where a package's modules are looked for: its code may have added to that here."""
+        """Return the folders of a package's modules; code on this worker may have added some."""
         loaded = sys.modules.get(package.name)
         return list(getattr(loaded, "__path__", None) or map(self._folders.here, package.path))
 
@@ -185,7 +182,7 @@ class ProjectImporter:
                 continue
             del sys.modules[name]
             self._loaded[name, self._versions[name]] = module
-            # Or `from package import name` would find this one in the package, whatever comes next.
+            # Otherwise `from package import name` would still find this module in the package.
             parent, _, child = name.rpartition(".")
             if getattr(away.get(parent), "__dict__", {}).get(child) is module:
                 delattr(away[parent], child)
@@ -199,8 +196,7 @@ class ProjectImporter:
         as_sent = [name for name in names if self._is_loaded_as_sent(name)]
         for name in names:
             version = self._versions[name]
-            # A module of the same name that the worker's own folder holds must not shadow the
-            # client's.
+            # A module of the same name in the worker's own folder must not shadow the client's.
             loaded = sys.modules.pop(name, None)
             if loaded is not None and name in as_sent:
                 self._loaded.setdefault((name, version), loaded)
@@ -212,10 +208,9 @@ class ProjectImporter:
                 setattr(sys.modules[parent], child, sys.modules[name])
 
     def _is_loaded_as_sent(self, name: str) -> bool:
-        """Whether this process has loaded a module and all that it reaches from the sources that
-        were sent.
+        """Whether this process has loaded a module, and all it reaches, from the sources sent.
 
-        It may have done so for itself, as `django.setup` does: models must not be defined twice.
+        `django.setup` on the worker may have loaded them: models must not be defined twice.
         """
         if name not in sys.modules:
             return False
@@ -231,7 +226,7 @@ def _is_from_source(loaded: ModuleType, module: ProjectModule) -> bool:
     spec = getattr(loaded, "__spec__", None)
     if spec is None or module.source is None or spec.origin != module.filename:
         return False
-    # A file that is older than this process was the same when it was loaded.
+    # A file that is older than this process has not changed since it was loaded.
     is_older = 0 < stamp(module.filename)[0] < _BEGUN
     return (
         is_older
@@ -241,8 +236,9 @@ def _is_from_source(loaded: ModuleType, module: ProjectModule) -> bool:
 
 
 def note_missing_file(error: BaseException) -> None:
-    """Say in a note why a file is not to be had that a call has looked for in the folder of a
-    package of its project.
+    """Add a note to an error that says why a file of the project is missing on this worker.
+
+    Only files that the call looked for in the folder of a package of its project get a note.
     """
     seen: set[int] = set()
     cause: BaseException | None = error

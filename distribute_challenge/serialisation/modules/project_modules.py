@@ -1,9 +1,9 @@
-"""What of the user's own project has to travel with a function that uses it.
+"""Find the parts of the user's own project that have to travel with a function that uses it.
 
 The project's modules are the files that no worker has (`locations`). They travel as source, as
 they are on disk when the call is made, and the worker imports them under their own names
-(`imports`): so relative imports, class identity, module-level locks and caches work there as
-they do here. Where workers do not see the client's files, other files of the project's packages
+(`project_importer`): so relative imports, class identity, module-level locks and caches work there
+as they do here. Where workers do not see the client's files, other files of the project's packages
 travel, too (`package_files`).
 """
 
@@ -49,12 +49,12 @@ class ProjectModule(NamedTuple):
         name: Its full name.
         filename: Its file on the client; empty for a package without ``__init__.py``.
         is_package: Whether it is a package.
-        source: Its source; None for a package without ``__init__.py``, and for what cannot travel.
-        imports: Names of the modules that its source may import, whether or not they are modules of
-            the project.
+        source: Its source; None for a package without ``__init__.py``, and for a module that cannot
+            travel.
+        imports: Names of the modules that its source may import, in the project or not.
         path: A package's ``__path__`` on the client.
-        files: What lies in which of the client's folders; None where the worker sees these folders.
-        problem: What to say when it is imported where it is not to be had; empty for what travels.
+        files: The client's folders and the files in them; None where the worker sees these folders.
+        problem: The error of importing it where it is missing; empty if its source travels.
     """
 
     name: str
@@ -68,13 +68,13 @@ class ProjectModule(NamedTuple):
 
 
 class Sources:
-    """What a set of modules needs, read again only when a file has changed.
+    """The modules that a function needs, read again only when a file has changed.
 
     Args:
         names: Modules that a function or its arguments refer to; everything they import, directly
             or not, and their parent packages come along.
-        with_files: Whether other files of their packages come along, too: for workers that do not
-            see them.
+        with_files: Whether other files of their packages come along, for workers that do not see
+            them.
     """
 
     def __init__(self, names: Iterable[str], *, with_files: bool = False) -> None:
@@ -87,11 +87,10 @@ class Sources:
         self._read()
 
     def is_fresh(self, within: float = 0.0) -> bool:
-        """Whether every file is still as it was read.
+        """Whether no file has changed since it was read.
 
         Args:
-            within: Seconds; if the files were looked at as lately as that, they are not looked at
-                again.
+            within: Seconds; files that were checked no longer ago than this are not checked again.
         """
         now = clock.monotonic()
         if now - self._looked < within:
@@ -114,7 +113,7 @@ class Sources:
             module = found[name] = project_module(location)
             waiting.extend(module.imports)
             if self._with_files and module.is_package:
-                # It may have imported them by their names, as packages of plug-ins do.
+                # A package may have imported its modules by name, as packages of plug-ins do.
                 waiting.extend(
                     loaded for loaded in list(sys.modules) if loaded.startswith(name + ".")
                 )
@@ -140,13 +139,13 @@ class Sources:
 
 
 def project_module(location: Location) -> ProjectModule:
-    """A module as it travels, without the files of its package."""
+    """Return a module as it travels, without the files of its package."""
     name, filename, is_package, path, loader = location
     parents = _parents(name)
     sent = getattr(loader, "project_module", None)
     if isinstance(sent, ProjectModule):
-        # It has travelled already: a call inside a call. What lies at its path on this machine
-        # may be another's.
+        # The module has travelled already: this is a call inside a call. The file at its path on
+        # this machine may be a different one.
         return sent
     if filename is None:
         return ProjectModule(name, "", is_package, None, parents, path)

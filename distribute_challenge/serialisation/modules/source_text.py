@@ -1,4 +1,4 @@
-"""The source of modules: read, decoded, and searched for what it imports."""
+"""Read and decode the source of modules, and find what it imports."""
 
 import ast
 import dis
@@ -15,11 +15,11 @@ from distribute_challenge.serialisation.modules.locations import Location
 
 __all__ = ["Stamp", "Text", "imported_names", "read_text", "stamp"]
 
-#: What changes when a file does: its time of modification in nanoseconds, and its size in bytes.
+#: Changes when a file changes: its time of modification in nanoseconds, and its size in bytes.
 Stamp = tuple[int, int]
 
 _GONE = (0, 0)
-# Python 3.11 counts how deep it is in a tree for all threads together: two that parse at once
+# Python 3.11 has one depth counter for the parsers of all threads: two threads that parse at once
 # can fail with a SystemError.
 _parsing = Lock()
 
@@ -28,7 +28,7 @@ class Text(NamedTuple):
     """A module's source and the names of the modules that it may import.
 
     Args:
-        source: The source; None if it is not to be had.
+        source: The source; None if it cannot be read.
         imports: Full names.
         problem: Why there is no source; empty if there is.
     """
@@ -38,12 +38,12 @@ class Text(NamedTuple):
     problem: str = ""
 
 
-# By file and package: all functions of a project have most of their modules in common.
+# By file and package. All functions of a project share most of their modules.
 _read: dict[tuple[str, str], tuple[Stamp, Text]] = {}
 
 
 def stamp(filename: str) -> Stamp:
-    """What changes when a file does, or the archive that it lies in; zeros for one that is gone."""
+    """Return the stamp of a file, or of the archive that it lies in; zeros if it is gone."""
     try:
         status = os.stat(filename)
     except NotADirectoryError:
@@ -55,13 +55,11 @@ def stamp(filename: str) -> Stamp:
 
 
 def read_text(location: Location, current: Stamp) -> Text:
-    """The source of a module as it is on disk; if it is gone there, as Python still has it in
-    memory.
+    """Read the source of a module from disk; if its file is gone, take it from Python's memory.
 
     Args:
         location: Where the module lies.
-        current: The file's stamp. A file that has still the one with which it was read is not read
-            again.
+        current: The file's stamp. A file is not read again while its stamp stays the same.
     """
     assert location.filename is not None
     package = location.name if location.is_package else location.name.rpartition(".")[0]
@@ -77,7 +75,7 @@ def read_text(location: Location, current: Stamp) -> Text:
 
 
 def imported_names(code: CodeType, package: str) -> Iterator[str]:
-    """Full names of everything that a function's body imports, nested functions included.
+    """Yield the full names of all that a function's body and its nested functions import.
 
     Args:
         code: The function's code.
@@ -109,8 +107,8 @@ def _source(location: Location) -> tuple[str | None, str]:
         return (
             None,
             (
-                f"the source of {location.name}, {filename}, cannot be decoded: {error}; correct it on "
-                f"the client"
+                f"the source of {location.name}, {filename}, cannot be decoded: {error}; "
+                f"correct it on the client"
             ),
         )
     except OSError as error:
@@ -126,26 +124,26 @@ def _source(location: Location) -> tuple[str | None, str]:
 
 
 def _remembered(location: Location) -> str | None:
-    """The source of a module whose file is gone, as tracebacks or its loader still have it."""
+    """Return the source of a module whose file is gone, from `linecache` or its loader."""
     filename = location.filename or ""
     try:
         lines = linecache.getlines(filename)
-        # The loader of an archive reads at the places where its members lay when it was made.
+        # The loader of an archive reads at the offsets that the members had when it was made.
         if not lines and zipped.archive_of(filename) is None:
             source = location.loader.get_source(location.name)
             return source if isinstance(source, str) else None
-    except Exception:  # Loaders of any origin: what one cannot tell is not to be had.
+    except Exception:  # The loader may be any code; if it fails, there is no source.
         return None
     return "".join(lines) or None
 
 
 def _imports_of_source(source: str, package: str) -> Iterator[str]:
-    """Full names of all that a module imports anywhere in its source."""
+    """Yield the full names of all that a module imports anywhere in its source."""
     try:
         with _parsing:
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
-        return  # Importing it fails on the worker, with the line; nothing to find out here.
+        return  # The import on the worker fails with the line of the error.
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -155,7 +153,7 @@ def _imports_of_source(source: str, package: str) -> Iterator[str]:
 
 
 def _candidates(module: str, names: tuple[str, ...], level: int, package: str) -> Iterator[str]:
-    """``from module import names`` may mean attributes or submodules: name both."""
+    """Yield attributes and submodules: ``from module import names`` may mean either."""
     if level:
         anchor = package.rsplit(".", level - 1)[0] if level > 1 else package
         module = f"{anchor}.{module}" if module else anchor
@@ -164,7 +162,7 @@ def _candidates(module: str, names: tuple[str, ...], level: int, package: str) -
 
 
 def _make_lock_anew() -> None:
-    """In the child of a fork: a thread that is not there may hold it."""
+    """Replace the lock in a forked child process: a thread that is missing there may hold it."""
     global _parsing
     _parsing = Lock()
 

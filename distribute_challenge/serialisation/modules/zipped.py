@@ -1,6 +1,6 @@
-"""Files inside zip archives, which Python imports modules from as it does from folders.
+"""Read files inside zip archives, which Python imports modules from as it does from folders.
 
-A path such as ``/home/ann/app.pyz/shop/prices.txt`` names one: an archive, and a member of it.
+A path such as ``/home/ann/app.pyz/shop/prices.txt`` names an archive and a member of it.
 """
 
 import os
@@ -9,8 +9,7 @@ __all__ = ["archive_of", "members", "read"]
 
 
 def archive_of(path: str) -> tuple[str, str] | None:
-    """The archive that a path leads into, and the member's name; None for a path that leads into no
-    file.
+    """Return the archive that a path leads into, and the member's name; None if there is none.
 
     Examples:
         >>> archive_of(__file__ + "/shop/prices.txt")[1]
@@ -28,7 +27,7 @@ def archive_of(path: str) -> tuple[str, str] | None:
 
 
 def read(path: str) -> bytes:
-    """The content of a file, which may be a member of an archive.
+    """Return the content of a file, which may be a member of an archive.
 
     Raises:
         OSError: It cannot be read.
@@ -38,9 +37,9 @@ def read(path: str) -> bytes:
             return file.read()
     except NotADirectoryError:
         found = archive_of(path)
-        assert found is not None  # A file lies on the way.
-        # Not by the module's own loader: it goes by a table of contents from when it was made.
-        from zipfile import BadZipFile, ZipFile  # Few programs need it.
+        assert found is not None  # Part of the path is a file.
+        # Not read by the module's own loader, whose table of contents may be out of date.
+        from zipfile import BadZipFile, ZipFile  # Imported here, because few programs need it.
 
         try:
             with ZipFile(found[0]) as archive:
@@ -50,11 +49,11 @@ def read(path: str) -> bytes:
 
 
 def members(folder: str) -> list[tuple[str, int]]:
-    """Names, relative to a folder inside an archive, and sizes in bytes of the files below it."""
+    """Return the files below a folder of an archive: names relative to it, and sizes in bytes."""
     found = archive_of(folder)
     if found is None:
         return []
-    from zipfile import BadZipFile, ZipFile  # As above.
+    from zipfile import BadZipFile, ZipFile  # As in `read`.
 
     try:
         with ZipFile(found[0]) as archive:

@@ -1,1 +1,1 @@
-"""The client's script, whose functions and classes travel by value, and its `__main__` on a worker."""
+"""The client's script: its functions and classes travel by value, to a `__main__` on the worker."""

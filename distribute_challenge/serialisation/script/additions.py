@@ -1,8 +1,7 @@
-"""What a program has put into an installed module at run time: a registry's classes, a patched
-function.
+"""Find what a program has put into an installed module: a registry's classes, a patched function.
 
-It is found there by its name on the client alone. A worker imports the module without it, so it
-travels by value.
+Only the client finds it there by its name. A worker imports the module without it, so it travels
+by value.
 """
 
 import sys
@@ -23,11 +22,10 @@ _known: "WeakKeyDictionary[Any, bool]" = WeakKeyDictionary()
 
 
 def is_addition(obj: Any) -> bool:
-    """Whether a function or class that its module has under its name was put there by the script or
-    the user's project.
+    """Whether the script or the user's project has put a function or class into its module.
 
     Args:
-        obj: A function or class of an importable module.
+        obj: A function or class that an importable module has under its name.
     """
     found = _known.get(obj)
     if found is None:
@@ -47,8 +45,8 @@ def _is_foreign(function: types.FunctionType, module: str) -> bool:
 def _is_foreign_class(cls: type) -> bool:
     functions = list(_functions(cls))
     if functions:
-        # Its methods tell where it was written; a base's or decorator's may be among them, so all
-        # have to agree.
+        # Its methods tell where the class was written. Some may come from a base or a decorator,
+        # so all have to agree.
         return all(_is_foreign(function, cls.__module__) for function in functions)
     module = sys.modules.get(cls.__module__)
     loader = getattr(getattr(module, "__spec__", None), "loader", None)
@@ -66,9 +64,7 @@ def _functions(cls: type) -> Iterator[types.FunctionType]:
 
 
 def _mentions(code: types.CodeType, name: str) -> bool:
-    """Whether a module's code may give something this name; with ``import *`` or a call of
-    ``globals`` it may.
-    """
+    """Whether a module's code may define a name: it has the name, ``import *`` or ``globals``."""
     if (
         name in code.co_names
         or name in code.co_varnames

@@ -1,7 +1,7 @@
-"""Objects of the script that their class pickles by their name: the wrappers that some decorators
-make.
+"""Pickle wrappers that some decorators make in a script, and that their class pickles by name.
 
-No worker finds them in its own ``__main__`` by then, so they travel by their parts.
+When a call runs, a worker does not find the name in its own ``__main__``, so they travel by their
+parts.
 """
 
 import copyreg
@@ -14,25 +14,28 @@ _CURRY = ("toolz.functoolz", "cytoolz.functoolz")
 
 
 def has_module_of_its_own(obj: Any) -> bool:
-    """Whether an object says itself which module defines it, as functions do, and not only its
-    class.
+    """Whether an object itself, and not only its class, says which module defines it.
+
+    Functions do, and so do wrappers.
     """
     return "__module__" in getattr(obj, "__dict__", ())
 
 
 def reduce_named_object(obj: Any, protocol: int) -> Any:
-    """How to pickle an object of the script that is no function, but has a name; `NotImplemented`
-    if its class knows how to.
+    """Pickle an object of the script that has a name but is no function, by its parts.
 
     Args:
         obj: The object.
         protocol: As for `object.__reduce_ex__`.
+
+    Returns:
+        As for `pickle.Pickler.reducer_override`: `NotImplemented` if its class can pickle it.
     """
     kind: Any = type(obj)
     if kind.__module__ in _CURRY and kind.__name__ == "curry" and obj.func.__module__ == "__main__":
         return functools.partial(kind, obj.func, *obj.args, **obj.keywords), ()
-    # Class methods and the like have the name of their function, and cloudpickle knows how to
-    # pickle them.
+    # Objects such as class methods have the name of their function, and cloudpickle can pickle
+    # them.
     is_candidate = (
         has_module_of_its_own(obj)
         and kind.__module__ != "builtins"

@@ -1,9 +1,8 @@
-"""A class of the script that cannot be taken apart, as its statement: the worker executes that
-again.
+"""A class of the script as its statement, for classes that cannot be taken apart.
 
-Classes that hold a lock or weak references are among them, and those of frameworks that replace
-what the class statement says: a database model's columns, say. What the script does to the class
-after its statement does not travel.
+The worker executes the statement again. Classes that hold a lock or weak references need this, and
+so do classes of frameworks that replace what the class statement says, such as a database model's
+columns. What the script does to the class after its statement does not travel.
 """
 
 import __future__
@@ -20,7 +19,7 @@ from distribute_challenge.serialisation.watch import global_names
 
 __all__ = ["ClassSource"]
 
-# Code inside a class's body that runs with it, though it is a function of its own.
+# Names of functions inside a class's body that run when the class statement runs.
 _RUNS_AT_ONCE = frozenset(
     ["<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "__annotate__"]
 )
@@ -39,8 +38,10 @@ class ClassSource(NamedTuple):
 
     @classmethod
     def of(cls, made: type) -> "ClassSource | None":
-        """The statement of a class, or None if it is not at the top level of the script or its
-        source cannot be read.
+        """Return the statement that made a class, or None.
+
+        None means that the class is not at the script's top level, or that its source cannot be
+        read.
         """
         main = vars(sys.modules["__main__"])
         if made.__module__ != "__main__" or main.get(made.__qualname__) is not made:
@@ -49,7 +50,7 @@ class ClassSource(NamedTuple):
         try:
             tree = ast.parse("".join(linecache.getlines(filename, main)))
         except SyntaxError:
-            return None  # The file was changed since the script began.
+            return None  # The file has changed since the script began.
         found = [
             node
             for node in ast.walk(tree)
@@ -64,8 +65,9 @@ class ClassSource(NamedTuple):
         return cls(made.__name__, compile(statement, filename, "exec", flags, dont_inherit=True))
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The variables of the script that the statement uses, and those with them that the methods
-        use.
+        """Return the script's variables that the statement uses at once, and all that it uses.
+
+        The second dictionary includes the variables that only the methods use.
         """
         main = vars(sys.modules["__main__"])
         at_once = {
@@ -77,10 +79,10 @@ class ClassSource(NamedTuple):
         return at_once, later
 
     def execute(self, namespace: dict[str, Any]) -> type:
-        """Make the class.
+        """Execute the statement and return the class.
 
         Args:
-            namespace: The globals of its methods; it gets the class, too.
+            namespace: The globals of its methods; the class is added to it.
         """
         exec(self.code, namespace)
         made: type = namespace[self.name]
@@ -88,7 +90,7 @@ class ClassSource(NamedTuple):
 
 
 def _place(made: type, main: dict[str, Any]) -> tuple[int | None, str]:
-    """A line of the class, if one of its methods tells, and the name of its file."""
+    """Return a line of the class, if one of its methods has one, and the name of its file."""
     for value in vars(made).values():
         if (
             isinstance(value, FunctionType)

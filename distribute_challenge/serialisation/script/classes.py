@@ -1,19 +1,20 @@
 """Classes that travel by value: those of a script or notebook, and those made inside functions.
 
-A class has an id, given by the process that defines it. Each other process makes it once, when it
-first comes, and then knows it by its id. It comes again with every value that needs it, and is left
-as it is: a cache on it stays filled. The class of the process that defines it is never touched.
+A class has an id, given by the process that defines it. Every other process makes the class once,
+when it first arrives, and then knows it by its id. The class arrives again with every value that
+needs it, and is left as it is: a cache on it stays filled. The class in the process that defines it
+is never changed.
 
-With the id comes a version: a digest of all that the class consists of. If the script changes its
+The id travels with a version: a digest of all that the class consists of. If the script changes its
 class between two calls (an attribute, or a global that a method uses), the version changes, and the
-new state is set. A class that is defined anew, as by a notebook's cell, is another object and has
+new state is set. A class that is defined again, as by a notebook's cell, is another object and has
 another id.
 
 A class that cannot be taken apart travels as its statement (`class_source`).
 
-cloudpickle keeps the ids and takes classes apart. Making and setting them is done here, as
-cloudpickle makes a class anew each time, which runs ``__init_subclass__`` and metaclasses, and sets
-every attribute again.
+cloudpickle keeps the ids and takes classes apart. This module makes classes and sets their state,
+because cloudpickle makes a class again each time, which runs ``__init_subclass__`` and metaclasses,
+and sets every attribute again.
 """
 
 import contextlib
@@ -37,19 +38,19 @@ __all__ = ["of_version", "reduce_class", "taken_apart"]
 
 T = TypeVar("T")
 
-#: Makes a digest of all that a class consists of.
+#: Returns a digest of all that a class consists of.
 Digest = Callable[[type], str]
 
-_MOST_KEPT = 256  # A guess: more classes than one study has.
+_MOST_KEPT = 256  # A guess: more classes than one script has.
 
 
 class _Received(NamedTuple):
-    """What is known of a class that was made from its pickle.
+    """What this process knows of a class that it made from its pickle.
 
     Args:
         version: The version that it has now; empty until its state has been set.
         names: The attributes that were set.
-        namespace: The globals of the methods of one that was made from its statement.
+        namespace: The globals of its methods, if it was made from its statement; else None.
     """
 
     version: str = ""
@@ -58,14 +59,16 @@ class _Received(NamedTuple):
 
 
 class _Own(NamedTuple):
-    """The version of a class that this process defines, for as long as the watch sees no change."""
+    """The version of a class that this process defines, valid while the watch sees no change."""
 
     watch: Watch
     version: str
 
 
 class _Latest(Generic[T]):
-    """What was looked at last of each class, for a bounded number of classes. It keeps them alive.
+    """A value for each of the classes used last, for a bounded number of classes.
+
+    It keeps the classes alive.
 
     Guarantees: any thread may call.
     """
@@ -82,7 +85,7 @@ class _Latest(Generic[T]):
         return self._found.get(cls)
 
     def put(self, cls: type, value: T) -> None:
-        dropped = None  # Freed when the lock is free again: that may run the user's code.
+        dropped = None  # Freed after the lock is released, because freeing may run user code.
         with self._lock:
             self._found[cls] = value
             self._found.move_to_end(cls)
@@ -95,27 +98,27 @@ _received: "WeakKeyDictionary[type, _Received]" = WeakKeyDictionary()
 # A watch holds its class, so this can't be a weak dictionary.
 _own: _Latest[_Own] = _Latest()
 _sources: "WeakKeyDictionary[type, ClassSource | None]" = WeakKeyDictionary()
-# The received classes that came last: a call's class would go with the call, and what it keeps with
-# it.
+# Keeps the received classes that arrived last. Otherwise a class, and all that it caches, would be
+# freed with its call.
 _kept: _Latest[None] = _Latest()
 _version: ContextVar[str] = ContextVar("distribute_challenge_class_version", default="")
-# While a class statement is executed, as frameworks refuse a second class of the same name.
+# Held while a class statement is executed, as frameworks refuse a second class of the same name.
 _executing = threading.RLock()
 
 
 def reduce_class(cls: type, digest: Digest, *, versioned: bool) -> tuple[Any, ...]:
-    """How to pickle a class by value, as `pickle.Pickler.reducer_override` returns it.
+    """Pickle a class by value; returns what `pickle.Pickler.reducer_override` returns.
 
     Args:
         cls: The class.
         digest: Pickles it for its version. It raises if the class cannot be taken apart.
-        versioned: Whether the version travels along; not while versions are made.
+        versioned: Whether the version travels along; False while a version is computed.
     """
     version = ""
     if versioned:
         version = _version_of(cls, digest)
     elif cls not in _sources:
-        _version_of(cls, digest)  # It finds out whether the class can be taken apart.
+        _version_of(cls, digest)  # Finds out whether the class can be taken apart.
     source = _sources.get(cls)
     if source is not None:
         at_once, later = source.variables()
@@ -127,13 +130,13 @@ def reduce_class(cls: type, digest: Digest, *, versioned: bool) -> tuple[Any, ..
     else:
         arguments, (state, _) = cloudpickle._class_getnewargs(cls), cloudpickle._class_getstate(cls)
         maker = cloudpickle._make_skeleton_class
-    state.pop("__slotnames__", None)  # Put there when an instance was pickled first.
+    state.pop("__slotnames__", None)  # `copyreg` sets it when the first instance is pickled.
     return _make, (_id(cls), maker, arguments[:-2]), (version, state), None, None, _set_state
 
 
 def taken_apart(cls: type, pickle: Callable[[type], T]) -> T:
-    """What pickling a class gives, by its parts or, where that fails, by its statement."""
-    _sources.setdefault(cls, None)  # Before: it may be part of what it consists of.
+    """Pickle a class by its parts or, if that fails, by its statement."""
+    _sources.setdefault(cls, None)  # Set first, because the class may refer to itself.
     try:
         return pickle(cls)
     except Exception:
@@ -146,7 +149,7 @@ def taken_apart(cls: type, pickle: Callable[[type], T]) -> T:
 
 @contextmanager
 def of_version(version: str) -> Iterator[None]:
-    """While this block runs, classes that are unpickled without a version get this one."""
+    """Give this version to classes that are unpickled without one while this block runs."""
     token = _version.set(version)
     try:
         yield
@@ -172,7 +175,7 @@ def _id(cls: type) -> str:
 
 
 def _made(id: str) -> type | None:  # noqa: A002
-    """The class of an id, if this process defines it or has made it."""
+    """Return the class of an id, if this process defines it or has made it."""
     found: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(id)
     return found
 
@@ -197,9 +200,7 @@ def _register(
     source: ClassSource | None,
     namespace: dict[str, Any] | None,
 ) -> type:
-    """Remember a class that was made from its pickle; the one to use, if another thread made it
-    first.
-    """
+    """Remember a class made from its pickle; return the first one if another thread was faster."""
     kept: type = cloudpickle._lookup_class_or_track(id, cls)
     _received.setdefault(kept, _Received(namespace=namespace))
     _sources.setdefault(kept, source)
@@ -225,7 +226,7 @@ def _set_state(cls: type, state: tuple[str, Mapping[str, Any]]) -> None:
 
 
 def _make_lock_anew() -> None:
-    """In the child of a fork: a thread that is not there may hold it."""
+    """Replace the lock in a forked child process: a thread that is missing there may hold it."""
     global _executing
     _executing = threading.RLock()
 

@@ -1,9 +1,9 @@
 """The functions and classes of the client's script, each pickled by itself.
 
-Workers look one up by its name alone: pickle does, as it loads a file that the script wrote; so do
-type hints and ``eval``. What a function mentions travels with it in any case (`functions`). The
-others travel here, if they use nothing that changes: a function that uses a variable which the
-script sets again and again would have to be sent again and again.
+Calls look some of them up by name alone: `pickle` does when it loads a file that the script wrote,
+and so do type hints and ``eval``. What a function mentions travels with it in any case
+(`functions`). This module sends the other definitions, but only those that use nothing that
+changes: one that uses a variable which the script keeps changing would have to be sent each time.
 
 A definition refers to others by their names, so each is pickled once, however they call each other.
 The version of a class is a digest of all the definitions that it reaches.
@@ -28,7 +28,7 @@ from distribute_challenge.serialisation.watch import Watch
 
 __all__ = ["Definitions", "PickledDefinition", "definition_name"]
 
-LARGEST = 100_000  # Bytes of one definition; a guess. Above it, data hides in it.
+LARGEST = 100_000  # Bytes of one definition; a guess: a larger one most likely contains data.
 LARGEST_SOURCE = 1_000_000  # Characters of a script.
 
 
@@ -49,12 +49,12 @@ class PickledDefinition(NamedTuple):
 
 
 class _Node(NamedTuple):
-    """A definition as it was found last.
+    """A definition as `Definitions` found it last.
 
     Args:
         value: The function or class.
         watch: Sees a change of what it uses, other definitions apart.
-        pickled: None if it cannot be pickled.
+        pickled: Its pickle; None if it cannot be pickled.
         is_steady: Whether its pickle has been the same ever since it was defined.
     """
 
@@ -65,15 +65,15 @@ class _Node(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What was found when the script was looked at.
+    """The state of the script when `Definitions` last checked it.
 
     Args:
         nodes: Definitions by name.
         travelling: Definitions that can be sent.
         watch: Sees a change of any of those.
         size: Number of the script's variables.
-        version: Another number whenever other definitions travel.
-        at: When it was, by `clock.monotonic`.
+        version: A number that changes whenever other definitions travel.
+        at: When the script was checked, by `clock.monotonic`.
     """
 
     nodes: Mapping[str, _Node]
@@ -85,13 +85,14 @@ class _Look(NamedTuple):
 
 
 class Definitions:
-    """What this process's ``__main__`` defines.
+    """The functions and classes that this process's ``__main__`` defines; each process has one.
 
     Args:
         pickle: Pickles a definition apart from the others; it raises if that cannot be done.
-        digest: Makes a digest of bytes.
+        digest: Returns a digest of bytes.
 
-    Guarantees: any thread may call. None waits for another: pickling may run the user's code.
+    Guarantees: any thread may call. No thread waits for another, as pickling may run the user's
+    code.
     """
 
     def __init__(
@@ -103,10 +104,11 @@ class Definitions:
         self._last = _Look({}, {}, Watch(), -1, 0, 0.0)
 
     def version(self, within: float = 0.0) -> int:
-        """A number that is another one as soon as other definitions travel.
+        """Return a number that changes as soon as other definitions travel.
 
         Args:
-            within: Seconds; if they were looked at as lately as that, they are not looked at again.
+            within: Seconds; definitions that were checked no longer ago than this are not checked
+                again.
         """
         if within and clock.monotonic() - self._last.at < within:
             return self._last.version
@@ -114,16 +116,16 @@ class Definitions:
         return -1 if is_script_on_worker(main) else self._look(vars(main)).version
 
     def parts(self, function: Any, modules: frozenset[str]) -> ScriptParts:
-        """What travels with a function.
+        """Return what travels with a function.
 
         Args:
             function: The function; it travels in any case.
             modules: The modules of the user's project that travel with it. Definitions that need
-                others stay here.
+                other modules do not travel.
         """
         main = sys.modules["__main__"]
         if is_script_on_worker(main):
-            return ScriptParts()  # A call inside a call: it runs here.
+            return ScriptParts()  # A call inside a call runs in this process.
         look = self._look(vars(main))
         found = {
             name: definition
@@ -138,8 +140,9 @@ class Definitions:
         return ScriptParts(filename, source if 0 < len(source) <= LARGEST_SOURCE else None, found)
 
     def find(self, function: Any) -> Definition | None:
-        """The definition of a function that travels by its name; None for one that each call needs
-        a copy of.
+        """Return the definition of a function that travels by its name.
+
+        The result is None for other functions, and for one that each call needs its own copy of.
         """
         main = sys.modules["__main__"]
         name = definition_name(function)
@@ -148,8 +151,7 @@ class Definitions:
         return self._look(vars(main)).travelling.get(name)
 
     def version_of(self, cls: type) -> str | None:
-        """A digest of a class with all the definitions that it reaches; None if it is none of the
-        script's definitions.
+        """Return a digest of a class with all definitions that it reaches; None for other classes.
 
         Raises:
             Exception: The class cannot be pickled.
@@ -166,7 +168,7 @@ class Definitions:
             return node
 
         if node_of(name).pickled is None:
-            self._pickle(cls)  # It says why.
+            self._pickle(cls)  # Raises the reason.
         reached = _reached(name, node_of)
         self._last = self._last._replace(nodes=nodes)
         return self._version(nodes, reached)
@@ -183,14 +185,14 @@ class Definitions:
         }
         travelling = self._travelling(nodes)
         watch = Watch.over([_plain(nodes[name].value) for name in travelling])
-        assert watch.places is not None  # What can change unseen does not travel.
+        assert watch.places is not None  # Definitions that can change unseen do not travel.
         watch.places.extend((main, name, node.value) for name, node in nodes.items())
         version = last.version if travelling == last.travelling else next(self._numbers)
         self._last = _Look(nodes, travelling, watch, size, version, clock.monotonic())
         return self._last
 
     def _travelling(self, nodes: Mapping[str, _Node]) -> dict[str, Definition]:
-        """Those that can be sent, with all that they need."""
+        """Return the definitions that can be sent, with all that they need."""
         steady = {
             name: node.pickled
             for name, node in nodes.items()
@@ -229,7 +231,7 @@ class Definitions:
 
 
 def definition_name(value: Any) -> str | None:
-    """The name of a function or class of the script, decorated or not; None for anything else."""
+    """Return the name of a function or class of the script, decorated or not; None for all else."""
     main = vars(sys.modules["__main__"])
     plain = _plain(value)
     if not isinstance(plain, FunctionType | type) or plain.__module__ != "__main__":
@@ -252,7 +254,7 @@ def _plain(value: Any) -> Any:
 
 
 def _reached(name: str, node_of: Callable[[str], _Node]) -> set[str]:
-    """The names of all definitions that one needs, directly or not, with its own."""
+    """Return the names of all definitions that one needs, directly or not, with its own."""
     reached: set[str] = set()
     waiting = [name]
     while waiting:

@@ -1,13 +1,13 @@
 """A script's ``__main__`` on a worker.
 
 Functions of a script or notebook travel by value. On the worker they share one namespace, as they
-do in the script: the one of a module that stands under the name ``__main__`` while a call of the
-script runs. So pickle finds the script's classes by name, and ``import __main__``,
-``inspect.getsource`` and type hints work.
+do in the script: the namespace of a module that is called ``__main__`` while a call of the script
+runs. So pickle finds the script's classes by name, and ``import __main__``, ``inspect.getsource``
+and type hints work.
 
-Each function that is sent brings a namespace of its own, as it has the values of the script's
-variables at the time of the call. What calls do to these globals stays, as long as the worker keeps
-the function.
+Each function that is sent brings its own namespace, with the values of the script's variables at
+the time of the call. Changes that calls make to these globals stay as long as the worker keeps the
+function.
 """
 
 import contextlib
@@ -39,8 +39,8 @@ __all__ = [
     "set_script_function_state",
 ]
 
-# A function that uses one of these may look up any name of its script in a way that no module can
-# intercept.
+# A function that uses one of these may look up any name of its script, and a module cannot
+# intercept that.
 _LOOKS_UP_NAMES = frozenset(["eval", "exec", "globals", "vars"])
 
 
@@ -50,9 +50,9 @@ class Definition(NamedTuple):
     Args:
         data: The pickled function or class.
         needs: Names of the definitions that it refers to.
-        modules: Modules of the user's project that it and those that it reaches need.
-        imports: All modules that loading it and those that it reaches imports.
-        version: A digest of it and of those that it reaches.
+        modules: Modules of the user's project that it, and the definitions that it reaches, need.
+        imports: All modules that are imported when these are loaded.
+        version: A digest of it and of the definitions that it reaches.
     """
 
     data: bytes
@@ -63,12 +63,12 @@ class Definition(NamedTuple):
 
 
 class ScriptParts(NamedTuple):
-    """What travels of a script with one of its functions.
+    """The parts of a script that travel with one of its functions.
 
     Args:
         filename: The script's file on the client; None in a notebook or at a prompt.
-        source: What is in it; None if it cannot be read.
-        definitions: Its functions and classes, by name.
+        source: The file's content; None if it cannot be read.
+        definitions: The script's functions and classes, by name.
     """
 
     filename: str | None = None
@@ -77,13 +77,13 @@ class ScriptParts(NamedTuple):
 
 
 class Script:
-    """The namespace of one function's script.
+    """The namespace of one function's script; a worker makes one for each function of a script.
 
     Args:
-        parts: What travelled of the script.
+        parts: The parts of the script that travelled.
 
-    Guarantees: ``_lock`` lets one thread at a time load a definition. Whatever name is there stays
-    as it is: a function that is loaded once more finds its globals as the last call left them.
+    Guarantees: ``_lock`` lets one thread at a time load a definition. A name that is set stays as
+    it is: a function that is loaded once more finds its globals as the last call left them.
     """
 
     def __init__(self, parts: ScriptParts) -> None:
@@ -94,7 +94,7 @@ class Script:
         self.module = _Main(self)
         self.globals = vars(self.module)
         self.globals.update(__builtins__=__builtins__, __loader__=_Loader(parts.source))
-        # One that is run by `python -m` has a package, which comes with its functions.
+        # A script that `python -m` runs has a package, which comes with its functions.
         del self.globals["__package__"]
         if parts.filename is not None:
             self.globals["__file__"] = parts.filename
@@ -103,7 +103,7 @@ class Script:
         self._lock = RLock()
 
     def activate(self) -> None:
-        """Make it the ``__main__`` of this process."""
+        """Make this namespace the ``__main__`` of this process."""
         sys.modules["__main__"] = self.module
         filename = self._parts.filename
         if filename is not None and self._parts.source is not None and not os.path.exists(filename):
@@ -111,7 +111,7 @@ class Script:
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """While this block runs, functions of scripts that are unpickled get this namespace."""
+        """Give this namespace to functions of scripts that are unpickled while this block runs."""
         token = _current.set(self)
         try:
             yield
@@ -119,12 +119,11 @@ class Script:
             _current.reset(token)
 
     def define(self, function: Any) -> None:
-        """Make the script's functions and classes variables of the namespace, if that imports
-        nothing more.
+        """Set the script's functions and classes as variables, if that imports no more modules.
 
         Args:
-            function: The function that is about to be called. If it looks names up by itself, it
-                finds all of them.
+            function: The function that is about to be called. If it looks names up by itself, all
+                definitions are set.
         """
         finds_all = isinstance(function, FunctionType) and not _LOOKS_UP_NAMES.isdisjoint(
             global_names(function.__code__)
@@ -138,18 +137,18 @@ class Script:
                     self.find(name)
 
     def has(self, name: str, version: str) -> bool:
-        """Whether a definition has travelled, in this very version."""
+        """Whether a definition has travelled, in exactly this version."""
         definition = self._parts.definitions.get(name)
         return definition is not None and definition.version == version
 
     def find(self, name: str) -> Any:
-        """The function or class of a name.
+        """Return the function or class of a name.
 
         Raises:
-            AttributeError: None has travelled, or it cannot be loaded here.
+            AttributeError: No such definition has travelled, or it cannot be loaded here.
         """
         with self._lock:
-            # Taken out before: it may be part of what it needs.
+            # Removed first, because the definition may refer to itself.
             definition = self._waiting.pop(name, None)
             if definition is not None:
                 self._load(name, definition)
@@ -170,7 +169,7 @@ class Script:
                 with self.loading(), of_version(definition.version):
                     found = pickle.loads(definition.data)
             except (Exception, SystemExit) as error:
-                # Calls that do without it must not fail.
+                # Calls that do not use it must not fail.
                 self._waiting[name] = definition
                 raise AttributeError(
                     f"the script's {name!r} cannot be loaded on this worker: "
@@ -183,10 +182,10 @@ class Script:
 
 
 class DefinitionName:
-    """In the pickle of a definition, in the place of another one.
+    """Stands for another definition in the pickle of a definition.
 
     Args:
-        name: The other's name.
+        name: The other definition's name.
     """
 
     def __init__(self, name: str) -> None:
@@ -198,14 +197,14 @@ class DefinitionName:
 
 def _find(name: str) -> Any:
     script = _current.get()
-    assert script is not None  # Definitions are loaded by one.
+    assert script is not None  # Only a `Script` loads definitions.
     return script.find(name)
 
 
 class _Main(ModuleType):
-    """The module: it loads a definition when it is first asked for it."""
+    """The ``__main__`` module on a worker: it loads a definition when that is first used."""
 
-    __slots__ = ("_script",)  # Not among the script's variables.
+    __slots__ = ("_script",)  # A slot, so that it is not one of the script's variables.
 
     def __init__(self, script: Script) -> None:
         super().__init__("__main__")
@@ -220,8 +219,8 @@ class _Main(ModuleType):
         super().__setattr__(name, value)
 
 
-# What calls have set on the module `__main__`: the next call's function has another one, and finds
-# it there.
+# The attributes that calls have set on the module `__main__`. The function of the next call has
+# another such module, and finds them here.
 _set_by_calls: dict[str, Any] = {}
 
 
@@ -232,13 +231,12 @@ class _Loader:
         self._source = source
 
     def get_source(self, name: str) -> str | None:
-        """The source of the script, whatever name it is asked for by."""
+        """Return the source of the script, under any name."""
         return self._source
 
 
 def found_or_made(name: str, version: str, data: bytes) -> Any:
-    """A function of a script among the arguments of a call: that of `__main__` if it is the same,
-    else a copy.
+    """Unpickle a script's function among a call's arguments, or use the same one of `__main__`.
 
     Args:
         name: Its name.
@@ -253,15 +251,15 @@ def found_or_made(name: str, version: str, data: bytes) -> Any:
 
 
 def is_script_on_worker(module: Any) -> bool:
-    """Whether a module is what stands for a script's ``__main__`` on a worker."""
+    """Whether a module stands for a script's ``__main__`` on a worker."""
     return isinstance(module, _Main)
 
 
 class ScriptGlobals:
-    """In a pickle, in the place of the namespace of a script's functions.
+    """Stands for the namespace of a script's functions in a pickle.
 
     Args:
-        names: What the namespace says of itself: ``__name__``, ``__file__`` and so on.
+        names: The namespace's own names, such as ``__name__`` and ``__file__``, with their values.
     """
 
     def __init__(self, names: Mapping[str, Any]) -> None:
@@ -274,9 +272,9 @@ class ScriptGlobals:
 def set_script_function_state(
     function: FunctionType, state: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
-    """Complete a function of a script that is being unpickled.
+    """Set the state of a function of a script that is being unpickled.
 
-    What its namespace has already stays as it is.
+    Names that its namespace has already stay as they are.
     """
     attributes, parts = state
     for name, value in parts["__globals__"].items():
@@ -285,10 +283,10 @@ def set_script_function_state(
 
 
 def _script_globals(names: Mapping[str, Any]) -> dict[str, Any]:
-    """The namespace for the functions of one pickle."""
+    """Return the namespace for the functions of one pickle."""
     script = _current.get()
-    # Functions among the arguments have one of their own: they come with the values of variables as
-    # they are at that call.
+    # Functions among the arguments have their own namespace, with the values of variables at the
+    # time of that call.
     found: dict[str, Any] = {} if script is None else script.globals
     for name, value in names.items():
         found.setdefault(name, value)

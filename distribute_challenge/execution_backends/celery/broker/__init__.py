@@ -1,3 +1,5 @@
-"""What both ends know of Redis: how to reach it, what lies where in it, and what the messages,
-orders and signs of life look like.
+"""What clients and workers both know of Redis.
+
+The modules here say how to reach it, which keys it holds, and what messages, orders and signs of
+life look like.
 """

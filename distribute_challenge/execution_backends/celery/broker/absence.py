@@ -1,7 +1,7 @@
-"""How long a broker has not served a process, and when that is too long.
+"""Measure how long a broker has not served a process, and say when that is too long.
 
-A broker that is restarted comes back, and calls wait for it. One that is gone for good does not,
-and no call may wait for ever.
+Calls wait for a broker that is being restarted. They must not wait for ever for a broker that does
+not come back.
 """
 
 from distribute_challenge import settings
@@ -13,7 +13,7 @@ __all__ = ["Absence"]
 
 
 class Absence:
-    """Of one broker, as one thread sees it.
+    """How long one broker has been absent; each thread that waits for a broker has its own.
 
     Args:
         url: The broker.
@@ -27,17 +27,17 @@ class Absence:
         self._since: float | None = None
 
     def end(self) -> None:
-        """The broker has answered."""
+        """Record that the broker has answered."""
         self._since = None
 
     def note(self, error: Exception) -> SystemFailureError | None:
-        """The broker has not answered, or has refused to serve.
+        """Record that the broker has not answered, or has refused to serve.
 
         Args:
-            error: What redis-py raised.
+            error: The exception that redis-py raised.
 
         Returns:
-            What calls that wait for it fail with; None as long as they go on waiting.
+            The error for the calls that wait for the broker; None while they go on waiting.
         """
         now = clock.monotonic()
         if self._since is None:

@@ -1,9 +1,9 @@
-"""A Celery application that uses the broker it was told, and no other.
+"""A Celery application that uses the broker that it was given, and no other.
 
-To Celery, the variable ``CELERY_BROKER_URL`` counts more than what an application is given. So a
-worker of the embedded cluster, or one with ``--broker``, would listen to whatever that variable is
-there for. Celery's own way around it, the setting ``broker_read_url``, is none: Celery shows that
-one with its password, in ``celery report`` and to whoever asks by remote control.
+In Celery, the variable ``CELERY_BROKER_URL`` takes precedence over the application's own URL. So a
+worker of the embedded cluster, or one with ``--broker``, would listen to the broker in that
+variable. Celery's own setting for this, ``broker_read_url``, does not help: Celery shows it with
+its password in ``celery report`` and to every sender of a remote control command.
 """
 
 from typing import Any
@@ -16,16 +16,16 @@ __all__ = ["BoundCelery"]
 
 
 class BoundCelery(Celery):  # type: ignore[misc] # Celery has no types
-    """Celery, for one broker.
+    """A Celery application for one broker; workers use it.
 
     Args:
-        name: Of the application.
-        url: The broker; None: as Celery finds one.
+        name: The name of the application.
+        url: The broker; None: Celery chooses one.
         options: As for `celery.Celery`.
 
     Attributes:
-        url: The broker, with the check of its certificate spelled out, which kombu leaves out by
-            itself.
+        url: The broker, with an explicit check of its certificate, which kombu leaves out by
+            default.
     """
 
     def __init__(self, name: str, url: str | None, **options: Any) -> None:

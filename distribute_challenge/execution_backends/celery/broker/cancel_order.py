@@ -1,6 +1,4 @@
-"""What a client tells workers about calls that it does not want any more: which ones, in a text
-that remote control carries.
-"""
+"""The order in which a client tells workers which calls to cancel; remote control carries it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,18 +13,17 @@ from distribute_challenge.security import Keyring
 
 __all__ = ["Calls", "CancelOrder"]
 
-#: Calls of one message, by their number in it; None: all.
+#: Calls of one message, by their numbers in it; None: all.
 Calls = Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """Calls that are to stop, or not to begin.
+    """The calls that a client has cancelled: they have to stop, or must not begin.
 
     Args:
-        batches: Which calls of which messages.
-        client: Id of a client that wants none of its calls any more; empty: it is about single
-            messages.
+        batches: The ids of messages, with the cancelled calls of each.
+        client: Id of a client that cancels all of its calls; empty: only the calls in ``batches``.
 
     Examples:
         >>> keyring = Keyring.insecure()
@@ -39,15 +36,15 @@ class CancelOrder:
     client: str = ""
 
     def text(self, keyring: Keyring, issued: float | None = None) -> str:
-        """The order as it travels; ``issued`` as for `sealed_order`."""
+        """Return the order as it travels; ``issued`` as for `sealed_order`."""
         return sealed_order(keyring, CANCEL, issued, batches=self.batches, client=self.client)
 
     @classmethod
     def read(cls, keyring: Keyring, text: object) -> "CancelOrder":
-        """The order in a text.
+        """Read an order from its text.
 
         Raises:
-            ForgedError: It is none, or nobody with the secret has given it.
+            ForgedError: It is no order, or it is not signed with the secret.
         """
         try:
             return cls(**opened_order(keyring, CANCEL, text))

@@ -1,9 +1,9 @@
-"""The time of a cluster: that of its Redis.
+"""The clock of a cluster, which is the clock of its Redis.
 
-Clocks of different machines disagree, now and then by hours. So what clients and workers tell one
-another of the time goes by the one clock that all of them can ask. They ask it when they connect,
-and then about once a second; no message waits for that. In between, what it shows follows from this
-machine's own seconds.
+Clocks of different machines disagree, sometimes by hours. So all times that clients and workers
+send one another are times of the one clock that all of them can read. They read it when they
+connect, and then about once a second; no message waits for that. In between, they add the seconds
+of this machine's own clock.
 """
 
 from functools import lru_cache
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterClock", "clock_of"]
 
-FRESH = 60.0  # Seconds that one answer counts where no other comes by itself.
+FRESH = 60.0  # Seconds for which `ask_if_old` uses an answer.
 
 
 class ClusterClock:
-    """What Redis' clock shows, as far as is known.
+    """Shows the time of Redis' clock, as far as this process knows it.
 
-    Until it is asked it shows this machine's time. Safe for threads.
+    It shows this machine's time until it is set by `ask`. Safe for threads.
 
     Examples:
         >>> abs(ClusterClock().now() - clock.now()) < 1
@@ -34,37 +34,37 @@ class ClusterClock:
         self._asked: float | None = None
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Return the time in seconds since the epoch."""
         return clock.uptime() + self._offset
 
     def ask(self, connection: "Broker") -> float:
-        """Ask Redis, and set it by the answer, which is returned.
+        """Ask Redis for its time, set this clock by the answer, and return the answer.
 
         Raises:
-            redis.RedisError: It does not say.
+            redis.RedisError: Redis does not answer, or refuses.
         """
         asked = clock.uptime()
         seconds, microseconds = connection.time()
         answered = clock.uptime()
         shown = float(seconds + microseconds / 1e6)
-        # It was read somewhere between question and answer.
+        # Redis has read its clock at some moment between question and answer.
         self._offset, self._asked = shown - (asked + answered) / 2, answered
         return shown
 
     def ask_if_old(self, connection: "Broker") -> float:
-        """Seconds since the epoch; Redis is asked if it was not for `FRESH` seconds.
+        """Return the time in seconds since the epoch; ask Redis if its last answer is old.
+
+        An answer is old after `FRESH` seconds.
 
         Raises:
-            redis.RedisError: It does not say.
+            redis.RedisError: Redis does not answer, or refuses.
         """
         if self._asked is None or clock.uptime() - self._asked > FRESH:
             self.ask(connection)
         return self.now()
 
 
-@lru_cache(
-    maxsize=64
-)  # A guess: a process that has had more clusters than that has left most of them.
+@lru_cache(maxsize=64)  # A guess: few processes use more clusters than that at a time.
 def clock_of(url: str) -> ClusterClock:
-    """The clock of the cluster at an address: one for all of this process's connections there."""
+    """Return the clock of the cluster at a URL; all connections of this process there share it."""
     return ClusterClock()

@@ -1,4 +1,4 @@
-"""From a broker URL to a Redis connection, and from redis-py's errors to the library's own."""
+"""Make Redis connections from broker URLs, and the library's own errors from those of redis-py."""
 
 import os
 import random
@@ -35,36 +35,36 @@ from distribute_challenge.settings import masked
 
 __all__ = ["Broker", "check_reachable", "connect", "reconnect_pause", "translate", "translated"]
 
-CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence is to be an error within five.
-# Seconds for the first answer: a server that takes the connection and stays silent is an error,
-# too.
+CONNECT_TIMEOUT = 4.0  # Seconds to reach the server; its absence has to be an error within five.
+# Seconds for the first answer: a server that accepts the connection and then does not answer is an
+# error, too.
 ANSWER_WITHIN = 4.0
 SOCKET_TIMEOUT = 10.0  # Seconds without an answer after which a connection counts as dead.
 RECONNECT_PAUSE = 0.5  # Seconds between attempts to reach a broker that went away, on average.
 
-# An idle connection is asked for a sign of life, so that a firewall keeps it open, and one without
-# another end is given up.
+# Keep-alive packets make firewalls keep an idle connection open, and close a connection whose other
+# end is gone.
 _KEEP_ALIVE = {
     getattr(socket, name): seconds
     for name, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
     if hasattr(socket, name)
 }
 
-# Its own, as what the user's program draws from `random` is the user's; and the system's, which
-# forked processes do not share.
+# A generator of its own, so that the user's numbers from `random` stay the same; the system's,
+# because forked processes do not share its state.
 _jitter = random.SystemRandom()
 
 _CERTIFICATES = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
 
 
 class Broker(redis.Redis):
-    """A Redis client that knows the secret of its cluster."""
+    """A Redis client that knows the secret of its cluster; clients and workers use it."""
 
     url: str
 
     @cached_property
     def keyring(self) -> Keyring:
-        """Signs what goes to others by way of this broker, and opens what comes from them.
+        """The keyring that signs what this process sends by the broker, and opens what it gets.
 
         Raises:
             SecretError: There is no secret for this cluster.
@@ -73,16 +73,16 @@ class Broker(redis.Redis):
 
     @cached_property
     def clock(self) -> ClusterClock:
-        """What the server's clock shows."""
+        """The clock of the cluster."""
         return clock_of(self.url)
 
     def run(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
         """Run a script.
 
         Raises:
-            redis.OutOfMemoryError: There is no memory left for what it writes; also with Redis 6,
-                to which that is the script's fault.
-            redis.RedisError: The broker does not answer, or refuses it.
+            redis.OutOfMemoryError: The server has no memory left for what the script writes; also
+                with Redis 6, which reports that as an error of the script.
+            redis.RedisError: The broker does not answer, or refuses the script.
         """
         try:
             return self.eval(script, len(keys), *keys, *arguments)
@@ -93,24 +93,25 @@ class Broker(redis.Redis):
 def connect(
     url: str, *, answer_within: float = SOCKET_TIMEOUT, keyring: Keyring | None = None
 ) -> Broker:
-    """A Redis client for a broker URL. It connects when it is first used.
+    """Return a Redis client for a broker URL, which connects when it is first used.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``redis+socket://``, as Celery takes them.
         answer_within: Seconds that the server has for each answer; more for large commands.
-        keyring: Of its cluster, where that is known; None: it is looked up when it is first used.
+        keyring: The keyring of the cluster, if it is known; None: it is looked up when it is first
+            used.
 
     Raises:
-        OptionError: A URL of another kind.
+        OptionError: The URL is of another kind.
     """
     try:
         address = _redis_url(url)
         alive: dict[str, Any] = {}
         if not address.startswith("unix:"):
             alive = {"socket_keepalive": True, "socket_keepalive_options": _KEEP_ALIVE}
-        # No retries inside redis-py: it would repeat commands that must not run twice, and hide how
-        # long it waits.
-        client: Broker = Broker.from_url(  # type: ignore[assignment] # made of this class, whatever its stub says
+        # No retries inside redis-py, which would repeat commands that must not run twice, and hide
+        # how long it waits.
+        client: Broker = Broker.from_url(  # type: ignore[assignment] # the stub says `Redis`
             address,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=answer_within,
@@ -119,7 +120,7 @@ def connect(
             **alive,
         )
     except (ValueError, TypeError) as error:
-        # What Python says of a URL that it cannot take apart may quote from the password.
+        # Python's error for a URL that it cannot parse may contain a part of the password.
         reason = (
             error
             if masked(url) == url
@@ -138,12 +139,11 @@ def connect(
 
 
 def check_reachable(url: str) -> None:
-    """Ask the broker for a sign of life, with less patience than later commands get, and for the
-    time.
+    """Check that the broker answers, and ask its time; it has less time than for later commands.
 
     Raises:
-        BrokerUnreachableError: It does not answer, or does not let this client in.
-        OptionError: A URL of another kind, or a server that runs in cluster mode.
+        BrokerUnreachableError: The server does not answer, or does not let this client in.
+        OptionError: The URL is of another kind, or the server runs in cluster mode.
     """
     deadline = clock.monotonic() + ANSWER_WITHIN
     with translated(url), connect(url, answer_within=ANSWER_WITHIN) as probe:
@@ -154,22 +154,23 @@ def check_reachable(url: str) -> None:
                 probe.clock.ask(probe)
                 return
             except redis.BusyLoadingError:
-                # It has been started again, and reads what it kept on disk.
+                # The server has been restarted, and is loading its data from disk.
                 if clock.monotonic() > deadline:
                     raise
                 time.sleep(reconnect_pause())
 
 
 def _refuse_cluster_mode(probe: Broker) -> None:
-    """Refuse a server whose keys are spread over nodes: there, commands on several keys fail, and
-    queues need those.
+    """Refuse a server in cluster mode.
+
+    Its keys are spread over nodes, so commands on several keys fail, and queues need those.
     """
     try:
-        # Not INFO, which access lists often deny.
+        # HELLO and not INFO, because access lists often deny INFO.
         answer: Any = probe.execute_command("HELLO")  # type: ignore[no-untyped-call]
     except redis.ResponseError:
-        return  # Redis before 6.2, or a proxy that does not pass it on.
-    # A list with the older protocol: redis-py decides which of them it speaks.
+        return  # Redis before 6.2, or a proxy that does not pass the command on.
+    # The answer is a list with the older protocol; redis-py chooses the protocol.
     described = (
         answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
     )
@@ -184,20 +185,21 @@ def _refuse_cluster_mode(probe: Broker) -> None:
 
 
 def reconnect_pause() -> float:
-    """Seconds to wait before the next attempt, drawn so that not all who lost a broker come back at
-    once.
+    """Return the seconds to wait before the next attempt to reach a broker.
+
+    They are random, so that not all clients of a lost broker come back at once.
     """
     return _jitter.uniform(0.5, 1.5) * RECONNECT_PAUSE
 
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turn redis-py's errors into the library's, with what to check.
+    """Turn redis-py's errors into the library's own, with advice on what to check.
 
     Raises:
         BrokerFullError: The server has no memory left.
         BrokerUnreachableError: The server does not answer, does not let this client in, or refuses
-            what it is told.
+            its commands.
     """
     try:
         yield
@@ -234,7 +236,7 @@ def translated(url: str) -> Iterator[None]:
 
 
 def translate(url: str, error: Exception) -> SystemFailureError:
-    """The library's own error for one of redis-py's.
+    """Return the library's own error for one of redis-py's.
 
     Args:
         url: The broker.
@@ -248,7 +250,7 @@ def translate(url: str, error: Exception) -> SystemFailureError:
 
 
 def _refusal(error: Exception) -> str:
-    """What to do where Redis refuses a command, or all that write."""
+    """Return what to do if Redis refuses a command, or all commands that write."""
     if isinstance(error, redis.ReadOnlyError):
         return "it is a replica: set the address of its primary"
     if isinstance(error, redis.BusyLoadingError):
@@ -256,12 +258,15 @@ def _refusal(error: Exception) -> str:
     if isinstance(error, NoPermissionError):
         return "give the user in the URL the rights that the page on security lists"
     if str(error).startswith("MISCONF"):
-        return "it cannot save its data, most likely as its disk is full: make room there, and look at its log"
+        return (
+            "it cannot save its data, most likely as its disk is full: make room there, and look "
+            "at its log"
+        )
     return "look at its log and its configuration"
 
 
 def _memory(url: str) -> str:
-    """How full it is, for a sentence; nothing if it does not say."""
+    """Return how full the server is, for a sentence; empty if it does not answer."""
     with suppress(redis.RedisError, OSError), connect(url, answer_within=ANSWER_WITHIN) as probe:
         memory: Any = probe.info("memory")
         return (
@@ -275,7 +280,7 @@ def _reason(error: Exception) -> str:
 
 
 def _redis_url(url: str) -> str:
-    """Celery's way of writing a Redis URL as redis-py's."""
+    """Return Celery's form of a Redis URL in redis-py's form."""
     parts = urlsplit(url)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     if parts.scheme == "redis+socket":
@@ -290,8 +295,9 @@ def _redis_url(url: str) -> str:
 
 
 def _make_locks_anew() -> None:
-    """In the child of a fork: up to Python 3.11 a cached property has a lock, which a thread may
-    hold that is not there.
+    """Replace the locks of cached properties in a forked child process.
+
+    Up to Python 3.11 a cached property has a lock, which a thread may hold that is missing there.
     """
     for name in ("keyring", "clock"):
         vars(Broker)[name].lock = threading.RLock()

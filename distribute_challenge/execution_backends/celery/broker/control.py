@@ -1,6 +1,4 @@
-"""What else workers are asked through Celery's remote control: what they run, and how many
-processes they have.
-"""
+"""Ask workers by remote control what they run, or to change how many child processes they have."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -18,11 +16,11 @@ _number = number_up_to()
 
 
 class Running(NamedTuple):
-    """A message that a worker's process has in work.
+    """A message that a worker's child process is running.
 
     Args:
-        name: Of the function, with the number of calls if there are several.
-        pid: Of the process.
+        name: The function's name, with the number of calls if there are several.
+        pid: The id of the child process.
     """
 
     name: str
@@ -30,10 +28,10 @@ class Running(NamedTuple):
 
 
 def scale(broker_url: str, processes: int) -> int | None:
-    """Ask the one worker of an embedded cluster for a number of processes.
+    """Ask the one worker of an embedded cluster for a number of child processes.
 
     Returns:
-        How many it has now; None if it did not answer, as it does not while it starts.
+        How many it has now; None if it did not answer, as happens while it starts.
 
     Raises:
         redis.RedisError: Redis cannot be reached, or refuses.
@@ -47,7 +45,7 @@ def scale(broker_url: str, processes: int) -> int | None:
 
 
 def active(broker_url: str, names: Collection[str] | None = None) -> Answers[list[Running]]:
-    """What each worker runs right now, by the worker's name. What they say is not signed.
+    """Return what each worker is running, by the worker's name. The answers are not signed.
 
     Args:
         broker_url: The workers' broker.

@@ -1,8 +1,7 @@
-"""The scripts of detached calls: each is one step of their lives, taken whole or not at all
-(`detached` says which there are).
+"""The scripts of detached calls: each is one step (`detached`), taken whole or not at all.
 
-A record that no client can have written is none to them: it ends no script in an error, and goes at
-the next look.
+The scripts ignore a record that no client can have written: it causes no error, and the next look
+deletes it.
 """
 
 from typing import Final
@@ -11,7 +10,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import DETACHED_
 
 __all__ = ["ADD", "ANSWER", "CLOSE", "LOOK", "OVERLOOKED", "TAKE_BACK"]
 
-# What all scripts begin with.
+# The beginning of all scripts.
 _CLOCK: Final = f"""
 local open = '{DETACHED_OPEN}'
 local clock = redis.call('TIME')
@@ -19,9 +18,9 @@ local now = clock[1] + clock[2] / 1000000
 local exact_now = string.format('%.6f', now)
 """
 
-# What those share that are about one open call. A message that is sent again gets another delivery
-# tag: a worker that was frozen, and holds it under the old one, strikes out nobody else's entry
-# when it wakes.
+# The common part of the scripts for one open call. A message that is sent again gets another
+# delivery tag: a worker that was frozen and holds the message under the old tag must not delete
+# another worker's entry when it continues.
 _COMMON: Final = f"""{_CLOCK}
 local record = KEYS[1]
 
@@ -137,7 +136,7 @@ close()
 return {{'lost', tag, queue}}
 """
 
-# The member without a name says when a worker had its turn.
+# The score of the member with an empty name is the time at which a worker last had its turn.
 OVERLOOKED: Final = f"""{_CLOCK}
 local turn, unseen, most = unpack(ARGV)
 local last = redis.call('ZSCORE', open, '')

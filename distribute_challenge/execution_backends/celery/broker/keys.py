@@ -1,20 +1,22 @@
-r"""Names of everything that the library keeps in Redis, and for how long.
+r"""The names of all keys that the library has in Redis, and how long they live.
+
+All names but the first begin with ``distribute_challenge:``.
 
 | key | type | holds | ends |
 | --- | --- | --- | --- |
-| ``<queue>``, ``<queue>\\x06\\x16<n>`` | list | Celery messages, one list for each priority | when a worker takes them |
-| ``distribute_challenge:function:<digest>`` | string | a pickled function with its modules | `FUNCTION_EXPIRY` after its last use |
-| ``distribute_challenge:value:<client>:<key>`` | string | a large value (``stores.redis``) | a minute after its client's last word |
-| ``distribute_challenge:sent:<tag>`` | string | nothing: a message that may be sent once has been sent | after its lifetime |
-| ``distribute_challenge:replies:<client>`` | list | replies for one client | when it reads them, or `REPLY_EXPIRY` later |
-| ``distribute_challenge:detached:<id>`` | hash | a detached call that has not ended, with its message | when it ends |
-| ``distribute_challenge:detached:open`` | sorted set | when somebody last looked where the message of each is | when none is open |
-| ``distribute_challenge:detached:function:<digest>`` | hash | a function that they need, and their ids | likewise |
-| ``distribute_challenge:detached:<id>:outcome`` | string | the reply to one | its time to live |
-| ``distribute_challenge:workers`` | hash | one JSON line for each worker | the worker removes it; readers ignore stale ones |
-| ``distribute_challenge:clients`` | hash | one JSON line for each client | likewise |
-| ``distribute_challenge:unacked`` | hash | messages that workers hold, with their holders (``held``) | when they are done |
-| ``distribute_challenge:unacked_index`` | sorted set | when each was last renewed, by Redis' clock | likewise |
+| ``<queue>``, ``<queue>\\x06\\x16<n>`` | list | messages, one list per priority | when taken |
+| ``function:<digest>`` | string | a function with its modules | `FUNCTION_EXPIRY` after last use |
+| ``value:<client>:<key>`` | string | a large value (`stores`) | a minute after its client is gone |
+| ``sent:<tag>`` | string | nothing: a send-once message was sent | after the message's lifetime |
+| ``replies:<client>`` | list | a client's replies | when it reads them, or after `REPLY_EXPIRY` |
+| ``detached:<id>`` | hash | an open detached call, with its message | when it ends |
+| ``detached:open`` | sorted set | when each one's message was last looked for | when none is open |
+| ``detached:function:<digest>`` | hash | a function they need, and their ids | when none needs it |
+| ``detached:<id>:outcome`` | string | the reply to a detached call | after its time to live |
+| ``workers`` | hash | one JSON line per worker | when it ends; readers remove old lines |
+| ``clients`` | hash | one JSON line per client | when it ends; readers remove old lines |
+| ``unacked`` | hash | messages that workers hold, with the workers | when they are done |
+| ``unacked_index`` | sorted set | when each was renewed, by Redis' clock | when they are done |
 
 Celery itself keeps ``_kombu.binding.*`` and the lists of its remote control.
 """
@@ -44,23 +46,23 @@ CLIENTS = _PREFIX + "clients"
 UNACKED = _PREFIX + "unacked"
 
 FUNCTION_EXPIRY = (
-    3600  # Seconds; a client that uses it renews it at half that time, and sends it again if asked.
+    3600  # Seconds; a client renews a function at half that time, and sends it again if asked.
 )
-REPLY_EXPIRY = 3600  # Seconds that replies wait for a client which may be gone.
+REPLY_EXPIRY = 3600  # Seconds that replies wait for a client that may be gone.
 
 
 def function_key(digest: str) -> str:
-    """Where a function's payload lies."""
+    """Return the key of a function's payload."""
     return f"{_PREFIX}function:{digest}"
 
 
 def replies_key(client: str) -> str:
-    """The list that a client reads its replies from."""
+    """Return the key of the list from which a client reads its replies."""
     return f"{_PREFIX}replies:{client}"
 
 
 def sent_key(tag: str) -> str:
-    """What says that the message of a tag has been sent."""
+    """Return the key that exists once the message with a tag has been sent."""
     return f"{_PREFIX}sent:{tag}"
 
 
@@ -71,29 +73,27 @@ DETACHED_OPEN = _DETACHED + "open"
 
 
 def detached_key(id: str) -> str:  # noqa: A002
-    """Where the record of a detached call lies as long as it is open."""
+    """Return the key of the record of a detached call, which exists as long as the call is open."""
     return f"{_DETACHED}{id}"
 
 
 def detached_function_key(digest: str) -> str:
-    """Where a function lies as long as a detached call needs it: its payload, and the ids of those
-    calls.
-    """
+    """Return the key of a function that detached calls need: its payload, and the calls' ids."""
     return f"{_DETACHED}function:{digest}"
 
 
 def outcome_key(id: str) -> str:  # noqa: A002
-    """Where the reply to a detached call lies."""
+    """Return the key of the reply to a detached call."""
     return f"{detached_key(id)}{_OUTCOME}"
 
 
 def is_outcome_key(key: str) -> bool:
-    """Whether a reply that goes there is to a detached call."""
+    """Whether a reply with this key is the reply to a detached call."""
     return key.startswith(_DETACHED) and key.endswith(_OUTCOME)
 
 
 def client_of(batch: str) -> str:
-    """Id of a message's client, which the message's own begins with.
+    """Return the id of a message's client, with which the message's own id begins.
 
     Examples:
         >>> client_of("6d0a4c-17")

@@ -1,8 +1,8 @@
-"""One connection to the broker, to send commands now and read their answers later.
+"""A connection to the broker that sends commands now and reads their answers later.
 
-redis-py's client sends a command and waits for its answer, and spends more time around it than
-Redis takes for it. Where a call waits, several commands leave in one piece, and whoever does not
-need to know their answers at once reads them the next time.
+redis-py's client sends a command and waits for its answer, and its own overhead is larger than the
+time that Redis takes. Where a call waits, several commands are sent in one piece, and a sender that
+does not need the answers at once reads them the next time.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,20 @@ from distribute_challenge.core import clock
 
 __all__ = ["Line"]
 
-IDLE = 1.0  # Seconds without a command after which a connection is looked at before it is used.
+IDLE = 1.0  # Seconds without a command after which a connection is checked before it is used.
 
 Command = Sequence[str | bytes | float]
 
 
 class Line:
-    """A connection of its own. It connects when it is first used, and again when it was cut off.
+    """A connection to Redis for one thread at a time.
 
-    Guarantees: none for threads; one at a time may use it.
+    It connects when it is first used, and again after it was cut off.
+
+    Guarantees: none for threads; one thread at a time may use it.
 
     Args:
-        client: Knows where to connect; nothing else of it is used.
+        client: A client with the address; only its address and settings are used.
 
     Attributes:
         owed: How many answers have not been read yet.
@@ -64,14 +66,14 @@ class Line:
         self.owed += len(commands)
 
     def read(self) -> Any:
-        """The next answer, waited for as long as the connection's timeout allows.
+        """Return the next answer; wait for it as long as the connection's timeout allows.
 
         Raises:
-            redis.ResponseError: Redis refused the command; what comes after it can be read.
+            redis.ResponseError: Redis refused the command; later answers can still be read.
             redis.RedisError: The connection broke; nothing is owed then.
         """
         try:
-            # An interrupted wait leaves the connection as it is: the answer can still be read.
+            # The connection survives an interrupted wait, so that the answer can still be read.
             answer = self._connection.read_response(disconnect_on_error=False)
         except redis.ResponseError:
             self.owed -= 1
@@ -83,8 +85,7 @@ class Line:
         return answer
 
     def readable(self, within: float) -> bool:
-        """Whether there is something to read, waited for; never where nothing is owed, as after
-        `close`.
+        """Wait until there is an answer to read; False if there is none in time, or none is owed.
 
         Args:
             within: Seconds.
@@ -93,17 +94,17 @@ class Line:
             redis.RedisError: The connection broke; nothing is owed then.
         """
         try:
-            # Asked of a connection that is cut, it would connect again.
+            # After `close`, `can_read` would connect again, so `owed` is checked first.
             return self.owed > 0 and self._connection.can_read(within)
         except redis.RedisError:
             self.close()
             raise
 
     def settle(self) -> None:
-        """Read what is owed.
+        """Read all answers that are owed.
 
         Raises:
-            redis.ResponseError: Redis refused one of the commands, the first of which is told; all
+            redis.ResponseError: Redis refused some commands; this is the first error, and all
                 answers are read.
             redis.RedisError: The connection broke; nothing is owed then.
         """
@@ -117,16 +118,17 @@ class Line:
             raise refused
 
     def _close_if_cut_off(self) -> None:
-        """A server or a firewall may have cut off who was idle, and what is sent then is lost
-        without an error.
+        """Close a connection that a server or firewall has cut off because it was idle.
+
+        Commands that are sent on such a connection are lost without an error.
         """
         try:
             if self._connection.is_connected and self._connection.can_read(0.0):
-                self.close()  # It has something to say that nobody asked for.
+                self.close()  # There is data although no answer is owed, such as the stream's end.
         except redis.RedisError:
             self.close()
 
     def close(self) -> None:
-        """Cut the connection; the next command makes a new one."""
+        """Close the connection; the next command opens a new one."""
         self._connection.disconnect()  # type: ignore[no-untyped-call]
         self.owed = 0

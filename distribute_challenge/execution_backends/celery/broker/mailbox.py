@@ -1,12 +1,12 @@
-"""Questions to workers by Celery's remote control, and a list of Redis for their answers, without
-loading Celery.
+"""Ask workers questions by Celery's remote control, without loading Celery.
 
-    client                        Redis                                    worker
-    ask  > PUBLISH            --> /<database>.celery.pidbox            --> main process, also while its children are busy
-         < BRPOP              <-- list of its own, by way of a binding <-- {"worker@host": what it says}
+    client           Redis                          worker
+    ask ── PUBLISH ► /<database>.celery.pidbox ───► main process, even if its child processes work
+        ◄─ BRPOP ─── a list for the answers ◄────── {"worker@host": its answer}
+                     (found by way of a binding)
 
-Answers are not signed, so each of them may be anything: one that is not of the form of a worker's
-answer is left out and counted.
+Answers are not signed, so each may be any bytes: an answer that does not have the form of a
+worker's answer is left out and counted.
 """
 
 import json
@@ -30,22 +30,20 @@ __all__ = ["EXPIRY", "Answers", "ask", "bindings_key"]
 
 T = TypeVar("T")
 
-# Seconds; a worker that starts meanwhile hears the next question, and a slow one answers twice.
+# Seconds. A worker that has started meanwhile hears the next question; a slow one answers twice.
 ASK_AGAIN = 1.0
-EXPIRY = (
-    10  # Seconds; for answers that come too late, and for the way back of a client that was killed.
-)
+EXPIRY = 10  # Seconds that late answers stay, and the binding of a client that was killed.
 LONGEST_NAME: Final = 256  # Characters of a worker's name.
 
 
 class Answers(dict[str, T]):
-    """What workers say, by their names, in the order of their answers.
+    """The answers of workers, by the workers' names, in the order in which they arrived.
 
-    A name may hold any characters.
+    A name may contain any characters.
 
     Attributes:
-        left_out: How many answers were not of the form of a worker's answer, by what was wrong with
-            them.
+        left_out: How many answers did not have the form of a worker's answer, by what was wrong
+            with them.
     """
 
     def __init__(self) -> None:
@@ -65,19 +63,19 @@ def ask(
 ) -> Answers[T]:
     """Ask workers, again and again until enough have answered.
 
-    Nothing of it stays in Redis for longer than seconds, however many workers answer and when: an
-    answer that comes too late finds no way back.
+    All of it stays in Redis only for seconds, however many workers answer and when, as late answers
+    find no binding any more.
 
     Args:
-        connection: To the workers' broker, with its answers left as bytes.
+        connection: The connection to the workers' broker, which returns answers as bytes.
         method: Name of the control command.
         arguments: Its arguments, as JSON has them.
-        read: Takes what is kept out of what a worker says. If no worker says that, it raises
-            `ValueError` with words of its own, which are told to users.
+        read: Extracts the result from a worker's answer. For an answer that no worker gives, it
+            raises `ValueError` with a text of its own, which users get to see.
         names: Workers to ask, in full as in ``worker@host``; None: all.
-        wanted: So many answers are enough. None: those of all of ``names``; without names, one from
-            each worker that is there to hear the question, and at least one. Only a worker that is
-            missing makes this wait.
+        wanted: How many answers are enough. None: those of all of ``names``; without names, one
+            from each worker that receives the question, and at least one. Only a missing worker
+            makes this wait.
         timeout: Seconds to wait for answers. Workers that start in that time are asked, too.
 
     Raises:
@@ -87,7 +85,7 @@ def ask(
     if wanted is None and names is not None:
         wanted = len(names)
     if wanted == 0:
-        return answers  # To Celery, no names at all mean all workers.
+        return answers  # Celery would take an empty list of names for all workers.
     deadline = clock.monotonic() + timeout
     mailbox = _Mailbox(connection)
     try:
@@ -110,10 +108,10 @@ def ask(
 
 
 def _parts(answer: bytes, names: Collection[str] | None) -> tuple[str, Any]:
-    """Who answers, and what it says.
+    """Return the name of the worker that answers, and its answer.
 
     Raises:
-        ValueError: No worker answers in this form, or not this one.
+        ValueError: The answer does not have the form of a worker's, or its worker was not asked.
     """
     try:
         said = json.loads(b64decode(json.loads(answer)["body"]))
@@ -129,21 +127,20 @@ def _parts(answer: bytes, names: Collection[str] | None) -> tuple[str, Any]:
 
 
 def bindings_key() -> str:
-    """The set of Redis where the ways back to this host's questions stand, named as kombu's Redis
-    transport does.
-    """
+    """Return the set in Redis with the bindings of this host's questions, named as in kombu."""
     return f"_kombu.binding.{_exchange()}"
 
 
 def _exchange() -> str:
-    # A worker remembers each exchange that it ever answered to, so there is one for each host, not
-    # one for each question.
+    # A worker remembers each exchange that it has answered to, so each host has one, and not each
+    # question.
     return f"distribute_challenge.ping.{socket.gethostname()}"
 
 
 class _Mailbox:
-    """A list for answers, and the route that leads there from an exchange, as kombu keeps them in
-    Redis.
+    """A list for answers, and its binding to an exchange, as kombu keeps them in Redis.
+
+    `ask` makes one for each question.
     """
 
     def __init__(self, connection: Broker) -> None:
@@ -161,7 +158,7 @@ class _Mailbox:
         names: Collection[str] | None,
         timeout: float,
     ) -> int:
-        """Put the question; how many workers heard it, be they meant or not."""
+        """Publish the question; return how many workers received it, asked by name or not."""
         way_back = {
             "ticket": self._ticket,
             "reply_to": {"exchange": self._exchange, "routing_key": self._ticket},
@@ -176,7 +173,7 @@ class _Mailbox:
         return int(heard)
 
     def next_answer(self, timeout: float) -> bytes | None:
-        """The next answer as it lay in Redis; None if it does not come in time."""
+        """Return the next answer as it lay in Redis; None if none arrives in time."""
         # Redis takes 0 as no limit.
         found: Any = self._connection.brpop([self._replies], timeout=max(timeout, 0.01))
         return None if found is None else found[1]
@@ -184,8 +181,8 @@ class _Mailbox:
     def close(self) -> None:
         with self._connection.pipeline(transaction=False) as pipe:
             pipe.srem(self._bindings, self._binding)
-            # Not deleted: a worker that has just looked up the way would make the list anew, and
-            # that one would last.
+            # Left to expire, because a worker that has just read the binding would make a deleted
+            # list again, and that list would stay.
             pipe.lpush(self._replies, b"")
             pipe.expire(self._replies, EXPIRY)
             pipe.execute()

@@ -1,8 +1,7 @@
-"""What a worker is told to do beside running calls: by Celery's remote control, but only by a
-holder of the secret.
+"""Orders: commands to workers beside calls, sent by Celery's remote control and sealed.
 
-An order is the one argument of a control command, as text: its content as JSON, sealed, in base64.
-It is good for as long as a message is.
+Only a holder of the secret can give one. An order is the one argument of a control command, as
+text: its content as JSON, sealed, in base64. It is valid for as long as a message is.
 """
 
 import json
@@ -27,13 +26,13 @@ SCALE = "distribute_challenge_scale"
 def sealed_order(
     keyring: Keyring, command: str, issued: float | None = None, **content: Any
 ) -> str:
-    """An order as it travels.
+    """Return an order as it travels.
 
     Args:
-        keyring: Signs it.
+        keyring: Signs the order.
         command: Name of the control command that it is for.
-        issued: When it is given, by the cluster's clock; None: now, by this machine's.
-        content: What JSON can hold.
+        issued: When it is given, by the cluster's clock; None: now, by this machine's clock.
+        content: The content: values that JSON can hold.
 
     Examples:
         >>> keyring = Keyring.insecure()
@@ -48,20 +47,20 @@ def sealed_order(
 def opened_order(
     keyring: Keyring, command: str, order: object, now: float | None = None
 ) -> dict[str, Any]:
-    """What an order says.
+    """Return the content of an order.
 
     Args:
-        keyring: Opens it.
-        command: What it has to be for.
-        order: What came.
-        now: The cluster's time, for one that comes from outside; None: the worker's gate has looked
-            at its age.
+        keyring: Opens the order.
+        command: Name of the control command that it has to be for.
+        order: The argument that arrived.
+        now: The cluster's time, to check the age of an order from outside; None: the worker's gate
+            has checked it.
 
     Raises:
-        ForgedError: Nobody with the secret has given it, or for another command, or long ago.
+        ForgedError: It is not signed with the secret, or is for another command, or is too old.
     """
     try:
-        sealed = b64decode(order, validate=True)  # type: ignore[arg-type] # whatever came
+        sealed = b64decode(order, validate=True)  # type: ignore[arg-type] # may be any value
         opened = json.loads(bytes(keyring.open(Purpose.ORDER, sealed)))
     except (TypeError, ValueError, RecursionError):
         raise ForgedError("an order has to be JSON, sealed, as text in base64") from None

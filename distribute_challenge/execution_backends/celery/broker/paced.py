@@ -1,4 +1,4 @@
-"""Connections on which a large command has the time that it takes over a slow network.
+"""Connections that give a large command as much time as it needs over a slow network.
 
 redis-py gives every command the same time, whatever its size. Over a line of two megabits a
 function with a few megabytes of modules would be sent again and again, and never arrive.
@@ -12,16 +12,15 @@ from redis.connection import ConnectionPool
 
 __all__ = ["pace"]
 
-LARGE = 1 << 17  # Bytes of a command from which on it gets more time,
-SLOWEST = 100_000  # by so many bytes a second: a bit less than a megabit.
+LARGE = 1 << 17  # Bytes; a command of at least this size gets more time.
+SLOWEST = 100_000  # Bytes a second, a bit less than a megabit: the slowest network to allow for.
 
 
 class _Paced:
-    """Adds the time for a command's bytes to the time that the connection has for sending and for
-    each answer.
+    """Adds the time for a command's bytes to the connection's timeout for sending and for answers.
 
-    It counts until the next command: whatever is read before that may have waited behind the large
-    one.
+    The longer timeout lasts until the next command: any answer read before that may have waited
+    behind the large command.
     """
 
     _is_extended = False
@@ -43,10 +42,10 @@ class _Paced:
             yield piece
 
     def _allow(self, more: float) -> None:
-        """Set the time for what is sent and for each answer.
+        """Set the timeout for sending and for each answer.
 
         Args:
-            more: Seconds in addition to the connection's own time.
+            more: Seconds in addition to the connection's own timeout.
         """
         connection: Any = self
         if connection._sock is not None:
@@ -73,5 +72,5 @@ _PACED = {
 
 
 def pace(pool: ConnectionPool) -> None:
-    """Have a pool make such connections from now on."""
+    """Let a pool make connections of this kind from now on."""
     pool.connection_class = _PACED[pool.connection_class]

@@ -1,6 +1,6 @@
-"""Asking workers whether they are there.
+"""Ask workers whether they are running.
 
-A health check runs it over and over on machines that have better things to do.
+A health check does this again and again on busy machines, so it has to be cheap.
 """
 
 from collections.abc import Collection
@@ -20,16 +20,16 @@ def ping(
     wanted: int | None = None,
     timeout: float = 1.0,
 ) -> Answers[float]:
-    """Ask workers for an answer, again and again until enough have answered.
+    """Ask workers for a sign of life, again and again until enough have answered.
 
     Args:
-        connection: To the workers' broker, with its answers left as bytes.
+        connection: The connection to the workers' broker, which returns answers as bytes.
         names: Workers to ask, in full as in ``worker@host``; None: all.
         wanted: As for `ask`.
         timeout: Seconds to wait for answers. Workers that start in that time are asked, too.
 
     Returns:
-        Name of each worker that answered to the seconds it took, in the order of their answers.
+        The seconds that each worker took, by its name, in the order of the answers.
 
     Raises:
         redis.RedisError: Redis cannot be reached, or refuses.

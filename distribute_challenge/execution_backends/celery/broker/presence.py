@@ -1,8 +1,8 @@
-"""Who is there: workers and clients say so every few seconds, in two hashes that everyone can read.
+"""The presence of workers and clients: each shows every few seconds, in Redis, that it is running.
 
-Clocks of different machines disagree, so every line carries Redis' own time, and readers compare
-with that: first in the open, so that anybody can remove it when it is old, then once more in what
-is sealed.
+There are two hashes, one for workers and one for clients, which all of them can read. Clocks of
+different machines disagree, so every line carries Redis' own time, and readers compare it with
+that: once outside the seal, so that every reader can remove an old line, and once inside it.
 """
 
 import json
@@ -34,14 +34,14 @@ __all__ = [
 ]
 
 BEAT = 2.0  # Seconds between two signs of life.
-STALE = 15.0  # Seconds without one after which somebody counts as gone.
+STALE = 15.0  # Seconds without a sign of life after which a process counts as gone.
 
 
 @dataclass(frozen=True)
 class Presence:
-    """What somebody says of itself.
+    """What a worker or client tells others about itself.
 
-    And ``age``, how many seconds ago by Redis' clock, which the reader finds out.
+    The reader sets ``age``: how many seconds ago it was told, by Redis' clock.
     """
 
     key: ClassVar[str]
@@ -56,10 +56,11 @@ class Presence:
 
 @dataclass(frozen=True)
 class WorkerPresence(Presence):
-    """A worker: how many processes it has, which queues it serves, which shared memory it sees, how
-    many messages it has refused.
+    """A worker: its child processes, its queues, its shared memory, the messages it has refused.
 
-    And ``opens``, how those may seal whose calls it takes (`Keyring.opens`).
+    ``concurrency`` is the number of child processes, ``shared_memory`` names the shared memory that
+    it sees, and ``refused`` is how many messages it has refused. ``opens`` lists the kinds of seals
+    that it opens (`Keyring.opens`).
     """
 
     key = WORKERS
@@ -73,7 +74,7 @@ class WorkerPresence(Presence):
 
 @dataclass(frozen=True)
 class ClientPresence(Presence):
-    """A client, with the number of its unfinished calls."""
+    """A client; ``waiting`` is the number of its unfinished calls."""
 
     key = CLIENTS
 
@@ -81,7 +82,7 @@ class ClientPresence(Presence):
 
 
 def show(connection: Broker, presence: Presence) -> None:
-    """Give a sign of life."""
+    """Give a sign of life: write a presence into Redis."""
     seen = _now(connection)
     said = {field.name: getattr(presence, field.name) for field in _said(type(presence))}
     content = json.dumps({**said, "seen": seen}).encode()
@@ -90,38 +91,40 @@ def show(connection: Broker, presence: Presence) -> None:
 
 
 def leave(connection: Broker, presence: Presence) -> None:
-    """Say good-bye."""
+    """Remove the presence of a process that ends."""
     connection.hdel(presence.key, presence.name)
 
 
 def workers(connection: Broker) -> list[WorkerPresence]:
-    """All workers that gave a sign of life lately and take calls that are sealed with this
-    connection's secret, by name.
+    """Return the workers with a recent sign of life that take this connection's calls, by name.
+
+    A worker takes them if it opens what this connection's secret seals.
     """
     return workers_and_strangers(connection)[0]
 
 
 def clients(connection: Broker) -> list[ClientPresence]:
-    """All clients that gave a sign of life lately, by name."""
+    """Return all clients with a recent sign of life, by name."""
     return _read(connection, ClientPresence)[0]
 
 
 def strangers(connection: Broker) -> int:
-    """How many workers gave a sign of life lately that has been sealed with another secret, or do
-    not take what this one seals.
+    """Return how many workers with a recent sign of life cannot take this connection's calls.
+
+    Their presence is sealed with another secret, or they do not open what this connection seals.
     """
     return workers_and_strangers(connection)[1]
 
 
 def workers_and_strangers(connection: Broker) -> tuple[list[WorkerPresence], int]:
-    """What `workers` and `strangers` return, from one look."""
+    """Return what `workers` and `strangers` return, with one request."""
     known, others = _read(connection, WorkerPresence)
     hearing = [worker for worker in known if _hears(worker, connection)]
     return hearing, others + len(known) - len(hearing)
 
 
 def slots(present: Iterable[WorkerPresence], queue: str | None = None) -> int:
-    """Worker processes that serve a queue, or any queue."""
+    """Return the number of child processes that serve a queue, or any queue."""
     return sum(worker.concurrency for worker in present if queue is None or queue in worker.queues)
 
 
@@ -131,13 +134,13 @@ _CHECKS: dict[Any, Check] = {str: text, int: number_up_to(), list[str]: row_of(t
 
 
 def _hears(worker: WorkerPresence, connection: Broker) -> bool:
-    # A worker of a version that does not say so is taken at its seal.
+    # Of a worker whose version does not list `opens`, the seal itself has to suffice.
     return not worker.opens or connection.keyring.seals_as in worker.opens
 
 
 def _read(connection: Broker, kind: type[P]) -> tuple[list[P], int]:
-    """What those say of themselves who share the secret, and the number of others."""
-    lines: Mapping[bytes, bytes] = connection.hgetall(kind.key)  # type: ignore[assignment] # typed for async too
+    """Return the presences sealed with this connection's secret, and the number of others."""
+    lines: Mapping[bytes, bytes] = connection.hgetall(kind.key)  # type: ignore[assignment] # not async
     if not lines:
         return [], 0
     now, found, gone, others = _now(connection), [], [], 0
@@ -150,13 +153,14 @@ def _read(connection: Broker, kind: type[P]) -> tuple[list[P], int]:
             opened = connection.keyring.open(Purpose.presence(kind.key, name.decode()), sealed)
             presence = _presence_in(bytes(opened), kind, now)
         except (ForgedError, BackendError, TypeError, ValueError, RecursionError):
-            # With another secret, or encrypted, and the package for that is not here; or nonsense.
+            # It is sealed with another secret, or encrypted while the package for that is missing
+            # here, or is no presence at all.
             others += 1
             continue
         if _is_fresh(presence.age):
             found.append(presence)
         else:
-            gone.append(name)  # Somebody has put a new time before an old line.
+            gone.append(name)  # An old line with a new time outside its seal was put back.
     if gone:
         connection.hdel(kind.key, *gone)
     return found, others
@@ -167,10 +171,10 @@ def _said(kind: type[Presence]) -> list[Field[Any]]:
 
 
 def _presence_in(opened: bytes, kind: type[P], now: float) -> P:
-    """Somebody who said this; what another version says beside it is left out.
+    """Return the presence in an opened line; fields that this version does not know are left out.
 
     Raises:
-        ValueError: It cannot be said; or TypeError, or RecursionError.
+        ValueError: It is no presence; or TypeError, or RecursionError.
     """
     content = json.loads(opened)
     if not isinstance(content, dict) or not seconds(content.get("seen")):
@@ -183,7 +187,7 @@ def _presence_in(opened: bytes, kind: type[P], now: float) -> P:
 
 
 def _is_fresh(age: float) -> bool:
-    # Nor from times to come, from where somebody would be there for ever.
+    # Lines from the future are not fresh, either: their process would never count as gone.
     return abs(age) < STALE
 
 

@@ -1,9 +1,9 @@
-"""Putting a batch on a queue, as Celery would, in one round trip.
+"""Put a batch on a queue, as Celery would, in one round trip.
 
 This writes by hand what ``Task.apply_async`` makes: Celery's message protocol 2 inside kombu's
-Redis envelope. It is the one place that knows them, because publishing through kombu takes twice as
-long, and loading Celery into every client five times as long as everything else that a client does.
-A test holds each field against what Celery itself sends.
+Redis envelope. Publishing through kombu takes twice as long, and loading Celery into every client
+takes five times as long as everything else that a client does. This is the only module that knows
+both formats. A test compares each field with what Celery itself sends.
 """
 
 import json
@@ -34,14 +34,15 @@ __all__ = [
 TASK_NAME: Final = "distribute_challenge.run"
 CONTENT_TYPE: Final = "application/x-distribute-challenge"
 
-# kombu keeps one list for each priority step, 0 first; its separator is part of the list's name.
+# kombu keeps one list for each priority step, 0 first, with this separator in the list's name.
 PRIORITY_SEPARATOR: Final = "\x06\x16"
 PRIORITY_STEPS: Final = list(range(HIGHEST_PRIORITY + 1))
 
 
 class Message(NamedTuple):
-    """A message as it lies in Redis: the list's key, the exact bytes, and the name that it has in
-    the books of what is in work.
+    """A message as it lies in Redis: the list's key, the exact bytes, and its delivery tag.
+
+    Its entry among the unacknowledged messages has this tag.
     """
 
     key: str
@@ -50,35 +51,35 @@ class Message(NamedTuple):
 
 
 def message_for(batch: Batch, *, queue: str, priority: int, keyring: Keyring) -> Message:
-    """The Celery message that carries a batch.
+    """Return the Celery message that carries a batch.
 
     Args:
-        batch: What to run.
+        batch: The batch to run.
         queue: Celery queue.
         priority: 0 to 9, higher first.
-        keyring: Signs it.
+        keyring: Signs the batch.
     """
-    # Redis brokers read priorities the other way round: 0 is the first to go.
+    # With Redis brokers, priority 0 comes first.
     step = HIGHEST_PRIORITY - priority
     body = b64encode(keyring.seal(Purpose.BATCH, [batch.encode()])).decode()
-    # As unique as the batch, for no more than that: random numbers take longer than the rest of
-    # this. Nothing else in the message contains it, so that it can be replaced there (`detached`).
+    # Made from the batch's id, which is unique, because random numbers take longer than the rest of
+    # this function. No other part of the message contains it, so `detached` can replace it there.
     tag = f"{batch.id}-1"
     envelope = envelope_of(batch, body, queue=queue, step=step, tag=tag)
     return Message(queue_keys(queue)[step], json.dumps(envelope).encode(), tag)
 
 
 def envelope_of(batch: Batch, body: str, *, queue: str, step: int, tag: str) -> dict[str, Any]:
-    """What kombu takes for a message.
+    """Return the envelope that kombu reads as a message.
 
-    Only the body is signed: a worker makes the rest anew from the batch in it.
+    Only the body is signed: a worker makes the rest again from the batch in it.
 
     Args:
         batch: The batch in the body.
         body: The batch, sealed, in base64.
         queue: Celery queue.
         step: Which of the queue's lists, from 0, the most urgent.
-        tag: Name of the message in the books of what is in work.
+        tag: Delivery tag of the message.
     """
     return {
         "body": body,
@@ -98,7 +99,7 @@ def envelope_of(batch: Batch, body: str, *, queue: str, step: int, tag: str) -> 
 
 
 def _headers_of(batch: Batch) -> dict[str, Any]:
-    # A worker begins no call of a batch that has taken long already.
+    # A worker begins no more calls of a batch after `batch.patience` seconds.
     limit = hard_limit(batch.timeout, batch.retries, before=batch.patience)
     return {
         "lang": "py",
@@ -124,12 +125,12 @@ def _headers_of(batch: Batch) -> dict[str, Any]:
 
 
 def queue_keys(queue: str) -> list[str]:
-    """The Redis lists that make up a queue, most urgent first."""
+    """Return the Redis lists that make up a queue, most urgent first."""
     return [f"{queue}{PRIORITY_SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS]
 
 
 def queue_length(connection: redis.Redis, queue: str) -> int:
-    """Messages that wait in a queue."""
+    """Return how many messages wait in a queue."""
     with connection.pipeline(transaction=False) as pipeline:
         for key in queue_keys(queue):
             pipeline.llen(key)

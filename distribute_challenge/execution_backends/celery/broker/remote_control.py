@@ -1,7 +1,8 @@
-"""Telling workers something through Celery's remote control, without loading Celery.
+"""Send commands to workers through Celery's remote control, without loading Celery.
 
 This writes by hand what ``app.control.broadcast`` makes: kombu's process mailbox inside its Redis
-envelope. Loading Celery takes longer than all else that a client does. Tests ask real workers.
+envelope. Loading Celery takes longer than all else that a client does. The tests send commands to
+real workers.
 """
 
 import json
@@ -18,8 +19,8 @@ MAILBOX: Final = "celery.pidbox"
 
 
 def channel(connection: redis.Redis) -> str:
-    """The channel that all workers of a broker listen to."""
-    # Redis keeps databases apart, but not their channels.
+    """Return the channel that all workers of a broker listen to."""
+    # Redis databases share their channels, so the number is part of the channel's name.
     database = connection.connection_pool.connection_kwargs.get("db") or 0
     return f"/{database}.{MAILBOX}"
 
@@ -32,14 +33,14 @@ def control_message(
     answer: Mapping[str, Any] | None = None,
     expires: float | None = None,
 ) -> bytes:
-    """What to publish there.
+    """Return the message to publish on the channel.
 
     Args:
         method: The command.
         arguments: Its arguments.
-        names: Workers that are meant; None: all.
-        answer: Where answers go, as kombu knows it; None: nobody waits for any.
-        expires: When it is too late for workers to listen to it, by the cluster's clock.
+        names: Names of the workers that have to obey; None: all.
+        answer: Where answers go, in kombu's form; None: no answers are wanted.
+        expires: The time after which workers ignore it, by the cluster's clock.
     """
     body = {
         "method": method,

@@ -1,6 +1,4 @@
-"""TLS between Redis and those who use it: what a URL asks for, and what to do where it does not
-come about.
-"""
+"""TLS connections to Redis: what a URL asks for, and what to do when a connection fails."""
 
 import os
 from typing import Final
@@ -14,7 +12,7 @@ _HOW: Final = "add ?ssl_certfile=/path/client.crt&ssl_keyfile=/path/client.key t
 _WANTS_CERTIFICATE: Final = f"the server wants to see a certificate: {_HOW}"
 _HANGS_UP: Final = f"check that the server runs; if it wants to see a certificate, {_HOW}"
 
-# What OpenSSL says, in part, and what to do about it; the first that fits counts.
+# Parts of OpenSSL's messages, and what to do about each; the first that fits is used.
 _ADVICE: Final = (
     (
         "mismatch, certificate is not valid",
@@ -24,12 +22,12 @@ _ADVICE: Final = (
     (
         "CERTIFICATE_VERIFY_FAILED",
         (
-            "the server's certificate is not signed by an authority that is known here: name yours by "
-            "?ssl_ca_certs=/path/ca.crt"
+            "the server's certificate is not signed by an authority that is known here: "
+            "name yours by ?ssl_ca_certs=/path/ca.crt"
         ),
     ),
     ("CERTIFICATE_REQUIRED", _WANTS_CERTIFICATE),
-    # How a server says the same in TLS 1.2.
+    # A server's message for a missing certificate in TLS 1.2.
     ("HANDSHAKE_FAILURE", _WANTS_CERTIFICATE),
     (
         "UNKNOWN_CA",
@@ -46,8 +44,8 @@ _ADVICE: Final = (
         "WRONG_VERSION_NUMBER",
         "the server speaks no TLS at this port: write redis://, or the port that is its tls-port",
     ),
-    # Server and client may both be about to say something when the server hangs up on one who shows
-    # no certificate.
+    # If a client without a certificate is about to send data when the server closes the connection,
+    # it gets one of these errors instead.
     ("Connection reset", _HANGS_UP),
     ("Connection closed", _HANGS_UP),
     ("Broken pipe", _HANGS_UP),
@@ -55,10 +53,9 @@ _ADVICE: Final = (
 
 
 def checked(url: str) -> str:
-    """The same URL, with the server's certificate checked unless it says that this shall not be.
+    """Return a URL under which kombu checks the server's certificate, unless it turns that off.
 
-    redis-py does so by itself. kombu takes anybody's certificate where a URL has nothing to say of
-    them.
+    redis-py checks it by default. kombu accepts any certificate if the URL has no setting for it.
 
     Examples:
         >>> checked("rediss://example.org:6380/0")
@@ -75,11 +72,11 @@ def checked(url: str) -> str:
 
 
 def complaint(url: str, reason: str) -> str | None:
-    """What to do about a connection that failed, if TLS is the matter.
+    """Return what to do about a connection that failed, if TLS is the cause; else None.
 
     Args:
-        url: Of the broker.
-        reason: What redis-py said.
+        url: The broker.
+        reason: redis-py's message.
     """
     parts = urlsplit(url)
     if parts.scheme != "rediss":
@@ -91,5 +88,5 @@ def complaint(url: str, reason: str) -> str | None:
             state = "cannot be read by this user" if os.path.exists(path) else "is not there"
             return f"the file {path}, {parameter} in the URL, {state}"
     advice = next((advice for words, advice in _ADVICE if words in reason), None)
-    # Who shows a certificate and is hung up on has another trouble.
+    # If the URL names a certificate, a missing one is not the cause.
     return None if advice in (_WANTS_CERTIFICATE, _HANGS_UP) and "ssl_certfile" in query else advice
