@@ -78,8 +78,8 @@ class Recovery:
             batch, partial(self._missed, batch) if error is None else lambda *_: lambda: error
         )
 
-    # Each of these records what happened to one call, and asks the policy for an error to raise;
-    # None: send the call again.
+    # Each of these records what happened to one call, and asks the policy for the error to fail it
+    # with; None: send the call again.
 
     def _failed(
         self, batch: SentBatch, worker: str, problem: Problem, call: Call, others: int

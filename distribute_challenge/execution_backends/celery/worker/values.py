@@ -1,4 +1,4 @@
-"""Reads large arguments for a child process, and stores large results where the client finds them."""
+"""Reads large arguments for a child process, and stores large results for the client."""
 
 import secrets
 from collections.abc import Sequence

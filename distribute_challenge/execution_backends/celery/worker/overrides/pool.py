@@ -182,7 +182,7 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # Celery has no types
                     return
 
         def on_poll_start() -> None:
-            # With nothing to write there are no pipes to watch, and Celery stops watching them once.
+            # With nothing to write, there are no pipes to watch; Celery stops watching them once.
             if buffer or hub.consolidate:
                 look_around()
 

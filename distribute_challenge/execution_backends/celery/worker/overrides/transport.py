@@ -165,7 +165,7 @@ class WorkerChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
     def _receive_one(self, client: Any) -> bool | None:
         try:
             received: bool | None = super()._receive_one(client)
-        # kombu parses JSON before the gate checks it, and does not expect JSON that nests deeply.
+        # kombu parses JSON before the gate checks it, and does not expect deeply nested JSON.
         except RecursionError as error:
             if self.gate is not None:
                 self.gate.refusals.note("an order", error)
@@ -182,7 +182,7 @@ class WorkerChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
         return True
 
     def read_what_was_asked_for(self) -> None:
-        """Read the answer to a BRPOP that is on its way; that takes a second if no message comes."""
+        """Read the answer to a BRPOP that is on its way: up to a second if no message comes."""
         if self._in_poll:
             with contextlib.suppress(Empty):
                 self._brpop_read()
