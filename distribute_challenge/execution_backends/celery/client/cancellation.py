@@ -130,6 +130,10 @@ class Cancellation:
 def publish(connection: Broker, order: CancelOrder) -> None:
     """Send an order to all workers.
 
+    Args:
+        connection: The connection to the broker.
+        order: The calls to stop.
+
     Raises:
         redis.RedisError: Redis cannot be reached.
     """

@@ -1,4 +1,4 @@
-"""One client of a cluster: two threads and a handful of connections, whatever is on its way.
+"""One client of a cluster: two threads and a few connections, however many calls are on their way.
 
     submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──────────> worker
     send_now ─────────────────────────────────^ (the caller's own thread)              │
@@ -83,8 +83,8 @@ class Client:
 
     Args:
         url: The broker.
-        check: Called about once a second; if it raises a `SystemFailureError`, all calls fail with
-            that (the embedded cluster died, say).
+        check: Called about once a second; if it raises an error, all calls fail (the embedded
+            cluster died, say).
         slots: Number of child processes, if the caller knows it.
         own_machine: Whether all workers are known to share this machine's memory.
         shows_logs: Whether this process shows what calls print and log.
@@ -168,7 +168,11 @@ class Client:
     # --- what the backend asks for
 
     def submit(self, task: Task) -> Call:
-        """Send a call soon, together with others."""
+        """Queue a call, which the sender thread sends together with others.
+
+        Args:
+            task: The task to run.
+        """
         call = self._new_call(task)
         with self._pending:
             self._refuse_if_closed()
@@ -178,7 +182,10 @@ class Client:
         return call
 
     def send_now(self, task: Task) -> Call:
-        """Send a call at once, by itself, from this thread.
+        """Send a call at once, in a message of its own, from this thread.
+
+        Args:
+            task: The task to run.
 
         Raises:
             BrokerFullError: The broker has no memory left.

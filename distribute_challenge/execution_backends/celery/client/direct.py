@@ -77,6 +77,10 @@ class DirectLine:
     def submit(self, batch: SentBatch, message: Message) -> None:
         """Put the message of a single call on its queue, and ask for the reply.
 
+        Args:
+            batch: The batch, with one call.
+            message: The message made from it.
+
         Raises:
             redis.RedisError: The broker did not take it.
         """
@@ -252,7 +256,12 @@ class DirectLines:
             self._unread.append(line)
 
     def leave(self, key: str, batch: SentBatch | None) -> None:
-        """Have the receiver thread read a list, for as long as a message is out."""
+        """Have the receiver thread read a list, for as long as a message is out.
+
+        Args:
+            key: Key of the list.
+            batch: The message whose reply comes to it; None: no reply is expected.
+        """
         if batch is not None and batch.message is not None and not self._closed:
             with self.lock:
                 self.keys = {**self.keys, key: batch}

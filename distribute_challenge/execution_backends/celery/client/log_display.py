@@ -25,7 +25,7 @@ PLAIN_SEPARATOR: Final = " | "  # For streams whose encoding lacks `SEPARATOR`.
 
 _FORMAT: Final = logging.Formatter(
     "%(levelname)s:%(name)s:%(message)s"
-)  # As `logging.basicConfig` has it.
+)  # The format of `logging.basicConfig`.
 
 
 class Printout(NamedTuple):
@@ -199,4 +199,4 @@ def _module(path: str) -> str:
     for name, module in list(sys.modules.items()):
         if getattr(module, "__dict__", {}).get("__file__") == path:
             return name
-    return path.removesuffix(".py")  # As `warnings` has it.
+    return path.removesuffix(".py")  # As `warnings` does.

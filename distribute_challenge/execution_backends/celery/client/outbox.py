@@ -31,6 +31,14 @@ class Group:
     A program may cancel thousands of calls, the last ones first. `remove` only clears the mark
     `Call.is_waiting`, without a search. The call leaves the deque when the next message is made, or
     when more than half of the places are empty.
+
+    Args:
+        key: What its calls have in common.
+        function: Their function.
+        options: Their options.
+
+    Attributes:
+        sizer: Chooses how many calls to send together.
     """
 
     __slots__ = ("_calls", "_empty", "function", "key", "options", "sizer")
@@ -50,7 +58,12 @@ class Group:
         return (call for call in self._calls if call.is_waiting)
 
     def put(self, call: Call, *, first: bool) -> None:
-        """Add a call, at the end or at the front."""
+        """Add a call.
+
+        Args:
+            call: The call.
+            first: Add it at the front, not at the end.
+        """
         call.is_waiting = True
         if first:
             self._calls.appendleft(call)
@@ -134,7 +147,12 @@ class Outbox:
         return group
 
     def put(self, call: Call, *, first: bool = False) -> None:
-        """Add a call, at the end or at the front of its group."""
+        """Add a call to its group.
+
+        Args:
+            call: The call.
+            first: Add it at the front of its group, not at the end.
+        """
         group = self.group_of(call.task)
         group.put(call, first=first)
         self._turns[group.key] = group

@@ -3,7 +3,7 @@
 A call's time counts from when it was made, or from when it was last lost. A call that a worker
 holds is left alone.
 
-Guarantees: `watch` may be called by any thread; `look` by the receiver alone.
+Guarantees: any thread may call `watch`; only the receiver thread calls `look`.
 """
 
 from math import inf

@@ -57,11 +57,20 @@ class Recovery:
             self._end(batch, after, alone=problem.kind not in policy.HARMLESS)
 
     def replace(self, batch: SentBatch) -> None:
-        """Send the calls of a message again, or fail them: it, or a part of its reply, vanished."""
+        """Send the calls of a message again, or fail them.
+
+        Args:
+            batch: The message; it has vanished, or a part of its reply has.
+        """
         self._end(batch, partial(self._vanished, batch))
 
     def fail(self, batch: SentBatch, error: DistributeChallengeError) -> None:
-        """Fail all unfinished calls of a message."""
+        """Fail all unfinished calls of a message.
+
+        Args:
+            batch: The message.
+            error: The error to fail them with.
+        """
         with self._pending:
             self._pending.drop(batch)
         for call in batch.unfinished:

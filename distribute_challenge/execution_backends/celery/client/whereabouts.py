@@ -18,6 +18,10 @@ __all__ = ["are_held", "are_nowhere"]
 def are_held(connection: redis.Redis, messages: Sequence[Message]) -> list[bool]:
     """Tell for each message whether a worker holds it. Cheap: only their tags are sent.
 
+    Args:
+        connection: The connection to the broker.
+        messages: The messages.
+
     Raises:
         redis.RedisError: The broker does not answer.
     """

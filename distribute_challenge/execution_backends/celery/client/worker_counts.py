@@ -95,7 +95,7 @@ class WorkerCounts:
                 f"for it: pip install cryptography"
             )
         self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
-        name = printable(queue)  # A detached call's comes from its record, which is not signed.
+        name = printable(queue)  # For a detached call, it comes from a record that is not signed.
         logger.warning(
             "no worker listens on the queue %r at %s, unfinished calls there: %d; start one with: "
             "distribute-challenge worker --queues %s",

@@ -93,7 +93,12 @@ class Board:
 
 
 class Place:
-    """The part of a `Board` where one child process writes what it runs."""
+    """The part of a `Board` where one child process writes what it runs; `Board.place` makes it.
+
+    Args:
+        words: The words of the board.
+        start: Index of the first of its three words.
+    """
 
     __slots__ = ("_start", "_words")
 

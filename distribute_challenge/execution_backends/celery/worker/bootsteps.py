@@ -119,7 +119,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def _beat(self, consumer: Any) -> None:
         self._renew(consumer)
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
-        sweep(settings.shared_folder())  # Large values of clients here that were killed.
+        sweep(settings.shared_folder())  # Of clients on this machine that were killed.
 
     def _renew(self, consumer: Any) -> None:
         if not self._say(lambda _: _held(consumer).renew()):

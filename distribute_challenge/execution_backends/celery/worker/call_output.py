@@ -87,7 +87,13 @@ class CallOutput:
         return not self._items
 
     def hear(self, descriptor: int, line: str, *, whole: bool) -> None:
-        """Take a line of a stream; see `output.Listener`."""
+        """Take a line of a stream; see `output.Listener`.
+
+        Args:
+            descriptor: 1 for standard output, 2 for standard error.
+            line: The line, without its end.
+            whole: Whether the line has an end.
+        """
         # The code of `_has_room` and `_append` is repeated here instead of called, as there may be
         # a hundred thousand lines in a second.
         size = len(line) + 1
@@ -109,7 +115,7 @@ class CallOutput:
             self._wake()
 
     def add(self, stream: Stream, text: str, facts: dict[str, Any]) -> None:
-        """Take a record of `logging`, or a warning."""
+        """Take a record of `logging`, or a warning; see `log_capture.Sink`."""
         if self._has_room(len(text) + 1):
             self._append_entry(stream, text, facts)
 

@@ -25,7 +25,7 @@ _OWN: Final = (
     "celery",
     "kombu",
     "billiard",
-)  # Loggers of what runs the calls.
+)  # Loggers of the libraries that run the calls; their records are not sent.
 
 
 class Sink(Protocol):

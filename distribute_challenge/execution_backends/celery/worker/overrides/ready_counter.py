@@ -24,7 +24,7 @@ class ReadyCounter:
 
     @property
     def value(self) -> int:
-        """The number."""
+        """The number of results that were read."""
         return self._words[0]
 
     @value.setter
