@@ -1,9 +1,10 @@
 """The default engine: Celery workers on a Redis broker.
 
-    client/                                     Redis, known to broker/        worker/
-    backend > client > pending > publisher      queues of messages      -->    transport > gate > Celery > task > execution
-              future < receiver                 one list of replies     <--    replying
-              worker_counts                     who is there            <-->   bootsteps
+    client/                                  Redis, known to broker/    worker/
+    backend > client > pending > publisher   queues of messages   -->   transport > gate > Celery
+                                                                            > task > execution
+              future < receiver              one list of replies  <--   replying
+              worker_counts                  presence             <-->  bootsteps
 
 ``celery -A distribute_challenge.execution_backends.celery worker`` finds ``app`` here.
 """
@@ -21,8 +22,8 @@ __all__ = ["CeleryExecutionBackend", "app"]
 
 
 def __getattr__(name: str) -> Any:
-    # Clients talk to Redis alone; only a worker pays for loading Celery, and only Celery's own
-    # command asks for this.
+    # Only a worker needs Celery, which takes long to load: clients talk to Redis alone. And only
+    # Celery's own command asks for `app`.
     if name == "app":
         from distribute_challenge.execution_backends.celery.worker.app import make_app
         from distribute_challenge.execution_backends.celery.worker.command_line import (

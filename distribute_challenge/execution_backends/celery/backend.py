@@ -1,4 +1,4 @@
-"""`CeleryExecutionBackend`: the engine as the seam sees it."""
+"""`CeleryExecutionBackend`: the interface of `ExecutionBackend` on top of a `Client`."""
 
 import os
 import threading
@@ -26,27 +26,27 @@ _all: "WeakSet[CeleryExecutionBackend]" = WeakSet()
 class CeleryExecutionBackend(ExecutionBackend):
     """Runs calls on Celery workers.
 
-    Connects when it is first used.
+    It connects when it is first used.
 
     Args:
         broker_url: ``redis://``, ``rediss://`` or ``redis+socket://`` address of the cluster; None:
-            what the environment says, and if it says nothing an embedded cluster on this machine,
-            which ends with this backend.
-        cluster: A running embedded cluster to use in place of one's own.
+            the address from the environment. If that has none, the backend starts an embedded
+            cluster on this machine, which ends with the backend.
+        cluster: A running embedded cluster to use instead of starting one.
         local: Use an embedded cluster, whatever the environment says.
         logs: Whether this process shows what its calls print and log on the workers (see
-            docs/logs.md). None: as ``DISTRIBUTE_CHALLENGE_LOGS`` says, and if that is not set, for
-            embedded clusters.
+            docs/logs.md). None: as ``DISTRIBUTE_CHALLENGE_LOGS`` says; if that is not set, only
+            with an embedded cluster.
 
     Raises:
-        OptionError: ``local`` beside a broker or a cluster.
+        OptionError: ``local`` is given together with a broker or a cluster.
 
     Guarantees:
 
-    - One `Client` at a time, made under ``_lock``; a client whose cluster died is replaced by the
-      next call.
-    - After a fork the child makes a client of its own: the parent's has threads and sockets that do
-      not exist here.
+    - There is one `Client` at a time, made under ``_lock``. If its cluster died, the next call
+      makes a new client.
+    - After a fork, the child makes a client of its own: the threads of the parent's client do not
+      exist in the child.
 
     Examples:
         >>> from distribute_challenge import compute_this
@@ -153,7 +153,7 @@ class CeleryExecutionBackend(ExecutionBackend):
                 self._own.close()
             cluster = self._own = EmbeddedCluster(settings.worker_count())
             cluster.start()
-        # Loading redis-py takes a while: meanwhile the embedded cluster's own processes start.
+        # Loading redis-py takes a while; meanwhile the processes of the embedded cluster start.
         from distribute_challenge.execution_backends.celery.client.client import Client
 
         wanted = settings.logs() if self._logs is None else self._logs

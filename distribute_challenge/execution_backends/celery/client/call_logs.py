@@ -1,11 +1,10 @@
-"""What calls print, on its way from a worker's message into futures and onto this process's own
-streams.
+"""Takes lines that calls print from replies into futures and onto this process's own streams.
 
     reply with lines ──> CallLogs ─┬─> Future.logs
                                    └─> LogPrinter ──> sys.stdout, sys.stderr, logging, warnings
 
 Guarantees: lines of one call are shown in order, once each, and before its future is done, unless
-what they are shown on is stuck.
+the stream that they are shown on is stuck.
 """
 
 import sys
@@ -20,28 +19,28 @@ __all__ = ["CallLogs", "is_notebook"]
 
 
 class CallLogs:
-    """Takes in the lines of one client's calls.
+    """Stores and shows the lines that one client's calls print; the client's receiver calls it.
 
     Args:
-        printer: Shows them.
+        printer: Shows the lines.
     """
 
     def __init__(self, printer: LogPrinter) -> None:
         self._printer = printer
 
     def take(self, batch: SentBatch, reply: Reply) -> None:
-        """Take lines in.
+        """Take in the lines of one reply.
 
         Args:
-            batch: The message whose calls have printed them.
-            reply: The lines.
+            batch: The message whose calls have printed the lines.
+            reply: The reply that has the lines.
 
         Raises:
-            ForgedError: They are none.
+            ForgedError: The reply does not hold lines.
         """
         known = batch.log_replies = batch.log_replies or {}
         if reply.first < known.get(reply.worker, 0):
-            return  # It comes again: the worker did not know that it had arrived.
+            return  # The worker sent it again, as it did not know that it had arrived.
         known[reply.worker] = reply.first + 1
         calls = batch.calls
         printouts: list[Printout] = []
@@ -57,12 +56,10 @@ class CallLogs:
             batch.log_number = self._printer.put(printout)
 
     def wait_until_shown(self, batch: SentBatch) -> None:
-        """Wait until the lines of a message that have come are shown."""
+        """Wait until all lines of a message that have arrived are shown."""
         self._printer.wait(batch.log_number)
 
 
 def is_notebook() -> bool:
-    """Whether a context variable says under which cell the output of a thread appears, as in
-    ipykernel.
-    """
+    """Tell whether a context variable selects the cell that shows output, as in ipykernel."""
     return hasattr(sys.stdout, "parent_header")

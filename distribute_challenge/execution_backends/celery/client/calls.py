@@ -1,4 +1,4 @@
-"""One call, and one message with calls that waits for its reply."""
+"""A client's record of one call, and of one message with calls that waits for its reply."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,21 +21,21 @@ __all__ = ["Call", "SentBatch"]
 
 
 class Call(Future[Any]):
-    """A future, with all that the client knows about its call.
+    """The future of one call, with all that its client knows about the call.
 
     Args:
-        task: What to run.
-        take_back: Gets the call back from where it waits; True from it means that it will never
-            run. Told to ``force`` it, it stops a call that is cancelled already, wherever that is.
+        task: The task to run.
+        take_back: Takes the call off the queue that it waits in, and returns whether it will never
+            run. With ``force``, it stops a call that is cancelled already, wherever the call is.
 
     Attributes:
-        task: What to run.
-        attempts: The times that it was sent and did not come back.
-        batch: The message that it was sent with, or None before that.
+        task: The task to run.
+        attempts: The attempts that brought no outcome.
+        batch: The message that the call was sent with; None before that.
         losses: How many times its message vanished from Redis.
         misses: How many times a worker did not find its function, or a large value that it needs.
-        alone: Whether it may only travel by itself, because a process died that ran it.
-        context: Where a notebook shows what it prints; None: there is none.
+        alone: Whether the call must have a message of its own, because a process died that ran it.
+        context: Context in which a notebook shows what it prints; None: this is no notebook.
         is_waiting: Whether it waits to be sent, in an `Outbox`.
     """
 
@@ -58,8 +58,9 @@ class Call(Future[Any]):
 
     @property
     def begin_by(self) -> float:
-        """When a worker has to have begun it, in seconds since the epoch; endless without a
-        `queue_timeout`.
+        """When a worker must have begun it, in seconds since the epoch.
+
+        Infinite without a `queue_timeout`.
         """
         return begin_by(self.task, self.attempts)
 
@@ -71,32 +72,39 @@ class Call(Future[Any]):
         return described(self.task)
 
     def _is_known_to_run(self) -> bool:
-        return False  # The broker would have to be asked.
+        return False  # Only the broker knows.
 
     def cancel(self, force: bool = False) -> bool:
         if self.done():
             return self.cancelled()
         if force:
-            # First, so that nobody sends it again.
+            # Cancel the future first, so that the client does not send the call again.
             return self._cancel() and self._take_back(self, force=True)
         return self._take_back(self) and self._cancel()
 
 
 class SentBatch:
-    """A message on its way, from being sent to the last reply.
+    """A message that the client has sent, or is sending, until its last reply.
+
+    Args:
+        id: Id of the batch.
+        group: The group that its calls come from.
+        calls: Its calls, in order.
+        patience: Seconds that a worker may take before it gives back the calls that it has not
+            begun.
 
     Attributes:
         id: Id of the batch.
         calls: Its calls, in order.
-        patience: Seconds that a worker may take before it gives back what it has not begun.
+        patience: As given.
         message: The message itself, so that it can be found in its queue and taken back.
         is_held: Asks the broker whether a worker has the message; None before it is sent.
         pushed: When Redis had the message, in seconds of the monotonic clock; None while it is
             being sent.
-        reply_to: The list that the replies go to.
-        sent: Seconds since the epoch.
-        log_number: What to wait for until all lines of its calls that came are shown; see
-            `log_printer`.
+        reply_to: Key of the list that the replies go to.
+        sent: When it was made, in seconds since the epoch.
+        log_number: Number to give to `LogPrinter.wait`, until all lines of its calls that have
+            come are shown.
         log_replies: How many replies with lines came, by worker; None: none did.
     """
 
@@ -134,7 +142,7 @@ class SentBatch:
         self._end: int | None = None
 
     def is_running(self, call: Call) -> bool:
-        """Whether a worker has the message, and all calls before this one have ended."""
+        """Tell whether a worker has the message, and all calls before this one have ended."""
         message, is_held = self.message, self.is_held
         if message is None or is_held is None or self.pushed is None:
             return False
@@ -147,13 +155,17 @@ class SentBatch:
         return [call for call in self.calls if not call.done()]
 
     def joined(self, reply: Reply, outcomes: list[Any]) -> list[Any] | None:
-        """Outcomes of a chunk's calls, together with those that the same worker sent ahead.
+        """Join outcomes of a chunk's calls with those that the same worker sent before.
 
-        After `keep`, of the call that runs alone; another worker that the broker gave the message
-        to begins anew. A reply may come twice: what it brings is taken once.
+        After `keep_running`, these are the outcomes of the calls that still run. Another worker
+        that gets the message begins anew. A reply may come twice: its outcomes are taken once.
+
+        Args:
+            reply: The reply that brought the outcomes.
+            outcomes: Its outcomes.
 
         Returns:
-            None if outcomes are missing between those that came.
+            All outcomes so far; None if some are missing between those that came.
         """
         if not self._parts and reply.ended and self._end is None and not reply.first:
             return outcomes
@@ -165,7 +177,7 @@ class SentBatch:
         return self._own(first, so_far)
 
     def outcomes_so_far(self) -> list[Any]:
-        """Outcomes of a chunk's first calls, if some came before its worker was lost."""
+        """Return the outcomes of a chunk's first calls that came before its worker was lost."""
         return max(
             (
                 self._own(first, so_far)
@@ -178,29 +190,32 @@ class SentBatch:
 
     @property
     def chunk_size(self) -> int:
-        """Number of the calls that this chunk's future stands for."""
+        """Number of calls that this chunk's future stands for."""
         return (self.calls[0].task.chunk if self._end is None else self._end) - self._start
 
     def _own(self, first: int, outcomes: list[Any]) -> list[Any]:
         return outcomes[self._start - first : None if self._end is None else self._end - first]
 
     def keep(self, kept: int) -> list[Call]:
-        """Keep the first calls, which a worker goes on with; the others, which it gave back.
+        """Keep the first calls, which a worker goes on with.
 
         Args:
-            kept: Their number.
+            kept: Number of these calls.
+
+        Returns:
+            The other calls, which the worker gave back.
         """
         calls = self.calls
         self.calls = calls[:kept]
         return list(calls[kept:])
 
     def keep_running(self, running: Call, *, done: int, kept: int) -> None:
-        """Of a chunk, keep the calls that run.
+        """Of a chunk, keep the calls that a worker still runs.
 
         Args:
-            running: Stands for them from now on.
-            done: Number of the first.
-            kept: Number of the first behind them.
+            running: The future that stands for them from now on.
+            done: Number of the first of them in the chunk.
+            kept: Number of the first call behind them.
         """
         self.calls = [running]
         self._start, self._end = done, kept

@@ -1,9 +1,8 @@
-"""The client's end of cancelling: messages taken back from their queues, and orders to workers that
-have begun.
+"""The client's end of cancelling: takes messages off their queues, and tells workers what to stop.
 
-A call that is cancelled may wait in a queue, be on its way to a worker, or run on one, and a worker
-may be connecting just now. So both are done, again and again while the message is out: look into
-the queue, and tell all workers. Whom it does not concern says nothing.
+A cancelled call may wait in a queue, be on its way to a worker, or run on one, and a worker may be
+connecting just now. So while the message is out, the client repeatedly does both: it looks into the
+queue, and sends an order to all workers. Workers that do not have the message ignore the order.
 """
 
 import contextlib
@@ -33,28 +32,26 @@ from distribute_challenge.security import Keyring
 __all__ = ["AGAIN", "TRIED_FOR", "Cancellation", "farewell", "in_background", "publish"]
 
 AGAIN = 1.0  # Seconds between two orders for the same message,
-TRIED_FOR = 5.0  # and for how long they go on. A worker remembers an order for longer.
-ANSWER_WITHIN = (
-    1.0  # Seconds for Redis when all is over; whoever pressed Ctrl+C does not wait for it.
-)
-# Seconds for replies that were on their way when workers heard of it; a list that is made anew
-# would stay for long.
+TRIED_FOR = 5.0  # and for how long they are repeated. A worker remembers an order for longer.
+ANSWER_WITHIN = 1.0  # Seconds for Redis to answer a farewell, so that Ctrl+C takes no longer.
+# Seconds for replies that were on their way when workers got the order; a reply that comes later
+# makes the list anew, which then stays in Redis until it expires.
 LAST_WORDS = 0.1
-AT_ONCE = 100  # Messages looked for in one round trip: each may take a look at a whole queue.
+AT_ONCE = 100  # Messages to remove in one round trip: Redis may search a whole queue for each.
 
 
 class Cancellation:
-    """Sees that what was cancelled does not run. Its thread is started with the first of it.
+    """Stops the cancelled calls of one client, in a thread that starts with the first of them.
 
     Args:
         url: The broker.
         keyring: Signs orders.
-        take_back: Takes a message off its queue, and sends the calls in it that are wanted; False
-            if it is not there.
-        is_out: Whether a message still waits for its reply.
+        take_back: Takes a message off its queue, and queues its other calls again; False if the
+            message is not there.
+        is_out: Tells whether a message still waits for its reply.
 
-    Guarantees: ``_changed`` protects ``_batches``; nothing waits for Redis under it, so whoever
-    cancels does not.
+    Guarantees: ``_changed`` protects ``_batches``; nothing waits for Redis under it, so `stop` does
+    not either.
     """
 
     def __init__(
@@ -74,9 +71,10 @@ class Cancellation:
         self._thread: threading.Thread | None = None
 
     def stop(self, batch: SentBatch) -> bool:
-        """Calls of a message were cancelled while it was out.
+        """Have the cancelled calls of a sent message stopped.
 
-        Always True: they will give no results.
+        Returns:
+            True always: the calls will give no results.
         """
         with self._changed:
             self._batches[batch] = clock.monotonic() + TRIED_FOR
@@ -90,7 +88,7 @@ class Cancellation:
         return True
 
     def close(self) -> None:
-        """Stop; what is on its way is left to `farewell`."""
+        """End the thread; `farewell` stops the calls that are still out."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -130,7 +128,11 @@ class Cancellation:
 
 
 def publish(connection: Broker, order: CancelOrder) -> None:
-    """Give all workers an order.
+    """Send an order to all workers.
+
+    Args:
+        connection: The connection to the broker.
+        order: The calls to stop.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
@@ -147,22 +149,22 @@ def farewell(
     lists: Iterable[str],
     receiver: threading.Thread,
 ) -> threading.Thread | None:
-    """Take all that a client has left out of Redis, and have workers stop what they run of it.
+    """Remove all that a closed client has in Redis, and have workers stop its calls.
 
-    In a thread of its own, with a connection of its own: those of the client may hang, and its
-    owner does not wait for ever.
+    This happens in a thread and over a connection of its own: the client's connections may hang,
+    and `Client.close` waits for a limited time only.
 
     Args:
         url: The broker.
-        keyring: Signs the order; what it was made of may be gone by now.
+        keyring: Signs the order; the file or variable that it was made from may be gone by now.
         client: The client's id.
-        messages: Those that are out.
-        lists: Where replies were to go, besides the client's own list.
-        receiver: The client's receiver thread, which is ending. It is woken, and has given its last
-            sign of life then.
+        messages: The messages that still wait for a reply.
+        lists: Keys of reply lists besides the client's own.
+        receiver: The client's receiver thread, which is ending. `farewell` wakes it, and waits for
+            it before it removes the client's presence.
 
     Returns:
-        The thread, which ends when that is done, or Redis does not answer; None if that is so
+        The thread, which ends when all is done or Redis does not answer; None if it has been done
         already.
     """
     replies = replies_key(client)
@@ -172,8 +174,8 @@ def farewell(
             contextlib.suppress(redis.RedisError, OSError),
             connect(url, answer_within=ANSWER_WITHIN, keyring=keyring) as connection,
         ):
-            # The order first: what runs takes longest to end, and what a worker takes from a queue
-            # from now on it does not begin.
+            # The order comes first: running calls take longest to end, and workers do not begin
+            # messages of this client that they take from now on.
             publish(connection, CancelOrder(client=client))
             connection.rpush(replies, b"")
             waiting = iter(messages)
@@ -192,12 +194,14 @@ def farewell(
 
 
 def in_background(what: Callable[[], None]) -> threading.Thread | None:
-    """Do something that may take as long as Redis likes, in a thread that does not keep the process
-    from ending.
+    """Call a function that may wait for Redis in a daemon thread, which lets the process end.
+
+    Args:
+        what: The function.
 
     Returns:
-        The thread. None if it has been done already: Python 3.12.0 to 3.12.2 start no thread when
-            the interpreter ends.
+        The thread. None if the function has been called already: Python 3.12.0 to 3.12.2 start no
+            thread when the interpreter ends.
     """
     thread = threading.Thread(target=what, name="distribute_challenge farewell", daemon=True)
     try:

@@ -1,4 +1,4 @@
-"""One client of a cluster: two threads and a handful of connections, whatever is on its way.
+"""One client of a cluster: two threads and a few connections, however many calls are on their way.
 
     submit ──> outbox ──> sender thread ──> publisher ──> queue in Redis ──────────> worker
     send_now ─────────────────────────────────^ (the caller's own thread)              │
@@ -6,18 +6,18 @@
     result() of a `DirectCall` <── receiver <── a list of its own <────────────────────┤
     sys.stdout, logging <── log printer's thread <── receiver <── either of these <────┘
 
-Once a second the receiver thread also does everything else: it shows that the client lives
-(heartbeat), finds messages that have vanished (lost messages), and ends calls that wait too long
-(queue timeouts). What becomes of the calls of a message that came to nothing, recovery knows.
+Once a second the receiver thread also shows that the client lives (heartbeat), finds messages that
+have vanished (lost messages), and fails calls that wait too long (queue timeouts). Recovery sends
+the calls of a lost message again, or fails them.
 
 Guarantees:
 
 - `PendingCalls` is its own lock. Nothing waits for Redis, and no future is resolved, under it.
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
 - If one of the threads ends by an unforeseen error, every future fails with it.
-- Futures of calls that were sent are resolved by the receiver thread, or by the caller that waits
-  at a line of its own. A list has one reader at a time.
-- The large values of a task have it as a user until its call is done, however it ends.
+- The receiver thread resolves the futures of calls that were sent, or a caller that waits at a
+  direct line does so for its own call. A list has one reader at a time.
+- The large values of a task are kept until its call is done, however it ends.
 """
 
 import threading
@@ -71,25 +71,28 @@ from distribute_challenge.stores import Depot
 
 __all__ = ["Client"]
 
-# Seconds for all that a client does when it is closed; whoever presses Ctrl+C has waited enough.
+# Seconds for all that a client does when it is closed, so that Ctrl+C ends a program soon.
 CLOSE_WITHIN = 1.5
 WARN_EVERY = 10.0  # Seconds between two lines in the log while the broker is away.
-LONGEST_WAIT = (
-    1.0  # Seconds that the receiver waits for a reply before it looks after everything else.
-)
-ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say that there is none.
+LONGEST_WAIT = 1.0  # Seconds that the receiver waits for a reply before its other tasks.
+ANSWER_WITHIN = 5.0  # Seconds after that in which Redis must answer that there is no reply.
 
 
 class Client:
-    """Sends calls to a cluster and receives their outcomes.
+    """Sends calls to a cluster and receives their outcomes; `CeleryExecutionBackend` makes it.
 
     Args:
         url: The broker.
-        check: Called about once a second; what it raises fails all calls (the embedded cluster
-            died).
-        slots: Worker processes, if the caller knows.
+        check: Called about once a second; if it raises an error, all calls fail (the embedded
+            cluster died, say).
+        slots: Number of child processes, if the caller knows it.
         own_machine: Whether all workers are known to share this machine's memory.
-        shows_logs: Whether what calls print and log is shown here.
+        shows_logs: Whether this process shows what calls print and log.
+
+    Attributes:
+        id: The client's id.
+        broken: The error that has ended the client; None while it works.
+        own_machine: As given.
 
     Raises:
         BrokerUnreachableError: The broker does not answer.
@@ -113,11 +116,11 @@ class Client:
         self._counts = WorkerCounts(url, slots)
         self._closing = False
         self._in_notebook = shows_logs and is_notebook()
-        self._take_back = self.withdraw  # One object for all calls, of which there may be many.
+        self._take_back = self.withdraw  # One bound method for all calls, as there may be many.
         try:
             check_reachable(url)
         except BrokerUnreachableError:
-            self._check()  # An embedded broker that is ending has another reason.
+            self._check()  # If an embedded cluster has died, this raises the better error.
             raise
         receiving = connect(url, answer_within=LONGEST_WAIT + ANSWER_WITHIN)
         self._keyring = keyring = receiving.keyring
@@ -165,7 +168,11 @@ class Client:
     # --- what the backend asks for
 
     def submit(self, task: Task) -> Call:
-        """Send a call soon, together with others."""
+        """Queue a call, which the sender thread sends together with others.
+
+        Args:
+            task: The task to run.
+        """
         call = self._new_call(task)
         with self._pending:
             self._refuse_if_closed()
@@ -175,7 +182,10 @@ class Client:
         return call
 
     def send_now(self, task: Task) -> Call:
-        """Send a call at once, by itself, from this thread.
+        """Send a call at once, in a message of its own, from this thread.
+
+        Args:
+            task: The task to run.
 
         Raises:
             BrokerFullError: The broker has no memory left.
@@ -192,7 +202,7 @@ class Client:
                 with translated(self._url), self._direct.borrowed() as line:
                     self._publisher.publish(batch, line)
             except SystemFailureError as error:
-                self._recovery.fail(batch, error)  # It may have values, which no call needs now.
+                self._recovery.fail(batch, error)  # Also releases the call's large values.
                 raise
         except KeyboardInterrupt:
             self._abandon(call)
@@ -200,9 +210,9 @@ class Client:
         return call
 
     def _abandon(self, call: Call) -> None:
-        """Cancel a call whose caller was interrupted while it sent it.
+        """Cancel a call whose caller was interrupted while sending it.
 
-        No reply comes to a message that has not left.
+        A message that has not been sent gets no reply, so it is dropped at once.
         """
         batch = call.batch
         if batch is not None and batch.message is None:
@@ -215,11 +225,11 @@ class Client:
 
         Args:
             call: The call.
-            force: It is cancelled already: have it stopped, too, by another thread than this one.
+            force: The call is cancelled already: have another thread stop it, wherever it is.
 
         Returns:
-            True if it will not give a result: no worker has it or will have it, or ``force`` is
-                set.
+            True if the call will not give a result: no worker has it or will have it, or ``force``
+                is set.
         """
         with self._pending:
             batch = call.batch
@@ -237,36 +247,36 @@ class Client:
         return True
 
     def depot(self) -> Depot:
-        """Who keeps large values for this client.
+        """Return the depot, which stores large values for this client.
 
         Raises:
-            BrokerUnreachableError: It is time to know who the workers are, and the broker went
-                away.
+            BrokerUnreachableError: The depot must know which workers are present, and the broker
+                does not answer.
         """
         with translated(self._url):
             return self._values.depot(self._publisher.workers)
 
     def slots(self) -> int:
-        """Worker processes of the whole cluster, as far as is known."""
+        """Count the child processes of the whole cluster, as far as is known."""
         return self._counts.slots()
 
     def unfinished(self) -> int:
-        """As `ExecutionBackend.unfinished`."""
+        """Count the unfinished calls, as `ExecutionBackend.unfinished` does."""
         with self._pending:
             return sum(not call.task.chunk and not call.done() for call in self._pending.calls())
 
     def close(self) -> None:
-        """Stop, and cancel what is not done, also what runs.
+        """Stop, and cancel all unfinished calls, even those that run.
 
-        Takes no longer than `CLOSE_WITHIN`, whatever Redis does.
+        Takes no longer than `CLOSE_WITHIN` seconds, whatever Redis does.
 
-        What calls have printed until then is still shown, however slowly the output takes it.
+        Lines that calls have printed until then are still shown, however slow the output is.
         """
         deadline = clock.monotonic() + CLOSE_WITHIN
         with self._pending:
             self._closing = True
             self._pending.notify()
-        # What it is about to send must be in the queue before the queue is searched.
+        # A message that the sender is sending must be in the queue before `farewell` searches it.
         self._sender_thread.join(CLOSE_WITHIN / 2)
         with self._pending:
             messages = [
@@ -291,7 +301,7 @@ class Client:
         )
 
     def _run(self, forever: Callable[[], None]) -> None:
-        """What each of the threads does."""
+        """Run the loop of one thread; if it raises, fail all calls."""
         try:
             forever()
         except BaseException as error:
@@ -326,8 +336,8 @@ class Client:
                 )
             if error is not None:
                 self._recovery.fail(batch, error)
-            # While there is nothing to send, this frame would keep futures that nobody else does,
-            # and all they refer to.
+            # While there is nothing to send, these variables would keep alive futures that the
+            # program has dropped, and all that they refer to.
             del batch, group, error
 
     # --- receiving
@@ -351,9 +361,8 @@ class Client:
                 except (redis.RedisError, OSError) as error:
                     self._check()  # An embedded broker that is gone does not come back.
                     if (failure := self._absence.note(error)) is not None:
-                        self._fail_all(
-                            failure
-                        )  # What is submitted later fails with it, too, until Redis answers.
+                        # Later calls fail with it, too, until Redis answers.
+                        self._fail_all(failure)
                     if clock.monotonic() > silent_until:
                         silent_until = clock.monotonic() + WARN_EVERY
                         logger.warning(
@@ -382,20 +391,19 @@ class Client:
             raise self.broken or closed()
 
     def _give_up(self, error: SystemFailureError | None) -> None:
-        """End: every call that is not done fails with the error, or is cancelled if there is none."""
+        """Close the client: fail all unfinished calls, or cancel them if there is no error."""
         with self._pending:
             self._closing = True
             self.broken = self.broken or error
         self._fail_all(error)
 
     def _fail_all(self, error: SystemFailureError | None) -> None:
-        """End the calls that are not done, as `_give_up` says."""
+        """Fail all unfinished calls with the error, or cancel them if there is none."""
         with self._pending:
             unsent, sent = self._pending.clear()
         for call in (*unsent, *sent):
             if error is None:
-                Future.cancel(
-                    call
-                )  # Not `Call.cancel`: `close` takes back what there is, all at once.
+                # Not `Call.cancel`: `farewell` takes all messages back at once.
+                Future.cancel(call)
             else:
                 call.fail(error)

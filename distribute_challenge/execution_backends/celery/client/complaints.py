@@ -1,6 +1,4 @@
-"""What goes wrong with single messages, told once of each kind: whoever sends a million bad ones
-does not fill the log.
-"""
+"""Logs errors with single messages once for each kind, so that they do not fill the log."""
 
 from distribute_challenge.log import logger
 
@@ -8,17 +6,20 @@ __all__ = ["Complaints"]
 
 
 class Complaints:
-    """Logs the first of each kind: by what was being done, and the type of the error."""
+    """Logs the first error of each kind; a client and its log printer report errors to it.
+
+    Two errors are of one kind if the same action failed with the same type of exception.
+    """
 
     def __init__(self) -> None:
         self._known: set[tuple[str, str]] = set()
 
     def add(self, what: str, error: BaseException) -> None:
-        """One more.
+        """Log an error, unless one of its kind has been logged.
 
         Args:
-            what: What could not be done, as a sentence.
-            error: Why.
+            what: The action that failed, as a sentence.
+            error: The exception that it failed with.
         """
         kind = what, type(error).__qualname__
         if kind not in self._known:

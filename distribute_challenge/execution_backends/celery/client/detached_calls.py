@@ -1,7 +1,8 @@
-"""The client's end of detached calls: submitting them, and looking for their outcomes.
+"""The client's end of detached calls: submits them, and looks for their outcomes.
 
-Their outcomes come to no client's list, as nobody knows who will want them: whoever waits for one
-looks for it. That needs nothing of `Client`, and works while and after others look, too.
+Workers keep the outcomes in Redis and send them to no client's list, as any program may ask for
+them. A program that waits for an outcome looks for it regularly. That needs nothing of `Client`,
+and several programs may do so at the same time.
 """
 
 import functools
@@ -53,26 +54,26 @@ __all__ = ["DetachedCalls"]
 SHORTEST_PAUSE = 0.25  # Seconds between two looks for outcomes, at first,
 LONGEST_PAUSE = 1.0  # and when nothing has come for a while.
 LOOK_EVERY = 2.0  # Seconds between two looks for messages that are lost,
-LOOK_FOR = 0.05  # and how long one takes at most: in a long queue Redis searches for each.
+LOOK_FOR = 0.05  # and how long one look takes at most: Redis searches the queue for each message.
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class DetachedCalls:
-    """The detached calls that one client submits and waits for.
+    """The detached calls that one backend submits and waits for.
 
     Guarantees:
 
-    - Any thread may call. ``_changed`` protects which futures are watched, and whether the thread
+    - Any thread may call. ``_changed`` protects the set of watched futures, and whether the thread
       runs.
-    - The thread runs while there are futures that somebody has. What it does for one takes nothing
-      from the others but time.
+    - The thread runs while the program has unfinished futures. An error of one call does not
+      affect the others.
 
     Args:
         url: The broker.
 
     Raises:
-        BrokerUnreachableError: It does not answer.
+        BrokerUnreachableError: The broker does not answer.
     """
 
     def __init__(self, url: str) -> None:
@@ -91,15 +92,15 @@ class DetachedCalls:
         self._closing = False
 
     def submit(self, task: Task, time_to_live: float) -> DetachedFuture:
-        """Send a call that does not need this client any more.
+        """Send a call that goes on when this client is gone.
 
         Args:
-            task: What to run, with nothing in a depot.
+            task: The task to run; none of its values lies in a depot.
             time_to_live: Seconds that its outcome is kept.
 
         Raises:
-            BrokerUnreachableError: The broker does not take it.
-            StoreFullError: It is too large for one message.
+            BrokerUnreachableError: The broker does not take the call.
+            StoreFullError: The call is too large for one message.
         """
         self._refuse_if_closed()
         options, function, now = task.options, task.function, self._connection.clock.now()
@@ -137,7 +138,10 @@ class DetachedCalls:
         return self._watching(DetachedFuture(call, function.name, self._needed, task.created, now))
 
     def attach(self, id: str) -> DetachedFuture:  # noqa: A002
-        """The future of a call that this client or another one has submitted.
+        """Return the future of a call that this client or another one has submitted.
+
+        Args:
+            id: The call's id.
 
         Raises:
             BrokerUnreachableError: The broker does not answer.
@@ -154,7 +158,7 @@ class DetachedCalls:
         return self._watching(future)
 
     def close(self) -> None:
-        """Stop waiting. The calls go on."""
+        """Stop waiting, and fail the futures; the calls go on."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -205,7 +209,11 @@ class DetachedCalls:
                     self._fail_all(failure)
 
     def _is_needed(self) -> bool:
-        """Wait until it is time to look, and whether there is anything to look for."""
+        """Wait until the next look is due.
+
+        Returns:
+            False if no future is unfinished, or this object is closed: the thread ends then.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closing, self._pause)
             if self._closing or all(future.done() for future in self._watched):
@@ -232,7 +240,7 @@ class DetachedCalls:
 
     def _look_for_lost(self, until: float) -> None:
         waiting: Counter[str] = Counter()
-        # First those that seem to be lost, then those that were not looked at for the longest time.
+        # First the calls whose message was missing last time, then those looked for longest ago.
         for future in sorted(
             self._unfinished(), key=lambda future: (not future.suspect, future.looked)
         ):
@@ -274,15 +282,16 @@ class DetachedCalls:
             return False
 
     def _stop(self, id: str) -> None:  # noqa: A002
-        """Tell the workers that a call is to stop; again in the background, as one may be
-        connecting just now.
+        """Tell the workers to stop a call.
+
+        A thread repeats the order in the background, as a worker may be connecting just now.
         """
         if not self._tell_to_stop(id, self._connection):
             in_background(functools.partial(self._insist_on_stopping, id))
 
     def _insist_on_stopping(self, id: str) -> None:  # noqa: A002
         until = clock.monotonic() + TRIED_FOR
-        # A connection of its own: the client's may be closed meanwhile.
+        # A connection of its own, as `close` may close the other one meanwhile.
         with connect(self._url, keyring=self._keyring) as connection:
             while clock.monotonic() < until:
                 with self._changed:
@@ -293,7 +302,7 @@ class DetachedCalls:
 
     @staticmethod
     def _tell_to_stop(id: str, connection: Broker) -> bool:  # noqa: A002
-        """Give the order once; True if there is nothing to stop any more."""
+        """Send the order once; True if the call has ended, so that there is nothing to stop."""
         try:
             if DetachedRecords(connection).over([id]):
                 return True

@@ -1,4 +1,4 @@
-"""The future of a detached call: resolved by a reply that lies in Redis for whoever asks."""
+"""The future of a detached call: it is resolved by a reply that is kept in Redis."""
 
 import threading
 from collections.abc import Callable
@@ -22,18 +22,22 @@ __all__ = ["DetachedFuture"]
 
 
 class DetachedFuture(Future[Any]):
-    """A future that is looked after as long as somebody has it, or waits to be told by it.
+    """The future of one detached call, which `DetachedCalls` makes and resolves.
+
+    `DetachedCalls` asks Redis for its reply as long as the program has a reference to the future,
+    or the future has a callback to call.
 
     Args:
-        id: The call's.
-        name: Name of the function, or what else the call is called in messages.
-        needed: Keeps the futures that tell somebody, who may have nothing else of them.
-        created: Seconds since the epoch, if this process made the call; else 0.
-        sent: Likewise.
+        id: The call's id.
+        name: Name of the function, or another name of the call for messages.
+        needed: Set that holds the futures with callbacks, as the program may keep no reference to
+            them.
+        created: When the call was made, in seconds since the epoch; 0 if another process made it.
+        sent: When the call was sent, in seconds since the epoch; 0 if another process sent it.
 
     Attributes:
-        suspect: Whether its message was missing at the last look.
-        looked: When that was, by the monotonic clock.
+        suspect: Whether its message was missing when `DetachedCalls` last looked for it.
+        looked: When that was, in seconds of the monotonic clock.
     """
 
     suspect = False
@@ -53,7 +57,7 @@ class DetachedFuture(Future[Any]):
         self._sent = created, sent
 
     def _is_known_to_run(self) -> bool:
-        return False  # The broker would have to be asked.
+        return False  # Only the broker knows.
 
     def when_done(self, callback: Callable[[Any], object]) -> None:
         self._needed.add(self)
@@ -61,7 +65,12 @@ class DetachedFuture(Future[Any]):
         super().when_done(callback)
 
     def take(self, outcome: bytes | None, keyring: Keyring) -> None:
-        """Resolve it by the reply that was found, or not found."""
+        """Resolve the future.
+
+        Args:
+            outcome: The sealed reply from Redis; None: there is none.
+            keyring: Opens the reply.
+        """
         if outcome is None:
             self.fail(detached_is_unknown(self.id))
             return
@@ -76,7 +85,7 @@ class DetachedFuture(Future[Any]):
                 and threading.current_thread() is threading.main_thread()
             ):
                 raise  # Ctrl+C in `attach`.
-            # Whatever lies there: the thread that looks after all the others goes on.
+            # Whatever the reply holds, the thread must go on to look for the other outcomes.
             self.fail(error)
 
     def _take(self, reply: Reply, received: float) -> None:
@@ -93,7 +102,7 @@ class DetachedFuture(Future[Any]):
 
 
 def _nowhere(reference: Reference) -> memoryview:
-    # A large result travels in its reply; this is how it is read, too.
+    # The reply of a detached call holds even a large result; a reference in it cannot be resolved.
     raise ValueLostError(
         "the result of a detached call is where only its worker finds it", [reference.key]
     )

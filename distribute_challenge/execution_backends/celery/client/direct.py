@@ -1,9 +1,11 @@
-"""Calls whose caller waits at once: the reply comes straight into the thread that waits.
+"""Calls whose caller waits at once: the caller's own thread reads the reply from Redis.
 
-Sending and asking for the reply leave in one piece, over a connection that the caller has to
-itself, and no other thread has to wake up, read the reply and wake the caller: a tenth of the time
-of a call that does nothing. What is out of the ordinary (a slow call, a caller who loses patience
-or never waits) is left to the receiver thread, which then reads the same list.
+The message and the request for the reply are sent together, over a connection that only this caller
+uses. No other thread has to wake up, read the reply and wake the caller, which would cost a tenth
+of the time of a call that does nothing. The receiver thread takes over in all other cases (a slow
+call, a caller whose timeout is over, a caller that never waits), and reads the same list.
+
+A connection and its reply list are called a direct line here.
 """
 
 import itertools
@@ -24,17 +26,17 @@ from distribute_challenge.execution_backends.celery.client.calls import Call, Se
 __all__ = ["DirectCall", "DirectLine", "DirectLines"]
 
 MOST_LINES = (
-    8  # Callers who wait by themselves; further ones share the connections of all other calls.
+    8  # Direct lines of one client; further callers share the connections of all other calls.
 )
-FIRST_WAIT = 1.0  # Seconds; who waits longer gains nothing by it.
-ANSWER_WITHIN = 5.0  # Seconds after that in which Redis has to say so.
+FIRST_WAIT = 1.0  # Seconds to wait at a direct line; longer calls gain nothing by it.
+ANSWER_WITHIN = 5.0  # Seconds after that in which Redis must answer.
 
 
 class DirectCall(Call):
-    """A call whose reply comes over a line of its own.
+    """The future of a call whose reply comes over a direct line; `Client.send_now` makes it.
 
     Attributes:
-        line: The line, until somebody reads from it.
+        line: The line, until a thread claims it to read the reply; None after that.
     """
 
     line: "DirectLine | None" = None
@@ -54,11 +56,14 @@ class DirectCall(Call):
 
 
 class DirectLine:
-    """A connection, and a list for replies; for one call at a time.
+    """A connection and a reply list, for one call at a time.
 
     Args:
-        lines: Where it belongs.
+        lines: The lines of the client that it belongs to.
         client: Knows where to connect.
+
+    Attributes:
+        key: Key of the reply list.
     """
 
     def __init__(self, lines: "DirectLines", client: redis.Redis) -> None:
@@ -72,6 +77,10 @@ class DirectLine:
     def submit(self, batch: SentBatch, message: Message) -> None:
         """Put the message of a single call on its queue, and ask for the reply.
 
+        Args:
+            batch: The batch, with one call.
+            message: The message made from it.
+
         Raises:
             redis.RedisError: The broker did not take it.
         """
@@ -82,7 +91,14 @@ class DirectLine:
         self._call.line = self
 
     def claim(self, call: DirectCall | None = None) -> bool:
-        """Become the one who reads here; False if somebody else is, or its call is another by now."""
+        """Become the reader of this line.
+
+        Args:
+            call: The call that the line must still serve; None: any.
+
+        Returns:
+            False if another thread reads here, or the line serves another call by now.
+        """
         with self._lines.lock:
             if self._call is None or self._call.line is not self or call not in (None, self._call):
                 return False
@@ -92,7 +108,10 @@ class DirectLine:
     def wait(self, timeout: float | None) -> None:
         """Wait for the reply in the caller's own thread.
 
-        The call may be unfinished after it: then the receiver goes on.
+        The call may be unfinished afterwards: then the receiver thread waits for its reply.
+
+        Args:
+            timeout: Seconds; None: as long as the reply was asked for.
         """
         over = False
         until = None if timeout is None else clock.monotonic() + timeout
@@ -109,64 +128,75 @@ class DirectLine:
                 self._lines.abandon(self)
 
     def read(self, *, wait: bool = True) -> bool:
-        """Read what was asked for. True if there is no more to do here: the line is given back.
+        """Read the reply that was asked for.
 
         Args:
             wait: Whether to wait for it, for as long as it was asked for.
+
+        Returns:
+            True if there is no more to do here, and the line has been given back.
         """
         try:
             if not self._line.owed:
-                return self.leave()  # A caller was interrupted just after it had read something.
+                return self.leave()  # A caller was interrupted just after it had read the answer.
             if not wait and not self._line.readable(0.0):
                 return False
             found = self._line.read()
             if found is None:
                 return self.leave()
             if self._lines.take(self.key, found[1]) is not self._batch:
-                # It belongs to an earlier call, and is of no use any more; or it brings what the
-                # call prints.
+                # The reply is for an earlier call, and of no use any more; or it has lines that the
+                # call has printed.
                 if not wait:
-                    return self.leave()  # More may come soon, which the receiver reads at once.
+                    return self.leave()  # The receiver reads the next reply as soon as it comes.
                 self._line.send(("BLPOP", self.key, FIRST_WAIT))
                 return False
         except redis.RedisError:
-            return self.leave()  # The receiver connects again, or says why it cannot.
-        # If the call was sent again, the reply to that comes to the receiver.
+            return self.leave()  # The receiver connects again, or fails the call.
+        # If the call was sent again, that reply comes to the receiver.
         self._lines.give_back(self)
         return True
 
     def leave(self) -> bool:
-        """Leave the list to the receiver, for as long as the message is out. Always True."""
+        """Leave the list to the receiver, for as long as the message is out.
+
+        Returns:
+            True always, as `read` does when the line is given back.
+        """
         self._lines.leave(self.key, self._batch)
         self.key = self._lines.new_key()
         self._lines.give_back(self)
         return True
 
     def is_forgotten(self) -> bool:
-        """Whether it has its reply, or never will, and nobody came to read it."""
+        """Tell whether the time to wait for the reply is long over.
+
+        If no thread has claimed the line by then, its caller does not wait for the call.
+        """
         return clock.monotonic() - self._since > 2 * FIRST_WAIT
 
     def forget(self) -> None:
-        """Keep nothing of the last call: it may hold large arguments and a large result."""
+        """Drop the last call, which may hold large arguments and a large result."""
         self._call = self._batch = None
 
     def close(self) -> None:
-        """Cut the connection; what was expected from it is not any more."""
+        """Close the connection; answers that it still owes are given up."""
         self._line.close()
 
 
 class DirectLines:
-    """The lines of one client.
+    """The direct lines of one client, which lends them to callers of `Client.send_now`.
 
     Args:
         url: The broker.
-        replies: The client's own list; those of the lines are named after it.
-        take: Takes a reply in, and tells which message it answers.
-        wake: Makes the receiver thread look at `keys` anew.
+        replies: Key of the client's own list; the lists of the lines are named after it.
+        take: Takes in a reply, and returns the message that it answers.
+        wake: Makes the receiver thread read `keys` again.
 
     Attributes:
         lock: Held while a line goes from one reader to another.
-        keys: Lists that the receiver has to read itself.
+        take: As given.
+        keys: Lists that the receiver must read itself, with the message that each waits for.
 
     Guarantees: safe for threads.
     """
@@ -191,19 +221,19 @@ class DirectLines:
         self._closed = False
 
     def new_key(self) -> str:
-        """Name of a list that was never used."""
+        """Return the key of a list that was never used."""
         return f"{self._replies}:{next(self._numbers)}"
 
     def lists(self) -> list[str]:
-        """All lists that a reply may still come to."""
+        """Return the keys of all lists that a reply may still come to."""
         with self.lock:
             return [*self.keys, *(line.key for line in self._all)]
 
     @contextmanager
     def borrowed(self) -> Iterator[DirectLine | None]:
-        """A line to submit a call over, or None if too many are in use.
+        """Lend a line to submit a call over; None if all are in use.
 
-        It comes back when the reply is there.
+        The line is given back when the reply is there, not at the end of the ``with`` block.
         """
         line = self._borrow()
         try:
@@ -211,29 +241,34 @@ class DirectLines:
         except BaseException:
             if line is not None:
                 line.close()
-                line.leave()  # Somebody who was interrupted may have sent the message.
+                line.leave()  # An interrupted caller may have sent the message.
             raise
 
     def give_back(self, line: DirectLine) -> None:
-        """Take a line that nothing is expected from."""
+        """Take back a line that no reply is expected from."""
         with self.lock:
             line.forget()
             self._idle.append(line)
 
     def abandon(self, line: DirectLine) -> None:
-        """Take a line that nobody waits at any more, though something is expected from it."""
+        """Take over a line that no caller waits at, though a reply is expected from it."""
         with self.lock:
             self._unread.append(line)
 
     def leave(self, key: str, batch: SentBatch | None) -> None:
-        """Have the receiver read a list, for as long as a message is out."""
+        """Have the receiver thread read a list, for as long as a message is out.
+
+        Args:
+            key: Key of the list.
+            batch: The message whose reply comes to it; None: no reply is expected.
+        """
         if batch is not None and batch.message is not None and not self._closed:
             with self.lock:
                 self.keys = {**self.keys, key: batch}
             self._wake()
 
     def look_after(self) -> None:
-        """For the receiver thread, about once a second: see to what nobody else reads."""
+        """Read the lines that no caller waits at; the receiver thread calls it once a second."""
         with self.lock:
             self.keys = {
                 key: batch for key, batch in self.keys.items() if batch.message is not None
@@ -258,7 +293,7 @@ class DirectLines:
             return self._all[-1]
 
     def close(self) -> None:
-        """Cut all connections, which ends all waiting."""
+        """Close all connections, which ends all waiting."""
         self._closed = True
         for line in self._all:
             line.close()

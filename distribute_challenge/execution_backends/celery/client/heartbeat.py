@@ -1,6 +1,4 @@
-"""What a client does about once a second, whatever comes in: show that it lives, count workers,
-find lost messages.
-"""
+"""What a client does once a second: show its presence, count workers, find lost messages."""
 
 from functools import partial
 
@@ -27,16 +25,16 @@ __all__ = ["Heartbeat"]
 
 
 class Heartbeat:
-    """The heartbeat of one client; its receiver thread calls `beat`.
+    """The heartbeat of one client; its receiver thread calls `beat` about once a second.
 
     Args:
-        session: The client's.
+        session: The client's session.
         pending: The client's calls.
-        counts: Counts workers.
-        values: Is told which workers see them.
+        counts: Is told which workers are present.
+        values: Is told which workers are present, and chooses the stores that they can see.
         lost_messages: Finds messages that have vanished.
-        recovery: Sends them again.
-        direct: Reads some replies itself.
+        recovery: Sends those messages again.
+        direct: Names the reply lists beside the client's own.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Heartbeat:
         self._full_since: float | None = None
 
     def beat(self, now: float) -> None:
-        """Do all of it once.
+        """Show the client's presence, count workers, and replace lost messages.
 
         Args:
             now: Seconds of the monotonic clock.
@@ -79,7 +77,7 @@ class Heartbeat:
             )
             self._full_since = None
         except redis.OutOfMemoryError as error:
-            self.distrust(now + AFTER_FULL)  # Even if nothing is doubtful now.
+            self.distrust(now + AFTER_FULL)  # Even if no message is missing now.
             self._look_at_unsent(error, now)
         if sent:
             connection.expire(self._session.replies, REPLY_EXPIRY)
@@ -89,11 +87,12 @@ class Heartbeat:
         for batch in self._lost_messages.find(connection, sent, self._direct.keys, now):
             self._recovery.replace(batch)
         with self._pending:
-            self._pending.notify()  # More workers, more messages.
+            self._pending.notify()  # With more workers, more messages may be sent.
 
     def _look_at_unsent(self, error: redis.OutOfMemoryError, now: float) -> None:
-        """Redis is full: calls that wait for the messages before them to be done fail in the end,
-        as those messages may never be.
+        """Fail the unsent calls once Redis has been full for `FULL_FOR` seconds.
+
+        They wait for the messages before them, which may never be done.
         """
         if self._full_since is None:
             self._full_since = now
@@ -115,10 +114,10 @@ class Heartbeat:
                 call.fail(failure)
 
     def distrust(self, until: float) -> None:
-        """Take what Redis says of messages and of workers as out of date until then.
+        """Take what Redis says of messages and workers as out of date for a while.
 
         Args:
-            until: Seconds of the monotonic clock.
+            until: Until when, in seconds of the monotonic clock.
         """
         self._lost_messages.distrust(until)
         self._counts.distrust(until)

@@ -4,7 +4,7 @@
 | --- | --- |
 | ``stdout`` | on `sys.stdout`, behind the names of the call's function and of the worker process |
 | ``stderr``, ``notice`` | on `sys.stderr`, in the same way |
-| ``logging`` | by the logger of the same name; where `logging` is not configured, from WARNING on, as a line of standard error |
+| ``logging`` | by the logger of the same name; without `logging` set up, from WARNING on `stderr` |
 | ``warning`` | by `warnings`, with this process's filters, once for each place |
 """
 
@@ -20,21 +20,21 @@ from distribute_challenge.core.log_lines import SEPARATOR, LogLine
 
 __all__ = ["LogDisplay", "Printout"]
 
-PLAIN_SEPARATOR: Final = " | "  # Where the stream's encoding lacks the other.
+PLAIN_SEPARATOR: Final = " | "  # For streams whose encoding lacks `SEPARATOR`.
 
 
 _FORMAT: Final = logging.Formatter(
     "%(levelname)s:%(name)s:%(message)s"
-)  # As `logging.basicConfig` has it.
+)  # The format of `logging.basicConfig`.
 
 
 class Printout(NamedTuple):
-    """Lines that belong together.
+    """Lines of one message that are shown together; `CallLogs` makes it from a reply.
 
     Attributes:
         source: Names of the function and of the worker process.
-        lines: The lines, each with what else is known of it.
-        context: Where a notebook shows them; None: there is none.
+        lines: The lines, each with the details of its log record or warning.
+        context: Context in which a notebook shows the lines; None: this is no notebook.
     """
 
     source: str
@@ -43,14 +43,14 @@ class Printout(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of characters."""
+        """Number of characters in the lines."""
         return sum(len(line.text) for line, _ in self.lines)
 
 
 class LogDisplay:
-    """Shows lines.
+    """Shows lines of calls in this process; the log printer's thread calls it.
 
-    What one cannot be shown on raises nothing here: a pipe without a reader, say, gets no more.
+    A stream that fails, such as a pipe without a reader, raises nothing and gets no more lines.
 
     Guarantees: one thread at a time may call.
     """
@@ -60,7 +60,7 @@ class LogDisplay:
         self._registries: dict[str, dict[Any, Any]] = {}
 
     def show(self, printout: Printout) -> None:
-        """Show lines, in order; those of one stream in a row in one piece."""
+        """Show lines in order; consecutive lines of one stream are written at once."""
         if printout.context is None:
             self._show(printout)
         else:
@@ -72,7 +72,7 @@ class LogDisplay:
         texts: list[str] = []
         for line, facts in printout.lines:
             if line.stream in ("logging", "warning"):
-                # What came before it is shown before it, also where it goes somewhere else.
+                # Earlier lines are shown before this one, even if they go to another stream.
                 self._write(name, source, texts)
                 name, texts = "stderr", self._told(source, line, facts)
                 continue
@@ -84,8 +84,10 @@ class LogDisplay:
         self._write(name, source, texts)
 
     def _told(self, source: str, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
-        """Give a record or a warning to the module that it came by; what is still to be written to
-        standard error.
+        """Give a record to `logging`, or a warning to `warnings`.
+
+        Returns:
+            The lines that are still to be written to standard error.
         """
         if line.stream == "warning":
             return self._texts_of_warning(line, facts)
@@ -105,12 +107,15 @@ class LogDisplay:
                 stream.write(plain.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
         except Exception:
-            # Its reader has gone, or it is closed. What it holds back now would grow with each
-            # further line.
+            # Its reader is gone, or it is closed; further lines would only fill its buffer.
             self._broken.append(stream)
 
     def _texts_of_warning(self, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
-        """Issue a warning; the line to write if it became an error, which no one can catch here."""
+        """Issue a warning.
+
+        Returns:
+            The line to write, if a filter made an error of the warning: no code could catch it.
+        """
         path, number, category = facts["path"], facts["line"], _category(facts["categories"])
         registry = self._registries.setdefault(path, {})
         try:
@@ -128,7 +133,11 @@ def _with_source(source: str, text: str) -> str:
 
 
 def _texts_of_record(source: str, line: LogLine, facts: Mapping[str, Any]) -> list[str]:
-    """Have a logger handle a record; the lines to write if `logging` is not configured."""
+    """Have a logger handle a record.
+
+    Returns:
+        The lines to write to standard error, if `logging` is not configured.
+    """
     record = _record(source, line, facts)
     logger = logging.getLogger(record.name)
     if not logger.isEnabledFor(record.levelno):
@@ -165,7 +174,11 @@ def _record(source: str, line: LogLine, facts: Mapping[str, Any]) -> logging.Log
 
 
 def _category(names: Iterable[str]) -> type[Warning]:
-    """The class of a warning; the next one above it that is known here, if it is not."""
+    """Return the class of a warning, or its nearest base class that this process has loaded.
+
+    Args:
+        names: ``module:qualified name`` of the class and of its bases, in order.
+    """
     for name in names:
         module, _, qualified = name.partition(":")
         found: Any = sys.modules.get(module)
@@ -177,12 +190,13 @@ def _category(names: Iterable[str]) -> type[Warning]:
 
 
 def _module(path: str) -> str:
-    """Name of the module in a file, by which filters may choose; that of a script or a notebook is
-    ``__main__``.
+    """Return the name of the module in a file, for the filters of `warnings`.
+
+    A script or a notebook has the name ``__main__``.
     """
     if path.startswith("<") or f"{os.sep}ipykernel_" in path:
         return "__main__"
     for name, module in list(sys.modules.items()):
         if getattr(module, "__dict__", {}).get("__file__") == path:
             return name
-    return path.removesuffix(".py")  # As `warnings` has it.
+    return path.removesuffix(".py")  # As `warnings` does.

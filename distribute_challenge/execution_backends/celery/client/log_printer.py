@@ -1,7 +1,7 @@
 """The thread that shows what calls print.
 
-It is one of its own, as a terminal may be stopped, and the reader of a pipe slow: a client's other
-threads go on then, and its workers do not take it for dead.
+The thread does nothing else: a terminal may be stopped, or the reader of a pipe slow, and the
+client's other threads must go on, or its workers would take it for dead.
 """
 
 import atexit
@@ -19,17 +19,16 @@ from distribute_challenge.execution_backends.celery.client.log_display import Lo
 
 __all__ = ["LogPrinter"]
 
-MOST_WAITING: Final = (
-    16_000_000  # Characters that wait to be shown; what comes beyond that is left out.
-)
+MOST_WAITING: Final = 16_000_000  # Characters that wait to be shown; further lines are left out.
 SHOWN_WITHIN: Final = 0.5  # Seconds that the outcome of a call waits for its lines to be shown.
 
 
 class LogPrinter:
-    """Shows lines one after the other.
+    """Shows lines one after the other, in a thread of its own; `CallLogs` gives it the lines.
 
-    Guarantees: ``_changed`` protects everything but what the thread is showing. `wait` takes
-    `SHOWN_WITHIN` at most; after that it waits for nothing until all lines are shown.
+    Guarantees: ``_changed`` protects everything but the printout that the thread is showing. `wait`
+    takes `SHOWN_WITHIN` at most; after one wait has timed out, `wait` returns at once until all
+    lines are shown.
     """
 
     def __init__(self) -> None:
@@ -45,10 +44,10 @@ class LogPrinter:
         self._thread: threading.Thread | None = None
 
     def put(self, printout: Printout) -> int:
-        """Have lines shown soon.
+        """Queue lines to be shown.
 
         Returns:
-            The number to wait for with `wait`.
+            The number to give to `wait`.
         """
         with self._changed:
             if self._is_closed:
@@ -57,7 +56,10 @@ class LogPrinter:
                 self._left_out += len(printout.lines)
                 return self._put
             if self._left_out:
-                text = f"{self._left_out:,} lines are left out here: this program's output takes them more slowly than they come"
+                text = (
+                    f"{self._left_out:,} lines are left out here: "
+                    f"this program's output takes them more slowly than they come"
+                )
                 printout.lines.insert(0, (LogLine("notice", text, clock.now()), {}))
                 self._left_out = 0
             self._waiting.append(printout)
@@ -75,7 +77,11 @@ class LogPrinter:
             return self._put
 
     def wait(self, number: int) -> None:
-        """Wait until everything up to a number is shown."""
+        """Wait until all lines up to a number are shown.
+
+        Args:
+            number: As `put` returned it.
+        """
         if self._shown >= number or threading.current_thread() is self._thread:
             return
         with self._changed:
@@ -85,10 +91,10 @@ class LogPrinter:
             )
 
     def close(self) -> None:
-        """Show what is there, and nothing more.
+        """Show the lines that wait, and end the thread.
 
-        As after a ``print``, that takes as long as the output takes it. After Ctrl+C it is thrown
-        away, and only what the thread is writing just now is waited for.
+        Like ``print``, this takes as long as the output needs. After Ctrl+C the waiting lines are
+        thrown away, and `close` only waits for the lines that the thread is writing.
         """
         with self._changed:
             self._is_closed = True
@@ -113,7 +119,7 @@ class LogPrinter:
         while (printout := self._next()) is not None:
             try:
                 self._display.show(printout)
-            except BaseException as error:  # Code of the user's: a handler of `logging`, say.
+            except BaseException as error:  # From the user's code: a `logging` handler, say.
                 self._complaints.add("what a call has printed cannot be shown", error)
             with self._changed:
                 self._shown += 1
@@ -132,8 +138,8 @@ class LogPrinter:
 
 
 def _was_interrupted() -> bool:
-    """Whether it is Ctrl+C that ends this program, or the block that the caller is in."""
-    # The latter is what has ended a script whose exit handlers run.
+    """Tell whether Ctrl+C ends this program, or the block that the caller is in."""
+    # `sys.last_value` is the exception that has ended a script, while its exit handlers run.
     return any(
         isinstance(error, KeyboardInterrupt)
         for error in (sys.exc_info()[1], getattr(sys, "last_value", None))

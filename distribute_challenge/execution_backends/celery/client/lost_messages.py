@@ -1,15 +1,15 @@
-"""Finds messages that have vanished: out for a while, held by no worker, in no queue, and without a
-reply on its way.
+"""Finds sent messages that have vanished: held by no worker, in no queue, and without a reply.
 
-A message may vanish because a program emptied Redis, because Redis came back without its last
-second, or because a worker was killed between taking the message and writing down that it has it.
-No event tells the client, so it looks itself.
+A message may vanish because a program emptied Redis, because Redis restarted without its last
+second of data, or because a worker was killed after it took the message and before it wrote that
+into Redis. No event tells the client, so it looks for its messages itself.
 
-    out for `GRACE` ──► held by a worker? ──► in its queue? ──► nowhere ──► nowhere again, `APART` later ──► replies read ──► lost
+    sent `GRACE` ago ──► held by a worker? ──► in its queue? ──► nowhere
+        ──► nowhere again, `APART` later ──► replies read ──► lost
 
-Twice, because a worker has a message for a moment before Redis knows that it holds it. And only
-once all replies have been read that were there at the second look: a worker sends its reply first,
-and acknowledges the message afterwards.
+The client looks twice, because a worker has a message for a moment before Redis shows that the
+worker holds it. It waits until it has read all replies that were there at the second look, because
+a worker sends its reply first and acknowledges the message afterwards.
 """
 
 from collections.abc import Collection, Iterable
@@ -23,22 +23,23 @@ from distribute_challenge.execution_backends.celery.client.whereabouts import ar
 
 __all__ = ["LostMessages"]
 
-GRACE = 2.0  # Seconds that a message is out before the client asks where it is.
-APART = 2.0  # Seconds between two looks that are to count as two.
-# Seconds after a connection was lost in which workers may not have written down yet what they hold,
+GRACE = 2.0  # Seconds after sending before the client asks where a message is.
+APART = 2.0  # Seconds between the two looks that a message must be missing at.
+# Seconds in which workers may not yet have written into Redis what they hold: after a connection
+# was lost,
 AFTER_LOSS = 3.0
-AFTER_FULL = 10.0  # and after Redis refused to write anything down.
+AFTER_FULL = 10.0  # and after Redis had no memory left.
 MOST_BYTES = 2_000_000  # Bytes of messages in one look, if it is more than one message; a guess.
 
 
 @dataclass(slots=True)
 class _Missing:
-    """What is known of a message that was nowhere.
+    """A message that was in no queue and held by no worker when `LostMessages` looked.
 
     Attributes:
         since: When that was seen first, in seconds of the monotonic clock.
-        known_at: How many replies must have been read before its absence means that there is none
-            for it; None: not known yet.
+        known_at: How many replies the client must have read before it knows that none answers this
+            message; None: not known yet.
     """
 
     since: float
@@ -46,15 +47,15 @@ class _Missing:
 
 
 class LostMessages:
-    """Finds those of one client; its heartbeat calls `find`.
+    """Finds the lost messages of one client; its heartbeat calls `find`.
 
     Args:
-        replies: The client's list of replies.
+        replies: Key of the client's reply list.
 
     Attributes:
         read: How many replies have been read from that list; the receiver counts them.
 
-    Guarantees: none for threads; the thread that reads the replies is the one that looks.
+    Guarantees: not safe for threads; the receiver thread reads the replies and calls `find`.
     """
 
     def __init__(self, replies: str) -> None:
@@ -65,11 +66,12 @@ class LostMessages:
         self._quiet_until = 0.0
 
     def distrust(self, until: float) -> None:
-        """What workers have written down may be incomplete for a while: what was missing does not
-        count.
+        """Find nothing for a while, as workers may not have written into Redis what they hold.
+
+        Messages that were missing before do not count.
 
         Args:
-            until: Seconds of the monotonic clock.
+            until: Until when, in seconds of the monotonic clock.
         """
         self._missing.clear()
         self._quiet_until = max(self._quiet_until, until)
@@ -81,12 +83,12 @@ class LostMessages:
         direct: Collection[str],
         now: float,
     ) -> list[SentBatch]:
-        """The messages that are lost.
+        """Return the messages that are lost.
 
         Args:
             connection: To the broker.
-            batches: What is out.
-            direct: Lists of replies besides the client's own that its receiver reads.
+            batches: The messages that wait for a reply.
+            direct: Keys of reply lists besides the client's own that its receiver reads.
             now: Seconds of the monotonic clock.
 
         Raises:
@@ -97,7 +99,7 @@ class LostMessages:
         out: list[tuple[SentBatch, Message]] = []
         for batch in batches:
             message, pushed = batch.message, batch.pushed
-            # A caller that waits at a line of its own may have read the reply already.
+            # A caller that waits at a connection of its own may have read the reply already.
             is_ours = batch.reply_to == self._replies or batch.reply_to in direct
             if message is not None and pushed is not None and now - pushed > GRACE and is_ours:
                 out.append((batch, message))
@@ -116,7 +118,7 @@ class LostMessages:
         try:
             nowhere, lengths = are_nowhere(connection, [message for _, message in chosen], lists)
         except redis.OutOfMemoryError:
-            self.distrust(now + AFTER_FULL)  # Workers cannot write down either what they hold.
+            self.distrust(now + AFTER_FULL)  # Workers cannot write what they hold, either.
             return []
         waiting = dict(zip(lists, lengths, strict=True))
         lost = []
@@ -129,7 +131,7 @@ class LostMessages:
         return lost
 
     def _next(self, doubtful: list[tuple[SentBatch, Message]]) -> list[tuple[SentBatch, Message]]:
-        """Those whose turn it is, as many as may travel in one look."""
+        """Choose the messages that were looked for the longest ago, up to `MOST_BYTES`."""
         chosen: list[tuple[SentBatch, Message]] = []
         size = 0
         for pair in sorted(doubtful, key=lambda pair: self._looked.get(pair[0].id, 0.0)):

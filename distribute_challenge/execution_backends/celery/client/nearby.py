@@ -1,7 +1,7 @@
-"""Workers on this machine's usual Redis, which a client uses only if it is told to.
+"""Workers at the default Redis address of this machine, which a client does not use by itself.
 
-A program that starts a cluster of its own may have been meant for them: then one line in the log
-says which variable leads there. The question is asked in the background, and only reads.
+The user may have meant a program that starts a cluster of its own to use these workers. So one line
+in the log says which variable to set. The client asks in the background, and only reads.
 """
 
 import os
@@ -18,15 +18,15 @@ __all__ = ["mention_workers_nearby"]
 PLACE = "127.0.0.1", 6379
 WITHIN = 0.5  # Seconds for the connection, and for each part of the answer.
 
-# Our workers' names, which may be those of workers that were killed, and how many workers of any
-# kind listen.
+# The number of our workers' names, which may include workers that were killed, and the number of
+# Celery workers of any application that listen.
 _QUESTION: Final = f"HLEN {WORKERS}\r\nPUBSUB NUMSUB /0.{MAILBOX}\r\n".encode()
 
 _asked_by = 0  # The process that has asked.
 
 
 def mention_workers_nearby() -> None:
-    """Log a line if there are any, once in the life of a process. Nothing waits for it."""
+    """Log a line if there are any, once in the life of a process, in a thread of its own."""
     global _asked_by
     if _asked_by != os.getpid():
         _asked_by = os.getpid()
@@ -39,7 +39,7 @@ def _mention() -> None:
         if min(int(known[1:]), int(listening[1:])) < 1:
             return
     except (OSError, ValueError):
-        return  # Nothing is there; or it wants a password, or is no Redis.
+        return  # No server is there, or it wants a password, or it is not Redis.
     logger.warning(
         "workers listen at redis://localhost:%d, and this program does not use them: it has "
         "started a cluster of its own. "
@@ -50,13 +50,13 @@ def _mention() -> None:
 
 
 def _answer() -> list[bytes]:
-    """The five lines of an answer that both questions have."""
+    """Return the five lines that answer the two questions."""
     with socket.create_connection(PLACE, WITHIN) as connection:
         connection.sendall(_QUESTION)
         with connection.makefile("rb") as answer:
             lines = [answer.readline(100)]
             if not lines[0].startswith(b":"):
                 raise ValueError("no number")
-            # Of the second one: two parts, the channel's name behind its length, and a number.
+            # The second answer: number of elements, length of the channel's name, name, count.
             lines += [answer.readline(100) for _ in range(4)]
             return lines

@@ -1,4 +1,4 @@
-"""Calls that wait to be sent, by what they may share a message with."""
+"""Calls that wait to be sent, in groups that may share a message."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ __all__ = ["Group", "Outbox"]
 
 
 class _GroupKey(NamedTuple):
-    """Calls that may share a message: same function, same options."""
+    """The function and the options that calls must have in common to share a message."""
 
     digest: str
     timeout: float | None
@@ -26,11 +26,19 @@ class _GroupKey(NamedTuple):
 
 
 class Group:
-    """Calls of one function with equal options, and what is known about how long they take.
+    """Calls of one function with equal options, and a `BatchSizer` that knows how long they take.
 
-    A program may cancel thousands of calls, the last ones first. One that is taken out only loses
-    its mark: its place is given up when the next message is made, or when more than half of the
-    places are empty. So neither takes a search.
+    A program may cancel thousands of calls, the last ones first. `remove` only clears the mark
+    `Call.is_waiting`, without a search. The call leaves the deque when the next message is made, or
+    when more than half of the places are empty.
+
+    Args:
+        key: What its calls have in common.
+        function: Their function.
+        options: Their options.
+
+    Attributes:
+        sizer: Chooses how many calls to send together.
     """
 
     __slots__ = ("_calls", "_empty", "function", "key", "options", "sizer")
@@ -50,7 +58,12 @@ class Group:
         return (call for call in self._calls if call.is_waiting)
 
     def put(self, call: Call, *, first: bool) -> None:
-        """Add a call, at the end or in front."""
+        """Add a call.
+
+        Args:
+            call: The call.
+            first: Add it at the front, not at the end.
+        """
         call.is_waiting = True
         if first:
             self._calls.appendleft(call)
@@ -68,16 +81,21 @@ class Group:
         return True
 
     def first_due(self) -> Iterator[Call]:
-        """Those among which is the one that has to begin first: calls that were lost stand in front
-        of others that have less time.
+        """Yield the calls that may have the earliest `begin_by`.
+
+        Calls that were lost are at the front, though calls behind them may have less time left.
         """
         for call in self:
             yield call
             if not call.attempts:
-                return  # Those behind it came later.
+                return  # The calls behind it were made later.
 
     def take(self, slots: int) -> list[Call]:
-        """The calls of the next message."""
+        """Take the calls of the next message.
+
+        Args:
+            slots: Number of child processes that serve the queue.
+        """
         if self._empty:
             self._close_up()
         waiting = self._calls
@@ -103,12 +121,13 @@ class Group:
 
 
 class Outbox:
-    """Calls that wait to be sent, by group, in turn.
+    """The calls of one client that wait to be sent, in groups that take turns.
 
-    Guarantees: none for threads; `Client` calls it under its lock.
+    Guarantees: not safe for threads; `PendingCalls` and `Client` call it under the lock of the
+    pending calls.
     """
 
-    KEPT_GROUPS = 256  # A guess: groups without calls are kept for what their sizer has learnt.
+    KEPT_GROUPS = 256  # A guess. Groups without calls are kept, as their sizer has learnt.
 
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, Group] = {}
@@ -116,19 +135,24 @@ class Outbox:
         self._latest: Group | None = None
 
     def group_of(self, task: Task) -> Group:
-        """The group that a task belongs to."""
+        """Return the group that a task belongs to."""
         group = self._latest
         if (
             group is None
             or group.function is not task.function
             or group.options is not task.options
         ):
-            # A loop that submits calls of one function comes by here once.
+            # A loop that submits calls of one function gets here only once.
             group = self._latest = self._group(self._key(task), task)
         return group
 
     def put(self, call: Call, *, first: bool = False) -> None:
-        """Add a call, at the end or in front."""
+        """Add a call to its group.
+
+        Args:
+            call: The call.
+            first: Add it at the front of its group, not at the end.
+        """
         group = self.group_of(call.task)
         group.put(call, first=first)
         self._turns[group.key] = group
@@ -139,23 +163,30 @@ class Outbox:
         return group is not None and group.remove(call)
 
     def next_group(self, closed: set[tuple[str, int]]) -> Group | None:
-        """The group whose turn it is: the most urgent, then the one that waits longest.
+        """Return the group with the highest priority, and of these the one that waits longest.
 
         Args:
             closed: Queues, with priority, that may get no more messages for now.
+
+        Returns:
+            The group; None if no group may send.
         """
         for key in sorted(self._turns, key=lambda key: -key.priority):
             group = self._turns[key]
             if not group:
                 del self._turns[key]
             elif (key.queue, key.priority) not in closed:
-                # To the end of the line, so that a flood of one function does not hold up another.
+                # To the end, so that many calls of one function do not hold up another.
                 self._turns[key] = self._turns.pop(key)
                 return group
         return None
 
     def take_overdue(self, now: float) -> list[Call]:
-        """Take out the calls that a worker ought to have begun by now, in seconds since the epoch."""
+        """Take out the calls that a worker should have begun by now.
+
+        Args:
+            now: Seconds since the epoch.
+        """
         taken: list[Call] = []
         for group in self._limited():
             overdue = []
@@ -163,14 +194,14 @@ class Outbox:
                 if call.begin_by <= now:
                     overdue.append(call)
                 elif not call.attempts:
-                    break  # Those behind it came later.
+                    break  # The calls behind it were made later.
             for call in overdue:
                 group.remove(call)
             taken += overdue
         return taken
 
     def begin_by(self) -> float:
-        """When a worker has to have begun the first of the calls here."""
+        """Return the earliest `begin_by` of the calls here, in seconds since the epoch."""
         return min(
             (call.begin_by for group in self._limited() for call in group.first_due()), default=inf
         )
@@ -179,12 +210,12 @@ class Outbox:
         return [group for group in self._turns.values() if group.options.queue_timeout is not None]
 
     def calls(self) -> Iterator[Call]:
-        """All calls here."""
+        """Yield all calls that wait."""
         for group in self._turns.values():
             yield from group
 
     def clear(self) -> list[Call]:
-        """Empty it; the calls that were waiting."""
+        """Remove all calls, and return them."""
         calls = list(self.calls())
         self._groups.clear()
         self._turns.clear()

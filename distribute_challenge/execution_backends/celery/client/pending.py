@@ -1,6 +1,4 @@
-"""All calls of a client that are not done: those that wait to be sent, and the messages that wait
-for their reply.
-"""
+"""The pending calls of a client: those that wait to be sent, and messages that wait for a reply."""
 
 import itertools
 import threading
@@ -16,14 +14,14 @@ __all__ = ["PendingCalls"]
 
 
 class PendingCalls(Condition):
-    """The calls of one client, and the lock that protects them: ``with pending:`` holds it, and
-    every method needs it.
+    """The calls of one client, and the lock that protects them.
 
-    The client's sender thread waits for it: it is notified when there may be something new to send.
-    The client, its receiver and what looks after lost and late calls share it.
+    ``with pending:`` holds the lock, and every method needs it. The client's sender thread waits on
+    this condition, which is notified when there may be something new to send. The client, its
+    receiver, and the code that finds lost and late calls share it.
 
     Args:
-        client: The client's id, which the ids of messages begin with.
+        client: The client's id; the ids of messages begin with it.
 
     Attributes:
         outbox: Calls that wait to be sent.
@@ -36,7 +34,7 @@ class PendingCalls(Condition):
         self.sent: dict[str, SentBatch] = {}
         self._client = client
         self._numbers = itertools.count(1)
-        # Ids, not numbers: a thread that is interrupted as it changes them can do so again.
+        # Sets of ids, not counts: an interrupted thread can repeat its change.
         self._out: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
 
     def put(self, call: Call) -> None:
@@ -45,7 +43,7 @@ class PendingCalls(Condition):
         self.notify()
 
     def put_back(self, calls: Iterable[Call]) -> None:
-        """Calls that are to be sent once more, before all others."""
+        """Queue calls to be sent again, before all others."""
         for call in reversed(list(calls)):
             if not call.done():
                 call.batch = None
@@ -53,16 +51,22 @@ class PendingCalls(Condition):
         self.notify()
 
     def next_group(self, slots: Callable[[str], int]) -> Group | None:
-        """The group whose turn it is, if there is one and its queue has room for a message.
+        """Return the next group to send from; None if no group's queue has room for a message.
 
         Args:
-            slots: Gives the number of worker processes that serve a queue.
+            slots: Gives the number of child processes that serve a queue.
         """
         full = {key for key, out in self._out.items() if len(out) >= window(slots(key[0]))}
         return self.outbox.next_group(full)
 
     def register(self, group: Group, calls: list[Call], slots: int) -> SentBatch:
-        """Calls that are sent together now, to so many worker processes."""
+        """Make a batch of calls that are about to be sent together.
+
+        Args:
+            group: The group that the calls come from.
+            calls: The calls.
+            slots: Number of child processes that serve the queue.
+        """
         batch = SentBatch(f"{self._client}-{next(self._numbers)}", group, calls, patience(slots))
         for call in calls:
             call.batch = batch
@@ -71,9 +75,9 @@ class PendingCalls(Condition):
         return batch
 
     def drop(self, batch: SentBatch) -> None:
-        """A message that no reply is waited for any more."""
-        # It may be large, and calls and batch hold each other: a caller that keeps a future keeps
-        # none of it.
+        """Stop waiting for a reply to a message."""
+        # The message may be large, and calls and batch refer to each other: a caller that keeps a
+        # future must not keep the message.
         batch.message = None
         self.sent.pop(batch.id, None)
         out = self._out[batch.group.options.queue, batch.group.options.priority]
@@ -82,20 +86,24 @@ class PendingCalls(Condition):
             self.notify()
 
     def waiting(self) -> Counter[str]:
-        """Number of unfinished calls by queue."""
+        """Count the unfinished calls by queue."""
         waiting = Counter(self.outbox.waiting)
         for batch in self.sent.values():
             waiting[batch.group.options.queue] += sum(call.task.calls for call in batch.unfinished)
         return waiting
 
     def calls(self) -> Iterator[Call]:
-        """All calls that wait to be sent or for a reply; some may be done."""
+        """Yield all calls that wait to be sent or for a reply; some may be done."""
         yield from self.outbox.calls()
         for batch in self.sent.values():
             yield from batch.calls
 
     def clear(self) -> tuple[list[Call], list[Call]]:
-        """Forget everything: the unfinished calls that were not sent, and those that were."""
+        """Forget everything.
+
+        Returns:
+            The unfinished calls that were not sent, and the unfinished calls that were sent.
+        """
         batches = list(self.sent.values())
         unsent, sent = self.outbox.clear(), [call for batch in batches for call in batch.unfinished]
         for batch in batches:

@@ -1,8 +1,6 @@
-"""The client's outgoing end: batches onto their queues, functions to where workers find them, and
-messages back.
+"""The client's outgoing end: sends batches, uploads functions, and takes messages back.
 
-Guarantees: ``_turn`` makes one command at a time of those that share the connection. Any thread may
-call.
+Guarantees: ``_turn`` lets one command at a time use the shared connection. Any thread may call.
 """
 
 import contextlib
@@ -40,22 +38,23 @@ __all__ = ["Publisher"]
 
 FULL_FOR = 5.0  # Seconds for which Redis may have no memory for a message before its calls fail.
 
-# What is to be sent once at most leaves a mark: whoever does not know whether it has arrived can
-# send it again.
-_PUSH_ONCE = """
-if redis.call("SET", KEYS[2], "", "NX", "EX", ARGV[2]) then redis.call("LPUSH", KEYS[1], ARGV[1]) end
-"""
+# A message with `at_most_once` leaves a mark: a client that does not know whether the message has
+# arrived can send it again.
+_PUSH_ONCE = (
+    '\nif redis.call("SET", KEYS[2], "", "NX", "EX", ARGV[2]) '
+    'then redis.call("LPUSH", KEYS[1], ARGV[1]) end\n'
+)
 
 
 class Publisher:
-    """Publishes for one client.
+    """Sends messages and functions to Redis for one client, and takes messages back.
 
     Args:
         url: The broker.
-        keyring: Signs what goes there.
-        client: Its id.
-        replies: The list that replies go to.
-        places: Where large values lie, for the header of each batch.
+        keyring: Signs messages and functions.
+        client: The client's id.
+        replies: Key of the list that replies go to.
+        places: Names of the stores of large values, for the header of each batch.
         shows_logs: Whether workers are to send what calls print.
     """
 
@@ -85,9 +84,9 @@ class Publisher:
         """Send a batch.
 
         Args:
-            batch: What to send.
-            line: A line of the caller's own, for the message and its reply; None: those that all
-                share.
+            batch: The batch.
+            line: A connection of the caller's own, for the message and its reply; None: use the
+                connection and the reply list that all calls share.
 
         Raises:
             redis.RedisError: The broker does not answer.
@@ -121,9 +120,8 @@ class Publisher:
         try:
             with self._turn:
                 self._upload(function)
-                batch.message = (
-                    message  # Before it is sent: whoever takes it back waits for this lock.
-                )
+                # Before it is sent: `take_back` waits for this lock.
+                batch.message = message
                 if line is None:
                     self._push(message, once=options.at_most_once, is_second_try=is_second_try)
             if line is not None:
@@ -134,15 +132,15 @@ class Publisher:
     def publish_in_the_end(
         self, batch: SentBatch, is_over: Callable[[], bool]
     ) -> SystemFailureError | None:
-        """Send a batch, however long the broker is away, unless all is over.
+        """Send a batch, however long the broker is away, unless the batch is over.
 
         Args:
-            batch: What to send.
-            is_over: Whether nobody waits for it any more.
+            batch: The batch.
+            is_over: Tells whether the client no longer waits for the batch.
 
         Returns:
-            Why Redis, which is there, does not take it: it has been out of memory for `FULL_FOR`
-                seconds, say.
+            None if the batch was sent or is over; else why Redis, which answers, does not take it:
+                it has been out of memory for `FULL_FOR` seconds, say.
         """
         while not is_over():
             try:
@@ -173,7 +171,7 @@ class Publisher:
             self._connection.lpush(message.key, message.data)
 
     def take_back(self, message: Message) -> bool:
-        """Take a message off its queue; False if a worker has it, or nobody can tell."""
+        """Take a message off its queue; False if it is not there, or the broker does not say."""
         try:
             with self._turn:
                 return bool(self._connection.lrem(message.key, 1, message.data))  # type: ignore[arg-type]
@@ -181,7 +179,7 @@ class Publisher:
             return False
 
     def is_held(self, message: Message) -> bool:
-        """Whether a worker has a message; False also if the broker does not say."""
+        """Tell whether a worker has a message; False also if the broker does not say."""
         try:
             with self._turn:
                 return are_held(self._connection, [message])[0]
@@ -189,17 +187,22 @@ class Publisher:
             return False
 
     def forget(self, function: FunctionPayload) -> None:
-        """A worker did not find a function: it is sent again with the next batch."""
+        """Upload a function again with the next batch, as a worker did not find it."""
         self._uploaded.pop(function.digest, None)
 
     def workers(self) -> list[presence.WorkerPresence]:
-        """Who is there."""
+        """Return the workers that are present.
+
+        Raises:
+            redis.RedisError: The broker does not answer.
+        """
         with self._turn:
             return presence.workers(self._connection)
 
     def wake_receiver(self) -> None:
-        """Send the client itself an empty reply."""
-        with contextlib.suppress(redis.RedisError), self._turn:  # Else it does not wait either.
+        """Wake the receiver thread by an empty reply."""
+        # Without Redis, the receiver does not wait for replies.
+        with contextlib.suppress(redis.RedisError), self._turn:
             self._connection.rpush(self._replies, b"")
 
     def close(self) -> None:
@@ -207,7 +210,7 @@ class Publisher:
         self._connection.close()
 
     def _upload(self, function: FunctionPayload) -> None:
-        """Make sure that workers find the function, and go on finding it."""
+        """Upload the function, unless that was done less than half of its expiry time ago."""
         now = clock.monotonic()
         uploaded = self._uploaded.get(function.digest)
         if uploaded is None or now - uploaded > FUNCTION_EXPIRY / 2:

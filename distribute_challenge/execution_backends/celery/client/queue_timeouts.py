@@ -1,9 +1,9 @@
-"""Calls that no worker has begun within their `queue_timeout`: they are taken back, and fail.
+"""Takes back and fails the calls that no worker has begun within their `queue_timeout`.
 
-A call's time counts from when it was made, or from when it was lost the last time. One that a
-worker holds is left alone.
+A call's time counts from when it was made, or from when it was last lost. A call that a worker
+holds is left alone.
 
-Guarantees: `watch` may be called by any thread; `look` by the receiver alone.
+Guarantees: any thread may call `watch`; only the receiver thread calls `look`.
 """
 
 from math import inf
@@ -21,17 +21,17 @@ from distribute_challenge.execution_backends.policy import queue_timeout_error
 
 __all__ = ["QueueTimeouts"]
 
-LOOK_EVERY = 1.0  # Seconds between two looks at calls that are due and could not be taken back.
-SHORTEST_WAIT = 0.01  # Seconds: to Redis, a wait of 0 has no end.
+LOOK_EVERY = 1.0  # Seconds between two attempts to take back a call that is due.
+SHORTEST_WAIT = 0.01  # Seconds; Redis takes a wait of 0 as endless.
 
 
 class QueueTimeouts:
-    """Ends the calls of one client that wait for too long; its receiver thread calls `look`.
+    """Fails the calls of one client that wait for too long; its receiver thread calls `look`.
 
     Args:
         pending: The client's calls.
         publisher: Takes messages back.
-        counts: Knows how many workers serve a queue.
+        counts: Tells how many child processes serve a queue.
     """
 
     def __init__(self, pending: PendingCalls, publisher: Publisher, counts: WorkerCounts) -> None:
@@ -41,15 +41,15 @@ class QueueTimeouts:
         self._due = inf
 
     def watch(self, call: Call) -> None:
-        """A call with a limit is to be sent. The lock of the pending calls must be held."""
+        """Watch a call that has a `queue_timeout`. The caller holds the lock of `PendingCalls`."""
         self._due = min(self._due, call.begin_by)
 
     def wait(self, longest: float) -> float:
-        """Seconds until the next look, and no more than `longest`."""
+        """Return the seconds until the next `look`, at most `longest`."""
         return min(longest, max(SHORTEST_WAIT, self._due - clock.now()))
 
     def look(self, connection: redis.Redis) -> None:
-        """Fail what has waited for too long.
+        """Fail the calls that have waited for too long.
 
         Args:
             connection: To the broker.
@@ -88,7 +88,7 @@ class QueueTimeouts:
                 self._fail_overdue(batch, now)
 
     def _fail_overdue(self, batch: SentBatch, now: float) -> None:
-        """Of a message that was taken back."""
+        """Fail the calls that are due in a message that was taken back; queue the others again."""
         with self._pending:
             self._pending.drop(batch)
             calls = batch.unfinished
@@ -100,7 +100,13 @@ class QueueTimeouts:
     def _error(self, call: Call, now: float) -> QueueTimeoutError:
         queue = call.task.options.queue
         if slots := self._counts.serving(queue):
-            advice = f"{slots} worker processes serve the queue {queue!r}: start more, or give the call more time"
+            advice = (
+                f"{slots} worker processes serve the queue {queue!r}: "
+                f"start more, or give the call more time"
+            )
         else:
-            advice = f"no worker serves the queue {queue!r}: start one with: distribute-challenge worker --queues {queue}"
+            advice = (
+                f"no worker serves the queue {queue!r}: start one with: "
+                f"distribute-challenge worker --queues {queue}"
+            )
         return queue_timeout_error(call.task, call.attempts, now, advice)

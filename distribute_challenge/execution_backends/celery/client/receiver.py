@@ -1,12 +1,12 @@
-"""The replies of a client: read from its lists, opened, decoded, and resolved into futures.
+"""Reads a client's replies from its lists, opens and decodes them, and resolves futures.
 
     reply ──> opened and decoded ──> outcomes: into futures
                     │          ├───> a problem: recovery
                     │          └───> lines that calls print: call logs
                     └─ refused, unless a holder of the secret has made it for this list
 
-A reply that no call waits for any more leaves nothing behind, and one that comes twice does nothing
-the second time.
+A reply that no call waits for any more is discarded, with the values that it refers to. A reply
+that comes twice does nothing the second time.
 """
 
 import threading
@@ -34,18 +34,20 @@ REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 
 
 class Receiver:
-    """Takes in the replies of one client: its receiver thread calls `receive`, and a caller that
-    waits at a list of its own `deliver`.
+    """Takes in the replies of one client.
+
+    The client's receiver thread calls `receive`. A caller that waits at a reply list of its own
+    calls `deliver`.
 
     Args:
-        session: The client's.
+        session: The client's session.
         pending: The calls that replies may answer.
-        recovery: Solves problems.
-        values: Knows where large results lie, and frees those of replies that no call waits for.
+        recovery: Handles problems that workers reply with.
+        values: Takes over large results, and frees those that no call waits for.
         lost_messages: Is told how many replies were read.
-        logs: Takes in what calls print.
-        complaints: Of replies that cannot be taken in.
-        new_call: Makes a call of a task; a part of a chunk is one.
+        logs: Takes in the lines that calls print.
+        complaints: Logs replies that cannot be taken in.
+        new_call: Makes a future for the rest of a chunk, from the chunk's task.
     """
 
     def __init__(
@@ -72,26 +74,33 @@ class Receiver:
         self._new_call = new_call
 
     def receive(self, others: Collection[str], seconds: float) -> None:
-        """Take in what comes.
+        """Wait for replies, and take them in.
 
         Args:
-            others: Lists to read besides the common one.
-            seconds: How long to wait if nothing is there.
+            others: Keys of lists to read besides the client's own.
+            seconds: How long to wait if no reply is there.
 
         Raises:
             redis.RedisError: The broker does not answer.
         """
-        # By itself, so that no frame of a reply is kept while there is none.
+        # A generator in a function of its own, so that no reply is kept while the next is awaited.
         for key, sealed in self._wait_for_replies(others, seconds):
             self.deliver(key, sealed)
 
     def deliver(self, key: str, sealed: bytes) -> SentBatch | None:
-        """Take in a reply that came by a list; the message that it answers, if that was waited for.
+        """Take in a reply.
 
-        None also where it brings lines that calls have printed: then another one follows.
+        Args:
+            key: Key of the list that it came by.
+            sealed: The reply, sealed; empty: it only wakes the receiver.
+
+        Returns:
+            The message that it answers. None if the client does not wait for that message, or the
+            reply is refused, or it only has lines that calls have printed: then another reply
+            follows.
         """
         if not sealed:
-            return None  # It wakes the receiver, and no more.
+            return None
         received = clock.now()
         try:
             reply = Reply.decode(self._keyring.open(Purpose.reply(key), sealed))
@@ -117,14 +126,14 @@ class Receiver:
                 isinstance(error, KeyboardInterrupt)
                 and threading.current_thread() is threading.main_thread()
             ):
-                # Ctrl+C. In any other thread, it and SystemExit are the user's objects' own, as
-                # they are unpickled.
+                # Ctrl+C. In any other thread, the user's objects raise KeyboardInterrupt and
+                # SystemExit, while they are unpickled.
                 raise
             self._complaints.add("a reply cannot be taken in", error)
             failure = SystemFailureError(
                 f"the reply of {reply.worker} cannot be taken in: {type(error).__name__}"
             )
-            failure.__cause__ = error  # What it says itself may be code of the user's, too.
+            failure.__cause__ = error  # Not `str(error)`, which may run code of the user's.
             self._recovery.fail(batch, failure)
         return batch
 
@@ -138,13 +147,13 @@ class Receiver:
     def _wait_for_replies(
         self, others: Collection[str], seconds: float
     ) -> Iterator[tuple[str, bytes]]:
-        # The common list last: it may never be empty.
+        # The client's own list comes last, as it may never be empty.
         found: Any = self._connection.blpop([*others, self._replies], timeout=seconds)
         if found is not None:
             key = found[0].decode(errors="replace")
             if key == self._replies:
                 self._lost_messages.read += 1
-            # The first by itself: a caller may be waiting for just this one, and looking for more
+            # The first reply is delivered alone: a caller may be waiting for it, and fetching more
             # takes as long again.
             yield key, found[1]
             more: Any = self._connection.lpop(self._replies, REPLIES_AT_ONCE) or []
@@ -184,7 +193,7 @@ class Receiver:
                     self._pending.drop(batch)
         self._resolve(batch, reply, outcomes, received)
         if not is_whole:
-            self._recovery.replace(batch)  # What should have come before this reply never did.
+            self._recovery.replace(batch)  # An earlier reply of the message never came.
 
     def _take_chunk(
         self, batch: SentBatch, reply: Reply, outcomes: list[Any] | None, received: float
@@ -195,7 +204,7 @@ class Receiver:
             return
         (call,) = batch.calls
         if reply.kept is not None and not batch.is_cut and not call.done():
-            # Its own user of the values: the chunk's future lets them go now.
+            # The new future needs the values, too: the chunk's future releases them now.
             self._values.retain(call.task.values)
             running = self._new_call(call.task)
             with self._pending:
@@ -222,8 +231,8 @@ class Receiver:
     @staticmethod
     def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
         started = reply.started
-        # Fewer calls than outcomes: some were given back, and another worker that got the message
-        # ran them as well.
+        # There may be fewer calls than outcomes: one worker gave some calls back, and another
+        # worker that got the message ran them all.
         for call, outcome, finished in zip(
             batch.calls[reply.first :], outcomes, reply.finishes, strict=False
         ):

@@ -1,6 +1,6 @@
-"""What happens to the calls of a message that came to nothing: they are sent again, or fail.
+"""Sends the calls of a message that brought no outcomes again, or fails them.
 
-Guarantees: no future is resolved, and no error's text made, under the lock of the pending calls.
+Guarantees: no future is resolved, and no error's text is made, under the lock of the pending calls.
 Any thread may call.
 """
 
@@ -26,8 +26,8 @@ class Recovery:
 
     Args:
         pending: The client's calls.
-        publisher: Knows which functions workers have.
-        values: Brings large values to where all workers find them.
+        publisher: Is told which functions to upload again.
+        values: Copies large values to a store that all workers can read.
     """
 
     def __init__(self, pending: PendingCalls, publisher: Publisher, values: ClientValues) -> None:
@@ -37,7 +37,12 @@ class Recovery:
         self._attempts = settings.attempts()
 
     def solve(self, batch: SentBatch, reply: Reply) -> None:
-        """Do what a worker's problem asks for."""
+        """Handle a problem that a worker has replied with.
+
+        Args:
+            batch: The message that the worker could not run.
+            reply: The reply with the problem.
+        """
         problem = reply.problem
         assert problem is not None
         if problem.kind == "function_missing":
@@ -46,31 +51,44 @@ class Recovery:
         elif problem.kind == "value_missing" and not any(call.cancelled() for call in batch.calls):
             self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))
         else:
-            # One that has died may do so again: its calls travel one by one. To a message that was
-            # too old nothing happened.
+            # The calls may end their process again, so each is sent alone. A message that expired
+            # has not begun, so its calls may be sent together.
             after = partial(self._failed, batch, reply.worker, problem)
             self._end(batch, after, alone=problem.kind not in policy.HARMLESS)
 
     def replace(self, batch: SentBatch) -> None:
-        """A message has vanished, or a part of its reply."""
+        """Send the calls of a message again, or fail them.
+
+        Args:
+            batch: The message; it has vanished, or a part of its reply has.
+        """
         self._end(batch, partial(self._vanished, batch))
 
     def fail(self, batch: SentBatch, error: DistributeChallengeError) -> None:
-        """Nothing is to be done for a message; its calls fail."""
+        """Fail all unfinished calls of a message.
+
+        Args:
+            batch: The message.
+            error: The error to fail them with.
+        """
         with self._pending:
             self._pending.drop(batch)
         for call in batch.unfinished:
             call.fail(error)
 
     def _send_again(self, batch: SentBatch, error: SystemFailureError | None) -> None:
-        """Send what is left of a batch, now that its values are to be had; or fail it, as they are
-        not.
+        """Send the rest of a batch again once its values are provided, or fail it.
+
+        Args:
+            batch: The batch.
+            error: Why the values could not be provided; None: they are.
         """
         self._end(
             batch, partial(self._missed, batch) if error is None else lambda *_: lambda: error
         )
 
-    # What happened to one call: it is noted down, and the policy asked.
+    # Each of these records what happened to one call, and asks the policy for the error to fail it
+    # with; None: send the call again.
 
     def _failed(
         self, batch: SentBatch, worker: str, problem: Problem, call: Call, others: int
@@ -105,7 +123,7 @@ class Recovery:
     ) -> None:
         with self._pending:
             if batch.id not in self._pending.sent:
-                return  # Over meanwhile.
+                return  # A reply, or a cancellation, came first.
             unfinished = batch.unfinished
             others = sum(call.task.calls for call in unfinished)
             ends = [(call, after(call, others)) for call in unfinished]

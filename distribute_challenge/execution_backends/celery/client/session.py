@@ -1,4 +1,4 @@
-"""What the parts of one client share: who it is to workers, and how its receiver reaches Redis."""
+"""What the parts of one client share: its id, its receiver's connection and its reply list."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ __all__ = ["Session"]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One client, as its receiver thread sees it.
+    """The identity of one client, which its receiver thread and its heartbeat use.
 
     Args:
         client: The client's id.
-        connection: To Redis; only the receiver thread uses it.
-        replies: Key of the list that most replies come to.
+        connection: The connection to Redis; only the receiver thread uses it.
+        replies: Key of the list in Redis that most replies come to.
     """
 
     client: str

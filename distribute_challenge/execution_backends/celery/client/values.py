@@ -1,14 +1,14 @@
-"""The large values of one client: where its workers can find them, and what happens when one does
-not.
+"""The large values of one client: chooses their stores, and copies values that a worker missed.
 
-    arguments ──► depot ──► shared memory, if all workers see it; else what they all see: Redis, or a store of the user's
+    arguments ──► depot ──► shared memory, if all workers see it; else a store that they
+                            all see: Redis, or one that the user has named
     results   ◄── adopt ◄── shared memory
 
 Guarantees:
 
-- ``_lock`` protects the choice of places, and whether the thread runs.
-- The thread is there once there are large values. It alone copies for workers that missed one,
-  renews and frees, all of which may take long: neither calls nor replies wait for it.
+- ``_lock`` protects the choice of stores, and whether the thread runs.
+- The thread starts with the first large value. It alone copies values that workers missed, renews
+  and frees values, all of which may take long: neither calls nor replies wait for it.
 """
 
 import contextlib
@@ -45,21 +45,24 @@ from distribute_challenge.stores import (
 
 __all__ = ["ClientValues", "explain"]
 
-READ_ONLY_NOTE = "Large arguments are shared with other calls and cannot be written to; work on a copy, as in x = x.copy()"
+READ_ONLY_NOTE = (
+    "Large arguments are shared with other calls and cannot be written to; "
+    "work on a copy, as in x = x.copy()"
+)
 
-LOOK_EVERY = 1.0  # Seconds between two looks at what is to be renewed or freed.
+LOOK_EVERY = 1.0  # Seconds between two times that values are renewed and freed.
 
 
 class ClientValues:
-    """Keeps a client's large values, and takes in those that its workers made.
+    """Stores one client's large arguments, and takes over large results that its workers stored.
 
     Args:
         client: Id of the client.
-        connection: To the broker, for this alone.
+        connection: A connection to the broker that nothing else uses.
         own_machine: Whether all workers are known to share this machine's memory.
 
     Attributes:
-        names: The places as texts, for the header of a batch.
+        names: The stores as texts, for the header of a batch.
 
     Raises:
         BackendError: A package for the store that the environment names is not installed.
@@ -91,11 +94,11 @@ class ClientValues:
         self._thread: threading.Thread | None = None
 
     def depot(self, workers: Callable[[], Sequence[WorkerPresence]]) -> Depot:
-        """Who keeps large values.
+        """Return the depot, which stores large values.
 
         Args:
-            workers: Finds out who is there: with the first large value it is time to know which
-                memory the workers see.
+            workers: Finds the workers that are present. It is called with the first large value,
+                to learn whether the workers see this machine's shared memory.
         """
         if not self._is_chosen:
             self.see(workers())
@@ -112,7 +115,7 @@ class ClientValues:
         return self._depot
 
     def see(self, workers: Sequence[WorkerPresence]) -> None:
-        """From now on, put values where these workers find them."""
+        """Put new values into stores that these workers can read."""
         with self._lock:
             self._is_chosen = True
             if self._folder is not None and self._identity:
@@ -122,31 +125,33 @@ class ClientValues:
                 self._depot.use([*memory, *others])
 
     def retain(self, values: tuple[str, ...]) -> None:
-        """One more call needs them."""
+        """Count one more call that needs the values."""
         self._depot.retain(values)
 
     def release(self, values: tuple[str, ...], _: object = None) -> None:
-        """A call is done that needed them."""
+        """Count one call less, as it is done."""
         self._depot.release(values)
 
     def provide_everywhere(
         self, keys: Sequence[str], done: Callable[[SystemFailureError | None], None]
     ) -> None:
-        """A worker looked for values in vain: bring them to where every worker finds them.
+        """Copy values that a worker did not find to a store that every worker can read.
 
         Args:
-            keys: The values.
-            done: Called when that is done, with the error if it could not be done.
+            keys: Keys of the values.
+            done: Called at the end; its argument is the error, or None if all were copied.
         """
         self._start()
         self._jobs.put(lambda: done(self._provided(keys)))
 
     def adopt(self, reference: Reference) -> memoryview:
-        """A part of a result that a worker put into shared memory: from now on it is the caller's
-        own.
+        """Take over a part of a result that a worker put into shared memory.
+
+        Returns:
+            The part, which belongs to the caller from now on.
 
         Raises:
-            ValueLostError: It is gone.
+            ValueLostError: The part is gone.
         """
         self._start()
         data = None if self._folder is None else self._folder.adopt(*reference)
@@ -157,14 +162,14 @@ class ClientValues:
         return data
 
     def discard(self, reply: Reply) -> None:
-        """Free what a reply refers to that nobody waits for."""
+        """Free the values that a reply refers to, as no call waits for the reply."""
         if self._folder is not None:
             self._folder.delete(
                 [part.key for section in reply.sections for part in references_of(section.blob)]
             )
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all values, and close the connection."""
         self._closing.set()
         self._jobs.put(lambda: None)  # Wakes the thread.
         if self._thread is not None:
@@ -204,11 +209,11 @@ class ClientValues:
 
 
 def explain(task: Task, outcome: Any) -> None:
-    """Tell somebody whose call wrote to a large argument what to do instead.
+    """Add a note to the error of a call that wrote to a large argument: what to do instead.
 
     Args:
-        task: What ran.
-        outcome: Its outcome; the outcomes, if it was a chunk.
+        task: The task that ran.
+        outcome: Its outcome; a list of outcomes if the task is a chunk.
     """
     for part in outcome if task.chunk else [outcome]:
         if (
@@ -220,7 +225,11 @@ def explain(task: Task, outcome: Any) -> None:
 
 
 def _shared_memory() -> SharedMemoryStore | None:
-    """This client's folder in shared memory, if there is any; those of dead clients go on the way."""
+    """Make this client's folder in shared memory, and remove the folders of dead clients.
+
+    Returns:
+        The folder as a store; None if there is no shared memory, or no room in it.
+    """
     root = settings.shared_folder()
     if root is None:
         return None

@@ -1,8 +1,8 @@
 """Where a message is: held by a worker, still in its queue, or nowhere.
 
-A worker writes each message that it takes into a book (`keys.UNACKED`) under the tag that the
-message came with, and strikes it out once its reply has been sent. Where workers put a message
-back, they put back the same bytes.
+A worker writes each message that it takes into the hash `keys.UNACKED`, under the message's
+delivery tag, and removes it once the reply has been sent. A worker that puts a message back into
+its queue puts back the same bytes.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,11 @@ __all__ = ["are_held", "are_nowhere"]
 
 
 def are_held(connection: redis.Redis, messages: Sequence[Message]) -> list[bool]:
-    """Which of the messages a worker has. Cheap: only their tags travel.
+    """Tell for each message whether a worker holds it. Cheap: only their tags are sent.
+
+    Args:
+        connection: The connection to the broker.
+        messages: The messages.
 
     Raises:
         redis.RedisError: The broker does not answer.
@@ -30,10 +34,17 @@ def are_held(connection: redis.Redis, messages: Sequence[Message]) -> list[bool]
 def are_nowhere(
     connection: redis.Redis, messages: Sequence[Message], lists: Sequence[str] = ()
 ) -> tuple[list[bool], list[int]]:
-    """Which of the messages are neither held nor in their queues, and how many replies wait in
-    lists, all at one moment.
+    """Tell which messages are neither held nor in their queues, and how many replies wait.
 
-    The messages travel as a whole.
+    All of it is read in one transaction. The whole messages are sent to Redis.
+
+    Args:
+        connection: To the broker.
+        messages: The messages to look for.
+        lists: Keys of lists with replies.
+
+    Returns:
+        For each message, whether it is nowhere; for each list, the number of replies in it.
 
     Raises:
         redis.OutOfMemoryError: Redis has no memory left, and then takes no transactions.

@@ -1,4 +1,4 @@
-"""What a client knows of the workers: how many processes serve a queue, and whether any does."""
+"""What a client knows of the workers: how many child processes serve each queue."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,19 +10,19 @@ from distribute_challenge.settings import masked
 
 __all__ = ["WorkerCounts"]
 
-UNKNOWN_SLOTS = 2  # Worker processes assumed before the first one shows itself.
-WARN_AFTER = 5.0  # Seconds without a worker before the user hears of it,
+UNKNOWN_SLOTS = 2  # Child processes to assume before the first worker shows its presence.
+WARN_AFTER = 5.0  # Seconds without a worker before the user is warned,
 WARN_EVERY = 60.0  # and between two such warnings.
 
 
 class WorkerCounts:
-    """The workers as last counted.
+    """The workers as last counted; the client's heartbeat updates it.
 
-    Guarantees: `take` is called by one thread; `slots` by any.
+    Guarantees: only one thread calls `take`; any thread may call `slots`.
 
     Args:
         url: The broker, for the warning.
-        expected: Worker processes to assume until some are known; None: a few.
+        expected: Child processes to assume until some are known; None: a few.
     """
 
     def __init__(self, url: str, expected: int | None) -> None:
@@ -33,11 +33,11 @@ class WorkerCounts:
         self._trusted_from = 0.0
 
     def slots(self, queue: str | None = None) -> int:
-        """Worker processes that serve a queue, or any; never 0, as some may come."""
+        """Count the child processes that serve a queue, or all; never 0, as workers may start."""
         return presence.slots(self._workers, queue) or self._expected
 
     def serving(self, queue: str) -> int:
-        """Worker processes that are known to serve a queue."""
+        """Count the child processes that are known to serve a queue."""
         return presence.slots(self._workers, queue)
 
     def take(
@@ -47,13 +47,13 @@ class WorkerCounts:
         now: float,
         strangers: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Take in who is there now, and warn about queues that nobody serves.
+        """Take in which workers are present now, and warn about queues that no worker serves.
 
         Args:
             workers: All workers.
             waiting: Unfinished calls by queue.
             now: Seconds of the monotonic clock.
-            strangers: Finds out how many workers there are that have another secret.
+            strangers: Counts the workers that have another secret.
 
         Raises:
             SecretError: Calls wait, and all workers have another secret.
@@ -67,17 +67,17 @@ class WorkerCounts:
                 self._warn(queue, calls, now, (lambda: 0) if workers else strangers)
 
     def distrust(self, until: float) -> None:
-        """Workers may not have been able to give signs of life: until then, silence says nothing of
-        them.
+        """Ignore missing signs of life for a while, as workers may have been unable to give them.
 
         Args:
-            until: Seconds of the monotonic clock.
+            until: Until when, in seconds of the monotonic clock.
         """
         self._trusted_from = max(self._trusted_from, until)
 
     def _silent_since(self, queue: str, now: float) -> float | None:
-        """Since when nobody has been heard who serves a queue; None: there is somebody. Who was
-        killed says no good-bye.
+        """Tell since when no worker of a queue gave a sign of life; None: a worker is there.
+
+        A worker that was killed still has its presence in Redis for a while.
         """
         heard = [now - worker.age for worker in self._workers if queue in worker.queues]
         if not heard:
@@ -95,7 +95,7 @@ class WorkerCounts:
                 f"for it: pip install cryptography"
             )
         self._lonely_since[queue] = now + WARN_EVERY - WARN_AFTER
-        name = printable(queue)  # A detached call's comes from its record, which is not signed.
+        name = printable(queue)  # For a detached call, it comes from a record that is not signed.
         logger.warning(
             "no worker listens on the queue %r at %s, unfinished calls there: %d; start one with: "
             "distribute-challenge worker --queues %s",

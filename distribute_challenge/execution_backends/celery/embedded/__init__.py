@@ -1,5 +1,6 @@
-"""The embedded cluster's processes: a private Redis server, one Celery worker, and what ends them
-with the client.
+"""The embedded cluster: a private Redis server, a Celery worker, and the supervisor of both.
+
+The supervisor ends the other two processes when the client ends.
 """
 
 from distribute_challenge.execution_backends.celery.embedded.cluster import EmbeddedCluster

@@ -1,4 +1,4 @@
-"""The client's handle on an embedded cluster: start it, find it, notice its death, end it."""
+"""The client's handle on an embedded cluster: starts it, checks that it lives, and ends it."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ from distribute_challenge.settings import patience
 
 __all__ = ["EmbeddedCluster"]
 
-START_DEADLINE = 10.0  # Seconds for the Redis server to answer; it takes hundredths.
+START_DEADLINE = 10.0  # Seconds for the Redis server to answer; it takes hundredths of one.
 LONGEST_SOCKET_PATH = 100  # Bytes; the kernel's limit is 108 on Linux and 104 on macOS.
 WORKER_MODULE = "distribute_challenge.execution_backends.celery.worker.main"
 PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"  # Read by that module.
@@ -37,20 +37,25 @@ SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # Read by the worke
 
 
 class EmbeddedCluster:
-    """A private Redis server and a Celery worker on this machine, for this process and those it
-    tells the address.
+    """A private Redis server and a Celery worker on this machine, which a backend starts and ends.
+
+    Other processes of this user may use it, too, if they know its address.
 
     Args:
-        workers: Worker processes at the start.
+        workers: Number of child processes at the start.
+
+    Attributes:
+        workers: As given.
+        folder: The private folder of its files; None while it is not running.
 
     Guarantees:
 
     - No other user can reach it: the server listens on a Unix socket in a folder that only this
       user can enter. Its secret lies there, too (`security.sources`), so that other processes of
       this user can join by the address alone.
-    - It ends with the process that started it, however that ends; see `supervisor`. A forked child
-      of that process can neither end it nor keep it alive.
-    - ``_lock`` protects what `check` reads, once only, from the supervisor.
+    - It ends with the process that started it, however that process ends; see `supervisor`. A
+      forked child of that process can neither end it nor keep it alive.
+    - ``_lock`` protects the report of a death, which `check` reads only once from the supervisor.
     """
 
     def __init__(self, workers: int) -> None:
@@ -106,7 +111,7 @@ class EmbeddedCluster:
                 SURROUNDINGS_VARIABLE: json.dumps(Surroundings.of_this_process()),
                 supervisor.SECRET_VARIABLE: new_secret(),
             },
-            # Away from the terminal's Ctrl+C, which is for the client to handle.
+            # In its own session, so that the terminal's Ctrl+C reaches only the client.
             start_new_session=True,
         )
         _started.add(self)
@@ -115,7 +120,8 @@ class EmbeddedCluster:
         """Wait until its broker answers; the worker may still be starting.
 
         Raises:
-            ClusterStartError: It died, or does not answer in time; with its last log lines.
+            ClusterStartError: It died, or does not answer in time. The message has its last log
+                lines.
         """
         path = str(self._running_folder() / "redis.sock")
         deadline = clock.monotonic() + START_DEADLINE
@@ -132,7 +138,11 @@ class EmbeddedCluster:
             time.sleep(0.002)
 
     def check(self) -> None:
-        """Raise `ClusterStartError` if it is not running, or one of its processes has died."""
+        """Check that the cluster is running.
+
+        Raises:
+            ClusterStartError: It is not running, or one of its processes has died.
+        """
         folder = self._running_folder()
         if os.getpid() != self._owner:
             if not folder.exists():
@@ -141,15 +151,20 @@ class EmbeddedCluster:
                 )
             return
         with self._lock:
-            # Closed by another thread, or with something to tell.
+            # Another thread may have closed the cluster meanwhile, or read the report.
             if self._death is None and self._process is not None:
                 self._death = _death_of(self._process)
             if self._death is not None:
                 raise ClusterStartError(self._death)
 
     def log(self, process: str = "worker") -> str:
-        """What a process (``"worker"`` or ``"redis"``) has written so far; nothing if the cluster
-        is not running.
+        """Return what a process has written to its log so far.
+
+        Args:
+            process: ``"worker"`` or ``"redis"``.
+
+        Returns:
+            The text; empty if the cluster is not running.
         """
         if self.folder is None:
             return ""
@@ -157,15 +172,18 @@ class EmbeddedCluster:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def log_file(self, process: str = "worker") -> Path:
-        """Where a process writes that.
+        """Return the path of a process's log.
+
+        Args:
+            process: ``"worker"`` or ``"redis"``.
 
         Raises:
-            ClusterStartError: It is not running.
+            ClusterStartError: The cluster is not running.
         """
         return self._running_folder() / f"{process}.log"
 
     def close(self) -> None:
-        """End all its processes and remove its folder. Calls that run are abandoned."""
+        """End all its processes and remove its folder. Running calls are lost."""
         with self._lock:
             process, self._process = self._process, None
             folder, self.folder = self.folder, None
@@ -181,8 +199,8 @@ class EmbeddedCluster:
             pass  # It has ended by itself.
         process.stdout.read()  # Until it ends.
         process.stdout.close()
-        # If the supervisor was killed it has left this to us. Its number is not anybody else's
-        # before `wait`.
+        # A supervisor that was killed has not done this. Its process id is not used again before
+        # `wait`.
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -196,7 +214,7 @@ class EmbeddedCluster:
         return self.folder
 
     def _forget(self) -> None:
-        """In the child of a fork: let go of the lifeline, which would outlive the parent here."""
+        """In the child of a fork: close the lifeline, or the cluster would outlive the parent."""
         process, self._process = self._process, None
         self._lock = threading.Lock()
         if process is not None:
@@ -206,9 +224,9 @@ class EmbeddedCluster:
 
 
 def _private_folder() -> Path:
-    """Name of a new folder, fit for a URL and with room for a socket's name in its path.
+    """Return the path of a new folder, which is fit for a URL and short enough for a socket in it.
 
-    The supervisor makes it.
+    The supervisor makes the folder.
     """
     name = f"distribute_challenge-{secrets.token_hex(8)}"
     folder = Path(tempfile.gettempdir(), name).absolute()
@@ -220,7 +238,10 @@ def _private_folder() -> Path:
 
 
 def _death_of(process: "subprocess.Popen[bytes]") -> str | None:
-    """What the supervisor says of a process that died, or the same of itself; None while all live."""
+    """Return the supervisor's report of a process that died, or that the supervisor itself died.
+
+    None while all processes live.
+    """
     assert process.stdout is not None
     waiting = select.poll()
     waiting.register(process.stdout, select.POLLIN)

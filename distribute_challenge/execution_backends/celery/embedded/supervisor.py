@@ -1,19 +1,19 @@
-"""The parent of the embedded cluster's processes: a small program that ends them when the client
-ends, however it ends.
+"""A small program that starts the embedded cluster's processes, and ends them with the client.
 
-Run as ``python supervisor.py JSON`` with the lifeline, a pipe from the client, as standard input;
-it loads nothing of the library before its end, so that it is there in a moment. What it starts
-inherits its environment.
+The client runs it as ``python supervisor.py JSON``. Standard input is the lifeline, a pipe from the
+client. The program imports nothing of the library before its end, so that it starts fast. The
+processes that it starts inherit its environment.
 
 Guarantees:
 
-- When the lifeline closes, every process started here is killed and the folder is gone; so is what
-  the calls themselves started (on Linux also in sessions of their own). The kernel closes the
-  lifeline also for a client that was killed; its large values in shared memory then go, too.
-- When this program itself is killed, the kernel kills the two that it started (on Linux), and those
-  theirs.
-- One line on standard output tells the client when a process died by itself: which one, how, and
-  its last log lines.
+- When the lifeline closes, the supervisor kills every process that it started, and removes the
+  folder. It also kills the processes that calls started (on Linux even those in sessions of their
+  own). The kernel closes the lifeline even if the client was killed; the supervisor then also
+  removes the client's large values from shared memory.
+- If the supervisor itself is killed, the kernel kills the two processes that it started (on Linux),
+  and their children in turn.
+- If a process dies by itself, one line on standard output tells the client which one, how, and its
+  last log lines.
 """
 
 import contextlib
@@ -31,22 +31,24 @@ from typing import Any
 LINUX = sys.platform.startswith("linux")
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-SECRET_FILE = "secret"  # Its name is that of `security.SECRET_FILE`, which is not loaded here.
+SECRET_FILE = "secret"  # The same as `security.SECRET_FILE`, which is not imported here.
 SECRET_VARIABLE = "DISTRIBUTE_CHALLENGE_CLUSTER_SECRET"
 LAST_LINES = 20
-# Seconds for the killed to be gone; one stuck in the kernel, or another user's, may never be.
+# Seconds for killed processes to end; one that hangs in the kernel, or is another user's, may stay.
 KILL_DEADLINE = 5.0
 
 
 def main(arguments: str) -> None:
-    """Start the processes, then wait for the first of: the client's end, a word from it, a
-    process's death.
+    """Start the processes, and wait until the client ends or says stop, or a process dies.
+
+    Args:
+        arguments: JSON with the folder, the commands, and the patience: seconds for the worker to
+            end after SIGTERM.
     """
     plan: dict[str, Any] = json.loads(arguments)
-    # Made here and not by the client, which may be killed before it has anybody to tidy up after
-    # it.
+    # The supervisor makes it, as a client that is killed early could not remove it.
     os.mkdir(plan["folder"], 0o700)
-    # Not for what the calls start: they would find it among their variables.
+    # Taken out of the environment, where calls, and the processes that they start, could read it.
     _write_secret(os.path.join(plan["folder"], SECRET_FILE), os.environ.pop(SECRET_VARIABLE))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -77,7 +79,7 @@ def main(arguments: str) -> None:
         if died is not None:
             _report(died, children, plan["folder"])
     finally:
-        # The worker first, warmly if the client has patience.
+        # The worker ends first; it gets time to end in order if the client is waiting for that.
         if patience and not _is_dead(children["worker"]):
             _end_warmly(children["worker"], patience)
         _kill_all(
@@ -85,13 +87,13 @@ def main(arguments: str) -> None:
         )
         shutil.rmtree(plan["folder"], ignore_errors=True)
         if is_abandoned:
-            # The large values of clients that were killed.
+            # Remove the large values of clients that were killed.
             from distribute_challenge import settings
             from distribute_challenge.owned_folder import sweep
 
             sweep(settings.shared_folder())
         if not LINUX:  # pragma: no cover - it ends this program before coverage can be saved
-            # Last, and this program with them: what the calls may have started.
+            # At last, kill all processes that calls may have started, and this program with them.
             os.killpg(0, signal.SIGKILL)
 
 
@@ -102,11 +104,12 @@ def _write_secret(path: str, secret: str) -> None:
 
 
 def _become_reaper() -> Callable[[], None]:
-    """Inherit the orphans among this program's descendants.
+    """Become the parent of all descendants whose own parent ends.
+
+    Outside Linux, this function and the one that it returns do nothing.
 
     Returns:
-        What a child calls to be killed with this program. It does nothing where the kernel does not
-        offer it, as does this function itself.
+        A function that a child calls, so that the kernel kills it when this program ends.
     """
     if not LINUX:
         return lambda: None
@@ -146,7 +149,7 @@ def _is_dead(pid: int) -> bool:
 
 
 def _reap() -> None:
-    """Take in all that have ended, so that orphans of the calls do not pile up."""
+    """Wait for all children that have ended, so that no zombies pile up."""
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             _statuses[ended[0]] = os.waitstatus_to_exitcode(ended[1])
@@ -177,15 +180,13 @@ def _kill_all(children: Callable[[], list[int]]) -> None:
 
 
 def _children() -> list[int]:
-    """All children of this program: those it started, and those it inherited as their own parents
-    died.
-    """
+    """List the children of this program, including those that it inherited from dead parents."""
     _reap()
     found = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            # The command's name, in parentheses, may hold anything; the state and the parent come
-            # after it.
+            # The command's name, in parentheses, may hold any character; the state and the parent
+            # come after it.
             if int(file.read().rpartition(b")")[2].split()[1]) == os.getpid():
                 found.append(int(name))
     return found

@@ -1,9 +1,9 @@
-"""The worker's end: a Celery worker whose messages pass a gate, whose books outlast its
-connections, and whose dead are reported.
+"""The worker's end: a Celery worker that checks each message, and reports child processes that die.
 
     Redis ─► transport ─► gate ─► Celery ─► pool ─► a child: task ─► execution ─► replying ─► Redis
-                 └─ held: the book of what is in work; sweeping: what other workers have lost
-    beside: steps (signs of life, hooks), request (answers for children: deaths, flight_recorder, memory), stopping (cancelled calls)
+                 └─ held: the unacknowledged messages; sweeping: what other workers have lost
+    beside: bootsteps (presence, hooks), stopping (cancelled calls), and
+            request (answers for dead children, with deaths, flight_recorder and memory)
 
-``program`` starts it; ``application`` has the settings.
+``main`` starts it; ``app`` has the settings.
 """

@@ -43,25 +43,27 @@ def _encode(body: tuple[Any, ...]) -> bytes:
 
 
 def _decode(data: bytes) -> tuple[Any, ...]:
-    # The worker's main process passes the frame on as it is: only the child that runs it looks
-    # inside.
+    # The worker's main process passes the sealed frame on; only the child that runs it decodes it.
     return ([bytes(data)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None})
 
 
 register(SERIALISER, _encode, _decode, CONTENT_TYPE, "binary")
 
 
-CONNECT_WITHIN = 2.0  # Seconds for one attempt; the next is made at once.
-LEASE = 7  # Seconds without a sign from a worker after which others may take over what it holds.
+CONNECT_WITHIN = 2.0  # Seconds for one attempt to connect; the next follows at once.
+LEASE = 7  # Seconds without a renewal after which other workers take a message for lost.
 
 
 def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
-    """A Celery application with the settings that a worker needs.
+    """Make a Celery application with the settings that a worker needs.
 
     Args:
-        broker_url: The broker; None: what the environment says.
-        lease: Whole seconds that a message stays with a worker that gives no sign of life; a living
+        broker_url: The broker; None: the broker from the environment.
+        lease: Whole seconds for which a worker may hold a message without renewing it. A living
             worker renews its leases, so calls may run for any time.
+
+    Raises:
+        OptionError: No broker is given, and the environment names none.
     """
     url = broker_url or settings.broker_url()
     if url is None:
@@ -74,47 +76,46 @@ def make_app(broker_url: str | None = None, lease: int = LEASE) -> Celery:
     app = BoundCelery("distribute_challenge", url, amqp=transport.PatientAMQP)
     app.gate = gate
     app.conf.update(
-        # Nothing but sealed frames of our own and JSON (for remote control) is accepted, never
-        # pickle; and of these what the gate lets in.
+        # Only our own sealed frames, and JSON for remote control, are accepted, never pickle; and
+        # of these only what the gate admits.
         accept_content=[SERIALISER, "json"],
         task_serializer="json",
-        # A task is taken off the queue when it is done, not when it is begun: a dying worker loses
-        # nothing.
+        # A message is acknowledged when it is done, not when it is begun: a worker that dies loses
+        # no call.
         task_acks_late=True,
-        # The dead child's batch is answered by `request`, which tells the client; redelivery would
-        # run it without end.
+        # If a child dies, `BatchRequest` tells the client. If Celery put the message back, it could
+        # run without end.
         task_reject_on_worker_lost=False,
         task_acks_on_failure_or_timeout=True,
-        # A worker holds only what it runs: others are free to take the rest.
+        # A worker takes only as many messages as it can run; other workers can take the rest.
         worker_prefetch_multiplier=1,
-        # Results travel on the client's reply list.
+        # Outcomes go to the client's reply list.
         task_ignore_result=True,
         result_backend=None,
         task_default_queue=settings.DEFAULT_QUEUE,
         task_queues=[Queue(settings.DEFAULT_QUEUE, routing_key=settings.DEFAULT_QUEUE)],
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # A Redis that is full refuses what a worker declares when it connects: that passes.
+        # A full Redis refuses what a worker declares when it connects, which is temporary.
         broker_channel_error_retry=True,
-        # What finds no idle child waits in the pool, which keeps it when the connection breaks; at
-        # the door it would be dropped.
+        # A message that finds no idle child waits in the pool, which keeps it when the connection
+        # breaks. Celery would drop a message that waits for a pool lock.
         worker_pool_putlocks=False,
         broker_transport_options={
             "priority_steps": PRIORITY_STEPS,
             "sep": PRIORITY_SEPARATOR,
             "queue_order_strategy": "priority",
-            # Keys of our own: another Celery application on this server has another idea of how
-            # long a lease is.
+            # Keys of our own: another Celery application on this server may have another lease.
             "unacked_key": UNACKED,
             "unacked_index_key": f"{UNACKED}_index",
             "visibility_timeout": lease,
-            # A connection that is cut without a word is found out within three times this.
+            # Seconds; a connection that is cut without notice is found within three times this.
             "health_check_interval": 4,
             "socket_timeout": ANSWER_WITHIN,
             "socket_connect_timeout": CONNECT_WITHIN,
             "socket_keepalive": True,
         },
-        # A child that loads NumPy and friends before its first call may take long to say hello.
+        # A child that imports NumPy, say, before its first call may take long to report as started.
         worker_proc_alive_timeout=30,
         worker_consumer="distribute_challenge.execution_backends.celery.worker.overrides.consumer:WorkerConsumer",
         worker_pool="distribute_challenge.execution_backends.celery.worker.overrides.pool:WorkerPool",

@@ -1,13 +1,12 @@
-"""Memory that a worker's main process shares with its children: which calls are to stop, and which
-call each child runs.
+"""Memory that a worker's main process shares with its children, to cancel calls.
 
-    main process --> edition, text of what is unwanted -----> children, who look at the edition before each call
-    main process <-- process id, message, number of the call <-- each child, in a place of its own
+    main process --> edition, text: the calls to stop ---------> children, before each call
+    main process <-- process id, message, number of the call <-- each child, in its own place
 
-A look at it takes a tenth of a microsecond, and needs neither a pipe nor a lock.
+Reading the edition takes a tenth of a microsecond, and needs neither a pipe nor a lock.
 
-Guarantees: one process writes the text, and each place has one writer. The edition is odd while the
-text is being written; a reader who finds it changed under its eyes reads again.
+Guarantees: only one process writes the text, and each place has only one writer. The edition is odd
+while the text is being written; a reader that sees the edition change reads again.
 """
 
 import json
@@ -20,15 +19,18 @@ from zlib import crc32
 
 __all__ = ["Board", "Place"]
 
-_PLACES: Final = 4096  # Children of one worker; a guess that no machine is that large.
-_TEXT: Final = 1_000_000  # Bytes; memory that nobody writes to is not taken.
+_PLACES: Final = 4096  # Children of one worker; a guess that no machine runs more.
+_TEXT: Final = 1_000_000  # Bytes; pages that are never written take no memory.
 _WORD: Final = 8
 
 Wanted = Mapping[str, Any]
 
 
 class Board:
-    """The memory. It is made before the children are forked."""
+    """The shared memory; a worker's `Stopper` writes it, and its children read it.
+
+    It must be made before the children are forked.
+    """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, (2 + 3 * _PLACES) * _WORD + _TEXT)
@@ -37,14 +39,17 @@ class Board:
 
     @property
     def edition(self) -> int:
-        """Another one after each `write`; 0 before the first."""
+        """A number that changes with each `write`; 0 before the first."""
         return self._words[0]
 
     def write(self, content: Any) -> bool:
-        """Write what all children are to read. False if it is too long; then nothing is changed.
+        """Write the text that all children are to read.
 
         Args:
-            content: Anything that JSON holds.
+            content: Anything that JSON can hold.
+
+        Returns:
+            False if it is too long; then nothing is changed.
         """
         text = json.dumps(content, separators=(",", ":")).encode()
         if len(text) > _TEXT:
@@ -56,7 +61,7 @@ class Board:
         return True
 
     def read(self) -> tuple[int, Any]:
-        """The edition, and what is written."""
+        """Return the edition, and the content as given to `write`."""
         while True:
             edition = self._words[0]
             text = bytes(self._text[: self._words[1]])
@@ -65,12 +70,21 @@ class Board:
             time.sleep(0.0001)
 
     def place(self, number: int) -> "Place":
-        """A child's own place."""
+        """Return the place of a child process, which must call this itself.
+
+        Args:
+            number: The child's index in its pool.
+        """
         return Place(self._words, 2 + 3 * (number % _PLACES))
 
     def running(self, pid: int) -> tuple[int, int] | None:
-        """What a child says it runs: its message's `mark`, and the number of the call; None if it
-        has said nothing.
+        """Return what a child runs: the `mark` of its message, and the number of the call.
+
+        Args:
+            pid: The child's process id.
+
+        Returns:
+            None if the child has written nothing.
         """
         for start in range(2, 2 + 3 * _PLACES, 3):
             if self._words[start] == pid:
@@ -79,7 +93,12 @@ class Board:
 
 
 class Place:
-    """Where a child says what it runs."""
+    """The part of a `Board` where one child process writes what it runs; `Board.place` makes it.
+
+    Args:
+        words: The words of the board.
+        start: Index of the first of its three words.
+    """
 
     __slots__ = ("_start", "_words")
 
@@ -88,15 +107,19 @@ class Place:
         words[start] = os.getpid()
 
     def begin(self, batch: str) -> None:
-        """Say which message it runs."""
+        """Write which message the child runs.
+
+        Args:
+            batch: The message's id.
+        """
         self._words[self._start + 1] = mark(batch)
         self._words[self._start + 2] = -1
 
     def tell(self, number: int) -> None:
-        """Say which call of it."""
+        """Write which call of the message the child runs."""
         self._words[self._start + 2] = number
 
 
 def mark(batch: str) -> int:
-    """A number that stands for a message."""
+    """Return a number that stands for a message's id."""
     return crc32(batch.encode())

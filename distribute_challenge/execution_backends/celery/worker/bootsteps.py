@@ -1,7 +1,7 @@
-"""What our worker does besides running batches: it shows itself, and prepares its children.
+"""What our worker does besides running batches: it shows its presence, and prepares its children.
 
-All of it hangs on Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery
-worker`` gets it too.
+All of it uses Celery's own hooks, so ``celery -A distribute_challenge.execution_backends.celery
+worker`` does it too.
 """
 
 import contextlib
@@ -53,18 +53,16 @@ _THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
 )
 
-SURROUNDINGS_VARIABLE = (
-    "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # JSON; only set by the embedded cluster's client.
-)
+# JSON; only the embedded cluster's client sets it.
+SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"
 LOOK_FOR_DEATHS = 0.25  # Seconds between two looks at the children.
 
 
 class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
-    """Shows the worker to clients while it consumes, and to other workers that what it holds is in
-    work.
+    """Shows the worker's presence to clients, and renews the leases of the messages that it holds.
 
-    Where the broker does not answer, this is what finds out first: the error makes Celery connect
-    anew.
+    Celery's consumer starts and stops it. If the broker does not answer, this step finds out first:
+    its error makes Celery connect anew.
     """
 
     _connection: Broker
@@ -88,7 +86,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
             lease=lease,
             give_up=told_to_end,
         )
-        # The books before anything else: whoever looks for lost messages does so after one lease.
+        # Renew first: after one lease, other workers take the messages held here for lost.
         self._beat(consumer)
         if hasattr(consumer.pool, "tags"):
             self._say(lambda _: _held(consumer).put_back_all_but(consumer.pool.tags()))
@@ -107,13 +105,13 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def stop(self, consumer: Any) -> None:
         while self._timers:
             self._timers.pop().cancel()
-        if consumer.blueprint.state == bootsteps.CLOSE:  # Else it connects anew.
-            # It was told to end, and finishes what runs: that may take longer than a lease.
+        if consumer.blueprint.state == bootsteps.CLOSE:  # Else the consumer connects anew.
+            # The worker was told to end, and finishes running calls, longer than a lease perhaps.
             self._timers = [consumer.timer.call_repeatedly(presence.BEAT, self._renew, (consumer,))]
             try:
                 presence.leave(self._connection, _presence_of(consumer))
                 consumer.task_consumer.cancel()
-                # A message that was on its way goes back now, and not when the last call has ended.
+                # A message that was on its way goes back now, not when the last call has ended.
                 consumer.task_consumer.channel.read_what_was_asked_for()
             except redis.RedisError as error:
                 logger.warning("cannot say good-bye: %s", error)
@@ -121,7 +119,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def _beat(self, consumer: Any) -> None:
         self._renew(consumer)
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
-        sweep(settings.shared_folder())  # What clients on this machine have left that were killed.
+        sweep(settings.shared_folder())  # Of clients on this machine that were killed.
 
     def _renew(self, consumer: Any) -> None:
         if not self._say(lambda _: _held(consumer).renew()):
@@ -135,11 +133,21 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         consumer.pool.maintain_pool()
 
     def _say(self, word: Any) -> bool:
-        """Talk to the broker; whether it took what it was told."""
+        """Send something to the broker.
+
+        Args:
+            word: Sends it over the connection that it is given.
+
+        Returns:
+            False if the broker refused it.
+
+        Raises:
+            redis.RedisError: The broker does not answer.
+        """
         try:
             word(self._connection)
         except redis.ResponseError as error:
-            # It is there, but full.
+            # The broker answers, but is full.
             logger.warning("the broker does not take what this worker has to say: %s", error)
             return False
         return True
@@ -172,12 +180,13 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
     )
 
 
-# The gate has refused what nobody with the secret has ordered.
+# The two commands below only get orders that a holder of the secret has signed: the gate refuses
+# all others.
 
 
 @control_command(name=SCALE, args=[("order", str)])  # type: ignore[untyped-decorator]
 def _scale(state: Any, order: str = "") -> dict[str, Any]:
-    """Bring the pool towards a number of processes; busy ones are left alone until asked again."""
+    """Bring the pool towards a number of child processes; busy ones stay until asked again."""
     consumer = state.consumer
     processes = opened_order(state.app.gate.keyring, SCALE, order)["processes"]
     pool = consumer.pool
@@ -185,25 +194,25 @@ def _scale(state: Any, order: str = "") -> dict[str, Any]:
     if more > 0:
         pool.grow(more)
         consumer._update_prefetch_count(more)
-    # One at a time: to Celery, one that was told to end is idle, and would be chosen again.
+    # One at a time: Celery takes a child that was told to end for idle, and would choose it again.
     elif more < 0 and len(pool._pool._pool) <= pool.num_processes:
         with contextlib.suppress(ValueError):  # All are busy.
             pool.shrink(1)
             consumer._update_prefetch_count(-1)
-    # Those that are there, not those that are meant to be.
+    # The processes that are there now, not the number that the pool aims at.
     starting = getattr(pool._pool, "_waiting_to_start", ())
     return {"ok": len(pool._pool._pool) - len(starting)}
 
 
 @control_command(name=CANCEL, args=[("order", str)])  # type: ignore[untyped-decorator]
 def _cancel(state: Any, order: str = "") -> dict[str, Any]:
-    """Stop calls that their client does not want any more."""
+    """Stop calls that their client has cancelled."""
     stopper.take(CancelOrder.read(state.app.gate.keyring, order), state.consumer)
     return {"ok": "noted"}
 
 
 def connect_signals() -> None:
-    """Attach everything below to Celery's signals; safe to call again."""
+    """Connect the functions below to Celery's signals; safe to call again."""
     signals.celeryd_init.connect(_put_filters_aside)
     signals.worker_init.connect(_close_gate)
     signals.worker_init.connect(_share_machine)
@@ -216,10 +225,9 @@ _filters: "warnings.catch_warnings[None] | None" = None
 
 
 def _put_filters_aside(**_: Any) -> None:
-    """Where warnings are errors, by ``-W error`` say, they are errors in calls alone: Celery's own
-    would end the worker.
+    """Make warnings errors in calls only, if they are errors, by ``-W error`` say.
 
-    One of them is that it runs as root.
+    Else Celery's own warnings, such as that it runs as root, would end the worker.
     """
     global _filters
     if any(action == "error" for action, *_ in warnings.filters):
@@ -229,9 +237,9 @@ def _put_filters_aside(**_: Any) -> None:
 
 
 def _close_gate(sender: Any = None, **_: Any) -> None:
-    """From now on only what is signed comes in, and what is refused is counted, by children too.
+    """Have the worker's channels use the gate, and count what the gate and the children refuse.
 
-    Other programs of this application, such as Flower, let in what Celery sends them.
+    Other programs that use this application, such as Flower, have no gate.
     """
     sender.app.gate.refusals.count_children()
     sender.app.conf.broker_transport_options["gate"] = sender.app.gate
@@ -239,14 +247,15 @@ def _close_gate(sender: Any = None, **_: Any) -> None:
 
 def _open_records(**_: Any) -> None:
     appoint()
-    # At each loss of the connection Celery would say that what runs cannot be acknowledged any
-    # more. It can.
+    # At each loss of the connection, Celery would warn that running tasks cannot be acknowledged
+    # any more. `Held` can acknowledge them.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def _share_machine(sender: Any = None, **_: Any) -> None:
-    """Share cores and memory among the processes: each would start as many BLAS threads as there
-    are cores.
+    """Share cores and memory among the child processes.
+
+    Else each would start as many BLAS threads as there are cores.
     """
     os.environ.setdefault(
         settings.VALUE_CACHE_VARIABLE, str(settings.value_cache(max(1, sender.concurrency)))
@@ -262,12 +271,11 @@ def _prepare_child(**_: Any) -> None:
     if _filters is not None:
         _filters.__exit__(None, None, None)
     if told := os.environ.pop(SURROUNDINGS_VARIABLE, None):
-        Surroundings(*json.loads(told))._replace(
-            has_django=False
-        ).apply()  # Celery sets up Django by itself.
+        # Celery sets up Django by itself.
+        Surroundings(*json.loads(told))._replace(has_django=False).apply()
     random.seed()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
-        # Loaded before the fork, so all children would draw the same numbers.
+        # It was loaded before the fork, so all children would draw the same numbers.
         numpy.random.seed()
     redirect_streams()

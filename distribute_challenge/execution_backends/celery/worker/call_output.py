@@ -1,18 +1,16 @@
-r"""Lines that the calls of one message have printed, until they are sent; and which of them are
-not.
+r"""Holds the lines that the calls of one message have printed, until they are sent.
 
-What is bounded, and what is made of half lines:
+Limits, and lines that are not complete:
 
-- A call, or a chunk of a map, may send a million characters a second. What it prints beyond that in
-  the same second is counted, and one notice says how much it was. The worker's log has it.
-- A line that is flushed before it has an end is sent as it is. What follows at once is joined to
-  it.
-- Of a line that is written over and over again, with ``\r`` as progress bars do it, the latest
-  state is sent: every few seconds, and at its end.
+- A call, or a chunk of a map, may send a million characters a second. Lines beyond that in the same
+  second are only counted, and one notice says how many they were. The worker's log has them.
+- A line that is flushed before its end is sent as it is. Text that follows at once is joined to it.
+- Of a line that is rewritten with ``\r``, as progress bars do it, only the latest state is sent:
+  every few seconds, and at its end.
 
-Guarantees: any thread may write. It waits for nothing, there is no lock that a fork could leave
-locked, and a line takes less than a tenth of what it takes to write it into the log. One thread at
-a time may call `taken`.
+Guarantees: any thread may write. Writing waits for nothing and takes no lock that a fork could
+leave locked; a line takes less than a tenth of the time that it takes to write it into the log. One
+thread at a time may call `taken`.
 """
 
 from collections import deque
@@ -26,23 +24,27 @@ __all__ = ["CallOutput"]
 
 WINDOW: Final = 1.0  # Seconds.
 MOST_IN_A_WINDOW: Final = 1_000_000  # Characters.
-MOST_HELD: Final = 4_000_000  # Characters that wait to be sent, as while Redis is away.
-BAR_EVERY: Final = 5.0  # Seconds between two states of a line that is written over.
-TICK: Final = 0.01  # Seconds; lines of less than that have the same time.
+MOST_HELD: Final = 4_000_000  # Characters that wait to be sent, while Redis is away, say.
+BAR_EVERY: Final = 5.0  # Seconds between two states that are sent of a line that is rewritten.
+TICK: Final = 0.01  # Seconds; lines within one tick get the same time.
 
 _monotonic: Final = clock.monotonic
 _STREAMS: Final[dict[int, Stream]] = {1: "stdout", 2: "stderr"}
 
 
-#: A line: its call, its file number, its time, its text, whether it has an end. No class of ours,
-#: as there may be very many.
+#: A line: number of its call, file descriptor, time, text, whether it is complete. It is a plain
+#: tuple, as there may be very many.
 _Line = tuple[int, int, float, str, bool]
 _Item = _Line | Entry
 
 
 class _Bar(NamedTuple):
-    """A line that is written over: its state, when it is to be sent next, by the monotonic clock,
-    and whether it was.
+    """A line that is rewritten, such as a progress bar.
+
+    Attributes:
+        state: Its latest text.
+        due: When it is to be sent next, in seconds of the monotonic clock.
+        was_sent: Whether this state was sent.
     """
 
     state: str
@@ -51,13 +53,13 @@ class _Bar(NamedTuple):
 
 
 class CallOutput:
-    """Holds the lines of a message's calls.
+    """Holds the lines of one message's calls; `LogShipping` takes and sends them.
 
     Args:
         wake: Called when there is something to send.
 
     Attributes:
-        ended: Holds something for each call of the message that has ended: so many have.
+        ended: Its length is the number of calls of the message that have ended.
     """
 
     ended: Sized
@@ -68,7 +70,7 @@ class CallOutput:
         self.begin()
 
     def begin(self) -> None:
-        """Begin with another message."""
+        """Drop all lines, and begin with another message."""
         self._items.clear()
         self.ended = ()
         self._call = 0
@@ -85,9 +87,15 @@ class CallOutput:
         return not self._items
 
     def hear(self, descriptor: int, line: str, *, whole: bool) -> None:
-        """Take a line of a stream; see `output.Listener`."""
-        # As `_has_room` and `_append` have it, without calling them: there may be a hundred
-        # thousand lines in a second.
+        """Take a line of a stream; see `output.Listener`.
+
+        Args:
+            descriptor: 1 for standard output, 2 for standard error.
+            line: The line, without its end.
+            whole: Whether the line has an end.
+        """
+        # The code of `_has_room` and `_append` is repeated here instead of called, as there may be
+        # a hundred thousand lines in a second.
         size = len(line) + 1
         if self._is_full:
             self._left_lines += 1
@@ -107,12 +115,12 @@ class CallOutput:
             self._wake()
 
     def add(self, stream: Stream, text: str, facts: dict[str, Any]) -> None:
-        """Take a record of `logging`, or a warning."""
+        """Take a record of `logging`, or a warning; see `log_capture.Sink`."""
         if self._has_room(len(text) + 1):
             self._append_entry(stream, text, facts)
 
     def end_call(self) -> None:
-        """A call has ended: what was kept back of it is to be sent, too."""
+        """Note that a call has ended, and queue the text of it that was held back."""
         for descriptor in list(self._bars):
             self._end_bar(descriptor)
         self._tell_of_left()
@@ -120,21 +128,27 @@ class CallOutput:
         self._window_ends = self._tick_ends = 0.0
 
     def renew(self) -> None:
-        """Have room again if the second is over in which there was none; for the thread that calls
-        `taken`, now and then.
+        """Take lines again once the second is over in which the limit was reached.
+
+        The thread that calls `taken` calls this regularly.
         """
         if self._is_full and _monotonic() >= self._window_ends:
             self._tick_ends = 0.0
             self._is_full = False
 
     def taken(self) -> list[Entry]:
-        """What is there to be sent; it is not held here any more. Lines in a row are one entry,
-        with line breaks between them.
+        """Remove and return what is to be sent.
+
+        Consecutive lines form one entry, with line breaks between them.
         """
         return list(_grouped([self._items.popleft() for _ in range(len(self._items))]))
 
     def sent(self, characters: int) -> None:
-        """So much of what was taken is on its way: there is room for more."""
+        """Make room for more, as taken lines were sent.
+
+        Args:
+            characters: Number of characters in these lines.
+        """
         self._held -= characters
 
     def _has_room(self, size: int) -> bool:
@@ -158,7 +172,7 @@ class CallOutput:
         self._tick_ends, self._time = now + TICK, clock.now()
 
     def _leave_out(self, size: int) -> None:
-        self._is_full = True  # What is left out is left out in one piece, up to the window's end.
+        self._is_full = True  # All lines up to the window's end are left out.
         self._left_lines += 1
         self._left_characters += size
 
@@ -211,7 +225,7 @@ class CallOutput:
 
 
 def _grouped(items: list[_Item]) -> Iterator[Entry]:
-    """Lines in a row of one call, stream and time as one entry."""
+    """Join consecutive lines of one call, stream and time to one entry."""
     texts: list[str] = []
     group: tuple[Any, ...] = ()
     is_open = False

@@ -1,7 +1,7 @@
-"""Letting the calls in a child of the worker start processes, which then are as in any program.
+"""Lets calls in a child process of the worker start processes, as in any program.
 
-Billiard, whose process the child is, makes it a daemon, and signals that would end it have a
-handler.
+Billiard starts the child as a daemon, which may not start processes; and signals that end other
+programs have a handler in the child, which a fork would inherit.
 """
 
 import multiprocessing
@@ -24,7 +24,7 @@ _mask: list[set[signal.Signals]] = []
 def allow_processes() -> None:
     """Let the calls of this process use `multiprocessing` and `os.fork`."""
     config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    # A daemon must not start processes, and a key of billiard's class refuses to be sent to one.
+    # A daemon must not start processes, and a key of billiard's class cannot be pickled for one.
     config.update(daemon=False, authkey=AuthenticationString(config["authkey"]))
     bind_descendants()
     os.register_at_fork(
@@ -33,7 +33,10 @@ def allow_processes() -> None:
 
 
 def _hold_signals() -> None:
-    """Until the new process is ready for them: the handler of this one would keep it from ending."""
+    """Block the signals that end a process, until a fork is ready for them.
+
+    The handler that the fork inherits would keep it from ending.
+    """
     _mask.append(signal.pthread_sigmask(signal.SIG_BLOCK, TO_END))  # type: ignore[arg-type]
 
 

@@ -1,9 +1,10 @@
-"""What ``celery -A distribute_challenge.execution_backends.celery worker`` checks, as this
-library's own command does.
+"""The checks of this library's ``worker`` command, for workers that Celery's own command starts.
+
+That is ``celery -A distribute_challenge.execution_backends.celery worker``.
 
 Every user of the machine can read a password on a command line. This library's own command starts
-itself anew without it (``cli.broker``); Celery's cannot be told to, but where setproctitle is
-installed, it replaces its command line by a line that it makes of ``sys.argv``.
+itself anew without it (``cli.broker``). Celery's command cannot be told to, but where setproctitle
+is installed, it replaces its command line by one that it makes from ``sys.argv``.
 """
 
 import contextlib
@@ -27,9 +28,7 @@ WARNING = (
 
 
 def hide_passwords() -> None:
-    """When Celery's own command starts a worker, keep passwords out of the line that it shows; the
-    log has a warning.
-    """
+    """Have Celery's own command take passwords out of ``sys.argv`` and log a warning."""
     signals.celeryd_init.connect(_hide)
 
 
@@ -45,9 +44,7 @@ def _warn(**_: Any) -> None:
 
 
 def check_broker() -> None:
-    """When Celery's own command starts a worker, end it with the reason if the broker is one that
-    cannot be used.
-    """
+    """Have Celery's own command end with an error if the broker cannot be used."""
     signals.celeryd_init.connect(_check)
 
 
@@ -57,6 +54,5 @@ def _check(instance: Any, **_: Any) -> None:
         with contextlib.suppress(BrokerUnreachableError):
             check_reachable(instance.app.url)
     except OptionError as error:
-        raise SystemExit(
-            f"Error: {error}"
-        ) from None  # Celery logs other exceptions of its hooks, and goes on.
+        # Celery logs other exceptions of its hooks, and goes on.
+        raise SystemExit(f"Error: {error}") from None

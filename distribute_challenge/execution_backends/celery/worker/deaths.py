@@ -1,7 +1,7 @@
-"""What is known of a worker's child that has died: how, with how much memory, and what it was
-saying.
+"""Collects facts about a child process that has died: its exit, its memory, its last log lines.
 
-The main process looks at its children four times a second, for a dead one cannot be asked any more.
+The main process looks at its children four times a second, as the memory of a child cannot be read
+after its death.
 """
 
 import atexit
@@ -20,19 +20,22 @@ from distribute_challenge.execution_backends.celery.worker.memory import (
 
 __all__ = ["Coroner", "appoint"]
 
-# Part of its limit from which on a process that was killed has probably been killed for it.
+# Fraction of the memory limit; a process that held more when it was killed was probably killed for
+# its memory.
 NEAR = 0.9
-# Ends that want of memory may bring: the kernel's, and those of C code that did not get what it
-# asked for.
+# Signals that want of memory may cause: the kernel's kill, and crashes of C code whose allocation
+# failed.
 _FOR_WANT_OF_MEMORY = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS")
 
 
 class Coroner:
-    """One worker's.
+    """Collects facts about the dead children of one worker, in its main process.
+
+    `PresenceStep` calls `look` and has the pool call `died`; `BatchRequest` asks for the facts.
 
     Args:
-        within: Where the children's records go, as for `Records`.
-        limits: What they may hold.
+        within: Folder for the children's records, as for `Records`.
+        limits: The memory limits of the children; None: the limits of this process.
     """
 
     def __init__(self, within: Path | None = None, limits: Limits | None = None) -> None:
@@ -46,16 +49,16 @@ class Coroner:
         self._room: int | None = None
 
     def look(self, pids: Collection[int]) -> None:
-        """See how the children are.
+        """Record the memory of the children, and forget those that died before the last look.
 
         Args:
-            pids: All that live.
+            pids: Process ids of all children that live.
         """
         for pid in pids:
             if memory := resident(pid):
                 self._memory[pid] = memory
         self._room = self._limits.room()
-        # The second look after its death: by then all has been asked.
+        # Forgotten only at the second look after its death: by then the facts have been asked for.
         for pid in self._gone:
             self._memory.pop(pid, None)
             self._statuses.pop(pid, None)
@@ -67,17 +70,17 @@ class Coroner:
         """Note how a child ended.
 
         Args:
-            pid: Its number.
-            status: Its exit code; a signal's number below zero.
+            pid: Its process id.
+            status: Its exit code; for a signal, its negative number.
         """
         self._statuses[pid] = status
 
     def facts(self, pid: int | None, *, want_of_memory: bool = False) -> dict[str, Any]:
-        """What is known of a dead child, as `messages.Problem` has it.
+        """Return the facts about a dead child, for `messages.Problem`.
 
         Args:
-            pid: Its number; None: nobody knows which it was.
-            want_of_memory: Whether it said itself that it got no memory.
+            pid: Its process id; None: unknown.
+            want_of_memory: Whether the child itself reported a `MemoryError`.
         """
         facts: dict[str, Any] = {"host": socket.gethostname()}
         if pid is None:
@@ -110,7 +113,10 @@ class Coroner:
             return {"exit_code": status}
 
     def _memory_of(self, pid: int) -> int | None:
-        """As last seen; the highest that the kernel has seen, if that is known to be of this one."""
+        """Return the memory of a dead child, in bytes, as last seen; None: never seen.
+
+        It is the kernel's peak of all dead children, if that is known to come from this child.
+        """
         memory, peak = self._memory.get(pid), peak_of_the_dead()
         return peak if memory is not None and peak > max(self._peak, memory) else memory
 
@@ -122,7 +128,7 @@ class Coroner:
         limit = facts.get("limit")
         if limit is None:
             return False
-        # A group's limit is for all of its processes together.
+        # The limit of a cgroup applies to all of its processes together.
         return bool(facts.get("memory", 0) > NEAR * limit) or (
             self._room is not None and self._room < (1 - NEAR) * limit
         )
@@ -132,10 +138,12 @@ _appointed: Coroner | None = None
 
 
 def appoint(within: Path | None = None) -> Coroner:
-    """The coroner of this process's children; made at the first call, and gone with the process.
+    """Return the coroner of this process's children; the first call makes it.
+
+    It removes its records when the process ends.
 
     Args:
-        within: As for `Coroner`; only of the first call.
+        within: As for `Coroner`; only used by the first call.
     """
     global _appointed
     if _appointed is None:

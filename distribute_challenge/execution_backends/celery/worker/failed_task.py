@@ -1,13 +1,12 @@
-"""Calls that raised, as Celery sees it: its task has failed, with an exception that looks like the
-first of theirs.
+"""The exception that Celery gets for a batch with calls that raised; it looks like the first error.
 
-    child: user's exception ──> FailedTaskError ──> task_failure, to Sentry, OpenTelemetry and the like
+    child: user's exception ──> FailedTaskError ──> task_failure, to Sentry, OpenTelemetry, ...
                                       │ pickled
-    main process                      └──> task-failed, to Flower, exporters and the like
+    main process                      └──> task-failed, to Flower, exporters, ...
 
-The user's own exception does not go there. Celery would unpickle it in a process that cannot import
-the user's modules; and some exceptions make Celery run a task again, or end its worker. What goes
-there has the name of the class, the text, the traceback and the causes.
+Celery does not get the user's own exception. It would unpickle that in a process that cannot import
+the user's modules; and some exceptions make Celery run a task again, or end its worker. The
+exception that it gets has the name of the class, the text, the traceback and the causes.
 """
 
 import logging
@@ -25,14 +24,14 @@ __all__ = ["FailedTaskError", "failed_task", "failed_task_of", "is_unreported"]
 
 
 class FailedTaskError(Exception):
-    """Base of the exceptions that Celery sees; each has a class of its own, named like the user's.
+    """Base of the exceptions that Celery gets; each is of a subclass named like the user's class.
 
     Args:
-        module: Of the user's class.
-        name: Of the user's class.
+        module: Module of the user's class.
+        name: Qualified name of the user's class.
         text: ``str()`` of the user's exception, and how many calls raised.
-        shown: ``repr()`` of it, as Celery shows it.
-        left_out: Calls that raised and have no line in the log.
+        shown: ``repr()`` of the user's exception, as Celery shows it.
+        left_out: Number of calls that raised and have no line in the log.
     """
 
     def __init__(self, module: str, name: str, text: str, shown: str, left_out: int) -> None:
@@ -43,8 +42,9 @@ class FailedTaskError(Exception):
 
     @property
     def __traceback__(self) -> TracebackType | None:
-        """The user's frames alone: Celery formats and pickles what stands here, and its own frames
-        are a hundred times as long.
+        """The traceback, with the user's frames only.
+
+        Celery formats and pickles it, and the text of the other frames is a hundred times as long.
         """
         return self._users_frames
 
@@ -63,7 +63,7 @@ class FailedTaskError(Exception):
 
 
 def failed_task_of(batch: Batch, failures: Failures, left_out: int) -> FailedTaskError:
-    """What Celery is told of a batch.
+    """Make the exception that Celery gets for a batch.
 
     Args:
         batch: The batch.
@@ -75,11 +75,11 @@ def failed_task_of(batch: Batch, failures: Failures, left_out: int) -> FailedTas
 
 
 def failed_task(error: BaseException, count: str = "", left_out: int = 0) -> FailedTaskError:
-    """What Celery is told of an exception.
+    """Make the exception that Celery gets in place of another one.
 
     Args:
-        error: The exception.
-        count: How many calls raised, to stand behind its text.
+        error: The other exception.
+        count: How many calls raised, as a text to append.
         left_out: As for `FailedTaskError`.
     """
     module, name = tried(lambda: _names_of(type(error)), lambda reason: ("builtins", "Exception"))
@@ -93,7 +93,8 @@ def failed_task(error: BaseException, count: str = "", left_out: int = 0) -> Fai
     )
     links = links_of(error)
     frames = users_frames(links.traceback)
-    # Both: what Python keeps for `sys.exc_info` and what is asked of the object.
+    # `link` sets the traceback in the C structure, which `sys.exc_info` uses; the second line sets
+    # the property of the class.
     link(made, links._replace(message="", members=(), traceback=frames))
     made.__traceback__ = frames
     return made
@@ -114,9 +115,7 @@ def _class_of(module: str, name: str) -> type[FailedTaskError]:
 
 
 def is_unreported(record: logging.LogRecord) -> bool:
-    """For Celery's log: whether a line says more than that calls have raised, which `failure_log`
-    has said already.
-    """
+    """Tell Celery's log whether to keep a record: not if `failure_log` has logged its error."""
     return not (
         isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], FailedTaskError)
     )

@@ -1,8 +1,7 @@
-"""The worker's log of calls that raised: one warning for each, with its traceback, and no more of
-them than can be read.
+"""The worker's log of calls that raised: one warning for each, with its traceback, up to a limit.
 
-A child writes the lines, after the reply has gone. What it leaves out it tells its main process,
-which says once a second how many calls that were.
+A child process writes the lines, after it has sent the reply. It tells the main process how many
+calls it left out, and the main process logs their number once a second.
 """
 
 import time
@@ -13,25 +12,29 @@ from distribute_challenge.log import current_call, logger
 
 __all__ = ["MOST", "PERIOD", "FailureLog", "LeftOut", "left_out"]
 
-# Lines of one child in each period; a guess: enough to see what goes wrong, and no more than a
+# Warnings of one child in each period. A guess: enough to see what goes wrong, and no more than a
 # terminal can show.
 MOST = 10
 PERIOD = 1.0  # Seconds.
 
 
 class FailureLog:
-    """Of one child."""
+    """Logs the failed calls of one child process; `run_batch` calls it after each batch."""
 
     def __init__(self) -> None:
         self._since = -PERIOD
         self._written = 0
 
     def room(self) -> int:
-        """How many failures to keep for the log; at least one, as Celery is told of that."""
+        """Return how many failures to keep for the log; at least one, which Celery is told."""
         return max(1, MOST - self._written) if self._is_same_period() else MOST
 
     def write(self, batch: Batch, failures: Failures) -> int:
-        """Write the failures of a batch down.
+        """Log the failures of a batch.
+
+        Args:
+            batch: The batch.
+            failures: The failures of its calls.
 
         Returns:
             How many were left out.
@@ -41,7 +44,7 @@ class FailureLog:
         written = failures.kept[: MOST - self._written]
         self._written += len(written)
         if written:
-            # Needed only where something has failed.
+            # Imported only when a call has failed.
             from distribute_challenge.serialisation.exceptions.packing import traceback_text
 
             token = current_call.set(batch.name)
@@ -59,17 +62,17 @@ class FailureLog:
 
 
 class LeftOut:
-    """The calls that raised and have no line in the log, of all children of one worker."""
+    """Counts, in a worker's main process, the failed calls that its children did not log."""
 
     def __init__(self) -> None:
         self._calls = 0
 
     def add(self, calls: int) -> None:
-        """Count some."""
+        """Count calls that a child left out."""
         self._calls += calls
 
     def write(self) -> None:
-        """Say how many they were since this was last asked for."""
+        """Log how many calls were left out since the last `write`."""
         calls, self._calls = self._calls, 0
         if calls:
             logger.warning(

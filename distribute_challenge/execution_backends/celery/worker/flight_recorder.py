@@ -1,13 +1,13 @@
-"""The last lines of a process, kept where they outlive it: in a small file that it has mapped into
-memory.
+"""Keeps the last lines of a child process in a small file, which outlives the child.
 
-A process that is killed cannot say what it was doing. So each child of a worker writes its log
-lines, prints among them, into a ring of slots as well; what it has written is in the file whatever
-becomes of it, and no line costs a system call. Python's own fault handler writes the traceback of a
-crash in C code into a second file. The worker's main process reads both when the child has died.
+A process that is killed cannot report what it was doing. So each child of a worker also writes its
+log lines and prints into a ring of slots in a file that is mapped into memory. The lines are in the
+file even if the child is killed, and no line costs a system call. Python's fault handler writes the
+traceback of a crash in C code into a second file. The worker's main process reads both when the
+child has died.
 
-The files lie in a private folder, which goes with the worker; what a killed worker left is swept by
-the next one to start.
+The files lie in a private folder, which the worker removes at its end. The folder of a worker that
+was killed is removed by the next worker that starts.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from distribute_challenge.owned_folder import OwnerLock, prefix, remove, sweep
 
 __all__ = ["Records", "record_this_process"]
 
-#: Where children put their files; set between processes of one worker.
+#: The folder for the children's files; a worker's main process sets it for its children.
 FOLDER_VARIABLE: Final = "DISTRIBUTE_CHALLENGE_RECORDS"
 
 LINES = 20
@@ -40,13 +40,17 @@ _SLOT: Final = _HEADER.size + LINE_SIZE
 
 
 class _Ring:
-    """A ring of slots for lines, in a file that is mapped into memory."""
+    """A ring of slots for lines, in a file that is mapped into memory; `_Recorder` writes it.
+
+    Args:
+        path: Path of the file.
+    """
 
     def __init__(self, path: Path) -> None:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            # Written, and not made longer: where the disk is full, this is an error, and the first
-            # line would be a SIGBUS.
+            # Filled with zeros, not truncated to the size: on a full disk this raises an error,
+            # where the first line in a sparse file would cause a SIGBUS.
             os.write(file, bytes(LINES * _SLOT))
             self._slots = mmap.mmap(file, LINES * _SLOT)
         finally:
@@ -63,7 +67,7 @@ class _Ring:
 
 
 class _Recorder(WorkerHandler):
-    """Writes lines into a ring."""
+    """A handler of `logging` that writes lines into a ring."""
 
     def __init__(self, ring: _Ring) -> None:
         super().__init__()
@@ -74,36 +78,38 @@ class _Recorder(WorkerHandler):
         try:
             line = self.format(record)
         except Exception:
-            self.handleError(
-                record
-            )  # As every handler of `logging` does: it is no error of the call.
+            # As every handler of `logging` does, so that the call gets no error.
+            self.handleError(record)
         else:
             self._ring.write(line)
 
 
 def record_this_process(output: OutputLog) -> None:
-    """For a child: keep its lines and its crash from now on, if its worker wants them.
+    """Record the lines and the crash of this child process from now on, if its worker wants them.
 
     Args:
-        output: What the child prints; its lines count as well as those of `logging`.
+        output: Takes what the child prints; its lines are recorded like those of `logging`.
     """
     if folder := os.environ.get(FOLDER_VARIABLE):
-        # A worker that ends removes its folder while its last children may still be starting; and
-        # where the disk is full, calls run without a record of them.
+        # A worker that ends removes its folder, while its last children may still be starting. And
+        # if the disk is full, calls run without a record.
         with contextlib.suppress(OSError):
             ring = _Ring(Path(folder, f"{os.getpid()}.log"))
             logging.getLogger().addHandler(_Recorder(ring))
             output.add(_Recorder(ring))
-            # Never closed: it is for the moment when nothing else works any more.
+            # Never closed, as the fault handler writes to it when the process crashes.
             faulthandler.enable(open(Path(folder, f"{os.getpid()}.crash"), "w"))  # noqa: SIM115
 
 
 class Records:
-    """For the main process: the folder with the records of its children.
+    """The folder with the records of a worker's children; the main process's `Coroner` reads it.
 
     Args:
-        within: Somebody's private folder, who removes it with all that is in it; None: one of its
-            own.
+        within: A private folder whose owner removes it with all its content; None: the worker makes
+            and removes a folder of its own.
+
+    Attributes:
+        folder: The folder with the records.
     """
 
     def __init__(self, within: Path | None = None) -> None:
@@ -120,7 +126,7 @@ class Records:
         os.environ[FOLDER_VARIABLE] = str(self.folder)
 
     def lines(self, pid: int) -> list[str]:
-        """The last lines of a process, the oldest first."""
+        """Return the last lines of a process, oldest first."""
         try:
             slots = (self.folder / f"{pid}.log").read_bytes()
         except OSError:
@@ -134,8 +140,9 @@ class Records:
         ]
 
     def crash(self, pid: int) -> str:
-        """What Python's fault handler wrote as it died, down to where the call began; nothing, if
-        it did not crash.
+        """Return what Python's fault handler wrote, down to the frame where the call began.
+
+        Empty if the process did not crash.
         """
         try:
             text = (self.folder / f"{pid}.crash").read_text(errors="replace")
@@ -155,7 +162,7 @@ class Records:
                 (self.folder / f"{pid}.{kind}").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Remove the folder, unless somebody else does."""
+        """Remove the folder, unless it lies in another owner's folder."""
         os.environ.pop(FOLDER_VARIABLE, None)
         if self._lock is not None and self._lock.mine:
             remove(self.folder, self._lock)

@@ -1,13 +1,11 @@
-"""What a worker lets in: messages and orders by the rules of Celery and kombu, and sealed by a
-holder of the secret.
+"""Checks all messages and orders for a worker, so that Celery and kombu only get harmless ones.
 
-    queue ──► admitted ──► kombu's message, made anew from what was signed ──► Celery
-    remote control ──► order ──► its envelope, made anew of the parts that matter ──► Celery
+    queue ──► admitted ──► kombu's message, made anew from its signed parts ──► Celery
+    remote control ──► order ──► its envelope, made anew from its checked parts ──► Celery
 
-Redis may be open to others who write whatever they like. kombu and Celery read headers, properties
-and bodies long before our own code sees any of it, and many a strange value ends their main
-process. So nothing that was not signed gets there; of an order's envelope, only what is known to be
-harmless.
+Other programs may be able to write into Redis. kombu and Celery read headers, properties and bodies
+long before our own code gets them, and many unexpected values end their main process. So they get
+only what a holder of the secret has signed, and of an order's envelope only harmless values.
 """
 
 import json
@@ -35,11 +33,11 @@ from distribute_challenge.security import Keyring, Purpose
 
 __all__ = ["ORDERS", "Gate"]
 
-#: Our own commands, whose one argument is a sealed order.
+#: Our own commands, whose only argument is a sealed order.
 SEALED_ORDERS: Final = frozenset({CANCEL, SCALE})
 
-#: Beside them, those of Celery's that only tell something. All others change what a worker does,
-#: some of them which code it runs, and Celery has no way to tell who asks.
+#: Our commands, and the commands of Celery that only report. All others change what a worker does,
+#: some even which code it runs, and Celery cannot tell which program sends them.
 ORDERS: Final = SEALED_ORDERS | {
     *(
         "active",
@@ -70,19 +68,19 @@ _BEGINNING: Final = b'{"body": "'
 
 
 class Gate:
-    """Decides for one worker.
+    """Decides which messages and orders one worker admits; the worker's channels call it.
 
     Args:
         keyring: Opens what is sealed.
-        answer: Told of a batch that is too old to run, to tell its client.
-        now: The cluster's time, by which ages are measured: clocks of clients and workers may be
-            wrong.
-        present: Asks which workers of the cluster are present.
+        answer: Sends the client of a batch a problem: that the batch is too old.
+        now: Returns the cluster's time, by which ages are measured, as the clocks of clients and
+            workers may be wrong.
+        present: Finds the workers of the cluster that are present.
 
     Attributes:
         keyring: As given.
-        other_versions: Which calls are left to other workers, and which queues meanwhile.
-        refusals: What was not let in; and what children have refused of functions and values.
+        other_versions: Decides which calls are left to other workers.
+        refusals: Counts what the gate refused, and functions and values that children refused.
     """
 
     def __init__(
@@ -99,19 +97,18 @@ class Gate:
         self.other_versions = OtherVersions(present)
 
     def __json__(self) -> str:
-        # kombu keeps it among its options, which it shows to whoever asks for a worker's
-        # statistics.
+        # The gate is one of kombu's options, which a worker's statistics show as JSON.
         return "a gate"
 
     def batch_of(self, envelope: object) -> Batch:
-        """The batch in a message as it lies in Redis.
+        """Return the batch in a message as it lies in Redis.
 
         Args:
             envelope: The message, parsed.
 
         Raises:
-            ForgedError: Nobody who has the secret has sent it.
-            VersionMismatchError: It is of another wire format.
+            ForgedError: No holder of the secret has sent it.
+            VersionMismatchError: It has another wire format.
             BackendError: It is encrypted, and the package for that is not installed here.
         """
         body = envelope.get("body") if isinstance(envelope, dict) else None
@@ -127,12 +124,14 @@ class Gate:
         return self.keyring.open(Purpose.BATCH, sealed)
 
     def admitted(self, message: bytes, key: str) -> dict[str, Any] | None:
-        """A message from a queue, fit for kombu and Celery; None if it was refused or answered
-        here.
+        """Check a message from a queue.
 
         Args:
-            message: As it lay in Redis.
-            key: The list where it lay, of one queue and one priority.
+            message: The message, as it lay in Redis.
+            key: Key of the list where it lay, of one queue and one priority.
+
+        Returns:
+            The message for kombu and Celery; None if it was refused, or answered as too old.
 
         Raises:
             PutBackError: It is of another version, and workers are present that can run it.
@@ -141,9 +140,8 @@ class Gate:
             return self._admitted(message, key)
         except PutBackError:
             raise
-        except (
-            Exception
-        ) as error:  # Whatever somebody may have come up with: nothing of it may end the worker.
+        # No message, however strange, may end the worker.
+        except Exception as error:
             self.refusals.note("a message", error, message)
             return None
 
@@ -156,8 +154,8 @@ class Gate:
         try:
             batch = Batch.decode(frame)
         except VersionMismatchError:
-            # By a holder of the secret whose frames are of another version: the child answers it,
-            # as it does all other versions.
+            # It is signed, but its wire format is of another version: the child answers it, as it
+            # answers calls of all other versions.
             batch = _unread(around, frame)
         else:
             if abs(self._now() - batch.issued) > batch.lifetime:
@@ -170,10 +168,17 @@ class Gate:
         return envelope_of(batch, body, queue=queue, step=int(step or 0), tag=tag[1].decode())
 
     def order(self, envelope: object) -> dict[str, Any] | None:
-        """An envelope of remote control, fit for kombu; None if it was refused."""
+        """Check an envelope of remote control.
+
+        Args:
+            envelope: The envelope, parsed.
+
+        Returns:
+            The envelope for kombu; None if it was refused.
+        """
         try:
             return self._order(envelope)
-        except Exception as error:  # As above.
+        except Exception as error:  # No order, however strange, may end the worker.
             self.refusals.note("an order", error, envelope)
             return None
 
@@ -192,8 +197,7 @@ class Gate:
         if not isinstance(arguments, dict) or matcher not in (None, "glob"):
             raise ValueError("arguments")
         if method in SEALED_ORDERS:
-            # The command itself opens it once more: here it is only counted, if it is to be
-            # refused.
+            # The command opens the order again; opened here, a refusal is counted.
             opened_order(self.keyring, method, arguments.get("order"), self._now())
         clean = {
             "method": method,
@@ -226,9 +230,7 @@ class Gate:
 
 
 def _halves(message: bytes) -> tuple[str, bytes]:
-    """The body of a message, and what is around it, which nobody has signed and hardly anybody
-    looks at.
-    """
+    """Split a message into its body, and the text around the body, which is not signed."""
     end = message.find(b'"', len(_BEGINNING))
     if not message.startswith(_BEGINNING) or end < 0:
         raise ForgedError("it has not the form that this library gives to messages")
@@ -236,7 +238,12 @@ def _halves(message: bytes) -> tuple[str, bytes]:
 
 
 def _unread(around: bytes, frame: Blob) -> Batch:
-    """What stands around a body that only another version can read: enough to tell its client."""
+    """Make a batch from what is around a body of another version: enough to tell its client.
+
+    Args:
+        around: The message without its body.
+        frame: The body, opened.
+    """
     if len(around) > MOST_AROUND:
         raise ForgedError("there is too much around its body")
     envelope = json.loads(b'{"body": ""' + around)
@@ -245,7 +252,8 @@ def _unread(around: bytes, frame: Blob) -> Batch:
 
 
 def _name(value: Any) -> str:
-    """A text, if it is one that prints and is no longer than names are; else nothing: Celery logs
-    some of them.
+    """Return a value if it is a short text that can be printed, else an empty text.
+
+    Celery logs some of these values.
     """
     return value if text(value) and value.isprintable() and len(value) <= LONGEST_NAME else ""

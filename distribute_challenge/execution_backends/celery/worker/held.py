@@ -1,20 +1,22 @@
-"""The book of what this worker process holds: one for the process, whatever becomes of its
-connections.
+"""Records in Redis which messages this worker process holds, independently of kombu's connections.
 
-A message that a worker takes stands in Redis until it is done, with the worker's name and with the
-time of its last renewal. kombu keeps that book for each channel, and a channel ends with its
-connection: it then gives back what is still running, so that it runs twice, or knows nothing of it
-any more, so that nobody renews it. Here the process keeps it, over one line of its own:
+A message that a worker takes stays in Redis as unacknowledged until it is done, with the worker's
+name and the time of its last renewal. kombu keeps that record for each channel, and a channel ends
+with its connection. It then gives back messages that still run, so that they run twice, or forgets
+them, so that they are not renewed. Here the process has one record, over a connection of its own:
 
-- Nothing that runs is given back when the connection is lost. It goes on being renewed over the
-  next one.
-- What is written is read back later, with the next command, so taking a message and striking it out
-  wait for nobody. What may not have arrived, as Redis was full or away, is written again at the
+- When the connection is lost, no running message is given back. The messages are renewed over the
+  next connection.
+- Redis's answer to a command is read before the next command, so taking or acknowledging a message
+  does not wait. Commands that may not have arrived, as Redis was full or away, are repeated at the
   next renewal.
-- Every entry begins with the name of its holder, which the holder has signed, and is struck out
-  only by that one: a worker that was frozen until its lease was over does no harm to who has the
-  message now.
-- What goes back into its queue goes back byte for byte, in one step with the striking out.
+- Every entry begins with a head: the name of its holder, which the holder has signed. Only that
+  holder removes it: a worker that was frozen until its lease was over does not remove the entry of
+  the worker that has the message now.
+- A message goes back into its queue byte for byte, in one step with the removal of its entry.
+
+In Redis, the record is a hash with the entries, by delivery tag (called the book here), and a
+sorted set with the times of the last renewals (its index).
 """
 
 import json
@@ -50,7 +52,7 @@ Command = tuple[str | bytes | float, ...]
 
 _number = number_up_to()
 
-# Both: KEYS book, index; ARGV tag, how its entry begins.
+# For both scripts, KEYS: book, index; ARGV: tag, head of the entry.
 _STRIKE: Final = """
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
 if entry and string.sub(entry, 1, #ARGV[2]) == ARGV[2] then
@@ -58,8 +60,8 @@ if entry and string.sub(entry, 1, #ARGV[2]) == ARGV[2] then
     redis.call('ZREM', KEYS[2], ARGV[1])
 end
 """
-# KEYS also the queue's list, ARGV also the message and whether it goes back although the book does
-# not have it. The push comes first: it is what may be refused, for want of memory.
+# KEYS also: the queue's list. ARGV also: the message, and whether it goes back although the book
+# has no entry of it. The push comes first, as Redis may refuse it for want of memory.
 _PUT_BACK: Final = """
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
 if entry and string.sub(entry, 1, #ARGV[2]) ~= ARGV[2] or not entry and ARGV[4] == '' then
@@ -73,12 +75,12 @@ return 1
 
 
 class Envelope(dict[str, Any]):
-    """A message as kombu has it, and as it lay in Redis.
+    """A message as kombu uses it, together with its bytes in Redis.
 
     Args:
-        content: The message, read.
-        key: The list that it came from.
-        data: Its exact bytes, by which its client finds it.
+        content: The message, parsed.
+        key: Key of the list that it came from.
+        data: Its exact bytes, by which its client finds it in the queue.
     """
 
     __slots__ = ("data", "key")
@@ -94,7 +96,7 @@ class Holder(NamedTuple):
 
     Args:
         host: Name of its machine.
-        pid: Its number there.
+        pid: Its process id there.
     """
 
     host: str
@@ -102,15 +104,30 @@ class Holder(NamedTuple):
 
 
 def strike_command(book: str, tag: str | bytes, head: bytes) -> Command:
-    """Strike out an entry that begins so, and no other."""
+    """Make the command that removes an entry if it has a given head.
+
+    Args:
+        book: Key of the hash.
+        tag: The message's delivery tag.
+        head: The head of the entry.
+    """
     return ("EVAL", _STRIKE, 2, book, f"{book}_index", tag, head)
 
 
 def put_back_command(
     book: str, tag: str | bytes, head: bytes, key: bytes, data: bytes, *, anyway: bool = False
 ) -> Command:
-    """Put a message back into its queue, to be taken next, if its entry begins so; ``anyway``: also
-    if it has none.
+    """Make the command that puts a message back to the front of its queue, and removes its entry.
+
+    The command does nothing if the entry has another head.
+
+    Args:
+        book: Key of the hash.
+        tag: The message's delivery tag.
+        head: The head of the entry.
+        key: Key of the queue's list.
+        data: The message's bytes.
+        anyway: Put it back even if it has no entry.
     """
     return (
         "EVAL",
@@ -127,20 +144,24 @@ def put_back_command(
 
 
 def parts_of(entry: bytes) -> tuple[bytes, bytes]:
-    """How an entry begins, and the message.
+    """Split an entry into its head and the message.
 
     Raises:
-        ValueError: It is no entry.
+        ValueError: It is not an entry.
     """
     end = entry.index(b"\n") + 1
     return entry[:end], entry[end:]
 
 
 def holder_of(head: bytes, keyring: Keyring) -> Holder:
-    """Who holds an entry that begins so.
+    """Return the process that a head names.
+
+    Args:
+        head: The head of an entry.
+        keyring: Opens it.
 
     Raises:
-        ForgedError: No worker with the secret has written that.
+        ForgedError: No holder of the secret has written the head.
         BackendError: It is encrypted, and the package for that is not installed here.
     """
     try:
@@ -155,19 +176,21 @@ def holder_of(head: bytes, keyring: Keyring) -> Holder:
 
 
 class Held:
-    """What one process holds of one Redis.
+    """The messages of one Redis that this process holds.
+
+    The channels of `overrides.transport` take and acknowledge messages; `PresenceStep` renews them.
 
     Args:
         client: Knows where to connect.
-        book: The hash in Redis; its index, a sorted set, is named after it.
-        lease: Seconds without a renewal after which others take what is held here for lost.
+        book: Key of the hash in Redis; the key of its index is made from it.
+        lease: Seconds without a renewal after which other workers take a message for lost.
         keyring: Signs the name of the process.
 
-    Guarantees: ``_lock`` makes one command at a time of those that share the line. Any thread may
-    call: while a worker ends, a thread of Celery's renews and strikes out.
+    Guarantees: ``_lock`` lets one command at a time use the shared connection. Any thread may call:
+    while a worker ends, a thread of Celery renews and acknowledges messages.
     """
 
-    _all: dict[tuple[Any, ...], "Held"] = {}  # noqa: RUF012 - one for the process is what it is for
+    _all: dict[tuple[Any, ...], "Held"] = {}  # noqa: RUF012 - shared by the whole process
 
     def __init__(self, client: Any, book: str, lease: float, keyring: Keyring) -> None:
         self._line = Line(client)
@@ -176,10 +199,9 @@ class Held:
         self._lease = lease
         self._lock = threading.Lock()
         self._messages: dict[str, Envelope] = {}
-        self._struck: dict[
-            str, bytes
-        ] = {}  # Struck out, but nobody knows yet whether Redis heard it.
-        self._in_doubt = False  # Whether something that was written may not stand there.
+        # Heads of entries whose removal was sent, and not yet confirmed by Redis, by tag.
+        self._struck: dict[str, bytes] = {}
+        self._in_doubt = False  # Whether a command may not have arrived.
         self._name = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -191,7 +213,7 @@ class Held:
 
     @classmethod
     def of(cls, channel: Any) -> "Held":
-        """The one of this process for the Redis that a channel is connected to."""
+        """Return this process's object for the Redis that a channel is connected to."""
         parameters = channel.pool.connection_kwargs
         place = (
             *(parameters.get(name) for name in ("host", "port", "path", "db")),
@@ -209,8 +231,9 @@ class Held:
 
     @classmethod
     def cut_all(cls) -> None:
-        """Cut the line of each book: it is dead, or may be. What was written last may not have
-        arrived.
+        """Close the connection of each object, as it may be dead.
+
+        The last commands may not have arrived; they are repeated at the next renewal.
         """
         for held in cls._all.values():
             with held._lock:
@@ -224,28 +247,40 @@ class Held:
         return tag in self._messages
 
     def take(self, tag: str, message: Envelope) -> None:
-        """Note down a message, before it is handed on."""
+        """Record a message in Redis, before it is handed on.
+
+        Args:
+            tag: Its delivery tag.
+            message: The message.
+        """
         entry = self._head(message.key) + message.data
         with self._lock:
             self._messages[tag] = message
             self._write(("ZADD", self._index, self._now(), tag), ("HSET", self._book, tag, entry))
 
     def strike(self, tag: str) -> None:
-        """A message is done."""
+        """Remove a message that is done, without waiting for Redis.
+
+        Args:
+            tag: Its delivery tag.
+        """
         with self._lock:
             message = self._messages.pop(tag, None)
             if message is not None:
                 head = self._head(message.key)
-                # After what it waits for, so that only what has been read back is forgotten.
+                # `_write` may clear `_struck`, so this tag is added after it: Redis has not
+                # confirmed its removal yet.
                 self._write(strike_command(self._book, tag, head))
                 self._struck[tag] = head
 
     def put_back(self, tags: Iterable[str]) -> None:
-        """Put messages that nothing has begun back into their queues, and wait until they are
-        there.
+        """Put messages that have not begun back into their queues, and wait until they are there.
+
+        Args:
+            tags: Their delivery tags.
 
         Raises:
-            RedisError: Redis is away, or full. They are held as before.
+            RedisError: Redis is away, or full. The messages are held as before.
         """
         with self._lock:
             anyway = self._settle()
@@ -262,10 +297,13 @@ class Held:
                     del self._messages[tag]
 
     def put_back_all_but(self, tags: set[str]) -> None:
-        """Likewise, all that nobody in this process knows of any more.
+        """Put back all messages that the pool of this process does not know.
 
         Args:
-            tags: What somebody does know of.
+            tags: Delivery tags of the messages that the pool knows.
+
+        Raises:
+            RedisError: Redis is away, or full. The messages are held as before.
         """
         if lost := [tag for tag in self._messages if tag not in tags]:
             logger.warning(
@@ -276,25 +314,25 @@ class Held:
             self.put_back(lost)
 
     def renew(self) -> None:
-        """Say that all that is held here is in work.
+        """Renew the leases of all messages that are held here.
 
         Raises:
-            RedisError: Redis is away, or full. What is in doubt is written the next time.
+            RedisError: Redis is away, or full. Commands that are in doubt are repeated next time.
         """
         with self._lock:
             self._settle()
             tags, began = list(self._messages), time.monotonic()
             self._line.send(("TIME",), *([self._renewal(tags, "XX", "CH")] if tags else []))
             seconds, microseconds = self._line.read()
-            # Its own clock counts: those of two machines disagree.
+            # Renewals are times of Redis' clock, as the clocks of two machines disagree.
             self._offset = int(seconds) + int(microseconds) / 1e6 - time.monotonic()
             try:
                 missing = len(tags) - self._line.read() if tags else 0
             except RedisError:
                 self._in_doubt = True
                 raise
-            # Gone though nobody may have taken it for lost yet: Redis itself has forgotten it, as
-            # after FLUSHALL.
+            # Entries are missing though no worker can have taken them for lost yet: Redis itself
+            # has lost them, as after FLUSHALL.
             forgotten = missing and began - self._renewed < self._lease
             if self._in_doubt or forgotten:
                 self._write_again(tags)
@@ -320,7 +358,7 @@ class Held:
         return tuple(command)
 
     def _head(self, key: bytes) -> bytes:
-        """How the entries of this holder begin, for messages of one list."""
+        """Return the head of this process's entries for messages of one list."""
         head = self._heads.get(key)
         if head is None:
             name = json.dumps({**self._name, "key": key.decode()}).encode()
@@ -328,7 +366,7 @@ class Held:
         return head
 
     def _now(self) -> float:
-        """What Redis' clock shows, as far as is known."""
+        """Return the time of Redis' clock, as measured at the last renewal."""
         return time.monotonic() + self._offset
 
     def _write(self, *commands: Command) -> None:
@@ -339,7 +377,11 @@ class Held:
             self._doubt(error)
 
     def _settle(self) -> bool:
-        """Read what Redis said to what was written before; whether it may not stand there."""
+        """Read Redis's answers to the last commands.
+
+        Returns:
+            Whether a command may not have arrived.
+        """
         try:
             self._line.settle()
         except RedisError as error:
@@ -350,5 +392,5 @@ class Held:
 
     def _doubt(self, error: RedisError) -> None:
         self._in_doubt = True
-        # What is in work goes on, but would be lost with this worker.
+        # Running messages go on, but would be lost if this worker died now.
         logger.warning("the broker did not note down what this worker holds: %s", error)

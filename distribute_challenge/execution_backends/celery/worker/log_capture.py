@@ -1,11 +1,11 @@
-"""What calls say through `logging` and `warnings`, on its way to their client.
+"""Passes log records and warnings of calls on to their client.
 
-A record goes to the client as a record. The client's own configuration of `logging` decides what
-becomes of it, as if the call ran there. If a call has given its loggers handlers of its own, these
-have written it already, to standard error most likely: then it is no record any more but a line
-like any other.
+A record goes to the client as a record, and the client's own configuration of `logging` decides
+what happens to it, as if the call ran there. If a call has added handlers to its loggers, these
+have written the record already, to standard error most likely. Then the client gets that line like
+all other lines, and no record.
 
-A warning goes there as a warning, since each process of a worker would show it once.
+A warning goes to the client as a warning: if worker processes showed it, each would show it once.
 """
 
 import contextlib
@@ -25,21 +25,27 @@ _OWN: Final = (
     "celery",
     "kombu",
     "billiard",
-)  # Loggers of what runs the calls.
+)  # Loggers of the libraries that run the calls; their records are not sent.
 
 
 class Sink(Protocol):
-    """What takes records and warnings while a call runs whose client wants them."""
+    """Takes records and warnings while a call runs whose client wants them; see `CallOutput`."""
 
     def add(self, stream: Stream, text: str, facts: dict[str, Any]) -> None:
-        """Take one."""
+        """Take a record or a warning.
+
+        Args:
+            stream: ``"logging"`` or ``"warning"``.
+            text: Its text.
+            facts: Its other attributes.
+        """
 
 
 class RecordSender(WorkerHandler):
-    """The root logger's handler that gives records to the sink.
+    """A handler of the root logger that gives records to a sink; `LogShipping` installs it.
 
     Attributes:
-        sink: Takes them; None: no client wants them.
+        sink: Takes the records; None: no client wants them.
     """
 
     sink: Sink | None = None
@@ -58,7 +64,7 @@ class RecordSender(WorkerHandler):
             if trace is None and record.exc_info and record.exc_info[0] is not None:
                 trace = logging.Formatter().formatException(record.exc_info)
         except Exception:
-            return  # The worker's own handler has said so on standard error.
+            return  # The worker's own handler reports the error on standard error.
         facts = {
             "name": record.name,
             "level": record.levelno,
@@ -75,7 +81,7 @@ class RecordSender(WorkerHandler):
 
 
 def _has_handlers_of_calls(name: str) -> bool:
-    """Whether a record of a logger has gone to a handler that some call has added."""
+    """Tell whether records of a logger go to a handler that a call has added."""
     logger: logging.Logger | None = logging.getLogger(name)
     while logger is not None:
         for handler in logger.handlers:
@@ -86,15 +92,16 @@ def _has_handlers_of_calls(name: str) -> bool:
 
 
 def basic_config(original: Callable[..., None], **options: Any) -> None:
-    """Stand in for `logging.basicConfig`, which does nothing where there are handlers: those of the
-    worker are none to a call.
+    """Replace `logging.basicConfig`, which does nothing if the root logger has handlers.
+
+    This function hides the worker's handlers from it, so that it works in a call as in a program.
 
     Args:
-        original: That function.
-        options: What it is given.
+        original: The original function.
+        options: Its arguments.
     """
     root = logging.getLogger()
-    # Told to, it takes away all that there are.
+    # With `force`, the original removes all handlers, those of the worker too.
     hidden = (
         []
         if options.get("force")
@@ -109,14 +116,14 @@ def basic_config(original: Callable[..., None], **options: Any) -> None:
 
 
 class WarningSender:
-    """Stands in for `warnings.showwarning`.
+    """Replaces `warnings.showwarning`, and gives warnings to a sink; `LogShipping` installs it.
 
     Args:
-        output: The worker's log, where warnings go in any case.
-        otherwise: What was there before.
+        output: The worker's log, which gets all warnings, too.
+        otherwise: The function that it replaces; called while no client wants warnings.
 
     Attributes:
-        sink: As in `RecordSender`.
+        sink: Takes the warnings; None: no client wants them.
     """
 
     sink: Sink | None = None
@@ -140,7 +147,7 @@ class WarningSender:
             return
         formatted = warnings.formatwarning(message, category, filename, lineno, line)
         if not isinstance(sys.stderr, LogStream):
-            # The call has put something else in its place: there it expects it.
+            # The call has replaced `sys.stderr`, and expects its warnings there.
             with contextlib.suppress(Exception):
                 sys.stderr.write(formatted)
             return

@@ -2,11 +2,12 @@
 
     print() ─► LogStream ──────┐
     logging ─► RecordSender ───┼─► CallOutput ─┬─ a thread, every tenth of a second ─┐
-    warnings ─► WarningSender ─┘               └─ with the reply ────────────────────┴─► the client's list
+    warnings ─► WarningSender ─┘               └─ with the reply ────────────────────┤
+                                                          the client's list ◄────────┘
 
-Lines come to the client before the reply of their call, since they go onto the same list: those
-that are not sent yet when a call ends go with the reply, in one piece. Where nothing is printed,
-nothing is sent and no thread runs.
+Lines go onto the same list as replies, and come to the client before the reply of their call. Lines
+that are unsent when a call ends are sent together with its reply. If a call prints nothing, nothing
+is sent and no thread runs.
 """
 
 import contextlib
@@ -40,25 +41,23 @@ from distribute_challenge.security import Keyring, Purpose
 __all__ = ["LogShipping"]
 
 SEND_EVERY: Final = 0.1  # Seconds.
-EMBEDDED: Final = "embedded"  # What embedded clusters call their worker (`cluster.embedded`).
-IDLE_ROUNDS: Final = (
-    20  # Rounds in a row with nothing to send, after which the thread sleeps until it is woken.
-)
+EMBEDDED: Final = "embedded"  # The name that embedded clusters give their worker.
+IDLE_ROUNDS: Final = 20  # Rounds with nothing to send before the thread sleeps; a guess.
 
 
 class LogShipping:
-    """Sends the lines of one process's calls, for one message at a time.
+    """Sends the lines of one child process's calls, for one message at a time; `run_batch` uses it.
 
     Args:
-        output: What the process prints.
-        line: A connection beside the one that the thread which runs the calls has.
-        keyring: Signs what is sent.
+        output: Takes what the process prints.
+        line: A connection other than that of the thread that runs the calls.
+        keyring: Signs the replies with lines.
         clients: Tells whether the client is still there.
-        is_abandoned: Whether the client has said that it will read nothing more.
+        is_abandoned: Tells whether the client has left, so that it reads no reply any more.
 
-    Guarantees: ``_sending`` makes one of what sends over ``line``, and of what takes lines to be
-    sent. So lines arrive in order, and before the reply that they were sent with. Nothing that
-    prints waits for it.
+    Guarantees: ``_sending`` lets one thread at a time take lines and send over ``line``. So lines
+    arrive in order, and before the reply that they were sent with. Code that prints does not wait
+    for it.
     """
 
     def __init__(
@@ -77,8 +76,8 @@ class LogShipping:
         self._batch: Batch | None = None
         self._worker = ""
         self._number = 0
-        self._unsent: list[bytes] = []  # Replies,
-        self._size = 0  # and how many characters are in them.
+        self._unsent: list[bytes] = []  # Encoded replies with lines,
+        self._size = 0  # and the number of characters in them.
         self._client = ""
         self._sending = threading.Lock()
         self._wanted = threading.Event()
@@ -96,8 +95,8 @@ class LogShipping:
         """Send what the calls of a message print from now on.
 
         Args:
-            batch: The message, of a client that wants it.
-            node: Name of this worker, as Celery has it.
+            batch: The message, of a client that wants what its calls print.
+            node: Celery's name of this worker.
         """
         level = batch.logs
         assert level is not None
@@ -109,33 +108,37 @@ class LogShipping:
             self._listen_from(level)
         if batch.client != self._client:
             self._client = batch.client
-            # What was shown to the last client is new to this one: that makes `warnings` forget
-            # what it has shown.
+            # A warning that the last client was shown is new to this one: entering this context
+            # makes `warnings` forget which warnings it has shown.
             with warnings.catch_warnings():
                 pass
         self._output.listener = self._records.sink = self._warnings.sink = self._lines
 
     def follow(self, ended: Sized) -> None:
-        """Know which call runs.
+        """Set the collection whose length tells which call runs.
 
         Args:
-            ended: Holds something for each call of the message that has ended.
+            ended: Has one item for each call of the message that has ended.
         """
         self._lines.ended = ended
 
     @property
     def has_printed(self) -> bool:
-        """Whether a call of the message has printed something."""
+        """Whether a call of the message has printed anything."""
         return self._output.is_used
 
     def end_call(self) -> None:
-        """For the thread that runs the calls: one has ended, and its last line has, too."""
+        """Note that a call has ended, and complete its last line.
+
+        The thread that runs the calls calls this.
+        """
         self._output.end_lines()
         self._lines.end_call()
 
     def frames(self) -> list[bytes]:
-        """For the same thread, between two calls: what has to be sent before the next reply, as
-        encoded replies.
+        """Return the encoded replies that must be sent before the next reply.
+
+        The thread that runs the calls calls this between two calls.
         """
         if self._batch is None:
             return []
@@ -144,8 +147,12 @@ class LogShipping:
             return self._frames()
 
     def send_ahead(self, frame: bytes) -> None:
-        """For a thread beside it: send a reply while a call runs, after what has been printed up to
-        now.
+        """Send a reply while a call runs, after the lines that have been printed up to now.
+
+        Another thread than the one that runs the calls calls this.
+
+        Args:
+            frame: The encoded reply.
         """
         with self._sending:
             batch = self._batch
@@ -154,9 +161,9 @@ class LogShipping:
             send_reply(self._line, self._keyring, batch.reply_to, frame, before=before)
 
     def end(self) -> None:
-        """The message is over.
+        """End the message.
 
-        What threads that it has left print goes to the worker's log alone.
+        Threads that its calls have left running print into the worker's log only.
         """
         if self._batch is not None:
             self._fall_silent()
@@ -169,7 +176,7 @@ class LogShipping:
         self._output.listener = self._records.sink = self._warnings.sink = None
 
     def _listen_from(self, level: int) -> None:
-        """Have records of a level made, even where the worker's own log does without them."""
+        """Have `logging` make records of a level, even if the worker's own log leaves them out."""
         root = logging.getLogger()
         self._records.setLevel(level)
         wanted = min(level, self._level)
@@ -200,10 +207,10 @@ class LogShipping:
             if idle > IDLE_ROUNDS:
                 idle = 0
                 self._wanted.clear()
-                self._send()  # What came just before that has woken nothing.
+                self._send()  # Lines that came just before `clear` have not woken this thread.
 
     def _send(self) -> bool:
-        """Send what is there; whether something was."""
+        """Send the lines that are there; False if there are none."""
         with self._sending:
             batch = self._batch
             self._lines.renew()
@@ -213,7 +220,8 @@ class LogShipping:
             if self._is_abandoned() or self._clients.has_left(batch):
                 self._sent()
             else:
-                # Not sent, it may have arrived: by the number that it has the client knows it.
+                # After an error the replies are sent again, though they may have arrived: the
+                # client recognises them by their numbers.
                 with contextlib.suppress(redis.RedisError):
                     sealed = [
                         self._keyring.seal(Purpose.reply(batch.reply_to), [frame])
@@ -255,7 +263,11 @@ class LogShipping:
 
 
 def _label(node: str, process: str) -> str:
-    """Name of a process for people, with the number that it has in its worker's log.
+    """Return a short name of a child process, with the number that it has in its worker's log.
+
+    Args:
+        node: Celery's name of the worker.
+        process: Billiard's name of the process.
 
     Examples:
         >>> _label("embedded@vm", "ForkPoolWorker-2"), _label("gpu@vm", "ForkPoolWorker-13")

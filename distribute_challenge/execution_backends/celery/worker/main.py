@@ -1,4 +1,4 @@
-"""Starting a worker with the right settings, from the command line and for the embedded cluster."""
+"""Starts a worker with the right settings, for the command line and for the embedded cluster."""
 
 import json
 import multiprocessing
@@ -14,8 +14,7 @@ from distribute_challenge.settings import DEFAULT_QUEUE
 
 __all__ = ["PATHS_VARIABLE", "make_worker", "run_worker"]
 
-#: JSON list of folders that the client could import from; only set between processes of one
-#: machine.
+#: JSON list of folders that the client could import from; only the embedded cluster sets it.
 PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"
 
 
@@ -30,19 +29,19 @@ def make_worker(
     max_calls: int | None = None,
     max_memory: int | None = None,
 ) -> Any:
-    """A Celery worker, not started.
+    """Make a Celery worker, without starting it.
 
     Args:
-        broker_url: The broker; None: what the environment says.
-        concurrency: Worker processes.
+        broker_url: The broker; None: the broker from the environment.
+        concurrency: Number of child processes.
         queues: Queues to serve.
         name: Part of its name before the ``@host``.
-        loglevel: As `logging` names it.
-        lease: As for `application.make_app`; None: the default.
-        max_calls: Calls after which a process is replaced by a new one, between two messages; None:
-            never.
-        max_memory: Bytes that a process may hold between two messages; one that holds more is
-            replaced. None: any.
+        loglevel: Name of a level of `logging`.
+        lease: As for `app.make_app`, in seconds; None: the default.
+        max_calls: Calls after which a child process is replaced by a new one, between two messages;
+            None: never.
+        max_memory: Bytes that a child process may hold between two messages; a child that holds
+            more is replaced. None: any.
     """
     from distribute_challenge.execution_backends.celery.worker.app import LEASE, make_app
     from distribute_challenge.execution_backends.celery.worker.overrides.pool import WorkerPool
@@ -58,9 +57,8 @@ def make_worker(
         max_tasks_per_child=max_calls,
         max_memory_per_child=None if max_memory is None else max(1, max_memory // 1024),
         loglevel=loglevel,
-        # Chatter between workers that nothing here reads; the first of them costs a second at every
-        # start. The heartbeat stays: without it Celery sends no events at all, and Flower would see
-        # nothing.
+        # Messages between workers that nothing here reads; mingle costs a second at every start.
+        # The heartbeat stays: without it, Celery sends no events at all, and Flower shows nothing.
         without_mingle=True,
         without_gossip=True,
         quiet=True,
@@ -68,23 +66,31 @@ def make_worker(
 
 
 def run_worker(broker_url: str | None, **options: Any) -> int:
-    """Run a worker until it is told to stop; its exit code. Options as for `make_worker`."""
+    """Run a worker until it is told to stop.
+
+    Args:
+        broker_url: The broker; None: the broker from the environment.
+        options: As for `make_worker`.
+
+    Returns:
+        The worker's exit code.
+    """
     worker = make_worker(broker_url, **options)
     worker.start()
     return int(worker.exitcode or 0)
 
 
 def _main(url: str, concurrency: str, name: str) -> int:
-    """The embedded cluster's worker."""
-    # Behind everything else, so that a file of the user's never takes the place of a library the
-    # worker needs.
+    """Run the embedded cluster's worker."""
+    # The client's folders come last, so that a file of the user's never takes the place of a
+    # library that the worker needs.
     sys.path.extend(
         path for path in json.loads(os.environ.get(PATHS_VARIABLE, "[]")) if path not in sys.path
     )
     from distribute_challenge.execution_backends.celery.worker.deaths import appoint
 
-    # Celery's pool keeps a file there; a worker that is killed could not remove a folder of its
-    # own.
+    # Celery's pool has a temporary file, and a worker that is killed cannot remove a folder of its
+    # own. So the file lies in the cluster's folder, which the supervisor removes.
     folder = os.path.dirname(urlsplit(url).path)
     multiprocessing.current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
     appoint(Path(folder))

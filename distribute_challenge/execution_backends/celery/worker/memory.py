@@ -1,6 +1,6 @@
-"""How much memory processes hold, how much they may, and whether the kernel has killed for it.
+"""Tells how much memory processes hold and may hold, and whether the kernel killed one for it.
 
-Known on Linux alone.
+On other systems than Linux, most of it is unknown.
 """
 
 import os
@@ -16,36 +16,36 @@ _RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def resident(pid: int | str = "self") -> int | None:
-    """Bytes of memory that a process holds now; None if nobody can tell.
+    """Return the bytes of memory that a process holds now; None if that is unknown.
 
     Args:
-        pid: Its number; ``"self"``: this process.
+        pid: Its process id; ``"self"``: this process.
     """
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
-            return (
-                int(file.read().split()[1]) * PAGE or None
-            )  # One that has ended, and was not waited for, holds nothing.
+            # A zombie process holds no memory.
+            return int(file.read().split()[1]) * PAGE or None
     except (OSError, IndexError):
         return None
 
 
 def peak_of_the_dead() -> int:
-    """The most that any child of this process has held that has ended, in bytes."""
+    """Return the highest peak of all children of this process that have ended, in bytes."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RUSAGE_UNIT
 
 
 def peak_of_this_process() -> int:
-    """The most that this process has ever held, in bytes."""
+    """Return the most memory that this process has ever held, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RUSAGE_UNIT
 
 
 class Limits:
-    """What this process and its children may hold, by their cgroup (version 2 or 1) and by ``ulimit
-    -v``.
+    """The memory limits of this process and its children; `Coroner` uses them.
+
+    They come from the process's cgroup (version 2 or 1) and from ``ulimit -v``.
 
     Args:
-        root: Where ``proc`` and ``sys`` are.
+        root: The folder that has ``proc`` and ``sys``.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
@@ -63,27 +63,28 @@ class Limits:
                 continue
             for mount in mounts:
                 folder = mount / path.lstrip("/")
-                # A limit holds for all below it. In a container the path may be the host's, and
-                # what is mounted the container's own.
+                # A limit applies to all groups below it. In a container, the path may be the
+                # host's, while the mounted file system is the container's.
                 self._groups += [
                     (at, *names) for at in (folder, *folder.parents) if at.is_relative_to(mount)
                 ]
 
     def bytes(self) -> int | None:
-        """The narrowest limit; None if there is none."""
+        """Return the lowest limit, in bytes; None if there is none."""
         address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
         limits = [_number(at / limit) for at, limit, _, _ in self._groups]
         if address_space != resource.RLIM_INFINITY:
             limits.append(address_space)
         physical = PAGE * os.sysconf("SC_PHYS_PAGES")
-        # Version 1 has a number without meaning where there is no limit.
+        # Version 1 of cgroups has a very large number where there is no limit.
         return min(
             (limit for limit in limits if limit is not None and limit < physical), default=None
         )
 
     def room(self) -> int | None:
-        """How much all of a group's processes together may still take, in bytes; None if nothing
-        limits them.
+        """Return how much more memory all processes of the cgroup together may take, in bytes.
+
+        None if nothing limits them.
         """
         rooms = []
         for at, limit, usage, _ in self._groups:
@@ -93,8 +94,9 @@ class Limits:
         return min(rooms, default=None)
 
     def kills(self) -> int:
-        """How often the kernel has killed a process of the group for want of memory; where no group
-        counts, of the whole machine.
+        """Return how often the kernel has killed a process of the cgroup for want of memory.
+
+        If no cgroup counts that, the number is that of the whole machine.
         """
         counts = [_count(at / events) for at, _, _, events in self._groups]
         return max(
@@ -111,7 +113,7 @@ def _read(path: Path) -> str:
 
 def _number(path: Path) -> int | None:
     text = _read(path).strip()
-    return int(text) if text.isdecimal() else None  # Or "max".
+    return int(text) if text.isdecimal() else None  # The text may be "max".
 
 
 def _count(path: Path) -> int | None:

@@ -1,7 +1,8 @@
-"""Messages whose client is gone: nobody waits for their results, so they are not begun.
+"""Finds out whether the client of a message is gone, so that its calls need not be begun.
 
-A young message is begun without a question: its client was there just now. For an older one the
-clients are looked up, at most every `FRESH` seconds, and once more before it is dropped.
+A young message is begun without a check, as its client was there just now. For an older message,
+the child process asks Redis for the clients that are present: at most every `FRESH` seconds, and
+once more before it drops the message.
 """
 
 import redis
@@ -14,12 +15,12 @@ from distribute_challenge.log import logger
 
 __all__ = ["Clients"]
 
-YOUNG = 10.0  # Seconds, by Redis' clock.
-FRESH = 2.0  # Seconds that one look counts.
+YOUNG = 10.0  # Seconds since a message was made, by Redis' clock.
+FRESH = 2.0  # Seconds for which one list of clients is used.
 
 
 class Clients:
-    """What a worker process knows of the clients that are there.
+    """The clients that are present, as one child process last saw them.
 
     Args:
         connection: To the broker.
@@ -32,10 +33,10 @@ class Clients:
         self._missed: set[str] = set()
 
     def has_left(self, batch: Batch) -> bool:
-        """Whether nobody waits for a message any more.
+        """Tell whether the client of a message is gone.
 
-        Not if nobody ever did (there is no client's name on it), if its results are kept for
-        whoever asks, or if Redis does not say.
+        False for a message without the name of a client, for a detached call, whose outcome is
+        kept, and if Redis does not answer.
         """
         if not batch.client or batch.keep:
             return False
@@ -47,7 +48,7 @@ class Clients:
             if batch.client in self._present:
                 return False
             self._look()
-            # After a restart of Redis all signs of life are old, until the next ones come.
+            # After a restart of Redis, all presences are old, until the clients renew them.
             if (
                 batch.client in self._present
                 or self._connection.info("server")["uptime_in_seconds"] < presence.STALE

@@ -1,9 +1,10 @@
-"""Calls of another version than this worker's: they are left to workers that can run them.
+"""Leaves calls of another version than this worker's to workers that can run them.
 
 A cluster is upgraded one worker after the other, and its queues hold calls of both versions
-meanwhile. A worker cannot see of which version a message is before it has taken it. What it cannot
-run it puts back, to be taken next, and takes nothing from that queue for a while: the next taker
-may be one that fits. Where none is present, the child answers, and the caller gets an error.
+meanwhile. A worker only sees the version of a message once it has taken it. It puts a message that
+it cannot run back to the front of the queue, and takes nothing from that queue for a while, so that
+a worker that fits can take the message. If no such worker is present, the child process replies
+with a problem, and the caller gets an error.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,15 +18,15 @@ from distribute_challenge.execution_backends.celery.broker.presence import Worke
 
 __all__ = ["OtherVersions", "PutBackError"]
 
-FIRST_PAUSE: Final = 0.25  # Seconds; each further one is twice as long,
+FIRST_PAUSE: Final = 0.25  # Seconds; each further pause is twice as long,
 LONGEST_PAUSE: Final = 2.0  # up to this.
 
 
 class PutBackError(Exception):
-    """A message that other workers are to take.
+    """Raised by the gate for a message that is left to other workers; the transport catches it.
 
     Args:
-        tag: Its delivery tag.
+        tag: The message's delivery tag.
     """
 
     def __init__(self, tag: str) -> None:
@@ -34,27 +35,28 @@ class PutBackError(Exception):
 
 
 class OtherVersions:
-    """Decides for one worker what it leaves to others, and which queues it leaves alone meanwhile.
+    """Decides which batches one worker leaves to others, and which queues it pauses meanwhile.
+
+    The worker's gate and its channel call it.
 
     Args:
         present: Asks Redis which workers are present.
 
-    Guarantees: a queue where only calls of other versions lie costs this worker one message in
-    `LONGEST_PAUSE` seconds.
+    Guarantees: from a queue that holds only calls of other versions, this worker takes no more than
+    one message in `LONGEST_PAUSE` seconds, once the pauses have grown.
     """
 
     def __init__(self, present: Callable[[], Sequence[WorkerPresence]]) -> None:
         self._present = present
-        self._pauses: dict[
-            str, tuple[float, float]
-        ] = {}  # By queue: how long the last one was, and when it ends.
+        # By queue: length of the last pause, and when it ends.
+        self._pauses: dict[str, tuple[float, float]] = {}
 
     def are_to_run(self, batch: Batch, queue: str) -> bool:
-        """Whether another worker is to run a batch that has been taken; then its queue has a pause.
+        """Decide whether other workers are to run a batch; if so, pause its queue.
 
         Args:
-            batch: As taken.
-            queue: Where it lay.
+            batch: The batch, as this worker has taken it.
+            queue: The queue that it came from.
         """
         if batch.runs_here():
             self._pauses.pop(queue, None)
@@ -62,7 +64,7 @@ class OtherVersions:
         try:
             present = self._present()
         except RedisError:
-            fit = True  # It cannot be answered now, either: it is held until Redis is back.
+            fit = True  # No reply could be sent, either: it is held until Redis is back.
         else:
             fit = any(
                 queue in worker.queues and batch.runs_on(worker.python, worker.library)
@@ -75,7 +77,7 @@ class OtherVersions:
         return fit
 
     def left_alone(self) -> set[str]:
-        """The queues that have a pause now."""
+        """Return the queues that have a pause now."""
         if not self._pauses:
             return set()
         now = clock.monotonic()

@@ -1,9 +1,8 @@
-"""Detached calls for which nobody waits at the moment: the workers see to it that none of their
-messages is lost.
+"""Finds lost messages of detached calls that no client waits for at the moment.
 
-A message may go to a worker that is not there any more: its machine has lost its power, say, and
-Redis does not know yet. A client finds out (`client.lost_messages`), and so does whoever waits for
-a detached call; until somebody does, it is for the workers.
+Redis may give a message to a worker that is gone: its machine has lost its power, say, and Redis
+does not know yet. A client finds lost messages of its own calls (`client.lost_messages`), and of a
+detached call that it waits for. As long as no client waits for a detached call, the workers look.
 """
 
 import time
@@ -15,14 +14,14 @@ from distribute_challenge.log import logger
 __all__ = ["Overlooked"]
 
 AT_ONCE = 100  # Calls of one look,
-LOOK_FOR = 0.02  # and seconds that it may take: in a long queue Redis searches for each.
-EVERY = 2  # Looks of a worker for other things between two of these.
+LOOK_FOR = 0.02  # and seconds that it may take: Redis searches the queue for each call.
+EVERY = 2  # Looks only each second time that `look` is called.
 
 
 class Overlooked:
-    """What one worker does about them.
+    """Finds these messages for one worker; the worker's `Sweeper` calls `look`.
 
-    The workers take turns, so that a thousand ask for no more than one.
+    The workers take turns, so that a thousand workers ask Redis no more often than one.
 
     Args:
         connection: To the broker.
@@ -33,7 +32,7 @@ class Overlooked:
         self._asked = 0
 
     def look(self) -> None:
-        """Look, if it is time to.
+        """Look for lost messages, each second time that this is called.
 
         Raises:
             redis.RedisError: Redis is away, or full.

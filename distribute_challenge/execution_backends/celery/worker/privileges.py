@@ -1,8 +1,8 @@
-"""What a worker may do: whoever may send it calls may do the same, so it does not run as root.
+"""Keeps workers from running as root, as each client can do all that its workers may do.
 
-In a container root owns the files, and often the devices and the network, of everything in it, and
-needs one hole in the kernel to own the machine. There a worker refuses to start, as a user of the
-container's own takes one line; elsewhere, where root may be all there is, it warns.
+In a container, root owns all files, and often the devices and the network, and one hole in the
+kernel gives it the whole machine. There a worker refuses to start as root, as it takes one line to
+give a container a user. Elsewhere root may be the only user, so the worker only warns.
 """
 
 import os
@@ -17,18 +17,20 @@ from distribute_challenge.settings import ALLOW_ROOT_VARIABLE, allow_root
 
 __all__ = ["container", "guard", "guard_celery"]
 
-# Files that an engine puts into each of its containers: Docker, and Podman.
+# Files that Docker and Podman put into each of their containers.
 _MARKS = {"/.dockerenv": "Docker", "/run/.containerenv": "Podman"}
 _FIRST_PROCESS = "/proc/1/cgroup"
-# Parts of a control group's name, as the engines make them: Docker, Kubernetes, Podman, LXC,
-# containerd.
+# Parts of a control group's name, as Docker, Kubernetes, Podman, LXC and containerd make them.
 _GROUPS = ("docker", "kubepods", "libpod", "lxc", "containerd")
 
-WARNING = "this worker runs as root, and so does every call that it is sent: start it as a user who owns no more than its calls need"
+WARNING = (
+    "this worker runs as root, and so does every call that it is sent: "
+    "start it as a user who owns no more than its calls need"
+)
 
 
 def container() -> str | None:
-    """What shows that this process runs in a container; None if nothing does."""
+    """Return a text of what shows that this process runs in a container; None: nothing shows it."""
     for path, engine in _MARKS.items():
         if os.path.exists(path):
             return f"{engine}'s {path}"
@@ -48,10 +50,11 @@ def container() -> str | None:
 
 
 def guard() -> None:
-    """Refuse to go on as root in a container; elsewhere warn, once the worker has its log.
+    """Refuse to run as root in a container; elsewhere warn, once the worker has its log.
 
     Raises:
-        SystemFailureError: This process is root's, in a container, and nobody has allowed that.
+        SystemFailureError: This process runs as root in a container, and the environment does not
+            allow it.
         ValueError: The variable that allows it is neither 0 nor 1.
     """
     if os.geteuid() != 0 or allow_root():
@@ -60,7 +63,8 @@ def guard() -> None:
         raise SystemFailureError(
             f"a worker does not run as root in a container (this is one by {shown}), as every call "
             f"could then do what root "
-            f'may: give it a user, by `user: "1000"` in the Compose file, `USER 1000` in the Dockerfile, --user 1000 for docker '
+            f'may: give it a user, by `user: "1000"` in the Compose file, `USER 1000` in the '
+            f"Dockerfile, --user 1000 for docker "
             f"run or securityContext.runAsUser in Kubernetes; {ALLOW_ROOT_VARIABLE}=1 starts it "
             f"all the same"
         )
@@ -68,7 +72,7 @@ def guard() -> None:
 
 
 def guard_celery() -> None:
-    """Do the same when Celery's own command starts a worker, and end it with the reason."""
+    """Do the same when Celery's own command starts a worker, and end the command with an error."""
     signals.celeryd_init.connect(_guard)
 
 
@@ -76,9 +80,8 @@ def _guard(**_: Any) -> None:
     try:
         guard()
     except (SystemFailureError, ValueError) as error:
-        raise SystemExit(
-            f"Error: {error}"
-        ) from None  # Celery logs other exceptions of its hooks, and goes on.
+        # Celery logs other exceptions of its hooks, and goes on.
+        raise SystemExit(f"Error: {error}") from None
 
 
 def _warn(**_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The log of a worker's processes: one format for everything, and standard streams that lead there."""
+"""Sets up the log of a worker's processes: one format, and standard streams that go to the log."""
 
 import logging
 import os
@@ -13,39 +13,43 @@ from distribute_challenge.execution_backends.celery.worker.flight_recorder impor
 
 __all__ = ["output_log", "redirect_streams", "set_up_logging"]
 
-_output = OutputLog(logging.INFO)  # Goes nowhere until Celery sets up its log.
+_output = OutputLog(logging.INFO)  # It drops all lines until Celery sets up its log.
 
 
 def output_log() -> OutputLog:
-    """Where what calls print goes in this process."""
+    """Return the log that takes what calls print in this process."""
     return _output
 
 
 def set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:
-    """Give the process its log, with the name of the call that was running in each line; for a
-    signal of Celery's.
+    """Set up the log of this process; connected to Celery's signal ``setup_logging``.
+
+    Each line has the name of the call that was running.
+
+    Args:
+        loglevel: The level; None: INFO.
+        logfile: Path of the file to append to; None: standard error.
     """
     global _output
     root = logging.getLogger()
     root.setLevel(loglevel or logging.INFO)
-    # A copy of the number, as a call may close number 2 or put another file there.
+    # A duplicate, as a call may close descriptor 2, or open another file there.
     descriptor = (
         os.open(logfile, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666) if logfile else os.dup(2)
     )
-    # Two handlers: a call may change the one that a logger has, its format for instance.
+    # Two handlers, as a call may change the root logger's one, its format for instance.
     root.handlers[:] = [DescriptorHandler(descriptor)]
     _output = OutputLog(root.level, DescriptorHandler(descriptor))
     # Celery's own line for each batch would drown what the calls print.
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # As would its line for each that failed, which says less than ours.
+    # So would its line for each failed batch, which says less than ours.
     logging.getLogger("celery.app.trace").addFilter(is_unreported)
 
 
 def redirect_streams() -> None:
-    """For a child: have what it prints in the log, and keep its last lines where they outlive it."""
+    """Have a child's prints go to the log, and its last lines to a file that outlives the child."""
     record_this_process(_output)
-    # The second pair is what programs go back to that have put something else in place of the
-    # first.
+    # `sys.__stdout__` too: programs that replace `sys.stdout` for a while restore it from there.
     sys.stdout = sys.__stdout__ = LogStream(1, logging.INFO, _output)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = LogStream(2, logging.WARNING, _output)  # type: ignore[misc]

@@ -1,8 +1,6 @@
-"""What a worker asks of the broker, however long that is away; above all the way back: replies onto
-the client's list.
+"""Sends a worker's replies to the client's list, and repeats commands until the broker answers.
 
-The reply to a detached call goes where it is kept, or makes that the call is sent again: see
-`detached`.
+The reply to a detached call is kept in Redis, or has the call sent again: see `broker.detached`.
 """
 
 import time
@@ -24,8 +22,8 @@ __all__ = ["ANSWER_WITHIN", "insist", "send_problem", "send_reply"]
 
 T = TypeVar("T")
 
-#: Seconds that the broker has for each answer to a worker's main process; a connection that gives
-#: none is made anew.
+#: Seconds that the broker has for each answer to a worker's main process; after that, the worker
+#: connects anew.
 ANSWER_WITHIN = 3.0
 
 _PASSING = (
@@ -38,20 +36,21 @@ _PASSING_WORDS = (
     "MISCONF",
     "BUSY",
     "MASTERDOWN",
-)  # How errors begin that redis-py has no class for.
+)  # Beginnings of errors that redis-py has no class for.
 
 
 def insist(what: str, command: Callable[[], T], give_up: Callable[[], bool] | None = None) -> T:
-    """Do something with the broker, again and again until it does it: it may be away, read its
-    file, or be full.
+    """Repeat a command to the broker until it succeeds.
+
+    The broker may be away, may be loading its data, or may be full.
 
     Args:
-        what: For the log, such as ``"reply"``.
-        command: What to do.
-        give_up: Whether to leave it at the next failure; None: never.
+        what: The action, for the log, such as ``"reply"``.
+        command: Sends the command.
+        give_up: Tells after a failure whether to give up; None: never.
 
     Raises:
-        redis.RedisError: It was given up, or it can never succeed.
+        redis.RedisError: The command was given up, or can never succeed.
     """
     while True:
         try:
@@ -77,16 +76,15 @@ def send_reply(
     *,
     before: Sequence[bytes] = (),
 ) -> None:
-    """Put a reply onto a client's list, however long the broker is away: a result is not thrown
-    away.
+    """Put a reply onto a client's list, however long the broker is away.
 
     Args:
-        line: To the broker.
-        keyring: Signs it.
-        reply_to: The client's list; of a detached call, where its outcome is kept.
+        line: The connection to the broker.
+        keyring: Signs the reply.
+        reply_to: Key of the client's list; for a detached call, the key that keeps its outcome.
         frame: The encoded reply.
         give_up: As for `insist`.
-        before: Further encoded replies, which are to be there before this one.
+        before: Further encoded replies, to be put onto the list before this one.
 
     Raises:
         redis.RedisError: It was given up.
@@ -119,11 +117,11 @@ def send_problem(
     """Tell a batch's client why there are no outcomes.
 
     Args:
-        line: To the broker.
-        keyring: Signs it.
+        line: The connection to the broker.
+        keyring: Signs the reply.
         batch: The batch.
-        problem: What there is in the place of outcomes.
-        worker: The process that had it.
+        problem: Why there are no outcomes.
+        worker: Name of the process that had the batch.
         give_up: As for `insist`.
 
     Raises:
@@ -135,8 +133,8 @@ def send_problem(
     except redis.ResponseError as error:
         if give_up():
             raise
-        # Somebody has put something else in the place of the client's list. There are others to be
-        # told.
+        # The key of the client's list holds a value of another type. This must not keep the worker
+        # from answering other clients.
         logger.warning("cannot tell the client what became of %s: %s", batch.name, error)
 
 

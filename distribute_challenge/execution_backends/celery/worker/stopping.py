@@ -1,11 +1,13 @@
-"""The worker's end of cancelling: stops what clients do not want any more, wherever in the worker
-it is.
+"""The worker's end of cancelling: stops calls that clients have cancelled.
 
-    remote control --> main process: Stopper --> Board, then a signal --> child: BatchInterruption --> the call ends, or does not begin
-                                         └─ a second later, if it goes on: SIGKILL ─► request.on_failure answers "cancelled"
+    remote control ──► main process: Stopper ──► Board, then a signal
+                                        │           └─► child: BatchInterruption
+                                        │                 └─► the call ends, or does not begin
+                                        └─ if it runs a second later: SIGKILL
+                                               └─► BatchRequest.on_failure answers "cancelled"
 
-An order is remembered for a while: the message may still be on its way to this worker, or from its
-main process to a child, and the child looks at the board before it begins.
+The main process remembers an order for a while: the message may still be on its way to this worker,
+or from its main process to a child. The child looks at the board before it begins a call.
 """
 
 import contextlib
@@ -26,17 +28,20 @@ from distribute_challenge.log import logger
 
 __all__ = ["BatchInterruption", "Stopper", "interruption", "stopper"]
 
-REMEMBERED = 60.0  # Seconds that an order counts for messages that come after it.
+REMEMBERED = 60.0  # Seconds for which an order applies to messages that come after it.
 
 
 class Stopper:
-    """What a worker's main process knows of calls that are to stop.
+    """The calls that are to stop, as a worker's main process knows them.
+
+    The control command ``cancel`` and `BatchRequest` call it.
 
     Args:
-        board: Where its children read it.
+        board: Shows the calls to the children.
 
-    Guarantees: a child is killed only if, a second after the order, it holds that very message and
-    has nothing else of it to do, or says itself that it runs one of those calls.
+    Guarantees: a child is killed only if, a second after the order, it still holds that message,
+    and either all calls of the message are to stop, or the child says that it runs one of those
+    that are.
     """
 
     def __init__(self, board: Board) -> None:
@@ -46,11 +51,11 @@ class Stopper:
         self._consumer: Any = None
 
     def take(self, order: CancelOrder, consumer: Any) -> None:
-        """Do what a client asks for; once more makes no difference.
+        """Stop the calls that an order names; the same order again makes no difference.
 
         Args:
-            order: What is to stop.
-            consumer: Celery's, for its pool and its timer.
+            order: The calls to stop.
+            consumer: Celery's consumer, for its pool and its timer.
         """
         self._consumer = consumer
         before = {request.id: self._calls_of(request.id) for request in state.requests.values()}
@@ -63,18 +68,19 @@ class Stopper:
                 self._stop(request, is_new=calls != before[request.id])
 
     def accepted(self, request: Any) -> None:
-        """A child has begun with a message: perhaps it looked at the board just before the order
-        came.
+        """Stop the cancelled calls of a message that a child has begun.
+
+        The child may have looked at the board just before the order came.
         """
         if (self._batches or self._clients) and self.is_concerned(request.id):
             self._stop(request, is_new=True)
 
     def is_concerned(self, batch: str) -> bool:
-        """Whether calls of a message are to stop."""
+        """Tell whether calls of a message are to stop."""
         return self._calls_of(batch) != frozenset()
 
     def is_abandoned(self, batch: str) -> bool:
-        """Whether nobody would read an answer to a message any more."""
+        """Tell whether a message's client has left, so that it reads no reply any more."""
         return client_of(batch) in self._clients
 
     def _note(self, order: CancelOrder, now: float) -> None:
@@ -98,15 +104,16 @@ class Stopper:
         return {"batches": batches, "clients": list(self._clients)}
 
     def _forget_oldest(self) -> None:
-        """Make room on the board, by a quarter: one by one, the main process would do nothing else
-        for seconds.
+        """Make room on the board, by dropping the oldest quarter of the batches, or the clients.
+
+        If it dropped them one by one, the main process would do nothing else for seconds.
         """
         known: dict[str, Any] = self._batches or self._clients
         for name in list(islice(known, len(known) // 4 + 1)):
             del known[name]
 
     def _calls_of(self, batch: str) -> frozenset[int] | None:
-        """Which calls of a message are to stop; None: all."""
+        """Return the numbers of a message's calls that are to stop; None: all."""
         if self.is_abandoned(batch):
             return None
         return self._batches.get(batch, (frozenset[int](), 0.0))[0]
@@ -114,14 +121,14 @@ class Stopper:
     def _stop(self, request: Any, *, is_new: bool) -> None:
         pid = request.worker_pid
         if pid == os.getpid():
-            return  # A pool without processes.
+            return  # The pool has no child processes.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, LOOK)
         if is_new:
             self._consumer.timer.call_after(GRACE, self._end, (request,))
 
     def _end(self, request: Any) -> None:
-        """Kill the child if it goes on with what is to stop."""
+        """Kill the child if it still runs a call that is to stop."""
         if state.requests.get(request.id) is not request:
             return
         calls = self._calls_of(request.id)
@@ -134,13 +141,13 @@ class Stopper:
 
 
 class BatchInterruption(Interruption):
-    """Where a child looks which of its calls are to stop.
+    """Tells a child process which of its calls are to stop; `execute` uses it.
 
     Args:
-        board: Written by the main process.
+        board: The board that the main process writes.
 
     Attributes:
-        is_abandoned: Whether nobody would read a reply any more.
+        is_abandoned: Whether the message's client has left, so that it reads no reply any more.
     """
 
     def __init__(self, board: Board) -> None:
@@ -154,7 +161,11 @@ class BatchInterruption(Interruption):
         self.is_abandoned = False
 
     def begin(self, batch: str) -> None:
-        """From now on, it is about this message."""
+        """Begin with another message.
+
+        Args:
+            batch: The message's id.
+        """
         self._batch, self._edition = batch, 0
         self._place.begin(batch)
         self._unwanted, self.is_abandoned = frozenset(), False
@@ -167,19 +178,19 @@ class BatchInterruption(Interruption):
             calls: Calls = content["batches"].get(self._batch, ())
             self.is_abandoned = client_of(self._batch) in content["clients"]
             is_whole = calls is None or self.is_abandoned
-            # The edition last: a signal may come in between, and look itself.
+            # The edition is set last: a signal that comes in between calls this method, too.
             self._unwanted = None if is_whole else frozenset(calls or ())
             self._edition = edition
         return self._unwanted is None or number in self._unwanted
 
 
-# Made before the children are forked, who inherit the memory behind it.
+# Made before the children are forked, so that they inherit its memory.
 _board = Board()
 
-#: The one of this worker's main process.
+#: The stopper of this worker's main process.
 stopper = Stopper(_board)
 
 
 def interruption() -> BatchInterruption:
-    """The one of the child that asks."""
+    """Make the interruption of the child process that calls this."""
     return BatchInterruption(_board)

@@ -1,9 +1,9 @@
-"""Making good what other workers have lost: messages that their holders have not renewed for a
-lease.
+"""Finds messages that other workers have lost: they did not renew them for the time of a lease.
 
-Each worker looks every second. Whether a lost call is tried again is for its client to say, who
-knows how often it was tried: it is told. For a detached call its record says it (`detached`); its
-message is looked for also if it is in nobody's book (`overlooked`).
+Each worker looks every second, and tells the client of a lost message. The client decides whether
+its calls are tried again, as it knows how often they were tried. For a detached call, its record
+decides (`broker.detached`). Messages of detached calls that no worker holds are looked for in
+`overlooked`.
 """
 
 import json
@@ -29,13 +29,14 @@ from distribute_challenge.log import logger
 __all__ = ["SWEEP", "Sweeper"]
 
 SWEEP = 1.0  # Seconds between two looks.
-# Seconds since the last look after which others may have been cut off like this worker, and have to
-# renew first.
+# Seconds since the last look after which other workers may have been cut off like this one, and
+# must get time to renew first.
 GAP = 3.5
-AT_ONCE = 100  # Messages of one look.
+AT_ONCE = 100  # Messages of one look; a guess.
 
-# KEYS book, index; ARGV lease, time of the last look, gap, time of the next, most to find. What it
-# finds is the caller's for a lease: if that one dies, the next sees to it.
+# KEYS: the hash of unacknowledged messages, its index. ARGV: lease, time of the last look, gap,
+# earliest time to find anything, most messages to find. The caller gets a new lease for each
+# message that it finds: if that worker dies, too, another one finds the message.
 _CLAIM: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
@@ -43,7 +44,8 @@ local found = {string.format('%.6f', now)}
 if now - ARGV[2] > tonumber(ARGV[3]) or now < tonumber(ARGV[4]) then
     return found
 end
-for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[1], 'LIMIT', 0, ARGV[5])) do
+for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[1], \
+'LIMIT', 0, ARGV[5])) do
     local entry = redis.call('HGET', KEYS[1], tag)
     if entry then
         redis.call('ZADD', KEYS[2], now, tag)
@@ -58,18 +60,18 @@ return found
 
 
 class Sweeper:
-    """One worker's.
+    """Finds lost messages for one worker; the worker's `PresenceStep` calls it.
 
-    A new one, and one that has not looked for a while, waits for a lease before it takes anything
-    for lost.
+    A new sweeper, or one that has not looked for `GAP` seconds, waits for the time of a lease
+    before it takes any message for lost.
 
     Args:
         connection: To the broker.
-        held: What this worker holds, and may be late to renew.
-        gate: Tells whether a message was sent by a holder of the secret.
-        book: The hash that messages in work stand in.
-        lease: Seconds.
-        give_up: Whether this worker was told to end.
+        held: The messages that this worker holds itself, and may be late to renew.
+        gate: Checks that a message comes from a holder of the secret.
+        book: Key of the hash of unacknowledged messages.
+        lease: Seconds without a renewal after which a message is lost.
+        give_up: Tells whether this worker was told to end.
     """
 
     def __init__(
@@ -93,20 +95,23 @@ class Sweeper:
         self._looked = self._from = 0.0
 
     def sweep(self) -> None:
-        """Look once.
+        """Look for lost messages once.
 
         Raises:
             redis.RedisError: Redis is away, or full.
         """
         for tag, entry in self._claim():
-            # Others may write there, too: a tag that is no text is none of ours.
+            # Other programs may write there: a tag that is no text is not ours.
             if tag.decode(errors="replace") not in self._held:
                 self._make_good(tag, entry)
         if self._looked >= self._from:
             self._overlooked.look()
 
     def hold_off(self) -> None:
-        """Redis did not take this worker's own renewals: nor, perhaps, those of others."""
+        """Take nothing for lost until the time of a lease is over.
+
+        Called if Redis did not take this worker's renewals: it may refuse those of others, too.
+        """
         self._looked = 0.0
 
     def _claim(self) -> list[tuple[bytes, bytes]]:
@@ -124,8 +129,8 @@ class Sweeper:
             head, data = parts_of(entry)
             batch = self._gate.batch_of(json.loads(data))
         except Exception as error:
-            # A holder of the secret has not written it, or whoever ran it would not have understood
-            # it either.
+            # No holder of the secret has written it, or the message cannot be read; then its worker
+            # could not run it, either.
             self._gate.refusals.note("an entry of the book", error, entry)
         else:
             self._tell(batch, self._holder_of(head))
@@ -146,7 +151,7 @@ class Sweeper:
         send_problem(self._line, self._connection.keyring, batch, problem, worker, self._give_up)
 
     def _holder_of(self, head: bytes) -> Holder | None:
-        """Who held a message; None where nothing that is signed says so."""
+        """Return the process that held a message; None if the entry has no valid signature."""
         try:
             return holder_of(head, self._gate.keyring)
         except DistributeChallengeError as error:

@@ -1,4 +1,4 @@
-"""The one Celery task: runs a batch in a child process of the worker and sends the replies home."""
+"""The one Celery task: runs a batch in a child process of the worker, and sends the replies."""
 
 import os
 from collections.abc import Callable
@@ -40,28 +40,28 @@ __all__ = ["run_batch"]
 
 
 def run_batch(task: Any, sealed: bytes) -> None:
-    """Run one batch and send what comes of it.
+    """Run one batch and send its replies.
 
     Args:
         task: The bound Celery task.
         sealed: An encoded `Batch`, sealed.
 
     Raises:
-        FailedTaskError: Calls of it raised. Their client has been told: it is Celery that is told
-            here.
-        Ignore: Its client does not want it any more. `request` makes a revoked task of it.
+        FailedTaskError: Calls of the batch raised. Their client has the exceptions; this one is for
+            Celery.
+        Ignore: The client does not want the batch any more. `BatchRequest` tells Celery that the
+            task was revoked.
     """
     request = task.request
     child = _child(os.getpid(), task.app)
     worker = f"{request.hostname}/{os.getpid()}"
     keyring = child.connection.keyring
-    # The main process has opened it before (`gate`), for what it has to know; what is opened is not
-    # handed on from there.
+    # The main process has opened it before, in its gate, but passes the sealed bytes to the child.
     frame = keyring.open(Purpose.BATCH, sealed)
     try:
         batch = Batch.decode(frame)
     except VersionMismatchError as error:
-        # The message around it says whom to tell.
+        # The envelope of the message has the id and the reply list.
         problem = Reply(request.id, worker, clock.now(), problem=Problem("version", str(error)))
         send_reply(child.line, keyring, request.reply_to, problem.encode())
         raise failed_task(error) from None
@@ -98,7 +98,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         )
         for reply in replies:
             if child.interruption.is_abandoned:
-                raise Ignore  # A list without a reader would stay in Redis.
+                raise Ignore  # A reply would make a list that no client reads.
             send_reply(
                 child.line,
                 keyring,
@@ -110,8 +110,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         if logs is not None:
             logs.end()
     if failures.raised:
-        # Its client has the exceptions. This is for Celery, and for all that looks at its signals
-        # and events.
+        # The client has the exceptions. This one is for Celery's signals and events.
         raise failed_task_of(batch, failures, left_out=child.failure_log.write(batch, failures))
     kind, text = failures.problem[:2] if failures.problem is not None else ("", "")
     if kind == "version":
@@ -121,29 +120,32 @@ def run_batch(task: Any, sealed: bytes) -> None:
 
 
 class _Child:
-    """What a child process keeps from batch to batch."""
+    """What a child process keeps from one batch to the next; `run_batch` uses it.
+
+    Args:
+        url: The broker.
+        refusals: Counts functions and values that the child refuses.
+    """
 
     def __init__(self, url: str, refusals: Refusals) -> None:
         self.connection = connect(url)
         self.connection.keyring.refusals = refusals
         self.line = Line(self.connection)
-        self.second_line = Line(
-            self.connection
-        )  # For the thread beside the one that runs the calls.
+        # For the thread that sends replies while another thread runs a call.
+        self.second_line = Line(self.connection)
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
         self.clients = Clients(self.connection)
         self.failure_log = FailureLog()
         self.interruption = interruption()
         self.interruption.listen()
-        self.process = (
-            ProcessState()
-        )  # Last: the signal that has just been listened to belongs to it.
+        # Last: the handler that `interruption` has just set is part of the state to restore.
+        self.process = ProcessState()
 
     @cached_property
     def logs(self) -> LogShipping:
-        """Made for the first client that wants it."""
-        # Clients of its own, as its thread asks beside the one that runs the calls.
+        """The log shipping, made for the first client that wants it."""
+        # It has `Clients` of its own, as it asks from another thread than the one that runs calls.
         clients = Clients(self.connection)
         return LogShipping(
             output_log(), self.second_line, self.connection.keyring, clients, self._is_abandoned
@@ -165,16 +167,14 @@ class _Child:
         try:
             sealed = insist("fetch a function", fetch)
             return None if sealed is None else bytes(keyring.open(Purpose.function(digest), sealed))
-        # As if it were not there: the client sends it again.
-        except (
-            ForgedError,
-            redis.ResponseError,
-        ) as error:  # The latter where there is something else in its place.
+        # Treated as missing, so that the client sends the function again. A ResponseError: the key
+        # holds a value of another type.
+        except (ForgedError, redis.ResponseError) as error:
             keyring.refusals.note("a function", str(error), digest)
         return None
 
 
 @cache
 def _child(pid: int, app: Any) -> _Child:
-    """One for each process: a connection must not cross a fork."""
+    """Make a `_Child` for each process, as connections must not cross a fork."""
     return _Child(app.url, app.gate.refusals)

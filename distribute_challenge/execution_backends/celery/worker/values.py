@@ -1,6 +1,4 @@
-"""A worker process's way to large values: arguments from where their client keeps them, results to
-where it finds them.
-"""
+"""Reads large arguments for a child process, and stores large results for the client."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ __all__ = ["WorkerValues"]
 
 
 class WorkerValues:
-    """What `execute` asks of this engine.
+    """The large values of the calls that one child process runs; `execute` uses it.
 
     Args:
         connection: To the broker.
@@ -30,20 +28,21 @@ class WorkerValues:
             try:
                 return self._values.open(reference, places)
             except BrokerUnreachableError as error:
-                raise (error.__cause__ or error) from None  # What `insist` knows.
+                raise (error.__cause__ or error) from None  # `insist` only retries redis-py errors.
 
         return insist("fetch a large value", fetch)
 
     def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
-        # Only shared memory pays: to anywhere else it is as far as to the client.
+        # Only shared memory saves time: any other store is as far as the client.
         folders = (open_store(name, self._keyring) for name in places if name.startswith("folder:"))
         store = next(filter(None, folders), None)
         if store is None:
             return None
-        # Not by its content: the client takes it out of the folder, and may get the same once more.
+        # A random key, not one by content: the client takes the value out of the folder, and may
+        # get an equal value again.
         reference = Reference(secrets.token_hex(16), buffer.nbytes)
         try:
             store.put(reference.key, buffer)
         except SystemFailureError:
-            return None  # There is no room, or the client is gone.
+            return None  # No room is left, or the client is gone.
         return reference

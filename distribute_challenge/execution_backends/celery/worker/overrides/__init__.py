@@ -1,5 +1,4 @@
-"""What a worker does in another way than Celery, kombu and billiard: all that reaches into them
-stands here.
+"""All code of the worker that changes what Celery, kombu and billiard do.
 
-`private_names` lists what they do not promise and is used all the same.
+`private_names` lists the names of theirs that it uses though they are not public.
 """

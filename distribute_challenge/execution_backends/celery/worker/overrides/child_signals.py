@@ -1,9 +1,7 @@
-"""Signals in a child process of the worker: those that tell it to end, and those that end any
-program.
+"""Handles the signals that end a child process of the worker.
 
-Systemd, Slurm and supervisord send them to all processes of a worker at once. Billiard has all of
-them raise `SystemExit` in the middle of the user's function, where it would be an error of the
-call.
+Systemd, Slurm and supervisord send them to all processes of a worker at once. Billiard's handlers
+raise `SystemExit` in the middle of the user's function, where it would be an error of the call.
 """
 
 import signal
@@ -14,14 +12,15 @@ from billiard import common
 
 __all__ = ["TO_END", "end_in_order", "let_forks_end"]
 
-#: Tell a program to end; the last two are what Slurm and others send some time before.
+#: Signals that ask a program to end; Slurm and others send the last two some time before the end.
 TO_END: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _handler: Callable[[int, object], None] | None = None
 
 
 def end_in_order(handler: Callable[[int, object], None]) -> None:
-    """Have what tells this process to end call a handler; all else that billiard handles ends it,
-    as it ends any program.
+    """Call a handler for the signals in `TO_END`.
+
+    The other signals that billiard handles end this process at once, as they end any program.
 
     Args:
         handler: Called with the signal's number and the frame that it interrupts.
@@ -37,7 +36,7 @@ def end_in_order(handler: Callable[[int, object], None]) -> None:
 
 
 def let_forks_end() -> None:
-    """In a process that a call has forked: have these signals end it."""
+    """Have the signals in `TO_END` end this process, which a call has forked."""
     for number in TO_END:
         if signal.getsignal(number) is _handler:
             signal.signal(number, signal.SIG_DFL)

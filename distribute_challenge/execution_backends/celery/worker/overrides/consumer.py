@@ -1,6 +1,4 @@
-"""Celery's consumer, except that it does not wait for answers on connections that are as dead as
-the one that it has lost.
-"""
+"""Celery's consumer, but it closes all connections to Redis once one of them is lost."""
 
 from typing import Any
 
@@ -13,11 +11,11 @@ __all__ = ["WorkerConsumer"]
 
 
 class WorkerConsumer(Consumer):  # type: ignore[misc] # Celery has no types
-    """What takes messages in, and connects anew.
+    """The part of a worker's main process that takes messages in, and connects anew.
 
-    When one connection to Redis is lost, most likely all are. Celery says good-bye on each of them,
-    and where nobody answers any more each costs the whole time that an answer may take: together
-    they would be longer than a lease.
+    When one connection to Redis is lost, most likely all are. Celery sends commands over each of
+    them to close it. Where Redis does not answer, each command waits until its timeout is over:
+    together, that would take longer than a lease.
     """
 
     def on_connection_error_after_connected(self, exc: Exception) -> Any:

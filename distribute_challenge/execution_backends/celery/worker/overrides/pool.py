@@ -1,18 +1,18 @@
 """Celery's prefork pool, with five differences.
 
-- A job goes to an idle child at once. Celery's own puts it into a buffer, asks the kernel on its
-  next round which of its children's pipes can be written to, and writes the job to one of them on
-  the round after. Here only what finds no idle child, or a full pipe, takes the longer way.
-- A child is replaced after so many calls, not messages, and by the memory that it holds, not the
-  most that it ever held; and when a call has changed something in it that cannot be put back. It
-  says so before it says that it is done with its last message: nothing is written to it any more
-  that it would not read.
+- A job goes to an idle child at once. Celery's pool puts it into a buffer, asks the kernel on its
+  next round which children's pipes can be written to, and writes the job to one of them on the
+  round after. Here only a job that finds no idle child, or a full pipe, takes that longer way.
+- A child is replaced after a number of calls, not messages; by the memory that it holds, not by its
+  peak; and when a call has changed something in it that cannot be put back. The child announces its
+  end before it reports its last message as done, so the main process writes nothing to it that it
+  would not read.
 - A child that is told to end, by SIGTERM for example, finishes the message that it runs, and then
-  ends. Billiard raises `SystemExit` in the user's code, as if that had ended the program. The main
-  process itself ends busy children by SIGKILL.
-- When the connection to the broker breaks, nothing is thrown away: what waits here for a child can
-  still be acknowledged.
-- When the worker ends, what no child has begun goes back into its queue first.
+  ends. Billiard raises `SystemExit` in the user's code, as if that code had ended the program. The
+  main process itself ends busy children by SIGKILL.
+- When the connection to the broker breaks, no job is thrown away: messages that wait here for a
+  child can still be acknowledged.
+- When the worker ends, messages that no child has begun go back into their queues first.
 """
 
 import contextlib
@@ -46,15 +46,14 @@ from distribute_challenge.execution_backends.celery.worker.overrides.ready_count
 
 __all__ = ["WorkerPool"]
 
-READ_WITHIN = (
-    5.0  # Seconds that a child waits for its last result to be read; it takes thousandths.
-)
-# What a child says that will read no more jobs; billiard's and Celery's own words are below.
+# Seconds that a child waits for its last result to be read; it takes thousandths of one.
+READ_WITHIN = 5.0
+# The message of a child that will read no more jobs; those of billiard and Celery have lower codes.
 LEAVING = 0x10
 
 
 class _Child(Child):  # type: ignore[misc] # Celery has no types
-    """A child that ends between two messages when it has done enough."""
+    """A child process of the pool, which ends between two messages when it must be replaced."""
 
     maxtasks: int | None
     max_memory_per_child: int | None
@@ -64,7 +63,7 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
 
     def _make_child_methods(self, *args: Any, **options: Any) -> None:
         super()._make_child_methods(*args, **options)
-        # Billiard's own way is to count messages, and to end without a word.
+        # Billiard counts messages, and its child ends without announcing that.
         self._most_calls, self.maxtasks = self.maxtasks, None
         self._most_memory, self.max_memory_per_child = 1024 * (self.max_memory_per_child or 0), None
         self._is_leaving = False
@@ -72,7 +71,7 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         wait_for_job = self.wait_for_job
 
         def wait_unless_leaving() -> Any:
-            self._is_idle = True  # First: a signal that comes now ends it.
+            self._is_idle = True  # Before the check: a signal that comes now must end the child.
             try:
                 if self._is_leaving or self._is_told_to_end:
                     sys.exit(EX_RECYCLE)
@@ -83,11 +82,11 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         self.wait_for_job = wait_unless_leaving
 
     def on_loop_start(self, pid: int) -> None:
-        end_in_order(self._end)  # Only now: billiard sets handlers of its own just before.
+        end_in_order(self._end)  # Only here, as billiard sets its own handlers just before.
         super().on_loop_start(pid)
 
     def _end(self, number: int, frame: object) -> None:
-        """End now if this child waits for a message, and otherwise when it has done what it runs."""
+        """End now if this child waits for a message, else after the message that it runs."""
         self._is_told_to_end = True
         if self._is_idle:
             sys.exit(EX_RECYCLE)
@@ -100,27 +99,28 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         return result
 
     def _ensure_messages_consumed(self, completed: int) -> bool:
-        # Billiard asks every tenth of a second whether the last result was read; `_wait_until_read`
-        # asks more often.
+        # Billiard checks every tenth of a second whether the last result was read;
+        # `_wait_until_read` checks more often.
         return self._is_leaving or bool(super()._ensure_messages_consumed(completed))
 
     def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
-        # It ends by `os._exit`, where no atexit handler of `multiprocessing` ends them.
+        # The child ends by `os._exit`, so no atexit handler of `multiprocessing` kills them.
         kill_descendants()
-        # The main process sends this as soon as it knows, so that nothing waits for the rest.
+        # The main process sends SIGTERM as soon as it knows of the end: then exit at once.
         signal.signal(
             signal.SIGTERM, lambda *_: os._exit(EX_RECYCLE if exitcode is None else exitcode)
         )
         if self._is_leaving:
             self._wait_until_read()
             self.on_exit(pid, EX_RECYCLE)
-            # At once: it does not wait for somebody to end it.
+            # Exit at once, and do not wait until the main process ends this child.
             os._exit(EX_RECYCLE)
         super()._do_exit(pid, exitcode, exc)
 
     def _wait_until_read(self) -> None:
-        """Stay until the main process has the last result: it may see the end of a child before
-        what that has said.
+        """Wait until the main process has read the last result.
+
+        It may see the end of a child before the child's last messages.
         """
         deadline = time.monotonic() + READ_WITHIN
         while self.on_ready_counter.value < self._results and time.monotonic() < deadline:
@@ -136,11 +136,12 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         )
 
 
-class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
-    """The pool.
+class _StraightPool(AsynPool):  # type: ignore[misc] # Celery has no types
+    """Celery's pool of child processes, which gives jobs to idle children at once.
 
     Attributes:
-        on_death: Told the number and the exit code of a child that died while it ran something.
+        on_death: Called with the process id and the exit code of a child that died while it ran a
+            message.
     """
 
     Worker = _Child
@@ -168,8 +169,7 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         write = hub.consolidate_callback
 
         def write_to_those_that_stay(pipes: list[int]) -> None:
-            # One that has said in this very round that it leaves is among those that can be written
-            # to.
+            # A child that has announced its end in this same round is still among them.
             write([pipe for pipe in pipes if pipe in children])
 
         hub.consolidate_callback = write_to_those_that_stay
@@ -182,8 +182,7 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
                     return
 
         def on_poll_start() -> None:
-            # With nothing to write there are no pipes to watch, and to stop watching them once is
-            # enough.
+            # With nothing to write, there are no pipes to watch; Celery stops watching them once.
             if buffer or hub.consolidate:
                 look_around()
 
@@ -193,9 +192,9 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         super().terminate_job(pid, signal.SIGKILL)
 
     def terminate(self) -> None:
-        """End the children at once.
+        """Kill the children at once.
 
-        What they run is run elsewhere, as when the whole worker is killed.
+        Other workers run their messages, as when the whole worker is killed.
         """
         for child in self._pool:
             if child._is_alive():
@@ -208,8 +207,9 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         super().on_job_process_lost(job, pid, exitcode)
 
     def flush(self) -> None:
-        """The connection broke: complete what is being written into a child's pipe, and keep the
-        rest.
+        """Finish writing the jobs that are partly in a child's pipe, and keep all other jobs.
+
+        Celery calls this when the connection to the broker breaks.
         """
         writing = {
             job._writer(): job
@@ -225,7 +225,7 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         self.maintain_pool()
 
     def take_back(self) -> list[Any]:
-        """The jobs that wait for a child; they are not this pool's any more."""
+        """Remove the jobs that wait for a child from this pool, and return them."""
         jobs = list(self.outbound_buffer)
         self.outbound_buffer.clear()
         for job in jobs:
@@ -233,24 +233,24 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # likewise
         return jobs
 
 
-class WorkerPool(TaskPool):  # type: ignore[misc] # likewise
-    """What a worker's child processes are held in."""
+class WorkerPool(TaskPool):  # type: ignore[misc] # Celery has no types
+    """The pool of a worker, as Celery's worker starts and stops it."""
 
     Pool = _StraightPool
 
     def tags(self) -> set[str]:
-        """Delivery tags of the messages that are in work here."""
+        """Return the delivery tags of all messages that are in this pool."""
         return {_message_of(job).delivery_tag for job in self._pool._cache.values()}
 
     def on_stop(self) -> None:
         if self._pool is not None:
             for job in self._pool.take_back():
-                # Redis is away, or full: when its lease is over, another worker makes it good.
+                # If Redis is away or full, another worker finds the message after its lease.
                 with contextlib.suppress(RedisError):
                     _message_of(job).requeue()
         super().on_stop()
 
 
 def _message_of(job: Any) -> Any:
-    """The message that a job was made of, by way of the request that waits for it."""
+    """Return the message that a job was made from, through the request that waits for the job."""
     return job._callback.__self__.message

@@ -1,16 +1,14 @@
-"""What of Celery, kombu and billiard they do not promise and this library uses, here and in
-`bootsteps`.
+"""Lists the private names of Celery, kombu and billiard that this folder and `bootsteps` use.
 
-A test asks for each of the names, so a release that renames one is found out before a worker meets
-it.
+A test checks that each name exists, so that a release that renames one is noticed early.
 """
 
 from typing import Final
 
 __all__ = ["PRIVATE"]
 
-#: Module and class, and what of it is used: attributes, methods, and words in its source where an
-#: object makes them itself.
+#: By module and class: the attributes and methods in use, and for attributes that only exist on
+#: instances, their names, which occur in the source.
 PRIVATE: Final = {
     "billiard.common": ("TERMSIGS_FULL", "_shutdown_cleanup"),
     "billiard.pool": ("EX_RECYCLE",),

@@ -1,8 +1,8 @@
-"""How many of a child's results the main process has read, without a semaphore.
+"""Counts how many of a child's results the main process has read, without a semaphore.
 
-Billiard makes a semaphore for each child that it starts. They lie in ``/dev/shm``: where that is
-full, cannot be written to or is missing, as on AWS Lambda, no child could be started, and the error
-would end the worker.
+Billiard makes a semaphore for each child that it starts. Semaphores lie in ``/dev/shm``. Where that
+is full, read-only or missing, as on AWS Lambda, no child could be started, and the error would end
+the worker.
 """
 
 import contextlib
@@ -14,8 +14,9 @@ __all__ = ["ReadyCounter", "without_semaphores"]
 
 
 class ReadyCounter:
-    """A number that the main process writes and one forked child reads: with one writer, it needs
-    no lock.
+    """A number that the main process writes and one forked child reads, in billiard's code.
+
+    It has only one writer, so it needs no lock.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,7 @@ class ReadyCounter:
 
     @property
     def value(self) -> int:
-        """The number."""
+        """The number of results that were read."""
         return self._words[0]
 
     @value.setter
@@ -31,15 +32,16 @@ class ReadyCounter:
         self._words[0] = number
 
     def get_lock(self) -> AbstractContextManager[None]:
-        """What billiard holds while it writes."""
+        """Return the lock that billiard holds while it writes: one that does nothing."""
         return contextlib.nullcontext()
 
 
 def without_semaphores(context: Any) -> Any:
-    """What a pool takes its processes and counters from.
+    """Return a context for a pool whose counters are `ReadyCounter` objects.
 
     Args:
-        context: Billiard's; as it is where children are not forked, and inherit no memory.
+        context: Billiard's context. It is returned unchanged if it does not fork, as its children
+            then inherit no memory.
     """
     return _Context(context) if context.get_start_method() == "fork" else context
 

@@ -1,4 +1,4 @@
-"""What the worker's main process does when a child cannot answer any more: it answers in its place."""
+"""Answers the client from the worker's main process when a child process cannot answer any more."""
 
 import socket
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ __all__ = ["BatchRequest", "answer", "present", "told_to_end"]
 
 
 def told_to_end() -> bool:
-    """Whether somebody has told this worker to end: Celery keeps the exit code until it comes by."""
+    """Tell whether this worker was told to end: Celery then holds an exit code."""
     return any(
         code is not None and code is not False
         for code in (state.should_stop, state.should_terminate)
@@ -37,7 +37,7 @@ def told_to_end() -> bool:
 
 
 class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
-    """One batch in the worker's main process."""
+    """A batch in the worker's main process, as Celery's request for the task."""
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         super().on_accepted(pid, time_accepted)
@@ -46,15 +46,16 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> Any:
-        """The child died, was killed because a call in it did not stop in time, or could not run
-        the batch.
+        """Tell the client why there is no outcome, if the child has not told it.
 
-        Or all went well for us, and calls in it raised or were cancelled.
+        Celery calls this if the child died, was killed because a call in it did not stop in time,
+        or could not run the batch. Celery also calls it if the child ran the batch, and calls in it
+        raised or were cancelled.
         """
-        # Billiard wraps what a child raised, and Celery would show the wrapper.
+        # Billiard wraps the exception of a child, and Celery would show the wrapper.
         error = exc_info.exception = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(error, FailedTaskError):
-            left_out.add(error.left_out)  # All else the child has done.
+            left_out.add(error.left_out)  # The child has told the client already.
         elif isinstance(error, Ignore):
             self._revoke()
             return None
@@ -76,16 +77,14 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
             text = f"the worker could not run it ({type(error).__name__}: {error})"
             self._answer("lost", text, appoint().facts(self.worker_pid, want_of_memory=is_memory))
             if is_memory:
-                # To Celery it would be the main process that has none left.
+                # Celery would take a MemoryError for one of the main process.
                 exc_info = self._worker_lost_info(error)
         return super().on_failure(
             exc_info, send_failed_event=send_failed_event, return_ok=return_ok
         )
 
     def _revoke(self) -> None:
-        """Tell Celery, its events and its signals that the client has cancelled this; it is
-        acknowledged, too.
-        """
+        """Acknowledge the message, and report it as revoked in Celery's events and signals."""
         self._announce_revoked("cancelled", True, None, False)
 
     def _answer(self, kind: ProblemKind, text: str, facts: Mapping[str, Any] | None = None) -> None:
@@ -93,7 +92,7 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         try:
             batch = self._app.gate.batch_of(self.message._raw)
         except VersionMismatchError:
-            return  # The child was to say that it cannot be read, and nobody knows more.
+            return  # Only the child could have told the client that the batch cannot be read.
         try:
             answer(self._app.url, batch, problem, f"{self.hostname}/{self.worker_pid}")
         except redis.RedisError as error:
@@ -102,7 +101,8 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
                 self.name,
                 error,
             )
-            # So the message stays in the book, and is found there when its lease is over.
+            # Celery then does not acknowledge the message: when its lease is over, another worker
+            # finds it.
             self.acknowledged = True
 
 
@@ -112,8 +112,8 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
     Args:
         url: The broker.
         batch: The batch.
-        problem: What there is in their place.
-        worker: The process that had it, if one had.
+        problem: Why there are no outcomes.
+        worker: Name of the child process that had the batch; empty: none had it.
 
     Raises:
         redis.RedisError: Redis is away or full, and this worker was told to end.
@@ -129,7 +129,7 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
 
 
 def present(url: str) -> list[WorkerPresence]:
-    """The workers that are present, as this main process sees them.
+    """Return the workers that are present, over the connection of this main process.
 
     Args:
         url: The broker.

@@ -1,15 +1,14 @@
-"""kombu's Redis transport as our workers use it: it outlasts its broker, and keeps its books
-without waiting for them.
+"""kombu's Redis transport for our workers: it survives lost connections, and records in `Held`.
 
-A worker's main process writes each message that it takes into a book of what is in work, and
-strikes it out at the end. kombu makes a new client object for each of the two, wraps the commands
-of each in a transaction, and waits for the answers before it hands the message on: a third of the
-time that the main process takes for a call. And when the connection breaks, it gives back what is
-in work; for that it connects once more, to where it asks a connection that is gone by then, and the
-``AttributeError`` ends the worker. So the process has a book of its own, `held.Held`, and channels
-only lead there.
+A worker's main process writes each message that it takes into Redis as unacknowledged, and removes
+it when the message is done. For each of the two, kombu makes a new client object, wraps the
+commands in a transaction, and waits for the answers before it hands the message on. That is a third
+of the time that the main process takes for a call. When the connection breaks, kombu gives back all
+unacknowledged messages. To find the address of the connection that it makes for that, it asks one
+that is gone by then, and the ``AttributeError`` ends the worker. So the process has one record of
+its own, `held.Held`, which all channels use.
 
-Seen in kombu 5.7.0 with Celery 5.7.0; `test_transport` tells when kombu does without.
+Seen in kombu 5.7.0 with Celery 5.7.0; `test_transport` fails once kombu does not need this.
 """
 
 import contextlib
@@ -32,14 +31,14 @@ __all__ = ["PatientAMQP", "WorkerTransport", "install"]
 
 PIDBOX = "celery.pidbox"  # The exchange of remote control,
 PIDBOX_REPLIES = "reply.celery.pidbox"  # and of answers to this worker's own questions.
-MOST_DECLARED = 1000  # Exchanges and queues that a connection remembers to have declared.
+MOST_DECLARED = 1000  # Exchanges and queues that a connection remembers as declared; a guess.
 
 
 class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
-    """What is in work, as a channel sees it.
+    """A channel's access to the messages that the process holds, in the place of kombu's QoS.
 
     Attributes:
-        held: The process's book.
+        held: The messages that the process holds.
     """
 
     def __init__(self, channel: Any, prefetch_count: int = 0) -> None:
@@ -48,8 +47,8 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
         self.held = Held.of(channel)
 
     def can_consume(self) -> bool:
-        # What was taken over an earlier connection counts, too. A question that is on its way may
-        # have its message already, and nobody knows of that until it is read.
+        # Messages taken over an earlier connection count, too. A BRPOP that is on its way may have
+        # taken a message already, so its answer must be read.
         return (
             bool(self.channel._in_poll)
             or not self.prefetch_count
@@ -69,19 +68,18 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
             self.held.strike(delivery_tag)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Give nothing back: a channel's end says nothing about what is in work."""
+        """Give nothing back: the messages of a channel that ends may still be running."""
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
-        """Look for nothing that others have lost: `sweeping` does."""
+        """Do not look for messages that other workers have lost: `Sweeper` does."""
 
 
-class WorkerChannel(Channel):  # type: ignore[misc] # likewise
-    """A Redis channel that leads to the process's book, knows the bytes of each message, and has a
-    gate before all that comes in.
+class WorkerChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
+    """A Redis channel whose messages pass a gate, keep their exact bytes, and are held by `Held`.
 
     Attributes:
-        gate: What to let in; one of the connection's options. None in a program that is no worker,
-            such as Flower.
+        gate: Admits messages and orders; one of the connection's options. None in a program that is
+            no worker, such as Flower.
     """
 
     QoS = _Books
@@ -94,11 +92,12 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
 
     @staticmethod
     def cut_all() -> None:
-        """Cut all connections of all channels: they are dead, or may be. Whoever needs one makes it
-        anew.
+        """Close all connections of all channels, as they may be dead.
+
+        A channel that needs a connection makes a new one.
         """
         for channel in list(_channels):
-            channel._in_poll = None  # Nobody waits for the answer.
+            channel._in_poll = None  # The answer to its BRPOP will not come.
             for pool in (channel._pool, channel._async_pool):
                 if pool is not None:
                     pool.disconnect()
@@ -110,8 +109,8 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
         durable: bool = False,
         **options: Any,
     ) -> None:
-        # What a question of remote control names as its way back needs no declaration here, and
-        # kombu would keep it for ever: questions are not signed, and each may name another.
+        # kombu would keep for ever each reply exchange that a question of remote control names.
+        # Questions are not signed, and each may name another; a reply needs no declaration here.
         if self.gate is None or durable or type != "direct" or exchange == PIDBOX_REPLIES:
             super().exchange_declare(exchange, type, durable, **options)
 
@@ -120,7 +119,7 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
         if not alone:
             super()._brpop_start(timeout)
             return
-        # The looks at the children wake the event loop when the pause is over.
+        # A timer wakes the event loop every `LOOK_FOR_DEATHS` seconds, so the pause ends in time.
         cycle = self._queue_cycle
         queues = list(cycle.items)
         cycle.update([queue for queue in queues if queue not in alone])
@@ -130,8 +129,8 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
             cycle.update(queues)
 
     def _brpop_read(self, **options: Any) -> bool:
-        # As kombu has it, but for the gate in the place of its JSON, and for what it keeps of what
-        # it has read.
+        # As in kombu, except that the gate replaces kombu's JSON, and that the envelope keeps the
+        # message's bytes.
         connection = self.client.connection
         try:
             try:
@@ -151,8 +150,8 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
                     else self.gate.admitted(data, key.decode())
                 )
             except PutBackError as unfit:
-                # By way of the book: where Redis does not take it now, it is put back when the
-                # worker connects anew.
+                # Held first: if Redis does not take it back now, the worker puts it back when it
+                # connects anew.
                 self.qos.held.take(unfit.tag, Envelope({}, key, data))
                 self.qos.held.put_back([unfit.tag])
                 return True
@@ -166,9 +165,8 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
     def _receive_one(self, client: Any) -> bool | None:
         try:
             received: bool | None = super()._receive_one(client)
-        except (
-            RecursionError
-        ) as error:  # What kombu does not expect of JSON, which it parses before anybody is asked.
+        # kombu parses JSON before the gate checks it, and does not expect deeply nested JSON.
+        except RecursionError as error:
             if self.gate is not None:
                 self.gate.refusals.note("an order", error)
             raise Empty from None
@@ -177,16 +175,14 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
         if self.gate is None:
             super()._deliver_fanout_message(message, exchange)
-        # What workers tell each other beside that (gossip) makes them do things for which nobody's
-        # secret is asked.
+        # Other broadcasts between workers (gossip) are dropped: they change what a worker does, and
+        # are not signed.
         elif exchange == PIDBOX and (envelope := self.gate.order(message)) is not None:
             super()._deliver_fanout_message(envelope, exchange)
         return True
 
     def read_what_was_asked_for(self) -> None:
-        """Wait for the answer to a question that is on its way: a second, unless there is a
-        message.
-        """
+        """Read the answer to a BRPOP that is on its way: up to a second if no message comes."""
         if self._in_poll:
             with contextlib.suppress(Empty):
                 self._brpop_read()
@@ -195,15 +191,16 @@ class WorkerChannel(Channel):  # type: ignore[misc] # likewise
 _channels: "weakref.WeakSet[WorkerChannel]" = weakref.WeakSet()
 
 
-class WorkerTransport(Transport):  # type: ignore[misc] # likewise
-    """kombu's Redis transport with such channels."""
+class WorkerTransport(Transport):  # type: ignore[misc] # kombu has hardly any types
+    """kombu's Redis transport with `WorkerChannel` channels."""
 
     Channel = WorkerChannel
 
 
 class _Declared(set[int]):
-    """What a connection has declared, as far as it remembers; to declare something again does no
-    harm.
+    """The last declarations of a connection, at most `MOST_DECLARED`.
+
+    To declare an exchange or a queue again does no harm.
     """
 
     def add(self, entity: int) -> None:
@@ -213,9 +210,10 @@ class _Declared(set[int]):
 
 
 class _PatientConnection(Connection):  # type: ignore[misc] # kombu has hardly any types
-    """Tries to connect in equal pauses, and remembers a bounded number of declarations.
+    """A kombu connection that reconnects in equal pauses, and remembers few declarations.
 
-    Celery's own pauses grow by two seconds each time: back in a moment, found in half a minute.
+    Celery's pauses grow by two seconds each time: a worker could take half a minute to notice that
+    the broker is back.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -230,12 +228,12 @@ class _PatientConnection(Connection):  # type: ignore[misc] # kombu has hardly a
 
 
 class PatientAMQP(AMQP):  # type: ignore[misc] # Celery has no types
-    """What an application makes its connections with."""
+    """Celery's AMQP object, which makes the connections of an application."""
 
     Connection = _PatientConnection
 
 
 def install() -> None:
-    """Make it what kombu finds under ``redis://`` and ``rediss://``, in this process."""
+    """Have kombu use `WorkerTransport` for ``redis://`` and ``rediss://`` in this process."""
     for alias in ("redis", "rediss"):
         TRANSPORT_ALIASES[alias] = f"{__name__}:{WorkerTransport.__name__}"
