@@ -14,9 +14,7 @@ __all__ = ["describe_machine", "in_a_line"]
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine at this moment, for the record; ``load_average_before`` tells whether it was
-    quiet.
-    """
+    """Describe this machine now; ``load_average_before`` shows whether it was quiet."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": os.cpu_count(),

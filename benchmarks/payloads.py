@@ -1,5 +1,6 @@
-"""What large values cost: there and back, the same one to many calls, and from which size on the
-store pays.
+"""Measures what large values cost, and from which size on the store pays.
+
+A value goes to a worker and back, and one value goes to many calls.
 
     python benchmarks/payloads.py
 
@@ -71,8 +72,9 @@ def first(x, _number):
 
 @compute_this()
 def private_memory():
-    """Bytes of memory that the process has for itself alone, and its number; late enough that each
-    gets a call.
+    """Return the worker process's id and the bytes of memory that it shares with no other.
+
+    Sleeps first, so that each worker process gets a call.
     """
     time.sleep(0.05)
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
@@ -175,9 +177,7 @@ def many_calls(backend: CeleryExecutionBackend, connection: redis.Redis, shared:
 
 
 def threshold(backend: CeleryExecutionBackend) -> Iterator[tuple[int, float, float]]:
-    """For each size: milliseconds of a round trip with the argument in the message, and in the
-    store.
-    """
+    """Yield each size with the milliseconds of a round trip, in the message and in the store."""
     defaults = parcels.LARGE_BUFFER, parcels.LARGE_STREAM
     parcels.LARGE_STREAM = 1 << 40
     for size in SIZES:

@@ -72,14 +72,14 @@ class Peer(ABC):
         """Send a NumPy array to a worker, which adds 1, and return the array that comes back."""
 
     def shared_payload(self, array: Any, calls: int) -> float:
-        """Make calls with the same large array and a number from 0 each; return the sum of these
-        items.
+        """Make calls that read one item each of the same large array; return the sum of the items.
 
-        Where the peer has a documented way to share a value between calls, that one is used, and
-        bringing the value there is part of it. Elsewhere the array is an argument like any other.
+        The first call reads item 0, the next item 1, and so on. A peer that documents a way to
+        share a value between calls uses that way, and the time includes sharing the value. Other
+        peers pass the array as an ordinary argument.
 
         Raises:
-            NotImplementedError: Neither can be done.
+            NotImplementedError: The peer can do neither.
         """
         raise NotImplementedError("cannot send it")
 

@@ -1,7 +1,7 @@
-"""Which peers there are, in the order of the tables, and what those need that cannot share an
-environment.
+"""Lists the peers in the order of the tables.
 
-Adding a peer: write its file after `benchmarks.peers.base.Peer`, and add its line here.
+A peer that cannot share the common environment is listed with the requirements of its own one. To
+add a peer, write a subclass of `benchmarks.peers.base.Peer` in a new file, and add a line here.
 """
 
 from collections.abc import Sequence

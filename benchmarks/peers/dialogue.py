@@ -1,5 +1,7 @@
-"""Orders to another process on its standard input, one line of JSON each, and its answers on its
-standard output.
+"""Sends orders to another process, and receives its answers.
+
+Each order is a line of JSON on the other process's standard input, and each answer is a line of
+JSON on its standard output.
 """
 
 import contextlib

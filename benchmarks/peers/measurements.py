@@ -88,8 +88,9 @@ def payload(peer: Peer, seconds: float) -> Figures:
 
 
 def shared_payload(peer: Peer, seconds: float) -> Figures:
-    """One large array as argument of many calls; where they would take minutes, extrapolated from a
-    few.
+    """Measure calls that share one large array.
+
+    If all calls would take minutes, the figure is extrapolated from a few of them.
     """
     import numpy
 

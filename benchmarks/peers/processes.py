@@ -12,9 +12,7 @@ KILL_DEADLINE = 10.0  # Seconds for the killed to be gone.
 
 
 def become_reaper() -> None:
-    """Inherit the orphans among this process's descendants, so that a daemon cannot slip away
-    (Linux only).
-    """
+    """Make this process inherit its orphaned descendants, daemons too (Linux only)."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 

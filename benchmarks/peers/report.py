@@ -108,8 +108,9 @@ def as_markdown(run: Run) -> str:
 
 
 def _notes(run: Run) -> Iterator[str]:
-    """What the tables have no room for: further ways to make many calls, what is not offered, what
-    failed and why.
+    """Yield what the tables have no room for.
+
+    This is: further ways to make many calls, what a peer does not offer, and what failed and why.
     """
     lines: list[str] = []
     for name, record in run["peers"].items():

@@ -71,8 +71,9 @@ def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
 
 
 def ratio(run: Run, name: str, figure: Figure) -> float | None:
-    """How many times better this library's median is than the peer's; below 1 the peer is ahead.
-    None if either lacks.
+    """Return how many times better this library's median is than the peer's.
+
+    Below 1 the peer is ahead. None if either has no such figure.
     """
     ours, theirs = (
         summary(run["peers"][each], figure) if each in run["peers"] else None
@@ -84,9 +85,7 @@ def ratio(run: Run, name: str, figure: Figure) -> float | None:
 
 
 def title(run: Run, name: str) -> str:
-    """How a peer is named to people: its title, or what ``--only`` takes if it never got so far as
-    to tell.
-    """
+    """Return a peer's title, or its name for ``--only`` if its session never told the title."""
     return str(run["peers"][name]["facts"].get("title", name))
 
 

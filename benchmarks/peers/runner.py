@@ -153,11 +153,12 @@ def _one_round(
 
 
 def session_environment(folder: Path, python: str, redis_server: str) -> dict[str, str]:
-    """The variables of a process that uses a peer: its folder, a port of its own, and no settings
-    of the user's.
+    """Return the environment variables of a process that uses a peer.
+
+    They name the process's folder and a port of its own, and hold none of the user's settings.
 
     Args:
-        folder: For all its files.
+        folder: For all files of the process.
         python: Path of its interpreter.
         redis_server: Path of the server program, for `benchmarks.peers.services`.
     """

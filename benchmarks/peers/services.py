@@ -47,11 +47,12 @@ class Services:
         self._programs: list[subprocess.Popen[bytes]] = []
 
     def start_redis(self) -> None:
-        """Start a server that keeps nothing on disk, on the port and the socket of the session, and
-        wait until it answers.
+        """Start a Redis server on the session's port and socket, and wait until it answers.
+
+        The server keeps nothing on disk.
 
         Raises:
-            RuntimeError: It does not start.
+            RuntimeError: The server does not start.
         """
         server = self._run("redis", redis_command())
         deadline = time.monotonic() + START_DEADLINE
@@ -116,8 +117,9 @@ def redis_command(*, append_only: bool = False) -> list[str]:
 
 
 def accepts(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something listens there: cheaper than a Redis client, which the peer may not even
-    use.
+    """Return whether a program listens at a port.
+
+    A bare socket costs less than a Redis client, which a peer may not even import.
     """
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) == 0

@@ -1,8 +1,9 @@
-"""One peer in a process of its own: ``python -m benchmarks.peers.session NAME WORKERS``, started by
-the runner.
+"""Runs one peer in a process of its own, which the runner starts.
 
-Orders come as lines of JSON on standard input, and each is answered by a line of JSON on standard
-output:
+    python -m benchmarks.peers.session NAME WORKERS
+
+Orders come as lines of JSON on standard input. The session answers each with a line of JSON on
+standard output:
 
     {"do": "start"}                                {"facts": {...}, "first_result": 1700000000.0}
     {"do": "map", "seconds": 2}                    {"figures": {"map": 8700.0, ...}}

@@ -190,9 +190,7 @@ def _told(run: Run, figure: Figure, name: str) -> str:
 
 
 def _peers(run: Run, *, crossing: bool) -> Iterator[str]:
-    """Names of those that are neither the library itself nor the floor, and that got so far as to
-    tell about themselves.
-    """
+    """Yield the names of the peers whose facts are known, without the library and the floor."""
     for name, record in run["peers"].items():
         ours = name.startswith((OURS, FLOOR))
         if not ours and record["facts"] and record["facts"]["crosses_machines"] is crossing:

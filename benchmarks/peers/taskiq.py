@@ -130,9 +130,7 @@ async def _result(task):
 
 
 def _as_text(array):
-    """What an array must become: taskiq makes JSON types of arguments and results, whatever its
-    serialiser.
-    """
+    """Return an array as text: taskiq makes JSON types of values, whatever its serialiser is."""
     return base64.b64encode(pickle.dumps(array)).decode()
 
 

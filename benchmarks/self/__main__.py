@@ -1,5 +1,4 @@
-"""``python -m benchmarks.self``: the library's main figures, to be compared with those of an
-earlier state of it.
+"""``python -m benchmarks.self``: measures the library's main figures, and compares two runs.
 
     pip install -e ".[benchmarking]"
     python -m benchmarks.self --output now.json

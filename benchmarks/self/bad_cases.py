@@ -1,7 +1,7 @@
-"""The bad cases of batching, each beside what perfect scheduling would give; docs/batching.md
-explains them.
+"""Measures the bad cases of batching against perfect scheduling.
 
-Long calls sleep, so that workers and not cores are what there is too little of.
+docs/batching.md explains the cases. Long calls sleep, so that the number of workers is the limit
+and not the number of cores.
 """
 
 import random
@@ -55,9 +55,7 @@ def mix(workers: int) -> dict[str, float]:
 
 
 def trapped(workers: int) -> dict[str, float]:
-    """One long call among thousands of short ones: until the last of the short ones is back, as
-    they come.
-    """
+    """Measure one long call among thousands of short ones, until the last short one is back."""
     ideal = max(
         end for end, seconds in zip(ends(TRAPPED, SLOTS), TRAPPED, strict=True) if seconds != TRAP
     )

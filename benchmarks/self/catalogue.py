@@ -289,8 +289,9 @@ CATALOGUE = {measurement.name: measurement for measurement in _MEASUREMENTS}
 
 
 def chosen(names: Sequence[str], *, quick: bool = False) -> list[Measurement]:
-    """Measurements of these names, in the catalogue's order; all of them, or all short ones, if no
-    name is given.
+    """Return the measurements of these names, in the catalogue's order.
+
+    If no name is given, all are returned, or all short ones if `quick` is set.
 
     Raises:
         KeyError: No measurement has one of the names.

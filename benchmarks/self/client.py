@@ -1,8 +1,9 @@
-"""A second client: ``python -m benchmarks.self.client ADDRESS CALLS SECONDS`` submits calls that
-take so long.
+"""A second client, which submits calls that all take the same time.
 
-It prints ``ready`` once a first call is back, waits for a line, and then prints how many seconds
-all calls took.
+    python -m benchmarks.self.client ADDRESS CALLS SECONDS
+
+The process prints ``ready`` once a first call is back, and waits for a line. Then it makes all
+calls, and prints how many seconds they took.
 """
 
 import subprocess

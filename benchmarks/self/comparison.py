@@ -34,8 +34,10 @@ class Change:
 
     @property
     def is_worse(self) -> bool:
-        """Whether it got worse by more than 10 %, by more than either run's spread, and by enough
-        to mean something.
+        """Whether the figure got worse by more than chance would explain.
+
+        The median is worse by more than 10 %, by more than the spread of either run, and by more
+        than `Figure.smallest`.
         """
         if self.old is None or self.new is None:
             return False

@@ -7,14 +7,13 @@ __all__ = ["ends", "makespan"]
 
 
 def makespan(durations: Iterable[float], slots: int) -> float:
-    """Seconds until the last call ends, if each worker takes the next call the moment it is free,
-    at no cost.
+    """Return the seconds until the last call ends, if each free worker takes the next call at once.
 
-    Nobody who does not know how long calls will take can do better for sure; who orders them by
-    luck may.
+    Taking a call costs nothing. A scheduler that does not know how long calls will take cannot be
+    sure to do better; with another order of the calls it may do so by luck.
 
     Args:
-        durations: Of the calls, in seconds, in their order.
+        durations: Durations of the calls, in seconds, in their order.
         slots: Worker processes.
 
     Example:

@@ -1,6 +1,4 @@
-"""What a measurement is: a function that runs in a process of its own, and the figures that it
-yields.
-"""
+"""A measurement: a function that runs in a process of its own, and the figures that it yields."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -30,11 +30,15 @@ class Processes:
 
     @classmethod
     def of_cluster(cls, workers: int) -> Self:
-        """Those that serve this process's calls, as soon as each of the worker processes has run
-        one.
+        """Return the processes that serve this process's calls.
+
+        Makes calls until each worker process has run one.
+
+        Args:
+            workers: How many worker processes the cluster has.
 
         Raises:
-            RuntimeError: Some worker process never gets a call.
+            RuntimeError: A worker process never gets a call.
         """
         found: set[int] = set()
         for _ in range(AT_MOST):

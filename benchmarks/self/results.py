@@ -1,6 +1,4 @@
-"""What a run found: every raw value, where it was taken, and of which state of the library; kept as
-JSON.
-"""
+"""The results of a run: every raw value, the machine, and the revision of the library; as JSON."""
 
 import json
 import subprocess
@@ -52,8 +50,9 @@ class Results:
             self.series[figure.name] = Series(figure, (*before, values[figure.name]))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as it is written; figures bring their titles and units along, so that any
-        version can read them.
+        """Return everything as plain values for JSON.
+
+        Titles and units are written with the figures, so that any version can read them.
         """
         figures = {
             name: asdict(each.figure) | {"values": list(each.values)}

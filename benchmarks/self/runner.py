@@ -1,7 +1,7 @@
-"""Runs the measurements in rounds, A B C A B C, each in a session of its own, so that none meets
-what another left.
+"""Runs the measurements in rounds, A B C A B C, each in a process of its own.
 
-A measurement that fails or hangs is reported, and left out of the later rounds.
+So no measurement finds what another one left. A measurement that fails or hangs is reported, and
+left out of the later rounds.
 """
 
 import contextlib

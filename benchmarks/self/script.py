@@ -1,5 +1,6 @@
-"""The same as `benchmarks.self.throughput.submitted` for a function of a script, which travels in
-another way than a module's.
+"""Measures `benchmarks.self.throughput.submitted` with a function of a script.
+
+The library sends such a function in another way than a function of a module.
 """
 
 import subprocess

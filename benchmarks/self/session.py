@@ -1,5 +1,6 @@
-"""One measurement in a process of its own: ``python -m benchmarks.self.session NAME WORKERS``
-prints its figures as JSON.
+"""Takes one measurement in a process of its own, and prints its figures as JSON.
+
+The runner starts it, with ``python -m benchmarks.self.session NAME WORKERS``.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""Calls that take time, on more workers than there are cores: how near the library comes to what
-nobody can beat.
-"""
+"""Measures calls that sleep, on more workers than there are cores, against the ideal."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,5 +1,4 @@
-"""How many workers, and what do I get? Measures a cluster at one size after the other, and plots
-its throughput.
+"""Measures the throughput of a cluster at one size after the other, and plots it.
 
     python -m distribute_challenge.benchmarking.load --max-workers 4
 
@@ -184,8 +183,9 @@ def load(
 
 
 def _measure(run: Run, cluster: Cluster, folder: Path) -> int:
-    """Carry out the plan; the exit code. What goes wrong is said here, so that what was measured is
-    shown all the same.
+    """Carry out the plan, and return the exit code.
+
+    Failures are printed and not raised, so that the caller still shows what was measured.
     """
     if not run.missing:
         click.echo("every size of the plan has been measured; a larger --max-workers measures more")

@@ -1,7 +1,6 @@
-"""What one run of the benchmark saw, as plain values: the one thing that measuring writes and the
-results read.
+"""The recording of one run, as plain values: ``measuring`` writes it, and ``results`` read it.
 
-Times are seconds since the run began (`Run.epoch` in the client's clock), memory is in bytes. In
+Times are seconds since the run began (`Run.epoch` in the client's clock). Memory is in bytes. In
 files, times of calls are whole microseconds.
 """
 
@@ -248,11 +247,12 @@ class Run:
         return path
 
     def save_calls(self, folder: Path) -> Path:
-        """Write ``calls.csv`` to a folder: a line for each call, with the size of the cluster, and
-        times in microseconds.
+        """Write ``calls.csv`` to a folder: a line for each call.
+
+        A line has the size of the cluster, and the times of the call in microseconds.
 
         Returns:
-            Its path.
+            Path of the file.
         """
         path = folder / CALLS_FILE
         with _replacing(path) as file:

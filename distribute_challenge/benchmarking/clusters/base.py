@@ -1,6 +1,4 @@
-"""What the benchmark needs of a cluster: to change its size, to look at it, and to leave nothing of
-it behind.
-"""
+"""The interface of a cluster that the benchmark can scale, watch and remove without a trace."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -31,12 +29,13 @@ class Cluster(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Bring up the broker, and at least no worker that is in the way; return when the broker
-        answers.
+        """Bring up the broker, and return when it answers.
+
+        Workers may start as well; `scale` brings them to the number that is measured.
 
         Raises:
-            SystemFailureError: It does not come up; with the last log lines of what failed, and
-                what to do.
+            SystemFailureError: The cluster does not come up. The text has the last log lines of
+                what failed, and says what to do.
         """
 
     @abstractmethod
@@ -59,8 +58,9 @@ class Cluster(ABC):
 
     @abstractmethod
     def usage(self) -> Mapping[str, Usage]:
-        """What each container or process takes, the broker's too, by its name for people, as
-        ``"worker-3"``.
+        """Return what each container or process takes, by its label, as ``"worker-3"``.
+
+        The broker is one of them.
         """
 
     @abstractmethod

@@ -288,8 +288,9 @@ class ComposeCluster(Cluster):
         )
 
     def _take_down(self) -> None:
-        """Remove all that there is of the project; never raises, as it is also run on the way out
-        of errors.
+        """Remove all that there is of the project.
+
+        Never raises, as it also runs while an error is on its way to the caller.
         """
         try:
             if self._shrinking is not None:

@@ -43,8 +43,9 @@ class ContainerWatch:
         return found
 
     def name(self, host: str) -> str:
-        """Name of the container with a host name, of one that is gone, too; the host name itself if
-        there was none.
+        """Return the name of the container with a host name, also of one that is gone.
+
+        If there was no such container, this is the host name itself.
         """
         if host not in self._names:
             with suppress(ClusterStartError):  # An engine that is gone has no new names.

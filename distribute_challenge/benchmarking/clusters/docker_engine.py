@@ -1,6 +1,4 @@
-"""The Docker engine, as far as a cluster of containers needs it: what there is of a project, and
-how it does.
-"""
+"""The Docker engine: which containers a Compose project has, and what state they are in."""
 
 import os
 import subprocess

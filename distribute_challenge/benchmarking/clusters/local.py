@@ -1,6 +1,4 @@
-"""The embedded cluster, for machines without Docker: Redis and all workers are processes of this
-machine.
-"""
+"""The embedded cluster, for machines without Docker: all its parts run on this machine."""
 
 import time
 from collections.abc import Mapping
@@ -91,9 +89,7 @@ class LocalWorkers(Cluster):
         self._cluster.close()
 
     def _processes(self) -> "dict[str, Process]":
-        """All processes of the cluster but the one that watches over them, by name; worker
-        processes in their order.
-        """
+        """Return the cluster's processes but its supervisor, by name; workers in their order."""
         from psutil import NoSuchProcess, Process
 
         # Its name stands in the command line of each.

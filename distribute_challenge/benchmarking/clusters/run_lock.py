@@ -1,5 +1,6 @@
-"""One benchmark at a time for each port, and how the next one tells a running one from what a dead
-one left.
+"""A lock for each port, so that benchmarks with the same port run one after the other.
+
+With it, a benchmark can tell another one that runs from the remains of one that was killed.
 """
 
 import contextlib

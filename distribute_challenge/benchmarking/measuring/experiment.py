@@ -1,10 +1,10 @@
-"""The plan carried out: which sizes, one after the other, and for how long each. How a cluster
-scales is not known here.
+"""Carries out the plan: measures a cluster at one size after the other.
 
     scale ──> exactly N answer ──> warm up ──> measure ──> drain ──> the next size
                                    └──── feeder: a bounded number of calls in flight ────┘
 
-What a step saw is kept however it ends: by itself, by Ctrl+C, or because the cluster died.
+What a step has seen is kept however the step ends: by itself, by Ctrl+C, or because the cluster
+died. How a cluster scales is the business of `Cluster` alone.
 """
 
 import time

@@ -1,6 +1,4 @@
-"""A look at the cluster once a second, beside the calls: queue, connections, CPU and memory, and
-the CPU of other programs.
-"""
+"""Samples the cluster once a second: queue, connections, CPU, memory, and other programs' CPU."""
 
 import threading
 import time

@@ -1,6 +1,4 @@
-"""What other programs take of the machine while the benchmark measures: a busy machine makes
-figures that mean little.
-"""
+"""Measures the CPU that other programs take meanwhile: figures of a busy machine mean little."""
 
 import os
 import time

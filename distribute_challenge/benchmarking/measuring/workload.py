@@ -29,8 +29,9 @@ CALIBRATION_SPINS = 20_000
 
 @compute_this()
 def spin(times: int) -> int:
-    """Keep one core busy, in pure Python: an amount of work, not of time, so that cores which are
-    shared show.
+    """Keep one core busy, in pure Python.
+
+    The amount of work is fixed and not the time, so that calls take longer where cores are shared.
     """
     number = 1
     for _ in range(times):

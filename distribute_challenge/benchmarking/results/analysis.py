@@ -39,9 +39,7 @@ SMOOTHED_OVER = (
 
 @dataclass(frozen=True)
 class Percentiles:
-    """How long something took, in seconds: for half of the calls less than `p50`, for 95 % less
-    than `p95`.
-    """
+    """Percentiles of a duration, in seconds: half of the calls took less than `p50`, and so on."""
 
     p50: float
     p95: float
@@ -194,9 +192,7 @@ def queue_over_time(step: Step) -> tuple["Numbers", "Numbers"]:
 
 
 def is_worker(name: str) -> bool:
-    """Whether a container or process, by its name in `Sample.usage`, is a worker and not the broker
-    or so.
-    """
+    """Return whether a container or process is a worker, by its name in `Sample.usage`."""
     return name.startswith("worker")
 
 

@@ -85,8 +85,9 @@ def growth(run: Run, steps: Sequence[StepFigures]) -> str:
 
 
 def limit(run: Run, steps: Sequence[StepFigures]) -> str:
-    """What holds throughput down if it is not the workers, in a sentence; empty: they are, or it is
-    not known.
+    """Say in a sentence what limits throughput, if it is not the workers.
+
+    The text is empty if the workers are the limit, or if the limit is not known.
 
     Args:
         run: Where the figures come from.
@@ -110,8 +111,9 @@ def limit(run: Run, steps: Sequence[StepFigures]) -> str:
 
 
 def disturbance(run: Run, steps: Sequence[StepFigures]) -> str:
-    """How far other programs disturbed the run, in a sentence; empty: not much, or the machine's
-    cores are not known.
+    """Say in a sentence how far other programs disturbed the run.
+
+    The text is empty if they hardly did, or if the number of cores is not known.
 
     Args:
         run: Where the figures come from.
@@ -158,8 +160,10 @@ def mishaps(steps: Sequence[StepFigures]) -> list[str]:
 
 
 def _dip(steps: Sequence[StepFigures]) -> tuple[StepFigures, StepFigures, StepFigures] | None:
-    """The best before, the bottom of, and the best after a dip that no number of workers explains;
-    None: there is none.
+    """Find a dip in throughput that no number of workers explains; None if there is none.
+
+    Returns:
+        The best step before it, the lowest step in it, and the best step after it.
     """
     for place in range(1, len(steps) - 1):
         low = steps[place]

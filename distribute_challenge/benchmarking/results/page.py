@@ -1,6 +1,4 @@
-"""The frame of the page and its parts: HTML that needs nothing from anywhere else. What it shows is
-not known here.
-"""
+"""The frame and the parts of an HTML page that loads nothing; the caller gives what they show."""
 
 from base64 import b64encode
 from collections.abc import Collection, Sequence
@@ -120,12 +118,13 @@ def table(
 
 
 def figure(svg: bytes, *, text: str, caption: str) -> str:
-    """A picture inside the page, as an image: names inside of it meet none of another's. On a phone
-    it scrolls.
+    """Return a figure with a picture inside the page; on a phone it scrolls.
+
+    The picture is an image, so that names inside it do not clash with those of other pictures.
 
     Args:
         svg: The picture.
-        text: What it shows, for those who do not see it.
+        text: What it shows, for readers who do not see it.
         caption: How to read it.
     """
     data = b64encode(svg).decode()

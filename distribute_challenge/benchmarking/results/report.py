@@ -1,5 +1,6 @@
-"""A run as one page: the answer, what went wrong, pictures, tables, and what the words mean. One
-file, no requests.
+"""Writes a run as one HTML file that loads nothing else.
+
+The page has the answer, what went wrong, pictures, tables, and what the words mean.
 """
 
 from collections.abc import Sequence

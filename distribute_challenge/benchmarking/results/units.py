@@ -1,6 +1,4 @@
-"""Numbers as people read them: three digits and a unit. For the table, the page and the pictures
-alike.
-"""
+"""Writes numbers with three digits and a unit, for the table, the page and the pictures."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -69,8 +67,7 @@ def seconds(value: float | None) -> str:
 
 
 def seconds_together(values: Iterable[float]) -> str:
-    """Several durations in one unit, that of the largest, and with two digits, for where there is
-    little room.
+    """Write several durations with two digits and one unit, that of the largest, to save room.
 
     Examples:
         >>> seconds_together([0.02, 1.0123]), seconds_together([0.000974, 0.0121])

@@ -1,6 +1,4 @@
-"""Pictures as files and as bytes: the same bytes for the same run, whatever the user's own style
-is.
-"""
+"""Draws pictures as files and as bytes: the same run gives the same bytes, in any user's style."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -117,8 +117,9 @@ def _finish(axes: Axes, series: Sequence[Series], *, most: float, whole: bool) -
 
 
 def _label(axes: Axes, series: Sequence[Series]) -> None:
-    """The size beside the end of each line, one below the other where the lines end at the same
-    height.
+    """Write the size beside the end of each line.
+
+    Where lines end at the same height, the labels stand one below the other.
     """
     every = -(-len(series) // MOST_LABELS)
     ends = [

@@ -1,6 +1,4 @@
-"""The look that all pictures share: colours, figures with a title, axes of workers and of
-quantities.
-"""
+"""The look of all pictures: colours, figures with a title, axes of workers and of quantities."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -120,13 +118,14 @@ def by_size(count: int) -> list[str]:
 
 
 def workers_axis(axes: Axes, sizes: Sequence[int], *, room: int) -> None:
-    """The x axis of those pictures that go over sizes: whole numbers, the sizes themselves if there
-    is room.
+    """Set the x axis of a picture that goes over sizes, with whole numbers as ticks.
+
+    The ticks are the sizes themselves if there is room for them.
 
     Args:
-        axes: Whose.
-        sizes: In order.
-        room: Labels that have room side by side.
+        axes: Axes to change.
+        sizes: Numbers of workers, in order.
+        room: How many labels have room side by side.
     """
     axes.set_xlabel("workers")
     margin = max((sizes[-1] - sizes[0]) * 0.05, 0.5)
