@@ -1,4 +1,4 @@
-"""Where and when figures were taken: those of another machine are others."""
+"""Describes the machine and the time of a run: figures of different machines do not compare."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def in_a_line(machine: dict[str, Any]) -> str:
-    """What `describe_machine` found, for people."""
+    """Return what `describe_machine` found as one line of text."""
     return (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_bytes'] / 2**30:.0f} "
         f"GB, {machine['system']}, "

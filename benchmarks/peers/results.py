@@ -1,4 +1,4 @@
-"""What a run found: kept as JSON with all raw figures, summed up as medians with their spread."""
+"""The results of a run: all raw figures as JSON, and medians with their spread."""
 
 import json
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ class Figure:
     """A column of the tables.
 
     Attributes:
-        key: Its name in the records.
+        key: Name of the figure in the records.
         measurement: The measurement that yields it; its failures explain a missing figure.
-        heading: With the unit.
-        scale: What the recorded number, in seconds or calls per second, is multiplied by.
-        more_is_better: Whether it is a speed and not a time.
+        heading: Head of the column, with the unit.
+        scale: Factor for the recorded number, which is in seconds or calls per second.
+        more_is_better: Whether the figure is a speed and not a time.
     """
 
     key: str
@@ -52,7 +52,7 @@ class Summary:
     """One figure of one peer over all rounds, scaled to the unit of its column.
 
     Attributes:
-        extrapolated: Not all calls were made.
+        extrapolated: Whether the figure is extrapolated, as not all calls were made.
     """
 
     median: float
@@ -62,7 +62,7 @@ class Summary:
 
 
 def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
-    """Median and spread of a figure; None if no round has it."""
+    """Return the median and the spread of a figure; None if no round has it."""
     values = [each[figure.key] * figure.scale for each in record["rounds"] if figure.key in each]
     if not values:
         return None
