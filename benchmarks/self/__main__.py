@@ -73,7 +73,7 @@ def main(
     listing: bool,
     compare: tuple[Path, Path] | None,
 ) -> None:
-    """Measure this library, and compare it with what it was."""
+    """Measure this library, and compare it with an earlier state."""
     if listing:
         for measurement in CATALOGUE.values():
             click.echo(f"{measurement.name}{'  (long)' if measurement.is_long else ''}")

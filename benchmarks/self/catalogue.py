@@ -1,7 +1,7 @@
-"""Which measurements there are, in the order of the table.
+"""Lists the measurements in the order of the table.
 
 To add one, write a function that takes the number of workers and returns numbers by name, and add
-it here. Names of figures stay as they are, or the comparison with older files loses them.
+it here. Do not rename figures: the comparison with older files finds them by name.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from benchmarks.self.measurement import Measurement
 __all__ = ["CATALOGUE", "chosen"]
 
 FEW_MEGABYTES = (
-    5.0  # What the same run may take more or less of, by where the allocator found room.
+    5.0  # Equal runs may differ by this much, depending on where the allocator finds room.
 )
 WAYS = ("map", "submit")
 
@@ -25,8 +25,8 @@ def _cpu(name: str, what: str) -> tuple[Figure, ...]:
         "child": "worker children",
         "redis": "Redis",
     }
-    # The system counts in hundredths of a second: what is less than a microsecond a call is not
-    # resolved.
+    # The system counts CPU time in hundredths of a second: less than a microsecond for each call is
+    # not resolved.
     return tuple(
         Figure(f"{name}_cpu_{kind}", f"CPU of each {what}: {title}", "µs", smallest=1.0)
         for kind, title in kinds.items()

@@ -1,4 +1,4 @@
-"""Calls that raise, and what their tracebacks cost."""
+"""Measures calls that raise, and what their tracebacks cost."""
 
 import time
 import timeit

@@ -1,4 +1,4 @@
-"""What perfect scheduling would give: the measure for every case in which calls take time."""
+"""Computes what perfect scheduling would give, as the ideal for calls that take time."""
 
 import heapq
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def makespan(durations: Iterable[float], slots: int) -> float:
 
 
 def ends(durations: Iterable[float], slots: int) -> list[float]:
-    """Seconds until each of the calls ends then, in their order.
+    """Return the seconds until each call ends, scheduled as in `makespan`, in their order.
 
     Example:
         >>> ends([3.0, 1.0, 1.0], 2)

@@ -27,7 +27,7 @@ with LocalCluster({{workers}}):
 
 
 def submitted_by_script(workers: int) -> dict[str, float]:
-    """``submit()`` one by one, and then all results."""
+    """Measure ``submit()`` one by one, and then all results."""
     code = SCRIPT.format(workers=workers)
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True

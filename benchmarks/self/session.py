@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 
 def main(name: str, workers: int) -> None:
-    """Take the measurement."""
+    """Take the measurement, and print its figures."""
     print(json.dumps(CATALOGUE[name].load()(workers)), flush=True)
 
 
