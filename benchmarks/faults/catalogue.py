@@ -12,9 +12,8 @@ from benchmarks.peers.services import REDIS_PORT
 __all__ = ["FAULTS", "Fault"]
 
 CALL = 0.5  # Seconds that a call takes, if it is to take time.
-UNDER_WAY = (
-    4  # Calls begun before a fault, so that both workers have finished some and run another one.
-)
+# Calls begun before a fault, so that both workers have finished some and run another one.
+UNDER_WAY = 4
 FROZEN = 15.0  # Seconds.
 DOWN = 2.0  # Seconds between the death of the program in the middle and its next start.
 SLOT_DEADLINE = 10.0  # Seconds after a cancellation.

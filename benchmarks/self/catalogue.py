@@ -12,9 +12,8 @@ from benchmarks.self.measurement import Measurement
 
 __all__ = ["CATALOGUE", "chosen"]
 
-FEW_MEGABYTES = (
-    5.0  # Equal runs may differ by this much, depending on where the allocator finds room.
-)
+# Equal runs may differ by this much, depending on where the allocator finds room.
+FEW_MEGABYTES = 5.0
 WAYS = ("map", "submit")
 
 

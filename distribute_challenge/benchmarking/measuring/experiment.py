@@ -30,9 +30,8 @@ __all__ = ["Experiment"]
 
 ANSWER_WITHIN = 1.0  # Seconds that a worker has to answer; then it is asked again.
 ASK_EVERY = 0.1  # Seconds between two looks at who is there.
-STANDSTILL = (
-    60.0  # Seconds without any change, beside the longest call, after which waiting has no sense.
-)
+# Seconds without any change, beside the longest call, after which waiting has no sense.
+STANDSTILL = 60.0
 NOTICED_WITHIN = 5.0  # Seconds that a cluster has to notice that its broker died.
 CHECK_EVERY = 1.0  # Seconds between two looks whether the cluster is whole.
 

@@ -17,9 +17,8 @@ WORKLOADS = ("cpu", "sleep", "noop", "payload")
 
 QUEUED = 0.5  # Seconds of work that each worker finds in the queue, beside the call that it runs.
 FEWEST_CALLS = 3  # For each worker: one that runs, one that waits, one on its way.
-MOST_CALLS = (
-    10_000  # In flight at once, whatever the size: beyond that the client only holds more memory.
-)
+# In flight at once, whatever the size: beyond that the client only holds more memory.
+MOST_CALLS = 10_000
 MOST_BYTES = 64 * 2**20  # Of payload in flight, for the same reason, and for Redis' sake.
 
 SHORTEST = 1e-4  # Seconds that a worker takes at least for a call, in this reckoning.

@@ -32,9 +32,8 @@ __all__ = [
 
 Figure = TypeVar("Figure", int, float)
 
-SMOOTHED_OVER = (
-    5  # Seconds; a guess: less still shows single calls, more hides what a worker's start does.
-)
+# Seconds; a guess: less still shows single calls, more hides what a worker's start does.
+SMOOTHED_OVER = 5
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from distribute_challenge.benchmarking.results.plots import style
 
 __all__ = ["allocation"]
 
-LEAST = (
-    0.1  # The axis goes at least so far from an equal share, so that small differences look small.
-)
+# The axis goes at least so far from an equal share, so that small differences look small.
+LEAST = 0.1
 WIDTH = 0.8  # Of the room of a size, that its workers share.
 
 
