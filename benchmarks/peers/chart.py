@@ -28,10 +28,8 @@ DOT: Any = {
     "markeredgecolor": "#444444",
     "markeredgewidth": 0.6,
 }
-WIDTH, HEIGHT = (
-    9.6,
-    10.4,
-)  # Inches: at the width of a README, 830 pixels or so, text stays about 11 pixels high.
+# Inches: at the width of a README, about 830 pixels, text stays about 11 pixels high.
+WIDTH, HEIGHT = 9.6, 10.4
 RESOLUTION = 150  # Dots per inch of the PNG.
 
 

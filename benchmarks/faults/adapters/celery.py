@@ -43,9 +43,8 @@ class Celery(Adapter):
         return int(call.get())
 
     def cancel(self, call: Any) -> None:
-        call.revoke(
-            terminate=True, signal="SIGKILL"
-        )  # SIGTERM, the default, has no effect before C code is done.
+        # SIGTERM, the default, has no effect before C code is done.
+        call.revoke(terminate=True, signal="SIGKILL")
 
     def submit_detached(self, function: Callable[..., int], arguments: list[Any]) -> str:
         return str(self.submit(function, arguments).id)
