@@ -1,4 +1,4 @@
-"""Describes the machine and the time of a run: figures of different machines do not compare."""
+"""Describes the machine of a run: figures of different machines cannot be compared."""
 
 import os
 import platform

@@ -11,7 +11,7 @@ from benchmarks.peers.catalogue import OURS
 
 __all__ = ["FIGURES", "Figure", "Summary", "load", "ratio", "save", "summary", "title"]
 
-Run = dict[str, Any]  # As it is written: "machine", "options", "peers".
+Run = dict[str, Any]  # The JSON document: "machine", "options", "peers".
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def ratio(run: Run, name: str, figure: Figure) -> float | None:
 
 
 def title(run: Run, name: str) -> str:
-    """Return a peer's title, or its name for ``--only`` if its session never told the title."""
+    """Return a peer's title, or its name for ``--only`` if its session never sent the title."""
     return str(run["peers"][name]["facts"].get("title", name))
 
 

@@ -1,4 +1,4 @@
-"""The recording of one run, as plain values: ``measuring`` writes it, and ``results`` read it.
+"""The recording of one run, as plain values: ``measuring`` writes it, ``results`` reads it.
 
 Times are seconds since the run began (`Run.epoch` in the client's clock). Memory is in bytes. In
 files, times of calls are whole microseconds.

@@ -37,7 +37,7 @@ class ContainerWatch:
         self._turn = 0
 
     def look(self) -> list[Container]:
-        """Return all containers of the project."""
+        """Return all containers of the project, and remember their names."""
         found = self._engine.containers(self._project)
         self._names.update({container.id[:HOST_DIGITS]: container.name for container in found})
         return found

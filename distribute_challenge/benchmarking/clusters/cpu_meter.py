@@ -9,7 +9,7 @@ SHORTEST = 0.1
 
 
 class CpuMeter:
-    """Average cores since the previous reading, for any number of containers or processes.
+    """Computes the average cores since the previous reading, for many containers or processes.
 
     A reading that comes too soon after another one gives the same result again.
 

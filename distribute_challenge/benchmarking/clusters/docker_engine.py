@@ -21,7 +21,7 @@ __all__ = ["Condition", "Container", "DockerEngine", "End", "Reading"]
 ANSWER_WITHIN = 60.0
 READERS = 24  # Connections at most, and only while usage is read; see `DockerEngine.readings`.
 LAST_LINES = 20
-CONFLICT = 409  # The status in HTTP if what was asked for is being removed.
+CONFLICT = 409  # HTTP status if what was asked for is being removed.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Container:
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What the list of containers does not show of the state of one.
+    """The state of one container, as far as the list of containers does not show it.
 
     Attributes:
         restarts: How often Docker has started the container again.

@@ -13,7 +13,7 @@ from distribute_challenge.errors import SystemFailureError
 
 __all__ = ["Feeder"]
 
-LOOK_EVERY = 0.1  # Seconds between two calls of `watch` at most.
+LOOK_EVERY = 0.1  # The longest time between two calls of `watch`, in seconds.
 LONGEST_TEXT = 200  # Characters kept of an exception.
 # Share of the limit: with fewer calls in flight, the feeder wakes up. Waking it for each call would
 # cost more than the call.

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 __all__ = ["Progress"]
 
-WINDOW = 5.0  # Seconds that the throughput shown is an average of.
+WINDOW = 5.0  # Seconds over which the shown throughput is averaged.
 
 
 class Progress:

@@ -8,7 +8,8 @@ from distribute_challenge.benchmarking.results.units import amount, percent, rat
 
 __all__ = ["cores", "disturbance", "growth", "limit", "mishaps", "subject"]
 
-# Guesses, as shares of the best throughput: at least this is as good, and less than that is worse.
+# Guesses, as shares of the best throughput: from the first on, a size is as good as the best one;
+# below the second, it is worse.
 AS_GOOD = 0.95
 WORSE = 0.90
 # A guess: more workers that bring less than this share of what they could bring are not worth it.

@@ -118,7 +118,7 @@ def by_size(count: int) -> list[str]:
 
 
 def workers_axis(axes: Axes, sizes: Sequence[int], *, room: int) -> None:
-    """Set the x axis of a picture that goes over sizes, with whole numbers as ticks.
+    """Set an x axis of numbers of workers, with whole numbers as ticks.
 
     The ticks are the sizes themselves if there is room for them.
 
