@@ -1,4 +1,4 @@
-"""What of a catalogue a command line names."""
+"""Selects the entries of a catalogue that a command line names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 
 def select(catalogue: Mapping[str, T], names: Sequence[str], kind: str) -> list[T]:
-    """What has one of these names, in the catalogue's order; all of it if no name is given.
+    """Return the entries with these names, in the catalogue's order; all if no name is given.
 
     Args:
-        catalogue: By name.
-        names: Which to take.
-        kind: What one of them is, for the error.
+        catalogue: Entries by name.
+        names: Names of the entries to return.
+        kind: What an entry is called in the error, as ``"peer"``.
 
     Raises:
-        KeyError: Nothing has one of the names.
+        KeyError: No entry has one of the names.
     """
     if unknown := [name for name in names if name not in catalogue]:
         raise KeyError(
@@ -29,10 +29,15 @@ def select(catalogue: Mapping[str, T], names: Sequence[str], kind: str) -> list[
 
 
 def from_option(choose: Callable[[list[str]], list[T]], text: str, option: str) -> list[T]:
-    """What is chosen by names with commas between them, which an option of a command was given.
+    """Return the entries that an option names, with commas between the names.
+
+    Args:
+        choose: Returns the entries with some names, as `select` does.
+        text: Value of the option.
+        option: Name of the option, for the error.
 
     Raises:
-        click.BadParameter: Nothing has one of the names.
+        click.BadParameter: No entry has one of the names.
     """
     try:
         return choose([name.strip() for name in text.split(",") if name.strip()])

@@ -1,4 +1,4 @@
-"""Where and when figures were taken: those of another machine are others."""
+"""Describes the machine of a run: figures of different machines cannot be compared."""
 
 import os
 import platform
@@ -14,9 +14,7 @@ __all__ = ["describe_machine", "in_a_line"]
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine at this moment, for the record; ``load_average_before`` tells whether it was
-    quiet.
-    """
+    """Describe this machine now; ``load_average_before`` shows whether it was quiet."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": os.cpu_count(),
@@ -30,7 +28,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def in_a_line(machine: dict[str, Any]) -> str:
-    """What `describe_machine` found, for people."""
+    """Return what `describe_machine` found as one line of text."""
     return (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_bytes'] / 2**30:.0f} "
         f"GB, {machine['system']}, "

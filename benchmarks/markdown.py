@@ -1,4 +1,4 @@
-"""Numbers and tables as Markdown."""
+"""Writes numbers and tables as Markdown."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ __all__ = ["markdown_table", "number"]
 
 
 def number(value: float) -> str:
-    """Three digits that count, and commas.
+    """Write a number with three significant digits, and with commas between thousands.
 
     Example:
         >>> [number(each) for each in (0.012345, 1.2345, 123.45, 812345.0, -3.21, 99.96)]
@@ -17,7 +17,7 @@ def number(value: float) -> str:
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lines of a table, the heads first.
+    """Return the lines of a table, the heads first.
 
     Example:
         >>> print(markdown_table(["what", "figure"], [["import", "0.05 s"]]))

@@ -1,11 +1,12 @@
-"""What large values cost: there and back, the same one to many calls, and from which size on the
-store pays.
+"""Measures what large values cost, and from which size on the store pays.
+
+A value goes to a worker and back, and one value goes to many calls.
 
     python benchmarks/payloads.py
 
-Runs on an embedded cluster, whose workers share memory with this process, and on a worker that is
-made not to, so that all goes through a Redis server by TCP. Prints Markdown tables, with the
-machine they were made on. Memory is read from ``/proc``.
+The program runs on an embedded cluster, whose workers share memory with this process, and on a
+worker that cannot, so that all values go through a Redis server over TCP. It prints Markdown tables
+and a description of the machine. Memory is read from ``/proc``.
 """
 
 import os
@@ -35,7 +36,7 @@ SHARED = 50 * MEGABYTE
 CALLS = 200
 ROUNDS = 15
 SIZES = [4_000, 16_000, 32_000, 64_000, 128_000, 256_000, 1_000_000, 4_000_000]
-TRIES = 60  # Round trips for each size, one inline and one by the store in turns.
+TRIES = 60  # Round trips for each size and each way: in the message and in the store, in turn.
 
 FLOOR = """
 import sys, redis
@@ -57,7 +58,7 @@ _made = {}
 
 @compute_this()
 def exchange(x):
-    """Take an array and give another one, which is made once: nothing but the way there and back."""
+    """Take an array and return another one, made once, so that only the transfer takes time."""
     if "result" not in _made:
         _made["result"] = numpy.ones_like(x)
     return _made["result"]
@@ -65,14 +66,15 @@ def exchange(x):
 
 @compute_this()
 def first(x, _number):
-    """Look at an argument."""
+    """Read one number of an array."""
     return float(x[0])
 
 
 @compute_this()
 def private_memory():
-    """Bytes of memory that the process has for itself alone, and its number; late enough that each
-    gets a call.
+    """Return the worker process's id and the bytes of memory that it shares with no other.
+
+    Sleeps first, so that each worker process gets a call.
     """
     time.sleep(0.05)
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
@@ -83,7 +85,11 @@ def private_memory():
 
 @contextmanager
 def redis_server() -> Iterator[int]:
-    """A Redis server on a port of its own."""
+    """Run a Redis server while the block runs.
+
+    Yields:
+        Its port.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -106,7 +112,7 @@ def redis_server() -> Iterator[int]:
 
 @contextmanager
 def program(source: str, *arguments: str, **variables: str) -> Iterator[None]:
-    """A Python program of its own."""
+    """Run a Python program in a process of its own while the block runs."""
     process = subprocess.Popen(
         [sys.executable, "-c", source, *arguments], env={**os.environ, **variables}
     )
@@ -118,7 +124,7 @@ def program(source: str, *arguments: str, **variables: str) -> Iterator[None]:
 
 
 def milliseconds(action: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Median of several times, after two to warm up."""
+    """Return the median time of an action over several rounds, after two to warm up."""
     times = []
     for _ in range(rounds + 2):
         began = time.perf_counter()
@@ -128,7 +134,10 @@ def milliseconds(action: Callable[[], object], rounds: int = ROUNDS) -> float:
 
 
 def bare_redis(port: int) -> float:
-    """Milliseconds for the same bytes: SET, GET in another process, RPUSH there, BLPOP here."""
+    """Return the milliseconds that the same bytes take through bare Redis.
+
+    This process sends SET, another one GET and RPUSH, and this one BLPOP.
+    """
     connection, data = redis.Redis(port=port), os.urandom(THERE_AND_BACK)
 
     def round_trip() -> None:
@@ -143,7 +152,7 @@ def bare_redis(port: int) -> float:
 
 
 def there_and_back(backend: CeleryExecutionBackend) -> float:
-    """Milliseconds for an array that is another one each time."""
+    """Return the milliseconds of a call that takes and returns an array, a new one each time."""
     array = numpy.random.default_rng(0).random(THERE_AND_BACK // 8)
 
     def round_trip() -> None:
@@ -154,7 +163,12 @@ def there_and_back(backend: CeleryExecutionBackend) -> float:
 
 
 def many_calls(backend: CeleryExecutionBackend, connection: redis.Redis, shared: bool) -> list[str]:
-    """One array to many calls, one after the other."""
+    """Measure calls with the same array, one after the other, and return cells of a table.
+
+    Returns:
+        What went to Redis, the median time of a call after the first, and the memory that a worker
+        process gained.
+    """
     array = numpy.random.default_rng(1 + shared).random(SHARED // 8)
     before = dict(private_memory().submit(backend).result() for _ in range(8))
     received = connection.info()["total_net_input_bytes"]
@@ -175,9 +189,7 @@ def many_calls(backend: CeleryExecutionBackend, connection: redis.Redis, shared:
 
 
 def threshold(backend: CeleryExecutionBackend) -> Iterator[tuple[int, float, float]]:
-    """For each size: milliseconds of a round trip with the argument in the message, and in the
-    store.
-    """
+    """Yield each size with the milliseconds of a round trip, in the message and in the store."""
     defaults = parcels.LARGE_BUFFER, parcels.LARGE_STREAM
     parcels.LARGE_STREAM = 1 << 40
     for size in SIZES:

@@ -1,1 +1,1 @@
-"""The library and its peers under the same faults: ``python -m benchmarks.faults``."""
+"""Puts the library and its peers under the same faults: ``python -m benchmarks.faults``."""

@@ -1,5 +1,6 @@
-"""``python -m benchmarks.faults``: what the library, Celery, Dask and Ray do when something dies,
-freezes or is emptied.
+"""``python -m benchmarks.faults``: puts the library, Celery, Dask and Ray under the same faults.
+
+A fault kills or freezes a process, empties Redis, or cancels a call.
 
     pip install -e ".[benchmarking]"
     python -m benchmarks.faults
@@ -76,7 +77,7 @@ def main(
     listing: bool,
     table: Path | None,
 ) -> None:
-    """Do the same harm to this library and to its peers."""
+    """Put this library and its peers under the same faults."""
     if listing:
         click.echo(f"systems: {', '.join(SYSTEMS)}")
         for fault in FAULTS.values():

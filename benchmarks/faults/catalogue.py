@@ -1,4 +1,4 @@
-"""The faults, each written once for all systems, in the order of the tables."""
+"""Lists the faults in the order of the tables, each written once for all systems."""
 
 import socket
 import time
@@ -11,26 +11,25 @@ from benchmarks.peers.services import REDIS_PORT
 
 __all__ = ["FAULTS", "Fault"]
 
-CALL = 0.5  # Seconds that a call takes, where it takes any.
-UNDER_WAY = (
-    4  # Calls begun before a fault, so that both workers have some behind them and are at the next.
-)
+CALL = 0.5  # Seconds that a call takes, if it is to take time.
+# Calls begun before a fault, so that both workers have finished some and run another one.
+UNDER_WAY = 4
 FROZEN = 15.0  # Seconds.
-DOWN = 2.0  # Seconds between the death of the one in the middle and its next start.
+DOWN = 2.0  # Seconds between the death of the program in the middle and its next start.
 SLOT_DEADLINE = 10.0  # Seconds after a cancellation.
 REDIS = ("distribute_challenge", "celery")  # Systems that keep calls in Redis.
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault.
+    """A fault that is injected while calls run.
 
     Attributes:
-        name: What ``--faults`` takes.
-        title: The row's first cell.
-        inject: Makes the calls, does the harm, and returns what came of it.
-        workers: How many there are, with one process for calls each.
-        systems: Names of those it can befall; None: all.
+        name: Name for ``--faults``.
+        title: First cell of the rows of this fault.
+        inject: Makes the calls, injects the fault, and returns what became of the calls.
+        workers: Number of workers, with one child process each.
+        systems: Names of the systems that can have this fault; None: all.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Fault:
     systems: tuple[str, ...] | None = None
 
     def befalls(self, system: str) -> bool:
-        """Whether a system has what it harms."""
+        """Return whether a system can have this fault."""
         return self.systems is None or system in self.systems
 
 
@@ -59,7 +58,7 @@ def _worker_killed(stage: Stage) -> Found:
 
 
 def _worker_frozen(stage: Stage) -> Found:
-    # Few enough for the other worker to be through with the rest before this one wakes.
+    # So few that the other worker has finished the rest before this one wakes.
     _begin(stage, 20)
     stage.workers[0].freeze()
     time.sleep(FROZEN)
@@ -111,7 +110,7 @@ def _call_cancelled(stage: Stage) -> Found:
 
 
 def _begin(stage: Stage, number: int, *, under_way: int = UNDER_WAY) -> None:
-    """Up to the fault, which comes when some of a number of calls have begun."""
+    """Make calls, and wait until some of them have begun: then comes the fault."""
     calls = stage.submit(number, "work", CALL)
     stage.wait_for_executions(under_way, of=calls)
     stage.fault_is_now()

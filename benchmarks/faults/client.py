@@ -1,16 +1,16 @@
-"""The client of one system: ``python -m benchmarks.faults.client MODULE:CLASS OUTCOMES``, run by a
-row.
+"""The client of one system, which the process of a row starts.
 
-It reads orders from its standard input, one line of JSON each, and answers each with one line:
+The command is ``python -m benchmarks.faults.client MODULE:CLASS OUTCOMES``. The client reads orders
+from its standard input, one line of JSON each, and answers each with one line:
 
     {"do": "submit", "calls": [[number, function, arguments], ...]}      {}
     {"do": "submit_detached", "calls": [...]}                            {"names": {number: name}}
     {"do": "attach", "names": {number: name}}                            {}
     {"do": "cancel", "number": 0}                                        {}
 
-or with ``{"absent": reason}``. Between orders it looks which calls are done, and appends a line for
-each to the file of outcomes: so what it had before it was killed, hung or crashed is known. It ends
-with its standard input.
+or with ``{"absent": reason}``. Between orders it finds the calls that are done, and appends a line
+for each to the file of outcomes. So the outcomes that it had are known even if it is killed, hangs
+or crashes. It ends when its standard input ends.
 """
 
 import json
@@ -34,9 +34,9 @@ Order = dict[str, Any]
 
 
 def main(place: str, outcomes: Path) -> None:
-    """Obey until standard input ends."""
+    """Carry out orders until standard input ends."""
     answers = os.dup(1)
-    os.dup2(2, 1)  # What the system prints is no answer.
+    os.dup2(2, 1)  # What the system prints must not be taken for an answer.
     module, _, name = place.partition(":")
     kind: type[Adapter] = getattr(import_module(module), name)
     client = Client(kind(), outcomes)
@@ -46,7 +46,7 @@ def main(place: str, outcomes: Path) -> None:
     while True:
         if select.select([0], [], [], LOOK_EVERY)[0]:
             if not (chunk := os.read(0, 65536)):
-                os._exit(0)  # What the system would do at its exit, nobody waits for.
+                os._exit(0)  # Without waiting for what the system does at exit.
             *lines, received = (received + chunk).split(b"\n")
             for line in lines:
                 os.write(answers, json.dumps(client.obey(json.loads(line))).encode() + b"\n")
@@ -54,10 +54,10 @@ def main(place: str, outcomes: Path) -> None:
 
 
 class Client:
-    """The calls of one client.
+    """Makes calls as it is told, and records their outcomes.
 
     Args:
-        adapter: The system.
+        adapter: Makes calls of the system.
         outcomes: File to which each outcome is appended.
     """
 
@@ -68,7 +68,7 @@ class Client:
         self._pending: set[int] = set()
 
     def obey(self, order: Order) -> dict[str, Any]:
-        """Do what one order says; return the answer."""
+        """Carry out one order, and return the answer."""
         try:
             if order["do"] == "submit":
                 for number, function, arguments in order["calls"]:
@@ -93,7 +93,7 @@ class Client:
         return {}
 
     def look(self) -> None:
-        """Write down what has ended since the last look."""
+        """Record the outcomes of calls that have ended since the last look."""
         for number in sorted(self._pending):
             call = self._calls[number]
             try:
@@ -106,7 +106,7 @@ class Client:
             self._pending.discard(number)
             try:
                 self._write(number, value=self._adapter.result(call))
-            except BaseException as error:  # Cancelled futures raise what is no Exception.
+            except BaseException as error:  # Cancelled futures may raise no `Exception`.
                 self._fail(number, error)
 
     def _submit(self, number: int, function: str, arguments: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""How each system is set up: the command lines of what it runs, and where its clients find it."""
+"""The deployments: the command lines of each system's programs, and its address for clients."""
 
 import secrets
 from abc import ABC, abstractmethod
@@ -11,14 +11,15 @@ __all__ = ["CeleryOnRedis", "DaskScheduler", "Deployment", "DistributeChallengeO
 
 
 class Deployment(ABC):
-    """One in the middle, such as a Redis server or a scheduler, and workers with one process for
-    calls each.
+    """The programs of a system: one in the middle, and workers with one child process each.
+
+    The program in the middle is the system's Redis server, scheduler or head.
 
     Args:
         python: Path of the interpreter of the system's environment.
 
     Attributes:
-        environment: Variables for all its programs, and for clients.
+        environment: Environment variables of all programs and clients.
     """
 
     def __init__(self, python: str) -> None:
@@ -27,18 +28,18 @@ class Deployment(ABC):
 
     @abstractmethod
     def middle(self) -> list[str]:
-        """Command line of the one in the middle; the same again starts it again."""
+        """Return the command line of the program in the middle, for its first or a later start."""
 
     @abstractmethod
     def is_up(self) -> bool:
-        """Whether the one in the middle answers."""
+        """Return whether the program in the middle answers."""
 
     @abstractmethod
     def worker(self, number: int) -> list[str]:
-        """Command line of a worker; ``number`` makes its name."""
+        """Return the command line of a worker, which is named after ``number``."""
 
     def next_may_start(self, workers: int) -> bool:
-        """Whether another worker may be started where there are so many."""
+        """Return whether another worker may be started after this many."""
         return True
 
     def _script(self, name: str) -> str:
@@ -76,7 +77,7 @@ class DistributeChallengeOnRedis(_OnRedis):
         self.environment["DISTRIBUTE_CHALLENGE_BROKER_URL"] = REDIS_URL
         self.environment["DISTRIBUTE_CHALLENGE_SECRET"] = secrets.token_hex(32)
         self.environment["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = (
-            "1"  # As in the containers that benchmarks mostly run in.
+            "1"  # Benchmarks mostly run as root, in containers.
         )
 
     def worker(self, number: int) -> list[str]:
@@ -121,15 +122,13 @@ class DaskScheduler(Deployment):
 
 
 class RayHead(Deployment):
-    """`ray start --head` with no CPU for calls, and further nodes with one each, all on this
-    machine.
-    """
+    """`ray start --head` without CPUs for calls, and nodes with one CPU each, on this machine."""
 
-    # Ray takes 127.0.0.1 for the address that others reach this machine by; these stay inside
-    # (Linux has all of 127.0.0.0/8).
+    # Ray replaces 127.0.0.1 by an address at which other machines reach this one. These addresses
+    # stay inside the machine (Linux has all of 127.0.0.0/8).
     HEAD = "127.0.0.2"
-    # A store of the least size, as nothing large travels, and ports that the system chooses, so
-    # that nodes do not collide.
+    # The smallest store, as nothing large travels, and ports that the system chooses, so that nodes
+    # do not collide.
     COMMON = (
         "--block",
         "--object-store-memory",
@@ -192,6 +191,6 @@ class RayHead(Deployment):
 
     @property
     def _folder(self) -> Path:
-        # A new one for each head: in the old one it finds that it is running already, as its nodes
-        # are on the same machine.
+        # A new folder for each head: in the old one, a new head would find that Ray runs already,
+        # as the nodes are on the same machine.
         return FOLDER / f"ray{self._heads}"

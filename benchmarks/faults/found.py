@@ -1,6 +1,4 @@
-"""What came of the calls of one row, from the two files that tell: who began what, and what came
-back.
-"""
+"""Computes what became of the calls of one row, from the executions and outcomes on file."""
 
 import json
 from collections import Counter
@@ -14,20 +12,20 @@ __all__ = ["Found", "evaluate", "executions", "outcomes"]
 
 @dataclass
 class Found:
-    """What a row tells.
+    """What became of the calls of one row.
 
     Attributes:
-        calls: How many were made.
-        values: How many ended in their value.
-        wrong: How many ended in another value.
-        errors: How many ended in which kind of error.
-        texts: The first error of each kind, in its own words.
-        lost: How many had no outcome at the end and were never begun.
-        hung: How many had no outcome at the end, though they were begun.
-        repeated: How many were begun more than once.
-        most: How often the one was begun that was begun most often.
-        seconds: From the fault to the last value; None if there is none after it.
-        remarks: What else there is to tell.
+        calls: Number of calls that were made.
+        values: Calls that ended in the right value.
+        wrong: Calls that ended in another value.
+        errors: Number of calls that raised an error, by kind of error.
+        texts: Text of the first error of each kind.
+        lost: Calls that no worker began, and that had no outcome at the end.
+        hung: Calls that a worker began, and that had no outcome at the end.
+        repeated: Calls that were begun more than once.
+        most: The largest number of times that one call was begun.
+        seconds: From the fault to the last value; None if no value came after it.
+        remarks: Further remarks on the row.
     """
 
     calls: int = 0
@@ -43,20 +41,20 @@ class Found:
     remarks: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """For the record."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
 def executions(path: Path) -> list[tuple[int, int]]:
-    """Number of the call and process id of each execution so far, in their order."""
+    """Return the number of the call and the process id of each execution so far, in order."""
     if not path.exists():
         return []
-    *lines, _ = path.read_text().split("\n")  # What follows the last line's end is being written.
+    *lines, _ = path.read_text().split("\n")  # An incomplete last line is being written.
     return [(int(number), int(pid)) for number, pid in (line.split() for line in lines)]
 
 
 def outcomes(path: Path) -> dict[int, dict[str, Any]]:
-    """The outcome of each call that has one, by its number."""
+    """Return the outcomes so far, by the number of the call."""
     if not path.exists():
         return {}
     *lines, _ = path.read_text().split("\n")
@@ -69,13 +67,13 @@ def evaluate(
     begun: Iterable[tuple[int, int]],
     since: float,
 ) -> Found:
-    """Put the two together.
+    """Compute what became of calls from their executions and outcomes.
 
     Args:
-        calls: Numbers of all that were made; each is the call's right value, too.
-        outcome_of: What `outcomes` found.
-        begun: What `executions` found.
-        since: When the fault was, in seconds since the epoch.
+        calls: Numbers of all calls that were made; the right value of a call is its number.
+        outcome_of: What `outcomes` returned.
+        begun: What `executions` returned.
+        since: Time of the fault, in seconds since the epoch.
     """
     numbers = set(calls)
     times = Counter(number for number, _ in begun if number in numbers)

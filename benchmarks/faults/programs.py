@@ -1,4 +1,4 @@
-"""Programs that faults befall: killed, frozen, woken, with all processes below them."""
+"""Programs that a fault kills, freezes or wakes, with all processes below them."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ class Program:
     """A program in a process group of its own, which writes to a log in the folder of the row.
 
     Args:
-        name: Of its log.
-        command: Its command line.
-        environment: Variables beside those that are set.
+        name: Name of the log.
+        command: Command line.
+        environment: Environment variables in addition to this process's.
         talks: Whether standard input and output are pipes, for orders and answers.
 
     Attributes:
-        was_killed: By `kill`; one that has ended without it did so by itself.
+        was_killed: Whether `kill` was called; if not, a program that has ended did so by itself.
     """
 
     def __init__(
@@ -48,31 +48,31 @@ class Program:
             )
 
     def is_running(self) -> bool:
-        """Whether its first process lives, frozen or not."""
+        """Return whether the first process lives, frozen or not."""
         return self.process.poll() is None
 
     def contains(self, pid: int) -> bool:
-        """Whether a process is its first one, or one below it."""
+        """Return whether a process is the first one, or one below it."""
         return any(each.pid == pid for each in self._processes())
 
     def kill(self) -> None:
-        """End it by SIGKILL, with all processes below it, and wait until its first one is gone."""
+        """Kill the program and all processes below it, and wait until the first one is gone."""
         self.was_killed = True
         self._signal(signal.SIGKILL)
         self.process.wait()
 
     def freeze(self) -> None:
-        """Stop it and all processes below it, as a machine that swaps or sleeps does."""
+        """Stop the program and all processes below it, as a machine that swaps or sleeps does."""
         self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let them go on."""
+        """Let stopped processes go on."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
         below = self._processes()
-        # The group first, all at once: nobody in it is left to start another process, or to note
-        # the end of one.
+        # The group first, all at once: so none of its processes can start another one, or see that
+        # another one has ended.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
         for process in below:

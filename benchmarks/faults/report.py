@@ -1,4 +1,4 @@
-"""A run as Markdown: the table, what the errors said, and how each system was set up."""
+"""Writes a run as Markdown: the table, the texts of errors, and the set-up of each system."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,10 +27,10 @@ Row = dict[str, Any]
 
 
 def as_markdown(run: dict[str, Any]) -> str:
-    """Everything.
+    """Return everything as Markdown.
 
     Args:
-        run: As it is written to JSON: ``machine``, ``options``, ``rows``.
+        run: The run as it is written to JSON: ``machine``, ``options``, ``rows``.
     """
     options, rows = run["options"], run["rows"]
     explained = (

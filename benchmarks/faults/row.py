@@ -1,8 +1,10 @@
-"""The process of one row: ``python -m benchmarks.faults.row SYSTEM FAULT PYTHON``, started by the
-runner.
+"""The process of one row, which the runner starts.
 
-It sets the system up, injects the fault, and writes what it found to ``row.json``. Nothing that it
-started is left when it ends, also when its standard input ends first because the runner is gone.
+The command is ``python -m benchmarks.faults.row SYSTEM FAULT PYTHON``. The process sets the system
+up, injects the fault, and writes what it found to ``row.json``.
+
+Guarantees: when the process ends, nothing that it started is left. It also ends when its standard
+input does, as the runner is gone then.
 """
 
 import json
@@ -20,11 +22,11 @@ from benchmarks.peers.services import FOLDER
 
 __all__ = ["main"]
 
-LAST_LINES = 15  # Of each log, for the record.
+LAST_LINES = 15  # Last lines of each log, for the record.
 
 
 def main(system: str, fault: str, python: str) -> None:
-    """Make one row."""
+    """Make one row, and write it to ``row.json``."""
     become_reaper()
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
     try:

@@ -2,9 +2,9 @@
 
 Guarantees:
 
-- It ends when its time is up: rows that are being made then are ended and told as such, as are
-  those that were not begun.
-- Of a row that has been made, no process and no file is left.
+- It ends when its time is up. Rows that are being made are ended then, and they and those that were
+  not begun are reported as failed.
+- When a row has been made, none of its processes and files is left.
 """
 
 import json
@@ -26,8 +26,8 @@ from benchmarks.peers.runner import TOP, session_environment
 
 __all__ = ["run"]
 
-ROW = "benchmarks.faults.row"  # What runs in the process of a row.
-LOOK_EVERY = 0.1  # Seconds between two looks whether a row is made.
+ROW = "benchmarks.faults.row"  # Module that runs in the process of a row.
+LOOK_EVERY = 0.1  # Seconds between two checks whether a row is made.
 END_DEADLINE = 20.0  # Seconds for a row to end what it started.
 
 Row = dict[str, Any]
@@ -46,16 +46,16 @@ def run(
     """Make all rows.
 
     Args:
-        systems: Which.
-        faults: Which.
-        at_once: How many rows are made at the same time. They wait for most of it.
-        seconds: For all of them, without what has to be installed first.
+        systems: Systems to put under faults.
+        faults: Faults to inject.
+        at_once: How many rows are made at the same time; a row waits most of its time.
+        seconds: Time for all rows, in seconds, without that for installing systems.
         environments: Folder for the environments of systems that need one of their own.
         redis_server: Path of the server program.
-        say: Gets a line of text for whoever watches.
+        say: Gets lines of text that tell the user how far the run is.
 
     Returns:
-        For each fault and system ``fault`` and ``system`` by name, ``took`` in seconds, ``logs``
+        For each fault and system: ``fault`` and ``system`` (names), ``took`` (seconds), ``logs``
         (last lines of each program), ``versions``, and ``found`` (as
         `benchmarks.faults.found.Found`), ``absent`` or ``failed`` (the reason).
     """
@@ -87,11 +87,11 @@ def run(
         try:
             return [future.result() for future in futures]
         finally:
-            stopped.set()  # After Ctrl+C: nobody waits for what is left.
+            stopped.set()  # After Ctrl+C, so that the rows that are left end at once.
 
 
 def _interpreter(system: System, environments: Path, say: Callable[[str], None]) -> tuple[str, str]:
-    """Path of the system's interpreter, and why there is none."""
+    """Return the path of the system's interpreter and "", or "" and why there is none."""
     if not system.requirements:
         return sys.executable, ""
     say(f"{system.name}: an environment of its own, with {', '.join(system.requirements)}")
@@ -106,7 +106,7 @@ def _row(
 ) -> Row:
     if time.monotonic() > end or stopped.is_set():
         return {"failed": "not begun: the time was up"}
-    # A short name: Ray's sockets lie below it, and their paths have to fit into a hundred bytes.
+    # A short name: Ray's sockets lie below it, and their paths must fit into a hundred bytes.
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     with (folder / "row.log").open("wb") as log:
         process = subprocess.Popen(
@@ -136,7 +136,7 @@ def _row(
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     assert process.stdin is not None
-    process.stdin.close()  # It ends what it started, and then itself.
+    process.stdin.close()  # The process ends what it started, and then itself.
     try:
         process.wait(END_DEADLINE)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""One system, set up for one fault: its programs, its client, and what can be done to them."""
+"""One system, set up for one fault: its programs, its client, and ways to use and harm them."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -14,9 +14,9 @@ from benchmarks.peers.services import FOLDER
 __all__ = ["AbsentError", "Stage", "StageError"]
 
 START_DEADLINE = 90.0  # Seconds for everything to be up and a call to have run on each worker.
-ANSWER_DEADLINE = 30.0  # Seconds for the client to take an order.
+ANSWER_DEADLINE = 30.0  # Seconds for the client to answer an order.
 PATIENCE = 60.0  # Seconds after the fault for the calls' outcomes.
-# Seconds after the last outcome: who begins a call once more that has one already is counted.
+# Seconds after the last outcome, so that a call which is begun again after its outcome is counted.
 LINGER = 2.0
 LOOK_EVERY = 0.01  # Seconds.
 
@@ -26,23 +26,26 @@ class AbsentError(Exception):
 
 
 class StageError(Exception):
-    """It did not come to the fault; the message says how far it came."""
+    """The fault could not be injected; the message says how far the stage came."""
 
 
 class Stage:
-    """What a fault is injected into.
+    """A running system with a client, into which a `Fault` is injected.
 
     Args:
-        system: Which.
-        python: Path of an interpreter that has it.
-        workers: How many, with one process for calls each.
+        system: System to start.
+        python: Path of an interpreter that has the system installed.
+        workers: Number of workers, with one child process each.
 
     Attributes:
         middle: The program in the middle, such as a Redis server or a scheduler.
         workers: The workers.
         client: The program that makes the calls.
-        versions: Of the system's packages.
-        remarks: What a fault has to tell beyond the calls.
+        versions: Versions of the system's packages.
+        remarks: Remarks of the fault, beside what became of the calls.
+
+    Raises:
+        StageError: The system does not start.
     """
 
     def __init__(self, system: System, python: str, workers: int) -> None:
@@ -65,10 +68,10 @@ class Stage:
         self._warm_up()
 
     def start_middle(self) -> None:
-        """Start the one in the middle, for the first time or again, and wait until it answers.
+        """Start the program in the middle, and wait until it answers.
 
         Raises:
-            StageError: It does not.
+            StageError: The program does not answer within the deadline for a start, or dies.
         """
         self.middle = self._program("middle", self._deployment.middle())
 
@@ -82,10 +85,10 @@ class Stage:
             )
 
     def start_client(self) -> None:
-        """Start a client, the first one or another one.
+        """Start a client, and wait until it has connected.
 
         Raises:
-            StageError: It cannot connect.
+            StageError: The client cannot connect.
         """
         self._clients += 1
         self._outcomes = FOLDER / f"outcomes{self._clients}.jsonl"
@@ -101,48 +104,57 @@ class Stage:
         self.versions = self._answer(lambda: self._dialogue.listen(START_DEADLINE))["versions"]
 
     def submit(self, count: int, function: str = "work", *arguments: Any) -> range:
-        """Have the client make calls of a function of `benchmarks.faults.functions`; return their
-        numbers.
+        """Let the client make calls of one of `benchmarks.faults.functions`.
+
+        Returns:
+            The numbers of the calls.
         """
         numbers = self._new(count)
         self._order("submit", calls=self._described(numbers, function, arguments))
         return numbers
 
     def submit_detached(self, count: int, function: str, *arguments: Any) -> dict[str, str]:
-        """Have it make calls that outlive it; return their names by number.
+        """Let the client make detached calls, which go on when it is gone.
+
+        Returns:
+            The names of the calls, by number.
 
         Raises:
-            AbsentError: The system has none.
+            AbsentError: The system has no detached calls.
         """
         calls = self._described(self._new(count), function, arguments)
         names: dict[str, str] = self._order("submit_detached", calls=calls)["names"]
         return names
 
     def attach(self, names: dict[str, str]) -> None:
-        """Have it ask for calls of another client.
+        """Let the client ask for detached calls of another client.
 
         Raises:
-            AbsentError: The system has no such thing.
+            AbsentError: The system has no detached calls.
         """
         self._order("attach", names=names)
 
     def cancel(self, number: int) -> None:
-        """Have it stop a call that runs.
+        """Let the client cancel a running call.
 
         Raises:
-            AbsentError: The system cannot.
+            AbsentError: The system cannot cancel running calls.
         """
         self._order("cancel", number=number)
 
     def fault_is_now(self) -> None:
-        """From here on seconds are counted."""
+        """Start to count the seconds after the fault."""
         self._since = time.time()
 
     def wait_for_executions(self, count: int, *, of: Iterable[int] | None = None) -> None:
-        """Wait until so many calls have begun: of all, or of those with these numbers.
+        """Wait until workers have begun some calls.
+
+        Args:
+            count: How many calls to wait for.
+            of: Numbers of the calls that count; None: all.
 
         Raises:
-            StageError: They have not, within the deadline for a start.
+            StageError: They have not begun within the deadline for a start.
         """
         wanted = range(self._calls) if of is None else set(of)
 
@@ -154,19 +166,24 @@ class Stage:
         self.wait_until(begun, f"{count} calls to begin", START_DEADLINE)
 
     def wait_until(self, condition: Callable[[], bool], what: str, deadline: float) -> None:
-        """Wait for something.
+        """Wait until a condition is true.
+
+        Args:
+            condition: Returns whether the wait is over.
+            what: What is waited for, for the error.
+            deadline: Seconds to wait at most.
 
         Raises:
-            StageError: It did not come true within the deadline, in seconds.
+            StageError: The condition did not come true within the deadline.
         """
         if not _comes_true(condition, time.monotonic() + deadline):
             raise StageError(f"waited {deadline:g} s for {what}")
 
     def settle(self, patience: float | None = None) -> Found:
-        """Wait for the calls' outcomes; return what there is.
+        """Wait for the calls' outcomes, and return what became of the calls.
 
         Args:
-            patience: Seconds after the fault. None: what all rows have.
+            patience: Seconds to wait after the fault; None: `PATIENCE`.
         """
         patience = PATIENCE if patience is None else patience
         left = self._since + patience - time.time()
@@ -195,8 +212,12 @@ class Stage:
         ]
 
     def _warm_up(self) -> None:
-        """Let every worker run a call, and let the client have its outcome, so that what is
-        measured is the fault.
+        """Let every worker run a call whose outcome reaches the client.
+
+        So the row measures the fault, and not the start of the system.
+
+        Raises:
+            StageError: A program died, or a worker ran no call within the deadline for a start.
         """
         ledger, rounds = FOLDER / "warm-up.txt", 0
         cold = list(self.workers)

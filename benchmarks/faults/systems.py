@@ -1,6 +1,6 @@
-"""Which systems there are, in the order of the tables.
+"""Lists the systems in the order of the tables.
 
-Adding one: an adapter, a deployment, and a line here.
+To add a system, write an adapter and a deployment, and add a line here.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,15 @@ __all__ = ["SYSTEMS", "System"]
 
 @dataclass(frozen=True)
 class System:
-    """One system, as its documentation recommends it for work that must not be lost.
+    """A system, set up as its documentation recommends for work that must not be lost.
 
     Attributes:
-        name: What ``--only`` takes.
-        title: How tables name it.
-        adapter: ``module:Class`` of its client's side.
-        deployment: How it is set up.
-        setting_up: The same in words, with the settings that are no defaults.
-        requirements: What to install into an environment of its own; empty if this library's has
-            it.
+        name: Name for ``--only``.
+        title: Name in tables.
+        adapter: ``module:Class`` of its `Adapter`.
+        deployment: Class of its deployment.
+        setting_up: The set-up in words, with the settings that differ from the defaults.
+        requirements: Requirements of an environment of its own; empty if it uses this library's.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""The library beside what its users would take instead: ``python -m benchmarks.peers``."""
+"""Measures the library beside its alternatives: ``python -m benchmarks.peers``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.peers``: the library beside what its users would take instead, in one run.
+"""``python -m benchmarks.peers``: measures the library beside its alternatives, in one run.
 
     pip install -e . && pip install --group peers
     python -m benchmarks.peers --workers 2
@@ -58,7 +58,8 @@ __all__ = ["main"]
 @click.option(
     "--environments",
     type=click.Path(path_type=Path),
-    help="Folder for the environments of peers that need their own. [default: in the user's cache folder]",
+    help="Folder for the environments of peers that need their own. "
+    "[default: in the user's cache folder]",
 )
 @click.option(
     "--list", "listing", is_flag=True, help="Show the names of the peers, and do nothing."
@@ -66,13 +67,15 @@ __all__ = ["main"]
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Draw the chart and write the table of this JSON file again, beside it, and do nothing else.",
+    help="Draw the chart and write the table of this JSON file again, beside it, "
+    "and do nothing else.",
 )
 @click.option(
     "--targets",
     "targets_of",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Print the table of the targets and what this JSON file says was reached, and do nothing else.",
+    help="Print the table of the targets and what this JSON file says was reached, "
+    "and do nothing else.",
 )
 def main(
     workers: int,

@@ -11,10 +11,10 @@ from benchmarks.peers.services import REDIS_PORT
 
 __all__ = ["Arq", "WorkerSettings"]
 
-# Seconds between two looks, at the queue and for a result; the default of 0.5 is for jobs of
+# Seconds between two polls of the queue, and of a result; the default of 0.5 suits jobs that take
 # seconds.
 POLL = 0.002
-AT_ONCE = 100  # Calls that `map` has under way at once: more only wait for a connection.
+AT_ONCE = 100  # Calls that `map` has in flight at once: more would only wait for a connection.
 
 
 async def same(context, value):
@@ -23,7 +23,7 @@ async def same(context, value):
 
 
 async def plus_one(context, array):
-    """Return an array of the size of the one that came."""
+    """Add 1 to an array, and return the new one."""
     return functions.plus_one(array)
 
 
@@ -33,7 +33,7 @@ async def item(context, array, index):
 
 
 class WorkerSettings:
-    """What the workers' command reads."""
+    """Settings that the command of arq's workers reads."""
 
     functions = (same, plus_one, item)
     redis_settings = RedisSettings(host="127.0.0.1", port=REDIS_PORT)
@@ -44,7 +44,7 @@ class WorkerSettings:
 
 
 class Arq(Peer):
-    """Calls as jobs, from one event loop."""
+    """arq as a peer: one event loop enqueues each call as a job."""
 
     title = "arq"
     packages = ("arq", "redis", "hiredis")

@@ -1,8 +1,8 @@
-"""The floor: pushes and pops on Redis lists both ways, and nothing else.
+"""The floor: pushes to Redis lists and pops from them in both directions, and nothing else.
 
-``python -m benchmarks.peers.bare_redis ADDRESS`` is its worker. Nobody would work like this: there
-are no errors, no names of functions, no ways to tell whose result it is. What a system on Redis
-takes beyond it is what that system does.
+``python -m benchmarks.peers.bare_redis ADDRESS`` is its worker. This is no usable system: it has no
+errors, no names of functions, and no way to tell which call a result belongs to. The time that a
+system on Redis takes beyond the floor is the cost of what it adds.
 """
 
 import pickle
@@ -24,7 +24,7 @@ CHUNK = 2_000  # Calls in one message of `map`.
 
 
 class BareRedis(Peer):
-    """Pickled numbers and the bytes of arrays, pushed and popped."""
+    """Bare Redis as a peer: pushes and pops pickled numbers, and the bytes of arrays."""
 
     title = "bare Redis, TCP"
     packages = ("redis", "hiredis")
@@ -84,7 +84,7 @@ class BareRedis(Peer):
 
 
 class BareRedisSocket(BareRedis):
-    """The same over a Unix socket, as the library's embedded cluster has one."""
+    """Bare Redis over a Unix socket, as the library's embedded cluster uses one."""
 
     title = "bare Redis, Unix socket"
     address = f"unix://{REDIS_SOCKET}?{PATIENCE}"
@@ -102,7 +102,7 @@ def work(address: str) -> None:
             )
         elif kind == ITEMS.encode():
             version, index = pickle.loads(body)
-            import numpy  # Not at the top: numbers need none, and it is slow to load.
+            import numpy  # Here, as calls with numbers do not need it, and it is slow to load.
 
             if shared[0] != version:
                 shared = version, numpy.frombuffer(redis.get(SHARED))

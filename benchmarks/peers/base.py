@@ -1,7 +1,7 @@
-"""What every peer does, and what it says of itself.
+"""The interface of a peer, and the facts that each peer declares.
 
-A session (`benchmarks.peers.session`) makes one peer in a process of its own, and measures it by
-nothing but this interface.
+A session (`benchmarks.peers.session`) makes one peer in a process of its own, and measures it
+through this interface alone.
 """
 
 from abc import ABC, abstractmethod
@@ -20,16 +20,16 @@ class Peer(ABC):
         services: Starts what the peer needs beside itself, such as a Redis server and workers.
 
     Attributes:
-        title: How tables and charts name it.
-        packages: Distributions whose versions belong to the figures; none for the standard library.
-        import_line: What a script that uses it imports.
-        crosses_machines: Whether the same script can have its calls run on other machines, with
-            another address at most.
-        survives_worker_death: ``yes``, ``partly`` or ``no``: whether a call gets its result though
-            its worker was killed.
+        title: Name of the peer in tables and charts.
+        packages: Distributions whose versions are recorded; none for the standard library.
+        import_line: The import of a script that uses the peer.
+        crosses_machines: Whether the calls of the same script can run on other machines, with
+            nothing changed but an address.
+        survives_worker_death: ``yes``, ``partly`` or ``no``: whether a call still gets its result
+            if its worker is killed.
         guarantee: What that means, in one sentence, for the configuration measured.
         configuration: What differs from the defaults, and why.
-        documentation: Title of the page of its documentation that recommends this.
+        documentation: Title of the page of its documentation that recommends the configuration.
     """
 
     title: ClassVar[str]
@@ -46,9 +46,9 @@ class Peer(ABC):
 
     @abstractmethod
     def start(self, workers: int) -> None:
-        """Start it with this many worker processes, each running one call at a time.
+        """Start the peer with this many worker processes, each of which runs one call at a time.
 
-        It may return before they are ready: the first call waits for them.
+        This may return before they are ready: the first call waits for them.
         """
 
     @abstractmethod
@@ -60,10 +60,10 @@ class Peer(ABC):
         """Submit calls one by one, with the numbers from 0, and return the sum of all results."""
 
     def map(self, calls: int) -> int:
-        """Do the same in the way that the peer offers for many calls at once.
+        """Do the same as `submit_and_gather`, in the peer's own way to make many calls at once.
 
         Raises:
-            NotImplementedError: It offers none.
+            NotImplementedError: The peer has no such way.
         """
         raise NotImplementedError("offers no way of its own to make many calls at once")
 
@@ -72,27 +72,27 @@ class Peer(ABC):
         """Send a NumPy array to a worker, which adds 1, and return the array that comes back."""
 
     def shared_payload(self, array: Any, calls: int) -> float:
-        """Make calls with the same large array and a number from 0 each; return the sum of these
-        items.
+        """Make calls that read one item each of the same large array; return the sum of the items.
 
-        Where the peer has a documented way to share a value between calls, that one is used, and
-        bringing the value there is part of it. Elsewhere the array is an argument like any other.
+        The first call reads item 0, the next item 1, and so on. A peer that documents a way to
+        share a value between calls uses that way, and the time includes sharing the value. Other
+        peers pass the array as an ordinary argument.
 
         Raises:
-            NotImplementedError: Neither can be done.
+            NotImplementedError: The peer can do neither.
         """
         raise NotImplementedError("cannot send it")
 
     def other_ways(self) -> Mapping[str, Callable[[int], int]]:
-        """Further documented ways to make many calls, by name, to be measured as `map` is."""
+        """Return further documented ways to make many calls, by name; measured as `map` is."""
         return {}
 
     def stop(self) -> None:  # noqa: B027 - most peers have nothing to end but their services
-        """End what the peer started by itself; its services are ended after it."""
+        """End what the peer started itself; the session ends its services afterwards."""
 
     @classmethod
     def facts(cls) -> dict[str, Any]:
-        """What the peer says of itself, with the versions installed, for the record."""
+        """Return the peer's attributes, with the versions of its packages, for the record."""
         return {
             "title": cls.title,
             "import_line": cls.import_line,
@@ -106,7 +106,7 @@ class Peer(ABC):
 
 
 def _version(name: str) -> str:
-    # Here, as it takes a moment, and the time to the first result is measured.
+    # Here, as this import takes a moment, and the time to the first result is measured.
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -1,7 +1,7 @@
-"""Which peers there are, in the order of the tables, and what those need that cannot share an
-environment.
+"""Lists the peers in the order of the tables.
 
-Adding a peer: write its file after `benchmarks.peers.base.Peer`, and add its line here.
+A peer that cannot share the common environment is listed with the requirements of its own one. To
+add a peer, write a subclass of `benchmarks.peers.base.Peer` in a new file, and add a line here.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from benchmarks.peers.base import Peer
 
 __all__ = ["CATALOGUE", "FLOOR", "OURS", "Entry", "chosen", "load"]
 
-OURS = "distribute_challenge"  # All ratios are to this one.
+OURS = "distribute_challenge"  # All ratios are relative to this one.
 FLOOR = "bare_redis"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a peer is found.
+    """A peer of the catalogue, and where its class is.
 
     Attributes:
-        name: What ``--only`` takes.
+        name: Name for ``--only``.
         place: ``module:Class`` within this package.
-        requirements: What to install into an environment of its own; empty if it shares the one of
-            the dependency group.
+        requirements: Requirements of an environment of its own; empty if it uses the environment
+            with the dependency group ``peers``.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Entry:
     requirements: tuple[str, ...] = ()
 
 
-# What any environment of its own needs for the measurements themselves.
+# What a peer's own environment needs for the measurements themselves.
 _MEASURING = ("numpy >=2.3", "psutil >=7.0")
 
 _ENTRIES = (
@@ -61,7 +61,7 @@ CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
 
 def chosen(names: Sequence[str]) -> list[Entry]:
-    """Entries of these names, in the catalogue's order; all of them if no name is given.
+    """Return the entries with these names, in the catalogue's order; all if no name is given.
 
     Raises:
         KeyError: No peer has one of the names.
@@ -70,7 +70,7 @@ def chosen(names: Sequence[str]) -> list[Entry]:
 
 
 def load(name: str) -> type[Peer]:
-    """The class of a peer; importing its module imports the peer's own library.
+    """Return the class of a peer; this imports the peer's own library.
 
     Raises:
         ImportError: That library is not installed here.

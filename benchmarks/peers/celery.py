@@ -12,13 +12,13 @@ CHUNK = 1_000  # Calls in one message of `chunks`: five times as fast as 200, an
 
 app = Celery("peers", broker=REDIS_URL, backend=REDIS_URL)
 app.conf.update(
-    # The page below: large for many short tasks.
+    # As the documentation named below advises: large for many short tasks.
     worker_prefetch_multiplier=128,
     task_default_delivery_mode="transient",
     worker_disable_rate_limits=True,
     result_expires=300,
-    # For the arrays: JSON, the default, cannot carry them, and results have one serialiser for all
-    # tasks.
+    # For the arrays: JSON, the default, cannot carry them, and the results of all tasks share one
+    # serialiser.
     accept_content=["json", "pickle"],
     result_serializer="pickle",
 )
@@ -29,7 +29,7 @@ item = app.task(functions.item, serializer="pickle")
 
 
 class PlainCelery(Peer):
-    """Calls as tasks of their own, and in chunks."""
+    """Plain Celery as a peer: calls are tasks of their own, or travel in chunks."""
 
     title = "Celery"
     packages = ("celery", "kombu", "redis", "hiredis")
@@ -55,7 +55,7 @@ class PlainCelery(Peer):
             *("-m", "celery", "-A", "benchmarks.peers.celery:app", "worker"),
             *("--pool", "prefork", "--concurrency", str(workers), "--loglevel", "WARNING"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-            # Celery refuses pickle to the administrator of a machine; in containers everybody is.
+            # Celery refuses pickle to root, and in containers programs mostly run as root.
             environment={"C_FORCE_ROOT": "1"},
         )
 

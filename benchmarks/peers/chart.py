@@ -1,4 +1,4 @@
-"""A run as a picture: four figures side by side, on log scales, the best on top.
+"""Draws a run: four figures side by side, on log scales, with the best peer on top.
 
 Dots, not bars: a log scale has no zero, so the length of a bar would mean nothing.
 """
@@ -28,10 +28,8 @@ DOT: Any = {
     "markeredgecolor": "#444444",
     "markeredgewidth": 0.6,
 }
-WIDTH, HEIGHT = (
-    9.6,
-    10.4,
-)  # Inches: at the width of a README, 830 pixels or so, text stays about 11 pixels high.
+# Inches: at the width of a README, about 830 pixels, text stays about 11 pixels high.
+WIDTH, HEIGHT = 9.6, 10.4
 RESOLUTION = 150  # Dots per inch of the PNG.
 
 
@@ -47,7 +45,7 @@ def draw(run: Run, folder: Path, name: str = "peers") -> list[Path]:
     from matplotlib import pyplot
     from matplotlib.lines import Line2D
 
-    # No date and no chance in names, so that the same figures give the same file.
+    # No date and no random names, so that the same figures give the same file.
     with pyplot.rc_context({"font.size": 9.5, "svg.hashsalt": "peers"}):
         picture, axes = pyplot.subplots(2, 2, figsize=(WIDTH, HEIGHT), layout="constrained")
         shown = [figure for key in SHOWN for figure in FIGURES if figure.key == key]
@@ -75,7 +73,7 @@ def draw(run: Run, folder: Path, name: str = "peers") -> list[Path]:
 def _panel(axes: Any, run: Run, figure: Figure) -> None:
     found = {name: summary(record, figure) for name, record in run["peers"].items()}
     measured = {name: each for name, each in found.items() if each is not None}
-    # The best on top: rows begin below.
+    # The best on top: the first row is at the bottom.
     names = sorted(
         measured, key=lambda name: measured[name].median, reverse=not figure.more_is_better
     )
@@ -114,7 +112,7 @@ def _panel(axes: Any, run: Run, figure: Figure) -> None:
 
 
 def _tick(value: float) -> str:
-    """Short, so that neighbours do not touch."""
+    """Write the label of a tick briefly, so that neighbours do not touch."""
     for unit, letter in ((1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:g}{letter}"

@@ -10,11 +10,11 @@ from benchmarks.peers.services import FOLDER
 
 __all__ = ["Dask"]
 
-PARTITIONS = 8  # Of a bag, for each worker: enough that the last ones end together.
+PARTITIONS = 8  # For each worker: enough that all workers end at about the same time.
 
 
 class Dask(Peer):
-    """Calls as futures; many calls as a bag."""
+    """Dask distributed as a peer: calls are futures, and many calls are a bag."""
 
     title = "Dask distributed"
     packages = ("distributed", "dask")

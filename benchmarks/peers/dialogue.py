@@ -1,5 +1,7 @@
-"""Orders to another process on its standard input, one line of JSON each, and its answers on its
-standard output.
+"""Sends orders to another process, and receives its answers.
+
+Each order is a line of JSON on the other process's standard input, and each answer is a line of
+JSON on its standard output.
 """
 
 import contextlib
@@ -19,10 +21,11 @@ class SessionError(Exception):
 
 
 class Dialogue:
-    """One end of it.
+    """This process's end of a dialogue with another process.
 
     Args:
-        process: Started with pipes for both, unbuffered; it answers each order with a line.
+        process: The other process, started with unbuffered pipes for standard input and output; it
+            answers each order with a line.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
@@ -33,25 +36,25 @@ class Dialogue:
         """Send an order and wait for its answer.
 
         Args:
-            order: What the other process understands.
-            deadline: Seconds.
+            order: An order that the other process understands.
+            deadline: Seconds to wait for the answer.
 
         Raises:
             SessionError: No answer within the deadline, or the process died.
         """
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # It is dead; reading says so.
+        with contextlib.suppress(BrokenPipeError):  # The process is dead; reading reports it.
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
         return self.listen(deadline)
 
     def listen(self, deadline: float) -> dict[str, Any]:
-        """Wait for an answer that is on its way.
+        """Wait for the next answer.
 
         Args:
-            deadline: Seconds.
+            deadline: Seconds to wait.
 
         Raises:
-            SessionError: None within the deadline, or the process died.
+            SessionError: No answer within the deadline, or the process died.
         """
         assert self._process.stdout is not None
         end = time.monotonic() + deadline

@@ -1,4 +1,4 @@
-"""The library itself: with its embedded cluster, and with a worker on a Redis server over TCP."""
+"""The library itself: on its embedded cluster, and with a worker on a Redis server over TCP."""
 
 import os
 import secrets
@@ -16,12 +16,12 @@ item = compute_this()(functions.item)
 
 
 class DistributeChallenge(Peer):
-    """Calls on the cluster that the library starts by itself."""
+    """The library as a peer, on the embedded cluster that it starts itself."""
 
     title = "distribute_challenge"
     packages = ("distribute_challenge", "celery", "kombu", "redis")
     import_line = "from distribute_challenge import compute_this"
-    # With an address set; the next class has one.
+    # With an address set, as in the next class.
     crosses_machines = True
     survives_worker_death = "yes"
     guarantee = (
@@ -57,7 +57,7 @@ class DistributeChallenge(Peer):
 
 
 class OverTcp(DistributeChallenge):
-    """The same with a worker started by its command, as on a cluster of one's own."""
+    """The library with a worker started by its command, as on a user's own cluster."""
 
     title = "distribute_challenge over TCP"
     configuration = "Defaults: `distribute-challenge worker`, Redis on 127.0.0.1."
@@ -66,7 +66,7 @@ class OverTcp(DistributeChallenge):
     def start(self, workers: int) -> None:
         os.environ.setdefault("DISTRIBUTE_CHALLENGE_SECRET", secrets.token_hex(32))
         os.environ["DISTRIBUTE_CHALLENGE_ALLOW_ROOT"] = (
-            "1"  # As in the containers that benchmarks mostly run in.
+            "1"  # Benchmarks mostly run as root, in containers.
         )
         self.services.start_redis()
         self.services.start_python(

@@ -28,7 +28,7 @@ item = dramatiq.actor(functions.item, store_results=True)
 
 
 class Dramatiq(Peer):
-    """Calls as messages; results are waited for with a blocking Redis command."""
+    """Dramatiq as a peer: calls are messages, and a blocking Redis command waits for results."""
 
     title = "Dramatiq"
     packages = ("dramatiq", "redis", "hiredis")
@@ -41,7 +41,10 @@ class Dramatiq(Peer):
         "old. But when one process dies, the command ends the others too: something must start it "
         "again."
     )
-    configuration = "One thread in each process, queue prefetch 100; pickle encoder, for the arrays; `map` is `group`."
+    configuration = (
+        "One thread in each process, queue prefetch 100; pickle encoder, for the arrays; `map` is "
+        "`group`."
+    )
     documentation = (
         "Dramatiq user guide: Message Results; Advanced Topics: Prefetch Limits, Workers"
     )

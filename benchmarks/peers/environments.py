@@ -1,4 +1,4 @@
-"""Python environments for peers whose requirements clash with the library's, made once and kept."""
+"""Makes and keeps Python environments for peers whose requirements clash with the library's."""
 
 import hashlib
 import os
@@ -11,15 +11,15 @@ from pathlib import Path
 __all__ = ["InstallationError", "default_folder", "python_with"]
 
 INSTALL_DEADLINE = 600.0  # Seconds for pip.
-READY = "ready"  # File that says that pip came to its end.
+READY = "ready"  # Name of the file which shows that pip has succeeded.
 
 
 class InstallationError(Exception):
-    """The requirements cannot be installed; the message is the last error that pip told."""
+    """The requirements cannot be installed; the message is the last error that pip printed."""
 
 
 def default_folder() -> Path:
-    """Where environments are kept: the user's cache folder."""
+    """Return the folder where environments are kept, within the user's cache folder."""
     if sys.platform == "darwin":
         cache = Path.home() / "Library" / "Caches"
     else:
@@ -28,12 +28,12 @@ def default_folder() -> Path:
 
 
 def python_with(name: str, requirements: Sequence[str], folder: Path) -> str:
-    """Path of an interpreter that has the requirements, installed now unless they were before.
+    """Return the path of an interpreter with the requirements, which are installed if need be.
 
     Args:
-        name: Start of the environment's name.
-        requirements: As pip takes them. Other ones, or another Python, make another environment.
-        folder: Where environments are kept.
+        name: Beginning of the environment's name.
+        requirements: Requirements for pip. Others, or another Python, make another environment.
+        folder: Folder where environments are kept.
 
     Raises:
         InstallationError: pip fails, or does not end within ten minutes.

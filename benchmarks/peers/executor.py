@@ -8,13 +8,13 @@ from benchmarks.peers.base import Peer
 
 __all__ = ["ExecutorPeer"]
 
-# For each worker, as `multiprocessing.Pool.map` cuts by default; the default of `Executor.map` is
-# chunks of 1.
+# Chunks for each worker, as many as `multiprocessing.Pool.map` makes by default; the default of
+# `Executor.map` is chunks of one call.
 CHUNKS = 4
 
 
 class ExecutorPeer(Peer):
-    """Calls by ``submit``, many by ``map`` in chunks."""
+    """The base class of peers with an executor: single calls by ``submit``, many by ``map``."""
 
     crosses_machines = False
 

@@ -1,4 +1,4 @@
-"""The functions that every peer runs on its workers; none of them does anything to speak of."""
+"""The functions that every peer runs on its workers; they do next to nothing."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ def same(value: Any) -> Any:
 
 
 def plus_one(array: Any) -> Any:
-    """Return an array of the size of the one that came."""
+    """Add 1 to an array, and return the new one."""
     return array + 1
 
 
 def item(array: Any, index: int) -> float:
-    """Read one number of a large array: the call costs what bringing the array to it costs."""
+    """Read one number of a large array, so that the call costs what sending the array costs."""
     return float(array[index])

@@ -18,15 +18,21 @@ item = huey.task()(functions.item)
 
 
 class Huey(Peer):
-    """Calls as tasks; results are waited for by notification."""
+    """Huey as a peer: calls are tasks, and a notification tells that a result is there."""
 
     title = "Huey"
     packages = ("huey", "redis", "hiredis")
     import_line = "from huey import RedisHuey"
     crosses_machines = True
     survives_worker_death = "no"
-    guarantee = "A task leaves the queue before it runs: one whose process is killed is lost, and so is its result."
-    configuration = "Consumer with processes, no periodic tasks; `notify_result`, so that waiting does not poll."
+    guarantee = (
+        "A task leaves the queue before it runs: one whose process is killed is lost, and so is "
+        "its result."
+    )
+    configuration = (
+        "Consumer with processes, no periodic tasks; `notify_result`, so that waiting does not "
+        "poll."
+    )
     documentation = "Huey guide: Consuming tasks; API: RedisStorage"
 
     def start(self, workers: int) -> None:

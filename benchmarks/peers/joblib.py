@@ -10,7 +10,7 @@ __all__ = ["Joblib"]
 
 
 class Joblib(Peer):
-    """Many calls at once: it has no futures, so that submitting one by one is a batch of one each."""
+    """joblib as a peer: it has no futures, so calls submitted one by one are batches of one."""
 
     title = "joblib"
     packages = ("joblib",)

@@ -8,7 +8,7 @@ __all__ = ["Loky"]
 
 
 class Loky(ExecutorPeer):
-    """Calls on a pool that the whole program shares."""
+    """loky as a peer, with the pool that all parts of a program share."""
 
     title = "loky"
     packages = ("loky", "cloudpickle")

@@ -1,8 +1,8 @@
-"""How each figure is taken: the same code for every peer, in the peer's own session.
+"""Takes the figures: the same code runs for every peer, in the peer's own session.
 
-A measurement takes a started peer and the seconds it should last, and returns figures by name:
-seconds, or calls per second. The number of calls follows from the peer's speed. Results are
-checked, outside of what is timed where that costs anything.
+A measurement takes a started peer and the seconds that it should last, and returns figures by name:
+seconds, or calls per second. The number of calls depends on the peer's speed. Results are checked,
+outside of the timed part if checking takes time.
 """
 
 import time
@@ -21,16 +21,16 @@ WARM_UP_CALLS = 20
 PAYLOAD_BYTES = 32_000_000
 SHARED_BYTES = 50_000_000
 SHARED_CALLS = 200
-# Seconds that all shared calls may take; beyond, some are made and the rest is extrapolated.
+# Seconds that all shared calls may take; beyond that, the figure is extrapolated from some of them.
 SHARED_LIMIT = 10.0
-# Seconds; who takes longer for one of the first calls carries the array each time, and two calls
-# tell it.
+# Seconds. A peer that takes longer for one of the first calls sends the array each time, and two
+# calls suffice to show that.
 SLOW_CALL = 1.0
 ITEM_BYTES = 8
 
 
 def round_trip(peer: Peer, seconds: float) -> Figures:
-    """One call after the other, each waited for."""
+    """Measure calls one after the other, each waited for."""
     for number in range(WARM_UP_CALLS):
         peer.round_trip(number)
     times: list[float] = []
@@ -48,25 +48,25 @@ def round_trip(peer: Peer, seconds: float) -> Figures:
 
 
 def submit_and_gather(peer: Peer, seconds: float) -> Figures:
-    """Many calls submitted one by one, then all results."""
+    """Measure many calls that are submitted one by one, and then all results."""
     calls, rate = _rate(peer.submit_and_gather, seconds)
     return {"submit_and_gather": rate, "submit_and_gather_calls": calls}
 
 
 def many(peer: Peer, seconds: float) -> Figures:
-    """Many calls in the way that the peer offers for it."""
+    """Measure many calls in the peer's own way to make them."""
     calls, rate = _rate(peer.map, seconds)
     return {"map": rate, "map_calls": calls}
 
 
 def other_ways(peer: Peer, seconds: float) -> Figures:
-    """The peer's further ways to make many calls, if it has any."""
+    """Measure the peer's further ways to make many calls, if it has any."""
     ways = peer.other_ways()
     return {"other_ways": {name: _rate(way, seconds / len(ways))[1] for name, way in ways.items()}}
 
 
 def payload(peer: Peer, seconds: float) -> Figures:
-    """A large array there and another one back; never the same twice, so that no cache can help."""
+    """Measure a large array sent and one returned, new ones each time, so that no cache helps."""
     import numpy
 
     def once(number: int) -> float:
@@ -88,8 +88,9 @@ def payload(peer: Peer, seconds: float) -> Figures:
 
 
 def shared_payload(peer: Peer, seconds: float) -> Figures:
-    """One large array as argument of many calls; where they would take minutes, extrapolated from a
-    few.
+    """Measure calls that share one large array.
+
+    If all calls would take minutes, the figure is extrapolated from a few of them.
     """
     import numpy
 
@@ -104,8 +105,8 @@ def shared_payload(peer: Peer, seconds: float) -> Figures:
     calls = 2
     took = take(calls, 1)
     if took / calls < SLOW_CALL:
-        # A system that shares pays for the first calls only, so the slope tells whether all of them
-        # are affordable.
+        # A system that shares the array pays for the first calls only, so the slope shows whether
+        # there is time for all calls.
         few, more = 2, 6
         each = (take(more, 2) - take(few, 3)) / (more - few)
         calls = (
@@ -146,8 +147,8 @@ def _rate(run: Callable[[int], int], seconds: float) -> tuple[int, float]:
         _check(result, calls * (calls - 1) // 2)
         if took > seconds / 2 or calls == MOST_CALLS:
             return calls, calls / took
-        # At most tenfold: systems that batch are slow at first, others have costs that grow with
-        # what is in flight.
+        # At most ten times as many: systems that batch are slow at first, and others have costs
+        # that grow with the calls in flight.
         calls = min(MOST_CALLS, int(calls * min(10.0, max(1.1, seconds / took))))
 
 

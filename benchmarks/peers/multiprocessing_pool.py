@@ -9,13 +9,16 @@ __all__ = ["MultiprocessingPool"]
 
 
 class MultiprocessingPool(Peer):
-    """Calls by ``apply_async``, many by ``map``."""
+    """`multiprocessing.Pool` as a peer: single calls by ``apply_async``, many by ``map``."""
 
     title = "multiprocessing.Pool"
     import_line = "from multiprocessing import Pool"
     crosses_machines = False
     survives_worker_death = "no"
-    guarantee = "A process that dies is replaced, but the result of its call never comes: waiting for it never ends."
+    guarantee = (
+        "A process that dies is replaced, but the result of its call never comes: waiting for it "
+        "never ends."
+    )
     configuration = (
         "The platform's start method; `map` with its default of four chunks for each worker."
     )

@@ -17,14 +17,17 @@ item = parsl.python_app(functions.item)
 
 
 class Parsl(Peer):
-    """Calls as apps."""
+    """Parsl as a peer: calls are apps."""
 
     title = "Parsl"
     packages = ("parsl", "pyzmq")
     import_line = "import parsl"
     crosses_machines = True
     survives_worker_death = "partly"
-    guarantee = "A call whose worker died fails with WorkerLost, and runs again if `retries` is set, which it is not by default."
+    guarantee = (
+        "A call whose worker died fails with WorkerLost, and runs again if `retries` is set, which "
+        "it is not by default."
+    )
     configuration = (
         "HighThroughputExecutor, one block of this machine, prefetch 100, no scaling, a look at "
         "the workers every 0.1 s, no "
@@ -46,7 +49,7 @@ class Parsl(Peer):
             Config(
                 executors=[executor],
                 strategy="none",
-                # Seconds; the first workers are started at its first turn.
+                # Seconds; Parsl starts the first workers after the first period.
                 strategy_period=0.1,
                 run_dir=str(FOLDER / "parsl"),
                 initialize_logging=False,

@@ -8,12 +8,15 @@ __all__ = ["ProcessPool"]
 
 
 class ProcessPool(ExecutorPeer):
-    """Calls on a pool of processes."""
+    """`ProcessPoolExecutor` as a peer."""
 
     title = "ProcessPoolExecutor"
     import_line = "from concurrent.futures import ProcessPoolExecutor"
     survives_worker_death = "no"
-    guarantee = "When a worker process dies, all calls under way and all later ones fail with BrokenProcessPool."
+    guarantee = (
+        "When a worker process dies, all calls under way and all later ones fail with "
+        "BrokenProcessPool."
+    )
     configuration = "The platform's start method; `map` with four chunks for each worker."
     documentation = "Python library: concurrent.futures, Executor.map (chunksize)"
 

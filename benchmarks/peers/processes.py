@@ -1,4 +1,4 @@
-"""Making sure that nothing which a session started is left, however it ends."""
+"""Ends all processes that a session started, however the session ends."""
 
 import contextlib
 import ctypes
@@ -8,20 +8,18 @@ import sys
 __all__ = ["become_reaper", "descendants", "kill"]
 
 PR_SET_CHILD_SUBREAPER = 36
-KILL_DEADLINE = 10.0  # Seconds for the killed to be gone.
+KILL_DEADLINE = 10.0  # Seconds for killed processes to be gone.
 
 
 def become_reaper() -> None:
-    """Inherit the orphans among this process's descendants, so that a daemon cannot slip away
-    (Linux only).
-    """
+    """Make this process inherit its orphaned descendants, daemons too (Linux only)."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def descendants() -> set[int]:
-    """All processes below this one, as process ids."""
-    # Here, so that a session that has not failed does not pay for it when it starts.
+    """Return the ids of all processes below this one."""
+    # Here, so that a session does not pay for the import when it starts.
     import psutil
 
     return {process.pid for process in psutil.Process().children(recursive=True)}
@@ -31,7 +29,7 @@ def kill(spared: set[int]) -> None:
     """Kill all processes below this one, and wait until they are gone.
 
     Args:
-        spared: Process ids of those to leave alone.
+        spared: Ids of the processes to leave alone.
     """
     import psutil
 
@@ -49,6 +47,6 @@ def kill(spared: set[int]) -> None:
                 process.kill()
         psutil.wait_procs(processes, timeout=KILL_DEADLINE / 10)
         for process in processes:
-            # An orphan that this process inherited is its child now, and nobody else waits for it.
+            # An inherited orphan is a child of this process now, and no other process waits for it.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, os.WNOHANG)

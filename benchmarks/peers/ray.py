@@ -15,14 +15,17 @@ item = ray.remote(functions.item)
 
 
 class Ray(Peer):
-    """Calls as remote tasks; many calls through its pool."""
+    """Ray as a peer: calls are remote tasks, and many calls go through its pool."""
 
     title = "Ray"
     packages = ("ray",)
     import_line = "import ray"
     crosses_machines = True
     survives_worker_death = "yes"
-    guarantee = "A task whose worker process died is retried, three times by default; nothing survives the end of the driver."
+    guarantee = (
+        "A task whose worker process died is retried, three times by default; nothing survives the "
+        "end of the driver."
+    )
     configuration = (
         "`ray.init` with one CPU for each worker, no dashboard; all results by one `ray.get`; "
         "`map` is its Pool; shared "
@@ -48,7 +51,7 @@ class Ray(Peer):
 
     def map(self, calls):
         if self.pool is None:
-            # Its actors claim no CPU: otherwise none is left for the tasks of the other
+            # The pool's actors claim no CPU: otherwise none is left for the tasks of the other
             # measurements.
             self.pool = Pool(processes=self.workers, ray_remote_args={"num_cpus": 0})
         return sum(self.pool.map(functions.same, range(calls)))

@@ -1,4 +1,4 @@
-"""A run as tables: for the terminal, and as Markdown."""
+"""Writes a run as tables, for the terminal and as Markdown."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ NOTHING = "-"
 
 
 def as_text(run: Run) -> str:
-    """The medians with their ratios, and what failed, for a terminal."""
+    """Return the medians with their ratios, and what failed, for a terminal."""
     heads = ["", *(figure.heading.partition(",")[0] for figure in FIGURES), "crosses", "survives a"]
     units = [
         "",
@@ -44,15 +44,15 @@ def as_text(run: Run) -> str:
 
 
 def as_markdown(run: Run) -> str:
-    """Everything: figures with their spread, ratios, guarantees, configurations, failures."""
+    """Return everything: figures with spread, ratios, guarantees, configurations, failures."""
     names = list(run["peers"])
     told = {name: run["peers"][name]["facts"] for name in names if run["peers"][name]["facts"]}
     options = run["options"]
     parts = [
         in_a_line(run["machine"]),
         (
-            f"{options['workers']} worker processes, median of {options['rounds']} interleaved rounds "
-            f"(lowest to highest)."
+            f"{options['workers']} worker processes, median of {options['rounds']} interleaved "
+            f"rounds (lowest to highest)."
         ),
         "~ is extrapolated from fewer calls.",
         markdown_table(
@@ -108,8 +108,9 @@ def as_markdown(run: Run) -> str:
 
 
 def _notes(run: Run) -> Iterator[str]:
-    """What the tables have no room for: further ways to make many calls, what is not offered, what
-    failed and why.
+    """Yield what the tables have no room for.
+
+    This is: further ways to make many calls, what a peer does not offer, and what failed and why.
     """
     lines: list[str] = []
     for name, record in run["peers"].items():
@@ -130,7 +131,7 @@ def _notes(run: Run) -> Iterator[str]:
 
 
 def _guarantees(run: Run, name: str) -> tuple[str, str]:
-    """Whether it crosses machines, and whether a call survives its worker's death."""
+    """Return whether a peer crosses machines, and whether a call survives its worker's death."""
     facts = run["peers"][name]["facts"]
     if not facts:
         return NOTHING, NOTHING
@@ -138,7 +139,7 @@ def _guarantees(run: Run, name: str) -> tuple[str, str]:
 
 
 def _cell(run: Run, name: str, figure: Figure) -> Summary | str:
-    """The figure, or why there is none."""
+    """Return the figure, or why there is none."""
     record: dict[str, Any] = run["peers"][name]
     found = summary(record, figure)
     if found is not None:

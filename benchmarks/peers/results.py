@@ -1,4 +1,4 @@
-"""What a run found: kept as JSON with all raw figures, summed up as medians with their spread."""
+"""The results of a run: all raw figures as JSON, and medians with their spread."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from benchmarks.peers.catalogue import OURS
 
 __all__ = ["FIGURES", "Figure", "Summary", "load", "ratio", "save", "summary", "title"]
 
-Run = dict[str, Any]  # As it is written: "machine", "options", "peers".
+Run = dict[str, Any]  # The JSON document: "machine", "options", "peers".
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Figure:
     """A column of the tables.
 
     Attributes:
-        key: Its name in the records.
+        key: Name of the figure in the records.
         measurement: The measurement that yields it; its failures explain a missing figure.
-        heading: With the unit.
-        scale: What the recorded number, in seconds or calls per second, is multiplied by.
-        more_is_better: Whether it is a speed and not a time.
+        heading: Head of the column, with the unit.
+        scale: Factor for the recorded number, which is in seconds or calls per second.
+        more_is_better: Whether the figure is a speed and not a time.
     """
 
     key: str
@@ -52,7 +52,7 @@ class Summary:
     """One figure of one peer over all rounds, scaled to the unit of its column.
 
     Attributes:
-        extrapolated: Not all calls were made.
+        extrapolated: Whether the figure is extrapolated, as not all calls were made.
     """
 
     median: float
@@ -62,7 +62,7 @@ class Summary:
 
 
 def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
-    """Median and spread of a figure; None if no round has it."""
+    """Return the median and the spread of a figure; None if no round has it."""
     values = [each[figure.key] * figure.scale for each in record["rounds"] if figure.key in each]
     if not values:
         return None
@@ -71,8 +71,9 @@ def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
 
 
 def ratio(run: Run, name: str, figure: Figure) -> float | None:
-    """How many times better this library's median is than the peer's; below 1 the peer is ahead.
-    None if either lacks.
+    """Return how many times better this library's median is than the peer's.
+
+    Below 1 the peer is ahead. None if either has no such figure.
     """
     ours, theirs = (
         summary(run["peers"][each], figure) if each in run["peers"] else None
@@ -84,9 +85,7 @@ def ratio(run: Run, name: str, figure: Figure) -> float | None:
 
 
 def title(run: Run, name: str) -> str:
-    """How a peer is named to people: its title, or what ``--only`` takes if it never got so far as
-    to tell.
-    """
+    """Return a peer's title, or its name for ``--only`` if its session never sent the title."""
     return str(run["peers"][name]["facts"].get("title", name))
 
 

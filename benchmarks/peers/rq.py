@@ -14,7 +14,7 @@ WAIT = 120  # Seconds to wait for a result.
 
 
 class Rq(Peer):
-    """Calls as jobs; results are waited for on their streams."""
+    """RQ as a peer: calls are jobs, and each job's stream brings its result."""
 
     title = "RQ"
     packages = ("rq", "redis", "hiredis")
@@ -74,7 +74,7 @@ class Rq(Peer):
         )
 
     def shared_payload(self, array, calls):
-        # The description would else be the array as text.
+        # Without a description, RQ would write the array as text.
         jobs = [
             self.queue.enqueue(functions.item, array, index, result_ttl=KEEP, description="item")
             for index in range(calls)

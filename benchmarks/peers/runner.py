@@ -1,10 +1,10 @@
-"""Runs the peers in rounds, A B C A B C, each in a session of its own, and keeps what they measure.
+"""Runs the peers in rounds, A B C A B C, each in a session of its own, and records the figures.
 
 Guarantees:
 
-- Every order to a session has a deadline: a peer that hangs costs its deadline once, is killed, and
-  is reported; what hung is left out of the later rounds.
-- Between two sessions nothing of the first one is left: no process, no file.
+- Every order to a session has a deadline. A peer that hangs is killed when the deadline is over,
+  and reported; later rounds leave out what hung.
+- When a session has ended, none of its processes and files is left.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ __all__ = ["Session", "free_port", "run", "session_environment"]
 START_DEADLINE = 60.0  # Seconds; the slowest peer takes a few.
 MEASURE_DEADLINE = 60.0  # Seconds beyond those that a measurement should last.
 STOP_DEADLINE = 20.0
-LAST_LINES = 8  # Of each log, kept when something fails.
+LAST_LINES = 8  # Last lines of each log, kept when something fails.
 TOP = Path(__file__).parents[2]
-SESSION = "benchmarks.peers.session"  # What runs in the process of a peer.
-# Settings of the user's own that would change what is measured.
+SESSION = "benchmarks.peers.session"  # Module that runs in the process of a peer.
+# Prefixes of environment variables with settings of the user's, which would change the figures.
 CLEARED = (
     "CELERY_",
     "DISTRIBUTE_CHALLENGE_",
@@ -63,19 +63,18 @@ def run(
     """Measure all peers.
 
     Args:
-        entries: Which, in which order.
-        workers: Worker processes of each.
-        rounds: How often.
-        seconds: That one measurement should last.
+        entries: Peers to measure, in order.
+        workers: Worker processes of each peer.
+        rounds: How often each peer is measured.
+        seconds: How long one measurement should last, in seconds.
         redis_server: Path of the server program for the peers that need one.
         environments: Folder for the environments of peers that need one of their own.
-        say: Gets a line of text for whoever watches.
+        say: Gets lines of text that tell the user how far the run is.
 
     Returns:
         For each peer by name: ``facts``, ``rounds`` (figures by name, one dict for each round),
-            ``errors`` (reasons by
-        measurement), ``absent`` (what it does not offer) and ``logs`` (last lines, if something
-        failed).
+        ``errors`` (reasons by measurement), ``absent`` (what the peer does not offer) and ``logs``
+        (last lines, if something failed).
     """
     become_reaper()
     records: dict[str, Record] = {
@@ -89,7 +88,7 @@ def run(
         for entry in entries:
             record = records[entry.name]
             python = interpreters[entry.name]
-            # Without a first result there is nothing to measure, in no round.
+            # Without a first result, no round can measure anything.
             if python is None or "start" in record["errors"]:
                 continue
             began = time.monotonic()
@@ -145,7 +144,7 @@ def _one_round(
         except SessionError as error:
             record["errors"][doing] = str(error)
             record["logs"][doing] = session.logs()
-    # One whose process died at its start told nothing about itself.
+    # A peer whose process died at its start has told no facts.
     if record["facts"]:
         with contextlib.suppress(subprocess.SubprocessError, ValueError):
             figures["import"] = _import_seconds(record["facts"]["import_line"], python)
@@ -153,29 +152,30 @@ def _one_round(
 
 
 def session_environment(folder: Path, python: str, redis_server: str) -> dict[str, str]:
-    """The variables of a process that uses a peer: its folder, a port of its own, and no settings
-    of the user's.
+    """Return the environment variables of a process that uses a peer.
+
+    They name the process's folder and a port of its own, and hold none of the user's settings.
 
     Args:
-        folder: For all its files.
+        folder: For all files of the process.
         python: Path of its interpreter.
         redis_server: Path of the server program, for `benchmarks.peers.services`.
     """
     return {
         **{key: value for key, value in os.environ.items() if not key.upper().startswith(CLEARED)},
         "PYTHONPATH": str(TOP),
-        # As where an environment is activated: some peers start programs of theirs by name.
+        # As in an activated environment: some peers start their programs by name.
         "PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", os.defpath)]),
         "PEERS_FOLDER": str(folder),
         "PEERS_REDIS_PORT": str(free_port()),
         "PEERS_REDIS_SERVER": redis_server,
-        # Nothing is reported to anybody's servers.
+        # Ray must not report the run to its vendor's servers.
         "RAY_USAGE_STATS_ENABLED": "0",
     }
 
 
 class Session:
-    """A process with one peer, a folder and a port for it; all gone when the block ends.
+    """A process with one peer, and a folder and a port for it; gone when the block ends.
 
     Attributes:
         began: When the process was started, in seconds since the epoch.
@@ -203,8 +203,8 @@ class Session:
         """Send an order and wait for its answer.
 
         Args:
-            order: As `benchmarks.peers.session` describes it.
-            deadline: Seconds.
+            order: An order, as `benchmarks.peers.session` describes it.
+            deadline: Seconds to wait for the answer.
 
         Raises:
             SessionError: No answer within the deadline, or the process died.
@@ -214,7 +214,7 @@ class Session:
         return answer
 
     def logs(self) -> dict[str, list[str]]:
-        """The last lines of all that its programs wrote."""
+        """Return the last lines of each log of the session, by the log's name."""
         return {
             path.stem: path.read_text(errors="replace").splitlines()[-LAST_LINES:]
             for path in sorted(self._folder.glob("*.log"))
@@ -238,7 +238,7 @@ class Session:
 
 
 def _import_seconds(line: str, python: str) -> float:
-    """Seconds that the peer's import takes in a fresh interpreter."""
+    """Return the seconds that the peer's import takes in a fresh interpreter."""
     code = f"import time; began = time.perf_counter(); {line}; print(time.perf_counter() - began)"
     done = subprocess.run(
         [python, "-c", code], capture_output=True, text=True, timeout=START_DEADLINE, check=True
@@ -251,7 +251,7 @@ def _failures(record: Record) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    """Return a TCP port of 127.0.0.1 on which no program listens at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,8 +1,8 @@
-"""What peers need running beside them: a Redis server, and worker programs.
+"""Starts what peers need beside themselves: a Redis server, and worker programs.
 
-The runner fixes the folder and the port before a session starts, and tells them by environment
-variables. So a peer's module can name the server's address at its top, as its users would, and is
-the same module in the client and in the workers.
+The runner chooses the folder and the port before a session starts, and passes them in environment
+variables. So a peer's module can name the server's address at its top, as users do, and the client
+and the workers import the same module.
 """
 
 import os
@@ -41,17 +41,18 @@ STOP_DEADLINE = 5.0  # Seconds for a program to end by itself after SIGTERM; the
 
 
 class Services:
-    """Programs started for one session; each writes to a log of its own in the session's folder."""
+    """The programs of one session; each writes a log of its own in the session's folder."""
 
     def __init__(self) -> None:
         self._programs: list[subprocess.Popen[bytes]] = []
 
     def start_redis(self) -> None:
-        """Start a server that keeps nothing on disk, on the port and the socket of the session, and
-        wait until it answers.
+        """Start a Redis server on the session's port and socket, and wait until it answers.
+
+        The server keeps nothing on disk.
 
         Raises:
-            RuntimeError: It does not start.
+            RuntimeError: The server does not start.
         """
         server = self._run("redis", redis_command())
         deadline = time.monotonic() + START_DEADLINE
@@ -66,14 +67,14 @@ class Services:
         """Start ``python`` with these arguments, with the session's own interpreter.
 
         Args:
-            name: Name of its log.
+            name: Name of the log.
             arguments: Such as ``-m``, the worker's module, and its options.
-            environment: Variables to set beside those that are set.
+            environment: Environment variables in addition to this process's.
         """
         self._run(name, [sys.executable, *arguments], environment)
 
     def stop(self) -> None:
-        """End the programs, the last one first, so that workers go before their server does."""
+        """End the programs, the last one first, so that workers end before their server."""
         for program in reversed(self._programs):
             program.terminate()
             try:
@@ -99,10 +100,11 @@ class Services:
 
 
 def redis_command(*, append_only: bool = False) -> list[str]:
-    """Command line of a server on the port and the socket of the session.
+    """Return the command line of a Redis server on the port and the socket of the session.
 
     Args:
-        append_only: Keep what it is told in a file, and read it at the next start.
+        append_only: Whether the server writes its data to a file, and reads the file when it
+            starts again.
     """
     return [
         REDIS_SERVER,
@@ -116,8 +118,9 @@ def redis_command(*, append_only: bool = False) -> list[str]:
 
 
 def accepts(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something listens there: cheaper than a Redis client, which the peer may not even
-    use.
+    """Return whether a program listens at a port.
+
+    A bare socket costs less than a Redis client, which a peer may not even import.
     """
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) == 0

@@ -1,8 +1,9 @@
-"""One peer in a process of its own: ``python -m benchmarks.peers.session NAME WORKERS``, started by
-the runner.
+"""Runs one peer in a process of its own, which the runner starts.
 
-Orders come as lines of JSON on standard input, and each is answered by a line of JSON on standard
-output:
+    python -m benchmarks.peers.session NAME WORKERS
+
+Orders come as lines of JSON on standard input. The session answers each with a line of JSON on
+standard output:
 
     {"do": "start"}                                {"facts": {...}, "first_result": 1700000000.0}
     {"do": "map", "seconds": 2}                    {"figures": {"map": 8700.0, ...}}
@@ -14,8 +15,8 @@ Guarantees:
 - When the runner is gone, standard input closes: all processes of this session are killed then,
   whatever the peer is doing.
 
-It imports little by itself, as the time from its start to the peer's first result is one of the
-figures.
+This module imports little, as the time from the start of the process to the peer's first result is
+one of the figures.
 """
 
 import json
@@ -38,10 +39,10 @@ Order = dict[str, Any]
 
 
 def main(name: str, workers: int) -> None:
-    """Do what the orders say, until one says stop."""
+    """Carry out orders, until one says stop."""
     become_reaper()
-    # Worker processes that are forked later must not write answers, nor keep the runner waiting for
-    # the end of this one.
+    # Worker processes that are forked later must not write to the pipe of the answers, nor keep it
+    # open when this process has ended.
     answers = os.dup(1)
     os.dup2(2, 1)
     orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
@@ -95,7 +96,7 @@ class _Session:
 
 
 def _read(orders: "queue.SimpleQueue[Order]") -> None:
-    """Hand on orders; when there is nobody to give any, end everything."""
+    """Pass orders on; when the runner is gone, end all processes of the session."""
     # Not sys.stdin: a process forked from here would wait for the lock of its buffer.
     pending = b""
     while received := os.read(0, 65536):

@@ -1,7 +1,7 @@
-"""What the library is to reach, and what a run says: the table of docs/benchmarks.md.
+"""Compares a run with the library's targets: the table of docs/benchmarks.md.
 
-Each target asks for one or several things; it is reached if all of them are. Figures of the peers
-come from the run's rounds, those that only make sense for the library itself from
+Each target has one or several conditions, and is reached if all of them hold. Figures of the peers
+come from the run's rounds. Figures that only make sense for the library itself come from
 `benchmarks.self`, which the same run measures.
 """
 
@@ -26,7 +26,7 @@ _COLUMNS = {figure.key: figure for figure in FIGURES}
 
 @dataclass(frozen=True)
 class Found:
-    """What the run says of one thing that a target asks for; it is reached if ``met``."""
+    """What a run says about one condition of a target; ``met`` if the condition holds."""
 
     text: str
     met: bool
@@ -38,13 +38,13 @@ Question = Callable[[Run], Found | None]
 
 @dataclass(frozen=True)
 class Target:
-    """A row.
+    """One target: a row of the table.
 
     Attributes:
-        what: Is measured.
-        to_reach: In words.
-        questions: The same as code.
-        column: Figure of the peers to show beside it, by its key; empty if they have none.
+        what: What is measured.
+        to_reach: The conditions in words.
+        questions: The conditions as code.
+        column: Key of the peers' figure to show beside it; empty if they have none.
     """
 
     what: str
@@ -54,7 +54,7 @@ class Target:
 
 
 def as_markdown(run: Run) -> str:
-    """The table, with what was reached and the best peer."""
+    """Return the table, with what was reached and the best peer."""
     rows = []
     for target in TARGETS:
         found = [question(run) for question in target.questions]
@@ -80,7 +80,7 @@ def as_markdown(run: Run) -> str:
 
 
 def _ours(key: str, *, most: float | None = None, least: float | None = None) -> Question:
-    """Our own figure in the peers' table, in its unit."""
+    """Make a question for the library's figure in the peers' table, in the column's unit."""
     column = _COLUMNS[key]
 
     def ask(run: Run) -> Found | None:
@@ -93,7 +93,7 @@ def _ours(key: str, *, most: float | None = None, least: float | None = None) ->
 def _own(
     name: str, *, most: float | None = None, least: float | None = None, what: str = ""
 ) -> Question:
-    """A figure of `benchmarks.self`, in its unit."""
+    """Make a question for a figure of `benchmarks.self`, in its unit."""
 
     def ask(run: Run) -> Found | None:
         series = Results.from_json(run["self"]).series.get(name) if "self" in run else None
@@ -105,7 +105,7 @@ def _own(
 
 
 def _times(key: str, peer: str, least: float) -> Question:
-    """How many times better we are than a peer."""
+    """Make a question for how many times better the library is than a peer."""
 
     def ask(run: Run) -> Found | None:
         times = ratio(run, peer, _COLUMNS[key])
@@ -117,7 +117,7 @@ def _times(key: str, peer: str, least: float) -> Question:
 
 
 def _ahead_across_machines(run: Run) -> Found | None:
-    """Whether a round trip is shorter than that of every peer that crosses machines."""
+    """Find out whether a round trip is shorter than with every peer that crosses machines."""
     times = [ratio(run, name, _COLUMNS["round_trip_p50"]) for name in _peers(run, crossing=True)]
     known = [each for each in times if each is not None]
     return (
@@ -128,7 +128,7 @@ def _ahead_across_machines(run: Run) -> Found | None:
 
 
 def _beside_bare_redis(run: Run) -> Found | None:
-    """What a payload costs through Redis over TCP, by what its bytes alone cost."""
+    """Compare the cost of a payload through Redis over TCP with the cost of its bytes alone."""
     ours, bare = (
         summary(run["peers"][name], _COLUMNS["payload"]) if name in run["peers"] else None
         for name in (OVER_TCP, FLOOR)
@@ -150,7 +150,7 @@ def _held(
 
 
 def _best_peers(run: Run, column: str) -> str:
-    """The best that crosses machines, and the best of the others where it is better still."""
+    """Name the best peer that crosses machines, and the best other one if that is better."""
     if not column:
         return ""
     figure = _COLUMNS[column]
@@ -190,9 +190,7 @@ def _told(run: Run, figure: Figure, name: str) -> str:
 
 
 def _peers(run: Run, *, crossing: bool) -> Iterator[str]:
-    """Names of those that are neither the library itself nor the floor, and that got so far as to
-    tell about themselves.
-    """
+    """Yield the names of the peers whose facts are known, without the library and the floor."""
     for name, record in run["peers"].items():
         ours = name.startswith((OURS, FLOOR))
         if not ours and record["facts"] and record["facts"]["crosses_machines"] is crossing:

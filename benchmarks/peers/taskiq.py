@@ -13,8 +13,8 @@ from benchmarks.peers.services import PATIENT_REDIS_URL
 
 __all__ = ["Taskiq"]
 
-CHECK = 0.001  # Seconds between two looks for a result; the default is 0.2.
-AT_ONCE = 100  # Calls that `map` has under way at once: more only wait for a connection.
+CHECK = 0.001  # Seconds between two polls of a result; the default is 0.2.
+AT_ONCE = 100  # Calls that `map` has in flight at once: more would only wait for a connection.
 
 
 broker = (
@@ -30,13 +30,13 @@ broker = (
 
 @broker.task
 async def same(value):
-    """Do nothing; not in a thread, as functions without ``async`` would be."""
+    """Do nothing; taskiq would run a function without ``async`` in a thread."""
     return functions.same(value)
 
 
 @broker.task
 async def plus_one(text):
-    """Return an array of the size of the one that came, both as text."""
+    """Add 1 to an array, and return the new one; arrays come and go as text."""
     return _as_text(functions.plus_one(_from_text(text)))
 
 
@@ -47,7 +47,7 @@ async def item(text, index):
 
 
 class Taskiq(Peer):
-    """Calls as tasks, from one event loop."""
+    """taskiq as a peer: one event loop sends each call as a task."""
 
     title = "taskiq"
     packages = ("taskiq", "taskiq-redis", "redis", "hiredis")
@@ -130,9 +130,7 @@ async def _result(task):
 
 
 def _as_text(array):
-    """What an array must become: taskiq makes JSON types of arguments and results, whatever its
-    serialiser.
-    """
+    """Return an array as text: taskiq makes JSON types of values, whatever its serialiser is."""
     return base64.b64encode(pickle.dumps(array)).decode()
 
 

@@ -1,1 +1,1 @@
-"""The library beside what it was: ``python -m benchmarks.self``."""
+"""Measures the library, and compares it with an earlier state: ``python -m benchmarks.self``."""

@@ -1,5 +1,4 @@
-"""``python -m benchmarks.self``: the library's main figures, to be compared with those of an
-earlier state of it.
+"""``python -m benchmarks.self``: measures the library's main figures, and compares two runs.
 
     pip install -e ".[benchmarking]"
     python -m benchmarks.self --output now.json
@@ -74,7 +73,7 @@ def main(
     listing: bool,
     compare: tuple[Path, Path] | None,
 ) -> None:
-    """Measure this library, and compare it with what it was."""
+    """Measure this library, and compare it with an earlier state."""
     if listing:
         for measurement in CATALOGUE.values():
             click.echo(f"{measurement.name}{'  (long)' if measurement.is_long else ''}")

@@ -1,7 +1,7 @@
-"""The bad cases of batching, each beside what perfect scheduling would give; docs/batching.md
-explains them.
+"""Measures the bad cases of batching against perfect scheduling.
 
-Long calls sleep, so that workers and not cores are what there is too little of.
+docs/batching.md explains the cases. Long calls sleep, so that the number of workers is the limit
+and not the number of cores.
 """
 
 import random
@@ -21,9 +21,9 @@ from distribute_challenge import LocalCluster
 __all__ = ["flood", "jumps", "mix", "trapped", "two_clients"]
 
 SLOTS = 8
-SHORTS = 10_000  # Calls of a microsecond or so in a row: enough to be sent by thousands.
-# To 1 s and back, twice; as many long calls as there are slots, so that two of them one after the
-# other are seen.
+SHORTS = 10_000  # Calls of about a microsecond in a row: enough that thousands travel together.
+# To 1 s and back, twice. There are as many long calls as slots, so that the figure shows if one
+# slot runs two of them.
 JUMPS = (*[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS, *[1.0] * SLOTS, *[0.0] * SHORTS)
 MIX = (*[0.001] * 960, *[1.0] * 40)
 SEED = 4
@@ -34,7 +34,7 @@ FLOOD_SLOTS = 4
 FLOOD = 100_000
 FLOOD_SECONDS = 0.0001
 URGENT = 9
-SINGLES_BEFORE_END = 2  # One of each priority at least, though the flood were over at once.
+SINGLES_BEFORE_END = 2  # At least one of each priority, even if the flood is over at once.
 
 CLIENTS = 2
 CALLS_OF_A_CLIENT = 8_000
@@ -42,22 +42,20 @@ CLIENT_SECONDS = 0.001
 
 
 def jumps(workers: int) -> dict[str, float]:
-    """Durations that jump from 1 µs to 1 s and back."""
+    """Measure calls with durations that jump from 1 µs to 1 s and back."""
     ideal = makespan(JUMPS, SLOTS)
     return {f"jumps_{name}": seconds / ideal for name, seconds in _both_ways(JUMPS).items()}
 
 
 def mix(workers: int) -> dict[str, float]:
-    """A random mix of 1 ms and 1 s."""
+    """Measure a random mix of calls of 1 ms and 1 s."""
     durations = random.Random(SEED).sample(MIX, len(MIX))
     ideal = makespan(durations, SLOTS)
     return {f"mix_{name}": seconds / ideal for name, seconds in _both_ways(durations).items()}
 
 
 def trapped(workers: int) -> dict[str, float]:
-    """One long call among thousands of short ones: until the last of the short ones is back, as
-    they come.
-    """
+    """Measure one long call among thousands of short ones, until the last short one is back."""
     ideal = max(
         end for end, seconds in zip(ends(TRAPPED, SLOTS), TRAPPED, strict=True) if seconds != TRAP
     )
@@ -70,7 +68,7 @@ def trapped(workers: int) -> dict[str, float]:
 
 
 def flood(workers: int) -> dict[str, float]:
-    """Single calls of one function while 100,000 of another are under way."""
+    """Measure single calls of one function while 100,000 of another are in flight."""
     urgent = same.with_options(priority=URGENT)
     latencies: dict[str, list[float]] = {"default": [], "urgent": []}
     with LocalCluster(FLOOD_SLOTS):
@@ -100,7 +98,7 @@ def flood(workers: int) -> dict[str, float]:
 
 
 def two_clients(workers: int) -> dict[str, float]:
-    """Two clients that begin at once with equal work, and one that has the work of both."""
+    """Measure two clients that begin at once with equal work, and one with the work of both."""
     with LocalCluster(FLOOD_SLOTS) as cluster:
         Processes.of_cluster(FLOOD_SLOTS)
         (alone,) = _clients(cluster.broker_url, [CLIENTS * CALLS_OF_A_CLIENT])
@@ -135,7 +133,7 @@ def _short_by_submit() -> float:
 
 
 def _both_ways(durations: "tuple[float, ...] | list[float]") -> dict[str, float]:
-    """Seconds by ``map`` and by ``submit``, each on a cluster that has learnt nothing."""
+    """Return the seconds by ``map`` and by ``submit``, each on a new cluster."""
     seconds = {}
     for name, run in WAYS.items():
         with LocalCluster(SLOTS):
@@ -145,7 +143,7 @@ def _both_ways(durations: "tuple[float, ...] | list[float]") -> dict[str, float]
 
 
 def _clients(address: str, calls: list[int]) -> list[float]:
-    """Seconds that each of several clients takes for its calls, all begun together."""
+    """Return the seconds that each of several clients takes, when all begin together."""
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(address, count, CLIENT_SECONDS)) for count in calls]
         for client in clients:

@@ -1,7 +1,7 @@
-"""Which measurements there are, in the order of the table.
+"""Lists the measurements in the order of the table.
 
 To add one, write a function that takes the number of workers and returns numbers by name, and add
-it here. Names of figures stay as they are, or the comparison with older files loses them.
+it here. Do not rename figures: the comparison with older files finds them by name.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,8 @@ from benchmarks.self.measurement import Measurement
 
 __all__ = ["CATALOGUE", "chosen"]
 
-FEW_MEGABYTES = (
-    5.0  # What the same run may take more or less of, by where the allocator found room.
-)
+# Equal runs may differ by this much, depending on where the allocator finds room.
+FEW_MEGABYTES = 5.0
 WAYS = ("map", "submit")
 
 
@@ -25,8 +24,8 @@ def _cpu(name: str, what: str) -> tuple[Figure, ...]:
         "child": "worker children",
         "redis": "Redis",
     }
-    # The system counts in hundredths of a second: what is less than a microsecond a call is not
-    # resolved.
+    # The system counts CPU time in hundredths of a second: less than a microsecond for each call is
+    # not resolved.
     return tuple(
         Figure(f"{name}_cpu_{kind}", f"CPU of each {what}: {title}", "µs", smallest=1.0)
         for kind, title in kinds.items()
@@ -289,8 +288,9 @@ CATALOGUE = {measurement.name: measurement for measurement in _MEASUREMENTS}
 
 
 def chosen(names: Sequence[str], *, quick: bool = False) -> list[Measurement]:
-    """Measurements of these names, in the catalogue's order; all of them, or all short ones, if no
-    name is given.
+    """Return the measurements of these names, in the catalogue's order.
+
+    If no name is given, all are returned, or all short ones if `quick` is set.
 
     Raises:
         KeyError: No measurement has one of the names.

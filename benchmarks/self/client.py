@@ -1,8 +1,9 @@
-"""A second client: ``python -m benchmarks.self.client ADDRESS CALLS SECONDS`` submits calls that
-take so long.
+"""A second client, which submits calls that all take the same time.
 
-It prints ``ready`` once a first call is back, waits for a line, and then prints how many seconds
-all calls took.
+    python -m benchmarks.self.client ADDRESS CALLS SECONDS
+
+The process prints ``ready`` once a first call is back, and waits for a line. Then it makes all
+calls, and prints how many seconds they took.
 """
 
 import subprocess
@@ -20,12 +21,12 @@ TOP = Path(__file__).parents[2]
 
 
 class Client:
-    """Such a process, from outside.
+    """A second client, in a process that this object starts and controls.
 
     Args:
-        address: The broker.
-        calls: How many it submits.
-        seconds: That each of them takes.
+        address: Address of the broker.
+        calls: How many calls the client submits.
+        seconds: How long each call takes.
     """
 
     def __init__(self, address: str, calls: int, seconds: float) -> None:
@@ -38,17 +39,17 @@ class Client:
         )
 
     def wait_until_ready(self) -> None:
-        """Wait for its first call."""
+        """Wait until the client's first call is back."""
         assert self._read() == "ready"
 
     def go(self) -> None:
-        """Let it begin."""
+        """Let the client begin."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
 
     def seconds(self) -> float:
-        """Seconds that its calls took, waited for."""
+        """Wait for all calls, and return how many seconds they took."""
         return float(self._read())
 
     def _read(self) -> str:
@@ -59,12 +60,12 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Closes the pipes too; a client that still waits for its line ends with it.
+        # This closes the pipes too, which ends a client that still waits for its line.
         self._process.communicate()
 
 
 def main(address: str, calls: int, seconds: float) -> None:
-    """Be that process."""
+    """Make a first call, wait for a line, and then make and time all calls."""
     set_default_backend(CeleryExecutionBackend(address))
     by_submit([seconds])
     print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""Two runs, figure by figure: what got worse by more than chance would explain."""
+"""Compares two runs, figure by figure: which got worse by more than chance would explain."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,29 +13,31 @@ TOLERANCE = 10.0  # Percent.
 
 @dataclass(frozen=True)
 class Change:
-    """One figure before and after; either may lack."""
+    """One figure before and after; either may be missing."""
 
     old: Series | None
     new: Series | None
 
     @property
     def title(self) -> str:
-        """Of the figure."""
+        """Title of the figure."""
         known = self.new or self.old
         assert known is not None
         return known.figure.title
 
     @property
     def percent(self) -> float | None:
-        """Change of the median, up or down; None where there is nothing to take a percentage of."""
+        """Change of the median in percent; None if a median is missing or the old one is 0."""
         if self.old is None or self.new is None or self.old.median == 0:
             return None
         return 100 * (self.new.median - self.old.median) / abs(self.old.median)
 
     @property
     def is_worse(self) -> bool:
-        """Whether it got worse by more than 10 %, by more than either run's spread, and by enough
-        to mean something.
+        """Whether the figure got worse by more than chance would explain.
+
+        The median is worse by more than 10 %, by more than the spread of either run, and by more
+        than `Figure.smallest`.
         """
         if self.old is None or self.new is None:
             return False
@@ -49,6 +51,6 @@ class Change:
 
 
 def changes(old: Results, new: Results) -> Iterator[Change]:
-    """All figures of either run, in the order of the new one."""
+    """Yield the change of each figure of either run, in the order of the new run."""
     for name in [*new.series, *(name for name in old.series if name not in new.series)]:
         yield Change(old.series.get(name), new.series.get(name))

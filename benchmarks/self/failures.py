@@ -1,4 +1,4 @@
-"""Calls that raise, and what their tracebacks cost."""
+"""Measures calls that raise, and what their tracebacks cost."""
 
 import time
 import timeit
@@ -18,9 +18,7 @@ TRACEBACKS = 5_000
 
 
 def failed(workers: int) -> dict[str, float]:
-    """``compute()`` of a call that raises, a map of such calls, and one traceback by itself at both
-    ends.
-    """
+    """Measure calls that raise, one by one and in a map, and what one traceback costs."""
     with LocalCluster(workers):
         times = [_failed_round_trip() for _ in range(WARM_UP + ROUND_TRIPS)][WARM_UP:]
         began = time.perf_counter()

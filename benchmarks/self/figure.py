@@ -1,4 +1,4 @@
-"""What a figure is, and its values over the rounds of a run."""
+"""A figure, and its values over the rounds of a run."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -8,14 +8,14 @@ __all__ = ["Figure", "Series"]
 
 @dataclass(frozen=True)
 class Figure:
-    """Something that a measurement yields a number for.
+    """A quantity for which a measurement yields numbers.
 
     Attributes:
-        name: Its name in the JSON, which stays the same over time.
-        title: What people read.
-        unit: Of the recorded numbers; empty for ratios.
-        more_is_better: Whether it is a speed and not a cost.
-        smallest: Differences below this, in the unit, say nothing, whatever their percentage.
+        name: Name in the JSON, which must not change over time.
+        title: Description in tables.
+        unit: Unit of the recorded numbers; empty for ratios.
+        more_is_better: Whether the figure is a speed and not a cost.
+        smallest: Differences below this, in the unit, mean nothing, whatever their percentage.
     """
 
     name: str
@@ -27,17 +27,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Series:
-    """One figure of one run: a value for each round in which it was measured; at least one."""
+    """One figure of one run: a value for each round in which it was measured, at least one."""
 
     figure: Figure
     values: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The value that counts."""
+        """Median of the values, which tables show and comparisons use."""
         return median(self.values)
 
     @property
     def spread(self) -> float:
-        """From the lowest to the highest."""
+        """Difference between the highest and the lowest value."""
         return max(self.values) - min(self.values)

@@ -1,6 +1,6 @@
 """The functions that run on workers.
 
-They belong to a module of a user's project, as those of most users do.
+For the library this module is one of a user's project, as the modules of most users' functions are.
 """
 
 import os
@@ -26,21 +26,21 @@ def fail(value: Any) -> Any:
 
 @compute_this()
 def pause(seconds: float) -> None:
-    """Take so long without keeping a core busy, so that more workers than cores can be measured."""
+    """Sleep, and keep no core busy, so that more workers than cores can be measured."""
     if seconds:
         time.sleep(seconds)
 
 
 @compute_this()
 def timed_pause(seconds: float) -> float:
-    """The same, for whoever has to know which call a result belongs to."""
+    """Sleep, and return the seconds, so that the caller can tell results of calls apart."""
     time.sleep(seconds)
     return seconds
 
 
 @compute_this()
 def process() -> int:
-    """Tell which process ran the call, late enough that each gets some."""
+    """Return the id of the process, after a pause so that each worker process gets a call."""
     time.sleep(0.05)
     return os.getpid()
 
@@ -53,7 +53,7 @@ def item(array: Any, index: int) -> float:
 
 @compute_this()
 def spill(lines: int) -> float:
-    """Print so many lines of a hundred bytes; the seconds that it took."""
+    """Print lines of 100 bytes, and return the seconds that this took."""
     text = "x" * 99
     began = time.perf_counter()
     for _ in range(lines):
@@ -63,6 +63,6 @@ def spill(lines: int) -> float:
 
 @compute_this()
 def tell(lines: int) -> None:
-    """Print so many lines, each of which tells when it was printed."""
+    """Print lines, each with the time at which it was printed."""
     for _ in range(lines):
         print(time.time())

@@ -1,4 +1,4 @@
-"""What perfect scheduling would give: the measure for every case in which calls take time."""
+"""Computes what perfect scheduling would give, as the ideal for calls that take time."""
 
 import heapq
 from collections.abc import Iterable
@@ -7,14 +7,13 @@ __all__ = ["ends", "makespan"]
 
 
 def makespan(durations: Iterable[float], slots: int) -> float:
-    """Seconds until the last call ends, if each worker takes the next call the moment it is free,
-    at no cost.
+    """Return the seconds until the last call ends, if each free worker takes the next call at once.
 
-    Nobody who does not know how long calls will take can do better for sure; who orders them by
-    luck may.
+    Taking a call costs nothing. A scheduler that does not know how long calls will take cannot be
+    sure to do better; with another order of the calls it may do so by luck.
 
     Args:
-        durations: Of the calls, in seconds, in their order.
+        durations: Durations of the calls, in seconds, in their order.
         slots: Worker processes.
 
     Example:
@@ -27,7 +26,7 @@ def makespan(durations: Iterable[float], slots: int) -> float:
 
 
 def ends(durations: Iterable[float], slots: int) -> list[float]:
-    """Seconds until each of the calls ends then, in their order.
+    """Return the seconds until each call ends, scheduled as in `makespan`, in their order.
 
     Example:
         >>> ends([3.0, 1.0, 1.0], 2)

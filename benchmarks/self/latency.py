@@ -1,4 +1,4 @@
-"""One call after the other, each waited for, and what it costs whom."""
+"""Measures calls one after the other, each waited for, and their cost in each process."""
 
 import time
 from statistics import median
@@ -14,7 +14,7 @@ WARM_UP = 200
 
 
 def round_trip(workers: int) -> dict[str, float]:
-    """``compute()`` of a call that does nothing."""
+    """Measure ``compute()`` of a call that does nothing."""
     with LocalCluster(workers):
         processes = Processes.of_cluster(workers)
         _round_trips(WARM_UP)
@@ -29,13 +29,13 @@ def round_trip(workers: int) -> dict[str, float]:
 
 
 def idle_round_trip() -> float:
-    """Seconds of a round trip on the cluster of the block while nothing else runs, to compare with."""
+    """Return the seconds of a round trip on the current cluster while nothing else runs."""
     _round_trips(WARM_UP)
     return median(_round_trips(WARM_UP))
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """The smallest of the values that so many percent of them do not exceed.
+    """Return the smallest value that this many percent of the values do not exceed.
 
     Example:
         >>> percentile([0.3, 0.1, 0.2], 99)

@@ -1,6 +1,4 @@
-"""What a measurement is: a function that runs in a process of its own, and the figures that it
-yields.
-"""
+"""A measurement: a function that runs in a process of its own, and the figures that it yields."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,19 +9,20 @@ from benchmarks.self.figure import Figure
 __all__ = ["Measurement", "Take"]
 
 Take = Callable[[int], dict[str, float]]
-"""Takes the number of worker processes, where the measurement leaves that open; returns numbers by the names of figures."""
+"""Takes the number of worker processes, where the measurement leaves that open; returns numbers \
+by the names of figures."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures that are taken together.
+    """A function that takes one or more figures.
 
     Attributes:
-        name: What ``--only`` takes.
+        name: Name for ``--only``.
         place: ``module:function`` within this package; the function is a `Take`.
-        figures: What it yields.
+        figures: The figures that it yields.
         is_long: Whether ``--quick`` leaves it out.
-        deadline: Seconds after which it counts as hung.
+        deadline: Seconds after which the measurement counts as hung.
     """
 
     name: str
@@ -33,7 +32,7 @@ class Measurement:
     deadline: float = 60.0
 
     def load(self) -> Take:
-        """The function. Importing it imports the library, which the runner has no need of."""
+        """Import the function; this imports the library, which the runner does not need."""
         module, _, function = self.place.partition(":")
         take: Take = getattr(import_module(f"benchmarks.self.{module}"), function)
         return take

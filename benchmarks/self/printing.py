@@ -1,4 +1,4 @@
-"""What it costs a call that its client sees what it prints, and how long the lines take."""
+"""Measures what it costs to show a call's output at its client, and how long lines take."""
 
 import io
 import sys
@@ -11,15 +11,18 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 
 __all__ = ["printed"]
 
-PIECES = 25  # Each printed twice, in turns: shown here, and not.
-LINES = 40_000  # Of 100 bytes, in each piece: together 100 MB.
+PIECES = 25  # Each is printed twice in turn: shown at this client, and not shown.
+LINES = 40_000  # Lines of 100 bytes in each piece; all pieces have 100 MB.
 CALLS = 100
-EACH = 100  # Lines of each of these calls.
+EACH = 100  # Lines that each of these calls prints.
 ROUND_TRIPS = 300
 
 
 def printed(workers: int) -> dict[str, float]:
-    """A flood, far above what is shown; many calls with some lines each; and calls with one line."""
+    """Measure a flood of lines, many calls with some lines each, and calls with one line.
+
+    The flood has far more lines than the client shows.
+    """
     terminal = sys.stdout
     screen = sys.stdout = _Screen()
     try:
@@ -48,7 +51,7 @@ def printed(workers: int) -> dict[str, float]:
     finally:
         sys.stdout = terminal
     return {
-        # The fastest of each: the others tell what else runs on this machine, too.
+        # The fastest of each: the others also measure what else runs on this machine.
         "printing_ratio": min(times[loud]) / min(times[quiet]),
         "printing_late": 1000 * late,
         "printing_longest": 1000 * longest,
@@ -58,7 +61,7 @@ def printed(workers: int) -> dict[str, float]:
 
 
 class _Screen(io.StringIO):
-    """Stands in for a terminal, and notes how long lines with a time in them took."""
+    """A stand-in for the terminal, which records how long lines with a time in them took."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The processes of an embedded cluster, and what they have used so far."""
+"""The processes of an embedded cluster, and the CPU time and memory that they use."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,17 +10,16 @@ from benchmarks.self.functions import process
 __all__ = ["Processes"]
 
 MEGABYTE = 2**20
-# Times that all workers are asked for their process id: the last of 64 takes some seconds to be
-# there.
+# How often all worker processes are asked for their ids: the last of 64 starts after some seconds.
 AT_MOST = 100
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Client, Redis server, worker main process and its children.
+    """The client, the Redis server, the worker's main process and its child processes.
 
-    A dict of CPU seconds has the keys ``client``, ``main``, ``child`` (all children together) and
-    ``redis``.
+    A dict of CPU seconds has the keys ``client``, ``main``, ``child`` (all child processes
+    together) and ``redis``.
     """
 
     client: psutil.Process
@@ -30,11 +29,15 @@ class Processes:
 
     @classmethod
     def of_cluster(cls, workers: int) -> Self:
-        """Those that serve this process's calls, as soon as each of the worker processes has run
-        one.
+        """Return the processes that serve this process's calls.
+
+        Makes calls until each worker process has run one.
+
+        Args:
+            workers: How many worker processes the cluster has.
 
         Raises:
-            RuntimeError: Some worker process never gets a call.
+            RuntimeError: A worker process never gets a call.
         """
         found: set[int] = set()
         for _ in range(AT_MOST):
@@ -52,7 +55,7 @@ class Processes:
         return cls(psutil.Process(), redis, main, children)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """CPU time of each kind of process since its start."""
+        """Return the CPU seconds of each kind of process since its start."""
         return {
             "client": _cpu_seconds(self.client),
             "main": _cpu_seconds(self.main),
@@ -61,17 +64,22 @@ class Processes:
         }
 
     def cpu_microseconds_per_call(self, before: dict[str, float], calls: int) -> dict[str, float]:
-        """CPU time of each kind of process since then, for each of so many calls."""
+        """Return the CPU time for each call by kind of process, in microseconds.
+
+        Args:
+            before: What `cpu_seconds` returned before the calls.
+            calls: Number of calls since then.
+        """
         return {
             kind: (now - before[kind]) * 1e6 / calls for kind, now in self.cpu_seconds().items()
         }
 
     def client_megabytes(self) -> float:
-        """Resident memory of the client."""
+        """Return the resident memory of the client, in units of 2**20 bytes."""
         return _megabytes(self.client)
 
     def child_megabytes(self) -> list[float]:
-        """Resident memory of each worker child."""
+        """Return the resident memory of each child process, in units of 2**20 bytes."""
         return [_megabytes(child) for child in self.children]
 
 

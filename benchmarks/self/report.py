@@ -1,4 +1,4 @@
-"""Runs as Markdown tables."""
+"""Writes runs as Markdown tables."""
 
 from benchmarks.machine import in_a_line
 from benchmarks.markdown import markdown_table, number
@@ -12,7 +12,7 @@ NOTHING = "-"
 
 
 def run_as_markdown(run: Results) -> str:
-    """The figures of one run, with their spread, and what failed."""
+    """Return the figures of one run, with their spread, and what failed."""
     options = run.options
     parts = [
         _whence(run),
@@ -31,7 +31,7 @@ def run_as_markdown(run: Results) -> str:
 
 
 def comparison_as_markdown(old: Results, new: Results) -> str:
-    """Two runs side by side, with what got worse."""
+    """Return two runs side by side, with what got worse."""
     rows = [
         [
             change.title,
@@ -56,7 +56,10 @@ def comparison_as_markdown(old: Results, new: Results) -> str:
 
 
 def _whence(run: Results) -> str:
-    return f"revision {run.revision}, {in_a_line(run.machine)}, load {run.machine['load_average_before']} before"
+    return (
+        f"revision {run.revision}, {in_a_line(run.machine)}, "
+        f"load {run.machine['load_average_before']} before"
+    )
 
 
 def _elsewhere(old: Results, new: Results) -> bool:

@@ -1,6 +1,4 @@
-"""What a run found: every raw value, where it was taken, and of which state of the library; kept as
-JSON.
-"""
+"""The results of a run: every raw value, the machine, and the revision of the library; as JSON."""
 
 import json
 import subprocess
@@ -20,15 +18,15 @@ PACKAGES = ("distribute_challenge", "celery", "kombu", "redis", "hiredis", "clou
 
 @dataclass
 class Results:
-    """A run.
+    """The results of one run.
 
     Attributes:
-        machine: As `describe_machine` tells it, with the date.
-        revision: Of git, with ``-dirty`` behind it where files were changed.
-        versions: Of the packages that the figures depend on.
-        options: Of the run.
+        machine: Description by `describe_machine`, with the date.
+        revision: Git revision, with ``-dirty`` appended if files were changed.
+        versions: Versions of the packages that the figures depend on.
+        options: Options of the run.
         series: Values of each figure by its name, in the order of the table.
-        errors: Why a measurement has none, by its name.
+        errors: Why a measurement has no figures, by its name.
     """
 
     machine: dict[str, Any]
@@ -40,20 +38,26 @@ class Results:
 
     @classmethod
     def of_this_machine(cls, **options: Any) -> Self:
-        """A run that begins here and now."""
+        """Return empty results for a run that begins now on this machine."""
         return cls(
             describe_machine(), _revision(), {name: _version(name) for name in PACKAGES}, options
         )
 
     def add(self, figures: Iterable[Figure], values: Mapping[str, float]) -> None:
-        """Take in what a measurement yielded in one round."""
+        """Add the numbers that a measurement yielded in one round.
+
+        Args:
+            figures: Figures of the measurement.
+            values: A number for each of them, by name.
+        """
         for figure in figures:
             before = self.series[figure.name].values if figure.name in self.series else ()
             self.series[figure.name] = Series(figure, (*before, values[figure.name]))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as it is written; figures bring their titles and units along, so that any
-        version can read them.
+        """Return everything as plain values for JSON.
+
+        Titles and units are written with the figures, so that any version can read them.
         """
         figures = {
             name: asdict(each.figure) | {"values": list(each.values)}
@@ -70,7 +74,7 @@ class Results:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """What `as_json` gave."""
+        """Return the results that `as_json` described."""
         series = {}
         for name, told in found["figures"].items():
             about = dict(told)
@@ -86,7 +90,7 @@ class Results:
         )
 
     def save(self, path: Path) -> None:
-        """Write it."""
+        """Write the results as JSON, and make the file's folder if need be."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
 

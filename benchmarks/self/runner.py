@@ -1,7 +1,7 @@
-"""Runs the measurements in rounds, A B C A B C, each in a session of its own, so that none meets
-what another left.
+"""Runs the measurements in rounds, A B C A B C, each in a process of its own.
 
-A measurement that fails or hangs is reported, and left out of the later rounds.
+So no measurement finds what another one left. A measurement that fails or hangs is reported, and
+left out of the later rounds.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from benchmarks.self.results import Results
 __all__ = ["SessionError", "run"]
 
 TOP = Path(__file__).parents[2]
-# Settings of the user's own that would change what is measured.
+# Prefixes of environment variables with settings of the user's, which would change the figures.
 CLEARED = ("CELERY_", "DISTRIBUTE_CHALLENGE_")
 
 
@@ -36,13 +36,13 @@ def run(
     say: Callable[[str], None],
     ask: "Callable[[Measurement, int], dict[str, float]] | None" = None,
 ) -> Results:
-    """Measure.
+    """Take all measurements, in rounds.
 
     Args:
-        measurements: Which, in which order.
+        measurements: Measurements to take, in order.
         workers: Worker processes, where the measurement does not have a number of its own.
-        rounds: How often.
-        say: Gets a line of text for whoever watches.
+        rounds: How often each measurement is taken.
+        say: Gets lines of text that tell the user how far the run is.
         ask: Takes one measurement once; the default starts a session for it.
 
     Returns:
@@ -74,7 +74,7 @@ def session(
     """Take a measurement once, in a process of its own.
 
     Raises:
-        SessionError: It died, or did not end within the measurement's deadline.
+        SessionError: The process died, or did not end within the measurement's deadline.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(CLEARED)}
     with subprocess.Popen(
@@ -91,7 +91,7 @@ def session(
         except subprocess.TimeoutExpired as error:
             raise SessionError(f"no figures within {measurement.deadline:g} s") from error
         finally:
-            # Its cluster ends with it; clients that it started are in its group.
+            # The session's cluster ends with it; clients that it started are in its process group.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:

@@ -1,5 +1,6 @@
-"""The same as `benchmarks.self.throughput.submitted` for a function of a script, which travels in
-another way than a module's.
+"""Measures `benchmarks.self.throughput.submitted` with a function of a script.
+
+The library sends such a function in another way than a function of a module.
 """
 
 import subprocess
@@ -26,7 +27,7 @@ with LocalCluster({{workers}}):
 
 
 def submitted_by_script(workers: int) -> dict[str, float]:
-    """``submit()`` one by one, and then all results."""
+    """Measure ``submit()`` one by one, and then all results."""
     code = SCRIPT.format(workers=workers)
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True

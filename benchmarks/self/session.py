@@ -1,5 +1,6 @@
-"""One measurement in a process of its own: ``python -m benchmarks.self.session NAME WORKERS``
-prints its figures as JSON.
+"""Takes one measurement in a process of its own, and prints its figures as JSON.
+
+The runner starts it, with ``python -m benchmarks.self.session NAME WORKERS``.
 """
 
 import json
@@ -11,7 +12,7 @@ __all__ = ["main"]
 
 
 def main(name: str, workers: int) -> None:
-    """Take the measurement."""
+    """Take the measurement, and print its figures."""
     print(json.dumps(CATALOGUE[name].load()(workers)), flush=True)
 
 

@@ -1,5 +1,6 @@
-"""One large array as argument of many calls: what goes through Redis, what each call waits, what
-workers keep.
+"""Measures one large array as argument of many calls.
+
+The figures are the bytes that go through Redis, the time of each call, and the memory of workers.
 """
 
 import time
@@ -18,11 +19,11 @@ __all__ = ["shared_array"]
 
 BYTES = 50_000_000
 CALLS = 200
-LIMIT = 10.0  # Seconds for all calls; beyond, some are made and the rest is extrapolated.
+LIMIT = 10.0  # Seconds for all calls; beyond that, bytes are extrapolated from some of them.
 
 
 def shared_array(workers: int) -> dict[str, float]:
-    """A 50 MB array as argument of 200 calls, one after the other."""
+    """Measure a 50 MB array as argument of 200 calls, one after the other."""
     array = numpy.arange(BYTES // 8, dtype=numpy.float64)
     with LocalCluster(workers) as cluster:
         processes = Processes.of_cluster(workers)
@@ -53,10 +54,10 @@ def shared_array(workers: int) -> dict[str, float]:
 
 
 def _received(server: Any) -> float:
-    """Megabytes that the server has read from all its clients."""
+    """Return what the server has read from all its clients, in units of 2**20 bytes."""
     return float(server.info("stats")["total_net_input_bytes"] / MEGABYTE)
 
 
 def _own_megabytes(process: psutil.Process) -> float:
-    """Memory of a process that no other one shares."""
+    """Return the memory that a process shares with no other, in units of 2**20 bytes."""
     return float(process.memory_full_info().uss / MEGABYTE)

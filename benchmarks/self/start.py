@@ -1,4 +1,4 @@
-"""What a user waits for before anything is computed; each in a fresh interpreter."""
+"""Measures what a user waits for before the first result, in fresh interpreters."""
 
 import subprocess
 import sys
@@ -7,7 +7,10 @@ from statistics import median
 
 __all__ = ["first_result", "import_seconds"]
 
-IMPORT = "import time; began = time.perf_counter(); from distribute_challenge import compute_this; print(time.perf_counter() - began)"
+IMPORT = (
+    "import time; began = time.perf_counter(); from distribute_challenge import compute_this; "
+    "print(time.perf_counter() - began)"
+)
 FIRST_RESULT = """
 import time
 from distribute_challenge import compute_this
@@ -23,12 +26,12 @@ REPEATED = 5  # Interpreters of each kind in a round; their median counts.
 
 
 def import_seconds(workers: int) -> dict[str, float]:
-    """The import that a script begins with; all of it, as the package alone loads nothing."""
+    """Measure the import of ``compute_this``, as the import of the package alone loads nothing."""
     return {"import": median(_printed(IMPORT) for _ in range(REPEATED))}
 
 
 def first_result(workers: int) -> dict[str, float]:
-    """From the start of a script's interpreter to its first result, cluster included."""
+    """Measure from the start of a script's interpreter to its first result, with the cluster."""
     times = []
     for _ in range(REPEATED):
         began = time.time()

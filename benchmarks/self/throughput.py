@@ -1,4 +1,4 @@
-"""Many calls that do nothing: what the library itself can move, and what memory that takes."""
+"""Measures many calls that do nothing: the speed of the library itself, and its memory."""
 
 import time
 
@@ -15,7 +15,7 @@ LOOK_EVERY = 20_000  # Results between two looks at the client's memory.
 
 
 def submitted(workers: int) -> dict[str, float]:
-    """``submit()`` one by one, and then all results."""
+    """Measure ``submit()`` one by one, and then all results."""
     with LocalCluster(workers):
         processes = Processes.of_cluster(workers)
         assert sum(same.map(range(WARM_UP))) == sum(range(WARM_UP))
@@ -35,7 +35,7 @@ def submitted(workers: int) -> dict[str, float]:
 
 
 def mapped(workers: int) -> dict[str, float]:
-    """``map``, with all results kept in a list."""
+    """Measure ``map`` with all results kept in a list."""
     with LocalCluster(workers):
         processes = Processes.of_cluster(workers)
         client, children = processes.client_megabytes(), processes.child_megabytes()
@@ -56,7 +56,7 @@ def mapped(workers: int) -> dict[str, float]:
 
 
 def consumed(workers: int) -> dict[str, float]:
-    """``map`` with each result looked at as it comes and not kept; memory at its highest."""
+    """Measure ``map`` with results used as they come and not kept, and the most memory."""
     with LocalCluster(workers):
         processes = Processes.of_cluster(workers)
         client, children = processes.client_megabytes(), processes.child_megabytes()

@@ -1,6 +1,4 @@
-"""Calls that take time, on more workers than there are cores: how near the library comes to what
-nobody can beat.
-"""
+"""Measures calls that sleep, on more workers than there are cores, against the ideal."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +17,14 @@ MANY_SLOTS = 64
 
 
 def uneven(workers: int) -> dict[str, float]:
-    """One call of 10 s and 40 of 0.1 s on 8 slots."""
+    """Measure one call of 10 s and 40 of 0.1 s on 8 slots."""
     with LocalCluster(UNEVEN_SLOTS):
         Processes.of_cluster(UNEVEN_SLOTS)
         return {f"uneven_{name}": run(UNEVEN) for name, run in WAYS.items()}
 
 
 def many_workers(workers: int) -> dict[str, float]:
-    """10,000 calls of 0.1 s on 64 workers, as a share of the ideal throughput."""
+    """Measure 10,000 calls of 0.1 s on 64 workers, as a share of the ideal throughput."""
     ideal = makespan(MANY, MANY_SLOTS)
     with LocalCluster(MANY_SLOTS):
         Processes.of_cluster(MANY_SLOTS)
@@ -34,7 +32,7 @@ def many_workers(workers: int) -> dict[str, float]:
 
 
 def by_map(durations: Sequence[float]) -> float:
-    """Seconds that one ``map`` over calls of these durations takes."""
+    """Return the seconds that one ``map`` over calls of these durations takes."""
     began = time.perf_counter()
     for _ in pause.map(durations):
         pass
@@ -42,7 +40,7 @@ def by_map(durations: Sequence[float]) -> float:
 
 
 def by_submit(durations: Sequence[float]) -> float:
-    """Seconds that as many ``submit`` and their results take."""
+    """Return the seconds that ``submit`` of each such call and all results take."""
     began = time.perf_counter()
     for future in [pause(seconds).submit() for seconds in durations]:
         future.result()

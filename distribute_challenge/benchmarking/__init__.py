@@ -1,12 +1,10 @@
-"""How a cluster scales: real workers, a saturated queue, and what comes of it, as data, pictures
-and a page.
+"""The load benchmark: measures how the throughput of a cluster grows with its workers.
 
 load (the command)
-  ├── clusters/    what is measured: Docker Compose, or the embedded cluster; each can be scaled, and watched
-  ├── measuring/   how: what the calls do, who keeps the queue full, what is sampled, which sizes for how long
+  ├── clusters/    clusters that can be scaled and watched: Docker Compose, the embedded cluster
+  ├── measuring/   the calls, the feeder that keeps the queue full, the samples, the plan
   ├── recording    all that was seen, in one JSON file
-  └── results/     what that says: figures, plots, a table and a page; pure functions of the recording
+  └── results/     figures, plots, a table and a page: pure functions of the recording
 
-Whatever is above may import what is below, and ``measuring`` and ``results`` share nothing but the
-recording.
+Each may import those below it. ``measuring`` and ``results`` share nothing but the recording.
 """

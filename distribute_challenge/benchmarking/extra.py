@@ -1,4 +1,4 @@
-"""What the benchmark needs beyond the library itself, and what to type where that is missing."""
+"""Imports packages that only the benchmark needs, and says how to install missing ones."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ def benchmarking_extra() -> Iterator[None]:
     """Surround imports of packages that only the extra ``benchmarking`` brings.
 
     Raises:
-        BackendError: One is not installed; with the line that installs it.
+        BackendError: A package is not installed. The text has the line that installs it.
 
     Examples:
         >>> with benchmarking_extra():
@@ -36,15 +36,15 @@ def benchmarking_extra() -> Iterator[None]:
 
 
 class Lazily:
-    """Stands for a package of the extra, and imports it when something of it is first used.
+    """A stand-in for a package of the extra, which is imported at the first use.
 
-    So a file can be imported, and ``--help`` be shown, where the extra is missing.
+    So modules can be imported, and ``--help`` can be shown, where the extra is missing.
 
     Args:
-        name: Of the package.
+        name: Name of the package.
 
     Raises:
-        BackendError: At the first use: it is not installed.
+        BackendError: The package is not installed; raised at the first use.
 
     Examples:
         >>> Lazily("math").sqrt(4)

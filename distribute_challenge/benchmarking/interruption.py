@@ -1,6 +1,4 @@
-"""Ctrl+C, and what else ends a program politely: once it interrupts, after that it waits for the
-tidying up.
-"""
+"""Ctrl+C and the other signals that ask a program to end: only the first one interrupts it."""
 
 import signal
 import sys
@@ -15,13 +13,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible(words: str) -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the block at the first of Ctrl+C, SIGTERM and SIGHUP; answer the
-    others with words.
+    """Raise `KeyboardInterrupt` in the block at the first Ctrl+C, SIGTERM or SIGHUP.
 
-    For the main thread, which alone may set what a signal does.
+    At each later one, print the words to standard error, and let the block clean up.
+
+    Only the main thread may use this, as no other thread may set signal handlers.
 
     Args:
-        words: What to tell somebody who presses Ctrl+C again.
+        words: What to print when the user presses Ctrl+C again.
 
     Examples:
         >>> import os

@@ -1,5 +1,4 @@
-"""How many workers, and what do I get? Measures a cluster at one size after the other, and plots
-its throughput.
+"""Measures the throughput of a cluster at one size after the other, and plots it.
 
     python -m distribute_challenge.benchmarking.load --max-workers 4
 
@@ -32,9 +31,9 @@ from distribute_challenge.benchmarking.results import analysis, plots, report, t
 from distribute_challenge.errors import DistributeChallengeError, SystemFailureError
 
 FORMATS = ("png", "pdf", "svg")
-#: What a run that is resumed may change: which sizes it has, and not what happens at each.
+#: Options that may change when a run is resumed: its sizes, but not what happens at each.
 MAY_DIFFER = {"min_workers", "max_workers", "step"}
-INTERRUPTED = 130  # Exit code, as shells have it for Ctrl+C.
+INTERRUPTED = 130  # Exit code of shells after Ctrl+C.
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -104,7 +103,8 @@ INTERRUPTED = 130  # Exit code, as shells have it for Ctrl+C.
     type=click.Choice(KINDS),
     default="auto",
     show_default=True,
-    help="Containers of Docker Compose, or worker processes on this machine; auto takes Compose if Docker answers.",
+    help="Containers of Docker Compose, or worker processes on this machine; auto takes Compose if "
+    "Docker answers.",
 )
 @click.option(
     "--output",
@@ -142,7 +142,7 @@ def load(
     verbose: bool,
     **planned: Any,
 ) -> None:
-    """Measure how a cluster scales: keep 1, 2, 3 ... workers busy, and plot the throughput of each."""
+    """Measure how a cluster scales: keep 1, 2, 3 ... workers busy, and plot their throughput."""
     logging.basicConfig(format="%(message)s", level=logging.INFO if verbose else logging.WARNING)
     chosen = _formats(formats)
     try:
@@ -153,7 +153,7 @@ def load(
         folder = _folder(output, resume)
         earlier = Run.load(folder / RUN_FILE) if resume else None
         if earlier is not None:
-            # What is not said stays as it was.
+            # Options that are not given stay as they were.
             before = {**asdict(earlier.plan), "kind": earlier.plan.cluster}
             said = {
                 name
@@ -184,8 +184,9 @@ def load(
 
 
 def _measure(run: Run, cluster: Cluster, folder: Path) -> int:
-    """Carry out the plan; the exit code. What goes wrong is said here, so that what was measured is
-    shown all the same.
+    """Carry out the plan, and return the exit code.
+
+    Failures are printed and not raised, so that the caller still shows what was measured.
     """
     if not run.missing:
         click.echo("every size of the plan has been measured; a larger --max-workers measures more")
@@ -204,7 +205,7 @@ def _measure(run: Run, cluster: Cluster, folder: Path) -> int:
                     headline=lambda step: f"{analysis.throughput(step):,.1f} calls/s",
                 ).carry_out()
         except KeyboardInterrupt:
-            cluster.stop()  # The interruption may have come in the middle of that, too.
+            cluster.stop()  # Ctrl+C may have interrupted the stop at the end of the block.
             click.echo("interrupted", err=True)
             code = INTERRUPTED
         except SystemFailureError as error:
@@ -213,13 +214,16 @@ def _measure(run: Run, cluster: Cluster, folder: Path) -> int:
     if run.steps:
         run.save_calls(folder)
     if code and run.steps:
-        command = f"python -m distribute_challenge.benchmarking.load --resume --output {shlex.quote(str(folder))}"
+        command = (
+            f"python -m distribute_challenge.benchmarking.load --resume --output "
+            f"{shlex.quote(str(folder))}"
+        )
         click.echo(f"What was measured is kept. This goes on:\n\n    {command}\n", err=True)
     return code or int(any(step.failures or step.lost for step in run.steps))
 
 
 def _show(run: Run, folder: Path, formats: Sequence[str]) -> None:
-    """Plots, page and table."""
+    """Write the plots and the page, and print the table."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in [*plots.draw(run, folder, formats), report.write(run, folder)]:
         click.echo(f"wrote {path}")
@@ -251,7 +255,11 @@ def _folder(output: Path | None, resume: bool) -> Path:
 
 
 def _resumed(run: Run, plan: Plan, folder: Path) -> Run:
-    """An earlier run with a new plan, which may have other sizes."""
+    """Return an earlier run with a new plan, which may have other sizes.
+
+    Raises:
+        click.UsageError: The plan differs in more than its sizes.
+    """
     before, now = asdict(run.plan), asdict(plan)
     differing = [
         f"{name}: {before[name]} then, {now[name]} now"

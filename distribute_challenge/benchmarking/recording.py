@@ -1,7 +1,6 @@
-"""What one run of the benchmark saw, as plain values: the one thing that measuring writes and the
-results read.
+"""The recording of one run, as plain values: ``measuring`` writes it, ``results`` reads it.
 
-Times are seconds since the run began (`Run.epoch` in the client's clock), memory is in bytes. In
+Times are seconds since the run began (`Run.epoch` in the client's clock). Memory is in bytes. In
 files, times of calls are whole microseconds.
 """
 
@@ -29,13 +28,13 @@ MICROSECONDS = 1_000_000  # In a second.
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What was asked for.
+    """The plan of a run: what the user asked for.
 
     Attributes:
         cluster: Kind of cluster: ``"compose"`` or ``"local"``.
         workload: ``"cpu"``, ``"sleep"``, ``"noop"`` or ``"payload"``.
         task_seconds: How long one call of ``cpu`` and ``sleep`` takes by itself.
-        payload_bytes: What one call of ``payload`` takes along, and brings back.
+        payload_bytes: Bytes that one call of ``payload`` carries there, and back.
         min_workers: Workers of the first step.
         max_workers: Workers of the last step.
         step: Workers from one step to the next.
@@ -83,11 +82,11 @@ class Sample:
     """The cluster at one moment.
 
     Attributes:
-        time: When.
+        time: When the sample was taken.
         messages: Messages in the queue; one carries one call or many.
-        in_flight: Calls that the client has sent and not seen again.
-        connections: Connections to Redis by whose they are: ``"client"``, ``"workers"``.
-        usage: By container, or worker process.
+        in_flight: Calls that the client has sent and that have not come back.
+        connections: Connections to Redis by owner: ``"client"``, ``"workers"``.
+        usage: What each container, or worker process, takes.
         others: Cores that other programs of the machine keep busy.
     """
 
@@ -103,9 +102,9 @@ class Calls:
     """Timelines of many calls, a column for each stage: a million take 42 MB.
 
     Attributes:
-        created, sent, started, finished, received: As in `Timeline`, and since the run began.
-        worker: For each call, where in ``workers`` stands the name of who ran it.
-        workers: Names; one may stand there twice, for a process that took another's place.
+        created, sent, started, finished, received: As in `Timeline`, but since the run began.
+        worker: For each call, the index in ``workers`` of the worker that ran it.
+        workers: Names of workers; a name may occur twice, if a process replaced another one.
 
     Examples:
         >>> calls = Calls()
@@ -141,19 +140,19 @@ class Calls:
         self.worker.append(place)
 
     def microseconds(self) -> list[list[int]]:
-        """The columns as whole numbers: a third of the text, in a fifth of the time."""
+        """Return the columns as whole numbers: a third of the text, in a fifth of the time."""
         return [
             [round(value * MICROSECONDS) for value in getattr(self, name)] for name in self.COLUMNS
         ]
 
     def as_json(self) -> dict[str, list[Any]]:
-        """As plain lists, times in microseconds."""
+        """Return the calls as plain lists, with times in microseconds."""
         columns = dict(zip(self.COLUMNS, self.microseconds(), strict=True))
         return {**columns, "worker": list(self.worker), "workers": self.workers}
 
     @classmethod
     def from_json(cls, columns: Mapping[str, list[Any]]) -> Self:
-        """From what `as_json` gave."""
+        """Make calls from what `as_json` returned."""
         calls = cls()
         for name in cls.COLUMNS:
             setattr(calls, name, array("d", [value / MICROSECONDS for value in columns[name]]))
@@ -164,18 +163,18 @@ class Calls:
 
 @dataclass
 class Step:
-    """One size of the cluster.
+    """What was seen at one size of the cluster.
 
     Attributes:
-        workers: How many there were.
-        scaling: Seconds from the order to scale until exactly so many answered.
+        workers: Number of workers.
+        scaling: Seconds from the order to scale until exactly that many workers answered.
         opened: When measuring began, after the warm-up.
         closed: When it ended; calls that were in flight then were waited for.
-        calls: Every call of the step that came back, those of the warm-up too.
-        samples: About one a second.
-        failures: What calls raised, to how often.
-        lost: Calls that never came back.
-        complete: Measured to its end.
+        calls: Every call of the step that came back with a value, those of the warm-up too.
+        samples: Samples, about one a second.
+        failures: Number of calls that raised, by type and text of the exception.
+        lost: Number of calls that never came back.
+        complete: Whether the step was measured to its end.
     """
 
     workers: int
@@ -194,10 +193,10 @@ class Run:
     """One run of the benchmark.
 
     Attributes:
-        plan: What was asked for.
-        machine: Where it ran, with which versions, and when: names to texts and numbers.
+        plan: What the user asked for.
+        machine: Where the run took place, with which versions, and when: facts by name.
         epoch: When it began, in seconds since 1970.
-        steps: By the number of workers.
+        steps: Steps, in the order of their numbers of workers.
         spins: Loops of the ``cpu`` workload that take ``plan.task_seconds`` on a worker by itself;
             None: not measured.
         scaled_back: Seconds from the last size back to the first; None: not done.
@@ -217,16 +216,16 @@ class Run:
         return [size for size in self.plan.sizes if size not in complete]
 
     def put(self, step: Step) -> None:
-        """Add a step, or set it in the place of an earlier one of that size."""
+        """Add a step; it replaces an earlier one of the same size."""
         self.steps = sorted(
             [*(s for s in self.steps if s.workers != step.workers), step], key=lambda s: s.workers
         )
 
     def save(self, folder: Path) -> Path:
-        """Write ``run.json`` to a folder; an earlier one stays whole until this one is.
+        """Write ``run.json`` to a folder; an earlier file stays until the new one is complete.
 
         Returns:
-            Its path.
+            Path of the file.
         """
         document = {
             "format": FORMAT,
@@ -248,11 +247,12 @@ class Run:
         return path
 
     def save_calls(self, folder: Path) -> Path:
-        """Write ``calls.csv`` to a folder: a line for each call, with the size of the cluster, and
-        times in microseconds.
+        """Write ``calls.csv`` to a folder: a line for each call.
+
+        A line has the size of the cluster, and the times of the call in microseconds.
 
         Returns:
-            Its path.
+            Path of the file.
         """
         path = folder / CALLS_FILE
         with _replacing(path) as file:
@@ -273,7 +273,7 @@ class Run:
             path: The JSON file.
 
         Raises:
-            OptionError: It is not there, or not such a file.
+            OptionError: The file is missing, or was not written by `save`.
         """
         try:
             document = json.loads(path.read_text())
@@ -309,7 +309,7 @@ def _step(document: dict[str, Any]) -> Step:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[str]]:
-    """A file to write, that takes the place of another when it is whole."""
+    """Open a draft to write, which replaces the file when the block ends without an error."""
     draft = path.with_name(path.name + ".part")
     with draft.open("w", newline="") as file:
         yield file

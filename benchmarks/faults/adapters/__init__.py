@@ -1,1 +1,1 @@
-"""The client's side of each system, loaded in the environment of that system alone."""
+"""The client's part of each system; a client imports only the module of its own system."""

@@ -1,4 +1,4 @@
-"""What a client does with each system."""
+"""The interface through which a client uses a system."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -8,38 +8,43 @@ __all__ = ["Adapter"]
 
 
 class Adapter(ABC):
-    """One client, connected when it is made.
+    """A client of one system, which connects when it is made.
 
     Attributes:
-        packages: Distributions whose versions belong to what was found.
+        packages: Distributions whose versions are recorded with the results.
     """
 
     packages: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def submit(self, function: Callable[..., int], arguments: list[Any]) -> Any:
-        """Start a call, of one of `benchmarks.faults.functions`; return what the system gives for
-        it.
+        """Start a call of one of `benchmarks.faults.functions`.
+
+        Returns:
+            What the system gives for the call, such as a future.
         """
 
     @abstractmethod
     def is_done(self, call: Any) -> bool:
-        """Whether `result` would return or raise without waiting."""
+        """Return whether `result` would return or raise without waiting."""
 
     @abstractmethod
     def result(self, call: Any) -> int:
-        """The call's value, or its exception."""
+        """Return the call's value, or raise its exception."""
 
     def cancel(self, call: Any) -> None:
-        """Stop a call that runs, by the strongest means that the system documents.
+        """Stop a running call, by the strongest means that the system documents.
 
         Raises:
-            NotImplementedError: It has none.
+            NotImplementedError: The system has no such means.
         """
         raise NotImplementedError("cannot cancel a call")
 
     def submit_detached(self, function: Callable[..., int], arguments: list[Any]) -> str:
-        """Start a call that outlives this client; return what `attach` takes.
+        """Start a call that goes on when this client is gone.
+
+        Returns:
+            The call's name, for `attach`.
 
         Raises:
             NotImplementedError: Calls end with their client.
@@ -47,5 +52,9 @@ class Adapter(ABC):
         raise NotImplementedError("calls end with the client that made them")
 
     def attach(self, name: str) -> Any:
-        """The call of another client, as `submit` gives it."""
+        """Return the detached call of another client, as `submit` returns one.
+
+        Raises:
+            NotImplementedError: Calls end with their client.
+        """
         raise NotImplementedError("calls end with the client that made them")

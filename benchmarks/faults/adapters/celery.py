@@ -1,6 +1,4 @@
-"""Plain Celery, with the settings that its documentation recommends for tasks which must not be
-lost.
-"""
+"""Plain Celery, with the settings that its documentation recommends against lost tasks."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +18,8 @@ app = Application("faults", broker=ADDRESS, backend=ADDRESS)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
-    # The page on optimising: with late acknowledgement, reserve nothing beyond what runs.
+    # As the documentation's page on optimising says: with late acknowledgement, a worker reserves
+    # only what it runs.
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
 )
@@ -30,7 +29,7 @@ tasks = {
 
 
 class Celery(Adapter):
-    """Tasks, and their results by id."""
+    """A client of plain Celery: calls are tasks, and results are found by the task's id."""
 
     packages = ("celery", "kombu", "redis")
 
@@ -44,9 +43,8 @@ class Celery(Adapter):
         return int(call.get())
 
     def cancel(self, call: Any) -> None:
-        call.revoke(
-            terminate=True, signal="SIGKILL"
-        )  # SIGTERM, the default, waits until C code is done.
+        # SIGTERM, the default, has no effect before C code is done.
+        call.revoke(terminate=True, signal="SIGKILL")
 
     def submit_detached(self, function: Callable[..., int], arguments: list[Any]) -> str:
         return str(self.submit(function, arguments).id)

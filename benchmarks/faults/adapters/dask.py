@@ -13,7 +13,7 @@ __all__ = ["Dask"]
 
 
 class Dask(Adapter):
-    """Futures; those that shall outlive the client are published."""
+    """A client of Dask: calls are futures, and detached ones are published as data sets."""
 
     packages = ("distributed", "dask")
 

@@ -1,4 +1,4 @@
-"""The library itself, on a cluster of one's own."""
+"""The library itself, on a cluster of its user's own."""
 
 import inspect
 from collections.abc import Callable
@@ -12,7 +12,7 @@ __all__ = ["DistributeChallenge"]
 
 
 class DistributeChallenge(Adapter):
-    """Futures; those that shall outlive the client are detached."""
+    """A client of this library: calls are futures, or detached futures."""
 
     packages = ("distribute_challenge", "celery", "kombu", "redis")
 

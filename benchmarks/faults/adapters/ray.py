@@ -18,7 +18,7 @@ remotes = {
 
 
 class Ray(Adapter):
-    """Remote tasks; their results belong to the driver that started them."""
+    """A client of Ray: calls are remote tasks, whose results belong to the driver."""
 
     packages = ("ray",)
 

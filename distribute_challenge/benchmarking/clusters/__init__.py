@@ -1,4 +1,4 @@
-"""What can be measured: each kind of cluster is one small class."""
+"""The clusters that can be measured: each kind is one class."""
 
 from distribute_challenge.benchmarking.clusters.base import Cluster
 

@@ -1,6 +1,4 @@
-"""What the benchmark needs of a cluster: to change its size, to look at it, and to leave nothing of
-it behind.
-"""
+"""The interface of a cluster that the benchmark can scale, watch and remove without a trace."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,13 +11,13 @@ __all__ = ["Cluster"]
 
 
 class Cluster(ABC):
-    """A broker and workers of one process each. Another kind of cluster is another subclass.
+    """A broker, and workers with one process each; each kind of cluster is a subclass.
 
-    It knows nothing of the calls, nor how many workers are wanted for how long. As a context
-    manager it starts, and ends however the block is left.
+    A cluster knows neither the calls nor the plan. As a context manager it starts, and it stops
+    however the block is left.
 
     Attributes:
-        kind: Its name for ``--cluster``.
+        kind: Name for ``--cluster``.
     """
 
     kind: ClassVar[str]
@@ -27,59 +25,66 @@ class Cluster(ABC):
     @property
     @abstractmethod
     def broker_url(self) -> str:
-        """Where the client reaches the broker; the same from `start` to `stop`."""
+        """Address of the broker for the client; the same from `start` to `stop`."""
 
     @abstractmethod
     def start(self) -> None:
-        """Bring up the broker, and at least no worker that is in the way; return when the broker
-        answers.
+        """Bring up the broker, and return when it answers.
+
+        Workers may start as well; `scale` brings them to the number that is measured.
 
         Raises:
-            SystemFailureError: It does not come up; with the last log lines of what failed, and
-                what to do.
+            SystemFailureError: The cluster does not come up. The text has the last log lines of
+                what failed, and says what to do.
         """
 
     @abstractmethod
     def scale(self, workers: int) -> None:
-        """Ask for so many workers.
+        """Ask for this many workers.
 
-        They may still be starting when it returns; those that go finish what they run.
+        New workers may still be starting when this returns. Workers that leave finish the calls
+        that they run.
 
         Raises:
-            SystemFailureError: It cannot be done; with the last log lines of what failed.
+            SystemFailureError: The cluster cannot be scaled. The text has the last log lines of
+                what failed.
         """
 
     @abstractmethod
     def check(self) -> None:
-        """Raise if anything that should run does not. Called about once a second, so it is quick.
+        """Raise if a part of the cluster does not run.
+
+        `Experiment` calls this about once a second, so it must be quick.
 
         Raises:
-            SystemFailureError: Something died, or dies again and again; with its last log lines.
+            SystemFailureError: A part died, or dies again and again. The text has its last log
+                lines.
         """
 
     @abstractmethod
     def usage(self) -> Mapping[str, Usage]:
-        """What each container or process takes, the broker's too, by its name for people, as
-        ``"worker-3"``.
+        """Return what each container or process takes, by its label, as ``"worker-3"``.
+
+        The broker is one of them.
         """
 
     @abstractmethod
     def label(self, worker: str) -> str:
-        """The name under which `usage` knows a worker.
+        """Return the name of a worker in `usage`.
 
         Args:
-            worker: Its name in a `Timeline`, as ``"worker@host/pid"``.
+            worker: Name of the worker in a `Timeline`, as ``"worker@host/pid"``.
         """
 
     @abstractmethod
     def versions(self) -> Mapping[str, str]:
-        """Versions of what it is made of, by name, for the record."""
+        """Return the versions of the cluster's parts, by name, for the record."""
 
     @abstractmethod
     def stop(self) -> None:
         """End everything, and remove all that `start` and `scale` made.
 
-        Safe to call at any time, and again.
+        It may be called at any time, and again.
         """
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A program that the benchmark starts and waits for, its output in a file."""
+"""A program that the benchmark starts and waits for."""
 
 import contextlib
 import math
@@ -13,28 +13,28 @@ from pathlib import Path
 
 __all__ = ["ChildProcess"]
 
-LOOK_EVERY = 0.1  # Seconds between two looks at its output, and at the clock.
+LOOK_EVERY = 0.1  # Seconds between two looks at the output, and at the clock.
 START_WITHIN = 5.0  # Seconds; it takes hundredths.
-END_WITHIN = 10.0  # Seconds that it gets to end when it is told to.
+END_WITHIN = 10.0  # Seconds that the program has to end after SIGTERM.
 LAST_LINES = 20
 
 
 class ChildProcess:
-    """A program in a session of its own.
+    """A running program, in a session of its own and with its output in a file.
 
     Args:
-        command: What to start.
-        output: File that gets what it writes, behind what is there.
-        environment: Variables on top of this process's.
-        folder: Where it runs; None: where this process does.
-        keep: Files of this process that it keeps open.
+        command: Command line.
+        output: File to which the program's output is appended.
+        environment: Environment variables in addition to this process's.
+        folder: Folder in which the program runs; None: that of this process.
+        keep: Descriptors of this process's open files that the program inherits.
 
     Guarantees:
 
-    - Ctrl+C in the terminal does not reach it, so it can take down a cluster while the user is
-      impatient.
-    - It is not lost: when Ctrl+C ends its start or `wait`, it and what it started have been ended
-      first.
+    - Ctrl+C in the terminal does not reach the program, so it can finish taking down a cluster even
+      if the user presses Ctrl+C again.
+    - When Ctrl+C interrupts the start or `wait`, the program and what it started are ended before
+      `KeyboardInterrupt` reaches the caller.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class ChildProcess:
             finally:
                 begun.set()
 
-        # Ctrl+C in the middle of this would leave a program that nobody knows of; it comes to the
-        # main thread alone.
+        # Ctrl+C in the middle of the start would leave a program that this process does not know.
+        # It is raised in the main thread alone, so another thread starts the program.
         try:
             threading.Thread(target=begin, name="start").start()
             begun.wait()
@@ -85,32 +85,32 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its number, and that of its process group."""
+        """Id of the program's process, and of its process group."""
         return self._process.pid
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """Exit code of the program; None while it runs."""
         return self._process.poll()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to it and to what it started; nothing happens if nobody of them is left."""
-        # macOS says that the other way.
+        """Send a signal to the program's process group; do nothing if the group is gone."""
+        # macOS raises PermissionError for a group that is gone.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
     def wait(self, *, within: float = math.inf, show: bool = False) -> int:
-        """Wait for its end.
+        """Wait for the program to end.
 
         Args:
-            within: Seconds that it has.
-            show: Copy what it writes to standard error meanwhile.
+            within: Seconds that the program has.
+            show: Whether to copy its output to standard error meanwhile.
 
         Returns:
-            Its exit code.
+            The exit code.
 
         Raises:
-            TimeoutError: It took longer, and has been ended.
+            TimeoutError: The program took longer, and has been ended.
         """
         deadline = time.monotonic() + within
         try:
@@ -127,25 +127,25 @@ class ChildProcess:
             raise
 
     def end(self) -> None:
-        """End it and what it started, gently first; nothing happens if it has ended."""
+        """End the program and what it started, with SIGTERM first; do nothing if it has ended."""
         if self._process.poll() is not None:
             return
         try:
             self.send(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_WITHIN)
-        finally:  # At once when Ctrl+C comes a second time.
+        finally:  # Without the wait if Ctrl+C comes a second time.
             self.send(signal.SIGKILL)
             self._process.wait()
 
     def text(self) -> str:
-        """All that it has written."""
+        """Return all that the program has written."""
         with self._output.open("rb") as file:
             file.seek(self._begin)
             return file.read().decode(errors="replace")
 
     def last_lines(self) -> list[str]:
-        """The end of what it has written."""
+        """Return the last lines that the program has written."""
         return self.text().splitlines()[-LAST_LINES:]
 
     def _look(self) -> int | None:

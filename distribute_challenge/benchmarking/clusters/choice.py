@@ -1,4 +1,4 @@
-"""Which cluster to measure."""
+"""Chooses the cluster to measure."""
 
 import os
 from pathlib import Path
@@ -23,18 +23,17 @@ def choose(
     Args:
         kind: ``"compose"``, ``"local"``, or ``"auto"`` for the first of the two that this machine
             has.
-        output: Folder for its logs.
+        output: Folder for the cluster's logs.
         longest_call: Seconds that one call may take.
-        verbose: Show on standard error how it comes up.
+        verbose: Whether to show on standard error how the cluster starts.
 
     Returns:
-        The cluster, and one line that tells the user which it is, and why.
+        The cluster, and one line that tells the user which cluster it is, and why.
 
     Raises:
         OptionError: There is no such kind.
         BackendError: A package of the extra ``benchmarking`` is not installed.
-        ClusterStartError: What ``"compose"`` needs is not there; or Compose is, with a file that it
-            cannot use.
+        ClusterStartError: What ``"compose"`` needs is missing, or Compose cannot use its file.
     """
     if kind not in KINDS:
         raise OptionError(f"cluster {kind!r}: expected one of {', '.join(KINDS)}")

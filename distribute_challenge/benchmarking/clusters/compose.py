@@ -29,17 +29,16 @@ from distribute_challenge.settings import SECRET_VARIABLE, masked
 
 __all__ = ["ComposeCluster"]
 
-PATIENCE = 30.0  # Seconds that a worker gets to end, on top of its longest call.
+PATIENCE = 30.0  # Seconds that a worker has to end, on top of its longest call.
 # Seconds; twenty containers take seven on two cores, and Redis' image may have to be pulled.
 UP_WITHIN = 300.0
-ANSWER_WITHIN = (
-    60.0  # Seconds from the start of Redis' container to its first answer; it takes less than one.
-)
+# Seconds from the start of Redis' container to its first answer; it takes less than one.
+ANSWER_WITHIN = 60.0
 ASK_EVERY = 0.05  # Seconds.
 DOWN_WITHIN = 120.0  # Seconds; twenty containers take four on two cores.
-# Seconds that containers get to end when the cluster is taken down; nobody waits for their calls.
+# Seconds that containers have to end when the cluster is taken down; no client needs their results.
 KILL_AFTER = 3
-# To leave nothing: the engine may still be making what a command that was ended had asked for.
+# Several, as the engine may still be making what an ended command has asked for.
 ATTEMPTS = 5
 
 _PORT_TAKEN = re.compile(
@@ -48,29 +47,29 @@ _PORT_TAKEN = re.compile(
 
 
 class ComposeCluster(Cluster):
-    """A Compose project of its own, named after its port.
+    """The cluster of the Compose file, as a project of its own that is named after its port.
 
     Args:
         project: Compose and its file.
         engine: The engine that Compose uses.
         output: Folder for ``build.log`` and ``compose.log``.
-        longest_call: Seconds that one call may take: workers that go get that long, and a little
-            more, to end.
-        verbose: Show on standard error what Compose writes as it builds and starts.
+        longest_call: Seconds that one call may take: workers that are stopped have that long, and a
+            little more, to end.
+        verbose: Whether to show on standard error what Compose writes as it builds and starts.
 
     Raises:
-        ClusterStartError: Compose cannot read its file, or the file does not have what is needed.
+        ClusterStartError: Compose cannot read its file, or the file lacks what is needed.
 
     Guarantees:
 
-    - Nothing that it made is left once `stop` returns, whatever was interrupted before. `stop`
-      itself cannot be interrupted: another thread does the work, by commands that Ctrl+C does not
-      reach.
-    - One that was killed is taken down by the next one at the same port; two at the same port
-      cannot run.
-    - `scale` leaves Redis' container alone.
-    - Nobody else's calls run on it: its secret and Redis' password are made anew. This process's
-      clients have the secret, as a variable, from `start` to `stop`.
+    - When `stop` returns, nothing that the cluster made is left, whatever was interrupted before.
+      `stop` itself cannot be interrupted: another thread does the work, with commands that Ctrl+C
+      does not reach.
+    - A cluster whose benchmark was killed is taken down by the next benchmark at the same port. Two
+      benchmarks at the same port cannot run at once.
+    - `scale` leaves the container of Redis alone.
+    - Only clients of this process can make calls on it: the secret and the password of Redis are
+      new. The clients find the secret in an environment variable, from `start` to `stop`.
     """
 
     kind = "compose"
@@ -90,14 +89,14 @@ class ComposeCluster(Cluster):
         project.environment.update(
             **keys,
             REDIS_PASSWORD=self._password,
-            # Workers that can read this process's bytecode, and not in place of an image with
-            # packages of the user's.
+            # The workers' Python must be able to read this process's bytecode. The image has a name
+            # of its own, so that it does not replace one with packages of the user's.
             PYTHON_VERSION=python,
             WORKER_IMAGE=os.environ.get("WORKER_IMAGE")
             or f"distribute_challenge-benchmark:py{python}",
             WORKER_PROCESSES="1",
-            # `check` sees more than Docker's question whether a worker is well, which costs what is
-            # being measured.
+            # `check` sees more than Docker's health check of workers, which would take CPU time
+            # from the calls that are measured.
             WORKER_HEALTH_INTERVAL="1h",
             WORKER_STOP_PERIOD=f"{math.ceil(longest_call + PATIENCE)}s",
         )
@@ -160,7 +159,7 @@ class ComposeCluster(Cluster):
             "worker",
         )
         if workers < self._workers:
-            # It ends with the calls that run, which may take minutes.
+            # The command ends when the running calls do, which may take minutes.
             self._workers = workers
             self._shrinking = self._project.start(*up, output=self._log)
         else:
@@ -169,7 +168,7 @@ class ComposeCluster(Cluster):
         self._watch.look()
 
     def check(self) -> None:
-        # Before the look at the containers: those stopped are gone when it has ended.
+        # Read before the containers are listed: stopped ones are gone when the command has ended.
         shrinking = self._shrinking is not None and self._shrinking.code is None
         if not shrinking:
             self._finish_shrinking()
@@ -225,9 +224,17 @@ class ComposeCluster(Cluster):
                 logger.warning("the cluster is being taken down: a few more seconds")
 
     def _run(self, *arguments: str, output: Path | None = None) -> str:
-        """Run a command to its end, within reason; what it wrote."""
+        """Run a command to its end, and return what it wrote.
+
+        Args:
+            arguments: The command, as ``"up", "redis"``.
+            output: File for the output of a build, which has no time limit; None: the log.
+
+        Raises:
+            ClusterStartError: The command failed, or did not end within `UP_WITHIN` seconds.
+        """
         child = self._project.start(*arguments, output=output or self._log)
-        # How long a build takes is the network's and the user's matter.
+        # A build has no limit, as its time depends on the network and on the user's image.
         self._finish(
             child, " ".join(arguments), within=math.inf if output else UP_WITHIN, show=self._verbose
         )
@@ -236,7 +243,11 @@ class ComposeCluster(Cluster):
     def _finish(
         self, child: ChildProcess, command: str, *, within: float, show: bool = False
     ) -> None:
-        """Wait until a command has succeeded."""
+        """Wait until a command has succeeded.
+
+        Raises:
+            ClusterStartError: The command failed, or did not end in time.
+        """
         try:
             code = child.wait(within=within, show=show)
         except TimeoutError:
@@ -288,8 +299,9 @@ class ComposeCluster(Cluster):
         )
 
     def _take_down(self) -> None:
-        """Remove all that there is of the project; never raises, as it is also run on the way out
-        of errors.
+        """Remove all that there is of the project.
+
+        Never raises, as it also runs while an error is on its way to the caller.
         """
         try:
             if self._shrinking is not None:
@@ -310,7 +322,7 @@ class ComposeCluster(Cluster):
                 if not self._engine.left_of(self._project.name):
                     return
             reason = "it does not go"
-        except Exception as error:  # Whatever it is, the user has to hear what may be left.
+        except Exception as error:  # Whatever it is, the user must learn what may be left.
             reason = str(error)
         logger.error(
             "something of the cluster may be left (%s); remove it with: docker compose "
@@ -321,7 +333,7 @@ class ComposeCluster(Cluster):
 
 
 def _listens(port: int) -> bool:
-    """Whether a program listens at a port of this machine."""
+    """Return whether a program listens at a port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""``docker compose`` for one project: finding it, and running it."""
+"""Finds ``docker compose``, and runs it for one project."""
 
 import json
 import os
@@ -17,29 +17,29 @@ __all__ = ["ComposeProject"]
 
 FILE = "docker-compose.yml"
 FILE_VARIABLE = "COMPOSE_FILE"  # Compose reads it itself.
-ANSWER_WITHIN = 60.0  # Seconds for commands that only look.
+ANSWER_WITHIN = 60.0  # Seconds for commands that change nothing.
 LINES_SHOWN = 20
 
 
 class ComposeProject:
-    """A Compose file, and the command that brings it to life.
+    """A Compose file, and the command that runs what the file describes.
 
     Args:
-        command: How Compose is called.
-        version: Of Compose, as ``"2.26.1"``.
-        folder: Where it runs, and finds the file if the variable ``COMPOSE_FILE`` does not name
-            another.
+        command: Command line that calls Compose.
+        version: Version of Compose, as ``"2.26.1"``.
+        folder: Folder in which Compose runs. It finds the file there, unless the variable
+            ``COMPOSE_FILE`` names another one.
 
     Attributes:
-        name: Of the project; set before the first command that makes anything.
-        environment: Variables that the file reads, on top of this process's.
-        keep: Files of this process that commands keep open.
+        name: Name of the project; set it before the first command that makes anything.
+        environment: Variables that the file reads, in addition to this process's.
+        keep: Descriptors of this process's open files that commands inherit.
     """
 
     def __init__(self, command: Sequence[str], *, version: str, folder: Path) -> None:
         self.version = version
         self.name = "distribute_challenge"
-        # For all commands, whatever becomes of this process's variable and folder meanwhile.
+        # Kept, so that all commands use the same file even if this process's variable changes.
         self.environment = {
             name: os.environ[name] for name in (FILE_VARIABLE,) if name in os.environ
         }
@@ -49,11 +49,11 @@ class ComposeProject:
 
     @classmethod
     def find(cls) -> Self:
-        """Compose and its file, on this machine.
+        """Find Compose and its file on this machine.
 
         Raises:
-            ClusterStartError: One of the two is not there. The first line says which, the second
-                what to do.
+            ClusterStartError: One of the two is missing. The first line of the text says which, the
+                second what to do.
         """
         docker = shutil.which("docker")
         if docker is None:
@@ -72,7 +72,7 @@ class ComposeProject:
         return cls([docker, "compose", "--ansi", "never"], version=version, folder=_folder())
 
     def published_port(self, service: str, port: int) -> int:
-        """Port of this machine at which the file makes a port of a service reachable.
+        """Return the port of this machine at which the file publishes a port of a service.
 
         Raises:
             ClusterStartError: Compose cannot read the file, or it has no such service or port.
@@ -88,7 +88,8 @@ class ComposeProject:
             if each["target"] == port and published.isdecimal() and int(published):
                 return int(published)
         raise ClusterStartError(
-            f'the Compose file publishes no port for {service}\nAdd to the service: ports: ["127.0.0.1:{port}:{port}"]'
+            f"the Compose file publishes no port for {service}\n"
+            f'Add to the service: ports: ["127.0.0.1:{port}:{port}"]'
         )
 
     def start(self, *arguments: str, output: Path) -> ChildProcess:
@@ -96,7 +97,7 @@ class ComposeProject:
 
         Args:
             arguments: The command, as ``"up", "redis"``.
-            output: File that gets what it writes, behind what is there.
+            output: File to which the command's output is appended.
         """
         return ChildProcess(
             [*self._command, "--project-name", self.name, *arguments],
@@ -107,7 +108,7 @@ class ComposeProject:
         )
 
     def _configuration(self) -> Mapping[str, Any]:
-        """The file as Compose understands it, with its variables filled in."""
+        """Return the file as Compose understands it, with its variables filled in."""
         done = _run(
             [*self._command, "config", "--format", "json"],
             folder=self._folder,
@@ -124,7 +125,7 @@ class ComposeProject:
 
 
 def _folder() -> Path:
-    """Where the Compose file is: here, or in the checkout that this package is part of."""
+    """Return the folder of the Compose file: the current one, or the checkout of this package."""
     here = Path.cwd()
     if os.environ.get(FILE_VARIABLE):
         return here

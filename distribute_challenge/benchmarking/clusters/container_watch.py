@@ -1,4 +1,4 @@
-"""Whether the containers of a project do what they should."""
+"""Checks whether the containers of a project run as they should."""
 
 from contextlib import suppress
 
@@ -16,16 +16,16 @@ HOST_DIGITS = 12  # Docker names a container's host after the beginning of its i
 
 
 class ContainerWatch:
-    """Looks at the containers of one project, and remembers the names of all that it has seen.
+    """Checks the containers of one project, and remembers the names of all that it has seen.
 
-    A worker that dies is started again by Docker. Once is let pass, with a warning: a call that
-    took all memory or ended its process is the user's to see, as a call lost or run twice, and the
-    cluster is whole again. A worker that dies twice would die all the time, and the cluster has not
-    the size that is being measured. Redis may not die even once: what would be measured then is its
-    restart.
+    Docker starts a worker that dies again. The first death of a worker is a warning only: a call
+    may have taken all memory or ended its process, the results show that call as lost or run twice,
+    and the cluster has its size again. A worker that dies twice is likely to go on dying, and then
+    the cluster does not have the size that is measured. Redis must not die even once, as its
+    restart would be measured.
 
     Args:
-        engine: Where they run.
+        engine: Engine that runs the containers.
         project: Name of the project.
     """
 
@@ -37,14 +37,15 @@ class ContainerWatch:
         self._turn = 0
 
     def look(self) -> list[Container]:
-        """All containers that there are."""
+        """Return all containers of the project, and remember their names."""
         found = self._engine.containers(self._project)
         self._names.update({container.id[:HOST_DIGITS]: container.name for container in found})
         return found
 
     def name(self, host: str) -> str:
-        """Name of the container with a host name, of one that is gone, too; the host name itself if
-        there was none.
+        """Return the name of the container with a host name, also of one that is gone.
+
+        If there was no such container, this is the host name itself.
         """
         if host not in self._names:
             with suppress(ClusterStartError):  # An engine that is gone has no new names.
@@ -52,17 +53,17 @@ class ContainerWatch:
         return self._names.setdefault(host, host)
 
     def check(self, *, workers: int, shrinking: bool) -> None:
-        """Raise if something is wrong.
+        """Raise if a container is missing or does not run as it should.
 
-        Costs three short questions, however many containers there are: the list, how Redis does,
-        and how one worker does, each in its turn.
+        The engine gets three short questions, however many containers there are: the list, the
+        condition of Redis, and the condition of one worker, another one each time.
 
         Args:
-            workers: How many there should be at least.
-            shrinking: More are there, and being stopped.
+            workers: How many workers there should be at least.
+            shrinking: Whether there are more workers, which are being stopped.
 
         Raises:
-            ClusterStartError: With the last lines of the container that failed.
+            ClusterStartError: The text has the last lines of the container that failed.
         """
         found = self.look()
         broker = [container for container in found if container.service == "redis"]
@@ -79,7 +80,7 @@ class ContainerWatch:
         for container in (*broker, *present):
             ended = container.state in ("exited", "dead")
             if ended and shrinking and container.service == "worker":
-                continue  # Asked to.
+                continue  # The cluster has stopped it.
             if (
                 ended
                 or container.state == "restarting"
@@ -90,10 +91,10 @@ class ContainerWatch:
 
     def _judge(self, container: Container, condition: Condition | None) -> None:
         if condition is None:
-            return  # Removed since: the next look tells whether that is wrong.
+            return  # Removed since: the next check finds out whether that is wrong.
         if container.state in ("exited", "dead"):
             raise self._error(container, "has ended")
-        # Of a worker it says nothing: Docker calls whoever is being stopped unhealthy.
+        # Not of workers: Docker calls a container that is being stopped unhealthy.
         if container.service == "redis" and not condition.healthy:
             raise self._error(container, "runs, but fails its health check")
         if container.service == "redis" and condition.restarts:

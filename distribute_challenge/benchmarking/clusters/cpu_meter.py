@@ -1,18 +1,17 @@
-"""From what somebody has used of the processor so far to how many cores it uses."""
+"""Computes how many cores a process uses from the CPU time that it has used so far."""
 
 from collections.abc import Hashable
 
 __all__ = ["CpuMeter"]
 
-SHORTEST = (
-    0.1  # Seconds between two readings that say something: the kernel may count in hundredths.
-)
+# Seconds between two readings that are compared: the kernel may count in hundredths.
+SHORTEST = 0.1
 
 
 class CpuMeter:
-    """Cores on average since the reading before, for any number of containers or processes.
+    """Computes the average cores since the previous reading, for many containers or processes.
 
-    A reading that comes too soon after another gives the same answer again.
+    A reading that comes too soon after another one gives the same result again.
 
     Examples:
         >>> meter = CpuMeter()
@@ -26,13 +25,13 @@ class CpuMeter:
         self._before: dict[Hashable, tuple[float, float, float]] = {}
 
     def cores(self, key: Hashable, *, time: float, total: float, born: float) -> float:
-        """Take in a reading.
+        """Add a reading of a container or process, and return how many cores it uses.
 
         Args:
-            key: Whose it is.
-            time: When it was taken, in seconds of any clock.
-            total: Seconds of processor time so far; less than before if it began anew.
-            born: When it began, on that clock: the first reading is an average since then.
+            key: Identifies the container or process.
+            time: When the reading was taken, in seconds of any clock.
+            total: Seconds of CPU time so far; less than before if it was started again.
+            born: When it started, on that clock: the first reading gives the average since then.
         """
         time_before, total_before, cores = self._before.get(key, (born, 0.0, 0.0))
         if time - time_before >= SHORTEST:

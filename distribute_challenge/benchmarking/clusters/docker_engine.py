@@ -1,6 +1,4 @@
-"""The Docker engine, as far as a cluster of containers needs it: what there is of a project, and
-how it does.
-"""
+"""The Docker engine: which containers a Compose project has, and what state they are in."""
 
 import os
 import subprocess
@@ -19,22 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Condition", "Container", "DockerEngine", "End", "Reading"]
 
-ANSWER_WITHIN = (
-    60.0  # Seconds; an engine that starts twenty containers on two cores takes its time.
-)
+# Seconds; an engine that starts twenty containers on two cores takes its time.
+ANSWER_WITHIN = 60.0
 READERS = 24  # Connections at most, and only while usage is read; see `DockerEngine.readings`.
 LAST_LINES = 20
-CONFLICT = 409  # As a status of HTTP: what was asked for is about to go.
+CONFLICT = 409  # HTTP status if what was asked for is being removed.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """One container of a project, as in a list of all.
+    """One container of a project, as the list of containers shows it.
 
     Attributes:
         id: 64 hexadecimal digits.
         service: ``"worker"`` or ``"redis"``.
-        number: Among those of its service, from 1.
+        number: Number among the containers of the service, from 1.
         state: ``"created"``, ``"running"``, ``"restarting"``, ``"exited"``, ...
         created: Seconds since 1970.
     """
@@ -47,17 +44,17 @@ class Container:
 
     @property
     def name(self) -> str:
-        """Its name for people."""
+        """The container's name for people, as ``"worker-3"`` or ``"redis"``."""
         return self.service if self.service == "redis" else f"{self.service}-{self.number}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """How one container does, as far as a list does not say.
+    """The state of one container, as far as the list of containers does not show it.
 
     Attributes:
-        restarts: How often Docker has started it again.
-        healthy: Its health check has not failed; True without one.
+        restarts: How often Docker has started the container again.
+        healthy: Whether its health check has not failed; True if it has none.
     """
 
     restarts: int
@@ -66,11 +63,11 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How a container, or what ran in it before Docker started it again, ended.
+    """How a container ended, even if Docker has started it again since.
 
     Attributes:
-        exit_code: 128 and the number of the signal, if one ended it.
-        out_of_memory: The kernel ended a process of it, as its memory ran out.
+        exit_code: The exit code: 128 plus the number of the signal, if a signal ended it.
+        out_of_memory: Whether the kernel killed one of its processes, as memory ran out.
     """
 
     exit_code: int
@@ -79,11 +76,11 @@ class End:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a container has taken.
+    """The CPU time and memory that a container has taken.
 
     Attributes:
         time: When this was read, in seconds since 1970, by the engine's clock.
-        cpu: Seconds of processor time since it started.
+        cpu: Seconds of CPU time since the container started.
         memory: Bytes, without the page cache.
     """
 
@@ -93,19 +90,19 @@ class Reading:
 
 
 class DockerEngine:
-    """A Docker engine.
+    """A Docker engine, as clusters of containers use it.
 
     Args:
         client: The SDK's client.
 
     Attributes:
-        version: As ``"20.10.24"``.
+        version: Version of the engine, as ``"20.10.24"``.
 
     Raises:
-        ClusterStartError: By every method, when the engine does not answer.
+        ClusterStartError: The engine does not answer. Every method but `close` may raise it.
 
-    Guarantees: any thread may call any method. It holds one connection, and up to `READERS` while
-    usage is read.
+    Guarantees: any thread may call any method. The object holds one connection, and up to `READERS`
+    while usage is read.
     """
 
     def __init__(self, client: "APIClient") -> None:
@@ -115,10 +112,11 @@ class DockerEngine:
 
     @classmethod
     def connect(cls) -> Self:
-        """The engine that the ``docker`` command uses.
+        """Connect to the engine that the ``docker`` command uses.
 
         Raises:
-            ClusterStartError: None answers. The first line says so, the second what to do.
+            ClusterStartError: No engine answers. The first line of the text says so, the second
+                what to do.
             BackendError: The SDK is not installed.
         """
         with benchmarking_extra():
@@ -137,7 +135,7 @@ class DockerEngine:
         )
 
     def containers(self, project: str) -> list[Container]:
-        """All containers of a Compose project, whether they run or not."""
+        """Return all containers of a Compose project, whether they run or not."""
         return [
             Container(
                 id=each["Id"],
@@ -147,12 +145,12 @@ class DockerEngine:
                 created=float(each["Created"]),
             )
             for each in _answer(self._client.containers, all=True, filters=_of(project))
-            # What "docker compose run" made belongs to no service's number.
+            # A container of "docker compose run" is none of the numbered ones of a service.
             if each["Labels"].get("com.docker.compose.oneoff") != "True"
         ]
 
     def condition(self, container: str) -> Condition | None:
-        """How a container does; None if it is gone."""
+        """Return the condition of a container; None if it is gone."""
         found = _answer(self._client.inspect_container, container)
         if found is None:
             return None
@@ -162,16 +160,16 @@ class DockerEngine:
         )
 
     def last_end(self, container: Container) -> End | None:
-        """How a container ended last; None if it has not.
+        """Return how a container ended last; None if it has not ended.
 
-        What the engine says of its condition does not tell: that is forgotten when it is started
-        again.
+        This comes from the engine's events, as the engine forgets the last end in the container's
+        state when it starts the container again.
         """
         events = _answer(
             lambda: list(
                 self._client.events(
                     since=int(container.created),
-                    until=int(time.time()) + 1,  # It waits for that.
+                    until=int(time.time()) + 1,  # The engine answers at that time.
                     filters={"container": container.id, "event": ["die", "oom"]},
                     decode=True,
                 )
@@ -189,29 +187,29 @@ class DockerEngine:
         )
 
     def last_lines(self, container: str) -> list[str]:
-        """The end of what a container has written; nothing if it is gone."""
+        """Return the last lines that a container has written; none if it is gone."""
         text: bytes = _answer(self._client.logs, container, tail=LAST_LINES) or b""
         return text.decode(errors="replace").splitlines()
 
     def readings(self, containers: Sequence[str]) -> list[Reading | None]:
-        """What containers have taken; None for each that does not run.
+        """Return what containers have taken; None for each that does not run.
 
-        Engines up to 24 answer this at the next tick of a clock of seconds: for twenty containers
-        one after the other that were twenty seconds, for all at once it is one.
+        Engines up to version 24 answer this once a second. For twenty containers one after the
+        other, that would take twenty seconds; for all at once it takes one.
         """
         return list(self._readers.map(self._reading, containers))
 
     def publisher(self, port: int) -> str | None:
-        """Name of the container that publishes a port of this machine."""
+        """Return the name of the container that publishes a port of this machine, if any."""
         found = _answer(self._client.containers, filters={"publish": str(port)})
         return found[0]["Names"][0].lstrip("/") if found else None
 
     def left_of(self, project: str) -> list[str]:
-        """Names of all containers, networks and volumes of a project."""
+        """Return the names of all containers, networks and volumes of a project."""
         return [name for _, name in self._things(project)]
 
     def remove(self, project: str) -> None:
-        """Remove what `left_of` names, whatever runs there."""
+        """Remove what `left_of` names, also containers that run."""
         for kind, name in self._things(project):
             if kind == "container":
                 _answer(self._client.remove_container, name, force=True, v=True)
@@ -225,7 +223,10 @@ class DockerEngine:
         self._client.close()
 
     def _things(self, project: str) -> list[tuple[str, str]]:
-        """Containers first: networks and volumes cannot go while they are used."""
+        """Return the kind and name of each thing of a project.
+
+        Containers come first, as networks and volumes that are used cannot be removed.
+        """
         containers = _answer(self._client.containers, all=True, filters=_of(project))
         networks = _answer(self._client.networks, filters=_of(project))
         volumes = _answer(self._client.volumes, filters=_of(project))["Volumes"] or []
@@ -237,12 +238,12 @@ class DockerEngine:
 
     def _reading(self, container: str) -> Reading | None:
         found = _answer(self._client.stats, container, stream=False, one_shot=True)
-        # One that has ended has stats, too, with nothing in them.
+        # A container that has ended has stats too, but empty ones.
         if found is None or "usage" not in found["memory_stats"]:
             return None
         memory = found["memory_stats"]
-        # As "docker stats" counts; the first name is that of cgroup v1, whose other counts leave
-        # out what is below.
+        # As "docker stats" counts. The first name is that of cgroup v1, whose other counts leave
+        # out the groups below.
         cache = memory["stats"].get("total_inactive_file", memory["stats"].get("inactive_file", 0))
         return Reading(
             time=datetime.fromisoformat(found["read"]).timestamp(),
@@ -256,7 +257,7 @@ def _of(project: str) -> dict[str, list[str]]:
 
 
 def _address_of_context() -> str | None:
-    """Where the engine of the command's present context is; None: where it is by default."""
+    """Return the engine's address in the command's current context; None: the default one."""
     command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
     return (
         subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
@@ -264,10 +265,13 @@ def _address_of_context() -> str | None:
 
 
 def _answer(ask: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What the engine says.
+    """Ask the engine a question.
 
     Returns:
-        None, if it says that what was asked for is not there (any more).
+        The answer; None if what was asked for does not exist (any more).
+
+    Raises:
+        ClusterStartError: The engine does not answer, or fails.
     """
     from docker.errors import APIError, DockerException, NotFound
     from requests import JSONDecodeError, RequestException
@@ -275,7 +279,7 @@ def _answer(ask: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     try:
         return ask(*arguments, **options)
     except (NotFound, JSONDecodeError):
-        return None  # The other is how it breaks off when what it speaks of goes while it speaks.
+        return None  # JSONDecodeError: the container went away in the middle of the answer.
     except APIError as error:
         if error.status_code == CONFLICT:
             return None

@@ -1,6 +1,4 @@
-"""The embedded cluster, for machines without Docker: Redis and all workers are processes of this
-machine.
-"""
+"""The embedded cluster, for machines without Docker: all its parts run on this machine."""
 
 import time
 from collections.abc import Mapping
@@ -25,11 +23,11 @@ __all__ = ["LocalWorkers"]
 
 
 class LocalWorkers(Cluster):
-    """An embedded cluster of this process's own, that begins with one worker process.
+    """An embedded cluster of this process, which begins with one worker process.
 
-    Its workers are the children of one process, which takes the calls from Redis for all of them:
-    `usage` shows that one as ``"main process"``. Worker processes are numbered as Compose numbers
-    containers: a new one gets the lowest number that is free.
+    Its worker processes are the child processes of one main process, which takes the calls from
+    Redis for all of them: `usage` shows it as ``"main process"``. Worker processes are numbered as
+    Compose numbers containers: a new one gets the lowest number that is free.
 
     Raises:
         BackendError: psutil is not installed.
@@ -91,12 +89,10 @@ class LocalWorkers(Cluster):
         self._cluster.close()
 
     def _processes(self) -> "dict[str, Process]":
-        """All processes of the cluster but the one that watches over them, by name; worker
-        processes in their order.
-        """
+        """Return the cluster's processes but its supervisor, by name; workers in their order."""
         from psutil import NoSuchProcess, Process
 
-        # Its name stands in the command line of each.
+        # The command line of each of them has the folder's name.
         folder = Path(urlsplit(self.broker_url).path).parent.name
         found = {}
         try:
@@ -109,7 +105,7 @@ class LocalWorkers(Cluster):
                 elif folder in command:
                     found["redis"] = process
         except (NoSuchProcess, ValueError):
-            pass  # `check` tells what has died.
+            pass  # `check` reports what has died.
         return found
 
     def _numbered(self, processes: "list[Process]") -> "dict[str, Process]":

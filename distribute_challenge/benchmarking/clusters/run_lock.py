@@ -1,5 +1,6 @@
-"""One benchmark at a time for each port, and how the next one tells a running one from what a dead
-one left.
+"""A lock for each port, so that benchmarks with the same port run one after the other.
+
+With it, a benchmark can tell another one that runs from the remains of one that was killed.
 """
 
 import contextlib
@@ -13,20 +14,19 @@ from distribute_challenge.errors import ClusterStartError
 
 __all__ = ["RunLock"]
 
-LEFT_RUNNING = (
-    30.0  # Seconds for commands that a killed benchmark was waiting for to end; they take a few.
-)
+# Seconds for the commands of a killed benchmark to end; they take a few.
+LEFT_RUNNING = 30.0
 ASK_EVERY = 0.05  # Seconds.
 
 
 class RunLock:
-    """A lock that the kernel takes back from a process that dies, however it dies.
+    """A lock on a file, which the kernel releases when its holder dies, however it dies.
 
-    Programs that the holder starts get the file too: while one of them still makes containers after
-    its holder was killed, nobody else begins.
+    Programs that the holder starts inherit the open file. So if the holder is killed while one of
+    them still makes containers, no other benchmark begins.
 
     Args:
-        port: What the lock is for.
+        port: Port that the lock is for.
     """
 
     def __init__(self, port: int) -> None:
@@ -38,20 +38,20 @@ class RunLock:
 
     @property
     def file(self) -> int:
-        """Number of the open file, for programs started under the lock."""
+        """Descriptor of the open file, for programs that are started under the lock."""
         assert self._file is not None, "only while it is held"
         return self._file
 
     @property
     def held(self) -> bool:
-        """Whether this process holds it."""
+        """Whether this process holds the lock."""
         return self._file is not None
 
     def take(self) -> None:
-        """Take it, and write down who has it.
+        """Take the lock, and write this process's id to the file.
 
         Raises:
-            ClusterStartError: Another benchmark has it.
+            ClusterStartError: Another benchmark holds the lock.
         """
         while self._file is None:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -66,14 +66,14 @@ class RunLock:
                     os.close(file)
 
     def release(self) -> None:
-        """Give it back. Programs started under it have ended by now. Safe to call again."""
+        """Release the lock, when programs started under it have ended; may be called again."""
         file, self._file = self._file, None
         if file is not None:
             self._path.unlink(missing_ok=True)
             os.close(file)
 
     def _is_there(self, file: int) -> bool:
-        """Whether the file is still the one with that name: who had it before has removed it."""
+        """Return whether the open file still has its name: the last holder may have removed it."""
         with contextlib.suppress(FileNotFoundError):
             return os.path.samestat(os.fstat(file), os.stat(self._path))
         return False
@@ -100,7 +100,7 @@ class RunLock:
 
 
 def _lives(pid: str) -> bool:
-    """Whether a process is there; nobody is while the file is being written."""
+    """Return whether a process lives; False while its id is not yet in the file."""
     try:
         os.kill(int(pid), 0)
     except (ValueError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Variables of this process that hold for as long as a cluster does."""
+"""Environment variables that this process has for as long as a cluster runs."""
 
 import os
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ __all__ = ["TemporaryVariables"]
 
 
 class TemporaryVariables:
-    """Hands to this process's clients what a cluster's workers have been given.
+    """Variables through which this process's clients get what a cluster's workers have.
 
     Args:
-        values: Name to value.
+        values: Values by the variables' names.
 
     Guarantees: `restore` puts back what was there before `set`, and may be called at any time, and
-    again. A variable that has been given another value since is left alone.
+    again. A variable whose value was changed since is left alone.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -21,13 +21,13 @@ class TemporaryVariables:
         self._before: dict[str, str | None] = {}
 
     def set(self) -> None:
-        """Give the variables their values, for this process and those that it starts."""
+        """Set the variables, for this process and the processes that it starts."""
         for name, value in self._values.items():
             self._before.setdefault(name, os.environ.get(name))
             os.environ[name] = value
 
     def restore(self) -> None:
-        """Give them back what they had."""
+        """Give the variables back the values that they had before."""
         while self._before:
             name, before = self._before.popitem()
             if os.environ.get(name) != self._values[name]:

@@ -1,1 +1,1 @@
-"""From a cluster to a recording."""
+"""Measures a cluster, and makes a recording."""

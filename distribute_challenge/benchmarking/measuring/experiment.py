@@ -1,10 +1,10 @@
-"""The plan carried out: which sizes, one after the other, and for how long each. How a cluster
-scales is not known here.
+"""Carries out the plan: measures a cluster at one size after the other.
 
     scale ──> exactly N answer ──> warm up ──> measure ──> drain ──> the next size
                                    └──── feeder: a bounded number of calls in flight ────┘
 
-What a step saw is kept however it ends: by itself, by Ctrl+C, or because the cluster died.
+What a step has seen is kept however the step ends: by itself, by Ctrl+C, or because the cluster
+died. Only `Cluster` knows how a cluster is scaled.
 """
 
 import time
@@ -29,23 +29,22 @@ from distribute_challenge.execution_backends.celery.broker.ping import ping
 __all__ = ["Experiment"]
 
 ANSWER_WITHIN = 1.0  # Seconds that a worker has to answer; then it is asked again.
-ASK_EVERY = 0.1  # Seconds between two looks at who is there.
-STANDSTILL = (
-    60.0  # Seconds without any change, beside the longest call, after which waiting has no sense.
-)
+ASK_EVERY = 0.1  # Seconds between two looks at the workers.
+# Seconds without any change, on top of the longest call, after which the experiment gives up.
+STANDSTILL = 60.0
 NOTICED_WITHIN = 5.0  # Seconds that a cluster has to notice that its broker died.
-CHECK_EVERY = 1.0  # Seconds between two looks whether the cluster is whole.
+CHECK_EVERY = 1.0  # Seconds between two checks of the cluster.
 
 
 class Experiment:
     """One client that measures a cluster at each size of a plan.
 
     Args:
-        run: What is recorded goes there; sizes that it has complete are not measured again.
-        cluster: Started.
-        progress: Where to show how far it is.
-        save: Called when something worth keeping has been added to the run.
-        headline: Says in a few words what came of a step.
+        run: Run that gets what is recorded; sizes that it has complete are not measured again.
+        cluster: Cluster to measure, already started.
+        progress: Shows how far the experiment is.
+        save: Called after each addition to the run that is worth keeping.
+        headline: Describes the result of a step in a few words.
     """
 
     def __init__(
@@ -65,11 +64,11 @@ class Experiment:
         self._checked = 0.0
 
     def carry_out(self) -> None:
-        """Measure, and bring the cluster back to its first size.
+        """Measure all sizes that the run lacks, and bring the cluster back to its first size.
 
         Raises:
-            SystemFailureError: The cluster, or a worker, failed. What was measured until then is in
-                the run, as it is after any other exception.
+            SystemFailureError: The cluster or a worker failed. What was measured until then is in
+                the run, as after any other exception.
         """
         plan = self._run.plan
         missing = self._run.missing
@@ -117,7 +116,7 @@ class Experiment:
         step.complete = True
 
     def _keep(self, step: Step, feeder: Feeder) -> None:
-        """Put what a step saw into the run, however it ended."""
+        """Put what a step has seen into the run, however the step ended."""
         feeder.close()
         now = time.time() - self._run.epoch
         step.opened, step.closed = step.opened or now, step.closed or now
@@ -133,7 +132,11 @@ class Experiment:
         )
 
     def _scale(self, size: int, connection: Broker) -> float:
-        """Bring the cluster to a size; the seconds until exactly so many workers answered."""
+        """Scale the cluster, and return the seconds until exactly that many workers answered.
+
+        Raises:
+            SystemFailureError: The number of workers that answer is wrong and does not change.
+        """
         self._progress.say(f"scaling to {_workers(size)} ...")
         began = changed = time.monotonic()
         self._cluster.scale(size)
@@ -155,7 +158,7 @@ class Experiment:
             time.sleep(ASK_EVERY)
 
     def _present(self, connection: Broker) -> tuple[int, bool]:
-        """Worker processes that are there, and whether all their workers answer."""
+        """Return how many worker processes there are, and whether all their workers answer."""
         try:
             with translated(self._cluster.broker_url):
                 present = presence.workers(connection)
@@ -165,7 +168,7 @@ class Experiment:
                     else 0
                 )
         except BrokerUnreachableError:
-            # The cluster knows more about what happened, once it has noticed.
+            # The cluster's error says more about what happened, once the cluster has noticed.
             deadline = time.monotonic() + NOTICED_WITHIN
             while time.monotonic() < deadline:
                 self._cluster.check()

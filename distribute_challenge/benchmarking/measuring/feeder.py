@@ -1,4 +1,4 @@
-"""Keeping a cluster busy from one client, with a bounded number of calls in flight."""
+"""Keeps a cluster busy from one client, with a bounded number of calls in flight."""
 
 import concurrent.futures
 import threading
@@ -13,30 +13,31 @@ from distribute_challenge.errors import SystemFailureError
 
 __all__ = ["Feeder"]
 
-LOOK_EVERY = 0.1  # Seconds; how often at least `watch` is called.
+LOOK_EVERY = 0.1  # The longest time between two calls of `watch`, in seconds.
 LONGEST_TEXT = 200  # Characters kept of an exception.
-# Of the limit: fewer in flight wake the feeder. Waking it for each call would cost more than the
-# call.
+# Share of the limit: with fewer calls in flight, the feeder wakes up. Waking it for each call would
+# cost more than the call.
 REFILL = 0.75
 
 
 class Feeder:
-    """Sends a call for each that comes back, and writes down what became of it.
+    """Sends a new call for each that comes back, and records what became of it.
 
     Guarantees:
 
     - Never more than ``limit`` calls are in flight.
-    - ``_lock`` protects what is written when a call comes back: in the thread that resolves
-      futures, or in the caller's own, for one that is back before it can be waited for.
+    - ``_lock`` protects what is recorded when a call comes back. That happens in the thread that
+      resolves futures, or in the caller's thread if the call is already back when the caller
+      registers `_take`.
 
     Args:
         submit: Sends the next call.
-        limit: How many may be in flight.
-        epoch: Second that the recorded times count from.
+        limit: How many calls may be in flight.
+        epoch: When recorded times are 0, in seconds since 1970.
 
     Attributes:
-        calls: Those that came back, with a value or an exception.
-        failures: What calls raised, to how often.
+        calls: Calls that came back with a value.
+        failures: Number of calls that raised, by type and text of the exception.
     """
 
     def __init__(self, submit: Callable[[], Future[Any]], limit: int, *, epoch: float) -> None:
@@ -66,7 +67,7 @@ class Feeder:
         """Keep the cluster busy.
 
         Args:
-            seconds: For so long.
+            seconds: How long, in seconds.
             watch: Called about every `LOOK_EVERY` seconds; what it raises ends the feeding.
         """
         end = time.monotonic() + seconds
@@ -81,14 +82,14 @@ class Feeder:
                 self._room.wait(min(left, LOOK_EVERY))
 
     def drain(self, watch: Callable[[], None], *, patience: float) -> None:
-        """Send no more, and wait for what is on its way.
+        """Send no more calls, and wait for those in flight.
 
         Args:
             watch: As for `feed`.
             patience: Seconds that may pass without a single call coming back.
 
         Raises:
-            SystemFailureError: That long nothing came.
+            SystemFailureError: No call came back for that long.
         """
         seen, since = self._returned, time.monotonic()
         self._low = 0
@@ -107,7 +108,7 @@ class Feeder:
                 self._room.wait(LOOK_EVERY)
 
     def close(self) -> None:
-        """Write down nothing more: what was written stays as it is, whatever still comes back."""
+        """Record nothing more, whatever still comes back."""
         with self._lock:
             self._closed = True
 

@@ -1,4 +1,4 @@
-"""Where a run took place, and with which versions: figures without it say little."""
+"""Describes the machine and the versions of a run, without which its figures mean little."""
 
 import os
 import platform
@@ -17,13 +17,14 @@ PACKAGES = ("celery", "kombu", "redis", "hiredis", "cloudpickle")
 
 
 def machine() -> dict[str, str | int | float]:
-    """What the record says of the machine, by name.
+    """Describe this machine for the record.
 
     Returns:
-        ``cores`` and ``memory`` (bytes) are numbers, the rest is text; names may have blanks.
+        Facts by name. ``cores`` and ``memory`` (bytes) are numbers, the rest is text; names may
+        have blanks.
 
     Raises:
-        BackendError: psutil is not installed; with the line that installs it.
+        BackendError: psutil is not installed. The text has the line that installs it.
     """
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -38,7 +39,7 @@ def machine() -> dict[str, str | int | float]:
 
 
 def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, where the system tells it."""
+    """Return the processor's name, if the system tells it."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:

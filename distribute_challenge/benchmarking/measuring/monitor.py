@@ -1,6 +1,4 @@
-"""A look at the cluster once a second, beside the calls: queue, connections, CPU and memory, and
-the CPU of other programs.
-"""
+"""Samples the cluster once a second: queue, connections, CPU, memory, and other programs' CPU."""
 
 import threading
 import time
@@ -24,14 +22,14 @@ EVERY = 1.0  # Seconds.
 
 
 class Monitor:
-    """Takes samples in a thread of its own.
+    """Takes samples of a cluster, in a thread of its own.
 
-    A sample that cannot be taken is left out, with a line in the log: what is measured goes on.
+    A sample that cannot be taken is left out, with a warning in the log: the measurement goes on.
 
     Args:
-        broker_url: The cluster's broker.
-        usage: What each container or process takes, by name.
-        epoch: Second that the recorded times count from.
+        broker_url: Address of the cluster's broker.
+        usage: Returns what each container or process takes, by name.
+        epoch: When recorded times are 0, in seconds since 1970.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class Monitor:
         """Take samples while the block runs.
 
         Args:
-            in_flight: How many calls are on their way.
+            in_flight: Returns how many calls are in flight.
 
         Yields:
             The samples so far; the list grows until the block is left.
@@ -77,7 +75,7 @@ class Monitor:
                     samples.append(self._sample(connection, in_flight))
                 except (redis.RedisError, OSError, DistributeChallengeError) as error:
                     logger.warning("no sample of the cluster was taken: %s", error)
-                # Missed ones are left out, so that the rest keep their distance.
+                # Missed samples are left out, so that the others keep their distance.
                 now = time.monotonic()
                 due += EVERY * max(1, -(-(now - due) // EVERY))
                 if ended.wait(due - now):
@@ -96,7 +94,7 @@ class Monitor:
 
 
 def _connections(connection: redis.Redis) -> dict[str, int]:
-    """Connections to Redis but this one, told apart by the address that they come from."""
+    """Count the connections to Redis, without this one, by the machine that they come from."""
     own = connection.client_info()
     home = _machine(str(own["addr"]))
     others = [client for client in connection.client_list() if client["id"] != str(own["id"])]
@@ -110,5 +108,5 @@ def _connections(connection: redis.Redis) -> dict[str, int]:
 
 
 def _machine(address: str) -> str:
-    """The host of ``"host:port"``; empty for a Unix socket."""
+    """Return the host of ``"host:port"``; empty for a Unix socket."""
     return "" if "/" in address else address.rpartition(":")[0]

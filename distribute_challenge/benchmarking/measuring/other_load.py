@@ -1,6 +1,4 @@
-"""What other programs take of the machine while the benchmark measures: a busy machine makes
-figures that mean little.
-"""
+"""Measures the CPU that other programs take: the figures of a busy machine mean little."""
 
 import os
 import time
@@ -14,7 +12,7 @@ psutil = Lazily("psutil")
 
 
 class OtherLoad:
-    """Cores that are busy, less those of the benchmark itself."""
+    """Measures how many cores are busy, without those that the benchmark itself uses."""
 
     def __init__(self) -> None:
         self._meter = CpuMeter()
@@ -23,7 +21,7 @@ class OtherLoad:
         self._own_before = _own_seconds()
 
     def cores(self, cluster: float) -> float:
-        """Cores of other programs, on average since the time before.
+        """Return the cores that other programs keep busy, on average since the last call.
 
         Args:
             cluster: Cores that the cluster takes.
@@ -39,9 +37,9 @@ class OtherLoad:
 
 
 def _busy_seconds() -> float:
-    """Seconds of processor time of the whole machine, and those that a virtual one was denied."""
+    """Return the CPU seconds of the whole machine, with those that its host withheld from it."""
     times = psutil.cpu_times()
-    # On Linux, guests' times are in those of users, too.
+    # On Linux, the times of guests are part of the times of users.
     idle = sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
     return float(sum(times) - idle)
 

@@ -1,4 +1,4 @@
-"""What one sees in the terminal while the benchmark runs."""
+"""Shows in the terminal how far the benchmark is."""
 
 import time
 from collections import deque
@@ -8,17 +8,17 @@ from tqdm import tqdm
 
 __all__ = ["Progress"]
 
-WINDOW = 5.0  # Seconds that the throughput shown is an average of.
+WINDOW = 5.0  # Seconds over which the shown throughput is averaged.
 
 
 class Progress:
-    """A bar for each step, over its seconds, with the throughput at the moment.
+    """A progress bar for the seconds of each step, with the current throughput.
 
-    Where nobody watches (the stream is not a terminal) it writes a line at the beginning and the
-    end of each step instead.
+    If the stream is not a terminal, there is a line at the beginning and at the end of each step
+    instead.
 
     Args:
-        stream: Where to.
+        stream: Stream to write to.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -28,15 +28,15 @@ class Progress:
         self._counts: deque[tuple[float, int]] = deque()
 
     def say(self, text: str) -> None:
-        """A line, above the bar if there is one."""
+        """Write a line, above the bar if there is one."""
         tqdm.write(text, file=self._stream)
 
     def begin(self, title: str, seconds: float) -> None:
         """Start the bar of a step.
 
         Args:
-            title: What it measures.
-            seconds: How long it will take.
+            title: What the step measures.
+            seconds: How long the step will take.
         """
         self._title = title
         self._counts.clear()
@@ -56,7 +56,7 @@ class Progress:
         Args:
             elapsed: Seconds since the step began.
             returned: Calls that came back since then.
-            in_flight: Calls on their way.
+            in_flight: Calls that have not come back.
         """
         now = time.monotonic()
         self._counts.append((now, returned))
@@ -69,7 +69,7 @@ class Progress:
         self._bar.refresh()
 
     def end(self, result: str) -> None:
-        """Leave the bar as it is, with the step's result below."""
+        """Leave the bar as it is, and write the step's result below it."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

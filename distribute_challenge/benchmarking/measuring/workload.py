@@ -1,4 +1,4 @@
-"""What the calls do, and how many of them keep a cluster busy."""
+"""The calls that are measured, and how many of them keep a cluster busy."""
 
 import math
 import time
@@ -17,20 +17,20 @@ WORKLOADS = ("cpu", "sleep", "noop", "payload")
 
 QUEUED = 0.5  # Seconds of work that each worker finds in the queue, beside the call that it runs.
 FEWEST_CALLS = 3  # For each worker: one that runs, one that waits, one on its way.
-MOST_CALLS = (
-    10_000  # In flight at once, whatever the size: beyond that the client only holds more memory.
-)
-MOST_BYTES = 64 * 2**20  # Of payload in flight, for the same reason, and for Redis' sake.
+# In flight at once, whatever the size: beyond that the client only holds more memory.
+MOST_CALLS = 10_000
+MOST_BYTES = 64 * 2**20  # Payload in flight, for the same reason, and to spare Redis' memory.
 
-SHORTEST = 1e-4  # Seconds that a worker takes at least for a call, in this reckoning.
+SHORTEST = 1e-4  # Seconds that a call is assumed to take at least on a worker.
 CALIBRATION = 0.5  # Seconds of CPU time.
 CALIBRATION_SPINS = 20_000
 
 
 @compute_this()
 def spin(times: int) -> int:
-    """Keep one core busy, in pure Python: an amount of work, not of time, so that cores which are
-    shared show.
+    """Keep one core busy, in pure Python.
+
+    The amount of work is fixed and not the time, so that calls take longer where cores are shared.
     """
     number = 1
     for _ in range(times):
@@ -46,18 +46,18 @@ def sleep(seconds: float) -> None:
 
 @compute_this()
 def noop() -> None:
-    """Do nothing: what is left is what the library costs."""
+    """Do nothing, so that only the cost of the library is left."""
 
 
 @compute_this()
 def echo(payload: bytes) -> bytes:
-    """Send back what came."""
+    """Return the payload."""
     return payload
 
 
 @compute_this()
 def spins_per_second() -> float:
-    """How fast `spin` is on a worker, in loops for each second of CPU time."""
+    """Return how fast `spin` is on a worker, in loops for each second of CPU time."""
     done, began = 0, time.process_time()
     while (taken := time.process_time() - began) < CALIBRATION:
         spin.local(CALIBRATION_SPINS)
@@ -66,23 +66,23 @@ def spins_per_second() -> float:
 
 
 def spins_for(seconds: float, backend: Choice) -> int:
-    """Ask an idle worker how often `spin` must loop to take so long.
+    """Let an idle worker find out how often `spin` must loop to take this long.
 
     Args:
-        seconds: Of CPU time.
-        backend: Where the worker is.
+        seconds: CPU time of one call, in seconds.
+        backend: Backend of the worker.
     """
     return max(1, round(spins_per_second().compute(backend=backend) * seconds))
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What to call, over and over.
+    """The call that an `Experiment` makes over and over.
 
     Attributes:
-        call: Makes the next call.
-        seconds: About what it takes on a worker by itself.
-        size: Bytes that it takes along.
+        call: Returns the next call.
+        seconds: About how long the call takes on a worker by itself.
+        size: Bytes that the call carries.
 
     Examples:
         >>> Workload(noop, seconds=1.0).in_flight(20)
@@ -96,17 +96,17 @@ class Workload:
     size: int = 0
 
     def in_flight(self, workers: int) -> int:
-        """How many calls keep so many workers busy: enough that none ever waits, and no more."""
+        """Return how many calls keep this many workers busy: so many that no worker waits."""
         each = max(FEWEST_CALLS, 1 + math.ceil(QUEUED / max(self.seconds, SHORTEST)))
         least = FEWEST_CALLS * workers
         return max(least, min(each * workers, MOST_CALLS, MOST_BYTES // max(self.size, 1)))
 
 
 def workload_of(plan: Plan, spins: int | None) -> Workload:
-    """The workload that a plan names.
+    """Return the workload that a plan names.
 
     Args:
-        plan: What was asked for.
+        plan: Plan of the run.
         spins: For ``cpu``: loops of one call, by `spins_for`.
     """
     if plan.workload == "cpu":

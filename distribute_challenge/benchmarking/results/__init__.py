@@ -1,1 +1,1 @@
-"""From a recording to figures, pictures and a page."""
+"""Turns a recording into figures, pictures and a page."""

@@ -1,6 +1,6 @@
-"""What a recording says, in numbers.
+"""Computes figures from a recording.
 
-A pure function of the recording; the pictures, the table and the page show it.
+They depend on nothing but the recording. The pictures, the table and the page show them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,16 +32,13 @@ __all__ = [
 
 Figure = TypeVar("Figure", int, float)
 
-SMOOTHED_OVER = (
-    5  # Seconds; a guess: less still shows single calls, more hides what a worker's start does.
-)
+# Seconds; a guess: with less, single calls show; with more, the start of a worker does not.
+SMOOTHED_OVER = 5
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """How long something took, in seconds: for half of the calls less than `p50`, for 95 % less
-    than `p95`.
-    """
+    """Percentiles of a duration, in seconds: half of the calls took less than `p50`, and so on."""
 
     p50: float
     p95: float
@@ -53,15 +50,14 @@ class StepFigures:
     """What one size of the cluster did in its measured window, from `Step.opened` to `Step.closed`.
 
     Attributes:
-        workers: How many there were.
-        complete: Measured to its end.
-        window: Seconds measured; 0 if it was interrupted before.
+        workers: Number of workers.
+        complete: Whether the step was measured to its end.
+        window: Seconds measured; 0 if the step was interrupted before.
         calls: Calls that finished in the window.
         throughput: Calls per second. A call counts by the share of its time on the worker that lies
-            in the window: a window cuts through one call of each worker at both of its ends, and
-            counting whole calls would make a figure that jumps by as many calls as there are
-            workers, for a window a moment earlier or later. A call that took no time counts if it
-            finished in the window.
+            in the window. A window cuts through one call of each worker at both of its ends: if
+            whole calls counted, the figure of a window a moment earlier or later could differ by
+            one call for each worker. A call that took no time counts if it finished in the window.
         ideal: Calls per second of workers that share nothing and lose no time: for ``sleep``, each
             does one call in ``Plan.task_seconds``; for other workloads, each does as much as one of
             the smallest step. None: that step did nothing.
@@ -70,20 +66,20 @@ class StepFigures:
             window.
         waiting: From creation to start on the worker, of the calls that finished in the window;
             None: there were none.
-        running: On the worker.
+        running: From start to end on the worker.
         returning: From the end on the worker to the reply's arrival.
         total: From creation to the reply's arrival.
         allocation: Calls of each worker, counted as for `throughput`, which they add up to; also
             workers that ran none.
-        unevenness: From the least to the most that a worker ran, as a share of their mean; None:
-            they ran nothing.
+        unevenness: Difference between the most and the least that a worker ran, as a share of the
+            mean; None: they ran nothing.
         cpu: Mean cores by container or process.
         memory: Largest number of bytes by container or process.
         others: Mean cores of the machine's other programs.
         queue: Calls that were created and not yet started, on average.
         messages: Messages in the queue, on average.
-        connections: Most connections to Redis, by whose they are.
-        failures: What calls raised, to how often, in the whole step.
+        connections: Largest number of connections to Redis, by owner.
+        failures: Number of calls that raised in the whole step, by type and text of the exception.
         lost: Calls of the whole step that never came back.
         scaling: Seconds until the cluster had its size.
     """
@@ -124,7 +120,7 @@ class StepFigures:
 
 
 def figures(run: Run) -> list[StepFigures]:
-    """The figures of each step of a run, by the number of workers.
+    """Return the figures of each step of a run, in the order of the numbers of workers.
 
     Examples:
         >>> from distribute_challenge.benchmarking.recording import Plan
@@ -146,17 +142,18 @@ def figures(run: Run) -> list[StepFigures]:
 
 
 def throughput(step: Step) -> float:
-    """Calls per second in a step's window, as in `StepFigures`."""
+    """Return the calls per second in a step's window, as in `StepFigures`."""
     return float(_shares(step).sum()) / (step.closed - step.opened or 1.0)
 
 
 def throughput_over_time(step: Step) -> tuple["Numbers", "Numbers", "Numbers"]:
-    """Calls that finished in each second of a step, warm-up and end included.
+    """Count the calls that finished in each second of a step, with its warm-up and its end.
 
     Returns:
-        The middle of each second, counted from when measuring began; how many finished in it; and
-        their moving average over five seconds, to which the window and what came after it add
-        nothing of each other. The last second, in which the step ended, is left out.
+        The middle of each second, counted from when measuring began; how many calls finished in it;
+        and the moving average of these numbers over five seconds, computed for the time up to the
+        window's end and the time after it separately. The last second, in which the step ended, is
+        left out.
     """
     opened, closed = step.opened, step.closed
     finished = np.asarray(step.calls.finished) - opened
@@ -173,15 +170,15 @@ def throughput_over_time(step: Step) -> tuple["Numbers", "Numbers", "Numbers"]:
 
 
 def queue_over_time(step: Step) -> tuple["Numbers", "Numbers"]:
-    """Calls that waited at each second of the measured window: created, and not yet started.
+    """Count the calls that waited at each second of the window: created, but not yet started.
 
     Returns:
-        Seconds from when measuring began, and how many waited then.
+        Seconds from when measuring began, and how many calls waited then.
     """
     opened, closed = step.opened, step.closed
     if not step.complete:
-        # Calls that were in flight when it was cut short are not recorded: what was made later than
-        # the last known one.
+        # Calls that were in flight when the step was cut short are not recorded, so the queue is
+        # known only until the last recorded call was created.
         closed = min(closed, max(step.calls.created, default=opened))
     times = np.arange(opened, closed) if closed > opened else np.empty(0)
     created, started = (
@@ -194,14 +191,12 @@ def queue_over_time(step: Step) -> tuple["Numbers", "Numbers"]:
 
 
 def is_worker(name: str) -> bool:
-    """Whether a container or process, by its name in `Sample.usage`, is a worker and not the broker
-    or so.
-    """
+    """Return whether a container or process is a worker, by its name in `Sample.usage`."""
     return name.startswith("worker")
 
 
 def _shares(step: Step) -> "Numbers":
-    """How much of each call lies in the window, from 0 to 1."""
+    """Return the share of each call that lies in the window, from 0 to 1."""
     opened, closed = step.opened, step.closed
     started, finished = np.asarray(step.calls.started), np.asarray(step.calls.finished)
     if closed <= opened:
@@ -213,12 +208,12 @@ def _shares(step: Step) -> "Numbers":
 
 
 def _ideal(run: Run, rates: Mapping[int, float]) -> Callable[[int], float | None]:
-    """Calls per second that so many workers could do at best."""
+    """Return a function from a number of workers to the calls per second they do at best."""
     plan = run.plan
     if plan.workload == "sleep" and plan.task_seconds > 0:
         return lambda workers: workers / plan.task_seconds
-    # A step that was cut short is measured less well: it is what the others are held against only
-    # if no other is there.
+    # A step that was cut short is measured less well: it is the base of the ideal only if there is
+    # no other step.
     for step in sorted(run.steps, key=lambda step: (not step.complete, step.workers)):
         if (one := rates[step.workers] / step.workers) > 0:
             return lambda workers: workers * one
@@ -274,7 +269,7 @@ def _figures(step: Step, *, rate: float, ideal: float | None) -> StepFigures:
 def _percentiles(durations: "Numbers") -> Percentiles | None:
     if not len(durations):
         return None
-    # Two machines' clocks can make a call start before it was created.
+    # By the clocks of two machines, a call may seem to start before it was created.
     p50, p95, p99 = np.maximum(np.percentile(durations, [50, 95, 99]), 0.0).tolist()
     return Percentiles(p50, p95, p99)
 
@@ -289,7 +284,7 @@ def _spread(step: Step) -> tuple[float, float]:
 
 
 def _smoothed(counts: "Numbers") -> "Numbers":
-    """A centred moving average; near an end, over those seconds of it that there are."""
+    """Return a centred moving average, which takes fewer seconds near the ends."""
     total = np.concatenate([[0.0], np.cumsum(counts)])
     places = np.arange(len(counts))
     left = np.maximum(places - SMOOTHED_OVER // 2, 0)
@@ -302,7 +297,7 @@ def _allocation(
     calls: Calls, shares: "Numbers", samples: Sequence[Sample], workers: int
 ) -> dict[str, float]:
     found: dict[str, float] = {}
-    # A name stands twice for a process that took another's place.
+    # A name occurs twice if a process replaced another one.
     sums = np.bincount(
         np.asarray(calls.worker, dtype=int), weights=shares, minlength=len(calls.workers)
     ).tolist()
@@ -317,7 +312,7 @@ def _allocation(
 
 
 def _unevenness(allocation: Mapping[str, float], workers: int) -> float | None:
-    # Workers of which nothing is known ran nothing.
+    # Workers without a record ran nothing.
     shares = [*allocation.values(), *[0.0] * (workers - len(allocation))]
     mean = sum(shares) / len(shares)
     return (max(shares) - min(shares)) / mean if mean else None

@@ -1,4 +1,4 @@
-"""What a run says, in words: how many workers, and what do they give. For the table and the page."""
+"""Says in words what a run shows about the number of workers, for the table and the page."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,26 @@ from distribute_challenge.benchmarking.results.units import amount, percent, rat
 
 __all__ = ["cores", "disturbance", "growth", "limit", "mishaps", "subject"]
 
-# Guesses, as shares of the best throughput: what is as good as that, and what is worse.
+# Guesses, as shares of the best throughput: from the first on, a size is as good as the best one;
+# below the second, it is worse.
 AS_GOOD = 0.95
 WORSE = 0.90
-# Another guess: workers that bring less than this share of what they would at best bring nothing.
+# A guess: more workers that bring less than this share of what they could bring are not worth it.
 WORTH_HAVING = 0.5
-# And another: workers that keep less than this share of the cores busy that they could have are
-# idle.
+# A guess: workers that keep less than this share of the possible cores busy are not the limit.
 BUSY = 0.5
-# And one more: other programs that keep more than this share of the cores busy change the figures.
+# A guess: other programs that keep more than this share of the cores busy change the figures.
 DISTURBING = 0.1
 
 
 def cores(run: Run) -> int | None:
-    """Cores of the machine, if they bound what the workload can do and are known."""
+    """Return the number of cores, if they limit the workload and their number is known."""
     found = run.machine.get("cores")
     return found if run.plan.workload == "cpu" and isinstance(found, int) else None
 
 
 def subject(run: Run) -> str:
-    """What was measured.
+    """Say what was measured.
 
     Examples:
         >>> from distribute_challenge.benchmarking.recording import Plan
@@ -44,14 +44,17 @@ def subject(run: Run) -> str:
         "payload": f"carry {plan.payload_bytes:,} bytes there and back",
     }
     where = {"compose": "Docker Compose", "local": "the embedded cluster"}
-    return f"calls that {what.get(plan.workload, plan.workload)}, on {where.get(plan.cluster, plan.cluster)}"
+    return (
+        f"calls that {what.get(plan.workload, plan.workload)}, "
+        f"on {where.get(plan.cluster, plan.cluster)}"
+    )
 
 
 def growth(run: Run, steps: Sequence[StepFigures]) -> str:
-    """How throughput goes with the number of workers, in a sentence.
+    """Say in a sentence how throughput changes with the number of workers.
 
     Args:
-        run: Where the figures come from.
+        run: Run that the figures come from.
         steps: The figures.
     """
     measured = [step for step in steps if step.complete] or [step for step in steps if step.window]
@@ -74,7 +77,10 @@ def growth(run: Run, steps: Sequence[StepFigures]) -> str:
         )
     enough = next(step for step in measured if _as_good(step, best))
     if enough is last:
-        return f"Throughput grows up to {amount(last.workers, 'worker')}, the most that were measured: {_with(run, last)}."
+        return (
+            f"Throughput grows up to {amount(last.workers, 'worker')}, the most that were "
+            f"measured: {_with(run, last)}."
+        )
     falls = last.throughput < WORSE * best.throughput
     ends = f"{_with(run, enough)}, {rate(last.throughput)} with {last.workers}"
     if enough is first:
@@ -85,11 +91,12 @@ def growth(run: Run, steps: Sequence[StepFigures]) -> str:
 
 
 def limit(run: Run, steps: Sequence[StepFigures]) -> str:
-    """What holds throughput down if it is not the workers, in a sentence; empty: they are, or it is
-    not known.
+    """Say in a sentence what limits throughput, if it is not the workers.
+
+    The text is empty if the workers are the limit, or if the limit is not known.
 
     Args:
-        run: Where the figures come from.
+        run: Run that the figures come from.
         steps: The figures.
     """
     # Calls that sleep leave workers idle, and calls that keep a core busy cannot.
@@ -110,11 +117,12 @@ def limit(run: Run, steps: Sequence[StepFigures]) -> str:
 
 
 def disturbance(run: Run, steps: Sequence[StepFigures]) -> str:
-    """How far other programs disturbed the run, in a sentence; empty: not much, or the machine's
-    cores are not known.
+    """Say in a sentence how far other programs disturbed the run.
+
+    The text is empty if they hardly did, or if the number of cores is not known.
 
     Args:
-        run: Where the figures come from.
+        run: Run that the figures come from.
         steps: The figures.
     """
     all_cores = run.machine.get("cores")
@@ -131,7 +139,7 @@ def disturbance(run: Run, steps: Sequence[StepFigures]) -> str:
 
 
 def mishaps(steps: Sequence[StepFigures]) -> list[str]:
-    """What went wrong, a sentence each; empty: nothing.
+    """Say what went wrong, in a sentence each; empty if nothing did.
 
     Args:
         steps: The figures of a run.
@@ -158,8 +166,10 @@ def mishaps(steps: Sequence[StepFigures]) -> list[str]:
 
 
 def _dip(steps: Sequence[StepFigures]) -> tuple[StepFigures, StepFigures, StepFigures] | None:
-    """The best before, the bottom of, and the best after a dip that no number of workers explains;
-    None: there is none.
+    """Find a dip in throughput that no number of workers explains; None if there is none.
+
+    Returns:
+        The best step before it, the lowest step in it, and the best step after it.
     """
     for place in range(1, len(steps) - 1):
         low = steps[place]
@@ -173,7 +183,10 @@ def _dip(steps: Sequence[StepFigures]) -> tuple[StepFigures, StepFigures, StepFi
 
 
 def _as_good(step: StepFigures, best: StepFigures) -> bool:
-    """Whether a size does as much as the best one, which may well be larger."""
+    """Return whether a size does about as much as the best one, which may have more workers.
+
+    It does not if the additional workers of the best one bring enough to be worth having.
+    """
     brought = best.throughput - step.throughput
     hoped_for = step.throughput * (best.workers / step.workers - 1)
     return brought <= (1 - AS_GOOD) * best.throughput and (
@@ -182,7 +195,7 @@ def _as_good(step: StepFigures, best: StepFigures) -> bool:
 
 
 def _with(run: Run, step: StepFigures) -> str:
-    """What one size gives, and how good that is."""
+    """Say what throughput one size gives, and how good that is."""
     text = f"{rate(step.throughput)} calls per second with {amount(step.workers, 'worker')}"
     if run.plan.workload == "sleep" and step.ideal:
         return f"{text}, {percent(step.efficiency)} of the ideal {rate(step.ideal)}"
@@ -190,7 +203,7 @@ def _with(run: Run, step: StepFigures) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """Words with commas and an "and".
+    """Join words with commas and an "and".
 
     Examples:
         >>> _listed(["1", "2", "3"])

@@ -1,6 +1,4 @@
-"""The frame of the page and its parts: HTML that needs nothing from anywhere else. What it shows is
-not known here.
-"""
+"""The frame and the parts of an HTML page that loads nothing; the caller gives what they show."""
 
 from base64 import b64encode
 from collections.abc import Collection, Sequence
@@ -31,24 +29,28 @@ _PAGE = Template("""\
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: var(--paper); \
+color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; }
 .subject { color: var(--quiet); margin: 0 0 1.25rem; }
 .answer { font-size: 1.2rem; line-height: 1.4; margin: 0 0 1rem; }
-.mishap, .fine { border-radius: .4rem; margin: .5rem 0; overflow-wrap: anywhere; padding: .5rem .8rem; }
+.mishap, .fine { border-radius: .4rem; margin: .5rem 0; overflow-wrap: anywhere; \
+padding: .5rem .8rem; }
 .mishap { background: var(--alarm-paper); color: var(--alarm); font-weight: 600; }
 .fine { background: var(--fine-paper); color: var(--fine); }
 .wide { margin: .75rem 0; overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: bottom; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .7rem .3rem 0; text-align: left; \
+vertical-align: bottom; }
 th { color: var(--quiet); font-weight: 600; }
 tbody th { color: inherit; white-space: nowrap; }
 .number { padding-left: .7rem; padding-right: 0; text-align: right; white-space: nowrap; }
 thead th.number { white-space: normal; }
 figure { margin: 1.25rem 0; }
-figure img { background: #fff; border-radius: .5rem; display: block; height: auto; min-width: 38rem; padding: .5rem;
+figure img { background: #fff; border-radius: .5rem; display: block; height: auto; \
+min-width: 38rem; padding: .5rem;
   width: 100%; }
 figcaption, .notes { color: var(--quiet); font-size: .88rem; }
 figcaption { margin-top: .4rem; }
@@ -64,22 +66,22 @@ $body
 
 
 def page(title: str, body: Sequence[str]) -> str:
-    """A whole page.
+    """Return a whole page.
 
     Args:
-        title: As text.
-        body: As HTML, from the functions below.
+        title: Title, as text.
+        body: Parts, as HTML from the functions below.
     """
     return _PAGE.substitute(title=escape(title), body="\n".join(body))
 
 
 def section(title: str, *parts: str) -> str:
-    """A heading as text, and what is below it as HTML."""
+    """Return a section with a heading, given as text, and with parts, given as HTML."""
     return "\n".join([f"<h2>{escape(title)}</h2>", *parts])
 
 
 def paragraph(kind: str, text: str) -> str:
-    """A line of text of some kind: ``"subject"``, ``"answer"``, ``"mishap"`` or ``"fine"``.
+    """Return a paragraph of a kind: ``"subject"``, ``"answer"``, ``"mishap"`` or ``"fine"``.
 
     Examples:
         >>> paragraph("fine", "1 < 2")
@@ -91,10 +93,10 @@ def paragraph(kind: str, text: str) -> str:
 def table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[int] = ()
 ) -> str:
-    """A table of texts, which scrolls by itself where it is too wide.
+    """Return a table of texts, which scrolls by itself where it is too wide.
 
     Args:
-        heads: One for each column; none: there is no line of heads.
+        heads: One for each column; empty: there is no line of heads.
         rows: The first cell of each names its row.
         words: Columns beside the first that hold words; the others hold numbers.
     """
@@ -120,20 +122,24 @@ def table(
 
 
 def figure(svg: bytes, *, text: str, caption: str) -> str:
-    """A picture inside the page, as an image: names inside of it meet none of another's. On a phone
-    it scrolls.
+    """Return a figure with a picture inside the page; on a phone it scrolls.
+
+    The picture is an image, so that names inside it do not clash with those of other pictures.
 
     Args:
         svg: The picture.
-        text: What it shows, for those who do not see it.
+        text: What it shows, for readers who do not see it.
         caption: How to read it.
     """
     data = b64encode(svg).decode()
     image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{data}">'
-    return f'<figure>\n<div class="wide" tabindex="0">{image}</div>\n<figcaption>{escape(caption)}</figcaption>\n</figure>'
+    return (
+        f'<figure>\n<div class="wide" tabindex="0">{image}</div>\n'
+        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
+    )
 
 
 def notes(terms: Sequence[tuple[str, str]]) -> str:
-    """Words and what they mean."""
+    """Return a list of words with their meanings."""
     lines = [f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in terms]
     return '<dl class="notes">\n' + "\n".join(lines) + "\n</dl>"

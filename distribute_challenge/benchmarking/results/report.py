@@ -1,5 +1,6 @@
-"""A run as one page: the answer, what went wrong, pictures, tables, and what the words mean. One
-file, no requests.
+"""Writes a run as one HTML file that loads nothing else.
+
+The page has the answer, what went wrong, pictures, tables, and what the words mean.
 """
 
 from collections.abc import Sequence
@@ -42,8 +43,8 @@ TERMS = (
     (
         "calls/s",
         (
-            "Calls per second. A call counts by the share of its time on the worker that lies in the "
-            "measured time."
+            "Calls per second. A call counts by the share of its time on the worker that lies in "
+            "the measured time."
         ),
     ),
     (
@@ -81,14 +82,15 @@ def write(run: Run, folder: Path) -> Path:
     """Write the page.
 
     Args:
-        run: Whole, or interrupted.
-        folder: Where to; it exists.
+        run: A complete or an interrupted run.
+        folder: Folder for the file, which exists.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
-        BackendError: NumPy or Matplotlib is not installed; with the line that installs them.
+        BackendError: NumPy or Matplotlib is not installed. The text has the line that installs
+            them.
     """
     require()
     steps = figures(run)
@@ -243,7 +245,7 @@ def _plan(run: Run) -> str:
 def _machine(run: Run) -> str:
     rows = []
     for name, value in run.machine.items():
-        # Memory is recorded in bytes.
+        # Memory is recorded in bytes, and shown with a unit.
         text = memory(value) if name == "memory" and isinstance(value, int) else str(value)
         rows.append([name, text])
     return table([], rows, words=[1])

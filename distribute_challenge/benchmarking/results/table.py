@@ -1,4 +1,4 @@
-"""A run's figures as a table for the terminal, under the answer in words."""
+"""Writes a run's figures as a table for the terminal, and below it the answer in words."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -18,7 +18,7 @@ from distribute_challenge.core.tables import table
 
 __all__ = ["summary"]
 
-# Short, so that a row fits.
+# Short, so that a row fits into 100 columns.
 HEADS = (
     "workers",
     "calls/s",
@@ -45,10 +45,10 @@ CUT = "*          not measured to its end"
 
 
 def summary(run: Run) -> str:
-    """The answer, and a row for each step, in at most 100 columns.
+    """Return a row for each step, and the answer, in at most 100 columns.
 
     Args:
-        run: Whole, or interrupted.
+        run: A complete or an interrupted run.
     """
     steps = figures(run)
     said = [fill(text, COLUMNS) for text in _said(run, steps)]

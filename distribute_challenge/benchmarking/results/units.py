@@ -1,6 +1,4 @@
-"""Numbers as people read them: three digits and a unit. For the table, the page and the pictures
-alike.
-"""
+"""Writes numbers with three digits and a unit, for the table, the page and the pictures."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,14 +17,14 @@ __all__ = [
     "seconds_together",
 ]
 
-NOTHING = "-"  # What was not measured.
+NOTHING = "-"  # Stands for what was not measured.
 
 SECOND_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 MEMORY_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def rate(value: float) -> str:
-    """Calls per second, or another number: at least three digits.
+    """Write calls per second, or another number, with at least three digits.
 
     Examples:
         >>> rate(1.9755), rate(19.64), rate(30123.4), rate(0.0)
@@ -36,7 +34,7 @@ def rate(value: float) -> str:
 
 
 def amount(number: float, noun: str) -> str:
-    """So many of something.
+    """Write a number with its noun.
 
     Examples:
         >>> amount(1, "worker"), amount(1500, "call")
@@ -46,7 +44,7 @@ def amount(number: float, noun: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in percent, if there is one; what is nearly all is not called all.
+    """Write a share in percent, if there is one; nearly all is not rounded to 100 %.
 
     Examples:
         >>> percent(0.982), percent(0.996), percent(1.0), percent(None)
@@ -56,7 +54,7 @@ def percent(share: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration.
+    """Write a duration, in the unit that fits.
 
     Examples:
         >>> seconds(1.0123), seconds(0.0123), seconds(0.0000123), seconds(None)
@@ -69,8 +67,7 @@ def seconds(value: float | None) -> str:
 
 
 def seconds_together(values: Iterable[float]) -> str:
-    """Several durations in one unit, that of the largest, and with two digits, for where there is
-    little room.
+    """Write several durations with two digits and one unit, that of the largest, to save room.
 
     Examples:
         >>> seconds_together([0.02, 1.0123]), seconds_together([0.000974, 0.0121])
@@ -85,7 +82,7 @@ def seconds_together(values: Iterable[float]) -> str:
 
 
 def memory(size: float) -> str:
-    """Bytes, in units of a thousand.
+    """Write a number of bytes, in units of powers of a thousand.
 
     Examples:
         >>> memory(512_300_000), memory(1_500_000_000), memory(0)
@@ -96,13 +93,13 @@ def memory(size: float) -> str:
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Names sorted so that the numbers in them count.
+    """Sort names so that the numbers in them count as numbers.
 
     Examples:
         >>> in_natural_order(["worker-10", "redis", "worker-2"])
         ['redis', 'worker-2', 'worker-10']
     """
-    # What is between numbers has even places, whatever the name begins with.
+    # Text has even places and numbers have odd ones, whatever the name begins with.
     return sorted(
         names,
         key=lambda name: [
@@ -112,7 +109,7 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
 
 
 def fitting(value: float, units: Sequence[tuple[float, str]]) -> tuple[float, str]:
-    """The largest unit that leaves a number of at least 1, once that is rounded; else the smallest.
+    """Return the largest unit in which the rounded value is at least 1, or else the smallest.
 
     Examples:
         >>> fitting(0.02, SECOND_UNITS)
@@ -122,5 +119,5 @@ def fitting(value: float, units: Sequence[tuple[float, str]]) -> tuple[float, st
 
 
 def _decimals(value: float) -> int:
-    """How many make three digits, and not more than two."""
+    """Return how many decimals make three digits, but at most two."""
     return 2 if value < 9.995 else 1 if value < 99.95 else 0

@@ -1,4 +1,4 @@
-"""Whether every worker got its share of the calls."""
+"""Draws whether every worker got its share of the calls."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,13 @@ from distribute_challenge.benchmarking.results.plots import style
 
 __all__ = ["allocation"]
 
-LEAST = (
-    0.1  # The axis goes at least so far from an equal share, so that small differences look small.
-)
-WIDTH = 0.8  # Of the room of a size, that its workers share.
+# The axis goes at least this far from an equal share, so that small differences look small.
+LEAST = 0.1
+WIDTH = 0.8  # Share of a size's room that its workers take.
 
 
 def allocation(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
-    """For each size a row of workers: how far each is from an equal share."""
+    """Draw for each size a row of workers, and how far each is from an equal share."""
     figure = style.new_figure(title, run, height=3.6)
     axes = figure.subplots()
     shown = [step for step in steps if step.unevenness is not None]
@@ -27,7 +26,7 @@ def allocation(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
         return figure
     farthest = LEAST
     for place, step in enumerate(shown):
-        # Workers of which nothing is known got nothing.
+        # Workers without a record got nothing.
         calls = [*step.allocation.values(), *[0.0] * (step.workers - len(step.allocation))]
         mean = sum(calls) / len(calls)
         apart = [count / mean - 1 for count in calls]
@@ -44,7 +43,7 @@ def allocation(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
     axes.set_xticks(range(0, len(shown), every), [_label(step) for step in shown[::every]])
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel("workers")
-    axes.set_ylim(-1.12 * min(farthest, 1.0), 1.12 * farthest)  # No worker runs fewer than none.
+    axes.set_ylim(-1.12 * min(farthest, 1.0), 1.12 * farthest)  # No share is below -100 %.
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(
         lambda value, _: f"{100 * value:+.6g} %" if abs(value) > 1e-9 else "equal share"

@@ -1,6 +1,4 @@
-"""Pictures as files and as bytes: the same bytes for the same run, whatever the user's own style
-is.
-"""
+"""Draws pictures as files and as bytes: the same run gives the same bytes, in any user's style."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from distribute_challenge.benchmarking.results.plots.pictures import PICTURES, P
 
 __all__ = ["draw", "render", "require"]
 
-# Files must not tell when they were made, or two of one run would differ.
+# Files must not contain the time at which they were made, or two files of one run would differ.
 NO_DATES: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -24,10 +22,11 @@ NO_DATES: dict[str, dict[str, str | None]] = {
 
 
 def require() -> None:
-    """Find out now, and not after an hour of measuring, whether pictures can be drawn.
+    """Check that pictures can be drawn, before an hour of measuring and not after it.
 
     Raises:
-        BackendError: NumPy or Matplotlib is not installed; with the line that installs them.
+        BackendError: NumPy or Matplotlib is not installed. The text has the line that installs
+            them.
     """
     with benchmarking_extra():
         for package in ("numpy", "matplotlib"):
@@ -38,15 +37,16 @@ def draw(run: Run, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path
     """Write every picture of a run.
 
     Args:
-        run: Whole, or interrupted.
-        folder: Where to; it exists.
-        formats: Of ``"png"``, ``"svg"`` and ``"pdf"``, a file for each.
+        run: A complete or an interrupted run.
+        folder: Folder for the files, which exists.
+        formats: Some of ``"png"``, ``"svg"`` and ``"pdf"``; a picture gets a file for each.
 
     Returns:
-        The files.
+        Paths of the files.
 
     Raises:
-        BackendError: NumPy or Matplotlib is not installed; with the line that installs them.
+        BackendError: NumPy or Matplotlib is not installed. The text has the line that installs
+            them.
     """
     require()
     steps = figures(run)
@@ -62,13 +62,13 @@ def draw(run: Run, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path
 def render(
     picture: Picture, run: Run, steps: Sequence[StepFigures], *, formats: Sequence[str]
 ) -> dict[str, bytes]:
-    """One picture, by format.
+    """Return one picture as bytes, by format.
 
     Args:
-        picture: Which.
-        run: Of what.
-        steps: Its figures.
-        formats: Of ``"png"``, ``"svg"`` and ``"pdf"``.
+        picture: Picture to draw.
+        run: Run that it shows.
+        steps: Figures of the run.
+        formats: Some of ``"png"``, ``"svg"`` and ``"pdf"``.
     """
     module, _, function = picture.function.partition(":")
     rendered = {}
@@ -83,7 +83,7 @@ def render(
 
 @contextmanager
 def _own_style() -> Iterator[None]:
-    """The look of all pictures, untouched by a ``matplotlibrc``, and put back afterwards."""
+    """Use the pictures' own style in the block, without the user's, and restore it afterwards."""
     import matplotlib
 
     from distribute_challenge.benchmarking.results.plots.style import STYLE

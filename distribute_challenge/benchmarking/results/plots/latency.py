@@ -1,4 +1,4 @@
-"""How long the stages of a call take."""
+"""Draws how long the stages of a call take."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,9 +14,9 @@ from distribute_challenge.benchmarking.results.units import SECOND_UNITS
 
 __all__ = ["latency"]
 
-# Seconds: what clocks tell apart, and where an axis of powers of ten begins at the latest.
+# Seconds: the resolution of clocks, and the smallest value on a logarithmic axis.
 LEAST = 1e-6
-FEW = 20  # A largest value of so many times the smallest still shows both on an axis from zero.
+FEW = 20  # If the largest value is at most this many times the smallest, the axis begins at zero.
 
 STAGES: tuple[tuple[str, Callable[[StepFigures], Percentiles | None]], ...] = (
     ("waiting for a worker", lambda step: step.waiting),
@@ -27,7 +27,7 @@ LINES = (("p50", style.BLUE, "o"), ("p95", style.ORANGE, "s"), ("p99", style.GRE
 
 
 def latency(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
-    """A panel for each stage, each with its own axis of time."""
+    """Draw a panel for each stage, with an axis of time of its own."""
     figure = style.new_figure(title, run, height=3.6)
     panels = figure.subplots(1, len(STAGES))
     handles: dict[str, Artist] = {}

@@ -1,4 +1,4 @@
-"""A line for each size over the seconds of its step: what was done, and what waited."""
+"""Draws a line for each size over the seconds of its step: throughput, and calls that wait."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["queue", "throughput"]
 
 HEIGHT = 4.6  # Inches.
-MOST_LABELS = 24  # That have room beside the axes, one above the other.
+MOST_LABELS = 24  # Labels that have room beside the axes, one above the other.
 # Calls per second; with fewer, a single second shows single calls and not how fast they went.
 ENOUGH = 10.0
-LABELS_AT = 1.03  # Of the width of the axes.
+LABELS_AT = 1.03  # Place of the labels, as a share of the width of the axes.
 
 Series = tuple[Step, str, "Numbers", "Numbers"]
 
 
 def throughput(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
-    """Calls per second over time."""
+    """Draw the calls per second over time."""
     figure, axes = _axes(title, run)
     series: list[Series] = []
     enough = max((step.throughput for step in steps), default=0.0) >= ENOUGH
     most = 0.0
     for step, colour in zip(run.steps, style.by_size(len(run.steps)), strict=True):
         times, counts, smoothed = throughput_over_time(step)
-        # What came after the window, when no new calls were made, says nothing of throughput.
+        # What came after the window, when no new calls were made, says nothing about throughput.
         shown = times < step.closed - step.opened
         if enough and shown.any():
             axes.plot(times[shown], counts[shown], color=colour, alpha=0.22, linewidth=0.8)
@@ -69,7 +69,7 @@ def throughput(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
 
 
 def queue(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
-    """Calls that waited, over time."""
+    """Draw the calls that waited, over time."""
     figure, axes = _axes(title, run)
     colours = style.by_size(len(run.steps))
     series = [
@@ -87,7 +87,7 @@ def _axes(title: str, run: Run) -> tuple[Figure, Axes]:
 
 
 def _finish(axes: Axes, series: Sequence[Series], *, most: float, whole: bool) -> None:
-    """Lines with their labels, and the axes that hold them and what reaches up to `most`."""
+    """Draw lines with their labels, on axes that have room for them and for values up to `most`."""
     drawn = [one for one in series if len(one[2])]
     if not drawn:
         style.blank(axes, "nothing was measured")
@@ -117,8 +117,9 @@ def _finish(axes: Axes, series: Sequence[Series], *, most: float, whole: bool) -
 
 
 def _label(axes: Axes, series: Sequence[Series]) -> None:
-    """The size beside the end of each line, one below the other where the lines end at the same
-    height.
+    """Write the size beside the end of each line.
+
+    Where lines end at the same height, the labels stand one below the other.
     """
     every = -(-len(series) // MOST_LABELS)
     ends = [
@@ -156,7 +157,7 @@ def _label(axes: Axes, series: Sequence[Series]) -> None:
 
 
 def _apart(values: Sequence[float], *, gap: float, bottom: float, top: float) -> list[float]:
-    """Places near rising values, but at least a gap apart, and between bottom and top."""
+    """Return places near rising values, at least a gap apart, and between bottom and top."""
     places: list[float] = []
     for value in values:
         places.append(max(value, places[-1] + gap if places else bottom))

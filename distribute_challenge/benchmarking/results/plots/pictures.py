@@ -1,4 +1,4 @@
-"""Which pictures there are, and what each shows."""
+"""Lists the pictures, and says what each shows."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ class Picture:
     """One picture of a run.
 
     Attributes:
-        name: Of its file, without the ending.
-        title: What is seen.
+        name: Name of its file, without the ending.
+        title: What it shows.
         caption: How to read it, in a sentence or two.
-        function: Who draws it, as ``"module:function"``: takes the run and its figures, and gives a
-            Matplotlib figure.
+        function: Function that draws it, as ``"module:function"``. It takes the title, the run and
+            the run's figures, and returns a Matplotlib figure.
     """
 
     name: str

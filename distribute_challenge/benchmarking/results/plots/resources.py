@@ -1,4 +1,4 @@
-"""What containers or processes take: cores, memory, connections."""
+"""Draws what containers or processes take: cores, memory, connections."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +13,12 @@ from distribute_challenge.benchmarking.results.units import MEMORY_UNITS, in_nat
 
 __all__ = ["resources"]
 
-WORKERS = "workers"  # Together, under the name that their connections have, too.
+WORKERS = "workers"  # Name of all workers together; their connections are recorded under it too.
 MARKERS = "os^Dv"
 
 
 def resources(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
-    """A panel each, with its own axis."""
+    """Draw a panel for each resource, with an axis of its own."""
     figure = style.new_figure(title, run, height=3.6)
     cpu, memory, connections = figure.subplots(1, 3)
     handles: dict[str, Artist] = {}
@@ -42,7 +42,7 @@ def resources(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
 
 
 def _together(values: Mapping[str, float]) -> Mapping[str, float]:
-    """The workers as one, and the others by name."""
+    """Return the sum of the workers' values, and the other values by name."""
     found: dict[str, float] = {}
     for name, value in values.items():
         key = WORKERS if is_worker(name) else name
@@ -59,7 +59,7 @@ def _panel(
     units: style.Units | None = None,
     whole: bool = False,
 ) -> None:
-    """Lines by name; a name looks the same in all panels, in which `handles` collects them."""
+    """Draw a line for each name; `handles` keeps a name's look the same in all panels."""
     axes.set_title(title)
     known = [(size, found) for size, found in values if found]
     if not known:

@@ -1,4 +1,4 @@
-"""How throughput grows with the number of workers, and how good that is."""
+"""Draws how throughput grows with the number of workers, and how good that is."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from distribute_challenge.benchmarking.results.units import amount, percent
 
 __all__ = ["scaling"]
 
-ROOM_FOR_IDEAL = 1.6  # The axis goes so far beyond what was measured, not to where the ideal is.
+ROOM_FOR_IDEAL = 1.6  # The axis ends at most at this many times the measured values.
 
 
 def scaling(title: str, run: Run, steps: Sequence[StepFigures]) -> Figure:
-    """Throughput on the left, its share of the ideal on the right."""
+    """Draw throughput on the left, and its share of the ideal on the right."""
     figure = style.new_figure(title, run, height=4.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     left.set_title("calls per second")
@@ -95,7 +95,7 @@ def _efficiency(axes: Axes, steps: Sequence[StepFigures]) -> None:
 
 
 def _points(axes: Axes, steps: Sequence[StepFigures], values: Sequence[float]) -> None:
-    """A dot for each step; a ring for one that was cut short."""
+    """Draw a dot for each step, or a ring if the step was cut short."""
     for complete, face, label in ((True, style.BLUE, None), (False, "white", "cut short")):
         chosen = [
             (s.workers, value)
@@ -115,7 +115,7 @@ def _points(axes: Axes, steps: Sequence[StepFigures], values: Sequence[float]) -
 
 
 def _mark_cores(axes: Axes, cores: int | None, sizes: Sequence[int]) -> None:
-    """Where each worker has a core and there is none left."""
+    """Mark the size with one worker for each core."""
     if cores is None or not sizes[0] <= cores <= sizes[-1]:
         return
     axes.axvline(cores, color=style.ORANGE, linewidth=1.2, linestyle=":")

@@ -1,6 +1,4 @@
-"""The look that all pictures share: colours, figures with a title, axes of workers and of
-quantities.
-"""
+"""The look of all pictures: colours, figures with a title, axes of workers and of quantities."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -38,7 +36,7 @@ __all__ = [
 Ticks = Callable[[float, object], str]
 Units = Sequence[tuple[float, str]]
 
-# Okabe and Ito's colours, which people who see fewer colours can tell apart.
+# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 INK, GREY, PALE = "#222222", "#6b6b6b", "#e4e4e4"
@@ -77,12 +75,12 @@ STYLE: Any = {
 
 
 def new_figure(title: str, run: Run, *, height: float) -> Figure:
-    """An empty figure with a title, and below it what was measured.
+    """Return an empty figure with a title, and below the title what was measured.
 
     Args:
-        title: What is seen.
-        run: Whose subject is named.
-        height: Inches.
+        title: What the figure shows.
+        run: Run whose subject is named.
+        height: Height in inches.
     """
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     engine = figure.get_layout_engine()
@@ -100,33 +98,34 @@ def blank(axes: Axes, text: str) -> None:
 
 
 def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    """What lines mean, in one row beside the title, where there is nothing to cover."""
+    """Draw the legend in one row beside the title, where it covers nothing."""
     figure.legend(
         handles.values(), handles.keys(), loc="upper right", ncols=len(handles), borderaxespad=0.6
     )
 
 
 def note(figure: Figure, text: str) -> None:
-    """A line of text beside the subtitle, on the right."""
+    """Write a line of text beside the subtitle, on the right."""
     figure.text(
         0.988, 1 - 0.38 / figure.get_figheight(), text, size=9, color=GREY, ha="right", va="top"
     )
 
 
 def by_size(count: int) -> list[str]:
-    """A colour for each size, from dark to light, without the pale end that paper swallows."""
+    """Return a colour for each size, from dark to light, without those too pale for paper."""
     colours = matplotlib.colormaps["viridis"]
     return [matplotlib.colors.to_hex(colours(0.85 * i / max(count - 1, 1))) for i in range(count)]
 
 
 def workers_axis(axes: Axes, sizes: Sequence[int], *, room: int) -> None:
-    """The x axis of those pictures that go over sizes: whole numbers, the sizes themselves if there
-    is room.
+    """Set an x axis of numbers of workers, with whole numbers as ticks.
+
+    The ticks are the sizes themselves if there is room for them.
 
     Args:
-        axes: Whose.
-        sizes: In order.
-        room: Labels that have room side by side.
+        axes: Axes to change.
+        sizes: Numbers of workers, in order.
+        room: How many labels have room side by side.
     """
     axes.set_xlabel("workers")
     margin = max((sizes[-1] - sizes[0]) * 0.05, 0.5)
@@ -139,21 +138,21 @@ def workers_axis(axes: Axes, sizes: Sequence[int], *, room: int) -> None:
 
 
 def numbers(value: float, _: object = None) -> str:
-    """A tick's number, with commas between thousands."""
+    """Write a tick's number, with commas between thousands."""
     return f"{value:,.10g}"
 
 
 def percents(value: float, _: object = None) -> str:
-    """A tick's share, in percent."""
+    """Write a tick's share, in percent."""
     return f"{100 * value:.10g} %"
 
 
 def in_units(units: Units, top: float | None = None) -> Ticks:
-    """How to write ticks of durations or bytes.
+    """Return a function that writes ticks of durations or bytes.
 
     Args:
-        units: Of what.
-        top: Where all ticks of the axis have one unit, where it ends.
+        units: Units to choose from.
+        top: End of the axis, whose unit all ticks get; None: each tick has a unit of its own.
     """
 
     def write(value: float, _: object = None) -> str:
@@ -164,13 +163,13 @@ def in_units(units: Units, top: float | None = None) -> Ticks:
 
 
 def y_from_zero(axes: Axes, top: float, ticks: Ticks, *, whole: bool = False) -> None:
-    """A y axis of a quantity.
+    """Set a y axis that begins at zero.
 
     Args:
-        axes: Whose.
-        top: The largest value that must be seen; if that is 0, the axis is there all the same.
-        ticks: How to write them.
-        whole: Of what is counted in whole numbers.
+        axes: Axes to change.
+        top: The largest value that must be visible; if it is 0, the axis still has a length.
+        ticks: Writes the ticks.
+        whole: Whether the ticks are whole numbers.
     """
     axes.set_ylim(0, 1.08 * top or 1)
     axes.yaxis.set_major_locator(
