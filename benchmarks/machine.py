@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
+from distribute_challenge.cluster.redis_server import server_program
 
 __all__ = ["describe_machine", "in_a_line"]
 

@@ -26,8 +26,8 @@ import numpy
 import redis
 
 from distribute_challenge import LocalCluster, compute_this, put
+from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
 from distribute_challenge.serialisation import parcels
 
 MEGABYTE = 1_000_000

@@ -8,8 +8,9 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #
 #     cli  benchmarking         commands
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
-#     execution_backends        the engines: celery (client, broker, worker, embedded), pools,
-#                               local; what becomes of lost calls
+#     execution_backends        the engines: celery (client, broker, worker), pools, local;
+#                               what becomes of lost calls
+#     cluster                   the embedded cluster's processes
 #     execution                 the worker's end of a call: the only place where user code runs
 #     serialisation             functions, arguments, results and exceptions to bytes and back
 #     stores                    where large values lie

@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from distribute_challenge import settings
+from distribute_challenge.cluster import EmbeddedCluster
 from distribute_challenge.core import clock
 from distribute_challenge.errors import OptionError, SystemFailureError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.embedded import EmbeddedCluster
 from distribute_challenge.execution_backends.registry import use_backend
 
 __all__ = ["LocalCluster"]

@@ -91,17 +91,7 @@ def broker_timeout() -> float:
     Raises:
         ValueError: The variable is set to something other than a number above 0.
     """
-    text = os.environ.get(BROKER_TIMEOUT_VARIABLE, "").strip() or str(DEFAULT_BROKER_TIMEOUT)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise ValueError(
-            f"{BROKER_TIMEOUT_VARIABLE}={text!r} is not a number of seconds above 0; "
-            f"set it as in {BROKER_TIMEOUT_VARIABLE}=60"
-        )
-    return seconds
+    return _seconds(BROKER_TIMEOUT_VARIABLE, DEFAULT_BROKER_TIMEOUT, example=60)
 
 
 def backend_name() -> str:
@@ -140,17 +130,7 @@ def patience() -> float:
     Raises:
         ValueError: The variable is set to something other than a number of at least 0.
     """
-    text = os.environ.get(PATIENCE_VARIABLE, "").strip() or "0"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if seconds < 0:
-        raise ValueError(
-            f"{PATIENCE_VARIABLE}={text!r} is not a number of seconds; set it as in "
-            f"{PATIENCE_VARIABLE}=5"
-        )
-    return seconds
+    return _seconds(PATIENCE_VARIABLE, 0.0, example=5, may_be_zero=True)
 
 
 def attempts() -> int:
@@ -333,6 +313,20 @@ def data_limit() -> int:
         ValueError: The variable is set to something other than a whole number.
     """
     return _bytes(DATA_LIMIT_VARIABLE, DEFAULT_DATA_LIMIT)
+
+
+def _seconds(variable: str, default: float, *, example: int, may_be_zero: bool = False) -> float:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if seconds > 0 or (may_be_zero and seconds == 0):
+        return seconds
+    kind = "a number of seconds of at least 0" if may_be_zero else "a number of seconds above 0"
+    raise ValueError(f"{variable}={text!r} is not {kind}; set it as in {variable}={example}")
 
 
 def _bytes(variable: str, default: int) -> int:

@@ -22,12 +22,8 @@ LAYERS = [
     ["serialisation"],
     ["execution"],
     ["execution_backends"],
-    ["execution_backends.pools", "execution_backends.celery.broker"],
-    [
-        "execution_backends.celery.client",
-        "execution_backends.celery.embedded",
-        "execution_backends.celery.worker",
-    ],
+    ["execution_backends.pools", "execution_backends.celery.broker", "cluster"],
+    ["execution_backends.celery.client", "execution_backends.celery.worker"],
     ["execution_backends.celery"],
     FRONT := [
         "distributable",

@@ -9,8 +9,8 @@ import pytest
 
 from distribute_challenge import owned_folder
 from distribute_challenge.owned_folder import OwnerLock
+from tests.forks import ended, fork
 from tests.processes import alive, script, wait_until
-from tests.stores.forks import ended, fork
 
 HOLD = """
 import os, sys, time

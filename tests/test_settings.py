@@ -121,16 +121,19 @@ def test_an_embedded_cluster_is_killed_at_once_unless_told_to_be_patient(
     assert settings.patience() == 2.5
 
 
-@pytest.mark.parametrize("text", ["-1", "long"])
+@pytest.mark.parametrize("text", ["-1", "long", "nan"])
 def test_a_wrong_patience_is_named_with_the_line_to_write(
     clean_environment: pytest.MonkeyPatch, text: str
 ) -> None:
     """The message shows what was got."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", text)
     with pytest.raises(
-        ValueError, match=f"DISTRIBUTE_CHALLENGE_PATIENCE='{text}' is not a number of seconds"
+        ValueError,
+        match=f"'{text}' is not a number of seconds of at least 0; set it as in .*PATIENCE=5",
     ):
         settings.patience()
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "0")
+    assert settings.patience() == 0
 
 
 def test_large_values_stay_in_shared_memory(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from distribute_challenge.execution_backends.celery.embedded.cluster import WORKER_MODULE
+from distribute_challenge.cluster.embedded import WORKER_MODULE
 from tests.processes import PATIENCE, Program, program
 
 __all__ = ["WORKER_PROGRAM", "StartLeased", "leased_workers", "start_worker"]

@@ -19,7 +19,7 @@ from benchmarks.peers.environments import default_folder
 from benchmarks.peers.runner import run
 from benchmarks.self import catalogue as own_catalogue
 from benchmarks.self import runner as own_runner
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
+from distribute_challenge.cluster.redis_server import server_program
 
 __all__ = ["main"]
 

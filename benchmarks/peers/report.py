@@ -51,8 +51,8 @@ def as_markdown(run: Run) -> str:
     parts = [
         in_a_line(run["machine"]),
         (
-            f"{options['workers']} worker processes, median of {options['rounds']} interleaved "
-            f"rounds (lowest to highest)."
+            f"{options['workers']} worker processes, median of {options['rounds']} interleaved rounds "
+            f"(lowest to highest)."
         ),
         "~ is extrapolated from fewer calls.",
         markdown_table(

@@ -1,5 +1,4 @@
-"""What is lost when everything breaks? A cluster under load, and faults at random, for as long as
-one likes.
+"""Break a cluster under load, at random, for as long as you like: what is lost?
 
     python -m distribute_challenge.benchmarking.chaos --minutes 10 --seed 7
 
@@ -63,12 +62,16 @@ def chaos(
     output: Path | None,
     logs: Path | None,
 ) -> None:
-    """Break a cluster under load in every way there is, and count what is lost, hangs, or runs
-    twice.
-    """
+    """Break a cluster under load in every way, and count what is lost, hangs or runs twice."""
+    drawn = kinds or tuple(KINDS)
+    lacking = {kind: text for kind in drawn if (text := KINDS[kind].lacks())}
+    if len(lacking) == len(drawn):
+        raise click.ClickException(_lacks(lacking))
     if seed is None:
         seed = random.randrange(LARGEST_SEED)
     click.echo(f"seed {seed}, {workers} workers, faults for {minutes:g} min")
+    if lacking:
+        click.echo(f"left out: {_lacks(lacking)}")
     try:
         with tempfile.TemporaryDirectory(
             prefix="distribute_challenge_chaos_", ignore_cleanup_errors=True
@@ -78,7 +81,7 @@ def chaos(
                 seconds=minutes * 60,
                 seed=seed,
                 workers=workers,
-                kinds=kinds or tuple(KINDS),
+                kinds=drawn,
                 say=click.echo,
             ).run()
     except DistributeChallengeError as error:
@@ -87,6 +90,10 @@ def chaos(
     result.save(output)
     click.echo(f"\n{result.text()}\nwrote {output}")
     sys.exit(0 if result.passed else 1)
+
+
+def _lacks(kinds: dict[str, str]) -> str:
+    return "; ".join(f"{kind!r} (this machine lacks {text})" for kind, text in kinds.items())
 
 
 if __name__ == "__main__":

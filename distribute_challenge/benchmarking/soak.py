@@ -1,5 +1,4 @@
-"""Does anything grow? Millions of calls on an embedded cluster, and the memory of all its processes
-meanwhile.
+"""Does anything grow? Millions of calls on an embedded cluster, and the memory of its processes.
 
 python -m distribute_challenge.benchmarking.soak --calls 10_000_000
 """
@@ -55,9 +54,7 @@ from distribute_challenge.errors import DistributeChallengeError
     help="Where the result goes.",
 )
 def soak(calls: int, workers: int, every: float, bound: float, output: Path) -> None:
-    """Make calls by the million, and see whether client, workers or Redis grow, and what is left in
-    Redis.
-    """
+    """Make millions of calls: do client, workers or Redis grow, and what is left in Redis?"""
     try:
         result = soak_cluster(
             LocalWorkers(),

@@ -13,6 +13,7 @@ import click
 from distribute_challenge.cli.processes import process_count
 from distribute_challenge.core.log_lines import SEPARATOR
 from distribute_challenge.errors import DistributeChallengeError
+from distribute_challenge.execution.standard_streams import work_without_streams
 
 if TYPE_CHECKING:
     from distribute_challenge.local_cluster import LocalCluster
@@ -41,6 +42,7 @@ def cluster(workers: int | None) -> None:
     """
     from distribute_challenge.local_cluster import LocalCluster
 
+    work_without_streams()
     running = LocalCluster(workers or process_count())
     stop = threading.Event()
     before = {

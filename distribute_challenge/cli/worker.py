@@ -10,6 +10,7 @@ from distribute_challenge import settings
 from distribute_challenge.cli.broker import broker_option, check_secret, checked_broker
 from distribute_challenge.cli.processes import process_count
 from distribute_challenge.errors import SystemFailureError
+from distribute_challenge.execution.standard_streams import work_without_streams
 
 __all__ = ["worker"]
 
@@ -82,6 +83,7 @@ def worker(
 
     After Ctrl+C or SIGTERM it finishes the calls that run, and ends.
     """
+    work_without_streams()
     names = [queue.strip() for queue in queues.split(",") if queue.strip()]
     if not names:
         raise click.BadParameter(f"{queues!r} names no queue", param_hint="--queues")

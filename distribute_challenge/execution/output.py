@@ -17,7 +17,14 @@ from typing import Any, Protocol
 
 from distribute_challenge.log import call_formatter
 
-__all__ = ["DescriptorHandler", "Listener", "LogStream", "OutputLog", "WorkerHandler"]
+__all__ = [
+    "DescriptorHandler",
+    "Listener",
+    "LogStream",
+    "OutputLog",
+    "WorkerHandler",
+    "write_whole",
+]
 
 
 class WorkerHandler(logging.Handler):
@@ -74,13 +81,22 @@ class DescriptorHandler(WorkerHandler):
             self._reason = str(error)
 
     def _write(self, line: str) -> None:
-        data = memoryview(f"{line}\n".encode(errors="backslashreplace"))
-        while data:
-            try:
-                data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:
-                # Another program has made the terminal non-blocking for all.
-                select.select([], [self._descriptor], [])
+        write_whole(self._descriptor, f"{line}\n".encode(errors="backslashreplace"))
+
+
+def write_whole(descriptor: int, data: bytes) -> None:
+    """Write bytes to a file number, all of them.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:
+            # Another program has made the terminal non-blocking for all.
+            select.select([], [descriptor], [])
 
 
 class Listener(Protocol):

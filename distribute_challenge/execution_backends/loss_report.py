@@ -127,6 +127,11 @@ def error_of_detached(name: str, reply: Reply, received: float) -> DistributeCha
         )
     if problem.kind == "function_missing":
         return TaskLostError(f"{name}: its function is gone from Redis")
+    if problem.kind == "value_missing":
+        return TaskLostError(
+            f"{name}: its large arguments are gone from Redis, as with an eviction policy "
+            f"(maxmemory-policy)"
+        )
     kinds: dict[str, type[DistributeChallengeError]] = {
         "cancelled": CallCancelledError,
         "expired": QueueTimeoutError,

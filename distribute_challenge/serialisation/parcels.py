@@ -186,11 +186,11 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
 
 
 def pack_plain(data: bytes, keep: Keep | None) -> bytes:
-    """Pack a pickle of built-in values that calls returned: as a parcel if it is large.
+    """A pickle, as a parcel if it is large and there is a place for it.
 
     Args:
-        data: The pickle.
-        keep: Stores a buffer, if it can; None: the pickle stays as it is.
+        data: The pickle, with all its buffers in it.
+        keep: Stores it, if it can; None: there is no place.
     """
     return data if keep is None else _sealed(_kept(data, keep), ())
 

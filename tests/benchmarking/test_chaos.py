@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from distribute_challenge.benchmarking import chaos as module
 from distribute_challenge.benchmarking.chaos import chaos
+from distribute_challenge.benchmarking.faults.kinds import KINDS
 from distribute_challenge.benchmarking.faults.result import Result
 from distribute_challenge.benchmarking.faults.tally import Tally
 from distribute_challenge.errors import ClusterStartError
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.celery
 
 
 def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
-    """A line refused, a whole worker killed, and a single process, under load."""
+    """The workers' line dead, and a whole worker killed, under load."""
     output = tmp_path / "chaos.json"
     arguments = [
         "--minutes",
@@ -90,6 +92,29 @@ def test_a_seed_is_drawn_if_none_is_given() -> None:
     assert result.output.startswith(f"seed {Fake.given['seed']}, 4 workers, faults for 5 min")
     assert Fake.given["seconds"] == 300
     assert not Fake.given["folder"].exists()
+
+
+@pytest.fixture
+def without_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a machine that lets no program have mounts of its own."""
+    kind = replace(KINDS["log disk full"], lacks=lambda: "mounts")
+    monkeypatch.setitem(KINDS, "log disk full", kind)
+
+
+@pytest.mark.usefixtures("fake", "without_disks")
+def test_what_this_machine_lacks_something_for_is_left_out_and_told() -> None:
+    result = CliRunner().invoke(
+        chaos, ["--seed", "0", "--fault", "log disk full", "--fault", "worker killed"]
+    )
+    assert result.exit_code == 0
+    assert result.output.splitlines()[1] == "left out: 'log disk full' (this machine lacks mounts)"
+
+
+@pytest.mark.usefixtures("fake", "without_disks")
+def test_a_storm_of_nothing_but_that_is_an_error() -> None:
+    result = CliRunner().invoke(chaos, ["--fault", "log disk full"])
+    assert result.exit_code == 1
+    assert result.output == "Error: 'log disk full' (this machine lacks mounts)\n"
 
 
 @pytest.mark.usefixtures("fake")

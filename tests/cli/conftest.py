@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.ping import ping
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
 from tests.processes import PATIENCE, Program, program, wait_until
 
 PASSWORD = "hunter2"

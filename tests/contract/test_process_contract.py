@@ -17,8 +17,8 @@ from unittest import mock
 import pytest
 
 from distribute_challenge import ExecutionBackend, LocalCluster, compute_this
+from distribute_challenge.cluster import supervisor
 from distribute_challenge.errors import WorkerLostError
-from distribute_challenge.execution_backends.celery.embedded import supervisor
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
@@ -187,6 +187,48 @@ def test_signals_are_as_they_were_in_the_next_call(backend: ExecutionBackend) ->
     before = run(backend, found)
     run(backend, spoil)
     assert run(backend, found) == before
+
+
+TO_END = [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+
+
+def is_ended_by(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; whether the process has ended by now."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return True
+    return pid not in alive([pid])
+
+
+@pytest.mark.parametrize("number", [*TO_END, signal.SIGINT], ids=lambda number: number.name)
+def test_a_process_that_is_told_to_end_finishes_its_call_and_is_replaced(
+    backend: ExecutionBackend, number: signal.Signals, tmp_path: Path
+) -> None:
+    """Of the two engines, celery has SIGINT change nothing: Ctrl+C reaches all processes of a
+    worker.
+    """
+    door = tmp_path / "door"
+
+    def wait(door: str) -> int:
+        Path(f"{door}.{os.getpid()}").touch()
+        while not os.path.exists(door):
+            time.sleep(0.01)
+        return os.getpid()
+
+    future = compute_this(wait, at_most_once=True)(str(door)).submit(backend)
+    wait_until(lambda: list(tmp_path.iterdir()), "the call's begin")
+    pid = int(next(tmp_path.iterdir()).suffix[1:])
+    os.kill(pid, number)
+    door.touch()
+    assert future.result(TIMEOUT) == pid
+    other = run(backend, os.getpid)
+    if number == signal.SIGINT and not isinstance(backend, ProcessesExecutionBackend):
+        assert other == pid
+        return
+    assert other != pid
+    wait_until(lambda: is_ended_by(other, number), "its end")  # At once when it waits for a call.
+    assert run(backend, os.getpid) not in (pid, other)
 
 
 def test_an_alarm_that_a_call_has_left_does_not_ring_in_the_next(backend: ExecutionBackend) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge.execution_backends.celery.embedded import supervisor
+from distribute_challenge.cluster import supervisor
 from tests.processes import alive, run, wait_until
 
 

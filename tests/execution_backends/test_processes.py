@@ -224,6 +224,19 @@ def test_a_call_is_given_to_a_new_process_if_the_old_one_dies_before_it_has_it(
     assert once().compute(pool, timeout=TIMEOUT) > 0
 
 
+def test_a_process_that_is_told_to_end_and_waits_for_a_thread_gets_no_call() -> None:
+    """The thread is one that a call has left behind."""
+
+    def leave_thread() -> int:
+        threading.Thread(target=threading.Event().wait).start()
+        return os.getpid()
+
+    with ProcessesExecutionBackend(1) as backend:
+        pid = compute_this(leave_thread)().compute(backend)
+        os.kill(pid, signal.SIGTERM)
+        assert process_id().compute(backend, timeout=TIMEOUT) != pid
+
+
 def test_a_process_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once: the next one would not start either."""
     monkeypatch.setattr(process, "BOOTSTRAP", "raise SystemExit(5)")

@@ -3,12 +3,8 @@ locked.
 """
 
 import itertools
-import os
-import signal
-import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -23,10 +19,11 @@ from distribute_challenge.execution_backends.pools import (
     ThreadsExecutionBackend,
 )
 from tests.faults.conftest import Make
+from tests.forks import ended, fork
 
 CHILDREN = 10
 CALLING = 2  # More of them, which make calls, too.
-DEADLINE = 30.0  # Seconds for all children: they wait for each other's calls.
+DEADLINE = 30.0  # Seconds for a call of a child: they wait for each other's.
 
 
 @compute_this
@@ -48,39 +45,6 @@ def backend(request: pytest.FixtureRequest, make: Make) -> Iterator[ExecutionBac
     kind = ThreadsExecutionBackend if request.param == "threads" else ProcessesExecutionBackend
     with kind(2) as pool:
         yield pool
-
-
-def fork(work: Callable[[], None]) -> int:
-    """A child that does this and ends with 0, or with 1 and what it raised on standard error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Of threads, from Python 3.12 on.
-        child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        signal.alarm(0)
-        work()
-        code = 0
-    except BaseException as error:
-        print(repr(error), file=sys.stderr, flush=True)
-    finally:
-        os._exit(code)
-
-
-def ended(children: list[int]) -> list[int]:
-    """Exit codes; that of a child which has hung is -9."""
-    deadline = time.monotonic() + DEADLINE
-    codes = []
-    for child in children:
-        while (found := os.waitpid(child, os.WNOHANG))[0] == 0:
-            if time.monotonic() > deadline:
-                os.kill(child, signal.SIGKILL)
-                found = os.waitpid(child, 0)
-                break
-            time.sleep(0.01)
-        codes.append(os.waitstatus_to_exitcode(found[1]))
-    return codes
 
 
 @contextmanager
@@ -155,9 +119,9 @@ def test_children_have_a_client_of_their_own_whatever_other_threads_do(
         lambda: square(2).submit(backend).result(20),
         lambda: put(bytearray(200_000), backend),
     ):
-        codes = ended([fork(child) for _ in range(CHILDREN)])
-        codes += ended([fork(child_with_calls) for _ in range(CALLING)])
-    assert codes == [0] * (CHILDREN + CALLING)
+        for work, count in ((child, CHILDREN), (child_with_calls, CALLING)):
+            children = [fork(work) for _ in range(count)]
+            assert [*map(ended, children)] == [0] * count
     assert pending.cancel(force=True)
     assert compute_this(len)(large).compute(backend, timeout=20) == 200_000
 
@@ -176,5 +140,5 @@ def test_a_map_that_the_parent_began_ends_in_the_child_with_an_error() -> None:
             ):
                 list(results)
 
-        assert ended([fork(child)]) == [0]
+        assert ended(fork(child)) == 0
         assert sum(results) == 20

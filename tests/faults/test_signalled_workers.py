@@ -2,20 +2,17 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
 
 from distribute_challenge import compute_this
 from distribute_challenge.errors import WorkerLostError
+from distribute_challenge.execution_backends.celery.broker import presence
 from tests.faults.conftest import Make
 from tests.faults.promises import Load, worker_of
 from tests.processes import wait_until
-
-
-@compute_this
-def process() -> int:
-    return os.getpid()
 
 
 @compute_this(at_most_once=True)
@@ -28,15 +25,6 @@ def nap(seconds: float) -> float:
 def ring() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     time.sleep(30)
-
-
-def is_ended_by(pid: int, number: signal.Signals) -> bool:
-    """Send a signal; whether the process has ended by now."""
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -56,11 +44,28 @@ def test_a_worker_whose_processes_all_get_a_signal_finishes_what_runs(
         wait_until(lambda: worker.code == 0, "its end")
 
 
+@compute_this
+def where_modules_lie() -> tuple[list[str], bool]:
+    return sys.path, sys.flags.safe_path
+
+
+def test_a_worker_that_starts_anew_finds_the_same_modules(make: Make) -> None:
+    """As SIGHUP to its main process has it do."""
+    rig, backend = make(workers=1)
+    (worker,) = rig.workers
+    before = where_modules_lie().compute(backend, timeout=20)
+    worker.send(signal.SIGHUP)
+    worker.wait_until_ready(2)
+    assert where_modules_lie().compute(backend, timeout=20) == before
+
+
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGQUIT,)])
 def test_what_a_worker_ran_that_is_ended_at_once_runs_elsewhere(
     make: Make, numbers: tuple[signal.Signals, ...]
 ) -> None:
-    """As when it is killed: a call that may run once fails."""
+    """As when it is killed: a call that may run once fails. But it says that it leaves, so that no
+    client counts on it.
+    """
     rig, backend = make(workers=1, processes=2, lease=2)
     once = nap(30.0).submit(backend)
     load = Load(rig, backend)
@@ -73,30 +78,15 @@ def test_what_a_worker_ran_that_is_ended_at_once_runs_elsewhere(
         os.killpg(worker.pid, number)
         wait_until(lambda said=said: len(worker.log) > said, "that it has taken notice")
     wait_until(lambda: worker.code is not None, "its end")
+    assert "Traceback" not in worker.log
+    assert "Error on stopping" not in worker.log
+    with rig.redis.connection() as connection:
+        assert presence.workers(connection) == []  # It has said that it leaves.
     rig.add_worker()
     load.gives_right_values(within=30)
     assert len(load.run_twice()) == 1
     with pytest.raises(WorkerLostError):
         once.result(30)
-
-
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
-)
-def test_a_process_that_gets_a_signal_finishes_its_call_and_is_replaced(
-    make: Make, number: signal.Signals
-) -> None:
-    rig, backend = make(workers=1)
-    load = Load(rig, backend)
-    load.submit(1, 0.5)
-    (entry,) = load.wait_for_begin()
-    os.kill(entry.pid, number)
-    load.gives_right_values(within=20)
-    assert load.run_twice() == []
-    other = process().compute(backend, timeout=20)
-    assert other != entry.pid
-    wait_until(lambda: is_ended_by(other, number), "its end")  # At once when it waits for a call.
-    assert process().compute(backend, timeout=20) != other
 
 
 def test_a_signal_that_ends_programs_costs_the_call_and_is_named(make: Make) -> None:

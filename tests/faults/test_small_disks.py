@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import docker_engine
-from tests.processes import QUIETLY, program
+from tests.processes import QUIETLY, mentioning, program
 
 READ_ONLY = "mount -t tmpfs -o ro tmpfs /dev/shm"
 MISSING = "umount -l /dev/shm && rmdir /dev/shm 2>/dev/null || mount -t tmpfs -o ro,mode=000 tmpfs /dev/shm"
@@ -74,6 +74,25 @@ print("went on")
 )
 
 
+# The folder of temporary files fills up after the script has first used it.
+START = (
+    FILL
+    + """
+import sys, tempfile
+from distribute_challenge import compute_this
+from distribute_challenge.errors import ClusterStartError
+
+assert tempfile.gettempdir() == sys.argv[1]
+fill(sys.argv[1])
+assert compute_this(abs, backend="processes")(-3).compute(timeout=60) == 3
+try:
+    compute_this(abs)(-3).compute(timeout=60)
+except ClusterStartError as error:
+    print(error)
+"""
+)
+
+
 def in_namespace(mount: str, script: str, folder: Path, *arguments: str, **variables: str) -> str:
     """What a script writes that runs with mounts of its own; it succeeds."""
     if subprocess.run(
@@ -116,6 +135,18 @@ def test_a_process_that_dies_while_nothing_has_room_is_replaced(
             mount, DEATH, tmp_path, f"{tmp_path}/small", backend, TMPDIR=f"{tmp_path}/small"
         )
     assert said.splitlines()[-1] == "went on"
+
+
+def test_a_cluster_that_finds_no_room_for_its_files_says_so(tmp_path: Path) -> None:
+    """Below /mnt, as names of sockets must be short: else the cluster would use /tmp."""
+    said = in_namespace(
+        "mount -t tmpfs -o size=1m tmpfs /mnt", START, tmp_path, "/mnt", TMPDIR="/mnt"
+    )
+    assert (
+        "cannot use /mnt, the folder for temporary files: No space left on device. Make room "
+        "there, or" in said
+    )
+    assert mentioning("/mnt/distribute_challenge-") == {}
 
 
 def test_calls_that_print_go_on_when_the_log_s_disk_is_full(tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
 """Workers of two versions in one cluster, as while it is upgraded one worker after the other."""
 
-import re
-import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-import distribute_challenge
 from distribute_challenge import compute_this
 from distribute_challenge.benchmarking.faults.calls import answer
+from distribute_challenge.benchmarking.faults.kinds.versions import other_version
 from distribute_challenge.errors import CallCancelledError, VersionMismatchError
 from tests.faults.conftest import Make
 from tests.faults.promises import Load, queued
@@ -17,18 +15,9 @@ from tests.processes import wait_until
 
 
 @pytest.fixture
-def other_version(tmp_path: Path) -> dict[str, str]:
+def other(tmp_path: Path) -> dict[str, str]:
     """Variables of a worker that has another version of the library."""
-    folder = tmp_path / "other"
-    package = folder / "distribute_challenge"
-    shutil.copytree(
-        Path(distribute_challenge.__file__).parent,
-        package,
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    file = package / "version.py"
-    file.write_text(re.sub(r'(__version__ = ")[^"]*', r"\g<1>99.0.0", file.read_text()))
-    return {"PYTHONPATH": str(folder)}
+    return {"PYTHONPATH": str(other_version(tmp_path / "other"))}
 
 
 @compute_this
@@ -36,13 +25,12 @@ def square(number: int) -> int:
     return number * number
 
 
-def test_calls_run_on_the_workers_that_fit(make: Make, other_version: dict[str, str]) -> None:
+def test_calls_run_on_the_workers_that_fit(make: Make, other: dict[str, str]) -> None:
     """Single ones, maps and detached ones, each once; one that waits can be cancelled. When none is
     left that fits, calls fail.
     """
     rig, backend = make()
-    other = rig.add_worker(**other_version)
-    other.wait_until_ready()
+    rig.add_worker(**other).wait_until_ready()
     rig.workers[0].end(within=20)
     load = Load(rig, backend)
     detached = [square(number).submit(backend, detach=True) for number in range(5)]
@@ -71,11 +59,11 @@ def test_calls_run_on_the_workers_that_fit(make: Make, other_version: dict[str, 
 
 
 def test_calls_that_wait_for_a_worker_that_leaves_fail_soon(
-    make: Make, other_version: dict[str, str]
+    make: Make, other: dict[str, str]
 ) -> None:
     """They have been put back as long as it was there."""
     rig, backend = make(workers=1)
-    rig.add_worker(**other_version).wait_until_ready()
+    rig.add_worker(**other).wait_until_ready()
     load = Load(rig, backend)
     (busy,) = load.submit(1, 1.0)
     load.wait_for_begin()

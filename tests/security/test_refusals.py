@@ -8,7 +8,7 @@ import pytest
 from distribute_challenge.errors import ForgedError
 from distribute_challenge.security import Refusals
 from distribute_challenge.security.refusals import MOST_KINDS
-from tests.stores.forks import ended, fork
+from tests.forks import ended, fork
 
 
 @pytest.fixture

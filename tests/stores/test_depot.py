@@ -14,8 +14,8 @@ import pytest
 
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.stores import Depot, Reference, depot
+from tests.forks import ended, fork
 from tests.processes import wait_until
-from tests.stores.forks import ended, fork
 from tests.stores.memory import MemoryStore
 
 FOREVER = 1e12  # Later than any time that a value can linger.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from distribute_challenge.stores.mapped import MAPPED_FROM, _mapped, contents
-from tests.stores.forks import ended, fork
+from tests.forks import ended, fork
 
 SIZES = [0, 10, MAPPED_FROM - 1, MAPPED_FROM, 3 * MAPPED_FROM + 5]
 

@@ -2,6 +2,8 @@
 
 import os
 import threading
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,6 +140,26 @@ def test_renewing_keeps_all_parts_for_longer(
     shorten()
     store.renew(["a"])
     assert all(connection.ttl(name) <= 5 for name in names)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_do_not_expire_while_the_others_are_on_their_way(
+    store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a slow line, a large value takes longer than it stays if its client is killed."""
+    real = stores_redis._set
+
+    def after_long(name: str, *rest: Any, **options: Any) -> object:
+        for earlier in store.keys_of("a", 5555):
+            connection.expire(earlier, 5)
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(stores_redis, "_set", after_long)
+    monkeypatch.setattr(
+        stores_redis, "clock", SimpleNamespace(monotonic=count(0, VALUE_EXPIRY).__next__)
+    )
+    store.put("a", memoryview(bytes(5555)))
+    assert all(connection.ttl(name) > 50 for name in store.keys_of("a", 5555))
 
 
 def test_two_clients_have_nothing_in_common(store: RedisStore, connection: redis.Redis) -> None:

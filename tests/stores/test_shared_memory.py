@@ -17,8 +17,8 @@ import pytest
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.owned_folder import NAME, OwnerLock, sweep
 from distribute_challenge.stores import SharedMemoryStore, shared_memory, shared_memory_identity
+from tests.forks import ended, fork
 from tests.processes import run, script, wait_until
-from tests.stores.forks import ended, fork
 
 DATA = memoryview(bytes(range(256)) * 8192)
 

@@ -11,9 +11,9 @@ from distribute_challenge.benchmarking.clusters.base import Cluster
 from distribute_challenge.benchmarking.clusters.cpu_meter import CpuMeter
 from distribute_challenge.benchmarking.extra import benchmarking_extra
 from distribute_challenge.benchmarking.recording import Usage
+from distribute_challenge.cluster.embedded import WORKER_MODULE
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.embedded.cluster import WORKER_MODULE
 from distribute_challenge.local_cluster import LocalCluster
 
 if TYPE_CHECKING:

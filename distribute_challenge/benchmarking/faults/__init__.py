@@ -9,8 +9,10 @@ chaos (the command)
   ├── schedule     which fault when, on what and for how long: plain values, also at random from a seed
   └── rig          Redis, workers and the lines between them
         ├── redis_process, worker_process, client_process
-        ├── proxy  a line that can be cut, silenced, refused and slowed down
-        └── diary  how often did a call run?
+        ├── proxy          a line that can be cut, silenced, refused, slowed down and made narrow
+        ├── small_disk     a file system that one worker sees alone, and that can be full
+        ├── shifted_clock  a clock that one program has, and that can be set
+        └── diary          how often did a call run?
 
 Whatever is above may import what is below. The suite in ``tests/faults`` plays fixed schedules on
 the same rig.

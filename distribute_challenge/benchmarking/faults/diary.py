@@ -20,7 +20,8 @@ class Entry:
     Args:
         call: Its name.
         pid: Process that ran it.
-        time: Epoch seconds when it began.
+        time: When it began, by the monotonic clock, which is one for all processes of a machine and
+            is never set.
     """
 
     call: str
@@ -35,7 +36,7 @@ def note(folder: str | os.PathLike[str], call: str) -> None:
         folder: The diary's.
         call: Name of the call, without blanks.
     """
-    now = time.time()
+    now = time.monotonic()
     # A short line at the end of a file is written by the kernel in one piece, whoever else writes.
     file = os.open(
         Path(folder, f"page-{int(now // PAGE)}"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600

@@ -17,7 +17,7 @@ class Played:
 
     Args:
         fault: The fault.
-        begun: Epoch seconds when it began.
+        begun: When it began, in seconds of the monotonic clock.
         ended: And when it had been undone.
     """
 
@@ -54,7 +54,8 @@ class Player:
 
         Args:
             schedule: Faults in the order of their times. One whose time has come before the last
-                was over begins at once.
+                was over begins at once. What it takes to bring a fault about and to undo it comes
+                on top of what it lasts, and puts off those that follow.
             until: Seconds after which no fault begins any more.
 
         Returns:
@@ -65,21 +66,24 @@ class Player:
             TimeoutError: Something that was told to end does not.
         """
         start = time.monotonic()
+        end = start + until
         played = []
         for fault in schedule:
-            if fault.at >= until:
-                self._pause(start + until)
+            if start + fault.at >= end:
+                self._pause(end)
                 break
             self._pause(start + fault.at)
+            begins = time.monotonic()
             played.append(self._played(fault))
+            start += played[-1].ended - begins - fault.lasts
         return played
 
     def _played(self, fault: Fault) -> Played:
         self._began(fault)
-        begun = time.time()
+        begun = time.monotonic()
         with KINDS[fault.kind].effect(self._rig, fault):
             self._wait(fault.lasts)
-        played = Played(fault, begun, time.time())
+        played = Played(fault, begun, time.monotonic())
         self._ended(played)
         return played
 

@@ -1,6 +1,4 @@
-"""The line between a client or a worker and Redis: it can be cut, fall silent, be refused, and be
-slow.
-"""
+"""A connection to Redis that can be cut, silent, refused, slow or narrow."""
 
 import asyncio
 import contextlib
@@ -45,6 +43,10 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._delay = 0.0
         self._mute = False
+        self._rate = 0.0
+        self._wide = asyncio.Event()
+        self._wide.set()
+        self._free = [0.0, 0.0]
 
     def start(self) -> None:
         """Begin to listen."""
@@ -78,6 +80,14 @@ class Proxy:
             seconds: For so long.
         """
         self._order(self._slow_down(seconds))
+
+    def narrow(self, rate: float) -> None:
+        """Let only so much pass, in each direction.
+
+        Args:
+            rate: Bytes per second, of all connections together.
+        """
+        self._order(self._narrow(rate))
 
     def heal(self) -> None:
         """Let everything pass again, at once."""
@@ -141,8 +151,13 @@ class Proxy:
     async def _slow_down(self, seconds: float) -> None:
         self._delay = seconds
 
+    async def _narrow(self, rate: float) -> None:
+        self._rate = rate
+        self._wide.clear()
+
     async def _heal(self) -> None:
         self._delay, self._mute = 0.0, False
+        self._wide.set()
         for link in self._links:
             link.flow.set()
         if self._server is None:
@@ -158,7 +173,7 @@ class Proxy:
         if self._mute:
             link.flow.clear()
         self._links.add(link)
-        link.run(self._pump(link, reader, far_writer), self._pump(link, far_reader, writer))
+        link.run(self._pump(link, reader, far_writer, 0), self._pump(link, far_reader, writer, 1))
         await link.ended()
         self._links.discard(link)
 
@@ -168,17 +183,30 @@ class Proxy:
         return await asyncio.open_connection("127.0.0.1", self._target)
 
     async def _pump(
-        self, link: "_Link", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        link: "_Link",
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        direction: int,
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 await link.flow.wait()
                 if self._delay:
                     await asyncio.sleep(self._delay)
+                if not self._wide.is_set():
+                    await self._squeeze(len(data), direction)
                 writer.write(data)
                 await writer.drain()
         await link.flow.wait()  # The end of a connection does not pass a silent line, either.
         link.close()
+
+    async def _squeeze(self, size: int, direction: int) -> None:
+        """Wait until so many bytes have got through, behind those of other connections."""
+        now = asyncio.get_running_loop().time()
+        self._free[direction] = max(self._free[direction], now) + size / self._rate
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wide.wait(), self._free[direction] - now)
 
 
 class _Link:

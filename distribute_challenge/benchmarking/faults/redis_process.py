@@ -1,6 +1,4 @@
-"""A Redis server that is killed, emptied and filled up, and comes back with what it has written
-down.
-"""
+"""A Redis server that can be killed, emptied and filled up, and comes back with its file."""
 
 import contextlib
 import secrets
@@ -12,9 +10,9 @@ from pathlib import Path
 import redis
 
 from distribute_challenge.benchmarking.clusters.child_process import ChildProcess
+from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
 
 __all__ = ["RedisProcess"]
 
@@ -28,8 +26,7 @@ _LOADING = (redis.exceptions.BusyLoadingError, redis.ConnectionError, redis.Time
 
 
 class RedisProcess:
-    """A server with a password, on a TCP port of the loopback address, that appends every command
-    to a file.
+    """A server with a password, on a loopback TCP port, that appends every command to a file.
 
     Args:
         folder: For that file, its configuration and its log; made if it is not there.

@@ -1,5 +1,4 @@
-"""A cluster of real processes, each of which can be harmed: Redis, workers, and the lines from them
-and the client to Redis.
+"""A cluster of real processes that can be harmed: Redis, workers, and the connections to Redis.
 
 client ── client_line ──┐
 ├── redis
@@ -34,6 +33,7 @@ class Rig:
         options: More options of ``distribute-challenge worker``.
 
     Attributes:
+        folder: For everything that it writes.
         redis: The server.
         client_line: What clients reach it by.
         worker_line: What workers reach it by.
@@ -50,7 +50,7 @@ class Rig:
         lease: int | None = None,
         options: Sequence[str] = (),
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._secret = new_secret()
         self._processes, self._lease, self._options = processes, lease, options
         self._first = workers
@@ -72,9 +72,7 @@ class Rig:
 
     @contextlib.contextmanager
     def as_client(self) -> Iterator[None]:
-        """Let this process be a client of the cluster: its secret stands in the environment in the
-        block.
-        """
+        """Make this process a client: inside the block, the environment has the cluster's secret."""
         variables = TemporaryVariables(self._common())
         variables.set()
         try:
@@ -88,9 +86,21 @@ class Rig:
         Args:
             variables: More of its environment.
         """
-        worker = WorkerProcess(
-            self._folder / "workers",
-            name=f"w{len(self.workers) + 1}",
+        worker = self.new_worker(f"w{len(self.workers) + 1}", **variables)
+        self.workers.append(worker)
+        worker.start()
+        return worker
+
+    def new_worker(self, name: str, **variables: str) -> WorkerProcess:
+        """A worker that is none of `workers`, and not started.
+
+        Args:
+            name: Of the worker.
+            variables: More of its environment.
+        """
+        return WorkerProcess(
+            self.folder / "workers",
+            name=name,
             environment={
                 **self._common(),
                 # In containers a worker refuses to run as root; there, tests often do.
@@ -102,9 +112,6 @@ class Rig:
             lease=self._lease,
             options=self._options,
         )
-        self.workers.append(worker)
-        worker.start()
-        return worker
 
     def start(self) -> None:
         """Start everything.

@@ -1,6 +1,4 @@
-"""Which fault when, on what and for how long: plain values, that can be written down in a table or
-drawn from a seed.
-"""
+"""Which fault comes when, on what and for how long: a table, or drawn from a seed."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,4 @@
-"""What became of the calls: each ends as it is to end, or in an error that a fault excuses, or is
-lost.
-"""
+"""What became of the calls: each ends as expected, or in an error that a fault excuses, or is lost."""
 
 import threading
 import time
@@ -8,7 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from distribute_challenge.benchmarking.faults.calls import Ending, MistakeError, answer
+from distribute_challenge.benchmarking.faults.calls import Ending, MistakeError, right
 from distribute_challenge.benchmarking.faults.diary import Entry
 from distribute_challenge.benchmarking.faults.kinds import KINDS
 from distribute_challenge.benchmarking.faults.player import Played
@@ -79,27 +77,27 @@ class Tally:
         """A call is about to be made."""
         with self._lock:
             self.calls += 1
-            self._open[call] = _Open(ending, time.time())
+            self._open[call] = _Open(ending, time.monotonic())
 
     def end(self, call: str, outcome: Any) -> None:
         """A call has ended in a value or an exception."""
         with self._lock:
-            now = time.time()
+            now = time.monotonic()
             opened = self._open.pop(call, None)
             if opened is None:
                 return  # It hangs, as `close` has said, and was ended by the end of its client.
             self._note_recovery(opened, outcome, now)
             if isinstance(outcome, BaseException):
                 self._note_error(call, opened, outcome, now)
-            elif opened.ending == "value" and outcome == answer(call):
+            elif opened.ending in ("value", "large") and outcome == right(call, opened.ending):
                 self.values += 1
             else:
                 self.wrong += 1
-                self._show(f"{call}, which is to end in {opened.ending}, gave {outcome!r}")
+                self._show(f"{call}, which is to end in {opened.ending}, gave {outcome!r:.200}")
 
     @property
     def open(self) -> dict[str, float]:
-        """Calls that have not ended, and since when, in epoch seconds."""
+        """Calls that have not ended, and since when, in seconds of the monotonic clock."""
         with self._lock:
             return {call: opened.since for call, opened in self._open.items()}
 
@@ -117,7 +115,7 @@ class Tally:
         with self._lock:
             self.faults[fault.kind] += 1
             self._awaiting_value.clear()  # The next value may have to wait for this one's end.
-            self._present = fault, time.time()
+            self._present = fault, time.monotonic()
 
     def fault_ended(self, played: Played) -> None:
         """It has been undone."""

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from distribute_challenge.benchmarking.faults.calls import Ending, work
+from distribute_challenge.benchmarking.faults.calls import Ending, right, work
 from distribute_challenge.benchmarking.faults.tally import Tally
 from distribute_challenge.execution_backends.base import ExecutionBackend
 
@@ -25,9 +25,11 @@ LONG = 1.0  # Seconds of the others at most.
 LONG_ONES = 0.1  # Share of the calls.
 RAISING = 0.05
 DEADLY = 0.002
+LARGE = 0.02
 MAPPED = 50  # Calls of one map.
 PAUSE = 0.1  # Seconds after a call that could not even be sent, before the next.
 FOR_EACH_WORKER = 4  # Submitted calls on their way.
+WAITS_AT_MOST = 600.0  # Seconds for which none waits here, unless clocks that are set make it so.
 
 
 class Traffic:
@@ -56,6 +58,7 @@ class Traffic:
         self._backend = backend
         self._tally = tally
         self._diary = str(diary)
+        self._work = work.with_options(queue_timeout=WAITS_AT_MOST)
         self._numbers = itertools.count()
         self._room = threading.Semaphore(workers * FOR_EACH_WORKER)
         self._stop = threading.Event()
@@ -94,9 +97,11 @@ class Traffic:
         while not self._stop.is_set():
             if not self._room.acquire(timeout=PAUSE):
                 continue
-            call, seconds, ending = self._next(source)
+            call, seconds, ending, argument = self._next(source)
             try:
-                future = work(self._diary, call, seconds, ending).submit(self._backend)
+                future = self._work(self._diary, call, seconds, ending, argument).submit(
+                    self._backend
+                )
             except Exception as error:
                 self._failed(call, error)
                 self._room.release()
@@ -109,9 +114,11 @@ class Traffic:
 
     def _compute(self, source: random.Random) -> None:
         while not self._stop.is_set():
-            call, seconds, ending = self._next(source)
+            call, seconds, ending, argument = self._next(source)
             try:
-                value: Any = work(self._diary, call, seconds, ending).compute(self._backend)
+                value: Any = self._work(self._diary, call, seconds, ending, argument).compute(
+                    self._backend
+                )
             except Exception as error:
                 self._failed(call, error)
             else:
@@ -120,10 +127,12 @@ class Traffic:
     def _map(self, source: random.Random) -> None:
         while not self._stop.is_set():
             calls = [self._next(source) for _ in range(MAPPED)]
-            names = iter([call for call, _, _ in calls])
+            names = iter([call for call, *_ in calls])
             try:
                 arguments = ((self._diary, *call) for call in calls)
-                for outcome in work.starmap(arguments, on_error="return", backend=self._backend):
+                for outcome in self._work.starmap(
+                    arguments, on_error="return", backend=self._backend
+                ):
                     self._tally.end(next(names), outcome)
             except Exception as error:
                 # It failed as a whole: of the rest there are no values.
@@ -134,7 +143,7 @@ class Traffic:
         self._tally.end(call, error)
         self._stop.wait(PAUSE)
 
-    def _next(self, source: random.Random) -> tuple[str, float, Ending]:
+    def _next(self, source: random.Random) -> tuple[str, float, Ending, str]:
         seconds = source.uniform(0, LONG if source.random() < LONG_ONES else SHORT)
         drawn = source.random()
         ending: Ending = "value"
@@ -142,6 +151,8 @@ class Traffic:
             ending = source.choice(["exit", "kill"])
         elif drawn < DEADLY + RAISING:
             ending = "raise"
+        elif drawn < DEADLY + RAISING + LARGE:
+            ending = "large"
         call = f"c-{next(self._numbers)}"
         self._tally.begin(call, ending)
-        return call, seconds, ending
+        return call, seconds, ending, right(call, ending) if ending == "large" else ""

@@ -1,9 +1,10 @@
 """A worker that is killed, frozen, ended and started again."""
 
+import contextlib
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from distribute_challenge.benchmarking.clusters.child_process import ChildProcess
@@ -67,6 +68,7 @@ class WorkerProcess:
             command = ["-c", _WITH_LEASE.format(processes=processes, name=name, lease=lease)]
         self._command = [sys.executable, "-P", *command]
         self._process: ChildProcess | None = None
+        self._log: Callable[[int], Path] | None = None
 
     @property
     def pid(self) -> int:
@@ -79,29 +81,59 @@ class WorkerProcess:
         return self._started().code
 
     @property
+    def log_file(self) -> Path:
+        """Where its output goes."""
+        return self._folder / f"{self.name}.log"
+
+    @property
     def log(self) -> str:
         """What it has written since its last start."""
-        return self._started().text()
+        written = self._started().text()
+        if self._log is not None:
+            with contextlib.suppress(OSError):  # It has ended.
+                written += self._log(self.pid).read_text(errors="replace")
+        return written
 
-    def start(self) -> None:
-        """Start it, without waiting for it; after it has ended, again under the same name."""
+    @property
+    def starts(self) -> int:
+        """How often it was ready since its last start here; after some signals a worker restarts."""
+        return self.log.count(READY)
+
+    def start(
+        self,
+        *,
+        prefix: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
+        log: Callable[[int], Path] | None = None,
+    ) -> None:
+        """Start it, without waiting for it; after it has ended, again under the same name.
+
+        Args:
+            prefix: Words in front of its command, of a program that becomes it.
+            variables: More of its environment, this time.
+            log: Where its output goes by those words, if not into its file; called with its number.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._log = log
         self._process = ChildProcess(
-            self._command,
-            output=self._folder / f"{self.name}.log",
+            [*prefix, *self._command],
+            output=self.log_file,
             # Celery's pool has files of its own; where one is killed, they are left.
-            environment={**self._environment, "TMPDIR": str(self._folder)},
+            environment={**self._environment, "TMPDIR": str(self._folder), **(variables or {})},
             folder=self._folder,
         )
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, starts: int = 1) -> None:
         """Wait until it takes messages.
+
+        Args:
+            starts: For so often, since its last start here.
 
         Raises:
             ClusterStartError: It does not get there in time, or ended; with its last lines.
         """
         deadline = time.monotonic() + READY_WITHIN
-        while READY not in self.log:
+        while self.starts < starts:
             if self.code is not None or time.monotonic() > deadline:
                 lines = "\n".join(f"    {line}" for line in self._started().last_lines())
                 raise ClusterStartError(
@@ -119,21 +151,30 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill all its processes at once."""
-        self._started().send(signal.SIGKILL)
+        self.send(signal.SIGKILL)
         self._started().wait()
 
     def kill_child(self) -> None:
         """Kill one of the processes that run its calls, if there is one."""
+        self.signal_child(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        self._started().send(number)
+
+    def signal_child(self, number: signal.Signals) -> None:
+        """Send a signal to one of the processes that run its calls, if there is one."""
         for pid in self.children()[:1]:
-            psutil.Process(pid).kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).send_signal(number)
 
     def freeze(self) -> None:
         """Stop all its processes where they are."""
-        self._started().send(signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let them go on."""
-        self._started().send(signal.SIGCONT)
+        self.send(signal.SIGCONT)
 
     def end(self, *, within: float) -> int:
         """Ask it to end once its calls have, and wait for that.
@@ -149,12 +190,14 @@ class WorkerProcess:
         """
         # To its main process alone, as a service's or a container's manager does.
         psutil.Process(self.pid).terminate()
+        return self.wait(within=within)
+
+    def wait(self, *, within: float) -> int:
+        """Wait for its end, as `end` does, without asking for it."""
         return self._started().wait(within=within)
 
     def close(self) -> None:
-        """Have it gone, if it runs, whatever state it is in; a polite end takes seconds, and nobody
-        waits for its calls.
-        """
+        """End it at once, whatever state it is in: no client waits for its calls any more."""
         if self._process is not None:
             self.kill()
 

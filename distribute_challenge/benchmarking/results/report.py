@@ -43,8 +43,8 @@ TERMS = (
     (
         "calls/s",
         (
-            "Calls per second. A call counts by the share of its time on the worker that lies in "
-            "the measured time."
+            "Calls per second. A call counts by the share of its time on the worker that lies in the "
+            "measured time."
         ),
     ),
     (

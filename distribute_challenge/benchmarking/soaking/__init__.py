@@ -1,5 +1,4 @@
-"""Does anything grow? Millions of calls on one cluster, and what its processes take meanwhile, and
-leave in Redis.
+"""Does anything grow? Millions of calls, the memory of all processes, and what is left in Redis.
 
 soak (the command)
   └── run          makes the calls, half of them by ``map`` and half by ``submit``, and looks

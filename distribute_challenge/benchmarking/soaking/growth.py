@@ -28,8 +28,7 @@ class Sample:
 
 
 def growth(samples: Sequence[Sample], calls: int) -> dict[str, int]:
-    """Bytes that each process has grown by since it was warm; those that were not there then, or
-    are not now, are missing.
+    """Bytes that each process has grown by since it was warm, if it was there then and is now.
 
     Medians, as memory goes up and down with what is on its way.
 

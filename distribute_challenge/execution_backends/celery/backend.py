@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from distribute_challenge import settings
+from distribute_challenge.cluster import EmbeddedCluster
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends.base import DETACHED_NEEDS_CLUSTER, ExecutionBackend
-from distribute_challenge.execution_backends.celery.embedded import EmbeddedCluster
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.stores import Depot
 

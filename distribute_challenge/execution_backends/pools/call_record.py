@@ -12,7 +12,7 @@ import os
 import tempfile
 import weakref
 
-__all__ = ["CallRecord"]
+__all__ = ["CallRecord", "nameless_file"]
 
 _SIZE = 16  # Bytes: two numbers.
 
@@ -29,7 +29,7 @@ class CallRecord:
 
     def __init__(self, descriptor: int | None = None) -> None:
         if descriptor is None:
-            descriptor = _new_file()
+            descriptor = nameless_file()
             os.truncate(descriptor, _SIZE)
         self.descriptor = descriptor
         self._close = weakref.finalize(self, os.close, descriptor)
@@ -60,7 +60,7 @@ class CallRecord:
         return bool(self._numbers[1] == number)
 
 
-def _new_file() -> int:
+def nameless_file() -> int:
     """Open a file without a name, in memory if the system can: a temporary folder may be full."""
     if hasattr(os, "memfd_create"):  # pragma: no branch - Linux
         return os.memfd_create("distribute_challenge")

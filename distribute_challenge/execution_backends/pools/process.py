@@ -18,7 +18,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -28,7 +27,7 @@ from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution.interruption import LOOK
 from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
 from distribute_challenge.execution_backends.frames import worker_name
-from distribute_challenge.execution_backends.pools.call_record import CallRecord
+from distribute_challenge.execution_backends.pools.call_record import CallRecord, nameless_file
 
 __all__ = ["ANSWER", "CALL", "READY", "ProcessEndedError", "WorkerProcess"]
 
@@ -85,8 +84,8 @@ class WorkerProcess:
         surroundings: The settings that the script has made in its own process.
 
     Attributes:
-        is_spoilt: Whether a call has changed state that could not be restored, so that the process
-            has to be replaced.
+        is_spoilt: Whether the process is to be replaced: a call has changed what could not be put
+            back, or a signal has told the process to end.
     """
 
     is_spoilt = False
@@ -95,8 +94,8 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self._connection = Connection(ours.detach())
         self._record = CallRecord()
-        self._crash = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the process
-        descriptors = theirs.fileno(), self._record.descriptor, self._crash.fileno()
+        self._crash = nameless_file()  # Open for as long as the process.
+        descriptors = theirs.fileno(), self._record.descriptor, self._crash
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, *interpreter_flags(), "-P", "-c", BOOTSTRAP, str(theirs.fileno())],
@@ -115,7 +114,7 @@ class WorkerProcess:
                 "authkey": bytes(multiprocessing.current_process().authkey).hex(),
                 "surroundings": surroundings,
                 "record": self._record.descriptor,
-                "crash": self._crash.fileno(),
+                "crash": self._crash,
             }
         ).encode()
 
@@ -208,7 +207,7 @@ class WorkerProcess:
         self._process.stdin.close()
         self._connection.close()
         self._record.close()
-        self._crash.close()
+        os.close(self._crash)
 
     @property
     def _name(self) -> str:
@@ -251,7 +250,7 @@ class WorkerProcess:
             facts["signal"] = signal.Signals(-code).name
         except ValueError:
             facts["exit_code"] = code
-        if crash := os.pread(self._crash.fileno(), MOST_CRASH, 0).decode(errors="replace"):
+        if crash := os.pread(self._crash, MOST_CRASH, 0).decode(errors="replace"):
             facts["crash"] = crash
         how = f"signal {facts['signal']}" if "signal" in facts else f"exit code {code}"
         return f"its process died ({how})", facts

@@ -13,12 +13,14 @@ import select
 import signal
 import threading
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
 from multiprocessing.connection import Connection
 from multiprocessing.process import AuthenticationString  # type: ignore[attr-defined]
 from typing import Any
 
 from distribute_challenge.execution.descendants import bind_descendants, kill_descendants
+from distribute_challenge.execution.end_signals import OrderlyEnd
 from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.interruption import Interruption
 from distribute_challenge.execution.process_state import ProcessState, is_spoilt
@@ -53,21 +55,31 @@ def main(connection: Connection, setup: Mapping[str, Any]) -> None:
     bind_descendants()
     # Runs before `multiprocessing` waits for child processes that are no daemons.
     atexit.register(kill_descendants)
-    calls = _Calls(CallRecord(setup["record"]))
+    end = OrderlyEnd()
+    end.listen(signal.SIGINT)
+    calls = _Calls(CallRecord(setup["record"]), end)
     connection.send_bytes(READY)
-    while calls.run_next(connection):
-        pass
+    try:
+        while calls.run_next(connection):
+            pass
+    except SystemExit:
+        # At once: the interpreter may wait for threads, and what the pool sends meanwhile is to run
+        # in another process.
+        connection.close()
+        raise
 
 
 class _Calls:
     """Runs the calls of this process, and keeps its state between them; `main` makes one.
 
     Args:
-        record: The record that names the call that has to stop, and the call that has begun.
+        record: Says which call is to stop, and is told which one has begun.
+        end: Ends the process between two calls.
     """
 
-    def __init__(self, record: CallRecord) -> None:
+    def __init__(self, record: CallRecord, end: OrderlyEnd) -> None:
         self._record = record
+        self._end = end
         self._name = process_name("processes")
         self._payloads: dict[str, bytes] = {}
         self._is_missing = False
@@ -79,13 +91,13 @@ class _Calls:
         )  # Made last, because the signal handler just installed is part of this state.
 
     def run_next(self, connection: Connection) -> bool:
-        """Wait for a call, run it and answer; return False if the pool closed the connection."""
+        """Wait for a call, run it and answer; False: the pool wants no more.
+
+        Raises:
+            SystemExit: A signal has told this process to end.
+        """
         try:
-            number, with_payload = CALL.unpack(connection.recv_bytes())
-            if with_payload:
-                payload = connection.recv_bytes()
-                self._payloads[sha256(payload).hexdigest()] = payload
-            frame = connection.recv_bytes()
+            number, frame = self._end.wait(partial(self._next_call, connection))
         except EOFError:
             return False
         self._interruption.begin(number)
@@ -97,11 +109,18 @@ class _Calls:
         if self._is_missing:
             frames.clear()
         self._is_missing = False
-        self._payloads.clear()  # The function is loaded by now, if it was needed.
-        connection.send_bytes(ANSWER.pack(len(frames), is_spoilt()))
+        self._payloads.clear()  # Loaded by now, if it was needed.
+        connection.send_bytes(ANSWER.pack(len(frames), is_spoilt() or self._end.is_told))
         for each in frames:
             connection.send_bytes(each)
         return True
+
+    def _next_call(self, connection: Connection) -> tuple[int, bytes]:
+        number, with_payload = CALL.unpack(connection.recv_bytes())
+        if with_payload:
+            payload = connection.recv_bytes()
+            self._payloads[sha256(payload).hexdigest()] = payload
+        return number, connection.recv_bytes()
 
     def _payload(self, digest: str) -> bytes | None:
         payload = self._payloads.get(digest)

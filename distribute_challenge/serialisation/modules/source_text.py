@@ -107,8 +107,8 @@ def _source(location: Location) -> tuple[str | None, str]:
         return (
             None,
             (
-                f"the source of {location.name}, {filename}, cannot be decoded: {error}; "
-                f"correct it on the client"
+                f"the source of {location.name}, {filename}, cannot be decoded: {error}; correct it on "
+                f"the client"
             ),
         )
     except OSError as error:

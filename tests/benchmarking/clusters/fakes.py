@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
+from distribute_challenge.cluster.redis_server import server_program
 
 COMMAND = r"""#!/bin/sh
 here=$(dirname "$0")

@@ -6,17 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge.benchmarking.faults import victim
-from distribute_challenge.benchmarking.faults.calls import MistakeError, answer, pause, work
+from distribute_challenge.benchmarking.faults.calls import MistakeError, answer, pause, right, work
 from distribute_challenge.benchmarking.faults.diary import Diary
-from distribute_challenge.execution_backends import use_backend
 
 
 def test_they_give_values_or_raise(tmp_path: Path) -> None:
     assert work.local(str(tmp_path), "c-1", 0.0, "value") == answer("c-1")
     with pytest.raises(MistakeError, match="c-2"):
         work.local(str(tmp_path), "c-2", 0.0, "raise")
-    assert [entry.call for entry in Diary(tmp_path).read()] == ["c-1", "c-2"]
+    large = right("c-3", "large")
+    assert work.local(str(tmp_path), "c-3", 0.0, "large", large) == large
+    with pytest.raises(
+        ValueError, match="c-4 got another argument than it was given, of 320000 characters"
+    ):
+        work.local(str(tmp_path), "c-4", 0.0, "large", large)
+    assert [entry.call for entry in Diary(tmp_path).read()] == ["c-1", "c-2", "c-3", "c-4"]
     assert pause.local(0.0) is None  # type: ignore[func-returns-value]
 
 
@@ -27,12 +31,3 @@ def test_they_kill_their_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     work.local(str(tmp_path), "c-1", 0.0, "exit")
     work.local(str(tmp_path), "c-2", 0.0, "kill")
     assert deaths == [7, (os.getpid(), signal.SIGKILL)]
-
-
-def test_a_client_that_nobody_kills_ends_by_itself(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(victim, "SECONDS", 0.0)
-    with use_backend("threads"):
-        victim.main()
-    assert capsys.readouterr().out == f"{victim.SUBMITTED}\n"

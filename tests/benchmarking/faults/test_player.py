@@ -50,6 +50,27 @@ def test_each_fault_begins_in_its_time_or_as_soon_as_the_last_is_over(
     assert times == [1, 6, 10]
 
 
+def test_what_a_fault_takes_beyond_its_time_puts_off_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that they keep their distances."""
+    clock = Clock(monkeypatch)
+    times: list[float] = []
+
+    @contextmanager
+    def slow(rig: Any, fault: Fault) -> Iterator[None]:
+        clock.wait(4)
+        yield
+        clock.wait(3)
+
+    monkeypatch.setattr(module, "KINDS", {"slow": Kind(slow)})
+    schedule = [Fault("slow", 1, lasts=2), Fault("slow", 5), Fault("slow", 6)]
+    player = Player(object(), wait=clock.wait, began=lambda _: times.append(clock.now))  # type: ignore[arg-type]
+    assert len(player.play(schedule, until=20)) == 2
+    assert times == [1, 12]
+    assert clock.now == 20
+
+
 def test_a_schedule_without_end_is_played_until_a_time(
     happened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

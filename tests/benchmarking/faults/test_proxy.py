@@ -160,6 +160,26 @@ def test_a_slow_line_takes_its_time_in_both_directions(proxy: Proxy) -> None:
         proxy.heal()
 
 
+def test_a_narrow_line_is_shared_by_its_connections_until_it_is_healed(proxy: Proxy) -> None:
+    with line(proxy) as first, line(proxy) as second:
+        echoed(first)
+        echoed(second)
+        proxy.narrow(5_000)
+        begun = time.monotonic()
+        for connection in (first, second):
+            connection.sendall(bytes(1_000))
+        for connection in (first, second):
+            heard(connection, 1_000)
+        assert (
+            time.monotonic() - begun >= 0.4 + 0.2
+        )  # There, the second behind the first, and back.
+        proxy.narrow(1)
+        first.sendall(b"hello")
+        assert is_silent(first)
+        proxy.heal()
+        assert heard(first, 5) == b"hello"
+
+
 def test_a_line_to_nobody_is_reset() -> None:
     with (
         Proxy(free_port()) as proxy,

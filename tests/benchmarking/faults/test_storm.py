@@ -1,10 +1,13 @@
 """Load and faults together, on a small cluster: what else can go wrong than calls."""
 
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from distribute_challenge.benchmarking.faults import kinds, storm
+from distribute_challenge.benchmarking.faults import storm
+from distribute_challenge.benchmarking.faults.kinds import KINDS, workers
 from distribute_challenge.benchmarking.faults.rig import Rig
 from distribute_challenge.benchmarking.faults.schedule import Fault
 from distribute_challenge.benchmarking.faults.storm import Storm
@@ -35,6 +38,24 @@ def test_a_calm_storm_passes_and_says_how_it_goes(tmp_path: Path) -> None:
     assert len(result.memory) == len(said) >= 2
 
 
+def test_what_this_machine_cannot_do_leaves_the_rest_at_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_faults() -> list[Fault]:
+        raging = Storm(
+            tmp_path, seconds=5, seed=1, workers=1, kinds=["worker line cut", "client line cut"]
+        )
+        return list(islice(raging._schedule, 20))
+
+    both = first_faults()
+    monkeypatch.setitem(
+        KINDS, "worker line cut", replace(KINDS["worker line cut"], lacks=lambda: "a line")
+    )
+    one = [fault for fault in both if fault.kind == "client line cut"]
+    assert 0 < len(one) < 20
+    assert first_faults()[: len(one)] == one
+
+
 def test_a_worker_that_ends_by_itself_is_noticed_and_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +78,7 @@ def test_what_does_not_end_when_it_is_told_to_ends_the_storm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storm, "HANGS_AFTER", 0.5)
-    monkeypatch.setattr(kinds, "END_WITHIN", 0.0)
+    monkeypatch.setattr(workers, "END_WITHIN", 0.0)
     result = scheduled(tmp_path, Fault("worker ended", 0.5)).run()
     (problem,) = result.problems
     assert "the storm ended early" in problem

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from distribute_challenge.benchmarking.faults import tally as module
-from distribute_challenge.benchmarking.faults.calls import Ending, MistakeError, answer
+from distribute_challenge.benchmarking.faults.calls import Ending, MistakeError, answer, right
 from distribute_challenge.benchmarking.faults.diary import Entry
 from distribute_challenge.benchmarking.faults.player import Played
 from distribute_challenge.benchmarking.faults.schedule import Fault
@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> "Clock":
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(module.time, "time", lambda: self.now)
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
 
 
 def ended(tally: Tally, call: str, ending: Ending, outcome: object) -> None:
@@ -51,14 +51,21 @@ def test_calls_that_end_as_they_are_to_end_are_neither_lost_nor_wrong() -> None:
     ended(tally, "c-2", "raise", MistakeError("c-2"))
     ended(tally, "c-3", "exit", WorkerLostError("gone"))
     ended(tally, "c-4", "kill", WorkerLostError("gone"))
-    assert (tally.calls, tally.values, tally.lost, tally.wrong) == (4, 1, 0, 0)
+    ended(tally, "c-5", "large", right("c-5", "large"))
+    assert (tally.calls, tally.values, tally.lost, tally.wrong) == (5, 2, 0, 0)
     assert tally.errors == {"MistakeError": 1, "WorkerLostError": 2}
     assert tally.open == {}
 
 
 @pytest.mark.parametrize(
     ("ending", "outcome"),
-    [("value", answer("c-2")), ("value", None), ("raise", answer("c-1")), ("exit", answer("c-1"))],
+    [
+        ("value", answer("c-2")),
+        ("value", None),
+        ("large", answer("c-1")),
+        ("raise", answer("c-1")),
+        ("exit", answer("c-1")),
+    ],
 )
 def test_another_value_is_wrong_and_so_is_one_in_place_of_an_error(
     ending: Ending, outcome: object
@@ -201,9 +208,9 @@ def test_only_the_first_losses_are_told_in_words() -> None:
 
 def test_calls_that_have_not_ended_when_it_is_closed_hang_whatever_becomes_of_them() -> None:
     tally = Tally()
-    before = time.time()
+    before = time.monotonic()
     tally.begin("c-1", "value")
-    assert before <= tally.open["c-1"] <= time.time()
+    assert before <= tally.open["c-1"] <= time.monotonic()
     assert tally.close() == ["c-1"]
     tally.end("c-1", KeyError())
     assert tally.lost == 0

@@ -15,8 +15,8 @@ import redis
 from distribute_challenge.benchmarking.measuring import monitor as module
 from distribute_challenge.benchmarking.measuring.monitor import Monitor
 from distribute_challenge.benchmarking.recording import Usage
+from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
 from tests.processes import wait_until
 
 

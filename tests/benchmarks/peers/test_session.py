@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from distribute_challenge.execution_backends.celery.embedded.redis_server import server_program
+from distribute_challenge.cluster.redis_server import server_program
 from tests.benchmarks.peers.fakes import RUN
 from tests.docker_engine import free_port
 

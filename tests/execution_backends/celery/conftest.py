@@ -14,6 +14,7 @@ import redis
 
 from distribute_challenge import Future, LocalCluster
 from distribute_challenge.benchmarking.faults.proxy import Proxy
+from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.run import execute
@@ -23,10 +24,6 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.keys import function_key
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.client import detached_calls
-from distribute_challenge.execution_backends.celery.embedded.redis_server import (
-    server_command,
-    server_program,
-)
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE

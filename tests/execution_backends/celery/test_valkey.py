@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge import attach, compute_this, put
+from distribute_challenge.cluster import redis_server
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.embedded import redis_server
 from tests.calls import wait_for
 from tests.docker_engine import in_ci
 from tests.execution_backends.celery import conftest

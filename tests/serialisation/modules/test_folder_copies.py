@@ -13,7 +13,7 @@ from distribute_challenge.serialisation.modules.folder_copies import FolderCopie
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule, Sources
 from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.elsewhere import Client, Worker
-from tests.stores.forks import ended, fork
+from tests.forks import ended, fork
 
 SCRIPT = """
     from shop.reading import f

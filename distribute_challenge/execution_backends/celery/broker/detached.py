@@ -8,9 +8,10 @@ Each step is one script: it is taken whole or not at all, by the first process t
     client ─ look ─────► if the message is gone: in its queue once more, or no record any more
     client ─ take_back ► no record, and no message
 
-A call is open as long as its record exists. So its first outcome counts, and an outcome of a call
-that was cancelled is dropped; only the worker has to be alive for that. The memory of a call's
-record, message and function is freed when it ends, or `OPEN_EXPIRY` after it was submitted.
+A call is open as long as its record is there. So its first outcome counts, and one of a call that
+was cancelled is dropped; nobody has to be alive for that but the worker. What its record, its
+message, its arguments and its function take is free when it ends, or `OPEN_EXPIRY` after it was
+submitted.
 
 Records are not signed. A record that no client can have written is ignored. If an attacker puts a
 record back after its call has ended, the outcome, which is signed, shows that: as long as the
@@ -19,7 +20,7 @@ outcome is kept, the call does not run again.
 
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final, Literal, NamedTuple, cast
 
 import redis
@@ -104,6 +105,7 @@ class DetachedRecords:
         call: str,
         message: Message,
         function: FunctionPayload,
+        arguments: Iterable[str] = (),
         *,
         keep: float,
         attempts: int,
@@ -113,15 +115,26 @@ class DetachedRecords:
 
         Args:
             call: Its id.
-            message: The message for its queue.
-            function: The function to call.
+            message: What is put into its queue.
+            function: What it calls.
+            arguments: Keys that hold its large arguments. They are kept as long as the call is
+                open.
             keep: Seconds that its outcome is kept.
             attempts: How often it is begun in all if its worker dies each time.
             until: When it is too late to begin it, in seconds since the epoch.
         """
         keys = detached_key(call), detached_function_key(function.digest), message.key
-        rest = OPEN_EXPIRY, call, message.data, message.tag, int(keep * 1000), attempts, until
-        # Redis most likely has the function already, so it is sent only if `ADD` misses it.
+        rest = (
+            OPEN_EXPIRY,
+            call,
+            message.data,
+            message.tag,
+            " ".join(arguments),
+            int(keep * 1000),
+            attempts,
+            until,
+        )
+        # The function most likely is there: it goes along only if not.
         if not self._connection.run(ADD, keys, b"", *rest):
             sealed = self._connection.keyring.seal(
                 Purpose.function(function.digest), [function.payload]

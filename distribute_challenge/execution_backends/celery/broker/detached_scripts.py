@@ -7,8 +7,12 @@ deletes it.
 from typing import Final
 
 from distribute_challenge.execution_backends.celery.broker.keys import DETACHED_OPEN
+from distribute_challenge.stores.redis import value_key
 
 __all__ = ["ADD", "ANSWER", "CLOSE", "LOOK", "OVERLOOKED", "TAKE_BACK"]
+
+# The beginning of the keys of large arguments, before the call's id.
+_VALUES: Final = value_key("", "")[:-1]
 
 # The beginning of all scripts.
 _CLOCK: Final = f"""
@@ -37,9 +41,13 @@ local function is_well_formed()
 end
 
 local function close()
-    local id, shared, deaths, queue, message = unpack(
-        redis.call('HMGET', record, 'id', 'function', 'deaths', 'queue', 'message'))
+    local id, shared, deaths, queue, message, arguments = unpack(
+        redis.call('HMGET', record, 'id', 'function', 'deaths', 'queue', 'message', 'arguments'))
     if deaths ~= '0' then redis.call('LREM', queue, 1, message) end
+    local own = '{_VALUES}' .. id .. ':'
+    for key in string.gmatch(arguments or '', '%S+') do
+        if string.sub(key, 1, #own) == own then redis.call('UNLINK', key) end
+    end
     redis.call('DEL', record)
     redis.pcall('HDEL', shared, id)
     if redis.pcall('HLEN', shared) == 1 then redis.call('DEL', shared) end
@@ -63,7 +71,7 @@ end
 
 ADD: Final = f"""{_CLOCK}
 local record, shared, queue = unpack(KEYS)
-local payload, expiry, id, message, tag, keep, attempts, begin_by = unpack(ARGV)
+local payload, expiry, id, message, tag, arguments, keep, attempts, begin_by = unpack(ARGV)
 if redis.call('HEXISTS', shared, 'payload') == 0 then
     if payload == '' then return 0 end
     redis.call('HSET', shared, 'payload', payload)
@@ -71,8 +79,9 @@ end
 redis.call('HSET', shared, id, '')
 redis.call('EXPIRE', shared, expiry)
 redis.call('HSET', record, 'id', id, 'function', shared, 'queue', queue, 'message', message, 'tag', tag,
-    'keep', keep, 'attempts', attempts, 'begin_by', begin_by, 'deaths', 0)
+    'arguments', arguments, 'keep', keep, 'attempts', attempts, 'begin_by', begin_by, 'deaths', 0)
 redis.call('EXPIRE', record, expiry)
+for key in string.gmatch(arguments, '%S+') do redis.call('EXPIRE', key, expiry) end
 redis.call('ZADD', open, 'NX', 0, '')
 redis.call('ZADD', open, exact_now, id)
 redis.call('EXPIRE', open, expiry)

@@ -90,9 +90,15 @@ def show(connection: Broker, presence: Presence) -> None:
     connection.hset(presence.key, presence.name, b"%.3f %b" % (seen, sealed))
 
 
-def leave(connection: Broker, presence: Presence) -> None:
-    """Remove the presence of a process that ends."""
-    connection.hdel(presence.key, presence.name)
+def leave(connection: Broker, kind: type[Presence], name: str) -> None:
+    """Take back the sign of life of a worker or a client that ends.
+
+    Args:
+        connection: To the broker.
+        kind: What it is.
+        name: What it is called there.
+    """
+    connection.hdel(kind.key, name)
 
 
 def workers(connection: Broker) -> list[WorkerPresence]:

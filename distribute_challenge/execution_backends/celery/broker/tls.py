@@ -22,8 +22,8 @@ _ADVICE: Final = (
     (
         "CERTIFICATE_VERIFY_FAILED",
         (
-            "the server's certificate is not signed by an authority that is known here: "
-            "name yours by ?ssl_ca_certs=/path/ca.crt"
+            "the server's certificate is not signed by an authority that is known here: name yours by "
+            "?ssl_ca_certs=/path/ca.crt"
         ),
     ),
     ("CERTIFICATE_REQUIRED", _WANTS_CERTIFICATE),

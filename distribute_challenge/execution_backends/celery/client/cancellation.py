@@ -188,7 +188,7 @@ def farewell(
             if messages:
                 time.sleep(LAST_WORDS)
             connection.delete(replies, *lists)
-            presence.leave(connection, presence.ClientPresence(client, 0))
+            presence.leave(connection, presence.ClientPresence, client)
 
     return in_background(say)
 

@@ -18,7 +18,7 @@ from distribute_challenge import settings
 from distribute_challenge.core import clock
 from distribute_challenge.core.condition import Condition
 from distribute_challenge.core.messages import Batch, Task
-from distribute_challenge.errors import ResultUnavailableError, StoreFullError, SystemFailureError
+from distribute_challenge.errors import ResultUnavailableError, SystemFailureError
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.absence import Absence
@@ -41,12 +41,15 @@ from distribute_challenge.execution_backends.celery.client.cancellation import (
     in_background,
     publish,
 )
+from distribute_challenge.execution_backends.celery.client.detached_arguments import (
+    check_function,
+    put_arguments,
+)
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
 from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
 from distribute_challenge.execution_backends.loss_report import detached_is_late, detached_is_lost
 from distribute_challenge.execution_backends.policy import allowed_attempts
 from distribute_challenge.log import logger
-from distribute_challenge.serialisation.outcomes import LARGEST_IN_REDIS
 from distribute_challenge.settings import masked
 
 __all__ = ["DetachedCalls"]
@@ -99,18 +102,22 @@ class DetachedCalls:
             time_to_live: Seconds that its outcome is kept.
 
         Raises:
-            BrokerUnreachableError: The broker does not take the call.
-            StoreFullError: The call is too large for one message.
+            BrokerUnreachableError: The broker does not take it.
+            StoreFullError: Its function is too large, or Redis has no room for its arguments.
         """
         self._refuse_if_closed()
-        options, function, now = task.options, task.function, self._connection.clock.now()
-        call, lifetime = uuid.uuid4().hex, options.queue_timeout or LONGEST_IN_QUEUE
+        check_function(task)
+        options, function, call = task.options, task.function, uuid.uuid4().hex
+        arguments = put_arguments(task, call, self._connection)
+        # After that: a large argument takes its time, and the call has until then to begin.
+        now, lifetime = self._connection.clock.now(), options.queue_timeout or LONGEST_IN_QUEUE
         reply_to = outcome_key(call)
         batch = Batch(
             id=call,
             function=function.digest,
             name=function.name,
-            arguments=[task.arguments],
+            arguments=[arguments.data],
+            places=arguments.places,
             timeout=options.timeout,
             retries=options.retries,
             reply_to=reply_to,
@@ -122,18 +129,16 @@ class DetachedCalls:
         message = message_for(
             batch, queue=options.queue, priority=options.priority, keyring=self._keyring
         )
-        if (size := max(len(message.data), len(function.payload))) > LARGEST_IN_REDIS:
-            raise StoreFullError(
-                f"the detached call of {function.name} has {size / 1e6:.0f} MB as a message, and "
-                f"no more than "
-                f"{LARGEST_IN_REDIS / 1e6:.0f} MB fit through Redis: "
-                f"write what is large in its arguments to a file that workers can read, and send "
-                f"its name"
-            )
         attempts = allowed_attempts(options, settings.attempts())
         with translated(self._url):
             self._records.add(
-                call, message, function, keep=time_to_live, attempts=attempts, until=now + lifetime
+                call,
+                message,
+                function,
+                arguments.keys,
+                keep=time_to_live,
+                attempts=attempts,
+                until=now + lifetime,
             )
         return self._watching(DetachedFuture(call, function.name, self._needed, task.created, now))
 

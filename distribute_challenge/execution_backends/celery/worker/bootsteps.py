@@ -19,6 +19,7 @@ from celery.worker.control import control_command
 
 from distribute_challenge import settings
 from distribute_challenge.execution.run import become_worker
+from distribute_challenge.execution.standard_streams import work_without_streams
 from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
@@ -109,7 +110,8 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
             # The worker was told to end, and finishes running calls, longer than a lease perhaps.
             self._timers = [consumer.timer.call_repeatedly(presence.BEAT, self._renew, (consumer,))]
             try:
-                presence.leave(self._connection, _presence_of(consumer))
+                # By its name alone: when the worker is ended at once, its pool is gone already.
+                presence.leave(self._connection, presence.WorkerPresence, consumer.hostname)
                 consumer.task_consumer.cancel()
                 # A message that was on its way goes back now, not when the last call has ended.
                 consumer.task_consumer.channel.read_what_was_asked_for()
@@ -212,13 +214,19 @@ def _cancel(state: Any, order: str = "") -> dict[str, Any]:
 
 
 def connect_signals() -> None:
-    """Connect the functions below to Celery's signals; safe to call again."""
+    """Attach everything below to Celery's signals; safe to call again."""
+    signals.celeryd_init.connect(_work_without_streams)
     signals.celeryd_init.connect(_put_filters_aside)
     signals.worker_init.connect(_close_gate)
     signals.worker_init.connect(_share_machine)
     signals.worker_init.connect(_open_records)
     signals.worker_process_init.connect(_prepare_child)
     signals.setup_logging.connect(set_up_logging)
+
+
+def _work_without_streams(**_: Any) -> None:
+    """Celery's own command prints a banner: what it cannot write is no reason to end."""
+    work_without_streams()
 
 
 _filters: "warnings.catch_warnings[None] | None" = None

@@ -49,10 +49,15 @@ class _Ring:
     def __init__(self, path: Path) -> None:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            # Filled with zeros, not truncated to the size: on a full disk this raises an error,
-            # where the first line in a sparse file would cause a SIGBUS.
-            os.write(file, bytes(LINES * _SLOT))
+            # Written, and not made longer: where the disk is full, this is an error, and the first
+            # line would be a SIGBUS.
+            rest = memoryview(bytes(LINES * _SLOT))
+            while rest:  # Where it has room for some of it, that is written first.
+                rest = rest[os.write(file, rest) :]
             self._slots = mmap.mmap(file, LINES * _SLOT)
+        except OSError:
+            path.unlink()
+            raise
         finally:
             os.close(file)
         self._written = 0

@@ -66,15 +66,11 @@ def make_worker(
 
 
 def run_worker(broker_url: str | None, **options: Any) -> int:
-    """Run a worker until it is told to stop.
-
-    Args:
-        broker_url: The broker; None: the broker from the environment.
-        options: As for `make_worker`.
-
-    Returns:
-        The worker's exit code.
-    """
+    """Run a worker until it is told to stop; its exit code. Options as for `make_worker`."""
+    # By these Celery starts it anew at SIGHUP. Its own are without the interpreter's options, and
+    # ``-m`` is a path in them, which would put the folder of this package in front of all others: a
+    # call's ``import settings`` would find the file of that name there.
+    sys.argv[:] = sys.orig_argv[1:]
     worker = make_worker(broker_url, **options)
     worker.start()
     return int(worker.exitcode or 0)

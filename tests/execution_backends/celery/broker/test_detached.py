@@ -1,6 +1,7 @@
 """Detached calls in Redis: each step of their lives, with nobody there but the one who takes it."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -32,6 +33,7 @@ from distribute_challenge.execution_backends.celery.broker.publishing import que
 from distribute_challenge.execution_backends.celery.worker.replying import send_reply
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
+from distribute_challenge.stores.redis import PART, VALUE_EXPIRY, value_key
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 from tests.secret import KEYRING
 
@@ -60,7 +62,7 @@ def replies(taken: Taken) -> list[bytes]:
         sealed = cast(bytes, connection.hget(detached_function_key(digest), "payload"))
         return bytes(KEYRING.open(Purpose.function(digest), sealed))
 
-    return list(execute(taken.frame, FunctionCache(payload), "fake@test/1"))
+    return list(execute(taken.frame, FunctionCache(payload), "fake@test/1", taken.worker.values))
 
 
 def send(taken: Taken, reply: bytes) -> None:
@@ -96,7 +98,10 @@ def hold(taken: Taken) -> None:
 
 def left(worker: FakeWorker) -> list[str]:
     """What there is of detached calls."""
-    return sorted(key.decode() for key in worker.connection.keys("distribute_challenge:detached:*"))  # type: ignore[union-attr]
+    names = (
+        worker.connection.keys(f"distribute_challenge:{kind}:*") for kind in ("detached", "value")
+    )
+    return sorted(key.decode() for found in names for key in found)  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -144,6 +149,63 @@ def test_a_function_is_kept_until_the_last_call_that_needs_it(
     assert worker.connection.hlen(key) == 2
     answer(second)
     assert not worker.connection.exists(key)
+
+
+@pytest.mark.parametrize("end", ["answered", "taken back"])
+def test_large_arguments_lie_beside_the_message_as_long_as_the_call_is_open(
+    end: str, backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """In parts: no command keeps Redis from its other clients for long. They go with the record."""
+    future = submit(backend, function=compute_this(len), number=bytes(PART + 1))  # type: ignore[arg-type]
+    parts = sorted(worker.connection.keys("distribute_challenge:value:*"))  # type: ignore[type-var] # typed for async too
+    assert len(parts) == 2
+    for key in (detached_key(future.id), *parts):
+        assert detached.OPEN_EXPIRY - 60 <= worker.connection.ttl(key) <= detached.OPEN_EXPIRY
+    assert len(worker.connection.lindex(QUEUE, -1) or b"") < 4_000
+    if end == "answered":
+        answer(worker.take())
+        assert future.result(DEADLINE) == PART + 1
+        worker.connection.delete(outcome_key(future.id))
+    else:
+        assert records.take_back(future.id)
+    assert left(worker) == []
+
+
+def test_a_record_that_names_the_values_of_others_frees_none_of_them(
+    backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
+) -> None:
+    """It is not signed."""
+    number = submit(backend).id
+    other = value_key("another", "arguments")
+    worker.connection.set(other, "a value")
+    worker.connection.hset(detached_key(number), "arguments", other)
+    assert records.take_back(number)
+    assert worker.connection.exists(other)
+
+
+def test_large_arguments_of_a_client_that_dies_while_it_submits_expire_soon(
+    backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No record names them."""
+    monkeypatch.setattr(DetachedRecords, "add", lambda *arguments, **options: sys.exit("killed"))
+    with pytest.raises(SystemExit):
+        submit(backend, bytes(200_000))  # type: ignore[arg-type]
+    (key,) = left(worker)
+    assert worker.connection.ttl(key) <= VALUE_EXPIRY
+
+
+def test_a_call_whose_large_arguments_are_gone_is_lost(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
+    """As with an eviction policy."""
+    future = submit(backend, bytes(200_000))  # type: ignore[arg-type]
+    taken = worker.take()
+    worker.connection.delete(value_key(future.id, "arguments"))
+    answer(taken)
+    with pytest.raises(
+        TaskLostError, match=r"square: its large arguments are gone from Redis.*maxmemory-policy"
+    ):
+        future.result(DEADLINE)
 
 
 def test_a_call_whose_process_died_is_sent_again_with_nobody_waiting(

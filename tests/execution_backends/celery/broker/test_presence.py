@@ -24,7 +24,7 @@ def test_who_shows_itself_is_there_until_it_leaves(server: Server) -> None:
     assert presence.workers(connection) == [one, two]
     assert presence.clients(connection) == [client]
     assert all(0 <= somebody.age < 5 for somebody in presence.workers(connection))
-    presence.leave(connection, two)
+    presence.leave(connection, WorkerPresence, "w2")
     assert presence.workers(connection) == [one]
 
 

@@ -339,10 +339,9 @@ def test_no_worker_is_a_warning_that_names_the_queue(
     eventually(lambda: "no worker listens on the queue 'gpu'" in caplog.text)
     assert "distribute-challenge worker --queues gpu" in caplog.text
     caplog.clear()
-    somebody = presence.WorkerPresence("w", 7, ["gpu"])
-    presence.show(connect(server.url), somebody)
+    presence.show(connect(server.url), presence.WorkerPresence("w", 7, ["gpu"]))
     eventually(lambda: backend.concurrency == 7)
-    presence.leave(connect(server.url), somebody)
+    presence.leave(connect(server.url), presence.WorkerPresence, "w")
     eventually(lambda: "no worker listens" in caplog.text)
     worker.take("gpu").run()
     assert future.result(DEADLINE) == 9

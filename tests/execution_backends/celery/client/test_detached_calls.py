@@ -26,7 +26,7 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
 from distribute_challenge.execution_backends.celery.broker.presence import workers
-from distribute_challenge.execution_backends.celery.client import detached_calls
+from distribute_challenge.execution_backends.celery.client import detached_arguments, detached_calls
 from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
 from tests.calls import wait_for
 from tests.execution_backends.celery.broker.test_detached import answer, square, submit
@@ -137,13 +137,33 @@ def test_large_values_travel_along(kind: str, shared: CeleryExecutionBackend) ->
     assert numpy.array_equal(result, data * 2 + 1)
 
 
-def test_a_call_that_is_too_large_for_a_message_is_refused(
+def test_a_function_that_is_too_large_is_refused(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the caller's line, and with a way out."""
-    monkeypatch.setattr(detached_calls, "LARGEST_IN_REDIS", 2_000_000)
-    with pytest.raises(StoreFullError, match=r"call of square has 4 MB as a message.*to a file"):
-        submit(backend, b"x" * 3_000_000)  # type: ignore[arg-type]
+    monkeypatch.setattr(detached_arguments, "LARGEST_FUNCTION", 900_000)
+    captured = b"x" * 900_000
+    with pytest.raises(
+        StoreFullError,
+        match=r"<lambda> has \d MB with all that it captures.*may have 1 MB: pass what",
+    ):
+        submit(backend, function=compute_this(lambda number: captured))
+    assert worker.waiting() == 0
+
+
+def test_arguments_that_redis_has_no_room_for_are_refused(
+    backend: CeleryExecutionBackend, worker: FakeWorker, server: Server
+) -> None:
+    """At the caller's line, with a way out, and with nothing left in Redis."""
+    connection = connect(server.url)
+    connection.config_set("maxmemory", "10mb")
+    with pytest.raises(
+        StoreFullError,
+        match=r"no room for the arguments of the detached call of square, 20 MB \(.*maxmemory.*to a file",
+    ):
+        submit(backend, bytes(20_000_000))  # type: ignore[arg-type]
+    connection.config_set("maxmemory", "0")
+    assert connection.keys("distribute_challenge:value:*") == []
     assert worker.waiting() == 0
 
 

@@ -39,8 +39,10 @@ def kept(memory: Path) -> list[str]:
     ]
 
 
-def kept_in(server: Server) -> Any:
-    return connect(server.url).keys("distribute_challenge:value:*")
+def kept_in(server: Server) -> list[str]:
+    """The values in Redis, each once, in however many parts."""
+    names: Any = connect(server.url).keys("distribute_challenge:value:*")
+    return sorted({":".join(name.decode().split(":")[:4]) for name in names})
 
 
 Start = Callable[..., "subprocess.Popen[bytes]"]

@@ -197,14 +197,17 @@ def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
     """It says that nobody hears its good-bye."""
     step = worker_steps.PresenceStep(SimpleNamespace())
     step._connection = None  # type: ignore[assignment]
-    monkeypatch.setattr(worker_steps, "_presence_of", lambda consumer: None)
 
     def away(*_: object) -> None:
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(presence, "leave", away)
     timer = SimpleNamespace(call_repeatedly=lambda *_: None)
-    step.stop(SimpleNamespace(blueprint=SimpleNamespace(state=bootsteps.CLOSE), timer=timer))
+    step.stop(
+        SimpleNamespace(
+            blueprint=SimpleNamespace(state=bootsteps.CLOSE), timer=timer, hostname="w@here"
+        )
+    )
     assert "cannot say good-bye: away" in caplog.text
 
 

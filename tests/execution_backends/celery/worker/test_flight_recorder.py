@@ -22,10 +22,11 @@ from distribute_challenge.owned_folder import OwnerLock
 from tests.processes import environment
 
 CHILD = """
-import ctypes, logging, os, signal
+import ctypes, logging, os, resource, signal
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process
 from distribute_challenge.execution.output import OutputLog
 logging.getLogger().setLevel(logging.INFO)
+{before}
 record_this_process(OutputLog(logging.INFO))
 {body}
 """
@@ -36,10 +37,10 @@ def records(tmp_path: Path) -> Records:
     return Records(tmp_path)
 
 
-def run(records: Records, body: str) -> tuple[int, int]:
+def run(records: Records, body: str, *, before: str = "") -> tuple[int, int]:
     """A child that records itself; its number and how it ended."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD.format(body=body)],
+        [sys.executable, "-c", CHILD.format(before=before, body=body)],
         env=environment(**{flight_recorder.FOLDER_VARIABLE: str(records.folder)}),
         stderr=subprocess.DEVNULL,
     )
@@ -82,6 +83,18 @@ def test_a_line_whose_arguments_do_not_fit_ends_nothing(records: Records) -> Non
     pid, status = run(records, "logging.info('%d', 'text')\nlogging.info('next')")
     assert status == 0
     assert [line.rpartition(" ")[2] for line in records.lines(pid)] == ["next"]
+
+
+def test_a_disk_with_room_for_half_of_a_record_keeps_none_and_ends_nothing(
+    records: Records,
+) -> None:
+    # One page may be written: the rest is refused then, and not at once.
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, ({}, resource.RLIM_INFINITY))".format
+    body = f"logging.info('hello')\n{limit('resource.RLIM_INFINITY')}"
+    pid, status = run(records, body, before=limit(4096))
+    assert status == 0
+    assert records.lines(pid) == []
+    assert not (records.folder / f"{pid}.log").exists()
 
 
 def test_records_can_be_forgotten(records: Records) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import compute_this
+from distribute_challenge.execution.end_signals import OrderlyEnd
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.worker.overrides import pool as worker_pool
 from distribute_challenge.execution_backends.celery.worker.overrides.pool import _Child
@@ -131,5 +132,5 @@ def test_when_it_is_enough(
     monkeypatch.setattr(worker_pool, "calls_run", lambda: 5)
     monkeypatch.setattr(worker_pool, "resident", lambda: resident)
     child: Any = _Child.__new__(_Child)
-    child._most_calls, child._most_memory = calls, 1024 * (memory or 0)
+    child._most_calls, child._most_memory, child._end = calls, 1024 * (memory or 0), OrderlyEnd()
     assert child._has_done_enough() is enough

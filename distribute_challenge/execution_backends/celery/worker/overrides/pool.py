@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from billiard import get_context
+from billiard import common, get_context
 from billiard.pool import EX_RECYCLE
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as Child
@@ -31,14 +31,12 @@ from celery.concurrency.prefork import TaskPool
 from redis import RedisError
 
 from distribute_challenge.execution.descendants import kill_descendants
+from distribute_challenge.execution.end_signals import OrderlyEnd
 from distribute_challenge.execution.process_state import is_spoilt
 from distribute_challenge.execution.run import calls_run
 from distribute_challenge.execution_backends.celery.worker.memory import (
     peak_of_this_process,
     resident,
-)
-from distribute_challenge.execution_backends.celery.worker.overrides.child_signals import (
-    end_in_order,
 )
 from distribute_challenge.execution_backends.celery.worker.overrides.ready_counter import (
     without_semaphores,
@@ -58,8 +56,6 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
     maxtasks: int | None
     max_memory_per_child: int | None
     wait_for_job: Callable[[], Any]
-    _is_told_to_end = False
-    _is_idle = False
 
     def _make_child_methods(self, *args: Any, **options: Any) -> None:
         super()._make_child_methods(*args, **options)
@@ -68,28 +64,21 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
         self._most_memory, self.max_memory_per_child = 1024 * (self.max_memory_per_child or 0), None
         self._is_leaving = False
         self._results = 0
+        self._end = OrderlyEnd(EX_RECYCLE)
         wait_for_job = self.wait_for_job
 
         def wait_unless_leaving() -> Any:
-            self._is_idle = True  # Before the check: a signal that comes now must end the child.
-            try:
-                if self._is_leaving or self._is_told_to_end:
-                    sys.exit(EX_RECYCLE)
-                return wait_for_job()
-            finally:
-                self._is_idle = False
+            if self._is_leaving:
+                sys.exit(EX_RECYCLE)
+            return self._end.wait(wait_for_job)
 
         self.wait_for_job = wait_unless_leaving
 
     def on_loop_start(self, pid: int) -> None:
-        end_in_order(self._end)  # Only here, as billiard sets its own handlers just before.
+        # Only now: billiard has just set handlers of its own.
+        _end_as_programs_end()
+        self._end.listen()
         super().on_loop_start(pid)
-
-    def _end(self, number: int, frame: object) -> None:
-        """End now if this child waits for a message, else after the message that it runs."""
-        self._is_told_to_end = True
-        if self._is_idle:
-            sys.exit(EX_RECYCLE)
 
     def prepare_result(self, result: Any) -> Any:
         self._results += 1
@@ -127,7 +116,7 @@ class _Child(Child):  # type: ignore[misc] # Celery has no types
             time.sleep(0.002)
 
     def _has_done_enough(self) -> bool:
-        if self._is_told_to_end or is_spoilt():
+        if self._end.is_told or is_spoilt():
             return True
         if self._most_calls and calls_run() >= self._most_calls:
             return True
@@ -249,6 +238,14 @@ class WorkerPool(TaskPool):  # type: ignore[misc] # Celery has no types
                 with contextlib.suppress(RedisError):
                     _message_of(job).requeue()
         super().on_stop()
+
+
+def _end_as_programs_end() -> None:
+    """Let signals end this process, where billiard would raise `SystemExit` in a user's function."""
+    for name in common.TERMSIGS_FULL:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is common._shutdown_cleanup:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _message_of(job: Any) -> Any:

@@ -3,6 +3,6 @@
 The supervisor ends the other two processes when the client ends.
 """
 
-from distribute_challenge.execution_backends.celery.embedded.cluster import EmbeddedCluster
+from distribute_challenge.cluster.embedded import EmbeddedCluster
 
 __all__ = ["EmbeddedCluster"]

@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery.embedded.redis_server import (
-    server_command,
-    server_program,
-)
 
 
 @pytest.fixture

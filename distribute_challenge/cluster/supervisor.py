@@ -6,14 +6,13 @@ processes that it starts inherit its environment.
 
 Guarantees:
 
-- When the lifeline closes, the supervisor kills every process that it started, and removes the
-  folder. It also kills the processes that calls started (on Linux even those in sessions of their
-  own). The kernel closes the lifeline even if the client was killed; the supervisor then also
-  removes the client's large values from shared memory.
-- If the supervisor itself is killed, the kernel kills the two processes that it started (on Linux),
-  and their children in turn.
-- If a process dies by itself, one line on standard output tells the client which one, how, and its
-  last log lines.
+- When the lifeline closes, every process started here is killed and the folder is gone; so is what
+  the calls themselves started (on Linux also in sessions of their own). The kernel closes the
+  lifeline also for a client that was killed; its large values in shared memory then go, too.
+- When this program itself is killed, the kernel kills the two that it started (on Linux), and those
+  theirs.
+- One line on standard output tells the client when a process died by itself: which one, how, and
+  its last log lines; or why there are none.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 LINUX = sys.platform.startswith("linux")
@@ -46,10 +45,13 @@ def main(arguments: str) -> None:
             end after SIGTERM.
     """
     plan: dict[str, Any] = json.loads(arguments)
-    # The supervisor makes it, as a client that is killed early could not remove it.
-    os.mkdir(plan["folder"], 0o700)
-    # Taken out of the environment, where calls, and the processes that they start, could read it.
-    _write_secret(os.path.join(plan["folder"], SECRET_FILE), os.environ.pop(SECRET_VARIABLE))
+    # Not for what the calls start: they would find it among their variables.
+    secret = os.environ.pop(SECRET_VARIABLE)
+    try:
+        logs = _prepare(plan["folder"], secret, plan["commands"])
+    except OSError as error:
+        _tell({"unusable": error.strerror})
+        return
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -61,9 +63,7 @@ def main(arguments: str) -> None:
     is_abandoned = False
     try:
         for name, command in plan["commands"].items():
-            children[name] = _start(
-                command, os.path.join(plan["folder"], f"{name}.log"), die_with_parent
-            )
+            children[name] = _start(command, logs[name], die_with_parent)
         died = None
         while died is None:
             ready, _, _ = select.select([0, wake_read], [], [])
@@ -97,10 +97,34 @@ def main(arguments: str) -> None:
             os.killpg(0, signal.SIGKILL)
 
 
+def _prepare(folder: str, secret: str, names: Iterable[str]) -> dict[str, int]:
+    """Make the cluster's folder: a client that is killed early could not remove it.
+
+    Args:
+        folder: Where.
+        secret: The cluster's.
+        names: Of the processes that are to be started.
+
+    Returns:
+        The log of each process, as a file descriptor.
+    """
+    os.mkdir(folder, 0o700)
+    try:
+        _write_secret(os.path.join(folder, SECRET_FILE), secret)
+        return {name: _new_log(os.path.join(folder, f"{name}.log")) for name in names}
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def _write_secret(path: str, secret: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     os.write(file, secret.encode())
     os.close(file)
+
+
+def _new_log(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
 def _become_reaper() -> Callable[[], None]:
@@ -121,16 +145,15 @@ def _become_reaper() -> Callable[[], None]:
 _statuses: dict[int, int] = {}
 
 
-def _start(command: list[str], log: str, die_with_parent: Callable[[], None]) -> int:
+def _start(command: list[str], log: int, die_with_parent: Callable[[], None]) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
@@ -158,9 +181,12 @@ def _reap() -> None:
 def _report(name: str, children: dict[str, int], folder: str) -> None:
     with open(os.path.join(folder, f"{name}.log"), errors="replace") as file:
         lines = file.read().splitlines()[-LAST_LINES:]
-    line = json.dumps({"process": name, "exit_code": _statuses[children[name]], "log": lines})
+    _tell({"process": name, "exit_code": _statuses[children[name]], "log": lines})
+
+
+def _tell(report: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # The client is gone as well.
-        os.write(1, line.encode() + b"\n")
+        os.write(1, json.dumps(report).encode() + b"\n")
 
 
 def _end_warmly(pid: int, patience: float) -> None:

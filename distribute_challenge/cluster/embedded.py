@@ -1,6 +1,7 @@
 """The client's handle on an embedded cluster: starts it, checks that it lives, and ends it."""
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -16,14 +17,11 @@ import time
 import weakref
 from pathlib import Path
 
+from distribute_challenge.cluster import supervisor
+from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.core import clock
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
-from distribute_challenge.execution_backends.celery.embedded import supervisor
-from distribute_challenge.execution_backends.celery.embedded.redis_server import (
-    server_command,
-    server_program,
-)
 from distribute_challenge.security import new_secret
 from distribute_challenge.settings import patience
 
@@ -32,6 +30,8 @@ __all__ = ["EmbeddedCluster"]
 START_DEADLINE = 10.0  # Seconds for the Redis server to answer; it takes hundredths of one.
 LONGEST_SOCKET_PATH = 100  # Bytes; the kernel's limit is 108 on Linux and 104 on macOS.
 WORKER_MODULE = "distribute_challenge.execution_backends.celery.worker.main"
+_FULL = os.strerror(errno.ENOSPC)
+_MAKE_ROOM = "Make room there, or name another folder in the variable TMPDIR"
 PATHS_VARIABLE = "DISTRIBUTE_CHALLENGE_PATHS"  # Read by that module.
 SURROUNDINGS_VARIABLE = "DISTRIBUTE_CHALLENGE_SURROUNDINGS"  # Read by the worker's children.
 
@@ -79,7 +79,8 @@ class EmbeddedCluster:
         """Start its processes, without waiting for them.
 
         Raises:
-            ClusterStartError: No Redis server is installed.
+            ClusterStartError: No Redis server is installed, or no folder for temporary files can be
+                written to.
         """
         program, seconds = server_program(), patience()
         folder = self.folder = _private_folder()
@@ -153,7 +154,7 @@ class EmbeddedCluster:
         with self._lock:
             # Another thread may have closed the cluster meanwhile, or read the report.
             if self._death is None and self._process is not None:
-                self._death = _death_of(self._process)
+                self._death = _death_of(self._process, folder)
             if self._death is not None:
                 raise ClusterStartError(self._death)
 
@@ -229,7 +230,12 @@ def _private_folder() -> Path:
     The supervisor makes the folder.
     """
     name = f"distribute_challenge-{secrets.token_hex(8)}"
-    folder = Path(tempfile.gettempdir(), name).absolute()
+    try:
+        folder = Path(tempfile.gettempdir(), name).absolute()
+    except FileNotFoundError as error:
+        raise ClusterStartError(
+            f"the embedded cluster needs a folder for temporary files ({error}). {_MAKE_ROOM}"
+        ) from None
     if len(os.fsencode(folder / "redis.sock")) > LONGEST_SOCKET_PATH or set("?#%@;") & set(
         str(folder)
     ):
@@ -237,10 +243,12 @@ def _private_folder() -> Path:
     return folder
 
 
-def _death_of(process: "subprocess.Popen[bytes]") -> str | None:
-    """Return the supervisor's report of a process that died, or that the supervisor itself died.
+def _death_of(process: "subprocess.Popen[bytes]", folder: Path) -> str | None:
+    """What the supervisor says of a process that died, or the same of itself; None while all live.
 
-    None while all processes live.
+    Args:
+        process: The supervisor.
+        folder: The cluster's.
     """
     assert process.stdout is not None
     waiting = select.poll()
@@ -251,13 +259,18 @@ def _death_of(process: "subprocess.Popen[bytes]") -> str | None:
     if not line:
         return "the embedded cluster's supervisor was killed, and the cluster with it"
     report = json.loads(line)
+    if reason := report.get("unusable"):
+        return f"the embedded cluster cannot use {folder.parent}, the folder for temporary files: {reason}. {_MAKE_ROOM}"
+    lines = [f"    {line}" for line in report["log"]]
+    if any(_FULL in line for line in lines):
+        lines.append(f"The folder for temporary files, {folder.parent}, is full. {_MAKE_ROOM}")
     return "\n".join(
         [
             (
                 f"the embedded cluster's {report['process']} process died (exit code "
                 f"{report['exit_code']}); its last lines:"
             ),
-            *(f"    {line}" for line in report["log"]),
+            *lines,
         ]
     )
 

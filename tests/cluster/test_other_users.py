@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this, put
-from distribute_challenge.execution_backends.celery.embedded import supervisor
+from distribute_challenge.cluster import supervisor
 from tests.docker_engine import in_ci
 from tests.processes import PATIENCE, mentioning
 

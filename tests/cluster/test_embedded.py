@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
+from distribute_challenge.cluster import EmbeddedCluster, embedded, supervisor
 from distribute_challenge.errors import ClusterStartError
-from distribute_challenge.execution_backends.celery.embedded import EmbeddedCluster, supervisor
-from distribute_challenge.execution_backends.celery.embedded import cluster as embedded
 from distribute_challenge.execution_backends.registry import close_backends
 from tests.processes import (
     PATIENCE,
@@ -337,7 +336,7 @@ def test_after_a_fork_the_child_makes_its_own_cluster_and_the_parent_s_goes_on(s
 def test_a_forked_child_can_neither_end_nor_misread_its_parent_s_cluster(short: Path) -> None:
     source = """
     import os, pathlib
-    from distribute_challenge.execution_backends.celery.embedded import EmbeddedCluster
+    from distribute_challenge.cluster import EmbeddedCluster
     from distribute_challenge.errors import ClusterStartError
 
     cluster, closed = EmbeddedCluster(1), EmbeddedCluster(1)
@@ -464,6 +463,34 @@ def test_a_server_that_does_not_start_is_an_error_with_its_exit_code_and_last_li
         "up\n    no memory left"
     )
     assert list(short.glob("distribute_challenge-*")) == []
+
+
+def test_a_folder_that_fills_up_while_it_starts_is_named(
+    short: Path, clean_environment: pytest.MonkeyPatch
+) -> None:
+    """As the server says, and below what it says what to do."""
+    clean_environment.setattr(tempfile, "tempdir", str(short))
+    executable(short / "redis-server", "#!/bin/sh\necho bind: No space left on device\nexit 1\n")
+    clean_environment.setenv("PATH", f"{short}:{os.environ['PATH']}")
+    with pytest.raises(ClusterStartError) as caught:
+        LocalCluster(workers=1).start()
+    assert str(caught.value).endswith(
+        f"    bind: No space left on device\nThe folder for temporary files, {short}, is full. "
+        f"Make room there, or name another folder in the variable TMPDIR"
+    )
+
+
+def test_without_a_folder_for_temporary_files_the_error_says_what_to_do(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
+    def none_found() -> str:
+        raise FileNotFoundError("no usable folder in ['/tmp']")
+
+    clean_environment.setattr(tempfile, "gettempdir", none_found)
+    with pytest.raises(
+        ClusterStartError, match=r"\(no usable folder in \['/tmp'\]\)\. Make room there, .*TMPDIR"
+    ):
+        EmbeddedCluster(1).start()
 
 
 def test_a_server_for_another_machine_is_an_error_too(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.execution_backends.celery.embedded import supervisor
+from distribute_challenge.cluster import supervisor
 from tests.processes import PATIENCE, alive, command_lines, environment, wait_until
 
 LASTS = "echo $$ > $0; exec sleep 1000"
@@ -126,6 +126,13 @@ def test_a_client_that_is_gone_before_anything_has_started_leaves_nothing(superv
     assert supervised.ended() == {}
     assert not supervised.folder.exists()
     assert not [line for line in command_lines().values() if str(supervised.pids) in line]
+
+
+def test_a_folder_without_room_for_the_logs_is_told_and_removed(supervise: Any) -> None:
+    full = "def refuse(path):\n    raise OSError(28, 'No space left on device')\nsupervisor._new_log = refuse"
+    supervised = supervise(before=full)
+    assert supervised.ended() == {"unusable": "No space left on device"}
+    assert not supervised.folder.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -263,7 +270,7 @@ def test_a_folder_that_is_there_already_is_not_entered(supervise: Any, tmp_path:
     """Somebody else's, perhaps."""
     (tmp_path / "private").mkdir()
     supervised = supervise()
-    assert supervised.process.wait(PATIENCE) == 1
+    assert supervised.ended() == {"unusable": "File exists"}
     assert (tmp_path / "private").exists()
 
 
