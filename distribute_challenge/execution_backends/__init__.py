@@ -1,6 +1,13 @@
-"""The engines that run calls: `registry` finds them by name, `base` is their common interface."""
+"""The engines that run calls: found by name in `registry`, alike from outside by `base`.
 
+The author of an engine finds here all that it needs.
+"""
+
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Problem, Task
+from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.base import ExecutionBackend, SupportsRun
+from distribute_challenge.execution_backends.frames import lost, settle, task_frame
 from distribute_challenge.execution_backends.registry import (
     available_backends,
     default_backend,
@@ -9,10 +16,17 @@ from distribute_challenge.execution_backends.registry import (
 )
 
 __all__ = [
+    "Attempt",
     "ExecutionBackend",
+    "Future",
+    "Problem",
     "SupportsRun",
+    "Task",
     "available_backends",
     "default_backend",
+    "lost",
     "set_default_backend",
+    "settle",
+    "task_frame",
     "use_backend",
 ]

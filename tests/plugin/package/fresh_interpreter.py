@@ -8,11 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from distribute_challenge import settings
-from distribute_challenge.core.futures import Future
-from distribute_challenge.core.messages import Problem, Task
-from distribute_challenge.errors import Attempt
-from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.execution_backends.frames import lost, settle, task_frame
+from distribute_challenge.execution_backends import (
+    Attempt,
+    ExecutionBackend,
+    Future,
+    Problem,
+    Task,
+    lost,
+    settle,
+    task_frame,
+)
 from distribute_challenge.settings import worker_count
 
 # What the other process runs: a payload and a frame come in, reply frames go out.
