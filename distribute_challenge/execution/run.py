@@ -10,7 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import partial
 from math import inf
@@ -202,8 +202,10 @@ def _known_as_call(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        current_call.reset(name_token)
-        _inside_call.reset(inside_token)
+        # An abandoned run is closed by the garbage collector, in another thread, where nothing is set.
+        with suppress(ValueError):
+            current_call.reset(name_token)
+            _inside_call.reset(inside_token)
 
 
 def _run_calls(

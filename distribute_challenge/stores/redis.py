@@ -91,7 +91,7 @@ class RedisStore(Store):
                     line.send_packed_command(_set(name, part, signature, is_last=is_last))
                     line.read_response()
                     if clock.monotonic() - renewed > VALUE_EXPIRY / 3:
-                        # Nobody else renews what is not there as a whole.
+                        # No other process renews a value that is incomplete.
                         renewed = clock.monotonic()
                         self._extend(names[:number])
         except BaseException:

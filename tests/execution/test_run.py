@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,19 @@ def payload_of(function: Callable[..., Any], *retry_on: type[BaseException]) -> 
     return PortableFunction(function, function.__name__, retry_on).payload()
 
 
+def frames(
+    function: Callable[..., Any],
+    arguments: list[Any],
+    *retry_on: type[BaseException],
+    **options: Any,
+) -> Iterator[bytes]:
+    """A run of one batch that has not begun."""
+    payload = payload_of(function, *retry_on)
+    blobs = [dumps(item, "arguments").data for item in arguments]
+    frame = Batch("b1", payload.digest, payload.name, blobs, **options).encode()
+    return execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w")
+
+
 def replies(
     function: Callable[..., Any],
     arguments: list[Any],
@@ -43,13 +57,7 @@ def replies(
     **options: Any,
 ) -> list[Reply]:
     """What a worker answers to one batch."""
-    payload = payload_of(function, *retry_on)
-    blobs = [dumps(item, "arguments").data for item in arguments]
-    frame = Batch("b1", payload.digest, payload.name, blobs, **options).encode()
-    return [
-        Reply.decode(frame)
-        for frame in execute(frame, FunctionCache({payload.digest: payload.payload}.get), "w")
-    ]
+    return [Reply.decode(frame) for frame in frames(function, arguments, *retry_on, **options)]
 
 
 def outcomes(
@@ -187,6 +195,17 @@ def test_early_results_do_not_wait_for_slow_calls(monkeypatch: pytest.MonkeyPatc
         (1, False, [1]),
         (2, True, [2]),
     ]
+
+
+def test_a_run_that_is_abandoned_may_be_closed_by_any_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By that of the garbage collector, which knows nothing of the call that ran there."""
+    monkeypatch.setattr(execution, "FLUSH_AFTER", -1.0)
+    abandoned = frames(identity, [one(number) for number in range(3)])
+    copy_context().run(next, abandoned)
+    abandoned.close()  # type: ignore[attr-defined] # a generator
+    assert not inside_call()
 
 
 def test_a_worker_gives_back_what_it_has_not_begun_in_time() -> None:

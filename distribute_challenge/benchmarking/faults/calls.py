@@ -22,7 +22,7 @@ class MistakeError(Exception):
 
 
 def answer(call: str) -> str:
-    """The right value of a call: nobody has it by chance, nor another call's.
+    """The right value of a call; no other call has it, not even by chance.
 
     Examples:
         >>> answer("c-1")

@@ -37,7 +37,7 @@ def note(folder: str | os.PathLike[str], call: str) -> None:
         call: Name of the call, without blanks.
     """
     now = time.monotonic()
-    # A short line at the end of a file is written by the kernel in one piece, whoever else writes.
+    # A short line at the end of a file is written by the kernel in one piece, even if other processes write too.
     file = os.open(
         Path(folder, f"page-{int(now // PAGE)}"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
     )

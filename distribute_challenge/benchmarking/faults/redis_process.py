@@ -138,7 +138,7 @@ class RedisProcess:
 
 
 def free_port() -> int:
-    """A port of the loopback address at which nobody listens."""
+    """Return a port of the loopback address at which no program listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -104,7 +104,7 @@ class Storm:
             )
         finally:
             traffic.stop()
-            # Ctrl+C waits for nobody.
+            # After Ctrl+C, nothing is waited for.
             self._over.set()
         traffic.wait(HANGS_AFTER)
         watch.join()

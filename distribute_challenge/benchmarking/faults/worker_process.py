@@ -19,7 +19,7 @@ READY_WITHIN = 60.0  # Seconds from its start; it takes one, and more where many
 ASK_EVERY = 0.02  # Seconds.
 READY = " ready."  # What Celery says once it takes messages.
 
-# The command has no option for the lease: nobody but a test needs a short one.
+# The command has no option for the lease: only tests need a short one.
 _WITH_LEASE = """
 import sys
 from distribute_challenge.execution_backends.celery.worker.main import run_worker

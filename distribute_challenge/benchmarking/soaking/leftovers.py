@@ -38,7 +38,7 @@ def keys(connection: redis.Redis) -> list[Key]:
 
 
 def unknown(found: list[Key]) -> list[Key]:
-    """Those that nobody has documented.
+    """Return the keys that are not documented.
 
     Examples:
         >>> unknown([("distribute_challenge:workers", "hash", -1), ("distribute_challenge:what", "string", 60)])

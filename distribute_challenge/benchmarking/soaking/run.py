@@ -52,7 +52,7 @@ class Result:
 
     @property
     def unknown(self) -> list[leftovers.Key]:
-        """Keys that nobody has documented."""
+        """Keys that are not documented."""
         return leftovers.unknown(self.keys)
 
     @property

@@ -9,8 +9,8 @@ Each step is one script: it is taken whole or not at all, by the first process t
     client ─ take_back ► no record, and no message
 
 A call is open as long as its record is there. So its first outcome counts, and one of a call that
-was cancelled is dropped; nobody has to be alive for that but the worker. What its record, its
-message, its arguments and its function take is free when it ends, or `OPEN_EXPIRY` after it was
+was cancelled is dropped; only the worker has to be alive for that. The memory of its record, its
+message, its arguments and its function is freed when it ends, or `OPEN_EXPIRY` after it was
 submitted.
 
 Records are not signed. A record that no client can have written is ignored. If an attacker puts a
