@@ -302,7 +302,8 @@ def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
     blobs = [
         dumps((args, {}), "arguments").data for args in [(1, None), (2, str(door)), (3, str(door))]
     ]
-    batch = Batch("b1", payload.digest, payload.name, blobs, patience=0.05)
+    # Enough for the first call to fail before the worker gives anything back.
+    batch = Batch("b1", payload.digest, payload.name, blobs, patience=1.0)
     ahead, functions = Ahead(door), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
     failure, value = decode_outcomes(last)
