@@ -29,7 +29,7 @@ from tests.calls import place, surroundings
 from tests.docker_engine import Project, docker
 from tests.processes import PATIENCE, run, wait_until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 LEASE = 60  # Seconds, at most, until others run again what a killed worker held.
 

@@ -12,6 +12,8 @@ from tests import docker_engine
 from tests.docker_engine import CHECKOUT
 from tests.processes import environment
 
+pytestmark = pytest.mark.slow
+
 TEST = "tests/test_compose_file.py::test_the_file_says_what_a_cluster_needs"
 
 

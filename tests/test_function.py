@@ -247,6 +247,7 @@ def test_it_can_be_pickled() -> None:
     assert bound(1).compute() == 11
 
 
+@pytest.mark.slow
 def test_plain_pickle_takes_it_by_its_name_or_by_value() -> None:
     """As pools of the standard library do; a copy is the function itself, as of any function."""
     assert pickle.loads(pickle.dumps(add)) is add

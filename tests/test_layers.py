@@ -101,6 +101,7 @@ def test_a_module_imports_from_layers_below_its_own(name: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_there_are_no_circles() -> None:
     """Also not inside one folder."""
     graph = {name: set(imports(path)) for name, path in MODULES.items()}

@@ -16,7 +16,7 @@ from distribute_challenge.errors import ClusterStartError, OptionError, SystemFa
 from tests.calls import meet, wait_for
 from tests.processes import PATIENCE, environment, mentioning, parent, run, wait_until
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True, scope="module")

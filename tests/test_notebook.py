@@ -37,6 +37,7 @@ await say("awaited")
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Of the notebook's own libraries.
 def test_lines_appear_under_the_cell_of_their_call() -> None:
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])

@@ -125,6 +125,7 @@ print(json.dumps([value, sorted(heavy), threading.active_count()]))
     assert fresh(program) == [9, [], 1]
 
 
+@pytest.mark.slow
 def test_an_import_reads_no_environment() -> None:
     """A wrong value is no reason to fail before anything is asked for."""
     program = "import json, distribute_challenge.settings; print(json.dumps('fine'))"

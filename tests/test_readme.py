@@ -56,6 +56,7 @@ def run(code: str, folder: Path, **environment: str) -> "subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 @pytest.mark.parametrize("block", blocks())
 def test_a_block_runs_and_prints_what_its_comments_say(block: Block, tmp_path: Path) -> None:

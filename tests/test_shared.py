@@ -42,6 +42,7 @@ def test_what_cannot_be_pickled_cannot_be_put() -> None:
         put([(i for i in ())], "local")
 
 
+@pytest.mark.slow
 def test_a_value_lies_in_the_cluster_as_long_as_its_handle_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually
 ) -> None:

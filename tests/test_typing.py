@@ -13,6 +13,8 @@ import pytest
 
 from tests.docker_engine import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 RIGHT = """
     from collections.abc import Iterator
     from typing import assert_type

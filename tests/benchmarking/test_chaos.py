@@ -17,7 +17,7 @@ from distribute_challenge.benchmarking.faults.tally import Tally
 from distribute_challenge.errors import ClusterStartError
 from tests.processes import program
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:

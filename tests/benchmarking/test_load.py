@@ -19,7 +19,7 @@ from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.errors import ClusterStartError
 from tests.processes import mentioning, program
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 SHORT = [
     "--cluster",

@@ -14,7 +14,7 @@ from distribute_challenge.benchmarking.soaking import run
 from distribute_challenge.errors import ClusterStartError
 from tests.processes import program
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 def test_calls_are_made_both_ways_and_nothing_unknown_is_left(

@@ -53,6 +53,7 @@ def test_an_address_of_another_kind_is_answered_with_the_right_ones(
     assert "hunter2" not in output
 
 
+@pytest.mark.slow
 def test_a_broker_that_takes_the_connection_and_never_answers_is_an_error_within_five_seconds() -> (
     None
 ):

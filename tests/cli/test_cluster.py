@@ -14,7 +14,7 @@ from distribute_challenge.execution_backends.celery.broker import connection, pr
 from tests.cli.conftest import COMMAND
 from tests.processes import mentioning, program, run
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 WHO = "import os\nfrom distribute_challenge import compute_this\nprint(compute_this(lambda: os.getpid())().compute())"
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from distribute_challenge.cli import main
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -18,6 +18,7 @@ def ping(url: str, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["ping", "--broker", url, *arguments])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("first", "second")
 def test_all_workers_answer_with_the_time_they_took(broker: str) -> None:
     done = ping(broker, "--timeout", str(PATIENCE))
@@ -83,6 +84,7 @@ def test_a_broker_that_goes_away_meanwhile_is_one_clear_error(
     assert done.output.startswith("Error: no Redis answers at redis://:***@127.0.0.1:1 (")
 
 
+@pytest.mark.slow
 def test_it_costs_little(server: str) -> None:
     """A health check in every container loads neither Celery nor kombu, nor what only calls need."""
     program = (
@@ -106,6 +108,7 @@ def test_it_costs_little(server: str) -> None:
     assert not loaded & {"celery", "kombu", "billiard", "numpy", "loky"}
 
 
+@pytest.mark.slow
 def test_it_is_a_command_as_users_type_it(broker: str, first: Program) -> None:
     done = subprocess.run(
         [*COMMAND, "ping", "first"],

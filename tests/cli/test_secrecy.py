@@ -22,7 +22,7 @@ from distribute_challenge.security import Keyring, new_secret
 from tests.cli.conftest import COMMAND, PASSWORD, host
 from tests.processes import PATIENCE, Program, command_lines, environment, program
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 CELERY = [sys.executable, "-m", "celery", "-A", "distribute_challenge.execution_backends.celery"]
 

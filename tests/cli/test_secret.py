@@ -109,6 +109,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_it_loads_neither_celery_nor_redis() -> None:
     """It is there in a moment, and works before anything else is installed."""
     program = (

@@ -145,6 +145,7 @@ def test_what_redis_refuses_for_another_reason_is_one_clear_error(server: str) -
     assert "give the user in the URL the rights" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("second")
 def test_a_busy_cluster_shows_what_runs_what_waits_and_for_whom(
     broker: str, backend: CeleryExecutionBackend, tmp_path: Path

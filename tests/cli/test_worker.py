@@ -29,6 +29,7 @@ cli_worker = importlib.import_module(
 )  # The package gives the command of this name.
 
 
+@pytest.mark.slow
 def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None:
     assert (
         "worker first: 1 process, queues distribute_challenge, broker redis://:***@127.0.0.1:"
@@ -37,6 +38,7 @@ def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None
     assert "hunter2" not in first.output
 
 
+@pytest.mark.slow
 def test_a_second_worker_joins_and_takes_part(
     first: Program, second: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
@@ -70,6 +72,7 @@ def test_a_worker_logs_no_more_than_asked_for(
     assert "too quiet" not in second.output
 
 
+@pytest.mark.slow
 def test_two_workers_of_a_machine_are_two_without_names_of_their_own(
     server: str, tmp_path: Path
 ) -> None:
@@ -86,6 +89,7 @@ def test_two_workers_of_a_machine_are_two_without_names_of_their_own(
         assert {worker.name for worker in workers(connection)} == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)])
 def test_a_worker_that_is_told_to_stop_finishes_what_runs(
     number: signal.Signals, code: int, server: str, tmp_path: Path
@@ -124,6 +128,7 @@ def test_options_that_mean_nothing_are_refused(options: list[str]) -> None:
     assert CliRunner().invoke(main, ["worker", *options]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_celery_s_own_command_starts_a_worker_and_sees_readable_names(
     server: str, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ from tests.processes import (
     wait_until,
 )
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 linux_only = pytest.mark.skipif(not supervisor.LINUX, reason="the kernel does not offer it")
 
 

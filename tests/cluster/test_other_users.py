@@ -24,6 +24,7 @@ from tests.processes import PATIENCE, mentioning
 pytestmark = [
     pytest.mark.celery,
     pytest.mark.skipif(not supervisor.LINUX, reason="reads what Linux shows of processes in /proc"),
+    pytest.mark.slow,
 ]
 
 NOBODY = 65534

@@ -145,6 +145,7 @@ def test_a_signal_to_the_supervisor_ends_the_cluster(supervise: Any, number: int
     assert not supervised.folder.exists()
 
 
+@pytest.mark.slow
 @linux_only
 def test_what_the_calls_started_ends_too_even_in_a_session_of_its_own(supervise: Any) -> None:
     detached = f'{sys.executable} -c \'import os; os.fork() and os._exit(0); os.setsid(); os.execlp(*["sleep"] * 2, "1001")\''

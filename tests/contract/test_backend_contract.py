@@ -77,6 +77,7 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
+@pytest.mark.slow
 def test_a_call_gives_its_value(backend: ExecutionBackend) -> None:
     assert add(1, y=2).compute(backend) == 3
     assert add(1).compute(backend, timeout=TIMEOUT) == 2
@@ -97,6 +98,7 @@ def test_a_call_raises_what_the_function_raised_with_its_frames(
         assert frames == ["fail"]
 
 
+@pytest.mark.slow
 def test_submit_gives_a_future_for_the_standard_library_s_tools(backend: ExecutionBackend) -> None:
     futures = [add(number).submit(backend) for number in range(5)]
     assert all(isinstance(future, Future) for future in futures)
@@ -177,6 +179,7 @@ def test_a_call_can_be_awaited(backend: ExecutionBackend) -> None:
     assert asyncio.run(main()) == [6, 1, 2, 3, 4, 11]
 
 
+@pytest.mark.slow
 def test_map_and_starmap_give_results_in_order(backend: ExecutionBackend) -> None:
     assert list(add.map(range(300), backend=backend)) == list(range(1, 301))
     assert list(add.map([1, 2, 3], [4, 5], backend=backend)) == [5, 7]
@@ -528,6 +531,7 @@ def test_arrays_come_and_go_as_they_are(name: str, backend: ExecutionBackend) ->
     assert numpy.array_equal(result, array)
 
 
+@pytest.mark.slow
 def test_large_texts_bytes_and_lists_do_too(backend: ExecutionBackend) -> None:
     for value in (
         "x" * 2_000_000,
@@ -625,6 +629,7 @@ def test_a_value_that_was_put_stands_for_itself_wherever_it_is(backend: Executio
     assert [result[0, 1] for result in double.map([shared, shared], backend=backend)] == [2, 2]
 
 
+@pytest.mark.slow
 def test_a_value_that_was_put_elsewhere_is_sent_anew(backend: ExecutionBackend) -> None:
     with CeleryExecutionBackend() as other:
         shared = put(LARGE, other)
@@ -645,6 +650,7 @@ def test_run_takes_any_pickled_callable(backend: ExecutionBackend) -> None:
     assert backend.run(cloudpickle.dumps(lambda x, y: x + y), (2,), {"y": 3}) == 5
 
 
+@pytest.mark.slow
 def test_several_threads_share_a_backend(backend: ExecutionBackend) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         totals = pool.map(
@@ -653,6 +659,7 @@ def test_several_threads_share_a_backend(backend: ExecutionBackend) -> None:
     assert sum(totals) == sum(range(1, 201))
 
 
+@pytest.mark.slow
 def test_calls_still_waiting_when_a_backend_is_closed_are_over(
     engine: tuple[str, ExecutionBackend],
     tmp_path: Path,

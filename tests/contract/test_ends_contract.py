@@ -10,6 +10,8 @@ import pytest
 
 from tests.processes import alive, mentioning, script, wait_until
 
+pytestmark = pytest.mark.slow
+
 USER = """
     import atexit, os, sys, time
     from pathlib import Path

@@ -47,6 +47,7 @@ def buy(path: Path, item: str) -> None:
     raise NotInStockError(item)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"timeout": 30}], ids=["plain", "with a time limit"])
 def test_an_exception_that_cannot_be_changed_comes_home_and_its_call_runs_once(
     backend: ExecutionBackend, tmp_path: Path, options: dict[str, Any]
@@ -110,6 +111,7 @@ def test_whatever_pickling_a_result_raises_its_call_alone_fails(
     assert log.read_text() == "ran ran "
 
 
+@pytest.mark.slow
 def test_in_a_worker_that_goes_for_ctrl_c_too(processes: ExecutionBackend) -> None:
     """The worker goes on."""
 
@@ -219,6 +221,7 @@ def _exits() -> None:
     sys.exit(3)
 
 
+@pytest.mark.slow
 def test_an_argument_that_kills_who_unpickles_it_kills_no_client(
     processes: ExecutionBackend,
 ) -> None:

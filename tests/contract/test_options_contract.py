@@ -108,6 +108,7 @@ def begun(path: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", sorted(OPTIONS))
 def test_an_option_is_taken_or_refused_at_the_call(
     option: str, backend: ExecutionBackend, tmp_path: Path
@@ -155,6 +156,7 @@ def test_a_call_inside_a_call_takes_every_option(backend: ExecutionBackend) -> N
 # --- timeout, retries, retry_on
 
 
+@pytest.mark.slow
 def test_a_call_that_takes_too_long_is_stopped(backend: ExecutionBackend) -> None:
     def spin() -> None:
         while True:
@@ -173,6 +175,7 @@ def test_a_call_that_takes_too_long_is_stopped(backend: ExecutionBackend) -> Non
     assert compute_this(abs)(-1).compute(backend) == 1
 
 
+@pytest.mark.slow
 def test_a_loop_in_c_that_takes_too_long_goes_with_its_process(engine: Engine) -> None:
     """Two seconds after its time, and nothing else is harmed."""
     if engine.name not in IN_PROCESSES:
@@ -188,6 +191,7 @@ def test_a_loop_in_c_that_takes_too_long_goes_with_its_process(engine: Engine) -
     assert compute_this(abs)(-1).compute(engine.backend, timeout=TIMEOUT) == 1
 
 
+@pytest.mark.slow
 def test_a_call_is_tried_again_as_often_as_its_retries_allow(
     backend: ExecutionBackend, tmp_path: Path
 ) -> None:
@@ -232,6 +236,7 @@ def test_a_call_for_another_queue_waits_for_its_workers(engine: Engine) -> None:
     assert elsewhere.cancel()
 
 
+@pytest.mark.slow
 def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
     backend: ExecutionBackend,
     busy: Path,
@@ -273,6 +278,7 @@ def make_noting() -> Callable[[str, str], Any]:
 # --- queue_timeout
 
 
+@pytest.mark.slow
 def test_a_call_that_no_worker_begins_in_time_is_taken_back(
     backend: ExecutionBackend, busy: Path, tmp_path: Path
 ) -> None:
@@ -316,6 +322,7 @@ def test_a_call_that_may_run_once_is_begun_once(engine: Engine, tmp_path: Path) 
     assert begun(path) == ["7"]
 
 
+@pytest.mark.slow
 def test_calls_of_a_map_that_may_run_once_are_begun_once(engine: Engine, tmp_path: Path) -> None:
     if engine.name not in IN_PROCESSES:
         pytest.skip("it would end the client")
@@ -335,6 +342,7 @@ def test_calls_of_a_map_that_may_run_once_are_begun_once(engine: Engine, tmp_pat
     assert len(begun(path)) == len(set(begun(path)))
 
 
+@pytest.mark.slow
 def test_a_call_is_begun_as_often_as_the_environment_says(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +381,7 @@ def test_a_call_is_begun_as_often_as_the_environment_says(
 # --- what the documentation says
 
 
+@pytest.mark.slow
 def test_the_documentation_says_which_backend_keeps_which_option() -> None:
     """In its table."""
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()

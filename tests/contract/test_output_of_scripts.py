@@ -9,7 +9,7 @@ import pytest
 
 from tests.processes import PATIENCE, environment, run, script
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 CALLS = """
     import sys

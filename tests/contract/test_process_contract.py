@@ -71,6 +71,7 @@ def run(backend: ExecutionBackend, function: Callable[..., Any], *args: Any) -> 
 # --- standard streams
 
 
+@pytest.mark.slow
 def test_standard_streams_are_files(backend: ExecutionBackend, tmp_path: Path) -> None:
     def use() -> list[Any]:
         import contextlib
@@ -133,6 +134,7 @@ def reuse_numbers() -> None:
     os.close(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     [close_streams, detach_streams, wrap_streams, have_no_streams, close_numbers, reuse_numbers],
@@ -479,6 +481,7 @@ ENDS = {"returns": 0, "raises": 1, "exits": 7, "exits with a text": 1}
 QUIETLY = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
 
+@pytest.mark.slow
 @QUIETLY
 @pytest.mark.parametrize("how", ENDS)
 @pytest.mark.parametrize("function", [with_child, coroutine_with_child])
@@ -489,6 +492,7 @@ def test_the_child_of_a_fork_ends_where_it_leaves_the_call(
     assert run(any_backend, function, how) == ("the parent's", ENDS[how])
 
 
+@pytest.mark.slow
 @QUIETLY
 def test_children_of_forks_end_in_a_map_too(any_backend: ExecutionBackend) -> None:
     calls = compute_this(with_child)
@@ -567,6 +571,7 @@ def test_a_call_may_use_processes_of_its_own(
     assert run(backend, use, method) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_call_may_use_processes_of_loky(backend: ExecutionBackend) -> None:
     """And so those of joblib."""
     assert run(backend, use_loky, "loky") == [1, 2]
@@ -631,6 +636,7 @@ def test_processes_of_a_call_end_with_the_process_that_ran_it_though_it_is_kille
     wait_until(lambda: not alive(started_in(tmp_path)), "the end of all of them")
 
 
+@pytest.mark.slow
 def test_processes_of_a_call_end_with_the_process_that_is_replaced(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from distribute_challenge import LocalCluster
 
+pytestmark = pytest.mark.slow
+
 # `threads` runs calls as `local` does.
 ENGINES = ["local", "processes", "celery"]
 

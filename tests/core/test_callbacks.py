@@ -200,6 +200,7 @@ def test_callbacks_run_before_the_interpreter_ends() -> None:
     """) == ["in", "time", "late"]
 
 
+@pytest.mark.slow
 def test_one_that_never_ends_does_not_keep_the_interpreter() -> None:
     """For more than a moment."""
     assert run("""

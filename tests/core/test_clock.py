@@ -14,6 +14,8 @@ from distribute_challenge import compute_this
 from distribute_challenge.core import clock
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 30  # Seconds.
 
 

@@ -22,6 +22,8 @@ from distribute_challenge.errors import OptionError
 from tests.optional import needed
 from tests.processes import environment, run
 
+pytestmark = pytest.mark.slow
+
 DIVIDE = """\
 from distribute_challenge import compute_this
 

@@ -12,6 +12,8 @@ from distribute_challenge import compute_this, use_backend
 from distribute_challenge.errors import BackendError, NeverRunWarning, OptionError
 from tests.processes import environment
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """\
 from distribute_challenge import compute_this
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from distribute_challenge.core.printable import MOST, printable
 
 
+@pytest.mark.slow
 @given(
     st.text(st.characters(exclude_categories=[]), max_size=30).flatmap(
         lambda text: st.sampled_from([text, 99 * text])

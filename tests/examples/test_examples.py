@@ -13,7 +13,7 @@ from distribute_challenge import LocalCluster
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ADDRESSES = ("CELERY_BROKER_URL", "DISTRIBUTE_CHALLENGE_BROKER_URL")
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 def run(name: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -134,6 +134,7 @@ def test_a_coroutine_within_its_limit_gives_its_value_or_its_own_timeout_error(
         run(lambda: run_to_completion(fail(), 30))
 
 
+@pytest.mark.slow
 def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() -> None:
     """The garbage collector comes when it likes, in any thread."""
     loops: list[asyncio.AbstractEventLoop] = []
@@ -187,6 +188,7 @@ def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(
     assert "at the end of a generator" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_is_open_when_the_interpreter_ends_is_closed_without_a_word() -> None:
     """Used or not."""
     program = """

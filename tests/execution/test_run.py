@@ -302,8 +302,9 @@ def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
     blobs = [
         dumps((args, {}), "arguments").data for args in [(1, None), (2, str(door)), (3, str(door))]
     ]
-    # Enough for the first call to fail before the worker gives anything back.
-    batch = Batch("b1", payload.digest, payload.name, blobs, patience=1.0)
+    # The first failure of a process takes longest; this one is over before anything is given back.
+    outcomes(wait_at, [((1, None), {})])
+    batch = Batch("b1", payload.digest, payload.name, blobs, patience=2.0)
     ahead, functions = Ahead(door), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
     failure, value = decode_outcomes(last)
@@ -581,6 +582,7 @@ def function_file(project: Client) -> Path:
     return project.folder / "function.pickle"
 
 
+@pytest.mark.slow
 def test_callable_bytes_are_a_function_for_plain_pickle(function_file: Path) -> None:
     """In a process that has this library and nothing of the project; options kept, calls inside run
     in place.

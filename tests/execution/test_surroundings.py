@@ -14,6 +14,8 @@ import pytest
 from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
 from tests.processes import environment, program, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def untouched() -> Iterator[None]:

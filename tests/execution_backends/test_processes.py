@@ -28,6 +28,8 @@ from distribute_challenge.execution_backends.pools.pool import PoolCall
 from tests.calls import wait_for
 from tests.processes import alive, run, script, wait_until
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
 

@@ -15,10 +15,7 @@ from tests.faults.container_calls import counted, take_memory
 from tests.faults.promises import BUSY, MADE_GOOD
 from tests.processes import wait_until
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.deadline(300),
-]  # The image is built in the first of them.
+pytestmark = [pytest.mark.docker, pytest.mark.deadline(300), pytest.mark.slow]
 
 WORKERS = 3
 MEMORY = 200 << 20  # Bytes that a container of the second cluster may have.

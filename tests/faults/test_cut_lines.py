@@ -13,6 +13,8 @@ from distribute_challenge.errors import BrokerUnreachableError
 from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, FOUND_OUT, MADE_GOOD, Load
 
+pytestmark = pytest.mark.slow
+
 SIDES = ("client", "worker")
 
 # Faults that end, after which everything goes on by itself.

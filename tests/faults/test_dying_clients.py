@@ -17,6 +17,8 @@ from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, FREED, GONE, LONG, Load
 from tests.processes import environment, mentioning, wait_until
 
+pytestmark = pytest.mark.slow
+
 STARTED = 60.0  # Seconds for a client to get anywhere; it takes one.
 
 # From before it has imported anything, over the start of its cluster, into the middle of its calls.

@@ -16,6 +16,8 @@ from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, LONG, MADE_GOOD, Load, held, queued, worker_of
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 LEASE = 3  # Seconds: short, where the test has to outlast it.
 
 KILLED = [Fault("worker killed", at=2.0 * number, on=number) for number in range(1, 6)]

@@ -12,6 +12,8 @@ from distribute_challenge import compute_this
 from distribute_challenge.errors import WorkerLostError
 from tests.faults.conftest import Make
 
+pytestmark = pytest.mark.slow
+
 CALLS = 1_000
 # Which calls die, of what, and what their error calls that.
 DEATHS = {

@@ -21,6 +21,8 @@ from distribute_challenge.execution_backends.pools import (
 from tests.faults.conftest import Make
 from tests.forks import ended, fork
 
+pytestmark = pytest.mark.slow
+
 CHILDREN = 10
 CALLING = 2  # More of them, which make calls, too.
 DEADLINE = 30.0  # Seconds for a call of a child: they wait for each other's.

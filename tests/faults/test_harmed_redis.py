@@ -10,6 +10,8 @@ from tests.faults.conftest import Make
 from tests.faults.promises import ANSWERED, BUSY, LONG, Load, names
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 # At times that fall into different phases of the calls, of the beats of workers, and of their looks
 # for leases.
 ONE_SECOND = [

@@ -11,6 +11,8 @@ from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, GONE, MADE_GOOD, WARNED, Load
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 QUEUE_TIMEOUT = 2.0
 
 

@@ -29,6 +29,7 @@ def impatient(make: Make, monkeypatch: pytest.MonkeyPatch) -> Make:
     return start
 
 
+@pytest.mark.slow
 def test_every_kind_of_call_fails_when_redis_is_gone_for_good(impatient: Make) -> None:
     """With what to check, and the time; also what is submitted later, until Redis is back."""
     rig, backend = impatient(workers=1)

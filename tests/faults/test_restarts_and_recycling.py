@@ -12,6 +12,8 @@ from distribute_challenge.benchmarking.faults.schedule import Fault
 from tests.faults.conftest import Make
 from tests.faults.promises import Load
 
+pytestmark = pytest.mark.slow
+
 hoarded: list[bytes] = []
 
 

@@ -14,6 +14,8 @@ from tests.faults.conftest import Make
 from tests.faults.promises import Load, worker_of
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @compute_this(at_most_once=True)
 def nap(seconds: float) -> float:

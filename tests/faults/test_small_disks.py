@@ -11,6 +11,8 @@ import pytest
 from tests import docker_engine
 from tests.processes import QUIETLY, mentioning, program
 
+pytestmark = pytest.mark.slow
+
 READ_ONLY = "mount -t tmpfs -o ro tmpfs /dev/shm"
 MISSING = "umount -l /dev/shm && rmdir /dev/shm 2>/dev/null || mount -t tmpfs -o ro,mode=000 tmpfs /dev/shm"
 SMALL = "mount -t tmpfs -o size=2m tmpfs /dev/shm"

@@ -14,6 +14,8 @@ from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, FREED, Load
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 0.5  # Seconds that the calls may run.
 KILLED_AFTER = (
     2.0  # Seconds behind that in which one which nothing can interrupt is killed with its process.

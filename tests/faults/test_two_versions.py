@@ -13,6 +13,8 @@ from tests.faults.conftest import Make
 from tests.faults.promises import Load, queued
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def other(tmp_path: Path) -> dict[str, str]:

@@ -25,6 +25,8 @@ from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Serve
 from tests.fuzz.mutation import Mutator, bombs
 from tests.secret import SECRET
 
+pytestmark = pytest.mark.slow
+
 OTHER = Keyring("another-secret-of-the-length-that-is-needed")
 
 

@@ -21,7 +21,7 @@ from tests.fuzz.forger import answer, forging
 from tests.fuzz.mutation import Mutator
 from tests.processes import PATIENCE, Program, wait_until
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 WORKER = f"worker@{socket.gethostname()}"
 NASTY = "w\x1b]0;owned\x07\x1b[2J\r\nworker@here answered in 0.1 ms\u202e"

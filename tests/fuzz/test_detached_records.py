@@ -29,6 +29,7 @@ def double(number: int) -> int:
     return 2 * number
 
 
+@pytest.mark.slow
 def test_mutated_records_end_no_step_in_an_error(
     server: Server, backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ from tests.processes import PATIENCE, Program, wait_until
 from tests.secret import KEYRING
 from tests.workers import start_worker
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 PIDBOX = "/0.celery.pidbox"
 NASTY = "\x1b[2J\x1b]0;owned\x07\n2026-01-01 ERROR all is lost"

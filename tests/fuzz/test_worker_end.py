@@ -110,6 +110,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(Keyring(SECRET))
 
 
+@pytest.mark.slow
 def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_served(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -147,6 +148,7 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
     assert not (tmp_path / "marker").exists()
 
 
+@pytest.mark.slow
 def test_signed_nonsense_ends_nothing() -> None:
     """Where anybody can sign: frames that are mutated before they are sealed, byte by byte and
     field by field.
@@ -371,6 +373,7 @@ def order_envelope(method: str, arguments: Any = None, **changes: Any) -> dict[s
     }
 
 
+@pytest.mark.slow
 def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
     """What is let in is one of the commands that only tell something, or has the seal that was made
     for it.
@@ -433,6 +436,7 @@ def test_commands_that_change_something_or_tell_too_much_are_refused(
     assert bench.gate.refusals.total == 1
 
 
+@pytest.mark.slow
 def test_orders_without_their_seal_are_refused() -> None:
     """None, nonsense, of another secret, for another command, from long ago, signed nonsense."""
     mutator = Mutator(4)
@@ -498,6 +502,7 @@ class _Hash:
         return int(time.time()), 0
 
 
+@pytest.mark.slow
 def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
     """What is signed and says nonsense, too; those between them are there."""
     connection, mutator = _Hash(), Mutator(5)
@@ -581,6 +586,7 @@ quickly = settings(
 )
 
 
+@pytest.mark.slow
 @quickly
 @given(
     header=json_values | st.fixed_dictionaries(dict.fromkeys(("id", "name", "sizes"), json_values))

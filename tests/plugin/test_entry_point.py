@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(__file__).parent / "package"
 
 Run = Callable[[str], "subprocess.CompletedProcess[str]"]

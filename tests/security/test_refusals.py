@@ -41,6 +41,7 @@ def test_kinds_that_somebody_makes_up_fill_neither_log_nor_memory(
     assert "for yet another reason" in lines.text
 
 
+@pytest.mark.slow
 def test_neither_the_large_nor_the_deep_costs_more_than_a_line(
     lines: pytest.LogCaptureFixture,
 ) -> None:
@@ -59,6 +60,7 @@ def test_neither_the_large_nor_the_deep_costs_more_than_a_line(
         deep = deep.pop()  # type: ignore[assignment]
 
 
+@pytest.mark.slow
 def test_what_forked_children_refuse_is_counted(lines: pytest.LogCaptureFixture) -> None:
     """From the moment on that it is asked for; never twice, and never waited for."""
     refusals = Refusals()

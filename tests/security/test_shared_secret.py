@@ -28,7 +28,7 @@ from tests.processes import PATIENCE, run, wait_until
 from tests.secret import SECRET
 from tests.workers import start_worker
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 VARIABLE = "DISTRIBUTE_CHALLENGE_SECRET"
 NEW = "a-new-secret-for-the-times-that-are-to-come"

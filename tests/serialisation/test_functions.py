@@ -12,6 +12,8 @@ from distribute_challenge.serialisation import PortableFunction, load_function, 
 from distribute_challenge.serialisation.functions import captured
 from tests.elsewhere import Client
 
+pytestmark = pytest.mark.slow
+
 NUMBER = 5
 
 

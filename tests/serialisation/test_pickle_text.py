@@ -132,6 +132,7 @@ def test_what_is_no_pickle_is_refused(data: bytes) -> None:
         outline(memoryview(data))
 
 
+@pytest.mark.slow
 def test_any_bytes_give_a_value_or_a_value_error() -> None:
     """No other error, and no endless loop."""
     data = dumps(

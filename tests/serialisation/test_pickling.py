@@ -181,6 +181,7 @@ def test_a_cached_function_of_an_installed_module_travels_by_name() -> None:
     assert loads(dumps(cached_function, "it").data) is cached_function
 
 
+@pytest.mark.slow
 def test_names_that_an_import_hook_has_put_into_a_module_travel() -> None:
     """pytest's do for the asserts of this very function, which the worker imports without them."""
 

@@ -76,6 +76,7 @@ def test_a_map_takes_no_descriptor(tmp_path: Path) -> None:
     assert len(kept) == 100
 
 
+@pytest.mark.slow
 def test_a_fork_does_not_write_into_its_parent_s_results(tmp_path: Path) -> None:
     """As with any other memory."""
     path = file_of(tmp_path, MAPPED_FROM)

@@ -87,6 +87,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "times", "code"),
     [

@@ -55,6 +55,7 @@ def commands(docker: FakeDocker) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path) -> None:
     assert masked(cluster.broker_url) == f"redis://:***@127.0.0.1:{port}/0"
     docker.set(
@@ -397,6 +398,7 @@ INTERRUPTED = """
 WAITING = 'echo {0} begun; touch "$here/{0}"; while [ ! -e "$here/go" ]; do sleep 0.01; done'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["build", "up"])
 def test_ctrl_c_leaves_nothing_even_if_it_comes_again_while_the_cluster_is_taken_down(
     command: str, docker: FakeDocker, port: int, tmp_path: Path

@@ -19,7 +19,7 @@ from tests.benchmarking.clusters.calls import kill_worker_once, spin_until, wait
 from tests.benchmarking.clusters.containers import free_place, new_cluster
 from tests.processes import PATIENCE, wait_until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

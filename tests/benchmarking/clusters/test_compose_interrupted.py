@@ -19,7 +19,7 @@ from tests.benchmarking.clusters.containers import new_cluster
 from tests.docker_engine import CHECKOUT
 from tests.processes import PATIENCE, mentioning, script, wait_until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 

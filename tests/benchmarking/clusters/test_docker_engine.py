@@ -27,6 +27,7 @@ def engine(docker: FakeDocker) -> Iterator[DockerEngine]:
         yield engine
 
 
+@pytest.mark.slow
 def test_the_engine_of_the_variable_is_found(engine: DockerEngine) -> None:
     assert engine.version == "99.1"
     engine.close()

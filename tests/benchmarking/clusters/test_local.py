@@ -15,7 +15,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 from tests.calls import meet
 from tests.processes import PATIENCE, mentioning, wait_until
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ SEEN: dict[str, Callable[[Rig, CeleryExecutionBackend], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_that_has_been_leaves_a_cluster_that_works(
     rig: Rig, backend: CeleryExecutionBackend, kind: str

@@ -53,6 +53,7 @@ def test_a_full_one_takes_nothing_and_keeps_what_it_has_until_it_is_free(
         assert connection.rpush("list", "x") == 1
 
 
+@pytest.mark.slow
 def test_its_password_is_asked_for_and_stands_in_no_command_line(server: RedisProcess) -> None:
     with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()

@@ -11,6 +11,7 @@ from distribute_challenge.errors import ClusterStartError
 from tests.processes import mentioning, wait_until
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_one_that_does_not_come_up(tmp_path: Path) -> None:
     with (
         pytest.raises(ClusterStartError, match="worker w1 is not ready"),

@@ -12,6 +12,8 @@ from distribute_challenge.benchmarking.faults.rig import Rig
 from distribute_challenge.benchmarking.faults.schedule import Fault
 from distribute_challenge.benchmarking.faults.storm import Storm
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ def nobody_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DEADLY", 0.0)
 
 
+@pytest.mark.slow
 def test_calls_are_made_in_three_ways_and_checked_until_it_is_stopped(tmp_path: Path) -> None:
     tally, diary = Tally(), Diary(tmp_path)
     with ThreadsExecutionBackend() as backend:

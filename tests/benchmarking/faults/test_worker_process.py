@@ -14,6 +14,8 @@ from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from tests.processes import PATIENCE, alive, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def runs_a_call(rig: Rig, backend: CeleryExecutionBackend) -> bool:
     call = f"c-{time.time_ns()}"

@@ -22,7 +22,7 @@ from distribute_challenge.errors import (
 )
 from tests.processes import mentioning
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 class Small(Cluster):

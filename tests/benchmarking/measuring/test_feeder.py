@@ -132,6 +132,7 @@ def test_a_cancelled_call_is_none_that_came_back() -> None:
     assert (feeder.in_flight, feeder.returned) == (1, 0)
 
 
+@pytest.mark.slow
 def test_real_calls_have_the_timelines_that_are_recorded() -> None:
     futures: list[Future[Any]] = []
     with LocalCluster(workers=1) as cluster:

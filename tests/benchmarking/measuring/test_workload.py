@@ -53,6 +53,7 @@ def test_sleeping_takes_its_time() -> None:
     assert time.monotonic() - began >= 0.02
 
 
+@pytest.mark.slow
 def test_spinning_is_measured_in_cpu_time_on_a_worker() -> None:
     """Twice the time, about twice the loops; a wide margin, as this machine may be busy."""
     once, thrice = spins_for(0.1, "local"), spins_for(0.3, "local")

@@ -24,6 +24,8 @@ from distribute_challenge.benchmarking.results.plots.resources import resources
 from distribute_challenge.benchmarking.results.plots.scaling import scaling
 from tests.benchmarking.recorded import cut, interrupted, plan, recorded, tiny_step
 
+pytestmark = pytest.mark.slow
+
 RUNS = {
     "sleep": recorded("sleep", sizes=(1, 20), runtime=6),
     "cpu": recorded("cpu"),

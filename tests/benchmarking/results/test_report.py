@@ -11,6 +11,8 @@ from distribute_challenge.benchmarking.results.plots import PICTURES
 from distribute_challenge.benchmarking.results.report import write
 from tests.benchmarking.recorded import interrupted, plan, recorded, tiny_step
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<img src=http://x.example/y onerror=alert(1)>"
 
 

@@ -79,6 +79,7 @@ def test_a_call_gives_what_is_counted_on() -> None:
     assert sum(map(run.negative.local, range(10))) == -45
 
 
+@pytest.mark.slow
 def test_wrong_values_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_by_submit", lambda backend, numbers: 1)
     with pytest.raises(SystemFailureError, match="calls 10 to 20 gave wrong values"):

@@ -27,6 +27,7 @@ def row(made: Any, fault: str, system: str = "files") -> Any:
     return next(each for each in made["rows"] if (each["fault"], each["system"]) == (fault, system))
 
 
+@pytest.mark.slow
 def test_a_call_that_kills_its_process_costs_a_worker_where_nothing_starts_it_again(
     made: Any,
 ) -> None:

@@ -8,6 +8,7 @@ from benchmarks.peers.chart import draw
 from tests.benchmarks.peers.recorded import recorded
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_files(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     paths = draw(recorded(), tmp_path)

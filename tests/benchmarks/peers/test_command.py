@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from benchmarks.peers import results
@@ -34,6 +35,7 @@ def test_the_targets_of_a_run_are_printed(tmp_path: Path) -> None:
     assert output.startswith("| what | to reach | reached |  | best peer |")
 
 
+@pytest.mark.slow
 def test_table_and_chart_of_a_run_are_made_again(tmp_path: Path) -> None:
     results.save(recorded(), tmp_path / "run.json")
     assert invoke("--plot", str(tmp_path / "run.json"))[0] == 0

@@ -10,6 +10,8 @@ import pytest
 from benchmarks.peers import environments
 from benchmarks.peers.environments import InstallationError, default_folder, python_with
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[Sequence[str]] = []

@@ -25,6 +25,7 @@ def found() -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_working_peer_has_all_figures_in_every_round(found: Any) -> None:
     record = found["records"]["working"]
     assert len(record["rounds"]) == 2

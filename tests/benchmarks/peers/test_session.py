@@ -69,6 +69,7 @@ def test_it_ends_with_its_runner_and_leaves_nothing(
     assert not tmp_path.exists()
 
 
+@pytest.mark.slow
 def test_the_library_over_tcp_needs_no_preparation(tmp_path: Path) -> None:
     """Nor a secret, which it makes for itself."""
     environment = {

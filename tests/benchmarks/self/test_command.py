@@ -15,6 +15,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return found.exit_code, found.output
 
 
+@pytest.mark.slow
 def test_a_real_measurement_ends_in_a_file_and_a_table(tmp_path: Path) -> None:
     code, output = invoke(
         "--only", "import", "--rounds", "1", "--output", str(tmp_path / "run.json")

@@ -18,7 +18,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 from tests.execution_backends.celery.conftest import running_cluster
 from tests.processes import wait_until
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 DEADLINE = 30
 
 

@@ -56,6 +56,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryExecutio
                 yield backend
 
 
+@pytest.mark.slow
 def test_calls_and_maps_give_their_values(backend: CeleryExecutionBackend) -> None:
     assert compute_this(abs)(-1).compute(backend, timeout=DEADLINE) == 1
     assert list(compute_this(abs).map(range(-5000, 0), backend=backend)) == list(range(5000, 0, -1))

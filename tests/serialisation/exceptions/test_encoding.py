@@ -472,6 +472,7 @@ def causes(error: BaseException) -> list[BaseException]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_value", [False, True])
 def test_a_long_chain_comes_home_whole(as_value: bool) -> None:
     """A thousand causes take no more stack than one."""
@@ -579,6 +580,7 @@ def test_what_is_not_of_the_class_that_it_should_be_is_a_remote_error() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_the_client_alone_cannot_unpickle_is_text_there(project: Client) -> None:
     """An attribute's class, the class of a cause, what a class's own `__reduce__` needs."""
     out = project.run("""
@@ -613,6 +615,7 @@ def test_what_the_client_alone_cannot_unpickle_is_text_there(project: Client) ->
     ]
 
 
+@pytest.mark.slow
 def test_a_class_that_the_client_does_not_know_comes_as_a_remote_error(project: Client) -> None:
     """Made by a module that only the worker can import."""
     out = project.run("""
@@ -632,6 +635,7 @@ def test_a_class_that_the_client_does_not_know_comes_as_a_remote_error(project: 
     assert out == "only_here.OddError strange True"
 
 
+@pytest.mark.slow
 def test_the_client_sees_its_own_frames_and_catches_its_own_classes(project: Client) -> None:
     """Classes of `__main__` and of project modules; no frame of the library on the worker's side."""
     project.write(

@@ -15,6 +15,8 @@ from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.elsewhere import Client, Worker
 from tests.forks import ended, fork
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
     from shop.reading import f
     compute_this(f)().compute(backend=Keep("request"))

@@ -17,6 +17,8 @@ from distribute_challenge.core.outcome import Failure
 from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.elsewhere import Client, Worker
 
+pytestmark = pytest.mark.slow
+
 READING = """
     import importlib, json, os, pkgutil, sys
     from importlib import resources

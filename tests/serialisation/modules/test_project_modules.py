@@ -19,6 +19,8 @@ from distribute_challenge.serialisation.modules.project_modules import (
 )
 from tests.elsewhere import Client, Worker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

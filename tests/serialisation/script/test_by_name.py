@@ -2,9 +2,12 @@
 tests/contract/test_scripts.py.
 """
 
+import pytest
+
 from tests.elsewhere import Client
 
 
+@pytest.mark.slow
 def test_a_curried_function_of_the_script_travels_by_its_parts(project: Client) -> None:
     """toolz' own way is to look for it in the script, by a text that says where."""
     project.write(

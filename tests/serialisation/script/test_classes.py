@@ -8,6 +8,8 @@ from distribute_challenge.errors import SerialisationError
 from distribute_challenge.serialisation import dumps
 from tests.elsewhere import Client
 
+pytestmark = pytest.mark.slow
+
 
 def test_classes_that_consist_of_each_other_travel(project: Client) -> None:
     """In either order; a change of one is seen."""

@@ -1,6 +1,10 @@
 """A script's `__main__` on a worker; what scripts see of it is in tests/contract/test_scripts.py."""
 
+import pytest
+
 from tests.elsewhere import Client
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_worker_without_the_script_s_file_has_its_source(project: Client) -> None:

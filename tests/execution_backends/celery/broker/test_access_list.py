@@ -76,6 +76,7 @@ def denied(server: Server) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_it_may_all_that_is_needed(
     server: Server, url: str, workers: dict[str, Program], tmp_path: Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_it_may_all_that_is_needed(
     assert denied(server) == []
 
 
+@pytest.mark.slow
 def test_a_call_that_kills_its_process_is_made_good(
     server: Server, url: str, workers: dict[str, Program]
 ) -> None:

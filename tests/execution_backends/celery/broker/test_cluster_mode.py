@@ -16,7 +16,7 @@ from distribute_challenge.execution_backends.celery.broker.connection import che
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import PATIENCE, environment
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 WORKERS = {
     "own": ["distribute_challenge", "worker", "--concurrency", "1"],

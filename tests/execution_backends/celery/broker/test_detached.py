@@ -110,6 +110,7 @@ def records(server: Server, monkeypatch: pytest.MonkeyPatch) -> DetachedRecords:
     return DetachedRecords(connect(server.url))
 
 
+@pytest.mark.slow
 def test_a_detached_call_travels_by_itself_and_is_nobodys(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:

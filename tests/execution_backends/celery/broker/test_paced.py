@@ -10,6 +10,8 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.line import Line
 from tests.execution_backends.celery.conftest import DEADLINE
 
+pytestmark = pytest.mark.slow
+
 CHUNK_TIME = 0.1  # Seconds for each 64 kB.
 ANSWER_WITHIN = 0.5
 

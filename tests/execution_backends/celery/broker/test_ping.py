@@ -89,6 +89,7 @@ def test_an_answer_that_comes_too_late_finds_no_way_back(connection: redis.Redis
     assert list(ping(connection, timeout=DEADLINE)) == [worker.name]
 
 
+@pytest.mark.slow
 def test_who_starts_meanwhile_is_asked_too() -> None:
     """Each second anew."""
     with LocalCluster(workers=1) as cluster, connect(cluster.broker_url) as connection:

@@ -118,6 +118,7 @@ def worker(
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 def test_calls_run_and_commands_answer(tls: TlsServer, worker: Program, tmp_path: Path) -> None:
     """Client, worker, `ping`, `status` and Celery's remote control, each in its own way to connect."""

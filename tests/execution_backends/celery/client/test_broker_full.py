@@ -18,6 +18,8 @@ from distribute_challenge.execution_backends.celery.broker.publishing import que
 from distribute_challenge.execution_backends.celery.client import heartbeat, publisher
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
+pytestmark = pytest.mark.slow
+
 Eventually = Callable[[Callable[[], bool]], None]
 
 

@@ -273,6 +273,7 @@ def run(folder: str, number: int, seconds: float) -> int:
     return number
 
 
+@pytest.mark.slow
 def test_only_the_call_that_is_meant_is_stopped(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually
 ) -> None:
@@ -287,6 +288,7 @@ def test_only_the_call_that_is_meant_is_stopped(
     assert not (tmp_path / "ended-1").exists()
 
 
+@pytest.mark.slow
 def test_a_loop_in_c_is_stopped_and_its_neighbours_are_not_blamed(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually, in_log: Callable[[str], str]
 ) -> None:

@@ -324,6 +324,7 @@ def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) 
     assert client._pending.outbox.waiting == {}
 
 
+@pytest.mark.slow
 def test_no_worker_is_a_warning_that_names_the_queue(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
@@ -356,6 +357,7 @@ def test_workers_of_one_queue_are_counted_for_it_alone(
     eventually(lambda: backend.concurrency == 5)
 
 
+@pytest.mark.slow
 def test_a_client_shows_itself_and_how_much_it_waits_for(
     backend: CeleryExecutionBackend, server: Server, worker: FakeWorker, eventually: Eventually
 ) -> None:

@@ -24,6 +24,8 @@ from distribute_challenge.execution_backends.celery.broker.connection import (
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, sent_key
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
+pytestmark = pytest.mark.slow
+
 
 @compute_this
 def square(x: int) -> int:

@@ -71,6 +71,7 @@ print(sum(attach(id).result(timeout=60) for id in sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_calls_of_a_killed_client_are_run_and_any_process_gets_their_values(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ def test_calls_of_a_killed_client_are_run_and_any_process_gets_their_values(
         )
 
 
+@pytest.mark.slow
 def test_a_detached_call_raises_what_the_function_raised(shared: CeleryExecutionBackend) -> None:
     """With the worker's frames, for everybody."""
     future = fail("no such thing").submit(shared, detach=True)
@@ -121,6 +123,7 @@ def test_waiting_for_a_detached_call_ends_when_the_caller_says(
     assert attached.result(DEADLINE) == future.result(DEADLINE) == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["argument", "handle", "closure"])
 def test_large_values_travel_along(kind: str, shared: CeleryExecutionBackend) -> None:
     """The client that has them may be gone. Results are the caller's own."""
@@ -167,6 +170,7 @@ def test_arguments_that_redis_has_no_room_for_are_refused(
     assert worker.waiting() == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_left_after_the_time_to_live(
     shared: CeleryExecutionBackend, cluster: LocalCluster
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_workers_problem_is_the_outcome(
             each.result(DEADLINE)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 def test_who_asked_to_be_told_is_told_without_keeping_the_future(
     backend: CeleryExecutionBackend, worker: FakeWorker

@@ -27,7 +27,7 @@ from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Serve
 from tests.processes import wait_until
 from tests.workers import StartLeased, leased_workers
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 @compute_this

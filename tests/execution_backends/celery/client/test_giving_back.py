@@ -246,6 +246,7 @@ def test_results_that_are_no_plain_values_come_once_each(cluster: LocalCluster) 
     assert [future.result(DEADLINE) for future in futures[50:]] == [complex(n) for n in range(20)]
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 def test_a_long_call_of_a_divided_chunk_that_kills_its_process_is_the_only_one_to_fail(
     cluster: LocalCluster, tmp_path: Path

@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings(
         "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
     ),
+    pytest.mark.slow,
 ]
 
 # Seconds after which an interruption is repeated that came inside a destructor, where it is lost.

@@ -22,7 +22,7 @@ from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import Program, script
 from tests.workers import WORKER_PROGRAM
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 Eventually = Callable[[Callable[[], bool]], None]
 

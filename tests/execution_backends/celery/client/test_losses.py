@@ -56,6 +56,7 @@ def die_at_hundreds(number: int) -> int:
 # --- how often
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 def test_of_a_thousand_calls_the_ten_that_kill_their_worker_fail(cluster: LocalCluster) -> None:
     """By submit; each is begun three times at most, and harms no other."""
@@ -70,6 +71,7 @@ def test_of_a_thousand_calls_the_ten_that_kill_their_worker_fail(cluster: LocalC
             assert future.result(6 * DEADLINE) == number
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 def test_of_a_map_over_a_thousand_the_ten_that_kill_their_worker_fail(
     cluster: LocalCluster,

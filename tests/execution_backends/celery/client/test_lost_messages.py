@@ -279,6 +279,7 @@ def test_a_reply_that_cannot_be_read_does_not_leave_its_call_waiting(
     assert caplog.text.count("refused a reply (its frame is broken") == 1
 
 
+@pytest.mark.slow
 def test_no_call_hangs_when_redis_is_emptied(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:

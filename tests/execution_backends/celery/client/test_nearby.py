@@ -48,6 +48,7 @@ def worker(broker: Broker) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("worker", "clean_environment")
 def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_to_them(
     port: int, caplog: pytest.LogCaptureFixture, eventually: Eventually
@@ -62,6 +63,7 @@ def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_t
     assert caplog.text.count("CELERY_BROKER_URL") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clean_environment")
 def test_who_asks_for_a_cluster_of_its_own_is_told_nothing(
     port: int, monkeypatch: pytest.MonkeyPatch

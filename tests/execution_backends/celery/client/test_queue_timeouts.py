@@ -18,6 +18,8 @@ from tests.execution_backends.celery.client.test_giving_back import answer
 from tests.execution_backends.celery.client.test_lost_messages import hold
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
+pytestmark = pytest.mark.slow
+
 Eventually = Callable[[Callable[[], bool]], None]
 
 

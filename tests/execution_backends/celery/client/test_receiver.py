@@ -47,6 +47,7 @@ def square(x: int) -> int:
 # --- twice, and in part
 
 
+@pytest.mark.slow
 def test_a_part_of_a_chunk_that_comes_twice_is_taken_once(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_reply_that_cannot_even_be_thrown_away_is_counted(
     wait_until(lambda: client._keyring.refusals.total == 1, "the count")
 
 
+@pytest.mark.slow
 def test_what_workers_say_of_themselves_may_be_nonsense(
     backend: CeleryExecutionBackend, worker: FakeWorker, server: Server, eventually: Eventually
 ) -> None:

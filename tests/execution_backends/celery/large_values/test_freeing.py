@@ -19,6 +19,8 @@ from distribute_challenge.execution_backends.celery.client.outbox import Outbox
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, mapped, total, write
 
+pytestmark = pytest.mark.slow
+
 Eventually = Callable[[Callable[[], bool]], None]
 
 

@@ -75,6 +75,7 @@ def test_calls_of_its_message_that_miss_nothing_have_run(
     assert "value_missing" in {problem for _, problem in runs}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sees", "strange")
 def test_what_a_function_or_a_chunk_misses_is_brought_too(
     backend: CeleryExecutionBackend, worker: FakeWorker

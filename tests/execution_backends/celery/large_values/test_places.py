@@ -28,6 +28,7 @@ from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, d
 Eventually = Callable[[Callable[[], bool]], None]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sees")
 def test_a_large_argument_lies_in_memory_that_all_workers_see(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
@@ -110,6 +111,7 @@ def test_a_store_of_the_user_s_takes_the_place_of_redis(
     assert not list((tmp_path / "store").iterdir())
 
 
+@pytest.mark.slow
 def test_without_shared_memory_all_goes_through_redis(
     server: Server, worker: FakeWorker, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import run, script, wait_until
 from tests.workers import leased_workers
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 ARRAY = numpy.arange(1_000_000, dtype=float)  # 8 MB
 

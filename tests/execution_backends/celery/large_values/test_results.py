@@ -18,6 +18,8 @@ from distribute_challenge.serialisation import outcomes
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, double, mapped
 
+pytestmark = pytest.mark.slow
+
 Eventually = Callable[[Callable[[], bool]], None]
 
 

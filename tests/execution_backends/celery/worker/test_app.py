@@ -44,6 +44,7 @@ def test_what_it_shows_of_its_settings_has_no_password(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 def test_an_embedded_cluster_is_its_own_whatever_address_is_configured(
     clean_environment: pytest.MonkeyPatch,

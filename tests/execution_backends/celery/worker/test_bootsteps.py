@@ -211,6 +211,7 @@ def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
     assert "cannot say good-bye: away" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_app_is_found_where_celery_looks_for_it() -> None:
     """``celery -A distribute_challenge.execution_backends.celery``, in a process that has loaded
     nothing yet.

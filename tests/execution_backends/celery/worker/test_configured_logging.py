@@ -61,6 +61,7 @@ def intercepted(name: str) -> None:
     logging.basicConfig(handlers=[InterceptHandler()], level=0, force=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "distribute_challenge"])
 @pytest.mark.parametrize(
     "configure",

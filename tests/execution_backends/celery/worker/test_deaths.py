@@ -152,6 +152,7 @@ def problems(monkeypatch: pytest.MonkeyPatch) -> list[Problem]:
     return heard
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 @pytest.mark.parametrize(
     ("how", "end"),

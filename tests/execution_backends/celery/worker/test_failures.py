@@ -35,7 +35,7 @@ needed("flower")
 needed("opentelemetry.instrumentation.celery")
 needed("opentelemetry.sdk")
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 TRACED = """
 from celery.signals import worker_process_init

@@ -21,6 +21,8 @@ from distribute_challenge.execution_backends.celery.worker.flight_recorder impor
 from distribute_challenge.owned_folder import OwnerLock
 from tests.processes import environment
 
+pytestmark = pytest.mark.slow
+
 CHILD = """
 import ctypes, logging, os, resource, signal
 from distribute_challenge.execution_backends.celery.worker.flight_recorder import record_this_process

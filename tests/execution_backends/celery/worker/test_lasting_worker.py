@@ -26,7 +26,7 @@ from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import program, wait_until
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 DEADLINE = 40  # Seconds; several workers on a busy machine.
 

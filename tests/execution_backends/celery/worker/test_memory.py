@@ -33,6 +33,7 @@ def test_this_process_holds_memory() -> None:
     assert peak_of_the_dead() >= 0
 
 
+@pytest.mark.slow
 def test_nobody_knows_what_a_process_holds_that_is_gone() -> None:
     """Nor one that waits to be taken in."""
     pid = os.fork()

@@ -33,6 +33,7 @@ def left(server: Server, worker: FakeWorker) -> list[str]:
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("left")
 def test_a_lost_message_is_sent_again(worker: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:
     """At the second look that misses it."""

@@ -13,6 +13,8 @@ from distribute_challenge.execution_backends.celery.worker.privileges import con
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import PATIENCE, Program, environment, program
 
+pytestmark = pytest.mark.slow
+
 REFUSAL = "a worker does not run as root in a container (this is one by "
 COMMANDS = {
     "own": [sys.executable, "-m", "distribute_challenge", "worker", "--concurrency", "1"],

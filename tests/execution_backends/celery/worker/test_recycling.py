@@ -17,7 +17,7 @@ from distribute_challenge.execution_backends.celery.worker.overrides.pool import
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import Program, program
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 DEADLINE = 60  # Seconds; each new process takes a tenth, and longer on a busy machine.
 WORKER = """

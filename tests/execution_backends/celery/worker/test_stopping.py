@@ -107,6 +107,7 @@ def test_a_child_that_runs_another_call_of_the_message_is_left_alone(
     assert bool(consumer.killed) is is_killed
 
 
+@pytest.mark.slow
 def test_a_message_that_a_child_begins_after_the_order_is_looked_after(
     stopper: Stopper, consumer: Consumer, requests: dict[str, Request], child: int
 ) -> None:

@@ -29,7 +29,7 @@ from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.workers import WORKER_PROGRAM, StartLeased, leased_workers
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 Eventually = Callable[[Callable[[], bool]], None]
 

@@ -40,6 +40,7 @@ def nap(seconds: float, padding: Sequence[int] = ()) -> int:
     return len(padding)
 
 
+@pytest.mark.slow
 def test_jobs_that_find_no_idle_process_and_such_as_fill_a_pipe_wait_and_run(
     server: Server, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:

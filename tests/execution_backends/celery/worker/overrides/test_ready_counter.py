@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from billiard import get_context
 
 from distribute_challenge.execution_backends.celery.worker.overrides.ready_counter import (
@@ -10,6 +11,7 @@ from distribute_challenge.execution_backends.celery.worker.overrides.ready_count
 )
 
 
+@pytest.mark.slow
 def test_a_forked_child_sees_what_its_parent_has_written() -> None:
     counter = without_semaphores(get_context("fork")).Value("i")
     assert isinstance(counter, ReadyCounter)

@@ -312,6 +312,7 @@ def test_a_program_without_a_gate_hears_what_kombus_own_channel_hears(
     assert heard == [({"body": "x"}, "celeryev")]
 
 
+@pytest.mark.slow
 def test_pauses_between_attempts_to_connect_do_not_grow() -> None:
     """Redis may be back after a minute as after a second."""
     with socket.socket() as listener:
