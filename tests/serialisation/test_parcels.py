@@ -255,4 +255,4 @@ def test_the_modules_of_what_is_deposited_travel_along(depot: Depot) -> None:
 
 def test_thresholds_are_the_measured_ones() -> None:
     """See benchmarks/payloads.py."""
-    assert (parcels.LARGE_BUFFER, parcels.LARGE_STREAM) == (64_000, 128_000)
+    assert (parcels.LARGE_BUFFER, parcels.LARGE_STREAM) == (64_000, 64_000)
