@@ -1,4 +1,4 @@
-"""Celery's prefork pool, with five differences.
+"""Celery's prefork pool, with six differences.
 
 - A job goes to an idle child at once. Celery's pool puts it into a buffer, asks the kernel on its
   next round which children's pipes can be written to, and writes the job to one of them on the
@@ -12,6 +12,7 @@
   main process itself ends busy children by SIGKILL.
 - When the connection to the broker breaks, no job is thrown away: messages that wait here for a
   child can still be acknowledged.
+- A result that is partly read when the connection breaks is read to its end: see `ResultReader`.
 - When the worker ends, messages that no child has begun go back into their queues first.
 """
 
@@ -40,6 +41,9 @@ from distribute_challenge.execution_backends.celery.worker.memory import (
 )
 from distribute_challenge.execution_backends.celery.worker.overrides.ready_counter import (
     without_semaphores,
+)
+from distribute_challenge.execution_backends.celery.worker.overrides.result_reader import (
+    ResultReader,
 )
 
 __all__ = ["WorkerPool"]
@@ -134,6 +138,7 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # Celery has no types
     """
 
     Worker = _Child
+    ResultHandler = ResultReader
     on_poll_start: Any
     _quick_put: Any
     on_death: Callable[[int, int], None] | None = None
@@ -194,6 +199,10 @@ class _StraightPool(AsynPool):  # type: ignore[misc] # Celery has no types
         if self.on_death is not None:
             self.on_death(pid, exitcode)
         super().on_job_process_lost(job, pid, exitcode)
+
+    def process_flush_queues(self, proc: Any) -> None:
+        self._result_handler.read_last_of(proc)
+        super().process_flush_queues(proc)
 
     def flush(self) -> None:
         """Finish writing the jobs that are partly in a child's pipe, and keep all other jobs.
