@@ -62,6 +62,7 @@ class Storm:
         self._problems: list[str] = []
         self._over = threading.Event()
         self._memory: list[float] = []
+        self._last_fault: Fault | None = None
 
     def run(self) -> Result:
         """Let it rage.
@@ -100,7 +101,8 @@ class Storm:
             player.play(self._schedule, until=self._seconds)
         except (ClusterStartError, TimeoutError) as error:
             self._problems.append(
-                f"the storm ended early, and what it had harmed was not healed: {error}"
+                f"the storm ended early, with {self._last_fault}, and what it had harmed was not "
+                f"healed: {error}"
             )
         finally:
             traffic.stop()
@@ -111,6 +113,7 @@ class Storm:
         self._read(rig)
 
     def _fault_begins(self, rig: Rig, fault: Fault) -> None:
+        self._last_fault = fault
         for worker in rig.workers:
             # Each fault puts back what it has taken away: who is missing now has gone by himself.
             if worker.code is not None:

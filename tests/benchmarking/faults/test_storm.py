@@ -83,6 +83,6 @@ def test_what_does_not_end_when_it_is_told_to_ends_the_storm(
     monkeypatch.setattr(workers, "END_WITHIN", 0.0)
     result = scheduled(tmp_path, Fault("worker ended", 0.5)).run()
     (problem,) = result.problems
-    assert "the storm ended early" in problem
+    assert "the storm ended early, with worker ended at 0.5 s" in problem
     assert "it did not end within 0 s" in problem
     assert result.hung
