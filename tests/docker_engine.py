@@ -22,6 +22,7 @@ CHECKOUT = Path(__file__).parents[1]
 LABEL = "com.docker.compose.project"
 ANSWER_WITHIN = 30  # Seconds for a question to the engine.
 DONE_WITHIN = 300  # Seconds for an order, among them building images.
+ATTEMPTS = 3
 
 # What the Compose file reads: a user's own settings are not those of tests.
 _VARIABLES = (
@@ -116,9 +117,16 @@ class Project:
             "--env-file",
             os.devnull,
         ]
-        return _run(
-            ["docker", "compose", *options, *arguments], _clean(**self.variables), DONE_WITHIN
-        )
+        command = ["docker", "compose", *options, *arguments]
+        for _ in range(ATTEMPTS):
+            try:
+                return _run(command, _clean(**self.variables), DONE_WITHIN)
+            except AssertionError as error:
+                # Two builds of one folder at the same time, by another process of the test run.
+                if "failed to compute cache key" not in str(error):
+                    raise
+                failed = error
+        raise failed
 
     def configuration(self, *options: str) -> dict[str, Any]:
         """The Compose file as Compose understands it."""

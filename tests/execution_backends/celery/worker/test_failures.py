@@ -83,7 +83,7 @@ class Observed:
             ]
             return bool(found)
 
-        wait_until(came, f"an event {kinds} of {name}", within=DEADLINE)
+        wait_until(came, f"an event {kinds} of {name}", within=3 * DEADLINE)
         return found[-1]
 
     def spans(self) -> list[dict[str, Any]]:
