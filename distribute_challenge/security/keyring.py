@@ -20,7 +20,8 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, Final
 
-from distribute_challenge.errors import BackendError, ForgedError, SecretError
+from distribute_challenge.core.sizes import as_size
+from distribute_challenge.errors import BackendError, ForgedError, SecretError, StoreFullError
 from distribute_challenge.security.refusals import Refusals
 
 __all__ = ["ENCRYPTION_OVERHEAD", "TRAILER_LENGTH", "Keyring", "Purpose", "Signature", "new_secret"]
@@ -42,6 +43,8 @@ _CHANGED: Final = "its signature is wrong: changed on its way, or meant for some
 #: Bytes that `Keyring.seal` adds when it encrypts: the seal, a nonce, and AES-GCM's own tag.
 ENCRYPTION_OVERHEAD: Final = _START + _NONCE_LENGTH + 16
 TRAILER_LENGTH: Final = _START
+
+MOST_ENCRYPTED: Final = 2**31 - 1  # Bytes that AES-GCM of `cryptography` takes at once.
 
 _ENCRYPTED_TOO: Final = " encrypted"  # Follows a secret's name, in the name of a way to seal.
 
@@ -144,6 +147,9 @@ class Keyring:
         Args:
             purpose: What the bytes are, and their receiver, as in `Purpose`.
             parts: The bytes, in pieces.
+
+        Raises:
+            StoreFullError: They are too many to be encrypted.
         """
         if self._encrypt:
             parts = self._first.encrypted(b"".join(parts), self._prefix + purpose)
@@ -291,6 +297,12 @@ class _Key:
         return self._cipher
 
     def encrypted(self, body: bytes, context: bytes) -> list[Blob]:
+        if len(body) > MOST_ENCRYPTED:
+            raise StoreFullError(
+                f"{as_size(len(body))} cannot be encrypted at once, and no more than "
+                f"{as_size(MOST_ENCRYPTED)} can: give the value in parts, or as a file that all "
+                f"workers see"
+            )
         nonce = os.urandom(_NONCE_LENGTH)
         return [nonce, self.cipher().encrypt(nonce, body, context)]
 

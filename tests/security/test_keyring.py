@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.errors import BackendError, ForgedError, SecretError
+from distribute_challenge.errors import BackendError, ForgedError, SecretError, StoreFullError
 from distribute_challenge.security import (
     ENCRYPTION_OVERHEAD,
     TRAILER_LENGTH,
@@ -38,6 +38,14 @@ def test_what_one_holder_seals_another_opens(keyring: Keyring, body: bytes) -> N
     parts = [body[:1], memoryview(body)[1:500], bytearray(body[500:])]
     assert bytes(KEYRING.open(PURPOSE, keyring.seal(PURPOSE, parts))) == body
     assert len(sealed) == len(body) + (ENCRYPTION_OVERHEAD if keyring.encrypts else TRAILER_LENGTH)
+
+
+def test_more_than_can_be_encrypted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how much there is, how much can be, and what to do."""
+    monkeypatch.setattr(module, "MOST_ENCRYPTED", 2000)
+    assert Keyring(SECRET, encrypt=True).seal(PURPOSE, [bytes(2000)])
+    with pytest.raises(StoreFullError, match=r"2\.0 kB cannot be encrypted .* in parts"):
+        Keyring(SECRET, encrypt=True).seal(PURPOSE, [bytes(2001)])
 
 
 @pytest.mark.parametrize("body", BODIES, ids=len)
