@@ -16,14 +16,13 @@ from typing import Any, Literal
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer, window
-from distribute_challenge.core.failures import place_of
+from distribute_challenge.core.chunk import Chunk, note_items
 from distribute_challenge.core.folding import fold
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import LONGEST_WAIT, Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.never_run import Place, ToRun
-from distribute_challenge.core.outcome import Failure, add_note
-from distribute_challenge.core.signature import call_text
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.distributable import Prepared
 from distribute_challenge.errors import (
     Attempt,
@@ -106,11 +105,11 @@ class Mapping(ToRun):
         self._taken = 0
         self._exhausted = False
         self._source_error: Exception | None = None
-        self._order: deque[_Chunk] = deque()
-        self._unsent: deque[_Chunk] = deque()
+        self._order: deque[Chunk] = deque()
+        self._unsent: deque[Chunk] = deque()
         self._in_flight = 0
         self._generation = generation[0]
-        self._completions: SimpleQueue[_Chunk] = SimpleQueue()
+        self._completions: SimpleQueue[Chunk] = SimpleQueue()
         self.made_at = made_at
 
     def results(self) -> Iterator[Any]:
@@ -128,7 +127,7 @@ class Mapping(ToRun):
                 if Failure not in map(type, outcomes):
                     yield from outcomes
                     continue
-                _note_items(chunk, outcomes, self._prepared.name)
+                note_items(chunk, outcomes, self._prepared.name)
                 if self._on_error == "return":
                     yield from (
                         outcome.error if type(outcome) is Failure else outcome
@@ -156,7 +155,7 @@ class Mapping(ToRun):
             f"as in: for result in {name}.map(...)"
         )
 
-    def _outcomes(self) -> Iterator[tuple["_Chunk", list[Any]]]:
+    def _outcomes(self) -> Iterator[tuple["Chunk", list[Any]]]:
         self._fill()
         while self._order:
             chunk = self._next()
@@ -167,7 +166,7 @@ class Mapping(ToRun):
         if self._source_error is not None:
             raise self._source_error
 
-    def _next(self) -> "_Chunk":
+    def _next(self) -> "Chunk":
         """Wait for the next chunk whose results are due, and return it.
 
         While it runs, other chunks that finish make room for new ones.
@@ -181,7 +180,7 @@ class Mapping(ToRun):
             self._fill()
         return self._order.popleft()
 
-    def _completed(self) -> "_Chunk":
+    def _completed(self) -> "Chunk":
         while True:
             try:
                 chunk = self._completions.get(timeout=LONGEST_WAIT)
@@ -202,7 +201,7 @@ class Mapping(ToRun):
         self._learn_from(chunk)
         return chunk
 
-    def _learn_from(self, chunk: "_Chunk") -> None:
+    def _learn_from(self, chunk: "Chunk") -> None:
         """Record how long a chunk took, and queue the calls that it gave back.
 
         This happens at once, and not only when the results of the chunk are due.
@@ -226,7 +225,7 @@ class Mapping(ToRun):
         place = self._order.index(chunk) + 1
         if future.following is not None:
             following, count = future.following
-            running = _Chunk(rest[:count], chunk.first + done, is_part=True)
+            running = Chunk(rest[:count], chunk.first + done, is_part=True)
             self._order.insert(place, running)
             self._in_flight += 1
             self._await(running, following)
@@ -234,7 +233,7 @@ class Mapping(ToRun):
             done += count
         self._insert(rest, chunk.first + done, place)
 
-    def _settled(self, chunk: "_Chunk") -> list[Any]:
+    def _settled(self, chunk: "Chunk") -> list[Any]:
         """Return a finished chunk's outcomes; calls without one take its place in the queue."""
         # The future's callback refers to the chunk: this ends the reference cycle.
         future, chunk.future = chunk.future, None
@@ -262,22 +261,22 @@ class Mapping(ToRun):
         start = 0
         while start < len(calls):
             size = self._size(len(calls) - start)
-            pieces.append(_Chunk(calls[start : start + size], first + start))
+            pieces.append(Chunk(calls[start : start + size], first + start))
             start += size
         for number, piece in enumerate(pieces):
             self._order.insert(place + number, piece)
         self._unsent.extendleft(reversed(pieces))
 
-    def _put_back(self, chunk: "_Chunk", attempts: tuple[Attempt, ...]) -> None:
+    def _put_back(self, chunk: "Chunk", attempts: tuple[Attempt, ...]) -> None:
         """Queue each call of a chunk as a chunk of its own."""
         pieces = [
-            _Chunk([call], number, attempts=attempts)
+            Chunk([call], number, attempts=attempts)
             for number, call in enumerate(chunk.calls, chunk.first)
         ]
         self._order.extendleft(reversed(pieces))
         self._unsent.extendleft(reversed(pieces))
 
-    def _await(self, chunk: "_Chunk", future: Future[Any]) -> None:
+    def _await(self, chunk: "Chunk", future: Future[Any]) -> None:
         chunk.future, chunk.sent = future, clock.now()
         future.when_done(lambda _: self._completions.put(chunk))
 
@@ -295,7 +294,7 @@ class Mapping(ToRun):
                 calls = self._pulled(self._size())
                 if not calls:
                     return
-                chunk = _Chunk(calls, self._taken)
+                chunk = Chunk(calls, self._taken)
                 self._taken += len(calls)
                 self._order.append(chunk)
             self._send(chunk)
@@ -326,7 +325,7 @@ class Mapping(ToRun):
         size = self._sizer.size(remaining, max(self._backend.concurrency, 1))
         return min(size, max(1, int(LARGEST_BYTES / self._bytes_per_call)))
 
-    def _send(self, chunk: "_Chunk") -> None:
+    def _send(self, chunk: "Chunk") -> None:
         prepared, find_depot = self._prepared, self._backend.depot
         try:
             parcel = packed_chunk(prepared.name, chunk.calls, find_depot)
@@ -356,7 +355,7 @@ class Mapping(ToRun):
         self._in_flight += 1
         self._await(chunk, future)
 
-    def _divide(self, chunk: "_Chunk") -> None:
+    def _divide(self, chunk: "Chunk") -> None:
         """Send a chunk in pieces, because its arguments are larger than those before."""
         place = self._order.index(chunk)
         del self._order[place]
@@ -373,49 +372,6 @@ class Mapping(ToRun):
         self._unsent.clear()
         if self._hold is not None:
             self._hold.close()
-
-
-class _Chunk:
-    """Consecutive calls of a map that travel together.
-
-    Args:
-        calls: The arguments of the calls.
-        first: Number of the first of them among all items.
-        is_part: Whether they were sent as part of a larger chunk, so that the engine cannot send
-            them again.
-        attempts: Earlier attempts, in which they were sent with other calls and gave no outcome.
-    """
-
-    __slots__ = ("attempts", "calls", "first", "future", "is_done", "is_part", "sent", "worker")
-
-    def __init__(
-        self,
-        calls: list[tuple[Any, ...]],
-        first: int,
-        *,
-        is_part: bool = False,
-        attempts: tuple[Attempt, ...] = (),
-    ) -> None:
-        self.calls = calls
-        self.first = first
-        self.attempts = attempts
-        self.is_part = is_part
-        self.future: Future[Any] | None = None
-        self.is_done = False
-        self.sent = 0.0
-        self.worker = ""
-
-
-def _note_items(chunk: _Chunk, outcomes: list[Any], name: str) -> None:
-    """Add notes to the exceptions of a chunk: which items they belong to, and where these ran."""
-    head, tail = outcomes[0], outcomes[-1]
-    if len(outcomes) > 1 and type(head) is type(tail) is Failure and head.error is tail.error:
-        add_note(head.error, f"items {chunk.first} to {chunk.first + len(outcomes) - 1} of {name}")
-        return
-    place = place_of(chunk.worker)
-    for number, (outcome, args) in enumerate(zip(outcomes, chunk.calls, strict=False), chunk.first):
-        if type(outcome) is Failure:
-            add_note(outcome.error, f"item {number}: {call_text(name, args, {})}{place}")
 
 
 def total_of(iterables: Iterable[Iterable[Any]]) -> int | None:

@@ -1,0 +1,54 @@
+"""Consecutive calls of a map that travel together, and what is known of them."""
+
+from typing import Any
+
+from distribute_challenge.core.failures import place_of
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.outcome import Failure, add_note
+from distribute_challenge.core.signature import call_text
+from distribute_challenge.errors import Attempt
+
+__all__ = ["Chunk", "note_items"]
+
+
+class Chunk:
+    """Consecutive calls of a map that travel together.
+
+    Args:
+        calls: The arguments of the calls.
+        first: Number of the first of them among all items.
+        is_part: Whether they were sent as part of a larger chunk, so that the engine cannot send
+            them again.
+        attempts: Earlier attempts, in which they were sent with other calls and gave no outcome.
+    """
+
+    __slots__ = ("attempts", "calls", "first", "future", "is_done", "is_part", "sent", "worker")
+
+    def __init__(
+        self,
+        calls: list[tuple[Any, ...]],
+        first: int,
+        *,
+        is_part: bool = False,
+        attempts: tuple[Attempt, ...] = (),
+    ) -> None:
+        self.calls = calls
+        self.first = first
+        self.attempts = attempts
+        self.is_part = is_part
+        self.future: Future[Any] | None = None
+        self.is_done = False
+        self.sent = 0.0
+        self.worker = ""
+
+
+def note_items(chunk: Chunk, outcomes: list[Any], name: str) -> None:
+    """Add notes to the exceptions of a chunk: which items they belong to, and where these ran."""
+    head, tail = outcomes[0], outcomes[-1]
+    if len(outcomes) > 1 and type(head) is type(tail) is Failure and head.error is tail.error:
+        add_note(head.error, f"items {chunk.first} to {chunk.first + len(outcomes) - 1} of {name}")
+        return
+    place = place_of(chunk.worker)
+    for number, (outcome, args) in enumerate(zip(outcomes, chunk.calls, strict=False), chunk.first):
+        if type(outcome) is Failure:
+            add_note(outcome.error, f"item {number}: {call_text(name, args, {})}{place}")
