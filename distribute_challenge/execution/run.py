@@ -5,9 +5,7 @@ frames. It knows nothing of brokers: the engine that calls it provides the funct
 sends the replies.
 """
 
-import pickle
 import random
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -15,14 +13,14 @@ from contextvars import ContextVar
 from functools import partial
 from math import inf
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.failures import Failures
 from distribute_challenge.core.forks import end_child, generation
 from distribute_challenge.core.interrupts import become_worker, is_interrupt, is_worker
-from distribute_challenge.core.messages import Batch, Task
-from distribute_challenge.core.outcome import Failure, add_note, unwrap
+from distribute_challenge.core.messages import Batch
+from distribute_challenge.core.outcome import Failure, add_note
 from distribute_challenge.errors import (
     CallCancelledError,
     DistributeChallengeError,
@@ -36,16 +34,13 @@ from distribute_challenge.execution.watchdog import Progress, Watchdog
 from distribute_challenge.log import current_call
 from distribute_challenge.serialisation import (
     LoadedFunction,
-    Script,
-    load_function,
     unpack,
-    unpack_function,
 )
 
 if TYPE_CHECKING:
     from distribute_challenge.execution.process_state import ProcessState
 
-__all__ = ["become_worker", "callable_bytes", "calls_run", "execute", "inside_call"]
+__all__ = ["become_worker", "calls_run", "execute", "inside_call", "known_as_call", "outcome_of"]
 
 # Seconds after which outcomes that are ready are sent while the rest of the batch runs.
 FLUSH_AFTER = 0.05
@@ -138,7 +133,7 @@ def execute(
     if logs is not None:
         logs.follow(run.progress.outcomes)
     runs = _run_chunk if batch.chunk else partial(_run_calls, logs)
-    with _known_as_call(batch.name), process or _NOTHING:
+    with known_as_call(batch.name), process or _NOTHING:
         if send_ahead is None or batch.calls == 1:
             yield from runs(run, function, interruption, process)
         else:
@@ -148,56 +143,9 @@ def execute(
     _calls_run += len(run.progress.outcomes)
 
 
-def callable_bytes(task: Task) -> bytes:
-    """Pickle a task's function so that `pickle.loads` gives an ordinary callable.
-
-    It is for engines that do not know tasks. The callable works in any process that has this
-    library, and keeps the task's time limit and retries.
-    """
-    return pickle.dumps(
-        _Packed(
-            task.function.payload, task.function.name, task.options.timeout, task.options.retries
-        )
-    )
-
-
-class _Packed(NamedTuple):
-    payload: bytes
-    name: str
-    timeout: float | None
-    retries: int
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, tuple(self)
-
-
-def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> Callable[..., Any]:
-    unpacked = unpack_function(payload)
-    if not all(module.name in sys.modules for module in unpacked.modules):
-        from distribute_challenge.serialisation.modules.project_importer import (
-            ProjectImporter,  # Imported late: only workers need it.
-        )
-
-        ProjectImporter().activate(unpacked.modules)
-    with Script(unpacked.script).loading():
-        loaded = load_function(unpacked.data)
-    return _Unpacked(loaded, Batch("", "", name, (), timeout=timeout, retries=retries))
-
-
-class _Unpacked:
-    def __init__(self, loaded: LoadedFunction, batch: Batch) -> None:
-        self.__name__ = batch.name
-        self._loaded = loaded
-        self._batch = batch
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        with _known_as_call(self._batch.name):
-            outcome = _outcome(self._batch, self._loaded, args, kwargs)
-        return unwrap(outcome)
-
-
 @contextmanager
-def _known_as_call(name: str) -> Iterator[None]:
+def known_as_call(name: str) -> Iterator[None]:
+    """Make the name of the running call known to its log, and that code is inside a call."""
     name_token, inside_token = current_call.set(name), _inside_call.set(True)
     try:
         yield
@@ -265,7 +213,7 @@ def _unpacked_outcome(run: BatchRun, function: CachedFunction, number: int) -> A
         raise
     except BaseException as error:
         return _failure(_noted_argument(run, error))
-    return _outcome(run.batch, loaded, args, kwargs)
+    return outcome_of(run.batch, loaded, args, kwargs)
 
 
 def _noted_argument(run: BatchRun, error: BaseException) -> BaseException:
@@ -349,7 +297,7 @@ def _run_calls_of_chunk(
                 # As if it had taken long, so that the process is checked for changes.
                 began = 0.0
         else:
-            add(_outcome(batch, loaded, args, {}))
+            add(outcome_of(batch, loaded, args, {}))
         now = time.monotonic()
         took = now - began
         if took > harmless:
@@ -377,7 +325,7 @@ def _ended(coroutine: Coroutine[Any, Any, Any], args: tuple[Any, ...]) -> Any:
         return _failure(error, args, {})
 
 
-def _outcome(
+def outcome_of(
     batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Run one call, as often as its retries allow."""

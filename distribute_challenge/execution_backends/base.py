@@ -17,7 +17,7 @@ from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import BackendError, CallCancelledError
-from distribute_challenge.execution.run import callable_bytes
+from distribute_challenge.execution.callables import callable_bytes
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME, OPTIONS
 from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.serialisation.tasks import single_task

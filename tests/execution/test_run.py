@@ -23,9 +23,10 @@ from distribute_challenge.errors import CallTimeoutError, RemoteError, Serialisa
 from distribute_challenge.execution import function_cache
 from distribute_challenge.execution import run as execution
 from distribute_challenge.execution.batch_run import BatchRun
+from distribute_challenge.execution.callables import callable_bytes
 from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.interruption import Interruption
-from distribute_challenge.execution.run import callable_bytes, execute, inside_call
+from distribute_challenge.execution.run import execute, inside_call
 from distribute_challenge.serialisation import PortableFunction, dumps, unpack_function
 from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 from distribute_challenge.serialisation.outcomes import decode_outcomes
@@ -569,7 +570,7 @@ def function_file(project: Client) -> Path:
     project.write(helper="VALUE = 7\nclass Flaky(Exception): pass\nclass Count: n = 0")
     project.run("""
         import pathlib, helper
-        from distribute_challenge.execution.run import callable_bytes
+        from distribute_challenge.execution.callables import callable_bytes
         @compute_this(retries=2, retry_on=helper.Flaky, timeout=30)
         async def f(x):
             helper.Count.n += 1

@@ -1,0 +1,66 @@
+"""Functions of tasks as ordinary callables, for engines that do not know tasks."""
+
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from distribute_challenge.core.messages import Batch, Task
+from distribute_challenge.core.outcome import unwrap
+from distribute_challenge.execution.run import known_as_call, outcome_of
+from distribute_challenge.serialisation import (
+    LoadedFunction,
+    Script,
+    load_function,
+    unpack_function,
+)
+
+__all__ = ["callable_bytes"]
+
+
+def callable_bytes(task: Task) -> bytes:
+    """Pickle a task's function so that `pickle.loads` gives an ordinary callable.
+
+    It is for engines that do not know tasks. The callable works in any process that has this
+    library, and keeps the task's time limit and retries.
+    """
+    return pickle.dumps(
+        _Packed(
+            task.function.payload, task.function.name, task.options.timeout, task.options.retries
+        )
+    )
+
+
+class _Packed(NamedTuple):
+    payload: bytes
+    name: str
+    timeout: float | None
+    retries: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, tuple(self)
+
+
+def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> Callable[..., Any]:
+    unpacked = unpack_function(payload)
+    if not all(module.name in sys.modules for module in unpacked.modules):
+        from distribute_challenge.serialisation.modules.project_importer import (
+            ProjectImporter,  # Imported late: only workers need it.
+        )
+
+        ProjectImporter().activate(unpacked.modules)
+    with Script(unpacked.script).loading():
+        loaded = load_function(unpacked.data)
+    return _Unpacked(loaded, Batch("", "", name, (), timeout=timeout, retries=retries))
+
+
+class _Unpacked:
+    def __init__(self, loaded: LoadedFunction, batch: Batch) -> None:
+        self.__name__ = batch.name
+        self._loaded = loaded
+        self._batch = batch
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        with known_as_call(self._batch.name):
+            outcome = outcome_of(self._batch, self._loaded, args, kwargs)
+        return unwrap(outcome)
