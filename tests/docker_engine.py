@@ -5,16 +5,20 @@ A test that needs one has the marker ``docker``. Without an engine it is skipped
 ``CI`` is set: there it would otherwise never be noticed that it does not run.
 """
 
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.security import new_secret
 from tests.processes import environment
 
@@ -80,6 +84,24 @@ def docker(*arguments: str, timeout: float = ANSWER_WITHIN) -> str:
     return _run(["docker", *arguments], _clean(), timeout)
 
 
+def build(work: Callable[[], str]) -> str:
+    """Do what builds an image of the checkout, while no other process of the test run does.
+
+    Builds of one folder at the same time share what was sent of it, and sometimes one of them
+    then misses files that are there. Such a build is tried again.
+    """
+    lock = Path(tempfile.gettempdir()) / f"distribute_challenge_tests_build_{os.getuid()}"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return work()
+            except (AssertionError, ClusterStartError) as error:
+                if "failed to compute cache key" not in str(error):
+                    raise
+        return work()
+
+
 class Project:
     """The repository's Compose file, as a project with a name, keys, ports and images of its own.
 
@@ -118,15 +140,9 @@ class Project:
             os.devnull,
         ]
         command = ["docker", "compose", *options, *arguments]
-        for _ in range(ATTEMPTS):
-            try:
-                return _run(command, _clean(**self.variables), DONE_WITHIN)
-            except AssertionError as error:
-                # Two builds of one folder at the same time, by another process of the test run.
-                if "failed to compute cache key" not in str(error):
-                    raise
-                failed = error
-        raise failed
+        if not {"build", "up"}.intersection(arguments):
+            return _run(command, _clean(**self.variables), DONE_WITHIN)
+        return build(lambda: _run(command, _clean(**self.variables), DONE_WITHIN))
 
     def configuration(self, *options: str) -> dict[str, Any]:
         """The Compose file as Compose understands it."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,24 @@ from distribute_challenge.benchmarking.clusters.compose import ComposeCluster
 from distribute_challenge.benchmarking.clusters.compose_project import ComposeProject
 from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngine
 from distribute_challenge.security import new_secret
-from tests.docker_engine import CHECKOUT, docker, free_port
+from tests.docker_engine import CHECKOUT, build, docker, free_port
 from tests.processes import PATIENCE, mentioning
 
 # Not the user's, which may have other packages in it.
 IMAGE = f"distribute_challenge_test_load_{os.getpid()}:worker"
 
 
+class _Cluster(ComposeCluster):
+    """One whose images are built while no other process of the test run builds them."""
+
+    def _run(self, *arguments: str, output: Path | None = None) -> str:
+        run = partial(super()._run, *arguments, output=output)
+        return build(run) if arguments[0] == "build" else run()
+
+
 def new_cluster(output: Path, *, verbose: bool = False) -> ComposeCluster:
     parts = ComposeProject.find(), DockerEngine.connect()
-    return ComposeCluster(*parts, output=output, longest_call=PATIENCE, verbose=verbose)
+    return _Cluster(*parts, output=output, longest_call=PATIENCE, verbose=verbose)
 
 
 @contextmanager
