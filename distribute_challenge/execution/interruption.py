@@ -135,11 +135,11 @@ class ThreadInterruption:
             with contextlib.suppress(RuntimeError):  # The loop has been closed in between.
                 loop.call_soon_threadsafe(_leave_loop)
         # A coroutine that computes does not return to its loop, so it is stopped at any line.
-        timer = threading.Timer(_LEAVES_WITHIN, self._insist)
+        timer = threading.Timer(_LEAVES_WITHIN, self._stop_again)
         timer.daemon = True
         timer.start()
 
-    def _insist(self) -> None:
+    def _stop_again(self) -> None:
         with self._lock:
             self._place()
 

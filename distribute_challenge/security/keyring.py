@@ -60,7 +60,7 @@ class Purpose:
     """
 
     BATCH: Final = b"batch"
-    ORDER: Final = b"order"
+    COMMAND: Final = b"command"
     HOLDER: Final = b"holder"
 
     @staticmethod

@@ -81,7 +81,7 @@ class Load:
                 for future in self.futures.values()
                 if not future.done()
             }
-            return None not in batches and queued(self._rig) + held(self._rig) >= len(batches)
+            return None not in batches and queued(self._rig) + unacked(self._rig) >= len(batches)
 
         wait_until(sent, "calls that are all sent")
 
@@ -103,7 +103,7 @@ def queued(rig: Rig) -> int:
         return int(connection.llen(DEFAULT_QUEUE))
 
 
-def held(rig: Rig) -> int:
+def unacked(rig: Rig) -> int:
     """Messages that workers have taken and not done yet."""
     with rig.redis.connection() as connection:
         return int(connection.hlen(UNACKED))

@@ -13,7 +13,7 @@ from distribute_challenge.benchmarking.faults.diary import note
 from distribute_challenge.benchmarking.faults.player import Player
 from distribute_challenge.benchmarking.faults.schedule import Fault
 from tests.faults.conftest import Make
-from tests.faults.promises import BUSY, LONG, MADE_GOOD, Load, held, queued, worker_of
+from tests.faults.promises import BUSY, LONG, MADE_GOOD, Load, queued, unacked, worker_of
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ def test_a_call_that_a_dead_worker_had_taken_and_not_begun_is_made_good(make: Ma
     (child,) = worker.children()
     os.kill(child, signal.SIGSTOP)
     load.submit(1)
-    wait_until(lambda: held(rig) == 1, "a worker that has the message")
+    wait_until(lambda: unacked(rig) == 1, "a worker that has the message")
     assert queued(rig) == 0
     worker.kill()
     rig.add_worker()

@@ -19,7 +19,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     detached_key,
     outcome_key,
 )
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from tests.execution_backends.celery.conftest import Server
 from tests.fuzz.mutation import Mutator
 
@@ -37,7 +37,7 @@ def test_mutated_records_end_no_step_in_an_error(
     for name in ("APART", "TURN", "UNSEEN"):
         monkeypatch.setattr(detached, name, -1)
     connection, mutator = connect(server.url), Mutator(41)
-    records, line = DetachedRecords(connection), Line(connection)
+    records, line = DetachedRecords(connection), PipelinedConnection(connection)
     call, other = (
         double(number).submit(backend, detach=True, time_to_live=60).id for number in range(2)
     )

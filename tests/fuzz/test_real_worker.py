@@ -18,6 +18,7 @@ from distribute_challenge.cli import main
 from distribute_challenge.core.messages import Batch, FunctionPayload
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.commands import SCALE, sign_command
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.control import scale
 from distribute_challenge.execution_backends.celery.broker.keys import (
@@ -27,7 +28,6 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     function_key,
     outcome_key,
 )
-from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
 from distribute_challenge.execution_backends.celery.broker.ping import ping
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel
@@ -36,7 +36,7 @@ from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE as QUEUE
 from tests.execution_backends.celery.conftest import Server
 from tests.fuzz.mutation import Mutator, bombs
-from tests.fuzz.test_worker_end import OTHER_COMMANDS, celery_messages, order_envelope
+from tests.fuzz.test_worker_end import OTHER_COMMANDS, celery_messages, command_envelope
 from tests.processes import PATIENCE, Program, wait_until
 from tests.secret import KEYRING
 from tests.workers import start_worker
@@ -132,10 +132,10 @@ def test_mutated_orders_on_its_channel(
     connection, mutator = connect(server.url), Mutator(22)
     before = refused_by_now(connection)
     valid = [
-        order_envelope("ping"),
-        order_envelope(SCALE, {"order": "x"}),
-        order_envelope("stats"),
-        order_envelope("active"),
+        command_envelope("ping"),
+        command_envelope(SCALE, {"command": "x"}),
+        command_envelope("stats"),
+        command_envelope("active"),
     ]
     for place in (PIDBOX, "/0.celeryev", "/0.celery.pidbox/x", "/0.x"):
         connection.publish(place, "[" * 1_000_000)
@@ -170,17 +170,17 @@ def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -
     ):
         assert ping(connection, timeout=PATIENCE)
         for envelope in (
-            order_envelope("ping", {NASTY: 1}),
-            order_envelope("query_task", {"ids": [NASTY]}),
-            order_envelope("registered", {"taskinfoitems": [NASTY], NASTY: NASTY}),
-            order_envelope(
+            command_envelope("ping", {NASTY: 1}),
+            command_envelope("query_task", {"ids": [NASTY]}),
+            command_envelope("registered", {"taskinfoitems": [NASTY], NASTY: NASTY}),
+            command_envelope(
                 "ping", ticket=NASTY, reply_to={"exchange": NASTY, "routing_key": NASTY}
             ),
-            order_envelope("ping", pattern=NASTY, matcher="glob"),
-            order_envelope(NASTY),
+            command_envelope("ping", pattern=NASTY, matcher="glob"),
+            command_envelope(NASTY),
         ):
             connection.publish(channel(connection), json.dumps(envelope))
-        wait_until(lambda: "refused an order" in worker.output, "the last of them")
+        wait_until(lambda: "refused a command" in worker.output, "the last of them")
         assert "pidbox received method" in worker.output
         assert_log_is_clean(worker)
 
@@ -229,7 +229,9 @@ def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
     said = bytes(KEYRING.open(Purpose.reply(reply_to), found[1]))
     assert b'"lost"' in said
     assert b"all is lost" not in said
-    wait_until(lambda: not connection.exists(UNACKED), "the book is empty")
+    wait_until(
+        lambda: not connection.exists(UNACKED), "the hash of messages that are held is empty"
+    )
     wait_until(lambda: connection.zrange(DETACHED_OPEN, 0, -1) in ([], [b""]), "nothing is open")
     assert not connection.exists(detached_key("f" * 32))
     assert_serves(backend, real_worker)
@@ -334,13 +336,13 @@ def test_commands_of_celery_s_that_change_something_have_no_effect(
         assert not answers, command
     forged = [
         {},
-        {"order": "x"},
-        {"order": sealed_order(Keyring.insecure(), SCALE, processes=1)},
-        {"order": sealed_order(KEYRING, "another command", processes=1)},
+        {"command": "x"},
+        {"command": sign_command(Keyring.insecure(), SCALE, processes=1)},
+        {"command": sign_command(KEYRING, "another command", processes=1)},
         {"processes": 1},
     ]
-    for order in forged:
-        assert not app.control.broadcast(SCALE, order, reply=True, timeout=0.05)
+    for command in forged:
+        assert not app.control.broadcast(SCALE, command, reply=True, timeout=0.05)
     wait_until(
         lambda: refused(connection) >= before + len(OTHER_COMMANDS) + len(forged), "all are counted"
     )
@@ -355,7 +357,7 @@ def test_commands_of_celery_s_that_change_something_have_no_effect(
     (stats,) = answer.values()
     assert stats["pool"]["max-concurrency"] == 2
     assert "hunter2" not in json.dumps(stats)
-    assert scale(server.url, 2) == 2, "a true order is carried out"
+    assert scale(server.url, 2) == 2, "a true command is carried out"
 
 
 def test_a_message_that_is_sent_once_more_when_it_is_old(

@@ -21,16 +21,16 @@ from distribute_challenge.core.messages import LIFETIME, Batch, Problem, Reply, 
 from distribute_challenge.errors import BackendError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock
-from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
-from distribute_challenge.execution_backends.celery.broker.orders import (
+from distribute_challenge.execution_backends.celery.broker.commands import (
     SCALE,
-    opened_order,
-    sealed_order,
+    open_command,
+    sign_command,
 )
+from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker import task
 from distribute_challenge.execution_backends.celery.worker.app import make_app
-from distribute_challenge.execution_backends.celery.worker.gate import ORDERS, Gate
+from distribute_challenge.execution_backends.celery.worker.gate import COMMANDS, Gate
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling
 from tests.fuzz.mutation import STRANGE, Mutator, bombs
@@ -306,7 +306,7 @@ def test_a_message_outside_its_lifetime_is_answered_and_does_not_run(
 
 @pytest.mark.parametrize("wrong", [-7200.0, 7200.0])
 def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
-    """A worker whose own clock is wrong takes what is new, and neither a message nor an order that
+    """A worker whose own clock is wrong takes what is new, and neither a message nor a command that
     is old.
     """
     keyring = Keyring(SECRET)
@@ -318,16 +318,20 @@ def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
     assert gate.admitted(message(keyring, batch(issued=time.time())), QUEUE) is None
     assert len(answers) == 2
     assert (
-        gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, now, processes=2)}))
+        gate.command(
+            command_envelope(SCALE, {"command": sign_command(keyring, SCALE, now, processes=2)})
+        )
         is not None
     )
     assert (
-        gate.order(order_envelope(SCALE, {"order": sealed_order(keyring, SCALE, processes=2)}))
+        gate.command(
+            command_envelope(SCALE, {"command": sign_command(keyring, SCALE, processes=2)})
+        )
         is None
     )
-    question = order_envelope("ping")
+    question = command_envelope("ping")
     question["headers"]["expires"] = now + 1
-    passed = gate.order(question)
+    passed = gate.command(question)
     assert passed is not None
     assert abs(passed["headers"]["expires"] - time.time() - 1) < 1
 
@@ -355,7 +359,7 @@ def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) 
     assert bench.gate.refusals.total == 2
 
 
-def order_envelope(method: str, arguments: Any = None, **changes: Any) -> dict[str, Any]:
+def command_envelope(method: str, arguments: Any = None, **changes: Any) -> dict[str, Any]:
     body = {
         "method": method,
         "arguments": arguments or {},
@@ -379,11 +383,11 @@ def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
     for it.
     """
     mutator = Mutator(3)
-    order = sealed_order(bench.gate.keyring, SCALE, processes=2)
+    command = sign_command(bench.gate.keyring, SCALE, processes=2)
     valid = [
-        order_envelope("ping"),
-        order_envelope(SCALE, {"order": order}),
-        order_envelope("pool_restart"),
+        command_envelope("ping"),
+        command_envelope(SCALE, {"command": command}),
+        command_envelope("pool_restart"),
     ]
     let_in = 0
     for number in range(15_000):
@@ -392,13 +396,13 @@ def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
             body = mutator.text(json.loads(base64.b64decode(mutator.random.choice(valid)["body"])))
             changed["body"] = base64.b64encode(body).decode()
         before = bench.gate.refusals.total
-        taken = bench.gate.order(changed)
+        taken = bench.gate.command(changed)
         assert (taken is None) == (bench.gate.refusals.total == before + 1)
         if taken is not None:
             let_in += 1
             said = json.loads(taken["body"])
-            assert said["method"] in ORDERS
-            assert said["method"] != SCALE or said["arguments"]["order"] == order
+            assert said["method"] in COMMANDS
+            assert said["method"] != SCALE or said["arguments"]["command"] == command
             Message(taken, bench.channel)
     assert let_in > 1000
 
@@ -432,7 +436,7 @@ OTHER_COMMANDS = [
 def test_commands_that_change_something_or_tell_too_much_are_refused(
     bench: Bench, method: str
 ) -> None:
-    assert bench.gate.order(order_envelope(method)) is None
+    assert bench.gate.command(command_envelope(method)) is None
     assert bench.gate.refusals.total == 1
 
 
@@ -440,12 +444,12 @@ def test_commands_that_change_something_or_tell_too_much_are_refused(
 def test_orders_without_their_seal_are_refused() -> None:
     """None, nonsense, of another secret, for another command, from long ago, signed nonsense."""
     mutator = Mutator(4)
-    good = sealed_order(KEYRING, SCALE, processes=2)
-    assert opened_order(KEYRING, SCALE, good) == {"processes": 2}
+    good = sign_command(KEYRING, SCALE, processes=2)
+    assert open_command(KEYRING, SCALE, good) == {"processes": 2}
 
     def sealed(content: Any) -> str:
         text = content if isinstance(content, bytes) else json.dumps(content).encode()
-        return base64.b64encode(KEYRING.seal(Purpose.ORDER, [text])).decode()
+        return base64.b64encode(KEYRING.seal(Purpose.COMMAND, [text])).decode()
 
     plain = {"command": SCALE, "issued": time.time(), "content": {"processes": 2}}
     refused: list[Any] = [
@@ -455,8 +459,8 @@ def test_orders_without_their_seal_are_refused() -> None:
         "é",
         [good],
         good[:-4],
-        sealed_order(OTHER, SCALE, processes=2),
-        sealed_order(KEYRING, "x"),
+        sign_command(OTHER, SCALE, processes=2),
+        sign_command(KEYRING, "x"),
     ]
     refused += [
         sealed({**plain, "issued": issued})
@@ -469,14 +473,14 @@ def test_orders_without_their_seal_are_refused() -> None:
         sealed({}),
         sealed({**plain, "content": []}),
     ]
-    for order in refused:
+    for command in refused:
         with pytest.raises(ForgedError):
-            opened_order(KEYRING, SCALE, order, time.time())
+            open_command(KEYRING, SCALE, command, time.time())
     for _ in range(5_000):
         made = mutator.raw([base64.b64decode(good)])
-        for order in (base64.b64encode(made).decode(), sealed(mutator.text(plain))):
+        for command in (base64.b64encode(made).decode(), sealed(mutator.text(plain))):
             with contextlib.suppress(ForgedError):
-                assert isinstance(opened_order(KEYRING, SCALE, order), dict)
+                assert isinstance(open_command(KEYRING, SCALE, command), dict)
 
 
 class _Hash:
@@ -599,7 +603,7 @@ def test_no_header_that_json_can_hold_does_harm(header: Any) -> None:
         with pytest.raises((ForgedError, VersionMismatchError)):
             kind.decode(frame)
     gate = Gate(KEYRING, lambda *_: None)
-    assert gate.order(header) is None
+    assert gate.command(header) is None
     with pytest.raises((ForgedError, BackendError)):
         gate.batch_of(header)
 

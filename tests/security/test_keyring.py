@@ -66,7 +66,7 @@ def test_each_purpose_is_another(keyring: Keyring) -> None:
     """A reply to one client is none to another, and no purpose can be read as a part of the body."""
     purposes = [
         Purpose.BATCH,
-        Purpose.ORDER,
+        Purpose.COMMAND,
         Purpose.function("d"),
         Purpose.value("redis:c", "d"),
         Purpose.reply("l"),

@@ -1,5 +1,5 @@
 """What clients and workers both know of Redis.
 
-The modules here say how to reach it, which keys it holds, and what messages, orders and signs of
+The modules here say how to reach it, which keys it holds, and what messages, commands and signs of
 life look like.
 """

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from distribute_challenge.core.schema import number_up_to, text
+from distribute_challenge.execution_backends.celery.broker.commands import SCALE, sign_command
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.mailbox import Answers, ask
-from distribute_challenge.execution_backends.celery.broker.orders import SCALE, sealed_order
 
 __all__ = ["Running", "active", "scale"]
 
@@ -37,9 +37,11 @@ def scale(broker_url: str, processes: int) -> int | None:
         redis.RedisError: Redis cannot be reached, or refuses.
     """
     with connect(broker_url) as connection:
-        order = sealed_order(connection.keyring, SCALE, connection.clock.now(), processes=processes)
+        command = sign_command(
+            connection.keyring, SCALE, connection.clock.now(), processes=processes
+        )
         answers = ask(
-            connection, SCALE, {"order": order}, _processes_in, wanted=1, timeout=ANSWER_WITHIN
+            connection, SCALE, {"command": command}, _processes_in, wanted=1, timeout=ANSWER_WITHIN
         )
     return next(iter(answers.values()), None)
 

@@ -43,7 +43,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     detached_key,
     outcome_key,
 )
-from distribute_challenge.execution_backends.celery.broker.line import Command
+from distribute_challenge.execution_backends.celery.broker.pipelined import Command
 from distribute_challenge.execution_backends.celery.broker.publishing import (
     PRIORITY_SEPARATOR,
     Message,

@@ -2,7 +2,7 @@
 
 A cancelled call may wait in a queue, be on its way to a worker, or run on one, and a worker may be
 connecting just now. So while the message is out, the client repeatedly does both: it looks into the
-queue, and sends an order to all workers. Workers that do not have the message ignore the order.
+queue, and sends a command to all workers. Workers that do not have the message ignore the command.
 """
 
 import contextlib
@@ -16,10 +16,9 @@ import redis
 from distribute_challenge.core import clock
 from distribute_challenge.core.condition import Condition
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.commands import CANCEL, CancelCommand
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
-from distribute_challenge.execution_backends.celery.broker.orders import CANCEL
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
 from distribute_challenge.execution_backends.celery.broker.remote_control import (
     channel,
@@ -31,10 +30,10 @@ from distribute_challenge.security import Keyring
 
 __all__ = ["AGAIN", "TRIED_FOR", "Cancellation", "farewell", "in_background", "publish"]
 
-AGAIN = 1.0  # Seconds between two orders for the same message,
-TRIED_FOR = 5.0  # and for how long they are repeated. A worker remembers an order for longer.
+AGAIN = 1.0  # Seconds between two commands for the same message,
+TRIED_FOR = 5.0  # and for how long they are repeated. A worker remembers a command for longer.
 ANSWER_WITHIN = 1.0  # Seconds for Redis to answer a farewell, so that Ctrl+C takes no longer.
-# Seconds for replies that were on their way when workers got the order; a reply that comes later
+# Seconds for replies that were on their way when workers got the command; a reply that comes later
 # makes the list anew, which then stays in Redis until it expires.
 LAST_WORDS = 0.1
 AT_ONCE = 100  # Messages to remove in one round trip: Redis may search a whole queue for each.
@@ -45,7 +44,7 @@ class Cancellation:
 
     Args:
         url: The broker.
-        keyring: Signs orders.
+        keyring: Signs commands.
         take_back: Takes a message off its queue, and queues its other calls again; False if the
             message is not there.
         is_out: Tells whether a message still waits for its reply.
@@ -122,23 +121,23 @@ class Cancellation:
         if not unwanted:
             return
         try:
-            publish(self._connection, CancelOrder(unwanted))
+            publish(self._connection, CancelCommand(unwanted))
         except (redis.RedisError, OSError) as error:
             logger.warning("cannot tell workers what was cancelled: %s", error)
 
 
-def publish(connection: Broker, order: CancelOrder) -> None:
-    """Send an order to all workers.
+def publish(connection: Broker, command: CancelCommand) -> None:
+    """Send a command to all workers.
 
     Args:
         connection: The connection to the broker.
-        order: The calls to stop.
+        command: The calls to stop.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    text = order.text(connection.keyring, connection.clock.now())
-    connection.publish(channel(connection), control_message(CANCEL, {"order": text}))
+    text = command.text(connection.keyring, connection.clock.now())
+    connection.publish(channel(connection), control_message(CANCEL, {"command": text}))
 
 
 def farewell(
@@ -156,7 +155,7 @@ def farewell(
 
     Args:
         url: The broker.
-        keyring: Signs the order; the file or variable that it was made from may be gone by now.
+        keyring: Signs the command; the file or variable that it was made from may be gone by now.
         client: The client's id.
         messages: The messages that still wait for a reply.
         lists: Keys of reply lists besides the client's own.
@@ -174,9 +173,9 @@ def farewell(
             contextlib.suppress(redis.RedisError, OSError),
             connect(url, answer_within=ANSWER_WITHIN, keyring=keyring) as connection,
         ):
-            # The order comes first: running calls take longest to end, and workers do not begin
+            # The command comes first: running calls take longest to end, and workers do not begin
             # messages of this client that they take from now on.
-            publish(connection, CancelOrder(client=client))
+            publish(connection, CancelCommand(client=client))
             connection.rpush(replies, b"")
             waiting = iter(messages)
             while some := list(islice(waiting, AT_ONCE)):

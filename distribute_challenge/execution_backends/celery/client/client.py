@@ -16,7 +16,7 @@ Guarantees:
 - A call is in the outbox or in exactly one `SentBatch`, until its future is done.
 - If one of the threads ends by an unforeseen error, every future fails with it.
 - The receiver thread resolves the futures of calls that were sent, or a caller that waits at a
-  direct line does so for its own call. A list has one reader at a time.
+  direct connection does so for its own call. A list has one reader at a time.
 - The large values of a task are kept until its call is done, however it ends.
 """
 
@@ -50,7 +50,10 @@ from distribute_challenge.execution_backends.celery.client.cancellation import (
     in_background,
 )
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
-from distribute_challenge.execution_backends.celery.client.direct import DirectCall, DirectLines
+from distribute_challenge.execution_backends.celery.client.direct import (
+    DirectCall,
+    DirectConnections,
+)
 from distribute_challenge.execution_backends.celery.client.heartbeat import Heartbeat
 from distribute_challenge.execution_backends.celery.client.log_printer import LogPrinter
 from distribute_challenge.execution_backends.celery.client.lost_messages import (
@@ -148,7 +151,7 @@ class Client:
         self._cancellation = Cancellation(
             url, keyring, self._fetch_back, lambda batch: batch.id in self._pending.sent
         )
-        self._direct = DirectLines(
+        self._direct = DirectConnections(
             url, session.replies, take=self._receiver.deliver, wake=self._publisher.wake_receiver
         )
         self._heartbeat = Heartbeat(
@@ -199,8 +202,8 @@ class Client:
                 if task.options.queue_timeout is not None:
                     self._queue_timeouts.watch(call)
             try:
-                with translated(self._url), self._direct.borrowed() as line:
-                    self._publisher.publish(batch, line)
+                with translated(self._url), self._direct.borrowed() as direct:
+                    self._publisher.publish(batch, direct)
             except SystemFailureError as error:
                 self._recovery.fail(batch, error)  # Also releases the call's large values.
                 raise

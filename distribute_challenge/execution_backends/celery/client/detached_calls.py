@@ -22,7 +22,7 @@ from distribute_challenge.errors import ResultUnavailableError, SystemFailureErr
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.absence import Absence
-from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.commands import CancelCommand
 from distribute_challenge.execution_backends.celery.broker.connection import (
     Broker,
     check_reachable,
@@ -289,12 +289,12 @@ class DetachedCalls:
     def _stop(self, id: str) -> None:  # noqa: A002
         """Tell the workers to stop a call.
 
-        A thread repeats the order in the background, as a worker may be connecting just now.
+        A thread repeats the command in the background, as a worker may be connecting just now.
         """
         if not self._tell_to_stop(id, self._connection):
-            in_background(functools.partial(self._insist_on_stopping, id))
+            in_background(functools.partial(self._repeat_cancel, id))
 
-    def _insist_on_stopping(self, id: str) -> None:  # noqa: A002
+    def _repeat_cancel(self, id: str) -> None:  # noqa: A002
         until = clock.monotonic() + TRIED_FOR
         # A connection of its own, as `close` may close the other one meanwhile.
         with connect(self._url, keyring=self._keyring) as connection:
@@ -307,11 +307,11 @@ class DetachedCalls:
 
     @staticmethod
     def _tell_to_stop(id: str, connection: Broker) -> bool:  # noqa: A002
-        """Send the order once; True if the call has ended, so that there is nothing to stop."""
+        """Send the command once; True if the call has ended, so that there is nothing to stop."""
         try:
             if DetachedRecords(connection).over([id]):
                 return True
-            publish(connection, CancelOrder({id: None}))
+            publish(connection, CancelCommand({id: None}))
         except redis.RedisError as error:
             logger.warning(
                 "cannot tell workers that the detached call %s was cancelled: %s", id, error

@@ -5,7 +5,7 @@ uses. No other thread has to wake up, read the reply and wake the caller, which 
 of the time of a call that does nothing. The receiver thread takes over in all other cases (a slow
 call, a caller whose timeout is over, a caller that never waits), and reads the same list.
 
-A connection and its reply list are called a direct line here.
+A connection and its reply list are called a direct connection here.
 """
 
 import itertools
@@ -19,34 +19,33 @@ import redis
 from distribute_challenge.core import clock
 from distribute_challenge.core.folding import fold
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 
-__all__ = ["DirectCall", "DirectLine", "DirectLines"]
+__all__ = ["DirectCall", "DirectConnection", "DirectConnections"]
 
-MOST_LINES = (
-    8  # Direct lines of one client; further callers share the connections of all other calls.
-)
-FIRST_WAIT = 1.0  # Seconds to wait at a direct line; longer calls gain nothing by it.
+# Direct connections of one client; further callers share the connections of all other calls.
+MOST = 8
+FIRST_WAIT = 1.0  # Seconds to wait at a direct connection; longer calls gain nothing by it.
 ANSWER_WITHIN = 5.0  # Seconds after that in which Redis must answer.
 
 
 class DirectCall(Call):
-    """The future of a call whose reply comes over a direct line; `Client.send_now` makes it.
+    """The future of a call whose reply comes over a direct connection; `Client.send_now` makes it.
 
     Attributes:
-        line: The line, until a thread claims it to read the reply; None after that.
+        connection: The connection, until a thread claims it to read the reply; None after that.
     """
 
-    line: "DirectLine | None" = None
+    direct: "DirectConnection | None" = None
 
     def result(self, timeout: float | None = None) -> Any:
         try:
-            line = self.line
-            if line is not None and line.claim(self):
+            direct = self.direct
+            if direct is not None and direct.claim(self):
                 began = clock.monotonic()
-                line.wait(timeout)
+                direct.wait(timeout)
                 if timeout is not None:
                     timeout = max(0.0, timeout - (clock.monotonic() - began))
             return super().result(timeout)
@@ -55,21 +54,21 @@ class DirectCall(Call):
             raise
 
 
-class DirectLine:
+class DirectConnection:
     """A connection and a reply list, for one call at a time.
 
     Args:
-        lines: The lines of the client that it belongs to.
+        connections: The connections of the client that it belongs to.
         client: Knows where to connect.
 
     Attributes:
         key: Key of the reply list.
     """
 
-    def __init__(self, lines: "DirectLines", client: redis.Redis) -> None:
-        self._lines = lines
-        self._line = Line(client)
-        self.key = lines.new_key()
+    def __init__(self, connections: "DirectConnections", client: redis.Redis) -> None:
+        self._connections = connections
+        self._connection = PipelinedConnection(client)
+        self.key = connections.new_key()
         self._call: Any = None
         self._batch: SentBatch | None = None
         self._since = 0.0
@@ -86,23 +85,27 @@ class DirectLine:
         """
         (self._call,), self._batch, self._since = batch.calls, batch, clock.monotonic()
         wait = min(FIRST_WAIT, batch.group.options.queue_timeout or FIRST_WAIT)
-        self._line.send(("LPUSH", message.key, message.data), ("BLPOP", self.key, wait))
-        self._line.read()
-        self._call.line = self
+        self._connection.send(("LPUSH", message.key, message.data), ("BLPOP", self.key, wait))
+        self._connection.read()
+        self._call.direct = self
 
     def claim(self, call: DirectCall | None = None) -> bool:
-        """Become the reader of this line.
+        """Become the reader of this connection.
 
         Args:
-            call: The call that the line must still serve; None: any.
+            call: The call that the connection must still serve; None: any.
 
         Returns:
-            False if another thread reads here, or the line serves another call by now.
+            False if another thread reads here, or the connection serves another call by now.
         """
-        with self._lines.lock:
-            if self._call is None or self._call.line is not self or call not in (None, self._call):
+        with self._connections.lock:
+            if (
+                self._call is None
+                or self._call.direct is not self
+                or call not in (None, self._call)
+            ):
                 return False
-            self._call.line = None
+            self._call.direct = None
             return True
 
     def wait(self, timeout: float | None) -> None:
@@ -118,14 +121,14 @@ class DirectLine:
         try:
             # Lines that the call prints come before its reply.
             while not over and (
-                until is None or self._line.readable(max(0.0, until - clock.monotonic()))
+                until is None or self._connection.readable(max(0.0, until - clock.monotonic()))
             ):
                 over = self.read()
         except redis.RedisError:
             over = self.leave()
         finally:
             if not over:
-                self._lines.abandon(self)
+                self._connections.abandon(self)
 
     def read(self, *, wait: bool = True) -> bool:
         """Read the reply that was asked for.
@@ -134,44 +137,44 @@ class DirectLine:
             wait: Whether to wait for it, for as long as it was asked for.
 
         Returns:
-            True if there is no more to do here, and the line has been given back.
+            True if there is no more to do here, and the connection has been given back.
         """
         try:
-            if not self._line.owed:
+            if not self._connection.owed:
                 return self.leave()  # A caller was interrupted just after it had read the answer.
-            if not wait and not self._line.readable(0.0):
+            if not wait and not self._connection.readable(0.0):
                 return False
-            found = self._line.read()
+            found = self._connection.read()
             if found is None:
                 return self.leave()
-            if self._lines.take(self.key, found[1]) is not self._batch:
+            if self._connections.take(self.key, found[1]) is not self._batch:
                 # The reply is for an earlier call, and of no use any more; or it has lines that the
                 # call has printed.
                 if not wait:
                     return self.leave()  # The receiver reads the next reply as soon as it comes.
-                self._line.send(("BLPOP", self.key, FIRST_WAIT))
+                self._connection.send(("BLPOP", self.key, FIRST_WAIT))
                 return False
         except redis.RedisError:
             return self.leave()  # The receiver connects again, or fails the call.
         # If the call was sent again, that reply comes to the receiver.
-        self._lines.give_back(self)
+        self._connections.give_back(self)
         return True
 
     def leave(self) -> bool:
         """Leave the list to the receiver, for as long as the message is out.
 
         Returns:
-            True always, as `read` does when the line is given back.
+            True always, as `read` does when the connection is given back.
         """
-        self._lines.leave(self.key, self._batch)
-        self.key = self._lines.new_key()
-        self._lines.give_back(self)
+        self._connections.leave(self.key, self._batch)
+        self.key = self._connections.new_key()
+        self._connections.give_back(self)
         return True
 
     def is_forgotten(self) -> bool:
         """Tell whether the time to wait for the reply is long over.
 
-        If no thread has claimed the line by then, its caller does not wait for the call.
+        If no thread has claimed the connection by then, its caller does not wait for the call.
         """
         return clock.monotonic() - self._since > 2 * FIRST_WAIT
 
@@ -181,20 +184,20 @@ class DirectLine:
 
     def close(self) -> None:
         """Close the connection; answers that it still owes are given up."""
-        self._line.close()
+        self._connection.close()
 
 
-class DirectLines:
-    """The direct lines of one client, which lends them to callers of `Client.send_now`.
+class DirectConnections:
+    """The direct connections of one client, which lends them to callers of `Client.send_now`.
 
     Args:
         url: The broker.
-        replies: Key of the client's own list; the lists of the lines are named after it.
+        replies: Key of the client's own list; the lists of the connections are named after it.
         take: Takes in a reply, and returns the message that it answers.
         wake: Makes the receiver thread read `keys` again.
 
     Attributes:
-        lock: Held while a line goes from one reader to another.
+        lock: Held while a connection goes from one reader to another.
         take: As given.
         keys: Lists that the receiver must read itself, with the message that each waits for.
 
@@ -215,9 +218,9 @@ class DirectLines:
         self._replies = replies
         self._wake = wake
         self._numbers = itertools.count(1)
-        self._all: list[DirectLine] = []
-        self._idle: list[DirectLine] = []
-        self._unread: list[DirectLine] = []
+        self._all: list[DirectConnection] = []
+        self._idle: list[DirectConnection] = []
+        self._unread: list[DirectConnection] = []
         self._closed = False
 
     def new_key(self) -> str:
@@ -227,33 +230,33 @@ class DirectLines:
     def lists(self) -> list[str]:
         """Return the keys of all lists that a reply may still come to."""
         with self.lock:
-            return [*self.keys, *(line.key for line in self._all)]
+            return [*self.keys, *(direct.key for direct in self._all)]
 
     @contextmanager
-    def borrowed(self) -> Iterator[DirectLine | None]:
-        """Lend a line to submit a call over; None if all are in use.
+    def borrowed(self) -> Iterator[DirectConnection | None]:
+        """Lend a connection to submit a call over; None if all are in use.
 
-        The line is given back when the reply is there, not at the end of the ``with`` block.
+        The connection is given back when the reply is there, not at the end of the ``with`` block.
         """
-        line = self._borrow()
+        direct = self._borrow()
         try:
-            yield line
+            yield direct
         except BaseException:
-            if line is not None:
-                line.close()
-                line.leave()  # An interrupted caller may have sent the message.
+            if direct is not None:
+                direct.close()
+                direct.leave()  # An interrupted caller may have sent the message.
             raise
 
-    def give_back(self, line: DirectLine) -> None:
-        """Take back a line that no reply is expected from."""
+    def give_back(self, direct: DirectConnection) -> None:
+        """Take back a connection that no reply is expected from."""
         with self.lock:
-            line.forget()
-            self._idle.append(line)
+            direct.forget()
+            self._idle.append(direct)
 
-    def abandon(self, line: DirectLine) -> None:
-        """Take over a line that no caller waits at, though a reply is expected from it."""
+    def abandon(self, direct: DirectConnection) -> None:
+        """Take over a connection that no caller waits at, though a reply is expected from it."""
         with self.lock:
-            self._unread.append(line)
+            self._unread.append(direct)
 
     def leave(self, key: str, batch: SentBatch | None) -> None:
         """Have the receiver thread read a list, for as long as a message is out.
@@ -268,33 +271,33 @@ class DirectLines:
             self._wake()
 
     def look_after(self) -> None:
-        """Read the lines that no caller waits at; the receiver thread calls it once a second."""
+        """Read the connections that no caller waits at; the receiver thread calls it once a second."""
         with self.lock:
             self.keys = {
                 key: batch for key, batch in self.keys.items() if batch.message is not None
             }
-            busy = [line for line in self._all if line not in self._idle]
-        for line in busy:
-            if line.is_forgotten() and line.claim():
-                self.abandon(line)
+            busy = [direct for direct in self._all if direct not in self._idle]
+        for direct in busy:
+            if direct.is_forgotten() and direct.claim():
+                self.abandon(direct)
         with self.lock:
             unread, self._unread = self._unread, []
-        for line in unread:
-            if not line.read(wait=False):
-                self.abandon(line)
+        for direct in unread:
+            if not direct.read(wait=False):
+                self.abandon(direct)
 
-    def _borrow(self) -> DirectLine | None:
+    def _borrow(self) -> DirectConnection | None:
         with self.lock:
             if self._idle:
                 return self._idle.pop()
-            if len(self._all) == MOST_LINES:
+            if len(self._all) == MOST:
                 return None
-            self._all.append(DirectLine(self, self._client))
+            self._all.append(DirectConnection(self, self._client))
             return self._all[-1]
 
     def close(self) -> None:
         """Close all connections, which ends all waiting."""
         self._closed = True
-        for line in self._all:
-            line.close()
+        for direct in self._all:
+            direct.close()
         self._client.close()

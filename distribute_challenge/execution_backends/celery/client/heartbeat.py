@@ -7,7 +7,7 @@ import redis
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import translate
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
-from distribute_challenge.execution_backends.celery.client.direct import DirectLines
+from distribute_challenge.execution_backends.celery.client.direct import DirectConnections
 from distribute_challenge.execution_backends.celery.client.lost_messages import (
     AFTER_FULL,
     LostMessages,
@@ -46,7 +46,7 @@ class Heartbeat:
         values: ClientValues,
         lost_messages: LostMessages,
         recovery: Recovery,
-        direct: DirectLines,
+        direct: DirectConnections,
     ) -> None:
         self._session = session
         self._pending = pending

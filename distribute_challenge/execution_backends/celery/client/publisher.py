@@ -28,7 +28,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
 )
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, message_for
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
-from distribute_challenge.execution_backends.celery.client.direct import DirectLine
+from distribute_challenge.execution_backends.celery.client.direct import DirectConnection
 from distribute_challenge.execution_backends.celery.client.whereabouts import are_held, are_nowhere
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose
@@ -80,19 +80,19 @@ class Publisher:
         self._refused_since: float | None = None
         self._refused_for = settings.broker_timeout()  # A replica may be taking over, say.
 
-    def publish(self, batch: SentBatch, line: DirectLine | None = None) -> None:
+    def publish(self, batch: SentBatch, direct: DirectConnection | None = None) -> None:
         """Send a batch.
 
         Args:
             batch: The batch.
-            line: A connection of the caller's own, for the message and its reply; None: use the
+            direct: A connection of the caller's own, for the message and its reply; None: use the
                 connection and the reply list that all calls share.
 
         Raises:
             redis.RedisError: The broker does not answer.
         """
         options, function = batch.group.options, batch.group.function
-        message, reply_to = batch.message, self._replies if line is None else line.key
+        message, reply_to = batch.message, self._replies if direct is None else direct.key
         is_second_try = message is not None
         if message is None:
             message = message_for(
@@ -122,10 +122,10 @@ class Publisher:
                 self._upload(function)
                 # Before it is sent: `take_back` waits for this lock.
                 batch.message = message
-                if line is None:
+                if direct is None:
                     self._push(message, once=options.at_most_once, is_second_try=is_second_try)
-            if line is not None:
-                line.submit(batch, message)
+            if direct is not None:
+                direct.submit(batch, message)
         finally:
             batch.pushed = clock.monotonic()
 

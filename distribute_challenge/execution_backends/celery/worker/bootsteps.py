@@ -22,22 +22,26 @@ from distribute_challenge.execution.run import become_worker
 from distribute_challenge.execution.standard_streams import work_without_streams
 from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.commands import (
+    CANCEL,
+    SCALE,
+    CancelCommand,
+    open_command,
+)
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
-from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
 from distribute_challenge.execution_backends.celery.worker.call_processes import allow_processes
-from distribute_challenge.execution_backends.celery.worker.deaths import appoint
+from distribute_challenge.execution_backends.celery.worker.cancellation import cancelled_calls
+from distribute_challenge.execution_backends.celery.worker.crash_reports import crash_reporter
 from distribute_challenge.execution_backends.celery.worker.failure_log import PERIOD, left_out
-from distribute_challenge.execution_backends.celery.worker.held import Held
 from distribute_challenge.execution_backends.celery.worker.overrides.request import told_to_end
 from distribute_challenge.execution_backends.celery.worker.process_log import (
     redirect_streams,
     set_up_logging,
 )
+from distribute_challenge.execution_backends.celery.worker.reaper import EVERY, Reaper
 from distribute_challenge.execution_backends.celery.worker.replying import ANSWER_WITHIN
-from distribute_challenge.execution_backends.celery.worker.stopping import stopper
-from distribute_challenge.execution_backends.celery.worker.sweeping import SWEEP, Sweeper
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
 from distribute_challenge.log import logger
 from distribute_challenge.owned_folder import sweep
 from distribute_challenge.stores import shared_memory_identity
@@ -67,7 +71,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     """
 
     _connection: Broker
-    _sweeper: Sweeper
+    _reaper: Reaper
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -79,26 +83,26 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         app, every = consumer.app, consumer.timer.call_repeatedly
         self._connection = connect(app.url, answer_within=ANSWER_WITHIN)
         lease = app.conf.broker_transport_options["visibility_timeout"]
-        self._sweeper = Sweeper(
+        self._reaper = Reaper(
             self._connection,
-            _held(consumer),
+            _unacked(consumer),
             app.gate,
-            book=UNACKED,
+            unacked_key=UNACKED,
             lease=lease,
             give_up=told_to_end,
         )
         # Renew first: after one lease, other workers take the messages held here for lost.
         self._beat(consumer)
         if hasattr(consumer.pool, "tags"):
-            self._say(lambda _: _held(consumer).put_back_all_but(consumer.pool.tags()))
+            self._say(lambda _: _unacked(consumer).put_back_all_but(consumer.pool.tags()))
         self._say(_look_for_strangers)
         self._timers = [
             every(presence.BEAT, self._beat, (consumer,)),
-            every(SWEEP, self._sweep),
+            every(EVERY, self._reap),
             every(PERIOD, left_out.write),
         ]
         if hasattr(consumer.pool, "maintain_pool"):
-            consumer.pool._pool.on_death = appoint().died
+            consumer.pool._pool.on_death = crash_reporter().died
             # Celery sees at once that a child has died, but may take 5 s for one that replaced
             # another.
             self._timers.append(every(LOOK_FOR_DEATHS, self._look, (consumer,)))
@@ -124,14 +128,14 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         sweep(settings.shared_folder())  # Of clients on this machine that were killed.
 
     def _renew(self, consumer: Any) -> None:
-        if not self._say(lambda _: _held(consumer).renew()):
-            self._sweeper.hold_off()
+        if not self._say(lambda _: _unacked(consumer).renew()):
+            self._reaper.hold_off()
 
-    def _sweep(self) -> None:
-        self._say(lambda _: self._sweeper.sweep())
+    def _reap(self) -> None:
+        self._say(lambda _: self._reaper.reap())
 
     def _look(self, consumer: Any) -> None:
-        appoint().look([child.pid for child in consumer.pool._pool._pool])
+        crash_reporter().look([child.pid for child in consumer.pool._pool._pool])
         consumer.pool.maintain_pool()
 
     def _say(self, word: Any) -> bool:
@@ -166,9 +170,9 @@ def _look_for_strangers(connection: Broker) -> None:
         )
 
 
-def _held(consumer: Any) -> Held:
-    held: Held = consumer.task_consumer.channel.qos.held
-    return held
+def _unacked(consumer: Any) -> UnackedMessages:
+    unacked: UnackedMessages = consumer.task_consumer.channel.qos.unacked
+    return unacked
 
 
 def _presence_of(consumer: Any) -> presence.WorkerPresence:
@@ -182,15 +186,15 @@ def _presence_of(consumer: Any) -> presence.WorkerPresence:
     )
 
 
-# The two commands below only get orders that a holder of the secret has signed: the gate refuses
+# The two commands below only get arguments that a holder of the secret has signed: the gate refuses
 # all others.
 
 
-@control_command(name=SCALE, args=[("order", str)])  # type: ignore[untyped-decorator]
-def _scale(state: Any, order: str = "") -> dict[str, Any]:
+@control_command(name=SCALE, args=[("command", str)])  # type: ignore[untyped-decorator]
+def _scale(state: Any, command: str = "") -> dict[str, Any]:
     """Bring the pool towards a number of child processes; busy ones stay until asked again."""
     consumer = state.consumer
-    processes = opened_order(state.app.gate.keyring, SCALE, order)["processes"]
+    processes = open_command(state.app.gate.keyring, SCALE, command)["processes"]
     pool = consumer.pool
     more = processes - pool.num_processes
     if more > 0:
@@ -206,10 +210,10 @@ def _scale(state: Any, order: str = "") -> dict[str, Any]:
     return {"ok": len(pool._pool._pool) - len(starting)}
 
 
-@control_command(name=CANCEL, args=[("order", str)])  # type: ignore[untyped-decorator]
-def _cancel(state: Any, order: str = "") -> dict[str, Any]:
+@control_command(name=CANCEL, args=[("command", str)])  # type: ignore[untyped-decorator]
+def _cancel(state: Any, command: str = "") -> dict[str, Any]:
     """Stop calls that their client has cancelled."""
-    stopper.take(CancelOrder.read(state.app.gate.keyring, order), state.consumer)
+    cancelled_calls.take(CancelCommand.read(state.app.gate.keyring, command), state.consumer)
     return {"ok": "noted"}
 
 
@@ -254,9 +258,9 @@ def _close_gate(sender: Any = None, **_: Any) -> None:
 
 
 def _open_records(**_: Any) -> None:
-    appoint()
+    crash_reporter()
     # At each loss of the connection, Celery would warn that running tasks cannot be acknowledged
-    # any more. `Held` can acknowledge them.
+    # any more. `UnackedMessages` can acknowledge them.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 

@@ -107,7 +107,7 @@ def record_this_process(output: OutputLog) -> None:
 
 
 class Records:
-    """The folder with the records of a worker's children; the main process's `Coroner` reads it.
+    """The folder with the records of a worker's children; the main process's `CrashReporter` reads it.
 
     Args:
         within: A private folder whose owner removes it with all its content; None: the worker makes

@@ -1,11 +1,11 @@
-"""Checks all messages and orders for a worker, so that Celery and kombu only get harmless ones.
+"""Checks all messages and commands for a worker, so that Celery and kombu only get harmless ones.
 
     queue ──► admitted ──► kombu's message, made anew from its signed parts ──► Celery
-    remote control ──► order ──► its envelope, made anew from its checked parts ──► Celery
+    remote control ──► command ──► its envelope, made anew from its checked parts ──► Celery
 
 Other programs may be able to write into Redis. kombu and Celery read headers, properties and bodies
 long before our own code gets them, and many unexpected values end their main process. So they get
-only what a holder of the secret has signed, and of an order's envelope only harmless values.
+only what a holder of the secret has signed, and of a command's envelope only harmless values.
 """
 
 import json
@@ -19,7 +19,11 @@ from distribute_challenge.core.framing import Blob
 from distribute_challenge.core.messages import Batch, Problem
 from distribute_challenge.core.schema import text
 from distribute_challenge.errors import ForgedError, VersionMismatchError
-from distribute_challenge.execution_backends.celery.broker.orders import CANCEL, SCALE, opened_order
+from distribute_challenge.execution_backends.celery.broker.commands import (
+    CANCEL,
+    SCALE,
+    open_command,
+)
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.execution_backends.celery.broker.publishing import (
     PRIORITY_SEPARATOR,
@@ -31,14 +35,14 @@ from distribute_challenge.execution_backends.celery.worker.other_versions import
 )
 from distribute_challenge.security import Keyring, Purpose
 
-__all__ = ["ORDERS", "Gate"]
+__all__ = ["COMMANDS", "Gate"]
 
-#: Our own commands, whose only argument is a sealed order.
-SEALED_ORDERS: Final = frozenset({CANCEL, SCALE})
+#: Our own commands, whose only argument is signed.
+SIGNED_COMMANDS: Final = frozenset({CANCEL, SCALE})
 
 #: Our commands, and the commands of Celery that only report. All others change what a worker does,
 #: some even which code it runs, and Celery cannot tell which program sends them.
-ORDERS: Final = SEALED_ORDERS | {
+COMMANDS: Final = SIGNED_COMMANDS | {
     *(
         "active",
         "active_queues",
@@ -68,7 +72,7 @@ _BEGINNING: Final = b'{"body": "'
 
 
 class Gate:
-    """Decides which messages and orders one worker admits; the worker's channels call it.
+    """Decides which messages and commands one worker admits; the worker's channels call it.
 
     Args:
         keyring: Opens what is sealed.
@@ -167,7 +171,7 @@ class Gate:
             raise PutBackError(tag[1].decode())
         return envelope_of(batch, body, queue=queue, step=int(step or 0), tag=tag[1].decode())
 
-    def order(self, envelope: object) -> dict[str, Any] | None:
+    def command(self, envelope: object) -> dict[str, Any] | None:
         """Check an envelope of remote control.
 
         Args:
@@ -177,28 +181,28 @@ class Gate:
             The envelope for kombu; None if it was refused.
         """
         try:
-            return self._order(envelope)
-        except Exception as error:  # No order, however strange, may end the worker.
-            self.refusals.note("an order", error, envelope)
+            return self._command(envelope)
+        except Exception as error:  # No command, however strange, may end the worker.
+            self.refusals.note("a command", error, envelope)
             return None
 
-    def _order(self, envelope: Any) -> dict[str, Any]:
+    def _command(self, envelope: Any) -> dict[str, Any]:
         body = json.loads(b64decode(envelope["body"], validate=True))
         method, arguments, reply_to = (
             body["method"],
             body.get("arguments") or {},
             body.get("reply_to"),
         )
-        if method not in ORDERS:
+        if method not in COMMANDS:
             raise ForgedError("a command that workers of this library do not take")
         names, pattern, matcher = body.get("destination"), body.get("pattern"), body.get("matcher")
         if names is not None and not all(isinstance(name, str) for name in names):
             raise ValueError("destination")
         if not isinstance(arguments, dict) or matcher not in (None, "glob"):
             raise ValueError("arguments")
-        if method in SEALED_ORDERS:
-            # The command opens the order again; opened here, a refusal is counted.
-            opened_order(self.keyring, method, arguments.get("order"), self._now())
+        if method in SIGNED_COMMANDS:
+            # The control command opens it again; opened here, a refusal is counted.
+            open_command(self.keyring, method, arguments.get("command"), self._now())
         clean = {
             "method": method,
             "arguments": {_name(key): value for key, value in arguments.items()},

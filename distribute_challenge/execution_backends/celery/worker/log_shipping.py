@@ -27,7 +27,7 @@ from distribute_challenge.core.log_lines import encoded
 from distribute_challenge.core.messages import Batch, Reply, Section
 from distribute_challenge.execution.output import OutputLog, WorkerHandler
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.worker.call_output import CallOutput
 from distribute_challenge.execution_backends.celery.worker.log_capture import (
     RecordSender,
@@ -63,7 +63,7 @@ class LogShipping:
     def __init__(
         self,
         output: OutputLog,
-        line: Line,
+        line: PipelinedConnection,
         keyring: Keyring,
         clients: Clients,
         is_abandoned: Callable[[], bool],

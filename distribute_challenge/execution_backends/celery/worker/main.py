@@ -83,13 +83,13 @@ def _main(url: str, concurrency: str, name: str) -> int:
     sys.path.extend(
         path for path in json.loads(os.environ.get(PATHS_VARIABLE, "[]")) if path not in sys.path
     )
-    from distribute_challenge.execution_backends.celery.worker.deaths import appoint
+    from distribute_challenge.execution_backends.celery.worker.crash_reports import crash_reporter
 
     # Celery's pool has a temporary file, and a worker that is killed cannot remove a folder of its
     # own. So the file lies in the cluster's folder, which the supervisor removes.
     folder = os.path.dirname(urlsplit(url).path)
     multiprocessing.current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
-    appoint(Path(folder))
+    crash_reporter(Path(folder))
     return run_worker(url, concurrency=int(concurrency), name=name)
 
 

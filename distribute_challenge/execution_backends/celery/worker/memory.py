@@ -40,7 +40,7 @@ def peak_of_this_process() -> int:
 
 
 class Limits:
-    """The memory limits of this process and its children; `Coroner` uses them.
+    """The memory limits of this process and its children; `CrashReporter` uses them.
 
     They come from the process's cgroup (version 2 or 1) and from ``ulimit -v``.
 

@@ -14,11 +14,11 @@ from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.detached import answer_commands
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY, is_outcome_key
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose
 
-__all__ = ["ANSWER_WITHIN", "insist", "send_problem", "send_reply"]
+__all__ = ["ANSWER_WITHIN", "retry_until_answered", "send_problem", "send_reply"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,9 @@ _PASSING_WORDS = (
 )  # Beginnings of errors that redis-py has no class for.
 
 
-def insist(what: str, command: Callable[[], T], give_up: Callable[[], bool] | None = None) -> T:
+def retry_until_answered(
+    what: str, command: Callable[[], T], give_up: Callable[[], bool] | None = None
+) -> T:
     """Repeat a command to the broker until it succeeds.
 
     The broker may be away, may be loading its data, or may be full.
@@ -68,7 +70,7 @@ def _is_loss(frame: bytes) -> bool:
 
 
 def send_reply(
-    line: Line,
+    connection: PipelinedConnection,
     keyring: Keyring,
     reply_to: str,
     frame: bytes,
@@ -79,11 +81,11 @@ def send_reply(
     """Put a reply onto a client's list, however long the broker is away.
 
     Args:
-        line: The connection to the broker.
+        connection: The connection to the broker.
         keyring: Signs the reply.
         reply_to: Key of the client's list; for a detached call, the key that keeps its outcome.
         frame: The encoded reply.
-        give_up: As for `insist`.
+        give_up: As for `retry_until_answered`.
         before: Further encoded replies, to be put onto the list before this one.
 
     Raises:
@@ -100,14 +102,14 @@ def send_reply(
     )
 
     def push() -> None:
-        line.send(*commands)
-        line.settle()
+        connection.send(*commands)
+        connection.settle()
 
-    insist("reply", push, give_up)
+    retry_until_answered("reply", push, give_up)
 
 
 def send_problem(
-    line: Line,
+    connection: PipelinedConnection,
     keyring: Keyring,
     batch: Batch,
     problem: Problem,
@@ -117,19 +119,19 @@ def send_problem(
     """Tell a batch's client why there are no outcomes.
 
     Args:
-        line: The connection to the broker.
+        connection: The connection to the broker.
         keyring: Signs the reply.
         batch: The batch.
         problem: Why there are no outcomes.
         worker: Name of the process that had the batch.
-        give_up: As for `insist`.
+        give_up: As for `retry_until_answered`.
 
     Raises:
         redis.RedisError: It was given up.
     """
     reply = Reply(batch.id, worker, clock.now(), problem=problem)
     try:
-        send_reply(line, keyring, batch.reply_to, reply.encode(), give_up)
+        send_reply(connection, keyring, batch.reply_to, reply.encode(), give_up)
     except redis.ResponseError as error:
         if give_up():
             raise

@@ -21,7 +21,8 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     detached_function_key,
     function_key,
 )
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
+from distribute_challenge.execution_backends.celery.worker.cancellation import interruption
 from distribute_challenge.execution_backends.celery.worker.failed_task import (
     failed_task,
     failed_task_of,
@@ -30,8 +31,10 @@ from distribute_challenge.execution_backends.celery.worker.failure_log import Fa
 from distribute_challenge.execution_backends.celery.worker.log_shipping import LogShipping
 from distribute_challenge.execution_backends.celery.worker.orphans import Clients
 from distribute_challenge.execution_backends.celery.worker.process_log import output_log
-from distribute_challenge.execution_backends.celery.worker.replying import insist, send_reply
-from distribute_challenge.execution_backends.celery.worker.stopping import interruption
+from distribute_challenge.execution_backends.celery.worker.replying import (
+    retry_until_answered,
+    send_reply,
+)
 from distribute_challenge.execution_backends.celery.worker.values import WorkerValues
 from distribute_challenge.security import Purpose, Refusals
 from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
@@ -63,11 +66,11 @@ def run_batch(task: Any, sealed: bytes) -> None:
     except VersionMismatchError as error:
         # The envelope of the message has the id and the reply list.
         problem = Reply(request.id, worker, clock.now(), problem=Problem("version", str(error)))
-        send_reply(child.line, keyring, request.reply_to, problem.encode())
+        send_reply(child.reply_connection, keyring, request.reply_to, problem.encode())
         raise failed_task(error) from None
     if child.clients.has_left(batch):
         raise Ignore
-    if batch.keep and insist(
+    if batch.keep and retry_until_answered(
         "look for a call", lambda: DetachedRecords(child.connection).has_ended(batch.id)
     ):
         keyring.refusals.note(
@@ -75,7 +78,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
         )
         return
     send_ahead: Callable[[bytes], None] = partial(
-        send_reply, child.second_line, keyring, batch.reply_to
+        send_reply, child.second_connection, keyring, batch.reply_to
     )
     child.interruption.begin(batch.id)
     logs = None
@@ -100,7 +103,7 @@ def run_batch(task: Any, sealed: bytes) -> None:
             if child.interruption.is_abandoned:
                 raise Ignore  # A reply would make a list that no client reads.
             send_reply(
-                child.line,
+                child.reply_connection,
                 keyring,
                 batch.reply_to,
                 reply,
@@ -130,9 +133,9 @@ class _Child:
     def __init__(self, url: str, refusals: Refusals) -> None:
         self.connection = connect(url)
         self.connection.keyring.refusals = refusals
-        self.line = Line(self.connection)
+        self.reply_connection = PipelinedConnection(self.connection)
         # For the thread that sends replies while another thread runs a call.
-        self.second_line = Line(self.connection)
+        self.second_connection = PipelinedConnection(self.connection)
         self.functions = FunctionCache(self._fetch, ProjectImporter())
         self.values = WorkerValues(self.connection)
         self.clients = Clients(self.connection)
@@ -148,7 +151,11 @@ class _Child:
         # It has `Clients` of its own, as it asks from another thread than the one that runs calls.
         clients = Clients(self.connection)
         return LogShipping(
-            output_log(), self.second_line, self.connection.keyring, clients, self._is_abandoned
+            output_log(),
+            self.second_connection,
+            self.connection.keyring,
+            clients,
+            self._is_abandoned,
         )
 
     def _is_abandoned(self) -> bool:
@@ -165,7 +172,7 @@ class _Child:
 
         keyring = self.connection.keyring
         try:
-            sealed = insist("fetch a function", fetch)
+            sealed = retry_until_answered("fetch a function", fetch)
             return None if sealed is None else bytes(keyring.open(Purpose.function(digest), sealed))
         # Treated as missing, so that the client sends the function again. A ResponseError: the key
         # holds a value of another type.

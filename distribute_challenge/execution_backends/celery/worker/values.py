@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from distribute_challenge import settings
 from distribute_challenge.errors import BrokerUnreachableError, SystemFailureError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
-from distribute_challenge.execution_backends.celery.worker.replying import insist
+from distribute_challenge.execution_backends.celery.worker.replying import retry_until_answered
 from distribute_challenge.stores import Reference, ValueCache, open_store
 
 __all__ = ["WorkerValues"]
@@ -28,9 +28,11 @@ class WorkerValues:
             try:
                 return self._values.open(reference, places)
             except BrokerUnreachableError as error:
-                raise (error.__cause__ or error) from None  # `insist` only retries redis-py errors.
+                raise (
+                    error.__cause__ or error
+                ) from None  # `retry_until_answered` only retries redis-py errors.
 
-        return insist("fetch a large value", fetch)
+        return retry_until_answered("fetch a large value", fetch)
 
     def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
         # Only shared memory saves time: any other store is as far as the client.

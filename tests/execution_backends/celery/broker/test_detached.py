@@ -28,7 +28,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     detached_key,
     outcome_key,
 )
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.worker.replying import send_reply
 from distribute_challenge.security import Keyring, Purpose
@@ -67,7 +67,7 @@ def replies(taken: Taken) -> list[bytes]:
 
 def send(taken: Taken, reply: bytes) -> None:
     """Reply to it as a worker does."""
-    line = Line(taken.worker.connection)
+    line = PipelinedConnection(taken.worker.connection)
     send_reply(line, KEYRING, taken.batch.reply_to, reply)
     line.close()
 
@@ -92,7 +92,7 @@ def tag(taken: Taken) -> str:
 
 
 def hold(taken: Taken) -> None:
-    """Write it into the book of what workers hold."""
+    """Write it into the hash of what workers hold."""
     taken.worker.connection.hset(UNACKED, tag(taken), "it")
 
 
@@ -250,7 +250,7 @@ def test_a_call_that_may_run_once_is_not_sent_again(
 def test_a_message_that_is_sent_again_is_the_next_and_has_another_tag(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """A frozen worker that wakes strikes out its own entry in the books, and not that of the one
+    """A frozen worker that wakes removes its own entry, and not that of the one
     who has it now.
     """
     submit(backend, 1)
@@ -269,7 +269,7 @@ def test_a_death_that_is_told_twice_counts_once(
     number = submit(backend).id
     taken = worker.take()
     commands = answer_commands(taken.batch.reply_to, problem(taken.batch, "lost"), lost=True)
-    line = Line(worker.connection)
+    line = PipelinedConnection(worker.connection)
     for _ in range(3):
         line.send(*commands)
         line.settle()
@@ -362,7 +362,7 @@ def test_two_looks_at_once_are_one(
     records: DetachedRecords,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Between its queue and the worker's book a message is nowhere for a moment."""
+    """Between its queue and the worker's entry a message is nowhere for a moment."""
     monkeypatch.setattr(detached, "APART", 60)
     number = submit(backend).id
     taken = worker.take()

@@ -7,7 +7,7 @@ import redis
 
 from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from tests.execution_backends.celery.conftest import DEADLINE
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ def test_a_large_command_has_the_time_that_it_takes(proxy: Proxy, how: str) -> N
     """And what comes after it the usual time."""
     proxy.slow_down(CHUNK_TIME)
     client = connect(f"redis://127.0.0.1:{proxy.port}/0", answer_within=ANSWER_WITHIN)
-    line = Line(client)
+    line = PipelinedConnection(client)
     value = bytes(1_000_000)
 
     def run(*command: str | bytes) -> None:

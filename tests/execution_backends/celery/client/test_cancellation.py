@@ -16,10 +16,9 @@ from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.commands import CANCEL, CancelCommand
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.control import active
-from distribute_challenge.execution_backends.celery.broker.orders import CANCEL
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.calls import Call
@@ -51,16 +50,16 @@ class Listener:
         self._heard = connection.pubsub()
         self._heard.subscribe(channel(connection))
 
-    def order(self) -> CancelOrder:
-        """The next order, waited for."""
+    def command(self) -> CancelCommand:
+        """The next command, waited for."""
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             message = self._heard.get_message(ignore_subscribe_messages=True, timeout=0.1)
             if message is not None:
                 body = json.loads(b64decode(json.loads(message["data"])["body"]))
                 assert body["method"] == CANCEL
-                return CancelOrder.read(KEYRING, body["arguments"]["order"])
-        raise AssertionError("no order came")
+                return CancelCommand.read(KEYRING, body["arguments"]["command"])
+        raise AssertionError("no command came")
 
     def close(self) -> None:
         self._heard.close()
@@ -127,11 +126,11 @@ def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
     assert taken.batch.calls == 3
     assert calls[1].cancel(force=True)
     for _ in range(2):
-        assert listener.order().batches == {taken.batch.id: [1]}
+        assert listener.command().batches == {taken.batch.id: [1]}
     assert calls[0].cancel(force=True)
     assert calls[2].cancel(force=True)
-    while (order := listener.order()).batches != {taken.batch.id: None}:
-        assert taken.batch.id in order.batches
+    while (command := listener.command()).batches != {taken.batch.id: None}:
+        assert taken.batch.id in command.batches
     taken.report("cancelled")
     worker.serve([identity(1).submit(backend)])
 
@@ -239,7 +238,7 @@ def test_cancelling_does_not_wait_for_a_broker_that_is_away(
     assert time.monotonic() - began < 0.5
     eventually(lambda: "cannot tell workers what was cancelled" in caplog.text)
     proxy.heal()
-    assert listener.order().batches == {taken.batch.id: None}
+    assert listener.command().batches == {taken.batch.id: None}
 
 
 def test_a_call_whose_caller_is_interrupted_while_it_is_sent_is_cancelled(
@@ -355,19 +354,19 @@ def test_an_order_that_is_none_is_logged(
 ) -> None:
     """And does no harm."""
 
-    class Nonsense(CancelOrder):
+    class Nonsense(CancelCommand):
         def text(self, keyring: Keyring, issued: float | None = None) -> str:
             return "nonsense"
 
     publish(connect(cluster.broker_url), Nonsense())
-    assert "refused an order" in in_log("refused an order")
+    assert "refused a command" in in_log("refused a command")
     assert identity(1).compute(cluster.backend, timeout=DEADLINE) == 1
 
 
 def test_an_order_may_come_before_the_message(cluster: LocalCluster) -> None:
     """A worker remembers it, and does not begin what it then gets."""
     connection, replies = connect(cluster.broker_url), "test:early"
-    publish(connection, CancelOrder({"early-1": None}))
+    publish(connection, CancelCommand({"early-1": None}))
     active(cluster.broker_url)  # Who has answered this has heard that.
     early = Batch("early-1", "0" * 64, "f", [b""], reply_to=replies, issued=time.time())
     message = message_for(early, queue=DEFAULT_QUEUE, priority=0, keyring=connection.keyring)

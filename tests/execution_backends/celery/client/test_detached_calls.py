@@ -21,7 +21,7 @@ from distribute_challenge.errors import (
     TaskLostError,
 )
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.broker.cancel_order import CancelOrder
+from distribute_challenge.execution_backends.celery.broker.commands import CancelCommand
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
 from distribute_challenge.execution_backends.celery.broker.keys import outcome_key
@@ -261,21 +261,23 @@ def test_workers_are_told_until_a_call_is_over(
 ) -> None:
     """One may have been connecting when they were told first; but not for ever."""
     monkeypatch.setattr(detached_calls, "AGAIN", 0.01)
-    orders: list[CancelOrder] = []
-    monkeypatch.setattr(detached_calls, "publish", lambda connection, order: orders.append(order))
+    commands: list[CancelCommand] = []
+    monkeypatch.setattr(
+        detached_calls, "publish", lambda connection, command: commands.append(command)
+    )
     future = submit(backend)
     taken = worker.take()
     assert future.cancel(force=True)
-    wait_until(lambda: len(orders) > 2, "more than two orders")
-    assert orders[0] == orders[-1] == CancelOrder({future.id: None})
+    wait_until(lambda: len(commands) > 2, "more than two commands")
+    assert commands[0] == commands[-1] == CancelCommand({future.id: None})
     answer(taken)
-    wait_until(lambda: not stopping(), "the end of the orders")
+    wait_until(lambda: not stopping(), "the end of the commands")
     monkeypatch.setattr(detached_calls, "TRIED_FOR", 0.02)
     submit(backend).cancel(force=True)
     another = submit(backend)
     worker.take()
     assert another.cancel(force=True)
-    wait_until(lambda: not stopping(), "the end of the orders")
+    wait_until(lambda: not stopping(), "the end of the commands")
 
 
 def test_workers_are_not_told_of_a_call_that_is_over(
@@ -283,7 +285,7 @@ def test_workers_are_not_told_of_a_call_that_is_over(
 ) -> None:
     """Though its future does not know yet."""
     monkeypatch.setattr(detached_calls, "SHORTEST_PAUSE", 60.0)
-    monkeypatch.setattr(detached_calls, "publish", lambda *order: pytest.fail("they were told"))
+    monkeypatch.setattr(detached_calls, "publish", lambda *command: pytest.fail("they were told"))
     future = submit(backend)
     answer(worker.take())
     assert future.cancel(force=True)
@@ -302,7 +304,7 @@ def test_workers_are_told_no_more_when_the_client_is_closed(
         wait_until(
             lambda: f"the detached call {future.id} was cancelled" in caplog.text, "the complaint"
         )
-    wait_until(lambda: not stopping(), "the end of the orders")
+    wait_until(lambda: not stopping(), "the end of the commands")
 
 
 def stopping() -> list[threading.Thread]:

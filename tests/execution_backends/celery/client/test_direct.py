@@ -12,10 +12,10 @@ import pytest
 from distribute_challenge import compute_this
 from distribute_challenge.errors import BrokerFullError, CallCancelledError, ResultTimeoutError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.broker import line
+from distribute_challenge.execution_backends.celery.broker import pipelined
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import function_key
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.client import direct
 from distribute_challenge.execution_backends.celery.client.client import Client
 from distribute_challenge.execution_backends.celery.client.direct import DirectCall
@@ -36,7 +36,7 @@ def client(backend: CeleryExecutionBackend) -> Client:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for long at a line."""
+    """No caller waits long at a direct connection."""
     monkeypatch.setattr(direct, "FIRST_WAIT", 0.02)
 
 
@@ -162,8 +162,8 @@ def test_what_is_sent_again_is_answered_to_the_receiver(
 def test_more_callers_than_lines_share_the_common_list(
     client: Client, worker: FakeWorker, pool: ThreadPoolExecutor
 ) -> None:
-    calls = [send(client, number) for number in range(direct.MOST_LINES + 2)]
-    assert [call.line is None for call in calls] == [False] * direct.MOST_LINES + [True] * 2
+    calls = [send(client, number) for number in range(direct.MOST + 2)]
+    assert [call.direct is None for call in calls] == [False] * direct.MOST + [True] * 2
     values = [pool.submit(call.result) for call in calls]
     for _ in calls:
         worker.take().run()
@@ -176,7 +176,7 @@ def test_more_callers_than_lines_share_the_common_list(
 def test_a_broker_that_refuses_what_goes_the_common_way_is_an_error_too(
     client: Client, worker: FakeWorker, server: Server
 ) -> None:
-    calls = [send(client, number) for number in range(direct.MOST_LINES)]
+    calls = [send(client, number) for number in range(direct.MOST)]
     redis = connect(server.url)
     redis.config_set("maxmemory", 1)
     with pytest.raises(BrokerFullError, match=r"MB used, maxmemory is"):
@@ -192,10 +192,10 @@ def test_of_two_who_wait_for_a_call_one_reads(
 ) -> None:
     """The other is told, as it would be of any call."""
     call = send(client, 3)
-    own = call.line
+    own = call.direct
     assert own.claim(call)
     assert not own.claim(call)
-    call.line = own
+    call.direct = own
     values = [pool.submit(call.result) for _ in range(4)]
     worker.take().run()
     assert [value.result(DEADLINE) for value in values] == [9] * 4
@@ -222,18 +222,18 @@ def test_a_caller_with_little_time_is_told_in_time_though_the_broker_is_gone(
         call.result(0.2)
 
 
-def test_a_line_that_was_cut_off_while_idle_serves_the_next_call(
+def test_a_connection_that_was_cut_off_while_idle_serves_the_next_call(
     client: Client, worker: FakeWorker, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller sees nothing of it."""
-    monkeypatch.setattr(line, "IDLE", 0.0)
+    monkeypatch.setattr(pipelined, "IDLE", 0.0)
     for number in range(3):
         call = send(client, number)
         worker.take().run()
         assert call.result(DEADLINE) == number * number
         (own,) = client._direct._all
-        own._line.send(("CLIENT", "ID"))
-        assert connect(server.url).client_kill_filter(_id=own._line.read()) == 1
+        own._connection.send(("CLIENT", "ID"))
+        assert connect(server.url).client_kill_filter(_id=own._connection.read()) == 1
 
 
 def test_a_broker_that_refuses_the_message_is_an_error_at_once(
@@ -272,7 +272,7 @@ def test_an_interrupt_while_waiting_leaves_the_rest_to_the_receiver(
 ) -> None:
     call = send(client, 3)
     with monkeypatch.context() as context:
-        context.setattr(Line, "read", interrupt)
+        context.setattr(PipelinedConnection, "read", interrupt)
         with pytest.raises(KeyboardInterrupt):
             call.result()
     worker.take().run()
@@ -285,7 +285,7 @@ def test_an_interrupt_while_sending_takes_the_call_back(
 ) -> None:
     """Nobody else knows of it, and nobody knows whether it is on its way."""
     with monkeypatch.context() as context:
-        context.setattr(Line, "read", interrupt)
+        context.setattr(PipelinedConnection, "read", interrupt)
         with pytest.raises(KeyboardInterrupt):
             send(client, 3)
     eventually(lambda: not client._pending.sent)

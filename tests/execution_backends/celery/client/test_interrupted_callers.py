@@ -10,7 +10,7 @@ from distribute_challenge import compute_this
 from distribute_challenge.core.futures import Future
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
-from distribute_challenge.execution_backends.celery.client.direct import DirectLine
+from distribute_challenge.execution_backends.celery.client.direct import DirectConnection
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from tests.execution_backends.celery.conftest import FakeWorker
 
@@ -77,7 +77,7 @@ def test_a_caller_interrupted_as_it_sends_leaves_its_place_to_other_calls(
     """What has not left would count as a message that is out, of which there may be a few."""
     publish = Publisher.publish
 
-    def interrupted(publisher: Publisher, batch: SentBatch, line: DirectLine | None) -> None:
+    def interrupted(publisher: Publisher, batch: SentBatch, line: DirectConnection | None) -> None:
         if has_left:
             publish(publisher, batch, line)
         raise KeyboardInterrupt

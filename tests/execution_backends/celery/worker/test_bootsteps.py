@@ -161,7 +161,7 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
         app=SimpleNamespace(conf=conf, url="redis://localhost", gate=None),
         timer=SimpleNamespace(call_repeatedly=lambda every, *_: timers.append(every)),
         pool=SimpleNamespace(),
-        task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=SimpleNamespace(held=None))),
+        task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=SimpleNamespace(unacked=None))),
     )
     step.start(consumer)
     assert timers == [2.0, 1.0, 1.0]
@@ -185,7 +185,7 @@ def test_a_worker_that_cannot_renew_does_not_take_others_for_lost(
 ) -> None:
     step = worker_steps.PresenceStep(SimpleNamespace())
     held_off: list[bool] = []
-    step._sweeper = SimpleNamespace(hold_off=lambda: held_off.append(True))  # type: ignore[assignment]
+    step._reaper = SimpleNamespace(hold_off=lambda: held_off.append(True))  # type: ignore[assignment]
     monkeypatch.setattr(step, "_say", lambda word: False)
     step._renew(None)
     assert held_off == [True]

@@ -15,7 +15,7 @@ from distribute_challenge.core.log_lines import decoded
 from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.execution.output import LogStream, OutputLog
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.worker import log_shipping
 from distribute_challenge.execution_backends.celery.worker.log_shipping import LogShipping
 from distribute_challenge.security import Purpose
@@ -36,7 +36,11 @@ class Process:
         self.is_abandoned = self.has_left = False
         clients: Any = SimpleNamespace(has_left=lambda batch: self.has_left)
         self.shipping = LogShipping(
-            self.output, Line(self.connection), KEYRING, clients, lambda: self.is_abandoned
+            self.output,
+            PipelinedConnection(self.connection),
+            KEYRING,
+            clients,
+            lambda: self.is_abandoned,
         )
 
     def begin(self, level: int = logging.WARNING) -> None:

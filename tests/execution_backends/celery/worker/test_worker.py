@@ -399,10 +399,10 @@ def test_a_worker_survives_a_restart_of_redis_while_it_holds_a_call(
         return os.getppid()
 
     with CeleryExecutionBackend(server.url) as backend:
-        held = parent_at_gate(gate, begun).submit(backend)
+        unacked = parent_at_gate(gate, begun).submit(backend)
         eventually(begun.exists)
         server.stop()
         server.start()
         gate.touch()
-        worker = held.result(DEADLINE)
+        worker = unacked.result(DEADLINE)
         assert parent_at_gate(gate, begun).submit(backend).result(DEADLINE) == worker

@@ -4,8 +4,8 @@ from typing import Any
 
 from celery.worker.consumer import Consumer
 
-from distribute_challenge.execution_backends.celery.worker.held import Held
 from distribute_challenge.execution_backends.celery.worker.overrides.transport import WorkerChannel
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
 
 __all__ = ["WorkerConsumer"]
 
@@ -20,5 +20,5 @@ class WorkerConsumer(Consumer):  # type: ignore[misc] # Celery has no types
 
     def on_connection_error_after_connected(self, exc: Exception) -> Any:
         WorkerChannel.cut_all()
-        Held.cut_all()
+        UnackedMessages.cut_all()
         return super().on_connection_error_after_connected(exc)

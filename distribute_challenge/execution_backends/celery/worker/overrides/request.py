@@ -13,16 +13,16 @@ from celery.worker.request import Request
 from distribute_challenge.core.messages import Batch, Problem, ProblemKind
 from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence, workers
-from distribute_challenge.execution_backends.celery.worker.deaths import appoint
+from distribute_challenge.execution_backends.celery.worker.cancellation import cancelled_calls
+from distribute_challenge.execution_backends.celery.worker.crash_reports import crash_reporter
 from distribute_challenge.execution_backends.celery.worker.failed_task import FailedTaskError
 from distribute_challenge.execution_backends.celery.worker.failure_log import left_out
 from distribute_challenge.execution_backends.celery.worker.replying import (
     ANSWER_WITHIN,
     send_problem,
 )
-from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.log import logger
 
 __all__ = ["BatchRequest", "answer", "present", "told_to_end"]
@@ -41,7 +41,7 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         super().on_accepted(pid, time_accepted)
-        stopper.accepted(self)
+        cancelled_calls.accepted(self)
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
@@ -59,8 +59,8 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         elif isinstance(error, Ignore):
             self._revoke()
             return None
-        elif stopper.is_concerned(self.id):
-            if not stopper.is_abandoned(self.id):
+        elif cancelled_calls.is_concerned(self.id):
+            if not cancelled_calls.is_abandoned(self.id):
                 self._answer("cancelled", "it was cancelled")
             self._revoke()
             return None
@@ -70,12 +70,16 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
             )
         elif isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
             self._answer(
-                "lost", f"the worker process died ({error})", appoint().facts(self.worker_pid)
+                "lost",
+                f"the worker process died ({error})",
+                crash_reporter().facts(self.worker_pid),
             )
         else:
             is_memory = isinstance(error, MemoryError)
             text = f"the worker could not run it ({type(error).__name__}: {error})"
-            self._answer("lost", text, appoint().facts(self.worker_pid, want_of_memory=is_memory))
+            self._answer(
+                "lost", text, crash_reporter().facts(self.worker_pid, want_of_memory=is_memory)
+            )
             if is_memory:
                 # Celery would take a MemoryError for one of the main process.
                 exc_info = self._worker_lost_info(error)
@@ -119,7 +123,7 @@ def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
         redis.RedisError: Redis is away or full, and this worker was told to end.
     """
     send_problem(
-        _line(url),
+        _pipelined(url),
         _connection(url).keyring,
         batch,
         problem,
@@ -146,5 +150,5 @@ def _connection(url: str) -> Broker:
 
 
 @cache
-def _line(url: str) -> Line:
-    return Line(_connection(url))
+def _pipelined(url: str) -> PipelinedConnection:
+    return PipelinedConnection(_connection(url))

@@ -1,4 +1,4 @@
-"""kombu's Redis transport for our workers: it survives lost connections, and records in `Held`.
+"""kombu's Redis transport for our workers: it survives lost connections, and records in `UnackedMessages`.
 
 A worker's main process writes each message that it takes into Redis as unacknowledged, and removes
 it when the message is done. For each of the two, kombu makes a new client object, wraps the
@@ -6,7 +6,7 @@ commands in a transaction, and waits for the answers before it hands the message
 of the time that the main process takes for a call. When the connection breaks, kombu gives back all
 unacknowledged messages. To find the address of the connection that it makes for that, it asks one
 that is gone by then, and the ``AttributeError`` ends the worker. So the process has one record of
-its own, `held.Held`, which all channels use.
+its own, `unacked.UnackedMessages`, which all channels use.
 
 Seen in kombu 5.7.0 with Celery 5.7.0; `test_transport` fails once kombu does not need this.
 """
@@ -24,8 +24,8 @@ from kombu.utils.json import loads
 
 from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.held import Envelope, Held
 from distribute_challenge.execution_backends.celery.worker.other_versions import PutBackError
+from distribute_challenge.execution_backends.celery.worker.unacked import Envelope, UnackedMessages
 
 __all__ = ["PatientAMQP", "WorkerTransport", "install"]
 
@@ -44,7 +44,7 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
     def __init__(self, channel: Any, prefetch_count: int = 0) -> None:
         super().__init__(channel, prefetch_count)
         self._on_collect.cancel()
-        self.held = Held.of(channel)
+        self.unacked = UnackedMessages.of(channel)
 
     def can_consume(self) -> bool:
         # Messages taken over an earlier connection count, too. A BRPOP that is on its way may have
@@ -52,33 +52,33 @@ class _Books(QoS):  # type: ignore[misc] # kombu has hardly any types
         return (
             bool(self.channel._in_poll)
             or not self.prefetch_count
-            or len(self.held) < self.prefetch_count
+            or len(self.unacked) < self.prefetch_count
         )
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        self.held.take(delivery_tag, message._raw)
+        self.unacked.take(delivery_tag, message._raw)
 
     def ack(self, delivery_tag: str) -> None:
-        self.held.strike(delivery_tag)
+        self.unacked.ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         if requeue:
-            self.held.put_back([delivery_tag])
+            self.unacked.put_back([delivery_tag])
         else:
-            self.held.strike(delivery_tag)
+            self.unacked.ack(delivery_tag)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Give nothing back: the messages of a channel that ends may still be running."""
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
-        """Do not look for messages that other workers have lost: `Sweeper` does."""
+        """Do not look for messages that other workers have lost: `Reaper` does."""
 
 
 class WorkerChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
-    """A Redis channel whose messages pass a gate, keep their exact bytes, and are held by `Held`.
+    """A Redis channel whose messages pass a gate, keep their exact bytes, and are held by `UnackedMessages`.
 
     Attributes:
-        gate: Admits messages and orders; one of the connection's options. None in a program that is
+        gate: Admits messages and commands; one of the connection's options. None in a program that is
             no worker, such as Flower.
     """
 
@@ -152,8 +152,8 @@ class WorkerChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
             except PutBackError as unfit:
                 # Held first: if Redis does not take it back now, the worker puts it back when it
                 # connects anew.
-                self.qos.held.take(unfit.tag, Envelope({}, key, data))
-                self.qos.held.put_back([unfit.tag])
+                self.qos.unacked.take(unfit.tag, Envelope({}, key, data))
+                self.qos.unacked.put_back([unfit.tag])
                 return True
             if content is not None:
                 self.connection._deliver(Envelope(content, key, data), queue)
@@ -168,7 +168,7 @@ class WorkerChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
         # kombu parses JSON before the gate checks it, and does not expect deeply nested JSON.
         except RecursionError as error:
             if self.gate is not None:
-                self.gate.refusals.note("an order", error)
+                self.gate.refusals.note("a command", error)
             raise Empty from None
         return received
 
@@ -177,7 +177,7 @@ class WorkerChannel(Channel):  # type: ignore[misc] # kombu has hardly any types
             super()._deliver_fanout_message(message, exchange)
         # Other broadcasts between workers (gossip) are dropped: they change what a worker does, and
         # are not signed.
-        elif exchange == PIDBOX and (envelope := self.gate.order(message)) is not None:
+        elif exchange == PIDBOX and (envelope := self.gate.command(message)) is not None:
             super()._deliver_fanout_message(envelope, exchange)
         return True
 

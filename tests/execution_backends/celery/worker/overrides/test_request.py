@@ -11,12 +11,12 @@ from celery.worker.request import Request
 from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.worker.cancellation import cancelled_calls
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.overrides.request import (
     BatchRequest,
     answer,
 )
-from distribute_challenge.execution_backends.celery.worker.stopping import stopper
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING
@@ -79,8 +79,8 @@ def test_a_child_that_was_killed_for_a_cancelled_call_is_no_loss(
     fail: Any, server: Server, monkeypatch: pytest.MonkeyPatch, is_abandoned: bool
 ) -> None:
     """It is a revoked task. Where its client is gone, nothing is answered."""
-    monkeypatch.setattr(stopper, "is_concerned", lambda batch: True)
-    monkeypatch.setattr(stopper, "is_abandoned", lambda batch: is_abandoned)
+    monkeypatch.setattr(cancelled_calls, "is_concerned", lambda batch: True)
+    monkeypatch.setattr(cancelled_calls, "is_abandoned", lambda batch: is_abandoned)
     assert fail(envelope(), WorkerLostError("killed")) == "revoked"
     found: Any = connect(server.url).lpop("the-list")
     if is_abandoned:

@@ -1,4 +1,4 @@
-"""Channels that lead to the process's book, and what they are there for."""
+"""Channels that lead to the process's record of its messages, and what they are there for."""
 
 import socket
 import time
@@ -17,7 +17,6 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.held import Held
 from distribute_challenge.execution_backends.celery.worker.overrides import (
     transport as transport_module,
 )
@@ -26,6 +25,7 @@ from distribute_challenge.execution_backends.celery.worker.overrides.transport i
     WorkerChannel,
     WorkerTransport,
 )
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
 from distribute_challenge.security import Keyring
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING, SECRET
@@ -182,11 +182,11 @@ def test_all_lines_can_be_cut_at_once(server: Server, consumers: Any) -> None:
     before = {client["id"] for client in connect(server.url).client_list()}
     idle.channel._pool = idle.channel._async_pool = None
     WorkerChannel.cut_all()
-    Held.cut_all()
+    UnackedMessages.cut_all()
     message.ack()
-    held = consumer.channel.qos.held
-    held.renew()
-    held.renew()
+    unacked = consumer.channel.qos.unacked
+    unacked.renew()
+    unacked.renew()
     connection = connect(server.url)
     assert connection.hlen("unacked") == 0
     assert len(before & {client["id"] for client in connection.client_list()}) < len(before)
@@ -202,7 +202,7 @@ def test_a_message_that_is_refused_is_struck_out(
     consumer.send("x")
     consumer.take().reject()
     connection = connect(server.url)
-    consumer.channel.qos.held.renew()
+    consumer.channel.qos.unacked.renew()
     eventually(lambda: connection.hlen("unacked") == 0)
     assert connection.llen("books") == 0
 
@@ -253,7 +253,7 @@ def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alo
     consumer.connection.drain_events(timeout=10)
     assert redis.lrange("books", 0, -1) == [data]
     assert redis.exists("unacked", "unacked_index") == 0
-    assert not channel.qos.held
+    assert not channel.qos.unacked
 
     own = message_for(
         Batch("b-2", "f", "n", [b""], issued=time.time()),

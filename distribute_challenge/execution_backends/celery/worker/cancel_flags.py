@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from zlib import crc32
 
-__all__ = ["Board", "Place"]
+__all__ = ["CancelFlags", "Place"]
 
 _PLACES: Final = 4096  # Children of one worker; a guess that no machine runs more.
 _TEXT: Final = 1_000_000  # Bytes; pages that are never written take no memory.
@@ -26,8 +26,8 @@ _WORD: Final = 8
 Wanted = Mapping[str, Any]
 
 
-class Board:
-    """The shared memory; a worker's `Stopper` writes it, and its children read it.
+class CancelFlags:
+    """The shared memory; a worker's `CancelledCalls` writes it, and its children read it.
 
     It must be made before the children are forked.
     """
@@ -93,10 +93,10 @@ class Board:
 
 
 class Place:
-    """The part of a `Board` where one child process writes what it runs; `Board.place` makes it.
+    """The part of a `CancelFlags` where one child process writes what it runs; `CancelFlags.place` makes it.
 
     Args:
-        words: The words of the board.
+        words: The words of the flags.
         start: Index of the first of its three words.
     """
 

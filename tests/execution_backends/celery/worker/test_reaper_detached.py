@@ -1,13 +1,22 @@
-"""Workers see to detached calls for which nobody waits."""
+"""Workers see to detached calls that no client waits for."""
+
+from collections.abc import Callable
 
 import pytest
 
 from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import detached
-from distribute_challenge.execution_backends.celery.worker import overlooked
-from distribute_challenge.execution_backends.celery.worker.overlooked import Overlooked
+from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
+from distribute_challenge.execution_backends.celery.worker import reaper
+from distribute_challenge.execution_backends.celery.worker.gate import Gate
+from distribute_challenge.execution_backends.celery.worker.reaper import Reaper
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
+from distribute_challenge.security import Keyring
 from tests.execution_backends.celery.conftest import FakeWorker, Server
+from tests.secret import KEYRING, SECRET
+
+LEASE = 7.0
 
 
 @compute_this
@@ -20,7 +29,19 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that counts each time."""
     for name in ("APART", "UNSEEN", "TURN"):
         monkeypatch.setattr(detached, name, -1)
-    monkeypatch.setattr(overlooked, "EVERY", 1)
+    monkeypatch.setattr(reaper, "DETACHED_EVERY", 1)
+
+
+def looks_of(worker: FakeWorker) -> Callable[[], None]:
+    """The looks of a worker that has looked all the time."""
+    gate = Gate(Keyring(SECRET), lambda batch, problem: None)
+    unacked = UnackedMessages(worker.connection, UNACKED, LEASE, KEYRING)
+    made = Reaper(
+        worker.connection, unacked, gate, unacked_key=UNACKED, lease=LEASE, give_up=lambda: True
+    )
+    made._claim()
+    made._from = 0.0
+    return made.reap
 
 
 @pytest.fixture
@@ -37,14 +58,14 @@ def left(server: Server, worker: FakeWorker) -> list[str]:
 @pytest.mark.usefixtures("left")
 def test_a_lost_message_is_sent_again(worker: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:
     """At the second look that misses it."""
-    workers = Overlooked(worker.connection)
-    workers.look()
+    look = looks_of(worker)
+    look()
     assert worker.waiting() == 0
-    workers.look()
+    look()
     assert worker.waiting() == 3
     assert caplog.text.count("was lost, and is sent again") == 3
-    workers.look()
-    workers.look()
+    look()
+    look()
     assert worker.waiting() == 3
 
 
@@ -52,21 +73,21 @@ def test_a_look_takes_no_longer_than_it_may(
     left: list[str], worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next goes on from there."""
-    monkeypatch.setattr(overlooked, "LOOK_FOR", -1)
-    workers = Overlooked(worker.connection)
-    for looks, waiting in ((3, 0), (1, 1), (1, 2), (1, 3)):
-        for _ in range(looks):
-            workers.look()
+    monkeypatch.setattr(reaper, "DETACHED_FOR", -1)
+    look = looks_of(worker)
+    for times, waiting in ((3, 0), (1, 1), (1, 2), (1, 3)):
+        for _ in range(times):
+            look()
         assert worker.waiting() == waiting
 
 
 def test_not_each_of_a_worker_s_looks_is_for_them(
     left: list[str], worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overlooked, "EVERY", 3)
-    workers = Overlooked(worker.connection)
+    monkeypatch.setattr(reaper, "DETACHED_EVERY", 3)
+    look = looks_of(worker)
     for _ in range(5):
-        workers.look()
+        look()
     assert worker.waiting() == 0
-    workers.look()
+    look()
     assert worker.waiting() == 3

@@ -1,13 +1,13 @@
 """The worker's end of cancelling: stops calls that clients have cancelled.
 
-    remote control ──► main process: Stopper ──► Board, then a signal
-                                        │           └─► child: BatchInterruption
-                                        │                 └─► the call ends, or does not begin
-                                        └─ if it runs a second later: SIGKILL
-                                               └─► BatchRequest.on_failure answers "cancelled"
+    remote control ──► main process: CancelledCalls ──► CancelFlags, then a signal
+                                               │           └─► child: BatchInterruption
+                                               │                 └─► the call ends, or does not begin
+                                               └─ if it runs a second later: SIGKILL
+                                                      └─► BatchRequest.on_failure answers "cancelled"
 
-The main process remembers an order for a while: the message may still be on its way to this worker,
-or from its main process to a child. The child looks at the board before it begins a call.
+The main process remembers a command for a while: the message may still be on its way to this worker,
+or from its main process to a child. The child looks at the flags before it begins a call.
 """
 
 import contextlib
@@ -21,45 +21,45 @@ from billiard.process import current_process
 from celery.worker import state
 
 from distribute_challenge.execution.interruption import GRACE, LOOK, WHOLE, Interruption
-from distribute_challenge.execution_backends.celery.broker.cancel_order import Calls, CancelOrder
+from distribute_challenge.execution_backends.celery.broker.commands import Calls, CancelCommand
 from distribute_challenge.execution_backends.celery.broker.keys import client_of
-from distribute_challenge.execution_backends.celery.worker.board import Board, mark
+from distribute_challenge.execution_backends.celery.worker.cancel_flags import CancelFlags, mark
 from distribute_challenge.log import logger
 
-__all__ = ["BatchInterruption", "Stopper", "interruption", "stopper"]
+__all__ = ["BatchInterruption", "CancelledCalls", "cancelled_calls", "interruption"]
 
-REMEMBERED = 60.0  # Seconds for which an order applies to messages that come after it.
+REMEMBERED = 60.0  # Seconds for which a command applies to messages that come after it.
 
 
-class Stopper:
+class CancelledCalls:
     """The calls that are to stop, as a worker's main process knows them.
 
     The control command ``cancel`` and `BatchRequest` call it.
 
     Args:
-        board: Shows the calls to the children.
+        flags: Show the calls to the children.
 
-    Guarantees: a child is killed only if, a second after the order, it still holds that message,
+    Guarantees: a child is killed only if, a second after the command, it still holds that message,
     and either all calls of the message are to stop, or the child says that it runs one of those
     that are.
     """
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, flags: CancelFlags) -> None:
+        self._flags = flags
         self._batches: dict[str, tuple[frozenset[int] | None, float]] = {}
         self._clients: dict[str, float] = {}
         self._consumer: Any = None
 
-    def take(self, order: CancelOrder, consumer: Any) -> None:
-        """Stop the calls that an order names; the same order again makes no difference.
+    def take(self, command: CancelCommand, consumer: Any) -> None:
+        """Stop the calls that a command names; the same command again makes no difference.
 
         Args:
-            order: The calls to stop.
+            command: The calls to stop.
             consumer: Celery's consumer, for its pool and its timer.
         """
         self._consumer = consumer
         before = {request.id: self._calls_of(request.id) for request in state.requests.values()}
-        self._note(order, time.monotonic())
+        self._note(command, time.monotonic())
         for request in list(state.requests.values()):
             if (
                 request.worker_pid is not None
@@ -70,7 +70,7 @@ class Stopper:
     def accepted(self, request: Any) -> None:
         """Stop the cancelled calls of a message that a child has begun.
 
-        The child may have looked at the board just before the order came.
+        The child may have looked at the flags just before the command came.
         """
         if (self._batches or self._clients) and self.is_concerned(request.id):
             self._stop(request, is_new=True)
@@ -83,17 +83,17 @@ class Stopper:
         """Tell whether a message's client has left, so that it reads no reply any more."""
         return client_of(batch) in self._clients
 
-    def _note(self, order: CancelOrder, now: float) -> None:
+    def _note(self, command: CancelCommand, now: float) -> None:
         self._batches = {batch: known for batch, known in self._batches.items() if known[1] > now}
         self._clients = {client: until for client, until in self._clients.items() if until > now}
-        for batch, calls in order.batches.items():
+        for batch, calls in command.batches.items():
             known, _ = self._batches.pop(batch, (frozenset[int](), 0.0))
             both = None if known is None or calls is None else known.union(calls)
             self._batches[batch] = both, now + REMEMBERED
-        if order.client:
-            self._clients.pop(order.client, None)
-            self._clients[order.client] = now + REMEMBERED
-        while not self._board.write(self._content()):
+        if command.client:
+            self._clients.pop(command.client, None)
+            self._clients[command.client] = now + REMEMBERED
+        while not self._flags.write(self._content()):
             self._forget_oldest()
 
     def _content(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Stopper:
         return {"batches": batches, "clients": list(self._clients)}
 
     def _forget_oldest(self) -> None:
-        """Make room on the board, by dropping the oldest quarter of the batches, or the clients.
+        """Make room in the flags, by dropping the oldest quarter of the batches, or the clients.
 
         If it dropped them one by one, the main process would do nothing else for seconds.
         """
@@ -132,7 +132,7 @@ class Stopper:
         if state.requests.get(request.id) is not request:
             return
         calls = self._calls_of(request.id)
-        message, number = self._board.running(request.worker_pid) or (None, WHOLE)
+        message, number = self._flags.running(request.worker_pid) or (None, WHOLE)
         if calls is None or (message == mark(request.id) and number in calls):
             logger.warning(
                 "%s was cancelled and does not stop: its process is killed", request.name
@@ -144,19 +144,19 @@ class BatchInterruption(Interruption):
     """Tells a child process which of its calls are to stop; `execute` uses it.
 
     Args:
-        board: The board that the main process writes.
+        flags: The flags that the main process writes.
 
     Attributes:
         is_abandoned: Whether the message's client has left, so that it reads no reply any more.
     """
 
-    def __init__(self, board: Board) -> None:
-        self._place = board.place(getattr(current_process(), "index", 0))
+    def __init__(self, flags: CancelFlags) -> None:
+        self._place = flags.place(getattr(current_process(), "index", 0))
         super().__init__(self._look_up, self._place.tell)
-        self._board = board
+        self._flags = flags
         self._batch = ""
         self._edition = 0
-        self._known: tuple[int, Any] = (0, None)  # What the board said when last read.
+        self._known: tuple[int, Any] = (0, None)  # What the flags said when last read.
         self._unwanted: frozenset[int] | None = frozenset()
         self.is_abandoned = False
 
@@ -171,9 +171,9 @@ class BatchInterruption(Interruption):
         self._unwanted, self.is_abandoned = frozenset(), False
 
     def _look_up(self, number: int) -> bool:
-        if self._edition != self._board.edition:
-            if self._known[0] != self._board.edition:
-                self._known = self._board.read()
+        if self._edition != self._flags.edition:
+            if self._known[0] != self._flags.edition:
+                self._known = self._flags.read()
             edition, content = self._known
             calls: Calls = content["batches"].get(self._batch, ())
             self.is_abandoned = client_of(self._batch) in content["clients"]
@@ -185,12 +185,12 @@ class BatchInterruption(Interruption):
 
 
 # Made before the children are forked, so that they inherit its memory.
-_board = Board()
+_flags = CancelFlags()
 
-#: The stopper of this worker's main process.
-stopper = Stopper(_board)
+#: The cancelled calls of this worker's main process.
+cancelled_calls = CancelledCalls(_flags)
 
 
 def interruption() -> BatchInterruption:
     """Make the interruption of the child process that calls this."""
-    return BatchInterruption(_board)
+    return BatchInterruption(_flags)

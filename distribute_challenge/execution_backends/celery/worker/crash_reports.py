@@ -18,7 +18,7 @@ from distribute_challenge.execution_backends.celery.worker.memory import (
     resident,
 )
 
-__all__ = ["Coroner", "appoint"]
+__all__ = ["CrashReporter", "crash_reporter"]
 
 # Fraction of the memory limit; a process that held more when it was killed was probably killed for
 # its memory.
@@ -28,7 +28,7 @@ NEAR = 0.9
 _FOR_WANT_OF_MEMORY = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS")
 
 
-class Coroner:
+class CrashReporter:
     """Collects facts about the dead children of one worker, in its main process.
 
     `PresenceStep` calls `look` and has the pool call `died`; `BatchRequest` asks for the facts.
@@ -134,19 +134,19 @@ class Coroner:
         )
 
 
-_appointed: Coroner | None = None
+_reporter: CrashReporter | None = None
 
 
-def appoint(within: Path | None = None) -> Coroner:
-    """Return the coroner of this process's children; the first call makes it.
+def crash_reporter(within: Path | None = None) -> CrashReporter:
+    """Return the reporter of this process's children; the first call makes it.
 
     It removes its records when the process ends.
 
     Args:
-        within: As for `Coroner`; only used by the first call.
+        within: As for `CrashReporter`; only used by the first call.
     """
-    global _appointed
-    if _appointed is None:
-        _appointed = Coroner(within)
-        atexit.register(_appointed.close)
-    return _appointed
+    global _reporter
+    if _reporter is None:
+        _reporter = CrashReporter(within)
+        atexit.register(_reporter.close)
+    return _reporter

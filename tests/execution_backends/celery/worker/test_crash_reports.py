@@ -16,8 +16,11 @@ from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.core.messages import Problem, Reply
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
-from distribute_challenge.execution_backends.celery.worker import deaths
-from distribute_challenge.execution_backends.celery.worker.deaths import Coroner, appoint
+from distribute_challenge.execution_backends.celery.worker import crash_reports
+from distribute_challenge.execution_backends.celery.worker.crash_reports import (
+    CrashReporter,
+    crash_reporter,
+)
 from distribute_challenge.execution_backends.celery.worker.memory import Limits
 from tests.execution_backends.celery.conftest import DEADLINE
 
@@ -25,7 +28,7 @@ MB = 1 << 20
 
 
 class Scene:
-    """A coroner, and the files that limits are read from."""
+    """A reporter, and the files that limits are read from."""
 
     def __init__(self, folder: Path) -> None:
         self.group = folder / "sys/fs/cgroup"
@@ -33,7 +36,7 @@ class Scene:
         (folder / "proc/self").mkdir(parents=True)
         (folder / "proc/self/cgroup").write_text("0::/\n")
         self.write(kills=0)
-        self.coroner = Coroner(folder, Limits(folder))
+        self.reporter = CrashReporter(folder, Limits(folder))
 
     def write(self, *, kills: int = 0, limit: str = "max", now: int = 0) -> None:
         (self.group / "memory.events").write_text(f"oom_kill {kills}\n")
@@ -45,7 +48,7 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(tmp_path)
     yield scene
-    scene.coroner.close()
+    scene.reporter.close()
 
 
 @pytest.fixture
@@ -57,10 +60,10 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_the_kernel_has_killed_it_for_want_of_memory(scene: Scene, process: Any) -> None:
     """It counts whom it kills."""
-    scene.coroner.look([process.pid])
+    scene.reporter.look([process.pid])
     scene.write(kills=1)
-    scene.coroner.died(process.pid, -signal.SIGKILL)
-    facts = scene.coroner.facts(process.pid)
+    scene.reporter.died(process.pid, -signal.SIGKILL)
+    facts = scene.reporter.facts(process.pid)
     assert facts["signal"] == "SIGKILL"
     assert facts["out_of_memory"] is True
     assert facts["memory"] > 0
@@ -69,17 +72,17 @@ def test_the_kernel_has_killed_it_for_want_of_memory(scene: Scene, process: Any)
 
 def test_a_kill_that_was_counted_before_was_somebody_elses(scene: Scene, process: Any) -> None:
     scene.write(kills=1)
-    scene.coroner.look([process.pid])
-    scene.coroner.died(process.pid, -signal.SIGKILL)
-    assert scene.coroner.facts(process.pid)["out_of_memory"] is False
+    scene.reporter.look([process.pid])
+    scene.reporter.died(process.pid, -signal.SIGKILL)
+    assert scene.reporter.facts(process.pid)["out_of_memory"] is False
 
 
 def test_memory_near_its_limit_speaks_for_itself(scene: Scene, process: Any) -> None:
     """That of the process,"""
     scene.write(limit="1000")
-    scene.coroner.look([process.pid])
-    scene.coroner.died(process.pid, -signal.SIGSEGV)
-    facts = scene.coroner.facts(process.pid)
+    scene.reporter.look([process.pid])
+    scene.reporter.died(process.pid, -signal.SIGSEGV)
+    facts = scene.reporter.facts(process.pid)
     assert facts["limit"] == 1000
     assert facts["out_of_memory"] is True
 
@@ -87,54 +90,54 @@ def test_memory_near_its_limit_speaks_for_itself(scene: Scene, process: Any) -> 
 @pytest.mark.parametrize(("now", "verdict"), [(1000 * MB, True), (500 * MB, False)])
 def test_so_does_that_of_all_together(scene: Scene, process: Any, now: int, verdict: bool) -> None:
     scene.write(limit=str(1024 * MB), now=now)
-    scene.coroner.look([process.pid])
-    scene.coroner.died(process.pid, -signal.SIGKILL)
-    assert scene.coroner.facts(process.pid)["out_of_memory"] is verdict
+    scene.reporter.look([process.pid])
+    scene.reporter.died(process.pid, -signal.SIGKILL)
+    assert scene.reporter.facts(process.pid)["out_of_memory"] is verdict
 
 
 def test_one_that_ended_by_itself_had_memory_enough(scene: Scene, process: Any) -> None:
     """Unless it says otherwise."""
     scene.write(limit="1000")
-    scene.coroner.look([process.pid])
-    scene.coroner.died(process.pid, 3)
-    facts = scene.coroner.facts(process.pid)
+    scene.reporter.look([process.pid])
+    scene.reporter.died(process.pid, 3)
+    facts = scene.reporter.facts(process.pid)
     assert facts["exit_code"] == 3
     assert facts["out_of_memory"] is False
-    assert scene.coroner.facts(process.pid, want_of_memory=True)["out_of_memory"] is True
+    assert scene.reporter.facts(process.pid, want_of_memory=True)["out_of_memory"] is True
 
 
 def test_what_it_held_between_two_looks_is_known_from_the_kernel(
     scene: Scene, process: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If no other child has ever held as much."""
-    scene.coroner.look([process.pid])
-    monkeypatch.setattr(deaths, "peak_of_the_dead", lambda: 1 << 50)
-    assert scene.coroner.facts(process.pid)["memory"] == 1 << 50
+    scene.reporter.look([process.pid])
+    monkeypatch.setattr(crash_reports, "peak_of_the_dead", lambda: 1 << 50)
+    assert scene.reporter.facts(process.pid)["memory"] == 1 << 50
 
 
 def test_of_an_unknown_process_only_the_host_is_known(scene: Scene) -> None:
-    assert list(scene.coroner.facts(None)) == ["host"]
-    assert set(scene.coroner.facts(1)) == {"host", "pid", "out_of_memory"}
+    assert list(scene.reporter.facts(None)) == ["host"]
+    assert set(scene.reporter.facts(1)) == {"host", "pid", "out_of_memory"}
 
 
 def test_the_dead_are_forgotten_at_the_second_look(scene: Scene, process: Any) -> None:
     """And their records with them."""
-    record = scene.coroner._records.folder / f"{process.pid}.crash"
+    record = scene.reporter._records.folder / f"{process.pid}.crash"
     record.touch()
-    scene.coroner.look([process.pid])
-    scene.coroner.died(process.pid, 1)
-    scene.coroner.look([])
-    assert "exit_code" in scene.coroner.facts(process.pid)
-    scene.coroner.look([])
-    assert set(scene.coroner.facts(process.pid)) == {"host", "pid", "out_of_memory"}
+    scene.reporter.look([process.pid])
+    scene.reporter.died(process.pid, 1)
+    scene.reporter.look([])
+    assert "exit_code" in scene.reporter.facts(process.pid)
+    scene.reporter.look([])
+    assert set(scene.reporter.facts(process.pid)) == {"host", "pid", "out_of_memory"}
     assert not record.exists()
 
 
 def test_a_worker_has_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(deaths, "_appointed", None)
-    coroner = appoint(tmp_path)
-    assert appoint() is coroner
-    coroner.close()
+    monkeypatch.setattr(crash_reports, "_reporter", None)
+    reporter = crash_reporter(tmp_path)
+    assert crash_reporter() is reporter
+    reporter.close()
 
 
 @pytest.fixture

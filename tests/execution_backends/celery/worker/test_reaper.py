@@ -12,8 +12,8 @@ import redis
 from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.held import Envelope, Held
-from distribute_challenge.execution_backends.celery.worker.sweeping import Sweeper
+from distribute_challenge.execution_backends.celery.worker.reaper import Reaper
+from distribute_challenge.execution_backends.celery.worker.unacked import Envelope, UnackedMessages
 from distribute_challenge.security import Keyring, Purpose
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING, SECRET
@@ -27,13 +27,18 @@ class Scene:
     def __init__(self, url: str) -> None:
         self.client: Any = connect(url)
         self.gate = Gate(Keyring(SECRET), lambda batch, problem: None)
-        self.lost = Held(connect(url), "book", LEASE, KEYRING)
-        self.held = Held(connect(url), "book", LEASE, KEYRING)
-        self.sweeper = self.new_sweeper()
+        self.lost = UnackedMessages(connect(url), "unacked", LEASE, KEYRING)
+        self.unacked = UnackedMessages(connect(url), "unacked", LEASE, KEYRING)
+        self.reaper = self.new_reaper()
 
-    def new_sweeper(self) -> Sweeper:
-        return Sweeper(
-            self.client, self.held, self.gate, book="book", lease=LEASE, give_up=lambda: True
+    def new_reaper(self) -> Reaper:
+        return Reaper(
+            self.client,
+            self.unacked,
+            self.gate,
+            unacked_key="unacked",
+            lease=LEASE,
+            give_up=lambda: True,
         )
 
     def lose(self, tag: str, data: bytes) -> None:
@@ -43,13 +48,13 @@ class Scene:
 
     def age(self, tag: str) -> None:
         """As if its last renewal were longer ago than a lease."""
-        self.client.zadd("book_index", {tag: self.client.time()[0] - LEASE - 2})
+        self.client.zadd("unacked_index", {tag: self.client.time()[0] - LEASE - 2})
 
-    def sweep(self) -> None:
+    def reap(self) -> None:
         """Look as a worker does that has looked all the time."""
-        self.sweeper.sweep()
-        self.sweeper._from = 0.0
-        self.sweeper.sweep()
+        self.reaper.reap()
+        self.reaper._from = 0.0
+        self.reaper.reap()
 
     def replies(self) -> list[Reply]:
         purpose = Purpose.reply("replies")
@@ -58,8 +63,8 @@ class Scene:
             for sealed in self.client.lrange("replies", 0, -1)
         ]
 
-    def books(self) -> int:
-        return int(self.client.hlen("book") + self.client.zcard("book_index"))
+    def entries(self) -> int:
+        return int(self.client.hlen("unacked") + self.client.zcard("unacked_index"))
 
 
 def message(reply_to: str = "replies") -> bytes:
@@ -76,14 +81,14 @@ def scene(server: Server) -> Scene:
 def test_the_client_is_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """It counts, and sends the calls again."""
     scene.lose("a", message())
-    scene.sweep()
+    scene.reap()
     (reply,) = scene.replies()
     assert reply.batch == "b-1"
     assert reply.problem is not None
     assert reply.problem.kind == "lost"
     assert reply.problem.facts["worker_lost"] is True
     assert {"host", "pid"} <= set(reply.problem.facts)
-    assert scene.books() == 0
+    assert scene.entries() == 0
     assert scene.client.llen("queue") == 0
     assert "area is lost: the worker, process" in caplog.text
 
@@ -128,9 +133,9 @@ def test_a_holder_that_has_not_signed_its_name_is_not_named(
     """Neither in what this worker signs, nor in its log; its client is told of the loss all the
     same.
     """
-    scene.client.hset("book", "a", head + b"\n" + message())
+    scene.client.hset("unacked", "a", head + b"\n" + message())
     scene.age("a")
-    scene.sweep()
+    scene.reap()
     (reply,) = scene.replies()
     assert reply.problem is not None
     assert reply.worker == ""
@@ -139,7 +144,7 @@ def test_a_holder_that_has_not_signed_its_name_is_not_named(
         reply.problem.text
         == f"the worker, of which no more is known, gave no sign of life for {LEASE:g} s"
     )
-    assert scene.books() == 0
+    assert scene.entries() == 0
     assert scene.gate.refusals.total == 1
     assert all(line.isprintable() for line in caplog.messages)
 
@@ -148,9 +153,9 @@ def test_a_name_that_is_signed_is_shown_on_one_line(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where there is no secret, all can sign."""
-    scene.client.hset("book", "a", signed(json.dumps(FORGED).encode()) + b"\n" + message())
+    scene.client.hset("unacked", "a", signed(json.dumps(FORGED).encode()) + b"\n" + message())
     scene.age("a")
-    scene.sweep()
+    scene.reap()
     (reply,) = scene.replies()
     assert reply.problem is not None
     assert reply.problem.facts["host"] == r"h\x1b[2J\nERROR all is lost"
@@ -161,50 +166,50 @@ def test_a_name_that_is_signed_is_shown_on_one_line(
 def test_the_header_says_where_to(scene: Scene) -> None:
     """What surrounds it is not signed."""
     scene.lose("a", message(reply_to="elsewhere"))
-    scene.sweep()
+    scene.reap()
     assert scene.client.llen("elsewhere") == 1
 
 
 def test_a_worker_that_has_just_come_waits_for_a_lease(scene: Scene) -> None:
     """Redis may have been away, and the others have to renew first."""
     scene.lose("a", message())
-    sweeper = scene.new_sweeper()
-    sweeper.sweep()
-    sweeper.sweep()
+    reaper = scene.new_reaper()
+    reaper.reap()
+    reaper.reap()
     assert scene.replies() == []
-    assert sweeper._from == pytest.approx(scene.client.time()[0] + LEASE, abs=3)
+    assert reaper._from == pytest.approx(scene.client.time()[0] + LEASE, abs=3)
 
 
 def test_so_does_one_that_has_not_looked_for_a_while(scene: Scene) -> None:
     """It was frozen, or its whole machine, Redis and all."""
-    scene.sweep()
+    scene.reap()
     scene.lose("a", message())
-    scene.sweeper._looked -= 60
-    scene.sweeper.sweep()
-    scene.sweeper.sweep()
+    scene.reaper._looked -= 60
+    scene.reaper.reap()
+    scene.reaper.reap()
     assert scene.replies() == []
-    scene.sweep()
-    scene.sweeper.hold_off()
+    scene.reap()
+    scene.reaper.hold_off()
     scene.lose("b", message())
-    scene.sweeper.sweep()
+    scene.reaper.reap()
     assert len(scene.replies()) == 1
 
 
 def test_what_is_renewed_is_not_lost(scene: Scene) -> None:
     scene.lose("a", message())
     scene.lost.renew()
-    scene.sweep()
+    scene.reap()
     assert scene.replies() == []
-    assert scene.books() == 2
+    assert scene.entries() == 2
 
 
 def test_what_this_worker_itself_is_late_to_renew_is_not_lost(scene: Scene) -> None:
-    scene.held.take("a", Envelope({}, b"queue", message()))
-    scene.held.renew()
+    scene.unacked.take("a", Envelope({}, b"queue", message()))
+    scene.unacked.renew()
     scene.age("a")
-    scene.sweep()
+    scene.reap()
     assert scene.replies() == []
-    assert scene.books() == 2
+    assert scene.entries() == 2
 
 
 @pytest.mark.parametrize(
@@ -214,10 +219,10 @@ def test_an_entry_that_nobody_with_the_secret_has_made_is_dropped(
     scene: Scene, entry: bytes
 ) -> None:
     """Whatever it is, no worker dies of it."""
-    scene.client.hset("book", "a", entry)
+    scene.client.hset("unacked", "a", entry)
     scene.age("a")
-    scene.sweep()
-    assert scene.books() == 0
+    scene.reap()
+    assert scene.entries() == 0
     assert scene.gate.refusals.total == 1
 
 
@@ -226,38 +231,38 @@ def test_what_stands_in_the_place_of_a_list_holds_up_nobody_else(
 ) -> None:
     """A worker that was told to end leaves it to others."""
     scene.client.set("no list", "x")
-    scene.client.hset("book", b"\xff", b"nonsense")
-    scene.client.zadd("book_index", {b"\xff": 1.0})
+    scene.client.hset("unacked", b"\xff", b"nonsense")
+    scene.client.zadd("unacked_index", {b"\xff": 1.0})
     scene.lose("a", message("no list"))
     scene.lose("b", message())
     scene.age("a")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        scene.sweep()
-    monkeypatch.setattr(scene.sweeper, "_give_up", lambda: False)
+        scene.reap()
+    monkeypatch.setattr(scene.reaper, "_give_up", lambda: False)
     scene.age("a")
     scene.age("b")
-    scene.sweep()
+    scene.reap()
     assert len(scene.replies()) == 1
-    assert scene.books() == 0
+    assert scene.entries() == 0
     assert "cannot tell the client what became of area" in caplog.text
 
 
 def test_a_renewal_without_a_message_is_removed(scene: Scene) -> None:
-    scene.client.zadd("book_index", {"a": 1.0})
-    scene.sweep()
-    assert scene.books() == 0
+    scene.client.zadd("unacked_index", {"a": 1.0})
+    scene.reap()
+    assert scene.entries() == 0
 
 
 def test_what_one_worker_sees_to_no_other_does(scene: Scene) -> None:
     """For a lease; then, if that one has died over it, another."""
     scene.lose("a", message())
-    scene.sweep()
+    scene.reap()
     scene.lose("b", message())
-    found = scene.sweeper._claim()
+    found = scene.reaper._claim()
     assert [tag for tag, _ in found] == [b"b"]
-    assert scene.sweeper._claim() == []
+    assert scene.reaper._claim() == []
     scene.age("b")
-    scene.sweep()
+    scene.reap()
     assert len(scene.replies()) == 2
 
 
@@ -265,4 +270,4 @@ def test_it_ends_when_the_broker_goes_away(server: Server, scene: Scene) -> None
     """Celery then connects anew, and with it comes a new one."""
     server.stop()
     with pytest.raises(redis.ConnectionError):
-        scene.sweeper.sweep()
+        scene.reaper.reap()

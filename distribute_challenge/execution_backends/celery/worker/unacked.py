@@ -15,7 +15,7 @@ them, so that they are not renewed. Here the process has one record, over a conn
   the worker that has the message now.
 - A message goes back into its queue byte for byte, in one step with the removal of its entry.
 
-In Redis, the record is a hash with the entries, by delivery tag (called the book here), and a
+In Redis, the record is a hash with the entries, by delivery tag, and a
 sorted set with the times of the last renewals (its index).
 """
 
@@ -34,33 +34,33 @@ from redis import RedisError
 from distribute_challenge.core.printable import printable
 from distribute_challenge.core.schema import number_up_to, text
 from distribute_challenge.errors import ForgedError
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.log import logger
 from distribute_challenge.security import Keyring, Purpose
 
 __all__ = [
     "Envelope",
-    "Held",
     "Holder",
+    "UnackedMessages",
+    "ack_command",
     "holder_of",
     "parts_of",
     "put_back_command",
-    "strike_command",
 ]
 
 Command = tuple[str | bytes | float, ...]
 
 _number = number_up_to()
 
-# For both scripts, KEYS: book, index; ARGV: tag, head of the entry.
-_STRIKE: Final = """
+# For both scripts, KEYS: hash, index; ARGV: tag, head of the entry.
+_ACK: Final = """
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
 if entry and string.sub(entry, 1, #ARGV[2]) == ARGV[2] then
     redis.call('HDEL', KEYS[1], ARGV[1])
     redis.call('ZREM', KEYS[2], ARGV[1])
 end
 """
-# KEYS also: the queue's list. ARGV also: the message, and whether it goes back although the book
+# KEYS also: the queue's list. ARGV also: the message, and whether it goes back although the hash
 # has no entry of it. The push comes first, as Redis may refuse it for want of memory.
 _PUT_BACK: Final = """
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
@@ -103,26 +103,32 @@ class Holder(NamedTuple):
     pid: int
 
 
-def strike_command(book: str, tag: str | bytes, head: bytes) -> Command:
+def ack_command(unacked_key: str, tag: str | bytes, head: bytes) -> Command:
     """Make the command that removes an entry if it has a given head.
 
     Args:
-        book: Key of the hash.
+        unacked_key: Key of the hash.
         tag: The message's delivery tag.
         head: The head of the entry.
     """
-    return ("EVAL", _STRIKE, 2, book, f"{book}_index", tag, head)
+    return ("EVAL", _ACK, 2, unacked_key, f"{unacked_key}_index", tag, head)
 
 
 def put_back_command(
-    book: str, tag: str | bytes, head: bytes, key: bytes, data: bytes, *, anyway: bool = False
+    unacked_key: str,
+    tag: str | bytes,
+    head: bytes,
+    key: bytes,
+    data: bytes,
+    *,
+    anyway: bool = False,
 ) -> Command:
     """Make the command that puts a message back to the front of its queue, and removes its entry.
 
     The command does nothing if the entry has another head.
 
     Args:
-        book: Key of the hash.
+        unacked_key: Key of the hash.
         tag: The message's delivery tag.
         head: The head of the entry.
         key: Key of the queue's list.
@@ -133,8 +139,8 @@ def put_back_command(
         "EVAL",
         _PUT_BACK,
         3,
-        book,
-        f"{book}_index",
+        unacked_key,
+        f"{unacked_key}_index",
         key,
         tag,
         head,
@@ -175,14 +181,14 @@ def holder_of(head: bytes, keyring: Keyring) -> Holder:
     raise ForgedError("it names no process")
 
 
-class Held:
+class UnackedMessages:
     """The messages of one Redis that this process holds.
 
     The channels of `overrides.transport` take and acknowledge messages; `PresenceStep` renews them.
 
     Args:
         client: Knows where to connect.
-        book: Key of the hash in Redis; the key of its index is made from it.
+        unacked_key: Key of the hash in Redis; the key of its index is made from it.
         lease: Seconds without a renewal after which other workers take a message for lost.
         keyring: Signs the name of the process.
 
@@ -190,17 +196,17 @@ class Held:
     while a worker ends, a thread of Celery renews and acknowledges messages.
     """
 
-    _all: dict[tuple[Any, ...], "Held"] = {}  # noqa: RUF012 - shared by the whole process
+    _all: dict[tuple[Any, ...], "UnackedMessages"] = {}  # noqa: RUF012 - shared by the whole process
 
-    def __init__(self, client: Any, book: str, lease: float, keyring: Keyring) -> None:
-        self._line = Line(client)
+    def __init__(self, client: Any, unacked_key: str, lease: float, keyring: Keyring) -> None:
+        self._connection = PipelinedConnection(client)
         self._keyring = keyring
-        self._book, self._index = book, f"{book}_index"
+        self._unacked_key, self._index = unacked_key, f"{unacked_key}_index"
         self._lease = lease
         self._lock = threading.Lock()
         self._messages: dict[str, Envelope] = {}
         # Heads of entries whose removal was sent, and not yet confirmed by Redis, by tag.
-        self._struck: dict[str, bytes] = {}
+        self._acked: dict[str, bytes] = {}
         self._in_doubt = False  # Whether a command may not have arrived.
         self._name = {
             "host": socket.gethostname(),
@@ -212,22 +218,22 @@ class Held:
         self._renewed = time.monotonic()
 
     @classmethod
-    def of(cls, channel: Any) -> "Held":
+    def of(cls, channel: Any) -> "UnackedMessages":
         """Return this process's object for the Redis that a channel is connected to."""
         parameters = channel.pool.connection_kwargs
         place = (
             *(parameters.get(name) for name in ("host", "port", "path", "db")),
             channel.unacked_key,
         )
-        held = cls._all.get(place)
-        if held is None:
+        unacked = cls._all.get(place)
+        if unacked is None:
             # A program that is no worker, such as Flower, holds nothing.
             keyring = Keyring.insecure() if channel.gate is None else channel.gate.keyring
             client = channel._create_client()
-            held = cls._all[place] = cls(
+            unacked = cls._all[place] = cls(
                 client, channel.unacked_key, channel.visibility_timeout, keyring
             )
-        return held
+        return unacked
 
     @classmethod
     def cut_all(cls) -> None:
@@ -235,10 +241,10 @@ class Held:
 
         The last commands may not have arrived; they are repeated at the next renewal.
         """
-        for held in cls._all.values():
-            with held._lock:
-                held._line.close()
-                held._in_doubt = True
+        for unacked in cls._all.values():
+            with unacked._lock:
+                unacked._connection.close()
+                unacked._in_doubt = True
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -256,9 +262,11 @@ class Held:
         entry = self._head(message.key) + message.data
         with self._lock:
             self._messages[tag] = message
-            self._write(("ZADD", self._index, self._now(), tag), ("HSET", self._book, tag, entry))
+            self._write(
+                ("ZADD", self._index, self._now(), tag), ("HSET", self._unacked_key, tag, entry)
+            )
 
-    def strike(self, tag: str) -> None:
+    def ack(self, tag: str) -> None:
         """Remove a message that is done, without waiting for Redis.
 
         Args:
@@ -268,10 +276,10 @@ class Held:
             message = self._messages.pop(tag, None)
             if message is not None:
                 head = self._head(message.key)
-                # `_write` may clear `_struck`, so this tag is added after it: Redis has not
+                # `_write` may clear `_acked`, so this tag is added after it: Redis has not
                 # confirmed its removal yet.
-                self._write(strike_command(self._book, tag, head))
-                self._struck[tag] = head
+                self._write(ack_command(self._unacked_key, tag, head))
+                self._acked[tag] = head
 
     def put_back(self, tags: Iterable[str]) -> None:
         """Put messages that have not begun back into their queues, and wait until they are there.
@@ -288,12 +296,12 @@ class Held:
                 if tag in self._messages:
                     message = self._messages[tag]
                     head = self._head(message.key)
-                    self._line.send(
+                    self._connection.send(
                         put_back_command(
-                            self._book, tag, head, message.key, message.data, anyway=anyway
+                            self._unacked_key, tag, head, message.key, message.data, anyway=anyway
                         )
                     )
-                    self._line.settle()
+                    self._connection.settle()
                     del self._messages[tag]
 
     def put_back_all_but(self, tags: set[str]) -> None:
@@ -322,12 +330,12 @@ class Held:
         with self._lock:
             self._settle()
             tags, began = list(self._messages), time.monotonic()
-            self._line.send(("TIME",), *([self._renewal(tags, "XX", "CH")] if tags else []))
-            seconds, microseconds = self._line.read()
+            self._connection.send(("TIME",), *([self._renewal(tags, "XX", "CH")] if tags else []))
+            seconds, microseconds = self._connection.read()
             # Renewals are times of Redis' clock, as the clocks of two machines disagree.
             self._offset = int(seconds) + int(microseconds) / 1e6 - time.monotonic()
             try:
-                missing = len(tags) - self._line.read() if tags else 0
+                missing = len(tags) - self._connection.read() if tags else 0
             except RedisError:
                 self._in_doubt = True
                 raise
@@ -339,15 +347,17 @@ class Held:
             self._renewed = began
 
     def _write_again(self, tags: list[str]) -> None:
-        commands = [strike_command(self._book, tag, head) for tag, head in self._struck.items()]
+        commands = [ack_command(self._unacked_key, tag, head) for tag, head in self._acked.items()]
         for tag in tags:
             message = self._messages[tag]
-            commands.append(("HSETNX", self._book, tag, self._head(message.key) + message.data))
+            commands.append(
+                ("HSETNX", self._unacked_key, tag, self._head(message.key) + message.data)
+            )
             commands.append(self._renewal([tag], "NX"))
         if commands:
-            self._line.send(*commands)
-            self._line.settle()
-        self._struck.clear()
+            self._connection.send(*commands)
+            self._connection.settle()
+        self._acked.clear()
         self._in_doubt = False
 
     def _renewal(self, tags: list[str], *options: str) -> Command:
@@ -372,7 +382,7 @@ class Held:
     def _write(self, *commands: Command) -> None:
         self._settle()
         try:
-            self._line.send(*commands)
+            self._connection.send(*commands)
         except RedisError as error:
             self._doubt(error)
 
@@ -383,11 +393,11 @@ class Held:
             Whether a command may not have arrived.
         """
         try:
-            self._line.settle()
+            self._connection.settle()
         except RedisError as error:
             self._doubt(error)
         if not self._in_doubt:
-            self._struck.clear()
+            self._acked.clear()
         return self._in_doubt
 
     def _doubt(self, error: RedisError) -> None:

@@ -1,38 +1,46 @@
-"""Finds messages that other workers have lost: they did not renew them for the time of a lease.
+"""Finds messages that are lost: their worker is gone, or no worker ever got them.
 
-Each worker looks every second, and tells the client of a lost message. The client decides whether
-its calls are tried again, as it knows how often they were tried. For a detached call, its record
-decides (`broker.detached`). Messages of detached calls that no worker holds are looked for in
-`overlooked`.
+Each worker looks every second for messages that other workers have not renewed for the time of a
+lease, and tells the client of each. The client decides whether its calls are tried again, as it
+knows how often they were tried. For a detached call, its record decides (`broker.detached`).
+
+Redis may also give a message to a worker that is gone: its machine has lost its power, say, and
+Redis does not know yet. A client finds such messages of its own calls (`client.lost_messages`), and
+of a detached call that it waits for. As long as no client waits for a detached call, the workers
+look.
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from distribute_challenge.core.messages import Batch, Problem
 from distribute_challenge.errors import DistributeChallengeError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
-from distribute_challenge.execution_backends.celery.broker.line import Line
+from distribute_challenge.execution_backends.celery.broker.detached import DetachedRecords
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
-from distribute_challenge.execution_backends.celery.worker.held import (
-    Held,
+from distribute_challenge.execution_backends.celery.worker.replying import send_problem
+from distribute_challenge.execution_backends.celery.worker.unacked import (
     Holder,
+    UnackedMessages,
+    ack_command,
     holder_of,
     parts_of,
-    strike_command,
 )
-from distribute_challenge.execution_backends.celery.worker.overlooked import Overlooked
-from distribute_challenge.execution_backends.celery.worker.replying import send_problem
 from distribute_challenge.log import logger
 
-__all__ = ["SWEEP", "Sweeper"]
+__all__ = ["EVERY", "Reaper"]
 
-SWEEP = 1.0  # Seconds between two looks.
+EVERY = 1.0  # Seconds between two looks.
 # Seconds since the last look after which other workers may have been cut off like this one, and
 # must get time to renew first.
 GAP = 3.5
 AT_ONCE = 100  # Messages of one look; a guess.
+
+DETACHED_EVERY = 2  # Looks for messages of detached calls only each second time,
+DETACHED_FOR = 0.02  # and for so many seconds: Redis searches the queue for each call.
 
 # KEYS: the hash of unacknowledged messages, its index. ARGV: lease, time of the last look, gap,
 # earliest time to find anything, most messages to find. The caller gets a new lease for each
@@ -59,17 +67,17 @@ return found
 """
 
 
-class Sweeper:
+class Reaper:
     """Finds lost messages for one worker; the worker's `PresenceStep` calls it.
 
-    A new sweeper, or one that has not looked for `GAP` seconds, waits for the time of a lease
+    A new reaper, or one that has not looked for `GAP` seconds, waits for the time of a lease
     before it takes any message for lost.
 
     Args:
         connection: To the broker.
         held: The messages that this worker holds itself, and may be late to renew.
         gate: Checks that a message comes from a holder of the secret.
-        book: Key of the hash of unacknowledged messages.
+        unacked_key: Key of the hash of unacknowledged messages.
         lease: Seconds without a renewal after which a message is lost.
         give_up: Tells whether this worker was told to end.
     """
@@ -77,24 +85,25 @@ class Sweeper:
     def __init__(
         self,
         connection: Broker,
-        held: Held,
+        unacked: UnackedMessages,
         gate: Gate,
         *,
-        book: str,
+        unacked_key: str,
         lease: float,
         give_up: Callable[[], bool],
     ) -> None:
         self._connection = connection
         self._gate = gate
-        self._line = Line(connection)
-        self._held = held
-        self._book = book
+        self._pipelined = PipelinedConnection(connection)
+        self._unacked = unacked
+        self._unacked_key = unacked_key
         self._lease = lease
         self._give_up = give_up
-        self._overlooked = Overlooked(connection)
+        self._records = DetachedRecords(connection)
+        self._looks = 0
         self._looked = self._from = 0.0
 
-    def sweep(self) -> None:
+    def reap(self) -> None:
         """Look for lost messages once.
 
         Raises:
@@ -102,10 +111,12 @@ class Sweeper:
         """
         for tag, entry in self._claim():
             # Other programs may write there: a tag that is no text is not ours.
-            if tag.decode(errors="replace") not in self._held:
+            if tag.decode(errors="replace") not in self._unacked:
                 self._make_good(tag, entry)
         if self._looked >= self._from:
-            self._overlooked.look()
+            self._looks += 1
+            if self._looks % DETACHED_EVERY == 0:
+                self._look_for_detached()
 
     def hold_off(self) -> None:
         """Take nothing for lost until the time of a lease is over.
@@ -114,9 +125,25 @@ class Sweeper:
         """
         self._looked = 0.0
 
+    def _look_for_detached(self) -> None:
+        """Send messages of detached calls again that no worker holds, and no queue.
+
+        The workers take turns, so that a thousand workers ask Redis no more often than one.
+        """
+        until = time.monotonic() + DETACHED_FOR
+        for call in self._records.overlooked(AT_ONCE):
+            if self._records.look(call, ends=False).state == "again":
+                logger.warning(
+                    "the message of the detached call %s was lost, and is sent again", call
+                )
+            if time.monotonic() > until:
+                return
+
     def _claim(self) -> list[tuple[bytes, bytes]]:
         arguments = map(str, (self._lease, self._looked, GAP, self._from, AT_ONCE))
-        answer: Any = self._connection.run(_CLAIM, (self._book, f"{self._book}_index"), *arguments)
+        answer: Any = self._connection.run(
+            _CLAIM, (self._unacked_key, f"{self._unacked_key}_index"), *arguments
+        )
         now = float(answer[0])
         if now - self._looked > GAP:
             self._from = now + self._lease
@@ -131,11 +158,11 @@ class Sweeper:
         except Exception as error:
             # No holder of the secret has written it, or the message cannot be read; then its worker
             # could not run it, either.
-            self._gate.refusals.note("an entry of the book", error, entry)
+            self._gate.refusals.note("the entry of a message", error, entry)
         else:
             self._tell(batch, self._holder_of(head))
-        self._line.send(strike_command(self._book, tag, head))
-        self._line.settle()
+        self._pipelined.send(ack_command(self._unacked_key, tag, head))
+        self._pipelined.settle()
 
     def _tell(self, batch: Batch, holder: Holder | None) -> None:
         name = (
@@ -148,7 +175,9 @@ class Sweeper:
         facts = {"worker_lost": True, **({} if holder is None else holder._asdict())}
         worker = "" if holder is None else name
         problem = Problem("lost", text, facts)
-        send_problem(self._line, self._connection.keyring, batch, problem, worker, self._give_up)
+        send_problem(
+            self._pipelined, self._connection.keyring, batch, problem, worker, self._give_up
+        )
 
     def _holder_of(self, head: bytes) -> Holder | None:
         """Return the process that held a message; None if the entry has no valid signature."""

@@ -12,14 +12,14 @@ import redis
 
 from distribute_challenge.core import clock
 
-__all__ = ["Line"]
+__all__ = ["PipelinedConnection"]
 
 IDLE = 1.0  # Seconds without a command after which a connection is checked before it is used.
 
 Command = Sequence[str | bytes | float]
 
 
-class Line:
+class PipelinedConnection:
     """A connection to Redis for one thread at a time.
 
     It connects when it is first used, and again after it was cut off.
@@ -36,9 +36,9 @@ class Line:
         >>> from distribute_challenge import LocalCluster
         >>> from distribute_challenge.execution_backends.celery.broker.connection import connect
         >>> with LocalCluster(workers=1) as cluster:
-        ...     line = Line(connect(cluster.broker_url))
-        ...     line.send(("SET", "key", "value"), ("GET", "key"))
-        ...     line.read(), line.read()
+        ...     connection = PipelinedConnection(connect(cluster.broker_url))
+        ...     connection.send(("SET", "key", "value"), ("GET", "key"))
+        ...     connection.read(), connection.read()
         (b'OK', b'value')
     """
 

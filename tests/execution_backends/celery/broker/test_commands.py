@@ -1,0 +1,26 @@
+"""Orders to cancel, as text."""
+
+import pytest
+
+from distribute_challenge.errors import ForgedError
+from distribute_challenge.execution_backends.celery.broker.commands import (
+    CANCEL,
+    CancelCommand,
+    sign_command,
+)
+from tests.secret import KEYRING
+
+
+def test_an_order_comes_through_remote_control_as_it_was() -> None:
+    """As plain text."""
+    command = CancelCommand({"c-1": [0, 3], "c-2": None}, client="c")
+    assert command.text(KEYRING).isascii()
+    assert CancelCommand.read(KEYRING, command.text(KEYRING)) == command
+
+
+@pytest.mark.parametrize(
+    "text", ["", "?", "e30=e30=", "W10=", 7, None, sign_command(KEYRING, CANCEL, surprise=1)]
+)
+def test_anything_else_is_no_order(text: object) -> None:
+    with pytest.raises(ForgedError):
+        CancelCommand.read(KEYRING, text)

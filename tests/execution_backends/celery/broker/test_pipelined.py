@@ -1,0 +1,106 @@
+"""Commands that are sent now and answered later."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from distribute_challenge.execution_backends.celery.broker import pipelined
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
+from tests.execution_backends.celery.conftest import DEADLINE, Server
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[PipelinedConnection]:
+    connection = PipelinedConnection(connect(server.url))
+    yield connection
+    connection.close()
+
+
+def test_answers_come_in_the_order_of_the_commands(connection: PipelinedConnection) -> None:
+    connection.send(("SET", "key", b"value"))
+    connection.send(("GET", "key"), ("LPUSH", "list", 1.5, "text"))
+    assert connection.owed == 3
+    assert [connection.read() for _ in range(3)] == [b"OK", b"value", 2]
+    assert connection.owed == 0
+
+
+def test_a_refused_command_is_an_error_where_its_answer_is_read(
+    connection: PipelinedConnection,
+) -> None:
+    """The others are not harmed."""
+    connection.send(("SET", "key", "value"), ("LPUSH", "key", "x"), ("GET", "key"))
+    connection.read()
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        connection.read()
+    assert connection.read() == b"value"
+
+
+def test_settling_reads_everything_and_tells_the_first_that_was_refused(
+    connection: PipelinedConnection,
+) -> None:
+    connection.settle()
+    connection.send(("SET", "key", "value"), ("LPUSH", "key", "x"), ("HGET", "key"), ("GET", "key"))
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        connection.settle()
+    assert connection.owed == 0
+    connection.send(("GET", "key"))
+    assert connection.read() == b"value"
+
+
+def test_readable_tells_whether_an_answer_is_there(
+    connection: PipelinedConnection, server: Server
+) -> None:
+    connection.send(("BLPOP", "list", DEADLINE))
+    assert not connection.readable(0.01)
+    connect(server.url).rpush("list", "x")
+    assert connection.readable(DEADLINE)
+    assert connection.read() == [b"list", b"x"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        PipelinedConnection.read,
+        lambda connection: connection.readable(DEADLINE),
+        lambda connection: connection.send(("PING",)),
+    ],
+)
+def test_a_broken_connection_owes_nothing_and_the_next_command_makes_a_new_one(
+    connection: PipelinedConnection, server: Server, use: object
+) -> None:
+    connection.send(("BLPOP", "list", DEADLINE))
+    server.stop()
+    with pytest.raises(redis.ConnectionError):
+        # Writing to a connection that was cut off may go well once.
+        [use(connection) for _ in range(2)]  # type: ignore[operator]
+    assert connection.owed == 0
+    server.start()
+    connection.send(("PING",))
+    assert connection.read() == b"PONG"
+
+
+def test_a_connection_that_was_cut_off_while_idle_is_made_anew(
+    connection: PipelinedConnection, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As servers do that allow a client only so many idle seconds."""
+    monkeypatch.setattr(pipelined, "IDLE", 0.0)
+    for _ in range(3):
+        connection.send(("CLIENT", "ID"))
+        number = connection.read()
+        assert connect(server.url).client_kill_filter(_id=number) == 1
+    connection.send(("CLIENT", "ID"))
+    assert connection.read() > number
+
+
+def test_a_connection_on_which_something_unexpected_came_is_made_anew(
+    connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would answer every command with the answer to the one before."""
+    monkeypatch.setattr(pipelined, "IDLE", 0.0)
+    connection.send(("SET", "key", "value"))
+    assert connection.readable(DEADLINE)
+    connection.owed = 0
+    connection.send(("GET", "key"))
+    assert connection.read() == b"value"

@@ -1,0 +1,209 @@
+"""The record of the messages that a worker process holds, with a real Redis."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.worker.unacked import (
+    Envelope,
+    UnackedMessages,
+    holder_of,
+    parts_of,
+)
+from tests.execution_backends.celery.conftest import Server
+from tests.secret import KEYRING
+
+Eventually = Callable[[Callable[[], bool]], None]
+DATA = b'{"body": "as it lay there"}'
+MESSAGE = Envelope(json.loads(DATA), b"queue", DATA)
+
+
+@pytest.fixture
+def client(server: Server) -> "redis.Redis":
+    return connect(server.url)
+
+
+@pytest.fixture
+def new_unacked(client: Any) -> Callable[[], UnackedMessages]:
+    """Opens one, as a worker does."""
+    return lambda: UnackedMessages(client, "unacked", 7, KEYRING)
+
+
+def tags(client: Any) -> tuple[list[bytes], list[bytes]]:
+    return sorted(client.hkeys("unacked")), sorted(client.zrange("unacked_index", 0, -1))
+
+
+def test_an_entry_says_who_holds_what(client: Any, new_unacked: Any) -> None:
+    unacked = new_unacked()
+    unacked.take("a", MESSAGE)
+    unacked.renew()
+    head, data = parts_of(client.hget("unacked", "a"))
+    assert data == DATA
+    assert head + data == client.hget("unacked", "a")
+    assert holder_of(head, KEYRING) == (socket.gethostname(), os.getpid())
+    assert "a" in unacked
+    assert len(unacked) == 1
+
+
+def test_what_is_done_is_removed(client: Any, new_unacked: Any, eventually: Eventually) -> None:
+    unacked = new_unacked()
+    unacked.take("a", MESSAGE)
+    unacked.ack("a")
+    unacked.ack("a")  # Once more does no harm.
+    eventually(lambda: tags(client) == ([], []))
+    assert len(unacked) == 0
+
+
+def test_renewals_go_by_the_clock_of_redis(
+    client: Any, new_unacked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by this machine's, which may be hours off."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    unacked = new_unacked()
+    unacked.renew()
+    unacked.take("a", MESSAGE)
+    unacked.renew()
+    assert client.zscore("unacked_index", "a") == pytest.approx(client.time()[0], abs=2)
+
+
+def test_a_worker_that_was_frozen_removes_no_entries_of_others(
+    client: Any, new_unacked: Any
+) -> None:
+    """Somebody else has its message by now."""
+    frozen, other = new_unacked(), new_unacked()
+    frozen.take("a", MESSAGE)
+    frozen.renew()
+    client.delete("unacked", "unacked_index")  # It was taken for lost,
+    other.take("a", MESSAGE)  # and went to another one.
+    other.renew()
+    frozen.ack("a")
+    frozen.renew()
+    assert tags(client) == ([b"a"], [b"a"])
+    frozen.take("a", MESSAGE)
+    client.hset("unacked", "a", other._head(b"queue") + DATA)
+    frozen.put_back(["a"])
+    assert client.llen("queue") == 0
+    assert tags(client) == ([b"a"], [b"a"])
+
+
+def test_what_was_taken_for_lost_does_not_go_back(client: Any, new_unacked: Any) -> None:
+    """Its client has been told, and has sent it again."""
+    unacked = new_unacked()
+    unacked.take("a", MESSAGE)
+    unacked.renew()
+    client.delete("unacked", "unacked_index")
+    unacked.put_back(["a", "unknown"])
+    assert client.llen("queue") == 0
+    assert len(unacked) == 0
+
+
+def test_what_nobody_knows_of_goes_back(
+    client: Any, new_unacked: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Byte for byte, and to be taken next."""
+    unacked = new_unacked()
+    for tag in "a", "b":
+        unacked.take(tag, MESSAGE)
+    client.lpush("queue", b"later")
+    unacked.put_back_all_but({"a"})
+    assert client.rpop("queue") == DATA
+    assert tags(client) == ([b"a"], [b"a"])
+    assert "1 messages go back" in caplog.text
+    unacked.put_back_all_but({"a"})
+
+
+def test_what_a_full_redis_did_not_note_down_is_written_again(
+    client: Any, new_unacked: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    unacked = new_unacked()
+    unacked.renew()
+    client.config_set("maxmemory", 1)
+    unacked.take("a", MESSAGE)
+    with pytest.raises(redis.ResponseError):
+        unacked.renew()
+    with pytest.raises(redis.ResponseError):
+        unacked.put_back(["a"])
+    assert "did not note down what this worker holds" in caplog.text
+    client.config_set("maxmemory", 0)
+    assert tags(client) == ([], [])
+    unacked.renew()
+    assert tags(client) == ([b"a"], [b"a"])
+
+
+def test_what_was_never_noted_down_goes_back_all_the_same(client: Any, new_unacked: Any) -> None:
+    unacked = new_unacked()
+    client.config_set("maxmemory", 1)
+    unacked.take("a", MESSAGE)
+    client.config_set("maxmemory", 0)
+    unacked.put_back(["a"])
+    assert client.lrange("queue", 0, -1) == [DATA]
+
+
+def test_what_redis_forgets_is_written_again(client: Any, new_unacked: Any) -> None:
+    """FLUSHALL, or a restart that loses the last second: it runs, and its client looks for it."""
+    unacked = new_unacked()
+    unacked.take("a", MESSAGE)
+    unacked.renew()
+    client.flushall()
+    unacked.renew()
+    assert tags(client) == ([b"a"], [b"a"])
+
+
+def test_what_may_have_been_taken_for_lost_is_not(client: Any, new_unacked: Any) -> None:
+    """For this worker slept longer than its lease."""
+    unacked = new_unacked()
+    unacked.take("a", MESSAGE)
+    unacked.renew()
+    unacked._renewed -= 8
+    client.flushall()
+    unacked.renew()
+    assert tags(client) == ([], [])
+
+
+def test_what_a_broken_connection_may_have_swallowed_is_written_again(
+    server: Server, client: Any, new_unacked: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Taken, acknowledged, or both."""
+    unacked = new_unacked()
+    for tag in "a", "b", "c":
+        unacked.take(tag, MESSAGE)
+    unacked.renew()
+    entries = client.hgetall("unacked")
+    server.stop()
+    unacked.ack("a")
+    unacked.take("d", MESSAGE)
+    unacked.ack("b")
+    with pytest.raises(redis.RedisError):
+        unacked.renew()
+    server.start()
+    client.hset("unacked", mapping=entries)  # As a server would have it that keeps what it is told.
+    client.zadd("unacked_index", dict.fromkeys("abc", 1.0))
+    unacked.renew()
+    unacked.renew()
+    assert tags(client) == ([b"c", b"d"], [b"c", b"d"])
+    assert "did not note down" in caplog.text
+
+
+def test_doubts_about_what_is_done_are_cleared_when_nothing_is_held(
+    server: Server, client: Any, new_unacked: Any
+) -> None:
+    unacked = new_unacked()
+    unacked.take("a", MESSAGE)
+    unacked.renew()
+    entry = client.hgetall("unacked")
+    server.stop()
+    unacked.ack("a")
+    server.start()
+    client.hset("unacked", mapping=entry)
+    unacked.renew()
+    assert client.hkeys("unacked") == []
+    unacked._in_doubt = True
+    unacked.renew()  # Nothing to write.
+    assert not unacked._in_doubt
