@@ -23,6 +23,7 @@ from benchmarks.faults.deployments import Deployment
 from benchmarks.faults.systems import System
 from benchmarks.peers.processes import become_reaper, descendants
 from benchmarks.peers.services import FOLDER
+from tests.processes import wait_until
 
 __all__ = ["RUN", "Files"]
 
@@ -159,6 +160,9 @@ def _run_all() -> None:
             [System("unknown", "", "", FilesDeployment, "")], faults[:1], seconds=120, **options
         )
         interrupted = _interrupted(faults, options)
+        # What was killed takes a moment to end.
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not descendants())
         left = [*sorted(descendants()), *map(str, Path(folder).glob("faults-*"))]
     print(json.dumps({"rows": rows, "said": said, "left": left, "interrupted": interrupted}))
 

@@ -47,16 +47,19 @@ def are_nowhere(
         For each message, whether it is nowhere; for each list, the number of replies in it.
 
     Raises:
-        redis.OutOfMemoryError: Redis has no memory left, and then takes no transactions.
+        redis.OutOfMemoryError: Redis has no memory left. A worker may then have taken a message
+            that Redis did not note down.
         redis.RedisError: The broker does not answer.
     """
     with connection.pipeline(transaction=True) as pipeline:
+        # It changes nothing, but Redis refuses it when its memory is full.
+        pipeline.zadd(f"{UNACKED}_index", {"": 0.0}, xx=True)
         for message in messages:
             pipeline.hexists(UNACKED, message.tag)
             pipeline.lpos(message.key, message.data)  # type: ignore[arg-type] # bytes will do
         for key in lists:
             pipeline.llen(key)
-        answers = pipeline.execute()
+        _, *answers = pipeline.execute()
     end = 2 * len(messages)
     places = zip(answers[0:end:2], answers[1:end:2], strict=True)
     return [not held and place is None for held, place in places], answers[end:]

@@ -104,9 +104,11 @@ def test_something_that_is_no_redis_is_an_error_too() -> None:
 
 def lose_disk(server: Server) -> None:
     """Let it fail to save, as where the disk is full."""
-    redis_, folder = connect(server.url), server.folder / "gone"
+    folder = server.folder / "gone"
     folder.mkdir()
-    redis_.config_set("dir", str(folder))
+    server.stop()
+    server.start("--dir", str(folder))
+    redis_ = connect(server.url)
     redis_.config_set("save", "3600 1")
     folder.rmdir()
     redis_.bgsave()
