@@ -29,7 +29,7 @@ class Authority:
     ``.key``.
 
     Args:
-        folder: Is made. Whoever may enter it may read all in it, as the user in a container has to.
+        folder: Is made. A user who may enter it may read all in it: the user in a container has to.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -73,7 +73,7 @@ def what_is_missing() -> str | None:
 
 
 def free_port() -> int:
-    """One at which nobody listens on this machine."""
+    """A port of this machine at which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -261,10 +261,8 @@ def test_a_worker_in_a_container_of_root_s_refuses_and_says_what_to_do(
     assert '`user: "1000"` in the Compose file, `USER 1000` in the Dockerfile' in text
 
 
-def test_redis_lets_in_nobody_without_its_password(project: Project) -> None:
-    """Neither on this machine nor in the containers' network, and it is bound to no address but the
-    loopback one.
-    """
+def test_redis_lets_in_no_client_without_its_password(project: Project) -> None:
+    """Redis asks for it on this machine and between containers, and binds to loopback alone."""
     (container,) = project.containers("redis")
     published = container["NetworkSettings"]["Ports"]["6379/tcp"]
     assert published == [{"HostIp": "127.0.0.1", "HostPort": project.variables["REDIS_PORT"]}]

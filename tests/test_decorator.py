@@ -64,7 +64,7 @@ def test_what_cannot_be_called_is_refused_with_the_line_to_write(thing: Any) -> 
 
 
 def test_a_user_s_function_may_use_the_names_of_the_options() -> None:
-    """They are taken from nobody."""
+    """The decorator takes no names from the user's function."""
 
     @compute_this(backend="local")
     def f(backend: int, timeout: int = 0, retries: int = 0) -> tuple[int, int, int]:

@@ -48,8 +48,8 @@ def test_a_folder_that_is_gone_has_none(tmp_path: Path) -> None:
     assert not OwnerLock.is_held(tmp_path / "nothing")
 
 
-def test_whoever_waits_while_the_folder_is_removed_does_not_own_it(tmp_path: Path) -> None:
-    """The lock that it gets in the end is one on a file without a name."""
+def test_a_process_that_waits_while_the_folder_is_removed_does_not_own_it(tmp_path: Path) -> None:
+    """The lock that it gets in the end is a lock on a file without a name."""
     folder = tmp_path / "folder"
     folder.mkdir()
     sweeper = taken(folder)
@@ -90,7 +90,7 @@ def test_a_fork_of_the_owner_does_not_keep_the_folder(tmp_path: Path) -> None:
 def test_a_fork_knows_that_the_lock_is_not_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it has nothing to tidy up; a descriptor that somebody has closed does not matter."""
+    """So it has nothing to tidy up. A descriptor that other code has closed does not matter."""
     lock = taken(tmp_path)
     monkeypatch.setattr(owned_folder, "_held", {*owned_folder._held, 10**6})
     assert ended(fork(lambda: lock.mine or owned_folder._held)) == 0

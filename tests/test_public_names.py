@@ -114,7 +114,7 @@ print(json.dumps({
 
 
 def test_decorating_a_function_loads_nothing_heavy_either() -> None:
-    """Whoever only decorates and calls locally pays for no engine."""
+    """A program that only decorates and calls locally loads no engine."""
     program = """
 import json, sys, threading
 from distribute_challenge import compute_this

@@ -37,7 +37,7 @@ def test_an_empty_variable_counts_as_not_set(clean_environment: pytest.MonkeyPat
 
 
 def test_celery_is_the_default_backend(clean_environment: pytest.MonkeyPatch) -> None:
-    """Without a word from anybody."""
+    """It is the backend if the user sets nothing."""
     assert settings.backend_name() == "celery"
 
 
@@ -55,7 +55,7 @@ def test_there_is_one_worker_for_each_core_that_this_process_may_use(
 
 
 def test_where_affinity_is_unknown_all_cores_count(clean_environment: pytest.MonkeyPatch) -> None:
-    """As on macOS; and one if nobody knows."""
+    """Affinity is unknown on macOS. If the number of cores is unknown, too, one counts."""
     clean_environment.delattr(os, "sched_getaffinity")
     clean_environment.setattr(os, "cpu_count", lambda: 3)
     assert settings.worker_count() == 3
@@ -114,7 +114,7 @@ def test_a_url_without_a_password_stays_as_it_is(url: str) -> None:
 def test_an_embedded_cluster_is_killed_at_once_unless_told_to_be_patient(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody waits for its results."""
+    """No process waits for its results."""
     clean_environment.delenv("DISTRIBUTE_CHALLENGE_PATIENCE", raising=False)
     assert settings.patience() == 0
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "2.5")
@@ -139,7 +139,7 @@ def test_a_wrong_patience_is_named_with_the_line_to_write(
 def test_large_values_stay_in_shared_memory(
     clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """/dev/shm where it is there, unless somebody names another folder."""
+    """They lie in /dev/shm if it exists, unless the user names another folder."""
     assert settings.shared_folder() == Path("/dev/shm")
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     assert settings.shared_folder() == tmp_path

@@ -38,7 +38,7 @@ _LARGE: Final = 64_000  # Bytes; opened bytes are not copied if there are more o
 
 SHORTEST: Final = 32  # Characters of a secret: a shorter one may be guessed.
 
-_CHANGED: Final = "its signature is wrong: changed on its way, or meant for somebody else"
+_CHANGED: Final = "its signature is wrong: changed on its way, or meant for another receiver"
 
 #: Bytes that `Keyring.seal` adds when it encrypts: the seal, a nonce, and AES-GCM's own tag.
 ENCRYPTION_OVERHEAD: Final = _START + _NONCE_LENGTH + 16
@@ -48,7 +48,7 @@ MOST_ENCRYPTED: Final = 2**31 - 1  # Bytes that AES-GCM of `cryptography` takes 
 
 _ENCRYPTED_TOO: Final = " encrypted"  # Follows a secret's name, in the name of a way to seal.
 
-_NOBODYS_SECRET: Final = b"there is no secret"
+_NO_SECRET: Final = b"there is no secret"
 
 
 class Purpose:
@@ -117,8 +117,7 @@ class Keyring:
             if len(text) < SHORTEST:
                 raise SecretError(
                     f"the secret has {len(text)} characters, and needs at least {SHORTEST} that "
-                    f"nobody can guess: "
-                    f"`distribute-challenge secret` prints one"
+                    f"cannot be guessed: `distribute-challenge secret` prints one"
                 )
         self._use([text.encode() for text in texts], encrypt)
 
@@ -126,7 +125,7 @@ class Keyring:
     def insecure(cls) -> "Keyring":
         """Return the keyring for a cluster without a secret, which any program can make."""
         keyring = cls.__new__(cls)
-        keyring._use([_NOBODYS_SECRET], encrypt=False)
+        keyring._use([_NO_SECRET], encrypt=False)
         return keyring
 
     def _use(self, texts: Sequence[bytes], encrypt: bool) -> None:

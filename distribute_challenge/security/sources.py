@@ -39,8 +39,8 @@ def keyring_for(url: str) -> Keyring:
     if settings.insecure():
         return Keyring.insecure()
     raise SecretError(
-        f"the cluster at {settings.masked(url)} needs a secret, which signs every call, or whoever "
-        f"reaches Redis could run "
+        f"the cluster at {settings.masked(url)} needs a secret, which signs every call, or any "
+        f"program that reaches Redis could run "
         f"code here: set {settings.SECRET_VARIABLE} to the same text on client and workers "
         f"(`distribute-challenge secret` "
         f"prints one), or {settings.SECRET_FILE_VARIABLE} to a file with it; "

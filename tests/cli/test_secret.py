@@ -1,4 +1,4 @@
-"""``secret`` makes what a cluster of one's own begins with, and shows it to nobody else."""
+"""``secret`` makes the secret and password of a new cluster, and hides them from other users."""
 
 import os
 import re
@@ -71,7 +71,7 @@ def test_a_file_is_its_owner_s_alone_and_what_is_written_shows_nothing(
 
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_what_is_there_is_kept(kind: str, tmp_path: Path) -> None:
-    """Also what only a link leads to, as somebody else might have put one there."""
+    """So is the target of a link, which another user may have put there."""
     path, other = tmp_path / ".env", tmp_path / "other"
     other.write_text("precious")
     path.symlink_to(other) if kind == "link" else other.rename(path)

@@ -560,7 +560,7 @@ def test_a_cluster_that_does_not_run_says_so() -> None:
 
 
 def test_what_a_process_has_not_written_is_empty(one_worker: LocalCluster) -> None:
-    assert one_worker._embedded.log("nobody") == ""
+    assert one_worker._embedded.log("missing") == ""
     wait_until(lambda: "eady to accept connections" in one_worker._embedded.log("redis"))
 
 

@@ -87,7 +87,7 @@ print(json.dumps(found))
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A folder in shared memory that everybody may use, as the whole of it is."""
+    """A folder in shared memory that all users may use, as all may use /dev/shm."""
     folder = Path(tempfile.mkdtemp(prefix="dc", dir="/dev/shm"))
     folder.chmod(0o1777)
     yield folder
@@ -170,7 +170,7 @@ def test_another_user_is_kept_out_of_everything(cluster: LocalCluster, memory: P
 
 
 def test_the_list_of_processes_shows_no_secret(cluster: LocalCluster) -> None:
-    """Everybody may read that."""
+    """All users may read that list."""
     folder = folder_of(cluster)
     assert length(b"abc").compute(timeout=PATIENCE) == 3
     secrets = [SECRET, *(path.read_text().strip() for path in folder.glob("secret"))]

@@ -220,7 +220,7 @@ def test_a_program_that_cannot_be_started_says_why(supervise: Any) -> None:
     assert report["log"] == ["/no/such/redis-server: [Errno 2] No such file or directory"]
 
 
-def test_a_death_is_nobody_s_concern_when_the_client_is_gone_too(supervise: Any) -> None:
+def test_a_death_is_not_told_when_the_client_is_gone_too(supervise: Any) -> None:
     supervised = supervise()
     pids = [supervised.pid("redis"), supervised.pid("worker")]
     supervised.process.stdout.close()
@@ -268,7 +268,7 @@ def test_a_child_that_finds_its_supervisor_gone_starts_nothing(
 
 
 def test_a_folder_that_is_there_already_is_not_entered(supervise: Any, tmp_path: Path) -> None:
-    """Somebody else's, perhaps."""
+    """It may belong to another process."""
     (tmp_path / "private").mkdir()
     supervised = supervise()
     assert supervised.ended() == {"unusable": "File exists"}
@@ -279,8 +279,8 @@ def test_a_process_that_cannot_be_killed_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(supervisor, "KILL_DEADLINE", 0.01)
-    nobody = 2**22 + 1  # Above the kernel's highest number.
-    supervisor._kill_all(lambda: [nobody])
+    missing = 2**22 + 1  # Above the kernel's highest number.
+    supervisor._kill_all(lambda: [missing])
 
 
 def test_where_the_kernel_offers_no_help_a_process_is_started_all_the_same(

@@ -8,7 +8,7 @@ from distribute_challenge.core.batching import GROWTH, LARGEST, MESSAGES, TARGET
 
 
 def test_a_function_never_seen_starts_with_one_call() -> None:
-    """Nobody knows how long it takes."""
+    """The client does not know yet how long a call takes."""
     assert BatchSizer().size(waiting=math.inf, slots=4) == 1
 
 

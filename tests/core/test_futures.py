@@ -90,8 +90,8 @@ def test_a_cancelled_error_of_the_call_itself_passes_unchanged() -> None:
     assert caught.value is error
 
 
-def test_a_call_nobody_began_is_cancelled() -> None:
-    """And its result says so."""
+def test_a_call_that_no_worker_began_is_cancelled() -> None:
+    """Its result says so."""
     future: Future[int] = Future("square")
     assert future.cancel()
     assert future.cancelled()
@@ -139,7 +139,7 @@ def test_cancelling_asks_the_engine_first() -> None:
 
 
 def test_a_call_that_ends_while_it_is_withdrawn_is_not_cancelled() -> None:
-    """Whoever is first has it."""
+    """The end comes first, so it counts."""
     future: Future[int] = Future()
 
     def withdraw() -> bool:
@@ -151,8 +151,8 @@ def test_a_call_that_ends_while_it_is_withdrawn_is_not_cancelled() -> None:
     assert future.result() == 1
 
 
-def test_a_call_that_ends_while_somebody_looks_is_not_cancelled() -> None:
-    """Whoever takes it back comes too late; a second one hears what the first has done."""
+def test_a_call_that_ends_while_a_caller_looks_is_not_cancelled() -> None:
+    """The caller's `cancel` comes too late. A second `cancel` returns what the first one did."""
     future: Future[int] = Future("f")
     future.add_done_callback(lambda _: None)
     future.withdraw_with(lambda: bool(future.resolve(3)) or True)
@@ -210,7 +210,7 @@ def test_awaiting_a_stop_iteration_does_not_hang() -> None:
 
 
 def test_cancelling_the_awaiting_task_cancels_the_call() -> None:
-    """Nobody waits for it any more."""
+    """No task waits for it any more."""
     future: Future[int] = Future()
 
     async def main() -> None:
@@ -243,8 +243,8 @@ def test_a_future_shows_what_is_known_of_its_call() -> None:
     assert repr(cancelled) == "<Future f cancelled>"
 
 
-def test_a_future_makes_its_lock_when_somebody_looks() -> None:
-    """There may be millions that nobody looks at before they are done."""
+def test_a_future_makes_its_lock_when_a_caller_looks() -> None:
+    """There may be millions of futures that no caller looks at before they are done."""
     future: Future[int] = Future()
     future.resolve(1, STAGES)
     assert future.done()
@@ -256,7 +256,7 @@ def test_a_future_makes_its_lock_when_somebody_looks() -> None:
         future.colour  # type: ignore[attr-defined] # noqa: B018
 
 
-def test_whoever_looks_while_it_is_resolved_is_told() -> None:
+def test_a_caller_that_looks_while_it_is_resolved_is_told() -> None:
     """No waiter is left behind, however close the two come."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for number in range(500):

@@ -178,7 +178,7 @@ def test_a_broken_batch_is_refused(frame: bytes) -> None:
     ],
 )
 def test_a_broken_reply_is_refused(frame: bytes) -> None:
-    """Likewise, and if it ended at no time."""
+    """So is a reply without a time at which it ended."""
     with pytest.raises(ForgedError):
         Reply.decode(frame)
 

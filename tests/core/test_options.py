@@ -11,7 +11,7 @@ from distribute_challenge.errors import OptionError
 
 
 def test_the_defaults_are_no_limit_no_retry_and_the_default_queue() -> None:
-    """Nothing happens that nobody asked for."""
+    """Nothing happens that the user did not ask for."""
     assert CallOptions() == CallOptions(None, None, 0, (Exception,), "distribute_challenge", 0)
 
 

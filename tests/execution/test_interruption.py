@@ -105,9 +105,7 @@ def test_others_are_told_which_call_runs() -> None:
 def test_the_time_limit_of_a_stopped_call_is_over(
     interruption: Interruption, unwanted: set[int]
 ) -> None:
-    """It does not go off later, in somebody else's code; nor is the call taken for one that ran out
-    of time.
-    """
+    """The timer does not go off later, in other code. The call does not count as out of time."""
 
     def limited(number: int) -> None:
         with time_limit(DEADLINE, "call"):

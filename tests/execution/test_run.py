@@ -173,7 +173,7 @@ def test_what_has_gone_wrong_is_noted_for_the_engine() -> None:
     assert failures.problem.kind == "version"
 
 
-def test_calls_that_nobody_wants_any_more_are_no_failures() -> None:
+def test_cancelled_calls_are_no_failures() -> None:
     payload, failures = payload_of(invert), Failures()
     blobs = [dumps(one(0), "arguments").data for _ in range(3)]
     batch = Batch("b1", payload.digest, payload.name, blobs)
@@ -184,7 +184,7 @@ def test_calls_that_nobody_wants_any_more_are_no_failures() -> None:
 
 
 def test_a_chunk_s_arguments_that_cannot_be_unpickled_fail_all_its_calls() -> None:
-    """Nobody can tell them apart."""
+    """The worker cannot tell them apart."""
     payload = payload_of(identity)
     frame = Batch("b1", payload.digest, "f", [b"nonsense"], chunk=3).encode()
     (reply,) = map(
@@ -372,7 +372,7 @@ def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatc
     assert pauses == []
 
 
-def test_a_function_that_nobody_has_is_asked_for() -> None:
+def test_a_missing_function_is_asked_for() -> None:
     """The client sends it again."""
     (frame,) = execute(
         Batch("b1", "unknown", "f", [b""]).encode(), FunctionCache(lambda digest: None), "w"

@@ -176,7 +176,7 @@ def test_inside_a_call_every_built_in_name_means_this_process() -> None:
 
 
 def test_a_closed_engine_is_made_anew_by_the_next_call() -> None:
-    """Nobody has to remember."""
+    """The user does not have to open it again."""
     before = registry.resolve("threads")
     registry.close_backends()
     assert one().compute("threads") == 1

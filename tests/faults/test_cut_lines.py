@@ -39,7 +39,7 @@ def test_calls_survive_a_line_that_is_up_again(make: Make, fault: Fault) -> None
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_half_open_line_is_found_out_and_replaced(make: Make, side: str) -> None:
-    """Nobody says that its other end is gone; new lines can be made."""
+    """No process says that the other end is gone. New connections can be made."""
     rig, backend = make(workers=2)
     load = Load(rig, backend)
     load.submit(20, 0.2)

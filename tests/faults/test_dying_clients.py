@@ -114,9 +114,7 @@ def test_nothing_is_left_of_a_killed_client_with_a_cluster_of_its_own(
     shared.mkdir()
     variables = {"TMPDIR": str(temporary), "DISTRIBUTE_CHALLENGE_SHARED_FOLDER": str(shared)}
     client = start(EMBEDDED, **variables)
-    time.sleep(
-        phase
-    )  # Not to wait for something, but to come at some time that nobody has foreseen.
+    time.sleep(phase)  # Not to wait for something, but to kill at an arbitrary time.
     client.kill()
     wait_until(
         lambda: not mentioning(temporary) and not mentioning(tmp_path / "client"),

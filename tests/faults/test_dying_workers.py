@@ -59,7 +59,7 @@ def test_two_hundred_calls_survive_five_deaths_of_whole_workers(
 
 
 def test_a_call_that_a_dead_worker_had_taken_and_not_begun_is_made_good(make: Make) -> None:
-    """Its process is stopped, so the worker's main process has the message, and nobody the call."""
+    """The child is stopped: the main process has the message, and no process runs the call."""
     rig, backend = make(workers=1)
     load = Load(rig, backend)
     load.submit(1)

@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["Mutator", "bombs"]
 
-#: What somebody may put where something else is expected.
+#: Values that an attacker may put where something else is expected.
 STRANGE: list[Any] = [
     None,
     True,
@@ -69,16 +69,14 @@ class Mutator:
         return bytes(data)
 
     def json(self, valid: Any) -> Any:
-        """A value as JSON holds it, changed at one to three places, on whatever level: other types,
-        no such key, deeper, larger.
-        """
+        """A JSON value, changed at one to three places on any level: type, key, depth or size."""
         value = copy.deepcopy(valid)
         for _ in range(self.random.choice([1, 1, 2, 3])):
             value = self._changed(value)
         return value
 
     def text(self, valid: Any) -> bytes:
-        """Likewise, as text, which may be no JSON any more."""
+        """A changed value as JSON text, or text that is no JSON any more."""
         text = json.dumps(self.json(valid)).encode()
         return self.raw([text]) if self.random.random() < 0.2 else text
 
@@ -173,7 +171,7 @@ class _Bomb:
 
 
 def bombs(path: Path) -> list[bytes]:
-    """Pickles that create a file if anybody unpickles them, as they are and in base64."""
+    """Pickles that create a file if a process unpickles them, as they are and in base64."""
     made = [pickle.dumps(_Bomb(path), protocol) for protocol in (0, 2, 4, 5)]
     made.append(pickle.dumps(((), {"x": _Bomb(path)}, {})))
     return [*made, *map(base64.b64encode, made)]

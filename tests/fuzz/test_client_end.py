@@ -66,7 +66,7 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
     true = keyring.seal(Purpose.reply(key), [frame])
     forged = [
         OTHER.seal(Purpose.reply(key), [frame]),
-        keyring.seal(Purpose.reply("distribute_challenge:replies:somebody else"), [frame]),
+        keyring.seal(Purpose.reply("distribute_challenge:replies:another"), [frame]),
         keyring.seal(Purpose.BATCH, [frame]),
         frame,
         taken.sealed,
@@ -173,7 +173,7 @@ def _changed(mutator: Mutator, reply: Reply, batch: str) -> bytes:
 def test_a_reply_to_another_list_of_the_same_client_is_refused(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Each list has its own seal: nobody can answer one call with what was said to another."""
+    """Each list has its own seal, so an attacker cannot send one call's reply to another."""
     future = double(4).submit(backend)
     taken = worker.take()
     (frame,) = taken.replies()
@@ -199,7 +199,7 @@ def test_a_reply_to_another_list_of_the_same_client_is_refused(
 def test_other_things_in_the_place_of_lists_and_hashes_do_not_end_a_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Whoever may write can stop a cluster, but when that is over the same client goes on."""
+    """A program that may write can stop a cluster, but afterwards the same client goes on."""
     assert_served(backend, worker)
     key = client_of(backend)._session.replies
     worker.connection.delete(key)
@@ -253,7 +253,7 @@ def test_mutated_values_are_not_there(server: Server, encrypt: bool, tmp_path: P
 
 
 def test_mutated_values_in_files_are_not_there(tmp_path: Path) -> None:
-    """In a folder that all machines share: likewise."""
+    """The store finds no changed value in a folder that all machines share, either."""
     mutator, keyring = Mutator(14), Keyring(SECRET)
     store = FsspecStore(f"file://{tmp_path}/shared", "fuzzed", keyring)
     data = memoryview(mutator.random.randbytes(500))

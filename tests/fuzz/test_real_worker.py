@@ -1,6 +1,4 @@
-"""A real worker, to whom everything is said in Redis that somebody without the secret can say
-there.
-"""
+"""A real worker gets all that a program without the secret can write to Redis."""
 
 import base64
 import json
@@ -53,12 +51,12 @@ def whereabouts(number: int) -> tuple[int, int]:
 
 
 def refused(connection: Broker) -> int:
-    """How many refusals the worker has told of."""
+    """The number of refusals that the worker has told of."""
     return sum(worker.refused for worker in presence.workers(connection))
 
 
 def refused_by_now(connection: Broker) -> int:
-    """Likewise, of which it tells every two seconds, once it has done so anew."""
+    """The number of refusals at the worker's next sign of life, which comes every two seconds."""
     connection.delete(presence.WorkerPresence.key)
     wait_until(lambda: presence.workers(connection), "a sign of life")
     return refused(connection)
@@ -74,11 +72,11 @@ def assert_serves(backend: CeleryExecutionBackend, worker: Program) -> None:
 
 def batch(**fields: Any) -> Batch:
     given = {
-        "id": "somebody-1",
+        "id": "stranger-1",
         "function": "d" * 64,
         "name": "f",
         "arguments": [b"\x80\x04K\x01."],
-        "reply_to": "nobody",
+        "reply_to": "unread",
     }
     return Batch(**{**given, "issued": time.time(), **fields})
 
@@ -274,14 +272,14 @@ def test_a_detached_call_that_is_put_back_does_not_run_again(
     assert "refused a message (its detached call has ended, or was cancelled)" in real_worker.output
 
 
-def test_functions_that_somebody_has_changed(
+def test_functions_that_another_program_has_changed(
     server: Server,
     real_worker: Program,
     backend: CeleryExecutionBackend,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Are counted by the worker though a child finds them, and sent again by the client."""
+    """A child finds them, the worker counts them, and the client sends them again."""
     connection = connect(server.url)
     changed: set[str] = set()
     pickles, upload = bombs(tmp_path / "marker"), Publisher._upload
@@ -313,10 +311,10 @@ def test_functions_that_somebody_has_changed(
 def test_commands_of_celery_s_that_change_something_have_no_effect(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
-    """Whatever they are, they come from nobody: the worker stays as it is, and no answer comes."""
+    """They carry no secret: the worker stays as it is, and does not answer."""
     connection = connect(server.url)
     before, (worker,) = refused_by_now(connection), presence.workers(connection)
-    app = Celery("somebody", broker=server.url, set_as_current=False)
+    app = Celery("stranger", broker=server.url, set_as_current=False)
     arguments = {
         "revoke": {"task_id": "x", "terminate": True},
         "add_consumer": {"queue": "x"},
@@ -379,9 +377,7 @@ def test_a_message_that_is_sent_once_more_when_it_is_old(
 def test_replies_that_cannot_be_put_where_they_belong(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
-    """Somebody has put something else there: neither the child nor the main process is the worse
-    for it.
-    """
+    """Another value stands there. The child and the main process go on all the same."""
     connection = connect(server.url)
     connection.set("no-list", "x")
     for fields in ({}, {"issued": 0.0}):
@@ -392,12 +388,10 @@ def test_replies_that_cannot_be_put_where_they_belong(
     assert_serves(backend, real_worker)
 
 
-def test_signed_nonsense_where_anybody_can_sign(
+def test_signed_nonsense_where_any_program_can_sign(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Client and worker without a secret, as asked for by name; frames mutated before they are
-    sealed.
-    """
+    """Client and worker have no secret, as asked for. The frames are changed, then sealed."""
     monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SECRET")
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_INSECURE", "1")
     url = f"{server.url}?virtual_host=1"

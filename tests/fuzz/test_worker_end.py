@@ -150,9 +150,7 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
 
 @pytest.mark.slow
 def test_signed_nonsense_ends_nothing() -> None:
-    """Where anybody can sign: frames that are mutated before they are sealed, byte by byte and
-    field by field.
-    """
+    """Any program can sign without a secret. Bytes and fields are changed, then sealed."""
     keyring = Keyring.insecure()
     bench, mutator = Bench(keyring), Mutator(2)
     frames = [batch(number).encode() for number in range(20)]
@@ -267,7 +265,7 @@ def test_the_large_and_the_deep_are_refused_in_no_time(bench: Bench, data: bytes
 
 
 def test_of_the_envelope_only_the_body_counts(bench: Bench) -> None:
-    """Whatever somebody writes around a signed one, it runs as its sender meant it."""
+    """The signed body runs as its sender meant it, whatever an attacker writes around it."""
     sent = batch(reply_to="the signed list", timeout=3.0)
     data = message(bench.gate.keyring, sent)
     plain = bench.take(data)
@@ -337,8 +335,8 @@ def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
 
 
 def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) -> None:
-    """With as much of what is around it as it takes to answer, and no more than is harmless."""
-    data = envelope(_sealed_message(bench.gate.keyring, b"DCF2 nobody knows"))
+    """The gate keeps as much of the envelope as an answer needs, and only harmless parts."""
+    data = envelope(_sealed_message(bench.gate.keyring, b"DCF2 unknown"))
     taken = bench.take(json.dumps(data).encode())
     assert taken is not None
     assert (taken["headers"]["id"], taken["properties"]["reply_to"]) == ("client-0", "replies:0")

@@ -1,4 +1,4 @@
-"""Who holds the secret can seal and open; nobody else can."""
+"""Programs with the secret can seal and open; other programs cannot."""
 
 import builtins
 import importlib.util
@@ -81,7 +81,7 @@ def test_each_purpose_is_another(keyring: Keyring) -> None:
             if other == purpose:
                 assert bytes(KEYRING.open(other, sealed)) == b"x content"
             else:
-                with pytest.raises(ForgedError, match="meant for somebody else"):
+                with pytest.raises(ForgedError, match="meant for another receiver"):
                     KEYRING.open(other, sealed)
 
 
@@ -97,7 +97,7 @@ def test_another_secret_is_told_from_a_broken_seal() -> None:
 
 
 def test_who_does_not_ask_for_security_has_none_but_not_by_mistake() -> None:
-    """Insecure ones understand each other, and nobody who has a secret understands them."""
+    """Keyrings without a secret open each other's bytes. Keyrings with one refuse them."""
     sealed = Keyring.insecure().seal(PURPOSE, [b"x"])
     assert Keyring.insecure().open(PURPOSE, sealed) == b"x"
     with pytest.raises(ForgedError):
@@ -191,7 +191,7 @@ def test_what_is_encrypted_cannot_be_read_and_is_never_the_same_twice() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"x" * 11, b"x" * 12, b"x" * 100])
 def test_signed_nonsense_that_says_it_is_encrypted_is_refused(body: bytes) -> None:
-    """By a holder of the secret, or by anybody where there is none."""
+    """A program with the secret may have signed it, or any program where there is none."""
     key = KEYRING.signature(PURPOSE).key
     made = module.Signature(key, module._PREFIX.pack(b"DCS1", 1, key.id), PURPOSE)
     made.update(body)

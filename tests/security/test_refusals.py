@@ -30,7 +30,7 @@ def test_the_first_of_each_kind_is_logged_and_each_tenfold(lines: pytest.LogCapt
     )
 
 
-def test_kinds_that_somebody_makes_up_fill_neither_log_nor_memory(
+def test_invented_kinds_fill_neither_log_nor_memory(
     lines: pytest.LogCaptureFixture,
 ) -> None:
     refusals = Refusals()

@@ -84,8 +84,9 @@ def test_who_has_another_secret_hears_of_it_and_does_not_hang(
 def test_secrets_change_without_a_stop(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First all know both, then all sign with the new one, then nobody knows the old one: at each
-    step, old and new work together.
+    """The steps: all know both, all sign with the new one, none knows the old one.
+
+    At each step, programs before and after it work together.
     """
     steps = [SECRET, f"{SECRET},{NEW}", f"{NEW},{SECRET}", NEW]
     for number, (before, after) in enumerate(pairwise(steps)):
@@ -103,9 +104,7 @@ def test_secrets_change_without_a_stop(
 def test_what_is_encrypted_cannot_be_read_in_redis(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypt: str
 ) -> None:
-    """Neither on its way nor where it lies: arguments, results, large values, functions. Without,
-    all of it can.
-    """
+    """Without encryption, a reader of Redis sees arguments, results, large values and functions."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ENCRYPT", encrypt)
     folders = [tmp_path / "client", tmp_path / "worker"]
     for folder in folders:
@@ -113,13 +112,13 @@ def test_what_is_encrypted_cannot_be_read_in_redis(
     # Not the same memory: large values go through Redis.
     here, there = ({"DISTRIBUTE_CHALLENGE_SHARED_FOLDER": str(folder)} for folder in folders)
     monkeypatch.setenv(*here.popitem())
-    argument, result = "the argument that nobody sees", "the result that nobody sees"
+    argument, result = "the argument that is secret", "the result that is secret"
     door, seen = tmp_path / "door", _Seen(server)
 
     @compute_this
     def secretive(text: str, large: bytes) -> tuple[str, int]:
         return "the result" + text.removeprefix("the argument"), len(large) + len(
-            "a function that nobody sees"
+            "a function that is secret"
         )
 
     with (
@@ -138,7 +137,7 @@ def test_what_is_encrypted_cannot_be_read_in_redis(
         assert first.result(PATIENCE) == "done"
         assert second.result(PATIENCE)[0] == result
         wait_until(lambda: b"RPUSH" in seen.all, "the reply was seen")
-    words = [argument, result, "a function that nobody sees"]
+    words = [argument, result, "a function that is secret"]
     found = [word for word in words if seen.has(word)]
     assert found == ([] if encrypt == "1" else words)
     assert (_hides(lying, argument)) == (encrypt == "1")
@@ -160,9 +159,7 @@ def _all_in(connection: redis.Redis) -> bytes:
 
 
 class _Seen:
-    """All that goes into a Redis, and comes out of it on request, as somebody sees it who may
-    watch.
-    """
+    """All commands that a Redis gets, as MONITOR shows them to a user with that right."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -190,9 +187,7 @@ class _Seen:
 
 
 def _hides(data: bytes, word: str) -> bool:
-    """Whether a text is in some bytes neither as it is nor in base64, at whatever place it begins
-    there.
-    """
+    """Return whether bytes hold a text neither as it is nor in base64, at any offset."""
     encoded = [base64.b64encode(b"x" * shift + word.encode())[shift + 2 : -4] for shift in range(3)]
     return not any(re.search(re.escape(form), data) for form in (word.encode(), *encoded))
 
@@ -241,9 +236,7 @@ def test_a_program_without_a_secret_ends_with_the_line_to_write(
 def test_who_knows_an_embedded_cluster_s_address_and_may_enter_its_folder_needs_no_more(
     tmp_path: Path,
 ) -> None:
-    """A worker and a client of the same user, which find its secret by themselves; it lies where
-    nobody else can read it.
-    """
+    """A worker and a client of the same user find its secret, and other users cannot read it."""
     with LocalCluster(workers=1) as cluster:
         path = Path(cluster.broker_url.removeprefix("redis+socket://")).parent / SECRET_FILE
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -79,7 +79,7 @@ def test_no_secret_is_an_error_with_the_line_to_write() -> None:
 def test_a_socket_s_folder_counts_if_it_is_private(
     private: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else anybody may have put a secret there, or it is a Redis of the user's own."""
+    """Otherwise any user may have put a secret there, or the user runs a Redis of their own."""
     if trouble == "others may enter":
         private.chmod(0o750)
     elif trouble == "no file":
@@ -149,7 +149,7 @@ def test_encryption_is_for_every_source(
 @pytest.mark.parametrize("name", ["INSECURE", "ENCRYPT"])
 @pytest.mark.parametrize("text", ["yes", "2", "true"])
 def test_a_switch_is_0_or_1(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is to be insecure by a misunderstanding."""
+    """A typing mistake must not make a cluster insecure."""
     monkeypatch.setenv(f"DISTRIBUTE_CHALLENGE_{name}", text)
     with pytest.raises(ValueError, match=f"set DISTRIBUTE_CHALLENGE_{name}=1, or leave it out"):
         keyring_for(URL)

@@ -119,7 +119,7 @@ def test_a_cycle_ends() -> None:
 
 
 def test_a_very_long_path_is_cut() -> None:
-    """Nobody reads it to its end."""
+    """The error stays short enough to read."""
     value: Any = LOCK
     for _ in range(50):
         value = [value]

@@ -106,7 +106,7 @@ def test_a_large_pickle_lies_there_as_a_whole(depot: Depot, tmp_path: Path) -> N
 
 
 def test_without_a_depot_all_stays_in_the_pickle() -> None:
-    """Whether there is nobody to ask, or nobody there."""
+    """There may be no function that finds a depot, or one that finds none."""
     for find in (None, lambda: None):
         packed = pack([LARGE, "x" * 200_000], "it", find)
         assert packed.data[0] == 0x80
@@ -135,7 +135,7 @@ def test_what_cannot_be_pickled_leaves_nothing_in_the_depot(depot: Depot, tmp_pa
 def test_what_a_full_depot_took_before_is_released(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody will."""
+    """The call was not sent, so no reply would release it later."""
     released: list[Any] = []
     deposit = depot.deposit
 

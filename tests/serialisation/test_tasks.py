@@ -67,7 +67,7 @@ class OnlyAlone:
 
 
 def test_arguments_that_fail_only_together_are_blamed_together() -> None:
-    """Somebody has to be."""
+    """The error names the whole call, as no single argument fails."""
     with pytest.raises(SerialisationError, match="a call of f cannot be pickled"):
         single_task(portable(), "f", (OnlyAlone(),), {}, OPTIONS)
     with pytest.raises(SerialisationError, match="a call of f cannot be pickled"):

@@ -63,5 +63,5 @@ class Gate:
         self._reached.set()
         assert self._open.wait(20)
 
-    def wait_for_somebody(self) -> None:
+    def wait_until_reached(self) -> None:
         assert self._reached.wait(20)

@@ -127,13 +127,13 @@ def test_what_the_client_has_freed_is_dropped(
     assert far in values._kept
 
 
-def test_what_nobody_uses_is_dropped_and_nobody_looks_any_more(
+def test_unused_values_are_dropped_and_the_thread_ends(
     kept: Depot,
     values: ValueCache,
     looking: Callable[[], list[threading.Thread]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Until the next value comes."""
+    """The next value starts the thread again."""
     monkeypatch.setattr(cache, "LOOK_EVERY", 0.01)
     reference = kept.deposit(b"content")
     values.open(reference, kept.names)

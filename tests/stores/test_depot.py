@@ -80,7 +80,7 @@ def test_equal_content_is_stored_once(kept: Depot, near: MemoryStore) -> None:
 
 
 def test_keys_are_a_client_s_own_secret(near: MemoryStore) -> None:
-    """Nobody can make another content for a key that he knows."""
+    """Another program cannot make other content for a key that it knows."""
     assert Depot([near]).deposit(b"content").key != Depot([near]).deposit(b"content").key
 
 
@@ -89,7 +89,7 @@ def test_threads_with_the_same_content_store_it_once(kept: Depot, near: MemorySt
     near.putting.shut()
     done: list[Reference] = []
     threads = in_threads(*[lambda: done.append(kept.deposit(b"content"))] * 5)
-    near.putting.wait_for_somebody()
+    near.putting.wait_until_reached()
     wait_until(lambda: kept._values[near.puts[0]].users == 5, "five users")
     assert done == []
     near.putting.open()
@@ -104,12 +104,12 @@ def test_threads_with_the_same_content_store_it_once(kept: Depot, near: MemorySt
     assert near.values == {}
 
 
-def test_a_slow_place_holds_up_nobody_else(kept: Depot, near: MemoryStore) -> None:
-    """Neither the end of calls nor other values."""
+def test_a_slow_place_holds_up_nothing_else(kept: Depot, near: MemoryStore) -> None:
+    """Calls end and other values are stored meanwhile."""
     small = kept.deposit(b"small")
     near.putting.shut()
     (thread,) = in_threads(lambda: kept.deposit(b"slow"))
-    near.putting.wait_for_somebody()
+    near.putting.wait_until_reached()
     assert kept.deposit(b"small") == small
     kept.retain([small.key])
     for _ in range(3):
@@ -125,7 +125,7 @@ def test_a_slow_place_holds_up_nobody_else(kept: Depot, near: MemoryStore) -> No
 # --- freeing
 
 
-def test_a_value_is_kept_while_somebody_uses_it(kept: Depot, near: MemoryStore) -> None:
+def test_a_value_is_kept_while_it_is_used(kept: Depot, near: MemoryStore) -> None:
     """A deposit counts one, and so does each `retain`."""
     key = kept.deposit(b"content").key
     kept.retain([key])
@@ -192,7 +192,7 @@ def test_a_deposit_makes_room_itself_when_too_much_lingers(
 
 
 def test_releasing_never_fails(kept: Depot) -> None:
-    """Not what nobody knows, nor at the end."""
+    """Unknown keys do not matter, and neither does a closed depot."""
     kept.release(["unknown"])
     free_all(kept)
     key = kept.deposit(b"content").key
@@ -212,7 +212,7 @@ def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(
     kept.release([reference.key])
     near.deleting.shut()
     threads = in_threads(lambda: free_all(kept))
-    near.deleting.wait_for_somebody()
+    near.deleting.wait_until_reached()
     threads += in_threads(lambda: kept.deposit(b"content"))
     wait_until(lambda: kept._values[reference.key].users == 1, "a new user")
     free_all(kept)  # Another sweep meanwhile has nothing to do.
@@ -281,7 +281,7 @@ def test_a_hold_may_go_at_any_moment(kept: Depot, near: MemoryStore) -> None:
 
 
 def test_values_go_to_the_places_in_use(near: MemoryStore, far: MemoryStore) -> None:
-    """The first, until somebody says otherwise; all are named to workers."""
+    """They go to the first place, until `use` names others. Workers are told of all."""
     kept = Depot([near, far])
     assert kept.names == ("near", "far")
     kept.deposit(b"1")
@@ -300,10 +300,10 @@ def test_values_go_to_the_places_in_use(near: MemoryStore, far: MemoryStore) -> 
     assert len(near.puts) == 2
 
 
-def test_what_does_not_fit_goes_where_everybody_sees_it(
+def test_a_value_that_does_not_fit_goes_where_all_workers_see_it(
     kept: Depot, near: MemoryStore, far: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With one warning; and the full place is not asked each time."""
+    """The depot warns once, and does not ask the full place each time."""
     near.room = 0
     with caplog.at_level(logging.WARNING, "distribute_challenge"):
         for value in (b"1", b"1", b"2"):
@@ -370,7 +370,7 @@ def test_an_error_of_a_place_is_the_caller_s(
     assert kept._values == {}
 
 
-# --- bringing them to everybody
+# --- bringing values to all workers
 
 
 def test_a_value_that_a_worker_missed_is_brought_to_where_all_see_it(
@@ -390,7 +390,7 @@ def test_a_value_that_a_worker_missed_is_brought_to_where_all_see_it(
 def test_a_value_that_the_place_for_all_has_lost_is_brought_again(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
-    """Redis was started anew, and tells nobody."""
+    """Redis was restarted, and does not say so."""
     kept.use([near, far])
     key = kept.deposit(b"content").key
     far.values.clear()

@@ -77,7 +77,7 @@ def test_a_value_lies_under_the_name_that_the_documentation_says(
 def test_a_value_that_was_changed_or_moved_is_not_there(
     connection: redis.Redis, size: int, encrypt: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A byte, the signature, another client's name, another secret: nobody gets to see any of it."""
+    """A changed byte or signature, another client's name or another secret: `get` finds nothing."""
     store = RedisStore(connection, "client", Keyring(SECRET, encrypt=encrypt))
     data = memoryview(os.urandom(size))
     store.put("a", data)
@@ -108,10 +108,10 @@ def test_a_value_that_was_changed_or_moved_is_not_there(
     assert "refused a large value in Redis (its signature is wrong" in caplog.text
 
 
-def test_what_nobody_renews_expires(
+def test_values_that_are_not_renewed_expire(
     store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if the client is killed: Redis itself removes it."""
+    """Redis itself removes the values of a killed client."""
     monkeypatch.setattr(stores_redis, "VALUE_EXPIRY", 1)
     store.put("a", memoryview(b"content"))
     wait_until(lambda: not connection.keys(), "the value's expiry")
@@ -234,7 +234,7 @@ def test_a_slow_value_does_not_hold_up_other_commands(
 
 
 def test_a_server_that_is_gone_is_named_as_such(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Where somebody waits for an answer; tidying up fails in silence."""
+    """Methods whose caller waits for an answer raise. Tidying up fails in silence."""
     server = Server(tmp_path_factory.mktemp("r"))
     server.start()
     with connect(server.url) as connection:

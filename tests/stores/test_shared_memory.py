@@ -147,10 +147,10 @@ def test_a_worker_with_other_shared_memory_does_not_get_in(
     assert shared_memory_identity() not in ("", own)
 
 
-def test_where_there_is_no_shared_memory_nobody_gets_in(
+def test_without_shared_memory_no_worker_attaches(
     monkeypatch: pytest.MonkeyPatch, store: SharedMemoryStore
 ) -> None:
-    """And the worker says so."""
+    """The worker says that it has none."""
     monkeypatch.setattr(shared_memory, "shared_folder", lambda: None)
     assert SharedMemoryStore.attach(store.path) is None
     assert shared_memory_identity() == ""
@@ -175,8 +175,8 @@ def test_a_machine_without_a_boot_id_is_known_by_its_name(monkeypatch: pytest.Mo
     assert shared_memory_identity().startswith(f"{os.uname().nodename} {os.getuid()} ")
 
 
-def test_a_folder_without_a_living_owner_is_nobody_s(store: SharedMemoryStore) -> None:
-    """What is put there would never be taken."""
+def test_a_folder_without_a_living_owner_is_not_used(store: SharedMemoryStore) -> None:
+    """No client would ever take a value from it."""
     path = store.path
     store.close()
     assert SharedMemoryStore.attach(path) is None
@@ -203,14 +203,14 @@ def link(path: Path) -> Path:
 def test_what_is_not_made_as_we_make_it_is_not_ours(
     store: SharedMemoryStore, change: Callable[[Path], Any]
 ) -> None:
-    """Everybody can write to shared memory."""
+    """All users can write to shared memory."""
     assert SharedMemoryStore.attach(change(store.path) or store.path) is None
 
 
 def test_a_worker_that_comes_too_late_hears_that_the_client_is_gone(
     store: SharedMemoryStore,
 ) -> None:
-    """Its result interests nobody."""
+    """No client waits for its result."""
     worker = attached(store)
     store.close()
     with pytest.raises(ValueLostError, match="the client that it belonged to has ended"):
@@ -289,13 +289,13 @@ def test_another_error_is_not_taken_for_a_lack_of_room(
 
 
 def test_the_folder_goes_with_the_object(root: Path) -> None:
-    """Also if nobody closed it."""
+    """The folder goes also if the user did not close the store."""
     SharedMemoryStore(root).put("a", DATA)
     assert list(root.iterdir()) == []
 
 
 def test_the_folder_goes_with_the_process(root: Path, tmp_path: Path) -> None:
-    """Also if nobody closed it."""
+    """The folder goes also if the user did not close the store."""
     path = Path(run(CLIENT, tmp_path / "user", str(root)).strip())
     assert path.parent == root
     assert not path.exists()
@@ -304,7 +304,7 @@ def test_the_folder_goes_with_the_process(root: Path, tmp_path: Path) -> None:
 def test_a_killed_client_s_folder_is_swept(
     store: SharedMemoryStore, root: Path, tmp_path: Path
 ) -> None:
-    """By anybody, and only then."""
+    """Any process may sweep it, and only after the client's death."""
     store.put("a", DATA)
     with script(CLIENT + "time.sleep(600)", tmp_path / "user", str(root)) as client:
         wait_until(lambda: "\n" in client.output)

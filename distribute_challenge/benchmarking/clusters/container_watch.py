@@ -69,11 +69,11 @@ class ContainerWatch:
         broker = [container for container in found if container.service == "redis"]
         present = [container for container in found if container.service == "worker"]
         if not broker:
-            raise ClusterStartError("the container redis is gone: somebody has removed it")
+            raise ClusterStartError("the container redis is gone: another process has removed it")
         if len(present) < workers:
             raise ClusterStartError(
-                f"{workers - len(present)} of {workers} worker containers are gone: somebody has "
-                f"removed them"
+                f"{workers - len(present)} of {workers} worker containers are gone: another "
+                f"process has removed them"
             )
         self._turn += 1
         next_one = present[self._turn % len(present)] if present else None

@@ -227,7 +227,7 @@ def test_a_command_that_does_not_end_is_ended_and_named(
         pass  # It does not come so far.
 
 
-def test_workers_are_made_of_an_image_that_is_nobody_elses(
+def test_workers_are_made_of_an_image_that_no_other_run_uses(
     cluster: ComposeCluster,
     docker: FakeDocker,
     port: int,

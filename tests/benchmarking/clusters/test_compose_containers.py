@@ -84,9 +84,7 @@ def test_it_is_scaled_up_and_down_and_redis_stays_the_same(
 def test_no_call_is_lost_when_it_is_scaled_down_under_load(
     cluster: ComposeCluster, backend: CeleryExecutionBackend
 ) -> None:
-    """Those that run are finished where they run, and those that wait are run by the worker that
-    stays.
-    """
+    """Running calls end where they run, and the worker that stays runs the waiting ones."""
     scale(cluster, 3)
     with connect(cluster.broker_url) as connection:
         futures = [wait_at("load").submit(backend) for _ in range(3)]
@@ -94,7 +92,7 @@ def test_no_call_is_lost_when_it_is_scaled_down_under_load(
         futures += [wait_at("load").submit(backend) for _ in range(2)]
         cluster.scale(1)
         cluster.check()
-        assert len(cluster._watch.look()) == 4  # Nobody who runs a call is gone.
+        assert len(cluster._watch.look()) == 4  # No container that runs a call is gone.
         connection.rpush("load", *["go"] * 5)
         assert [future.result(PATIENCE) for future in futures] == ["done"] * 5
         assert connection.get("load.begun") == b"5"  # None ran twice.

@@ -131,7 +131,7 @@ def test_workers_that_were_told_to_stop_may_end(watch: ContainerWatch, docker: F
         watch.check(workers=1, shrinking=True)
 
 
-def test_what_somebody_has_removed_is_missed(watch: ContainerWatch, docker: FakeDocker) -> None:
+def test_a_removed_container_is_missed(watch: ContainerWatch, docker: FakeDocker) -> None:
     with pytest.raises(ClusterStartError, match="1 of 3 worker containers are gone"):
         watch.check(workers=3, shrinking=False)
     take(docker, "redis-1")

@@ -129,7 +129,9 @@ def test_memory_is_counted_without_the_page_cache(
     assert reading.memory == expected
 
 
-def test_whoever_publishes_a_port_is_named(engine: DockerEngine, docker: FakeDocker) -> None:
+def test_the_container_that_publishes_a_port_is_named(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
     assert engine.publisher(6379) is None
     docker.publisher = "other-redis-1"
     assert engine.publisher(6379) == "other-redis-1"

@@ -31,7 +31,7 @@ def test_they_are_set_and_restored() -> None:
         assert now() == ("before", None)
 
 
-def test_what_somebody_else_has_changed_meanwhile_is_left_alone() -> None:
+def test_a_variable_that_other_code_has_changed_meanwhile_is_left_alone() -> None:
     variables = TemporaryVariables({"THERE": "new", "NOT_THERE": "new"})
     variables.set()
     os.environ["THERE"] = "another's"

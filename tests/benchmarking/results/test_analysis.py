@@ -150,7 +150,7 @@ def test_the_queue_holds_what_was_created_and_has_not_started() -> None:
 
 
 def test_throughput_over_time_has_the_warm_up_and_the_end() -> None:
-    """But not the second in which the last call finished, of which nobody saw the rest."""
+    """The second in which the last call finished is left out: the rest of it was not measured."""
     seconds, counts, smoothed = throughput_over_time(tiny_step(*CALLS, (9.5, 10.0, "worker-2")))
     assert seconds.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5]
     assert counts.tolist() == [0, 1, 1, 0, 2, 0]

@@ -145,7 +145,7 @@ def test_workers_that_keep_the_cores_busy_may_well_limit_it() -> None:
     )
 
 
-def test_of_workers_that_nobody_watched_nothing_is_said() -> None:
+def test_the_answer_says_nothing_of_workers_that_were_not_watched() -> None:
     assert limits(run_of({1: 10})) == limits(run_of({})) == ""
 
 

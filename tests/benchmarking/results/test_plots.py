@@ -169,9 +169,7 @@ def test_an_ideal_far_above_does_not_flatten_what_was_measured() -> None:
 
 @pytest.mark.usefixtures("own_style")
 def test_workers_stand_where_their_share_of_the_calls_is() -> None:
-    """A worker that ran nothing is a hundred percent below an equal share, also if nobody knows its
-    name.
-    """
+    """A worker that ran nothing is a hundred percent below an equal share, also without a name."""
     step = tiny_step((10.0, 11.0, "worker-1"), (11.0, 12.0, "worker-2"), workers=4)
     run = Run(plan(), {}, 0.0, steps=[step])
     (axes,) = allocation("t", run, figures(run)).axes

@@ -128,7 +128,7 @@ def _patch() -> None:
 
 
 def _interrupted(faults: list[Any], options: dict[str, Any]) -> float:
-    """Seconds after which the runner gives up, which somebody interrupts after one."""
+    """Seconds after which the runner gives up. A timer interrupts it after one."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

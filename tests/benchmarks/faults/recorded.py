@@ -47,7 +47,7 @@ def recorded() -> dict[str, Any]:
                 "versions": versions,
                 "found": hung.as_json(),
             },
-            {"fault": "call-kills", "system": "ray", "failed": "did not start: nobody answers"},
+            {"fault": "call-kills", "system": "ray", "failed": "did not start: no process answers"},
             {
                 "fault": "call-cancelled",
                 "system": "celery",

@@ -18,7 +18,7 @@ class AtOnce(Adapter):
 
     def submit(self, function: Callable[..., int], arguments: list[Any]) -> Any:
         if arguments[1] == 13:
-            raise ConnectionError("nobody answers")
+            raise ConnectionError("no process answers")
         return function, arguments
 
     def is_done(self, call: Any) -> bool:
@@ -60,7 +60,7 @@ def test_a_call_that_cannot_be_submitted_has_failed(
 ) -> None:
     submit(client, tmp_path, 13)
     assert outcomes(file)[13]["error"] == "ConnectionError"
-    assert outcomes(file)[13]["text"] == "nobody answers"
+    assert outcomes(file)[13]["text"] == "no process answers"
 
 
 def test_an_error_of_the_question_is_not_the_calls(

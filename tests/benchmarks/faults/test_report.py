@@ -38,7 +38,7 @@ def test_failed_and_absent_rows_say_why() -> None:
     text = as_markdown(recorded())
     assert rows(text, "one of 100 calls")[2][2:] == [
         *["-"] * 5,
-        "failed: did not start: nobody answers",
+        "failed: did not start: no process answers",
     ]
     assert rows(text, "client killed")[0][2:] == [*["-"] * 5, "calls end with the client"]
 

@@ -434,7 +434,7 @@ def test_sources_are_fresh_until_a_file_changes_or_goes(importable: Path) -> Non
     sources = Sources(["one"])
     assert sources.is_fresh()
     (importable / "two.py").unlink()
-    assert sources.is_fresh(within=1000)  # Nobody looks.
+    assert sources.is_fresh(within=1000)  # The files are not looked at.
     assert not sources.is_fresh()
 
 

@@ -147,8 +147,8 @@ def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["GET", "somebody_else"],
-        ["SET", "somebody_else", "1"],
+        ["GET", "another_key"],
+        ["SET", "another_key", "1"],
         ["FLUSHALL"],
         ["KEYS", "*"],
         ["SCAN", "0"],
@@ -159,8 +159,8 @@ def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
         ["DEBUG", "SLEEP", "0"],
         ["MODULE", "LIST"],
         ["REPLICAOF", "NO", "ONE"],
-        ["PUBLISH", "somebody_else", "1"],
-        ["EVAL", "return redis.call('GET', 'somebody_else')", "0"],
+        ["PUBLISH", "another_key", "1"],
+        ["EVAL", "return redis.call('GET', 'another_key')", "0"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )

@@ -1,4 +1,4 @@
-"""Detached calls in Redis: each step of their lives, with nobody there but the one who takes it."""
+"""Detached calls in Redis: each step of their lives, with only the process that takes it."""
 
 import json
 import sys
@@ -111,7 +111,7 @@ def records(server: Server, monkeypatch: pytest.MonkeyPatch) -> DetachedRecords:
 
 
 @pytest.mark.slow
-def test_a_detached_call_travels_by_itself_and_is_nobodys(
+def test_a_detached_call_travels_by_itself_and_has_no_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """No client that is gone makes a worker drop it.
@@ -209,7 +209,7 @@ def test_a_call_whose_large_arguments_are_gone_is_lost(
         future.result(DEADLINE)
 
 
-def test_a_call_whose_process_died_is_sent_again_with_nobody_waiting(
+def test_a_call_whose_process_died_is_sent_again_without_a_waiting_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """Up to three times in all."""
@@ -345,7 +345,7 @@ def test_a_look_tells_where_a_message_is(
 def test_a_message_that_is_missing_twice_is_sent_again_once(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
-    """By the first who looks for the second time, whoever looked first."""
+    """The first process to look for the second time sends it, also if another one looked before."""
     number = submit(backend).id
     worker.take()
     assert records.look(number).state == "missing"
@@ -374,13 +374,13 @@ def test_two_looks_at_once_are_one(
     assert records.look(number).state == "missing"  # It has been seen since it was missing last.
 
 
-def test_who_has_nobody_to_tell_ends_no_call(
+def test_a_look_that_tells_no_caller_ends_no_call(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
     eventually: Eventually,
 ) -> None:
-    """Whoever attaches hears what became of it."""
+    """A client that attaches hears what became of it."""
     once = submit(backend, function=square.with_options(at_most_once=True)).id
     worker.take()
     assert [records.look(once, ends=False).state for _ in range(3)] == ["missing"] * 3
@@ -392,7 +392,7 @@ def test_who_has_nobody_to_tell_ends_no_call(
     assert [records.look(each).state for each in (once, late)] == ["lost", "late"]
 
 
-def test_calls_are_looked_at_that_nobody_has_looked_at_for_long(
+def test_calls_without_a_look_for_long_are_looked_at(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -456,7 +456,7 @@ def test_a_message_whose_time_is_over_is_taken_out_of_its_queue(
     records: DetachedRecords,
     eventually: Eventually,
 ) -> None:
-    """By whoever looks."""
+    """Any process that looks takes it out."""
     number = submit(backend, function=square.with_options(queue_timeout=0.001)).id
     eventually(lambda: records.look(number).state == "late")
     assert worker.waiting() == 0
@@ -667,7 +667,7 @@ def test_names_of_no_call_are_not_looked_for(
 def test_what_is_no_reply_is_no_reason_to_stop(
     worker: FakeWorker, records: DetachedRecords
 ) -> None:
-    """Somebody else's list in the place of an outcome.
+    """Another program's list in the place of an outcome does not count.
 
     What Redis cannot do now is another matter.
     """

@@ -47,7 +47,7 @@ def name(connection: redis.Redis) -> str:
 
 
 def test_a_worker_answers_under_its_name_within_milliseconds(connection: redis.Redis) -> None:
-    """Nobody is waited for when all who heard the question have answered."""
+    """`ping` stops waiting when all workers that heard the question have answered."""
     answers = ping(connection, timeout=DEADLINE)
     assert list(answers) == [name(connection)]
     assert 0 < answers[name(connection)] < 1
@@ -60,13 +60,13 @@ def test_the_same_workers_answer_to_celery(connection: redis.Redis, cluster: Loc
 
 
 def test_only_those_named_answer(connection: redis.Redis) -> None:
-    """And who does not is waited for until the time is over."""
+    """`ping` waits until the time is over for a worker that does not answer."""
     there = name(connection)
     assert list(ping(connection, [there], timeout=DEADLINE)) == [there]
     begun = time.monotonic()
-    assert list(ping(connection, [there, "nobody@nowhere"], timeout=SHORT)) == [there]
+    assert list(ping(connection, [there, "missing@nowhere"], timeout=SHORT)) == [there]
     assert time.monotonic() - begun >= SHORT
-    assert ping(connection, ["nobody@nowhere"], timeout=SHORT) == {}
+    assert ping(connection, ["missing@nowhere"], timeout=SHORT) == {}
     assert ping(connection, [], timeout=DEADLINE) == {}
 
 
@@ -79,7 +79,7 @@ def test_so_many_as_wanted_are_waited_for(connection: redis.Redis) -> None:
 
 
 def test_an_answer_that_comes_too_late_finds_no_way_back(connection: redis.Redis) -> None:
-    """A worker that was held up answers to nothing and to nobody, and serves the next who asks."""
+    """A worker that was held up does not answer late, and answers the next question."""
     (worker,) = presence.workers(connection)
     os.kill(worker.pid, signal.SIGSTOP)
     try:
@@ -96,10 +96,10 @@ def test_who_starts_meanwhile_is_asked_too() -> None:
         assert len(ping(connection, timeout=DEADLINE)) == 1
 
 
-def test_the_way_back_ends_by_itself_if_nobody_takes_it_away(
+def test_the_way_back_ends_by_itself_if_no_process_removes_it(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when a health check is killed."""
+    """A killed health check does not remove it."""
     monkeypatch.setattr(
         "distribute_challenge.execution_backends.celery.broker.mailbox._Mailbox.close",
         lambda _: None,

@@ -19,17 +19,17 @@ def test_who_shows_itself_is_there_until_it_leaves(server: Server) -> None:
     connection = connect(server.url)
     two, one = WorkerPresence("w2", 4, ["a"]), WorkerPresence("w1", 2, ["a", "b"])
     client = ClientPresence("c", waiting=3)
-    for somebody in (two, one, client):
-        presence.show(connection, somebody)
+    for each in (two, one, client):
+        presence.show(connection, each)
     assert presence.workers(connection) == [one, two]
     assert presence.clients(connection) == [client]
-    assert all(0 <= somebody.age < 5 for somebody in presence.workers(connection))
+    assert all(0 <= each.age < 5 for each in presence.workers(connection))
     presence.leave(connection, WorkerPresence, "w2")
     assert presence.workers(connection) == [one]
 
 
 def test_who_is_silent_for_long_is_gone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is cleared away by whoever looks, with whatever else is no sign of life."""
+    """The next process that looks removes it, with all entries that are no sign of life."""
     connection = connect(server.url)
     with monkeypatch.context() as context:
         context.setattr(presence, "_now", lambda connection: time.time() - presence.STALE - 1)
@@ -44,10 +44,10 @@ def test_who_is_silent_for_long_is_gone(server: Server, monkeypatch: pytest.Monk
     assert connection.hkeys(WORKERS) == [b"there"]
 
 
-def test_lines_that_nobody_with_the_secret_has_written_do_not_count(server: Server) -> None:
-    """Nor one of somebody's under another name.
+def test_lines_written_without_the_secret_do_not_count(server: Server) -> None:
+    """A line of one worker under another one's name does not count, either.
 
-    How many there are is known, as they may be workers with another secret.
+    `strangers` counts them, as they may be workers with another secret.
     """
     connection = connect(server.url)
     presence.show(connection, WorkerPresence("w", 1, ["a"]))

@@ -207,14 +207,14 @@ def test_a_certificate_of_another_authority_is_not_accepted(tls: TlsServer) -> N
 
 @pytest.mark.docker
 def test_a_certificate_for_another_host_is_not_accepted(tls: TlsServer) -> None:
-    """The same server, by a name that is not in it: as good as somebody else's."""
+    """The server is the same, but its certificate does not have the name in the URL."""
     with pytest.raises(BrokerUnreachableError, match="certificate is for another host"):
         check_reachable(tls.url(address="127.0.0.1"))
 
 
 @pytest.mark.docker
 def test_a_worker_checks_the_server_also_where_the_url_says_nothing_of_it(tls: TlsServer) -> None:
-    """kombu by itself would take anybody for the server."""
+    """kombu by itself would take any program for the server."""
     url = tls.url(ssl_ca_certs=None, ssl_certfile=None, ssl_keyfile=None)
     with (
         make_app(url).connection_for_read() as connection,

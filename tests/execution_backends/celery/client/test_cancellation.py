@@ -105,7 +105,7 @@ def identities(number: int) -> list[Distributable[Any]]:
 def test_a_call_in_the_queue_is_taken_out_and_its_neighbours_go_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """Whoever cancels does not wait for it."""
+    """The caller of `cancel` does not wait for it."""
     first, *others = in_one_message(backend, identities(5))
     eventually(lambda: worker.waiting() == 1)
     began = time.monotonic()
@@ -120,7 +120,7 @@ def test_a_call_in_the_queue_is_taken_out_and_its_neighbours_go_again(
 def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, listener: Listener
 ) -> None:
-    """Which one it is nobody knows; and one of them may be connecting just now."""
+    """The client does not know which worker it is, and that worker may be connecting just now."""
     calls = in_one_message(backend, identities(3))
     taken = worker.take()
     assert taken.batch.calls == 3
@@ -135,7 +135,7 @@ def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
     worker.serve([identity(1).submit(backend)])
 
 
-def test_the_neighbours_of_a_call_that_was_stopped_are_sent_again_and_nobody_is_blamed(
+def test_the_neighbours_of_a_call_that_was_stopped_are_sent_again_and_not_blamed(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """However often it happens."""
@@ -177,7 +177,7 @@ def test_a_value_that_only_a_cancelled_call_needs_is_not_looked_for(
     assert [call.result(DEADLINE) for call in calls[1:]] == [1, 2]
 
 
-def test_a_map_that_somebody_else_cancelled_says_so(
+def test_a_map_that_another_client_cancelled_says_so(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """A worker stops only what a holder of the cluster's secret tells it to."""

@@ -1,6 +1,4 @@
-"""The client's end: sending, receiving, taking back, and what happens when nobody or something odd
-answers.
-"""
+"""The client sends, receives, takes back, and bears silence and odd answers."""
 
 import threading
 import time
@@ -108,7 +106,7 @@ def test_a_function_travels_once(
 def test_a_function_that_a_worker_cannot_find_is_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, server: Server
 ) -> None:
-    """Somebody emptied the server, say."""
+    """A user may have emptied Redis."""
     future = square(3).submit(backend)
     taken = worker.take()
     connect(server.url).delete(function_key(taken.batch.function))
@@ -135,7 +133,7 @@ def test_many_calls_share_messages(backend: CeleryExecutionBackend, worker: Fake
     assert len(messages) < 100
 
 
-def test_a_call_that_nobody_has_taken_is_cancelled(
+def test_a_call_that_no_worker_has_taken_is_cancelled(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """Its message is gone from the queue."""
@@ -201,7 +199,7 @@ def test_a_lost_call_is_tried_three_times(
 def test_neighbours_of_a_lost_call_are_sent_one_by_one(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """Nobody knows yet which of them it was."""
+    """The client does not know yet which call ended the process."""
     futures = together(backend, worker, eventually, square, range(30))
     lost: set[bytes] = set()
     alone: set[bytes] = set()
@@ -279,7 +277,7 @@ def test_a_second_answer_to_the_same_message_is_dropped(
 def test_an_answer_that_cannot_be_read_is_logged(
     backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And harms nobody."""
+    """It harms no call."""
     future = square(3).submit(backend)
     taken = worker.take()
     taken.push(b"nonsense")

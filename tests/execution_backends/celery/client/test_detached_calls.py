@@ -92,7 +92,7 @@ def test_calls_of_a_killed_client_are_run_and_any_process_gets_their_values(
 
 @pytest.mark.slow
 def test_a_detached_call_raises_what_the_function_raised(shared: CeleryExecutionBackend) -> None:
-    """With the worker's frames, for everybody."""
+    """The error has the worker's frames, for every client."""
     future = fail("no such thing").submit(shared, detach=True)
     for each in (future, attach(future.id, shared), attach(future.id, shared)):
         with pytest.raises(KeyError, match="no such thing") as caught:
@@ -212,7 +212,7 @@ def unreachable(*_: object) -> None:
 def test_a_call_that_no_worker_has_is_cancelled(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By anybody; nothing is left of it, and who waits for it is told."""
+    """Any client may cancel it. Nothing is left of it, and clients that wait for it are told."""
     future = submit(backend)
     attached = attach(future.id, backend)
     assert not attached.running()
@@ -240,7 +240,7 @@ def test_a_call_that_runs_is_not_cancelled(shared: CeleryExecutionBackend, tmp_p
 def test_a_call_that_runs_is_stopped_by_force(
     shared: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
-    """By anybody; its slot is free, and who waits for it is told."""
+    """Any client may stop it. Its slot is free, and clients that wait for it are told."""
     gates = [str(tmp_path / f"gate{number}") for number in range(2)]
     futures = [wait_for(gate).submit(shared, detach=True) for gate in gates]
     for gate in gates:
@@ -295,7 +295,7 @@ def test_workers_are_not_told_of_a_call_that_is_over(
 def test_workers_are_told_no_more_when_the_client_is_closed(
     server: Server, worker: FakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor does whoever cancels hear of a broker that is away."""
+    """The caller of `cancel` gets no error when the broker is away."""
     with CeleryExecutionBackend(server.url) as backend:
         future = submit(backend)
         worker.take()
@@ -336,7 +336,7 @@ def test_a_closed_client_takes_no_calls(server: Server) -> None:
         calls.attach("0" * 32)
 
 
-# --- futures that nobody has
+# --- futures that no user holds
 
 
 def watching() -> bool:
@@ -344,7 +344,9 @@ def watching() -> bool:
 
 
 @pytest.mark.usefixtures("hurried")
-def test_nobody_looks_for_what_nobody_waits_for(backend: CeleryExecutionBackend) -> None:
+def test_no_thread_looks_for_calls_that_no_caller_waits_for(
+    backend: CeleryExecutionBackend,
+) -> None:
     """The thread that does it ends, and starts again when it is needed."""
     future = submit(backend)
     assert watching()

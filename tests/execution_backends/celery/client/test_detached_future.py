@@ -51,7 +51,7 @@ def test_a_detached_call_has_a_timeline(shared: CeleryExecutionBackend) -> None:
 def test_an_outcome_that_no_worker_made_is_an_error_and_harms_no_other(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Bytes that somebody has put there."""
+    """Another program may have put these bytes there."""
     first, second = submit(backend, 1), submit(backend, 2)
     for outcome in (b"forged", b"DCF1\0\0\0\4{no}", b""):
         forged = submit(backend, 3)
@@ -67,7 +67,7 @@ def test_an_outcome_that_no_worker_made_is_an_error_and_harms_no_other(
 def test_a_result_that_does_not_travel_in_its_reply_is_an_error(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """There is no place where whoever attaches could find it."""
+    """There is no place where a client that attaches could find it."""
     future = submit(backend)
     taken = worker.take()
     elsewhere = pack_result(

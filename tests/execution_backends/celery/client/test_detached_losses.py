@@ -91,9 +91,7 @@ def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
 def test_a_call_that_went_to_a_worker_that_was_not_there_is_run_with_its_client_gone(
     server: Server, start: StartLeased, worker: FakeWorker
 ) -> None:
-    """Redis gives a message to whoever asked for it, also if he has lost his power since, and has
-    written nothing down.
-    """
+    """Redis gives a message to a worker that asked and then died before it wrote its entry."""
     with CeleryExecutionBackend(server.url) as backend:
         number = submit(backend).id
     worker.take()
@@ -173,7 +171,7 @@ def test_a_call_that_no_worker_begins_in_time_is_an_error(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_one_hears_of_a_queue_that_nobody_serves(
+def test_a_queue_without_workers_is_a_warning(
     backend: CeleryExecutionBackend,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -250,7 +248,7 @@ def test_waiting_outlasts_the_broker(
     assert isinstance(future.exception(DEADLINE), SystemFailureError)  # This server keeps nothing.
 
 
-def test_a_lost_worker_is_told_by_whoever_tells_it(
+def test_a_lost_worker_is_told_by_another_worker(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """A worker that finds another one's lease over replies in its place, as to any other call."""

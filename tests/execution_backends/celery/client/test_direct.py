@@ -1,6 +1,4 @@
-"""Calls whose caller waits at once: what happens to the reply, whenever it comes and whoever waits
-for it.
-"""
+"""Calls whose caller waits at once: what happens to the reply, for each time and each waiter."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -118,10 +116,10 @@ def test_a_caller_who_loses_patience_can_come_back(
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("soon", [True, False])
-def test_a_call_that_nobody_waits_for_is_resolved_too(
+def test_a_call_that_no_caller_waits_for_is_resolved_too(
     client: Client, worker: FakeWorker, eventually: Eventually, soon: bool
 ) -> None:
-    """By those who look at it in another way."""
+    """The threads that look at it in another way resolve it."""
     call = send(client, 3)
     if not soon:
         eventually(lambda: bool(client._direct.keys))
@@ -283,7 +281,7 @@ def test_an_interrupt_while_waiting_leaves_the_rest_to_the_receiver(
 def test_an_interrupt_while_sending_takes_the_call_back(
     client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody else knows of it, and nobody knows whether it is on its way."""
+    """No other thread knows the call, and this one does not know whether it was sent."""
     with monkeypatch.context() as context:
         context.setattr(PipelinedConnection, "read", interrupt)
         with pytest.raises(KeyboardInterrupt):

@@ -168,7 +168,7 @@ def test_a_worker_that_does_less_of_a_chunk_than_another_has_promised_is_enough(
 def test_of_two_workers_with_the_same_message_both_may_divide_it(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
-    """Whoever ends the slow call first is believed."""
+    """The client takes the reply of the worker that ends the slow call first."""
     answer(chunks.first, 0, SQUARES[:3], kept=4)
     worker.take().run()
     answer(chunks.first, 0, SQUARES[:2], kept=3, worker="other")

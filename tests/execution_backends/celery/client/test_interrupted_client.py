@@ -72,7 +72,7 @@ def run(number, folder=sys.argv[1]):
 
 WITHOUT_A_CALL_THAT_HAS_BEGUN = """
 blockers = [run(number).submit() for number in range(2)]
-futures = [run.with_options(queue="nobody")(number).submit() for number in range(2, 9)]
+futures = [run.with_options(queue="unserved")(number).submit() for number in range(2, 9)]
 futures[0].result()
 """
 
@@ -126,7 +126,7 @@ def check_all_is_free(shared: Server, eventually: Eventually, folder: Path) -> N
             caller.join(DEADLINE)
     assert time.monotonic() - began < ENDS_WITHIN
     connection = connect(shared.url)
-    assert queue_length(connection, DEFAULT_QUEUE) == queue_length(connection, "nobody") == 0
+    assert queue_length(connection, DEFAULT_QUEUE) == queue_length(connection, "unserved") == 0
     eventually(lambda: connection.hlen("distribute_challenge:unacked") == 0)
     assert connection.hlen(CLIENTS) == 0
     assert not list(connection.scan_iter("distribute_challenge:replies:*"))
@@ -173,7 +173,7 @@ def test_closing_a_backend_does_the_same(
     check_all_is_free(shared, eventually, folder)
 
 
-def test_the_end_of_a_script_cancels_what_nobody_waits_for(
+def test_the_end_of_a_script_cancels_calls_that_no_caller_waits_for(
     shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
     ending = "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: pass"

@@ -46,7 +46,7 @@ def printer() -> Iterator[LogPrinter]:
     printer.close()
 
 
-def test_whoever_waits_goes_on_when_it_is_shown(
+def test_a_thread_that_waits_goes_on_when_it_is_shown(
     screen: Screen, printer: LogPrinter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", screen)

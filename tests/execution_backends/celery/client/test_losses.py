@@ -99,10 +99,10 @@ def test_the_environment_says_how_often(
             future.result(DEADLINE)
 
 
-def test_an_attempt_together_with_others_counts_and_blames_nobody(
+def test_an_attempt_together_with_others_counts_and_blames_no_call(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """The one to blame is begun three times in all."""
+    """The call to blame is begun three times in all."""
     futures = together(backend, worker, eventually, square, range(30))
     blamed: list[int] = []
 

@@ -388,7 +388,7 @@ def test_replies_that_wait_are_read_first(out: Out) -> None:
 def test_the_list_of_a_direct_call_has_to_be_empty(out: Out) -> None:
     out.add("a", "its own")
     assert out.look(2 * GRACE) == []
-    assert not out.lost._missing  # Somebody else reads that list.
+    assert not out.lost._missing  # Another thread may read that list.
     out.direct.add("its own")
     assert out.look() == []
     out.connection.rpush("its own", "x")

@@ -123,7 +123,7 @@ def test_calls_that_are_taken_out_leave_the_others_in_order(numbers: list[int]) 
 
 
 def test_what_was_learnt_of_a_function_is_kept_for_a_while() -> None:
-    """But not of more functions than anybody calls."""
+    """The outbox forgets functions when there are more than a program calls."""
     outbox = Outbox()
     busy = call("busy")
     outbox.put(busy)

@@ -28,10 +28,10 @@ def square(x: int) -> int:
     return x * x
 
 
-def test_a_call_that_nobody_begins_is_taken_back(
+def test_a_call_that_no_worker_begins_is_taken_back(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Its error tells how long it waited, that nobody serves its queue, and what to do."""
+    """Its error tells how long it waited, that no worker serves its queue, and what to do."""
     began = time.monotonic()
     future = square.with_options(queue="gpu")(3).submit(backend)
     with pytest.raises(
@@ -117,7 +117,7 @@ def test_other_calls_of_the_message_are_sent_again(
 def test_a_call_that_was_lost_waits_anew(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """It has been begun; but that nobody begins it again is an error, too."""
+    """A worker has begun it. That no worker begins it again is an error, too."""
     future = square.with_options(queue_timeout=1.0)(3).submit(backend)
     taken = worker.take()
     hold(taken)

@@ -77,7 +77,7 @@ def test_giving_back_may_come_twice(chunks: Chunks, worker: FakeWorker) -> None:
 def test_a_chunk_whose_reply_has_a_gap_is_sent_again(
     chunks: Chunks, worker: FakeWorker, first: list[int]
 ) -> None:
-    """Somebody emptied Redis between its parts."""
+    """A user may have emptied Redis between its parts."""
     if first:
         answer(chunks.first, 0, first)
     answer(chunks.first, 5, SQUARES[5:7])
@@ -219,7 +219,7 @@ def test_what_workers_say_of_themselves_may_be_nonsense(
     assert future.result(DEADLINE) == 9
 
 
-# --- what nobody foresaw
+# --- faults that the code does not foresee
 
 
 def broken(*_: Any, **__: Any) -> Any:

@@ -26,10 +26,10 @@ def test_processes_are_assumed_until_some_are_known() -> None:
     assert (counts.slots(), counts.slots("a"), counts.slots("b")) == (3, 3, 7)
 
 
-def test_a_queue_that_nobody_serves_is_a_warning_after_a_while(
+def test_a_queue_without_workers_is_a_warning_after_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Strangers are no reason as long as there are others."""
+    """Workers with another secret are not named as long as there are workers with this one."""
     caplog.set_level(logging.WARNING, "distribute_challenge")
     counts = WorkerCounts(URL, None)
     for now in (0.0, WARN_AFTER - 1, WARN_AFTER, WARN_AFTER + 1):
@@ -54,10 +54,10 @@ def test_workers_that_were_killed_are_missed_when_they_have_been_silent_for_a_wh
     assert counts.slots("a") == UNKNOWN_SLOTS
 
 
-def test_silence_does_not_count_while_nobody_can_give_signs_of_life(
+def test_silence_does_not_count_while_no_worker_can_give_signs_of_life(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As while Redis was away."""
+    """No worker can while Redis is away."""
     counts = WorkerCounts(URL, None)
     silent = [replace(WORKER, age=2 * WARN_AFTER)]
     counts.distrust(100.0)
@@ -80,8 +80,8 @@ def test_nor_does_it_if_they_are_not_listed_any_more(caplog: pytest.LogCaptureFi
     assert "no worker listens on the queue 'a'" in caplog.text
 
 
-def test_nobody_looks_for_strangers_before_it_matters() -> None:
-    """It takes a round trip."""
+def test_the_client_looks_for_strangers_only_when_it_matters() -> None:
+    """The look takes a round trip."""
     counts = WorkerCounts(URL, None)
     looks: list[float] = []
     for now in (0.0, WARN_AFTER - 1, WARN_AFTER, WARN_AFTER + 1):

@@ -12,7 +12,7 @@ from tests.execution_backends.celery.large_values.helpers import Place, show
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Shared memory of this test alone, and clients that free at once what nobody needs."""
+    """Shared memory of this test alone. Clients free unused values at once."""
     folder = tmp_path / "memory"
     folder.mkdir()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(folder))

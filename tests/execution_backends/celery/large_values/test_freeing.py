@@ -1,4 +1,4 @@
-"""Large arguments go when nobody needs them any more, however their calls end."""
+"""Clients free large arguments that no call needs any more, however their calls end."""
 
 import gc
 from collections.abc import Callable
@@ -46,9 +46,9 @@ def test_so_do_large_texts_and_lists(
 def test_an_error_frees_too(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
-    """Also while somebody keeps the future with its exception.
+    """The argument goes also while the user keeps the future with its exception.
 
-    What is not to be written to is explained.
+    The error explains that the argument may not be written to.
     """
     future = write(ARRAY).submit(backend)
     worker.serve([future])

@@ -56,7 +56,7 @@ def test_a_large_argument_lies_in_redis_for_workers_that_do_not(
     place: Place,
     eventually: Eventually,
 ) -> None:
-    """Also as long as nobody knows what they see."""
+    """It lies there, too, while the client does not know which memory the workers see."""
     show(worker, *memories)
     future = total(ARRAY).submit(backend)
     assert (place.memory, len(place.redis)) == ([], 1)

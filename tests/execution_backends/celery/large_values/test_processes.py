@@ -50,7 +50,7 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 
 @pytest.fixture
 def start(server: Server, tmp_path: Path) -> Iterator[Start]:
-    """Start a worker with one process, by name, with shared memory of its own or everybody's."""
+    """Start a worker with one process, by name, with its own shared memory or the common one."""
     with leased_workers(server.url, tmp_path) as start_leased:
 
         def start(
@@ -86,7 +86,7 @@ def test_a_worker_that_shares_no_memory_gets_and_gives_large_values(
 ) -> None:
     """Through Redis.
 
-    When a call is done nothing of it stays there, whoever keeps its future or its error.
+    When a call is done nothing of it stays there, even if the user keeps its future or its error.
     """
     start("stranger", stranger=True)
     array = ARRAY.copy()
@@ -235,7 +235,7 @@ def test_a_killed_client_of_an_embedded_cluster_leaves_nothing(
 def test_a_killed_client_of_a_cluster_leaves_nothing(
     stranger: bool, server: Server, start: Start, memory: Path, tmp_path: Path
 ) -> None:
-    """A worker on its machine tidies up after it, and Redis forgets what nobody renews."""
+    """A worker on its machine tidies up after it, and Redis drops what no client renews."""
     start("worker", stranger=stranger)
     with script(
         CLIENT, tmp_path / "client", CELERY_BROKER_URL=server.url, **shared(memory)

@@ -1,4 +1,4 @@
-"""Large results: how they come home, and what becomes of those that nobody waits for."""
+"""Large results: how they reach the client, and what becomes of unwanted ones."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +45,7 @@ def test_a_large_result_comes_by_shared_memory(
 
 
 @pytest.mark.usefixtures("sees")
-def test_results_that_nobody_waits_for_are_freed(
+def test_results_that_no_caller_waits_for_are_freed(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """A broker may deliver a message twice."""
@@ -61,7 +61,7 @@ def test_results_that_nobody_waits_for_are_freed(
 def test_a_result_that_is_gone_fails_its_call(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place
 ) -> None:
-    """Somebody tidied up, say."""
+    """Another program may have tidied up."""
     future = double(ARRAY).submit(backend)
     taken = worker.take()
     frames = list(taken.replies())

@@ -35,7 +35,7 @@ def test_it_checks_the_certificate_of_its_broker() -> None:
 def test_what_it_shows_of_its_settings_has_no_password(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
-    """To ``celery report``, and to whoever asks a worker by remote control: Flower does."""
+    """``celery report`` shows them, and so do programs with remote control, such as Flower."""
     app = make_app("redis://ann:hunter2@here:2/0")
     assert "redis://ann:********@here:2/0" in str(app.conf.humanize())
     assert (

@@ -194,7 +194,7 @@ def test_a_worker_that_cannot_renew_does_not_take_others_for_lost(
 def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says that nobody hears its good-bye."""
+    """It logs that its good-bye was not heard."""
     step = worker_steps.PresenceStep(SimpleNamespace())
     step._connection = None  # type: ignore[assignment]
 

@@ -59,7 +59,7 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def test_the_kernel_has_killed_it_for_want_of_memory(scene: Scene, process: Any) -> None:
-    """It counts whom it kills."""
+    """The kernel counts the processes that it kills."""
     scene.reporter.look([process.pid])
     scene.write(kills=1)
     scene.reporter.died(process.pid, -signal.SIGKILL)
@@ -70,7 +70,7 @@ def test_the_kernel_has_killed_it_for_want_of_memory(scene: Scene, process: Any)
     assert "limit" not in facts
 
 
-def test_a_kill_that_was_counted_before_was_somebody_elses(scene: Scene, process: Any) -> None:
+def test_a_kill_that_was_counted_before_was_of_another_process(scene: Scene, process: Any) -> None:
     scene.write(kills=1)
     scene.reporter.look([process.pid])
     scene.reporter.died(process.pid, -signal.SIGKILL)

@@ -137,7 +137,7 @@ def test_a_private_folder_goes_with_its_worker(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_within_somebodys_stays(records: Records) -> None:
+def test_a_folder_inside_a_given_one_stays(records: Records) -> None:
     records.close()
     assert records.folder.exists()
     assert flight_recorder.FOLDER_VARIABLE not in os.environ

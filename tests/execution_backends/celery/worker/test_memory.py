@@ -34,8 +34,8 @@ def test_this_process_holds_memory() -> None:
 
 
 @pytest.mark.slow
-def test_nobody_knows_what_a_process_holds_that_is_gone() -> None:
-    """Nor one that waits to be taken in."""
+def test_the_memory_of_an_ended_process_is_unknown() -> None:
+    """So is that of a process that ended and was not waited for."""
     pid = os.fork()
     if not pid:
         os._exit(0)

@@ -37,7 +37,7 @@ class Counted:
         return getattr(self._connection, name)
 
 
-def batch(age: float, client: str = "somebody", keep: float = 0.0) -> Batch:
+def batch(age: float, client: str = "its-client", keep: float = 0.0) -> Batch:
     return Batch("b-1", "0" * 64, "f", [b""], client=client, issued=time.time() - age, keep=keep)
 
 
@@ -53,10 +53,10 @@ def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> Broker:
     return connection
 
 
-def test_young_messages_and_those_of_nobody_and_those_that_are_kept_cost_no_question(
+def test_young_messages_those_without_a_client_and_kept_ones_cost_no_question(
     connection: Broker,
 ) -> None:
-    """However many there are."""
+    """They cost none, however many there are."""
     counted = Counted(connection)
     clients = Clients(counted)  # type: ignore[arg-type]
     for each in (batch(0), batch(YOUNG - 5), batch(1000, client=""), batch(1000, keep=60)):
@@ -75,7 +75,7 @@ def test_the_age_of_a_message_is_by_redis_clock(
 
 def test_an_old_message_is_begun_if_its_client_is_there(connection: Broker) -> None:
     """One look counts for a while, as a queue that has waited has many old messages."""
-    presence.show(connection, presence.ClientPresence("somebody", 1))
+    presence.show(connection, presence.ClientPresence("its-client", 1))
     counted = Counted(connection)
     clients = Clients(counted)  # type: ignore[arg-type]
     assert not clients.has_left(batch(1000))
@@ -87,7 +87,7 @@ def test_an_old_message_is_begun_if_its_client_is_there(connection: Broker) -> N
 def test_a_client_that_has_come_since_the_last_look_is_there(connection: Broker) -> None:
     clients = Clients(connection)
     assert clients.has_left(batch(1000))
-    presence.show(connection, presence.ClientPresence("somebody", 1))
+    presence.show(connection, presence.ClientPresence("its-client", 1))
     assert not clients.has_left(batch(1000))
 
 
@@ -97,11 +97,11 @@ def test_a_message_whose_client_is_gone_is_dropped_and_that_is_said_once(
     clients = Clients(connection)
     assert [clients.has_left(batch(1000)) for _ in range(3)] == [True] * 3
     assert [record.getMessage() for record in caplog.records] == [
-        "the client somebody is gone: its calls are dropped, such as f"
+        "the client its-client is gone: its calls are dropped, such as f"
     ]
 
 
-def test_after_a_restart_of_redis_nobody_is_taken_for_gone(server: Server) -> None:
+def test_after_a_restart_of_redis_no_client_is_taken_for_gone(server: Server) -> None:
     """The last signs of life are as old as the outage, for all clients."""
     assert not Clients(connect(server.url)).has_left(batch(1000))
 

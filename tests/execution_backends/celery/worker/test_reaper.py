@@ -215,9 +215,7 @@ def test_what_this_worker_itself_is_late_to_renew_is_not_lost(scene: Scene) -> N
 @pytest.mark.parametrize(
     "entry", [b"nonsense", b"{}\n{}", b'{"host": 1, "pid": 2}\n{"body": "eA=="}', b"\xff\n"]
 )
-def test_an_entry_that_nobody_with_the_secret_has_made_is_dropped(
-    scene: Scene, entry: bytes
-) -> None:
+def test_an_entry_made_without_the_secret_is_dropped(scene: Scene, entry: bytes) -> None:
     """Whatever it is, no worker dies of it."""
     scene.client.hset("unacked", "a", entry)
     scene.age("a")
@@ -226,10 +224,10 @@ def test_an_entry_that_nobody_with_the_secret_has_made_is_dropped(
     assert scene.gate.refusals.total == 1
 
 
-def test_what_stands_in_the_place_of_a_list_holds_up_nobody_else(
+def test_a_value_in_the_place_of_a_list_holds_up_no_other_call(
     scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that was told to end leaves it to others."""
+    """A worker that was told to end leaves the entries to other workers."""
     scene.client.set("no list", "x")
     scene.client.hset("unacked", b"\xff", b"nonsense")
     scene.client.zadd("unacked_index", {b"\xff": 1.0})

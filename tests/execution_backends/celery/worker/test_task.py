@@ -76,7 +76,7 @@ def test_a_batch_whose_client_has_left_does_not_run(run: Any) -> None:
     assert run(has_left=True, ends=Ignore) == []
 
 
-def test_where_nobody_reads_nothing_is_answered(run: Any) -> None:
+def test_without_a_reader_nothing_is_answered(run: Any) -> None:
     """A list without a reader would stay in Redis."""
     assert run(is_abandoned=True, ends=Ignore) == []
 
@@ -85,7 +85,7 @@ def test_where_nobody_reads_nothing_is_answered(run: Any) -> None:
 def test_a_detached_call_that_is_over_does_not_run_again(
     run: Any, monkeypatch: pytest.MonkeyPatch, over: bool, answered: list[str]
 ) -> None:
-    """Whoever attaches may have put its message into the queue a second time."""
+    """A client that attaches may have put its message into the queue a second time."""
     monkeypatch.setattr(
         task, "DetachedRecords", lambda connection: SimpleNamespace(has_ended=lambda batch: over)
     )

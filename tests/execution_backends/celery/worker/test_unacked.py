@@ -76,7 +76,7 @@ def test_renewals_go_by_the_clock_of_redis(
 def test_a_worker_that_was_frozen_removes_no_entries_of_others(
     client: Any, new_unacked: Any
 ) -> None:
-    """Somebody else has its message by now."""
+    """Another worker has its message by now."""
     frozen, other = new_unacked(), new_unacked()
     frozen.take("a", MESSAGE)
     frozen.renew()
@@ -104,10 +104,10 @@ def test_what_was_taken_for_lost_does_not_go_back(client: Any, new_unacked: Any)
     assert len(unacked) == 0
 
 
-def test_what_nobody_knows_of_goes_back(
+def test_messages_that_the_worker_does_not_know_go_back(
     client: Any, new_unacked: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Byte for byte, and to be taken next."""
+    """They go back byte for byte, and are taken next."""
     unacked = new_unacked()
     for tag in "a", "b":
         unacked.take(tag, MESSAGE)

@@ -52,7 +52,7 @@ def test_every_process_of_the_worker_takes_part(cluster: LocalCluster) -> None:
     assert len(set(process_of.map([0.05] * 20, batch_size=1, backend=cluster.backend))) == 2
 
 
-def test_a_call_that_kills_its_process_fails_and_harms_nobody(cluster: LocalCluster) -> None:
+def test_a_call_that_kills_its_process_fails_and_harms_no_other(cluster: LocalCluster) -> None:
     """Its error says how the process died; its neighbours have their values."""
     futures = [die_if(number, 7).submit(cluster.backend) for number in range(40)]
     for number, future in enumerate(futures):
@@ -147,7 +147,7 @@ def test_celerys_events_carry_the_functions_name(
         process_of(0).compute(cluster.backend)  # From here on the worker hears what it is told.
         app.control.enable_events(reply=True)
         try:
-            # Nobody hears what was said before he listened, so say it until it is heard.
+            # The listener misses earlier events, so send them until it hears one.
             eventually(lambda: process_of(0).compute(cluster.backend) > 0 and "process_of" in names)
         finally:
             receiver.should_stop = True
@@ -175,7 +175,7 @@ def test_a_message_of_another_format_is_answered_too(cluster: LocalCluster) -> N
 
 
 def test_a_cluster_without_workers_has_no_size(server: Server) -> None:
-    """Nobody answers."""
+    """No worker answers."""
     assert scale(server.url, 2) is None
 
 
@@ -343,7 +343,7 @@ def start_worker(server: Server, tmp_path: Path) -> Iterator[StartLeased]:
 def test_a_call_of_a_killed_worker_goes_to_another(
     server: Server, start_worker: StartLeased, eventually: Eventually, tmp_path: Path
 ) -> None:
-    """Once its lease is over: in seconds, as nobody renews it any more."""
+    """It goes there when the lease is over: in seconds, as no worker renews it any more."""
     first = start_worker("first")
 
     @compute_this

@@ -82,10 +82,10 @@ def test_what_is_half_written_when_the_connection_breaks_is_completed() -> None:
         SimpleNamespace(_writer=None),
     )
     flushed: list[Any] = []
-    nobodys = object()
+    unused = object()
     pool: Any = SimpleNamespace(
         _cache=dict(enumerate([alive, dead, waiting])),
-        _active_writers={alive.writer, dead.writer, nobodys},
+        _active_writers={alive.writer, dead.writer, unused},
         _active_writes={1, 2},
         _flush_writer=lambda child, writer: flushed.append((child, writer)),
         maintain_pool=lambda: flushed.append("maintained"),
@@ -96,8 +96,8 @@ def test_what_is_half_written_when_the_connection_breaks_is_completed() -> None:
     assert not pool._active_writes
 
 
-def test_nobody_has_to_be_told_of_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no worker has begun with it, or somebody else is looking after the pool."""
+def test_a_pool_without_on_death_leaves_a_death_to_celery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool has no `on_death` before its worker has begun, or where other code watches it."""
     told: list[Any] = []
     monkeypatch.setattr(AsynPool, "on_job_process_lost", lambda self, *death: told.append(death))
     pool: Any = _StraightPool.__new__(_StraightPool)

@@ -94,7 +94,7 @@ def test_a_child_that_was_killed_for_a_cancelled_call_is_no_loss(
 def test_a_child_that_died_answering_another_version_is_not_answered_for(
     fail: Any, server: Server
 ) -> None:
-    """Nobody knows more than it did; Celery is told."""
+    """The worker knows no more of that version than its child did, so it tells Celery."""
     assert fail(envelope(b"DCF9 and what comes behind it"), TypeError("x")) == "told Celery"
     assert connect(server.url).keys() == []
 

@@ -100,7 +100,7 @@ def test_a_message_that_is_given_back_is_in_its_queue_again_byte_for_byte(
 def test_what_is_in_work_when_a_channel_ends_stays_in_work(
     server: Server, consumers: Any, eventually: Eventually
 ) -> None:
-    """And is acknowledged over the channel that is gone, whose connection nobody can ask any more."""
+    """The worker acknowledges it over the channel that has ended, without its connection."""
     redis = connect(server.url)
     consumer = consumers()
     consumer.send("text")
@@ -115,7 +115,7 @@ def test_what_is_in_work_when_a_channel_ends_stays_in_work(
 def test_kombus_own_channel_still_gives_back_what_is_in_work(
     server: Server, consumers: Any
 ) -> None:
-    """When this fails, see whether `held` can be simpler."""
+    """When this fails, see whether `UnackedMessages` can be simpler."""
     consumer = consumers(Transport)
     consumer.send("text")
     consumer.take()
@@ -124,7 +124,7 @@ def test_kombus_own_channel_still_gives_back_what_is_in_work(
 
 
 def test_kombus_own_channel_still_fails_when_its_connection_is_gone(server: Server) -> None:
-    """Likewise."""
+    """When this fails, see whether `UnackedMessages` can be simpler."""
     channel = Connection(server.url, transport=Transport).channel()
     channel.connection = None  # As kombu leaves it when the broker has gone away.
     with pytest.raises(AttributeError), channel.conn_or_acquire() as client:
@@ -143,9 +143,7 @@ def test_what_was_taken_over_an_earlier_connection_counts(consumers: Any) -> Non
 
 
 def test_a_question_that_is_on_its_way_is_read(server: Server, consumers: Any) -> None:
-    """Its answer may be a message that has left the queue; with nobody to take it any more, it goes
-    back.
-    """
+    """Its answer may be a message from the queue. The channel has no consumer, so it goes back."""
     consumer = consumers()
     consumer.send("text")
     consumer.connection.connection.cycle.on_poll_start()
@@ -173,9 +171,7 @@ def test_a_broken_connection_is_cut(server: Server, consumers: Any) -> None:
 
 
 def test_all_lines_can_be_cut_at_once(server: Server, consumers: Any) -> None:
-    """Nobody then waits on one that may be dead; each is made anew when it is needed, and what is
-    held is held.
-    """
+    """No thread then waits on a dead connection. New ones are made, and messages stay held."""
     consumer, idle = consumers(), consumers()
     consumer.send("x")
     message = consumer.take()
@@ -211,7 +207,7 @@ def test_a_message_that_is_refused_is_struck_out(
 def test_json_too_deep_for_python_is_nothing_that_came(
     consumers: Any, monkeypatch: pytest.MonkeyPatch, has_gate: bool
 ) -> None:
-    """kombu parses what it hears before anybody is asked."""
+    """kombu parses what it hears before it asks the gate."""
 
     def too_deep(self: Any, client: Any) -> None:
         raise RecursionError
@@ -225,7 +221,7 @@ def test_json_too_deep_for_python_is_nothing_that_came(
 
 
 def test_what_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) -> None:
-    """And stands in nobody's books."""
+    """No worker lists it as unacknowledged."""
     redis = connect(server.url)
     consumer = consumers()
     gate = consumer.channel.gate = Gate(Keyring(SECRET), print)
@@ -269,7 +265,7 @@ def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alo
 
 
 def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
-    """Gossip makes them do things for which nobody's secret is asked."""
+    """Gossip makes workers act on messages that carry no secret."""
     channel = consumers().channel
     channel.gate = Gate(Keyring(SECRET), print)
     assert channel._deliver_fanout_message({"body": "x"}, "celeryev")
