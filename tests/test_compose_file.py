@@ -89,7 +89,7 @@ class Load:
             self.done.append(result)
 
     def seen(self) -> set[str]:
-        """Which containers have taken part so far."""
+        """The containers that have taken part so far."""
         if self._consumer.done():
             self._consumer.result()
         return {host for _, host in list(self.done)}
@@ -307,7 +307,7 @@ def test_all_containers_become_healthy(project: Project) -> None:
 
 
 def test_the_health_check_fails_if_the_container_s_own_worker_hangs(project: Project) -> None:
-    """Whatever the others say."""
+    """Answers of other workers do not matter."""
     container = project.containers("worker")[0]["Id"]
     with connect(project.broker_url) as connection:
         (pid,) = (

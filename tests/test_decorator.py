@@ -115,7 +115,7 @@ def test_a_method_is_decorated_twice_as_well() -> None:
 
 
 def test_the_function_may_be_given_as_func() -> None:
-    """As in the first version."""
+    """The first version took it so."""
     assert compute_this(func=square, backend="local")(3).compute() == 9
     with pytest.raises(TypeError, match="a function and func"):
         compute_this(square, func=square)  # type: ignore[call-overload]

@@ -60,7 +60,7 @@ def test_submit_returns_at_once() -> None:
 
 
 def test_a_call_that_is_waited_for_in_vain_is_cancelled() -> None:
-    """If it has not begun."""
+    """It has not begun."""
     backend = Never()
     with pytest.raises(ResultTimeoutError, match=r"timeout=0\.01 s: pow was cancelled"):
         Distributable(pow, (2, 3)).compute(backend, timeout=0.01)
@@ -68,7 +68,7 @@ def test_a_call_that_is_waited_for_in_vain_is_cancelled() -> None:
 
 
 def test_ctrl_c_while_waiting_cancels_the_call() -> None:
-    """And goes on its way."""
+    """The interrupt reaches the caller all the same."""
     backend = Never()
     backend.interrupted = True
     cancelled: list[bool] = []

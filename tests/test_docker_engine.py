@@ -42,7 +42,7 @@ def test_without_docker_s_command_nothing_is_asked(path: Path) -> None:
     "source", ["echo Cannot connect >&2; exit 1", "echo; echo Cannot connect >&2"]
 )
 def test_an_engine_that_does_not_answer_is_none(path: Path, source: str) -> None:
-    """Also where the client calls that a success."""
+    """The Docker client may call that a success."""
     program(path, source)
     assert missing() == "needs a Docker engine that answers: Cannot connect"
 

@@ -90,7 +90,7 @@ def imports(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", MODULES, ids=lambda name: name or PACKAGE)
 def test_a_module_imports_from_layers_below_its_own(name: str) -> None:
-    """Also inside functions: a late import is no way around."""
+    """A late import inside a function counts, too."""
     own = entry(name)
     for imported in imports(MODULES[name]):
         other = entry(imported)
@@ -103,7 +103,7 @@ def test_a_module_imports_from_layers_below_its_own(name: str) -> None:
 
 @pytest.mark.slow
 def test_there_are_no_circles() -> None:
-    """Also not inside one folder."""
+    """There is none inside one folder, either."""
     graph = {name: set(imports(path)) for name, path in MODULES.items()}
     for name in graph:
         # A package's map imports what lies in it; what lies in it does not go through the map.
@@ -151,7 +151,7 @@ def test_no_file_is_too_long_to_be_read_at_once() -> None:
 
 
 def test_the_map_for_contributors_names_every_room() -> None:
-    """And every file that stands beside the rooms as ground."""
+    """It names every file that stands beside the rooms, too."""
     page = (FOLDER.parent / "docs" / "contributing.md").read_text()
     rooms = {
         name.partition(".")[0]

@@ -227,7 +227,7 @@ def test_a_cluster_is_closed_once_and_answers_clearly_afterwards() -> None:
 
 @pytest.mark.parametrize("victim", ["worker", "supervisor"])
 def test_a_cluster_that_dies_is_noticed_while_one_waits_for_its_size(victim: str) -> None:
-    """Whatever Celery's remote control makes of a broker that is gone."""
+    """This holds whatever Celery's remote control makes of a broker that is gone."""
     with LocalCluster(workers=1) as cluster:
         wait_until(lambda: worker_processes(cluster), "a worker process")
         cluster.scale(2)

@@ -21,7 +21,7 @@ def test_a_line_outside_any_call_has_a_dash() -> None:
 
 
 def test_a_line_in_a_call_has_the_call_s_name() -> None:
-    """Whatever a function logs can be told apart."""
+    """A reader can tell the lines of different functions apart."""
     token = current_call.set("square")
     try:
         assert call_formatter().format(record("hello")).endswith("[square] hello")
@@ -30,7 +30,7 @@ def test_a_line_in_a_call_has_the_call_s_name() -> None:
 
 
 def test_a_running_call_knows_its_name() -> None:
-    """And it is forgotten when the call ends."""
+    """The process forgets it when the call ends."""
 
     @compute_this(backend="local")
     def whoami() -> str:

@@ -183,7 +183,7 @@ def test_a_lost_worker_is_raised_if_errors_are() -> None:
 
 
 def test_a_failure_of_the_system_ends_the_map() -> None:
-    """Also where errors are returned: nothing more would come."""
+    """It does so where errors are returned, too: nothing more would come."""
     backend = Automatic(lambda numbers: BrokerUnreachableError("gone"))
     with pytest.raises(BrokerUnreachableError):
         list(double.map(range(4), on_error="return", backend=backend))
@@ -239,7 +239,7 @@ def _cancel_first(backend: ByHand) -> None:
 
 
 def test_the_first_exception_is_raised_after_the_results_before_it() -> None:
-    """And ends the map."""
+    """It ends the map."""
     results = invert.map([1, 2, 0, 4], batch_size=4, backend="local")
     assert [next(results), next(results)] == [1.0, 0.5]
     with pytest.raises(ZeroDivisionError):
@@ -295,7 +295,7 @@ def test_an_exception_of_the_source_comes_through() -> None:
 
 @pytest.mark.parametrize("leave", ["close", "drop"])
 def test_closing_or_dropping_cancels_what_has_not_begun(leave: str) -> None:
-    """And pulls nothing more."""
+    """The map takes no more items from its input."""
     backend, pulled = ByHand(), list[int]()
     results = double.map(counting(pulled), batch_size=1, backend=backend)
     finisher = threading.Thread(target=lambda: _finish_first(backend))
@@ -337,7 +337,7 @@ def test_chunks_start_with_one_call_and_grow() -> None:
 
 
 def test_large_arguments_bound_the_calls_of_a_chunk() -> None:
-    """Also where they come after small ones; only a size that the caller has set is kept."""
+    """They may come after small ones. Only a size that the caller has set is kept."""
     weights: list[int] = []
 
     class Weighing(Automatic):
@@ -356,7 +356,7 @@ def test_large_arguments_bound_the_calls_of_a_chunk() -> None:
 
 
 def test_no_items_make_no_calls() -> None:
-    """And no results."""
+    """They make no results."""
     backend = Automatic(lambda numbers: None)
     assert list(double.map([], backend=backend)) == []
     assert backend.sizes == []
@@ -376,7 +376,7 @@ def test_a_word_for_on_error_that_means_nothing_is_named() -> None:
 
 
 def test_a_function_that_cannot_be_pickled_is_named_at_the_line_of_the_map() -> None:
-    """Not at the first result."""
+    """The error does not wait for the first result."""
     lock = threading.Lock()
 
     def holds(x: int) -> Any:

@@ -43,7 +43,7 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_gone_has_none(tmp_path: Path) -> None:
-    """And cannot have one."""
+    """It cannot have one."""
     assert OwnerLock.take(tmp_path / "nothing") is None
     assert not OwnerLock.is_held(tmp_path / "nothing")
 

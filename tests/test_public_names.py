@@ -34,7 +34,7 @@ def fresh(program: str, **variables: str) -> Any:
 
 
 def test_every_public_name_is_there() -> None:
-    """And each is found where it is used first."""
+    """The package finds each where it is used first."""
     for name in distribute_challenge.__all__:
         assert getattr(distribute_challenge, name).__name__ == name
 
@@ -92,7 +92,7 @@ def test_all_of_a_module_exists(name: str) -> None:
 
 
 def test_an_import_loads_nothing_heavy_and_starts_nothing() -> None:
-    """Neither Celery nor Redis nor plotting; no thread, no child, no file open."""
+    """It loads no Celery, Redis or plotting, and starts no thread, child or file."""
     program = """
 import json, os, sys, threading
 HEAVY = ["celery", "cloudpickle", "fsspec", "kombu", "loky", "matplotlib", "numpy", "redis", "tqdm", "xxhash"]

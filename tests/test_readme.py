@@ -100,7 +100,7 @@ def test_the_readme_has_the_two_commands() -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
 def test_tables_have_an_empty_line_above(page: Path) -> None:
-    """Without it they are shown as a line of text."""
+    """Renderers show a table without it as a line of text."""
     lines = ["", *page.read_text().splitlines()]
     starts = [
         (above, line)
@@ -132,7 +132,7 @@ def test_tables_have_an_empty_line_above(page: Path) -> None:
     ],
 )
 def test_what_a_page_shows_as_plain_text_is_found(shown: str, faults: list[str]) -> None:
-    """By the hook that runs whenever the documentation is built."""
+    """The hook that runs at each build of the documentation finds it."""
     hook = runpy.run_path(str(ROOT / ".ci" / "check_rendering.py"))
     assert [
         advice.partition(":" if "Example" not in advice else ",")[0]

@@ -95,7 +95,7 @@ def test_a_wrong_number_of_workers_is_named_with_the_line_to_write(
     ],
 )
 def test_a_masked_url_shows_its_host_and_not_its_password(url: str) -> None:
-    """Also where the password holds characters that should have been quoted."""
+    """The password may hold characters that should have been quoted."""
     masked = settings.masked(url)
     assert "secret" not in masked
     assert "***" in masked
@@ -148,7 +148,7 @@ def test_large_values_stay_in_shared_memory(
 def test_where_there_is_no_shared_memory_there_is_no_folder(
     clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """But on macOS, where files in memory have another place."""
+    """On macOS there is one, as files in memory have another place."""
     clean_environment.setattr(settings, "SHARED_MEMORY", tmp_path / "nothing")
     clean_environment.setattr(sys, "platform", "linux")
     assert settings.shared_folder() is None

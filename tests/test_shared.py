@@ -19,7 +19,7 @@ def total(x: numpy.ndarray) -> float:
 
 
 def test_a_handle_tells_what_it_is() -> None:
-    """Without the value."""
+    """It does so without the value."""
     shared = put(ARRAY, "local")
     assert isinstance(shared, Shared)
     assert repr(shared) == "<Shared ndarray, 800.1 kB>"

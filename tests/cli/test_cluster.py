@@ -125,7 +125,7 @@ def test_if_the_cluster_does_not_start_it_says_why(tmp_path: Path) -> None:
 def test_it_is_ready_when_a_worker_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And not at its first look."""
+    """It is not ready at its first look."""
     stops, found = iter([False, False, True]), iter([[], ["a worker"]])
     monkeypatch.setattr(connection, "connect", lambda url: None)
     monkeypatch.setattr(presence, "workers", lambda connection: next(found))

@@ -33,7 +33,7 @@ assert list(talk.map(range(100))) == list(range(100))
 def test_a_worker_whose_output_cannot_be_written_works(
     redirection: str, command: list[str], server: str, tmp_path: Path
 ) -> None:
-    """From its start on."""
+    """It works from its start on."""
 
     @compute_this
     def talk(number: int) -> int:
@@ -67,7 +67,7 @@ def test_a_worker_whose_output_cannot_be_written_works(
 
 
 def test_a_cluster_goes_on_when_the_reader_of_its_output_is_gone(short: Path) -> None:
-    """And says so on standard error."""
+    """It says so on standard error."""
     pipe, folder = short / "pipe", short / "lost"
     os.mkfifo(pipe)
     folder.mkdir()

@@ -468,7 +468,7 @@ def test_a_server_that_does_not_start_is_an_error_with_its_exit_code_and_last_li
 def test_a_folder_that_fills_up_while_it_starts_is_named(
     short: Path, clean_environment: pytest.MonkeyPatch
 ) -> None:
-    """As the server says, and below what it says what to do."""
+    """The error has the server's own words, and below them says what to do."""
     clean_environment.setattr(tempfile, "tempdir", str(short))
     executable(short / "redis-server", "#!/bin/sh\necho bind: No space left on device\nexit 1\n")
     clean_environment.setenv("PATH", f"{short}:{os.environ['PATH']}")

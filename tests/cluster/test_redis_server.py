@@ -50,7 +50,7 @@ def test_the_first_on_the_path_is_taken_redis_before_valkey(
 def test_without_one_on_the_path_that_of_a_wheel_is_taken(
     package: str, tmp_path: Path, nothing_installed: pytest.MonkeyPatch
 ) -> None:
-    """And the wheel's package is not loaded for that."""
+    """The library finds the program without loading the wheel's package."""
     nothing_installed.delitem(sys.modules, package)
     nothing_installed.syspath_prepend(tmp_path)
     (tmp_path / package).mkdir()

@@ -114,7 +114,7 @@ def test_a_callback_may_make_calls_and_wait_for_them(
     tmp_path: Path,
     eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
-    """And end as it likes: it holds up no other call."""
+    """It may end in any way, and holds up no other call."""
     name, backend = engine
     door = tmp_path / "door"
     seen: list[Any] = []
@@ -141,7 +141,7 @@ def test_a_callback_may_make_calls_and_wait_for_them(
 
 
 def test_a_future_is_no_argument(backend: ExecutionBackend) -> None:
-    """Whatever it is in, `submit` itself says so."""
+    """`submit` itself says so, also for a future inside a container."""
     for argument in (
         future := double(2).submit(backend),
         [{"a": future}],
@@ -294,7 +294,7 @@ def test_a_future_that_is_awaited_can_be_cancelled_by_force(
 def test_a_call_that_has_not_begun_or_is_done_is_told_from_one_that_runs(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
-    """By force or not: the first is cancelled and the second is not."""
+    """With and without force, `cancel` cancels the first and not the second."""
     door = str(tmp_path / "door")
     running = [wait_for(door).submit(background) for _ in range(12)]
     last = add(1).submit(background)
@@ -466,7 +466,7 @@ def _leave(pid: int, error: type[BaseException]) -> Leaving:
 def test_a_result_that_ends_the_program_as_it_is_unpickled_fails_its_call(
     raised: type[BaseException], comes: type[BaseException], engine: tuple[str, ExecutionBackend]
 ) -> None:
-    """And no thread that other calls need."""
+    """It ends no thread that other calls need."""
     name, backend = engine
     if name == "only-run":
         pytest.skip("its results are not pickled")
@@ -601,7 +601,7 @@ def test_a_function_captures_large_values_as_they_are_at_the_call(
 
 
 class Measurement:
-    """Of a module of the user's own, whose source has to travel with the value."""
+    """A class of a module of the user's own. Its source has to travel with the value."""
 
     def __init__(self, values: Any) -> None:
         self.values = values

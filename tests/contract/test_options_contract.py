@@ -243,7 +243,7 @@ def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
     tmp_path: Path,
     eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
-    """Also those of functions that the worker does not know yet."""
+    """This holds for functions that the worker does not know yet, too."""
     path = tmp_path / "order"
     low = [
         compute_this(make_noting(), priority=1)(str(path), f"low{number}") for number in range(2)
@@ -346,7 +346,7 @@ def test_calls_of_a_map_that_may_run_once_are_begun_once(engine: Engine, tmp_pat
 def test_a_call_is_begun_as_often_as_the_environment_says(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By itself, and in a map; its error has each time."""
+    """This holds for a single call and in a map. The error has each time."""
     if engine.name not in IN_PROCESSES:
         pytest.skip("it would end the client")
     monkeypatch.setenv(settings.ATTEMPTS_VARIABLE, "2")

@@ -31,7 +31,7 @@ CALLS = """
 
 
 def test_a_script_without_streams_gets_its_results(tmp_path: Path) -> None:
-    """As under ``pythonw``."""
+    """A script under ``pythonw`` has none."""
     body = """
     stream, sys.stdout, sys.stderr = sys.stdout, None, None
     print(pour(5).compute(), sum(pour.map([3, 4])), file=stream)

@@ -207,9 +207,7 @@ def is_ended_by(pid: int, number: signal.Signals) -> bool:
 def test_a_process_that_is_told_to_end_finishes_its_call_and_is_replaced(
     backend: ExecutionBackend, number: signal.Signals, tmp_path: Path
 ) -> None:
-    """Of the two engines, celery has SIGINT change nothing: Ctrl+C reaches all processes of a
-    worker.
-    """
+    """Celery ignores SIGINT, as Ctrl+C reaches all processes of a worker."""
     door = tmp_path / "door"
 
     def wait(door: str) -> int:
@@ -251,7 +249,7 @@ def test_an_alarm_that_a_call_has_left_does_not_ring_in_the_next(backend: Execut
 
 
 def test_the_folder_is_the_same_in_the_next_call(backend: ExecutionBackend, tmp_path: Path) -> None:
-    """Also if the one that a call went to is gone."""
+    """This holds if the folder that a call went to is gone, too."""
 
     def go(folder: str) -> None:
         os.mkdir(folder)
@@ -333,7 +331,7 @@ def test_a_process_in_which_something_cannot_be_put_back_is_replaced(cluster: Lo
 
 
 def test_what_a_call_sets_on_purpose_stays(backend: ExecutionBackend) -> None:
-    """As in every process pool."""
+    """It stays in every process pool."""
 
     def set_up() -> int:
         import decimal
@@ -413,7 +411,7 @@ def test_a_call_may_close_the_loop_of_a_thread(any_backend: ExecutionBackend) ->
 def test_a_task_that_a_call_leaves_behind_ends_with_the_call(
     any_backend: ExecutionBackend, tmp_path: Path
 ) -> None:
-    """As with `asyncio.run`; so does an asynchronous generator that was not read to its end."""
+    """`asyncio.run` does the same. An asynchronous generator read in part ends, too."""
 
     async def leave(folder: str) -> None:
         async def stray() -> None:
@@ -573,7 +571,7 @@ def test_a_call_may_use_processes_of_its_own(
 
 @pytest.mark.slow
 def test_a_call_may_use_processes_of_loky(backend: ExecutionBackend) -> None:
-    """And so those of joblib."""
+    """So it may use those of joblib."""
     assert run(backend, use_loky, "loky") == [1, 2]
 
 
@@ -581,9 +579,7 @@ def test_a_call_may_use_processes_of_loky(backend: ExecutionBackend) -> None:
 def test_a_process_of_a_call_can_be_terminated(
     backend: ExecutionBackend, method: str, tmp_path: Path
 ) -> None:
-    """By the signal itself, and not by an exception that the signal raises in the worker's own
-    processes.
-    """
+    """The signal itself ends it, and no exception of the worker's own processes."""
 
     def terminate(path: str) -> int | None:
         context: Any = multiprocessing.get_context(method)
@@ -640,7 +636,7 @@ def test_processes_of_a_call_end_with_the_process_that_ran_it_though_it_is_kille
 def test_processes_of_a_call_end_with_the_process_that_is_replaced(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    """Also those that `multiprocessing` would wait for."""
+    """Those that `multiprocessing` would wait for end, too."""
 
     def start_and_spoil(folder: str) -> None:
         from distribute_challenge.execution import process_state

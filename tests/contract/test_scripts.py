@@ -61,9 +61,7 @@ def run(folder: Path, engine: str, script: str) -> list[str]:
 
 
 def test_a_script_s_own_class_stays_as_it_is(folder: Path, engine: str) -> None:
-    """Whatever comes back: an instance, an enum's member, an exception, a method that was
-    inherited.
-    """
+    """An instance, an enum's member, an exception and an inherited method come back."""
     assert run(
         folder,
         engine,
@@ -206,7 +204,7 @@ def test_each_call_gets_what_travels_with_its_function_fresh(folder: Path, engin
 
 
 def test_variables_of_a_script_live_as_long_as_the_process(folder: Path, engine: str) -> None:
-    """As a loaded model does in any program: also beside a captured list that each call gets anew."""
+    """A loaded model lives on beside a captured list, which each call gets anew."""
     assert run(
         folder,
         engine,
@@ -382,7 +380,7 @@ def test_tools_of_the_standard_library_travel_with_a_script(folder: Path, engine
 
 
 def test_what_a_script_puts_into_an_installed_module_travels(folder: Path, engine: str) -> None:
-    """As frameworks with registries do; what the module itself defines is found there."""
+    """Frameworks with registries do so. What the module itself defines is found there."""
     assert run(
         folder,
         engine,
@@ -463,7 +461,7 @@ def test_a_class_that_cannot_be_taken_apart_is_made_from_its_statement(
 
 @pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
 def test_what_calls_set_on_main_stays_for_other_functions(folder: Path, engine: str) -> None:
-    """As in any process of a pool."""
+    """It stays in any process of a pool."""
     assert run(
         folder,
         engine,
@@ -563,7 +561,7 @@ def test_a_function_given_as_an_argument_is_that_of_main(folder: Path, engine: s
 
 
 def test_what_a_class_pickles_by_its_name_travels_by_its_parts(folder: Path, engine: str) -> None:
-    """As wrappers of decorators do, whose name leads to themselves."""
+    """Wrappers of decorators do so: their name leads to themselves."""
     assert run(
         folder,
         engine,

@@ -26,7 +26,7 @@ def dispatcher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_callback_runs_in_a_thread_of_its_own(eventually: Eventually) -> None:
-    """And not in the one that takes in results."""
+    """It does not run in the thread that takes in results."""
     future: Future[int] = Future()
     seen: list[tuple[threading.Thread, int]] = []
     future.add_done_callback(lambda done: seen.append((threading.current_thread(), done.result())))
@@ -37,7 +37,7 @@ def test_a_callback_runs_in_a_thread_of_its_own(eventually: Eventually) -> None:
 
 
 def test_one_that_is_added_late_is_called_at_once() -> None:
-    """As with any future of the standard library."""
+    """Futures of the standard library do the same."""
     future: Future[int] = Future()
     future.resolve(4)
     seen: list[threading.Thread] = []
@@ -83,7 +83,7 @@ def test_callbacks_of_several_futures_run_one_after_the_other(eventually: Eventu
 def test_one_that_never_ends_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
-    """Nor do several; and when they end after all, no more threads are left than needed."""
+    """Several stop none, either. When they end after all, no more threads are left than needed."""
     monkeypatch.setattr(callbacks, "STUCK_AFTER", 0.01)
     never = threading.Event()
     before = threading.active_count()
@@ -109,7 +109,7 @@ def test_one_that_never_ends_stops_no_other(
 def test_a_later_backlog_is_watched_as_the_first_one_was(
     monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
-    """By the thread that has stood by since."""
+    """The thread that has stood by since watches it."""
     monkeypatch.setattr(callbacks, "STUCK_AFTER", 0.01)
     seen: list[int] = []
     for number in range(3):
@@ -189,7 +189,7 @@ def run(program: str) -> list[str]:
 
 
 def test_callbacks_run_before_the_interpreter_ends() -> None:
-    """Also those of futures that are ended by that, which come when threads can be started no more."""
+    """So do those of futures that end at exit, when no more threads can be started."""
     assert run("""
         import atexit
         late = Future()
@@ -211,7 +211,7 @@ def test_one_that_never_ends_does_not_keep_the_interpreter() -> None:
 
 
 def test_where_no_thread_can_be_started_they_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the interpreter ends, from Python 3.12 on."""
+    """From Python 3.12 on, none can be started as the interpreter ends."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread at interpreter shutdown")
@@ -256,7 +256,7 @@ def test_what_asyncio_adds_runs_where_the_future_is_resolved() -> None:
 
 
 def test_waiting_for_futures_needs_no_callbacks() -> None:
-    """As before."""
+    """`concurrent.futures.wait` works with these futures."""
     futures: list[Future[int]] = [Future() for _ in range(3)]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(concurrent.futures.wait, futures, DEADLINE)

@@ -120,5 +120,5 @@ assert 0 <= clock.now() - before < 60, clock.now() - before
 
 
 def test_a_clock_that_is_set_forward_makes_nothing_older() -> None:
-    """By two minutes, in the middle of a program."""
+    """The clock moves by two minutes, in the middle of a program."""
     subprocess.run([sys.executable, "-c", SET_FORWARD], check=True, timeout=TIMEOUT)

@@ -283,7 +283,7 @@ def arrows(text: str) -> list[str]:
 
 
 def test_ipython_points_at_the_line_that_raised(tmp_path: Path) -> None:
-    """Also where an expression has several lines."""
+    """It does so where an expression has several lines, too."""
     needed("IPython")
     script = tmp_path / "script.py"
     script.write_text(DIVIDE + "divide(1).compute()\n")

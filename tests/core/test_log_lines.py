@@ -48,7 +48,7 @@ def test_what_is_no_lines_is_refused(content: object) -> None:
 
 
 def test_the_last_thousand_lines_are_kept() -> None:
-    """Of several that come in one, too."""
+    """Several lines that come in one are counted one by one."""
     lines = LastLines()
     lines.add(line("\n".join(map(str, range(1500)))))
     lines.add(line("last"))
@@ -58,7 +58,7 @@ def test_the_last_thousand_lines_are_kept() -> None:
 
 
 def test_what_is_kept_of_long_lines_is_bounded() -> None:
-    """By their length. The last line is there in any case."""
+    """Their length is bounded. The last line is there in any case."""
     lines = LastLines()
     for letter in "abcd":
         lines.add(line(letter * 400_000))

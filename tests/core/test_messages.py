@@ -87,7 +87,7 @@ def test_a_problem_travels_in_place_of_outcomes() -> None:
 def test_another_format_is_refused_with_what_to_install(
     message: type[Batch] | type[Reply], frame: bytes
 ) -> None:
-    """Not a crash somewhere inside."""
+    """It does not crash somewhere inside."""
     with pytest.raises(
         VersionMismatchError, match="install the same version of distribute_challenge"
     ):

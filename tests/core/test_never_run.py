@@ -48,7 +48,7 @@ def errors_of(folder: Path, script: str, *arguments: str, options: tuple[str, ..
 
 
 def test_a_script_is_told_of_each_line_whose_work_did_not_happen(tmp_path: Path) -> None:
-    """Also of what its own variables hold at its end."""
+    """It is told of calls that its own variables hold at its end, too."""
     assert errors_of(tmp_path, SCRIPT) == TOLD
 
 

@@ -79,7 +79,7 @@ def test_updated_changes_one_option_and_leaves_the_original() -> None:
 
 
 def test_updated_checks_the_new_values() -> None:
-    """As if they were given at first."""
+    """It checks them as the constructor does."""
     with pytest.raises(OptionError, match="retries=-1"):
         CallOptions().updated(retries=-1)
 

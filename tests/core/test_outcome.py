@@ -6,7 +6,7 @@ from distribute_challenge.core.outcome import Failure, unwrap
 
 
 def test_a_value_stands_for_itself() -> None:
-    """Also one that is an exception: returned, not raised."""
+    """An exception that was returned is a value, and is not raised."""
     error = ValueError("returned")
     assert unwrap(4) == 4
     assert unwrap(error) is error

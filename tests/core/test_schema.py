@@ -68,7 +68,7 @@ def test_what_is_none_is_refused_without_the_sender_s_words(header: Any) -> None
 
 
 def test_other_fields_of_another_version_are_no_forgery() -> None:
-    """But a reason to install the same."""
+    """They are a reason to install the same version."""
     with pytest.raises(
         VersionMismatchError,
         match=f"of distribute_challenge 9.9 .* that version {__version__} knows; install",

@@ -170,7 +170,7 @@ class Holder:
 def test_what_a_wrapper_takes_is_not_refused(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    """Whatever the function that it wraps would take."""
+    """What the wrapped function would take does not matter."""
     CheckedSignature(function).check("f", args, kwargs)
 
 
@@ -270,7 +270,7 @@ def test_an_argument_that_cannot_be_shown_does_not_break_the_text() -> None:
 def test_one_that_ends_the_program_or_names_itself_list_does_not_either(
     error: type[BaseException],
 ) -> None:
-    """Nor does the text stop at it."""
+    """The text goes on after such an argument."""
 
     class Broken:
         def __repr__(self) -> str:

@@ -28,12 +28,12 @@ async def value_of_variable() -> str:
 
 
 def test_a_coroutine_gives_its_value() -> None:
-    """From code without a loop."""
+    """The caller has no loop."""
     assert run_to_completion(asyncio.sleep(0, 4)) == 4
 
 
 def test_a_coroutine_s_exception_comes_through() -> None:
-    """And the next one runs as if nothing had been."""
+    """The next coroutine runs as usual."""
 
     async def fail() -> None:
         raise ValueError("no")
@@ -49,7 +49,7 @@ def test_a_thread_keeps_one_loop_for_all_its_calls() -> None:
 
 
 def test_under_a_running_loop_another_thread_does_it_in_the_same_context() -> None:
-    """As in a notebook."""
+    """A notebook has a running loop."""
 
     async def main() -> None:
         token = variable.set("set")
@@ -110,7 +110,7 @@ where = pytest.mark.parametrize("run", [in_main_thread, in_other_thread, under_a
 
 @where
 def test_a_limit_stops_a_coroutine_that_waits(run: Callable[..., object]) -> None:
-    """Whatever thread or loop it is called from."""
+    """It does so from any thread and any loop."""
 
     def call() -> object:
         with time_limit(0.02, "slow"):

@@ -195,7 +195,7 @@ def test_a_thread_is_stopped_at_its_next_line() -> None:
 
 
 def test_a_thread_that_waits_for_events_is_woken(eventually: Eventually) -> None:
-    """As one that runs a coroutine does."""
+    """A thread that runs a coroutine waits so."""
     block = Block(lambda: run_to_completion(asyncio.sleep(DEADLINE)))
     block.thread.start()
     eventually(lambda: block.thread.ident in loops and loops[block.thread.ident].is_running())
@@ -249,7 +249,7 @@ def test_a_block_that_was_stopped_before_it_began_does_not_begin() -> None:
 
 
 def test_a_block_that_has_ended_cannot_be_stopped() -> None:
-    """Nor what the thread does after it."""
+    """The code that the thread runs after it goes on, too."""
     interruption = ThreadInterruption()
     with interruption.listening():
         pass

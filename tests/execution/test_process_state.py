@@ -43,7 +43,7 @@ def test_a_quick_look_sees_most_of_what_spoils_the_next_call(
 
 
 def test_a_process_without_streams_stays_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As under `pythonw`, or where its parent has closed their numbers."""
+    """A process has none under `pythonw`, or if its parent has closed them."""
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     state = ProcessState()
@@ -89,7 +89,7 @@ def test_the_profiler_and_the_limits_are_put_back() -> None:
 
 
 def test_a_folder_is_found_again_under_another_name(tmp_path: Path) -> None:
-    """Or without any."""
+    """It is found without a name, too."""
     (tmp_path / "first").mkdir()
     os.chdir(tmp_path / "first")
     with ProcessState() as state:

@@ -137,9 +137,7 @@ def _miss(kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize(("kind", "hint"), [(ModuleNotFoundError, True), (ValueError, False)])
 def test_the_error_of_an_argument_says_that_it_is_one(kind: type[Exception], hint: bool) -> None:
-    """And what to do if it is for want of a package; of what it is an argument only the function's
-    name is known.
-    """
+    """The error says what to do if a package is missing. It knows only the function's name."""
     (failed,) = outcomes(identity, [one(Missing(kind))])
     (note,) = failed.error.__notes__
     assert note.startswith("An argument of identity could not be loaded on the worker w.")
@@ -207,7 +205,7 @@ def test_early_results_do_not_wait_for_slow_calls(monkeypatch: pytest.MonkeyPatc
 def test_a_run_that_is_abandoned_may_be_closed_by_any_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By that of the garbage collector, which knows nothing of the call that ran there."""
+    """The garbage collector may close it in a thread that knows nothing of the call."""
     monkeypatch.setattr(execution, "FLUSH_AFTER", -1.0)
     abandoned = frames(identity, [one(number) for number in range(3)])
     copy_context().run(next, abandoned)
@@ -274,9 +272,7 @@ def test_calls_behind_a_slow_one_are_given_back_while_it_runs(
 
 
 def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not when the garbage collector comes by, which after many batches it hardly does: workers
-    would grow.
-    """
+    """Workers would grow if it stayed until the garbage collector runs."""
     made: list[weakref.ref[BatchRun]] = []
 
     class Noted(BatchRun):
@@ -354,7 +350,7 @@ def test_a_chunk_keeps_its_options() -> None:
 
 
 def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As often as allowed, with pauses that grow up to a bound."""
+    """They are tried as often as allowed, with pauses that grow up to a bound."""
     pauses: list[float] = []
     monkeypatch.setattr(execution.time, "sleep", pauses.append)
     monkeypatch.setattr(execution.random, "uniform", lambda low, high: high)
@@ -536,7 +532,7 @@ class Activations:
 
 
 def test_a_cache_keeps_the_functions_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And fetches the others again."""
+    """It fetches the others again."""
     monkeypatch.setattr(function_cache, "_KEPT_FUNCTIONS", 2)
     payloads = {
         name: payload_of(function).payload

@@ -48,7 +48,7 @@ def test_limits_the_context_of_decimal_and_the_start_method_travel_as_json() -> 
 
 
 def test_a_program_without_decimals_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor has one whose context is Python's first."""
+    """A program with Python's first decimal context needs none, either."""
     decimal.setcontext(decimal.Context())
     assert Surroundings.of_this_process().decimal is None
     monkeypatch.delitem(sys.modules, "decimal")

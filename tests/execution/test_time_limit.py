@@ -36,7 +36,7 @@ def spin() -> None:
 
 @where
 def test_a_block_that_is_fast_enough_is_left_alone(run: Callable[..., Any]) -> None:
-    """And no exception comes later."""
+    """No exception comes later."""
 
     def block() -> str:
         with time_limit(0.02, "f"):
@@ -95,7 +95,7 @@ def test_the_block_s_own_exception_comes_through(run: Callable[..., Any], error:
 
 
 def test_a_sleep_in_the_main_thread_is_interrupted() -> None:
-    """By a signal."""
+    """A signal interrupts it."""
     with pytest.raises(CallTimeoutError), time_limit(0.02, "f"):
         time.sleep(LONG)
 

@@ -76,7 +76,7 @@ def test_a_problem_leaves_the_future_to_the_engine() -> None:
 
 
 def test_a_process_is_named_by_kind_host_and_id() -> None:
-    """And thread, unless it is the main one."""
+    """The name has the thread, too, unless it is the main one."""
     assert process_name("local") == f"local@{socket.gethostname()}/{os.getpid()}"
     names: list[str] = []
     thread = threading.Thread(target=lambda: names.append(process_name("threads")), name="worker-3")

@@ -160,7 +160,7 @@ def test_a_map_goes_on_after_errors_of_its_calls_alone() -> None:
 
 
 def test_the_error_of_an_option_names_the_option_the_engine_and_the_way_out() -> None:
-    """Of several as of one, and where no engine keeps it."""
+    """It does so for one option and for several, and where no engine keeps it."""
     options = CallOptions(queue="gpu", priority=3)
     assert str(policy.not_honoured(options, {"queue", "priority"}, "mine", ["celery"])) == (
         "the backend 'mine' does not keep priority=3, queue='gpu'; 'celery' does. Use one that "

@@ -41,9 +41,7 @@ def busy(
 def test_calls_with_different_queue_times_are_each_taken_back_in_time(
     backend: ThreadsExecutionBackend, busy: Path
 ) -> None:
-    """Also one that was made after others that have more time; those that were cancelled are passed
-    over.
-    """
+    """A call made after others with more time is, too. Cancelled calls are passed over."""
     patient = limited.with_options(queue_timeout=60)(-1).submit(backend)
     cancelled = limited(-1).submit(backend)
     assert cancelled.cancel()
@@ -58,7 +56,7 @@ def test_calls_with_different_queue_times_are_each_taken_back_in_time(
 def test_the_thread_that_looks_after_queue_times_ends_with_the_last_of_them(
     backend: ThreadsExecutionBackend, busy: Path, eventually: Eventually
 ) -> None:
-    """And another one is there for the next."""
+    """The next queue timeout starts another one."""
     for _ in range(2):
         assert isinstance(limited(-1).submit(backend).exception(TIMEOUT), QueueTimeoutError)
         eventually(lambda: backend._pool._watcher is None)
@@ -117,7 +115,7 @@ def meet() -> int:
 def test_when_no_thread_can_be_started_a_call_is_refused_or_waits_for_those_that_are_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, eventually: Eventually
 ) -> None:
-    """As when the interpreter ends."""
+    """None can be started when the interpreter ends."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -138,7 +136,7 @@ def test_when_no_thread_can_be_started_a_call_is_refused_or_waits_for_those_that
 
 
 def test_what_runs_when_a_pool_is_closed_is_cancelled_and_stopped(eventually: Eventually) -> None:
-    """Also when one of its calls closes it."""
+    """One of its calls may close the pool."""
     backend = ThreadsExecutionBackend(2)
     CLOSED.append(backend)
     spinning = compute_this(spin)().submit(backend)
@@ -165,7 +163,7 @@ def close() -> None:
 def test_a_future_shows_its_call_until_that_is_done(
     backend: ThreadsExecutionBackend, busy: Path, eventually: Eventually
 ) -> None:
-    """And keeps no arguments after it."""
+    """It keeps no arguments after that."""
     future = compute_this(len)("abc").submit(backend)
     assert repr(future) == "<Future len('abc') pending>"
     busy.touch()

@@ -61,7 +61,7 @@ def test_there_is_one_process_for_each_core_unless_told(
 
 
 def test_calls_run_in_other_processes(pool: ProcessesExecutionBackend) -> None:
-    """Of this machine; the timeline names them."""
+    """They are processes of this machine, and the timeline names them."""
     future = process_id().submit(pool)
     assert future.result(30) != os.getpid()
     assert future.timeline is not None
@@ -90,7 +90,7 @@ def test_of_many_calls_only_those_that_kill_their_process_fail(
 def test_a_map_loses_only_the_calls_that_kill_their_process(
     pool: ProcessesExecutionBackend,
 ) -> None:
-    """Whatever travelled with them."""
+    """Calls that travelled with them are not lost."""
     results = list(leave.map(range(20), on_error="return", backend=pool))
     assert [
         number for number, result in enumerate(results) if isinstance(result, WorkerLostError)
@@ -127,7 +127,7 @@ def test_a_function_is_sent_to_a_process_that_has_not_seen_it(
 def test_a_call_that_runs_when_the_pool_is_closed_is_cancelled(
     tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
-    """And its process is gone."""
+    """Its process is gone."""
 
     def wait(path: str) -> None:
         import time
@@ -206,7 +206,7 @@ def test_a_death_costs_the_one_call_that_the_process_was_running(
 def test_a_process_that_dies_while_it_has_nothing_to_do_costs_no_call(
     pool: ProcessesExecutionBackend,
 ) -> None:
-    """Not even one that may run only once."""
+    """It does not cost a call that may run only once, either."""
     once = process_id.with_options(at_most_once=True)
     pids = {once(number).compute(pool) for number in range(20)}
     for pid in pids:

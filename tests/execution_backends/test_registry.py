@@ -40,7 +40,7 @@ def test_the_built_in_backends_have_names() -> None:
 
 
 def test_a_name_gives_one_engine_for_the_whole_process() -> None:
-    """Also when many threads ask at once."""
+    """It does so when many threads ask at once, too."""
     registry.close_backends()
     barrier = threading.Barrier(8)
     found: list[Any] = []
@@ -149,7 +149,7 @@ class Distribution:
 def test_a_missing_install_is_answered_with_the_line_to_write(
     monkeypatch: pytest.MonkeyPatch, dist: Any, package: str
 ) -> None:
-    """Which package, and what it lacks."""
+    """The error names the package, and what it lacks."""
     points(monkeypatch, "no_such_module:Engine", dist)
     with pytest.raises(
         BackendError, match=f"needs no_such_module, .*pip install '{package}\\[mine\\]'"

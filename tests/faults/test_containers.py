@@ -71,7 +71,7 @@ def test_a_rolling_restart_loses_nothing_and_runs_nothing_twice(
 def test_a_call_that_takes_too_much_memory_fails_with_that_verdict(
     cluster: ComposeCluster, backend: CeleryExecutionBackend
 ) -> None:
-    """And its neighbours in other containers and in its own have their values."""
+    """Its neighbours in its container and in others have their values."""
     greedy = take_memory(4 * MEMORY).submit(backend)
     modest = [counted("memory", number, 0.05).submit(backend) for number in range(40)]
     error = greedy.exception(90)

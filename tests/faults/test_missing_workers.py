@@ -20,7 +20,7 @@ QUEUE_TIMEOUT = 2.0
 def test_a_call_without_workers_is_warned_of_and_fails_when_its_time_is_over(
     make: Make, caplog: pytest.LogCaptureFixture, gone: bool
 ) -> None:
-    """And it is not run by a worker that comes later."""
+    """A worker that comes later does not run it."""
     rig, backend = make(workers=int(gone))
     load = Load(rig, backend)
     for worker in rig.workers:

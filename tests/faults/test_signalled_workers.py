@@ -33,7 +33,7 @@ def ring() -> None:
 def test_a_worker_whose_processes_all_get_a_signal_finishes_what_runs(
     make: Make, number: signal.Signals
 ) -> None:
-    """As systemd, Slurm and supervisord send it. What it has not begun runs elsewhere."""
+    """systemd, Slurm and supervisord send it so. Calls that have not begun run elsewhere."""
     rig, backend = make(workers=2, processes=2)
     load = Load(rig, backend)
     load.submit(16, 0.5)
@@ -52,7 +52,7 @@ def where_modules_lie() -> tuple[list[str], bool]:
 
 
 def test_a_worker_that_starts_anew_finds_the_same_modules(make: Make) -> None:
-    """As SIGHUP to its main process has it do."""
+    """SIGHUP to its main process starts it anew."""
     rig, backend = make(workers=1)
     (worker,) = rig.workers
     before = where_modules_lie().compute(backend, timeout=20)
@@ -65,9 +65,7 @@ def test_a_worker_that_starts_anew_finds_the_same_modules(make: Make) -> None:
 def test_what_a_worker_ran_that_is_ended_at_once_runs_elsewhere(
     make: Make, numbers: tuple[signal.Signals, ...]
 ) -> None:
-    """As when it is killed: a call that may run once fails. But it says that it leaves, so that no
-    client counts on it.
-    """
+    """A call that may run once fails. The worker says that it leaves, so it does not count."""
     rig, backend = make(workers=1, processes=2, lease=2)
     once = nap(30.0).submit(backend)
     load = Load(rig, backend)
@@ -92,7 +90,7 @@ def test_what_a_worker_ran_that_is_ended_at_once_runs_elsewhere(
 
 
 def test_a_signal_that_ends_programs_costs_the_call_and_is_named(make: Make) -> None:
-    """As an alarm that a call has set, and has no handler for."""
+    """A call may set an alarm without a handler."""
     _, backend = make(workers=1)
     with pytest.raises(WorkerLostError, match="SIGALRM"):
         ring().compute(backend, timeout=20)

@@ -55,9 +55,7 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nor is any of them unpickled; in between, and at the end, calls are answered by the same
-    client.
-    """
+    """The client unpickles none of them, and gets answers to other calls in between and after."""
     future = double(4).submit(backend)
     taken = worker.take()
     client, mutator = client_of(backend), Mutator(11)

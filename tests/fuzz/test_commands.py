@@ -62,9 +62,7 @@ def assert_shown_safely(done: Result) -> None:
 
 @pytest.mark.usefixtures("real_worker")
 def test_ping_stands_forged_answers(server: Server) -> None:
-    """Who is asked for by name is waited for; among all, those that have the form of a worker are
-    shown safely.
-    """
+    """`ping` waits for named workers. Among all, it shows answers in a worker's form safely."""
     mutator = Mutator(31)
     left_out, deadline = 0, time.monotonic() + 2 * PATIENCE
     with forging(server.url, lambda: forged_by(mutator, {"ok": "pong"})):
@@ -84,7 +82,7 @@ def test_ping_stands_forged_answers(server: Server) -> None:
 def test_status_stands_forged_answers(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
-    """And shows the workers, as their signs of life are signed."""
+    """It shows the workers, as their signs of life are signed."""
     mutator = Mutator(32)
     door = str(tmp_path / "door")
     future = wait_for(door).submit(backend)

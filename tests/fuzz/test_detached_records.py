@@ -33,7 +33,7 @@ def double(number: int) -> int:
 def test_mutated_records_end_no_step_in_an_error(
     server: Server, backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is another call harmed by them."""
+    """They harm no other call."""
     for name in ("APART", "TURN", "UNSEEN"):
         monkeypatch.setattr(detached, name, -1)
     connection, mutator = connect(server.url), Mutator(41)

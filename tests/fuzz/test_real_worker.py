@@ -126,7 +126,7 @@ def test_mutated_messages_in_its_queue(
 def test_mutated_orders_on_its_channel(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
-    """By remote control, and what is no JSON or as deep as a well."""
+    """They come by remote control. Some are no JSON, or very deep."""
     connection, mutator = connect(server.url), Mutator(22)
     before = refused_by_now(connection)
     valid = [
@@ -245,9 +245,7 @@ def note(path: str) -> None:
 def test_a_detached_call_that_is_put_back_does_not_run_again(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
-    """Neither its message alone, nor with its record as long as the outcome is kept; those who
-    attach get that outcome.
-    """
+    """Its message with or without its record does not run. Clients that attach get the outcome."""
     connection, path = connect(server.url), tmp_path / "runs"
     # No worker listens there: what lies in Redis until one takes it can be copied.
     future = note.with_options(queue="aside")(str(path)).submit(backend, detach=True)

@@ -482,7 +482,7 @@ def test_orders_without_their_seal_are_refused() -> None:
 
 
 class _Hash:
-    """As much of Redis as `presence` reads."""
+    """The part of Redis that `presence` reads."""
 
     keyring = KEYRING
 
@@ -543,7 +543,7 @@ def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
 def test_mutated_functions_are_not_there_and_counted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nor are those of another digest; the client then sends them again."""
+    """So are functions of another digest. The client then sends them again."""
     mutator, keyring = Mutator(6), Keyring(SECRET)
     child = task._Child("redis://localhost", keyring.refusals)
     purpose = Purpose.function("digest")
@@ -607,7 +607,7 @@ def test_no_header_that_json_can_hold_does_harm(header: Any) -> None:
 
 
 def test_the_application_has_such_a_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And accepts nothing but what is sealed, and JSON for remote control."""
+    """It accepts only sealed messages, and JSON for remote control."""
     app = make_app("redis://localhost")
     assert app.gate.keyring.identity == KEYRING.identity
     assert set(app.conf.accept_content) == {"distribute_challenge", "json"}

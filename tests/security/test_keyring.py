@@ -50,7 +50,7 @@ def test_more_than_can_be_encrypted_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("body", BODIES, ids=len)
 def test_not_a_bit_can_be_changed(keyring: Keyring, body: bytes) -> None:
-    """Nor anything added or taken away, at either end."""
+    """No byte can be added or taken away at either end."""
     sealed = keyring.seal(PURPOSE, [body])
     for place in {0, 3, 4, 5, 8, 9, 40, len(sealed) // 2, len(sealed) - 1}:
         changed = bytearray(sealed)
@@ -122,7 +122,7 @@ def test_secrets_change_without_a_stop() -> None:
 
 @pytest.mark.parametrize("text", ["", "x" * 31, f"{SECRET},short", f"{SECRET},"])
 def test_a_secret_that_can_be_guessed_is_refused(text: str) -> None:
-    """Without being shown."""
+    """The error does not show it."""
     with pytest.raises(
         SecretError, match=r"needs at least 32 .*`distribute-challenge secret`"
     ) as caught:
@@ -140,7 +140,7 @@ def test_a_new_secret_is_long_enough_and_another_each_time() -> None:
 
 @pytest.mark.parametrize("encrypt", [False, True])
 def test_nothing_shows_a_secret(encrypt: bool) -> None:
-    """Neither a keyring nor what it is made of; an identity does not tell."""
+    """A keyring, its parts and its identity do not show it."""
     keyring = Keyring(f"{SECRET},{OTHER}", encrypt=encrypt)
     signature = keyring.signature(PURPOSE)
     shown = [keyring, signature, signature.key, vars(keyring), keyring.opens, keyring.seals_as]
@@ -152,9 +152,7 @@ def test_nothing_shows_a_secret(encrypt: bool) -> None:
 
 
 def test_pieces_are_signed_as_the_whole_is() -> None:
-    """And verified piece by piece, with what was signed for another purpose or changed found out at
-    the end.
-    """
+    """The reader verifies them one by one, and finds a wrong purpose or a change at the end."""
     made = KEYRING.signature(PURPOSE)
     for piece in (b"ab", memoryview(b"c")):
         made.update(piece)
@@ -200,7 +198,7 @@ def test_signed_nonsense_that_says_it_is_encrypted_is_refused(body: bytes) -> No
 
 
 def test_a_missing_package_is_named_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By who is to encrypt, at once; by others when something encrypted comes."""
+    """A program that encrypts names it at once. Others do when something encrypted comes."""
     sealed = Keyring(SECRET, encrypt=True).seal(PURPOSE, [b"x"])
     real, found = builtins.__import__, importlib.util.find_spec
 

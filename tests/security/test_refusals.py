@@ -45,7 +45,7 @@ def test_invented_kinds_fill_neither_log_nor_memory(
 def test_neither_the_large_nor_the_deep_costs_more_than_a_line(
     lines: pytest.LogCaptureFixture,
 ) -> None:
-    """Nor does it end who logs it."""
+    """It does not end the program that logs it."""
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
@@ -62,7 +62,7 @@ def test_neither_the_large_nor_the_deep_costs_more_than_a_line(
 
 @pytest.mark.slow
 def test_what_forked_children_refuse_is_counted(lines: pytest.LogCaptureFixture) -> None:
-    """From the moment on that it is asked for; never twice, and never waited for."""
+    """The parent counts it from its first request on, never twice, and without waiting."""
     refusals = Refusals()
     refusals.note("a message", "before")
     refusals.count_children()
@@ -81,7 +81,7 @@ def test_what_forked_children_refuse_is_counted(lines: pytest.LogCaptureFixture)
 
 
 def test_a_child_counts_for_a_parent_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By itself."""
+    """It counts by itself."""
     refusals = Refusals()
     refusals.count_children()
     monkeypatch.setattr(os, "getpid", lambda: -1)

@@ -62,7 +62,7 @@ def served_by(url: str, secret: str, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_who_has_another_secret_hears_of_it_and_does_not_hang(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str, clients: str
 ) -> None:
-    """Also if one side could open what the other seals: it takes both."""
+    """This holds if one side could open what the other seals, too: a call takes both."""
     with start_worker(server.url, tmp_path, **{VARIABLE: workers}) as worker:
         worker.wait_for("ready.")
         monkeypatch.setenv(VARIABLE, clients)
@@ -212,7 +212,7 @@ def test_a_client_without_a_secret_is_told_at_the_line_of_the_call(server: Serve
 def test_a_program_without_a_secret_ends_with_the_line_to_write(
     server: Server, command: str
 ) -> None:
-    """And no traceback; nor is one that is too short shown."""
+    """It shows no traceback, and no secret that is too short."""
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     for text, message in (
         ("", "needs a secret, which signs every call"),

@@ -61,7 +61,7 @@ def test_the_first_source_counts(
 
 
 def test_no_secret_is_an_error_with_the_line_to_write() -> None:
-    """And without the password."""
+    """The error does not show the password."""
     with pytest.raises(SecretError) as caught:
         keyring_for(URL)
     text = str(caught.value)
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_read_says_why(
 def test_encryption_is_for_every_source(
     private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for those who want no security."""
+    """It is not for clusters whose user wants no security."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ENCRYPT", "1")
     assert keyring_for(f"redis+socket://{private}/redis.sock").encrypts
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET", SECRETS["variable"])

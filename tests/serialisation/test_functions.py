@@ -129,7 +129,7 @@ def test_a_small_function_is_not_warned_of() -> None:
 
 
 def test_captured_names_closure_variables_and_defaults() -> None:
-    """Of Python functions; others capture nothing that has a name."""
+    """It names those of Python functions. Others capture nothing that has a name."""
     x = 1
 
     def f(y: int = 2, *, z: int = 3) -> Any:

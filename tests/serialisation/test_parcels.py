@@ -115,7 +115,7 @@ def test_without_a_depot_all_stays_in_the_pickle() -> None:
 
 
 def test_a_buffer_that_is_not_in_one_piece_stays_in_the_pickle(depot: Depot) -> None:
-    """If its object says so: pickle itself refuses it then."""
+    """If its object says so, pickle itself refuses it."""
 
     class Striped:
         def __reduce_ex__(self, protocol: Any) -> Any:
@@ -195,7 +195,7 @@ def test_a_result_can_be_written_to_unless_it_was_closed_by_its_maker(depot: Dep
 
 
 def test_so_do_large_built_in_values(depot: Depot) -> None:
-    """Which were pickled together already."""
+    """They were pickled together already."""
     plain = dumps_plain(["x" * 200_000])
     assert plain is not None
     assert unpack(pack_plain(plain, depot.deposit), depot.open) == ["x" * 200_000]
@@ -242,7 +242,7 @@ def test_what_is_deposited_and_gone_says_so(depot: Depot, another: Depot) -> Non
 
 
 def test_a_copy_of_what_is_deposited_is_itself(depot: Depot) -> None:
-    """And not a copy of the value."""
+    """It is not a copy of the value."""
     deposited = Deposited(depot, pack(LARGE, "it", lambda: depot))
     assert copy.copy(deposited) is copy.deepcopy([deposited])[0] is deposited
 

@@ -99,7 +99,7 @@ def test_buffers_that_travel_elsewhere_are_named() -> None:
 
 
 def test_of_many_parts_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the arguments of a call that would not end."""
+    """The arguments of a call may be too long to show."""
     monkeypatch.setattr(pickle_text, "MOST_STEPS", 20)
     found, is_whole = outline(dumps((("a", list(range(100)), "b"), {}), "a value").data)
     assert not is_whole

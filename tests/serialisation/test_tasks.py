@@ -48,7 +48,7 @@ def test_the_modules_of_an_argument_travel_with_the_function() -> None:
 def test_the_argument_to_blame_is_named(
     args: tuple[Any, ...], kwargs: dict[str, Any], words: str
 ) -> None:
-    """By position or keyword."""
+    """The error gives its position or keyword."""
     with pytest.raises(SerialisationError, match=words):
         single_task(portable(), "f", args, kwargs, OPTIONS)
 
@@ -82,6 +82,6 @@ def test_a_chunk_is_the_list_of_its_calls_arguments() -> None:
 
 
 def test_the_call_to_blame_in_a_chunk_is_named() -> None:
-    """By its argument."""
+    """The error names its argument."""
     with pytest.raises(SerialisationError, match="argument 2 of f cannot be pickled"):
         packed_chunk("f", [(1, 2), (1, threading.Lock())])

@@ -68,7 +68,7 @@ def test_a_value_that_is_nowhere_is_named(kept: Depot, values: ValueCache) -> No
 def test_a_worker_that_sees_no_place_at_all_says_so(
     kept: Depot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Neither shared memory nor Redis."""
+    """It sees neither shared memory nor Redis."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     with pytest.raises(ValueMissingError):
         ValueCache(None, KEYRING, 1000).open(kept.deposit(b"content"), kept.names)
@@ -151,7 +151,7 @@ def test_unused_values_are_dropped_and_the_thread_ends(
 def test_nothing_is_kept_after_close(
     kept: Depot, values: ValueCache, looking: Callable[[], list[threading.Thread]]
 ) -> None:
-    """Nor does anything run on."""
+    """No thread runs on."""
     values.open(kept.deposit(b"content"), kept.names)
     values.close()
     values.close()

@@ -64,7 +64,7 @@ def in_threads(*works: Callable[[], object]) -> list[threading.Thread]:
     ids=lambda value: f"{type(value).__name__} {len(bytes(value))}",
 )
 def test_any_buffer_in_one_piece_can_be_kept(kept: Depot, near: MemoryStore, value: Any) -> None:
-    """As the bytes that lie in memory."""
+    """The depot keeps the bytes that lie in memory."""
     reference = kept.deposit(value)
     assert near.values == {reference.key: bytes(pickle.PickleBuffer(value).raw())}
     assert reference.size == len(bytes(value))
@@ -72,7 +72,7 @@ def test_any_buffer_in_one_piece_can_be_kept(kept: Depot, near: MemoryStore, val
 
 
 def test_equal_content_is_stored_once(kept: Depot, near: MemoryStore) -> None:
-    """Whatever it is called."""
+    """Its type does not matter."""
     first = kept.deposit(b"content")
     assert kept.deposit(bytearray(b"content")) == first
     assert kept.deposit(b"other") != first
@@ -241,7 +241,7 @@ def test_a_value_that_is_on_its_way_elsewhere_is_not_freed(
 
 
 def test_a_hold_keeps_a_value_as_long_as_it_lives(kept: Depot, near: MemoryStore) -> None:
-    """Or until it is closed."""
+    """Closing it ends it earlier."""
     key = kept.deposit(b"content").key
     first, second = kept.hold([key]), kept.hold([key])
     kept.release([key])
@@ -257,7 +257,7 @@ def test_a_hold_keeps_a_value_as_long_as_it_lives(kept: Depot, near: MemoryStore
 
 
 def test_a_hold_of_what_is_gone_is_an_error(kept: Depot) -> None:
-    """And counts nothing."""
+    """It counts nothing."""
     key = kept.deposit(b"content").key
     with pytest.raises(ValueLostError, match=r"1 large value\(s\) of this call are gone"):
         kept.hold([key, "unknown"])
@@ -265,9 +265,7 @@ def test_a_hold_of_what_is_gone_is_an_error(kept: Depot) -> None:
 
 
 def test_a_hold_may_go_at_any_moment(kept: Depot, near: MemoryStore) -> None:
-    """Also while its own thread is in the middle of the books, when the interpreter collects
-    garbage.
-    """
+    """The garbage collector may remove it while its own thread has the depot's lock."""
     key = kept.deposit(b"content").key
     hold = kept.hold([key])
     kept.release([key])
@@ -358,7 +356,7 @@ def test_what_only_lingers_makes_room(kept: Depot, near: MemoryStore, far: Memor
 def test_an_error_of_a_place_is_the_caller_s(
     kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And counts nothing."""
+    """It counts nothing."""
 
     def put(key: str, data: memoryview) -> None:
         raise SystemFailureError("no answer")

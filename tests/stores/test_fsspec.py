@@ -33,7 +33,7 @@ def names(shared: Path) -> list[str]:
 
 
 def test_each_client_has_a_folder_and_a_lease(shared: Path) -> None:
-    """And nothing at its end."""
+    """At its end, the client removes both."""
     store = client(shared)
     store.put("a", DATA)
     assert names(shared) == ["distribute_challenge-one", "distribute_challenge-one.lease"]
@@ -81,7 +81,7 @@ def test_a_living_client_renews_its_lease(shared: Path, monkeypatch: pytest.Monk
 def test_tidying_up_goes_on_where_something_is_gone_already(
     shared: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a word."""
+    """It says nothing of it."""
     store = client(shared)
     for key in "ab":
         store.put(key, DATA)
@@ -111,7 +111,7 @@ def test_tidying_up_that_fails_is_a_line_in_the_log(
 
 
 def test_a_full_disk_says_what_can_be_done(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing is left of the value."""
+    """The store leaves nothing of the value."""
     store = client(shared)
     real = store._files.open
 

@@ -48,14 +48,14 @@ def test_a_writable_one_leaves_the_file_as_it_is(tmp_path: Path, size: int) -> N
 
 @pytest.mark.parametrize("size", [10, MAPPED_FROM])
 def test_another_size_is_another_file(tmp_path: Path, size: int) -> None:
-    """And so is none at all."""
+    """So is a file that does not exist."""
     path = file_of(tmp_path, size)
     assert contents(str(path), size - 1) is None
     assert contents(str(tmp_path / "nothing"), size) is None
 
 
 def test_a_map_goes_with_the_last_array_made_of_it(tmp_path: Path) -> None:
-    """And no sooner."""
+    """It does not go sooner."""
     path = file_of(tmp_path, 2 * MAPPED_FROM)
     data = contents(str(path), 2 * MAPPED_FROM)
     assert data is not None
@@ -78,7 +78,7 @@ def test_a_map_takes_no_descriptor(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_fork_does_not_write_into_its_parent_s_results(tmp_path: Path) -> None:
-    """As with any other memory."""
+    """It writes into a copy, as with any other memory."""
     path = file_of(tmp_path, MAPPED_FROM)
     data = contents(str(path), MAPPED_FROM, writable=True)
     assert data is not None

@@ -27,7 +27,7 @@ def store(connection: redis.Redis) -> RedisStore:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if Redis took no more than 1000 bytes under one key."""
+    """Let the store put no more than 1000 bytes under one key."""
     monkeypatch.setattr(stores_redis, "PART", 1000)
     monkeypatch.setattr(stores_redis, "PIECE", 300)
 
@@ -50,7 +50,7 @@ def test_a_large_value_lies_in_parts(store: RedisStore, connection: redis.Redis,
 def test_a_value_without_one_of_its_parts_is_not_there(
     store: RedisStore, connection: redis.Redis, gone: int
 ) -> None:
-    """And the connection is as good as before."""
+    """The connection is as good as before."""
     data = memoryview(os.urandom(5555))
     store.put("a", data)
     store.put("b", data)
@@ -172,7 +172,7 @@ def test_two_clients_have_nothing_in_common(store: RedisStore, connection: redis
 
 
 def test_a_full_redis_says_what_can_be_done(store: RedisStore, connection: redis.Redis) -> None:
-    """And is as good as before."""
+    """The store is as good as before."""
     connection.config_set("maxmemory", "10mb")
     try:
         with pytest.raises(

@@ -65,7 +65,7 @@ def values(store: SharedMemoryStore) -> list[str]:
 
 
 def test_the_folder_is_closed_to_other_users(store: SharedMemoryStore) -> None:
-    """And so is each file."""
+    """So is each file."""
     store.put("a", DATA)
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o700
     assert stat.S_IMODE((store.path / "a").stat().st_mode) == 0o600
@@ -140,7 +140,7 @@ def test_what_a_killed_process_has_half_written_goes_at_the_next_look(
 def test_a_worker_with_other_shared_memory_does_not_get_in(
     store: SharedMemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever else the two can see of each other."""
+    """It does not matter what else the two can see of each other."""
     own = shared_memory_identity()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     assert SharedMemoryStore.attach(store.path) is None
@@ -157,7 +157,7 @@ def test_without_shared_memory_no_worker_attaches(
 
 
 def test_two_processes_with_the_same_shared_memory_say_the_same(root: Path, tmp_path: Path) -> None:
-    """By this the client knows whose workers see its folder."""
+    """The client knows by this which workers see its folder."""
     program = (
         "from distribute_challenge.stores import shared_memory_identity as i; print(i(), end='')"
     )
@@ -166,7 +166,7 @@ def test_two_processes_with_the_same_shared_memory_say_the_same(root: Path, tmp_
 
 
 def test_a_machine_without_a_boot_id_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on macOS."""
+    """macOS has none."""
 
     def missing(_: Path) -> str:
         raise FileNotFoundError

@@ -16,7 +16,7 @@ def content(size: int) -> memoryview:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_what_a_client_puts_a_worker_gets(store: Store, seen: Store, size: int) -> None:
-    """Also nothing at all."""
+    """An empty value counts, too."""
     data = content(size)
     store.put("a", data)
     for reader in (store, seen):
@@ -44,7 +44,7 @@ def test_what_was_put_does_not_change_with_its_origin(store: Store, seen: Store)
 
 
 def test_what_is_not_there_is_none(store: Store, seen: Store) -> None:
-    """And no error: another place may have it."""
+    """It is no error, as another place may have the value."""
     assert store.get("a", 5) is None
     assert seen.get("a", 5) is None
     assert not store.holds("a", 5)
@@ -71,7 +71,7 @@ def test_a_value_is_there_until_it_is_deleted(store: Store, seen: Store) -> None
 
 
 def test_what_is_being_read_stays_readable(store: Store, seen: Store) -> None:
-    """Also when it is deleted meanwhile."""
+    """It stays so when the client deletes it meanwhile."""
     data = content(2_000_000)
     store.put("a", data)
     found = seen.get("a", len(data))
@@ -91,7 +91,7 @@ def test_a_value_can_be_put_again(store: Store, seen: Store) -> None:
 
 
 def test_nothing_is_left_after_close(store: Store, seen: Store) -> None:
-    """Not even for those who look closely, and again is fine."""
+    """A worker that looks finds nothing. A second `close` is fine."""
     for key in "abc":
         store.put(key, content(1000))
     store.renew(["a", "b", "c"])

@@ -123,7 +123,7 @@ def test_ctrl_c_while_one_waits_for_it_ends_it(
 def test_ctrl_c_while_it_is_started_ends_it(
     program: str, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If there is anything to end."""
+    """A program that is missing leaves no process to end."""
     started, start = [], subprocess.Popen.__init__
 
     def interrupted(self: "subprocess.Popen[bytes]", *arguments: Any, **options: Any) -> None:

@@ -98,7 +98,7 @@ def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path
 def test_its_keys_are_its_own_and_this_process_has_the_secret_while_it_lasts(
     cluster: ComposeCluster, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whatever the user's are, for another cluster; and nothing that is written shows them."""
+    """The user's keys for another cluster do not matter, and nothing that is written shows any."""
     for name in ("DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD"):
         monkeypatch.setenv(name, "the user's")
     docker.set("on-build", 'printf "%s" "$DISTRIBUTE_CHALLENGE_SECRET" > "$here/secret"')
@@ -301,7 +301,7 @@ fi
 def test_to_shrink_takes_as_long_as_calls_and_is_not_waited_for(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
-    """But for the next order; and workers that end meanwhile have not failed."""
+    """The next order waits for it. Workers that end meanwhile have not failed."""
     docker.set("on-up", SLOW)
     cluster.start()
     cluster.scale(3)
@@ -366,7 +366,7 @@ def test_what_compose_leaves_is_removed_by_the_engine(
 def test_what_cannot_be_removed_is_said_with_the_command_to_type(
     cluster: ComposeCluster, docker: FakeDocker, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And nothing is raised, as there is mostly something else that was."""
+    """The cluster raises nothing, as there is mostly another error already."""
     cluster.start()
     command = f"docker compose --project-name distribute_challenge_load_{port} down --volumes"
     for path, body, words in (

@@ -39,7 +39,7 @@ def backend(cluster: ComposeCluster) -> Iterator[CeleryExecutionBackend]:
 
 
 def scale(cluster: ComposeCluster, workers: int) -> None:
-    """And wait until so many are there, and no more containers."""
+    """Scale the cluster, and wait until it has exactly this many workers."""
     cluster.scale(workers)
 
     def done() -> bool:

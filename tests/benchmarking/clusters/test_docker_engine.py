@@ -98,7 +98,7 @@ def test_a_container_that_is_gone_is_no_error(engine: DockerEngine, docker: Fake
 
 
 def test_what_containers_take(engine: DockerEngine, docker: FakeDocker) -> None:
-    """Of one that does not run, nothing."""
+    """A container that does not run takes nothing."""
     docker.readings["worker-3"] = 2.5
     assert engine.readings([identity("redis-1"), identity("worker-3")]) == [
         None,

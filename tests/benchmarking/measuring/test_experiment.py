@@ -239,7 +239,7 @@ def test_ctrl_c_keeps_the_step_that_was_interrupted() -> None:
 
 
 def kill_redis(cluster: Small) -> None:
-    """As if the machine had run out of memory."""
+    """Kill the server, as the kernel does when memory runs out."""
     lines = mentioning(cluster.broker_url.partition("//")[2]).items()
     (server,) = (
         pid for pid, line in lines if "redis-server" in line and "supervisor.py" not in line

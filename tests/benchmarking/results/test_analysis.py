@@ -59,7 +59,7 @@ def test_a_call_longer_than_the_window_counts_for_what_is_in_it() -> None:
 
 
 def test_sleeping_calls_are_held_against_the_clock() -> None:
-    """Not against what one worker did."""
+    """They are not compared with what one worker did."""
     one = only(tiny_step(*CALLS))
     assert (one.ideal, one.efficiency) == (1.0, pytest.approx(2.75 / 4))
 
@@ -108,7 +108,7 @@ def test_a_worker_whose_process_was_replaced_is_one_worker() -> None:
 
 
 def test_a_worker_that_ran_nothing_is_seen() -> None:
-    """By its usage; and where there is none, in how uneven it is."""
+    """Its usage shows it, or else how uneven the numbers of calls are."""
     step = tiny_step((10.0, 11.0, "worker-2"))
     assert only(step).unevenness == 2.0
     step.samples = [
@@ -172,7 +172,7 @@ def test_the_spread_is_that_of_whole_seconds_in_the_window() -> None:
 
 
 def test_a_moving_average_of_a_constant_is_that_constant() -> None:
-    """Also at its ends."""
+    """This holds at its ends, too."""
     step = tiny_step(*[(10 + i / 2, 10.25 + i / 2, "worker-1") for i in range(8)])
     _, counts, smoothed = throughput_over_time(step)
     assert counts.tolist() == [0, 2, 2, 2, 2]

@@ -46,7 +46,7 @@ def test_sleeping_calls_are_held_against_the_ideal() -> None:
 
 
 def test_one_more_of_many_workers_still_counts() -> None:
-    """Though it brings no more than a twentieth."""
+    """It brings no more than a twentieth."""
     assert "grows up to 40 workers" in said(run_of({size: float(size) for size in range(30, 41)}))
 
 
@@ -74,7 +74,7 @@ def test_throughput_that_falls_again() -> None:
     "rates", [{1: 8.1, 2: 5.3, 3: 14.8}, {1: 8.1, 2: 5.3, 3: 7.9}, {1: 10, 2: 20, 3: 12, 4: 19}]
 )
 def test_throughput_that_goes_up_and_down_answers_nothing(rates: dict[int, float]) -> None:
-    """As on a machine that did something else for a while."""
+    """The machine may have done something else for a while."""
     text = said(run_of(rates))
     assert text.startswith("Throughput does not grow evenly: ")
     assert (

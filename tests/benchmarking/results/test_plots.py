@@ -72,7 +72,7 @@ def test_every_picture_is_drawn_of_every_run(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_two_drawings_of_a_run_are_the_same_bytes(kind: str, tmp_path: Path) -> None:
-    """Whatever the user's own style is."""
+    """The user's own style changes nothing."""
     (tmp_path / "second").mkdir()
     first = draw(RUNS["cpu"], tmp_path, [kind])
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):

@@ -61,7 +61,7 @@ def test_memory_has_the_unit_that_fits(size: int, text: str) -> None:
 
 
 def test_numbers_in_names_count_as_numbers() -> None:
-    """Also where some names begin with one, and some do not."""
+    """Some names begin with a number, and some do not."""
     assert in_natural_order(["worker-10", "7a", "worker-9", ""]) == [
         "",
         "7a",

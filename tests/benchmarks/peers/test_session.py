@@ -57,7 +57,7 @@ def test_it_ends_with_its_runner_and_leaves_nothing(
     eventually: Callable[[Callable[[], bool]], None],
     tmp_path: Path,
 ) -> None:
-    """Also while the peer hangs."""
+    """It ends while the peer hangs, too."""
     ask(session, do="start")
     programs = psutil.Process(session.pid).children(recursive=True)
     assert programs
@@ -71,7 +71,7 @@ def test_it_ends_with_its_runner_and_leaves_nothing(
 
 @pytest.mark.slow
 def test_the_library_over_tcp_needs_no_preparation(tmp_path: Path) -> None:
-    """Nor a secret, which it makes for itself."""
+    """The session makes the secret itself."""
     environment = {
         "PEERS_FOLDER": str(tmp_path),
         "PEERS_REDIS_PORT": str(free_port()),

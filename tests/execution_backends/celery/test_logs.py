@@ -95,7 +95,7 @@ def steps(number: int, name: str = "step") -> None:
 def test_lines_come_while_the_call_runs(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And do not make the wait for its result longer than it may be."""
+    """They do not delay its result."""
     function = compute_this(backend=own.backend)(steps)
     future = function(100).submit()
     shown: list[str] = []
@@ -146,9 +146,7 @@ def test_of_a_flood_so_much_is_shown_and_the_rest_is_counted(
 def test_records_are_as_if_the_call_ran_here(
     own: LocalCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From the level on that is set here, also where the worker's own log has another; once,
-    whatever the call has configured.
-    """
+    """This process's level counts, not the worker's. Each comes once, however the call logs."""
 
     def log() -> None:
         logger = logging.getLogger("a.library")
@@ -254,7 +252,7 @@ def test_a_warning_is_one_of_this_process(
 def test_on_a_cluster_of_one_s_own_they_come_only_if_asked_for(
     own: LocalCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And to none but the client whose calls they are. The worker's log has them in any case."""
+    """Only the client that made the calls gets them. The worker's log always has them."""
     url = own.broker_url
     with (
         CeleryExecutionBackend(url) as silent,
@@ -315,7 +313,7 @@ def test_what_a_forked_child_and_a_thread_left_behind_print_goes_to_the_log_alon
 def test_calls_of_one_message_keep_their_lines_apart(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also those without an end, and bars."""
+    """Lines without an end and bars are kept apart, too."""
 
     def short(number: int) -> None:
         print("\r", number, end="", flush=True)

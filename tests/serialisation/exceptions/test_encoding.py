@@ -250,7 +250,7 @@ def test_text_stands_in_for_an_attribute_that_cannot_be_pickled() -> None:
 
 
 def test_text_stands_in_for_a_part_that_cannot_be_unpickled() -> None:
-    """Also if it would end the process; what is beside it comes whole."""
+    """This holds if it would end the process. The other parts come whole."""
     error = loads_error(dumps_error(ValueError(EndsTheProcess(), {1: TwoArgumentsError}, "text")))
     assert isinstance(error, ValueError)
     assert "EndsTheProcess object" in error.args[0]
@@ -420,7 +420,7 @@ def test_a_group_keeps_its_type_when_a_member_cannot_be_pickled() -> None:
 
 
 def test_nested_groups_come_back_however_deep() -> None:
-    """Without recursion."""
+    """The code does not recurse."""
     error: Exception = ValueError("inmost")
     for _ in range(300):
         error = ExceptionGroup("group", [error])
@@ -498,7 +498,7 @@ def test_the_end_of_an_endless_chain_says_that_there_was_more(
 
 @pytest.mark.parametrize("as_value", [False, True])
 def test_what_refers_to_itself_comes_back_as_it_was(as_value: bool) -> None:
-    """By its chain and by an attribute; an attribute that is also the cause is the same object."""
+    """Chain and attribute refer to it. An attribute that is also the cause is the same object."""
     original: Any = TwoArgumentsError(1, 2)
     cause: Any = TwoArgumentsError(3, 4)
     original.__cause__, cause.__context__ = cause, original
@@ -513,7 +513,7 @@ def test_what_refers_to_itself_comes_back_as_it_was(as_value: bool) -> None:
 
 
 def test_an_exception_is_left_as_it_was() -> None:
-    """By being pickled; in the `local` engine it may be the caller's own object."""
+    """Pickling leaves it: in the `local` engine it may be the caller's own object."""
 
     def fail() -> None:
         raise LockError from unpicklable_class()("cause")
@@ -563,13 +563,13 @@ class CtrlCError(Exception):
 
 
 def test_ctrl_c_goes_through() -> None:
-    """Whatever code of the user's runs in the client's own main thread."""
+    """It goes through any code of the user's in the client's main thread."""
     with pytest.raises(KeyboardInterrupt):
         dumps_error(CtrlCError())
 
 
 def test_what_is_not_of_the_class_that_it_should_be_is_a_remote_error() -> None:
-    """As when a name means something else in this process."""
+    """A name may mean something else in this process."""
     data = encoded([Node("app.Bad", "no luck", 0)], [dumps_plain("no class") or b""], "Traceback")
     error = loads_error(data)
     assert isinstance(error, RemoteError)
@@ -660,7 +660,7 @@ def test_the_client_sees_its_own_frames_and_catches_its_own_classes(project: Cli
 
 @pytest.mark.parametrize("in_loop", [False, True])
 def test_a_coroutine_s_traceback_has_no_frame_of_the_library(in_loop: bool) -> None:
-    """Nor of the event loop that the library runs it in."""
+    """It has none of the event loop that the library runs it in."""
 
     @compute_this(backend="local")
     async def fail() -> None:

@@ -60,7 +60,7 @@ def test_its_frames_hold_no_variables_and_no_caller() -> None:
 
 
 def test_a_line_without_columns_is_a_line() -> None:
-    """As with `python -X no_debug_ranges`, and in frames of other languages' compilers."""
+    """`python -X no_debug_ranges` and compilers of other languages give none."""
     row = (__file__, "name", "qualname", "module", None, 30, 7, None, None, None)
     made = traceback_of([row])
     assert [

@@ -33,7 +33,7 @@ def test_what_is_no_module_lies_nowhere(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_path_that_cannot_be_worked_out_is_empty() -> None:
-    """As that of a package in a package that is no longer loaded."""
+    """The parent of a nested package may no longer be loaded."""
     spec = ModuleSpec("package", None, is_package=True)
     assert location_of(spec, Gone()).path == ()
 
@@ -51,7 +51,7 @@ def test_a_folder_in_a_package_that_is_not_loaded_is_a_package(
 
 
 def test_an_installed_module_is_found_without_importing_its_package() -> None:
-    """Or is not there."""
+    """A module that is not there is found missing in the same way."""
     spec = installed_spec("json.decoder")
     assert spec is not None
     assert spec.name == "json.decoder"

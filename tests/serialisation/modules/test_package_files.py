@@ -120,7 +120,7 @@ def test_files_are_fresh_until_one_changes_comes_or_goes(
 
 
 def test_members_of_an_archive_are_files_too(tmp_path: Path) -> None:
-    """Of the folder in it, under the same rules."""
+    """The same rules hold for a folder in an archive."""
     archive = tmp_path / "app.pyz"
     with zipfile.ZipFile(archive, "w") as file:
         file.mkdir("shop") if hasattr(file, "mkdir") else None
@@ -140,7 +140,7 @@ def test_members_of_an_archive_are_files_too(tmp_path: Path) -> None:
 
 
 def test_a_file_that_no_archive_holds_is_not_found(tmp_path: Path) -> None:
-    """As in a folder."""
+    """A folder gives the same error."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr("b", "")
     write(tmp_path, "plain")

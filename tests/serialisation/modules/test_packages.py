@@ -165,7 +165,7 @@ def test_a_compiled_module_that_is_not_on_the_worker_has_to_be_installed(
 def test_a_file_above_the_limit_stays_and_the_error_names_it(
     shop: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the variable that lets it travel."""
+    """The error names the variable that lets it travel, too."""
     (shop.folder / "shop" / "model.bin").write_bytes(bytes(2000))
     (shop.folder / "shop" / "larger.bin").write_bytes(bytes(3000))
     shop.write(
@@ -224,7 +224,7 @@ def test_a_package_in_an_archive_keeps_its_data(shop: Client) -> None:
 
 
 def test_an_archive_that_changes_is_read_anew(project: Client) -> None:
-    """And one that is not to be had any more is an error of the modules in it."""
+    """An archive that is gone is an error of the modules in it."""
     project.folder.mkdir()
     out = project.run("""
         import sys, zipfile
@@ -248,7 +248,7 @@ def test_an_archive_that_changes_is_read_anew(project: Client) -> None:
 
 
 def test_a_module_whose_file_is_gone_harms_only_the_import_that_needs_it(project: Client) -> None:
-    """As one that cannot be decoded, or has a syntax error; the error names module and file."""
+    """So does a module that cannot be decoded or parsed. The error names module and file."""
     project.package("app")
     project.write(
         app__main="""
@@ -292,7 +292,7 @@ def test_a_module_whose_file_is_gone_harms_only_the_import_that_needs_it(project
 
 
 def test_a_source_that_python_still_has_travels_although_its_file_is_gone(project: Client) -> None:
-    """From where tracebacks take their lines, or from its loader."""
+    """The cache of tracebacks or the module's loader has it."""
     project.write(shown="def f(): return 1")
     out = project.run("""
         import importlib.util, inspect, os, sys

@@ -82,7 +82,7 @@ def test_a_module_is_executed_once_for_each_version(importer: ProjectImporter) -
 
 
 def test_an_edit_renews_every_module_that_depends_on_the_file(importer: ProjectImporter) -> None:
-    """And leaves those that do not."""
+    """It leaves the other modules."""
     fixed = [module("top", "from low import x", "low"), module("apart", "runs = []")]
     importer.activate([*fixed, module("low", "x = 1")])
     import apart  # type: ignore[import-not-found]
@@ -134,7 +134,7 @@ def test_a_submodule_brought_back_is_its_package_s_attribute_again(
 def test_a_module_of_the_same_name_on_the_worker_does_not_shadow_the_client_s(
     importer: ProjectImporter,
 ) -> None:
-    """Also if it is imported already."""
+    """It does not if it is imported already, either."""
     sys.modules["same"] = type(sys)("same")
     importer.activate([module("same", "x = 1")])
     assert __import__("same").x == 1

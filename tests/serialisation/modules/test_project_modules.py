@@ -286,12 +286,12 @@ def test_methods_of_a_project_s_class_travel(project: Client) -> None:
 
 
 def test_methods_of_a_class_in_main_travel(project: Client) -> None:
-    """By value."""
+    """They travel by value."""
     assert project.run(METHODS + USE_METHODS).splitlines() == METHODS_OUT
 
 
 def test_a_function_of_main_uses_project_modules_in_every_way(project: Client) -> None:
-    """As module, by name, inside its body, through an argument and in a default."""
+    """It uses them as module, by name, inside its body, through an argument and in a default."""
     project.package("app", "app.deep")
     project.write(
         app__deep__a="def one(): return 1\nclass Box:\n    def __init__(self, x): self.x = x",
@@ -367,7 +367,7 @@ def test_a_module_that_is_broken_fails_the_call_with_its_own_error(project: Clie
 
 
 def test_standard_library_and_installed_modules_are_not_the_project_s() -> None:
-    """Nor is this library, `__main__`, or what is no module at all."""
+    """This library, `__main__` and names of no module are not, either."""
     for name in (
         "json",
         "os",
@@ -439,7 +439,7 @@ def test_sources_are_fresh_until_a_file_changes_or_goes(importable: Path) -> Non
 
 
 def test_a_source_is_read_in_its_own_encoding(importable: Path) -> None:
-    """As its first line declares."""
+    """Its first line declares the encoding."""
     (importable / "latin.py").write_bytes("# coding: latin-1\nname = 'Zoë'\n".encode("latin-1"))
     (module,) = Sources(["latin"]).modules
     assert module.source is not None

@@ -82,7 +82,7 @@ def test_a_definition_that_uses_changing_variables_is_not_sent_again_and_again(
 
 
 def test_a_script_can_define_functions_between_two_calls(project: Client) -> None:
-    """As a notebook does: the next call finds them."""
+    """A notebook does so. The next call finds them."""
     out = project.run("""
         @compute_this
         def look(name):

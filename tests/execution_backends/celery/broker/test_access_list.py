@@ -134,7 +134,7 @@ def test_a_call_that_kills_its_process_is_made_good(
 
 
 def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
-    """As the page says: its number in the channels."""
+    """The page says so: its number stands in the channels."""
     command = [word.replace("&/0.", "&/3.") for word in documented()[1:]]
     assert connect(server.url).execute_command(*command)
     done = CliRunner().invoke(

@@ -33,13 +33,13 @@ class Elsewhere:
 
 
 def test_it_shows_this_machines_time_until_redis_is_asked() -> None:
-    """Which most likely is right."""
+    """This time is most likely right."""
     assert abs(ClusterClock().now() - clock.now()) < 1
 
 
 @pytest.mark.parametrize("ahead", [HOURS, -HOURS])
 def test_then_it_shows_what_redis_shows(ahead: float) -> None:
-    """And goes on from there."""
+    """It goes on from there."""
     cluster = ClusterClock()
     shown = cluster.ask(Elsewhere(ahead))  # type: ignore[arg-type]
     assert abs(cluster.now() - shown) < 1
@@ -47,7 +47,7 @@ def test_then_it_shows_what_redis_shows(ahead: float) -> None:
 
 
 def test_it_asks_again_when_an_answer_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not before."""
+    """It does not ask before."""
     cluster, server = ClusterClock(), Elsewhere(HOURS)
     for _ in range(3):
         assert abs(cluster.ask_if_old(server) - clock.now() - HOURS) < 1  # type: ignore[arg-type]

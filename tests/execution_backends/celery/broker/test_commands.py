@@ -12,7 +12,7 @@ from tests.secret import KEYRING
 
 
 def test_an_order_comes_through_remote_control_as_it_was() -> None:
-    """As plain text."""
+    """It travels as plain text."""
     command = CancelCommand({"c-1": [0, 3], "c-2": None}, client="c")
     assert command.text(KEYRING).isascii()
     assert CancelCommand.read(KEYRING, command.text(KEYRING)) == command

@@ -53,7 +53,7 @@ def test_a_tls_url_may_name_certificates_as_celery_or_redis_do(written: str, mea
     "url", ["amqp://ann:secret@example.org", "example.org:6379", "redis://host:port/0"]
 )
 def test_another_url_is_refused_with_the_right_ones(url: str) -> None:
-    """Without the password."""
+    """The error does not show the password."""
     with pytest.raises(OptionError, match="write it as redis://host:6379/0") as caught:
         connect(url)
     assert "secret" not in str(caught.value)
@@ -166,7 +166,7 @@ def test_other_refusals_are_shown_too(error: Exception, advice: str) -> None:
 
 
 def test_a_wrong_password_is_named_as_such(server: Server) -> None:
-    """And not as an unreachable server."""
+    """The error does not call the server unreachable."""
     connect(server.url).config_set("requirepass", "right")
     url = server.url.replace("redis+socket://", "redis+socket://:wrong@")
     with pytest.raises(BrokerUnreachableError, match="refused the login"), translated(url):

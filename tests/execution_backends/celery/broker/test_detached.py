@@ -198,7 +198,7 @@ def test_large_arguments_of_a_client_that_dies_while_it_submits_expire_soon(
 def test_a_call_whose_large_arguments_are_gone_is_lost(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """As with an eviction policy."""
+    """An eviction policy may remove them."""
     future = submit(backend, bytes(200_000))  # type: ignore[arg-type]
     taken = worker.take()
     worker.connection.delete(value_key(future.id, "arguments"))
@@ -228,7 +228,7 @@ def test_a_call_whose_process_died_is_sent_again_without_a_waiting_client(
 def test_the_number_of_attempts_is_its_clients(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for other calls."""
+    """Other calls have their client's, too."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ATTEMPTS", "1")
     future = submit(backend)
     monkeypatch.undo()
@@ -469,7 +469,7 @@ def test_many_calls_are_asked_for_together(
     records: DetachedRecords,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And those that are not open are found."""
+    """`over` finds the calls that are not open."""
     monkeypatch.setattr(detached, "AT_ONCE", 2)
     numbers = [submit(backend, number).id for number in range(5)]
     assert records.over(numbers) == []
@@ -479,7 +479,7 @@ def test_many_calls_are_asked_for_together(
 
 
 def put_back(worker: FakeWorker, taken: Taken, record: dict[bytes, bytes]) -> None:
-    """As an attacker does who has kept a record and its message, and may write to Redis."""
+    """Do as an attacker who has kept a record and its message, and may write to Redis."""
     worker.connection.hset(detached_key(taken.batch.id), mapping=record)  # type: ignore[arg-type] # bytes will do
     worker.connection.rpush(QUEUE, json.dumps(taken.envelope))
 
@@ -491,7 +491,7 @@ def record_of(worker: FakeWorker, call: str) -> dict[bytes, bytes]:
 def test_a_call_whose_record_is_put_back_has_ended_as_long_as_its_outcome_is_kept(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
-    """And the record goes once more, so that those who attach get the outcome."""
+    """The record goes once more, so that clients that attach get the outcome."""
     future = submit(backend)
     record = record_of(worker, future.id)
     taken = worker.take()

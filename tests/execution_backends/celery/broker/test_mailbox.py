@@ -42,7 +42,7 @@ def connection(server: Server) -> Iterator[Broker]:
 def test_what_is_no_answer_is_left_out_and_counted(
     server: Server, connection: Broker, forged: bytes
 ) -> None:
-    """And the next one is taken."""
+    """`ping` takes the next answer."""
     with forging(server.url, lambda: [answer(GOOD), forged]):
         answers = ping(connection, timeout=DEADLINE)
     assert list(answers) == ["worker@here"]

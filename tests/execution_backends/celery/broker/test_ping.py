@@ -71,7 +71,7 @@ def test_only_those_named_answer(connection: redis.Redis) -> None:
 
 
 def test_so_many_as_wanted_are_waited_for(connection: redis.Redis) -> None:
-    """Also more than are there, as others may be on their way."""
+    """`ping` waits for more than there are, as others may be on their way."""
     assert len(ping(connection, wanted=1, timeout=DEADLINE)) == 1
     begun = time.monotonic()
     assert len(ping(connection, wanted=2, timeout=SHORT)) == 1
@@ -120,7 +120,7 @@ def test_an_answer_on_its_way_while_its_list_is_given_up_expires(server: Server)
 
 
 def test_a_server_that_is_gone_is_an_error(server: Server) -> None:
-    """Of redis-py's, for the caller to translate."""
+    """It is an error of redis-py, which the caller translates."""
     server.stop()
     with connect(server.url) as connection, pytest.raises(redis.ConnectionError):
         ping(connection)

@@ -84,7 +84,7 @@ def test_a_broken_connection_owes_nothing_and_the_next_command_makes_a_new_one(
 def test_a_connection_that_was_cut_off_while_idle_is_made_anew(
     connection: PipelinedConnection, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As servers do that allow a client only so many idle seconds."""
+    """Some servers allow a client only so many idle seconds."""
     monkeypatch.setattr(pipelined, "IDLE", 0.0)
     for _ in range(3):
         connection.send(("CLIENT", "ID"))

@@ -59,6 +59,6 @@ def test_lines_written_without_the_secret_do_not_count(server: Server) -> None:
 
 
 def test_slots_are_counted_by_queue() -> None:
-    """Or altogether."""
+    """Without a queue, `slots` counts all."""
     there = [WorkerPresence("w2", 4, ["a"]), WorkerPresence("w1", 2, ["a", "b"])]
     assert [presence.slots(there, queue) for queue in (None, "a", "b", "c")] == [6, 6, 2, 0]

@@ -75,7 +75,7 @@ def test_the_envelope_has_every_field_that_celery_writes(server: Server, app: Ce
 
 
 def test_kombu_reads_our_message_as_it_was_meant(server: Server) -> None:
-    """From the list that a worker reads, with the frame unharmed."""
+    """kombu takes it from a worker's list, and leaves the frame unharmed."""
     sent = batch()
     message = message_for(sent, queue="q", priority=3, keyring=KEYRING)
     connect(server.url).lpush(message.key, message.data)

@@ -241,7 +241,7 @@ def test_a_file_that_may_not_be_read_is_named(
 
 
 def test_other_troubles_are_none_of_tls() -> None:
-    """Nor is it a certificate that is missing where one was shown."""
+    """A client that shows a certificate misses none."""
     assert complaint("rediss://localhost", "Connection refused") is None
     assert complaint("redis://localhost", "Connection reset by peer") is None
     assert (

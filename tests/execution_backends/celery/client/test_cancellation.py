@@ -352,7 +352,7 @@ def test_a_call_inside_a_call_ends_with_it(
 def test_an_order_that_is_none_is_logged(
     cluster: LocalCluster, in_log: Callable[[str], str]
 ) -> None:
-    """And does no harm."""
+    """It does no harm."""
 
     class Nonsense(CancelCommand):
         def text(self, keyring: Keyring, issued: float | None = None) -> str:

@@ -59,7 +59,7 @@ def test_a_client_that_was_cut_off_goes_on(
 def test_a_connection_that_fell_silent_is_given_up_within_15_seconds(
     distant: CeleryExecutionBackend, proxy: Proxy, worker: FakeWorker
 ) -> None:
-    """By those who receive, those who send, and those who wait at a line of their own."""
+    """The receiver, the sender and threads that wait at their own connection give it up."""
     warm = square(1).submit(distant)
     worker.take().run()
     assert warm.result(DEADLINE) == 1
@@ -106,7 +106,7 @@ class Deaf:
 def test_a_message_that_arrived_is_not_sent_twice(
     function: Any, backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Though the sender does not know that it has."""
+    """The sender does not know that it arrived."""
     publisher: Any = backend._connected()._publisher
     publisher._connection = Deaf(publisher._connection, 1)
     arrived, publish = threading.Event(), publisher.publish
@@ -132,7 +132,7 @@ def test_a_message_that_arrived_is_not_sent_twice(
 
 
 def test_connections_over_a_network_are_kept_alive() -> None:
-    """And those on this machine need no such thing."""
+    """Connections on this machine need no keep-alive."""
     kwargs = connect("redis://example.org").connection_pool.connection_kwargs
     assert kwargs["socket_keepalive"]
     assert kwargs["socket_keepalive_options"][socket.TCP_KEEPIDLE] == 5

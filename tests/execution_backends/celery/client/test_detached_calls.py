@@ -101,7 +101,7 @@ def test_a_detached_call_raises_what_the_function_raised(shared: CeleryExecution
 
 
 def test_a_detached_call_can_be_awaited(shared: CeleryExecutionBackend) -> None:
-    """And what is attached as well."""
+    """An attached future can be awaited, too."""
 
     async def both() -> list[int]:
         future = square(4).submit(shared, detach=True)
@@ -113,7 +113,7 @@ def test_a_detached_call_can_be_awaited(shared: CeleryExecutionBackend) -> None:
 def test_waiting_for_a_detached_call_ends_when_the_caller_says(
     shared: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
-    """And can go on."""
+    """The caller can wait again."""
     gate = tmp_path / "gate"
     future = wait_for(str(gate)).submit(shared, detach=True)
     attached = attach(future.id, shared)
@@ -198,7 +198,7 @@ def test_a_call_that_is_not_detached_cannot_be_attached_to(shared: CeleryExecuti
     "id", ["", "nonsense", "0" * 32, "0" * 31 + "\n", "*", "0" * 24 + ":outcome"]
 )
 def test_what_is_no_id_is_an_error_of_the_future(id: str, shared: CeleryExecutionBackend) -> None:  # noqa: A002
-    """Whatever it looks like."""
+    """It may look like anything."""
     assert isinstance(attach(id, shared).exception(DEADLINE), TaskLostError)
 
 
@@ -283,7 +283,7 @@ def test_workers_are_told_until_a_call_is_over(
 def test_workers_are_not_told_of_a_call_that_is_over(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though its future does not know yet."""
+    """Its future does not know yet that it is over."""
     monkeypatch.setattr(detached_calls, "SHORTEST_PAUSE", 60.0)
     monkeypatch.setattr(detached_calls, "publish", lambda *command: pytest.fail("they were told"))
     future = submit(backend)
@@ -326,7 +326,7 @@ def test_closing_a_client_leaves_its_detached_calls(server: Server, worker: Fake
 
 
 def test_a_closed_client_takes_no_calls(server: Server) -> None:
-    """Nor does it wait for any."""
+    """It waits for none, either."""
     calls = DetachedCalls(server.url)
     calls.close()
     task = square(1)._task()
@@ -375,7 +375,7 @@ def test_each_call_has_an_id_of_its_own(shared: CeleryExecutionBackend) -> None:
 def test_a_cluster_that_serves_detached_calls_shows_no_client(
     server: Server, worker: FakeWorker
 ) -> None:
-    """Who only waits for them has one connection, and no part in anything else."""
+    """A client that only waits for them has one connection, and takes part in nothing else."""
     with CeleryExecutionBackend(server.url) as backend:
         submit(backend)
         assert workers(worker.connection) == []

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.celery
 
 
 def test_a_detached_call_has_a_timeline(shared: CeleryExecutionBackend) -> None:
-    """Who attaches does not know when it was made."""
+    """A client that attaches does not know when the call was made."""
     future = square(3).submit(shared, detach=True)
     assert future.timeline is None
     assert future.result(DEADLINE) == 9
@@ -107,7 +107,7 @@ def test_a_workers_problem_is_the_outcome(
 def test_who_asked_to_be_told_is_told_without_keeping_the_future(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """And the future is let go then."""
+    """The client lets the future go then."""
     values = []
     future = submit(backend)
     future.add_done_callback(lambda done: values.append(done.result()))
@@ -142,7 +142,7 @@ def test_an_outcome_whose_unpickling_ends_the_program_is_an_error(
 def test_ctrl_c_in_attach_is_ctrl_c(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while an outcome is unpickled."""
+    """It is while an outcome is unpickled, too."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

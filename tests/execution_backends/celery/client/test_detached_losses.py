@@ -64,7 +64,7 @@ def start(server: Server, tmp_path: Path) -> Iterator[StartLeased]:
 
 @compute_this
 def who(folder: str, first: int) -> int:
-    """Which worker runs it; on the first one it lasts until there is a gate."""
+    """Return the worker that runs this. On the first worker, wait until there is a gate."""
     Path(folder, f"begun-{os.getppid()}").touch()
     while os.getppid() == first and not Path(folder, "gate").exists():
         time.sleep(0.01)
@@ -163,7 +163,7 @@ def test_a_lost_message_of_a_call_that_may_run_once_is_an_error(
 def test_a_call_that_no_worker_begins_in_time_is_an_error(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """If its function has a `queue_timeout`."""
+    """Its function has a `queue_timeout`."""
     future = submit(backend, function=square.with_options(queue_timeout=0.1))
     with pytest.raises(QueueTimeoutError, match="no worker began square in time"):
         future.result(DEADLINE)
@@ -177,7 +177,7 @@ def test_a_queue_without_workers_is_a_warning(
     caplog: pytest.LogCaptureFixture,
     eventually: Any,
 ) -> None:
-    """Also of the call of another client."""
+    """A client is warned for an attached call of another client, too."""
     monkeypatch.setattr(worker_counts, "WARN_AFTER", 0.1)
     future = attach(
         submit(backend, function=square.with_options(queue="gpu", priority=5)).id, backend

@@ -53,7 +53,7 @@ def all_idle(client: Client) -> bool:
 
 
 def test_the_reply_is_read_by_the_thread_that_waits(client: Client, worker: FakeWorker) -> None:
-    """And by no other."""
+    """No other thread reads it."""
     call = send(client, 3)
     assert type(call) is DirectCall
     resolved_by: list[str] = []
@@ -255,7 +255,7 @@ def test_a_broker_that_refuses_the_message_is_an_error_at_once(
 def test_closing_ends_the_waiting(
     client: Client, pool: ThreadPoolExecutor, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not the end of the time that a caller waits by itself."""
+    """The caller does not wait to the end of its own time first."""
     monkeypatch.setattr(direct, "FIRST_WAIT", 3 * DEADLINE)
     value = pool.submit(send(client, 3).result)
     taken = worker.take()

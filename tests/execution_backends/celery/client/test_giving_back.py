@@ -209,7 +209,7 @@ def test_a_slow_call_whose_message_another_worker_cannot_run_is_sent_again(
 def test_short_calls_do_not_wait_for_a_long_one_in_their_message(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    """By map and by submit, on real workers."""
+    """Real workers run calls of `map` and of `submit`."""
     door = tmp_path / "door"
     Path(f"{door}-open").touch()
     shorts = [f"{door}-open"] * 100

@@ -156,7 +156,7 @@ def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
 def test_closing_a_backend_does_the_same(
     shared: Server, folder: Path, eventually: Eventually
 ) -> None:
-    """Also for who goes on."""
+    """The program may go on afterwards."""
 
     @compute_this
     def run(number: int) -> None:

@@ -111,7 +111,7 @@ def test_streams_that_take_nothing_are_left_alone(monkeypatch: pytest.MonkeyPatc
 
 
 def test_records_go_to_the_loggers_of_the_same_name(caplog: pytest.LogCaptureFixture) -> None:
-    """From the level on that is set here; with all that they had, and their source."""
+    """They go there from this process's level on, with all that they had and their source."""
     trace = "Traceback (most recent call last):\nZeroDivisionError: 1/0"
     with caplog.at_level(logging.INFO, logger="a"):
         show(
@@ -138,7 +138,7 @@ def test_records_go_to_the_loggers_of_the_same_name(caplog: pytest.LogCaptureFix
 def test_without_a_configuration_warnings_and_worse_are_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Python itself does it."""
+    """Python itself does the same."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     show(
@@ -157,7 +157,7 @@ def test_without_a_configuration_warnings_and_worse_are_lines(
 
 
 def test_a_warning_is_shown_once_for_each_place() -> None:
-    """Though each worker process has shown it."""
+    """Each worker process has shown it."""
     display = LogDisplay()
     with default_filters() as caught:
         for _ in range(3):
@@ -188,9 +188,7 @@ def test_a_warning_has_its_own_class_or_the_next_that_is_known_here() -> None:
 
 
 def test_filters_of_this_process_decide(capsys: pytest.CaptureFixture[str]) -> None:
-    """By the module, too: that of a script, of what was typed, and of a notebook's cell is
-    ``__main__``.
-    """
+    """They decide by module, too. ``__main__`` is the script, typed code or a notebook's cell."""
     typed = warned("typed", path="<stdin>"), warned("typed", path="/tmp/ipykernel_12/34.py")
     with default_filters() as caught:
         warnings.filterwarnings("ignore", module=__name__)
@@ -204,7 +202,7 @@ def test_filters_of_this_process_decide(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_lines_are_shown_in_the_context_of_their_call(capsys: pytest.CaptureFixture[str]) -> None:
-    """By which notebooks tell the cell."""
+    """Notebooks find the cell by the context."""
     cell: ContextVar[str] = ContextVar("cell", default="none")
     token = cell.set("first")
     context = copy_context()

@@ -62,7 +62,7 @@ def test_a_screen_that_is_stuck_holds_up_one_waiter_once(
     eventually: Callable[[Callable[[], bool]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And no longer than a moment. As soon as it goes on, it is waited for as before."""
+    """It holds it up for a moment. When the screen goes on, callers wait for it as before."""
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(log_printer, "SHOWN_WITHIN", 0.2)
     number = printer.put(printout("a"))

@@ -59,7 +59,7 @@ def die_at_hundreds(number: int) -> int:
 @pytest.mark.slow
 @pytest.mark.celery
 def test_of_a_thousand_calls_the_ten_that_kill_their_worker_fail(cluster: LocalCluster) -> None:
-    """By submit; each is begun three times at most, and harms no other."""
+    """The client submits them. Each is begun three times at most, and harms no other."""
     futures = [die_at_hundreds(number).submit(cluster.backend) for number in range(1000)]
     for number, future in enumerate(futures):
         if number % 100 == 50:
@@ -211,7 +211,7 @@ def test_a_call_whose_process_was_killed_for_another_may_have_run(
 def test_a_message_that_has_waited_for_long_is_sent_anew(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """As often as it takes: calls before it may run for days."""
+    """The client repeats this as often as it takes: calls before it may run for days."""
     future = square(3).submit(backend)
     for _ in range(5):
         worker.take().report("expired")
@@ -248,7 +248,7 @@ def test_a_call_too_slow_among_others_is_found_by_itself(
 def test_what_was_answered_before_the_end_stays(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """And the reply that comes without the one before it is not the whole truth."""
+    """A reply that comes without the one before it is not the whole answer."""
     crowd, taken = crowd_in_a_message(backend, worker, eventually)
     answer(taken, 3, [9], kept=4)
     answer(taken, 3, [9], ended=True)
@@ -264,7 +264,7 @@ def test_what_was_answered_before_the_end_stays(
 def test_an_error_has_all_that_is_known(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """As text, and as attributes that survive a pickle."""
+    """It has it as text, and as attributes that survive a pickle."""
     future = square(3, y=4).submit(backend)
     worker.take().report("lost", "first death", host="w0", exit_code=3)
     worker.take().report("lost", "second death", worker_lost=True)

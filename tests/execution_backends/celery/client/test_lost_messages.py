@@ -70,7 +70,7 @@ def test_a_call_runs_when_a_worker_has_its_message_and_the_calls_before_it_have_
     eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As far as Redis says."""
+    """The client knows both from Redis."""
     crowd, taken = crowd_in_a_message(backend, worker, eventually)
     assert [call.running() for call in crowd[:3]] == [False, False, False]
     assert not crowd[-1].running()

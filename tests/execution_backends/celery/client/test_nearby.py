@@ -40,7 +40,7 @@ def broker(server: Server, port: int) -> Iterator[Broker]:
 
 @pytest.fixture
 def worker(broker: Broker) -> Iterator[None]:
-    """As much of a worker as can be seen from outside."""
+    """Show as much of a worker as a client sees from outside."""
     presence.show(broker, presence.WorkerPresence("worker", 2, ["distribute_challenge"]))
     with broker.pubsub() as listening:
         listening.subscribe("/0.celery.pidbox")
@@ -68,7 +68,7 @@ def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_t
 def test_who_asks_for_a_cluster_of_its_own_is_told_nothing(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one is made, whatever the environment says."""
+    """The client makes one, whatever the environment says."""
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1")
     with CeleryExecutionBackend(local=True) as backend:
         assert compute_this(abs)(-3).compute(backend) == 3
@@ -102,7 +102,7 @@ def test_a_redis_without_workers_is_not_mentioned(
 def test_what_is_no_open_redis_is_not_mentioned(
     answer: bytes, port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does one that is silent hold up anything for long."""
+    """A silent server holds up the client only for a moment."""
     monkeypatch.setattr(nearby, "WITHIN", 0.05)
     nearby._mention()  # Nothing listens.
     with socket.create_server(("127.0.0.1", port)) as listening:

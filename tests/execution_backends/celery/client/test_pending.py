@@ -55,7 +55,7 @@ def test_a_full_queue_gets_nothing_more() -> None:
 
 
 def test_chunks_and_suspects_travel_alone() -> None:
-    """Whatever the batch size."""
+    """The batch size does not matter."""
     outbox = Outbox()
     calls = [call(), call(), call(chunk=5), call(), call(), call()]
     calls[4].alone = True

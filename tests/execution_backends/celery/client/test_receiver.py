@@ -105,7 +105,7 @@ def test_single_calls_may_be_answered_twice(
 def test_a_large_chunk_in_several_replies_may_come_twice(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As real workers send it."""
+    """Real workers send it so."""
     from distribute_challenge.serialisation import outcomes
 
     monkeypatch.setattr(outcomes, "MOST_IN_A_REPLY", 1_000)
@@ -229,7 +229,7 @@ def broken(*_: Any, **__: Any) -> Any:
 def test_a_message_that_cannot_be_made_fails_its_calls(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no others."""
+    """It fails no other calls."""
     backend.concurrency  # noqa: B018 - connects
     with monkeypatch.context() as context:
         context.setattr(Publisher, "publish", broken)

@@ -18,7 +18,7 @@ WORKER = WorkerPresence("w", 3, ["a"])
 
 
 def test_processes_are_assumed_until_some_are_known() -> None:
-    """As many as the caller says, or a few."""
+    """The client assumes as many as the caller says, or a few."""
     assert WorkerCounts(URL, None).slots() == UNKNOWN_SLOTS
     counts = WorkerCounts(URL, 7)
     assert counts.slots("a") == 7
@@ -70,7 +70,7 @@ def test_silence_does_not_count_while_no_worker_can_give_signs_of_life(
 
 
 def test_nor_does_it_if_they_are_not_listed_any_more(caplog: pytest.LogCaptureFixture) -> None:
-    """As while Redis is full for long."""
+    """They are not listed while Redis is full for long."""
     counts = WorkerCounts(URL, None)
     counts.distrust(100.0)
     for now in (0.0, 99.0, 100.0, 100.0 + WARN_AFTER - 1):
@@ -90,7 +90,7 @@ def test_the_client_looks_for_strangers_only_when_it_matters() -> None:
 
 
 def test_workers_with_another_secret_fail_what_waits_after_a_while() -> None:
-    """If there are no others: until then, one may come."""
+    """They do so if there are no others. Until then, one may come."""
     counts = WorkerCounts(URL, None)
     counts.take([], {"a": 1}, 0.0, lambda: 2)
     counts.take([], {"a": 0}, WARN_AFTER, lambda: 2)

@@ -64,7 +64,7 @@ def test_an_error_frees_too(
 def test_other_errors_are_not_explained(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Nor those of calls without large values."""
+    """Errors of calls without large values are not explained, either."""
     small = write(numpy.frombuffer(b"12345678")).submit(backend)
     wrong = compute_this(lambda x: int("read-only" if x is None else "x"))(ARRAY).submit(backend)
     worker.serve([small, wrong])
@@ -122,7 +122,7 @@ def test_a_map_frees_what_its_calls_are_done_with(
 def test_what_a_function_captures_stays_as_long_as_the_function(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
-    """Not as long as the client remembers how long its calls took."""
+    """It does not stay while the client remembers how long its calls took."""
     array = ARRAY.copy()
     function = compute_this(lambda x: float(array.sum()) + x)
     assert mapped(worker, function.map([1, 2], backend=backend)) == [
@@ -169,7 +169,7 @@ def test_a_map_keeps_what_its_function_captured_at_the_start(
 def test_what_was_put_stays_as_long_as_its_handle(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
-    """Or a call that got it."""
+    """A call that got the handle keeps it, too."""
     shared = put(ARRAY, backend)
     future = total(shared).submit(backend)
     taken = worker.take()

@@ -136,7 +136,7 @@ def test_bringing_a_value_waits_for_a_broker_that_comes_back(
     caplog: pytest.LogCaptureFixture,
     eventually: Eventually,
 ) -> None:
-    """Unless all is over."""
+    """A client that is closed stops waiting."""
     depot = backend.depot()
     provide, attempts = depot.provide_everywhere, []
 

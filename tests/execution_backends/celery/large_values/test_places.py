@@ -214,7 +214,7 @@ def test_arguments_of_a_call_that_cannot_be_made_are_freed(
 def test_a_broker_that_is_away_is_an_error_at_the_first_large_value(
     backend: CeleryExecutionBackend, server: Server
 ) -> None:
-    """As it is for any call that is waited for; a value that cannot be pickled is not to blame."""
+    """Other calls with a waiting caller raise the same. The pickling is not to blame."""
     backend.concurrency  # noqa: B018 - connects
     server.stop()
     for call in (double(ARRAY), double("x" * 2_000_000)):
@@ -230,7 +230,7 @@ def test_a_worker_waits_for_a_broker_that_comes_back(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As it does with all that it asks of it; what the broker refuses is the call's error."""
+    """It does so for all that it asks. What the broker refuses is the call's error."""
     answers: list[Exception] = [redis.ConnectionError("away"), redis.ResponseError("refused")]
     get = stores.RedisStore._read
 

@@ -139,7 +139,7 @@ def test_workers_of_both_kinds_get_large_values(server: Server, start: Start) ->
 def test_a_stranger_that_comes_later_gets_what_is_there(
     server: Server, start: Start, memory: Path
 ) -> None:
-    """Though it lay in shared memory alone when it was put."""
+    """The value lay in shared memory alone when the client put it."""
     neighbour = start("neighbour")
     with CeleryExecutionBackend(server.url) as backend:
         shared = put(ARRAY, backend)
@@ -152,7 +152,7 @@ def test_a_stranger_that_comes_later_gets_what_is_there(
 
 
 def test_a_call_whose_process_is_killed_finds_its_value_again(memory: Path, tmp_path: Path) -> None:
-    """And afterwards nothing of it is left."""
+    """Afterwards nothing of the value is left."""
     died = tmp_path / "died"
 
     @compute_this

@@ -80,7 +80,7 @@ def test_a_large_result_of_a_strange_worker_travels_in_its_reply(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """And can be written to as well."""
+    """The caller can write to it."""
     backend.depot()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     future = compute_this(lambda x: [x * 2, "small", x[:3] * 2])(ARRAY).submit(backend)
@@ -98,7 +98,7 @@ def test_more_than_one_reply_holds_travels_in_several(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Of a map, and of calls that share a message; each outcome stays with its call."""
+    """This holds for maps and for calls that share a message. Each call gets its own outcome."""
     backend.depot()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
     monkeypatch.setattr(outcomes, "MOST_IN_A_REPLY", 1_000_000)

@@ -33,7 +33,7 @@ from tests.secret import KEYRING
 
 
 def test_cores_and_memory_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless the user has said otherwise."""
+    """The user's own settings stay."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     for variable in worker_steps._THREAD_LIMITS:
         monkeypatch.delenv(variable, raising=False)
@@ -58,7 +58,7 @@ def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("untouched_process")
 def test_a_child_draws_numbers_of_its_own() -> None:
-    """Of both generators, although NumPy was loaded before the fork."""
+    """Both generators do so, although NumPy was loaded before the fork."""
 
     def draw() -> tuple[float, float]:
         random.seed(1)

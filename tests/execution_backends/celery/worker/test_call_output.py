@@ -33,7 +33,7 @@ def texts(entries: list[Entry]) -> list[str]:
 
 
 def test_lines_in_a_row_travel_together(output: CallOutput, time: Time) -> None:
-    """Of one call, one stream and one moment; in order in any case."""
+    """They are of one call, one stream and one moment. They stay in order in any case."""
     ended = output.ended = [0]
     output.hear(1, "a", whole=True)
     output.hear(1, "b", whole=True)
@@ -75,7 +75,7 @@ def test_a_line_that_is_flushed_in_pieces_is_one_line_if_they_come_in_time(
 def test_of_a_bar_the_latest_state_is_sent_now_and_then_and_at_its_end(
     output: CallOutput, time: Time
 ) -> None:
-    """As tqdm writes it: each state flushed, and a line break at the end."""
+    """tqdm flushes each state, and writes a line break at the end."""
     for number in range(120):
         output.hear(2, f"\r{number}/120   ", whole=False)
         time.now += 0.1
@@ -152,7 +152,7 @@ def test_what_a_call_prints_beyond_a_megabyte_in_a_second_is_counted(
 
 
 def test_the_next_call_has_a_bound_of_its_own(output: CallOutput) -> None:
-    """Also in the same second."""
+    """It has one in the same second, too."""
     ended: list[int] = []
     output.ended = ended
     output.hear(1, "x" * 2_000_000, whole=True)

@@ -205,7 +205,7 @@ def test_a_child_reads_the_board_again_only_when_it_has_changed(
     requests: dict[str, Request],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Not for each message after the first command."""
+    """It does not read it for each message after the first command."""
     interruption, reads, read = BatchInterruption(flags), [], flags.read
     monkeypatch.setattr(flags, "read", lambda: (reads.append(None), read())[1])
     cancelled_calls.take(CancelCommand({"c-1": [1]}), consumer)

@@ -50,9 +50,7 @@ def other_format(name: str) -> None:
 
 
 def intercepted(name: str) -> None:
-    """As loguru's documentation has it: all that is logged goes to a program that writes to
-    standard error.
-    """
+    """Send all that is logged to a program that writes to standard error, as loguru's page says."""
 
     class InterceptHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -96,7 +96,7 @@ def test_so_does_that_of_all_together(scene: Scene, process: Any, now: int, verd
 
 
 def test_one_that_ended_by_itself_had_memory_enough(scene: Scene, process: Any) -> None:
-    """Unless it says otherwise."""
+    """A `MemoryError` of its own would say otherwise."""
     scene.write(limit="1000")
     scene.reporter.look([process.pid])
     scene.reporter.died(process.pid, 3)
@@ -109,7 +109,7 @@ def test_one_that_ended_by_itself_had_memory_enough(scene: Scene, process: Any) 
 def test_what_it_held_between_two_looks_is_known_from_the_kernel(
     scene: Scene, process: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If no other child has ever held as much."""
+    """The kernel tells it if no other child has ever held as much."""
     scene.reporter.look([process.pid])
     monkeypatch.setattr(crash_reports, "peak_of_the_dead", lambda: 1 << 50)
     assert scene.reporter.facts(process.pid)["memory"] == 1 << 50
@@ -121,7 +121,7 @@ def test_of_an_unknown_process_only_the_host_is_known(scene: Scene) -> None:
 
 
 def test_the_dead_are_forgotten_at_the_second_look(scene: Scene, process: Any) -> None:
-    """And their records with them."""
+    """The worker removes their records, too."""
     record = scene.reporter._records.folder / f"{process.pid}.crash"
     record.touch()
     scene.reporter.look([process.pid])

@@ -177,7 +177,7 @@ def test_a_call_that_raised_is_a_failed_task(observed: Observed) -> None:
 
 
 def test_a_message_of_many_calls_says_how_many_raised(observed: Observed) -> None:
-    """And all of them get their outcomes."""
+    """All of the calls get their outcomes."""
 
     @compute_this
     def halve(number: int) -> float:
@@ -218,7 +218,7 @@ def test_a_result_that_cannot_be_sent_is_a_failed_task(observed: Observed) -> No
     "kind", ["SystemExit", "MemoryError", "KeyboardInterrupt", "celery.exceptions.Ignore", "Retry"]
 )
 def test_no_exception_of_a_user_s_tells_celery_what_to_do(observed: Observed, kind: str) -> None:
-    """Not to end the process, nor to run the task again, nor to take it for no failure."""
+    """It neither ends the process, nor runs the task again, nor counts as success."""
 
     @compute_this
     def leave(kind: str) -> None:
@@ -247,7 +247,7 @@ def test_no_exception_of_a_user_s_tells_celery_what_to_do(observed: Observed, ki
 def test_a_cancelled_call_is_a_revoked_task(
     observed: Observed, tmp_path: Path, reacts: bool
 ) -> None:
-    """Also one that its process was killed for."""
+    """So is a call whose process was killed to cancel it."""
     begun = tmp_path / "begun"
 
     def rest() -> None:
@@ -263,7 +263,7 @@ def test_a_cancelled_call_is_a_revoked_task(
 
 
 def test_what_killed_its_process_is_named(observed: Observed) -> None:
-    """And not the wrapper that it comes in."""
+    """The event has the error itself, not the wrapper that it comes in."""
 
     @compute_this
     def die() -> None:
@@ -309,7 +309,7 @@ def test_opentelemetry_sees_the_exception(observed: Observed) -> None:
 
 
 def test_flower_and_prometheus_count_it(observed: Observed) -> None:
-    """By Flower's own interface."""
+    """Flower's own interface shows it."""
 
     @compute_this
     def shelve() -> None:

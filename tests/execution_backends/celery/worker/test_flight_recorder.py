@@ -108,7 +108,7 @@ def test_records_can_be_forgotten(records: Records) -> None:
 def test_a_process_records_itself_only_if_its_worker_wants_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """And does without if the worker is just ending."""
+    """It records nothing if the worker is just ending."""
     before = list(logging.getLogger().handlers)
     monkeypatch.delenv(flight_recorder.FOLDER_VARIABLE, raising=False)
     record_this_process(OutputLog(logging.INFO))

@@ -250,7 +250,7 @@ def test_a_frozen_worker_wakes(server: Server, start: Any, runs: Path, tmp_path:
 
 
 def test_a_full_redis_ends_no_worker(server: Server, start: Any, runs: Path) -> None:
-    """Nor one that connects to it just then."""
+    """It does not end a worker that connects just then, either."""
     connect(server.url).config_set("maxmemory", 1)
     with start(server.url) as worker:
         worker.wait_for("OutOfMemoryError")

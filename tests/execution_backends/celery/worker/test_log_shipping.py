@@ -123,7 +123,7 @@ def test_the_thread_rests_and_is_woken(
 def test_while_redis_is_away_lines_wait(
     process: Process, server: Server, eventually: Eventually
 ) -> None:
-    """And come, with their numbers, when it is there again."""
+    """They come, with their numbers, when Redis is there again."""
     process.begin()
     process.print("before")
     eventually(lambda: len(process.arrived()) == 1)
@@ -152,7 +152,7 @@ def test_nothing_is_sent_to_who_is_gone(process: Process, eventually: Eventually
 def test_a_process_that_can_start_no_thread_sends_with_the_reply(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the interpreter ends."""
+    """A process can start none when the interpreter ends."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread")

@@ -86,7 +86,7 @@ def test_without_groups_there_is_no_limit_and_the_whole_machine_counts(tmp_path:
 
 
 def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
-    """As on other systems."""
+    """Nothing is known on other systems."""
     limits = Limits(tmp_path)
     assert limits.bytes() is None
     assert limits.room() is None

@@ -76,7 +76,7 @@ def test_a_call_is_kept_for_others_while_redis_is_away() -> None:
 
 
 def test_versions_are_read_from_a_frame_of_another_format() -> None:
-    """As long as its header lies where it does now."""
+    """This works as long as its header lies where it does now."""
     frame = b"DCF9" + Batch("b", "f", "n", [b""], python="9.9", library="99.0").encode()[4:]
     batch = Batch.unread(frame, "b", "home")
     assert (batch.python, batch.library) == ("9.9", "99.0")

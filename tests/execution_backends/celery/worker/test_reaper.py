@@ -47,7 +47,7 @@ class Scene:
         self.age(tag)
 
     def age(self, tag: str) -> None:
-        """As if its last renewal were longer ago than a lease."""
+        """Set an entry's last renewal back by more than a lease."""
         self.client.zadd("unacked_index", {tag: self.client.time()[0] - LEASE - 2})
 
     def reap(self) -> None:
@@ -130,9 +130,7 @@ def signed(content: bytes) -> bytes:
 def test_a_holder_that_has_not_signed_its_name_is_not_named(
     scene: Scene, caplog: pytest.LogCaptureFixture, head: bytes
 ) -> None:
-    """Neither in what this worker signs, nor in its log; its client is told of the loss all the
-    same.
-    """
+    """Neither the reply nor the log names it. Its client is told of the loss all the same."""
     scene.client.hset("unacked", "a", head + b"\n" + message())
     scene.age("a")
     scene.reap()
@@ -216,7 +214,7 @@ def test_what_this_worker_itself_is_late_to_renew_is_not_lost(scene: Scene) -> N
     "entry", [b"nonsense", b"{}\n{}", b'{"host": 1, "pid": 2}\n{"body": "eA=="}', b"\xff\n"]
 )
 def test_an_entry_made_without_the_secret_is_dropped(scene: Scene, entry: bytes) -> None:
-    """Whatever it is, no worker dies of it."""
+    """No worker dies of it, whatever it is."""
     scene.client.hset("unacked", "a", entry)
     scene.age("a")
     scene.reap()

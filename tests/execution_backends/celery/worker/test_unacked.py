@@ -64,7 +64,7 @@ def test_what_is_done_is_removed(client: Any, new_unacked: Any, eventually: Even
 def test_renewals_go_by_the_clock_of_redis(
     client: Any, new_unacked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not by this machine's, which may be hours off."""
+    """This machine's clock may be hours off."""
     monkeypatch.setattr(time, "time", lambda: 0.0)
     unacked = new_unacked()
     unacked.renew()

@@ -48,7 +48,7 @@ def die_if(number: int, fatal: int) -> int:
 
 
 def test_every_process_of_the_worker_takes_part(cluster: LocalCluster) -> None:
-    """As many as were asked for."""
+    """There are as many as were asked for."""
     assert len(set(process_of.map([0.05] * 20, batch_size=1, backend=cluster.backend))) == 2
 
 
@@ -90,7 +90,7 @@ def test_a_loop_in_c_is_stopped_by_killing_its_process(cluster: LocalCluster) ->
 def test_prints_and_log_lines_stand_in_the_log_in_order_with_the_calls_name(
     cluster: LocalCluster, in_log: Callable[[str], str]
 ) -> None:
-    """Also a line without an end, once something flushes it."""
+    """A line without an end stands there, too, once the call flushes it."""
     word = uuid.uuid4().hex
 
     @compute_this
@@ -112,7 +112,7 @@ def test_prints_and_log_lines_stand_in_the_log_in_order_with_the_calls_name(
 def test_standard_tools_see_the_functions_name(
     cluster: LocalCluster, eventually: Eventually, tmp_path: Path
 ) -> None:
-    """As ``celery inspect active`` does."""
+    """``celery inspect active`` shows it."""
     gate = tmp_path / "gate"
 
     @compute_this
@@ -167,7 +167,7 @@ def test_a_message_of_another_python_is_answered_with_both_versions(cluster: Loc
 
 
 def test_a_message_of_another_format_is_answered_too(cluster: LocalCluster) -> None:
-    """As well as it can be."""
+    """The worker answers as well as it can."""
     problem = answer(cluster, b"DCF9 something of the future").problem
     assert problem is not None
     assert problem.kind == "version"
@@ -245,7 +245,7 @@ print(run(2).compute(timeout=20))
 def test_a_project_runs_on_a_worker_in_an_empty_folder(
     own_worker: tuple[Server, Path], tmp_path: Path
 ) -> None:
-    """Also after one of its files was edited."""
+    """It runs after one of its files was edited, too."""
     server, _ = own_worker
     files = {
         "script.py": SCRIPT,

@@ -75,7 +75,7 @@ class Writing:
 
 
 def test_what_is_half_written_when_the_connection_breaks_is_completed() -> None:
-    """Unless its child is dead: then it goes to another. Jobs that wait are kept."""
+    """If the child is dead, another child gets it. Jobs that wait are kept."""
     alive, dead, waiting = (
         Writing(is_alive=True),
         Writing(is_alive=False),

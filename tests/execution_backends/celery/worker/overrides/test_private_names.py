@@ -25,7 +25,7 @@ def sources(thing: Any) -> str:
     ids=lambda value: value,
 )
 def test_a_private_name_is_there(place: str, name: str) -> None:
-    """As an attribute, or set by the code of its module or class."""
+    """It is an attribute, or the code of its module or class sets it."""
     module, _, cls = place.partition(":")
     found: Any = import_module(module)
     if cls:

@@ -29,7 +29,7 @@ def test_a_forked_child_sees_what_its_parent_has_written() -> None:
 
 
 def test_where_children_are_not_forked_billiard_s_own_is_used() -> None:
-    """And all else is billiard's in any case."""
+    """All else is billiard's in any case."""
     spawn, fork = get_context("spawn"), get_context("fork")
     assert without_semaphores(spawn) is spawn
     assert without_semaphores(fork).Process is fork.Process
