@@ -20,9 +20,7 @@ def wait_for(path: str) -> str:
 
 @compute_this
 def meet(folder: str, number: int) -> tuple[int, int]:
-    """Wait until as many calls as given run at the same time; the process that ran this one, and
-    the one above it.
-    """
+    """Wait until this many calls run at the same time; return this process and its parent."""
     Path(folder, str(os.getpid())).touch()
     deadline = time.monotonic() + 20
     while len(os.listdir(folder)) < number:

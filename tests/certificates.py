@@ -1,6 +1,4 @@
-"""An authority of the tests' own, and what it signs: files for a Redis with TLS and for who
-connects to it.
-"""
+"""A certificate authority for tests, and its files for a Redis with TLS and its clients."""
 
 import datetime
 from pathlib import Path
@@ -25,8 +23,7 @@ _MAY_SIGN = x509.KeyUsage(
 
 
 class Authority:
-    """Signs certificates, and keeps all files in one folder, with names that end in ``.crt`` and
-    ``.key``.
+    """Signs certificates, and keeps all files in one folder, named ``*.crt`` and ``*.key``.
 
     Args:
         folder: Is made. A user who may enter it may read all in it: the user in a container has to.

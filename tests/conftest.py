@@ -16,9 +16,7 @@ from tests.secret import SECRET
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests with containers are skipped where there is no Docker, before any fixture is made; in CI
-    they fail.
-    """
+    """Without Docker, skip tests with containers before any fixture is made; in CI, fail them."""
     if (
         item.get_closest_marker("docker") is None
         or (missing := docker_engine.what_is_missing()) is None
@@ -33,9 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Captured output that is not Unicode would end pytest-xdist, which sends reports between
-    processes.
-    """
+    """Make captured output Unicode: pytest-xdist, which sends reports, would end otherwise."""
     report = yield
     report.sections = [
         (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
@@ -53,9 +49,7 @@ def secret() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def patience() -> Iterator[None]:
-    """Workers of embedded clusters may end by themselves, so that coverage saves what it has seen
-    in them.
-    """
+    """Workers of embedded clusters may end by themselves, so that coverage saves its data."""
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "10")
         yield
@@ -71,9 +65,7 @@ def root_allowed() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """A test that leaves a handler for Ctrl+C behind fails, and not the one that is interrupted
-    later.
-    """
+    """A test that leaves a handler for Ctrl+C behind fails, and not a later interrupted one."""
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     yield
     after = signal.getsignal(signal.SIGINT)

@@ -1,5 +1,4 @@
-"""A real Docker engine for tests: whether there is one, and clusters of containers that leave
-nothing behind.
+"""A real Docker engine for tests: whether there is one, and clusters that leave nothing behind.
 
 A test that needs one has the marker ``docker``. Without an engine it is skipped, and fails where
 ``CI`` is set: there it would otherwise never be noticed that it does not run.
@@ -174,9 +173,7 @@ class Project:
         assert self.left() == []
 
     def left(self) -> list[str]:
-        """What there is of this project: containers, networks, volumes and images, by name or
-        number.
-        """
+        """The project's containers, networks, volumes and images that exist, by name or number."""
         mine = ("--filter", f"label={LABEL}={self.name}", "--quiet")
         listings = [
             docker("ps", "--all", *mine),

@@ -1,5 +1,4 @@
-"""A worker as far away as one machine allows: a fresh interpreter in an empty folder, without the
-client's project.
+"""A worker far away: a fresh interpreter in an empty folder, without the client's project.
 
     script in a project folder --> Elsewhere (a backend) --> Worker (pipes) --> execution.execute
 
@@ -80,9 +79,7 @@ class Worker:
 
 
 class Elsewhere(ExecutionBackend):
-    """Runs each call in a `Worker` while it is submitted, and remembers the digests and modules it
-    sent.
-    """
+    """Runs each call in a `Worker` during `submit`, and remembers sent digests and modules."""
 
     def __init__(self) -> None:
         self._worker = Worker()
@@ -119,9 +116,7 @@ def _request(task: Task) -> Request:
 
 
 def outcome_of(request: bytes) -> Any:
-    """The value or `Failure` of the one call of a request that `Keep` has written, run by a new
-    worker.
-    """
+    """Run the one call of a request that `Keep` wrote, on a new worker: its value or `Failure`."""
     worker = Worker()
     try:
         (frame,) = worker.perform(pickle.loads(request))
@@ -156,8 +151,7 @@ class Client:
             (folder / "__init__.py").touch()
 
     def run_far(self, script: str) -> Any:
-        """Run the one call that a script makes, on a machine that does not have the folder: its
-        value or `Failure`.
+        """Run a script's one call on a machine without the folder: its value or `Failure`.
 
         Args:
             script: Makes the call with ``compute(backend=far)``.

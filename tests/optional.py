@@ -1,6 +1,4 @@
-"""Packages that a test needs and some machines lack: without them it is skipped, and in CI it
-fails.
-"""
+"""Packages that a test needs and some machines lack: without them it is skipped, or fails in CI."""
 
 import importlib
 from types import ModuleType

@@ -48,9 +48,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def command_lines() -> dict[int, str]:
-    """What runs on this machine: number to command line; without those that have ended and wait to
-    be taken in.
-    """
+    """The processes of this machine that run, pid to command line; without zombies."""
     listing = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="],
         capture_output=True,

@@ -1,6 +1,4 @@
-"""The Compose file gives a cluster that works: seen on real containers, one project for the whole
-module.
-"""
+"""The Compose file gives a cluster that works, in real containers of one project."""
 
 import base64
 import json

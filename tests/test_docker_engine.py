@@ -1,6 +1,4 @@
-"""Where there is no Docker, tests with containers are skipped, and fail in CI; seen on a run of
-pytest's own.
-"""
+"""Without Docker, tests with containers are skipped, and fail in CI; seen in a run of pytest."""
 
 import subprocess
 import sys

@@ -127,9 +127,7 @@ def test_the_registry_names_engines_and_imports_none() -> None:
 
 
 def test_a_map_re_exports_and_does_nothing_else() -> None:
-    """`__init__.py` holds no code but imports and names; the top one finds its names when they are
-    asked for.
-    """
+    """`__init__.py` only imports names. The top one imports a name when code asks for it."""
     for path in FOLDER.rglob("__init__.py"):
         for node in ast.parse(path.read_text()).body:
             if path.parent == FOLDER:

@@ -29,9 +29,7 @@ def no_patience() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[LocalCluster]:
-    """Two worker processes; a test that changes their number changes it back. Its worker may end by
-    itself (coverage).
-    """
+    """A cluster of two processes. Tests restore its size. Its worker ends itself (coverage)."""
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "10")
         cluster = LocalCluster(workers=2).start()

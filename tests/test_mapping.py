@@ -67,9 +67,7 @@ class ByHand(ExecutionBackend):
 
 
 class Automatic(ByHand):
-    """Ends each chunk at once, as a schedule says: an exception, a number of calls done, or None
-    for all.
-    """
+    """Ends each chunk at once, as scheduled: an exception, a number done, or None for all."""
 
     concurrency = 0
 

@@ -1,4 +1,4 @@
-"""Whose folder it is, as the kernel knows it."""
+"""The kernel knows which process owns a folder."""
 
 import os
 import shutil

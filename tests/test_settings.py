@@ -180,9 +180,7 @@ def test_large_values_go_to_redis_unless_told_otherwise(
 def test_workers_keep_a_quarter_of_the_memory_together(
     clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """That of the machine or of the container, whichever is smaller, and none of them more than 4
-    GB.
-    """
+    """It is the machine's or the container's, whichever is smaller; 4 GB for each at most."""
     limit = tmp_path / "memory.max"
     clean_environment.setattr(settings, "CONTAINER_MEMORY", limit)
     clean_environment.setattr(

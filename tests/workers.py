@@ -28,9 +28,7 @@ def start_worker(
     options: Sequence[str] = (),
     **variables: str,
 ) -> AbstractContextManager[Program]:
-    """A worker with more options of its command, for a ``with`` block; it may not be ready when
-    that begins.
-    """
+    """Start a worker with more options, for a ``with`` block; it may not be ready at its begin."""
     command = [
         sys.executable,
         "-m",
@@ -49,9 +47,7 @@ def start_worker(
 
 @contextmanager
 def leased_workers(url: str, folder: Path) -> Iterator[StartLeased]:
-    """Starts workers with one process, by name, in a process group of their own, with a lease in
-    seconds and more variables.
-    """
+    """Yield a function that starts a one-process worker by name, in its own process group."""
     started = []
 
     def start(name: str, *, lease: int = 3, **variables: str) -> "subprocess.Popen[bytes]":

@@ -35,9 +35,7 @@ def plan(workload: str = "sleep", *, sizes: tuple[int, int] = (1, 4), **options:
 def tiny_step(
     *spans: tuple[float, float, str], workers: int = 2, opened: float = 10.0, closed: float = 14.0
 ) -> Step:
-    """Calls by when they started and finished, and on which worker; created at 9, received 0.1 s
-    after they finished.
-    """
+    """Calls as (started, finished, worker); created at 9, received 0.1 s after they finished."""
     step = Step(workers=workers, opened=opened, closed=closed, complete=True, scaling=2.5)
     for started, finished, worker in spans:
         step.calls.add(Timeline(9.0, 9.0, started, finished, finished + 0.1, worker), epoch=0.0)

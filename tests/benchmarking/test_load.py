@@ -1,6 +1,4 @@
-"""The command, on a cluster of this machine: what it writes, what it refuses, and what is left when
-it is interrupted.
-"""
+"""The command on a cluster of this machine: what it writes and refuses, and what it leaves."""
 
 import csv
 import json

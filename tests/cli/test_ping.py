@@ -1,4 +1,4 @@
-"""``ping`` succeeds if those who are asked answer."""
+"""``ping`` succeeds if the workers that it asks answer."""
 
 import subprocess
 import sys

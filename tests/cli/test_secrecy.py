@@ -1,6 +1,4 @@
-"""Passwords and secrets show nowhere: not in logs, errors, representations, lists of processes, or
-what commands print.
-"""
+"""Passwords and secrets show neither in logs nor errors, process lists, or output of commands."""
 
 import logging
 import subprocess
@@ -117,9 +115,7 @@ def test_nothing_else_goes_from_a_command_line(arguments: list[str], rest: list[
 
 
 def test_celery_s_own_command_is_warned_of(url: str, secret: str, tmp_path: Path) -> None:
-    """In its log; and where setproctitle is installed, what it makes of the command line shows no
-    password.
-    """
+    """Its log has the warning. setproctitle, if installed, shows no password."""
     (tmp_path / "setproctitle.py").write_text(
         "def setproctitle(title):\n    open('titles', 'a').write(title + '\\n')\ndef "
         "getproctitle():\n    return ''\n"

@@ -10,9 +10,7 @@ import pytest
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A temporary folder with a name short enough for a socket in it, which pytest's own may not
-    have.
-    """
+    """A temporary folder with a name short enough for a socket in it. pytest's may be too long."""
     folder = Path(tempfile.mkdtemp(prefix="dc", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,4 @@
-"""The embedded cluster for real: what it opens to whom, and what is left of it, however its client
-ends.
-"""
+"""The embedded cluster for real: who can reach it, and what is left of it after each end."""
 
 import os
 import signal
@@ -119,9 +117,7 @@ def test_the_client_s_environment_stands_on_no_command_line(
 def test_any_temporary_folder_will_do(
     name: str, short: Path, clean_environment: pytest.MonkeyPatch
 ) -> None:
-    """A socket's path has a limit, in bytes: where the temporary folder's name is too long, or no
-    part of a URL, it is /tmp.
-    """
+    """If its name is too long for a socket's path, or no part of a URL, the cluster uses /tmp."""
     (short / name).mkdir()
     clean_environment.setattr(tempfile, "tempdir", str(short / name))
     with LocalCluster(workers=1) as cluster:

@@ -1,6 +1,4 @@
-"""An embedded cluster is its user's alone: seen by a process of another user, which tries all there
-is to try.
-"""
+"""A process of another user tries to get into an embedded cluster in every way, and fails."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""The supervisor as the program that it is, with small commands in place of the server and the
-worker.
-"""
+"""The supervisor as a program, with small commands in place of the server and the worker."""
 
 import json
 import os
@@ -164,9 +162,7 @@ def test_what_the_calls_started_ends_too_even_in_a_session_of_its_own(supervise:
 
 @linux_only
 def test_orphans_of_the_calls_do_not_pile_up_and_end_nothing(supervise: Any) -> None:
-    """They become the supervisor's children; that one of them ends is no death of the cluster's own
-    processes.
-    """
+    """The supervisor becomes their parent. Their end is no death of the cluster's processes."""
     supervised = supervise(worker=f"(sleep 0.01 & echo $! > $0-orphan); {LASTS}")
     supervised.pid("worker")
     orphan = supervised.pid("worker-orphan")

@@ -235,9 +235,7 @@ def test_a_call_that_runs_or_is_done_cannot_be_cancelled(
 def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
     background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
-    """It is cancelled, which is not failed; and it is not tried again, whatever its retries and its
-    time limit are.
-    """
+    """It counts as cancelled, not failed. Retries and time limit do not run it again."""
 
     def begin(folder: str) -> None:
         Path(folder, str(time.time())).touch()

@@ -1,6 +1,4 @@
-"""What every engine promises about the end of a script: it is quiet and quick, and nothing of its
-calls is left.
-"""
+"""Each engine promises a quiet and quick end of a script, without leftovers of its calls."""
 
 import os
 import signal

@@ -1,6 +1,4 @@
-"""What every engine promises about errors that are out of the ordinary: of an exception, of a
-result, of what unpickles it.
-"""
+"""Each engine's promises about unusual errors: of exceptions, results and unpickling."""
 
 import os
 import signal

@@ -515,9 +515,7 @@ def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) 
 
 @contextlib.contextmanager
 def unmeasured() -> Iterator[None]:
-    """Start processes without coverage: its handler of SIGTERM is not called in one that has just
-    begun to wait for a lock.
-    """
+    """Start processes without coverage: one that waits for a lock does not run its handler."""
     handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with mock.patch.dict(os.environ):
         for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
@@ -598,9 +596,7 @@ def test_a_process_of_a_call_can_be_terminated(
 
 
 def start_processes(folder: str) -> None:
-    """Some that run, one that waits for work, and one that is no daemon; their numbers are names of
-    files in the folder.
-    """
+    """Start three processes: busy, waiting, and no daemon; note their pids in the folder."""
     context: Any = multiprocessing.get_context("fork")
     started = [
         context.Process(target=time.sleep, args=(300,), daemon=daemon) for daemon in (True, False)

@@ -110,9 +110,7 @@ def test_a_script_s_own_class_stays_as_it_is(folder: Path, engine: str) -> None:
 def test_a_class_is_made_once_on_a_worker_and_again_when_the_script_changes_it(
     folder: Path, engine: str
 ) -> None:
-    """What a call keeps on it stays; a changed attribute or variable, a removed attribute and a
-    redefined class are seen.
-    """
+    """What a call keeps on it stays. The worker sees changed and removed attributes."""
     assert run(
         folder,
         engine,
@@ -147,9 +145,7 @@ def test_a_class_is_made_once_on_a_worker_and_again_when_the_script_changes_it(
 
 
 def test_each_call_gets_what_travels_with_its_function_fresh(folder: Path, engine: str) -> None:
-    """A bound object, a captured list, a mutable default, a partial's argument, a callable object,
-    a function's attribute.
-    """
+    """A list, default, partial's argument, bound or callable object and attribute are fresh."""
     assert run(
         folder,
         engine,
@@ -297,9 +293,7 @@ def test_the_script_is_main_on_the_worker(folder: Path, engine: str) -> None:
 
 
 def test_objects_of_a_script_that_have_only_an_identity_keep_it(folder: Path, engine: str) -> None:
-    """Sentinels, locks, context variables and thread-local storage: one in each process, the same
-    in all calls.
-    """
+    """Sentinels, locks, context variables and thread-locals are one in each process."""
     assert run(
         folder,
         engine,
@@ -410,9 +404,7 @@ def test_what_a_script_puts_into_an_installed_module_travels(folder: Path, engin
 def test_a_class_that_cannot_be_taken_apart_is_made_from_its_statement(
     folder: Path, engine: str
 ) -> None:
-    """A lock or a cache of instances on the class; what the script changes in variables of its
-    methods is seen.
-    """
+    """It has a lock or a cache of instances. Changes of its methods' variables are seen."""
     assert run(
         folder,
         engine,
@@ -483,9 +475,7 @@ def test_what_calls_set_on_main_stays_for_other_functions(folder: Path, engine: 
 
 
 def test_a_process_that_is_being_spawned_makes_no_calls(folder: Path, engine: str) -> None:
-    """It runs the script to find its functions; its calls would spawn processes that run the
-    script.
-    """
+    """It runs the script to find its functions. Its calls would spawn processes without end."""
     assert run(
         folder,
         engine,

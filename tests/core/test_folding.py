@@ -1,6 +1,4 @@
-"""What a user reads when a call has raised: real scripts, prompts and notebooks, and their
-tracebacks word by word.
-"""
+"""Tracebacks of failed calls, word by word, in real scripts, prompts and notebooks."""
 
 import os
 import re
@@ -54,8 +52,7 @@ def show(statement):
 
 
 def seen(statements: list[str], folder: Path, setup: str = "", **variables: str) -> list[str]:
-    """What Python prints of the exception of each statement, from the user's line on and without
-    marks below the lines.
+    """What Python prints of each statement's exception, from the user's line on, without marks.
 
     Names of processes, folders and machines are replaced.
     """
@@ -91,9 +88,7 @@ DIVIDED = expected("""
 
 
 def test_the_user_s_line_then_the_worker_s_and_where_it_ran(tmp_path: Path) -> None:
-    """Nothing of the library in between; however the result is waited for, and as often as one
-    likes.
-    """
+    """No line of the library is in between, however and however often the caller waits."""
     setup = """
 import asyncio
 later = divide(1).submit()
@@ -300,9 +295,7 @@ def test_ipython_points_at_the_line_that_raised(tmp_path: Path) -> None:
 
 
 def test_a_notebook_points_at_the_line_that_raised(own_cluster: None, tmp_path: Path) -> None:
-    """In the cell that defines the function and in the one that calls it, also by ``await``; in a
-    real kernel.
-    """
+    """It points into the cells of definition and call, also for ``await``, in a real kernel."""
     needed("ipykernel")
     client = needed("jupyter_client")
     manager, kernel = client.manager.start_new_kernel(kernel_name="python3", cwd=str(tmp_path))

@@ -160,9 +160,7 @@ def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() ->
 def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """In the log, where asyncio tells what is wrong in a task that nothing waits for; the call has
-    its value.
-    """
+    """asyncio logs what is wrong in a task without a waiter. The call has its value."""
     held: list[object] = []
 
     async def stray() -> None:

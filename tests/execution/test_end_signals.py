@@ -1,6 +1,4 @@
-"""Handlers of signals in a process that a call has forked; the rest is in
-`tests/contract/test_process_contract.py`.
-"""
+"""Signal handlers in a process that a call forked; see also `contract/test_process_contract.py`."""
 
 import os
 import signal

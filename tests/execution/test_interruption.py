@@ -121,7 +121,7 @@ def test_the_time_limit_of_a_stopped_call_is_over(
 def test_a_call_that_catches_everything_is_asked_once(
     interruption: Interruption, unwanted: set[int]
 ) -> None:
-    """It goes on; who wants more must kill its process."""
+    """It goes on. Only the end of its process ends it."""
     caught = []
 
     def stubborn(number: int) -> str:
@@ -160,9 +160,7 @@ def test_a_coroutine_is_stopped_where_it_waits(
 
 
 class Block:
-    """Something that runs in a thread of its own until it is stopped; ``begun`` if it says itself
-    when it has begun.
-    """
+    """Code that runs in its own thread until it is stopped. It may set ``begun`` itself."""
 
     def __init__(self, run: Callable[[], Any], begun: threading.Event | None = None) -> None:
         self.interruption = ThreadInterruption()

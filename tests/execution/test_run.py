@@ -243,9 +243,7 @@ def wait_at(number: int, door: str) -> Any:
 def test_calls_behind_a_slow_one_are_given_back_while_it_runs(
     tmp_path: Path, in_chunk: bool, name: str
 ) -> None:
-    """What is finished goes home with that, if it is plain: another thread must not pickle what the
-    call may be changing.
-    """
+    """Plain outcomes go with them: another thread must not pickle what the call may be changing."""
     door = str(tmp_path / name)
     payload = payload_of(wait_at)
     calls = [(number, door) for number in range(6)]
@@ -587,9 +585,7 @@ def function_file(project: Client) -> Path:
 
 @pytest.mark.slow
 def test_callable_bytes_are_a_function_for_plain_pickle(function_file: Path) -> None:
-    """In a process that has this library and nothing of the project; options kept, calls inside run
-    in place.
-    """
+    """They load in a process with only this library, keep options, and run inner calls in place."""
     program = (
         "import pickle, sys; f = pickle.load(open(sys.argv[1], 'rb')); print(f.__name__, f(3))"
     )

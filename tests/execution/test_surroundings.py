@@ -115,9 +115,7 @@ assert compute_this(found)().compute(timeout=60) == found() == (1, "1", "raised"
 
 @pytest.mark.celery
 def test_an_embedded_worker_has_the_flags_of_its_script(tmp_path: Path) -> None:
-    """Where warnings are errors, they are so in calls, and the worker, which has warnings of its
-    own as root, lives.
-    """
+    """If warnings are errors, they are so in calls. The worker lives despite its own warnings."""
     (tmp_path / "script.py").write_text(FLAGS)
     for flags, variables in (
         (["-O", "-X", "mine=1", "-W", "error::DeprecationWarning"], {}),

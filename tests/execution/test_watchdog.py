@@ -1,4 +1,4 @@
-"""A batch and the thread beside it: what is given back while a call runs, and who may begin what."""
+"""A batch and the thread beside it: which of them gives back calls, and which begins them."""
 
 import threading
 
@@ -64,9 +64,7 @@ def test_with_nothing_behind_it_nothing_is_given_back(done: int) -> None:
 
 
 def test_a_batch_that_has_ended_gives_nothing_back() -> None:
-    """The running thread said that it begins no more: what it did not begin is given back with the
-    last reply.
-    """
+    """The running thread begins no more. Its last reply gives back what it did not begin."""
     sent = Sent()
     progress = Progress(10, 0.0)
     assert progress.is_over()

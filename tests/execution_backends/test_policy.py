@@ -83,9 +83,7 @@ def test_a_call_whose_process_died_before_it_had_begun_is_begun_a_few_times() ->
 
 
 def test_a_call_whose_message_has_vanished_is_sent_again_a_few_times() -> None:
-    """One that may have run is not, if it may run only once; the rest of a chunk is sent again by
-    its map.
-    """
+    """One that may run only once is not. Its map sends the rest of a chunk again."""
     assert policy.after_vanishing(task(), [ALONE], policy.MOST_LOSSES - 1, is_cut=False) is None
     for what, losses, is_cut, error in (
         (task(), policy.MOST_LOSSES, False, TaskLostError),

@@ -71,9 +71,7 @@ class Load:
         return [call for call, entries in self.runs().items() if len(entries) > 1]
 
     def wait_until_sent(self) -> None:
-        """Wait until Redis has all calls that have not ended, in messages that wait or are held by
-        workers.
-        """
+        """Wait until Redis has all calls that have not ended, in waiting or held messages."""
 
         def sent() -> bool:
             batches = {

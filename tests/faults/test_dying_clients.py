@@ -1,6 +1,4 @@
-"""Clients that are killed or interrupted, and what is left of them; and clients that come back for
-what they have ordered.
-"""
+"""Clients that are killed or interrupted and what they leave, and clients that come back."""
 
 import random
 import signal

@@ -1,6 +1,4 @@
-"""Whole workers that die, freeze, or are believed to have: what they held is run by others, and
-counts once.
-"""
+"""Whole workers die, freeze or seem dead: others run what they held, and it counts once."""
 
 import os
 import signal

@@ -1,6 +1,4 @@
-"""Programs that fork while other threads of theirs use futures: no child gets a lock that stays
-locked.
-"""
+"""Programs that fork while their other threads use futures: no child gets a locked lock."""
 
 import itertools
 import threading

@@ -1,6 +1,4 @@
-"""A Redis that goes away and does not come back: all that waits for it ends in an error, after the
-time that is set.
-"""
+"""A Redis that goes away for good: all that waits for it raises after the time that is set."""
 
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""Workers that are ended politely, all of them in turn or process by process: nothing is lost, and
-nothing runs twice.
-"""
+"""Workers end politely, in turn or process by process: nothing is lost or runs twice."""
 
 import os
 

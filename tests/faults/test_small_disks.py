@@ -1,6 +1,4 @@
-"""Machines whose shared memory or folder of temporary files is full, read-only or missing: calls
-give their values.
-"""
+"""Calls give values while shared memory or the temporary folder is full, read-only or missing."""
 
 import subprocess
 import sys

@@ -1,6 +1,4 @@
-"""Calls that are stopped while they run: by their own time limit, or by who made them. Their slot
-is free for others.
-"""
+"""Running calls are stopped by their time limit or their client. Their slot is free for others."""
 
 import time
 from concurrent.futures import CancelledError

@@ -28,9 +28,7 @@ def square(number: int) -> int:
 
 
 def test_calls_run_on_the_workers_that_fit(make: Make, other: dict[str, str]) -> None:
-    """Single ones, maps and detached ones, each once; one that waits can be cancelled. When none is
-    left that fits, calls fail.
-    """
+    """Calls of all kinds run once. Waiting ones can be cancelled, and fail if no worker fits."""
     rig, backend = make()
     rig.add_worker(**other).wait_until_ready()
     rig.workers[0].end(within=20)

@@ -1,6 +1,4 @@
-"""An attacker who can write to Redis, and answers the questions of remote control in the workers'
-place.
-"""
+"""An attacker who can write to Redis answers remote control in the place of the workers."""
 
 import json
 import threading
@@ -25,9 +23,7 @@ def answer(said: Any) -> bytes:
 
 @contextmanager
 def forging(url: str, forged: Callable[[], list[bytes]]) -> Iterator[None]:
-    """While this lasts, each question is answered with what ``forged`` returns, before the workers
-    can answer.
-    """
+    """While this lasts, answer each question with ``forged()`` before the workers can answer."""
     with connect(url) as connection, connection.pubsub(ignore_subscribe_messages=True) as heard:
         heard.subscribe(channel(connection))
         assert heard.get_message(timeout=10) is None  # It listens.

@@ -1,6 +1,4 @@
-"""What comes to a client, mutated: replies through its own receiver, over a real Redis, and values
-from the store.
-"""
+"""Mutated data that comes to a client: replies over a real Redis, and values from the store."""
 
 import json
 import logging
@@ -100,9 +98,7 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
 def test_signed_nonsense_does_not_end_a_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Where an attacker can sign: each call ends in a value or an error, and the next one is
-    served.
-    """
+    """If an attacker can sign, each call still ends, and the client serves the next one."""
     assert_served(backend, worker)
     client, mutator = client_of(backend), Mutator(12)
     threads = [client._sender_thread, client._receiver_thread]
@@ -231,7 +227,7 @@ def test_mutated_values_are_not_there(server: Server, encrypt: bool, tmp_path: P
     for number in range(1_500):
         changed = mutator.raw([*valid, *pickles])
         connection.set(value_key("fuzzed", "a"), changed)
-        # Whose end and beginning are as they were is as it was: what stands between is not read.
+        # The store reads a value's beginning and end. It does not read bytes added in between.
         assert store.get("a", data.nbytes) in (None, data), number
     connection.set(value_key("fuzzed", "a"), valid[1])
     assert store.get("a", data.nbytes) is None

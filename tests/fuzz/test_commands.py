@@ -1,6 +1,4 @@
-"""What the commands that look at a cluster show while an attacker answers in the workers' place,
-with a real Redis and worker.
-"""
+"""The commands that look at a cluster, with a real worker and an attacker who answers for it."""
 
 import json
 import os
@@ -35,9 +33,7 @@ def wait_for(door: str) -> None:
 
 
 def forged_by(mutator: Mutator, valid: Any) -> list[bytes]:
-    """Answers of all kinds, none of them by the worker: in the form of an answer, nearly in it, in
-    none.
-    """
+    """Answers that no worker gave: in the right form, nearly in it, and in none."""
     answers = [
         answer({mutator.random.choice([NASTY, WORKER, "\ud800", "x" * 300]): mutator.json(valid)})
         for _ in range(30)

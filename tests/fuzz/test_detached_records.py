@@ -1,6 +1,4 @@
-"""What Redis keeps of detached calls, mutated: each step of a call's life ends without an error, on
-a real Redis.
-"""
+"""Mutated records of detached calls in a real Redis: each step of a call ends without an error."""
 
 from typing import Any, cast
 

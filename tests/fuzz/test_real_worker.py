@@ -210,7 +210,7 @@ def test_nonsense_in_its_books(
 def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
-    """In the name of who holds an authentic message, and in what is kept of detached calls."""
+    """The text stands in the name of a message's holder, and in records of detached calls."""
     connection = connect(server.url)
     reply_to = "replies-of-a-client"
     data = message_for(batch(reply_to=reply_to), queue=QUEUE, priority=5, keyring=KEYRING).data

@@ -1,6 +1,4 @@
-"""What comes to a worker, mutated a hundred thousand times: none of it gets past the gate, unless
-its sender has signed it.
-"""
+"""A hundred thousand mutated messages to a worker: the gate admits only what a client signed."""
 
 import base64
 import contextlib
@@ -67,9 +65,7 @@ def message(keyring: Keyring, sent: Batch) -> bytes:
 
 
 class Bench:
-    """A gate whose every answer is noted, and kombu and Celery behind it, as far as they look into
-    messages.
-    """
+    """A gate that notes each answer, with kombu and Celery as far as they look into messages."""
 
     def __init__(self, keyring: Keyring) -> None:
         self.answers: list[tuple[Batch, Problem]] = []
@@ -77,9 +73,7 @@ class Bench:
         self.channel = Connection("memory://").channel()
 
     def take(self, data: bytes) -> dict[str, Any] | None:
-        """What the gate lets in, after kombu has made a message of it, and the child has opened
-        that.
-        """
+        """Return what the gate admits, after kombu made a message of it and the child opened it."""
         admitted = self.gate.admitted(data, QUEUE)
         if admitted is not None:
             json.dumps(admitted)
@@ -114,9 +108,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_served(
     bench: Bench, tmp_path: Path
 ) -> None:
-    """Bodies and whole messages: what is changed outside the seal is not looked at, and what is
-    changed inside is refused.
-    """
+    """The gate ignores changes outside the seal, and refuses changes inside it."""
     mutator = Mutator(1)
     sent = {number: message(bench.gate.keyring, batch(number)) for number in range(20)}
     bodies = {envelope(data)["body"] for data in sent.values()}
@@ -186,9 +178,7 @@ def _sealed_message(keyring: Keyring, frame: bytes) -> bytes:
 
 
 def celery_messages() -> dict[str, Any]:
-    """Messages that Celery would run, or that would cost it much, none of which a client of this
-    library sends.
-    """
+    """Messages that Celery would run or that cost it much, and that no client sends."""
     valid = envelope(message(KEYRING, batch()))
     properties = {**valid["properties"], "body_encoding": "base64"}
 
@@ -304,9 +294,7 @@ def test_a_message_outside_its_lifetime_is_answered_and_does_not_run(
 
 @pytest.mark.parametrize("wrong", [-7200.0, 7200.0])
 def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
-    """A worker whose own clock is wrong takes what is new, and neither a message nor a command that
-    is old.
-    """
+    """A worker with a wrong clock takes new messages, and refuses old messages and commands."""
     keyring = Keyring(SECRET)
     answers: list[Any] = []
     gate = Gate(keyring, lambda *answer: answers.append(answer), lambda: time.time() + wrong)
@@ -377,9 +365,7 @@ def command_envelope(method: str, arguments: Any = None, **changes: Any) -> dict
 
 @pytest.mark.slow
 def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
-    """What is let in is one of the commands that only tell something, or has the seal that was made
-    for it.
-    """
+    """The gate lets in commands that only tell something, or that have the right seal."""
     mutator = Mutator(3)
     command = sign_command(bench.gate.keyring, SCALE, processes=2)
     valid = [

@@ -19,9 +19,7 @@ Run = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a script where the package is installed: its metadata is what pip would write, made
-    without a network.
-    """
+    """Run a script where the package is installed, with the metadata that pip would write."""
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
     info = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()

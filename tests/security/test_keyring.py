@@ -96,7 +96,7 @@ def test_another_secret_is_told_from_a_broken_seal() -> None:
         KEYRING.open(PURPOSE, b"DCS1")
 
 
-def test_who_does_not_ask_for_security_has_none_but_not_by_mistake() -> None:
+def test_keyrings_without_a_secret_open_only_what_such_keyrings_sealed() -> None:
     """Keyrings without a secret open each other's bytes. Keyrings with one refuse them."""
     sealed = Keyring.insecure().seal(PURPOSE, [b"x"])
     assert Keyring.insecure().open(PURPOSE, sealed) == b"x"

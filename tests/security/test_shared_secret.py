@@ -59,7 +59,7 @@ def served_by(url: str, secret: str, monkeypatch: pytest.MonkeyPatch) -> int:
     [(SECRET, NEW), (SECRET, f"{NEW},{SECRET}"), (f"{NEW},{SECRET}", SECRET)],
     ids=["another", "one that signs with another", "one that does not know the worker's"],
 )
-def test_who_has_another_secret_hears_of_it_and_does_not_hang(
+def test_a_client_with_another_secret_hears_of_it_and_does_not_hang(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str, clients: str
 ) -> None:
     """This holds if one side could open what the other seals, too: a call takes both."""
@@ -233,7 +233,7 @@ def test_a_program_without_a_secret_ends_with_the_line_to_write(
 
 
 @pytest.mark.usefixtures("no_secret")
-def test_who_knows_an_embedded_cluster_s_address_and_may_enter_its_folder_needs_no_more(
+def test_the_address_of_an_embedded_cluster_and_access_to_its_folder_are_enough(
     tmp_path: Path,
 ) -> None:
     """A worker and a client of the same user find its secret, and other users cannot read it."""

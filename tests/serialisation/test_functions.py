@@ -142,9 +142,7 @@ def test_captured_names_closure_variables_and_defaults() -> None:
 
 
 def test_globals_of_main_changed_between_two_calls_are_seen(project: Client) -> None:
-    """Numbers, functions, mutated lists, classes, defaults, closures, keyword defaults, names that
-    come later.
-    """
+    """Numbers, functions, lists, classes, defaults, closures and later names are watched."""
     out = project.run("""
         number, items = 1, [1]
         def helper(): return number
@@ -187,9 +185,7 @@ def test_globals_of_main_changed_between_two_calls_are_seen(project: Client) -> 
 
 
 def test_what_each_simple_function_refers_to_is_watched(project: Client) -> None:
-    """Functions that are pickled once: a changed number, helper, default, closure and decorated
-    function are seen.
-    """
+    """A function is pickled once. The next call sees changes of what it refers to."""
     out = project.run("""
         import json
         number = 1

@@ -29,9 +29,7 @@ SMALL = numpy.arange(3, dtype=float)
 
 
 class Window:
-    """Like a data frame: its data is a buffer inside other objects, and its own code puts it
-    together again.
-    """
+    """Like a data frame, it holds its data in inner objects, and its own code puts it together."""
 
     def __init__(self, data: bytearray) -> None:
         self.data = data

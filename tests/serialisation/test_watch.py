@@ -118,9 +118,7 @@ def test_a_class_registered_with_an_abstract_one_is_a_change() -> None:
 
 @pytest.mark.parametrize("value", [object(), [object()], list(range(100)), {1: []}, set(range(33))])
 def test_what_can_change_inside_is_never_taken_for_unchanged(value: Any) -> None:
-    """An object of any class, a container of such, a large container: a sentinel alone cannot
-    change.
-    """
+    """An object of any class and containers with one can change. Only a sentinel cannot."""
 
     def function() -> Any:
         return value

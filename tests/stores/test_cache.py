@@ -94,7 +94,7 @@ def test_only_so_many_bytes_are_kept(kept: Depot, values: ValueCache) -> None:
     assert values.open(references[0], []) is first
     with pytest.raises(ValueMissingError):
         values.open(references[1], [])
-    assert bytes(second) == bytes([1]) * 400, "who has it keeps it"
+    assert bytes(second) == bytes([1]) * 400, "a reader keeps its value"
     large = kept.deposit(bytes(1001))
     values.open(large, kept.names)
     with pytest.raises(ValueMissingError):
@@ -113,9 +113,7 @@ def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: Value
 def test_what_the_client_has_freed_is_dropped(
     kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An idle worker would keep the memory of a client that is gone; what other places gave is its
-    own.
-    """
+    """An idle worker would keep a dead client's memory. Values of other places are its own."""
     monkeypatch.setattr(cache, "LOOK_EVERY", 0.01)
     near = kept.deposit(b"near")
     kept.use(kept._places[1:])

@@ -121,9 +121,7 @@ def test_values_that_are_not_renewed_expire(
 def test_renewing_keeps_all_parts_for_longer(
     store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is done at a third of the time, not each time it is asked for; what the client has not is
-    no concern of it.
-    """
+    """The store renews at a third of the time only, and ignores values of other clients."""
     store.put("a", memoryview(bytes(5555)))
     names = connection.keys()
 

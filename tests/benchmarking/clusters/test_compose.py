@@ -1,6 +1,4 @@
-"""The life of a Compose cluster, with a Docker that is none; `test_compose_containers` has a real
-one.
-"""
+"""The life of a Compose cluster, with a fake Docker; `test_compose_containers` has a real one."""
 
 import logging
 import os

@@ -1,6 +1,4 @@
-"""Clusters of real containers that do not come up, or are interrupted: what is said, and what is
-left.
-"""
+"""Clusters of real containers that do not come up, or are interrupted: messages and leftovers."""
 
 import logging
 import os

@@ -1,6 +1,4 @@
-"""The pictures: files that are what they claim to be, the same each time, and that show what was
-measured.
-"""
+"""The pictures are valid files, are the same each time, and show what was measured."""
 
 import struct
 import xml.etree.ElementTree as ET

@@ -94,7 +94,7 @@ SLOW = System("slow", "Slow", ADAPTER, SlowDeployment, "Defaults.")
 
 
 def _write(path: Path, value: Any) -> None:
-    """At once: who sees the file sees all of it."""
+    """Write a file in one step, so that a reader sees all of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(json.dumps(value))
     part.rename(path)

@@ -97,7 +97,7 @@ def test_a_row_whose_process_crashes_is_told(made: Any) -> None:
     )
 
 
-def test_who_watches_hears_of_each_row(made: Any) -> None:
+def test_the_output_tells_of_each_row(made: Any) -> None:
     assert any(line.startswith("worker-killed, files: ") for line in made["said"])
     assert any("not finished" in line for line in made["said"])
 

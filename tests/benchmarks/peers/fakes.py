@@ -1,5 +1,4 @@
-"""Peers that need nothing installed, and sessions for them; ``python -m
-tests.benchmarks.peers.fakes NAME WORKERS`` is one.
+"""Peers that need nothing installed; run ``python -m tests.benchmarks.peers.fakes NAME WORKERS``.
 
 ``python -m tests.benchmarks.peers.fakes`` runs all of them, and prints as JSON what the runner
 found.

@@ -30,9 +30,7 @@ def record(
 
 
 def recorded() -> dict[str, Any]:
-    """Ours, one that crosses machines, one that does not, the floor, and one that could not be
-    installed.
-    """
+    """The library, a peer across machines, one on one machine, the floor, and one not installed."""
     ours = {
         "round_trip_p50": 0.0009,
         "submit_and_gather": 120_000.0,

@@ -40,7 +40,7 @@ def test_without_one_of_both_there_is_no_ratio() -> None:
     assert ratio(run, "celery", figure("map")) is None
 
 
-def test_who_never_told_its_title_goes_by_its_name() -> None:
+def test_a_peer_without_a_title_goes_by_its_name() -> None:
     assert [title(recorded(), name) for name in ("celery", "arq")] == ["Celery", "arq"]
 
 

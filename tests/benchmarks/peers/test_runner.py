@@ -15,9 +15,7 @@ TOP = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def found() -> Any:
-    """What the runner found, in a process of its own: it inherits orphans, and kills what is left
-    of a session.
-    """
+    """What the runner found. It runs in its own process, inherits orphans and kills leftovers."""
     done = subprocess.run(
         [sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=60, check=False
     )
@@ -81,7 +79,7 @@ def test_what_cannot_be_installed_is_reported(found: Any) -> None:
     assert record["rounds"] == []
 
 
-def test_who_has_no_first_result_is_asked_once(found: Any) -> None:
+def test_a_peer_without_a_first_result_is_asked_once(found: Any) -> None:
     assert [len(found["records"][name]["rounds"]) for name in ("wrong", "dying")] == [1, 1]
 
 

@@ -1,6 +1,4 @@
-"""Stands in for `benchmarks.self.session`: measurements that succeed, fail and hang, in a process
-of their own.
-"""
+"""Stand-in for `benchmarks.self.session`: processes that measure, fail or hang."""
 
 import sys
 import threading

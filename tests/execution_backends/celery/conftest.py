@@ -176,9 +176,7 @@ def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
 
 @contextlib.contextmanager
 def running_cluster(workers: int) -> Iterator[LocalCluster]:
-    """A cluster that is not the backend of all other tests, as in a `with` block of its own it
-    would be.
-    """
+    """A cluster that is not the backend of other tests, as one in its own `with` block would be."""
     cluster = LocalCluster(workers=workers).start()
     yield cluster
     cluster.close()

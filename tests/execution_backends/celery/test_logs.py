@@ -65,9 +65,7 @@ def test_lines_are_there_before_their_results(
 def test_one_that_is_waited_for_is_no_exception(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each stream, what has no end, and what a call that fails has said before; nothing of the next
-    call.
-    """
+    """It gets both streams and unended lines, also of a failed call, and nothing of the next."""
 
     def mixed() -> None:
         print("out")

@@ -1,6 +1,4 @@
-"""Valkey in Redis' place: a real server and a real worker, and each feature that uses the server in
-a way of its own.
-"""
+"""Valkey in the place of Redis: a real server and worker, and each use of the server."""
 
 import os
 import shutil

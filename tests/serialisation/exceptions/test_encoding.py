@@ -318,9 +318,7 @@ def test_a_reduce_that_works_is_used() -> None:
 
 
 def test_an_exception_without_a_text_comes_home() -> None:
-    """A broken `__str__` does not lose the failure; where its class is lost, too, the text says
-    why.
-    """
+    """A broken `__str__` loses no failure. If the class is lost, too, the text says why."""
     assert type(loads_error(dumps_error(UnreadableError()))) is UnreadableError
     error = loads_error(dumps_error(unpicklable_class(UnreadableError)()))
     assert isinstance(error, RemoteError)

@@ -1,6 +1,4 @@
-"""A project's packages keep their shape on workers: on this machine, and on one that has nothing of
-them.
-"""
+"""Packages of a project keep their shape on workers, with and without the project's files."""
 
 import ast
 import pickle
@@ -342,9 +340,7 @@ def test_a_call_inside_a_call_takes_the_modules_that_came_with_it(project: Clien
 
 @pytest.mark.parametrize("backend", ["backend", "'processes'"])
 def test_plug_ins_have_versions_like_all_modules(project: Client, backend: str) -> None:
-    """An edit of one, or of what it imports, counts from the next call on; otherwise it stays
-    loaded.
-    """
+    """An edit of one, or of its imports, counts from the next call on. Without, it stays loaded."""
     project.package("app", "app.plugins")
     project.write(
         app__main="""
@@ -438,9 +434,7 @@ def outcomes_of_all(requests: list[bytes]) -> list[Any]:
 
 
 def test_packages_of_all_shapes_travel(project: Client) -> None:
-    """In two folders, extended at run time, without __init__, behind a link, in folders found by a
-    finder.
-    """
+    """In two folders, extended at run time, without __init__, behind a link, from a finder."""
     project.package("one.spread", "two.spread", "hidden_place.editable", "real.inner")
     project.write(
         one__spread__a="def f(): from spread import b, c; return b.x + c.x",

@@ -1,6 +1,4 @@
-"""Objects that their class pickles by their name; what scripts see of it is in
-tests/contract/test_scripts.py.
-"""
+"""Objects that their class pickles by their name; see also tests/contract/test_scripts.py."""
 
 import pytest
 

@@ -29,7 +29,7 @@ def test_classes_that_consist_of_each_other_travel(project: Client) -> None:
 
 
 def test_a_class_made_by_a_call_is_one_for_all_its_results(project: Client) -> None:
-    """The client is not the one who defines it."""
+    """The worker defines it, and not the client."""
     out = project.run("""
         @compute_this
         def make():

@@ -58,9 +58,7 @@ def test_a_definition_that_needs_what_the_worker_lacks_harms_no_other_call(proje
 def test_a_definition_that_uses_changing_variables_is_not_sent_again_and_again(
     project: Client,
 ) -> None:
-    """A loop's variable, say: the function that is called has the same digest from the second call
-    on.
-    """
+    """It may use a loop's variable. Its digest stays from the second call on."""
     out = project.run("""
         CONSTANT = 1
         def uses_number(): return number

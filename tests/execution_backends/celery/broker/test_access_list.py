@@ -1,6 +1,4 @@
-"""The user of Redis that docs/security.md describes may all that the library needs, and nothing
-else.
-"""
+"""The Redis user of docs/security.md may do all that the library needs, and nothing else."""
 
 import os
 import shlex
@@ -80,9 +78,7 @@ def denied(server: Server) -> list[str]:
 def test_it_may_all_that_is_needed(
     server: Server, url: str, workers: dict[str, Program], tmp_path: Path
 ) -> None:
-    """Calls, large values, priorities, cancelling, lost processes and workers, commands, remote
-    control.
-    """
+    """Calls, large values, priorities, cancelling, losses, commands and remote control work."""
 
     def die() -> None:
         os._exit(1)

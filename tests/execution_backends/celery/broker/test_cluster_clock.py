@@ -58,7 +58,7 @@ def test_it_asks_again_when_an_answer_is_old(monkeypatch: pytest.MonkeyPatch) ->
     assert server.asked == 2
 
 
-def test_who_connects_knows_it(server: Server) -> None:
+def test_every_connection_knows_it(server: Server) -> None:
     """All connections of a process to one broker have one clock."""
     check_reachable(server.url)
     cluster = clock_of(server.url)

@@ -1,6 +1,4 @@
-"""Redis in cluster mode is refused when clients and workers connect; without that, calls would wait
-for ever.
-"""
+"""Clients and workers refuse a Redis in cluster mode, where calls would wait for ever."""
 
 import subprocess
 import sys
@@ -67,9 +65,7 @@ def test_a_worker_ends_with_the_same_words(command: list[str], url: str, tmp_pat
 def test_a_server_that_does_not_say_is_taken_as_it_is(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """An old one, or a proxy that does not know the command, to which redis-py has to speak the
-    older protocol.
-    """
+    """An old server or a proxy lacks the command. redis-py speaks the older protocol to it."""
     server = Server(tmp_path_factory.mktemp("r"))
     server.url += "?protocol=2"
     server.start("--rename-command", "HELLO", "")

@@ -250,9 +250,7 @@ def test_a_call_that_may_run_once_is_not_sent_again(
 def test_a_message_that_is_sent_again_is_the_next_and_has_another_tag(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """A frozen worker that wakes removes its own entry, and not that of the one
-    who has it now.
-    """
+    """A frozen worker that wakes removes its own entry, and not the new worker's."""
     submit(backend, 1)
     first = worker.take()
     submit(backend, 2)
@@ -398,7 +396,7 @@ def test_calls_without_a_look_for_long_are_looked_at(
     records: DetachedRecords,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The longest first, by one of those who ask."""
+    """One of the processes that ask looks at them, the longest ago first."""
     monkeypatch.setattr(detached, "TURN", 0)
     assert records.overlooked(10) == []
     numbers = [submit(backend, number).id for number in range(3)]

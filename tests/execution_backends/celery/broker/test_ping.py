@@ -90,8 +90,8 @@ def test_an_answer_that_comes_too_late_finds_no_way_back(connection: redis.Redis
 
 
 @pytest.mark.slow
-def test_who_starts_meanwhile_is_asked_too() -> None:
-    """Each second anew."""
+def test_a_worker_that_starts_meanwhile_is_asked_too() -> None:
+    """`ping` asks anew each second."""
     with LocalCluster(workers=1) as cluster, connect(cluster.broker_url) as connection:
         assert len(ping(connection, timeout=DEADLINE)) == 1
 

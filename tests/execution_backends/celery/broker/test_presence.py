@@ -14,8 +14,8 @@ from distribute_challenge.execution_backends.celery.broker.presence import (
 from tests.execution_backends.celery.conftest import Server
 
 
-def test_who_shows_itself_is_there_until_it_leaves(server: Server) -> None:
-    """Workers and clients apart, by name."""
+def test_a_process_that_shows_itself_is_there_until_it_leaves(server: Server) -> None:
+    """Workers and clients are listed apart, by name."""
     connection = connect(server.url)
     two, one = WorkerPresence("w2", 4, ["a"]), WorkerPresence("w1", 2, ["a", "b"])
     client = ClientPresence("c", waiting=3)
@@ -28,7 +28,9 @@ def test_who_shows_itself_is_there_until_it_leaves(server: Server) -> None:
     assert presence.workers(connection) == [one]
 
 
-def test_who_is_silent_for_long_is_gone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_silent_for_long_is_gone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next process that looks removes it, with all entries that are no sign of life."""
     connection = connect(server.url)
     with monkeypatch.context() as context:

@@ -108,9 +108,7 @@ def test_a_batch_of_many_says_so_in_its_name() -> None:
 
 
 def test_a_timeout_becomes_a_hard_limit_somewhat_later() -> None:
-    """For one call with its retries, as a worker begins no further call in a batch that has taken
-    long.
-    """
+    """It covers one call with its retries: a worker begins no further call of a late batch."""
     assert envelope()["headers"]["timelimit"] == [None, None]
     hard, soft = envelope(timeout=10.0)["headers"]["timelimit"]
     assert 10 < hard < 15

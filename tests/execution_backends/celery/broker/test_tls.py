@@ -1,6 +1,4 @@
-"""Redis with TLS that asks its clients for certificates, and everything of this library that
-connects to it.
-"""
+"""All of the library connects to a Redis with TLS that asks its clients for certificates."""
 
 import os
 import uuid
@@ -28,8 +26,7 @@ from tests.processes import PATIENCE, Program, program, wait_until
 
 
 class TlsServer:
-    """A container of Redis that speaks nothing but TLS, and only with those who show a certificate
-    of its authority.
+    """A container of Redis that accepts only TLS, and only certificates of its authority.
 
     Args:
         folder: For its certificates and for others'.

@@ -1,6 +1,4 @@
-"""A Redis without memory: what is new is refused with a clear error, what it has is kept, and
-nothing breaks.
-"""
+"""A Redis without memory refuses new data with a clear error, and keeps what it has."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -291,9 +291,7 @@ def test_only_the_call_that_is_meant_is_stopped(
 def test_a_loop_in_c_is_stopped_and_its_neighbours_are_not_blamed(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually, in_log: Callable[[str], str]
 ) -> None:
-    """Its process is killed after a second, and others of its message begin once more, or for the
-    first time.
-    """
+    """Its process is killed after a second. The others of its message begin anew elsewhere."""
 
     @compute_this
     def count(folder: str, number: int) -> int:
@@ -367,7 +365,7 @@ def test_an_order_may_come_before_the_message(cluster: LocalCluster) -> None:
     """A worker remembers it, and does not begin what it then gets."""
     connection, replies = connect(cluster.broker_url), "test:early"
     publish(connection, CancelCommand({"early-1": None}))
-    active(cluster.broker_url)  # Who has answered this has heard that.
+    active(cluster.broker_url)  # A worker that answers this has the command.
     early = Batch("early-1", "0" * 64, "f", [b""], reply_to=replies, issued=time.time())
     message = message_for(early, queue=DEFAULT_QUEUE, priority=0, keyring=connection.keyring)
     connection.lpush(message.key, message.data)

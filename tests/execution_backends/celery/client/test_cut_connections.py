@@ -1,6 +1,4 @@
-"""Connections that break or fall silent, and a server that reads its data yet: the client finds
-out, and goes on by itself.
-"""
+"""Connections break, fall silent, or meet a server that is still loading; the client goes on."""
 
 import socket
 import threading

@@ -1,6 +1,4 @@
-"""Detached calls as users see them: with real workers, clients that are killed, and Redis that
-loses things.
-"""
+"""Detached calls as users see them: real workers, killed clients, and a Redis that loses data."""
 
 import asyncio
 import gc

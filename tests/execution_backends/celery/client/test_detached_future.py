@@ -104,7 +104,7 @@ def test_a_workers_problem_is_the_outcome(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
-def test_who_asked_to_be_told_is_told_without_keeping_the_future(
+def test_a_callback_is_called_though_the_user_keeps_no_future(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """The client lets the future go then."""

@@ -119,9 +119,7 @@ def test_single_calls_may_be_given_back_before_any_outcome_goes_home(
 
 
 def test_a_chunk_is_divided(chunks: Chunks, worker: FakeWorker) -> None:
-    """Its finished calls are given out, the one that runs is waited for, and the rest runs
-    elsewhere.
-    """
+    """The client gives out finished calls and waits for the running one; the rest go elsewhere."""
     answer(chunks.first, 0, SQUARES[:3], kept=4)
     rest = worker.take()
     assert rest.batch.chunk == 6

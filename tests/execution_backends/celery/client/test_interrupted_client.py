@@ -1,6 +1,4 @@
-"""Clients that end before their calls do: by Ctrl+C, by `close`, with Redis away, and without a
-word.
-"""
+"""Clients that end before their calls do: by Ctrl+C, `close`, without Redis, or at exit."""
 
 import signal
 import subprocess

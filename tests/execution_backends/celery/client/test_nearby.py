@@ -65,7 +65,7 @@ def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_t
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("clean_environment")
-def test_who_asks_for_a_cluster_of_its_own_is_told_nothing(
+def test_a_client_that_asks_for_its_own_cluster_is_told_nothing(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client makes one, whatever the environment says."""

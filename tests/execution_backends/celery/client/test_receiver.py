@@ -1,6 +1,4 @@
-"""Replies that come twice, in part, or as nonsense: no outcome is ever in the wrong place, and no
-thread ends.
-"""
+"""Replies that come twice, in part or as nonsense: no outcome is misplaced, and no thread ends."""
 
 import contextlib
 import pickle

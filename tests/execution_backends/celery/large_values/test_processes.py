@@ -1,6 +1,4 @@
-"""Large values with real workers and clients: those that share memory, those that do not, and those
-that are killed.
-"""
+"""Large values with real workers and clients, which share memory or not, and may be killed."""
 
 import gc
 import os
@@ -283,9 +281,7 @@ def test_a_fork_of_the_client_has_values_of_its_own(memory: Path, tmp_path: Path
 
 
 def test_two_clients_of_a_cluster_do_not_meet(server: Server, start: Start, memory: Path) -> None:
-    """The same content lies there twice; what was put by one is sent anew by the other, while it is
-    there.
-    """
+    """The same content lies there twice. A client sends a value that another put anew."""
     start("worker")
     with CeleryExecutionBackend(server.url) as one:
         with CeleryExecutionBackend(server.url) as two:

@@ -165,7 +165,7 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
     )
     step.start(consumer)
     assert timers == [2.0, 1.0, 1.0]
-    assert len(said) == 3  # That it works on what it holds, and that it is there; and who else is.
+    assert len(said) == 3  # Its messages, its presence, and the other workers.
 
 
 @pytest.mark.usefixtures("untouched_process")
@@ -213,9 +213,7 @@ def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
 
 @pytest.mark.slow
 def test_the_app_is_found_where_celery_looks_for_it() -> None:
-    """``celery -A distribute_challenge.execution_backends.celery``, in a process that has loaded
-    nothing yet.
-    """
+    """``celery -A`` finds it in a process that has loaded nothing yet."""
     code = (
         "import distribute_challenge.execution_backends.celery as module, sys\n"
         "assert 'celery' not in sys.modules\n"

@@ -39,7 +39,7 @@ def test_what_is_too_long_changes_nothing() -> None:
     assert flags.read() == (2, ["short"])
 
 
-def test_who_reads_while_it_is_written_reads_again() -> None:
+def test_a_reader_during_a_write_reads_again() -> None:
     flags = CancelFlags()
     flags.write(["before"])
     flags._words[0] += 1  # As in the middle of `write`.

@@ -1,6 +1,4 @@
-"""What a worker's main process does with commands, and what its children make of them; real workers
-are in `test_cancelling`.
-"""
+"""Commands in a worker's main process and in its children, without a real worker."""
 
 import os
 import signal

@@ -1,6 +1,4 @@
-"""What is said of a dead process: by itself with made-up limits, and of real processes of a real
-worker.
-"""
+"""Reports of dead processes: with made-up limits, and of processes of a real worker."""
 
 import os
 import signal

@@ -1,5 +1,4 @@
-"""Calls that raise or are cancelled, as Celery's events, Flower, OpenTelemetry and the worker's log
-show them.
+"""Failed and cancelled calls in Celery's events, Flower, OpenTelemetry and the worker's log.
 
 One real worker for all of it, started by Celery's own command from a module that sets up
 OpenTelemetry as its users do.
@@ -162,9 +161,7 @@ def order(item: str, count: int = 1) -> str:
 
 
 def test_a_call_that_raised_is_a_failed_task(observed: Observed) -> None:
-    """With the text, the class and the traceback of its own exception, and none of this library's
-    frames.
-    """
+    """It has the exception's own text, class and traceback, without frames of this library."""
     with pytest.raises(OutOfStockError):
         order("tea", 0).compute(observed.backend)
     event = observed.event_of("order", "task-failed", "task-succeeded")

@@ -1,6 +1,4 @@
-"""Workers that outlast what happens to them: Redis restarted, the network cut, frozen, told to end.
-All of it for real.
-"""
+"""Real workers outlast restarts of Redis, cuts of the network, freezes and orders to end."""
 
 import os
 import select
@@ -149,9 +147,7 @@ def test_what_waits_in_the_worker_when_the_connection_breaks_is_run(
 def test_a_worker_that_is_told_to_end_gives_back_what_it_has_not_begun(
     server: Server, start: Any, runs: Path, tmp_path: Path
 ) -> None:
-    """At once, and to another; what runs is finished, however long that takes, and nothing runs
-    twice.
-    """
+    """Another worker gets it at once. Running calls finish, and none runs twice."""
     gate = tmp_path / "gate"
     with CeleryExecutionBackend(server.url) as backend:
         with start(server.url, prefetch=3) as leaving:
@@ -264,9 +260,7 @@ def test_a_full_redis_ends_no_worker(server: Server, start: Any, runs: Path) -> 
 
 
 class Network:
-    """Carries bytes between TCP and the server's socket, until it is cut: then it takes them in,
-    and none arrive.
-    """
+    """Carries bytes between TCP and the server's socket. Once it is cut, it drops them."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -322,9 +316,7 @@ def network(server: Server) -> Iterator[Network]:
 def test_a_network_that_swallows_everything_is_found_out(
     server: Server, network: Network, start: Any, runs: Path, tmp_path: Path
 ) -> None:
-    """Within fifteen seconds; when it is there again, so is the worker, with what it has done
-    meanwhile.
-    """
+    """It takes fifteen seconds. When the network is back, the worker is, with its outcomes."""
     gate = tmp_path / "gate"
     with (
         start(f"redis://127.0.0.1:{network.port}/0") as worker,

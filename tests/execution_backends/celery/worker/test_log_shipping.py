@@ -1,6 +1,4 @@
-"""Lines on their way from a worker's process to the list of their client, whatever becomes of Redis
-and of the client.
-"""
+"""Lines travel from a worker's process to their client's list while Redis or the client fails."""
 
 import logging
 import threading

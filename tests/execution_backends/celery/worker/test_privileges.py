@@ -110,7 +110,9 @@ def test_root_is_refused_in_a_container_with_what_to_do(outside: Path) -> None:
         assert way in text
 
 
-def test_who_is_not_root_is_welcome(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_users_than_root_may_start_a_worker(
+    outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (outside / "dockerenv").touch()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     guard()

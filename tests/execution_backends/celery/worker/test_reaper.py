@@ -1,6 +1,4 @@
-"""What becomes of messages whose workers gave no sign of life, with a real Redis and workers that
-are only said to have been.
-"""
+"""Messages of workers without signs of life, with a real Redis and made-up workers."""
 
 import base64
 import json

@@ -1,6 +1,4 @@
-"""What a child does with a batch before and after the calls in it run; the calls themselves are in
-the tests of real workers.
-"""
+"""A child's work on a batch before and after its calls run; other tests have real workers."""
 
 import time
 from contextlib import nullcontext
