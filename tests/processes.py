@@ -69,7 +69,7 @@ def mentioning(text: str | Path) -> dict[int, str]:
 
 
 def alive(pids: list[int]) -> list[int]:
-    """Those of some processes that run."""
+    """Return the given processes that run."""
     running = command_lines()
     return [pid for pid in pids if pid in running]
 

@@ -48,7 +48,7 @@ def test_its_options_are_those_of_the_calls() -> None:
 
 
 def test_a_wrong_option_is_named_where_it_is_written() -> None:
-    """Before there is any function."""
+    """The error comes before there is any function."""
     with pytest.raises(OptionError, match="retries=-1"):
         compute_this(retries=-1)
 
@@ -122,7 +122,7 @@ def test_the_function_may_be_given_as_func() -> None:
 
 
 def test_it_is_found_where_the_first_version_had_it() -> None:
-    """Beside `Distributable`."""
+    """It stands beside `Distributable`."""
     from distribute_challenge import distributable
 
     assert distributable.compute_this is compute_this

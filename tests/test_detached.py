@@ -66,7 +66,7 @@ def test_a_call_inside_a_call_cannot_be_detached() -> None:
     "seconds", [0, -1, 0.0001, float("nan"), float("inf"), 1e9, True, None, "1"]
 )
 def test_a_time_to_live_is_a_number_of_seconds(seconds: Any) -> None:
-    """Before anything is sent."""
+    """The error comes before anything is sent."""
     with pytest.raises(
         OptionError, match=r"time_to_live=.*expected the seconds that the result is kept"
     ):
@@ -81,6 +81,6 @@ def test_an_id_is_a_text(id: Any) -> None:  # noqa: A002
 
 
 def test_futures_of_every_engine_have_an_id() -> None:
-    """One of their own, which stays."""
+    """Each has its own, which stays."""
     first, second = square(1).submit("local"), square(1).submit("threads")
     assert first.id == first.id != second.id

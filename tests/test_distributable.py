@@ -36,7 +36,7 @@ def test_making_a_call_runs_nothing() -> None:
 
 
 def test_a_call_can_be_made_without_the_decorator() -> None:
-    """With or without arguments."""
+    """It may have arguments or none."""
     assert Distributable(pow, (2, 10)).compute("local") == 1024
     assert Distributable(dict, (), {"a": 1}).compute("local") == {"a": 1}
     assert Distributable(list).compute("local") == []
@@ -54,7 +54,7 @@ def test_a_call_is_shown_as_one_would_write_it() -> None:
 
 
 def test_submit_returns_at_once() -> None:
-    """With a future."""
+    """It returns a future."""
     backend = Never()
     assert not Distributable(pow, (2, 3)).submit(backend).done()
 
@@ -99,7 +99,7 @@ def test_a_call_that_cannot_be_sent_says_so_where_it_is_awaited() -> None:
 
 
 def test_a_call_can_be_awaited() -> None:
-    """In a block that names the backend."""
+    """A block names the backend."""
 
     async def main() -> int:
         with use_backend("threads"):
@@ -200,7 +200,7 @@ def test_an_attribute_of_a_call_that_has_not_run_is_an_error_that_says_what_to_w
 
 
 def test_a_call_is_refused_as_an_argument() -> None:
-    """At the caller's line, until calls can feed calls."""
+    """The error comes at the caller's line, until calls can feed calls."""
     with pytest.raises(
         SerialisationError, match=r"argument 1 of sum.*give its value, as in call\.compute\(\)"
     ):

@@ -11,7 +11,7 @@ def record(text: str) -> logging.LogRecord:
 
 
 def test_the_library_logs_under_its_own_name() -> None:
-    """So that a user can silence or keep it."""
+    """So a user can silence or keep it."""
     assert logger.name == "distribute_challenge"
 
 

@@ -172,7 +172,7 @@ def test_a_chunk_that_fails_as_a_whole_is_sent_again_call_by_call(error: Excepti
 
 
 def test_a_lost_worker_is_raised_if_errors_are() -> None:
-    """After the results before it."""
+    """It is raised after the results before it."""
     backend = Automatic(lambda numbers: WorkerLostError("died") if 2 in numbers else None)
     results = double.map(range(4), batch_size=4, backend=backend)
     assert [next(results), next(results)] == [0, 2]
@@ -188,7 +188,7 @@ def test_a_failure_of_the_system_ends_the_map() -> None:
 
 
 def test_an_error_of_the_chunk_stands_for_each_of_its_calls() -> None:
-    """Where no call has an outcome of its own."""
+    """It does so where no call has an outcome of its own."""
     backend = Automatic(lambda numbers: ValueError("all") if 0 in numbers else None)
     results = list(double.map(range(4), batch_size=2, on_error="return", backend=backend))
     assert [str(result) for result in results] == ["all", "all", "4", "6"]
@@ -196,7 +196,7 @@ def test_an_error_of_the_chunk_stands_for_each_of_its_calls() -> None:
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_an_exception_says_which_item_it_is_of(ordered: bool) -> None:
-    """However often its chunk was cut, and its calls sent again."""
+    """Its chunk may be cut, and its calls sent again, any number of times."""
     error = WorkerLostError("died")
 
     def end(numbers: list[int]) -> Any:
@@ -327,7 +327,7 @@ def test_batch_size_sets_the_calls_of_each_chunk() -> None:
 
 
 def test_chunks_start_with_one_call_and_grow() -> None:
-    """Where calls are short."""
+    """They grow where calls are short."""
     backend = Automatic(lambda numbers: None)
     assert len(list(double.map(range(2000), backend=backend))) == 2000
     assert backend.sizes[0] == 1
@@ -362,13 +362,13 @@ def test_no_items_make_no_calls() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "3"])
 def test_a_batch_size_out_of_range_is_named(value: Any) -> None:
-    """At the line of the map."""
+    """The error comes at the line of the map."""
     with pytest.raises(OptionError, match=f"batch_size={value!r}"):
         double.map([1], batch_size=value, backend="local")
 
 
 def test_a_word_for_on_error_that_means_nothing_is_named() -> None:
-    """At the line of the map."""
+    """The error comes at the line of the map."""
     with pytest.raises(OptionError, match="on_error='ignore': expected 'raise' or 'return'"):
         double.map([1], on_error="ignore", backend="local")  # type: ignore[call-overload]
 
@@ -385,7 +385,7 @@ def test_a_function_that_cannot_be_pickled_is_named_at_the_line_of_the_map() -> 
 
 
 def test_a_progress_bar_counts_to_the_total(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the function's name."""
+    """It shows the function's name."""
     assert list(double.map(range(3), progress=True, backend="local")) == [0, 2, 4]
     shown = capsys.readouterr().err
     assert "double" in shown
@@ -415,7 +415,7 @@ def test_a_chunk_s_time_is_measured_by_its_timeline_where_there_is_one() -> None
 
 
 def test_closing_forgets_what_came_back_and_was_not_sent_again() -> None:
-    """Nothing more is sent."""
+    """The map sends nothing more."""
     backend = Automatic(lambda numbers: WorkerLostError("died") if len(numbers) > 1 else None)
     results = double.map(range(6), batch_size=6, backend=backend)
     assert next(results) == 0

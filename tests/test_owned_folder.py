@@ -31,7 +31,7 @@ def taken(folder: Path) -> OwnerLock:
 
 
 def test_a_folder_has_one_owner(tmp_path: Path) -> None:
-    """Until it gives the folder back."""
+    """It has it until the owner gives the folder back."""
     assert not OwnerLock.is_held(tmp_path)
     lock = taken(tmp_path)
     assert lock.mine
@@ -62,7 +62,7 @@ def test_a_process_that_waits_while_the_folder_is_removed_does_not_own_it(tmp_pa
 
 
 def test_the_kernel_frees_the_folder_of_a_killed_owner(tmp_path: Path) -> None:
-    """However it died."""
+    """The owner may die in any way."""
     with script(HOLD.format(then=""), tmp_path, str(tmp_path)) as owner:
         owner.wait_for("taken")
         assert OwnerLock.is_held(tmp_path)

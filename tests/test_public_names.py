@@ -65,7 +65,7 @@ def test_a_submodule_needs_no_import_of_its_own() -> None:
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
-    """In Python's own words."""
+    """The error has Python's own words."""
     with pytest.raises(
         AttributeError, match="module 'distribute_challenge' has no attribute 'nothing'"
     ):

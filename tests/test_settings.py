@@ -171,7 +171,7 @@ def test_a_wrong_shared_folder_is_named_with_the_line_to_write(
 def test_large_values_go_to_redis_unless_told_otherwise(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
-    """To any place that fsspec knows."""
+    """They can go to any place that fsspec knows."""
     assert settings.store_url() is None
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_STORE", "file:///mnt/shared ")
     assert settings.store_url() == "file:///mnt/shared"
@@ -200,7 +200,7 @@ def test_workers_keep_a_quarter_of_the_memory_together(
 
 
 def test_the_environment_says_how_much_workers_keep(clean_environment: pytest.MonkeyPatch) -> None:
-    """In bytes, for each of them."""
+    """It says so in bytes, for each worker."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_VALUE_CACHE", "1000")
     assert settings.value_cache(4) == 1000
 
@@ -272,7 +272,7 @@ def test_limits_of_data_files_are_bytes(
 def test_calls_wait_for_redis_for_a_minute_unless_the_variable_says_otherwise(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
-    """In seconds, also parts of one."""
+    """The variable is in seconds, also parts of one."""
     assert settings.broker_timeout() == 60
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", "2.5")
     assert settings.broker_timeout() == 2.5
@@ -282,7 +282,7 @@ def test_calls_wait_for_redis_for_a_minute_unless_the_variable_says_otherwise(
 def test_a_wrong_broker_timeout_is_refused(
     clean_environment: pytest.MonkeyPatch, text: str
 ) -> None:
-    """With the line to write."""
+    """The error has the line to write."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", text)
     with pytest.raises(
         ValueError, match=f"'{text}' is not a number of seconds above 0; set it as in .*_TIMEOUT=60"

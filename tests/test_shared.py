@@ -29,7 +29,7 @@ def test_a_handle_tells_what_it_is() -> None:
 
 
 def test_a_handle_s_value_is_of_the_moment_it_was_put() -> None:
-    """On every backend."""
+    """This holds on every backend."""
     items = [1, 2]
     shared = put(items, "threads")
     items.append(3)

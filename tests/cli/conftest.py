@@ -64,7 +64,7 @@ def server(short: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def broker(server: str) -> str:
-    """Where `first` and `second` work."""
+    """The address where `first` and `second` work."""
     return f"{server}/0"
 
 

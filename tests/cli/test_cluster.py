@@ -37,7 +37,7 @@ def test_the_line_it_prints_lets_scripts_join_until_it_is_stopped(
 
 
 def test_it_shows_what_calls_print_and_workers_warn_of(short: Path) -> None:
-    """Once it is ready; of what its scripts' calls start, too. Nothing of its workers' own chatter."""
+    """It shows it once it is ready, also of calls' programs, without other lines of workers."""
     source = """
         import logging, subprocess, sys, threading
         from distribute_challenge import compute_this

@@ -40,7 +40,7 @@ def url(server: str) -> str:
 
 @pytest.fixture(scope="module")
 def worker(url: str, secret: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """One that logs all there is to log, and was given its password on the command line."""
+    """A worker that logs all there is to log, and got its password on the command line."""
     options = ["--broker", url, "--loglevel", "DEBUG", "--concurrency", "1", "--name", "secretive"]
     with program([*COMMAND, "worker", *options], tmp_path_factory.mktemp("worker")) as running:
         running.wait_for("secretive@")

@@ -193,7 +193,7 @@ def test_sizes_that_mean_nothing_are_refused(size: str) -> None:
 def test_limits_of_processes_reach_the_worker(
     monkeypatch: pytest.MonkeyPatch, size: str, expected: int
 ) -> None:
-    """In calls and in bytes."""
+    """They are in calls and in bytes."""
     seen: dict[str, object] = {}
     monkeypatch.setattr(
         celery_worker, "run_worker", lambda url, **options: seen.update(options) or 0

@@ -242,7 +242,7 @@ ENDS = {
 @linux_only
 @pytest.mark.parametrize("end", ENDS)
 def test_nothing_survives_the_client(end: str, short: Path) -> None:
-    """While calls run that have started processes of their own, also in sessions of their own."""
+    """Calls run that have started processes, also in sessions of their own."""
     line, number, code = ENDS[end]
     variables = {"TMPDIR": str(short), "DISTRIBUTE_CHALLENGE_WORKERS": "2"}
     with script(BUSY + f"    {line}\n", short, **variables) as client:
@@ -264,7 +264,7 @@ def test_nothing_survives_the_client(end: str, short: Path) -> None:
 
 @linux_only
 def test_nothing_is_left_of_a_client_killed_at_its_start(short: Path) -> None:
-    """At any moment: it is killed a little later each time, until it has got its first result."""
+    """The test kills it a little later each time, until it has got its first result."""
     source = (
         SQUARE
         + "    print('begun', flush=True)\n    print(square(3).compute(), flush=True)\n    input()\n"

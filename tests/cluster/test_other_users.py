@@ -177,7 +177,7 @@ def test_the_list_of_processes_shows_no_secret(cluster: LocalCluster) -> None:
 
 
 def test_nothing_of_it_is_on_the_network(cluster: LocalCluster) -> None:
-    """No socket of TCP or UDP, be it on the loopback address, in any of its processes."""
+    """None of its processes has a socket of TCP or UDP, not even on the loopback address."""
     assert list(length.map([b"abc"] * 100)) == [3] * 100
     assert length(b"abc").compute(timeout=PATIENCE) == 3
     assert network_sockets(list(mentioning(folder_of(cluster).name))) == []

@@ -154,7 +154,7 @@ def test_a_future_is_no_argument(backend: ExecutionBackend) -> None:
 
 
 def test_keyword_arguments_may_have_any_name(backend: ExecutionBackend) -> None:
-    """None of them is taken by the library."""
+    """The library takes none of them."""
 
     @compute_this
     def names(self: int, /, **kwargs: int) -> dict[str, int]:

@@ -64,7 +64,7 @@ def test_ctrl_c_again_while_a_script_ends_changes_nothing(engine: str, tmp_path:
 def test_a_script_that_ends_with_open_calls_leaves_nothing(
     engine: str, end: str, tmp_path: Path
 ) -> None:
-    """No process, however it ends, and no traceback.
+    """However it ends, it leaves no process and no traceback.
 
     One that ends in order says how many calls it has cancelled.
     """

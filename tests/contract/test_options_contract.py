@@ -113,7 +113,7 @@ def begun(path: Path) -> list[str]:
 def test_an_option_is_taken_or_refused_at_the_call(
     option: str, backend: ExecutionBackend, tmp_path: Path
 ) -> None:
-    """However the call is made."""
+    """This holds for each way to make a call."""
     path = str(tmp_path / "begun")
     function = compute_this(note).with_options(**{option: GIVEN[option]})
     ways: list[Callable[[], Any]] = [
@@ -138,7 +138,7 @@ def test_an_option_is_taken_or_refused_at_the_call(
 
 
 def test_every_option_has_a_test() -> None:
-    """One that is new has to be in the table, and then in this file."""
+    """A new one has to be in the table, and then in this file."""
     assert set(GIVEN) == OPTIONS
     assert all(value != getattr(CallOptions(), name) for name, value in GIVEN.items())
 
@@ -282,7 +282,7 @@ def make_noting() -> Callable[[str, str], Any]:
 def test_a_call_that_no_worker_begins_in_time_is_taken_back(
     backend: ExecutionBackend, busy: Path, tmp_path: Path
 ) -> None:
-    """One that has begun may take any time."""
+    """A call that has begun may take any time."""
     path = tmp_path / "begun"
     late = compute_this(note, queue_timeout=0.1)
     words = r"note\(.*\): no worker has begun it within queue_timeout=0\.1 s.*(have|start) more"
@@ -383,7 +383,7 @@ def test_a_call_is_begun_as_often_as_the_environment_says(
 
 @pytest.mark.slow
 def test_the_documentation_says_which_backend_keeps_which_option() -> None:
-    """In its table."""
+    """Its table says so."""
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
     table = text.partition("### Which backend keeps which option")[2].split("\n\n")[2].splitlines()
     engines = [cell.strip(" `") for cell in table[0].split("|")[2:-1]]

@@ -486,7 +486,7 @@ QUIETLY = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_the_child_of_a_fork_ends_where_it_leaves_the_call(
     any_backend: ExecutionBackend, how: str, function: Callable[[str], Any]
 ) -> None:
-    """With the exit code of a script's child; it answers nothing, and runs no further call."""
+    """It has the exit code of a script's child, answers nothing, and runs no further call."""
     assert run(any_backend, function, how) == ("the parent's", ENDS[how])
 
 

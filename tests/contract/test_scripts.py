@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """One for all scripts: each would wait for its own."""
+    """One cluster for all scripts, as each would wait for its own."""
     with LocalCluster(workers=1) as cluster:
         yield cluster
 

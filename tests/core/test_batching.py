@@ -45,7 +45,7 @@ def test_a_batch_is_no_more_than_a_fair_share_of_what_waits() -> None:
 
 
 def test_calls_that_take_no_time_make_the_largest_batch() -> None:
-    """No division by zero; a clock that went back counts as none."""
+    """There is no division by zero. A clock that went back counts as no time."""
     sizer = BatchSizer()
     sizer.record(calls=1, seconds=-1.0)
     for _ in range(10):
@@ -70,6 +70,6 @@ def test_getting_faster_is_believed_by_and_by() -> None:
 
 
 def test_the_window_keeps_every_worker_busy() -> None:
-    """One running, one ready, some to spare; also where the number of workers is unknown."""
+    """It holds one running, one ready and some to spare, also for an unknown number of workers."""
     assert window(0) == window(1) == 4
     assert window(10) == 22

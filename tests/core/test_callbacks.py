@@ -62,7 +62,7 @@ def test_callbacks_of_a_future_run_in_order_however_it_ends(
 
 
 def test_callbacks_of_several_futures_run_one_after_the_other(eventually: Eventually) -> None:
-    """In the order in which these were done: what they share needs no lock."""
+    """They run in the order in which the futures were done, so what they share needs no lock."""
     futures: list[Future[int]] = [Future() for _ in range(200)]
     inside = threading.Lock()
     seen: list[int] = []
@@ -152,7 +152,7 @@ def test_what_comes_while_one_is_stuck_runs_in_its_turn(eventually: Eventually) 
 def test_what_one_raises_is_logged_and_ends_nothing(
     error: type[BaseException], caplog: pytest.LogCaptureFixture, eventually: Eventually
 ) -> None:
-    """In the words of the standard library."""
+    """The log has the words of the standard library."""
     future: Future[int] = Future()
     seen: list[int] = []
 
@@ -202,7 +202,7 @@ def test_callbacks_run_before_the_interpreter_ends() -> None:
 
 @pytest.mark.slow
 def test_one_that_never_ends_does_not_keep_the_interpreter() -> None:
-    """For more than a moment."""
+    """The interpreter waits for a moment only."""
     assert run("""
         future.add_done_callback(lambda _: time.sleep(1000))
         future.resolve(1)

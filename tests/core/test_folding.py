@@ -130,7 +130,7 @@ def items():
 
 
 def test_what_is_wrong_with_a_call_is_one_traceback_at_its_line(tmp_path: Path) -> None:
-    """That of code of the user's is shown, too, where it was that which raised."""
+    """Lines of the user's code are shown, too, if that code raised."""
     setup = """
 import threading
 class Closed:
@@ -176,7 +176,7 @@ closed = compute_this(Closed)
 
 
 def test_all_frames_are_there_if_asked_for(tmp_path: Path) -> None:
-    """Those of both ends."""
+    """They are the frames of both ends."""
     text, argument = seen(
         ["divide(1).compute()", "divide(__import__('threading').Lock()).compute()"],
         tmp_path,
@@ -190,7 +190,7 @@ def test_all_frames_are_there_if_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_module_that_the_worker_lacks_is_named_with_what_to_do(tmp_path: Path) -> None:
-    """For an argument as for a function."""
+    """It may be needed by an argument or by a function."""
     setup = """
 import types
 only_here = sys.modules["only_here"] = types.ModuleType("only_here")
@@ -323,7 +323,7 @@ def test_a_notebook_points_at_the_line_that_raised(own_cluster: None, tmp_path: 
 
 
 def test_many_threads_may_raise_the_same_exception() -> None:
-    """None makes it longer for the others."""
+    """No thread makes it longer for the others."""
 
     @compute_this
     def fail() -> None:
@@ -357,7 +357,7 @@ def raised(function: Callable[[], Any]) -> BaseException:
 
 
 def test_a_fault_of_the_library_itself_keeps_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To be reported; while an error that it raises on purpose has none."""
+    """Users can report it. An error that the library raises on purpose has none."""
     call = compute_this(len)("text")
     with monkeypatch.context() as context:
         context.setattr(distributable, "single_task", None)

@@ -45,7 +45,7 @@ def test_a_header_can_be_read_without_unpickling_anything() -> None:
 
 
 def test_a_batch_counts_single_calls_or_those_of_its_chunk() -> None:
-    """One or the other."""
+    """It has single calls or a chunk."""
     assert BATCH.calls == 3
     assert Batch("b", "d", "f", [b"many"], chunk=500).calls == 500
 
@@ -109,7 +109,7 @@ def test_a_batch_of_another_python_is_refused_with_both_versions() -> None:
 
 @pytest.mark.parametrize(("version", "fits"), [("", True), (".7", True), ("9", False)])
 def test_a_library_that_speaks_otherwise_is_refused(version: str, fits: bool) -> None:
-    """With the line that installs the same. What only the last number tells apart is the same."""
+    """The error has the line that installs the same. Only the last number may differ."""
     base = ".".join(__version__.split(".")[:2])
     batch = Batch("b", "d", "f", [], library=f"{base}{version}")
     if fits:

@@ -113,7 +113,7 @@ future = nap(2).submit()
 def test_calls_that_the_end_of_a_script_cancels_are_counted(
     backend: str, imports: str, tmp_path: Path
 ) -> None:
-    """Those of other engines, and more of them: the contract's tests."""
+    """Tests of the contract have those of other engines, and more."""
     said = (
         "sys:1: NeverRunWarning: 1 submitted call was not done at the end of the program, which "
         "cancelled what was left: "

@@ -207,7 +207,7 @@ class Yielding:
     ],
 )
 def test_a_generator_is_refused_with_what_to_do_instead(function: Callable[..., Any]) -> None:
-    """However it is wrapped."""
+    """It may be wrapped in any way."""
     with pytest.raises(
         UnsupportedFunctionError, match=r"is a generator function.*Return a list.*map"
     ):
@@ -238,12 +238,12 @@ class Named:
     ],
 )
 def test_every_callable_has_a_readable_name(function: Callable[..., Any], name: str) -> None:
-    """For logs and messages."""
+    """Logs and messages show it."""
     assert function_name(function) == name
 
 
 def test_a_call_is_written_as_in_source() -> None:
-    """With keyword arguments behind."""
+    """Keyword arguments stand behind."""
     assert call_text("f", (1, "a"), {"k": None}) == "f(1, 'a', k=None)"
 
 

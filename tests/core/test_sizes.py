@@ -19,5 +19,5 @@ from distribute_challenge.core.sizes import as_size
     ],
 )
 def test_a_size_has_a_unit_that_fits(size: int, text: str) -> None:
-    """With one digit behind the point."""
+    """It has one digit behind the point."""
     assert as_size(size) == text

@@ -19,7 +19,7 @@ def test_the_stages_add_up_to_the_whole() -> None:
 
 
 def test_each_stage_is_the_difference_of_its_ends() -> None:
-    """In seconds."""
+    """It is in seconds."""
     assert (TIMELINE.waiting, TIMELINE.running, TIMELINE.returning) == (3.0, 3.0, 0.5)
 
 

@@ -44,7 +44,7 @@ def test_a_coroutine_s_exception_comes_through() -> None:
 
 
 def test_a_thread_keeps_one_loop_for_all_its_calls() -> None:
-    """So that connections can be kept from call to call."""
+    """So a call can use a connection that an earlier call opened."""
     assert run_to_completion(loop_and_thread()) == run_to_completion(loop_and_thread())
 
 

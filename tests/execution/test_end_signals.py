@@ -11,7 +11,7 @@ from distribute_challenge.execution.end_signals import TO_END, OrderlyEnd
 
 @pytest.fixture
 def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Those of this process stay as they are."""
+    """Keep this process's handlers as they are."""
     monkeypatch.setattr(os, "register_at_fork", lambda **hooks: None)
     before = [(number, signal.getsignal(number)) for number in (*TO_END, signal.SIGINT)]
     yield

@@ -34,7 +34,7 @@ def unwanted() -> set[int]:
 
 @pytest.fixture
 def interruption(unwanted: set[int]) -> Iterator[Interruption]:
-    """One that listens in this process, and forgets it afterwards."""
+    """An interruption that listens in this process until the test ends."""
     before = signal.getsignal(LOOK)
     interruption = Interruption(unwanted.__contains__, lambda number: None)
     interruption.listen()
@@ -64,7 +64,7 @@ def spin() -> None:
 def test_a_call_that_is_not_wanted_any_more_ends_where_it_is(
     wait: Callable[[], Any], interruption: Interruption, unwanted: set[int]
 ) -> None:
-    """In Python code, in a sleep, at a lock, and while it reads."""
+    """It may be in Python code, in a sleep, at a lock, or reading."""
     stop_soon(unwanted, 7)
     assert interruption.run(7, lambda number: wait(), lambda: "stopped") == "stopped"
 

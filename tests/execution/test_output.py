@@ -34,7 +34,7 @@ def stream(kept: Kept) -> LogStream:
 
 
 def test_what_is_printed_becomes_whole_lines_of_the_log(stream: LogStream, kept: Kept) -> None:
-    """However it is cut into writes; a percent sign is no format."""
+    """It may come in any number of writes. A percent sign is no format."""
     print("50 %s", "done", file=stream)
     print("two", "lines", sep="\n", file=stream)
     print(file=stream)
@@ -52,7 +52,7 @@ def test_a_line_without_an_end_waits_for_flush(stream: LogStream, kept: Kept) ->
 
 
 def test_bytes_stand_in_order_with_text(stream: LogStream, kept: Kept) -> None:
-    """Those that are no text, too."""
+    """So do bytes that are no text."""
     stream.write("one ")
     assert stream.buffer.write(b"two\nthr") == 7
     stream.buffer.write(memoryview(b"ee\n\xff\n"))

@@ -93,7 +93,7 @@ def one(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def test_calls_of_a_batch_run_one_after_the_other() -> None:
-    """One outcome for each, in one reply if they are fast."""
+    """Each has one outcome, and fast ones share one reply."""
     (reply,) = replies(identity, [one(number) for number in range(10)])
     assert decode_outcomes(reply) == list(range(10))
     assert (reply.batch, reply.worker, reply.first, reply.ended) == ("b1", "w", 0, True)
@@ -110,7 +110,7 @@ def test_a_failure_stands_in_the_place_of_its_value() -> None:
 
 
 def test_arguments_that_cannot_be_unpickled_fail_their_own_call() -> None:
-    """With the reason."""
+    """The error has the reason."""
     payload = payload_of(identity)
     frame = Batch("b1", payload.digest, "f", [b"nonsense", pickle.dumps(one(1))]).encode()
     (reply,) = map(
@@ -326,7 +326,7 @@ def test_a_slow_call_that_nothing_is_behind_gives_nothing_back(tmp_path: Path) -
 
 
 def test_a_chunk_runs_its_calls_with_their_failures() -> None:
-    """In order, as one message."""
+    """It runs them in order, as one message."""
     first, second, third = outcomes(invert, [[(1,), (0,), (2,)]], chunk=3)
     assert (first, type(second), third) == (1.0, Failure, 0.5)
 
@@ -377,7 +377,7 @@ def test_a_missing_function_is_asked_for() -> None:
 
 
 def test_a_batch_of_another_python_is_answered_and_not_run() -> None:
-    """With both versions."""
+    """The answer has both versions."""
     frame = Batch("b1", "d", "f", [b""], python="2.7").encode()
     (reply,) = map(Reply.decode, execute(frame, FunctionCache(lambda digest: None), "w"))
     assert reply.problem is not None
@@ -472,7 +472,7 @@ def test_an_outer_call_s_limit_is_not_the_inner_call_s_failure() -> None:
 
 
 def test_code_knows_whether_it_is_inside_a_call() -> None:
-    """In this thread, until the call ends; also if it is given up half way."""
+    """It knows in this thread until the call ends, also if the call is given up half way."""
     assert not inside_call()
     assert outcomes(lambda x: inside_call(), [one(1)]) == [True]
     assert not inside_call()
@@ -500,7 +500,7 @@ print(before, inside_call(), seen[0])
 def test_functions_of_one_project_have_its_modules_in_common(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In memory; what is remembered of them has an end."""
+    """They share them in memory. The cache of modules is bounded."""
     payloads = {
         name: payload_of(function).payload
         for name, function in {"a": identity, "b": invert}.items()

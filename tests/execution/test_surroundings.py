@@ -58,7 +58,7 @@ def test_a_program_without_decimals_needs_none(monkeypatch: pytest.MonkeyPatch) 
 def test_django_is_set_up_where_the_script_has_done_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where it cannot be, the log says why, and calls without it run."""
+    """If it cannot be, the log says why, and calls without it run."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "no_such_settings")
     for is_ready in (False, True):
         monkeypatch.setitem(

@@ -118,7 +118,7 @@ def test_the_inner_of_two_limits_stops_the_inner_block() -> None:
 
 
 def test_the_outer_of_two_limits_stops_both_blocks() -> None:
-    """Once the inner one is over, however long that takes."""
+    """It stops them when the inner one is over, however long that takes."""
 
     def both() -> None:
         with time_limit(0.02, "outer"):

@@ -53,7 +53,7 @@ def test_a_backend_without_submit_cannot_be_made() -> None:
 
 
 def test_a_backend_that_owns_nothing_closes_without_a_word() -> None:
-    """Most own nothing."""
+    """Most backends own nothing."""
     LocalExecutionBackend().close()
 
 
@@ -66,7 +66,7 @@ def test_an_object_with_run_is_a_backend() -> None:
 
 
 def test_a_map_calls_run_for_each_item() -> None:
-    """With failures in their places."""
+    """The map has failures in their places."""
     runner = OnlyRun()
     results = list(add.map([1, "a", 3], on_error="return", backend=runner))
     assert results[::2] == [2, 4]

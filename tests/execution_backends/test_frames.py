@@ -28,7 +28,7 @@ ERROR = Section("error", 1, dumps_error(ValueError("no")))
 
 
 def test_a_task_s_frame_is_a_batch_of_its_own() -> None:
-    """With its options."""
+    """The batch has the task's options."""
     batch = Batch.decode(task_frame(CHUNK))
     assert (batch.function, batch.name, batch.arguments) == ("digest", "square", [b"arguments"])
     assert (batch.chunk, batch.timeout, batch.retries) == (2, 1.5, 2)
@@ -51,7 +51,7 @@ def test_a_reply_resolves_the_future_and_gives_it_its_timeline() -> None:
 
 
 def test_a_failure_fails_the_future() -> None:
-    """With its timeline."""
+    """The future has its timeline."""
     future: Future[int] = Future()
     settle(future, TASK, 2.0, [reply(ERROR)])
     assert str(future.exception()) == "no"

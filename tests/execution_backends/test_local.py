@@ -19,7 +19,7 @@ def test_a_call_runs_in_this_thread_while_it_is_submitted() -> None:
 
 
 def test_its_timeline_names_it() -> None:
-    """With this process."""
+    """It names this process."""
     future = compute_this(lambda: 1)().submit("local")
     assert future.timeline is not None
     assert future.timeline.worker.startswith("local@")

@@ -66,7 +66,7 @@ def test_a_call_without_an_outcome_is_begun_again_or_fails(
     calls: int,
     error: type[DistributeChallengeError] | None,
 ) -> None:
-    """With three attempts in all."""
+    """It is begun three times in all."""
     problem = Problem(kind, "so says the worker")
     assert policy.counts(what, problem) == bool(attempts)
     make_error = policy.after_problem(what, attempts, problem, allowed=3, calls=calls)
@@ -74,7 +74,7 @@ def test_a_call_without_an_outcome_is_begun_again_or_fails(
 
 
 def test_a_call_whose_process_died_before_it_had_begun_is_begun_a_few_times() -> None:
-    """Even if it may run only once."""
+    """This holds for a call that may run only once, too."""
     once = task(at_most_once=True)
     assert policy.after_unbegun(once, [ALONE] * (policy.MOST_LOSSES - 1)) is None
     make_error = policy.after_unbegun(once, [ALONE] * policy.MOST_LOSSES)
@@ -123,7 +123,7 @@ def test_the_most_urgent_call_comes_first() -> None:
 
 
 def test_a_process_is_killed_when_no_attempt_can_still_run() -> None:
-    """After all retries and their pauses."""
+    """It is killed after all retries and their pauses."""
     assert policy.hard_limit(None, 3) is None
     assert policy.hard_limit(1.0, 0) == 1.0 + policy.HARD_LIMIT_GRACE
     assert (
@@ -138,7 +138,7 @@ def test_calls_that_may_run_once_have_one_attempt() -> None:
 
 
 def test_of_a_lost_chunk_that_may_run_once_each_call_has_an_outcome() -> None:
-    """So that its map sends none again."""
+    """So its map sends none again."""
     error = WorkerLostError("gone")
     outcomes = policy.outcomes_of_lost(task(chunk=3, at_most_once=True), error, [1], 3)
     assert outcomes is not None

@@ -240,7 +240,7 @@ def test_a_process_that_is_told_to_end_and_waits_for_a_thread_gets_no_call() -> 
 
 
 def test_a_process_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once: the next one would not start either."""
+    """The error comes at once, as the next process would not start either."""
     monkeypatch.setattr(process, "BOOTSTRAP", "raise SystemExit(5)")
     with (
         ProcessesExecutionBackend(1) as backend,

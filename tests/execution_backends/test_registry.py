@@ -34,7 +34,7 @@ def one() -> int:
 
 
 def test_the_built_in_backends_have_names() -> None:
-    """In alphabetical order."""
+    """They are in alphabetical order."""
     assert {"celery", "local", "processes", "threads"} <= set(available_backends())
     assert available_backends() == sorted(available_backends())
 
@@ -114,7 +114,7 @@ def test_a_name_that_does_not_exist_is_answered_with_those_that_do(choose: Any) 
     "choose", [set_default_backend, registry.resolve, lambda name: use_backend(name).__enter__()]
 )
 def test_an_object_that_is_no_backend_is_answered_with_what_one_is(choose: Any) -> None:
-    """With the method that it lacks."""
+    """The error names the method that it lacks."""
     with pytest.raises(
         BackendError, match=r"3 is no backend: .*method run\(serialised_func, args, kwargs\)"
     ):
@@ -129,7 +129,7 @@ def points(monkeypatch: pytest.MonkeyPatch, value: str, dist: Any = None) -> Non
 
 
 def test_another_package_can_bring_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under a name of its own; a call inside a call goes to it all the same."""
+    """It has its own name. A call inside a call goes to it, too."""
     points(monkeypatch, f"{LocalExecutionBackend.__module__}:LocalExecutionBackend")
     assert "mine" in available_backends()
     try:

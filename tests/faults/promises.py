@@ -43,7 +43,7 @@ class Load:
         self.futures: dict[str, Future[str]] = {}
 
     def submit(self, count: int, seconds: float = 0.0, **options: Any) -> list[Future[str]]:
-        """So many more, which take so long."""
+        """Submit this many more calls, which take this many seconds."""
         function = work.with_options(**options) if options else work
         new = {}
         for _ in range(count):
@@ -61,7 +61,7 @@ class Load:
             assert future.result(max(deadline - time.monotonic(), 0.001)) == answer(call)
 
     def runs(self) -> dict[str, list[Entry]]:
-        """When each of the calls has begun, the first run first; a call that has not is missing."""
+        """The entries of each call's runs, first run first. Calls not begun are missing."""
         found: dict[str, list[Entry]] = {}
         for entry in self._rig.diary.all():
             found.setdefault(entry.call, []).append(entry)

@@ -128,7 +128,7 @@ def test_nothing_is_left_of_a_killed_client_with_a_cluster_of_its_own(
 def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(
     make: Make, start: Start
 ) -> None:
-    """On a cluster of several clients: when its lease ends."""
+    """A cluster of several clients drops them when the client's lease ends."""
     rig, backend = make(workers=1)
     load = Load(rig, backend)
     # Twice as many as can run before the client is taken for gone.

@@ -103,7 +103,7 @@ def test_a_frozen_workers_call_runs_elsewhere_and_its_late_result_is_dropped(mak
 
 @pytest.mark.deadline(120 if LONG else 60)
 def test_a_call_longer_than_every_timeout_runs_once(make: Make) -> None:
-    """While another worker looks for leases that are over."""
+    """Another worker looks for leases that are over meanwhile."""
     rig, backend = make(workers=2, lease=LEASE)
     load = Load(rig, backend)
     seconds = 60.0 if LONG else 3.0 * LEASE

@@ -29,7 +29,7 @@ def impatient(make: Make, monkeypatch: pytest.MonkeyPatch) -> Make:
 
 @pytest.mark.slow
 def test_every_kind_of_call_fails_when_redis_is_gone_for_good(impatient: Make) -> None:
-    """With what to check, and the time; also what is submitted later, until Redis is back."""
+    """The error has the time and what to check. Later calls fail, too, until Redis is back."""
     rig, backend = impatient(workers=1)
     load = Load(rig, backend)
     load.submit(1, 30.0)

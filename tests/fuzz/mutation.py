@@ -60,7 +60,7 @@ class Mutator:
         self.random = random.Random(seed)
 
     def raw(self, valid: Sequence[bytes]) -> bytes:
-        """One of some byte strings, changed: bits, cuts, insertions, two spliced together, lengths."""
+        """Return one of some byte strings, changed: bits, cuts, insertions, splices, lengths."""
         data = bytearray(self.random.choice(valid))
         for _ in range(self.random.choice([1, 1, 1, 2, 5])):
             self.random.choice(

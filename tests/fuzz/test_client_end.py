@@ -215,7 +215,7 @@ def assert_served(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
 
 @pytest.mark.parametrize("encrypt", [False, True], ids=["signed", "encrypted"])
 def test_mutated_values_are_not_there(server: Server, encrypt: bool, tmp_path: Path) -> None:
-    """In Redis: changed, cut, another's, of another kind; and counted."""
+    """They are in Redis, and are changed, cut, moved or of another kind. The client counts them."""
     connection, mutator = connect(server.url), Mutator(13)
     keyring = Keyring(SECRET, encrypt=encrypt)
     store = RedisStore(connection, "fuzzed", keyring)

@@ -153,7 +153,7 @@ def test_mutated_orders_on_its_channel(
 
 
 def assert_log_is_clean(worker: Program) -> None:
-    """Nothing in it acts on a terminal, or looks like a line of its own."""
+    """Check that no text in the log acts on a terminal or looks like a line of its own."""
     assert "\x1b" not in worker.output
     assert "\n2026-01-01 ERROR" not in worker.output
 

@@ -88,7 +88,7 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def no_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is unpickled."""
+    """Fail if something is unpickled."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("something was unpickled")
@@ -100,7 +100,7 @@ def no_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """With a keyring of its own, which counts from nought."""
+    """A bench with its own keyring, which counts from nought."""
     return Bench(Keyring(SECRET))
 
 
@@ -247,7 +247,7 @@ def test_what_celery_would_run_is_refused(bench: Bench, name: str) -> None:
     ids=lambda data: f"{data[:12]!r}… {len(data)}",
 )
 def test_the_large_and_the_deep_are_refused_in_no_time(bench: Bench, data: bytes) -> None:
-    """Before anything is made of them that is larger still."""
+    """The gate refuses them before it makes anything larger of them."""
     began = time.process_time()
     assert bench.take(data) is None
     assert time.process_time() - began < 1
@@ -426,7 +426,7 @@ def test_commands_that_change_something_or_tell_too_much_are_refused(
 
 @pytest.mark.slow
 def test_orders_without_their_seal_are_refused() -> None:
-    """None, nonsense, of another secret, for another command, from long ago, signed nonsense."""
+    """The seal is missing, nonsense, old, or of another secret or command."""
     mutator = Mutator(4)
     good = sign_command(KEYRING, SCALE, processes=2)
     assert open_command(KEYRING, SCALE, good) == {"processes": 2}

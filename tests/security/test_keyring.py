@@ -31,7 +31,7 @@ def keyring(request: pytest.FixtureRequest) -> Keyring:
 
 @pytest.mark.parametrize("body", BODIES, ids=len)
 def test_what_one_holder_seals_another_opens(keyring: Keyring, body: bytes) -> None:
-    """In one part or in several, small or large, whether it encrypts itself or not."""
+    """It may be in one part or several, small or large. The other may encrypt itself or not."""
     sealed = keyring.seal(PURPOSE, [body])
     assert bytes(KEYRING.open(PURPOSE, sealed)) == body
     assert bytes(KEYRING.open(PURPOSE, memoryview(bytearray(sealed)))) == body

@@ -105,7 +105,7 @@ def test_a_folder_of_another_user_does_not_count(
 def test_a_file_that_others_can_read_is_refused(
     tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the command that mends it."""
+    """The error has the command that mends it."""
     path = write(tmp_path / "file", SECRETS["file"], mode)
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SECRET_FILE", str(path))
     with pytest.raises(SecretError, match=rf"\(mode {mode:04o}\): chmod 600 {path}"):
@@ -159,7 +159,7 @@ def test_a_switch_is_0_or_1(name: str, text: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings_say_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing at first."""
+    """They say nothing at first."""
     assert settings.secret() is None
     assert settings.secret_file() is None
     assert not settings.insecure()

@@ -84,7 +84,7 @@ def test_the_path_leads_to_the_smallest_part_that_fails(value: Any, path: str) -
 
 
 def test_a_value_whose_parts_are_all_fine_is_itself_to_blame() -> None:
-    """Only together they fail."""
+    """The parts fail only together."""
     assert culprit([1, 2], "it", ValueError("together"), try_pickling) == (
         "it (a list)",
         "together",

@@ -36,7 +36,7 @@ def test_a_payload_s_digest_is_that_of_its_bytes() -> None:
 
 
 def test_a_payload_gives_the_function_and_what_to_retry_on() -> None:
-    """At the worker's end, in two halves."""
+    """The worker gets them in two halves."""
     unpacked = unpack_function(portable(module_function).payload().payload)
     assert __name__ in [module.name for module in unpacked.modules]
     loaded = load_function(unpacked.data)
@@ -58,7 +58,7 @@ async def coroutine_function() -> int:
     "function", [coroutine_function, AsyncCallable(), functools.partial(coroutine_function)]
 )
 def test_a_coroutine_function_is_known_as_one(function: Callable[..., Any]) -> None:
-    """However it is wrapped."""
+    """It may be wrapped in any way."""
     assert load_function(unpack_function(portable(function).payload().payload).data).is_async
 
 
@@ -71,7 +71,7 @@ def test_a_function_that_refers_to_nothing_changeable_is_pickled_once() -> None:
 
 
 def test_modules_of_arguments_come_along_from_then_on() -> None:
-    """Once for all later calls."""
+    """They are added once for all later calls."""
     function = portable(len)
     plain = function.payload()
     richer = function.payload(frozenset([__name__]))
@@ -81,7 +81,7 @@ def test_modules_of_arguments_come_along_from_then_on() -> None:
 
 
 def test_a_function_that_captures_what_cannot_be_pickled_names_it() -> None:
-    """When its payload is asked for."""
+    """The error comes when the payload is asked for."""
     import threading
 
     lock = threading.Lock()

@@ -36,6 +36,6 @@ def test_a_result_that_cannot_be_stored_for_want_of_memory_fails_its_call_alone(
 
 
 def test_ctrl_c_while_a_result_is_pickled_goes_through() -> None:
-    """In the client's own main thread, as with the `local` engine."""
+    """The `local` engine pickles in the client's own main thread."""
     with pytest.raises(KeyboardInterrupt):
         list(encode_outcomes([CtrlC()], "f"))

@@ -62,7 +62,7 @@ def kept(path: Path) -> list[Path]:
 
 
 def test_small_values_are_ordinary_pickles(depot: Depot) -> None:
-    """No matter who keeps large ones: the depot is not even looked for."""
+    """The depot is not even looked for."""
 
     def find() -> Depot:
         raise AssertionError
@@ -220,7 +220,7 @@ def test_what_is_deposited_is_packed_as_references(
 
 
 def test_what_is_deposited_elsewhere_is_packed_as_its_value(depot: Depot, another: Depot) -> None:
-    """For another cluster, for none, and for pickle itself."""
+    """This is so for another cluster, for none, and for pickle itself."""
     deposited = Deposited(depot, pack(LARGE, "it", lambda: depot))
     for find, open_it in ((lambda: another, another.open), (lambda: None, None), (None, None)):
         back = unpack(pack([deposited], "call", find).data, open_it)

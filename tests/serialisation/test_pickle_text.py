@@ -134,7 +134,7 @@ def test_what_is_no_pickle_is_refused(data: bytes) -> None:
 
 @pytest.mark.slow
 def test_any_bytes_give_a_value_or_a_value_error() -> None:
-    """No other error, and no endless loop."""
+    """They give no other error, and no endless loop."""
     data = dumps(
         [1, "abc", [1, 2, {"a": Model()}], numpy.arange(3), {"k": (1, 2, 3, 4)}, {1, 2}], "a value"
     ).data

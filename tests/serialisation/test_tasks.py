@@ -23,7 +23,7 @@ def portable() -> PortableFunction:
 
 
 def test_a_task_holds_function_arguments_options_and_time() -> None:
-    """One call."""
+    """It is a task of one call."""
     before = time.time()
     task = single_task(portable(), "f", (1, "a"), {"k": None}, OPTIONS)
     assert loads(task.arguments) == ((1, "a"), {"k": None})
@@ -32,7 +32,7 @@ def test_a_task_holds_function_arguments_options_and_time() -> None:
 
 
 def test_the_modules_of_an_argument_travel_with_the_function() -> None:
-    """So that it can be unpickled."""
+    """The worker needs them to unpickle it."""
     task = single_task(portable(), "f", (Thing(),), {}, OPTIONS)
     assert __name__ in [module.name for module in unpack_function(task.function.payload).modules]
     assert isinstance(loads(task.arguments)[0][0], Thing)
@@ -75,7 +75,7 @@ def test_arguments_that_fail_only_together_are_blamed_together() -> None:
 
 
 def test_a_chunk_is_the_list_of_its_calls_arguments() -> None:
-    """With the modules it needs."""
+    """It has the modules that they need."""
     assert loads(packed_chunk("f", [(1,), (2,)]).data) == [(1,), (2,)]
     assert packed_chunk("f", [(1,)]).modules == frozenset()
     assert __name__ in packed_chunk("f", [(Thing(),)]).modules

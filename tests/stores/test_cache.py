@@ -45,7 +45,7 @@ def looking() -> Callable[[], list[threading.Thread]]:
 
 
 def test_a_value_is_found_where_it_is(kept: Depot, values: ValueCache) -> None:
-    """In the first place, or in another."""
+    """It is in the first place, or in another."""
     near = kept.deposit(b"near")
     kept.use(kept._places[1:])
     far = kept.deposit(b"far")
@@ -54,7 +54,7 @@ def test_a_value_is_found_where_it_is(kept: Depot, values: ValueCache) -> None:
 
 
 def test_a_value_that_is_nowhere_is_named(kept: Depot, values: ValueCache) -> None:
-    """So that the client can bring it."""
+    """The client can then bring it."""
     reference = kept.deposit(b"content")
     with pytest.raises(
         ValueMissingError, match=f"large values not found here: {reference.key}"

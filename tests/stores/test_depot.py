@@ -345,7 +345,7 @@ def test_one_place_of_two_is_enough(kept: Depot, near: MemoryStore, far: MemoryS
 
 
 def test_what_only_lingers_makes_room(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
-    """Before anything goes another way."""
+    """It does so before anything goes another way."""
     near.room = 10
     kept.release([kept.deposit(b"12345678").key])
     reference = kept.deposit(b"abcdefgh")
@@ -374,7 +374,7 @@ def test_an_error_of_a_place_is_the_caller_s(
 def test_a_value_that_a_worker_missed_is_brought_to_where_all_see_it(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
-    """Once, however many ask."""
+    """The depot brings it once for all workers that ask."""
     keys = [kept.deposit(value).key for value in (b"1", b"2")]
     for _ in range(3):
         kept.provide_everywhere(keys)
@@ -429,7 +429,7 @@ def test_a_value_that_does_not_fit_where_all_see_it_says_so(kept: Depot, far: Me
 def test_each_place_hears_which_of_its_values_are_needed(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
-    """Those that linger are among them."""
+    """Lingering values are among them."""
     keys = sorted(kept.deposit(value).key for value in (b"1", b"2"))
     kept.provide_everywhere(keys[:1])
     kept.release(keys[1:])

@@ -45,7 +45,7 @@ def test_each_client_has_a_folder_and_a_lease(shared: Path) -> None:
 def test_what_a_killed_client_left_goes_when_its_lease_has_run_out(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the next client's start; what lives stays, and so does what is not ours."""
+    """The next client removes it at its start. Live clients' files and other files stay."""
     living, dead, halfway = client(shared), client(shared, "dead"), client(shared, "halfway")
     for store in (living, dead, halfway):
         store.put("a", DATA)
@@ -134,7 +134,7 @@ def test_a_full_disk_says_what_can_be_done(shared: Path, monkeypatch: pytest.Mon
 
 
 def test_a_place_that_does_not_answer_is_named_without_its_password(shared: Path) -> None:
-    """With the variable to look at."""
+    """The error names the variable to look at."""
     shared.write_text("a file")
     with pytest.raises(
         SystemFailureError, match=r"cannot be written to: .*check DISTRIBUTE_CHALLENGE_STORE"
@@ -153,7 +153,7 @@ def test_a_place_that_does_not_answer_is_named_without_its_password(shared: Path
 def test_what_is_missing_is_named_with_the_line_to_type(
     shared: Path, monkeypatch: pytest.MonkeyPatch, on_worker: bool
 ) -> None:
-    """On the client as on a worker."""
+    """Client and worker name it."""
     real = builtins.__import__
 
     def without(name: str, *arguments: Any) -> Any:

@@ -88,7 +88,7 @@ def test_a_fork_does_not_write_into_its_parent_s_results(tmp_path: Path) -> None
 
 
 def test_what_does_not_fit_into_the_address_space_is_an_error(tmp_path: Path) -> None:
-    """With its size."""
+    """The error has its size."""
     with (
         file_of(tmp_path, 10).open("rb") as file,
         pytest.raises(

@@ -63,7 +63,7 @@ def test_a_value_without_one_of_its_parts_is_not_there(
 def test_a_value_lies_under_the_name_that_the_documentation_says(
     store: RedisStore, connection: redis.Redis
 ) -> None:
-    """With its client's id, as it is, and its signature behind it."""
+    """The name has its client's id. The signature stands behind the value."""
     store.put("a", memoryview(b"content"))
     found = connection.get("distribute_challenge:value:client:a")
     assert found is not None
@@ -144,7 +144,7 @@ def test_renewing_keeps_all_parts_for_longer(
 def test_parts_do_not_expire_while_the_others_are_on_their_way(
     store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over a slow line, a large value takes longer than it stays if its client is killed."""
+    """Over a slow network, a large value takes longer than parts of a killed client stay."""
     real = stores_redis._set
 
     def after_long(name: str, *rest: Any, **options: Any) -> object:

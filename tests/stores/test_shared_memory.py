@@ -77,7 +77,7 @@ def test_the_folder_is_closed_to_other_users(store: SharedMemoryStore) -> None:
 
 @pytest.mark.parametrize("size", [0, 100, DATA.nbytes])
 def test_a_result_becomes_the_client_s_alone(store: SharedMemoryStore, size: int) -> None:
-    """Out of the folder at once, and writable."""
+    """It leaves the folder at once, and is writable."""
     attached(store).put("result", DATA[:size])
     found = store.adopt("result", size)
     assert found is not None
@@ -256,7 +256,7 @@ def test_memory_that_runs_out_in_the_middle_is_an_error_and_no_crash(
 
 
 def test_a_limit_of_the_process_is_no_room_either(store: SharedMemoryStore) -> None:
-    """With a real error of the kernel's, after a part of the value."""
+    """The kernel raises a real error, after a part of the value."""
 
     def put() -> bool:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
@@ -319,7 +319,7 @@ def test_a_killed_client_s_folder_is_swept(
 
 
 def test_what_a_sweep_left_over_is_swept_by_the_next(root: Path, store: SharedMemoryStore) -> None:
-    """Even without the lock's file, which goes last but one."""
+    """The lock's file, which goes last but one, may be gone already."""
     left = root / (store.path.name[:-4] + "left")
     left.mkdir(mode=0o700)
     (left / "a").write_bytes(b"x")

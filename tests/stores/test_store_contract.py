@@ -81,7 +81,7 @@ def test_what_is_being_read_stays_readable(store: Store, seen: Store) -> None:
 
 
 def test_a_value_can_be_put_again(store: Store, seen: Store) -> None:
-    """After it was deleted, or over itself."""
+    """The client may put it after it was deleted, or over itself."""
     for data in (content(1000), content(1000)):
         store.put("a", data)
         assert seen.get("a", 1000) == data

@@ -14,7 +14,7 @@ from tests.docker_engine import free_port
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
-    """One that is free, for Redis."""
+    """A free port, for Redis."""
     number = free_port()
     monkeypatch.setenv("REDIS_PORT", str(number))
     return number

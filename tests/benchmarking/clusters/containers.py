@@ -20,7 +20,7 @@ IMAGE = f"distribute_challenge_test_load_{os.getpid()}:worker"
 
 
 class _Cluster(ComposeCluster):
-    """One whose images are built while no other process of the test run builds them."""
+    """A cluster whose images are built while no other process of the test run builds them."""
 
     def _run(self, *arguments: str, output: Path | None = None) -> str:
         run = partial(super()._run, *arguments, output=output)

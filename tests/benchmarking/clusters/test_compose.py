@@ -31,7 +31,7 @@ def here(docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def cluster(docker: FakeDocker, port: int, tmp_path: Path) -> Iterator[ComposeCluster]:
-    """One that has not been started, and of which nothing is left in the end."""
+    """A cluster that has not been started, and of which nothing is left in the end."""
     cluster = ComposeCluster(
         ComposeProject.find(),
         DockerEngine.connect(),

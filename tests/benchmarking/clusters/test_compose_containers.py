@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 def cluster(
     engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ComposeCluster]:
-    """One that several tests scale as they need it."""
+    """A cluster that several tests scale as they need it."""
     with free_place(), new_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
         cluster.check()

@@ -156,7 +156,7 @@ RUN = """
 def test_what_is_left_of_one_that_was_killed_is_removed_by_the_next(
     place: int, engine: DockerEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even if its last command is still making containers."""
+    """Its last command may still be making containers."""
     with script(RUN, tmp_path, str(tmp_path / "killed")) as program:
         program.wait_for("up\n")
         program.send(signal.SIGKILL)

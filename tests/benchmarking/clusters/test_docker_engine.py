@@ -60,7 +60,7 @@ def test_without_the_sdk_the_error_names_what_to_install(monkeypatch: pytest.Mon
 
 
 def test_containers_have_names_for_people(engine: DockerEngine) -> None:
-    """Those of single commands have no number."""
+    """Containers of single commands have no number."""
     found = engine.containers("any")
     assert [container.name for container in found] == ["redis", "worker-3"]
     expected = Container(

@@ -18,7 +18,7 @@ def now() -> tuple[str | None, str | None]:
 
 
 def test_they_are_set_and_restored() -> None:
-    """However often."""
+    """This works more than once."""
     variables = TemporaryVariables({"THERE": "new", "NOT_THERE": "new"})
     variables.restore()
     assert now() == ("before", None)

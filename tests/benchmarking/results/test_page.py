@@ -28,7 +28,7 @@ def test_texts_are_escaped_wherever_they_stand() -> None:
 
 
 def test_what_is_opened_is_closed() -> None:
-    """In the right order."""
+    """The page closes its elements in the right order."""
     opened: list[str] = []
 
     class Parser(HTMLParser):

@@ -54,7 +54,7 @@ def test_what_went_wrong_stands_at_the_top_and_in_the_tables(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("run", [recorded("cpu"), interrupted(), recorded("sleep", sizes=(1, 1))])
 def test_the_page_asks_for_nothing(run: Run, tmp_path: Path) -> None:
-    """No script, no style, no picture, no font from anywhere."""
+    """It loads no script, style, picture or font."""
     page = page_of(run, tmp_path)
     assert "http" not in page
     assert "<script" not in page

@@ -116,7 +116,7 @@ def test_lines_come_while_the_call_runs(
 def test_of_a_flood_so_much_is_shown_and_the_rest_is_counted(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In order, and with the beginning. Other calls have all of theirs."""
+    """The beginning is shown, in order. Other calls have all of their lines."""
 
     def flood() -> float:
         began = time.monotonic()
@@ -217,7 +217,7 @@ def warn(number: int) -> None:
 def test_a_warning_is_one_of_this_process(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once for its place, whatever process it comes from.
+    """It is shown once for its place, whatever process it comes from.
 
     What the call itself does with it stays there.
     """

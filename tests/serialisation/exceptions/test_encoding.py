@@ -304,7 +304,7 @@ def test_a_reduce_that_does_not_give_the_exception_back_is_passed_over(
 
 
 def test_a_reduce_that_works_is_used() -> None:
-    """With its state, or its way to set it."""
+    """It may come with a state, or a way to set it."""
     error: Any = loads_error(dumps_error(ReducedError("a", {"b": 1})))
     assert isinstance(error, ReducedError)
     assert (error.name, error.b) == ("a", 1)  # type: ignore[attr-defined]
@@ -397,7 +397,7 @@ class AbortError(BaseException):
 def test_whatever_its_class_forbids_it_comes_back(
     original: Any, attributes: dict[str, Any], as_value: bool
 ) -> None:
-    """None of its code runs; as a call's exception and as a part of a value."""
+    """None of its code runs, for a call's exception and for a part of a value."""
     add_note(original, "a note")
     error: Any = (
         loads(dumps([original], "values").data)[0]
@@ -535,7 +535,7 @@ def test_a_part_that_is_too_large_is_text(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_long_text_is_cut_where_it_stands_in_for_the_exception() -> None:
-    """In its middle."""
+    """It is cut in its middle."""
     error = loads_error(dumps_error(SystemExit("x" * 1_000_000)))
     assert isinstance(error, RemoteError)
     assert len(error.text) < 110_000

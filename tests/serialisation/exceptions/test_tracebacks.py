@@ -39,7 +39,7 @@ def deep(depth: int) -> Any:
 
 @pytest.mark.parametrize("function", [divide, in_a_comprehension, lambda: deep(5)])
 def test_a_traceback_is_printed_like_the_original(function: Callable[[], Any]) -> None:
-    """With the lines of source, and the marks below them."""
+    """It has the lines of source, and the marks below them."""
     original = raised(function)
     made = traceback_of(rows_of(original))
     assert traceback.format_tb(made) == traceback.format_tb(original)
@@ -90,7 +90,7 @@ def test_a_deep_traceback_is_cut_in_the_middle_and_says_so() -> None:
 
 
 def test_rows_are_text_as_python_prints_it() -> None:
-    """Nothing at all, if there are none."""
+    """No rows are no text."""
     text = text_of_rows(rows_of(raised(divide)))
     assert text.startswith("Traceback (most recent call last):")
     assert 'in divide\n    1 / int("0")\n' in text

@@ -93,7 +93,7 @@ def test_copies_go_with_their_process_however_it_ends(project: Client, request_o
 def test_a_compiled_module_is_seen_if_it_is_the_same_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the top of a project, where no package is."""
+    """It lies at the top of a project, where no package is."""
     filename = tmp_path / f"fast_and_seen{EXTENSION_SUFFIXES[0]}"
     filename.write_text("1")
     monkeypatch.syspath_prepend(tmp_path)

@@ -102,7 +102,7 @@ def test_a_package_has_its_data_and_plug_ins_where_nothing_of_it_lies(shop: Clie
 
 @pytest.mark.parametrize("backend", ["backend", "'processes'", "'celery'"])
 def test_a_package_has_its_data_and_plug_ins_on_this_machine(shop: Client, backend: str) -> None:
-    """Where they lie."""
+    """They stay where they lie."""
     out = shop.run(f"""
         from shop.reading import everything
         print(compute_this(everything)().compute(backend={backend}))
@@ -132,7 +132,7 @@ EARLY_AND_LATE = {
 
 @pytest.mark.parametrize("backend", ["backend", "'processes'", "'celery'"])
 def test_a_compiled_module_is_found_where_it_lies(project: Client, backend: str) -> None:
-    """In a package, at the top of a module and inside a function."""
+    """The import may be in a package, at the top of a module or inside a function."""
     project.package("shop")
     project.write(**EARLY_AND_LATE)
     add_compiled_module(project, "shop")
@@ -321,7 +321,7 @@ def test_a_source_that_python_still_has_travels_although_its_file_is_gone(projec
 
 
 def test_a_call_inside_a_call_takes_the_modules_that_came_with_it(project: Client) -> None:
-    """Where the client's files do not exist."""
+    """The client's files do not exist there."""
     project.package("app")
     project.write(
         app__nested="""
@@ -395,7 +395,7 @@ def test_plug_ins_have_versions_like_all_modules(project: Client, backend: str) 
 
 
 def test_data_that_changes_is_new_in_the_copy(shop: Client) -> None:
-    """While the package's modules stay; what is gone is gone."""
+    """The package's modules stay. Removed files are removed in the copy, too."""
     shop.write(
         shop__counting="""
             import os, pathlib

@@ -45,7 +45,7 @@ def module(name: str, source: str | None, *imports: str, is_package: bool = Fals
 
 
 def test_an_active_module_can_be_imported(importer: ProjectImporter) -> None:
-    """With its file name and package as at the client."""
+    """It has the file name and package that it has at the client."""
     importer.activate(
         [module("p", "", is_package=True), module("p.m", "x = __name__, __package__, __file__")]
     )
@@ -168,7 +168,7 @@ def test_a_loader_answers_what_tools_ask(importer: ProjectImporter) -> None:
 
 
 def test_a_failed_import_is_tried_again_by_the_next_call(importer: ProjectImporter) -> None:
-    """Nothing half made stays."""
+    """No half-made module stays."""
     importer.activate(
         [
             module(
@@ -206,7 +206,7 @@ def test_a_compiled_module_of_a_client_s_package_may_be_installed_here(
 def test_found_modules_are_not_looked_at_in_every_call(
     importer: ProjectImporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only so often that it takes next to no time."""
+    """They are looked at so seldom that it takes next to no time."""
     monkeypatch.setattr(project_importer, "PAUSE", 1000.0)
     (tmp_path / "by_name.py").write_text("x = 1")
     package = ProjectModule(
@@ -237,7 +237,7 @@ def test_a_compiled_module_that_was_found_goes_with_its_project(
 
 
 def test_a_file_of_another_kind_of_error_is_left_alone(importer: ProjectImporter) -> None:
-    """No note is added where no file of a package is missing."""
+    """The error gets no note if no file of a package is missing."""
     importer.activate([module("noted", "", is_package=True)])
     for error in (FileNotFoundError(2, "No such file", "/nowhere"), ValueError("x"), OSError(5)):
         error.__context__ = error.__cause__ = FileNotFoundError(2, "No such file", 3)

@@ -33,7 +33,7 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_three_levels_of_packages_with_relative_imports_travel(project: Client) -> None:
-    """With nothing of them on the worker."""
+    """The worker has none of their files."""
     project.package("app", "app.core", "app.core.maths")
     project.write(
         app__core__maths__squares="""
@@ -453,7 +453,7 @@ def test_a_source_with_a_syntax_error_travels_as_it_is(importable: Path) -> None
 
 
 def test_imports_in_a_function_s_body_are_found_at_any_depth() -> None:
-    """With relative ones made absolute."""
+    """Relative imports are made absolute."""
 
     def f() -> None:
         import json.decoder  # noqa: F401

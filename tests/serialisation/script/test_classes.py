@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_classes_that_consist_of_each_other_travel(project: Client) -> None:
-    """In either order; a change of one is seen."""
+    """They travel in either order. The worker sees a change of one."""
     out = project.run("""
         class Left:
             number = 1

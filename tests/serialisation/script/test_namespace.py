@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_worker_without_the_script_s_file_has_its_source(project: Client) -> None:
-    """For tracebacks and `inspect`."""
+    """Tracebacks and `inspect` need it."""
     out = project.run("""
         import inspect, os, traceback
         class Box:

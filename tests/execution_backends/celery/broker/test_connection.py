@@ -36,7 +36,7 @@ def test_a_socket_url_is_celerys() -> None:
 
 
 def test_a_socket_url_may_have_a_password() -> None:
-    """Before the path."""
+    """It stands before the path."""
     found = arguments("redis+socket://:secret@/run/redis.sock")
     assert (found["path"], found["password"], found["db"]) == ("/run/redis.sock", "secret", 0)
 
@@ -71,7 +71,7 @@ def test_a_password_that_breaks_its_url_is_not_shown_in_parts_either(url: str) -
 
 
 def test_a_silent_address_is_an_error_that_says_what_to_check() -> None:
-    """With the password masked."""
+    """The error masks the password."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # Bound and not listening: connections are refused.
         url = f"redis://:secret@127.0.0.1:{taken.getsockname()[1]}"

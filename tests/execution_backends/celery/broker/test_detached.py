@@ -130,7 +130,7 @@ def test_a_detached_call_travels_by_itself_and_has_no_client(
 def test_an_outcome_is_all_that_stays_of_a_call_that_has_ended(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """For as long as it was asked for, and read as often as one likes."""
+    """It stays as long as the caller asked, and can be read many times."""
     future = submit(backend, time_to_live=100)
     answer(worker.take())
     assert left(worker) == [outcome_key(future.id)]
@@ -141,7 +141,7 @@ def test_an_outcome_is_all_that_stays_of_a_call_that_has_ended(
 def test_a_function_is_kept_until_the_last_call_that_needs_it(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Once, however many those are."""
+    """Redis keeps it once for all of them."""
     submit(backend, 1), submit(backend, 2)
     first, second = worker.take(), worker.take()
     key = detached_function_key(first.batch.function)
@@ -156,7 +156,7 @@ def test_a_function_is_kept_until_the_last_call_that_needs_it(
 def test_large_arguments_lie_beside_the_message_as_long_as_the_call_is_open(
     end: str, backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
-    """In parts: no command keeps Redis from its other clients for long. They go with the record."""
+    """They lie in parts, so that no command blocks Redis for long, and go with the record."""
     future = submit(backend, function=compute_this(len), number=bytes(PART + 1))  # type: ignore[arg-type]
     parts = sorted(worker.connection.keys("distribute_challenge:value:*"))  # type: ignore[type-var] # typed for async too
     assert len(parts) == 2
@@ -212,7 +212,7 @@ def test_a_call_whose_large_arguments_are_gone_is_lost(
 def test_a_call_whose_process_died_is_sent_again_without_a_waiting_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """Up to three times in all."""
+    """It is tried three times in all."""
     number = submit(backend).id
     for _ in range(2):
         report(worker.take(), "lost")
@@ -329,7 +329,7 @@ def test_a_call_that_a_worker_has_is_not_taken_back(
 def test_a_look_tells_where_a_message_is(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
-    """In its queue, with a worker, or nowhere."""
+    """It is in its queue, with a worker, or nowhere."""
     number = submit(backend).id
     assert records.look(number).state == "waiting"
     taken = worker.take()
@@ -609,7 +609,7 @@ def test_what_stands_in_a_record_may_be_any_bytes(
     field: str,
     value: bytes,
 ) -> None:
-    """No look ends in an error, and each call in an end."""
+    """No look raises, and each call ends."""
     future = submit(backend)
     worker.take()
     records.look(future.id)

@@ -24,7 +24,7 @@ SHORT = 0.3  # Seconds to wait for an answer that does not come.
 
 @pytest.fixture
 def connection(cluster: LocalCluster) -> Iterator[redis.Redis]:
-    """To a cluster with one worker, which is there; nothing is left behind for long."""
+    """A connection to a cluster with one worker. Each test leaves nothing behind for long."""
     with connect(cluster.broker_url) as connection:
         assert len(ping(connection, timeout=DEADLINE)) == 1
         yield connection
@@ -127,7 +127,7 @@ def test_a_server_that_is_gone_is_an_error(server: Server) -> None:
 
 
 def test_the_question_has_every_field_that_celery_writes(server: Server) -> None:
-    """On the channel that Celery uses, in any database."""
+    """It goes over the channel that Celery uses, in any database."""
     url = f"{server.url}?virtual_host=3"
     with connect(url) as connection, connection.pubsub() as channel:
         channel.psubscribe("/*")

@@ -44,7 +44,7 @@ def app(server: Server) -> Celery:
 
 
 def test_the_envelope_has_every_field_that_celery_writes(server: Server, app: Celery) -> None:
-    """Nothing missing, nothing of another type, wherever Celery itself has a value."""
+    """No field is missing or has another type, wherever Celery itself has a value."""
     task = app.tasks[TASK_NAME]
     task.apply_async(
         (b"frame",), queue="q", task_id="b-1", serializer="distribute_challenge", shadow="square ×2"
@@ -101,7 +101,7 @@ def test_a_higher_priority_lies_in_a_list_that_is_read_earlier() -> None:
 
 
 def test_a_batch_of_many_says_so_in_its_name() -> None:
-    """For logs and Flower."""
+    """Logs and Flower show it."""
     assert envelope()["headers"]["shadow"] == "square ×2"
     assert envelope(arguments=[b"a"])["headers"]["shadow"] == "square"
     assert envelope(arguments=[b"a"], chunk=500)["headers"]["shadow"] == "square ×500"

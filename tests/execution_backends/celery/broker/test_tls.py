@@ -107,7 +107,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
 def worker(
     tls: TlsServer, secret: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Program]:
-    """One that finds its broker, with certificates, in the environment."""
+    """A worker that finds its broker and certificates in the environment."""
     command = [*COMMAND, "worker", "--concurrency", "1", "--name", "tls"]
     with program(
         command, tmp_path_factory.mktemp("worker"), CELERY_BROKER_URL=tls.url()

@@ -62,7 +62,7 @@ def answered(backend: CeleryExecutionBackend, worker: FakeWorker) -> bool:
 def test_a_caller_who_waits_is_told_at_once(
     backend: CeleryExecutionBackend, worker: FakeWorker, memory: Memory
 ) -> None:
-    """With how much memory there is, and what to do. It works again when there is some."""
+    """The error says how much memory there is and what to do. With memory, calls work again."""
     warm(backend, worker)
     memory.take()
     with pytest.raises(
@@ -118,7 +118,7 @@ def test_if_none_comes_they_fail(
     memory: Memory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One message after a while, and then all others, each as its turn comes.
+    """One message fails after a while, and then all others, each as its turn comes.
 
     Those that Redis had taken are kept.
     """

@@ -63,7 +63,7 @@ def test_lines_that_come_twice_are_shown_once(
 def test_lines_of_a_message_that_is_over_are_dropped(
     backend: CeleryExecutionBackend, worker: FakeWorker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Those of a call that the message does not have belong to its last."""
+    """Lines of a call that the message does not have belong to its last call."""
     future = square(3).submit(backend)
     taken = worker.take()
     say(taken, "in time", call=7)

@@ -73,7 +73,7 @@ def listener(server: Server) -> Any:
 
 
 class Together:
-    """Stands in for what has learnt how many calls go into a message: all of them."""
+    """Stands in for the batch sizer: all calls go into one message."""
 
     def size(self, remaining: float, slots: int) -> int:
         return int(remaining)
@@ -138,7 +138,7 @@ def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
 def test_the_neighbours_of_a_call_that_was_stopped_are_sent_again_and_not_blamed(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """However often it happens."""
+    """This holds however often it happens."""
     calls = in_one_message(backend, identities(6))
     for call in calls[:5]:
         taken = worker.take()
@@ -276,7 +276,7 @@ def run(folder: str, number: int, seconds: float) -> int:
 def test_only_the_call_that_is_meant_is_stopped(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually
 ) -> None:
-    """Those of its message that ran before and after it have their values, and run once."""
+    """Calls of its message before and after it have their values, and run once."""
     calls = in_one_message(
         cluster.backend, [run(str(tmp_path), n, 60 if n == 1 else 0.05) for n in range(4)]
     )

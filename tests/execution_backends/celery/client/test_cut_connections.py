@@ -38,7 +38,7 @@ def once(x: int) -> int:
 def test_a_client_that_was_cut_off_goes_on(
     distant: CeleryExecutionBackend, proxy: Proxy, worker: FakeWorker
 ) -> None:
-    """With calls that ran meanwhile, and with new ones.
+    """It gets values of calls that ran meanwhile, and of new ones.
 
     Redis may not have seen yet that the old connection is dead, and give it the reply: then the
     call is sent again.

@@ -73,7 +73,7 @@ print(sum(attach(id).result(timeout=60) for id in sys.argv[1:]))
 def test_calls_of_a_killed_client_are_run_and_any_process_gets_their_values(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    """More than once."""
+    """A process may get them more than once."""
     url = cluster.broker_url
     with script(SUBMITTING, tmp_path / "a", CELERY_BROKER_URL=url) as client:
         output = client.wait_for("submitted")
@@ -141,7 +141,7 @@ def test_large_values_travel_along(kind: str, shared: CeleryExecutionBackend) ->
 def test_a_function_that_is_too_large_is_refused(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the caller's line, and with a way out."""
+    """The error comes at the caller's line, and says what to do."""
     monkeypatch.setattr(detached_arguments, "LARGEST_FUNCTION", 900_000)
     captured = b"x" * 900_000
     with pytest.raises(
@@ -155,7 +155,7 @@ def test_a_function_that_is_too_large_is_refused(
 def test_arguments_that_redis_has_no_room_for_are_refused(
     backend: CeleryExecutionBackend, worker: FakeWorker, server: Server
 ) -> None:
-    """At the caller's line, with a way out, and with nothing left in Redis."""
+    """The error comes at the caller's line and says what to do. Redis keeps nothing."""
     connection = connect(server.url)
     connection.config_set("maxmemory", "10mb")
     with pytest.raises(
@@ -257,7 +257,7 @@ def test_a_call_that_runs_is_stopped_by_force(
 def test_workers_are_told_until_a_call_is_over(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One may have been connecting when they were told first; but not for ever."""
+    """A worker may have been connecting at the first command. The client stops after a while."""
     monkeypatch.setattr(detached_calls, "AGAIN", 0.01)
     commands: list[CancelCommand] = []
     monkeypatch.setattr(

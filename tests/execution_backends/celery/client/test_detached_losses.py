@@ -43,7 +43,7 @@ def die_until(runs: str, number: int) -> int:
 def test_a_call_that_kills_its_process_is_tried_again(
     shared: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
-    """At most three times in all."""
+    """It is tried three times at most."""
     once, often = tmp_path / "once", tmp_path / "often"
     once.mkdir()
     often.mkdir()
@@ -75,7 +75,7 @@ def who(folder: str, first: int) -> int:
 def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
     server: Server, start: StartLeased, tmp_path: Path
 ) -> None:
-    """Once its lease is over."""
+    """It goes there when the worker's lease is over."""
     first = start("first")
     with CeleryExecutionBackend(server.url) as backend:
         number = who(str(tmp_path), first.pid).submit(backend, detach=True).id
@@ -204,7 +204,7 @@ def test_looking_for_lost_messages_has_an_end(
 def test_a_call_that_was_lost_with_redis_is_an_error(
     backend: CeleryExecutionBackend, server: Server
 ) -> None:
-    """Nothing hangs."""
+    """No caller hangs."""
     future = submit(backend)
     connect(server.url).flushall()
     assert isinstance(future.exception(DEADLINE), TaskLostError)

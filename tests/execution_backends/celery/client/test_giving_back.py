@@ -140,7 +140,7 @@ def test_a_chunk_whose_first_call_is_slow_is_divided(chunks: Chunks, worker: Fak
 def test_what_ended_before_the_slow_call_may_come_with_it(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
-    """Where it could not go ahead."""
+    """It does if it could not go ahead."""
     answer(chunks.first, 0, [], kept=4)
     rest = worker.take()
     assert rest.batch.chunk == 6

@@ -30,7 +30,7 @@ AGAIN = 1.0
 
 @pytest.fixture
 def moments() -> Iterator[random.Random]:
-    """Where a timer interrupts as Ctrl+C does."""
+    """Random delays. A timer interrupts after each of them, as Ctrl+C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -93,7 +93,7 @@ def test_a_caller_interrupted_as_it_sends_leaves_its_place_to_other_calls(
 def test_a_caller_interrupted_in_compute_leaves_its_place_to_other_calls(
     moments: random.Random, backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """At any moment."""
+    """The interrupt may come at any moment."""
     check_calls_end(backend, worker)
     for number in range(60):
         try:

@@ -30,7 +30,7 @@ ENDS_WITHIN = 15.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where calls leave marks when they begin and end."""
+    """The folder in which calls leave marks when they begin and end."""
     folder = tmp_path / "marks"
     folder.mkdir()
     return folder

@@ -63,7 +63,7 @@ def default_filters() -> Iterator[list[warnings.WarningMessage]]:
 def test_each_line_has_its_source_and_goes_where_it_went(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """On what `sys.stdout` and `sys.stderr` are now."""
+    """It goes to what `sys.stdout` and `sys.stderr` are now."""
     show(
         line("one\ntwo"),
         line("three"),

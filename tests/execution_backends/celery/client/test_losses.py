@@ -198,7 +198,7 @@ def test_a_message_that_was_never_begun_is_safe_to_send_again(
 def test_a_call_whose_process_was_killed_for_another_may_have_run(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
-    """That other one was cancelled, and did not stop by itself."""
+    """The other call was cancelled, and did not stop by itself."""
     future = once(3).submit(backend)
     worker.take().report("cancelled")
     with pytest.raises(WorkerLostError, match="may have run"):
@@ -318,7 +318,7 @@ def task(arguments: bytes, chunk: int = 0) -> Task:
     ],
 )
 def test_a_call_is_shown_as_it_was_written(value: Any, chunk: int, text: str) -> None:
-    """In short, and without an error."""
+    """It is shown in short, and without an error."""
     assert described(task(pickle.dumps(value), chunk)).startswith(text)
 
 

@@ -165,7 +165,7 @@ def test_a_call_that_may_run_once_is_not_sent_again(
 def test_calls_that_wait_or_run_are_not_lost(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """However often the client looks."""
+    """They are not, however often the client looks."""
     running = square(3).submit(backend)
     taken = worker.take()
     hold(taken)
@@ -222,7 +222,7 @@ def test_a_chunk_is_sent_again_as_a_whole(
 def test_calls_of_a_map_that_are_lost_for_good_fail_one_by_one(
     function: Any, backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """With `on_error="return"` the map goes on."""
+    """A map with `on_error="return"` goes on."""
     values: list[Any] = []
     calls = function.map(range(4), batch_size=2, on_error="return", backend=backend)
     thread = threading.Thread(target=lambda: values.extend(calls))

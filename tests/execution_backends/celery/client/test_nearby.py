@@ -53,7 +53,7 @@ def worker(broker: Broker) -> Iterator[None]:
 def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_to_them(
     port: int, caplog: pytest.LogCaptureFixture, eventually: Eventually
 ) -> None:
-    """In a line of the log."""
+    """A line of the log tells it."""
     for _ in range(2):
         with CeleryExecutionBackend() as backend:
             assert compute_this(abs)(-3).compute(backend) == 3

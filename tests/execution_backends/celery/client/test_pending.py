@@ -85,7 +85,7 @@ def test_waiting_calls_are_counted_by_queue() -> None:
 
 
 def test_large_arguments_bound_the_calls_of_a_message() -> None:
-    """One call travels, whatever its size."""
+    """A single call travels, whatever its size."""
     outbox = Outbox()
     template = call().task
     sizes = [100_000] * 30 + [3 * LARGEST_BYTES]
@@ -104,7 +104,7 @@ def test_large_arguments_bound_the_calls_of_a_message() -> None:
 
 @pytest.mark.parametrize("numbers", [[1], [0, 2, 4], [0, 1, 2, 3], [4, 3, 2, 1, 0]])
 def test_calls_that_are_taken_out_leave_the_others_in_order(numbers: list[int]) -> None:
-    """However many there are; also those that come back in front."""
+    """There may be many, and some may come back in front."""
     outbox = Outbox()
     calls = [call() for _ in range(5)]
     for each in calls:
@@ -136,7 +136,7 @@ def test_what_was_learnt_of_a_function_is_kept_for_a_while() -> None:
 
 
 def test_calls_that_wait_for_too_long_are_taken_out() -> None:
-    """Those alone, and in the order in which they came; a group without a limit is not looked at."""
+    """No others are, and they keep their order. A group without a limit is not looked at."""
     outbox = Outbox()
     calls = [call(queue_timeout=limit) for limit in (1.0, 1.0, 60.0, None)]
     for each in calls:

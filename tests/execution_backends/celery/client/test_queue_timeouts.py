@@ -84,7 +84,7 @@ def test_each_call_of_a_map_gets_the_error(
 def test_a_call_that_a_worker_has_is_left_alone(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """However long it takes."""
+    """It may take any time."""
     future = square(3).submit(backend)
     taken = worker.take()
     hold(taken)
@@ -192,7 +192,7 @@ def test_options_of_other_kinds_do_not_share_a_message(
 
 
 def test_many_who_wait_are_all_told(backend: CeleryExecutionBackend) -> None:
-    """More callers than lines."""
+    """There are more callers than connections."""
 
     def wait(number: int) -> type[Any]:
         try:

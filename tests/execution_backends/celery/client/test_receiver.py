@@ -246,7 +246,7 @@ def test_a_thread_that_dies_takes_all_futures_with_it(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """None waits for ever. The next call has a client of its own."""
+    """No future waits for ever. The next call has a new client."""
     monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.05)
     first = square(3).submit(backend)
     worker.take()
@@ -304,7 +304,7 @@ def test_a_reply_whose_outcomes_end_the_thread_fails_its_calls_alone(
 def test_ctrl_c_while_the_caller_takes_a_reply_in_is_ctrl_c(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the main thread, which waits at a line of its own."""
+    """The main thread waits at its own connection."""
     client = backend._connected()
 
     def interrupted(*_: object) -> None:

@@ -148,7 +148,7 @@ def test_what_a_function_captures_stays_as_long_as_the_function(
 def test_a_map_keeps_what_its_function_captured_at_the_start(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
-    """However often that is replaced and the function called meanwhile."""
+    """The user may replace it and call the function meanwhile."""
     array = ARRAY
 
     @compute_this

@@ -51,7 +51,7 @@ def strange(backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch) ->
 def test_calls_of_its_message_that_miss_nothing_have_run(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """Once; the others run when theirs is there."""
+    """They run once. The others run when their value is there."""
     runs: list[Any] = []
     small = numpy.ones(3)
 

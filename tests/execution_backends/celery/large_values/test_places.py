@@ -33,7 +33,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 def test_a_large_argument_lies_in_memory_that_all_workers_see(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
-    """Once, in however many calls; the messages stay small, and when all are done it goes."""
+    """It lies there once for all calls, keeps messages small, and goes when all are done."""
     futures = [total(ARRAY, ARRAY).submit(backend) for _ in range(5)]
     assert (len(place.memory), place.redis) == (1, [])
     frames: list[bytes] = []
@@ -99,7 +99,7 @@ def test_a_store_of_the_user_s_takes_the_place_of_redis(
     monkeypatch: pytest.MonkeyPatch,
     eventually: Eventually,
 ) -> None:
-    """With the variable alone."""
+    """The user sets only the variable."""
     pytest.importorskip("fsspec")
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_STORE", f"file://{tmp_path}/store")
     with CeleryExecutionBackend(server.url) as backend:
@@ -257,7 +257,7 @@ def test_an_embedded_cluster_without_shared_memory_says_so_once(
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
-    """With its first large value."""
+    """It says so with its first large value."""
     monkeypatch.delenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER")
     monkeypatch.setattr(settings, "SHARED_MEMORY", str(tmp_path / "nothing"))
     values = client_values.ClientValues("client", connect(server.url), own_machine=True)

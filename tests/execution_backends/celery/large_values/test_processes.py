@@ -170,7 +170,7 @@ def test_a_call_whose_process_is_killed_finds_its_value_again(memory: Path, tmp_
 def test_a_call_whose_worker_is_killed_finds_its_value_again(
     server: Server, start: Start, memory: Path, tmp_path: Path
 ) -> None:
-    """On another one, when the lease is over."""
+    """Another worker finds it, when the lease is over."""
     first = start("first", lease=3)
     first_pid, begun = first.pid, tmp_path / "begun"
 

@@ -10,7 +10,7 @@ from tests.execution_backends.celery.conftest import DEADLINE
 
 
 def test_its_broker_is_the_one_it_was_told(clean_environment: pytest.MonkeyPatch) -> None:
-    """To Celery itself, the variable would count more."""
+    """Celery by itself would prefer the variable."""
     clean_environment.setenv("CELERY_BROKER_URL", "redis://elsewhere:1/0")
     app = make_app("redis://here:2/0")
     for connection in (

@@ -83,7 +83,7 @@ def test_a_child_without_numpy_does_not_load_it(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.usefixtures("untouched_process")
 def test_warnings_that_are_errors_are_so_in_children_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where none is, nothing changes."""
+    """Without such warnings nothing changes."""
     monkeypatch.setattr(worker_steps, "_filters", None)
     with warnings.catch_warnings():
         warnings.resetwarnings()
@@ -134,7 +134,7 @@ def test_the_log_goes_where_celery_was_told(root_logger: logging.Logger, tmp_pat
 
 
 def test_a_worker_whose_broker_is_full_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    """With a warning. That it is away is for Celery to know, which connects anew."""
+    """It warns. If the broker is away, Celery notices and reconnects."""
 
     def refuse(connection: object) -> None:
         raise redis.ResponseError("full")
@@ -239,7 +239,7 @@ def test_a_worker_without_an_address_is_refused(clean_environment: pytest.Monkey
 
 
 def test_a_child_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it says that a function is missing."""
+    """It waits before it says that a function is missing."""
     from distribute_challenge.execution_backends.celery.worker import task
 
     purpose = Purpose.function("digest")

@@ -126,7 +126,7 @@ def left_out(entries: list[Entry]) -> int:
 def test_what_a_call_prints_beyond_a_megabyte_in_a_second_is_counted(
     output: CallOutput, time: Time
 ) -> None:
-    """No line of the others is lost, and none that is left out is forgotten."""
+    """Other calls lose no line, and each line left out is counted."""
     entries, printed = [], 0
     for number in range(100_000):  # 10 MB in 5 s.
         output.hear(1, f"{number:099}", whole=True)
@@ -170,7 +170,7 @@ def test_the_next_call_has_a_bound_of_its_own(output: CallOutput) -> None:
 def test_what_cannot_be_sent_is_held_up_to_a_bound(
     output: CallOutput, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While Redis is away. Once it is there again, there is room."""
+    """Redis is away. Once it is there again, there is room."""
     monkeypatch.setattr(call_output, "MOST_HELD", 1000)
     for _ in range(300):
         output.hear(1, "123456789", whole=True)

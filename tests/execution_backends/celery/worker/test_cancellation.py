@@ -138,7 +138,7 @@ def test_a_client_that_is_gone_wants_none_of_its_messages(
     requests: dict[str, Request],
     child: int,
 ) -> None:
-    """Those of others go on."""
+    """Messages of other clients go on."""
     requests.update({name: Request(name, child) for name in ("c-1", "d-1")})
     cancelled_calls.take(CancelCommand(client="c"), consumer)
     assert [cancelled_calls.is_concerned(name) for name in ("c-1", "c-2", "d-1")] == [

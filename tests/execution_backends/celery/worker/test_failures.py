@@ -358,7 +358,7 @@ def test_flower_and_prometheus_count_it(observed: Observed) -> None:
 
 
 def test_the_worker_s_log_has_one_line_and_a_traceback_for_each(observed: Observed) -> None:
-    """With the call, its id, and the function's name where all lines have it."""
+    """The line has the call, its id, and the function's name where all lines have it."""
 
     @compute_this
     def weigh(item: str, *, unit: str) -> None:

@@ -120,7 +120,7 @@ def test_a_process_records_itself_only_if_its_worker_wants_it(
 def test_a_private_folder_goes_with_its_worker(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One that was killed leaves it to the next."""
+    """The next worker removes the folder of a killed one."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     records = Records()
     assert records.folder.parent == tmp_path

@@ -56,7 +56,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """Where calls leave a trace of each run."""
+    """The folder in which calls leave a trace of each run."""
     folder = tmp_path / "runs"
     folder.mkdir()
     return folder

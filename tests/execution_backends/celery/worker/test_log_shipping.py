@@ -87,7 +87,7 @@ def process(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process
 def test_lines_go_while_the_call_runs_and_the_last_with_the_reply(
     process: Process, eventually: Eventually
 ) -> None:
-    """Those of the thread first, however it stands with it."""
+    """The lines that the thread has go first, whatever the thread is doing."""
     process.begin()
     for number in range(300):
         process.print(str(number))
@@ -109,7 +109,7 @@ def test_lines_go_while_the_call_runs_and_the_last_with_the_reply(
 def test_the_thread_rests_and_is_woken(
     process: Process, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is printed for long."""
+    """The call prints nothing for long."""
     monkeypatch.setattr(log_shipping, "IDLE_ROUNDS", 1)
     process.begin()
     for text in ("a", "b"):

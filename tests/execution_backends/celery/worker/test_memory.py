@@ -63,7 +63,7 @@ def test_the_narrowest_limit_of_a_group_and_those_above_it_counts(tmp_path: Path
 
 
 def test_groups_of_version_1_are_known_too(tmp_path: Path) -> None:
-    """In a container whose path is the host's."""
+    """They are in a container whose path is the host's."""
     limits = write(
         tmp_path,
         {

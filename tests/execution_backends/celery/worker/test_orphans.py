@@ -43,7 +43,7 @@ def batch(age: float, client: str = "its-client", keep: float = 0.0) -> Batch:
 
 @pytest.fixture
 def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> Broker:
-    """To a server that has run for long, compared with how long a client is waited for."""
+    """A connection to a server that has run for longer than clients are waited for."""
     monkeypatch.setattr(presence, "STALE", 0.5)
     connection = connect(server.url)
     connection.clock.ask(connection)
@@ -67,7 +67,7 @@ def test_young_messages_those_without_a_client_and_kept_ones_cost_no_question(
 def test_the_age_of_a_message_is_by_redis_clock(
     connection: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That of this machine may be wrong."""
+    """The clock of this machine may be wrong."""
     shown = clock.now() - 5000
     monkeypatch.setattr(clock, "now", lambda: shown)
     assert Clients(connection).has_left(batch(1000))

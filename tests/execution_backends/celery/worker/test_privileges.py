@@ -38,7 +38,7 @@ def nothing_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No container as far as can be seen; a folder for what shows one."""
+    """A machine that shows no container; a folder for the files that would show one."""
     marks = {
         str(tmp_path / name): engine
         for name, engine in (("dockerenv", "Docker"), ("containerenv", "Podman"))
@@ -137,7 +137,7 @@ RUN = "import runpy; runpy.run_module(sys.argv[0], run_name='__main__', alter_sy
 
 
 def command(name: str, *before: str) -> list[str]:
-    """One of the two commands, in an interpreter prepared by some lines."""
+    """Run one of the two commands in an interpreter that some lines prepare."""
     _, _, module, *arguments = COMMANDS[name]
     return [sys.executable, "-c", "".join([AS_ROOT, *before, RUN]), module, *arguments]
 

@@ -148,7 +148,7 @@ def test_a_holder_that_has_not_signed_its_name_is_not_named(
 def test_a_name_that_is_signed_is_shown_on_one_line(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where there is no secret, all can sign."""
+    """Without a secret, all programs can sign."""
     scene.client.hset("unacked", "a", signed(json.dumps(FORGED).encode()) + b"\n" + message())
     scene.age("a")
     scene.reap()
@@ -248,7 +248,7 @@ def test_a_renewal_without_a_message_is_removed(scene: Scene) -> None:
 
 
 def test_what_one_worker_sees_to_no_other_does(scene: Scene) -> None:
-    """For a lease; then, if that one has died over it, another."""
+    """This holds for a lease. If that worker has died by then, another does it."""
     scene.lose("a", message())
     scene.reap()
     scene.lose("b", message())

@@ -57,7 +57,7 @@ def left(server: Server, worker: FakeWorker) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("left")
 def test_a_lost_message_is_sent_again(worker: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:
-    """At the second look that misses it."""
+    """The second look that misses it sends it."""
     look = looks_of(worker)
     look()
     assert worker.waiting() == 0

@@ -92,7 +92,7 @@ def test_so_do_many_at_once(start: Callable[..., Program], backend: CeleryExecut
 def test_a_process_that_holds_too_much_is_replaced(
     start: Callable[..., Program], backend: CeleryExecutionBackend
 ) -> None:
-    """One that has held much, and let it go, is not."""
+    """A process that held much and freed it is not."""
 
     def hoard(size: int, keep: bool) -> int:
         import sys

@@ -157,7 +157,7 @@ def test_what_redis_forgets_is_written_again(client: Any, new_unacked: Any) -> N
 
 
 def test_what_may_have_been_taken_for_lost_is_not(client: Any, new_unacked: Any) -> None:
-    """For this worker slept longer than its lease."""
+    """This worker slept longer than its lease."""
     unacked = new_unacked()
     unacked.take("a", MESSAGE)
     unacked.renew()

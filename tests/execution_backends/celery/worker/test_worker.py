@@ -67,7 +67,7 @@ def test_a_call_that_kills_its_process_fails_and_harms_no_other(cluster: LocalCl
 
 
 def test_a_map_survives_a_call_that_kills_its_process(cluster: LocalCluster) -> None:
-    """One error in its place."""
+    """The map has an error in the place of that call."""
     results = list(die_if.map(range(40), [23] * 40, on_error="return", backend=cluster.backend))
     assert [result for result in results if isinstance(result, int)] == [
         n for n in range(40) if n != 23

@@ -59,7 +59,7 @@ def test_jobs_that_find_no_idle_process_and_such_as_fill_a_pipe_wait_and_run(
 
 
 def of_priority(number: int) -> Any:
-    """So that each call has a message of its own."""
+    """Return `nap` with a priority. Calls of different priorities share no message."""
     return nap.with_options(priority=number)
 
 

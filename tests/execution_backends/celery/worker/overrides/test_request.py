@@ -56,7 +56,7 @@ def envelope(frame: bytes | None = None) -> dict[str, Any]:
 
 
 def test_what_a_child_could_not_run_is_answered_in_its_place(fail: Any, server: Server) -> None:
-    """With the error that it raised, to the list that is signed."""
+    """The answer has the error that the child raised, and goes to the signed list."""
     assert fail(envelope(), TypeError("no such thing")) == "told Celery"
     found: Any = connect(server.url).lpop("the-list")
     problem = Reply.decode(KEYRING.open(Purpose.reply("the-list"), found)).problem
@@ -66,7 +66,7 @@ def test_what_a_child_could_not_run_is_answered_in_its_place(fail: Any, server: 
 
 
 def test_a_child_without_memory_is_not_the_main_process(fail: Any, server: Server) -> None:
-    """To Celery an error for want of memory would be the end of it."""
+    """Celery would take an error for want of memory as the main process's own, and end."""
     assert fail(envelope(), MemoryError("no room")) == "told Celery"
     found: Any = connect(server.url).lpop("the-list")
     problem = Reply.decode(KEYRING.open(Purpose.reply("the-list"), found)).problem

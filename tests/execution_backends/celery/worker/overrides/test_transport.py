@@ -132,7 +132,7 @@ def test_kombus_own_channel_still_fails_when_its_connection_is_gone(server: Serv
 
 
 def test_what_was_taken_over_an_earlier_connection_counts(consumers: Any) -> None:
-    """So that a worker which connects anew takes no more than its processes can run."""
+    """A worker that reconnects takes no more than its processes can run."""
     first = consumers(prefetch=1)
     first.send("text")
     message = first.take()
@@ -235,7 +235,7 @@ def test_what_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) 
 def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alone(
     server: Server, consumers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a pause; meanwhile other queues are asked."""
+    """The worker pauses that queue, and asks other queues meanwhile."""
     redis = connect(server.url)
     consumer = consumers()
     channel = consumer.channel
