@@ -8,7 +8,7 @@ rest is divided into smaller chunks, which take its place.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import length_hint
 from queue import Empty, SimpleQueue
@@ -17,6 +17,7 @@ from typing import Any, Literal
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer, window
 from distribute_challenge.core.chunk import Chunk, note_items
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.folding import fold
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import LONGEST_WAIT, Future
@@ -155,7 +156,7 @@ class Mapping(ToRun):
             f"as in: for result in {name}.map(...)"
         )
 
-    def _outcomes(self) -> Iterator[tuple["Chunk", list[Any]]]:
+    def _outcomes(self) -> Iterator[tuple[Chunk, Sequence[Any]]]:
         self._fill()
         while self._order:
             chunk = self._next()
@@ -166,7 +167,7 @@ class Mapping(ToRun):
         if self._source_error is not None:
             raise self._source_error
 
-    def _next(self) -> "Chunk":
+    def _next(self) -> Chunk:
         """Wait for the next chunk whose results are due, and return it.
 
         While it runs, other chunks that finish make room for new ones.
@@ -180,7 +181,7 @@ class Mapping(ToRun):
             self._fill()
         return self._order.popleft()
 
-    def _completed(self) -> "Chunk":
+    def _completed(self) -> Chunk:
         while True:
             try:
                 chunk = self._completions.get(timeout=LONGEST_WAIT)
@@ -201,7 +202,7 @@ class Mapping(ToRun):
         self._learn_from(chunk)
         return chunk
 
-    def _learn_from(self, chunk: "Chunk") -> None:
+    def _learn_from(self, chunk: Chunk) -> None:
         """Record how long a chunk took, and queue the calls that it gave back.
 
         This happens at once, and not only when the results of the chunk are due.
@@ -210,7 +211,8 @@ class Mapping(ToRun):
         assert future is not None
         if future.exception() is not None:
             return
-        done = len(future.result())
+        result = future.result()
+        done = len(result.outcomes)
         if done:
             timeline = future.timeline
             chunk.worker = timeline.worker if timeline is not None else ""
@@ -223,25 +225,23 @@ class Mapping(ToRun):
         self._sizer.cut_short()
         chunk.calls = chunk.calls[:done]
         place = self._order.index(chunk) + 1
-        if future.following is not None:
-            following, count = future.following
-            running = Chunk(rest[:count], chunk.first + done, is_part=True)
+        if result.following is not None:
+            running = Chunk(rest[: result.running], chunk.first + done, is_part=True)
             self._order.insert(place, running)
             self._in_flight += 1
-            self._await(running, following)
-            rest, place = rest[count:], place + 1
-            done += count
+            self._await(running, result.following)
+            rest, place = rest[result.running :], place + 1
+            done += result.running
         self._insert(rest, chunk.first + done, place)
 
-    def _settled(self, chunk: "Chunk") -> list[Any]:
+    def _settled(self, chunk: Chunk) -> Sequence[Any]:
         """Return a finished chunk's outcomes; calls without one take its place in the queue."""
         # The future's callback refers to the chunk: this ends the reference cycle.
         future, chunk.future = chunk.future, None
         assert future is not None
         error = future.exception()
         if error is None:
-            outcomes: list[Any] = future.result()
-            return outcomes
+            return future.result().outcomes
         if policy.is_sent_one_by_one(error, len(chunk.calls), is_part=chunk.is_part):
             self._put_back(chunk, error.attempts if isinstance(error, WorkerLostError) else ())
             return []
@@ -267,7 +267,7 @@ class Mapping(ToRun):
             self._order.insert(place + number, piece)
         self._unsent.extendleft(reversed(pieces))
 
-    def _put_back(self, chunk: "Chunk", attempts: tuple[Attempt, ...]) -> None:
+    def _put_back(self, chunk: Chunk, attempts: tuple[Attempt, ...]) -> None:
         """Queue each call of a chunk as a chunk of its own."""
         pieces = [
             Chunk([call], number, attempts=attempts)
@@ -276,7 +276,7 @@ class Mapping(ToRun):
         self._order.extendleft(reversed(pieces))
         self._unsent.extendleft(reversed(pieces))
 
-    def _await(self, chunk: "Chunk", future: Future[Any]) -> None:
+    def _await(self, chunk: Chunk, future: Future[ChunkResult]) -> None:
         chunk.future, chunk.sent = future, clock.now()
         future.when_done(lambda _: self._completions.put(chunk))
 
@@ -325,12 +325,12 @@ class Mapping(ToRun):
         size = self._sizer.size(remaining, max(self._backend.concurrency, 1))
         return min(size, max(1, int(LARGEST_BYTES / self._bytes_per_call)))
 
-    def _send(self, chunk: "Chunk") -> None:
+    def _send(self, chunk: Chunk) -> None:
         prepared, find_depot = self._prepared, self._backend.depot
         try:
             parcel = packed_chunk(prepared.name, chunk.calls, find_depot)
         except SerialisationError as error:
-            future: Future[Any] = Future(prepared.name)
+            future: Future[ChunkResult] = Future(prepared.name)
             future.fail(error)
         else:
             self._bytes_per_call = max(1.0, len(parcel.data) / len(chunk.calls))
@@ -355,7 +355,7 @@ class Mapping(ToRun):
         self._in_flight += 1
         self._await(chunk, future)
 
-    def _divide(self, chunk: "Chunk") -> None:
+    def _divide(self, chunk: Chunk) -> None:
         """Send a chunk in pieces, because its arguments are larger than those before."""
         place = self._order.index(chunk)
         del self._order[place]
@@ -363,11 +363,8 @@ class Mapping(ToRun):
 
     def _cancel(self, *, force: bool = False) -> None:
         for chunk in self._order:
-            future = chunk.future
-            while future is not None:
-                future.cancel(force)
-                # Ctrl+C may have come before the calls in `following` had a chunk of their own.
-                future = None if future.following is None else future.following[0]
+            # Ctrl+C may have come before calls that still run had a chunk of their own.
+            chunk.cancel(force=force)
         self._order.clear()
         self._unsent.clear()
         if self._hold is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from distribute_challenge import ExecutionBackend, compute_this
 from distribute_challenge.core.batching import LARGEST, LARGEST_BYTES, window
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import (
@@ -60,7 +61,7 @@ class ByHand(ExecutionBackend):
         """Resolve a chunk with twice its numbers, or only the first of them."""
         task, future = self.waiting[position]
         del self.waiting[position]
-        future.resolve([2 * x for (x,) in loads(task.arguments)][:first])
+        future.resolve(ChunkResult([2 * x for (x,) in loads(task.arguments)][:first]))
 
     def fail(self, error: BaseException) -> None:
         self.waiting.popleft()[1].fail(error)

@@ -1,7 +1,9 @@
-"""Consecutive calls of a map that travel together, and what is known of them."""
+"""What a map knows of consecutive calls that travel together."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.failures import place_of
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.outcome import Failure, add_note
@@ -36,13 +38,20 @@ class Chunk:
         self.first = first
         self.attempts = attempts
         self.is_part = is_part
-        self.future: Future[Any] | None = None
+        self.future: Future[ChunkResult] | None = None
         self.is_done = False
         self.sent = 0.0
         self.worker = ""
 
+    def cancel(self, *, force: bool) -> None:
+        """Cancel its calls, as `Future.cancel` does, also those that still ran when others ended."""
+        future = self.future
+        while future is not None:
+            is_over = future.cancel(force) or not future.done() or future.exception() is not None
+            future = None if is_over else future.result().following
 
-def note_items(chunk: Chunk, outcomes: list[Any], name: str) -> None:
+
+def note_items(chunk: Chunk, outcomes: Sequence[Any], name: str) -> None:
     """Add notes to the exceptions of a chunk: which items they belong to, and where these ran."""
     head, tail = outcomes[0], outcomes[-1]
     if len(outcomes) > 1 and type(head) is type(tail) is Failure and head.error is tail.error:

@@ -95,10 +95,6 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg] #
     _lines: "LastLines | None" = None
     _generation = 0  # Of the process that made it: 0 for one that is no fork (`forks.generation`).
 
-    #: For a chunk that an engine did not finish: the future of the calls after the last outcome,
-    #: which still run, and their number.
-    following: "tuple[Future[Any], int] | None" = None
-
     def __init__(self, name: str = "call") -> None:
         # The base's `__init__` is not called: `__getattr__` makes its attributes when first used.
         self.name = name

@@ -59,7 +59,7 @@ class Task(NamedTuple):
             ``args``.
         options: The options of the call.
         created: When the arguments were pickled, in seconds since the epoch.
-        chunk: Number of calls in a chunk, whose future gives a list of outcomes; 0 for one call.
+        chunk: Number of calls in a chunk, whose future gives a `ChunkResult`; 0 for one call.
         values: Keys of the large values that arguments and function refer to. The engine's depot
             counts one user for each, and the engine releases them when the call is over.
         attempts: Earlier attempts, in which the call was begun together with other calls and gave

@@ -3,8 +3,10 @@
 The author of an engine finds here all that it needs.
 """
 
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Problem, Task
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.base import ExecutionBackend, SupportsRun
 from distribute_challenge.execution_backends.frames import lost, settle, task_frame
@@ -17,7 +19,9 @@ from distribute_challenge.execution_backends.registry import (
 
 __all__ = [
     "Attempt",
+    "ChunkResult",
     "ExecutionBackend",
+    "Failure",
     "Future",
     "Problem",
     "SupportsRun",

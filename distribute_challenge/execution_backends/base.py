@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import GIVE_BACK_AFTER
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.options import CallOptions
@@ -71,11 +72,8 @@ class ExecutionBackend(ABC):
     def submit(self, task: Task) -> Future[Any]:
         """Take one task and return at once, or when it has run if ``concurrency`` is 0.
 
-        The future resolves to the call's value or exception. If ``task.chunk`` is set, it resolves
-        to a list of outcomes (values, and a `Failure` for each call that failed) for the first
-        calls of the chunk, at least one, and the caller submits the others again. If the future has
-        `Future.following`, the list may be empty: the calls after those in the list are running,
-        and the caller submits the calls that come after these.
+        The future resolves to the call's value or exception; if ``task.chunk`` is set, to a
+        `ChunkResult`.
 
         An error of the task is the future's exception. This method raises only errors of the engine
         itself, which derive from `SystemFailureError`.
@@ -203,7 +201,7 @@ class RunAdapter(ExecutionBackend):
             future.fail(error)
         return future
 
-    def _run_chunk(self, function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def _run_chunk(self, function: bytes, calls: Sequence[tuple[Any, ...]]) -> ChunkResult:
         outcomes: list[Any] = []
         deadline = clock.monotonic() + GIVE_BACK_AFTER
         for args in calls:
@@ -213,4 +211,4 @@ class RunAdapter(ExecutionBackend):
                 outcomes.append(Failure(error))
             if clock.monotonic() > deadline:
                 break
-        return outcomes
+        return ChunkResult(outcomes)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Batch, Problem, Reply, Task
 from distribute_challenge.core.outcome import Failure
@@ -46,7 +47,7 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
         stages = task.created, sent, reply.started, reply.finishes[-1], clock.now(), reply.worker
         outcomes = decode_outcomes(reply)
         if task.chunk:
-            future.resolve(outcomes, stages)
+            future.resolve(ChunkResult(outcomes), stages)
         elif type(outcomes[0]) is Failure:
             future.fail(outcomes[0].error, stages)
         else:
@@ -76,11 +77,11 @@ def lost(
     if make_error is None:
         return True
     error = make_error()
-    outcomes = policy.outcomes_of_lost(task, error, (), task.calls)
-    if outcomes is None:
+    result = policy.result_of_lost(task, error, (), task.calls)
+    if result is None:
         future.fail(error)
     else:
-        future.resolve(outcomes)
+        future.resolve(result)
     return False
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.messages import Problem, ProblemKind, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import Failure
@@ -51,8 +52,8 @@ __all__ = [
     "hard_limit",
     "is_sent_one_by_one",
     "not_honoured",
-    "outcomes_of_lost",
     "queue_timeout_error",
+    "result_of_lost",
     "urgency",
 ]
 
@@ -338,10 +339,10 @@ def ends_map(error: BaseException) -> bool:
     )
 
 
-def outcomes_of_lost(
+def result_of_lost(
     task: Task, error: BaseException, so_far: Sequence[Any], calls: int
-) -> list[Any] | None:
-    """Return the outcomes of a lost chunk whose calls must not be sent again.
+) -> ChunkResult | None:
+    """Return the result of a lost chunk whose calls must not be sent again.
 
     None means that the future fails with the error.
 
@@ -354,7 +355,7 @@ def outcomes_of_lost(
     if not (task.chunk and task.options.at_most_once):
         return None
     # If the future failed, the map would send the calls again. So each call gets an outcome here.
-    return [*so_far, *[Failure(error)] * (calls - len(so_far))]
+    return ChunkResult([*so_far, *[Failure(error)] * (calls - len(so_far))])
 
 
 def _lost_with_chunk(task: Task) -> WorkerLostError:

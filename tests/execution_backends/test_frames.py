@@ -5,6 +5,7 @@ import socket
 import threading
 from array import array
 
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Batch, FunctionPayload, Problem, Reply, Section, Task
 from distribute_challenge.core.options import CallOptions
@@ -58,11 +59,11 @@ def test_a_failure_fails_the_future() -> None:
     assert future.timeline is not None
 
 
-def test_a_chunk_s_future_gives_the_list_of_outcomes() -> None:
+def test_a_chunk_s_future_gives_the_outcomes_of_its_calls() -> None:
     """Failures in their places."""
-    future: Future[list[object]] = Future()
+    future: Future[ChunkResult] = Future()
     settle(future, CHUNK, 2.0, [reply(VALUES, ERROR)])
-    first, second, third = future.result()
+    first, second, third = future.result().outcomes
     assert (first, second) == (4, 5)
     assert isinstance(third, Failure)
 

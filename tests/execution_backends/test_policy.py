@@ -140,11 +140,12 @@ def test_calls_that_may_run_once_have_one_attempt() -> None:
 def test_of_a_lost_chunk_that_may_run_once_each_call_has_an_outcome() -> None:
     """So its map sends none again."""
     error = WorkerLostError("gone")
-    outcomes = policy.outcomes_of_lost(task(chunk=3, at_most_once=True), error, [1], 3)
-    assert outcomes is not None
-    assert (outcomes[0], [type(outcome) for outcome in outcomes[1:]]) == (1, [Failure, Failure])
-    assert policy.outcomes_of_lost(task(chunk=3), error, [], 3) is None
-    assert policy.outcomes_of_lost(task(at_most_once=True), error, [], 1) is None
+    result = policy.result_of_lost(task(chunk=3, at_most_once=True), error, [1], 3)
+    assert result is not None
+    first, *others = result.outcomes
+    assert (first, [type(outcome) for outcome in others]) == (1, [Failure, Failure])
+    assert policy.result_of_lost(task(chunk=3), error, [], 3) is None
+    assert policy.result_of_lost(task(at_most_once=True), error, [], 1) is None
 
 
 def test_a_map_goes_on_after_errors_of_its_calls_alone() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
@@ -203,13 +204,14 @@ class Receiver:
                 self._recovery.replace(batch)
             return
         (call,) = batch.calls
+        running, count = None, 0
         if reply.kept is not None and not batch.is_cut and not call.done():
             # The new future needs the values, too: the chunk's future releases them now.
             self._values.retain(call.task.values)
-            running = self._new_call(call.task)
+            running, count = self._new_call(call.task), reply.kept - len(outcomes)
             with self._pending:
                 batch.keep_running(running, done=len(outcomes), kept=reply.kept)
-                running.batch, call.following = batch, (running, reply.kept - len(outcomes))
+                running.batch = batch
         elif not reply.ended:
             return
         else:
@@ -226,7 +228,10 @@ class Receiver:
         if call.task.values:
             explain(call.task, outcomes)
         call.batch = None
-        call.resolve(outcomes, stages)
+        call.resolve(ChunkResult(outcomes, running, count), stages)
+        if running is not None and call.cancelled():
+            # The map was cancelled just now. It does not get the result, so it cannot do this.
+            running.cancel(force=True)
 
     @staticmethod
     def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:

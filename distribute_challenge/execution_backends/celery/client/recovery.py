@@ -138,10 +138,8 @@ class Recovery:
 
     @staticmethod
     def _fail(batch: SentBatch, call: Call, error: DistributeChallengeError) -> None:
-        outcomes = policy.outcomes_of_lost(
-            call.task, error, batch.outcomes_so_far(), batch.chunk_size
-        )
-        if outcomes is None:
+        result = policy.result_of_lost(call.task, error, batch.outcomes_so_far(), batch.chunk_size)
+        if result is None:
             call.fail(error)
         else:
-            call.resolve(outcomes)
+            call.resolve(result)

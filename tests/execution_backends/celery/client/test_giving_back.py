@@ -175,6 +175,24 @@ def test_of_two_workers_with_the_same_message_both_may_divide_it(
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
+def test_a_chunk_that_is_cancelled_while_it_is_divided_takes_its_slow_call_along(
+    backend: CeleryExecutionBackend,
+    worker: FakeWorker,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its map does not hear of that call any more, and so cannot cancel it."""
+    client = backend._connected()
+    arguments = dumps_plain([(number,) for number in range(10)])
+    assert arguments is not None
+    chunk = client.submit(square(0)._task()._replace(chunk=10, arguments=arguments))
+    taken = worker.take()
+    batch = client._pending.sent[taken.batch.id]
+    monkeypatch.setattr(client._values, "retain", lambda _: chunk.cancel(force=True))
+    answer(taken, 0, SQUARES[:3], kept=4)
+    eventually(lambda: batch.calls[0] is not chunk and batch.calls[0].cancelled())
+
+
 def test_a_slow_call_whose_worker_dies_is_sent_again_by_itself(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
