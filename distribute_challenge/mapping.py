@@ -20,7 +20,8 @@ from distribute_challenge.core.chunk import Chunk, note_items
 from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.folding import fold
 from distribute_challenge.core.forks import generation
-from distribute_challenge.core.futures import LONGEST_WAIT, Future
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.never_run import Place, ToRun
 from distribute_challenge.core.outcome import Failure
