@@ -26,7 +26,8 @@ from distribute_challenge.serialisation.parcels import (
     references_of,
     unpack,
 )
-from distribute_challenge.serialisation.pickling import definitions, dumps, dumps_plain, loads
+from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
+from distribute_challenge.serialisation.script.definition_pickler import definitions
 from distribute_challenge.serialisation.script.namespace import Definition, ScriptParts
 from distribute_challenge.serialisation.state import carries_state
 from distribute_challenge.serialisation.watch import MISSING, Watch, references

@@ -32,7 +32,8 @@ from distribute_challenge.serialisation.exceptions.state import (
 )
 from distribute_challenge.serialisation.exceptions.tracebacks import MOST_FRAMES, rows_of
 from distribute_challenge.serialisation.exceptions.values import known_exceptions
-from distribute_challenge.serialisation.pickling import PROTOCOL, dumped, dumps, dumps_plain
+from distribute_challenge.serialisation.pickling import dumped, dumps, dumps_plain
+from distribute_challenge.serialisation.project_pickler import PROTOCOL
 from distribute_challenge.settings import full_tracebacks
 
 __all__ = ["Packing", "traceback_text"]
