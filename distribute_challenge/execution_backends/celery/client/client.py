@@ -65,6 +65,7 @@ from distribute_challenge.execution_backends.celery.client.publisher import Publ
 from distribute_challenge.execution_backends.celery.client.queue_timeouts import QueueTimeouts
 from distribute_challenge.execution_backends.celery.client.receiver import Receiver
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.client.sender import Sender
 from distribute_challenge.execution_backends.celery.client.session import Session
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
 from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
@@ -117,7 +118,6 @@ class Client:
         self._check = check or (lambda: None)
         self._pending = PendingCalls(self.id)
         self._counts = WorkerCounts(url, slots)
-        self._closing = False
         self._in_notebook = shows_logs and is_notebook()
         self._take_back = self.withdraw  # One bound method for all calls, as there may be many.
         try:
@@ -136,7 +136,7 @@ class Client:
         self._recovery = Recovery(self._pending, self._publisher, self._values)
         self._queue_timeouts = QueueTimeouts(self._pending, self._publisher, self._counts)
         self._absence = Absence(url)
-        self._complaints = Complaints()
+        complaints = Complaints()
         self._lost_messages = LostMessages(session.replies)
         self._receiver = Receiver(
             session,
@@ -145,7 +145,7 @@ class Client:
             values=self._values,
             lost_messages=self._lost_messages,
             logs=CallLogs(self._printer),
-            complaints=self._complaints,
+            complaints=complaints,
             new_call=self._new_call,
         )
         self._cancellation = Cancellation(
@@ -163,7 +163,8 @@ class Client:
             recovery=self._recovery,
             direct=self._direct,
         )
-        self._sender_thread = self._thread(self._send_forever, "sender")
+        sender = Sender(self._pending, self._counts, self._publisher, self._recovery, complaints)
+        self._sender_thread = self._thread(sender.run, "sender")
         self._receiver_thread = self._thread(self._receive_forever, "receiver")
         self._sender_thread.start()
         self._receiver_thread.start()
@@ -277,7 +278,7 @@ class Client:
         """
         deadline = clock.monotonic() + CLOSE_WITHIN
         with self._pending:
-            self._closing = True
+            self._pending.is_closing = True
             self._pending.notify()
         # A message that the sender is sending must be in the queue before `farewell` searches it.
         self._sender_thread.join(CLOSE_WITHIN / 2)
@@ -315,39 +316,11 @@ class Client:
             failure.__cause__ = error
             self._give_up(failure)
 
-    # --- sending
-
-    def _send_forever(self) -> None:
-        while True:
-            with self._pending:
-                while (
-                    not self._closing
-                    and (group := self._pending.next_group(self._counts.slots)) is None
-                ):
-                    self._pending.wait()
-                if self._closing:
-                    return
-                assert group is not None
-                slots = self._counts.slots(group.options.queue)
-                batch = self._pending.register(group, group.take(slots), slots)
-            try:
-                error = self._publisher.publish_in_the_end(batch, partial(self._is_over, batch))
-            except Exception as unforeseen:
-                self._complaints.add("a message cannot be sent", unforeseen)
-                error = SystemFailureError(
-                    f"{group.function.name} could not be sent: {unforeseen!r}"
-                )
-            if error is not None:
-                self._recovery.fail(batch, error)
-            # While there is nothing to send, these variables would keep alive futures that the
-            # program has dropped, and all that they refer to.
-            del batch, group, error
-
-    # --- receiving
+    # --- the receiver thread
 
     def _receive_forever(self) -> None:
         looked_after = silent_until = 0.0
-        while not self._closing:
+        while not self._pending.is_closing:
             try:
                 try:
                     self._receiver.receive(
@@ -386,17 +359,14 @@ class Client:
             call.when_done(partial(self._values.release, call.task.values))
         return call
 
-    def _is_over(self, batch: SentBatch) -> bool:
-        return self._closing or batch.id not in self._pending.sent
-
     def _refuse_if_closed(self) -> None:
-        if self._closing:
+        if self._pending.is_closing:
             raise self.broken or closed()
 
     def _give_up(self, error: SystemFailureError | None) -> None:
         """Close the client: fail all unfinished calls, or cancel them if there is no error."""
         with self._pending:
-            self._closing = True
+            self._pending.is_closing = True
             self.broken = self.broken or error
         self._fail_all(error)
 

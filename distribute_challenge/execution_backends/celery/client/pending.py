@@ -26,12 +26,14 @@ class PendingCalls(Condition):
     Attributes:
         outbox: Calls that wait to be sent.
         sent: Messages that wait for their last reply, by id.
+        is_closing: Whether the client closes, so that no further call is sent.
     """
 
     def __init__(self, client: str) -> None:
         super().__init__(threading.Lock())
         self.outbox = Outbox()
         self.sent: dict[str, SentBatch] = {}
+        self.is_closing = False
         self._client = client
         self._numbers = itertools.count(1)
         # Sets of ids, not counts: an interrupted thread can repeat its change.

@@ -1,0 +1,75 @@
+"""Sends the waiting calls of a client, several in one message: what its sender thread does."""
+
+from functools import partial
+
+from distribute_challenge.errors import SystemFailureError
+from distribute_challenge.execution_backends.celery.client.calls import SentBatch
+from distribute_challenge.execution_backends.celery.client.complaints import Complaints
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
+from distribute_challenge.execution_backends.celery.client.publisher import Publisher
+from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
+
+__all__ = ["Sender"]
+
+
+class Sender:
+    """Sends the calls of one client; the client's sender thread calls `run`.
+
+    Args:
+        pending: The client's calls.
+        counts: Says how many worker processes there are, which bounds the messages that are out.
+        publisher: Sends a message.
+        recovery: Fails the calls of a message that cannot be sent.
+        complaints: Logs messages that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        pending: PendingCalls,
+        counts: WorkerCounts,
+        publisher: Publisher,
+        recovery: Recovery,
+        complaints: Complaints,
+    ) -> None:
+        self._pending = pending
+        self._counts = counts
+        self._publisher = publisher
+        self._recovery = recovery
+        self._complaints = complaints
+
+    def run(self) -> None:
+        """Send calls until the client closes."""
+        # Each message has a method of its own: a frame that waits for the next one would keep the
+        # last one alive, with futures that the program has dropped and all that they refer to.
+        while self._send_next():
+            pass
+
+    def _send_next(self) -> bool:
+        """Wait for calls and send them; return False if the client closes."""
+        batch = self._next_batch()
+        if batch is None:
+            return False
+        try:
+            error = self._publisher.publish_in_the_end(batch, partial(self._is_over, batch))
+        except Exception as unforeseen:
+            self._complaints.add("a message cannot be sent", unforeseen)
+            error = SystemFailureError(
+                f"{batch.group.function.name} could not be sent: {unforeseen!r}"
+            )
+        if error is not None:
+            self._recovery.fail(batch, error)
+        return True
+
+    def _next_batch(self) -> SentBatch | None:
+        with self._pending:
+            while not self._pending.is_closing:
+                group = self._pending.next_group(self._counts.slots)
+                if group is not None:
+                    slots = self._counts.slots(group.options.queue)
+                    return self._pending.register(group, group.take(slots), slots)
+                self._pending.wait()
+            return None
+
+    def _is_over(self, batch: SentBatch) -> bool:
+        return self._pending.is_closing or batch.id not in self._pending.sent
