@@ -5,13 +5,12 @@ import inspect
 import pickle
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
     Generic,
-    Literal,
     ParamSpec,
     Self,
     TypedDict,
@@ -33,7 +32,7 @@ from distribute_challenge.core.signature import (
 )
 from distribute_challenge.distributable import Distributable, Prepared
 from distribute_challenge.execution_backends.registry import Choice
-from distribute_challenge.mapping import Mapping, OnError, total_of
+from distribute_challenge.mappable import Mappable
 from distribute_challenge.serialisation import dumps
 
 __all__ = ["DistributableFunction", "ExceptionClasses", "Options"]
@@ -59,17 +58,7 @@ class Options(TypedDict, total=False):
     at_most_once: bool
 
 
-class _Item:
-    """Stands for an item of an iterable in error messages."""
-
-    def __repr__(self) -> str:
-        return "..."
-
-
-_ITEM = _Item()
-
-
-class DistributableFunction(Generic[P, R]):
+class DistributableFunction(Mappable[R], Generic[P, R]):
     """A function whose calls can run anywhere. `compute_this` makes it.
 
     It keeps the function's name, docstring, signature and types. ``square.__wrapped__`` is the
@@ -174,160 +163,6 @@ class DistributableFunction(Generic[P, R]):
         """
         with folded:
             return self._copy(self._prefix, self._prepared.options.updated(**options), None)
-
-    @overload
-    def map(
-        self,
-        *iterables: Iterable[Any],
-        ordered: bool = ...,
-        on_error: Literal["raise"] = ...,
-        progress: bool = ...,
-        batch_size: int | None = ...,
-        backend: Choice = ...,
-    ) -> Iterator[R]: ...
-
-    @overload
-    def map(
-        self,
-        *iterables: Iterable[Any],
-        ordered: bool = ...,
-        on_error: Literal["return"],
-        progress: bool = ...,
-        batch_size: int | None = ...,
-        backend: Choice = ...,
-    ) -> Iterator[R | BaseException]: ...
-
-    def map(
-        self,
-        *iterables: Iterable[Any],
-        ordered: bool = True,
-        on_error: OnError = "raise",
-        progress: bool = False,
-        batch_size: int | None = None,
-        backend: Choice = None,
-    ) -> Iterator[Any]:
-        """Call the function on each item, as the built-in `map` does, on all workers.
-
-        The number of iterables is checked against the function's signature: at once, if their
-        lengths are known and there is an item; otherwise when the first item comes.
-
-        Args:
-            iterables: One for each parameter; the map ends with the shortest. They may be endless.
-            ordered: True: results come in the order of the items; False: as calls end.
-            on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of
-                values.
-            progress: Show a progress bar, in a terminal or a notebook.
-            batch_size: Number of calls in one message; None: adapted to how long they take.
-            backend: As for `Distributable.compute`.
-
-        Returns:
-            A lazy iterator: nothing runs before the caller asks for the first result, and only a
-                bounded number of calls is on its way. When it is closed or deleted, calls that have
-                not begun are cancelled.
-
-        Raises:
-            OptionError: An option has a value that it cannot have, or the backend does not support
-                an option of the function.
-            SerialisationError: The function cannot be pickled.
-            SignatureError: The function takes another number of arguments.
-
-        Examples:
-            >>> from distribute_challenge import compute_this
-            >>> list(compute_this(lambda x, y: x * y).map([1, 2, 3], [4, 5, 6]))
-            [4, 10, 18]
-        """
-        with folded:
-            calls: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
-            total = total_of(iterables)
-            if total:
-                self._checked.check(self.__name__, (_ITEM,) * len(iterables), {})
-            return self._mapped(calls, total, ordered, on_error, progress, batch_size, backend)
-
-    @overload
-    def starmap(
-        self,
-        iterable: Iterable[Iterable[Any]],
-        *,
-        ordered: bool = ...,
-        on_error: Literal["raise"] = ...,
-        progress: bool = ...,
-        batch_size: int | None = ...,
-        backend: Choice = ...,
-    ) -> Iterator[R]: ...
-
-    @overload
-    def starmap(
-        self,
-        iterable: Iterable[Iterable[Any]],
-        *,
-        ordered: bool = ...,
-        on_error: Literal["return"],
-        progress: bool = ...,
-        batch_size: int | None = ...,
-        backend: Choice = ...,
-    ) -> Iterator[R | BaseException]: ...
-
-    def starmap(
-        self,
-        iterable: Iterable[Iterable[Any]],
-        *,
-        ordered: bool = True,
-        on_error: OnError = "raise",
-        progress: bool = False,
-        batch_size: int | None = None,
-        backend: Choice = None,
-    ) -> Iterator[Any]:
-        """Call the function on each item as `map` does; each item is a sequence of arguments.
-
-        The first item is checked against the function's signature when it comes, unless errors are
-        returned.
-
-        Args:
-            iterable: Sequences with the positional arguments of each call. It may be endless.
-            ordered: As for `map`.
-            on_error: As for `map`.
-            progress: As for `map`.
-            batch_size: As for `map`.
-            backend: As for `map`.
-
-        Examples:
-            >>> from distribute_challenge import compute_this
-            >>> list(compute_this(pow).starmap([(2, 3), (3, 2)]))
-            [8, 9]
-        """
-        with folded:
-            calls = map(tuple, iterable)
-            return self._mapped(
-                calls, total_of([iterable]), ordered, on_error, progress, batch_size, backend
-            )
-
-    def _mapped(
-        self,
-        calls: Iterable[tuple[Any, ...]],
-        total: int | None,
-        ordered: bool,
-        on_error: OnError,
-        progress: bool,
-        batch_size: int | None,
-        backend: Choice,
-    ) -> Iterator[Any]:
-        if self._prefix:
-            calls = (self._prefix + call for call in calls)
-        return Mapping(
-            self._prepared,
-            self._prepared.engine(backend),
-            calls,
-            total=total,
-            ordered=ordered,
-            on_error=on_error,
-            progress=progress,
-            batch_size=batch_size,
-            check=self._check_item,
-            made_at=place_of_caller(2),
-        ).results()
-
-    def _check_item(self, args: tuple[Any, ...]) -> None:
-        self._checked.check(self.__name__, args[len(self._prefix) :], {})
 
     # To a type checker, the object below a decorator is always a plain function. The type of its
     # first parameter tells what it is bound to: any type, as without annotations, so that all

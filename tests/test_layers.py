@@ -28,6 +28,7 @@ LAYERS = [
     FRONT := [
         "distributable",
         "mapping",
+        "mappable",
         "function",
         "decorator",
         "detached",
@@ -144,8 +145,8 @@ def test_a_map_re_exports_and_does_nothing_else() -> None:
 
 
 def test_no_file_is_too_long_to_be_read_at_once() -> None:
-    """At 450 lines of at most 100 columns a file is split."""
-    assert not [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 450]
+    """At 400 lines of at most 100 columns a file is split."""
+    assert not [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 400]
 
 
 def test_the_map_for_contributors_names_every_room() -> None:

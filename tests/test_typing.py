@@ -147,6 +147,8 @@ WRONG = """
     square.with_options(retries="2")
     square.map(2)
     square.starmap([1])
+    square.map([1], batch_size="2")
+    square.starmap([(1,)], typo=2)
     compute_this(retries="2")
     compute_this(priority=1, typo=2)
     # methods

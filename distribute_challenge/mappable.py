@@ -1,0 +1,185 @@
+"""`map` and `starmap`: many calls of one function at a time."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
+
+from distribute_challenge.core.folding import folded
+from distribute_challenge.core.never_run import place_of_caller
+from distribute_challenge.core.signature import CheckedSignature
+from distribute_challenge.distributable import Prepared
+from distribute_challenge.execution_backends.registry import Choice
+from distribute_challenge.mapping import Mapping, OnError, total_of
+
+__all__ = ["Mappable"]
+
+R = TypeVar("R")
+
+
+class MapOptions(TypedDict, total=False):
+    """The options of a map as keyword arguments, for type checkers; `Mappable.map` explains them."""
+
+    ordered: bool
+    progress: bool
+    batch_size: int | None
+    backend: Choice
+
+
+class _Item:
+    """Stands for an item of an iterable in error messages."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_ITEM = _Item()
+
+
+class Mappable(Generic[R]):
+    """A function that can be called on many items; the base class of `DistributableFunction`."""
+
+    __name__: str
+    _prepared: Prepared
+    _checked: CheckedSignature
+    _prefix: tuple[Any, ...]
+
+    @overload
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        on_error: Literal["raise"] = ...,
+        **options: Unpack[MapOptions],
+    ) -> Iterator[R]: ...
+
+    @overload
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        on_error: Literal["return"],
+        **options: Unpack[MapOptions],
+    ) -> Iterator[R | BaseException]: ...
+
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        ordered: bool = True,
+        on_error: OnError = "raise",
+        progress: bool = False,
+        batch_size: int | None = None,
+        backend: Choice = None,
+    ) -> Iterator[Any]:
+        """Call the function on each item, as the built-in `map` does, on all workers.
+
+        The number of iterables is checked against the function's signature: at once, if their
+        lengths are known and there is an item; otherwise when the first item comes.
+
+        Args:
+            iterables: One for each parameter; the map ends with the shortest. They may be endless.
+            ordered: True: results come in the order of the items; False: as calls end.
+            on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of
+                values.
+            progress: Show a progress bar, in a terminal or a notebook.
+            batch_size: Number of calls in one message; None: adapted to how long they take.
+            backend: As for `Distributable.compute`.
+
+        Returns:
+            A lazy iterator: nothing runs before the caller asks for the first result, and only a
+                bounded number of calls is on its way. When it is closed or deleted, calls that have
+                not begun are cancelled.
+
+        Raises:
+            OptionError: An option has a value that it cannot have, or the backend does not support
+                an option of the function.
+            SerialisationError: The function cannot be pickled.
+            SignatureError: The function takes another number of arguments.
+
+        Examples:
+            >>> from distribute_challenge import compute_this
+            >>> list(compute_this(lambda x, y: x * y).map([1, 2, 3], [4, 5, 6]))
+            [4, 10, 18]
+        """
+        with folded:
+            calls: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
+            total = total_of(iterables)
+            if total:
+                self._checked.check(self.__name__, (_ITEM,) * len(iterables), {})
+            return self._mapped(calls, total, ordered, on_error, progress, batch_size, backend)
+
+    @overload
+    def starmap(
+        self,
+        iterable: Iterable[Iterable[Any]],
+        *,
+        on_error: Literal["raise"] = ...,
+        **options: Unpack[MapOptions],
+    ) -> Iterator[R]: ...
+
+    @overload
+    def starmap(
+        self,
+        iterable: Iterable[Iterable[Any]],
+        *,
+        on_error: Literal["return"],
+        **options: Unpack[MapOptions],
+    ) -> Iterator[R | BaseException]: ...
+
+    def starmap(
+        self,
+        iterable: Iterable[Iterable[Any]],
+        *,
+        ordered: bool = True,
+        on_error: OnError = "raise",
+        progress: bool = False,
+        batch_size: int | None = None,
+        backend: Choice = None,
+    ) -> Iterator[Any]:
+        """Call the function on each item as `map` does; each item is a sequence of arguments.
+
+        The first item is checked against the function's signature when it comes, unless errors are
+        returned.
+
+        Args:
+            iterable: Sequences with the positional arguments of each call. It may be endless.
+            ordered: As for `map`.
+            on_error: As for `map`.
+            progress: As for `map`.
+            batch_size: As for `map`.
+            backend: As for `map`.
+
+        Examples:
+            >>> from distribute_challenge import compute_this
+            >>> list(compute_this(pow).starmap([(2, 3), (3, 2)]))
+            [8, 9]
+        """
+        with folded:
+            calls = map(tuple, iterable)
+            return self._mapped(
+                calls, total_of([iterable]), ordered, on_error, progress, batch_size, backend
+            )
+
+    def _mapped(
+        self,
+        calls: Iterable[tuple[Any, ...]],
+        total: int | None,
+        ordered: bool,
+        on_error: OnError,
+        progress: bool,
+        batch_size: int | None,
+        backend: Choice,
+    ) -> Iterator[Any]:
+        if self._prefix:
+            calls = (self._prefix + call for call in calls)
+        return Mapping(
+            self._prepared,
+            self._prepared.engine(backend),
+            calls,
+            total=total,
+            ordered=ordered,
+            on_error=on_error,
+            progress=progress,
+            batch_size=batch_size,
+            check=self._check_item,
+            made_at=place_of_caller(2),
+        ).results()
+
+    def _check_item(self, args: tuple[Any, ...]) -> None:
+        self._checked.check(self.__name__, args[len(self._prefix) :], {})
