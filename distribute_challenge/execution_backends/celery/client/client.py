@@ -139,8 +139,8 @@ class Client:
         complaints = Complaints()
         self._lost_messages = LostMessages(session.replies)
         self._receiver = Receiver(
-            session,
-            self._pending,
+            session=session,
+            pending=self._pending,
             recovery=self._recovery,
             values=self._values,
             lost_messages=self._lost_messages,
@@ -155,15 +155,21 @@ class Client:
             url, session.replies, take=self._receiver.deliver, wake=self._publisher.wake_receiver
         )
         self._heartbeat = Heartbeat(
-            session,
-            self._pending,
+            session=session,
+            pending=self._pending,
             counts=self._counts,
             values=self._values,
             lost_messages=self._lost_messages,
             recovery=self._recovery,
             direct=self._direct,
         )
-        sender = Sender(self._pending, self._counts, self._publisher, self._recovery, complaints)
+        sender = Sender(
+            pending=self._pending,
+            counts=self._counts,
+            publisher=self._publisher,
+            recovery=self._recovery,
+            complaints=complaints,
+        )
         self._sender_thread = self._thread(sender.run, "sender")
         self._receiver_thread = self._thread(self._receive_forever, "receiver")
         self._sender_thread.start()

@@ -1,5 +1,6 @@
 """What a client does once a second: show its presence, count workers, find lost messages."""
 
+from dataclasses import dataclass, field
 from functools import partial
 
 import redis
@@ -24,6 +25,7 @@ from distribute_challenge.settings import masked
 __all__ = ["Heartbeat"]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Heartbeat:
     """The heartbeat of one client; its receiver thread calls `beat` about once a second.
 
@@ -37,25 +39,14 @@ class Heartbeat:
         direct: Names the reply lists beside the client's own.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        pending: PendingCalls,
-        *,
-        counts: WorkerCounts,
-        values: ClientValues,
-        lost_messages: LostMessages,
-        recovery: Recovery,
-        direct: DirectConnections,
-    ) -> None:
-        self._session = session
-        self._pending = pending
-        self._counts = counts
-        self._values = values
-        self._lost_messages = lost_messages
-        self._recovery = recovery
-        self._direct = direct
-        self._full_since: float | None = None
+    session: Session
+    pending: PendingCalls
+    counts: WorkerCounts
+    values: ClientValues
+    lost_messages: LostMessages
+    recovery: Recovery
+    direct: DirectConnections
+    _full_since: float | None = field(default=None, init=False)
 
     def beat(self, now: float) -> None:
         """Show the client's presence, count workers, and replace lost messages.
@@ -67,27 +58,25 @@ class Heartbeat:
             redis.RedisError: The broker does not answer.
             SecretError: Calls wait, and all workers have another secret.
         """
-        with self._pending:
-            waiting = self._pending.waiting()
-            sent = list(self._pending.sent.values())
-        connection = self._session.connection
+        with self.pending:
+            waiting = self.pending.waiting()
+            sent = list(self.pending.sent.values())
+        connection = self.session.connection
         try:
-            presence.show(
-                connection, presence.ClientPresence(self._session.client, waiting.total())
-            )
+            presence.show(connection, presence.ClientPresence(self.session.client, waiting.total()))
             self._full_since = None
         except redis.OutOfMemoryError as error:
             self.distrust(now + AFTER_FULL)  # Even if no message is missing now.
             self._look_at_unsent(error, now)
         if sent:
-            connection.expire(self._session.replies, REPLY_EXPIRY)
+            connection.expire(self.session.replies, REPLY_EXPIRY)
         workers = presence.workers(connection)
-        self._counts.take(workers, waiting, now, partial(presence.strangers, connection))
-        self._values.see(workers)
-        for batch in self._lost_messages.find(connection, sent, self._direct.keys, now):
-            self._recovery.replace(batch)
-        with self._pending:
-            self._pending.notify()  # With more workers, more messages may be sent.
+        self.counts.take(workers, waiting, now, partial(presence.strangers, connection))
+        self.values.see(workers)
+        for batch in self.lost_messages.find(connection, sent, self.direct.keys, now):
+            self.recovery.replace(batch)
+        with self.pending:
+            self.pending.notify()  # With more workers, more messages may be sent.
 
     def _look_at_unsent(self, error: redis.OutOfMemoryError, now: float) -> None:
         """Fail the unsent calls once Redis has been full for `FULL_FOR` seconds.
@@ -96,20 +85,20 @@ class Heartbeat:
         """
         if self._full_since is None:
             self._full_since = now
-            with self._pending:
-                waiting = sum(self._pending.outbox.waiting.values())
+            with self.pending:
+                waiting = sum(self.pending.outbox.waiting.values())
             if waiting:
                 logger.warning(
                     "%s has no memory left; calls that wait here: %d",
-                    masked(self._session.connection.url),
+                    masked(self.session.connection.url),
                     waiting,
                 )
         if now - self._full_since < FULL_FOR:
             return
-        with self._pending:
-            unsent = self._pending.outbox.clear()
+        with self.pending:
+            unsent = self.pending.outbox.clear()
         if unsent:
-            failure = translate(self._session.connection.url, error)
+            failure = translate(self.session.connection.url, error)
             for call in unsent:
                 call.fail(failure)
 
@@ -119,5 +108,5 @@ class Heartbeat:
         Args:
             until: Until when, in seconds of the monotonic clock.
         """
-        self._lost_messages.distrust(until)
-        self._counts.distrust(until)
+        self.lost_messages.distrust(until)
+        self.counts.distrust(until)

@@ -11,6 +11,7 @@ that comes twice does nothing the second time.
 
 import threading
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from distribute_challenge.core import clock
@@ -34,6 +35,7 @@ __all__ = ["Receiver"]
 REPLIES_AT_ONCE = 100  # Replies fetched in one round trip when many are there.
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Receiver:
     """Takes in the replies of one client.
 
@@ -51,28 +53,17 @@ class Receiver:
         new_call: Makes a future for the rest of a chunk, from the chunk's task.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        pending: PendingCalls,
-        *,
-        recovery: Recovery,
-        values: ClientValues,
-        lost_messages: LostMessages,
-        logs: CallLogs,
-        complaints: Complaints,
-        new_call: Callable[[Task], Call],
-    ) -> None:
-        self._connection = session.connection
-        self._keyring = session.connection.keyring
-        self._replies = session.replies
-        self._pending = pending
-        self._recovery = recovery
-        self._values = values
-        self._lost_messages = lost_messages
-        self._logs = logs
-        self._complaints = complaints
-        self._new_call = new_call
+    session: Session
+    pending: PendingCalls
+    recovery: Recovery
+    values: ClientValues
+    lost_messages: LostMessages
+    logs: CallLogs
+    complaints: Complaints
+    new_call: Callable[[Task], Call]
+
+    def __post_init__(self) -> None:
+        self._keyring = self.session.connection.keyring
 
     def receive(self, others: Collection[str], seconds: float) -> None:
         """Wait for replies, and take them in.
@@ -108,7 +99,7 @@ class Receiver:
         except (ForgedError, VersionMismatchError) as error:
             self._keyring.refusals.note("a reply", str(error), sealed)
             return None
-        batch = self._pending.sent.get(reply.batch)
+        batch = self.pending.sent.get(reply.batch)
         if reply.is_log:
             self._take_lines(batch, reply)
             return None
@@ -116,10 +107,10 @@ class Receiver:
             self._discard(reply)
             return None  # Answered before: the broker delivered the message twice.
         if batch.log_number:
-            self._logs.wait_until_shown(batch)
+            self.logs.wait_until_shown(batch)
         try:
             if reply.problem is not None:
-                self._recovery.solve(batch, reply)
+                self.recovery.solve(batch, reply)
             else:
                 self._take_outcomes(batch, reply, received)
         except BaseException as error:
@@ -130,18 +121,18 @@ class Receiver:
                 # Ctrl+C. In any other thread, the user's objects raise KeyboardInterrupt and
                 # SystemExit, while they are unpickled.
                 raise
-            self._complaints.add("a reply cannot be taken in", error)
+            self.complaints.add("a reply cannot be taken in", error)
             failure = SystemFailureError(
                 f"the reply of {reply.worker} cannot be taken in: {type(error).__name__}"
             )
             failure.__cause__ = error  # Not `str(error)`, which may run code of the user's.
-            self._recovery.fail(batch, failure)
+            self.recovery.fail(batch, failure)
         return batch
 
     def _take_lines(self, batch: SentBatch | None, reply: Reply) -> None:
         if batch is not None:
             try:
-                self._logs.take(batch, reply)
+                self.logs.take(batch, reply)
             except ForgedError as error:
                 self._keyring.refusals.note("a reply", str(error), reply.batch)
 
@@ -149,21 +140,21 @@ class Receiver:
         self, others: Collection[str], seconds: float
     ) -> Iterator[tuple[str, bytes]]:
         # The client's own list comes last, as it may never be empty.
-        found: Any = self._connection.blpop([*others, self._replies], timeout=seconds)
+        found: Any = self.session.connection.blpop([*others, self.session.replies], timeout=seconds)
         if found is not None:
             key = found[0].decode(errors="replace")
-            if key == self._replies:
-                self._lost_messages.read += 1
+            if key == self.session.replies:
+                self.lost_messages.read += 1
             # The first reply is delivered alone: a caller may be waiting for it, and fetching more
             # takes as long again.
             yield key, found[1]
-            more: Any = self._connection.lpop(self._replies, REPLIES_AT_ONCE) or []
-            self._lost_messages.read += len(more)
-            yield from ((self._replies, sealed) for sealed in more)
+            more: Any = self.session.connection.lpop(self.session.replies, REPLIES_AT_ONCE) or []
+            self.lost_messages.read += len(more)
+            yield from ((self.session.replies, sealed) for sealed in more)
 
     def _discard(self, reply: Reply) -> None:
         try:
-            self._values.discard(reply)
+            self.values.discard(reply)
         except Exception as error:
             self._keyring.refusals.note(
                 "a reply", f"it cannot be discarded: {type(error).__name__}", reply.batch
@@ -172,51 +163,51 @@ class Receiver:
     # --- outcomes, on their way into futures
 
     def _take_outcomes(self, batch: SentBatch, reply: Reply, received: float) -> None:
-        outcomes = decode_outcomes(reply, self._values.adopt)
+        outcomes = decode_outcomes(reply, self.values.adopt)
         if batch.calls[0].task.chunk:
             self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
             return
         is_whole = True
-        with self._pending:
+        with self.pending:
             if outcomes:
                 batch.group.sizer.record(len(outcomes), reply.finishes[-1] - reply.started)
             if reply.kept is not None:
                 batch.group.sizer.cut_short()
-                self._pending.put_back(batch.keep(reply.kept))
+                self.pending.put_back(batch.keep(reply.kept))
             if reply.ended:
                 if returned := batch.keep(reply.first + len(reply.finishes)):
                     batch.group.sizer.cut_short()
-                    self._pending.put_back(returned)
+                    self.pending.put_back(returned)
                 is_whole = not reply.first or all(
                     call.done() for call in batch.calls[: reply.first]
                 )
                 if is_whole:
-                    self._pending.drop(batch)
+                    self.pending.drop(batch)
         self._resolve(batch, reply, outcomes, received)
         if not is_whole:
-            self._recovery.replace(batch)  # An earlier reply of the message never came.
+            self.recovery.replace(batch)  # An earlier reply of the message never came.
 
     def _take_chunk(
         self, batch: SentBatch, reply: Reply, outcomes: list[Any] | None, received: float
     ) -> None:
         if outcomes is None:
             if reply.ended:
-                self._recovery.replace(batch)
+                self.recovery.replace(batch)
             return
         (call,) = batch.calls
         running, count = None, 0
         if reply.kept is not None and not batch.is_cut and not call.done():
             # The new future needs the values, too: the chunk's future releases them now.
-            self._values.retain(call.task.values)
-            running, count = self._new_call(call.task), reply.kept - len(outcomes)
-            with self._pending:
+            self.values.retain(call.task.values)
+            running, count = self.new_call(call.task), reply.kept - len(outcomes)
+            with self.pending:
                 batch.keep_running(running, done=len(outcomes), kept=reply.kept)
                 running.batch = batch
         elif not reply.ended:
             return
         else:
-            with self._pending:
-                self._pending.drop(batch)
+            with self.pending:
+                self.pending.drop(batch)
         stages = (
             call.task.created,
             batch.sent,

@@ -1,5 +1,6 @@
 """Sends the waiting calls of a client, several in one message: what its sender thread does."""
 
+from dataclasses import dataclass
 from functools import partial
 
 from distribute_challenge.errors import SystemFailureError
@@ -13,6 +14,7 @@ from distribute_challenge.execution_backends.celery.client.worker_counts import 
 __all__ = ["Sender"]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Sender:
     """Sends the calls of one client; the client's sender thread calls `run`.
 
@@ -24,19 +26,11 @@ class Sender:
         complaints: Logs messages that cannot be sent.
     """
 
-    def __init__(
-        self,
-        pending: PendingCalls,
-        counts: WorkerCounts,
-        publisher: Publisher,
-        recovery: Recovery,
-        complaints: Complaints,
-    ) -> None:
-        self._pending = pending
-        self._counts = counts
-        self._publisher = publisher
-        self._recovery = recovery
-        self._complaints = complaints
+    pending: PendingCalls
+    counts: WorkerCounts
+    publisher: Publisher
+    recovery: Recovery
+    complaints: Complaints
 
     def run(self) -> None:
         """Send calls until the client closes."""
@@ -51,25 +45,25 @@ class Sender:
         if batch is None:
             return False
         try:
-            error = self._publisher.publish_in_the_end(batch, partial(self._is_over, batch))
+            error = self.publisher.publish_in_the_end(batch, partial(self._is_over, batch))
         except Exception as unforeseen:
-            self._complaints.add("a message cannot be sent", unforeseen)
+            self.complaints.add("a message cannot be sent", unforeseen)
             error = SystemFailureError(
                 f"{batch.group.function.name} could not be sent: {unforeseen!r}"
             )
         if error is not None:
-            self._recovery.fail(batch, error)
+            self.recovery.fail(batch, error)
         return True
 
     def _next_batch(self) -> SentBatch | None:
-        with self._pending:
-            while not self._pending.is_closing:
-                group = self._pending.next_group(self._counts.slots)
+        with self.pending:
+            while not self.pending.is_closing:
+                group = self.pending.next_group(self.counts.slots)
                 if group is not None:
-                    slots = self._counts.slots(group.options.queue)
-                    return self._pending.register(group, group.take(slots), slots)
-                self._pending.wait()
+                    slots = self.counts.slots(group.options.queue)
+                    return self.pending.register(group, group.take(slots), slots)
+                self.pending.wait()
             return None
 
     def _is_over(self, batch: SentBatch) -> bool:
-        return self._pending.is_closing or batch.id not in self._pending.sent
+        return self.pending.is_closing or batch.id not in self.pending.sent
