@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.benchmarking.faults.rig import Rig
+from benchmarks.rig.rig import Rig
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 
 Make = Callable[..., tuple[Rig, CeleryExecutionBackend]]

@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from benchmarks.rig.calls import answer, work
+from benchmarks.rig.diary import Entry
+from benchmarks.rig.rig import Rig
+from benchmarks.rig.worker_process import WorkerProcess
 from distribute_challenge import Future
-from distribute_challenge.benchmarking.faults.calls import answer, work
-from distribute_challenge.benchmarking.faults.diary import Entry
-from distribute_challenge.benchmarking.faults.rig import Rig
-from distribute_challenge.benchmarking.faults.worker_process import WorkerProcess
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.settings import DEFAULT_QUEUE

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from distribute_challenge.benchmarking.faults.calls import answer, work
-from distribute_challenge.benchmarking.faults.kinds import KINDS
-from distribute_challenge.benchmarking.faults.player import Player
-from distribute_challenge.benchmarking.faults.schedule import Fault
+from benchmarks.chaos.kinds import KINDS
+from benchmarks.chaos.player import Player
+from benchmarks.chaos.schedule import Fault
+from benchmarks.rig.calls import answer, work
 from distribute_challenge.errors import BrokerUnreachableError
 from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, FOUND_OUT, MADE_GOOD, Load

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge.benchmarking.faults.calls import answer
-from distribute_challenge.benchmarking.faults.client_process import ClientProcess
-from distribute_challenge.benchmarking.faults.rig import Rig
+from benchmarks.rig.calls import answer
+from benchmarks.rig.client_process import ClientProcess
+from benchmarks.rig.rig import Rig
 from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, FREED, GONE, LONG, Load
 from tests.processes import environment, mentioning, wait_until
@@ -43,7 +43,7 @@ while True:
 
 ON_A_CLUSTER = """
 import sys
-from distribute_challenge.benchmarking.faults.calls import work
+from benchmarks.rig.calls import work
 
 diary, calls, seconds, detached = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 plain = [work(diary, f"plain-{number}", seconds, "value").submit() for number in range(calls)]

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from benchmarks.chaos.player import Player
+from benchmarks.chaos.schedule import Fault
+from benchmarks.rig.diary import note
 from distribute_challenge import compute_this
-from distribute_challenge.benchmarking.faults.diary import note
-from distribute_challenge.benchmarking.faults.player import Player
-from distribute_challenge.benchmarking.faults.schedule import Fault
 from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, LONG, MADE_GOOD, Load, queued, unacked, worker_of
 from tests.processes import wait_until

@@ -2,9 +2,9 @@
 
 import pytest
 
-from distribute_challenge.benchmarking.faults.calls import pause
-from distribute_challenge.benchmarking.faults.player import Played, Player
-from distribute_challenge.benchmarking.faults.schedule import Fault
+from benchmarks.chaos.player import Played, Player
+from benchmarks.chaos.schedule import Fault
+from benchmarks.rig.calls import pause
 from distribute_challenge.errors import BrokerFullError, TaskLostError
 from tests.faults.conftest import Make
 from tests.faults.promises import ANSWERED, BUSY, LONG, Load, names

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from distribute_challenge.benchmarking.faults.calls import answer
+from benchmarks.rig.calls import answer
 from distribute_challenge.errors import QueueTimeoutError
 from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, GONE, MADE_GOOD, WARNED, Load

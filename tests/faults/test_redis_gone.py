@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.rig.calls import pause
 from distribute_challenge import attach
-from distribute_challenge.benchmarking.faults.calls import pause
 from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
 from distribute_challenge.settings import BROKER_TIMEOUT_VARIABLE, DEFAULT_QUEUE

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from benchmarks.chaos.player import Player
+from benchmarks.chaos.schedule import Fault
 from distribute_challenge import compute_this
-from distribute_challenge.benchmarking.faults.player import Player
-from distribute_challenge.benchmarking.faults.schedule import Fault
 from tests.faults.conftest import Make
 from tests.faults.promises import Load
 

@@ -5,8 +5,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 
+from benchmarks.rig.diary import note
 from distribute_challenge import compute_this
-from distribute_challenge.benchmarking.faults.diary import note
 from distribute_challenge.errors import CallTimeoutError
 from tests.faults.conftest import Make
 from tests.faults.promises import BUSY, FREED, Load

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rig.calls import answer
+from benchmarks.rig.other_version import other_version
 from distribute_challenge import compute_this
-from distribute_challenge.benchmarking.faults.calls import answer
-from distribute_challenge.benchmarking.faults.kinds.versions import other_version
 from distribute_challenge.errors import CallCancelledError, VersionMismatchError
 from tests.faults.conftest import Make
 from tests.faults.promises import Load, queued

@@ -12,8 +12,8 @@ from typing import Any, Self
 import pytest
 import redis
 
+from benchmarks.rig.proxy import Proxy
 from distribute_challenge import Future, LocalCluster
-from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.core.messages import Batch, Problem, Reply
 from distribute_challenge.execution.function_cache import FunctionCache

@@ -5,7 +5,7 @@ import time
 import pytest
 import redis
 
-from distribute_challenge.benchmarking.faults.proxy import Proxy
+from benchmarks.rig.proxy import Proxy
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from tests.execution_backends.celery.conftest import DEADLINE

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.rig.proxy import Proxy
 from distribute_challenge import Distributable, LocalCluster, compute_this
-from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend

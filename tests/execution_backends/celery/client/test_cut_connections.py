@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
+from benchmarks.rig.proxy import Proxy
 from distribute_challenge import compute_this
-from distribute_challenge.benchmarking.faults.proxy import Proxy
 from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module

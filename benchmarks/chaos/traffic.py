@@ -1,0 +1,158 @@
+"""Clients under constant load, by each of the ways to make a call, until they are told to stop.
+
+submit ─┐
+compute ┼─ threads of this process, one `Client` ──> tally
+map ────┘
+"""
+
+import itertools
+import os
+import random
+import threading
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from benchmarks.chaos.tally import Tally
+from benchmarks.rig.calls import Ending, right, work
+from distribute_challenge.execution_backends.base import ExecutionBackend
+
+__all__ = ["Traffic"]
+
+SHORT = 0.02  # Seconds of most calls at most.
+LONG = 1.0  # Seconds of the others at most.
+LONG_ONES = 0.1  # Share of the calls.
+RAISING = 0.05
+DEADLY = 0.002
+LARGE = 0.02
+MAPPED = 50  # Calls of one map.
+PAUSE = 0.1  # Seconds after a call that could not even be sent, before the next.
+FOR_EACH_WORKER = 4  # Submitted calls on their way.
+WAITS_AT_MOST = 600.0  # Seconds for which none waits here, unless clocks that are set make it so.
+
+
+class Traffic:
+    """Three threads that make calls.
+
+    Args:
+        backend: What runs them.
+        tally: Told of each call when it is made and when it has ended.
+        diary: Folder in which calls note that they run.
+        seed: Of what the calls are like; what follows on what depends on how fast they are, too.
+        workers: Worker processes, for how many calls are on their way at once.
+
+    Guarantees: A bounded number of calls is on its way, and nothing is kept of those that have
+    ended.
+    """
+
+    def __init__(
+        self,
+        backend: ExecutionBackend,
+        tally: Tally,
+        *,
+        diary: str | os.PathLike[str],
+        seed: int,
+        workers: int,
+    ) -> None:
+        self._backend = backend
+        self._tally = tally
+        self._diary = str(diary)
+        self._work = work.with_options(queue_timeout=WAITS_AT_MOST)
+        self._numbers = itertools.count()
+        self._room = threading.Semaphore(workers * FOR_EACH_WORKER)
+        self._stop = threading.Event()
+        self._threads = [
+            # A stuck one does not keep the program from telling so.
+            threading.Thread(
+                target=target, args=(random.Random(f"{seed} {target.__name__}"),), daemon=True
+            )
+            for target in (self._submit, self._compute, self._map)
+        ]
+
+    def start(self) -> None:
+        """Begin to make calls."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Make no more calls, without waiting for those that are on their way."""
+        self._stop.set()
+
+    def wait(self, within: float) -> None:
+        """Wait until every call has ended.
+
+        Args:
+            within: Seconds; those that have not ended by then are still open in the tally.
+        """
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline and (
+            self._tally.open or any(each.is_alive() for each in self._threads)
+        ):
+            time.sleep(PAUSE)
+
+    # --- in threads of their own
+
+    def _submit(self, source: random.Random) -> None:
+        while not self._stop.is_set():
+            if not self._room.acquire(timeout=PAUSE):
+                continue
+            call, seconds, ending, argument = self._next(source)
+            try:
+                future = self._work(self._diary, call, seconds, ending, argument).submit(
+                    self._backend
+                )
+            except Exception as error:
+                self._failed(call, error)
+                self._room.release()
+            else:
+                future.when_done(partial(self._done, call))
+
+    def _done(self, call: str, future: "Future[str]") -> None:
+        self._room.release()
+        self._tally.end(call, future.exception() or future.result())
+
+    def _compute(self, source: random.Random) -> None:
+        while not self._stop.is_set():
+            call, seconds, ending, argument = self._next(source)
+            try:
+                value: Any = self._work(self._diary, call, seconds, ending, argument).compute(
+                    self._backend
+                )
+            except Exception as error:
+                self._failed(call, error)
+            else:
+                self._tally.end(call, value)
+
+    def _map(self, source: random.Random) -> None:
+        while not self._stop.is_set():
+            calls = [self._next(source) for _ in range(MAPPED)]
+            names = iter([call for call, *_ in calls])
+            try:
+                arguments = ((self._diary, *call) for call in calls)
+                for outcome in self._work.starmap(
+                    arguments, on_error="return", backend=self._backend
+                ):
+                    self._tally.end(next(names), outcome)
+            except Exception as error:
+                # It failed as a whole: of the rest there are no values.
+                for call in names:
+                    self._failed(call, error)
+
+    def _failed(self, call: str, error: Exception) -> None:
+        self._tally.end(call, error)
+        self._stop.wait(PAUSE)
+
+    def _next(self, source: random.Random) -> tuple[str, float, Ending, str]:
+        seconds = source.uniform(0, LONG if source.random() < LONG_ONES else SHORT)
+        drawn = source.random()
+        ending: Ending = "value"
+        if drawn < DEADLY:
+            ending = source.choice(["exit", "kill"])
+        elif drawn < DEADLY + RAISING:
+            ending = "raise"
+        elif drawn < DEADLY + RAISING + LARGE:
+            ending = "large"
+        call = f"c-{next(self._numbers)}"
+        self._tally.begin(call, ending)
+        return call, seconds, ending, right(call, ending) if ending == "large" else ""

@@ -1,0 +1,62 @@
+"""A program that is a client, and what can happen to it."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.rig.client_process import ClientProcess
+from distribute_challenge.errors import ClusterStartError
+from tests.processes import PATIENCE
+
+Start = Callable[[str], ClientProcess]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started = []
+
+    def begin(source: str) -> ClientProcess:
+        started.append(
+            ClientProcess(
+                ["-c", source], output=tmp_path / "client.log", environment={"WORD": "hello"}
+            )
+        )
+        return started[-1]
+
+    yield begin
+    for client in started:
+        client.close()
+
+
+def test_what_it_writes_is_waited_for_and_so_is_its_end(start: Start) -> None:
+    client = start("import os; print(os.environ['WORD']); raise SystemExit(3)")
+    client.wait_for("hello", within=PATIENCE)
+    assert client.wait(within=PATIENCE) == 3
+    assert client.output == "hello\n"
+
+
+def test_it_is_interrupted(start: Start) -> None:
+    client = start("import time; print('ready'); time.sleep(100)")
+    client.wait_for("ready", within=PATIENCE)
+    client.interrupt()
+    assert client.wait(within=PATIENCE) != 0
+    assert "KeyboardInterrupt" in client.output
+
+
+def test_it_is_killed(start: Start) -> None:
+    client = start("import time; print('ready'); time.sleep(100)")
+    client.wait_for("ready", within=PATIENCE)
+    assert client.pid > 0
+    client.kill()
+    assert client.wait(within=PATIENCE) == -signal.SIGKILL
+
+
+def test_one_that_does_not_write_it_is_an_error_with_its_last_lines(start: Start) -> None:
+    with pytest.raises(
+        ClusterStartError, match=r"did not write 'hello' \(exit code 0\).*\n    goodbye"
+    ):
+        start("print('goodbye')").wait_for("hello", within=PATIENCE)
+    with pytest.raises(ClusterStartError, match=r"did not write 'hello' \(exit code None\)"):
+        start("import time; time.sleep(100)").wait_for("hello", within=0.01)

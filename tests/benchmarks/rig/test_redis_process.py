@@ -1,0 +1,88 @@
+"""A real Redis that is killed, emptied and full."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from benchmarks.rig import redis_process
+from benchmarks.rig.redis_process import RedisProcess
+from distribute_challenge.errors import ClusterStartError
+from tests.processes import command_lines
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisProcess]:
+    server = RedisProcess(tmp_path / "redis")
+    server.start()
+    yield server
+    server.close()
+
+
+def test_what_was_written_survives_a_kill(server: RedisProcess) -> None:
+    before = server.pid, server.url
+    with server.connection() as connection:
+        connection.set("key", "value")
+    server.kill()
+    assert not server.answers()
+    server.start()
+    with server.connection() as connection:
+        assert connection.get("key") == b"value"
+    assert server.pid != before[0]
+    assert server.url == before[1]
+
+
+def test_it_is_emptied(server: RedisProcess) -> None:
+    with server.connection() as connection:
+        connection.set("key", "value")
+        server.empty()
+        assert connection.dbsize() == 0
+
+
+def test_a_full_one_takes_nothing_and_keeps_what_it_has_until_it_is_free(
+    server: RedisProcess,
+) -> None:
+    with server.connection() as connection:
+        connection.set("key", "value")
+        server.fill()
+        with pytest.raises(redis.OutOfMemoryError):
+            connection.rpush("list", "x")
+        assert connection.get("key") == b"value"
+        server.free()
+        assert connection.rpush("list", "x") == 1
+
+
+@pytest.mark.slow
+def test_its_password_is_asked_for_and_stands_in_no_command_line(server: RedisProcess) -> None:
+    with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    assert server.password not in str(command_lines())
+
+
+def test_one_that_does_not_start_is_an_error_with_its_last_lines(
+    server: RedisProcess, tmp_path: Path
+) -> None:
+    second = RedisProcess(tmp_path / "second")
+    second.port, second.password = server.port, "another"
+    with pytest.raises(
+        ClusterStartError,
+        match=rf"(?s)port {server.port}; its last lines:\n .*ddress already in use",
+    ):
+        second.start()
+    second.close()
+
+
+def test_one_that_takes_too_long_is_an_error(
+    server: RedisProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_process, "ANSWER_WITHIN", -1.0)
+    slow = RedisProcess(tmp_path / "slow")
+    monkeypatch.setattr(slow, "answers", lambda: False)
+    with pytest.raises(ClusterStartError, match="does not answer"):
+        slow.start()
+    slow.close()
+
+
+def test_one_that_never_began_is_closed_too(tmp_path: Path) -> None:
+    RedisProcess(tmp_path).close()

@@ -1,0 +1,64 @@
+"""A clock of their own for other programs, which is set while they run."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.rig.shifted_clock import ShiftedClock, shift_by
+from tests.processes import environment
+
+# For each line that it reads, what its clocks show.
+PROGRAM = """
+import sys, time
+for line in sys.stdin:
+    print(time.time(), time.time_ns() / 1e9, time.clock_gettime(time.CLOCK_REALTIME), time.monotonic(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("inherited", [True, False])
+def test_a_program_s_time_of_day_is_set_while_it_runs_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inherited: bool
+) -> None:
+    if inherited:
+        monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    else:
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+    clock = ShiftedClock(tmp_path / "clock")
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=environment(**clock.variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        for seconds in (0.0, 3600.0, -86_400.0, 0.0):
+            clock.set(seconds)
+            program.stdin.write("\n")
+            program.stdin.flush()
+            *times_of_day, monotonic = map(float, program.stdout.readline().split())
+            for shown in times_of_day:
+                assert abs(shown - time.time() - seconds) < 60
+            assert abs(monotonic - time.monotonic()) < 60
+        program.communicate()
+
+
+def test_one_at_the_place_of_another_begins_with_the_right_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("time", "time_ns", "clock_gettime"):
+        monkeypatch.setattr(time, name, getattr(time, name))  # So that they are put back.
+    clock = ShiftedClock(tmp_path / "clock")
+    before = time.time()
+    shift_by(str(tmp_path / "clock" / "shift"))
+    clock.set(3600.0)
+    assert time.time() - before >= 3600
+    assert time.time_ns() / 1e9 - before >= 3600
+    assert time.clock_gettime(time.CLOCK_REALTIME) - before >= 3600
+    assert time.clock_gettime(time.CLOCK_MONOTONIC) - time.monotonic() < 60
+    ShiftedClock(tmp_path / "clock")
+    assert time.time() - before < 60

@@ -1,0 +1,78 @@
+"""The command, with few calls."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.soak import __main__ as command
+from benchmarks.soak import run
+from distribute_challenge.benchmarking.clusters.local import LocalWorkers
+from distribute_challenge.errors import ClusterStartError
+from tests.processes import program
+
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
+
+
+def test_calls_are_made_both_ways_and_nothing_unknown_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "SLICE", 1_000)
+    output = tmp_path / "soak.json"
+    arguments = [
+        "--calls",
+        "40_001",
+        "--workers",
+        "2",
+        "--every",
+        "0.01",
+        "--output",
+        str(output),
+        "--bound",
+        "50",
+    ]
+    result = CliRunner().invoke(command.main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads(output.read_text())
+    assert found["samples"][-1]["calls"] == 40_001
+    assert {"client", "redis", "main process", "worker-1", "worker-2"} <= set(
+        found["samples"][-1]["memory"]
+    )
+    assert found["unknown"] == []
+    assert "\n40,001 calls, " in result.output
+    assert f"\npassed\nwrote {output}\n" in result.output
+
+
+def test_too_few_calls_are_a_failure(tmp_path: Path) -> None:
+    """Of which nothing can be said."""
+    output = tmp_path / "soak.json"
+    result = CliRunner().invoke(
+        command.main, ["--calls", "10", "--workers", "1", "--output", str(output)]
+    )
+    assert result.exit_code == 1
+    assert output.exists()
+
+
+def test_it_is_a_program(tmp_path: Path) -> None:
+    with program([sys.executable, "-m", "benchmarks.soak", "--help"], tmp_path) as running:
+        assert running.wait() == 0
+    assert "How many; half of them by map" in running.output
+
+
+@pytest.mark.parametrize("calls", ["0", "many"])
+def test_no_number_of_calls_is_refused(calls: str) -> None:
+    assert CliRunner().invoke(command.main, ["--calls", calls]).exit_code == 2
+
+
+class Hopeless(LocalWorkers):
+    def start(self) -> None:
+        raise ClusterStartError("no room")
+
+
+def test_a_cluster_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "LocalWorkers", Hopeless)
+    result = CliRunner().invoke(command.main, ["--calls", "10"])
+    assert result.exit_code == 1
+    assert result.output == "Error: no room\n"

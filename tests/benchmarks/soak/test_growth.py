@@ -1,0 +1,17 @@
+"""Growth is told from noise and from warming up."""
+
+from benchmarks.soak.growth import Sample, growth
+
+
+def samples(memory: dict[int, int], name: str = "client") -> list[Sample]:
+    return [Sample(calls, calls / 10, {name: taken}) for calls, taken in memory.items()]
+
+
+def test_what_is_taken_before_it_is_warm_is_no_growth_and_neither_is_a_peak() -> None:
+    memory = {calls: 100 if calls else 5 for calls in range(0, 1001, 20)}
+    assert growth(samples({**memory, 500: 900, 860: 1000}), 1000) == {"client": 0}
+
+
+def test_a_process_that_is_new_or_gone_is_not_told_of() -> None:
+    early, late = samples({250: 5}, "old"), samples({900: 7}, "new")
+    assert growth([*early, *late], 1000) == {}
