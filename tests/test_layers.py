@@ -1,6 +1,7 @@
 """Imports point down."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,31 @@ def test_a_module_imports_from_layers_below_its_own(name: str) -> None:
         assert LAYER[other] < LAYER[own], (
             f"{name or PACKAGE} imports {imported}, which is not below it"
         )
+
+
+def mentions(path: Path, package: str) -> bool:
+    """Whether a file imports a package, or has its name as text that is no docstring."""
+    tree = ast.parse(path.read_text())
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            words = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            words = [node.module or ""]
+        elif isinstance(node, ast.Constant) and id(node) not in docstrings:
+            words = [str(node.value)]
+        else:
+            continue
+        if any(re.search(rf"\b{package}\b", word) for word in words):
+            return True
+    return False
+
+
+def test_one_file_alone_knows_the_tools_of_developers() -> None:
+    """Nothing that is installed needs `benchmarks`; the former names of its commands lead there."""
+    assert [name for name in MODULES if mentions(MODULES[name], "benchmarks")] == [
+        "benchmarking.checkout"
+    ]
 
 
 @pytest.mark.slow

@@ -7,4 +7,7 @@ load (the command)
   └── results/     figures, plots, a table and a page: pure functions of the recording
 
 Each may import those below it. ``measuring`` and ``results`` share nothing but the recording.
+
+``chaos`` and ``soak`` are former names of commands for developers. These are in the folder
+``benchmarks`` of a checkout and are not installed; ``checkout`` runs them.
 """

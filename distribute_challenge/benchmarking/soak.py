@@ -1,0 +1,6 @@
+"""The former name of ``python -m benchmarks.soak``, which runs from a checkout."""
+
+from distribute_challenge.benchmarking.checkout import run_from_checkout
+
+if __name__ == "__main__":
+    run_from_checkout("soak")
