@@ -4,8 +4,8 @@ import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from benchmarks.peers.runner import free_port
-from benchmarks.peers.services import FOLDER, REDIS_PORT, REDIS_URL, accepts, redis_command
+from benchmarks.peers.services import FOLDER, REDIS_PORT, REDIS_URL, redis_command
+from benchmarks.ports import accepts, free_port
 
 __all__ = ["CeleryOnRedis", "DaskScheduler", "Deployment", "DistributeChallengeOnRedis", "RayHead"]
 

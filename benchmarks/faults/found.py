@@ -1,4 +1,4 @@
-"""Computes what became of the calls of one row, from the executions and outcomes on file."""
+"""Computes what became of the calls of one row, from their executions and outcomes."""
 
 import json
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Found", "evaluate", "executions", "outcomes"]
+__all__ = ["Found", "evaluate", "outcomes"]
 
 
 @dataclass
@@ -45,26 +45,18 @@ class Found:
         return asdict(self)
 
 
-def executions(path: Path) -> list[tuple[int, int]]:
-    """Return the number of the call and the process id of each execution so far, in order."""
-    if not path.exists():
-        return []
-    *lines, _ = path.read_text().split("\n")  # An incomplete last line is being written.
-    return [(int(number), int(pid)) for number, pid in (line.split() for line in lines)]
-
-
 def outcomes(path: Path) -> dict[int, dict[str, Any]]:
     """Return the outcomes so far, by the number of the call."""
     if not path.exists():
         return {}
-    *lines, _ = path.read_text().split("\n")
+    *lines, _ = path.read_text().split("\n")  # An incomplete last line is being written.
     return {outcome["number"]: outcome for outcome in map(json.loads, lines)}
 
 
 def evaluate(
     calls: Iterable[int],
     outcome_of: dict[int, dict[str, Any]],
-    begun: Iterable[tuple[int, int]],
+    begun: Iterable[int],
     since: float,
 ) -> Found:
     """Compute what became of calls from their executions and outcomes.
@@ -72,11 +64,11 @@ def evaluate(
     Args:
         calls: Numbers of all calls that were made; the right value of a call is its number.
         outcome_of: What `outcomes` returned.
-        begun: What `executions` returned.
+        begun: Number of the call of each execution.
         since: Time of the fault, in seconds since the epoch.
     """
     numbers = set(calls)
-    times = Counter(number for number, _ in begun if number in numbers)
+    times = Counter(number for number in begun if number in numbers)
     found = Found(
         calls=len(numbers),
         repeated=sum(count > 1 for count in times.values()),

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from benchmarks.faults.found import Found, evaluate, executions, outcomes
+from benchmarks.faults.found import Found, evaluate, outcomes
 from benchmarks.faults.programs import Program
 from benchmarks.faults.systems import System
 from benchmarks.peers.dialogue import Dialogue, SessionError
 from benchmarks.peers.services import FOLDER
+from benchmarks.rig.diary import Diary
 
 __all__ = ["AbsentError", "Stage", "StageError"]
 
@@ -52,7 +53,7 @@ class Stage:
         self._system = system
         self._python = python
         self._deployment = system.deployment(python)
-        self._ledger = FOLDER / "executions.txt"
+        self._diary = Diary(FOLDER / "diary")
         self._calls = 0
         self._since = time.time()
         self.versions: dict[str, str] = {}
@@ -156,12 +157,10 @@ class Stage:
         Raises:
             StageError: They have not begun within the deadline for a start.
         """
-        wanted = range(self._calls) if of is None else set(of)
+        wanted = set(range(self._calls) if of is None else of)
 
         def begun() -> bool:
-            return (
-                len({number for number, _ in executions(self._ledger) if number in wanted}) >= count
-            )
+            return len(wanted.intersection(self._begun())) >= count
 
         self.wait_until(begun, f"{count} calls to begin", START_DEADLINE)
 
@@ -195,9 +194,7 @@ class Stage:
         if not self.client.is_running():
             self.remarks.append(f"the client died with exit code {self.client.process.poll()}")
         time.sleep(LINGER)
-        found = evaluate(
-            range(self._calls), outcomes(self._outcomes), executions(self._ledger), self._since
-        )
+        found = evaluate(range(self._calls), outcomes(self._outcomes), self._begun(), self._since)
         found.remarks = [
             *self.remarks,
             *(f"{each.name} is gone" for each in self._unexpectedly_gone()),
@@ -219,7 +216,7 @@ class Stage:
         Raises:
             StageError: A program died, or a worker ran no call within the deadline for a start.
         """
-        ledger, rounds = FOLDER / "warm-up.txt", 0
+        diary, rounds = Diary(FOLDER / "warm-up"), 0
         cold = list(self.workers)
         deadline = time.monotonic() + START_DEADLINE
         while cold:
@@ -233,13 +230,18 @@ class Stage:
             rounds += 1
             numbers = range(-2 * rounds, -2 * (rounds - 1))
             self._order(
-                "submit", calls=[[number, "work", [str(ledger), number, 0.1]] for number in numbers]
+                "submit",
+                calls=[[number, "work", [str(diary.folder), number, 0.1]] for number in numbers],
             )
             self.wait_until(
                 partial(self._have_outcomes, numbers), "the first calls", START_DEADLINE
             )
-            pids = {pid for _, pid in executions(ledger)}
+            pids = {entry.pid for entry in diary.all()}
             cold = [each for each in cold if not any(map(each.contains, pids))]
+
+    def _begun(self) -> list[int]:
+        """Return the number of the call of each execution so far."""
+        return [int(entry.call) for entry in self._diary.all()]
 
     def _have_outcomes(self, numbers: range) -> bool:
         return outcomes(self._outcomes).keys() >= set(numbers)
@@ -252,7 +254,9 @@ class Stage:
     def _described(
         self, numbers: range, function: str, arguments: Iterable[Any]
     ) -> list[list[Any]]:
-        return [[number, function, [str(self._ledger), number, *arguments]] for number in numbers]
+        return [
+            [number, function, [str(self._diary.folder), number, *arguments]] for number in numbers
+        ]
 
     def _order(self, what: str, **details: Any) -> dict[str, Any]:
         answer = self._answer(lambda: self._dialogue.ask({"do": what, **details}, ANSWER_DEADLINE))

@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,8 +24,9 @@ from benchmarks.peers.dialogue import Dialogue, SessionError
 from benchmarks.peers.environments import InstallationError, python_with
 from benchmarks.peers.measurements import MEASUREMENTS
 from benchmarks.peers.processes import become_reaper, descendants, kill
+from benchmarks.ports import free_port
 
-__all__ = ["Session", "free_port", "run", "session_environment"]
+__all__ = ["Session", "run", "session_environment"]
 
 START_DEADLINE = 60.0  # Seconds; the slowest peer takes a few.
 MEASURE_DEADLINE = 60.0  # Seconds beyond those that a measurement should last.
@@ -248,11 +248,3 @@ def _import_seconds(line: str, python: str) -> float:
 
 def _failures(record: Record) -> str:
     return "".join(f"; {what} failed: {why}" for what, why in record["errors"].items())
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 on which no program listens at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

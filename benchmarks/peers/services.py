@@ -6,12 +6,13 @@ and the workers import the same module.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from benchmarks.ports import accepts
 
 __all__ = [
     "FOLDER",
@@ -22,7 +23,6 @@ __all__ = [
     "REDIS_SOCKET",
     "REDIS_URL",
     "Services",
-    "accepts",
     "redis_command",
 ]
 
@@ -115,12 +115,3 @@ def redis_command(*, append_only: bool = False) -> list[str]:
         *("--save", ""),
         *("--appendonly", "yes" if append_only else "no"),
     ]
-
-
-def accepts(port: int, host: str = "127.0.0.1") -> bool:
-    """Return whether a program listens at a port.
-
-    A bare socket costs less than a Redis client, which a peer may not even import.
-    """
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0

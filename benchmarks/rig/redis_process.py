@@ -3,12 +3,12 @@
 import contextlib
 import secrets
 import signal
-import socket
 import time
 from pathlib import Path
 
 import redis
 
+from benchmarks.ports import free_port
 from distribute_challenge.benchmarking.clusters.child_process import ChildProcess
 from distribute_challenge.cluster.redis_server import server_program
 from distribute_challenge.errors import ClusterStartError
@@ -135,10 +135,3 @@ class RedisProcess:
     def _running(self) -> ChildProcess:
         assert self._process is not None, "it has not been started"
         return self._process
-
-
-def free_port() -> int:
-    """Return a port of the loopback address at which no program listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -43,7 +43,7 @@ def client(file: Path) -> Client:
 
 
 def submit(client: Client, tmp_path: Path, *numbers: int) -> dict[str, Any]:
-    calls = [[number, "work", [str(tmp_path / "ledger"), number]] for number in numbers]
+    calls = [[number, "work", [str(tmp_path), number]] for number in numbers]
     return client.obey(json.loads(json.dumps({"do": "submit", "calls": calls})))
 
 

@@ -1,23 +1,12 @@
-"""What came of the calls, from the two files."""
+"""What came of the calls, from executions and outcomes."""
 
 from pathlib import Path
 
-from benchmarks.faults import functions
-from benchmarks.faults.found import evaluate, executions, outcomes
+from benchmarks.faults.found import evaluate, outcomes
 
 
-def test_every_execution_is_counted_by_a_line(tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger"
-    assert executions(ledger) == []
-    assert functions.work(str(ledger), 3) == 3
-    functions.work(str(ledger), 3)
-    assert [number for number, _ in executions(ledger)] == [3, 3]
-
-
-def test_a_line_that_is_being_written_waits(tmp_path: Path) -> None:
+def test_an_outcome_that_is_being_written_waits(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_text("3 10\n4 1")
-    assert executions(path) == [(3, 10)]
     path.write_text('{"number": 1, "value": 1}\n{"num')
     assert outcomes(path) == {1: {"number": 1, "value": 1}}
     assert outcomes(tmp_path / "none") == {}
@@ -31,9 +20,7 @@ def test_values_errors_and_what_is_missing_are_told_apart() -> None:
         3: {"error": "WorkerLostError", "text": "second", "time": 106.0},
         -1: {"value": -1, "time": 99.0},
     }
-    found = evaluate(
-        range(6), came, [(-1, 9), (-1, 9), (0, 9), (2, 9), (2, 8), (2, 7), (4, 9)], 100.0
-    )
+    found = evaluate(range(6), came, [-1, -1, 0, 2, 2, 2, 4], 100.0)
     assert (found.calls, found.values, found.wrong, found.hung, found.lost) == (6, 1, 1, 1, 1)
     assert found.errors == {"WorkerLostError": 2}
     assert found.texts == {"WorkerLostError": "first"}
@@ -42,6 +29,6 @@ def test_values_errors_and_what_is_missing_are_told_apart() -> None:
 
 
 def test_values_from_before_the_fault_have_no_seconds() -> None:
-    found = evaluate([0], {0: {"value": 0, "time": 99.0}}, [(0, 9)], 100.0)
+    found = evaluate([0], {0: {"value": 0, "time": 99.0}}, [0], 100.0)
     assert (found.values, found.seconds) == (1, None)
     assert evaluate([], {}, [], 0.0).most == 0

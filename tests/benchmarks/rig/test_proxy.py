@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.ports import free_port
 from benchmarks.rig.proxy import Proxy
-from benchmarks.rig.redis_process import free_port
 from tests.processes import PATIENCE
 
 SILENT = 0.3  # Seconds in which an echo would have come.
