@@ -9,7 +9,7 @@ rig  Redis, workers and the lines between them
   ├── calls          the calls that run while faults happen
   └── diary          how often did a call run?
 
-Used by ``benchmarks.chaos``, ``benchmarks.soak``, ``benchmarks.faults`` and the tests, above all by
-those in ``tests/faults``. Workers need nothing of this package: the module of the calls, and what it
-imports, travel with them.
+``benchmarks.chaos`` and the tests use it, above all those in ``tests/faults``; ``benchmarks.faults``
+keeps its diary, too. Workers have none of this package: the module of the calls travels with them,
+as a user's module does, and so does what it imports.
 """
