@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.benchmarking.checkout import run_from_checkout
+from tests.docker_engine import CHECKOUT
 from tests.processes import program
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", ["chaos", "soak"])

@@ -14,6 +14,7 @@ from benchmarks.chaos.kinds import KINDS
 from benchmarks.chaos.result import Result
 from benchmarks.chaos.tally import Tally
 from distribute_challenge.errors import ClusterStartError
+from tests.docker_engine import CHECKOUT
 from tests.processes import program
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
@@ -46,8 +47,10 @@ def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_it_is_a_program(tmp_path: Path) -> None:
-    with program([sys.executable, "-m", "benchmarks.chaos", "--help"], tmp_path) as running:
-        assert running.wait() == 0
+    command_line = [sys.executable, "-m", "benchmarks.chaos", "--help"]
+    with program(command_line, tmp_path, PYTHONPATH=str(CHECKOUT)) as running:
+        assert running.wait() == 0, running.output
+    assert running.output.startswith("Usage: python -m benchmarks.chaos [OPTIONS]\n")
     assert "worker killed" in running.output
 
 

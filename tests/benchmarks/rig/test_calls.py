@@ -1,7 +1,5 @@
 """The calls end as they are told, and say that they began."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -22,12 +20,3 @@ def test_they_give_values_or_raise(tmp_path: Path) -> None:
         work.local(str(tmp_path), "c-4", 0.0, "large", large)
     assert [entry.call for entry in Diary(tmp_path).read()] == ["c-1", "c-2", "c-3", "c-4"]
     assert pause.local(0.0) is None  # type: ignore[func-returns-value]
-
-
-def test_they_kill_their_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deaths: list[object] = []
-    monkeypatch.setattr(os, "_exit", deaths.append)
-    monkeypatch.setattr(os, "kill", lambda *how: deaths.append(how))
-    work.local(str(tmp_path), "c-1", 0.0, "exit")
-    work.local(str(tmp_path), "c-2", 0.0, "kill")
-    assert deaths == [7, (os.getpid(), signal.SIGKILL)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rig import calls
 from benchmarks.rig.client_process import ClientProcess
 from distribute_challenge.errors import ClusterStartError
 from tests.processes import PATIENCE
@@ -35,6 +36,15 @@ def test_what_it_writes_is_waited_for_and_so_is_its_end(start: Start) -> None:
     client.wait_for("hello", within=PATIENCE)
     assert client.wait(within=PATIENCE) == 3
     assert client.output == "hello\n"
+
+
+def test_it_has_the_calls_of_this_checkout_whatever_folder_it_runs_in(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    client = start("from benchmarks.rig import calls; print(calls.__file__)")
+    assert client.wait(within=PATIENCE) == 0
+    assert client.output == f"{calls.__file__}\n"
 
 
 def test_it_is_interrupted(start: Start) -> None:

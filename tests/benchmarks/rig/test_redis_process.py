@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import redis
 
-from benchmarks.rig import redis_process
 from benchmarks.rig.redis_process import RedisProcess
 from distribute_challenge.errors import ClusterStartError
 from tests.processes import command_lines
@@ -71,18 +70,3 @@ def test_one_that_does_not_start_is_an_error_with_its_last_lines(
     ):
         second.start()
     second.close()
-
-
-def test_one_that_takes_too_long_is_an_error(
-    server: RedisProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_process, "ANSWER_WITHIN", -1.0)
-    slow = RedisProcess(tmp_path / "slow")
-    monkeypatch.setattr(slow, "answers", lambda: False)
-    with pytest.raises(ClusterStartError, match="does not answer"):
-        slow.start()
-    slow.close()
-
-
-def test_one_that_never_began_is_closed_too(tmp_path: Path) -> None:
-    RedisProcess(tmp_path).close()

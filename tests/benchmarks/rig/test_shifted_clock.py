@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.rig.shifted_clock import ShiftedClock, shift_by
+from benchmarks.rig.shifted_clock import ShiftedClock
 from tests.processes import environment
 
 # For each line that it reads, what its clocks show.
@@ -45,20 +45,3 @@ def test_a_program_s_time_of_day_is_set_while_it_runs_and_nothing_else(
                 assert abs(shown - time.time() - seconds) < 60
             assert abs(monotonic - time.monotonic()) < 60
         program.communicate()
-
-
-def test_one_at_the_place_of_another_begins_with_the_right_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("time", "time_ns", "clock_gettime"):
-        monkeypatch.setattr(time, name, getattr(time, name))  # So that they are put back.
-    clock = ShiftedClock(tmp_path / "clock")
-    before = time.time()
-    shift_by(str(tmp_path / "clock" / "shift"))
-    clock.set(3600.0)
-    assert time.time() - before >= 3600
-    assert time.time_ns() / 1e9 - before >= 3600
-    assert time.clock_gettime(time.CLOCK_REALTIME) - before >= 3600
-    assert time.clock_gettime(time.CLOCK_MONOTONIC) - time.monotonic() < 60
-    ShiftedClock(tmp_path / "clock")
-    assert time.time() - before < 60

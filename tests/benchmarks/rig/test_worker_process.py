@@ -6,7 +6,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.rig import worker_process
 from benchmarks.rig.calls import answer, work
 from benchmarks.rig.rig import Rig
 from benchmarks.rig.worker_process import WorkerProcess
@@ -75,17 +74,6 @@ def test_one_that_does_not_start_is_an_error_with_its_last_lines(tmp_path: Path)
     worker.close()
 
 
-def test_one_that_takes_too_long_is_an_error(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_process, "READY_WITHIN", -1.0)
-    worker = WorkerProcess(tmp_path, name="slow", environment=rig.client_environment)
-    worker.start()
-    with pytest.raises(ClusterStartError, match=r"worker slow is not ready \(exit code None\)"):
-        worker.wait_until_ready()
-    worker.close()
-
-
 def test_one_with_a_lease_of_its_own_serves(tmp_path: Path) -> None:
     with (
         Rig(tmp_path, workers=1, lease=3) as short,
@@ -93,7 +81,3 @@ def test_one_with_a_lease_of_its_own_serves(tmp_path: Path) -> None:
         CeleryExecutionBackend(short.client_url) as client,
     ):
         assert runs_a_call(short, client)
-
-
-def test_one_that_never_began_is_closed_too(tmp_path: Path) -> None:
-    WorkerProcess(tmp_path, name="w", environment={}).close()

@@ -75,10 +75,6 @@ def test_everything_is_written_down(tmp_path: Path) -> None:
     assert len(found["samples"]) == 101
 
 
-def test_a_call_gives_what_is_counted_on() -> None:
-    assert sum(map(run.negative.local, range(10))) == -45
-
-
 @pytest.mark.slow
 def test_wrong_values_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_by_submit", lambda backend, numbers: 1)
