@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
-    """The workers' line dead, and a whole worker killed, under load."""
+    """With this seed the workers' line goes dead, and a whole worker is killed."""
     output = tmp_path / "chaos.json"
     arguments = [
         "--minutes",

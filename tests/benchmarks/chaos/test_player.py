@@ -28,7 +28,7 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class Clock:
-    """Time that passes only by being waited for."""
+    """Its time passes only while the player waits."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -53,7 +53,7 @@ def test_each_fault_begins_in_its_time_or_as_soon_as_the_last_is_over(
 def test_what_a_fault_takes_beyond_its_time_puts_off_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So that they keep their distances."""
+    """They keep their distances."""
     clock = Clock(monkeypatch)
     times: list[float] = []
 

@@ -129,7 +129,7 @@ def test_recovery_is_the_longest_time_from_a_faults_end_to_the_next_value(clock:
 
 
 def test_a_recovery_that_another_fault_came_into_does_not_count(clock: Clock) -> None:
-    """Its calls may have had to wait for the end of that one."""
+    """Its calls may have waited for the end of that fault."""
     tally = Tally()
     played(tally, Fault("worker killed", 0.0), clock)
     clock.now += 1
@@ -153,7 +153,7 @@ def test_what_was_on_its_way_when_a_fault_began_tells_how_long_losses_take(clock
     clock.now += 8
     tally.end("c", answer("c"))
     assert tally.made_good == {"worker killed": 8.0}
-    # Of one that meets two faults nobody can say which of them it waited for.
+    # Of one that meets two faults the tally cannot know which of them it waited for.
     tally.begin("d", "value")
     played(tally, KILLED, clock)
     played(tally, EMPTIED, clock)
@@ -181,8 +181,8 @@ def test_runs_beyond_the_first_are_put_down_to_the_fault_before_them(clock: Cloc
     assert tally.run_twice == {NO_FAULT: 1, "worker killed": 2, "redis emptied": 1}
 
 
-def test_runs_of_calls_that_nobody_has_counted_are_counted_all_the_same(clock: Clock) -> None:
-    """A client that is there to be killed makes some."""
+def test_runs_of_calls_that_traffic_has_not_made_are_counted_too(clock: Clock) -> None:
+    """A client that a fault kills makes some."""
     tally = Tally()
     tally.ran(Entry("c-1", 1, clock.now))
     tally.ran(Entry("c-1", 2, clock.now))

@@ -18,8 +18,8 @@ from tests.processes import PATIENCE, wait_until
 
 
 @pytest.fixture(autouse=True)
-def nobody_dies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be this process."""
+def no_call_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that would die is this one."""
     monkeypatch.setattr(module, "DEADLY", 0.0)
 
 
@@ -69,7 +69,7 @@ class Unreachable(ExecutionBackend):
     honours = frozenset({"queue_timeout"})
 
     def submit(self, task: Task) -> Future[Any]:
-        raise BrokerUnreachableError("nobody there")
+        raise BrokerUnreachableError("no server")
 
 
 def test_calls_that_cannot_be_sent_have_ended_and_others_are_tried(

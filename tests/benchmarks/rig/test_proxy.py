@@ -180,7 +180,7 @@ def test_a_narrow_line_is_shared_by_its_connections_until_it_is_healed(proxy: Pr
         assert heard(first, 5) == b"hello"
 
 
-def test_a_line_to_nobody_is_reset() -> None:
+def test_a_line_to_a_port_without_a_server_is_reset() -> None:
     with (
         Proxy(free_port()) as proxy,
         pytest.raises(ConnectionResetError),

@@ -47,7 +47,7 @@ def test_calls_are_made_both_ways_and_nothing_unknown_is_left(
 
 
 def test_too_few_calls_are_a_failure(tmp_path: Path) -> None:
-    """Of which nothing can be said."""
+    """The command cannot tell whether anything grows."""
     output = tmp_path / "soak.json"
     result = CliRunner().invoke(
         command.main, ["--calls", "10", "--workers", "1", "--output", str(output)]

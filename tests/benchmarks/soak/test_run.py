@@ -1,4 +1,4 @@
-"""What is said of a soak, and calls that are made for one."""
+"""What is said of a soak, and wrong values of its calls."""
 
 import json
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_growth_beyond_the_bound_fails() -> None:
     assert replace(FLAT, samples=growing(5)).passed
 
 
-def test_a_key_that_nobody_has_documented_fails() -> None:
+def test_a_key_that_is_not_documented_fails() -> None:
     left = replace(FLAT, keys=[("what", "list", -1)])
     assert not left.passed
     assert "not documented:\n  'what'\n\nFAILED" in left.text()
