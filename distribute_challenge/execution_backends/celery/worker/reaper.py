@@ -22,9 +22,9 @@ from distribute_challenge.execution_backends.celery.broker.detached import Detac
 from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.replying import send_problem
-from distribute_challenge.execution_backends.celery.worker.unacked import (
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
+from distribute_challenge.execution_backends.celery.worker.unacked_entries import (
     Holder,
-    UnackedMessages,
     ack_command,
     holder_of,
     parts_of,

@@ -11,7 +11,8 @@ from distribute_challenge.core.messages import Batch, Reply
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.reaper import Reaper
-from distribute_challenge.execution_backends.celery.worker.unacked import Envelope, UnackedMessages
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
+from distribute_challenge.execution_backends.celery.worker.unacked_entries import Envelope
 from distribute_challenge.security import Keyring, Purpose
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING, SECRET

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.worker.unacked import (
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
+from distribute_challenge.execution_backends.celery.worker.unacked_entries import (
     Envelope,
-    UnackedMessages,
     holder_of,
     parts_of,
 )

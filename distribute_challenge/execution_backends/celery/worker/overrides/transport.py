@@ -25,7 +25,8 @@ from kombu.utils.json import loads
 from distribute_challenge.execution_backends.celery.broker.connection import reconnect_pause
 from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.execution_backends.celery.worker.other_versions import PutBackError
-from distribute_challenge.execution_backends.celery.worker.unacked import Envelope, UnackedMessages
+from distribute_challenge.execution_backends.celery.worker.unacked import UnackedMessages
+from distribute_challenge.execution_backends.celery.worker.unacked_entries import Envelope
 
 __all__ = ["PatientAMQP", "WorkerTransport", "install"]
 
