@@ -1,8 +1,10 @@
 """Fixtures that several test files share."""
 
+import gc
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -61,6 +63,18 @@ def root_allowed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "1")
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def garbage() -> Iterator[None]:
+    """What the tests of a module leave to the garbage collector does not fail tests of another.
+
+    A thread that is stopped while it makes an event loop leaves one that is not closed.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
