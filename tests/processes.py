@@ -124,7 +124,7 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, *, within: float = PATIENCE) -> int:
+    def wait(self, *, within: float = 2 * PATIENCE) -> int:
         """Wait for its end; its exit code."""
         return self.process.wait(within)
 

@@ -1,5 +1,6 @@
 """A broker with a TCP port and a password, and workers started from the command line."""
 
+import secrets
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from distribute_challenge.execution_backends.celery.broker.connection import con
 from distribute_challenge.execution_backends.celery.broker.ping import ping
 from tests.processes import PATIENCE, Program, program, wait_until
 
-PASSWORD = "hunter2"
+PASSWORD = secrets.token_hex(8)  # So that no source file of the tests has it.
 COMMAND = [sys.executable, "-m", "distribute_challenge"]
 
 

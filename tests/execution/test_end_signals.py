@@ -35,3 +35,14 @@ def test_signals_end_a_fork_as_any_program_and_the_handlers_that_the_call_has_se
     assert found.pop(signal.SIGHUP) is of_the_call
     assert set(found.values()) == {signal.SIG_DFL}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_came_during_a_call_ends_the_process_before_the_next() -> None:
+    end = OrderlyEnd(code=7)
+    end.listen()
+    signal.raise_signal(signal.SIGTERM)
+    assert end.is_told
+    with pytest.raises(SystemExit) as caught:
+        end.wait(lambda: "a call")
+    assert caught.value.code == 7

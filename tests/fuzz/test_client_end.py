@@ -14,6 +14,7 @@ from distribute_challenge import compute_this
 from distribute_challenge.core.messages import Problem, Reply, Section
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.client import lost_messages
 from distribute_challenge.execution_backends.celery.client.client import Client
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.serialisation import pickling
@@ -54,6 +55,8 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The client unpickles none of them, and gets answers to other calls in between and after."""
+    # No worker holds the message while the test lasts.
+    monkeypatch.setattr(lost_messages, "GRACE", 600.0)
     future = double(4).submit(backend)
     taken = worker.take()
     client, mutator = client_of(backend), Mutator(11)

@@ -135,8 +135,10 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         self._say(lambda _: self._reaper.reap())
 
     def _look(self, consumer: Any) -> None:
-        crash_reporter().look([child.pid for child in consumer.pool._pool._pool])
-        consumer.pool.maintain_pool()
+        pool = consumer.pool._pool
+        if pool is not None:  # A pool that Celery has ended has none.
+            crash_reporter().look([child.pid for child in pool._pool])
+            consumer.pool.maintain_pool()
 
     def _say(self, word: Any) -> bool:
         """Send something to the broker.

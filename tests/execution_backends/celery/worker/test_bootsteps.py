@@ -150,6 +150,12 @@ def test_a_worker_whose_broker_is_full_goes_on(caplog: pytest.LogCaptureFixture)
         step._say(fail)
 
 
+def test_a_pool_that_has_ended_is_not_looked_after() -> None:
+    """A worker that is ended at once may be about to look."""
+    step = worker_steps.PresenceStep(SimpleNamespace())
+    step._look(SimpleNamespace(pool=SimpleNamespace(_pool=None)))
+
+
 def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.MonkeyPatch) -> None:
     """Celery's other pools: solo, threads."""
     said: list[object] = []

@@ -30,6 +30,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("APART", "UNSEEN", "TURN"):
         monkeypatch.setattr(detached, name, -1)
     monkeypatch.setattr(reaper, "DETACHED_EVERY", 1)
+    # A busy machine is no reason to look later.
+    monkeypatch.setattr(reaper, "DETACHED_FOR", 60)
+    monkeypatch.setattr(reaper, "GAP", 1e6)
 
 
 def looks_of(worker: FakeWorker) -> Callable[[], None]:
