@@ -24,6 +24,8 @@ from tests.benchmarking.recorded import cut, interrupted, plan, recorded, tiny_s
 
 pytestmark = pytest.mark.slow
 
+# And how a file of each begins.
+FORMATS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF-"}
 RUNS = {
     "sleep": recorded("sleep", sizes=(1, 20), runtime=6),
     "cpu": recorded("cpu"),
@@ -38,6 +40,13 @@ RUNS = {
 }
 
 
+FIRST = PICTURES[0]
+
+
+def first_of(run: Run, kind: str) -> bytes:
+    return render(FIRST, run, figures(run), formats=[kind])[kind]
+
+
 @pytest.fixture
 def own_style() -> Iterator[None]:
     with _own_style():
@@ -48,43 +57,63 @@ def texts(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
-def test_every_picture_is_drawn_of_every_run(run: Run, tmp_path: Path) -> None:
-    paths = draw(run, tmp_path, ("png", "svg"))
-    assert paths == [
-        tmp_path / f"{picture.name}.{kind}" for picture in PICTURES for kind in ("png", "svg")
-    ]
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """One run's pictures, and one of them as PDF too, by their files' names."""
+    folder = tmp_path_factory.mktemp("drawn")
+    # In one drawing, a format's layout would begin with that of the format before it.
+    paths = [path for kind in ("png", "svg") for path in draw(RUNS["cpu"], folder, [kind])]
+    drawn = {path.name: path.read_bytes() for path in paths}
+    return drawn | {f"{FIRST.name}.pdf": first_of(RUNS["cpu"], "pdf")}
+
+
+@pytest.mark.parametrize("run", [run for run in RUNS if run != "cpu"])  # That one is `drawn`.
+def test_every_picture_is_drawn_of_every_run(run: str, tmp_path: Path) -> None:
+    """What is drawn does not depend on the format; SVG is the quickest."""
+    paths = draw(RUNS[run], tmp_path, ["svg"])
+    assert paths == [tmp_path / f"{picture.name}.svg" for picture in PICTURES]
     for path in paths:
         content = path.read_bytes()
-        if path.suffix == ".png":
-            assert content.startswith(b"\x89PNG")
+        assert ET.fromstring(content).tag == "{http://www.w3.org/2000/svg}svg"
+        assert 3_000 < len(content) < 500_000
+
+
+def test_files_are_what_they_claim_to_be(drawn: dict[str, bytes]) -> None:
+    assert len(drawn) == 2 * len(PICTURES) + 1
+    for name, content in drawn.items():
+        kind = name.rpartition(".")[2]
+        assert content.startswith(FORMATS[kind])
+        assert 3_000 < len(content) < 500_000
+        if kind == "png":
             width, height = struct.unpack(">II", content[16:24])
             assert width == 1660
             assert 600 < height < 1000
-            assert 10_000 < len(content) < 500_000
-        else:
-            root = ET.fromstring(content)
-            assert root.tag == "{http://www.w3.org/2000/svg}svg"
-            assert 3_000 < len(content) < 500_000
 
 
-@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_two_drawings_of_a_run_are_the_same_bytes(kind: str, tmp_path: Path) -> None:
+def test_several_formats_are_drawn_at_once(tmp_path: Path) -> None:
+    paths = draw(RUNS["no steps"], tmp_path, list(FORMATS))
+    assert paths == [
+        tmp_path / f"{picture.name}.{kind}" for picture in PICTURES for kind in FORMATS
+    ]
+    for path in paths:
+        assert path.read_bytes().startswith(FORMATS[path.suffix[1:]])
+
+
+def test_two_drawings_of_a_run_are_the_same_bytes(drawn: dict[str, bytes], tmp_path: Path) -> None:
     """The user's own style changes nothing."""
-    (tmp_path / "second").mkdir()
-    first = draw(RUNS["cpu"], tmp_path, [kind])
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
-        second = draw(RUNS["cpu"], tmp_path / "second", [kind])
+        again = {path.name: path.read_bytes() for path in draw(RUNS["cpu"], tmp_path, ["svg"])}
+        for kind in ("png", "pdf"):  # What is drawn is the same; one picture tries the format.
+            again[f"{FIRST.name}.{kind}"] = first_of(RUNS["cpu"], kind)
         assert matplotlib.rcParams["font.size"] == 30
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert len(again) == len(PICTURES) + 2
+    assert [name for name, content in again.items() if content != drawn[name]] == []
 
 
-def test_no_file_tells_when_or_by_what_it_was_made(tmp_path: Path) -> None:
-    for path in draw(RUNS["one size"], tmp_path, ["png", "svg", "pdf"]):
-        content = path.read_bytes()
-        assert not any(
-            word in content for word in (b"Software", b"CreationDate", b"dc:date", b"Matplotlib v")
-        )
+def test_no_file_tells_when_or_by_what_it_was_made(drawn: dict[str, bytes]) -> None:
+    words = (b"Software", b"CreationDate", b"dc:date", b"Matplotlib v")
+    for name, content in drawn.items():
+        assert [word for word in words if word in content] == [], name
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)

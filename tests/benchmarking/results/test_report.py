@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.benchmarking.recording import Run, Sample, Step, Usage
+from distribute_challenge.benchmarking.results import report
+from distribute_challenge.benchmarking.results.analysis import figures
 from distribute_challenge.benchmarking.results.plots import PICTURES
+from distribute_challenge.benchmarking.results.plots.drawing import render
 from distribute_challenge.benchmarking.results.report import write
 from tests.benchmarking.recorded import interrupted, plan, recorded, tiny_step
 
@@ -16,12 +19,28 @@ pytestmark = pytest.mark.slow
 HOSTILE = "<img src=http://x.example/y onerror=alert(1)>"
 
 
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, dict[str, bytes]]:
+    """One run's pictures, by name."""
+    run = recorded("cpu", sizes=(1, 1))
+    return {
+        picture.name: render(picture, run, figures(run), formats=["svg"]) for picture in PICTURES
+    }
+
+
+@pytest.fixture
+def drawn_once(pictures: dict[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages with the pictures of another run: to draw them takes longer than all else."""
+    monkeypatch.setattr(report, "render", lambda picture, *_, **__: pictures[picture.name])
+
+
 def page_of(run: Run, folder: Path) -> str:
     path = write(run, folder)
     assert path == folder / "report.html"
     return path.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_the_answer_stands_at_the_top(tmp_path: Path) -> None:
     page = page_of(recorded("cpu"), tmp_path)
     answer = re.search('<p class="answer">(.*?)</p>', page)
@@ -32,6 +51,7 @@ def test_the_answer_stands_at_the_top(tmp_path: Path) -> None:
     assert page.index(answer[0]) < page.index("<table>")
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_a_run_in_which_all_went_well_says_so(tmp_path: Path) -> None:
     page = page_of(recorded("sleep", sizes=(1, 2)), tmp_path)
     assert '<p class="fine">None of the 60 calls measured was lost, and none failed.</p>' in page
@@ -39,6 +59,7 @@ def test_a_run_in_which_all_went_well_says_so(tmp_path: Path) -> None:
     assert "<h2>Failures</h2>" not in page
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_what_went_wrong_stands_at_the_top_and_in_the_tables(tmp_path: Path) -> None:
     page = page_of(interrupted(), tmp_path)
     mishaps = re.findall('<p class="mishap">(.*?)</p>', page)
@@ -52,6 +73,7 @@ def test_what_went_wrong_stands_at_the_top_and_in_the_tables(tmp_path: Path) -> 
     assert '<td>OSError: no space &lt;left&gt;</td><td class="number">2</td>' in page
 
 
+@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize("run", [recorded("cpu"), interrupted(), recorded("sleep", sizes=(1, 1))])
 def test_the_page_asks_for_nothing(run: Run, tmp_path: Path) -> None:
     """It loads no script, style, picture or font."""
@@ -64,6 +86,7 @@ def test_the_page_asks_for_nothing(run: Run, tmp_path: Path) -> None:
     assert page.count('src="data:image/svg+xml;base64,') == len(PICTURES)
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_names_and_texts_from_elsewhere_are_shown_as_they_are(tmp_path: Path) -> None:
     step = tiny_step((10.0, 11.0, f"worker-{HOSTILE}"), (10.0, 12.0, "worker-2"))
     step.failures = {HOSTILE: 1}
@@ -76,6 +99,7 @@ def test_names_and_texts_from_elsewhere_are_shown_as_they_are(tmp_path: Path) ->
     assert page.count("&lt;img src=http") > 6
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_the_figures_stand_in_the_tables(tmp_path: Path) -> None:
     run = recorded("sleep", sizes=(9, 10), runtime=10)
     run.machine["memory"] = 8_000_000_000
@@ -89,6 +113,7 @@ def test_the_figures_stand_in_the_tables(tmp_path: Path) -> None:
     assert workers == [f"worker-{i}" for i in range(1, 11)]
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_loops_of_a_call_are_told_of_calls_that_have_them(tmp_path: Path) -> None:
     assert '<th scope="row">loops of a call</th><td>40,000,000</td>' in page_of(
         recorded("cpu", sizes=(1, 1)), tmp_path
@@ -103,6 +128,7 @@ def test_a_run_without_steps_has_a_page_without_tables_of_them(tmp_path: Path) -
     assert 'class="fine"' not in page
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     page = page_of(Run(plan("noop"), {}, 0.0, steps=[Step(1)]), tmp_path)
     assert (
@@ -113,4 +139,6 @@ def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
 
 def test_a_page_of_a_run_is_the_same_each_time(tmp_path: Path) -> None:
     run = recorded("cpu", sizes=(1, 2))
-    assert page_of(run, tmp_path) == page_of(run, tmp_path)
+    page = page_of(run, tmp_path)
+    assert page.count('src="data:image/svg+xml;base64,') == len(PICTURES)
+    assert page_of(run, tmp_path) == page
