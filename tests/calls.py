@@ -1,4 +1,7 @@
-"""Calls that several tests make."""
+"""Calls that several tests make, or that many processes run.
+
+A process that runs a function of a test's own module imports that module first, and pytest with it.
+"""
 
 import os
 import socket
@@ -28,6 +31,11 @@ def meet(folder: str, number: int) -> tuple[int, int]:
             raise TimeoutError(f"{os.listdir(folder)} came")
         time.sleep(0.005)
     return os.getpid(), os.getppid()
+
+
+@compute_this
+def process_of(number: int) -> tuple[int, int]:
+    return number, os.getpid()
 
 
 @compute_this

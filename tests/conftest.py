@@ -109,6 +109,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Monkey
 
 
 @pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that the test starts run without coverage, which takes half of a start: programs
+    that are killed save nothing of it, and others do what those of other tests have done.
+    """
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Client:
     """A user's project folder, whose scripts run as users run them, and whose calls run elsewhere."""
     return Client(tmp_path / "project")
