@@ -4,10 +4,12 @@ A process that runs a function of a test's own module imports that module first,
 """
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from distribute_challenge import compute_this
 
@@ -34,8 +36,77 @@ def meet(folder: str, number: int) -> tuple[int, int]:
 
 
 @compute_this
+def process_id(x: Any = None) -> int:
+    return os.getpid()
+
+
+@compute_this
 def process_of(number: int) -> tuple[int, int]:
     return number, os.getpid()
+
+
+def note(path: str, name: Any) -> Any:
+    """Write a name into a file."""
+    with open(path, "a") as file:
+        file.write(f"{name} ")
+    return name
+
+
+def die(path: str, number: int) -> int:
+    """Write a number into a file, and die of every tenth."""
+    note(path, number)
+    if number % 10 == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def wait_in_process(door: str) -> int:
+    """Run until a file exists; the process, which also stands in the name of another file."""
+    Path(f"{door}.{os.getpid()}").touch()
+    while not os.path.exists(door):
+        time.sleep(0.01)
+    return os.getpid()
+
+
+@compute_this
+def process_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@compute_this
+def die_if(number: int, fatal: int) -> int:
+    if number == fatal:
+        os._exit(3)
+    return number
+
+
+def trace(number: int, runs: Path, gate: Path | None = None) -> int:
+    """Leave a file for this run, and wait until another exists."""
+    (runs / f"{number} {os.getpid()} {time.time()}").touch()
+    while gate is not None and not gate.exists():
+        time.sleep(0.01)
+    return number
+
+
+@compute_this
+def leave(x: int) -> int:
+    """End the process with code 3, of some numbers."""
+    if x % 33 == 7:
+        os._exit(3)
+    return x
+
+
+@compute_this
+def double(x: Any) -> Any:
+    return x * 2
+
+
+@compute_this
+def who(x: Any, seconds: float = 0.0) -> tuple[int, float]:
+    """The main process of the worker that adds up an array, and the sum."""
+    time.sleep(seconds)
+    return os.getppid(), float(x.sum())
 
 
 @compute_this

@@ -17,6 +17,8 @@ from tests.calls import meet, wait_for
 from tests.processes import PATIENCE, environment, mentioning, parent, run, wait_until
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
+# Workers that are killed save nothing.
+unmeasured = pytest.mark.usefixtures("unmeasured")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -52,6 +54,7 @@ def worker_processes(cluster: LocalCluster) -> list[int]:
     return [pid for pid in workers if parent(pid) in workers]
 
 
+@unmeasured
 def test_calls_inside_the_block_run_on_it_and_calls_after_it_do_not() -> None:
     before = default_backend()
     with LocalCluster(workers=1) as cluster:
@@ -63,6 +66,7 @@ def test_calls_inside_the_block_run_on_it_and_calls_after_it_do_not() -> None:
     assert not Path(url.removeprefix("redis+socket://")).parent.exists()
 
 
+@unmeasured
 def test_an_error_in_the_block_ends_it_too() -> None:
     cluster = LocalCluster(workers=1)
 
@@ -198,6 +202,7 @@ def test_each_worker_process_draws_random_numbers_of_its_own(
     assert array != other[2]
 
 
+@unmeasured
 def test_a_cluster_is_closed_once_and_answers_clearly_afterwards() -> None:
     cluster = LocalCluster(workers=1)
     assert cluster.start() is cluster
@@ -223,6 +228,7 @@ def test_a_cluster_is_closed_once_and_answers_clearly_afterwards() -> None:
         assert compute_this(len)("abcd").compute() == 4
 
 
+@unmeasured
 @pytest.mark.parametrize("victim", ["worker", "supervisor"])
 def test_a_cluster_that_dies_is_noticed_while_one_waits_for_its_size(victim: str) -> None:
     """This holds whatever Celery's remote control makes of a broker that is gone."""
@@ -266,6 +272,8 @@ with LocalCluster(workers=1) as cluster:
     ],
 )
 def test_a_child_forked_inside_the_block_leaves_its_parent_s_cluster_alone(
-    child: str, output: str, tmp_path: Path
+    child: str, output: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    if child == "os._exit(0)":
+        request.getfixturevalue("unmeasured")
     assert run(FORK % child, tmp_path) == f"{output}parent 9 328350\n"

@@ -14,6 +14,8 @@ from distribute_challenge.benchmarking import load as module
 from distribute_challenge.benchmarking.clusters.local import LocalWorkers
 from distribute_challenge.benchmarking.load import load
 from distribute_challenge.benchmarking.recording import Run
+from distribute_challenge.benchmarking.results import report
+from distribute_challenge.benchmarking.results.plots import drawing
 from distribute_challenge.errors import ClusterStartError
 from tests.processes import mentioning, program
 
@@ -32,6 +34,15 @@ SHORT = [
     "0.05",
 ]
 COMMAND = [sys.executable, "-m", "distribute_challenge.benchmarking.load"]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are no pictures, which saves most of the time."""
+    for drawn in (drawing, report):
+        monkeypatch.setattr(
+            drawn, "render", lambda *_, formats, **__: dict.fromkeys(formats, b"a picture")
+        )
 
 
 def run(*arguments: str) -> Result:
@@ -63,6 +74,7 @@ def test_a_run_leaves_record_plots_page_and_table(measured: tuple[Path, Result])
     assert f"wrote {folder / 'report.html'}" in result.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_goes_on_measures_only_what_is_missing(measured: tuple[Path, Result]) -> None:
     folder, _ = measured
     before = Run.load(folder / "run.json")
@@ -80,6 +92,7 @@ def test_a_run_that_goes_on_measures_only_what_is_missing(measured: tuple[Path, 
     assert "every size of the plan has been measured" in again.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_plots_are_drawn_again_without_a_cluster(
     measured: tuple[Path, Result], tmp_path: Path
 ) -> None:
@@ -138,6 +151,7 @@ def test_a_run_that_is_not_there_cannot_go_on(tmp_path: Path) -> None:
         assert "give the run.json of a run" in result.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_a_folder_the_date_names_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +169,7 @@ def test_ctrl_c_keeps_and_plots_what_was_measured_and_leaves_no_process(tmp_path
     ) as running:
         running.wait_for("1 worker: 60 s ...")
         running.send(signal.SIGINT)
-        assert running.wait() == 130, running.output
+        assert running.wait(within=60) == 130, running.output
     assert "interrupted" in running.output
     assert f"--resume --output {folder}" in running.output
     assert "not complete" in running.output
@@ -176,6 +190,7 @@ class Failing(LocalWorkers):
             raise ClusterStartError("the container worker-1 died:\n  its last words")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_cluster_that_fails_is_an_error_and_what_was_measured_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
-from tests.calls import wait_for
+from tests.calls import die, note, wait_for
 from tests.contract.test_backend_contract import OnlyRun
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
@@ -96,12 +95,6 @@ def busy(
     finally:
         door.touch()
         running.result(TIMEOUT)
-
-
-def note(path: str, name: Any) -> Any:
-    with open(path, "a") as file:
-        file.write(f"{name} ")
-    return name
 
 
 def begun(path: Path) -> list[str]:
@@ -298,13 +291,6 @@ def test_a_call_that_no_worker_begins_in_time_is_taken_back(
 
 
 # --- at_most_once, attempts
-
-
-def die(path: str, number: int) -> int:
-    note(path, number)
-    if number % 10 == 7:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
 
 
 def test_a_call_that_may_run_once_is_begun_once(engine: Engine, tmp_path: Path) -> None:

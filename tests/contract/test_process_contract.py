@@ -24,6 +24,8 @@ from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
+from tests.calls import wait_in_process
+from tests.contract.children import start_and_die, start_and_spoil
 from tests.processes import alive, wait_until
 
 TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
@@ -209,14 +211,7 @@ def test_a_process_that_is_told_to_end_finishes_its_call_and_is_replaced(
 ) -> None:
     """Celery ignores SIGINT, as Ctrl+C reaches all processes of a worker."""
     door = tmp_path / "door"
-
-    def wait(door: str) -> int:
-        Path(f"{door}.{os.getpid()}").touch()
-        while not os.path.exists(door):
-            time.sleep(0.01)
-        return os.getpid()
-
-    future = compute_this(wait, at_most_once=True)(str(door)).submit(backend)
+    future = compute_this(wait_in_process, at_most_once=True)(str(door)).submit(backend)
     wait_until(lambda: list(tmp_path.iterdir()), "the call's begin")
     pid = int(next(tmp_path.iterdir()).suffix[1:])
     os.kill(pid, number)
@@ -514,12 +509,19 @@ def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) 
 
 
 @contextlib.contextmanager
-def unmeasured() -> Iterator[None]:
-    """Start processes without coverage: one that waits for a lock does not run its handler."""
-    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def lightly() -> Iterator[None]:
+    """Start programs without coverage, of which they would have nothing to say."""
     with mock.patch.dict(os.environ):
         for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
             os.environ.pop(name, None)
+        yield
+
+
+@contextlib.contextmanager
+def unmeasured() -> Iterator[None]:
+    """Start processes without coverage: one that waits for a lock does not run its handler."""
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with lightly():
         yield
     signal.signal(signal.SIGTERM, handler)
 
@@ -530,7 +532,8 @@ def use_pool(method: str) -> list[int]:
 
 
 def use_executor(method: str) -> list[int]:
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as executor:
+    context = multiprocessing.get_context(method)
+    with lightly(), ProcessPoolExecutor(2, mp_context=context) as executor:
         return list(executor.map(abs, [-1, -2]))
 
 
@@ -538,7 +541,8 @@ def use_process(method: str) -> list[int]:
     context: Any = multiprocessing.get_context(method)
     queue = context.Queue()
     process = context.Process(target=queue.put, args=(1,))
-    process.start()
+    with lightly():
+        process.start()
     value = queue.get(timeout=TIMEOUT)
     process.join(TIMEOUT)
     assert process.exitcode == 0
@@ -546,7 +550,7 @@ def use_process(method: str) -> list[int]:
 
 
 def use_manager(method: str) -> list[int]:
-    with multiprocessing.get_context(method).Manager() as manager:
+    with lightly(), multiprocessing.get_context(method).Manager() as manager:
         shared = manager.list([1])
         shared.append(2)
         return list(shared)
@@ -555,7 +559,7 @@ def use_manager(method: str) -> list[int]:
 def use_loky(method: str) -> list[int]:
     from loky import ProcessPoolExecutor as LokyExecutor
 
-    with LokyExecutor(2) as executor:
+    with lightly(), LokyExecutor(2) as executor:
         return list(executor.map(abs, [-1, -2]))
 
 
@@ -595,21 +599,6 @@ def test_a_process_of_a_call_can_be_terminated(
     assert run(backend, terminate, str(tmp_path / "begun")) == -signal.SIGTERM
 
 
-def start_processes(folder: str) -> None:
-    """Start three processes: busy, waiting, and no daemon; note their pids in the folder."""
-    context: Any = multiprocessing.get_context("fork")
-    started = [
-        context.Process(target=time.sleep, args=(300,), daemon=daemon) for daemon in (True, False)
-    ]
-    for process in started:
-        process.start()
-    executor = ProcessPoolExecutor(2, mp_context=context)
-    executor.submit(time.sleep, 300)
-    executor.submit(abs, -1).result(TIMEOUT)
-    for pid in [*(process.pid for process in started), *executor._processes]:
-        Path(folder, str(pid)).touch()
-
-
 def started_in(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.iterdir()]
 
@@ -618,10 +607,6 @@ def started_in(folder: Path) -> list[int]:
 def test_processes_of_a_call_end_with_the_process_that_ran_it_though_it_is_killed(
     backend: ExecutionBackend, tmp_path: Path
 ) -> None:
-    def start_and_die(folder: str) -> None:
-        start_processes(folder)
-        os.kill(os.getpid(), signal.SIGKILL)
-
     with pytest.raises(WorkerLostError):
         run(backend, start_and_die, str(tmp_path))
     assert len(started_in(tmp_path)) >= 12  # Four in each attempt.
@@ -633,12 +618,6 @@ def test_processes_of_a_call_end_with_the_process_that_is_replaced(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     """Those that `multiprocessing` would wait for end, too."""
-
-    def start_and_spoil(folder: str) -> None:
-        from distribute_challenge.execution import process_state
-
-        start_processes(folder)
-        process_state._spoilt = True
 
     run(cluster.backend, start_and_spoil, str(tmp_path))
     run(cluster.backend, abs, -1)

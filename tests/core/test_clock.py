@@ -63,6 +63,7 @@ def test_it_goes_on_where_the_clock_is_set(set_clock: SetClock, year: int) -> No
 
 
 @pytest.mark.celery
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("year", [2012, 2040])
 def test_a_cluster_starts_and_runs_calls_where_the_clock_is_set(
     set_clock: SetClock, year: int
@@ -86,6 +87,7 @@ def test_a_cluster_starts_and_runs_calls_where_the_clock_is_set(
     )
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_it_goes_on_too_where_it_is_loaded_while_the_clock_is_set(set_clock: SetClock) -> None:
     """A lazy import may come at any time."""
     program = (

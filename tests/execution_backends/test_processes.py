@@ -6,7 +6,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -25,10 +25,11 @@ from distribute_challenge.execution_backends.pools import (
     processes,
 )
 from distribute_challenge.execution_backends.pools.pool import PoolCall
-from tests.calls import wait_for
+from tests.calls import leave, process_id, wait_for
 from tests.processes import alive, run, script, wait_until
 
 pytestmark = pytest.mark.slow
+unmeasured = pytest.mark.usefixtures("unmeasured")  # What is killed saves nothing.
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
@@ -37,18 +38,6 @@ TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 def pool() -> Iterator[ProcessesExecutionBackend]:
     with ProcessesExecutionBackend(2) as backend:
         yield backend
-
-
-@compute_this
-def leave(x: int) -> int:
-    if x % 33 == 7:
-        os._exit(3)
-    return x
-
-
-@compute_this
-def process_id(x: Any = None) -> int:
-    return os.getpid()
 
 
 def test_there_is_one_process_for_each_core_unless_told(
@@ -239,6 +228,7 @@ def test_a_process_that_is_told_to_end_and_waits_for_a_thread_gets_no_call() -> 
         assert process_id().compute(backend, timeout=TIMEOUT) != pid
 
 
+@unmeasured
 def test_a_process_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error comes at once, as the next process would not start either."""
     monkeypatch.setattr(process, "BOOTSTRAP", "raise SystemExit(5)")
@@ -249,6 +239,7 @@ def test_a_process_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPat
         process_id().compute(backend, timeout=TIMEOUT)
 
 
+@unmeasured
 def test_a_call_whose_processes_are_killed_before_it_has_begun_fails_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -291,6 +282,7 @@ def test_a_process_that_cannot_be_put_right_is_replaced(pool: ProcessesExecution
 # --- calls that are cancelled
 
 
+@unmeasured
 def test_a_loop_in_c_is_cancelled_by_killing_its_process_and_no_other(
     tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
@@ -311,6 +303,7 @@ def test_a_loop_in_c_is_cancelled_by_killing_its_process_and_no_other(
         assert future.cancelled()
 
 
+@unmeasured
 def test_a_call_that_is_cancelled_while_the_interpreter_ends_is_killed_at_once(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -414,7 +407,11 @@ USER = """
 
 
 @pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_calls_in_c_and_programs_of_calls_end_with_their_script(end: str, tmp_path: Path) -> None:
+def test_calls_in_c_and_programs_of_calls_end_with_their_script(
+    end: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if end:
+        request.getfixturevalue("unmeasured")
     (tmp_path / "pids").mkdir()
     variables = {"DISTRIBUTE_CHALLENGE_BACKEND": "processes", "DISTRIBUTE_CHALLENGE_WORKERS": "2"}
     with script(

@@ -1,4 +1,4 @@
-"""A hundred thousand mutated messages to a worker: the gate admits only what a client signed."""
+"""Tens of thousands of mutated messages to a worker: the gate admits only signed ones."""
 
 import base64
 import contextlib
@@ -116,7 +116,7 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
     pickles = bombs(tmp_path / "marker")
     seals = [base64.b64decode(body) for body in bodies]
     served = 0
-    for number in range(40_000):
+    for number in range(20_000):
         kind = number % 4
         if kind == 0:
             data = mutator.raw([*sent.values(), *others, *pickles])
@@ -135,7 +135,7 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
         if number % 100 == 0:
             assert (bench.take(sent[number % 20]) or {})["headers"]["id"] == f"client-{number % 20}"
             served += 1
-    assert served == 400
+    assert served == 200
     assert bench.answers == []
     assert not (tmp_path / "marker").exists()
 
@@ -148,7 +148,7 @@ def test_signed_nonsense_ends_nothing() -> None:
     frames = [batch(number).encode() for number in range(20)]
     replies = [Reply("b", "w", 1.0, sections=[Section("value", 1, b"x")]).encode()]
     admitted = 0
-    for number in range(10_000):
+    for number in range(5_000):
         made = (
             mutator.raw([*frames, *replies])
             if number % 3 == 0
@@ -161,7 +161,7 @@ def test_signed_nonsense_ends_nothing() -> None:
         assert taken is not None or bench.gate.refusals.total == before + 1
     # Answers are for what claims to be old; and many a mutation makes another message that is as
     # good.
-    assert admitted > 500
+    assert admitted > 250
     assert all(answer[1].kind == "expired" for answer in bench.answers)
 
 
@@ -374,7 +374,7 @@ def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
         command_envelope("pool_restart"),
     ]
     let_in = 0
-    for number in range(15_000):
+    for number in range(7_500):
         changed = mutator.json(mutator.random.choice(valid))
         if number % 2 and isinstance(changed, dict):
             body = mutator.text(json.loads(base64.b64decode(mutator.random.choice(valid)["body"])))
@@ -388,7 +388,7 @@ def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
             assert said["method"] in COMMANDS
             assert said["method"] != SCALE or said["arguments"]["command"] == command
             Message(taken, bench.channel)
-    assert let_in > 1000
+    assert let_in > 500
 
 
 OTHER_COMMANDS = [
@@ -460,7 +460,7 @@ def test_orders_without_their_seal_are_refused() -> None:
     for command in refused:
         with pytest.raises(ForgedError):
             open_command(KEYRING, SCALE, command, time.time())
-    for _ in range(5_000):
+    for _ in range(2_500):
         made = mutator.raw([base64.b64decode(good)])
         for command in (base64.b64encode(made).decode(), sealed(mutator.text(plain))):
             with contextlib.suppress(ForgedError):
@@ -502,7 +502,7 @@ def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
         KEYRING.open(Purpose.presence(WORKERS, "worker"), lines[0].partition(b" ")[2])
     )
     strange = 0
-    for number in range(300):
+    for number in range(150):
         # Anew: a busy machine takes longer for all than a line counts.
         presence.show(here, presence.WorkerPresence("worker", 2, ["a"], opens=KEYRING.opens))
         lines[0] = connection.lines[b"worker"]
@@ -522,7 +522,7 @@ def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
         assert presence.slots(workers, "a") >= 2
         strange += presence.strangers(here)
         assert b"worker" not in connection.removed
-    assert strange > 5000
+    assert strange > 2500
     connection.lines = {
         b"x": b"%.3f " % time.time() + KEYRING.seal(Purpose.presence(CLIENTS, "x"), [b"{}"])
     }
@@ -543,7 +543,7 @@ def test_mutated_functions_are_not_there_and_counted(
         *bombs(tmp_path / "marker"),
     ]
     stored = itertools.chain(
-        [valid], wrong, (mutator.raw([valid, *wrong]) for _ in range(10_000)), [valid, None]
+        [valid], wrong, (mutator.raw([valid, *wrong]) for _ in range(5_000)), [valid, None]
     )
     answers = iter(list(stored))
     connection = SimpleNamespace(
@@ -554,11 +554,11 @@ def test_mutated_functions_are_not_there_and_counted(
     for _ in range(len(wrong)):
         assert child._fetch("digest") is None
     assert [
-        found for _ in range(10_000) if (found := child._fetch("digest")) not in (None, b"payload")
+        found for _ in range(5_000) if (found := child._fetch("digest")) not in (None, b"payload")
     ] == []
     assert child._fetch("digest") == b"payload"
     assert child._fetch("digest") is None
-    assert keyring.refusals.total > 9_000
+    assert keyring.refusals.total > 4_500
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -569,7 +569,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=10,
 )
 quickly = settings(
-    max_examples=150,
+    max_examples=75,
     deadline=None,
     derandomize=True,
     database=None,

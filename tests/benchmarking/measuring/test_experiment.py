@@ -3,12 +3,12 @@
 import io
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from distribute_challenge import LocalCluster
+from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.benchmarking.clusters import Cluster
 from distribute_challenge.benchmarking.measuring import experiment as module
 from distribute_challenge.benchmarking.measuring import workload
@@ -26,12 +26,17 @@ pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 class Small(Cluster):
-    """An embedded cluster that remembers the sizes it was given, and fails when it is told to."""
+    """An embedded cluster that remembers the sizes it was given, and fails when it is told to.
+
+    Args:
+        cluster: One that runs already, and goes on; by default it is one of its own.
+    """
 
     kind = "small"
 
-    def __init__(self) -> None:
-        self.cluster = LocalCluster(workers=1)
+    def __init__(self, cluster: LocalCluster | None = None) -> None:
+        self.cluster = cluster or LocalCluster(workers=1)
+        self.is_shared = cluster is not None
         self.sizes: list[int] = []
         self.checks = 0
         self.fails_at_check = 0
@@ -65,14 +70,27 @@ class Small(Cluster):
         return {}
 
     def stop(self) -> None:
-        self.cluster.close()
+        if self.is_shared:
+            self.cluster.scale(1)
+        else:
+            self.cluster.close()
 
 
-def run_of(workload_name: str = "noop", **changes: Any) -> Run:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[LocalCluster]:
+    """A cluster for all tests that do not break it."""
+    cluster = LocalCluster(workers=1).start()
+    compute_this(len)("abc").compute(cluster.backend)  # Its worker is there.
+    yield cluster
+    cluster.close()
+
+
+def run_of(workload_name: str = "sleep", **changes: Any) -> Run:
+    """Calls that sleep: as many as there can be would cost the tests half of their time."""
     plan: dict[str, Any] = {
         "cluster": "small",
         "workload": workload_name,
-        "task_seconds": 0.05,
+        "task_seconds": 0.01,
         "payload_bytes": 100,
         "min_workers": 1,
         "max_workers": 2,
@@ -102,9 +120,9 @@ class Session:
         self.saved += 1
 
 
-def test_each_size_is_measured_and_the_cluster_brought_back() -> None:
+def test_each_size_is_measured_and_the_cluster_brought_back(shared: LocalCluster) -> None:
     run = run_of()
-    with Small() as cluster:
+    with Small(shared) as cluster:
         session = Session(run, cluster)
         session.experiment.carry_out()
     assert cluster.sizes == [1, 2, 1]
@@ -131,9 +149,9 @@ def test_each_size_is_measured_and_the_cluster_brought_back() -> None:
     ]
 
 
-def test_spinning_is_measured_once_and_known_when_the_run_goes_on() -> None:
+def test_spinning_is_measured_once_and_known_when_the_run_goes_on(shared: LocalCluster) -> None:
     run = run_of("cpu", max_workers=1)
-    with Small() as cluster:
+    with Small(shared) as cluster:
         Session(run, cluster).experiment.carry_out()
         assert run.spins is not None
         assert run.spins > 1000
@@ -144,23 +162,25 @@ def test_spinning_is_measured_once_and_known_when_the_run_goes_on() -> None:
     assert [step.workers for step in run.steps] == [1, 2]
 
 
-def test_a_complete_run_is_left_as_it_is() -> None:
+def test_a_complete_run_is_left_as_it_is(shared: LocalCluster) -> None:
     run = run_of(max_workers=1)
     run.put(Step(1, complete=True))
-    with Small() as cluster:
+    with Small(shared) as cluster:
         session = Session(run, cluster)
         session.experiment.carry_out()
     assert (cluster.sizes, session.saved, run.scaled_back) == ([], 0, None)
 
 
-def test_calls_that_fail_are_counted_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_that_fail_are_counted_and_shown(
+    monkeypatch: pytest.MonkeyPatch, shared: LocalCluster
+) -> None:
     monkeypatch.setattr(
         module,
         "workload_of",
         lambda plan, spins: workload.Workload(lambda: workload.sleep("x"), 0.1),
     )  # type: ignore[arg-type]
     run = run_of(max_workers=1)
-    with Small() as cluster:
+    with Small(shared) as cluster:
         session = Session(run, cluster)
         session.experiment.carry_out()
     (text, number), *_ = run.steps[0].failures.items()
@@ -169,10 +189,12 @@ def test_calls_that_fail_are_counted_and_shown(monkeypatch: pytest.MonkeyPatch) 
     assert run.steps[0].complete
 
 
-def test_what_was_measured_until_the_cluster_died_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_until_the_cluster_died_is_kept(
+    monkeypatch: pytest.MonkeyPatch, shared: LocalCluster
+) -> None:
     monkeypatch.setattr(module, "CHECK_EVERY", 0.0)
     run = run_of(max_workers=1, runtime=60.0)
-    with Small() as cluster:
+    with Small(shared) as cluster:
         cluster.fails_at_check = 10
         session = Session(run, cluster)
         with pytest.raises(ClusterStartError, match="worker-1 died"):
@@ -205,22 +227,22 @@ def test_calls_that_never_come_back_are_recorded_as_lost(monkeypatch: pytest.Mon
 
 
 def test_workers_that_do_not_come_are_an_error_that_says_how_many_did(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, shared: LocalCluster
 ) -> None:
-    monkeypatch.setattr(module, "STANDSTILL", 6.0)
+    monkeypatch.setattr(module, "STANDSTILL", 2.0)
     run = run_of(min_workers=2)
-    with Small() as cluster:
+    with Small(shared) as cluster:
         cluster.deaf = True
         with pytest.raises(
-            SystemFailureError, match="2 workers were asked for, and 1 answer, for 6 s already"
+            SystemFailureError, match="2 workers were asked for, and 1 answer, for 2 s already"
         ):
             Session(run, cluster).experiment.carry_out()
     assert run.steps == []
 
 
-def test_ctrl_c_keeps_the_step_that_was_interrupted() -> None:
+def test_ctrl_c_keeps_the_step_that_was_interrupted(shared: LocalCluster) -> None:
     run = run_of(max_workers=1, runtime=60.0)
-    with Small() as cluster:
+    with Small(shared) as cluster:
         session = Session(run, cluster)
         show = session.experiment._progress.show
 

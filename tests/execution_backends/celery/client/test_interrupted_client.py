@@ -17,7 +17,7 @@ from distribute_challenge.execution_backends.celery.broker.presence import worke
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.execution_backends.celery.conftest import DEADLINE, Server
-from tests.processes import Program, script
+from tests.processes import Program, script, wait_until
 from tests.workers import WORKER_PROGRAM
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
@@ -36,16 +36,24 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def shared(server: Server, eventually: Eventually, tmp_path: Path) -> Iterator[Server]:
-    """A server with a worker of two processes, which do not belong to any client."""
-    command = [*WORKER_PROGRAM, server.url, "2", "shared"]
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a worker of two processes, which do not belong to any client; each test sees
+    that they are free again.
+    """
+    folder = tmp_path_factory.mktemp("shared")
     with (
-        (tmp_path / "worker.log").open("w") as output,
-        subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output) as process,
+        Server(tmp_path_factory.mktemp("r")) as server,
+        (folder / "worker.log").open("w") as output,
+        subprocess.Popen(
+            [*WORKER_PROGRAM, server.url, "2", "shared"],
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+        ) as process,
     ):
         try:
-            eventually(lambda: len(workers(connect(server.url))) == 1)
+            wait_until(lambda: len(workers(connect(server.url))) == 1)
             yield server
         finally:
             process.terminate()
@@ -76,7 +84,7 @@ futures[0].result()
 
 SUBMIT = """
 futures = [run(number).submit() for number in range(10)]
-while len(list(folder.glob("begun-*"))) < 2: pass
+while len(list(folder.glob("begun-*"))) < 2: time.sleep(0.01)
 for number in range(10, 100_000): futures.append(run(number).submit())
 print("all submitted", flush=True)
 while True: time.sleep(1)
@@ -142,6 +150,7 @@ def test_ctrl_c_cancels_what_a_script_has_submitted(
     check_all_is_free(shared, eventually, folder)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
     shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
@@ -174,7 +183,7 @@ def test_closing_a_backend_does_the_same(
 def test_the_end_of_a_script_cancels_calls_that_no_caller_waits_for(
     shared: Server, tmp_path: Path, folder: Path, eventually: Eventually
 ) -> None:
-    ending = "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: pass"
+    ending = "futures = [run(number).submit() for number in range(50)]\nwhile len(list(folder.glob('begun-*'))) < 2: time.sleep(0.01)"
     with script(BEGINNING + ending, tmp_path, str(folder), CELERY_BROKER_URL=shared.url) as running:
         assert running.wait() == 0
         # Nothing else: Python 3.12.0 to 3.12.2 start no thread any more, and would say so.

@@ -17,11 +17,14 @@ from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.presence import workers
+from tests.calls import double, who
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import run, script, wait_until
 from tests.workers import leased_workers
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
+# What is killed saves nothing, and the others do what those of other tests have done.
+unmeasured = pytest.mark.usefixtures("unmeasured")
 
 ARRAY = numpy.arange(1_000_000, dtype=float)  # 8 MB
 
@@ -65,17 +68,6 @@ def start(server: Server, tmp_path: Path) -> Iterator[Start]:
             return process
 
         yield start
-
-
-@compute_this
-def double(x: Any) -> Any:
-    return x * 2
-
-
-@compute_this
-def who(x: Any, seconds: float = 0.0) -> tuple[int, float]:
-    time.sleep(seconds)
-    return os.getppid(), float(x.sum())
 
 
 @pytest.mark.parametrize("attempt", range(int(os.environ.get("ATTEMPTS", "1"))))
@@ -123,6 +115,7 @@ def test_a_worker_that_shares_no_memory_gets_and_gives_large_values(
         assert kept(memory) == []
 
 
+@unmeasured
 def test_workers_of_both_kinds_get_large_values(server: Server, start: Start) -> None:
     """Whichever takes the call."""
     start("stranger", stranger=True)
@@ -167,6 +160,7 @@ def test_a_call_whose_process_is_killed_finds_its_value_again(memory: Path, tmp_
     assert list(memory.iterdir()) == []
 
 
+@unmeasured
 def test_a_call_whose_worker_is_killed_finds_its_value_again(
     server: Server, start: Start, memory: Path, tmp_path: Path
 ) -> None:
@@ -217,6 +211,7 @@ time.sleep(60)
 """
 
 
+@unmeasured
 def test_a_killed_client_of_an_embedded_cluster_leaves_nothing(
     memory: Path, tmp_path: Path
 ) -> None:
@@ -231,9 +226,16 @@ def test_a_killed_client_of_an_embedded_cluster_leaves_nothing(
 
 @pytest.mark.parametrize("stranger", [False, True])
 def test_a_killed_client_of_a_cluster_leaves_nothing(
-    stranger: bool, server: Server, start: Start, memory: Path, tmp_path: Path
+    stranger: bool,
+    server: Server,
+    start: Start,
+    memory: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     """A worker on its machine tidies up after it, and Redis drops what no client renews."""
+    if stranger:
+        request.getfixturevalue("unmeasured")
     start("worker", stranger=stranger)
     with script(
         CLIENT, tmp_path / "client", CELERY_BROKER_URL=server.url, **shared(memory)

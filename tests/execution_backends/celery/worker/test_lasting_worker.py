@@ -21,6 +21,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.presence import workers
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
 from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.calls import trace
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import program, wait_until
 
@@ -60,13 +61,6 @@ def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "runs"
     folder.mkdir()
     return folder
-
-
-def trace(number: int, runs: Path, gate: Path | None = None) -> int:
-    (runs / f"{number} {os.getpid()} {time.time()}").touch()
-    while gate is not None and not gate.exists():
-        time.sleep(0.01)
-    return number
 
 
 traced = compute_this(trace)

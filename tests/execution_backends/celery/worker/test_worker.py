@@ -26,6 +26,7 @@ from distribute_challenge.execution_backends.celery.broker.presence import worke
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
 from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.calls import die_if, process_after
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.workers import WORKER_PROGRAM, StartLeased, leased_workers
 
@@ -34,22 +35,9 @@ pytestmark = [pytest.mark.celery, pytest.mark.slow]
 Eventually = Callable[[Callable[[], bool]], None]
 
 
-@compute_this
-def process_of(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
-
-
-@compute_this
-def die_if(number: int, fatal: int) -> int:
-    if number == fatal:
-        os._exit(3)
-    return number
-
-
 def test_every_process_of_the_worker_takes_part(cluster: LocalCluster) -> None:
     """There are as many as were asked for."""
-    assert len(set(process_of.map([0.05] * 20, batch_size=1, backend=cluster.backend))) == 2
+    assert len(set(process_after.map([0.05] * 20, batch_size=1, backend=cluster.backend))) == 2
 
 
 def test_a_call_that_kills_its_process_fails_and_harms_no_other(cluster: LocalCluster) -> None:
@@ -84,7 +72,7 @@ def test_a_loop_in_c_is_stopped_by_killing_its_process(cluster: LocalCluster) ->
 
     with pytest.raises(CallTimeoutError, match=r"endless ran longer than timeout=0\.3 s.*killed"):
         endless().compute(cluster.backend, timeout=DEADLINE)
-    assert len(set(process_of.map([0.05] * 20, batch_size=1, backend=cluster.backend))) == 2
+    assert len(set(process_after.map([0.05] * 20, batch_size=1, backend=cluster.backend))) == 2
 
 
 def test_prints_and_log_lines_stand_in_the_log_in_order_with_the_calls_name(
@@ -144,14 +132,16 @@ def test_celerys_events_carry_the_functions_name(
             target=receiver.capture, kwargs={"timeout": 2 * DEADLINE, "wakeup": False}
         )
         listener.start()
-        process_of(0).compute(cluster.backend)  # From here on the worker hears what it is told.
+        process_after(0).compute(cluster.backend)  # From here on the worker hears what it is told.
         app.control.enable_events(reply=True)
         try:
             # The listener misses earlier events, so send them until it hears one.
-            eventually(lambda: process_of(0).compute(cluster.backend) > 0 and "process_of" in names)
+            eventually(
+                lambda: process_after(0).compute(cluster.backend) > 0 and "process_after" in names
+            )
         finally:
             receiver.should_stop = True
-            process_of(0).compute(cluster.backend)  # One more event, to wake the listener.
+            process_after(0).compute(cluster.backend)  # One more event, to wake the listener.
             listener.join(DEADLINE)
             app.control.disable_events(reply=True)
 
