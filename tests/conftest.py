@@ -124,13 +124,18 @@ def project(tmp_path: Path) -> Client:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition holds; fail if it does not within ten seconds."""
+    """Wait until a condition holds; fail if it does not within ten seconds.
+
+    As `tests.processes.wait_until` does, to look takes a quarter of a core at most.
+    """
 
     def wait_for(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 10
         pause = threading.Event()
+        began = time.thread_time()
         while not condition():
             assert time.monotonic() < deadline, "the condition did not come true in time"
-            pause.wait(0.005)
+            pause.wait(max(0.005, 3 * (time.thread_time() - began)))
+            began = time.thread_time()
 
     return wait_for
