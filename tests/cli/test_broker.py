@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from distribute_challenge.cli import main
+from tests.cli.conftest import PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -39,7 +40,7 @@ def test_a_broker_that_cannot_be_reached_is_one_clear_error_without_its_password
 
 
 def test_a_wrong_password_is_named_as_such_and_not_shown(server: str) -> None:
-    output = complaint("status", "--broker", server.replace("hunter2", "hunter3"))
+    output = complaint("status", "--broker", server.replace(PASSWORD, "hunter3"))
     assert "refused the login" in output
     assert "hunter3" not in output
 

@@ -139,9 +139,7 @@ def test_what_redis_refuses_for_another_reason_is_one_clear_error(server: str) -
         connection.acl_setuser(
             "half", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"]
         )
-        done = CliRunner().invoke(
-            main, ["status", "--broker", server.replace("//:hunter2@", "//half:hunter2@")]
-        )
+        done = CliRunner().invoke(main, ["status", "--broker", server.replace("//:", "//half:")])
         connection.acl_deluser("half")
     assert done.exit_code == 1
     assert "give the user in the URL the rights" in done.output

@@ -19,7 +19,7 @@ from distribute_challenge.execution_backends.celery.broker.ping import ping
 from distribute_challenge.execution_backends.celery.broker.presence import workers
 from distribute_challenge.execution_backends.celery.worker import main as celery_worker
 from tests.calls import meet, wait_for
-from tests.cli.conftest import COMMAND, host
+from tests.cli.conftest import COMMAND, PASSWORD, host
 from tests.processes import PATIENCE, Program, environment, parent, program, wait_until
 
 pytestmark = pytest.mark.celery
@@ -35,7 +35,7 @@ def test_a_worker_says_what_it_does_without_its_password(first: Program) -> None
         "worker first: 1 process, queues distribute_challenge, broker redis://:***@127.0.0.1:"
         in first.output
     )
-    assert "hunter2" not in first.output
+    assert PASSWORD not in first.output
 
 
 @pytest.mark.slow
