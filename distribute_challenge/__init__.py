@@ -8,6 +8,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #
 #     cli  benchmarking         commands
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
+#     graph                     calls that feed calls
 #     execution_backends        the engines: celery (client, broker, worker), pools, local;
 #                               what becomes of lost calls
 #     cluster                   the embedded cluster's processes
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from distribute_challenge.local_cluster import LocalCluster
     from distribute_challenge.shared import Shared, put
     from distribute_challenge.version import __version__ as __version__
+    from distribute_challenge.waiting import as_completed, gather, progress, wait
 
 __all__ = [
     "Distributable",
@@ -50,13 +52,17 @@ __all__ = [
     "LogLine",
     "Shared",
     "Timeline",
+    "as_completed",
     "attach",
     "available_backends",
     "compute_this",
     "default_backend",
+    "gather",
+    "progress",
     "put",
     "set_default_backend",
     "use_backend",
+    "wait",
 ]
 
 # The module of each name. It is imported when the name is first used, so that to import the package
@@ -71,7 +77,11 @@ _PLACES = {
     "LogLine": "core.log_lines",
     "Shared": "shared",
     "Timeline": "core.timeline",
+    "as_completed": "waiting",
     "attach": "detached",
+    "gather": "waiting",
+    "progress": "waiting",
+    "wait": "waiting",
     "available_backends": "execution_backends.registry",
     "compute_this": "decorator",
     "default_backend": "execution_backends.registry",

@@ -1,18 +1,21 @@
 """`Distributable`: a call that is ready to run and has not run."""
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from distribute_challenge.core.folding import fold
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
+from distribute_challenge.core.needs import stand_in
 from distribute_challenge.core.never_run import ToRun
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.signature import call_text, function_name
 from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice, check_honoured, resolve
+from distribute_challenge.graph.submission import Submission, Submittable
 from distribute_challenge.serialisation import PortableFunction
 from distribute_challenge.serialisation.tasks import single_task
 
@@ -67,6 +70,16 @@ class Prepared(NamedTuple):
             check_honoured(engine, self.options, self.given)
         return engine
 
+    def submittable(self, task: Task, engine: ExecutionBackend) -> Submittable:
+        """Return a task of the function as `graph` submits it."""
+        function_with = partial(
+            self.portable.payload,
+            find_depot=engine.depot,
+            within=SAME_BURST,
+            shares_files=engine.shares_files,
+        )
+        return Submittable(task, engine, function_with)
+
 
 class Distributable(ToRun, Generic[R]):
     """One call of one function, with its arguments, which has not run yet.
@@ -85,7 +98,7 @@ class Distributable(ToRun, Generic[R]):
         1024
     """
 
-    __slots__ = ("args", "func", "kwargs", "prepared")
+    __slots__ = ("__weakref__", "args", "func", "kwargs", "prepared")
 
     def __init__(
         self,
@@ -119,9 +132,12 @@ class Distributable(ToRun, Generic[R]):
         self.made_at = None
         try:
             engine = self.prepared.engine(backend)
-            future = engine.submit_now(self._task(engine))
+            task = self._task(engine)
+            future: Future[R] = (
+                self._submit_graph(task, engine, backend) if task.needs else engine.submit_now(task)
+            )
             try:
-                return cast(R, future.result(timeout))
+                return future.result(timeout)
             except ResultTimeoutError:
                 if future.done():
                     # The call itself raised it, when it waited for another call; or it has just
@@ -168,8 +184,11 @@ class Distributable(ToRun, Generic[R]):
             if detach:
                 seconds = _checked(time_to_live)
                 # Without a depot: the values in it are freed when this process ends.
-                return engine.submit_detached(self._task(within=SAME_BURST), seconds)
-            return engine.submit(self._task(engine, within=SAME_BURST))
+                return engine.submit_detached(self._detached_task(), seconds)
+            task = self._task(engine, within=SAME_BURST)
+            if task.needs:
+                return self._submit_graph(task, engine, backend)
+            return engine.submit(task)
         except BaseException as error:
             fold(error)
             raise
@@ -190,7 +209,13 @@ class Distributable(ToRun, Generic[R]):
             )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a call that has not run is no value: give its value, as in call.compute()")
+        if (reduced := stand_in(self)) is not None:
+            self.made_at = None  # The call that needs it says what becomes of it.
+            return reduced
+        raise TypeError(
+            "a call that has not run is no value: pass it as an argument of the call that needs "
+            "its value, or give the value, as in call.compute()"
+        )
 
     def __repr__(self) -> str:
         return f"<Distributable {call_text(self.prepared.name, self.args, self.kwargs)}>"
@@ -201,6 +226,24 @@ class Distributable(ToRun, Generic[R]):
             f"a call of {name} was made and never run: write {name}(...).compute(), "
             f"or .submit() to go on meanwhile"
         )
+
+    def prepare(self, backend: Choice) -> Submittable:
+        """Pickle the arguments, for a call that needs the value of this one (`graph`)."""
+        engine = self.prepared.engine(backend)
+        return self.prepared.submittable(self._task(engine, within=SAME_BURST), engine)
+
+    def _submit_graph(self, task: Task, engine: ExecutionBackend, backend: Choice) -> Future[R]:
+        return Submission(backend).submit(self, self.prepared.submittable(task, engine))
+
+    def _detached_task(self) -> Task:
+        task = self._task(within=SAME_BURST)
+        if task.needs:
+            raise OptionError(
+                f"detach=True: {self.prepared.name} needs the results of other calls, and this "
+                f"process would have to be there when they end; give their values, as in "
+                f"future.result()"
+            )
+        return task
 
     def _task(self, backend: ExecutionBackend | None = None, *, within: float = 0.0) -> Task:
         self.made_at = None

@@ -5,6 +5,7 @@
     │   ├── SignatureError                  arguments do not fit the function
     │   ├── UnsupportedFunctionError        this kind of callable cannot be distributed
     │   ├── OptionError                     an option is out of range, or the backend lacks it
+    │   ├── DependencyError                 a call needs its own result
     │   ├── BackendError                    no such backend, or one that lacks an install
     │   └── SerialisationError              a function, an argument or a result cannot be pickled
     ├── SystemFailureError                  the call is fine, the machinery under it is not
@@ -46,6 +47,7 @@ __all__ = [
     "CallError",
     "CallTimeoutError",
     "ClusterStartError",
+    "DependencyError",
     "DistributeChallengeError",
     "ForgedError",
     "NeverRunWarning",
@@ -125,6 +127,10 @@ class OptionError(CallError):
 
 class BackendError(CallError):
     """The named backend does not exist, or a package that it needs is not installed."""
+
+
+class DependencyError(CallError):
+    """A call needs its own result, by way of the calls in its arguments."""
 
 
 class SerialisationError(CallError):

@@ -1,6 +1,7 @@
 """`map` and `starmap`: many calls of one function at a time."""
 
 from collections.abc import Iterable, Iterator
+from operator import length_hint
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
 
 from distribute_challenge.core.folding import folded
@@ -8,7 +9,7 @@ from distribute_challenge.core.never_run import place_of_caller
 from distribute_challenge.core.signature import CheckedSignature
 from distribute_challenge.distributable import Prepared
 from distribute_challenge.execution_backends.registry import Choice
-from distribute_challenge.mapping import Mapping, OnError, total_of
+from distribute_challenge.mapping import Mapping, OnError
 
 __all__ = ["Mappable"]
 
@@ -177,9 +178,21 @@ class Mappable(Generic[R]):
             on_error=on_error,
             progress=progress,
             batch_size=batch_size,
+            named=backend,
             check=self._check_item,
             made_at=place_of_caller(2),
         ).results()
 
     def _check_item(self, args: tuple[Any, ...]) -> None:
         self._checked.check(self.__name__, args[len(self._prefix) :], {})
+
+
+def total_of(iterables: Iterable[Iterable[Any]]) -> int | None:
+    """Return the number of calls that iterables make together; None if a length is unknown.
+
+    Examples:
+        >>> total_of([range(10), "abc"]), total_of([iter(int, 1)])
+        (3, None)
+    """
+    hints = [length_hint(iterable, -1) for iterable in iterables]
+    return None if -1 in hints or not hints else min(hints)

@@ -10,7 +10,6 @@ rest is divided into smaller chunks, which take its place.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from operator import length_hint
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
@@ -23,8 +22,10 @@ from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.core.messages import Task
+from distribute_challenge.core.needs import collecting
 from distribute_challenge.core.never_run import Place, ToRun
 from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.progress_bar import progress_bar
 from distribute_challenge.distributable import Prepared
 from distribute_challenge.errors import (
     Attempt,
@@ -35,6 +36,10 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.registry import Choice
+from distribute_challenge.graph.inputs import has_value
+from distribute_challenge.graph.submission import Submission
+from distribute_challenge.serialisation import Parcel
 from distribute_challenge.serialisation.tasks import hold_of, packed_chunk, values_of
 
 __all__ = ["Mapping", "OnError"]
@@ -58,6 +63,7 @@ class Mapping(ToRun):
         on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of values.
         progress: Show a progress bar.
         batch_size: Number of calls in each chunk; None: adapted to how long they take.
+        named: The backend that the caller names, also for calls in the items; None: none.
         check: Raises if the arguments of a call do not fit. It is called for the first call, unless
             errors are returned.
         made_at: Where the program made the map; None: no warning if it never runs.
@@ -77,6 +83,7 @@ class Mapping(ToRun):
         on_error: OnError,
         progress: bool,
         batch_size: int | None,
+        named: Choice = None,
         check: Callable[[tuple[Any, ...]], None] | None = None,
         made_at: Place | None = None,
     ) -> None:
@@ -112,6 +119,7 @@ class Mapping(ToRun):
         self._in_flight = 0
         self._generation = generation[0]
         self._completions: SimpleQueue[Chunk] = SimpleQueue()
+        self._submission = Submission(named)
         self.made_at = made_at
 
     def results(self) -> Iterator[Any]:
@@ -121,7 +129,7 @@ class Mapping(ToRun):
         stops running calls.
         """
         self.made_at = None
-        bar = _progress_bar(self._prepared.name, self._total) if self._progress else None
+        bar = progress_bar(self._prepared.name, self._total) if self._progress else None
         try:
             for chunk, outcomes in self._outcomes():
                 if bar is not None:
@@ -250,18 +258,21 @@ class Mapping(ToRun):
             raise error
         return [Failure(error)] * len(chunk.calls)
 
-    def _insert(self, calls: list[tuple[Any, ...]], first: int, place: int) -> None:
+    def _insert(
+        self, calls: list[tuple[Any, ...]], first: int, place: int, most: int | None = None
+    ) -> None:
         """Queue calls that were not run, at their place in the order, to be sent before others.
 
         Args:
             calls: The arguments of the calls.
             first: Number of the first of them among all items.
             place: Index in the order.
+            most: Number of calls in each piece; None: as many as fit.
         """
         pieces = []
         start = 0
         while start < len(calls):
-            size = self._size(len(calls) - start)
+            size = most or self._size(len(calls) - start)
             pieces.append(Chunk(calls[start : start + size], first + start))
             start += size
         for number, piece in enumerate(pieces):
@@ -329,11 +340,17 @@ class Mapping(ToRun):
     def _send(self, chunk: Chunk) -> None:
         prepared, find_depot = self._prepared, self._backend.depot
         try:
-            parcel = packed_chunk(prepared.name, chunk.calls, find_depot)
+            with collecting() as needs:
+                parcel = packed_chunk(prepared.name, chunk.calls, find_depot)
         except SerialisationError as error:
             future: Future[ChunkResult] = Future(prepared.name)
             future.fail(error)
         else:
+            if len(chunk.calls) > 1 and not all(map(has_value, needs)):
+                # Each call waits for its own needs, and fails with them.
+                self._drop_values(parcel)
+                self._divide(chunk, size=1)
+                return
             self._bytes_per_call = max(1.0, len(parcel.data) / len(chunk.calls))
             if (
                 self._batch_size is None
@@ -352,15 +369,24 @@ class Mapping(ToRun):
             task = Task(
                 self._function, parcel.data, options, clock.now(), calls, values, chunk.attempts
             )
-            future = self._backend.submit(task)
+            future = self._submitted(task._replace(needs=tuple(needs)))
         self._in_flight += 1
         self._await(chunk, future)
 
-    def _divide(self, chunk: Chunk) -> None:
-        """Send a chunk in pieces, because its arguments are larger than those before."""
+    def _submitted(self, task: Task) -> Future[ChunkResult]:
+        if not task.needs:
+            return self._backend.submit(task)
+        return self._submission.submit_task(self._prepared.submittable(task, self._backend))
+
+    def _drop_values(self, parcel: Parcel) -> None:
+        if parcel.values and (depot := self._backend.depot()) is not None:
+            depot.release(parcel.values)
+
+    def _divide(self, chunk: Chunk, size: int | None = None) -> None:
+        """Send a chunk in pieces, of ``size`` calls if it is given."""
         place = self._order.index(chunk)
         del self._order[place]
-        self._insert(chunk.calls, chunk.first, place)
+        self._insert(chunk.calls, chunk.first, place, size)
 
     def _cancel(self, *, force: bool = False) -> None:
         for chunk in self._order:
@@ -370,20 +396,3 @@ class Mapping(ToRun):
         self._unsent.clear()
         if self._hold is not None:
             self._hold.close()
-
-
-def total_of(iterables: Iterable[Iterable[Any]]) -> int | None:
-    """Return the number of calls that iterables make together; None if a length is unknown.
-
-    Examples:
-        >>> total_of([range(10), "abc"]), total_of([iter(int, 1)])
-        (3, None)
-    """
-    hints = [length_hint(iterable, -1) for iterable in iterables]
-    return None if -1 in hints or not hints else min(hints)
-
-
-def _progress_bar(name: str, total: int | None) -> Any:
-    from tqdm.auto import tqdm  # Imported late: it takes longer than this whole package.
-
-    return tqdm(desc=name, total=total, unit="call")

@@ -199,12 +199,11 @@ def test_an_attribute_of_a_call_that_has_not_run_is_an_error_that_says_what_to_w
         _ = Distributable(pow, (2, 2)).real  # type: ignore[attr-defined]
 
 
-def test_a_call_is_refused_as_an_argument() -> None:
-    """The error comes at the caller's line, until calls can feed calls."""
-    with pytest.raises(
-        SerialisationError, match=r"argument 1 of sum.*give its value, as in call\.compute\(\)"
-    ):
-        Distributable(sum, ([Distributable(pow, (2, 2))],)).submit("threads")
+def test_a_call_that_a_function_captures_is_refused() -> None:
+    """The error comes at the caller's line, and says where it belongs."""
+    call = Distributable(pow, (2, 2))
+    with pytest.raises(SerialisationError, match="pass it as an argument of the call that needs"):
+        Distributable(lambda: call).submit("threads")
 
 
 def test_a_function_is_not_taken_for_its_call() -> None:

@@ -26,6 +26,7 @@ LAYERS = [
     ["execution_backends.pools", "execution_backends.celery.broker", "cluster"],
     ["execution_backends.celery.client", "execution_backends.celery.worker"],
     ["execution_backends.celery"],
+    ["graph"],
     FRONT := [
         "distributable",
         "mapping",
@@ -35,6 +36,7 @@ LAYERS = [
         "detached",
         "local_cluster",
         "shared",
+        "waiting",
     ],
     [""],
     ["cli", "benchmarking"],

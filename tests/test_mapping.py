@@ -22,7 +22,8 @@ from distribute_challenge.errors import (
     WorkerLostError,
 )
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
-from distribute_challenge.mapping import AHEAD, total_of
+from distribute_challenge.mappable import total_of
+from distribute_challenge.mapping import AHEAD
 from distribute_challenge.serialisation import loads
 
 

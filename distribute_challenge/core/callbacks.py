@@ -27,7 +27,7 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.condition import Condition
 from distribute_challenge.core.interrupts import at_exit
 
-__all__ = ["run_callbacks"]
+__all__ = ["Dispatcher", "run_callbacks"]
 
 STUCK_AFTER = 0.25  # Seconds; a guess: long for a callback that only records a result.
 END_WITHIN = 1.5  # Seconds.
@@ -45,8 +45,11 @@ def run_callbacks(future: Any, callbacks: Sequence[Callable[[Any], object]]) -> 
     _dispatcher.put((future, callbacks))
 
 
-class _Dispatcher:
-    """The queue of jobs and the threads that run them; there is one for the process.
+class Dispatcher:
+    """The queue of jobs and the threads that run them; the callbacks of users have one.
+
+    Args:
+        name: Name of the threads.
 
     One thread is in charge: it takes jobs and runs them. While it runs one and others wait, a
     second thread stands by. The second thread takes charge when the first has run its job for
@@ -57,7 +60,8 @@ class _Dispatcher:
     ``_lock`` protects all fields. No callback runs under it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "distribute_challenge callbacks") -> None:
+        self._name = name
         # Reentrant: garbage that is collected under it may end a future.
         self._lock = threading.RLock()
         # Wakes the thread in charge: there is a job.
@@ -102,9 +106,7 @@ class _Dispatcher:
 
     def _started(self) -> threading.Thread | None:
         """Start another thread; None if the interpreter ends and starts no more."""
-        thread = threading.Thread(
-            target=self._work, name="distribute_challenge callbacks", daemon=True
-        )
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -172,13 +174,13 @@ def _run(job: Job) -> None:
 def _start_anew() -> None:
     """In the child of a fork, begin anew: threads and callbacks belong to the parent."""
     global _dispatcher
-    _dispatcher = _Dispatcher()
+    _dispatcher = Dispatcher()
 
 
 def _end() -> None:
     _dispatcher.end()
 
 
-_dispatcher = _Dispatcher()
+_dispatcher = Dispatcher()
 at_exit(_end)
 os.register_at_fork(after_in_child=_start_anew)

@@ -11,6 +11,7 @@ from distribute_challenge.core.folding import fold, set_traceback, traceback_of
 from distribute_challenge.core.guarded import shown
 from distribute_challenge.core.lazy_future import LazyFuture, Stages
 from distribute_challenge.core.log_lines import LastLines, LogLine
+from distribute_challenge.core.needs import stand_in
 from distribute_challenge.core.timeline import Timeline
 
 __all__ = ["Future"]
@@ -43,6 +44,7 @@ class Future(LazyFuture, Generic[R]):
         id: Id of the call. The id of a call submitted with ``detach=True`` can be given to
             `attach`, in any process.
         name: Name of the function, for error messages.
+        packed: The value as it travels to calls that need it, once one has (`graph.inputs`).
         timeline: Times at which the call passed its stages, in seconds since the epoch; None until
             the call is done, and on engines that do not measure.
 
@@ -61,6 +63,7 @@ class Future(LazyFuture, Generic[R]):
     _callbacks: list[Callable[[Any], object]] | None = None
     _id: str | None = None
     _lines: LastLines | None = None
+    packed: Any = None
 
     @property
     def id(self) -> str:
@@ -186,14 +189,14 @@ class Future(LazyFuture, Generic[R]):
         if self.cancelled():
             text = f"{self.name} cancelled"
         elif not self.done():
-            text = f"{self._call_text()} {'running' if self._is_known_to_run() else 'pending'}"
+            text = f"{self.call_text()} {'running' if self._is_known_to_run() else 'pending'}"
         elif self._exception is not None:
             text = f"{self.name} raised {shown(self._exception)}"
         else:
             text = f"{self.name} finished {shown(self._result)}"
         return f"<Future {text}>"
 
-    def _call_text(self) -> str:
+    def call_text(self) -> str:
         """Return the call as text; an engine that keeps its task shows the arguments, too."""
         return self.name
 
@@ -202,8 +205,11 @@ class Future(LazyFuture, Generic[R]):
         return self.running()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        if (reduced := stand_in(self)) is not None:
+            return reduced
         raise TypeError(
-            "a future stays in its process: give what it results in, as in future.result()"
+            "a future stays in its process: pass it as an argument of the call that needs its "
+            "value, or give the value, as in future.result()"
         )
 
     def __await__(self) -> Generator[Any, None, R]:

@@ -62,6 +62,8 @@ class Task(NamedTuple):
         chunk: Number of calls in a chunk, whose future gives a `ChunkResult`; 0 for one call.
         values: Keys of the large values that arguments and function refer to. The engine's depot
             counts one user for each, and the engine releases them when the call is over.
+        needs: The futures and calls that stand in the arguments. `graph` puts their values there
+            before an engine gets the task, which then has none.
         attempts: Earlier attempts, in which the call was begun together with other calls and gave
             no outcome. They count towards the limit of attempts.
     """
@@ -73,6 +75,7 @@ class Task(NamedTuple):
     chunk: int = 0
     values: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    needs: tuple[Any, ...] = ()
 
     @property
     def calls(self) -> int:

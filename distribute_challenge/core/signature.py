@@ -33,6 +33,10 @@ class _Short(Repr):
         except BaseException:  # A broken `__repr__` must not hide the error that is reported here.
             return f"<{type(x).__name__}>"
 
+    def repr_Distributable(self, x: Any, level: int) -> str:  # noqa: N802 - named after the class
+        # Without its arguments: a call may stand in a call, a hundred thousand deep.
+        return f"{x.prepared.name}(...)"
+
     def repr_int(self, x: int, level: int) -> str:
         try:
             return super().repr_int(x, level)

@@ -20,7 +20,7 @@ from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import BackendError, CallCancelledError
 from distribute_challenge.execution.callables import callable_bytes
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME, OPTIONS
-from distribute_challenge.serialisation import PortableFunction, loads
+from distribute_challenge.serialisation import PortableFunction, loads, unpack
 from distribute_challenge.serialisation.tasks import single_task
 
 if TYPE_CHECKING:
@@ -193,9 +193,9 @@ class RunAdapter(ExecutionBackend):
         function = callable_bytes(task)
         try:
             if task.chunk:
-                future.resolve(self._run_chunk(function, loads(task.arguments)))
+                future.resolve(self._run_chunk(function, unpack(task.arguments)))
             else:
-                args, kwargs = loads(task.arguments)
+                args, kwargs = unpack(task.arguments)
                 future.resolve(self._runner.run(function, args, kwargs))
         except Exception as error:
             future.fail(error)

@@ -19,7 +19,7 @@ from distribute_challenge.errors import (
     VersionMismatchError,
     WorkerLostError,
 )
-from distribute_challenge.serialisation import references_of
+from distribute_challenge.serialisation import references_of, without_inputs
 
 __all__ = [
     "described",
@@ -51,9 +51,10 @@ def described(task: Task) -> str:
     if task.chunk > 1:
         return f"{name}, {task.chunk} calls of a map"
     try:
-        if large := references_of(task.arguments):
+        arguments = without_inputs(task.arguments)
+        if large := references_of(arguments):
             return f"{name}({_large(large)})"
-        value, is_whole = outline(task.arguments)
+        value, is_whole = outline(arguments)
         # If there are too many parts, `outline` returns a bare list of those that it has read.
         args, kwargs = ((value[0], {}) if task.chunk else value) if is_whole else (value, {})
         shown = [value_text(part) for part in args]

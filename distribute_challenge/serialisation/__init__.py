@@ -21,6 +21,8 @@ from distribute_challenge.serialisation.parcels import (
     pack_result,
     references_of,
     unpack,
+    with_inputs,
+    without_inputs,
 )
 from distribute_challenge.serialisation.pickling import Pickled, dumps, dumps_plain, loads
 from distribute_challenge.serialisation.script.namespace import Script
@@ -50,4 +52,6 @@ __all__ = [
     "references_of",
     "unpack",
     "unpack_function",
+    "with_inputs",
+    "without_inputs",
 ]

@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from distribute_challenge.core.guarded import text_of
@@ -62,7 +63,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         for variable in value.__code__.co_names:
             if variable in value.__globals__:
                 yield f", global variable {variable!r}", value.__globals__[variable]
-    else:
+    elif not isinstance(value, Future):  # It refuses to be pickled, whatever it holds.
         yield from (
             (f".{attribute}", part) for attribute, part in getattr(value, "__dict__", {}).items()
         )

@@ -11,6 +11,9 @@ extra. A parcel starts with ``P``; then comes a pickled pair of
   a reference to where it lies;
 - a reference for each of these buffers, in the order in which the pickle needs them; None for a
   buffer that travels beside the parcel in the same message.
+
+Arguments with stand-ins for what other calls result in (`core.needs`) start with ``N``; then comes
+a pickled pair of the blob of the arguments, and a list of blobs, one for each result.
 """
 
 import pickle
@@ -18,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
+from distribute_challenge.core.needs import giving
 from distribute_challenge.core.references import Reference
 from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
 
@@ -37,6 +41,8 @@ __all__ = [
     "pack_result",
     "references_of",
     "unpack",
+    "with_inputs",
+    "without_inputs",
 ]
 
 # A buffer of this many bytes leaves the pickle, and a pickle of this many bytes goes to a store as
@@ -57,6 +63,7 @@ Keep = Callable[[memoryview], Reference | None]
 Open = Callable[[Reference], memoryview]
 
 _FIRST = b"P"
+_WITH_INPUTS = b"N"
 _NO_MODULES: frozenset[str] = frozenset()
 
 
@@ -187,10 +194,10 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
 
 
 def pack_plain(data: bytes, keep: Keep | None) -> bytes:
-    """A pickle, as a parcel if it is large and there is a place for it.
+    """A pickle, or arguments with their inputs, as a parcel if large and there is a place for it.
 
     Args:
-        data: The pickle, with all its buffers in it.
+        data: The pickle, with all its buffers in it; or what `with_inputs` returned.
         keep: Stores it, if it can; None: there is no place.
     """
     return data if keep is None else _sealed(_kept(data, keep), ())
@@ -213,21 +220,52 @@ def unpack(
         open: Returns the buffer of a reference; None where only pickles come.
         beside: The buffers that travelled in the same message.
     """
-    if data[:1] != _FIRST:
+    first = data[:1]
+    if first == _WITH_INPUTS:
+        arguments, inputs = loads(memoryview(data)[1:])
+        with giving([unpack(blob, open) for blob in inputs]):
+            return unpack(arguments, open)
+    if first != _FIRST:
         return loads(data)
     assert open is not None
     stream, references = _opened(data)
+    whole = open(stream) if isinstance(stream, Reference) else stream
+    if whole[:1] == _WITH_INPUTS:
+        return unpack(whole, open)
     travelled = iter(beside)
     buffers = [
         next(travelled) if reference is None else open(reference) for reference in references
     ]
-    return _load(stream, buffers, open)
+    return loads(whole, buffers=buffers)
 
 
 def references_of(data: bytes | memoryview) -> list[Reference]:
     """Return all references in a blob."""
+    if data[:1] == _WITH_INPUTS:
+        arguments, inputs = loads(memoryview(data)[1:])
+        return [part for blob in (arguments, *inputs) for part in references_of(blob)]
     stream, references = _opened(data)
     return [part for part in (stream, *references) if isinstance(part, Reference)]
+
+
+def with_inputs(arguments: bytes, inputs: Sequence[bytes]) -> bytes:
+    """Put arguments together with the results that stand-ins in them stand for.
+
+    Args:
+        arguments: The blob of the arguments.
+        inputs: The blobs of the results, by the numbers of the stand-ins.
+    """
+    packed = dumps_plain((arguments, list(inputs)))
+    assert packed is not None  # Bytes only.
+    return _WITH_INPUTS + packed
+
+
+def without_inputs(arguments: bytes) -> bytes:
+    """Return the blob of arguments without the results that were put beside them."""
+    if arguments[:1] != _WITH_INPUTS:
+        return arguments
+    own: bytes = loads(memoryview(arguments)[1:])[0]
+    return own
 
 
 class _Packing:

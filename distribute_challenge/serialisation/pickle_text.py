@@ -227,6 +227,8 @@ def _object(kind: Any, args: Any) -> Unread:
             if isinstance(word, str)
         )
         return Unread(next(names, "class"), is_name=True)
+    if name == "value_of" and isinstance(args, tuple) and args:
+        return Unread(f"result {args[0]}")  # Of another call, by its number (`core.needs`).
     if name == "resolve" and len(words) > 1:
         return Unread(words[1], is_name=True)
     if name in ("_make_function", "function"):

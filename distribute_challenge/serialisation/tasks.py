@@ -1,11 +1,13 @@
 """Make the `Task` that an engine takes from a function and its arguments."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future as AnyFuture
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import FunctionPayload, Task
+from distribute_challenge.core.needs import collecting
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.serialisation import (
@@ -65,7 +67,8 @@ def single_task(
             0,
             values_of(function, find_depot) if function.values else (),
         )
-    parcel = _packed((args, kwargs), name, args, kwargs, find_depot)
+    with collecting() as needs:
+        parcel = _packed((args, kwargs), name, args, kwargs, find_depot)
     try:
         function = portable.payload(
             parcel.modules, find_depot, within=within, shares_files=shares_files
@@ -81,6 +84,7 @@ def single_task(
         clock.now(),
         0,
         parcel.values + values_of(function, find_depot),
+        needs=tuple(needs),
     )
 
 
@@ -139,18 +143,18 @@ def _packed(
     ]:
         if _has_future(argument):
             raise SerialisationError(
-                f"argument {label} of {name} is a future or holds one, and a future stays in its "
-                f"process: give the value that it "
-                f"results in, as in {name}(future.result())"
+                f"argument {label} of {name} is a future of another library or holds one, and "
+                f"such a future stays in its process: give the value that it results in, as in "
+                f"{name}(future.result())"
             )
         dumps(argument, f"argument {label} of {name}")
     raise failure
 
 
 def _has_future(argument: Any, depth: int = 3) -> bool:
-    """Whether an argument is a future, or a container of futures."""
+    """Whether an argument is a future of another library, or a container of such futures."""
     if isinstance(argument, dict):
         argument = list(argument.values())
     if isinstance(argument, list | tuple | set | frozenset) and depth:
         return any(_has_future(part, depth - 1) for part in argument)
-    return isinstance(argument, Future)
+    return isinstance(argument, AnyFuture) and not isinstance(argument, Future)

@@ -22,7 +22,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 @pytest.fixture(autouse=True)
 def dispatcher(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has one of its own, with no threads yet."""
-    monkeypatch.setattr(callbacks, "_dispatcher", callbacks._Dispatcher())
+    monkeypatch.setattr(callbacks, "_dispatcher", callbacks.Dispatcher())
 
 
 def test_a_callback_runs_in_a_thread_of_its_own(eventually: Eventually) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy
 import pytest
 
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.needs import collecting
 from distribute_challenge.errors import ClusterStartError, SerialisationError, ValueLostError
 from distribute_challenge.serialisation import (
     Deposited,
@@ -21,6 +23,8 @@ from distribute_challenge.serialisation import (
     parcels,
     references_of,
     unpack,
+    with_inputs,
+    without_inputs,
 )
 from distribute_challenge.stores import Depot, Reference, SharedMemoryStore
 
@@ -249,6 +253,19 @@ def test_the_modules_of_what_is_deposited_travel_along(depot: Depot) -> None:
     """The worker needs them to unpickle it."""
     deposited = Deposited(depot, pack(Window(bytearray(100_000)), "it", lambda: depot))
     assert __name__ in pack([deposited], "call", lambda: depot).modules
+
+
+def test_results_of_other_calls_travel_beside_the_arguments(depot: Depot) -> None:
+    """What refers to large values is found in all of it."""
+    with collecting() as needs:
+        arguments = pack(([Future("a"), LARGE], {}), "call", lambda: depot).data
+    assert len(needs) == 1
+    blob = with_inputs(arguments, [pack(LARGE, "it", lambda: depot).data])
+    (first, second), _ = unpack(blob, depot.open)
+    assert numpy.array_equal(first, LARGE)
+    assert numpy.array_equal(second, LARGE)
+    assert len(references_of(blob)) == 2
+    assert without_inputs(blob) == without_inputs(arguments) == arguments
 
 
 def test_thresholds_are_the_measured_ones() -> None:

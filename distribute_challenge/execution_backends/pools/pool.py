@@ -76,7 +76,7 @@ class PoolCall(Future[Any]):
     def running(self) -> bool:
         return self.runner is not None and not self.done()
 
-    def _call_text(self) -> str:
+    def call_text(self) -> str:
         return described(self.task)
 
 

@@ -4,6 +4,7 @@ import io
 import types
 from typing import Any, Final
 
+from distribute_challenge.core.needs import collecting_nothing
 from distribute_challenge.serialisation.modules.locations import locate
 from distribute_challenge.serialisation.project_pickler import ProjectPickler
 from distribute_challenge.serialisation.script.classes import taken_apart
@@ -21,7 +22,10 @@ class NamingPickler(ProjectPickler):
     """Pickles functions of the script with their names, so that a worker uses its own of them."""
 
     def _reduced(self, obj: Any) -> Any:
-        definition = None if isinstance(obj, type) else definitions.find(obj)
+        # A worker keeps definitions for calls to come, which may need other results: a function that
+        # captures a future or a call travels by value.
+        with collecting_nothing():
+            definition = None if isinstance(obj, type) else definitions.find(obj)
         if definition is None:
             return super()._reduced(obj)
         file = io.BytesIO()

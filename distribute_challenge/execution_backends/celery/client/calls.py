@@ -68,7 +68,7 @@ class Call(Future[Any]):
         batch = self.batch
         return batch is not None and not self.done() and batch.is_running(self)
 
-    def _call_text(self) -> str:
+    def call_text(self) -> str:
         return described(self.task)
 
     def _is_known_to_run(self) -> bool:

@@ -1,0 +1,66 @@
+"""What a call needs: the futures and calls that stand in its arguments.
+
+    client: pickling (args, kwargs) ──► a future or call in them ──► `stand_in` ──► number
+    worker: unpickling ──► `value_of`, with the number ──► the value that was sent beside
+
+The pickler finds them, however deep they lie, so no second walk over the arguments is needed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+__all__ = ["collecting", "collecting_nothing", "giving", "stand_in"]
+
+
+_needs: ContextVar[list[Any] | None] = ContextVar("distribute_challenge_needs", default=None)
+_values: ContextVar[Sequence[Any]] = ContextVar("distribute_challenge_values", default=())
+
+
+@contextmanager
+def collecting() -> Iterator[list[Any]]:
+    """Collect the futures and calls that are pickled in this block, which would fail otherwise.
+
+    The list has them in the order in which they were found.
+    """
+    needs: list[Any] = []
+    token = _needs.set(needs)
+    try:
+        yield needs
+    finally:
+        _needs.reset(token)
+
+
+@contextmanager
+def collecting_nothing() -> Iterator[None]:
+    """Let futures and calls that are pickled in this block fail, as outside of `collecting`."""
+    token = _needs.set(None)
+    try:
+        yield
+    finally:
+        _needs.reset(token)
+
+
+def stand_in(thing: Any) -> tuple[Callable[[int], Any], tuple[int]] | None:
+    """Return what is pickled in place of a future or call; None where none may be pickled."""
+    needs = _needs.get()
+    if needs is None:
+        return None
+    needs.append(thing)  # Once: for the second time, the pickler refers to the first.
+    return value_of, (len(needs) - 1,)
+
+
+@contextmanager
+def giving(values: Sequence[Any]) -> Iterator[None]:
+    """Give the values that stand-ins unpickled in this block stand for, by number."""
+    token = _values.set(values)
+    try:
+        yield
+    finally:
+        _values.reset(token)
+
+
+def value_of(number: int) -> Any:
+    """Return the value that a stand-in stands for; pickles name this function."""
+    return _values.get()[number]

@@ -1,0 +1,170 @@
+"""What becomes of a call between its inputs and its engine."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy
+import pytest
+
+from distribute_challenge import Future, compute_this, default_backend, use_backend
+from distribute_challenge.core.messages import Task
+from distribute_challenge.errors import CallCancelledError, SerialisationError
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from tests.forks import ended, fork
+
+
+class Engine(ExecutionBackend):
+    """Keeps the futures of what it gets, for the test to end."""
+
+    concurrency = 1
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+        self.error: BaseException | None = None
+        self.on_submit: Callable[[], object] = lambda: None
+
+    def submit(self, task: Task) -> Future[Any]:
+        self.on_submit()
+        if self.error is not None:
+            raise self.error
+        self.futures.append(Future(task.function.name))
+        return self.futures[-1]
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine()
+    with use_backend(engine):
+        yield engine
+
+
+@compute_this
+def add(x: Any, y: Any = 1) -> Any:
+    return x + y
+
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+def test_a_call_goes_to_its_engine_when_the_last_input_is_there(
+    engine: Engine, eventually: Eventually
+) -> None:
+    future = add(add(1), add(2)).submit()
+    first, second = engine.futures
+    first.resolve(2)
+    assert not future.running()
+    assert repr(future) == "<Future add(add(1), add(2)) pending>"
+    second.resolve(3)
+    eventually(lambda: len(engine.futures) == 3)
+    engine.futures[2].running_with(lambda: True)
+    eventually(future.running)
+    assert repr(future) == "<Future add running>"
+    engine.futures[2].resolve(5)
+    assert future.result(10) == 5
+    assert future.logs() == []
+
+
+def test_an_input_of_two_calls_is_cancelled_with_the_last_of_them(engine: Engine) -> None:
+    """A chain goes as a whole."""
+    shared = add(add(add(1)))
+    future = add(shared, add(shared)).submit()
+    assert future.cancel()
+    assert [each.cancelled() for each in engine.futures] == [True]
+
+
+def test_a_call_whose_second_input_failed_stops_the_first(
+    engine: Engine, eventually: Eventually
+) -> None:
+    future = add(add(1), add(2)).submit()
+    first, second = engine.futures
+    second.fail(ValueError("no luck"))
+    assert isinstance(future.exception(10), ValueError)
+    eventually(first.cancelled)
+    first.resolve(1)
+    assert len(engine.futures) == 2
+
+
+def test_both_inputs_may_fail(engine: Engine, eventually: Eventually) -> None:
+    held = [add(1).submit(), add(2).submit()]
+    future = add(*held).submit()
+    for each in held:
+        each.fail(ValueError("no luck"))
+    assert isinstance(future.exception(10), ValueError)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("closed"), KeyboardInterrupt()])
+def test_what_the_engine_raises_is_the_calls_error(engine: Engine, error: BaseException) -> None:
+    first = add(1).submit()
+    engine.futures[0].resolve(2)
+    engine.error = error
+    if isinstance(error, Exception):
+        assert add(first).submit().exception(10) is error
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            add(first).submit()
+
+
+def test_a_value_that_cannot_be_pickled_is_the_calls_error(engine: Engine) -> None:
+    first = add(1).submit()
+    engine.futures[0].resolve(threading.Lock())
+    error = add(first).submit().exception(10)
+    assert isinstance(error, SerialisationError)
+    assert "the result of add" in str(error)
+
+
+def test_a_call_that_is_cancelled_as_it_goes_is_stopped_there(engine: Engine) -> None:
+    first = add(1).submit()
+    future = add(first, add(2)).submit()
+    engine.on_submit = lambda: future.cancel(force=True)
+    engine.futures[1].resolve(3)
+    engine.futures[0].resolve(2)
+    with pytest.raises(CallCancelledError):
+        future.result(10)
+
+
+def test_a_call_that_runs_ends_as_its_engine_says(engine: Engine, eventually: Eventually) -> None:
+    first = add(1).submit()
+    engine.futures[0].resolve(2)
+    futures = [add(first).submit() for _ in range(3)]
+    _, one, two, three = engine.futures
+    assert not futures[0].cancelled()
+    one.cancel()
+    assert futures[0].cancelled()
+    two.fail(ValueError("no luck"))
+    assert isinstance(futures[1].exception(10), ValueError)
+    three.withdraw_with(lambda: False)
+    three.stop_with(lambda: None)
+    assert not futures[2].cancel()
+    assert futures[2].cancel(force=True)
+    assert three.cancelled()
+
+
+def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
+    with use_backend("threads"):
+        assert add(add(1)).compute() == 3
+
+        def work() -> bool:
+            return bool(add(add(1), add(2)).compute(timeout=20) != 5)
+
+        assert ended(fork(work)) == 0
+
+
+def test_large_values_leave_no_user_behind(eventually: Eventually) -> None:
+    """Neither those of a call that ended, nor of one that was cancelled or failed."""
+    array = numpy.zeros(100_000)
+    with use_backend("celery"):
+        depot = default_backend().depot()
+        assert depot is not None
+        future = add(array).submit()
+        assert add(future, array).compute()[0] == 1
+        add(add(array), array).submit().cancel(force=True)
+        with pytest.raises(ZeroDivisionError):
+            add(compute_this(lambda: 1 // 0)(), array).compute()
+        del future
+
+        def unused() -> bool:
+            depot.sweep(1e9)
+            return not any(value.users for value in depot._values.values())
+
+        eventually(unused)
