@@ -233,7 +233,8 @@ class Distributable(ToRun, Generic[R]):
         return self.prepared.submittable(self._task(engine, within=SAME_BURST), engine)
 
     def _submit_graph(self, task: Task, engine: ExecutionBackend, backend: Choice) -> Future[R]:
-        return Submission(backend).submit(self, self.prepared.submittable(task, engine))
+        with Submission(backend) as submission:
+            return submission.submit(self, self.prepared.submittable(task, engine))
 
     def _detached_task(self) -> Task:
         task = self._task(within=SAME_BURST)

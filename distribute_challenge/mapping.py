@@ -119,7 +119,7 @@ class Mapping(ToRun):
         self._in_flight = 0
         self._generation = generation[0]
         self._completions: SimpleQueue[Chunk] = SimpleQueue()
-        self._submission = Submission(named)
+        self._submission = Submission(named, is_lasting=True)
         self.made_at = made_at
 
     def results(self) -> Iterator[Any]:
@@ -394,5 +394,6 @@ class Mapping(ToRun):
             chunk.cancel(force=force)
         self._order.clear()
         self._unsent.clear()
+        self._submission.close()
         if self._hold is not None:
             self._hold.close()

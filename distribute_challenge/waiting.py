@@ -167,12 +167,13 @@ class _Gathering:
     def __init__(self, things: tuple[Any, ...], return_exceptions: bool, backend: Choice) -> None:
         self._shape = things[0] if len(things) == 1 else list(things)
         self._return_exceptions = return_exceptions
-        self._submission = Submission(backend)
         self._futures: dict[int, Future[Any]] = {}
+        self._started: list[Future[Any]] = []
         try:
-            self._collect(self._shape)
+            with Submission(backend) as submission:
+                self._collect(self._shape, submission)
         except BaseException:
-            self._submission.cancel()
+            _cancel(self._started)
             raise
 
     def values(self, timeout: float | None) -> Any:
@@ -182,7 +183,7 @@ class _Gathering:
                 self._check(future)
             return self._built(self._shape)
         except BaseException:
-            self._submission.cancel()
+            _cancel(self._started)
             raise
 
     async def values_in_loop(self, within: float | None) -> Any:
@@ -213,22 +214,23 @@ class _Gathering:
             raise  # Of a call.
         except TimeoutError:
             error = _late(missing, len(futures), within)
-            self._submission.cancel()
+            _cancel(self._started)
             raise error from None
         except BaseException:
-            self._submission.cancel()
+            _cancel(self._started)
             raise
 
-    def _collect(self, thing: Any) -> None:
+    def _collect(self, thing: Any, submission: Submission) -> None:
         if isinstance(thing, Future):
             self._futures[id(thing)] = thing
         elif isinstance(thing, Distributable):
-            self._futures[id(thing)] = self._submission.submit(thing)
+            future = self._futures[id(thing)] = submission.submit(thing)
+            self._started.append(future)
         elif isinstance(thing, dict):
-            self._collect(list(thing.values()))
+            self._collect(list(thing.values()), submission)
         elif isinstance(thing, list | tuple | set | frozenset):
             for part in thing:
-                self._collect(part)
+                self._collect(part, submission)
 
     def _check(self, future: Future[Any]) -> None:
         if not self._return_exceptions:
@@ -257,23 +259,29 @@ class _Gathering:
 
 def _submitted(things: Iterable[Any], backend: Choice) -> list[Future[Any]]:
     """Return the futures of futures and calls."""
-    submission = Submission(backend)
-    futures = []
+    futures, started = [], []
     try:
-        for thing in things:
-            if isinstance(thing, Distributable):
-                futures.append(submission.submit(thing))
-            elif isinstance(thing, Future):
-                futures.append(thing)
-            else:
-                raise CallError(
-                    f"got {thing!r} of type {type(thing).__name__}, expected a future, as "
-                    f"submit() returns it, or a call that has not run"
-                )
+        with Submission(backend) as submission:
+            for thing in things:
+                if isinstance(thing, Distributable):
+                    started.append(submission.submit(thing))
+                    futures.append(started[-1])
+                elif isinstance(thing, Future):
+                    futures.append(thing)
+                else:
+                    raise CallError(
+                        f"got {thing!r} of type {type(thing).__name__}, expected a future, as "
+                        f"submit() returns it, or a call that has not run"
+                    )
     except BaseException:
-        submission.cancel()
+        _cancel(started)
         raise
     return futures
+
+
+def _cancel(futures: Iterable[Future[Any]]) -> None:
+    for future in futures:
+        future.cancel(force=True)
 
 
 def _as_they_end(futures: Sequence[Future[Any]], timeout: float | None) -> Iterator[Future[Any]]:

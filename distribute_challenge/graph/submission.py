@@ -3,14 +3,14 @@
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
-from distribute_challenge.errors import CallCancelledError, DependencyError
+from distribute_challenge.errors import CallCancelledError, CallError, DependencyError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.inputs import Input
-from distribute_challenge.graph.waiting_call import FunctionWith, WaitingCall
+from distribute_challenge.graph.waiting_call import FunctionWith, WaitingCall, add_users, drop
 
 __all__ = ["Submission", "Submittable", "ToSubmit"]
 
@@ -53,14 +53,26 @@ class _Open:
 class Submission:
     """Submits calls together: an object that stands in the arguments of several runs once.
 
+    A context manager: after the block, a call that no other one needs is cancelled, unless `submit`
+    has returned its future.
+
     Args:
         backend: The backend of calls that name none themselves; None: the default one.
+        is_lasting: Whether calls are submitted for a long time: what it knows of a call is then
+            forgotten when the program has deleted the call.
     """
 
-    def __init__(self, backend: Any = None) -> None:
+    def __init__(self, backend: Any = None, *, is_lasting: bool = False) -> None:
         self._backend = backend
-        # By the `id` of the call, as long as the call lives.
-        self._inputs: dict[int, Input] = {}
+        self._is_lasting = is_lasting
+        self._inputs: dict[int, Input] = {}  # By the `id` of the call, as long as the call lives.
+        self._calls: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def submit(self, call: ToSubmit, ready: Submittable | None = None) -> Future[Any]:
         """Submit a call, and before it what it needs.
@@ -82,38 +94,49 @@ class Submission:
         return known.future
 
     def submit_task(self, ready: Submittable) -> Future[Any]:
-        """Submit a task that is no single call, and before it what it needs; as `submit`."""
-        return self._submitted(None, ready).future
+        """Submit a task that is no single call, and before it what it needs.
 
-    def cancel(self) -> None:
-        """Stop all calls of this submission that have not ended."""
-        for each in list(self._inputs.values()):
-            each.future.cancel(force=True)
+        An error of a call that it needs is the future's.
+        """
+        try:
+            return self._submitted(None, ready).future
+        except CallError as error:
+            future: Future[Any] = Future(ready.task.function.name)
+            future.fail(error)
+            return future
+
+    def close(self) -> None:
+        """Forget all calls; cancel those that no other call needs, and no program knows."""
+        inputs, self._inputs, self._calls = self._inputs, {}, []
+        known = list(inputs.values())
+        inputs.clear()
+        drop(known, force=True)
 
     def _submitted(self, call: Any, ready: Submittable) -> Input:
         # A loop, as a chain of calls may be longer than Python's stack.
         path, open_calls = [_Open(call, ready)], {id(call)}
-        try:
-            while True:
-                further = self._next_to_open(path[-1], open_calls)
-                if further is not None:
-                    open_calls.add(id(further))
-                    path.append(_Open(further, further.prepare(self._backend)))
-                    continue
-                ended = path.pop()
-                open_calls.discard(id(ended.call))
-                made = Input(_started(ended), ended.ready.task._replace(needs=()))
-                if not path:
-                    return made
-                self._remember(ended.call, made)
-                path[-1].inputs.append(made)
-        except BaseException:
-            self.cancel()
-            raise
+        while True:
+            further = self._next_to_open(path[-1], open_calls)
+            if further is not None:
+                open_calls.add(id(further))
+                path.append(_Open(further, further.prepare(self._backend)))
+                continue
+            ended = path.pop()
+            open_calls.discard(id(ended.call))
+            made = Input(_started(ended), ended.ready.task._replace(needs=()))
+            if not path:
+                return made
+            self._remember(ended.call, made)
+            path[-1].inputs.append(made)
 
     def _remember(self, call: Any, made: Input) -> None:
+        # A user of its own: a call that is submitted later may need it.
+        add_users((made,))
         self._inputs[id(call)] = made
-        weakref.finalize(call, self._inputs.pop, id(call), None).atexit = False
+        if self._is_lasting:
+            weakref.finalize(call, _forget, self._inputs, id(call)).atexit = False
+        else:
+            self._calls.append(call)
 
     def _next_to_open(self, parent: _Open, open_calls: set[int]) -> Any:
         """Return the next call that the parent needs and that was not submitted, if there is one."""
@@ -130,6 +153,12 @@ class Submission:
             else:
                 return need
         return None
+
+
+def _forget(inputs: dict[int, Input], number: int) -> None:
+    made = inputs.pop(number, None)
+    if made is not None:
+        drop((made,), force=True)
 
 
 def _started(ended: _Open) -> Future[Any]:

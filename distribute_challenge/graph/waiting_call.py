@@ -18,7 +18,7 @@ from distribute_challenge.graph.release import soon
 from distribute_challenge.serialisation import dumps_error, loads_error, pack_plain, with_inputs
 from distribute_challenge.serialisation.tasks import values_of
 
-__all__ = ["FunctionWith", "WaitingCall", "drop"]
+__all__ = ["FunctionWith", "WaitingCall", "add_users", "drop"]
 
 MOST_STEPS = 10  # Calls that the notes of an exception name on the way from the one that failed.
 
@@ -26,8 +26,9 @@ MOST_STEPS = 10  # Calls that the notes of an exception name on the way from the
 FunctionWith = Callable[[frozenset[str]], FunctionPayload]
 
 # Orders the end of inputs, the release of a call, and its cancellation. There is one lock for all
-# calls, because it is held for a microsecond.
-_lock = threading.Lock()
+# calls, because it is held for a microsecond. Reentrant: garbage that is collected under it may be a
+# call that other calls no longer need.
+_lock = threading.RLock()
 
 
 class WaitingCall(Future[Any]):
@@ -69,10 +70,7 @@ class WaitingCall(Future[Any]):
         self.withdraw_with(self._withdraw_call)
         self.stop_with(self._stop_call)
         self.running_with(self._call_runs)
-        with _lock:
-            for each in inputs:
-                if each.users is not None:
-                    each.users += 1
+        add_users(inputs)
 
     def begin(self) -> None:
         """Wait for the inputs; the call goes to its engine at once if all have ended."""
@@ -216,6 +214,14 @@ class WaitingCall(Future[Any]):
             raise CallCancelledError(f"{error}{self._because}") from None
 
 
+def add_users(inputs: Iterable[Input]) -> None:
+    """Count one user more of each input that no other part of the program knows."""
+    with _lock:
+        for each in inputs:
+            if each.users is not None:
+                each.users += 1
+
+
 def drop(inputs: Iterable[Input], *, force: bool) -> None:
     """Count one user less of each input; one without users is cancelled.
 
@@ -237,7 +243,8 @@ def drop(inputs: Iterable[Input], *, force: bool) -> None:
             if isinstance(future, WaitingCall) and future._task is not None:
                 further, future._inputs = future._inputs, ()
                 waiting.extend(further)
-        future.cancel(force)
+        if not future.done():
+            future.cancel(force)
 
 
 def _text(task: Task, inputs: Sequence[Input]) -> str:

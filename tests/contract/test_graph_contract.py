@@ -269,8 +269,29 @@ def test_maps_take_futures_and_calls(backend: ExecutionBackend, tmp_path: Path) 
     assert list(add.map([shared, 1, shared, futures[0]], backend=backend)) == [6, 2, 6, 2]
     assert list(add.starmap([(futures[0], futures[1])], backend=backend)) == [3]
     assert path.read_text() == "x"
+    calls = (add(number) for number in range(20))  # Which the program does not keep.
+    assert list(add.map(calls, backend=backend, batch_size=1)) == list(range(2, 22))
     outcomes = add.map([fail("no"), 1, fail("no")], backend=backend, on_error="return")
     assert [type(outcome) for outcome in outcomes] == [ValueError, int, ValueError]
+
+
+def test_a_need_of_a_call_that_fails_serves_other_calls(backend: ExecutionBackend) -> None:
+    """Also of calls that are submitted when the first has failed."""
+    broken, shared = fail("no luck").submit(backend), add(1)
+    broken.exception(TIMEOUT)
+    error, value = gather(add(broken, shared), add(shared), return_exceptions=True, backend=backend)
+    assert (type(error), value) == (ValueError, 3)
+    error, value = identity.map(
+        [[broken, shared], [shared]], backend=backend, batch_size=1, on_error="return"
+    )
+    assert (type(error), value) == (ValueError, [2])
+
+
+def test_an_item_with_a_call_that_cannot_be_pickled_fails_alone(backend: ExecutionBackend) -> None:
+    items = [add(1), add(threading.Lock()), add(2)]
+    outcomes = list(identity.map(items, backend=backend, on_error="return"))
+    assert outcomes[::2] == [2, 3]
+    assert isinstance(outcomes[1], SerialisationError)
 
 
 def test_large_values_pass_on(backend: ExecutionBackend) -> None:
