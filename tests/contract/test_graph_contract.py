@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distribute_challenge import ExecutionBackend, Future, compute_this, gather
+from distribute_challenge import ExecutionBackend, Future, compute_this, gather, use_backend
 from distribute_challenge.errors import (
     CallCancelledError,
     DependencyError,
@@ -190,7 +190,7 @@ def test_a_call_that_needs_a_cancelled_one_is_cancelled(
 
 
 def test_a_cancelled_call_takes_what_only_it_needed_along(
-    background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+    background: ExecutionBackend, tmp_path: Path
 ) -> None:
     """Not what the program holds, or another call needs."""
     door, path = tmp_path / "door", tmp_path / "runs"
@@ -333,12 +333,10 @@ def test_values_of_a_users_own_class_pass_on(backend: ExecutionBackend) -> None:
 
 def test_awaiting_a_graph(backend: ExecutionBackend) -> None:
     async def main() -> Any:
-        return await add(add(1), add(2))
+        with use_backend(backend):
+            return await add(add(1), add(2))
 
-    async def with_backend() -> Any:
-        return await add(add(1), add(2)).submit(backend)
-
-    assert asyncio.run(with_backend()) == 5
+    assert asyncio.run(main()) == 5
 
 
 def test_a_graph_inside_a_call_runs_there(backend: ExecutionBackend) -> None:
@@ -358,9 +356,6 @@ def test_a_timeout_cancels_the_whole_graph(background: ExecutionBackend, tmp_pat
     with pytest.raises(TimeoutError, match="was cancelled"):
         add(wait_for(str(tmp_path / "door")), 1).compute(background, timeout=0.2)
     (tmp_path / "door").touch()
-
-
-Node = tuple[str, Any]
 
 
 @st.composite
