@@ -15,12 +15,12 @@ from distribute_challenge.core.signature import call_text, function_name
 from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice, check_honoured, resolve
-from distribute_challenge.graph.submission import Submission, Submittable
 from distribute_challenge.serialisation import PortableFunction
 from distribute_challenge.serialisation.tasks import single_task
 
 if TYPE_CHECKING:
     from distribute_challenge.decorator import compute_this as compute_this
+    from distribute_challenge.graph.submission import Submittable
 
 __all__ = ["Distributable", "Prepared"]
 
@@ -70,8 +70,11 @@ class Prepared(NamedTuple):
             check_honoured(engine, self.options, self.given)
         return engine
 
-    def submittable(self, task: Task, engine: ExecutionBackend) -> Submittable:
+    def submittable(self, task: Task, engine: ExecutionBackend) -> "Submittable":
         """Return a task of the function as `graph` submits it."""
+        # Imported late here and below, as most calls need no others.
+        from distribute_challenge.graph.submission import Submittable
+
         function_with = partial(
             self.portable.payload,
             find_depot=engine.depot,
@@ -227,12 +230,14 @@ class Distributable(ToRun, Generic[R]):
             f"or .submit() to go on meanwhile"
         )
 
-    def prepare(self, backend: Choice) -> Submittable:
+    def prepare(self, backend: Choice) -> "Submittable":
         """Pickle the arguments, for a call that needs the value of this one (`graph`)."""
         engine = self.prepared.engine(backend)
         return self.prepared.submittable(self._task(engine, within=SAME_BURST), engine)
 
     def _submit_graph(self, task: Task, engine: ExecutionBackend, backend: Choice) -> Future[R]:
+        from distribute_challenge.graph.submission import Submission
+
         with Submission(backend) as submission:
             return submission.submit(self, self.prepared.submittable(task, engine))
 

@@ -8,6 +8,7 @@ from distribute_challenge.core.folding import folded
 from distribute_challenge.core.never_run import place_of_caller
 from distribute_challenge.core.signature import CheckedSignature
 from distribute_challenge.distributable import Prepared
+from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.mapping import Mapping, OnError
 
@@ -167,6 +168,12 @@ class Mappable(Generic[R]):
         batch_size: int | None,
         backend: Choice,
     ) -> Iterator[Any]:
+        if on_error not in ("raise", "return"):
+            raise OptionError(f"on_error={on_error!r}: expected 'raise' or 'return'")
+        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+            raise OptionError(
+                f"batch_size={batch_size!r}: expected a whole number of at least 1, or None"
+            )
         if self._prefix:
             calls = (self._prefix + call for call in calls)
         return Mapping(

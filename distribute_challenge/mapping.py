@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer, window
@@ -29,7 +29,6 @@ from distribute_challenge.core.progress_bar import progress_bar
 from distribute_challenge.distributable import Prepared
 from distribute_challenge.errors import (
     Attempt,
-    OptionError,
     ResultUnavailableError,
     SerialisationError,
     WorkerLostError,
@@ -37,10 +36,15 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice
-from distribute_challenge.graph.inputs import has_value
-from distribute_challenge.graph.submission import Submission
-from distribute_challenge.serialisation import Parcel
-from distribute_challenge.serialisation.tasks import hold_of, packed_chunk, values_of
+from distribute_challenge.serialisation.tasks import (
+    hold_of,
+    packed_chunk,
+    release_values,
+    values_of,
+)
+
+if TYPE_CHECKING:
+    from distribute_challenge.graph.submission import Submission
 
 __all__ = ["Mapping", "OnError"]
 
@@ -67,9 +71,6 @@ class Mapping(ToRun):
         check: Raises if the arguments of a call do not fit. It is called for the first call, unless
             errors are returned.
         made_at: Where the program made the map; None: no warning if it never runs.
-
-    Raises:
-        OptionError: A value is out of its range.
     """
 
     def __init__(
@@ -88,12 +89,6 @@ class Mapping(ToRun):
         made_at: Place | None = None,
     ) -> None:
         self.made_at = None  # No warning if this method raises.
-        if on_error not in ("raise", "return"):
-            raise OptionError(f"on_error={on_error!r}: expected 'raise' or 'return'")
-        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-            raise OptionError(
-                f"batch_size={batch_size!r}: expected a whole number of at least 1, or None"
-            )
         self._prepared = prepared
         self._backend = backend
         self._source = iter(calls)
@@ -119,7 +114,8 @@ class Mapping(ToRun):
         self._in_flight = 0
         self._generation = generation[0]
         self._completions: SimpleQueue[Chunk] = SimpleQueue()
-        self._submission = Submission(named, is_lasting=True)
+        self._named = named
+        self._submission: Submission | None = None
         self.made_at = made_at
 
     def results(self) -> Iterator[Any]:
@@ -346,9 +342,11 @@ class Mapping(ToRun):
             future: Future[ChunkResult] = Future(prepared.name)
             future.fail(error)
         else:
-            if len(chunk.calls) > 1 and not all(map(has_value, needs)):
+            if len(chunk.calls) > 1 and not all(
+                isinstance(need, Future) and need.has_value() for need in needs
+            ):
                 # Each call waits for its own needs, and fails with them.
-                self._drop_values(parcel)
+                release_values(parcel, find_depot)
                 self._divide(chunk, size=1)
                 return
             self._bytes_per_call = max(1.0, len(parcel.data) / len(chunk.calls))
@@ -376,11 +374,11 @@ class Mapping(ToRun):
     def _submitted(self, task: Task) -> Future[ChunkResult]:
         if not task.needs:
             return self._backend.submit(task)
-        return self._submission.submit_task(self._prepared.submittable(task, self._backend))
+        if self._submission is None:
+            from distribute_challenge.graph.submission import Submission  # Few maps need it.
 
-    def _drop_values(self, parcel: Parcel) -> None:
-        if parcel.values and (depot := self._backend.depot()) is not None:
-            depot.release(parcel.values)
+            self._submission = Submission(self._named, is_lasting=True)
+        return self._submission.submit_task(self._prepared.submittable(task, self._backend))
 
     def _divide(self, chunk: Chunk, size: int | None = None) -> None:
         """Send a chunk in pieces, of ``size`` calls if it is given."""
@@ -394,6 +392,7 @@ class Mapping(ToRun):
             chunk.cancel(force=force)
         self._order.clear()
         self._unsent.clear()
-        self._submission.close()
+        if self._submission is not None:
+            self._submission.close()
         if self._hold is not None:
             self._hold.close()

@@ -196,6 +196,10 @@ class Future(LazyFuture, Generic[R]):
             text = f"{self.name} finished {shown(self._result)}"
         return f"<Future {text}>"
 
+    def has_value(self) -> bool:
+        """Whether the call has ended, and given a value."""
+        return self.done() and not self.cancelled() and self.exception() is None
+
     def call_text(self) -> str:
         """Return the call as text; an engine that keeps its task shows the arguments, too."""
         return self.name

@@ -4,7 +4,6 @@
 """
 
 import os
-import socket
 import threading
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -102,4 +101,6 @@ def worker_name(kind: str, pid: int) -> str:
 
 @cache
 def _host() -> str:
+    import socket  # Imported late, as a program may use it for nothing else.
+
     return socket.gethostname()

@@ -12,7 +12,7 @@ from distribute_challenge.serialisation import Parcel, pack
 if TYPE_CHECKING:
     from distribute_challenge.stores import Depot, Hold
 
-__all__ = ["RESULT", "Input", "has_value"]
+__all__ = ["RESULT", "Input"]
 
 #: In the text of a call: what another call results in, by its number.
 RESULT = re.compile(r"<result (\d+)>")
@@ -83,13 +83,3 @@ class Input:
         if depot is not None and packed.parcel.values:
             depot.retain(packed.parcel.values)
         return packed.parcel
-
-
-def has_value(need: Any) -> bool:
-    """Whether something that a call needs is a future that has a value."""
-    return (
-        isinstance(need, Future)
-        and need.done()
-        and not need.cancelled()
-        and need.exception() is None
-    )

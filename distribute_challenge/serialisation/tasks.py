@@ -23,7 +23,7 @@ from distribute_challenge.serialisation import (
 if TYPE_CHECKING:
     from distribute_challenge.stores import Hold
 
-__all__ = ["hold_of", "packed_chunk", "single_task", "values_of"]
+__all__ = ["hold_of", "packed_chunk", "release_values", "single_task", "values_of"]
 
 
 def single_task(
@@ -74,8 +74,7 @@ def single_task(
             parcel.modules, find_depot, within=within, shares_files=shares_files
         )
     except BaseException:
-        if find_depot is not None and (depot := find_depot()) is not None:
-            depot.release(parcel.values)
+        release_values(parcel, find_depot)
         raise
     return Task(
         function,
@@ -117,6 +116,12 @@ def values_of(function: FunctionPayload, find_depot: FindDepot | None) -> tuple[
         assert depot is not None  # The function was pickled for this depot.
         depot.retain(function.values)
     return function.values
+
+
+def release_values(parcel: Parcel, find_depot: FindDepot | None) -> None:
+    """Release the large values of packed arguments that are not sent."""
+    if find_depot is not None and (depot := find_depot()) is not None:
+        depot.release(parcel.values)
 
 
 def hold_of(function: FunctionPayload, find_depot: FindDepot) -> "Hold | None":
