@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,13 @@ from distribute_challenge.core.failures import Failures
 from distribute_challenge.core.messages import Batch, FunctionPayload, Reply, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import Failure
-from distribute_challenge.errors import CallTimeoutError, RemoteError, SerialisationError
+from distribute_challenge.core.references import Reference
+from distribute_challenge.errors import (
+    CallTimeoutError,
+    RemoteError,
+    SerialisationError,
+    ValueMissingError,
+)
 from distribute_challenge.execution import function_cache
 from distribute_challenge.execution import run as execution
 from distribute_challenge.execution.batch_run import BatchRun
@@ -27,7 +33,7 @@ from distribute_challenge.execution.callables import callable_bytes
 from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.interruption import Interruption
 from distribute_challenge.execution.run import execute, inside_call
-from distribute_challenge.serialisation import PortableFunction, dumps, unpack_function
+from distribute_challenge.serialisation import PortableFunction, dumps, pack_plain, unpack_function
 from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.elsewhere import Client
@@ -612,3 +618,27 @@ MARK = object()
 
 def sees_module() -> object:
     return MARK
+
+
+class Gone:
+    """Large values of which none is there."""
+
+    def open(self, reference: Reference, places: Sequence[str]) -> memoryview:
+        raise ValueMissingError([reference.key])
+
+    def keep(self, buffer: memoryview, places: Sequence[str]) -> None:
+        raise AssertionError
+
+
+def test_outcomes_before_a_call_whose_value_is_missing_are_sent() -> None:
+    """The client sends the rest again, with the value."""
+    payload = payload_of(identity)
+    missing = pack_plain(b"x" * 100_000, lambda buffer: Reference("key", len(buffer)))
+    blobs = [dumps(one(1), "arguments").data, missing]
+    functions = FunctionCache({payload.digest: payload.payload}.get)
+    batch = Batch("b1", payload.digest, payload.name, blobs)
+    first, last = map(Reply.decode, execute(batch.encode(), functions, "w", Gone()))
+    assert decode_outcomes(first) == [1]
+    assert not first.ended
+    assert last.problem is not None
+    assert last.problem.kind == "value_missing"
