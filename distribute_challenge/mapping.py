@@ -346,7 +346,7 @@ class Mapping(ToRun):
                 isinstance(need, Future) and need.has_value() for need in needs
             ):
                 # Each call waits for its own needs, and fails with them.
-                release_values(parcel, find_depot)
+                release_values(parcel.values, find_depot)
                 self._divide(chunk, size=1)
                 return
             self._bytes_per_call = max(1.0, len(parcel.data) / len(chunk.calls))

@@ -154,7 +154,7 @@ def progress(
     futures, failed = _submitted(things, backend), 0
     with progress_bar(None, len(futures)) as bar:
         for future in _as_they_end(futures, timeout):
-            if future.cancelled() or future.exception() is not None:
+            if not future.has_value():
                 failed += 1
                 bar.set_postfix(failed=failed)
             bar.update()
@@ -169,12 +169,8 @@ class _Gathering:
         self._return_exceptions = return_exceptions
         self._futures: dict[int, Future[Any]] = {}
         self._started: list[Future[Any]] = []
-        try:
-            with Submission(backend) as submission:
-                self._collect(self._shape, submission)
-        except BaseException:
-            _cancel(self._started)
-            raise
+        with Submission(backend) as submission:
+            self._collect(self._shape, submission)
 
     def values(self, timeout: float | None) -> Any:
         """Wait in this thread, and return the values."""
@@ -183,7 +179,7 @@ class _Gathering:
                 self._check(future)
             return self._built(self._shape)
         except BaseException:
-            _cancel(self._started)
+            self._cancel()
             raise
 
     async def values_in_loop(self, within: float | None) -> Any:
@@ -198,27 +194,28 @@ class _Gathering:
             nonlocal missing
             with lock:
                 missing -= 1
-            if not missing or (not self._return_exceptions and _has_failed(future)):
+            if not missing or not (self._return_exceptions or future.has_value()):
                 ended.resolve(None)
 
         for future in futures:
             future.when_done(note)
         try:
             if futures:
-                await asyncio.wait_for(asyncio.wrap_future(ended), within)
+                try:
+                    await asyncio.wait_for(asyncio.wrap_future(ended), within)
+                except TimeoutError:
+                    raise _late(missing, len(futures), within) from None
             for future in futures:
                 if future.done():
                     self._check(future)
             return self._built(self._shape)
-        except ResultTimeoutError:
-            raise  # Of a call.
-        except TimeoutError:
-            error = _late(missing, len(futures), within)
-            _cancel(self._started)
-            raise error from None
         except BaseException:
-            _cancel(self._started)
+            self._cancel()
             raise
+
+    def _cancel(self) -> None:
+        for future in self._started:
+            future.cancel(force=True)
 
     def _collect(self, thing: Any, submission: Submission) -> None:
         if isinstance(thing, Future):
@@ -259,29 +256,19 @@ class _Gathering:
 
 def _submitted(things: Iterable[Any], backend: Choice) -> list[Future[Any]]:
     """Return the futures of futures and calls."""
-    futures, started = [], []
-    try:
-        with Submission(backend) as submission:
-            for thing in things:
-                if isinstance(thing, Distributable):
-                    started.append(submission.submit(thing))
-                    futures.append(started[-1])
-                elif isinstance(thing, Future):
-                    futures.append(thing)
-                else:
-                    raise CallError(
-                        f"got {thing!r} of type {type(thing).__name__}, expected a future, as "
-                        f"submit() returns it, or a call that has not run"
-                    )
-    except BaseException:
-        _cancel(started)
-        raise
+    futures = []
+    with Submission(backend) as submission:
+        for thing in things:
+            if isinstance(thing, Distributable):
+                futures.append(submission.submit(thing))
+            elif isinstance(thing, Future):
+                futures.append(thing)
+            else:
+                raise CallError(
+                    f"got {thing!r} of type {type(thing).__name__}, expected a future, as "
+                    f"submit() returns it, or a call that has not run"
+                )
     return futures
-
-
-def _cancel(futures: Iterable[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel(force=True)
 
 
 def _as_they_end(futures: Sequence[Future[Any]], timeout: float | None) -> Iterator[Future[Any]]:
@@ -308,7 +295,3 @@ def _late(missing: int, total: int, timeout: float | None) -> ResultTimeoutError
         f"{missing} of {total} calls gave no result within timeout={timeout:g} s; give them more "
         f"time, or use submit() to come back later"
     )
-
-
-def _has_failed(future: Future[Any]) -> bool:
-    return future.cancelled() or future.exception() is not None

@@ -54,7 +54,7 @@ class Submission:
     """Submits calls together: an object that stands in the arguments of several runs once.
 
     A context manager: after the block, a call that no other one needs is cancelled, unless `submit`
-    has returned its future.
+    has returned its future. A block that raises cancels all of them.
 
     Args:
         backend: The backend of calls that name none themselves; None: the default one.
@@ -71,7 +71,10 @@ class Submission:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for each in list(self._inputs.values()):
+                each.future.cancel(force=True)
         self.close()
 
     def submit(self, call: ToSubmit, ready: Submittable | None = None) -> Future[Any]:
@@ -107,9 +110,9 @@ class Submission:
 
     def close(self) -> None:
         """Forget all calls; cancel those that no other call needs, and no program knows."""
-        inputs, self._inputs, self._calls = self._inputs, {}, []
-        known = list(inputs.values())
-        inputs.clear()
+        known = list(self._inputs.values())
+        self._inputs.clear()
+        self._calls.clear()
         drop(known, force=True)
 
     def _submitted(self, call: Any, ready: Submittable) -> Input:

@@ -16,7 +16,7 @@ from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.graph.inputs import RESULT, Input
 from distribute_challenge.graph.release import soon
 from distribute_challenge.serialisation import dumps_error, loads_error, pack_plain, with_inputs
-from distribute_challenge.serialisation.tasks import values_of
+from distribute_challenge.serialisation.tasks import release_values, values_of
 
 __all__ = ["FunctionWith", "WaitingCall", "add_users", "drop"]
 
@@ -97,7 +97,7 @@ class WaitingCall(Future[Any]):
         soon(future, self._input_ended)
 
     def _input_ended(self, future: Future[Any]) -> None:
-        if future.cancelled() or future.exception() is not None:
+        if not future.has_value():
             self._end_with(future)
             return
         with _lock:
@@ -148,7 +148,7 @@ class WaitingCall(Future[Any]):
             blob = with_inputs(task.arguments, [parcel.data for parcel in parcels])
             arguments = pack_plain(blob, deposited)
         except BaseException:
-            _release_values(self._engine, values)
+            release_values(values, self._engine.depot)
             raise
         return task._replace(function=function, arguments=arguments, values=tuple(values))
 
@@ -168,7 +168,7 @@ class WaitingCall(Future[Any]):
         if task is None:
             return
         inputs, self._inputs = self._inputs, ()
-        _release_values(self._engine, task.values)
+        release_values(task.values, self._engine.depot)
         cause = next(each for each in inputs if each.future is failed)
         needed = f"{_text(task, inputs)} needed {cause.text()}"
         drop(inputs, force=True)
@@ -196,7 +196,7 @@ class WaitingCall(Future[Any]):
         if task is None:
             return self._inner is not None and self._inner.cancel()
         inputs, self._inputs = self._inputs, ()
-        _release_values(self._engine, task.values)
+        release_values(task.values, self._engine.depot)
         drop(inputs, force=self._forced)
         return True
 
@@ -250,8 +250,3 @@ def drop(inputs: Iterable[Input], *, force: bool) -> None:
 def _text(task: Task, inputs: Sequence[Input]) -> str:
     """Return a call as text, with the calls that it needs in the places of their results."""
     return RESULT.sub(lambda found: inputs[int(found[1])].text(), described(task))
-
-
-def _release_values(engine: ExecutionBackend, values: Sequence[str]) -> None:
-    if values and (depot := engine.depot()) is not None:
-        depot.release(values)

@@ -74,7 +74,7 @@ def single_task(
             parcel.modules, find_depot, within=within, shares_files=shares_files
         )
     except BaseException:
-        release_values(parcel, find_depot)
+        release_values(parcel.values, find_depot)
         raise
     return Task(
         function,
@@ -118,10 +118,10 @@ def values_of(function: FunctionPayload, find_depot: FindDepot | None) -> tuple[
     return function.values
 
 
-def release_values(parcel: Parcel, find_depot: FindDepot | None) -> None:
-    """Release the large values of packed arguments that are not sent."""
-    if find_depot is not None and (depot := find_depot()) is not None:
-        depot.release(parcel.values)
+def release_values(values: Sequence[str], find_depot: FindDepot | None) -> None:
+    """Release the large values of a task that is not sent, by their keys."""
+    if values and find_depot is not None and (depot := find_depot()) is not None:
+        depot.release(values)
 
 
 def hold_of(function: FunctionPayload, find_depot: FindDepot) -> "Hold | None":
