@@ -8,7 +8,7 @@ import pickle
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -46,25 +46,6 @@ ENGINES: dict[str, Callable[[], ExecutionBackend]] = {
     "only-run": lambda: RunAdapter(OnlyRun()),
 }
 RUN_ON_SUBMIT = {"local", "only-run"}  # A call has ended when `submit` returns.
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[tuple[str, ExecutionBackend]]:
-    with ENGINES[request.param]() as backend:
-        yield request.param, backend
-
-
-@pytest.fixture
-def backend(engine: tuple[str, ExecutionBackend]) -> ExecutionBackend:
-    return engine[1]
-
-
-@pytest.fixture
-def background(engine: tuple[str, ExecutionBackend]) -> ExecutionBackend:
-    """An engine whose calls run while the caller goes on."""
-    if engine[0] in RUN_ON_SUBMIT:
-        pytest.skip("runs each call while it is submitted")
-    return engine[1]
 
 
 @compute_this

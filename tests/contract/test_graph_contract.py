@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,27 +22,9 @@ from distribute_challenge.errors import (
     SerialisationError,
 )
 from tests.calls import wait_for
-from tests.contract.test_backend_contract import ENGINES, RUN_ON_SUBMIT, TIMEOUT
+from tests.contract.test_backend_contract import RUN_ON_SUBMIT, TIMEOUT
 
 pytestmark = pytest.mark.celery
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[tuple[str, ExecutionBackend]]:
-    with ENGINES[request.param]() as backend:
-        yield request.param, backend
-
-
-@pytest.fixture
-def backend(engine: tuple[str, ExecutionBackend]) -> ExecutionBackend:
-    return engine[1]
-
-
-@pytest.fixture
-def background(engine: tuple[str, ExecutionBackend]) -> ExecutionBackend:
-    if engine[0] in RUN_ON_SUBMIT:
-        pytest.skip("runs each call while it is submitted")
-    return engine[1]
 
 
 @compute_this
