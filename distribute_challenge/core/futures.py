@@ -12,7 +12,9 @@ from distribute_challenge.core.guarded import shown
 from distribute_challenge.core.lazy_future import LazyFuture, Stages
 from distribute_challenge.core.log_lines import LastLines, LogLine
 from distribute_challenge.core.needs import stand_in
+from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.timeline import Timeline
+from distribute_challenge.core.unopened import Unopened
 
 __all__ = ["Future"]
 
@@ -111,6 +113,8 @@ class Future(LazyFuture, Generic[R]):
         """
         if self._state != FINISHED:
             self._wait(timeout)
+        if type(self._result) is Unopened:
+            self._open()  # It may be impossible.
         return self._exception
 
     def result(self, timeout: float | None = None) -> R:
@@ -128,6 +132,8 @@ class Future(LazyFuture, Generic[R]):
         try:
             if self._state != FINISHED:
                 self._wait(timeout)
+            if type(self._result) is Unopened:
+                self._open()
             if self._exception is not None:
                 raise self._exception
             return self._result  # type: ignore[no-any-return] # what `resolve` was given
@@ -192,13 +198,15 @@ class Future(LazyFuture, Generic[R]):
             text = f"{self.call_text()} {'running' if self._is_known_to_run() else 'pending'}"
         elif self._exception is not None:
             text = f"{self.name} raised {shown(self._exception)}"
+        elif type(self._result) is Unopened:
+            text = f"{self.name} finished"
         else:
             text = f"{self.name} finished {shown(self._result)}"
         return f"<Future {text}>"
 
     def has_value(self) -> bool:
-        """Whether the call has ended, and given a value."""
-        return self.done() and not self.cancelled() and self.exception() is None
+        """Whether the call has ended and given a value, which may not have been unpickled yet."""
+        return self.done() and not self.cancelled() and self._exception is None
 
     def call_text(self) -> str:
         """Return the call as text; an engine that keeps its task shows the arguments, too."""
@@ -257,6 +265,18 @@ class Future(LazyFuture, Generic[R]):
         if not self._settled(None, error, stages):
             self._settle(self.set_exception, error, stages)
 
+    def end_like(self, other: "Future[Any]") -> None:
+        """End as another future has, which was not cancelled; its value is not unpickled for it."""
+        if other._exception is not None:
+            self.fail(other._exception, other._stages)
+        else:
+            self.resolve(other._result, other._stages)
+
+    def unopened(self) -> Unopened | None:
+        """Return the result as it came, if no caller has asked for it yet."""
+        result = self._result
+        return result if type(result) is Unopened else None
+
     def add_log(self, line: LogLine) -> None:
         """Keep a line, or several in one text. Only one thread at a time may call it."""
         if self._lines is None:
@@ -291,6 +311,19 @@ class Future(LazyFuture, Generic[R]):
     def renew_locks(self) -> None:
         super().renew_locks()
         vars(self).pop("_callbacks", None)
+
+    def _open(self) -> None:
+        """Unpickle the value; the future has failed if that is impossible."""
+        unopened = self.unopened()
+        if unopened is None:
+            return  # Another thread was faster.
+        outcome = unopened.outcome()
+        if type(outcome) is Failure:
+            self._traceback = traceback_of(outcome.error)
+            self._exception, outcome = outcome.error, None
+        if self.packed is None and unopened.is_stored:
+            self.packed = unopened.package
+        self._result = outcome
 
     def _run_callbacks(self) -> None:
         callbacks, self._callbacks = self._callbacks or [], None

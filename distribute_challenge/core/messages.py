@@ -226,9 +226,11 @@ class Batch:
 class Section(NamedTuple):
     """Outcomes of consecutive calls.
 
-    ``kind`` is ``"values"`` (one pickled list), ``"value"`` or ``"error"``. ``beside`` are the
-    large buffers of a value that lie in no store but travel in the reply. A reply without outcomes
-    may have one section of the kind ``"log"``: lines that calls have printed (`log_lines`).
+    ``kind`` is ``"values"`` (one pickled list), ``"plain"`` (one small built-in value), ``"value"``,
+    ``"named"`` (a value whose pickle names modules of the user's project) or ``"error"``.
+    ``beside`` are the large buffers of a value that lie in no store but travel in the reply. A
+    reply without outcomes may have one section of the kind ``"log"``: lines that calls have printed
+    (`log_lines`).
     """
 
     kind: str
@@ -361,12 +363,11 @@ def _is_problem(value: Any) -> bool:
 def _is_section(value: Any) -> bool:
     match value:
         case [kind, calls, beside]:
-            return (
-                kind in ("values", "value", "error", "log") and _number(calls) and _number(beside)
-            )
+            return kind in _KINDS and _number(calls) and _number(beside)
     return False
 
 
+_KINDS: Final = ("values", "plain", "value", "named", "error", "log")
 MOST_IN_A_CHUNK: Final = 10**8  # Calls: a list of as many errors still fits into memory.
 
 _number: Final = number_up_to()

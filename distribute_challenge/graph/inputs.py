@@ -1,35 +1,22 @@
 """What other calls result in, as the inputs of calls that need it."""
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.serialisation import Parcel, pack
+from distribute_challenge.serialisation.packed import Packed
 
 if TYPE_CHECKING:
-    from distribute_challenge.stores import Depot, Hold
+    from distribute_challenge.stores import Depot
 
 __all__ = ["RESULT", "Input"]
 
 #: In the text of a call: what another call results in, by its number.
 RESULT = re.compile(r"<result (\d+)>")
-
-
-class Packed(NamedTuple):
-    """A value as it travels to the calls that need it; its future keeps it for further calls.
-
-    Args:
-        depot: The depot that it was packed for; None: none.
-        parcel: The packed value.
-        hold: Keeps its large parts in the depot.
-    """
-
-    depot: "Depot | None"
-    parcel: Parcel
-    hold: "Hold | None"
 
 
 class Input:
@@ -71,15 +58,26 @@ class Input:
             SystemFailureError: There is no room for its large parts.
         """
         depot = engine.depot()
-        packed: Packed | None = self.future.packed
-        if packed is None or packed.depot is not depot:
-            parcel = pack(self.future.result(), f"the result of {self.future.name}", lambda: depot)
-            hold = None
-            if depot is not None and parcel.values:
-                # One user for as long as the future lives.
-                hold = depot.hold(parcel.values)
-                depot.release(parcel.values)
-            packed = self.future.packed = Packed(depot, parcel, hold)
+        future = self.future
+        packed: Packed | None = future.packed
+        if packed is None and (unopened := future.unopened()) is not None:
+            packed = unopened.package  # The value goes on as it came.
+        if packed is not None:
+            packed = packed.for_depot(depot)
+        if packed is None:
+            packed = _packed(future, depot)
+        # Its future keeps it for further calls.
+        future.packed = packed
         if depot is not None and packed.parcel.values:
             depot.retain(packed.parcel.values)
         return packed.parcel
+
+
+def _packed(future: Future[Any], depot: "Depot | None") -> Packed:
+    parcel = pack(future.result(), f"the result of {future.name}", lambda: depot)
+    if depot is None or not parcel.values:
+        return Packed(depot, parcel)
+    # One user for as long as the future lives.
+    hold = depot.hold(parcel.values)
+    depot.release(parcel.values)
+    return Packed(depot, parcel, hold)

@@ -67,9 +67,6 @@ class WaitingCall(Future[Any]):
         self._forced = False
         self._because = ""
         self._inner: Future[Any] | None = None
-        self.withdraw_with(self._withdraw_call)
-        self.stop_with(self._stop_call)
-        self.running_with(self._call_runs)
         add_users(inputs)
 
     def begin(self) -> None:
@@ -85,13 +82,14 @@ class WaitingCall(Future[Any]):
         return super().cancel(force)
 
     def logs(self) -> list[LogLine]:
-        return [] if self._inner is None else self._inner.logs()
+        inner = self._inner
+        return super().logs() if inner is None else inner.logs()
 
     def call_text(self) -> str:
-        task, inputs = self._task, self._inputs
-        if task is None:
-            return self.name if self._inner is None else self._inner.call_text()
-        return _text(task, inputs)
+        task, inputs, inner = self._task, self._inputs, self._inner
+        if task is not None:
+            return _text(task, inputs)
+        return super().call_text() if inner is None else inner.call_text()
 
     def _input_ended_there(self, future: Future[Any]) -> None:
         soon(future, self._input_ended)
@@ -156,10 +154,11 @@ class WaitingCall(Future[Any]):
         """Take over the end of the call from the engine's future."""
         if inner.cancelled():
             self._cancel()
-        elif (error := inner.exception()) is not None:
-            self.fail(error, inner._stages)
-        else:
-            self.resolve(inner.result(), inner._stages)
+            return
+        self.end_like(inner)
+        if inner.has_value():
+            # Each refers to the other: the value would be freed late, by the garbage collector.
+            self._lines, self._inner = inner._lines, None
 
     def _end_with(self, failed: Future[Any]) -> None:
         """End the call without beginning it, because an input has no value."""
@@ -190,22 +189,28 @@ class WaitingCall(Future[Any]):
         else:
             self.fail(error)
 
-    def _withdraw_call(self) -> bool:
+    # Methods in place of the functions that other futures are given: such a function would refer to
+    # this future, and so keep its value until the garbage collector runs.
+
+    def _withdraw(self) -> bool:
         with _lock:
             task, self._task = self._task, None
         if task is None:
-            return self._inner is not None and self._inner.cancel()
+            inner = self._inner
+            return inner is not None and inner.cancel()
         inputs, self._inputs = self._inputs, ()
         release_values(task.values, self._engine.depot)
         drop(inputs, force=self._forced)
         return True
 
-    def _stop_call(self) -> None:
-        if self._inner is not None:  # Else `_release` sees that the future is cancelled.
-            self._inner.cancel(force=True)
+    def _stop(self) -> None:
+        inner = self._inner
+        if inner is not None:  # Else `_release` sees that the future is cancelled.
+            inner.cancel(force=True)
 
-    def _call_runs(self) -> bool:
-        return self._inner is not None and self._inner.running()
+    def _is_running(self) -> bool:
+        inner = self._inner
+        return inner is not None and inner.running()
 
     def _wait(self, timeout: float | None) -> None:
         try:

@@ -9,9 +9,11 @@ from distribute_challenge.core.guarded import name_of, text_of, tried
 from distribute_challenge.core.messages import Reply, Section
 from distribute_challenge.core.outcome import Failure, add_note
 from distribute_challenge.core.sizes import as_size
+from distribute_challenge.core.unopened import Unopened
 from distribute_challenge.errors import DistributeChallengeError, SerialisationError, StoreFullError
 from distribute_challenge.serialisation import (
     LARGE_BUFFER,
+    LARGE_STREAM,
     Keep,
     Open,
     dumps_error,
@@ -22,7 +24,7 @@ from distribute_challenge.serialisation import (
     unpack,
 )
 
-__all__ = ["decode_outcomes", "encode_outcomes", "pieces_of"]
+__all__ = ["decode_outcomes", "encode_outcomes", "open_section", "pieces_of"]
 
 MOST_IN_A_REPLY = 64_000_000  # Bytes of outcomes in one reply, if it has several; a guess.
 LARGEST_IN_REDIS = 500_000_000  # Bytes; Redis limits a string to 512 MiB.
@@ -51,9 +53,13 @@ def encode_outcomes(
                 yield Section("error", 1, dumps_error(outcome.error, note(outcome)))
             continue
         values = list(group)
+        if len(values) == 1 and (plain := dumps_plain(values[0])) is not None:
+            is_large = len(plain) >= LARGE_STREAM
+            yield Section("value" if is_large else "plain", 1, pack_plain(plain, keep))
+            continue
         plain = dumps_plain(values)
         # Large values travel separately: together they might exceed the size of one message.
-        if plain is not None and (len(values) == 1 or len(plain) < LARGE_BUFFER * len(values)):
+        if plain is not None and len(plain) < LARGE_BUFFER * len(values):
             yield Section("values", len(values), pack_plain(plain, keep))
             continue
         for value in values:
@@ -62,7 +68,9 @@ def encode_outcomes(
 
 def _value(value: Any, name: str, keep: Keep | None) -> Section:
     parcel = pack_result(value, f"the result of {name}", keep)
-    return Section("value", 1, parcel.data, parcel.beside)
+    # The client passes on a value as it is only if a worker needs none of the project's modules.
+    kind = "named" if parcel.modules else "value"
+    return Section(kind, 1, parcel.data, parcel.beside)
 
 
 def _unpicklable(name: str, note: Callable[[Failure], str], error: BaseException) -> Section:
@@ -103,29 +111,49 @@ def _too_large(name: str, size: int) -> StoreFullError:
     )
 
 
-def decode_outcomes(reply: Reply, open: Open | None = None) -> list[Any]:  # noqa: A002
+def decode_outcomes(
+    reply: Reply,
+    open: Open | None = None,  # noqa: A002
+    later: Callable[[Section], Unopened] | None = None,
+) -> list[Any]:
     """Return the outcomes that a reply carries, failures as `Failure`; the client calls it.
 
     Args:
         reply: The reply.
         open: Takes a large buffer from where the worker put it; None for engines whose workers
             store no buffers.
+        later: Makes the result that is opened when a caller asks for it; None: all values are
+            unpickled now. Small built-in values always are.
     """
     outcomes: list[Any] = []
-    for kind, calls, blob, beside in reply.sections:
+    for section in reply.sections:
+        kind = section.kind
         if kind == "error":
-            outcomes.append(Failure(loads_error(blob)))
+            outcomes.append(Failure(loads_error(section.blob)))
             continue
-        # Copied, as callers expect that they can write to a result.
-        value = tried(partial(unpack, blob, open, map(bytearray, beside)), _unloadable)
+        if later is not None and kind in ("value", "named"):
+            outcomes.append(later(section))
+            continue
+        value = open_section(section, open)
         if type(value) is Failure:
-            outcomes.extend([value] * calls)
-            continue
-        if kind == "values":
+            outcomes.extend([value] * section.calls)
+        elif kind == "values":
             outcomes.extend(value)
         else:
             outcomes.append(value)
     return outcomes
+
+
+def open_section(section: Section, open: Open | None = None) -> Any:  # noqa: A002
+    """Return what a section of values holds; a `Failure` if it cannot be unpickled.
+
+    Args:
+        section: The section.
+        open: As for `decode_outcomes`.
+    """
+    # Copied, as callers expect that they can write to a result.
+    beside = map(bytearray, section.beside)
+    return tried(partial(unpack, section.blob, open, beside), _unloadable)
 
 
 def _unloadable(error: BaseException) -> Failure:

@@ -41,6 +41,7 @@ __all__ = [
     "pack_result",
     "references_of",
     "unpack",
+    "with_beside_stored",
     "with_inputs",
     "without_inputs",
 ]
@@ -167,7 +168,7 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
         SerialisationError: It cannot be pickled; the message names the attribute that is to blame.
     """
     if keep is None:
-        return Parcel(dumps(value, what).data)
+        return Parcel(*dumps(value, what))
     large: list[memoryview] = []
     is_read_only = False
 
@@ -180,17 +181,17 @@ def pack_result(value: Any, what: str, keep: Keep | None) -> Parcel:
         large.append(raw)
         return False
 
-    data = dumps(value, what, callback).data
+    data, modules = dumps(value, what, callback)
     if is_read_only:
         # Pickled once more, with copies of read-only arrays: these may be parts of an argument in
         # shared memory, but the caller must be able to write to a result.
         large.clear()
-        data = dumps(value, what, callback, unshared=True).data
+        data, modules = dumps(value, what, callback, unshared=True)
     references = [keep(buffer) for buffer in large]
     beside = [
         buffer for buffer, reference in zip(large, references, strict=True) if reference is None
     ]
-    return Parcel(_sealed(_kept(data, keep), references), beside=beside)
+    return Parcel(_sealed(_kept(data, keep), references), modules, beside=beside)
 
 
 def pack_plain(data: bytes, keep: Keep | None) -> bytes:
@@ -246,6 +247,23 @@ def references_of(data: bytes | memoryview) -> list[Reference]:
         return [part for blob in (arguments, *inputs) for part in references_of(blob)]
     stream, references = _opened(data)
     return [part for part in (stream, *references) if isinstance(part, Reference)]
+
+
+def with_beside_stored(parcel: Parcel, store: Callable[[memoryview], Reference]) -> Parcel:
+    """Return a parcel that refers to the buffers which travelled beside it.
+
+    Args:
+        parcel: The parcel.
+        store: Stores such a buffer.
+    """
+    stream, references = _opened(parcel.data)
+    travelled = iter(parcel.beside)
+    values = list(parcel.values)
+    for number, reference in enumerate(references):
+        if reference is None:
+            references[number] = stored = store(next(travelled))
+            values.append(stored.key)
+    return Parcel(_sealed(stream, references), parcel.modules, tuple(values))
 
 
 def with_inputs(arguments: bytes, inputs: Sequence[bytes]) -> bytes:

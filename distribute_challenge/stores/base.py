@@ -1,6 +1,7 @@
 """The interface of all stores, which keep the large values of one client, each under a key.
 
-client: put ──> the store ──> get: worker
+client: put ──> the store ──> get: worker         arguments
+client: take_over <── the store <── put: worker   results
 client: renew, delete, close      (the values of a client that is gone expire)
 """
 
@@ -21,7 +22,8 @@ class Store(abc.ABC):
     """A place for the large values of one client.
 
     The client's own store owns its values. A worker opens a store by name (`open_store`) to read
-    them, and removes nothing. All methods may be called by several threads at once.
+    them and to put results, and removes nothing. All methods may be called by several threads at
+    once.
 
     Attributes:
         name: Text by which a worker finds the store.
@@ -57,6 +59,27 @@ class Store(abc.ABC):
 
         Raises:
             SystemFailureError: The store does not answer.
+        """
+
+    def copy(self, key: str, size: int) -> memoryview | None:
+        """Return a value as memory that only the caller has and may write to.
+
+        Args:
+            key: As for `get`.
+            size: As for `get`.
+
+        Raises:
+            SystemFailureError: The store does not answer.
+        """
+        data = self.get(key, size)
+        return None if data is None else memoryview(bytearray(data))
+
+    def take_over(self, key: str, size: int) -> None:  # noqa: B027 - most stores keep no record
+        """Make a value that a worker has put here one of this client's own.
+
+        Args:
+            key: Name of the value.
+            size: Its size in bytes.
         """
 
     @abc.abstractmethod

@@ -5,7 +5,8 @@ Guarantees:
 - The cached values take at most the limit.
 - A value that no call used for `UNUSED_FOR` seconds is dropped, and so is shared memory that its
   client has freed. A thread checks this every `LOOK_EVERY` seconds while there are cached values,
-  so that an idle worker keeps nothing of a client that is gone.
+  so that an idle worker keeps nothing of a client that is gone. Freed memory is also dropped when
+  another value comes, which may need it.
 - ``_lock`` protects all fields. No value is read from a store under it.
 """
 
@@ -92,6 +93,7 @@ class ValueCache:
         if reference.size > self._limit:
             return
         with self._lock:
+            self._drop(self._freed())
             self._stores[store.name] = store
             self._kept[reference] = _Kept(data, store, clock.monotonic())
             self._bytes = sum(kept.size for kept in self._kept)
@@ -113,12 +115,20 @@ class ValueCache:
                         reference
                         for reference, kept in self._kept.items()
                         if now - kept.used > UNUSED_FOR
-                        or (kept.store.maps and not kept.store.holds(*reference))
                     ]
                 )
+                self._drop(self._freed())
                 if not self._kept:
                     self._looking = False
                     return
+
+    def _freed(self) -> list[Reference]:
+        """Return the values in shared memory that their clients have freed."""
+        return [
+            reference
+            for reference, kept in self._kept.items()
+            if kept.store.maps and not kept.store.holds(*reference)
+        ]
 
     def _drop(self, references: Iterable[Reference]) -> None:
         for reference in references:

@@ -22,7 +22,7 @@ import secrets
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pickle import PickleBuffer
 
 from distribute_challenge.core import clock
@@ -43,12 +43,12 @@ class Hold:
 
     Args:
         keys: Keys of the values.
-        released: The queue of the depot that gets the keys at the end.
+        release: Called with the keys at the end.
     """
 
-    def __init__(self, keys: tuple[str, ...], released: "deque[tuple[str, ...]]") -> None:
+    def __init__(self, keys: tuple[str, ...], release: Callable[[tuple[str, ...]], object]) -> None:
         self.keys = keys
-        self._end = weakref.finalize(self, released.append, keys)
+        self._end = weakref.finalize(self, release, keys)
         self._end.atexit = False
 
     def close(self) -> None:
@@ -63,15 +63,20 @@ class _Value:
         users: Number of calls and handles that need it now.
         uses: Number of users that it has had so far.
         idle_until: When it is freed if it has no users by then.
+        is_result: Whether a worker has made it. No other value has its key, so it is freed as soon
+            as it has no users.
         offered: Stores that were asked to keep it, full ones included.
         kept: Stores that keep it.
         moving: Held while it is put into a store or freed from one.
     """
 
-    __slots__ = ("idle_until", "kept", "moving", "offered", "reference", "users", "uses")
+    __slots__ = (
+        "idle_until", "is_result", "kept", "moving", "offered", "reference", "users", "uses"
+    )  # fmt: skip
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, *, is_result: bool = False) -> None:
         self.reference = reference
+        self.is_result = is_result
         self.users = 0
         self.uses = 0
         self.idle_until = 0.0
@@ -88,12 +93,18 @@ class Depot:
             the last one, which also takes values that do not fit elsewhere. New values go to the
             first, unless `use` names others. The depot closes the stores.
 
+        results_released: Called when results that a worker has made have one user less each, which
+            `free_results` may have to free. It must not wait.
+
     Attributes:
         names: Names of the stores, for the header of a batch.
     """
 
-    def __init__(self, places: Sequence[Store]) -> None:
+    def __init__(
+        self, places: Sequence[Store], results_released: Callable[[], None] = lambda: None
+    ) -> None:
         self.names = tuple(place.name for place in places)
+        self._results_released = results_released
         self._places = tuple(places)
         self._everywhere = self._places[-1]
         self._used = self._places[:1]
@@ -105,6 +116,7 @@ class Depot:
         # Values without users, the one that has had none for longest first, and their bytes.
         self._idle: dict[str, _Value] = {}
         self._idle_bytes = 0
+        self._going: list[_Value] = []  # Results without users, which are still to be freed.
         self._released: deque[tuple[str, ...]] = deque()
         self._warned = False
         self._closed = False
@@ -193,7 +205,38 @@ class Depot:
 
         It never raises and never waits: `sweep` and the next deposit do the counting.
         """
-        self._released.append(tuple(keys))
+        self._release(tuple(keys))
+
+    def take_over(self, references: Iterable[Reference]) -> Hold:
+        """Keep parts of a result that a worker has put into one of the stores.
+
+        A worker of this machine puts them into shared memory, and any other into the store that
+        every worker sees.
+
+        Args:
+            references: The parts. Their keys are random, so each is taken over once.
+
+        Returns:
+            An object that releases the parts when it is closed or deleted.
+        """
+        values = [_Value(reference, is_result=True) for reference in references]
+        for value in values:
+            self._count(value)
+            value.kept.add(
+                next(
+                    (place for place in self._places[:-1] if place.holds(*value.reference)),
+                    self._everywhere,
+                )
+            )
+            for place in value.kept:
+                place.take_over(*value.reference)
+        with self._lock:
+            self._values.update((value.reference.key, value) for value in values)
+        return Hold(tuple(value.reference.key for value in values), self._release)
+
+    def knows(self, key: str) -> bool:
+        """Whether a value is kept here, or was kept a moment ago."""
+        return key in self._values
 
     def hold(self, keys: Iterable[str]) -> Hold:
         """Count one more user of each value, for as long as the returned object lives.
@@ -206,16 +249,21 @@ class Depot:
         """
         keys = tuple(keys)
         self.retain(keys)
-        return Hold(keys, self._released)
+        return Hold(keys, self._release)
 
-    def open(self, reference: Reference) -> memoryview:
+    def open(self, reference: Reference, *, writable: bool = False) -> memoryview:
         """Return a value of this client, which must not be written to.
+
+        Args:
+            reference: The value.
+            writable: Return memory that can be written to, without an effect on the value.
 
         Raises:
             ValueLostError: It is in no store.
         """
         for place in self._places:
-            if (data := place.get(*reference)) is not None:
+            data = place.copy(*reference) if writable else place.get(*reference)
+            if data is not None:
                 return data
         raise _lost([reference.key])
 
@@ -260,8 +308,21 @@ class Depot:
         Args:
             now: The time by `clock.monotonic`.
         """
+        self.free_results()
         if not self._ended():
             self._free(now, KEPT_IDLE)
+
+    def free_results(self) -> bool:
+        """Free the results without users, and return whether there were any; it never raises."""
+        if self._ended():
+            return False
+        with self._lock:
+            self._settle()
+            going, self._going = self._going, []
+        for place in self._places:
+            if keys := [value.reference.key for value in going if place in value.kept]:
+                place.delete(keys)
+        return bool(going)
 
     def close(self) -> None:
         """Free all values. It may be called again; in a fork of the client it does nothing."""
@@ -271,8 +332,14 @@ class Depot:
             self._closed = True
             self._values.clear()
             self._idle.clear()
+            self._going.clear()
         for place in self._places:
             place.close()
+
+    def _release(self, keys: tuple[str, ...]) -> None:
+        self._released.append(keys)
+        if any((value := self._values.get(key)) and value.is_result for key in keys):
+            self._results_released()
 
     # --- the record; all under `_lock`
 
@@ -288,7 +355,9 @@ class Depot:
             for key in self._released.popleft():
                 if (value := self._values.get(key)) is not None:
                     value.users -= 1
-                    if value.users == 0:
+                    if value.users == 0 and value.is_result:
+                        self._going.append(self._values.pop(key))
+                    elif value.users == 0:
                         value.idle_until = clock.monotonic() + (
                             LINGER if value.uses > 1 else LINGER_FIRST
                         )
@@ -319,7 +388,7 @@ class Depot:
             try:
                 place.put(key, data)
             except StoreFullError:
-                if not self._free(clock.monotonic(), 0):
+                if not self.free_results() | self._free(clock.monotonic(), 0):
                     raise
                 place.put(key, data)  # Values without users were freed to make room.
         except StoreFullError as error:

@@ -57,8 +57,7 @@ def value_key(client: str, key: str) -> str:
 class RedisStore(Store):
     """A store that keeps the values of one client in a Redis database.
 
-    A worker uses the same class, and only calls `get`: its record of values to renew and free is
-    empty.
+    A worker uses the same class, and only calls `get` and `put`. It renews and frees nothing.
 
     Args:
         connection: A connection to the database. Its owner closes it.
@@ -122,6 +121,9 @@ class RedisStore(Store):
         except ForgedError as error:
             self._keyring.refusals.note("a large value in Redis", str(error), key)
             return None
+
+    def take_over(self, key: str, size: int) -> None:
+        self._sizes[key] = size
 
     def holds(self, key: str, size: int) -> bool:
         names = self.keys_of(key, size)

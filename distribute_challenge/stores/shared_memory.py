@@ -114,9 +114,13 @@ class SharedMemoryStore(Store):
         Returns:
             The value, or None if it is not there. Its memory is freed with the last buffer of it.
         """
-        data = contents(f"{self.path}/{key}", size, writable=True)
+        data = self.copy(key, size)
         self.delete([key])
         return data
+
+    def copy(self, key: str, size: int) -> memoryview | None:
+        # The pages stay shared until they are written to.
+        return contents(f"{self.path}/{key}", size, writable=True)
 
     def holds(self, key: str, size: int) -> bool:
         return os.path.exists(f"{self.path}/{key}")

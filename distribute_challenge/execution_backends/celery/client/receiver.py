@@ -163,8 +163,9 @@ class Receiver:
     # --- outcomes, on their way into futures
 
     def _take_outcomes(self, batch: SentBatch, reply: Reply, received: float) -> None:
-        outcomes = decode_outcomes(reply, self.values.adopt)
-        if batch.calls[0].task.chunk:
+        is_chunk = bool(batch.calls[0].task.chunk)
+        outcomes = decode_outcomes(reply, self.values.adopt, None if is_chunk else self.values.keep)
+        if is_chunk:
             self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
             return
         is_whole = True

@@ -13,6 +13,7 @@ Guarantees:
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -20,8 +21,9 @@ from typing import Any
 from distribute_challenge import settings
 from distribute_challenge.core import clock
 from distribute_challenge.core.guarded import text_of
-from distribute_challenge.core.messages import Reply, Task
+from distribute_challenge.core.messages import Reply, Section, Task
 from distribute_challenge.core.outcome import Failure, add_note
+from distribute_challenge.core.unopened import Unopened
 from distribute_challenge.errors import (
     BrokerUnreachableError,
     StoreFullError,
@@ -30,6 +32,7 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, reconnect_pause
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
+from distribute_challenge.execution_backends.celery.client.kept_result import KeptResult
 from distribute_challenge.log import logger
 from distribute_challenge.owned_folder import sweep
 from distribute_challenge.serialisation import references_of
@@ -80,16 +83,18 @@ class ClientValues:
             else FsspecStore(url, client, keyring)
         )
         self._folder = _shared_memory()
+        self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._depot = Depot(
-            [self._everywhere] if self._folder is None else [self._folder, self._everywhere]
+            [self._everywhere] if self._folder is None else [self._folder, self._everywhere],
+            self._free_results,
         )
+        self._kept: weakref.WeakSet[KeptResult] = weakref.WeakSet()
         self.names = self._depot.names
         self._is_folder_missed = own_machine and settings.shared_folder() is None
         self._identity = (
             shared_memory_identity() if self._folder is not None and not own_machine else ""
         )
         self._is_chosen = not self._identity
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -161,21 +166,50 @@ class ClientValues:
             )
         return data
 
+    def keep(self, section: Section) -> Unopened:
+        """Keep a result as its worker packed it, until a caller asks for it.
+
+        Args:
+            section: The section of the reply that has the result.
+        """
+        result = KeptResult(section, self._depot)
+        self._start()
+        with self._lock:
+            self._kept.add(result)
+        return result.unopened()
+
     def discard(self, reply: Reply) -> None:
         """Free the values that a reply refers to, as no call waits for the reply."""
         if self._folder is not None:
             self._folder.delete(
-                [part.key for section in reply.sections for part in references_of(section.blob)]
+                [
+                    part.key
+                    for section in reply.sections
+                    for part in references_of(section.blob)
+                    # The same reply may have come before.
+                    if not self._depot.knows(part.key)
+                ]
             )
 
     def close(self) -> None:
-        """Free all values, and close the connection."""
+        """Free all values, and close the connection.
+
+        Callers can still ask for results in shared memory.
+        """
         self._closing.set()
         self._jobs.put(lambda: None)  # Wakes the thread.
         if self._thread is not None:
             self._thread.join(2 * LOOK_EVERY)
+        if self._folder is not None:
+            with self._lock:
+                kept = list(self._kept)
+            for result in kept:
+                result.map_from(self._folder)
         self._depot.close()
         self._connection.close()
+
+    def _free_results(self) -> None:
+        self._jobs.put(self._depot.free_results)
 
     def _start(self) -> None:
         with self._lock:
