@@ -321,8 +321,6 @@ class Future(LazyFuture, Generic[R]):
         if type(outcome) is Failure:
             self._traceback = traceback_of(outcome.error)
             self._exception, outcome = outcome.error, None
-        if self.packed is None and unopened.is_stored:
-            self.packed = unopened.package
         self._result = outcome
 
     def _run_callbacks(self) -> None:

@@ -66,6 +66,9 @@ class Task(NamedTuple):
             before an engine gets the task, which then has none.
         attempts: Earlier attempts, in which the call was begun together with other calls and gave
             no outcome. They count towards the limit of attempts.
+        is_inner: Whether only other calls need the value, so that it may stay on the cluster.
+        is_next: Whether it has waited for other calls. It goes before calls that have not: their
+            values would lie there and wait.
     """
 
     function: FunctionPayload
@@ -76,6 +79,8 @@ class Task(NamedTuple):
     values: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     needs: tuple[Any, ...] = ()
+    is_inner: bool = False
+    is_next: bool = False
 
     @property
     def calls(self) -> int:
@@ -105,6 +110,8 @@ class Batch:
         lifetime: Seconds after which a worker refuses it.
         keep: Seconds that the outcome of a detached call is kept; 0: the call is not detached.
         at_most_once: Whether a worker may begin it only once.
+        stays: Whether only other calls need the values. The worker puts large ones where all workers
+            see them.
         logs: If set, the worker sends the client what the calls print while they run, and what they
             log at this level of `logging` or above; None: neither.
         python, library: Versions of the sender.
@@ -125,6 +132,7 @@ class Batch:
     lifetime: float = LIFETIME
     keep: float = 0.0
     at_most_once: bool = False
+    stays: bool = False
     logs: int | None = None
     python: str = PYTHON
     library: str = __version__
@@ -151,6 +159,7 @@ class Batch:
             "lifetime": self.lifetime,
             "keep": self.keep,
             "at_most_once": self.at_most_once,
+            "stays": self.stays,
             "logs": self.logs,
             "python": self.python,
             "library": self.library,
@@ -380,6 +389,7 @@ _BATCH: Final[dict[str, Check]] = _COMMON | {
     "retries": _number,
     "places": row_of(text),
     "at_most_once": flag,
+    "stays": flag,
     "logs": optional(_number),
 }
 _REPLY: Final[dict[str, Check]] = _COMMON | {

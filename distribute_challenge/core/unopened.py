@@ -19,21 +19,15 @@ class Unopened:
         load: Unpickles the value; returns it, or a `Failure` if it cannot be unpickled.
         package: What is passed on to calls that need the value; None: they get the value itself,
             packed anew.
-        is_stored: Whether the large parts of the package lie in a store: then it takes no memory of
-            this process, and is kept when the value has been unpickled.
 
     Attributes:
         package: As given.
-        is_stored: As given.
     """
 
-    __slots__ = ("__weakref__", "_load", "_lock", "_outcome", "is_stored", "package")
+    __slots__ = ("__weakref__", "_load", "_lock", "_outcome", "package")
 
-    def __init__(
-        self, load: Callable[[], Any], package: Any = None, *, is_stored: bool = False
-    ) -> None:
+    def __init__(self, load: Callable[[], Any], package: Any = None) -> None:
         self.package = package
-        self.is_stored = is_stored
         self._load: Callable[[], Any] | None = load
         self._lock = threading.Lock()
         self._outcome: Any = None

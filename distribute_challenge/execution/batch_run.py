@@ -32,12 +32,14 @@ class LargeValues(Protocol):
             ValueMissingError: The value is in none of these stores, as far as this machine sees.
         """
 
-    def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
+    def keep(self, buffer: memoryview, places: Sequence[str], *, stays: bool) -> Reference | None:
         """Put a part of a result into a store where the client finds it.
 
         Args:
             buffer: The bytes of the part.
             places: Names of the client's stores, from the header of the batch.
+            stays: Whether only other calls need the part, so that it goes to a store that all
+                workers see if it goes to no other.
 
         Returns:
             The reference for the reply; None if no store takes the part: then it travels in the
@@ -73,7 +75,8 @@ class _Large(NamedTuple):
         if values is None:
             return cls(None, None)
         return cls(
-            partial(values.open, places=batch.places), partial(values.keep, places=batch.places)
+            partial(values.open, places=batch.places),
+            partial(values.keep, places=batch.places, stays=batch.stays),
         )
 
 

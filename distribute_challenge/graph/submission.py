@@ -122,7 +122,9 @@ class Submission:
             further = self._next_to_open(path[-1], open_calls)
             if further is not None:
                 open_calls.add(id(further))
-                path.append(_Open(further, further.prepare(self._backend)))
+                prepared = further.prepare(self._backend)
+                inner = prepared._replace(task=prepared.task._replace(is_inner=True))
+                path.append(_Open(further, inner))
                 continue
             ended = path.pop()
             open_calls.discard(id(ended.call))

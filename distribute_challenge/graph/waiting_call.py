@@ -148,7 +148,9 @@ class WaitingCall(Future[Any]):
         except BaseException:
             release_values(values, self._engine.depot)
             raise
-        return task._replace(function=function, arguments=arguments, values=tuple(values))
+        return task._replace(
+            function=function, arguments=arguments, values=tuple(values), is_next=True
+        )
 
     def _take(self, inner: Future[Any]) -> None:
         """Take over the end of the call from the engine's future."""

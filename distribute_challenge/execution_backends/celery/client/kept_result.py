@@ -4,6 +4,7 @@ from typing import Any
 
 from distribute_challenge.core.messages import Section
 from distribute_challenge.core.unopened import Unopened
+from distribute_challenge.errors import ValueLostError
 from distribute_challenge.serialisation import Parcel, references_of
 from distribute_challenge.serialisation.outcomes import open_section
 from distribute_challenge.serialisation.packed import Packed
@@ -42,7 +43,6 @@ class KeptResult:
             self._load,
             # Only the client has the modules of the user's project, for workers that need them.
             self._packed if self._section.kind == "value" else None,
-            is_stored=bool(self._references) and not self._section.beside,
         )
 
     def map_from(self, store: Store) -> None:
@@ -56,4 +56,12 @@ class KeptResult:
 
     def _open(self, reference: Reference) -> memoryview:
         mapped = self._mapped.pop(reference.key, None)
-        return self._depot.open(reference, writable=True) if mapped is None else mapped
+        if mapped is not None:
+            return mapped
+        try:
+            return self._depot.open(reference, writable=True)
+        except ValueLostError:
+            raise ValueLostError(
+                "a large result is gone from where its worker put it; make the call again",
+                [reference.key],
+            ) from None

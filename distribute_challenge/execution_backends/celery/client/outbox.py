@@ -1,6 +1,6 @@
 """Calls that wait to be sent, in groups that may share a message."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
@@ -23,6 +23,7 @@ class _GroupKey(NamedTuple):
     priority: int
     queue_timeout: float | None
     at_most_once: bool
+    is_inner: bool
 
 
 class Group:
@@ -131,7 +132,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, Group] = {}
-        self._turns: dict[_GroupKey, Group] = {}
+        self._turns: OrderedDict[_GroupKey, Group] = OrderedDict()
         self._latest: Group | None = None
 
     def group_of(self, task: Task) -> Group:
@@ -141,6 +142,7 @@ class Outbox:
             group is None
             or group.function is not task.function
             or group.options is not task.options
+            or group.key.is_inner is not task.is_inner
         ):
             # A loop that submits calls of one function gets here only once.
             group = self._latest = self._group(self._key(task), task)
@@ -151,11 +153,14 @@ class Outbox:
 
         Args:
             call: The call.
-            first: Add it at the front of its group, not at the end.
+            first: Add it at the front of its group, not at the end, and give the group the next
+                turn.
         """
         group = self.group_of(call.task)
         group.put(call, first=first)
         self._turns[group.key] = group
+        if first:
+            self._turns.move_to_end(group.key, last=False)
 
     def remove(self, call: Call) -> bool:
         """Take a call out; False if it is not here."""
@@ -177,7 +182,7 @@ class Outbox:
                 del self._turns[key]
             elif (key.queue, key.priority) not in closed:
                 # To the end, so that many calls of one function do not hold up another.
-                self._turns[key] = self._turns.pop(key)
+                self._turns.move_to_end(key)
                 return group
         return None
 
@@ -255,4 +260,5 @@ class Outbox:
             options.priority,
             options.queue_timeout,
             options.at_most_once,
+            task.is_inner,
         )

@@ -40,8 +40,8 @@ class PendingCalls(Condition):
         self._out: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
 
     def put(self, call: Call) -> None:
-        """Add a call that is to be sent."""
-        self.outbox.put(call)
+        """Add a call that is to be sent; a call that has waited for others goes first."""
+        self.outbox.put(call, first=call.task.is_next)
         self.notify()
 
     def put_back(self, calls: Iterable[Call]) -> None:

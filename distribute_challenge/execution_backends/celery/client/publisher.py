@@ -110,6 +110,7 @@ class Publisher:
                     reply_to=reply_to,
                     issued=self._connection.clock.now(),
                     at_most_once=options.at_most_once,
+                    stays=batch.group.key.is_inner,
                     logs=None if self._root is None else self._root.level,
                 ),
                 queue=options.queue,

@@ -162,7 +162,8 @@ class ClientValues:
         data = None if self._folder is None else self._folder.adopt(*reference)
         if data is None:
             raise ValueLostError(
-                "a large result is gone from shared memory; make the call again", [reference.key]
+                "a large result is gone from where its worker put it; make the call again",
+                [reference.key],
             )
         return data
 

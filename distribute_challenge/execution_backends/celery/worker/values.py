@@ -20,6 +20,7 @@ class WorkerValues:
     """
 
     def __init__(self, connection: Broker) -> None:
+        self._connection = connection
         self._keyring = connection.keyring
         self._values = ValueCache(connection, self._keyring, settings.value_cache())
 
@@ -34,17 +35,20 @@ class WorkerValues:
 
         return retry_until_answered("fetch a large value", fetch)
 
-    def keep(self, buffer: memoryview, places: Sequence[str]) -> Reference | None:
-        # Only shared memory saves time: any other store is as far as the client.
-        folders = (open_store(name, self._keyring) for name in places if name.startswith("folder:"))
-        store = next(filter(None, folders), None)
-        if store is None:
-            return None
-        # A random key, not one by content: the client takes the value out of the folder, and may
-        # get an equal value again.
+    def keep(self, buffer: memoryview, places: Sequence[str], *, stays: bool) -> Reference | None:
+        # A random key, not one by content: the client takes the value over, and may get an equal
+        # value again.
         reference = Reference(secrets.token_hex(16), buffer.nbytes)
-        try:
-            store.put(reference.key, buffer)
-        except SystemFailureError:
-            return None  # No room is left, or the client is gone.
-        return reference
+        for name in places:
+            # For a value that goes to the client, only shared memory saves time: any other store is
+            # as far as the client.
+            if not (stays or name.startswith("folder:")):
+                continue
+            store = open_store(name, self._keyring, self._connection)
+            try:
+                if store is not None:
+                    store.put(reference.key, buffer)
+                    return reference
+            except SystemFailureError:
+                pass  # No room is left, or the client is gone.
+        return None

@@ -69,7 +69,7 @@ def test_a_result_that_is_gone_fails_its_call(
         path.unlink()
     for frame in frames:
         taken.push(frame)
-    with pytest.raises(ValueLostError, match="gone from shared memory"):
+    with pytest.raises(ValueLostError, match="gone from where its worker put it"):
         future.result(DEADLINE)
 
 
