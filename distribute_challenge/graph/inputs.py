@@ -1,10 +1,12 @@
 """What other calls result in, as the inputs of calls that need it."""
 
 import re
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
+from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.serialisation import Parcel, pack
@@ -26,27 +28,74 @@ class Input:
         future: The future of the result.
         task: Its call, to show it in errors, if no other part of the program knows the future; its
             ``needs`` are empty.
+        make_again: Submits the call once more, and returns its new future. None: the call cannot
+            run again.
 
     Attributes:
-        future: As given.
-        users: Number of calls that need it and have not begun, if no other part of the program
+        future: As given, or that of the latest run. It is dropped, with the value, when no call
+            needs it any more.
+        users: Number of calls that need it and have not ended, if no other part of the program
             knows the future; else None.
+        make_again: As given.
+        runs: How many times it was submitted.
     """
 
-    def __init__(self, future: Future[Any], task: Task | None = None) -> None:
-        self.future = future
+    def __init__(
+        self,
+        future: Future[Any],
+        task: Task | None = None,
+        make_again: Callable[[], Future[Any]] | None = None,
+    ) -> None:
+        self.future: Future[Any] | None = future
         self.users = None if task is None else 0
+        self.make_again = make_again
+        self.runs = 1
         self._task = task
 
     def text(self) -> str:
         """Return the call as text; it never raises."""
-        if self._task is None:
-            return self.future.call_text()
-        return RESULT.sub("...", described(self._task))
+        if self._task is not None:
+            return RESULT.sub("...", described(self._task))
+        assert self.future is not None  # Only a call that is known here is dropped.
+        return self.future.call_text()
 
     def is_handed_out(self) -> None:
         """Note that the program has the future, so that it is not cancelled with its users."""
         self.users = None
+        self.make_again = None
+
+    def is_lost(self, keys: Collection[str]) -> bool:
+        """Whether the value is not there, or lies under one of these keys, which are gone."""
+        future = self.future
+        if future is None or (future.done() and not future.has_value()):
+            return True
+        packed: Packed | None = future.packed
+        return packed is not None and not set(keys).isdisjoint(packed.parcel.values)
+
+    def find_again(self, attempts: int) -> None:
+        """Provide a lost value once more; the future gives it later.
+
+        Args:
+            attempts: How often a call may run.
+
+        Raises:
+            ValueLostError: That is impossible; the error says why.
+        """
+        future = self.future
+        if future is not None and future.has_value() and future.unopened() is None:
+            future.packed = None  # This process has the value.
+            return
+        reason = "the program has its future, or it must run only once"
+        if self.make_again is not None:
+            if self.runs < attempts:
+                self.runs += 1
+                self.future = self.make_again()
+                return
+            reason = f"it was computed {attempts} times"
+        raise ValueLostError(
+            f"the result of {self.text()} is gone from where it was kept, and is not computed "
+            f"again: {reason}"
+        )
 
     def packed(self, engine: ExecutionBackend) -> Parcel:
         """Return the value, packed for an engine; the depot counts one more user of its parts.
@@ -55,10 +104,13 @@ class Input:
 
         Raises:
             SerialisationError: The value cannot be pickled.
+            ValueLostError: The value is gone.
             SystemFailureError: There is no room for its large parts.
         """
         depot = engine.depot()
         future = self.future
+        if future is None:
+            raise ValueLostError(f"the result of {self.text()} is not kept any more")
         packed: Packed | None = future.packed
         if packed is None and (unopened := future.unopened()) is not None:
             packed = unopened.package  # The value goes on as it came.

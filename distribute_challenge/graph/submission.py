@@ -1,9 +1,10 @@
 """Submits a call after the calls that its arguments hold, each of them once."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
@@ -11,6 +12,9 @@ from distribute_challenge.errors import CallCancelledError, CallError, Dependenc
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.inputs import Input
 from distribute_challenge.graph.waiting_call import FunctionWith, WaitingCall, add_users, drop
+
+if TYPE_CHECKING:
+    from distribute_challenge.stores import Hold
 
 __all__ = ["Submission", "Submittable", "ToSubmit"]
 
@@ -74,7 +78,8 @@ class Submission:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             for each in list(self._inputs.values()):
-                each.future.cancel(force=True)
+                if each.future is not None:
+                    each.future.cancel(force=True)
         self.close()
 
     def submit(self, call: ToSubmit, ready: Submittable | None = None) -> Future[Any]:
@@ -94,6 +99,7 @@ class Submission:
             known = self._submitted(call, ready or call.prepare(self._backend))
             self._remember(call, known)
         known.is_handed_out()
+        assert known.future is not None  # This submission is one of its users.
         return known.future
 
     def submit_task(self, ready: Submittable) -> Future[Any]:
@@ -102,7 +108,9 @@ class Submission:
         An error of a call that it needs is the future's.
         """
         try:
-            return self._submitted(None, ready).future
+            made = self._submitted(None, ready).future
+            assert made is not None  # It has just been made.
+            return made
         except CallError as error:
             future: Future[Any] = Future(ready.task.function.name)
             future.fail(error)
@@ -128,7 +136,7 @@ class Submission:
                 continue
             ended = path.pop()
             open_calls.discard(id(ended.call))
-            made = Input(_started(ended), ended.ready.task._replace(needs=()))
+            made = _started(ended)
             if not path:
                 return made
             self._remember(ended.call, made)
@@ -166,15 +174,36 @@ def _forget(inputs: dict[int, Input], number: int) -> None:
         drop((made,), force=True)
 
 
-def _started(ended: _Open) -> Future[Any]:
-    task, engine, function_with = ended.ready
-    if not task.needs:
+def _started(ended: _Open) -> Input:
+    ready, inputs = ended.ready, tuple(ended.inputs)
+    task = ready.task._replace(needs=())
+    ready = ready._replace(task=task)
+    again = None
+    if task.is_inner and not task.options.at_most_once:
+        depot = ready.engine.depot() if task.values else None
+        hold = None if depot is None else depot.hold(task.values)
+        again = partial(_started_again, ready, inputs, hold)
+    return Input(_future_of(ready, inputs), task, again)
+
+
+def _started_again(ready: Submittable, inputs: Sequence[Input], hold: "Hold | None") -> Future[Any]:
+    if hold is not None:
+        depot = ready.engine.depot()
+        assert depot is not None
+        depot.retain(hold.keys)
+    return _future_of(ready, inputs)
+
+
+def _future_of(ready: Submittable, inputs: Sequence[Input]) -> Future[Any]:
+    task, engine, function_with = ready
+    if not inputs:
         return engine.submit(task)
-    waiting = WaitingCall(task, engine, ended.inputs, function_with)
+    waiting = WaitingCall(task, engine, inputs, function_with)
     if not engine.concurrency:
         # Such an engine runs calls where they are submitted, which is this thread.
-        for each in ended.inputs:
+        for each in inputs:
             with suppress(CallCancelledError):
-                each.future.exception()
+                if each.future is not None:
+                    each.future.exception()
     waiting.begin()
     return waiting

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
@@ -10,13 +10,17 @@ from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.core.messages import FunctionPayload, Task
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.references import Reference
-from distribute_challenge.errors import CallCancelledError
+from distribute_challenge.errors import CallCancelledError, ValueLostError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.graph.inputs import RESULT, Input
 from distribute_challenge.graph.release import soon
 from distribute_challenge.serialisation import dumps_error, loads_error, pack_plain, with_inputs
 from distribute_challenge.serialisation.tasks import release_values, values_of
+from distribute_challenge.settings import attempts
+
+if TYPE_CHECKING:
+    from distribute_challenge.stores import Hold
 
 __all__ = ["FunctionWith", "WaitingCall", "add_users", "drop"]
 
@@ -30,6 +34,9 @@ FunctionWith = Callable[[frozenset[str]], FunctionPayload]
 # call that other calls no longer need.
 _lock = threading.RLock()
 
+# Held while lost values are found again: several calls may miss the same one.
+_finding = threading.Lock()
+
 
 class WaitingCall(Future[Any]):
     """A call that goes to its engine when the calls that it needs have ended.
@@ -42,7 +49,8 @@ class WaitingCall(Future[Any]):
 
     Guarantees:
 
-    - The engine gets the task once, when the last input has a value.
+    - The engine gets the task when the last input has a value. It gets it again only if a value is
+      lost on the way: then the calls that made the value run again first.
     - When an input fails, the call does not begin, and fails with the same exception, which gets a
       note. When an input is cancelled, so is the call.
     - An input that no other part of the program knows, and that no call needs any more, is
@@ -57,12 +65,15 @@ class WaitingCall(Future[Any]):
         function_with: FunctionWith,
     ) -> None:
         super().__init__(task.function.name)
-        # Without the calls themselves, which may hold much.
+        # Until the call ends. Without the calls themselves, which may hold much.
         self._task: Task | None = task._replace(needs=())
         self._engine = engine
         self._inputs: Sequence[Input] = inputs
         self._function_with = function_with
-        self._missing = len(inputs)
+        self._missing = 0
+        self._is_out = False  # Whether the engine has it, or is about to get it.
+        self._runs = 0
+        self._hold: Hold | None = None  # Keeps its own large values, for another run.
         self._steps = 0  # From the call that failed.
         self._forced = False
         self._because = ""
@@ -71,11 +82,13 @@ class WaitingCall(Future[Any]):
 
     def begin(self) -> None:
         """Wait for the inputs; the call goes to its engine at once if all have ended."""
-        for each in self._inputs:
-            if each.future.done():
-                self._input_ended(each.future)
+        futures = [each.future for each in self._inputs]
+        self._missing = len(futures)
+        for future in futures:
+            if future is None or future.done():
+                self._input_ended(future)
             else:
-                each.future.when_done(self._input_ended_there)
+                future.when_done(self._input_ended_there)
 
     def cancel(self, force: bool = False) -> bool:
         self._forced |= force
@@ -94,25 +107,29 @@ class WaitingCall(Future[Any]):
     def _input_ended_there(self, future: Future[Any]) -> None:
         soon(future, self._input_ended)
 
-    def _input_ended(self, future: Future[Any]) -> None:
-        if not future.has_value():
+    def _input_ended(self, future: Future[Any] | None) -> None:
+        if future is not None and not future.has_value():
             self._end_with(future)
             return
         with _lock:
             self._missing -= 1
-            task = None
-            if not self._missing:
-                task, self._task = self._task, None
-        if task is not None:
-            self._release(task)
+            if self._missing or self._is_out or self._task is None:
+                return
+            self._is_out = True
+            task, inputs = self._task, self._inputs
+        self._release(task, inputs)
 
-    def _release(self, task: Task) -> None:
+    def _release(self, task: Task, inputs: Sequence[Input]) -> None:
         """Give the call to its engine, with the values of its inputs."""
-        inputs, self._inputs = self._inputs, ()
         try:
             inner = self._engine.submit(self._with_values(task, inputs))
         except BaseException as error:
+            if self._is_to_run_again(error):
+                # Not here: a long chain may have to be computed again from its beginning.
+                soon(error, self._run_again)
+                return
             self._fail(task, error)
+            self._let_go()
             if not isinstance(error, Exception):
                 raise
             return
@@ -125,6 +142,12 @@ class WaitingCall(Future[Any]):
         values = list(task.values)
         parcels = []
         depot = self._engine.depot()
+        if depot is not None and values:
+            if self._hold is None:
+                self._hold = depot.hold(values)
+            else:
+                depot.retain(values)
+        self._runs += 1
 
         def deposited(buffer: memoryview) -> Reference | None:
             if depot is None:
@@ -156,20 +179,60 @@ class WaitingCall(Future[Any]):
         """Take over the end of the call from the engine's future."""
         if inner.cancelled():
             self._cancel()
+        elif self._is_to_run_again(error := _error_of(inner)):
+            # Elsewhere: this thread receives the results of all other calls.
+            soon(error, self._run_again)
             return
-        self.end_like(inner)
-        if inner.has_value():
-            # Each refers to the other: the value would be freed late, by the garbage collector.
-            self._lines, self._inner = inner._lines, None
+        else:
+            self.end_like(inner)
+            if inner.has_value():
+                # Each refers to the other: the value would be freed late, by the garbage collector.
+                self._lines, self._inner = inner._lines, None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """The call has ended: its inputs are not needed any more."""
+        with _lock:
+            inputs, self._inputs, self._task, self._hold = self._inputs, (), None, None
+        drop(inputs, force=False)
+
+    def _is_to_run_again(self, error: BaseException | None) -> TypeGuard[ValueLostError]:
+        """Whether a value was lost on its way to this call, or to one in the same message."""
+        task = self._task
+        if type(error) is not ValueLostError or task is None or self.cancelled():
+            return False
+        if self._runs >= attempts():
+            return False
+        if any(each.is_lost(error.keys) for each in self._inputs):
+            return True
+        # Then it was a value of another call. This one may have begun.
+        return not task.options.at_most_once and set(error.keys).isdisjoint(task.values)
+
+    def _run_again(self, error: ValueLostError) -> None:
+        """Provide lost values once more, and then give the call to its engine."""
+        try:
+            with _finding:
+                for each in self._inputs:
+                    if each.is_lost(error.keys):
+                        each.find_again(attempts())
+        except BaseException as failure:
+            task = self._task
+            if task is not None:
+                self._fail(task, failure)
+            self._let_go()
+            return
+        with _lock:
+            self._is_out = False
+        self.begin()
 
     def _end_with(self, failed: Future[Any]) -> None:
         """End the call without beginning it, because an input has no value."""
         with _lock:
+            if self._is_out or self._task is None:
+                return
             task, self._task = self._task, None
-        if task is None:
-            return
-        inputs, self._inputs = self._inputs, ()
-        release_values(task.values, self._engine.depot)
+            inputs, self._inputs = self._inputs, ()
+        self._release_own(task)
         cause = next(each for each in inputs if each.future is failed)
         needed = f"{_text(task, inputs)} needed {cause.text()}"
         drop(inputs, force=True)
@@ -185,6 +248,10 @@ class WaitingCall(Future[Any]):
             error = loads_error(dumps_error(error, needed))
         self._fail(task, error)
 
+    def _release_own(self, task: Task) -> None:
+        if not self._runs:  # Else the engine has done it.
+            release_values(task.values, self._engine.depot)
+
     def _fail(self, task: Task, error: BaseException) -> None:
         if task.chunk:
             self.resolve(ChunkResult([Failure(error)] * task.chunk))
@@ -196,12 +263,14 @@ class WaitingCall(Future[Any]):
 
     def _withdraw(self) -> bool:
         with _lock:
-            task, self._task = self._task, None
-        if task is None:
+            is_out, task = self._is_out, self._task
+            if not is_out:
+                self._task = None
+                inputs, self._inputs = self._inputs, ()
+        if is_out or task is None:
             inner = self._inner
             return inner is not None and inner.cancel()
-        inputs, self._inputs = self._inputs, ()
-        release_values(task.values, self._engine.depot)
+        self._release_own(task)
         drop(inputs, force=self._forced)
         return True
 
@@ -246,12 +315,22 @@ def drop(inputs: Iterable[Input], *, force: bool) -> None:
             each.users -= 1
             if each.users:
                 continue
-            future = each.future
-            if isinstance(future, WaitingCall) and future._task is not None:
+            # The value is freed with it.
+            future, each.future = each.future, None
+            if isinstance(future, WaitingCall) and not future._is_out:
                 further, future._inputs = future._inputs, ()
                 waiting.extend(further)
-        if not future.done():
+        if future is not None and not future.done():
             future.cancel(force)
+
+
+def _error_of(ended: Future[Any]) -> BaseException | None:
+    """Return the error of a call; of a chunk, the error that all of its calls have."""
+    result = ended._result
+    if type(result) is ChunkResult:
+        errors = {each.error if type(each) is Failure else None for each in result.outcomes}
+        return errors.pop() if len(errors) == 1 else None
+    return ended._exception
 
 
 def _text(task: Task, inputs: Sequence[Input]) -> str:
