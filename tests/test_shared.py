@@ -48,7 +48,7 @@ def test_a_value_lies_in_the_cluster_as_long_as_its_handle_lives(
 ) -> None:
     """Sent once for all calls."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(tmp_path))
-    monkeypatch.setattr("distribute_challenge.stores.depot.LINGER", 0.0)
+    monkeypatch.setattr("distribute_challenge.stores.record.LINGER", 0.0)
     monkeypatch.setattr(client_values, "LOOK_EVERY", 0.02)
 
     def kept() -> int:

@@ -25,10 +25,11 @@ from distribute_challenge.core.schema import (
     seconds,
     text,
 )
+from distribute_challenge.core.section import Section, is_section
 from distribute_challenge.errors import Attempt, ForgedError, VersionMismatchError
 from distribute_challenge.version import __version__
 
-__all__ = ["Batch", "FunctionPayload", "Problem", "ProblemKind", "Reply", "Section", "Task"]
+__all__ = ["Batch", "FunctionPayload", "Problem", "ProblemKind", "Reply", "Task"]
 
 #: Seconds after which a worker refuses a message, so that an attacker cannot send it again later. A
 #: client that still waits for the calls in it sends them in a new message.
@@ -67,8 +68,7 @@ class Task(NamedTuple):
         attempts: Earlier attempts, in which the call was begun together with other calls and gave
             no outcome. They count towards the limit of attempts.
         is_inner: Whether only other calls need the value, so that it may stay on the cluster.
-        is_next: Whether it has waited for other calls. It goes before calls that have not: their
-            values would lie there and wait.
+        is_next: Whether it has waited for other calls, and so goes before calls that have not.
     """
 
     function: FunctionPayload
@@ -232,27 +232,10 @@ class Batch:
             )
 
 
-class Section(NamedTuple):
-    """Outcomes of consecutive calls.
-
-    ``kind`` is ``"values"`` (one pickled list), ``"plain"`` (one small built-in value), ``"value"``,
-    ``"named"`` (a value whose pickle names modules of the user's project) or ``"error"``.
-    ``beside`` are the large buffers of a value that lie in no store but travel in the reply. A
-    reply without outcomes may have one section of the kind ``"log"``: lines that calls have printed
-    (`log_lines`).
-    """
-
-    kind: str
-    calls: int
-    blob: Blob
-    beside: Sequence[Blob] = ()
-
-
 #: Why a worker has no outcomes: the function is missing (the client sends it again), a value is
 #: missing (the client puts it where this worker finds it; the text names its keys), another version
-#: of the library made the message, the child process died, it was killed because a call ran too
-#: long, the call was cancelled, or the message is older than its lifetime (the client sends the
-#: calls again).
+#: of the library made the message, the child process died, a call ran too long, it was cancelled, or
+#: the message is older than its lifetime (the client sends the calls again).
 ProblemKind = Literal[
     "function_missing", "value_missing", "version", "lost", "timeout", "cancelled", "expired"
 ]
@@ -321,7 +304,8 @@ class Reply:
             "python": self.python,
             "library": self.library,
             "sections": [
-                (section.kind, section.calls, len(section.beside)) for section in self.sections
+                (section.kind, section.calls, len(section.beside), section.modules)
+                for section in self.sections
             ],
         }
         blobs = [blob for section in self.sections for blob in (section.blob, *section.beside)]
@@ -342,14 +326,20 @@ class Reply:
             finishes.frombytes(blobs.pop())
             if not isfinite(sum(finishes)):
                 raise ForgedError("it ended at no time")
-            kinds = [kind for kind, _, _ in shapes]
+            kinds = [kind for kind, *_ in shapes]
             if "log" in kinds and (kinds != ["log"] or header["ended"] or problem):
                 raise ForgedError("it has lines beside something else")
             following = iter(blobs)
             return cls(
                 sections=[
-                    Section(kind, calls, next(following, b""), tuple(islice(following, beside)))
-                    for kind, calls, beside in shapes
+                    Section(
+                        kind,
+                        calls,
+                        next(following, b""),
+                        tuple(islice(following, beside)),
+                        tuple(modules),
+                    )
+                    for kind, calls, beside, modules in shapes
                 ],
                 finishes=finishes,
                 problem=Problem(*problem) if problem else None,
@@ -369,14 +359,6 @@ def _is_problem(value: Any) -> bool:
     return False
 
 
-def _is_section(value: Any) -> bool:
-    match value:
-        case [kind, calls, beside]:
-            return kind in _KINDS and _number(calls) and _number(beside)
-    return False
-
-
-_KINDS: Final = ("values", "plain", "value", "named", "error", "log")
 MOST_IN_A_CHUNK: Final = 10**8  # Calls: a list of as many errors still fits into memory.
 
 _number: Final = number_up_to()
@@ -399,5 +381,5 @@ _REPLY: Final[dict[str, Check]] = _COMMON | {
     "ended": flag,
     "kept": optional(_number),
     "problem": optional(_is_problem),
-    "sections": row_of(_is_section),
+    "sections": row_of(is_section),
 }

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, Protocol
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.failures import Failures, call_of, place_of
-from distribute_challenge.core.messages import Batch, Problem, ProblemKind, Reply, Section
+from distribute_challenge.core.messages import Batch, Problem, ProblemKind, Reply
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.references import Reference
+from distribute_challenge.core.section import Section
 from distribute_challenge.errors import CallCancelledError, ValueMissingError
 from distribute_challenge.execution.watchdog import Progress
 from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain

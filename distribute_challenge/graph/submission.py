@@ -1,7 +1,7 @@
 """Submits a call after the calls that its arguments hold, each of them once."""
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
@@ -77,9 +77,8 @@ class Submission:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            for each in list(self._inputs.values()):
-                if each.future is not None:
-                    each.future.cancel(force=True)
+            for future in _futures(list(self._inputs.values())):
+                future.cancel(force=True)
         self.close()
 
     def submit(self, call: ToSubmit, ready: Submittable | None = None) -> Future[Any]:
@@ -201,9 +200,13 @@ def _future_of(ready: Submittable, inputs: Sequence[Input]) -> Future[Any]:
     waiting = WaitingCall(task, engine, inputs, function_with)
     if not engine.concurrency:
         # Such an engine runs calls where they are submitted, which is this thread.
-        for each in inputs:
+        for future in _futures(inputs):
             with suppress(CallCancelledError):
-                if each.future is not None:
-                    each.future.exception()
+                future.exception()
     waiting.begin()
     return waiting
+
+
+def _futures(inputs: Iterable[Input]) -> list[Future[Any]]:
+    """Return the futures of inputs that are still needed."""
+    return [each.future for each in inputs if each.future is not None]

@@ -179,7 +179,7 @@ class WaitingCall(Future[Any]):
         """Take over the end of the call from the engine's future."""
         if inner.cancelled():
             self._cancel()
-        elif self._is_to_run_again(error := _error_of(inner)):
+        elif self._is_to_run_again(error := inner._exception):
             # Elsewhere: this thread receives the results of all other calls.
             soon(error, self._run_again)
             return
@@ -198,14 +198,13 @@ class WaitingCall(Future[Any]):
 
     def _is_to_run_again(self, error: BaseException | None) -> TypeGuard[ValueLostError]:
         """Whether a value was lost on its way to this call, or to one in the same message."""
-        task = self._task
-        if type(error) is not ValueLostError or task is None or self.cancelled():
-            return False
-        if self._runs >= attempts():
+        if type(error) is not ValueLostError or self.cancelled() or self._runs >= attempts():
             return False
         if any(each.is_lost(error.keys) for each in self._inputs):
             return True
         # Then it was a value of another call. This one may have begun.
+        task = self._task
+        assert task is not None  # It has not ended.
         return not task.options.at_most_once and set(error.keys).isdisjoint(task.values)
 
     def _run_again(self, error: ValueLostError) -> None:
@@ -217,8 +216,8 @@ class WaitingCall(Future[Any]):
                         each.find_again(attempts())
         except BaseException as failure:
             task = self._task
-            if task is not None:
-                self._fail(task, failure)
+            assert task is not None  # It has not ended.
+            self._fail(task, failure)
             self._let_go()
             return
         with _lock:
@@ -322,15 +321,6 @@ def drop(inputs: Iterable[Input], *, force: bool) -> None:
                 waiting.extend(further)
         if future is not None and not future.done():
             future.cancel(force)
-
-
-def _error_of(ended: Future[Any]) -> BaseException | None:
-    """Return the error of a call; of a chunk, the error that all of its calls have."""
-    result = ended._result
-    if type(result) is ChunkResult:
-        errors = {each.error if type(each) is Failure else None for each in result.outcomes}
-        return errors.pop() if len(errors) == 1 else None
-    return ended._exception
 
 
 def _text(task: Task, inputs: Sequence[Input]) -> str:

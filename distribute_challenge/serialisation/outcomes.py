@@ -6,8 +6,9 @@ from itertools import groupby
 from typing import Any
 
 from distribute_challenge.core.guarded import name_of, text_of, tried
-from distribute_challenge.core.messages import Reply, Section
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.core.outcome import Failure, add_note
+from distribute_challenge.core.section import Section
 from distribute_challenge.core.sizes import as_size
 from distribute_challenge.core.unopened import Unopened
 from distribute_challenge.errors import DistributeChallengeError, SerialisationError, StoreFullError
@@ -68,9 +69,7 @@ def encode_outcomes(
 
 def _value(value: Any, name: str, keep: Keep | None) -> Section:
     parcel = pack_result(value, f"the result of {name}", keep)
-    # The client passes on a value as it is only if a worker needs none of the project's modules.
-    kind = "named" if parcel.modules else "value"
-    return Section(kind, 1, parcel.data, parcel.beside)
+    return Section("value", 1, parcel.data, parcel.beside, tuple(parcel.modules))
 
 
 def _unpicklable(name: str, note: Callable[[Failure], str], error: BaseException) -> Section:
@@ -131,7 +130,7 @@ def decode_outcomes(
         if kind == "error":
             outcomes.append(Failure(loads_error(section.blob)))
             continue
-        if later is not None and kind in ("value", "named"):
+        if later is not None and kind == "value":
             outcomes.append(later(section))
             continue
         value = open_section(section, open)

@@ -2,9 +2,10 @@
 
 from distribute_challenge.stores.base import Buffer, Reference, Store
 from distribute_challenge.stores.cache import ValueCache
-from distribute_challenge.stores.depot import Depot, Hold
+from distribute_challenge.stores.depot import Depot
 from distribute_challenge.stores.fsspec import FsspecStore
 from distribute_challenge.stores.opening import open_store
+from distribute_challenge.stores.record import Hold
 from distribute_challenge.stores.redis import RedisStore
 from distribute_challenge.stores.shared_memory import SharedMemoryStore, shared_memory_identity
 

@@ -1,6 +1,6 @@
-"""The client's record of its large values: the stores of each, and how many users it has.
+"""The client's large values: puts them into stores, and frees them when they have no users.
 
-A value's users are calls and handles.
+A value's users are calls and handles; `record` counts them.
 
     arguments, closures ──> deposit ──> the first store: shared memory, or one that all workers see
     a call is done ───────> release ──┐
@@ -20,8 +20,6 @@ import contextlib
 import os
 import secrets
 import threading
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pickle import PickleBuffer
 
@@ -30,59 +28,11 @@ from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.log import logger
 from distribute_challenge.stores.base import Buffer, Reference, Store
+from distribute_challenge.stores.record import Hold, Record, Value
 
-__all__ = ["Depot", "Hold"]
+__all__ = ["Depot"]
 
-LINGER = 10.0  # Seconds that a value without users stays: the next call may need it again.
-LINGER_FIRST = 1.0  # The same for a value that only one call used: most likely no other needs it.
-KEPT_IDLE = 1 << 30  # Bytes of all such values together; a guess.
-
-
-class Hold:
-    """Keeps values in the depot until it is closed or deleted.
-
-    Args:
-        keys: Keys of the values.
-        release: Called with the keys at the end.
-    """
-
-    def __init__(self, keys: tuple[str, ...], release: Callable[[tuple[str, ...]], object]) -> None:
-        self.keys = keys
-        self._end = weakref.finalize(self, release, keys)
-        self._end.atexit = False
-
-    def close(self) -> None:
-        """Release the values. It may be called again."""
-        self._end()
-
-
-class _Value:
-    """One value in the record of a `Depot`.
-
-    Attributes:
-        users: Number of calls and handles that need it now.
-        uses: Number of users that it has had so far.
-        idle_until: When it is freed if it has no users by then.
-        is_result: Whether a worker has made it. No other value has its key, so it is freed as soon
-            as it has no users.
-        offered: Stores that were asked to keep it, full ones included.
-        kept: Stores that keep it.
-        moving: Held while it is put into a store or freed from one.
-    """
-
-    __slots__ = (
-        "idle_until", "is_result", "kept", "moving", "offered", "reference", "users", "uses"
-    )  # fmt: skip
-
-    def __init__(self, reference: Reference, *, is_result: bool = False) -> None:
-        self.reference = reference
-        self.is_result = is_result
-        self.users = 0
-        self.uses = 0
-        self.idle_until = 0.0
-        self.offered: set[Store] = set()
-        self.kept: set[Store] = set()
-        self.moving = threading.Lock()
+KEPT_IDLE = 1 << 30  # Bytes of all values without users together; a guess.
 
 
 class Depot:
@@ -112,19 +62,14 @@ class Depot:
         self._seed = secrets.randbits(64)
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._values: dict[str, _Value] = {}
-        # Values without users, the one that has had none for longest first, and their bytes.
-        self._idle: dict[str, _Value] = {}
-        self._idle_bytes = 0
-        self._going: list[_Value] = []  # Results without users, which are still to be freed.
-        self._released: deque[tuple[str, ...]] = deque()
+        self._record = Record()
         self._warned = False
         self._closed = False
         renew_in_children(self)
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
-        for value in self._values.values():
+        for value in self._record.values.values():
             value.moving = threading.Lock()
 
     def use(self, places: Iterable[Store]) -> None:
@@ -164,12 +109,12 @@ class Depot:
         with self._lock:
             if self._closed:
                 raise SystemFailureError("a large value was sent to a backend that is closed")
-            self._settle()
-            value = self._values.setdefault(reference.key, _Value(reference))
-            self._count(value)
+            self._record.settle()
+            value = self._record.values.setdefault(reference.key, Value(reference))
+            self._record.count(value)
             if value.kept and value.offered.issuperset(self._used):
                 return reference
-            crowded = self._idle_bytes > KEPT_IDLE
+            crowded = self._record.idle_bytes > KEPT_IDLE
         try:
             if crowded:
                 self._free(clock.monotonic(), KEPT_IDLE)
@@ -190,15 +135,15 @@ class Depot:
         with self._lock:
             if self._closed:
                 return
-            self._settle()
+            self._record.settle()
             if lost := [
                 key
                 for key in keys
-                if not ((value := self._values.get(key)) and (value.users or value.kept))
+                if not ((value := self._record.values.get(key)) and (value.users or value.kept))
             ]:
                 raise _lost(lost)
             for key in keys:
-                self._count(self._values[key])
+                self._record.count(self._record.values[key])
 
     def release(self, keys: Iterable[str]) -> None:
         """Count one user less of each value.
@@ -219,9 +164,9 @@ class Depot:
         Returns:
             An object that releases the parts when it is closed or deleted.
         """
-        values = [_Value(reference, is_result=True) for reference in references]
+        values = [Value(reference, is_result=True) for reference in references]
         for value in values:
-            self._count(value)
+            self._record.count(value)
             value.kept.add(
                 next(
                     (place for place in self._places[:-1] if place.holds(*value.reference)),
@@ -231,12 +176,12 @@ class Depot:
             for place in value.kept:
                 place.take_over(*value.reference)
         with self._lock:
-            self._values.update((value.reference.key, value) for value in values)
+            self._record.values.update((value.reference.key, value) for value in values)
         return Hold(tuple(value.reference.key for value in values), self._release)
 
     def knows(self, key: str) -> bool:
         """Whether a value is kept here, or was kept a moment ago."""
-        return key in self._values
+        return key in self._record.values
 
     def hold(self, keys: Iterable[str]) -> Hold:
         """Count one more user of each value, for as long as the returned object lives.
@@ -277,10 +222,10 @@ class Depot:
         lost = []
         for key in keys:
             with self._lock:
-                if (value := self._values.get(key)) is None:
+                if (value := self._record.values.get(key)) is None:
                     lost.append(key)
                     continue
-                self._count(value)  # So that it is not freed in the meantime.
+                self._record.count(value)  # So that it is not freed in the meantime.
             try:
                 with value.moving:
                     if not self._provide(value):
@@ -296,7 +241,7 @@ class Depot:
             return
         kept: dict[Store, list[str]] = {place: [] for place in self._places}
         with self._lock:
-            for key, value in self._values.items():
+            for key, value in self._record.values.items():
                 for place in value.kept:
                     kept[place].append(key)
         for place, keys in kept.items():
@@ -317,8 +262,8 @@ class Depot:
         if self._ended():
             return False
         with self._lock:
-            self._settle()
-            going, self._going = self._going, []
+            self._record.settle()
+            going, self._record.going = self._record.going, []
         for place in self._places:
             if keys := [value.reference.key for value in going if place in value.kept]:
                 place.delete(keys)
@@ -330,43 +275,18 @@ class Depot:
             return
         with self._lock:
             self._closed = True
-            self._values.clear()
-            self._idle.clear()
-            self._going.clear()
+            self._record = Record()
         for place in self._places:
             place.close()
 
     def _release(self, keys: tuple[str, ...]) -> None:
-        self._released.append(keys)
-        if any((value := self._values.get(key)) and value.is_result for key in keys):
+        self._record.released.append(keys)
+        if any((value := self._record.values.get(key)) and value.is_result for key in keys):
             self._results_released()
-
-    # --- the record; all under `_lock`
-
-    def _count(self, value: _Value) -> None:
-        value.users += 1
-        value.uses += 1
-        if self._idle.pop(value.reference.key, None) is not None:
-            self._idle_bytes -= value.reference.size
-
-    def _settle(self) -> None:
-        """Count the values that were released."""
-        while self._released:
-            for key in self._released.popleft():
-                if (value := self._values.get(key)) is not None:
-                    value.users -= 1
-                    if value.users == 0 and value.is_result:
-                        self._going.append(self._values.pop(key))
-                    elif value.users == 0:
-                        value.idle_until = clock.monotonic() + (
-                            LINGER if value.uses > 1 else LINGER_FIRST
-                        )
-                        self._idle[key] = value
-                        self._idle_bytes += value.reference.size
 
     # --- under a value's `moving` lock
 
-    def _keep(self, value: _Value, data: memoryview) -> None:
+    def _keep(self, value: Value, data: memoryview) -> None:
         """Put a value into the stores in use; if these are full, into the last one."""
         full = None
         for place in self._used:
@@ -382,7 +302,7 @@ class Depot:
                 value.offered.clear()
                 raise full
 
-    def _put(self, place: Store, value: _Value, data: memoryview) -> StoreFullError | None:
+    def _put(self, place: Store, value: Value, data: memoryview) -> StoreFullError | None:
         key = value.reference.key
         try:
             try:
@@ -399,7 +319,7 @@ class Depot:
             value.kept.add(place)
         return None
 
-    def _provide(self, value: _Value) -> bool:
+    def _provide(self, value: Value) -> bool:
         # The record alone is not enough: Redis may have lost the value without notice.
         if self._everywhere.holds(*value.reference):
             return True
@@ -424,20 +344,20 @@ class Depot:
         Returns:
             Whether anything was freed.
         """
-        going: list[_Value] = []
+        going: list[Value] = []
         kept: dict[Store, list[str]] = {}
         with contextlib.ExitStack() as stack:
             with self._lock:
-                self._settle()
-                for value in list(self._idle.values()):
-                    if value.idle_until > now and self._idle_bytes <= limit:
+                self._record.settle()
+                for value in list(self._record.idle.values()):
+                    if value.idle_until > now and self._record.idle_bytes <= limit:
                         continue
                     if not value.moving.acquire(blocking=False):
                         # A thread that deposits it again has just failed, or it is being freed.
                         continue
                     stack.callback(value.moving.release)
-                    del self._idle[value.reference.key]
-                    self._idle_bytes -= value.reference.size
+                    del self._record.idle[value.reference.key]
+                    self._record.idle_bytes -= value.reference.size
                     for place in value.kept:
                         kept.setdefault(place, []).append(value.reference.key)
                     # From here on, a thread that deposits it again waits until it is freed, and
@@ -450,7 +370,7 @@ class Depot:
             with self._lock:
                 for value in going:
                     if not value.users:
-                        self._values.pop(value.reference.key, None)
+                        self._record.values.pop(value.reference.key, None)
         return bool(kept)
 
     def _ended(self) -> bool:

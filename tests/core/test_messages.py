@@ -8,16 +8,9 @@ from importlib.metadata import version
 import pytest
 
 from distribute_challenge import __version__
-from distribute_challenge.core.messages import (
-    PYTHON,
-    Batch,
-    FunctionPayload,
-    Problem,
-    Reply,
-    Section,
-    Task,
-)
+from distribute_challenge.core.messages import PYTHON, Batch, FunctionPayload, Problem, Reply, Task
 from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.section import Section
 from distribute_challenge.errors import ForgedError, VersionMismatchError
 
 BATCH = Batch(

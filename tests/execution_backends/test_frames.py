@@ -7,9 +7,10 @@ from array import array
 
 from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
-from distribute_challenge.core.messages import Batch, FunctionPayload, Problem, Reply, Section, Task
+from distribute_challenge.core.messages import Batch, FunctionPayload, Problem, Reply, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.section import Section
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
 from distribute_challenge.serialisation import dumps, dumps_error
 

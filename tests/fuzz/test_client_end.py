@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from distribute_challenge import compute_this
-from distribute_challenge.core.messages import Problem, Reply, Section
+from distribute_challenge.core.messages import Problem, Reply
+from distribute_challenge.core.section import Section
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.client import lost_messages

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from kombu import Connection
 from kombu.transport.virtual import Message
 
-from distribute_challenge.core.messages import LIFETIME, Batch, Problem, Reply, Section
+from distribute_challenge.core.messages import LIFETIME, Batch, Problem, Reply
+from distribute_challenge.core.section import Section
 from distribute_challenge.errors import BackendError, ForgedError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock

@@ -59,7 +59,7 @@ def test_a_call_goes_to_its_engine_when_the_last_input_is_there(
     eventually(lambda: len(engine.futures) == 3)
     engine.futures[2].running_with(lambda: True)
     eventually(future.running)
-    assert repr(future) == "<Future add running>"
+    assert repr(future) == "<Future add(add(1), add(2)) running>"
     engine.futures[2].resolve(5)
     assert future.result(10) == 5
     assert future.logs() == []
@@ -165,6 +165,6 @@ def test_large_values_leave_no_user_behind(eventually: Eventually) -> None:
 
         def unused() -> bool:
             depot.sweep(1e9)
-            return not any(value.users for value in depot._values.values())
+            return not any(value.users for value in depot._record.values.values())
 
         eventually(unused)

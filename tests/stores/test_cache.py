@@ -110,6 +110,18 @@ def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: Value
     assert values._bytes == 600
 
 
+def test_what_the_client_has_freed_makes_room_for_the_next_value(
+    kept: Depot, values: ValueCache
+) -> None:
+    """Its memory is in use as long as it is mapped."""
+    first = kept.deposit(b"first")
+    values.open(first, kept.names)
+    kept.release([first.key])
+    kept.sweep(1e12)
+    values.open(kept.deposit(b"second"), kept.names)
+    assert first not in values._kept
+
+
 def test_what_the_client_has_freed_is_dropped(
     kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
-from distribute_challenge.stores import Depot, Reference, depot
+from distribute_challenge.stores import Depot, Reference, depot, record
 from tests.forks import ended, fork
 from tests.processes import wait_until
 from tests.stores.memory import MemoryStore
@@ -90,7 +90,7 @@ def test_threads_with_the_same_content_store_it_once(kept: Depot, near: MemorySt
     done: list[Reference] = []
     threads = in_threads(*[lambda: done.append(kept.deposit(b"content"))] * 5)
     near.putting.wait_until_reached()
-    wait_until(lambda: kept._values[near.puts[0]].users == 5, "five users")
+    wait_until(lambda: kept._record.values[near.puts[0]].users == 5, "five users")
     assert done == []
     near.putting.open()
     for thread in threads:
@@ -146,14 +146,14 @@ def test_a_value_lingers_for_the_next_call(kept: Depot, near: MemoryStore) -> No
     kept.release([key])
     now = time.monotonic()
     kept.sweep(now)
-    kept.sweep(now + depot.LINGER_FIRST / 2)
+    kept.sweep(now + record.LINGER_FIRST / 2)
     assert key in near.values
     kept.deposit(b"content")
     assert len(near.puts) == 1
     kept.release([key])
-    kept.sweep(time.monotonic() + depot.LINGER - 1)
+    kept.sweep(time.monotonic() + record.LINGER - 1)
     assert key in near.values
-    kept.sweep(time.monotonic() + depot.LINGER + 1)
+    kept.sweep(time.monotonic() + record.LINGER + 1)
     assert key not in near.values
 
 
@@ -163,7 +163,7 @@ def test_a_value_of_a_single_call_does_not_linger_for_long(kept: Depot, near: Me
     kept.retain([twice])
     once = kept.deposit(b"once").key
     kept.release([twice, twice, once])
-    kept.sweep(time.monotonic() + depot.LINGER_FIRST + 1)
+    kept.sweep(time.monotonic() + record.LINGER_FIRST + 1)
     assert list(near.values) == [twice]
 
 
@@ -176,7 +176,7 @@ def test_what_lingers_may_take_only_so_much(
     for number in range(4):
         keys.append(kept.deposit(bytes([number]) * 100).key)
         kept.release(keys[-1:])
-        kept._settle()
+        kept._record.settle()
     kept.sweep(time.monotonic())
     assert list(near.values) == keys[2:]
 
@@ -214,7 +214,7 @@ def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(
     threads = in_threads(lambda: free_all(kept))
     near.deleting.wait_until_reached()
     threads += in_threads(lambda: kept.deposit(b"content"))
-    wait_until(lambda: kept._values[reference.key].users == 1, "a new user")
+    wait_until(lambda: kept._record.values[reference.key].users == 1, "a new user")
     free_all(kept)  # Another sweep meanwhile has nothing to do.
     near.deleting.open()
     for thread in threads:
@@ -229,7 +229,7 @@ def test_a_value_that_is_on_its_way_elsewhere_is_not_freed(
 ) -> None:
     """Its turn comes when it is there."""
     reference = kept.deposit(b"content")
-    with kept._values[reference.key].moving:
+    with kept._record.values[reference.key].moving:
         kept.release([reference.key])
         free_all(kept)
         assert near.values
@@ -261,7 +261,7 @@ def test_a_hold_of_what_is_gone_is_an_error(kept: Depot) -> None:
     key = kept.deposit(b"content").key
     with pytest.raises(ValueLostError, match=r"1 large value\(s\) of this call are gone"):
         kept.hold([key, "unknown"])
-    assert kept._values[key].users == 1
+    assert kept._record.values[key].users == 1
 
 
 def test_a_hold_may_go_at_any_moment(kept: Depot, near: MemoryStore) -> None:
@@ -319,7 +319,7 @@ def test_what_fits_nowhere_is_an_error_and_counts_nothing(
     with pytest.raises(StoreFullError, match="far is full"):
         kept.deposit(b"content")
     free_all(kept)
-    assert kept._values == {}
+    assert kept._record.values == {}
     far.room = 100
     kept.deposit(b"content")
     assert len(far.values) == 1
@@ -365,7 +365,7 @@ def test_an_error_of_a_place_is_the_caller_s(
     with pytest.raises(SystemFailureError, match="no answer"):
         kept.deposit(b"content")
     free_all(kept)
-    assert kept._values == {}
+    assert kept._record.values == {}
 
 
 # --- bringing values to all workers
@@ -459,3 +459,53 @@ def test_a_fork_of_the_client_frees_nothing(kept: Depot, near: MemoryStore) -> N
         return bool(near.closed or not near.values)
 
     assert ended(fork(end)) == 0
+
+
+# --- results that workers have put
+
+
+def test_a_result_is_taken_over_where_its_worker_put_it(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
+    """A user's own copy can be written to."""
+    near.values["n"], far.values["f"] = b"near", b"far"
+    hold = kept.take_over([Reference("n", 4), Reference("f", 3)])
+    copy = kept.open(Reference("n", 4), writable=True)
+    copy[0] = 0
+    assert kept.open(Reference("n", 4)) == b"near"
+    assert kept.open(Reference("f", 3), writable=True) == b"far"
+    kept.renew()
+    assert (near.renewed, far.renewed) == (["n"], ["f"])
+    hold.close()
+    assert kept.free_results()
+    assert (near.values, far.values) == ({}, {})
+    with pytest.raises(ValueLostError):
+        kept.open(Reference("n", 4), writable=True)
+
+
+def test_a_result_is_freed_as_soon_as_it_has_no_users(near: MemoryStore) -> None:
+    released: list[None] = []
+    kept = Depot([near], lambda: released.append(None))
+    near.values["n"] = b"near"
+    hold = kept.take_over([Reference("n", 4)])
+    kept.retain(["n"])
+    kept.release([kept.deposit(b"argument").key])
+    assert released == []
+    hold.close()
+    assert not kept.free_results()
+    assert kept.knows("n")
+    kept.release(["n"])
+    assert len(released) == 2
+    assert kept.free_results()
+    assert not kept.knows("n")
+    assert list(near.values.values()) == [b"argument"], "which lingers"
+    kept.close()
+    assert not kept.free_results()
+
+
+def test_results_without_users_make_room_for_others(kept: Depot, near: MemoryStore) -> None:
+    near.room = 10
+    near.values["n"] = b"a result"
+    kept.take_over([Reference("n", 8)]).close()
+    reference = kept.deposit(b"argument")
+    assert near.values == {reference.key: b"argument"}

@@ -254,3 +254,18 @@ def test_a_server_that_is_gone_is_named_as_such(tmp_path_factory: pytest.TempPat
 def test_a_worker_without_redis_does_not_see_it(store: RedisStore) -> None:
     """Then another place may help."""
     assert open_store(store.name, KEYRING, None) is None
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_result_that_a_worker_has_put_is_the_clients(
+    store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client renews and frees all its parts."""
+    RedisStore(connection, "client", KEYRING).put("a", memoryview(bytes(2500)))
+    store.take_over("a", 2500)
+    connection.persist(f"{value_key('client', 'a')}:2")
+    monkeypatch.setattr(store, "_renewed", 0.0)
+    store.renew(["a"])
+    assert all(connection.ttl(key) > 0 for key in connection.scan_iter())
+    store.close()
+    assert connection.keys() == []

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from distribute_challenge.core.messages import Section
+from distribute_challenge.core.section import Section
 from distribute_challenge.core.unopened import Unopened
 from distribute_challenge.errors import ValueLostError
 from distribute_challenge.serialisation import Parcel, references_of
+from distribute_challenge.serialisation.modules.project_modules import is_project_module
 from distribute_challenge.serialisation.outcomes import open_section
 from distribute_challenge.serialisation.packed import Packed
 from distribute_challenge.stores import Depot, Reference, Store
@@ -31,6 +32,7 @@ class KeptResult:
             depot,
             Parcel(
                 bytes(section.blob),
+                frozenset(section.modules),
                 values=() if hold is None else hold.keys,
                 beside=[memoryview(buffer) for buffer in section.beside],
             ),
@@ -39,11 +41,9 @@ class KeptResult:
 
     def unopened(self) -> Unopened:
         """Return the result for the call's future."""
-        return Unopened(
-            self._load,
-            # Only the client has the modules of the user's project, for workers that need them.
-            self._packed if self._section.kind == "value" else None,
-        )
+        # A call that needs the value gets its modules, too, and this process must have them.
+        is_known = all(map(is_project_module, self._section.modules))
+        return Unopened(self._load, self._packed if is_known else None)
 
     def map_from(self, store: Store) -> None:
         """Map the parts that a store of this machine has, as it is about to be removed."""

@@ -21,8 +21,9 @@ from typing import Any
 from distribute_challenge import settings
 from distribute_challenge.core import clock
 from distribute_challenge.core.guarded import text_of
-from distribute_challenge.core.messages import Reply, Section, Task
+from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.core.outcome import Failure, add_note
+from distribute_challenge.core.section import Section
 from distribute_challenge.core.unopened import Unopened
 from distribute_challenge.errors import (
     BrokerUnreachableError,

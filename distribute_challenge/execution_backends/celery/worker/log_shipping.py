@@ -24,7 +24,8 @@ from billiard.process import current_process
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.log_lines import encoded
-from distribute_challenge.core.messages import Batch, Reply, Section
+from distribute_challenge.core.messages import Batch, Reply
+from distribute_challenge.core.section import Section
 from distribute_challenge.execution.output import OutputLog, WorkerHandler
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
 from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection

@@ -9,7 +9,8 @@ import pytest
 
 from distribute_challenge import compute_this
 from distribute_challenge.core.log_lines import Entry, LogLine, encoded
-from distribute_challenge.core.messages import Reply, Section
+from distribute_challenge.core.messages import Reply
+from distribute_challenge.core.section import Section
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client.log_display import LogDisplay, Printout

@@ -8,8 +8,9 @@ import numpy
 import pytest
 
 from distribute_challenge import attach
-from distribute_challenge.core.messages import Reply, Section
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.core.references import Reference
+from distribute_challenge.core.section import Section
 from distribute_challenge.errors import (
     CallCancelledError,
     CallTimeoutError,

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
-from distribute_challenge.core.messages import Problem, Reply, Section
+from distribute_challenge.core.messages import Problem, Reply
+from distribute_challenge.core.section import Section
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from distribute_challenge import compute_this
-from distribute_challenge.core.messages import Reply, Section
+from distribute_challenge.core.messages import Reply
 from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.section import Section
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence

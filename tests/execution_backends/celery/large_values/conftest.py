@@ -17,7 +17,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHARED_FOLDER", str(folder))
     for name in "LINGER", "LINGER_FIRST":
-        monkeypatch.setattr(f"distribute_challenge.stores.depot.{name}", 0.0)
+        monkeypatch.setattr(f"distribute_challenge.stores.record.{name}", 0.0)
     monkeypatch.setattr(client_values, "LOOK_EVERY", 0.02)
     return folder
 

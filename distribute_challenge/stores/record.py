@@ -1,0 +1,107 @@
+"""Which large values a client has, in which stores they lie, and how many users each has."""
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+
+from distribute_challenge.core import clock
+from distribute_challenge.stores.base import Reference, Store
+
+__all__ = ["Hold", "Record", "Value"]
+
+LINGER = 10.0  # Seconds that a value without users stays: the next call may need it again.
+LINGER_FIRST = 1.0  # The same for a value that only one call used: most likely no other needs it.
+
+
+class Hold:
+    """Keeps values in the depot until it is closed or deleted.
+
+    Args:
+        keys: Keys of the values.
+        release: Called with the keys at the end.
+    """
+
+    def __init__(self, keys: tuple[str, ...], release: Callable[[tuple[str, ...]], object]) -> None:
+        self.keys = keys
+        self._end = weakref.finalize(self, release, keys)
+        self._end.atexit = False
+
+    def close(self) -> None:
+        """Release the values. It may be called again."""
+        self._end()
+
+
+class Value:
+    """One value in the record of a `Depot`.
+
+    Attributes:
+        reference: Its key and its size.
+        users: Number of calls and handles that need it now.
+        uses: Number of users that it has had so far.
+        idle_until: When it is freed if it has no users by then.
+        is_result: Whether a worker has made it. No other value has its key, so it is freed as soon
+            as it has no users.
+        offered: Stores that were asked to keep it, full ones included.
+        kept: Stores that keep it.
+        moving: Held while it is put into a store or freed from one.
+    """
+
+    __slots__ = (
+        "idle_until", "is_result", "kept", "moving", "offered", "reference", "users", "uses"
+    )  # fmt: skip
+
+    def __init__(self, reference: Reference, *, is_result: bool = False) -> None:
+        self.reference = reference
+        self.is_result = is_result
+        self.users = 0
+        self.uses = 0
+        self.idle_until = 0.0
+        self.offered: set[Store] = set()
+        self.kept: set[Store] = set()
+        self.moving = threading.Lock()
+
+
+class Record:
+    """The large values of one client.
+
+    Attributes:
+        values: All values, by key.
+        idle: Those without users, the one that has had none for longest first.
+        idle_bytes: Their bytes.
+        going: Results without users, which are still to be freed.
+        released: Keys of values that have one user less each, and were not counted yet. Any thread
+            may add to it at any time; all else needs the lock of the depot.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Value] = {}
+        self.idle: dict[str, Value] = {}
+        self.idle_bytes = 0
+        self.going: list[Value] = []
+        self.released: deque[tuple[str, ...]] = deque()
+
+    def count(self, value: Value) -> None:
+        """Count one more user of a value."""
+        value.users += 1
+        value.uses += 1
+        if self.idle.pop(value.reference.key, None) is not None:
+            self.idle_bytes -= value.reference.size
+
+    def settle(self) -> None:
+        """Count the values that were released."""
+        while self.released:
+            for key in self.released.popleft():
+                if (value := self.values.get(key)) is not None:
+                    value.users -= 1
+                    if value.users == 0:
+                        self._has_no_users(value)
+
+    def _has_no_users(self, value: Value) -> None:
+        key = value.reference.key
+        if value.is_result:
+            self.going.append(self.values.pop(key))
+            return
+        value.idle_until = clock.monotonic() + (LINGER if value.uses > 1 else LINGER_FIRST)
+        self.idle[key] = value
+        self.idle_bytes += value.reference.size
