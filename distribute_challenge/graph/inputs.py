@@ -37,7 +37,6 @@ class Input:
         users: Number of calls that need it and have not ended, if no other part of the program
             knows the future; else None.
         make_again: As given.
-        runs: How many times it was submitted.
     """
 
     def __init__(
@@ -49,7 +48,6 @@ class Input:
         self.future: Future[Any] | None = future
         self.users = None if task is None else 0
         self.make_again = make_again
-        self.runs = 1
         self._task = task
 
     def text(self) -> str:
@@ -72,11 +70,8 @@ class Input:
         packed: Packed | None = future.packed
         return packed is not None and not set(keys).isdisjoint(packed.parcel.values)
 
-    def find_again(self, attempts: int) -> None:
+    def find_again(self) -> None:
         """Provide a lost value once more; the future gives it later.
-
-        Args:
-            attempts: How often a call may run.
 
         Raises:
             ValueLostError: That is impossible; the error says why.
@@ -85,17 +80,12 @@ class Input:
         if future is not None and future.has_value() and future.unopened() is None:
             future.packed = None  # This process has the value.
             return
-        reason = "the program has its future, or it must run only once"
-        if self.make_again is not None:
-            if self.runs < attempts:
-                self.runs += 1
-                self.future = self.make_again()
-                return
-            reason = f"it was computed {attempts} times"
-        raise ValueLostError(
-            f"the result of {self.text()} is gone from where it was kept, and is not computed "
-            f"again: {reason}"
-        )
+        if self.make_again is None:
+            raise ValueLostError(
+                f"the result of {self.text()} is gone from where it was kept, and is not computed "
+                f"again: the program has its future, or it must run only once"
+            )
+        self.future = self.make_again()
 
     def packed(self, engine: ExecutionBackend) -> Parcel:
         """Return the value, packed for an engine; the depot counts one more user of its parts.

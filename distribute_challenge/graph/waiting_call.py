@@ -213,7 +213,7 @@ class WaitingCall(Future[Any]):
             with _finding:
                 for each in self._inputs:
                     if each.is_lost(error.keys):
-                        each.find_again(attempts())
+                        each.find_again()
         except BaseException as failure:
             task = self._task
             assert task is not None  # It has not ended.
