@@ -11,6 +11,9 @@ would hold calls that another could run. The smallest of three bounds decides:
    more, so that all together need at most `MESSAGES` in a second;
 2. a fair share of the waiting calls, so that all workers are busy until the end;
 3. `GROWTH` times the last size, because the first durations measured may not be typical.
+
+Large results make a fourth: those of one message, which wait for the last call in it, take
+`LARGEST_RESULTS` bytes together.
 """
 
 from math import ceil
@@ -24,6 +27,7 @@ GIVE_BACK_AFTER = 0.2
 MESSAGES = 250
 LARGEST = 4096  # Calls in one message: bounds the memory that one message takes, as does the next.
 LARGEST_BYTES = 1_000_000  # Size of the arguments in a message with more than one call.
+LARGEST_RESULTS = 8_000_000  # Bytes of large results of a message with more than one call.
 GROWTH = 8  # The next batch is at most so many times larger than the last.
 SHARES = 2  # The waiting calls are divided into so many batches for each worker process.
 MEMORY = 0.5  # Weight of the latest batch in the average.
@@ -44,21 +48,24 @@ class BatchSizer:
         1
     """
 
-    __slots__ = ("_last", "_singles", "_was_cut_short", "seconds_per_call")
+    __slots__ = ("_large_each", "_last", "_singles", "_was_cut_short", "seconds_per_call")
 
     def __init__(self) -> None:
         self.seconds_per_call: float | None = None
+        self._large_each = 0.0
         self._last = 1
         self._singles = 0
         self._was_cut_short = False
 
-    def record(self, calls: int, seconds: float) -> None:
+    def record(self, calls: int, seconds: float, large: int = 0) -> None:
         """Record how long a batch of calls took on its worker.
 
         Args:
             calls: Number of calls in the batch.
             seconds: Seconds that they took together.
+            large: Bytes of their results that lie in stores.
         """
+        self._large_each = large / calls
         each = max(seconds, 0.0) / calls
         if self.seconds_per_call is None or each > 2 * self.seconds_per_call:
             # Slower calls count at once: a batch too large does more harm than one too small.
@@ -90,6 +97,8 @@ class BatchSizer:
             self._last = 1
             return 1
         by_time = _target(slots) / self.seconds_per_call if self.seconds_per_call > 0 else LARGEST
+        if self._large_each:
+            by_time = min(by_time, LARGEST_RESULTS / self._large_each)
         share = waiting / (SHARES * max(slots, 1))
         size = min(
             by_time, LARGEST, self._last * GROWTH, ceil(share) if share < LARGEST else LARGEST

@@ -22,10 +22,11 @@ from distribute_challenge.serialisation import (
     loads_error,
     pack_plain,
     pack_result,
+    references_of,
     unpack,
 )
 
-__all__ = ["decode_outcomes", "encode_outcomes", "open_section", "pieces_of"]
+__all__ = ["decode_outcomes", "encode_outcomes", "open_section", "pieces_of", "stored_bytes"]
 
 MOST_IN_A_REPLY = 64_000_000  # Bytes of outcomes in one reply, if it has several; a guess.
 LARGEST_IN_REDIS = 500_000_000  # Bytes; Redis limits a string to 512 MiB.
@@ -141,6 +142,16 @@ def decode_outcomes(
         else:
             outcomes.append(value)
     return outcomes
+
+
+def stored_bytes(sections: Iterable[Section]) -> int:
+    """Return the size of all parts of results that lie in stores, in bytes."""
+    return sum(
+        part.size
+        for section in sections
+        if section.kind == "value"
+        for part in references_of(section.blob)
+    )
 
 
 def open_section(section: Section, open: Open | None = None) -> Any:  # noqa: A002

@@ -245,6 +245,8 @@ def references_of(data: bytes | memoryview) -> list[Reference]:
     if data[:1] == _WITH_INPUTS:
         arguments, inputs = loads(memoryview(data)[1:])
         return [part for blob in (arguments, *inputs) for part in references_of(blob)]
+    if data[:1] != _FIRST:
+        return []
     stream, references = _opened(data)
     return [part for part in (stream, *references) if isinstance(part, Reference)]
 

@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from distribute_challenge.core.batching import GROWTH, LARGEST, MESSAGES, TARGET, BatchSizer, window
+from distribute_challenge.core.batching import (
+    GROWTH,
+    LARGEST,
+    LARGEST_RESULTS,
+    MESSAGES,
+    TARGET,
+    BatchSizer,
+    window,
+)
 
 
 def test_a_function_never_seen_starts_with_one_call() -> None:
@@ -73,3 +81,14 @@ def test_the_window_keeps_every_worker_busy() -> None:
     """It holds one running, one ready and some to spare, also for an unknown number of workers."""
     assert window(0) == window(1) == 4
     assert window(10) == 22
+
+
+def test_large_results_of_one_message_take_only_so_much() -> None:
+    """They wait in a store for the last of its calls."""
+    sizer = BatchSizer()
+    sizer.record(100, 0.001, large=100 * LARGEST_RESULTS // 5)
+    assert sizer.size(math.inf, 1) == 5
+    sizer.record(5, 0.001, large=50 * LARGEST_RESULTS)
+    assert sizer.size(math.inf, 1) == 1
+    sizer.record(1, 0.001)
+    assert sizer.size(math.inf, 1) == GROWTH

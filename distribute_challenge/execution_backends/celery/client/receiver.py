@@ -28,7 +28,7 @@ from distribute_challenge.execution_backends.celery.client.recovery import Recov
 from distribute_challenge.execution_backends.celery.client.session import Session
 from distribute_challenge.execution_backends.celery.client.values import ClientValues, explain
 from distribute_challenge.security import Purpose
-from distribute_challenge.serialisation.outcomes import decode_outcomes
+from distribute_challenge.serialisation.outcomes import decode_outcomes, stored_bytes
 
 __all__ = ["Receiver"]
 
@@ -171,7 +171,9 @@ class Receiver:
         is_whole = True
         with self.pending:
             if outcomes:
-                batch.group.sizer.record(len(outcomes), reply.finishes[-1] - reply.started)
+                batch.group.sizer.record(
+                    len(outcomes), reply.finishes[-1] - reply.started, stored_bytes(reply.sections)
+                )
             if reply.kept is not None:
                 batch.group.sizer.cut_short()
                 self.pending.put_back(batch.keep(reply.kept))
