@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from distribute_challenge.core.folding import fold
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
-from distribute_challenge.core.needs import stand_in
+from distribute_challenge.core.needs import as_they_are, is_as_they_are, stand_in
 from distribute_challenge.core.never_run import ToRun
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.signature import call_text, function_name
@@ -215,6 +215,10 @@ class Distributable(ToRun, Generic[R]):
         if (reduced := stand_in(self)) is not None:
             self.made_at = None  # The call that needs it says what becomes of it.
             return reduced
+        if is_as_they_are():
+            self.made_at = None  # As above.
+            options = self.prepared.options.updated(backend=None)
+            return _whole, (self.func, self.args, self.kwargs, options)
         raise TypeError(
             "a call that has not run is no value: pass it as an argument of the call that needs "
             "its value, or give the value, as in call.compute()"
@@ -243,13 +247,14 @@ class Distributable(ToRun, Generic[R]):
 
     def _detached_task(self) -> Task:
         task = self._task(within=SAME_BURST)
-        if task.needs:
-            raise OptionError(
-                f"detach=True: {self.prepared.name} needs the results of other calls, and this "
-                f"process would have to be there when they end; give their values, as in "
-                f"future.result()"
-            )
-        return task
+        if not task.needs:
+            return task
+        # One call runs them all, as this process may be gone when the first of them ends.
+        name, options, _, given = self.prepared
+        options = options.updated(timeout=None, retries=0)  # The call inside keeps these.
+        whole = Prepared(name, options, PortableFunction(run_whole, name, options.retry_on), given)
+        with as_they_are():
+            return Distributable(run_whole, (self,), prepared=whole)._task(within=SAME_BURST)
 
     def _task(self, backend: ExecutionBackend | None = None, *, within: float = 0.0) -> Task:
         self.made_at = None
@@ -266,6 +271,17 @@ class Distributable(ToRun, Generic[R]):
             within=within,
             shares_files=shares_files,
         )
+
+
+def run_whole(call: Distributable[Any]) -> Any:
+    """Run a call, and all that it needs, in the process that runs this one."""
+    return call.compute()
+
+
+def _whole(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+) -> Distributable[Any]:
+    return Distributable(func, args, kwargs, Prepared.of(func, options))
 
 
 def _is_no_value(call: Distributable[Any], *_: Any) -> Any:

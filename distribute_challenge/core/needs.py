@@ -4,6 +4,9 @@
     worker: unpickling ──► `value_of`, with the number ──► the value that was sent beside
 
 The pickler finds them, however deep they lie, so no second walk over the arguments is needed.
+
+A detached call cannot wait for this process. Its calls are pickled whole (`as_they_are`), and run
+where it runs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +14,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["collecting", "collecting_nothing", "giving", "stand_in"]
+__all__ = [
+    "as_they_are",
+    "collecting",
+    "collecting_nothing",
+    "giving",
+    "is_as_they_are",
+    "stand_in",
+]
 
 
 _needs: ContextVar[list[Any] | None] = ContextVar("distribute_challenge_needs", default=None)
+_whole: ContextVar[bool] = ContextVar("distribute_challenge_whole", default=False)
 _values: ContextVar[Sequence[Any]] = ContextVar("distribute_challenge_values", default=())
 
 
@@ -45,10 +56,25 @@ def collecting_nothing() -> Iterator[None]:
 def stand_in(thing: Any) -> tuple[Callable[[int], Any], tuple[int]] | None:
     """Return what is pickled in place of a future or call; None where none may be pickled."""
     needs = _needs.get()
-    if needs is None:
+    if needs is None or _whole.get():
         return None
     needs.append(thing)  # Once: for the second time, the pickler refers to the first.
     return value_of, (len(needs) - 1,)
+
+
+@contextmanager
+def as_they_are() -> Iterator[None]:
+    """Pickle calls that have not run as calls, in this block, and futures as their values."""
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
+
+def is_as_they_are() -> bool:
+    """Whether calls are pickled as calls now."""
+    return _whole.get()
 
 
 @contextmanager

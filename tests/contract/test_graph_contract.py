@@ -14,11 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distribute_challenge import ExecutionBackend, Future, compute_this, gather, use_backend
+from distribute_challenge import (
+    ExecutionBackend,
+    Future,
+    compute_this,
+    gather,
+    use_backend,
+)
 from distribute_challenge.errors import (
     CallCancelledError,
     DependencyError,
-    OptionError,
     SerialisationError,
 )
 from tests.calls import wait_for
@@ -327,11 +332,6 @@ def test_a_graph_inside_a_call_runs_there(backend: ExecutionBackend) -> None:
         return add(add(1), add(2)).compute()
 
     assert outer().compute(backend) == 5
-
-
-def test_a_detached_call_needs_values(backend: ExecutionBackend) -> None:
-    with pytest.raises(OptionError, match="detach=True: add needs the results of other calls"):
-        add(add(1)).submit(backend, detach=True)
 
 
 def test_a_timeout_cancels_the_whole_graph(background: ExecutionBackend, tmp_path: Path) -> None:
