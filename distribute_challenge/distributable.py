@@ -1,7 +1,6 @@
 """`Distributable`: a call that is ready to run and has not run."""
 
 from collections.abc import Callable, Generator, Mapping
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -15,7 +14,7 @@ from distribute_challenge.core.signature import call_text, function_name
 from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice, check_honoured, resolve
-from distribute_challenge.serialisation import PortableFunction
+from distribute_challenge.serialisation import SAME_BURST, PortableFunction
 from distribute_challenge.serialisation.tasks import single_task
 
 if TYPE_CHECKING:
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Distributable", "Prepared"]
 
 R = TypeVar("R")
-
-# Seconds for which source files are assumed to be unchanged. To check a file takes as long as to
-# submit a call, and a loop submits hundreds of calls in this time.
-SAME_BURST = 0.01
 
 DAY = 86400.0  # Seconds.
 MOMENT = 0.001  # Seconds; the shortest time that Redis can measure.
@@ -75,13 +70,7 @@ class Prepared(NamedTuple):
         # Imported late here and below, as most calls need no others.
         from distribute_challenge.graph.submission import Submittable
 
-        function_with = partial(
-            self.portable.payload,
-            find_depot=engine.depot,
-            within=SAME_BURST,
-            shares_files=engine.shares_files,
-        )
-        return Submittable(task, engine, function_with)
+        return Submittable(task, engine, self.portable)
 
 
 class Distributable(ToRun, Generic[R]):

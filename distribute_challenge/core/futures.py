@@ -290,13 +290,6 @@ class Future(LazyFuture, Generic[R]):
             self._lines = LastLines()
         self._lines.add(line)
 
-    def when_done(self, callback: Callable[[Any], object]) -> None:
-        """Register a callback of the library, called in the thread that resolves the future.
-
-        It must not block and not raise.
-        """
-        super().add_done_callback(callback)
-
     def withdraw_with(self, withdraw: Callable[[], bool]) -> None:
         """Set the function by which `cancel` takes back a waiting call.
 

@@ -21,7 +21,8 @@ __all__ = ["LONGEST_WAIT", "LazyFuture", "Stages"]
 #: The fields of a `Timeline`, which is made of them when the caller asks for it.
 Stages = tuple[float, float, float, float, float, str]
 
-_DONE = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
+_CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
+_DONE = (FINISHED, *_CANCELLED)
 
 # Seconds. A signal that arrives in the instant before a thread begins to wait is only noticed when
 # the wait ends, so no single wait is longer.
@@ -54,6 +55,7 @@ class LazyFuture(concurrent.futures.Future[Any]):
     _result: Any = None
     _exception: BaseException | None = None
     _stages: Stages | None = None
+    _early: tuple[Callable[[Any], object], ...] = ()  # Callbacks of a future without lists.
     _looked_at = False
     _notified = False
     _generation = 0  # Of the process that made it: 0 for one that is no fork (`forks.generation`).
@@ -78,6 +80,8 @@ class LazyFuture(concurrent.futures.Future[Any]):
                 self._latch = threading.Lock()
                 self._latch.acquire()
                 self._done_callbacks: list[Any] = [LazyFuture._open_latch]
+                if self._state == PENDING:  # Else the thread that has ended it calls the others.
+                    self._done_callbacks += vars(self).pop("_early", ())
                 self._looked_at = True
         return object.__getattribute__(self, name)
 
@@ -85,13 +89,32 @@ class LazyFuture(concurrent.futures.Future[Any]):
         self._end_if_parents()
         return self._state in _DONE
 
+    def cancelled(self) -> bool:
+        self._end_if_parents()
+        return self._state in _CANCELLED
+
+    def when_done(self, callback: Callable[[Any], object]) -> None:
+        """Register a callback of the library, called in the thread that ends the future.
+
+        It must not block and not raise.
+        """
+        self._end_if_parents()
+        early = (callback,)
+        with _first:
+            if not self._looked_at and self._state == PENDING:
+                self._early = (*self._early, *early) if self._early else early
+                return
+        super().add_done_callback(callback)
+
     def _cancel(self) -> bool:
         """Mark the future as cancelled unless it is done; True if it is cancelled then."""
         with _first:
-            if not self._looked_at:
-                if self._state == PENDING:
-                    self._state = CANCELLED_AND_NOTIFIED
-                return self._state == CANCELLED_AND_NOTIFIED
+            is_first = not self._looked_at
+            if is_first and self._state == PENDING:
+                self._state = CANCELLED_AND_NOTIFIED
+        if is_first:
+            self._call_early()
+            return self._state == CANCELLED_AND_NOTIFIED
         if super().cancel():
             # The waiters in `concurrent.futures.wait` must be notified, and only once.
             with _first:
@@ -158,7 +181,14 @@ class LazyFuture(concurrent.futures.Future[Any]):
             if self._state == PENDING:
                 self._stages, self._result, self._exception = stages, value, error
                 self._state = FINISHED  # Last: a thread that sees it also sees the rest.
-            return True
+        self._call_early()
+        return True
+
+    def _call_early(self) -> None:
+        # The thread that takes them calls them: the future is done, and gets no more.
+        early: tuple[Callable[[Any], object], ...] = vars(self).pop("_early", ())
+        for callback in early:
+            callback(self)
 
     def _settle(self, setter: Callable[[Any], None], outcome: Any, stages: Stages | None) -> None:
         # Set the timeline first: a waiter may ask for it as soon as it wakes up.

@@ -39,6 +39,8 @@ class Input:
         make_again: As given.
     """
 
+    __slots__ = ("_task", "future", "make_again", "users")
+
     def __init__(
         self,
         future: Future[Any],

@@ -11,7 +11,8 @@ from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import CallCancelledError, CallError, DependencyError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.inputs import Input
-from distribute_challenge.graph.waiting_call import FunctionWith, WaitingCall, add_users, drop
+from distribute_challenge.graph.waiting_call import WaitingCall, add_users, drop
+from distribute_challenge.serialisation import PortableFunction
 
 if TYPE_CHECKING:
     from distribute_challenge.stores import Hold
@@ -25,12 +26,12 @@ class Submittable(NamedTuple):
     Args:
         task: The call; its ``needs`` are what its arguments hold.
         engine: The engine that runs it.
-        function_with: As for `WaitingCall`.
+        portable: Its function.
     """
 
     task: Task
     engine: ExecutionBackend
-    function_with: FunctionWith
+    portable: PortableFunction
 
 
 class ToSubmit(Protocol):
@@ -47,11 +48,14 @@ class ToSubmit(Protocol):
 class _Open:
     """A call whose needs are being submitted."""
 
-    def __init__(self, call: Any, ready: Submittable) -> None:
+    __slots__ = ("call", "inputs", "needs", "ready")
+
+    def __init__(self, call: Any, ready: Submittable, *, is_inner: bool = False) -> None:
         self.call = call
-        self.ready = ready
         self.needs: Iterator[Any] = iter(ready.task.needs)
         self.inputs: list[Input] = []
+        task = ready.task._replace(needs=(), is_inner=is_inner)
+        self.ready = Submittable(task, ready.engine, ready.portable)
 
 
 class Submission:
@@ -129,9 +133,7 @@ class Submission:
             further = self._next_to_open(path[-1], open_calls)
             if further is not None:
                 open_calls.add(id(further))
-                prepared = further.prepare(self._backend)
-                inner = prepared._replace(task=prepared.task._replace(is_inner=True))
-                path.append(_Open(further, inner))
+                path.append(_Open(further, further.prepare(self._backend), is_inner=True))
                 continue
             ended = path.pop()
             open_calls.discard(id(ended.call))
@@ -174,10 +176,8 @@ def _forget(inputs: dict[int, Input], number: int) -> None:
 
 
 def _started(ended: _Open) -> Input:
-    ready, inputs = ended.ready, tuple(ended.inputs)
-    task = ready.task._replace(needs=())
-    ready = ready._replace(task=task)
-    again = None
+    ready, inputs, again = ended.ready, tuple(ended.inputs), None
+    task = ready.task
     if task.is_inner and not task.options.at_most_once:
         depot = ready.engine.depot() if task.values else None
         hold = None if depot is None else depot.hold(task.values)
@@ -194,10 +194,10 @@ def _started_again(ready: Submittable, inputs: Sequence[Input], hold: "Hold | No
 
 
 def _future_of(ready: Submittable, inputs: Sequence[Input]) -> Future[Any]:
-    task, engine, function_with = ready
+    task, engine, portable = ready
     if not inputs:
         return engine.submit(task)
-    waiting = WaitingCall(task, engine, inputs, function_with)
+    waiting = WaitingCall(task, engine, inputs, portable)
     if not engine.concurrency:
         # Such an engine runs calls where they are submitted, which is this thread.
         for future in _futures(inputs):

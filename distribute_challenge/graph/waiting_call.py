@@ -1,33 +1,30 @@
 """The future of a call that waits for what other calls result in."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.log_lines import LogLine
-from distribute_challenge.core.messages import FunctionPayload, Task
+from distribute_challenge.core.messages import Task
 from distribute_challenge.core.outcome import Failure
-from distribute_challenge.core.references import Reference
 from distribute_challenge.errors import CallCancelledError, ValueLostError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.graph.inputs import RESULT, Input
 from distribute_challenge.graph.release import soon
-from distribute_challenge.serialisation import dumps_error, loads_error, pack_plain, with_inputs
-from distribute_challenge.serialisation.tasks import release_values, values_of
+from distribute_challenge.graph.values import with_values
+from distribute_challenge.serialisation import PortableFunction, dumps_error, loads_error
+from distribute_challenge.serialisation.tasks import release_values
 from distribute_challenge.settings import attempts
 
 if TYPE_CHECKING:
     from distribute_challenge.stores import Hold
 
-__all__ = ["FunctionWith", "WaitingCall", "add_users", "drop"]
+__all__ = ["WaitingCall", "add_users", "drop"]
 
 MOST_STEPS = 10  # Calls that the notes of an exception name on the way from the one that failed.
-
-#: Returns the payload of the call's function, with more modules of the user's project.
-FunctionWith = Callable[[frozenset[str]], FunctionPayload]
 
 # Orders the end of inputs, the release of a call, and its cancellation. There is one lock for all
 # calls, because it is held for a microsecond. Reentrant: garbage that is collected under it may be a
@@ -45,7 +42,7 @@ class WaitingCall(Future[Any]):
         task: The call; its arguments have a stand-in for each input.
         engine: Gets the task, with the values in it.
         inputs: What it needs, by the numbers of the stand-ins.
-        function_with: Makes the function's payload anew if a value needs further modules.
+        portable: Its function.
 
     Guarantees:
 
@@ -62,14 +59,14 @@ class WaitingCall(Future[Any]):
         task: Task,
         engine: ExecutionBackend,
         inputs: Sequence[Input],
-        function_with: FunctionWith,
+        portable: PortableFunction,
     ) -> None:
         super().__init__(task.function.name)
         # Until the call ends. Without the calls themselves, which may hold much.
         self._task: Task | None = task._replace(needs=())
         self._engine = engine
         self._inputs: Sequence[Input] = inputs
-        self._function_with = function_with
+        self._portable = portable
         self._missing = 0
         self._is_out = False  # Whether the engine has it, or is about to get it.
         self._runs = 0
@@ -84,11 +81,12 @@ class WaitingCall(Future[Any]):
         """Wait for the inputs; the call goes to its engine at once if all have ended."""
         futures = [each.future for each in self._inputs]
         self._missing = len(futures)
+        ended_there = self._input_ended_there  # One object for all inputs, as there may be many.
         for future in futures:
             if future is None or future.done():
                 self._input_ended(future)
             else:
-                future.when_done(self._input_ended_there)
+                future.when_done(ended_there)
 
     def cancel(self, force: bool = False) -> bool:
         self._forced |= force
@@ -139,41 +137,14 @@ class WaitingCall(Future[Any]):
             inner.cancel(self._forced)
 
     def _with_values(self, task: Task, inputs: Sequence[Input]) -> Task:
-        values = list(task.values)
-        parcels = []
         depot = self._engine.depot()
-        if depot is not None and values:
+        if depot is not None and task.values:
             if self._hold is None:
-                self._hold = depot.hold(values)
+                self._hold = depot.hold(task.values)
             else:
-                depot.retain(values)
+                depot.retain(task.values)
         self._runs += 1
-
-        def deposited(buffer: memoryview) -> Reference | None:
-            if depot is None:
-                return None
-            reference = depot.deposit(buffer)
-            values.append(reference.key)
-            return reference
-
-        try:
-            for each in inputs:
-                parcel = each.packed(self._engine)
-                parcels.append(parcel)
-                values += parcel.values
-            modules = frozenset[str]().union(*(parcel.modules for parcel in parcels))
-            function = task.function
-            if modules:
-                function = self._function_with(modules)
-                values += values_of(function, self._engine.depot)
-            blob = with_inputs(task.arguments, [parcel.data for parcel in parcels])
-            arguments = pack_plain(blob, deposited)
-        except BaseException:
-            release_values(values, self._engine.depot)
-            raise
-        return task._replace(
-            function=function, arguments=arguments, values=tuple(values), is_next=True
-        )
+        return with_values(task, inputs, self._engine, self._portable)
 
     def _take(self, inner: Future[Any]) -> None:
         """Take over the end of the call from the engine's future."""

@@ -2,6 +2,7 @@
 
 from distribute_challenge.serialisation.exceptions.encoding import dumps_error, loads_error
 from distribute_challenge.serialisation.functions import (
+    SAME_BURST,
     LoadedFunction,
     PortableFunction,
     UnpackedFunction,
@@ -30,6 +31,7 @@ from distribute_challenge.serialisation.script.namespace import Script
 __all__ = [
     "LARGE_BUFFER",
     "LARGE_STREAM",
+    "SAME_BURST",
     "Deposited",
     "FindDepot",
     "Keep",

@@ -36,12 +36,17 @@ if TYPE_CHECKING:
     from distribute_challenge.stores import Depot, Hold
 
 __all__ = [
+    "SAME_BURST",
     "LoadedFunction",
     "PortableFunction",
     "UnpackedFunction",
     "load_function",
     "unpack_function",
 ]
+
+#: Seconds for which source files are assumed to be unchanged. To check a file takes as long as to
+#: submit a call, and a loop submits hundreds of calls in this time.
+SAME_BURST = 0.01
 
 LARGE = (
     1_000_000  # Bytes; a function above this most likely captures data that should be an argument.

@@ -246,6 +246,33 @@ def test_a_future_shows_what_is_known_of_its_call() -> None:
     assert repr(cancelled) == "<Future f cancelled>"
 
 
+@pytest.mark.parametrize("end", [lambda it: it.resolve(1), lambda it: it.cancel()])
+@pytest.mark.parametrize("look", [False, True])
+def test_callbacks_of_the_library_need_no_lock(end: Callable[[Any], object], look: bool) -> None:
+    """They are called once, in order; also if a caller looks after the first of them."""
+    future: Future[int] = Future()
+    called: list[int] = []
+    future.when_done(lambda _: called.append(1))
+    future.when_done(lambda _: called.append(2))
+    assert "_condition" not in vars(future)
+    if look:
+        future._condition  # noqa: B018
+    future.when_done(lambda _: called.append(3))
+    end(future)
+    end(future)
+    assert called == [1, 2, 3]
+    future.when_done(lambda _: called.append(4))
+    assert called == [1, 2, 3, 4]
+
+
+def test_a_caller_may_look_while_callbacks_run() -> None:
+    future: Future[int] = Future()
+    called: list[int] = []
+    future.when_done(lambda it: called.append(len(it._done_callbacks)))
+    future.resolve(1)
+    assert called == [1], "none of them is called again"
+
+
 def test_a_future_makes_its_lock_when_a_caller_looks() -> None:
     """There may be millions of futures that no caller looks at before they are done."""
     future: Future[int] = Future()
@@ -254,6 +281,7 @@ def test_a_future_makes_its_lock_when_a_caller_looks() -> None:
     assert future.result() == 1
     assert "_condition" not in vars(future)
     assert future.cancelled() is False
+    future.when_done(print)
     assert vars(future)["_condition"] is future.__getattr__("_condition")
     with pytest.raises(AttributeError, match="'Future' object has no attribute 'colour'"):
         future.colour  # type: ignore[attr-defined] # noqa: B018
