@@ -5,7 +5,9 @@ peers   compares it with its alternatives
 faults  puts it and its alternatives under the same faults
 chaos   breaks a cluster under load, at random
 soak    makes millions of calls, and watches memory
-rig     what chaos and the tests harm: Redis, workers and clients as real processes; no command
+
+Two rooms are no commands: ``rig`` is what chaos and the tests harm, which is Redis, workers and
+clients as real processes; ``sessions`` measures systems side by side, for peers and faults.
 
 They run from a checkout, by ``python -m benchmarks.NAME``, and are not installed with the library.
 """

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import results
-from benchmarks.peers.results import FIGURES, Figure, Summary, ratio, summary, title
+from benchmarks.peers.figures import FIGURES
+from benchmarks.sessions import results
+from benchmarks.sessions.results import Figure, Summary, ratio, summary, title
 from tests.benchmarks.peers.recorded import recorded
 
 
