@@ -24,6 +24,7 @@ class Figure:
         heading: Its name, and behind the last comma the unit.
         scale: Factor for the recorded number, which is in seconds or calls per second.
         more_is_better: Whether the figure is a speed and not a time.
+        is_compared: Whether ratios mean something; they do not where next to nothing is good.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Figure:
     heading: str
     scale: float = 1.0
     more_is_better: bool = False
+    is_compared: bool = True
 
     @property
     def unit(self) -> str:
@@ -64,13 +66,13 @@ def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
 def ratio(run: Run, name: str, figure: Figure) -> float | None:
     """Return how many times better this library's median is than the peer's.
 
-    Below 1 the peer is ahead. None if either has no such figure.
+    Below 1 the peer is ahead. None if either has no such figure, or it is not compared.
     """
     ours, theirs = (
         summary(run["peers"][each], figure) if each in run["peers"] else None
         for each in (OURS, name)
     )
-    if ours is None or theirs is None:
+    if ours is None or theirs is None or not figure.is_compared:
         return None
     return ours.median / theirs.median if figure.more_is_better else theirs.median / ours.median
 
