@@ -1,5 +1,6 @@
 """Medians, spread and ratios."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,9 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     run = recorded()
     results.save(run, tmp_path / "run.json")
     assert results.load(tmp_path / "run.json") == run
+
+
+def test_what_is_not_compared_has_no_ratio() -> None:
+    compared = figure("payload")
+    assert ratio(recorded(), "bare_redis", compared) == pytest.approx(6.0)
+    assert ratio(recorded(), "bare_redis", replace(compared, is_compared=False)) is None
