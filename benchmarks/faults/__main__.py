@@ -21,7 +21,7 @@ from benchmarks.faults.catalogue import FAULTS
 from benchmarks.faults.runner import run
 from benchmarks.faults.systems import SYSTEMS
 from benchmarks.machine import describe_machine
-from benchmarks.peers.environments import default_folder
+from benchmarks.sessions.environments import default_folder
 from distribute_challenge.cluster.redis_server import server_program
 
 __all__ = ["main"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.faults.found import Found
 from benchmarks.faults.stage import Stage, StageError
-from benchmarks.peers.services import REDIS_PORT
+from benchmarks.sessions.services import REDIS_PORT
 
 __all__ = ["FAULTS", "Fault"]
 

@@ -4,8 +4,8 @@ import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from benchmarks.peers.services import FOLDER, REDIS_PORT, REDIS_URL, redis_command
 from benchmarks.ports import accepts, free_port
+from benchmarks.sessions.services import FOLDER, REDIS_PORT, REDIS_URL, redis_command
 
 __all__ = ["CeleryOnRedis", "DaskScheduler", "Deployment", "DistributeChallengeOnRedis", "RayHead"]
 

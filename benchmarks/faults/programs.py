@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import psutil
 
-from benchmarks.peers.services import FOLDER
+from benchmarks.sessions.services import FOLDER
 
 __all__ = ["Program"]
 

@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.faults.catalogue import FAULTS
 from benchmarks.faults.stage import AbsentError, Stage, StageError
 from benchmarks.faults.systems import SYSTEMS
-from benchmarks.peers.processes import become_reaper, kill
-from benchmarks.peers.services import FOLDER
+from benchmarks.sessions.processes import become_reaper, kill
+from benchmarks.sessions.services import FOLDER
 
 __all__ = ["main"]
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from benchmarks.faults.catalogue import Fault
 from benchmarks.faults.systems import System
-from benchmarks.peers.environments import InstallationError, python_with
-from benchmarks.peers.runner import TOP, session_environment
+from benchmarks.sessions.environments import InstallationError, python_with
+from benchmarks.sessions.rounds import TOP, session_environment
 
 __all__ = ["run"]
 

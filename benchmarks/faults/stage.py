@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.faults.found import Found, evaluate, outcomes
 from benchmarks.faults.programs import Program
 from benchmarks.faults.systems import System
-from benchmarks.peers.dialogue import Dialogue, SessionError
-from benchmarks.peers.services import FOLDER
 from benchmarks.rig.diary import Diary
+from benchmarks.sessions.dialogue import Dialogue, SessionError
+from benchmarks.sessions.services import FOLDER
 
 __all__ = ["AbsentError", "Stage", "StageError"]
 

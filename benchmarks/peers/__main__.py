@@ -13,12 +13,13 @@ import click
 
 from benchmarks.choosing import from_option
 from benchmarks.machine import describe_machine
-from benchmarks.peers import chart, report, results, targets
+from benchmarks.peers import chart, report, targets
 from benchmarks.peers.catalogue import CATALOGUE, chosen
-from benchmarks.peers.environments import default_folder
 from benchmarks.peers.runner import run
 from benchmarks.self import catalogue as own_catalogue
 from benchmarks.self import runner as own_runner
+from benchmarks.sessions import results
+from benchmarks.sessions.environments import default_folder
 from distribute_challenge.cluster.redis_server import server_program
 
 __all__ = ["main"]

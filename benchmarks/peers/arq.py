@@ -7,7 +7,7 @@ from arq.connections import RedisSettings
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import REDIS_PORT
+from benchmarks.sessions.services import REDIS_PORT
 
 __all__ = ["Arq", "WorkerSettings"]
 

@@ -13,7 +13,7 @@ from redis import Redis
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import PATIENCE, PATIENT_REDIS_URL, REDIS_SOCKET
+from benchmarks.sessions.services import PATIENCE, PATIENT_REDIS_URL, REDIS_SOCKET
 
 __all__ = ["BareRedis", "BareRedisSocket"]
 

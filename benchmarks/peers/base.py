@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from benchmarks.peers.services import Services
+from benchmarks.sessions.services import Services
 
 __all__ = ["Peer"]
 

@@ -5,56 +5,36 @@ add a peer, write a subclass of `benchmarks.peers.base.Peer` in a new file, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import import_module
 
 from benchmarks.choosing import select
-from benchmarks.peers.base import Peer
+from benchmarks.sessions.entry import OURS, Entry
 
-__all__ = ["CATALOGUE", "FLOOR", "OURS", "Entry", "chosen", "load"]
+__all__ = ["CATALOGUE", "FLOOR", "chosen"]
 
-OURS = "distribute_challenge"  # All ratios are relative to this one.
 FLOOR = "bare_redis"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A peer of the catalogue, and where its class is.
-
-    Attributes:
-        name: Name for ``--only``.
-        place: ``module:Class`` within this package.
-        requirements: Requirements of an environment of its own; empty if it uses the environment
-            with the dependency group ``peers``.
-    """
-
-    name: str
-    place: str
-    requirements: tuple[str, ...] = ()
-
 
 # What a peer's own environment needs for the measurements themselves.
 _MEASURING = ("numpy >=2.3", "psutil >=7.0")
 
 _ENTRIES = (
-    Entry(OURS, "distribute_challenge:DistributeChallenge"),
-    Entry("distribute_challenge_tcp", "distribute_challenge:OverTcp"),
-    Entry("celery", "celery:PlainCelery"),
-    Entry("rq", "rq:Rq"),
-    Entry("dramatiq", "dramatiq:Dramatiq"),
-    Entry("huey", "huey:Huey"),
+    Entry(OURS, "benchmarks.peers.distribute_challenge:DistributeChallenge"),
+    Entry("distribute_challenge_tcp", "benchmarks.peers.distribute_challenge:OverTcp"),
+    Entry("celery", "benchmarks.peers.celery:PlainCelery"),
+    Entry("rq", "benchmarks.peers.rq:Rq"),
+    Entry("dramatiq", "benchmarks.peers.dramatiq:Dramatiq"),
+    Entry("huey", "benchmarks.peers.huey:Huey"),
     # arq asks for a redis-py older than the one that the library asks for.
-    Entry("arq", "arq:Arq", ("arq >=0.28", "hiredis >=3.2", *_MEASURING)),
-    Entry("taskiq", "taskiq:Taskiq"),
-    Entry("dask", "dask:Dask"),
-    Entry("ray", "ray:Ray"),
-    Entry("parsl", "parsl:Parsl"),
-    Entry("joblib", "joblib:Joblib"),
-    Entry("loky", "loky:Loky"),
-    Entry("process_pool", "process_pool:ProcessPool"),
-    Entry("multiprocessing_pool", "multiprocessing_pool:MultiprocessingPool"),
-    Entry(FLOOR, "bare_redis:BareRedis"),
-    Entry("bare_redis_socket", "bare_redis:BareRedisSocket"),
+    Entry("arq", "benchmarks.peers.arq:Arq", ("arq >=0.28", "hiredis >=3.2", *_MEASURING)),
+    Entry("taskiq", "benchmarks.peers.taskiq:Taskiq"),
+    Entry("dask", "benchmarks.peers.dask:Dask"),
+    Entry("ray", "benchmarks.peers.ray:Ray"),
+    Entry("parsl", "benchmarks.peers.parsl:Parsl"),
+    Entry("joblib", "benchmarks.peers.joblib:Joblib"),
+    Entry("loky", "benchmarks.peers.loky:Loky"),
+    Entry("process_pool", "benchmarks.peers.process_pool:ProcessPool"),
+    Entry("multiprocessing_pool", "benchmarks.peers.multiprocessing_pool:MultiprocessingPool"),
+    Entry(FLOOR, "benchmarks.peers.bare_redis:BareRedis"),
+    Entry("bare_redis_socket", "benchmarks.peers.bare_redis:BareRedisSocket"),
 )
 
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
@@ -67,14 +47,3 @@ def chosen(names: Sequence[str]) -> list[Entry]:
         KeyError: No peer has one of the names.
     """
     return select(CATALOGUE, names, "peer")
-
-
-def load(name: str) -> type[Peer]:
-    """Return the class of a peer; this imports the peer's own library.
-
-    Raises:
-        ImportError: That library is not installed here.
-    """
-    module, _, attribute = CATALOGUE[name].place.partition(":")
-    peer: type[Peer] = getattr(import_module(f"benchmarks.peers.{module}"), attribute)
-    return peer

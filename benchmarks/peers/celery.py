@@ -4,7 +4,7 @@ from celery import Celery, group
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import REDIS_URL
+from benchmarks.sessions.services import REDIS_URL
 
 __all__ = ["PlainCelery"]
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import number
-from benchmarks.peers.catalogue import FLOOR, OURS
-from benchmarks.peers.results import FIGURES, Figure, Run, summary, title
+from benchmarks.peers.catalogue import FLOOR
+from benchmarks.peers.figures import FIGURES
+from benchmarks.sessions.entry import OURS
+from benchmarks.sessions.results import Figure, Run, summary, title
 
 __all__ = ["draw"]
 

@@ -6,7 +6,7 @@ from dask.distributed import Client, LocalCluster
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import FOLDER
+from benchmarks.sessions.services import FOLDER
 
 __all__ = ["Dask"]
 

@@ -5,7 +5,7 @@ import secrets
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import REDIS_URL
+from benchmarks.sessions.services import REDIS_URL
 from distribute_challenge import compute_this, put
 
 __all__ = ["DistributeChallenge", "OverTcp"]

@@ -8,7 +8,7 @@ from dramatiq.results.backends import RedisBackend
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import PATIENT_REDIS_URL
+from benchmarks.sessions.services import PATIENT_REDIS_URL
 
 __all__ = ["Dramatiq"]
 

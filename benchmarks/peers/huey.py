@@ -4,7 +4,7 @@ from huey import RedisHuey
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import PATIENT_REDIS_URL
+from benchmarks.sessions.services import PATIENT_REDIS_URL
 
 __all__ = ["Huey"]
 

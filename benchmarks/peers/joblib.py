@@ -4,7 +4,7 @@ from joblib import Parallel, delayed
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import FOLDER
+from benchmarks.sessions.services import FOLDER
 
 __all__ = ["Joblib"]
 

@@ -7,7 +7,7 @@ from parsl.providers import LocalProvider
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import FOLDER
+from benchmarks.sessions.services import FOLDER
 
 __all__ = ["Parsl"]
 

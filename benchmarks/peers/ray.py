@@ -5,7 +5,7 @@ from ray.util.multiprocessing import Pool
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import FOLDER
+from benchmarks.sessions.services import FOLDER
 
 __all__ = ["Ray"]
 

@@ -1,17 +1,16 @@
 """Writes a run as tables, for the terminal and as Markdown."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from benchmarks.machine import in_a_line
 from benchmarks.markdown import markdown_table, number
-from benchmarks.peers.catalogue import OURS
-from benchmarks.peers.results import FIGURES, Figure, Run, Summary, ratio, summary, title
+from benchmarks.peers.figures import FIGURES
+from benchmarks.sessions.cells import NOTHING, configurations, factor, full, reasons, short
+from benchmarks.sessions.entry import OURS
+from benchmarks.sessions.results import Run, ratio, title
 from distribute_challenge.core.tables import table
 
 __all__ = ["as_markdown", "as_text"]
-
-NOTHING = "-"
 
 
 def as_text(run: Run) -> str:
@@ -26,7 +25,7 @@ def as_text(run: Run) -> str:
     rows = [
         [
             title(run, name),
-            *(_short(run, name, figure) for figure in FIGURES),
+            *(short(run, name, figure) for figure in FIGURES),
             *_guarantees(run, name),
         ]
         for name in run["peers"]
@@ -65,7 +64,7 @@ def as_markdown(run: Run) -> str:
             [
                 [
                     title(run, name),
-                    *(_full(run, name, figure) for figure in FIGURES),
+                    *(full(run, name, figure) for figure in FIGURES),
                     *_guarantees(run, name),
                 ]
                 for name in names
@@ -75,7 +74,7 @@ def as_markdown(run: Run) -> str:
         markdown_table(
             ["peer", *(figure.heading.partition(",")[0] for figure in FIGURES)],
             [
-                [title(run, name), *(_times(ratio(run, name, figure)) for figure in FIGURES)]
+                [title(run, name), *(factor(ratio(run, name, figure)) for figure in FIGURES)]
                 for name in names
                 if name != OURS
             ],
@@ -90,19 +89,7 @@ def as_markdown(run: Run) -> str:
             ],
         ),
         "How each is configured:",
-        markdown_table(
-            ["peer", "versions", "configuration", "after"],
-            [
-                [
-                    facts["title"],
-                    ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-                    or "standard library",
-                    facts["configuration"],
-                    facts["documentation"],
-                ]
-                for facts in told.values()
-            ],
-        ),
+        configurations(run),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -122,10 +109,7 @@ def _notes(run: Run) -> Iterator[str]:
             f"{title(run, name)}, {way}: {number(sorted(rates)[len(rates) // 2])} calls/s"
             for way, rates in ways.items()
         ]
-        lines += [f"{title(run, name)}, {what}: {why}" for what, why in record["absent"].items()]
-        lines += [
-            f"{title(run, name)}, {what} FAILED: {why}" for what, why in record["errors"].items()
-        ]
+        lines += reasons(run, name)
     if lines:
         yield "\n".join(f"- {line}" for line in lines)
 
@@ -136,39 +120,3 @@ def _guarantees(run: Run, name: str) -> tuple[str, str]:
     if not facts:
         return NOTHING, NOTHING
     return "yes" if facts["crosses_machines"] else "no", facts["survives_worker_death"]
-
-
-def _cell(run: Run, name: str, figure: Figure) -> Summary | str:
-    """Return the figure, or why there is none."""
-    record: dict[str, Any] = run["peers"][name]
-    found = summary(record, figure)
-    if found is not None:
-        return found
-    failed = "start" in record["errors"] or figure.measurement in record["errors"]
-    return "failed" if failed else NOTHING
-
-
-def _short(run: Run, name: str, figure: Figure) -> str:
-    cell = _cell(run, name, figure)
-    if isinstance(cell, str):
-        return cell
-    times = ratio(run, name, figure) if name != OURS else None
-    return (
-        ("~" if cell.extrapolated else "")
-        + number(cell.median)
-        + (f" ({_times(times)})" if times else "")
-    )
-
-
-def _full(run: Run, name: str, figure: Figure) -> str:
-    cell = _cell(run, name, figure)
-    if isinstance(cell, str):
-        return cell
-    spread = (
-        f" ({number(cell.lowest)} to {number(cell.highest)})" if cell.lowest != cell.highest else ""
-    )
-    return ("~" if cell.extrapolated else "") + number(cell.median) + spread
-
-
-def _times(value: float | None) -> str:
-    return NOTHING if value is None else f"×{number(value)}"

@@ -5,7 +5,7 @@ from rq import Queue
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import PATIENT_REDIS_URL, REDIS_URL
+from benchmarks.sessions.services import PATIENT_REDIS_URL, REDIS_URL
 
 __all__ = ["Rq"]
 

@@ -9,7 +9,7 @@ from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
 from benchmarks.peers import functions
 from benchmarks.peers.base import Peer
-from benchmarks.peers.services import PATIENT_REDIS_URL
+from benchmarks.sessions.services import PATIENT_REDIS_URL
 
 __all__ = ["Taskiq"]
 

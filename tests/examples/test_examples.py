@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -56,6 +58,42 @@ def test_count_words_reads_the_standard_library_by_default() -> None:
 
 def test_count_words_says_so_when_a_folder_has_no_python_files(tmp_path: Path) -> None:
     example = run("count_words.py", str(tmp_path))
+    assert (example.returncode, example.stderr) == (1, f"no Python files below {tmp_path}\n")
+
+
+def test_standard_library_counts_the_files_of_a_folder_and_draws_its_calls(
+    tmp_path: Path,
+) -> None:
+    folder, picture = tmp_path / "files", tmp_path / "graph.svg"
+    (folder / "package").mkdir(parents=True)
+    (folder / "one.py").write_text("import os, re\ndef f():\n    'says what'\ndef g(): pass\n")
+    (folder / "package" / "two.py").write_text("import os\nclass C:\n    async def m(self): ...\n")
+    (folder / "package" / "wrong.py").write_text("def\n")
+    example = run("standard_library.py", str(folder), str(picture))
+    assert example.returncode == 0, example.stderr
+    assert re.search(r"^one +1 +4 +0 +2 +50%$", example.stdout, re.MULTILINE)
+    assert re.search(r"^package +2 +4 +1 +1 +0%$", example.stdout, re.MULTILINE)
+    assert re.search(r"^all +3 +8 +1 +3 +33%$", example.stdout, re.MULTILINE)
+    assert re.search(r"^os +2$", example.stdout, re.MULTILINE)
+    assert "files that could not be parsed: 1\n" in example.stdout
+    drawn = ElementTree.parse(picture).getroot()
+    titles = ["one.py", "package/two.py", "package/wrong.py", "one", "package", "totals", "report"]
+    for shape in ("circle", "rect"):
+        shapes = drawn.iter(f"{{http://www.w3.org/2000/svg}}{shape}")
+        assert sorted("".join(each.itertext()) for each in shapes if len(each)) == sorted(titles)
+
+
+def test_standard_library_reads_a_package_of_the_standard_library(tmp_path: Path) -> None:
+    package = Path(sysconfig.get_path("stdlib"), "email")
+    example = run("standard_library.py", str(package), str(tmp_path / "graph.svg"))
+    assert example.returncode == 0, example.stderr
+    assert re.search(r"^mime +\d+ ", example.stdout, re.MULTILINE)
+    calls = len(list(package.rglob("*.py"))) + len(list(package.glob("*.py"))) + 1 + 2
+    assert f"\n{calls} calls in " in example.stdout
+
+
+def test_standard_library_says_so_when_a_folder_has_no_python_files(tmp_path: Path) -> None:
+    example = run("standard_library.py", str(tmp_path))
     assert (example.returncode, example.stderr) == (1, f"no Python files below {tmp_path}\n")
 
 

@@ -21,8 +21,8 @@ from benchmarks.faults import catalogue, functions, row, runner, stage
 from benchmarks.faults.adapters.base import Adapter
 from benchmarks.faults.deployments import Deployment
 from benchmarks.faults.systems import System
-from benchmarks.peers.processes import become_reaper, descendants
-from benchmarks.peers.services import FOLDER
+from benchmarks.sessions.processes import become_reaper, descendants
+from benchmarks.sessions.services import FOLDER
 from tests.processes import wait_until
 
 __all__ = ["RUN", "Files"]

@@ -12,9 +12,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import runner, session
+from benchmarks.peers import runner
 from benchmarks.peers.base import Peer
-from benchmarks.peers.catalogue import Entry
+from benchmarks.peers.session import measure
+from benchmarks.sessions import rounds, session
+from benchmarks.sessions.entry import Entry
 
 __all__ = ["RUN", "Working"]
 
@@ -91,7 +93,7 @@ UNINSTALLABLE = Entry("uninstallable", "", ("./no-such-folder",))
 
 def _run_all() -> None:
     runner.SESSION = RUN[1]
-    runner.START_DEADLINE = runner.STOP_DEADLINE = 10.0
+    rounds.START_DEADLINE = rounds.STOP_DEADLINE = 10.0
     runner.MEASURE_DEADLINE = HANGS_AFTER
     said: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +106,7 @@ def _run_all() -> None:
             environments=Path(folder),
             say=said.append,
         )
-    left = [pid for pid in runner.descendants() if pid != os.getpid()]
+    left = [pid for pid in rounds.descendants() if pid != os.getpid()]
     print(json.dumps({"records": records, "said": said, "left": left}))
 
 
@@ -112,5 +114,5 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         _run_all()
     else:
-        session.load = PEERS.__getitem__  # type: ignore[assignment]
-        session.main(sys.argv[1], int(sys.argv[2]))
+        place = f"{RUN[1]}:{PEERS[sys.argv[1]].__name__}"
+        session.main(Entry(sys.argv[1], place), int(sys.argv[2]), measure)

@@ -5,19 +5,20 @@ from importlib.util import find_spec
 import pytest
 
 from benchmarks.peers.base import Peer
-from benchmarks.peers.catalogue import CATALOGUE, FLOOR, OURS, chosen, load
+from benchmarks.peers.catalogue import CATALOGUE, FLOOR, chosen
+from benchmarks.sessions.entry import OURS
 
 
 def test_every_peer_has_its_file() -> None:
     places = {entry.place.partition(":")[0] for entry in CATALOGUE.values()}
-    assert [place for place in places if find_spec(f"benchmarks.peers.{place}") is None] == []
+    assert [place for place in places if find_spec(place) is None] == []
 
 
 @pytest.mark.parametrize(
     "name", [OURS, FLOOR, "celery", "loky", "process_pool", "multiprocessing_pool"]
 )
 def test_peers_whose_libraries_are_here_tell_what_they_guarantee(name: str) -> None:
-    peer = load(name)
+    peer = CATALOGUE[name].load()
     assert issubclass(peer, Peer)
     facts = peer.facts()
     assert facts["survives_worker_death"] in {"yes", "partly", "no"}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.peers import results
 from benchmarks.peers.__main__ import main
 from benchmarks.peers.catalogue import CATALOGUE
+from benchmarks.sessions import results
 from tests.benchmarks.peers.recorded import recorded
 
 

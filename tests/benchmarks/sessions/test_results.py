@@ -1,11 +1,13 @@
 """Medians, spread and ratios."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import results
-from benchmarks.peers.results import FIGURES, Figure, Summary, ratio, summary, title
+from benchmarks.peers.figures import FIGURES
+from benchmarks.sessions import results
+from benchmarks.sessions.results import Figure, Summary, ratio, summary, title
 from tests.benchmarks.peers.recorded import recorded
 
 
@@ -48,3 +50,9 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     run = recorded()
     results.save(run, tmp_path / "run.json")
     assert results.load(tmp_path / "run.json") == run
+
+
+def test_what_is_not_compared_has_no_ratio() -> None:
+    compared = figure("payload")
+    assert ratio(recorded(), "bare_redis", compared) == pytest.approx(6.0)
+    assert ratio(recorded(), "bare_redis", replace(compared, is_compared=False)) is None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import environments
-from benchmarks.peers.environments import InstallationError, default_folder, python_with
+from benchmarks.sessions import environments
+from benchmarks.sessions.environments import InstallationError, default_folder, python_with
 
 pytestmark = pytest.mark.slow
 

@@ -7,23 +7,24 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.peers.catalogue import OURS
+from benchmarks.sessions.entry import OURS
 
-__all__ = ["FIGURES", "Figure", "Summary", "load", "ratio", "save", "summary", "title"]
+__all__ = ["Figure", "Run", "Summary", "load", "ratio", "save", "summary", "title"]
 
 Run = dict[str, Any]  # The JSON document: "machine", "options", "peers".
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A column of the tables.
+    """A quantity of which each system has a number; a column or a row of the tables.
 
     Attributes:
         key: Name of the figure in the records.
         measurement: The measurement that yields it; its failures explain a missing figure.
-        heading: Head of the column, with the unit.
+        heading: Its name, and behind the last comma the unit.
         scale: Factor for the recorded number, which is in seconds or calls per second.
         more_is_better: Whether the figure is a speed and not a time.
+        is_compared: Whether ratios mean something; they do not where next to nothing is good.
     """
 
     key: str
@@ -31,25 +32,17 @@ class Figure:
     heading: str
     scale: float = 1.0
     more_is_better: bool = False
+    is_compared: bool = True
 
-
-FIGURES = (
-    Figure("round_trip_p50", "round_trip", "round trip p50, ms", 1000),
-    Figure("round_trip_p99", "round_trip", "round trip p99, ms", 1000),
-    Figure(
-        "submit_and_gather", "submit_and_gather", "submit and gather, calls/s", more_is_better=True
-    ),
-    Figure("map", "map", "map, calls/s", more_is_better=True),
-    Figure("payload", "payload", "32 MB there and back, ms", 1000),
-    Figure("shared_payload", "shared_payload", "50 MB to 200 calls, s"),
-    Figure("start", "start", "start to first result, s"),
-    Figure("import", "start", "import, s"),
-)
+    @property
+    def unit(self) -> str:
+        """The unit of the scaled number."""
+        return self.heading.rpartition(", ")[2]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One figure of one peer over all rounds, scaled to the unit of its column.
+    """One figure of one peer over all rounds, scaled to the figure's unit.
 
     Attributes:
         extrapolated: Whether the figure is extrapolated, as not all calls were made.
@@ -73,13 +66,13 @@ def summary(record: Mapping[str, Any], figure: Figure) -> Summary | None:
 def ratio(run: Run, name: str, figure: Figure) -> float | None:
     """Return how many times better this library's median is than the peer's.
 
-    Below 1 the peer is ahead. None if either has no such figure.
+    Below 1 the peer is ahead. None if either has no such figure, or it is not compared.
     """
     ours, theirs = (
         summary(run["peers"][each], figure) if each in run["peers"] else None
         for each in (OURS, name)
     )
-    if ours is None or theirs is None:
+    if ours is None or theirs is None or not figure.is_compared:
         return None
     return ours.median / theirs.median if figure.more_is_better else theirs.median / ours.median
 

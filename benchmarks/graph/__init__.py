@@ -1,0 +1,1 @@
+"""Measures calls that feed calls beside Ray and Dask: ``python -m benchmarks.graph``."""

@@ -1,0 +1,128 @@
+"""``python -m benchmarks.graph``: measures calls that feed calls, beside Ray and Dask, in one run.
+
+    pip install -e . && pip install --group peers
+    python -m benchmarks.graph --workers 2
+
+Prints a table, and writes ``graph.md`` and ``graph.json``.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from benchmarks.choosing import from_option
+from benchmarks.graph import measurements as measuring
+from benchmarks.graph import report, targets
+from benchmarks.graph.catalogue import CATALOGUE, chosen
+from benchmarks.graph.runner import run
+from benchmarks.machine import describe_machine
+from benchmarks.sessions import results
+from benchmarks.sessions.environments import default_folder
+from distribute_challenge.cluster.redis_server import server_program
+
+__all__ = ["main"]
+
+
+@click.command()
+@click.option(
+    "--workers",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Worker processes of each system.",
+)
+@click.option(
+    "--only",
+    default="",
+    metavar="NAMES",
+    help="Systems to measure, with commas between them. [default: all]",
+)
+@click.option(
+    "--measure",
+    default="",
+    metavar="NAMES",
+    help="Measurements to take, with commas between them. [default: all]",
+)
+@click.option(
+    "--rounds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How often, one system after the other.",
+)
+@click.option("--quick", is_flag=True, help="Take small graphs, to see that all runs.")
+@click.option(
+    "--output",
+    default="build/graph",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the results.",
+)
+@click.option(
+    "--list",
+    "listing",
+    is_flag=True,
+    help="Show the names of the systems and of the measurements, and do nothing.",
+)
+@click.option(
+    "--targets",
+    "targets_of",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Print the table of the targets and what this JSON file says was reached, "
+    "and do nothing else.",
+)
+def main(
+    workers: int,
+    only: str,
+    measure: str,
+    rounds: int,
+    quick: bool,
+    output: Path,
+    listing: bool,
+    targets_of: Path | None,
+) -> None:
+    """Measure calls that feed calls, of this library, Ray and Dask."""
+    if listing:
+        click.echo("\n".join([*CATALOGUE, "", *measuring.MEASUREMENTS]))
+        return
+    if targets_of is not None:
+        click.echo(targets.as_markdown(results.load(targets_of)))
+        return
+    entries = from_option(chosen, only, "--only")
+    measurements = from_option(measuring.chosen, measure, "--measure")
+    output.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    machine = describe_machine()
+    peers = run(
+        entries,
+        measurements,
+        workers=workers,
+        rounds=rounds,
+        quick=quick,
+        redis_server=server_program(),
+        environments=default_folder(),
+        say=lambda line: click.echo(line, err=True),
+    )
+    found = {
+        "machine": machine,
+        "options": {
+            "workers": workers,
+            "rounds": rounds,
+            "quick": quick,
+            "measurements": [measurement.name for measurement in measurements],
+            "took_seconds": round(time.monotonic() - began),
+        },
+        "peers": peers,
+    }
+    results.save(found, output / "graph.json")
+    table = output / "graph.md"
+    table.write_text(report.as_markdown(found))
+    click.echo(report.as_text(found))
+    click.echo(f"wrote {table}", err=True)
+    sys.exit(any(record["errors"] for record in peers.values()))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.graph")
