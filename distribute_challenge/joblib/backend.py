@@ -108,10 +108,12 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
             n_jobs: How many the program asks for; -1, or None, means all slots of the cluster, -2
                 all but one.
         """
-        most = self._most(n_jobs)
+        asked = self._asked(n_jobs)
         # joblib runs a single job in this process, without its backend. It does so if the program
-        # asks for one job, but not because the cluster has one slot.
-        return most if n_jobs == 1 or not self._slots() else max(most, 2)
+        # asks for one, but not because the cluster has one slot.
+        if asked == 1 or not (slots := self._slots()):
+            return 1
+        return max(_most(asked, slots), 2)
 
     def configure(
         self,
@@ -127,9 +129,10 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
         effective = self.effective_n_jobs(n_jobs)
         if effective == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        slots, most = self._slots(), self._most(n_jobs)
+        slots = self._slots()
+        most = _most(self._asked(n_jobs), slots)
         self._jobs = Jobs(
-            self._surroundings(), self._options, slots, None if most >= slots else most
+            self._surroundings(), self._options, slots, most if most < slots else None
         )
         return effective
 
@@ -180,15 +183,10 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
         assert self._jobs is not None  # joblib configures a backend before it uses it.
         return self._jobs
 
-    def _most(self, n_jobs: int | None) -> int:
-        """Return how many jobs the program wants to run at the same time at most."""
+    def _asked(self, n_jobs: int | None) -> int:
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        if n_jobs is None:
-            n_jobs = self.default_n_jobs
-        if n_jobs == 1 or not self._slots():
-            return 1
-        return n_jobs if n_jobs > 0 else max(self._slots() + 1 + n_jobs, 1)
+        return self.default_n_jobs if n_jobs is None else n_jobs
 
     def _slots(self) -> int:
         return resolve(self._options.backend).concurrency
@@ -207,6 +205,11 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
         return Surroundings(
             dict.fromkeys(self.MAX_NUM_THREADS_VARS, str(most)), most, self._setup
         )
+
+
+def _most(n_jobs: int, slots: int) -> int:
+    """Return how many jobs a program wants to run at the same time at most."""
+    return n_jobs if n_jobs > 0 else max(slots + 1 + n_jobs, 1)
 
 
 register_parallel_backend(NAME, DistributeChallengeBackend)
