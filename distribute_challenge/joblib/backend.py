@@ -22,10 +22,10 @@ try:
     )
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"distribute_challenge.joblib needs {error.name}, which is not installed:\n"
-        f"pip install 'distribute_challenge[joblib]'",
+        "distribute_challenge.joblib needs joblib, which is not installed:\n"
+        "pip install 'distribute_challenge[joblib]'",
         name=error.name,
-    ) from None
+    ) from error
 
 __all__ = ["DistributeChallengeBackend", "RemoteTraceback"]
 
@@ -202,9 +202,7 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
             raise OptionError(
                 f"inner_max_num_threads={most!r}: expected a whole number of at least 1, or None"
             )
-        return Surroundings(
-            dict.fromkeys(self.MAX_NUM_THREADS_VARS, str(most)), most, self._setup
-        )
+        return Surroundings(dict.fromkeys(self.MAX_NUM_THREADS_VARS, str(most)), most, self._setup)
 
 
 def _most(n_jobs: int, slots: int) -> int:

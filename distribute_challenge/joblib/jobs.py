@@ -54,8 +54,8 @@ class Jobs:
     - Jobs are sent in the surroundings of the thread that made this object: in its `use_backend`
       block, or inside its call.
 
-    ``_lock`` protects all fields. joblib is called without it, as it has a lock of its own, under
-    which it calls `submit`.
+    ``_lock`` protects all fields. Neither joblib, which has a lock of its own, nor an engine is
+    called under it.
     """
 
     def __init__(
@@ -67,8 +67,7 @@ class Jobs:
         self._most = most
         self._context = copy_context()
         self._sizer = BatchSizer()
-        # Reentrant: a future that is done already calls back at once.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._out: set[Job] = set()
         self._is_over = False
@@ -101,8 +100,8 @@ class Jobs:
             self._out.clear()
             self._waiting.clear()
         for job in jobs:
-            assert job.future is not None
-            job.future.cancel(force=True)
+            if job.future is not None:  # Else the thread that sends it finds out.
+                job.future.cancel(force=True)
 
     def record(self, job: Job) -> None:
         """Learn how long a job took, for the size of the next batches."""
@@ -118,17 +117,25 @@ class Jobs:
             return self._sizer.size(float("inf"), self._slots)
 
     def _send(self) -> None:
+        """Send what waits and may be out."""
         while True:
             with self._lock:
                 if not self._waiting or (self._most is not None and len(self._out) >= self._most):
                     return
                 job = self._waiting.popleft()
-                job.future = future = self._sent(job.batch)
-                if not future.done():
-                    self._out.add(job)
-                    future.add_done_callback(lambda _, job=job: self._ended(job))
-                    continue
-            job.ended()  # It could not be sent.
+                self._out.add(job)
+            future = self._sent(job.batch)
+            with self._lock:
+                job.future = future
+                is_out, is_done = job in self._out, future.done()
+                if is_done:
+                    self._out.discard(job)
+            if not is_out:
+                future.cancel(force=True)
+            elif is_done:  # It could not be sent. The loop goes on, and takes no stack.
+                job.ended()
+            else:
+                future.add_done_callback(lambda _, job=job: self._ended(job))
 
     def _sent(self, batch: Batch) -> Future[list[Any]]:
         call = Distributable(self._function, (batch,), prepared=self._prepared)

@@ -63,9 +63,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    unknown = [
-        name for name in LEFT_OUT if not any(item.name.startswith(name) for item in items)
-    ]
+    unknown = [name for name in LEFT_OUT if not any(item.name.startswith(name) for item in items)]
     if unknown:
         raise pytest.UsageError(f"no such tests: {unknown}")
     left_out = [
