@@ -135,7 +135,7 @@ class Jobs:
             elif is_done:  # It could not be sent. The loop goes on, and takes no stack.
                 job.ended()
             else:
-                future.add_done_callback(lambda _, job=job: self._ended(job))
+                future.add_done_callback(partial(self._ended, job))
 
     def _sent(self, batch: Batch) -> Future[list[Any]]:
         call = Distributable(self._function, (batch,), prepared=self._prepared)
@@ -146,7 +146,7 @@ class Jobs:
             future.fail(error)
             return future
 
-    def _ended(self, job: Job) -> None:
+    def _ended(self, job: Job, _: Any) -> None:
         with self._lock:
             if job not in self._out:
                 return  # It was aborted.
