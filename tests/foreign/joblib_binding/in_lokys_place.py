@@ -1,13 +1,16 @@
 """A pytest plugin that runs joblib's tests on a cluster: starts it, and leaves some tests out."""
 
 import os
+from functools import partial
 from typing import Any
 
 import pytest
+from joblib import testing
 
 from distribute_challenge import LocalCluster, set_default_backend
 
 WORKERS = 4  # Some tests wait until 4 calls run at the same time.
+SCRIPT_TIMEOUT = 60  # Seconds.
 
 # Tests that do not run, by the beginning of their name, and why.
 LEFT_OUT = {
@@ -50,11 +53,16 @@ LEFT_OUT = {
 _cluster = LocalCluster(WORKERS, logs=False)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--half", type=int, choices=[0, 1], help="run every other test only")
+
+
 def pytest_configure() -> None:
     _cluster.start()
     set_default_backend(_cluster.backend)
     # Scripts that tests start.
     os.environ["CELERY_BROKER_URL"] = _cluster.broker_url
+    testing.check_subprocess_call = partial(_patiently, testing.check_subprocess_call)
 
 
 def pytest_unconfigure() -> None:
@@ -66,11 +74,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unknown = [name for name in LEFT_OUT if not any(item.name.startswith(name) for item in items)]
     if unknown:
         raise pytest.UsageError(f"no such tests: {unknown}")
-    left_out = [
-        item for item in items if item.name.startswith(tuple(LEFT_OUT)) or _is_of_another(item)
+    kept = [
+        item
+        for item in items
+        if not (item.name.startswith(tuple(LEFT_OUT)) or _is_of_another(item))
     ]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    half = config.getoption("--half")
+    items[:] = kept if half is None else kept[half::2]
+
+
+def _patiently(check: Any, *arguments: Any, **options: Any) -> Any:
+    """Give a script of a test more than ten seconds, which it may need on a busy machine."""
+    return check(*arguments, **{**options, "timeout": SCRIPT_TIMEOUT})
 
 
 def _is_of_another(item: Any) -> bool:
