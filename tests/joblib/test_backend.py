@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import LocalCluster
+from distribute_challenge import LocalCluster, compute_this
 from distribute_challenge.errors import CallTimeoutError, OptionError
 from tests.joblib.held import HeldBackend
 from tests.optional import needed
@@ -75,6 +75,12 @@ class Unpicklable:
 def test_all_values_come(return_as: str) -> None:
     values = Parallel(return_as=return_as)(delayed(sqrt)(i * i) for i in range(300))
     assert sorted(values) == list(range(300))
+
+
+@pytest.mark.usefixtures("on_threads")
+def test_a_future_in_the_arguments_stands_for_its_value() -> None:
+    four = compute_this(abs, backend="threads")(-4).submit()
+    assert Parallel()(delayed(divide)(four, number) for number in (1, 2)) == [4, 2]
 
 
 @pytest.mark.parametrize(
