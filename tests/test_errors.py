@@ -40,6 +40,7 @@ def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
         ("OptionError", CallError),
         ("BackendError", CallError),
         ("SerialisationError", CallError),
+        ("SerialisationError", pickle.PicklingError),
         ("BrokerUnreachableError", errors.SystemFailureError),
         ("BrokerUnreachableError", ConnectionError),
         ("ClusterStartError", errors.SystemFailureError),

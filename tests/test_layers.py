@@ -38,6 +38,7 @@ LAYERS = [
         "shared",
         "waiting",
     ],
+    ["joblib"],
     [""],
     ["cli", "benchmarking"],
     ["__main__"],
