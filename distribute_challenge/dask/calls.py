@@ -1,0 +1,119 @@
+"""Makes the calls that run the pieces of a graph."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any, Final, NamedTuple
+
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.dask.piece_run import Portable, runner
+from distribute_challenge.dask.pieces import Piece, Plan
+from distribute_challenge.dask.task_spec import (
+    DataNode,
+    GraphNode,
+    Key,
+    Task,
+    funcname,
+    key_split,
+    sizeof,
+)
+from distribute_challenge.distributable import Distributable, Prepared
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.shared import put
+
+__all__ = ["Calls"]
+
+# Engines keep what they have learnt of some hundred functions.
+MOST_RUNNERS: Final = 100
+# Bytes: larger data that several pieces use is packed once for all of them.
+LARGE: Final = 10_000
+# Dask's function for a task that consists of tasks says nothing about what these do.
+SUBGRAPH: Final = "_execute_subgraph"
+
+
+Function = Callable[..., Any]
+
+
+class Runner(NamedTuple):
+    """A function that runs pieces.
+
+    Args:
+        run: The function.
+        prepared: The parts that all its calls share.
+        functions: The functions that travel with it.
+    """
+
+    run: Function
+    prepared: Prepared
+    functions: tuple[Function, ...]
+
+
+class Calls:
+    """The calls of one graph.
+
+    Functions of tasks travel apart from the tasks, once each, as the function of a decorated call
+    does. Calls of equal functions share messages, and an engine learns how long they take.
+
+    Args:
+        plan: The pieces of the graph.
+        engine: The engine that will run the calls.
+        options: The options of the calls.
+    """
+
+    def __init__(self, plan: Plan, engine: ExecutionBackend, options: CallOptions) -> None:
+        self._engine = engine
+        self._options = options
+        self._users = plan.users
+        self._runners: dict[tuple[str, tuple[Function, ...]], Runner] = {}
+        self._data: dict[Key, DataNode] = {}
+        uses = Counter(
+            task.func
+            for piece in plan.pieces.values()
+            for task in piece.tasks
+            if type(task) is Task and isinstance(task.func, FunctionType)
+        )
+        self._shared = {function for function, count in uses.items() if count > 1}
+
+    def call(self, piece: Piece, inputs: Mapping[Key, Any]) -> Distributable[Any]:
+        """Return the call of a piece.
+
+        Args:
+            piece: The piece.
+            inputs: A future or a call for each key that it needs.
+        """
+        used = (task.func for task in piece.tasks if task.func in self._shared)
+        run, prepared, functions = self._runner(_name(piece.tasks[-1]), tuple(dict.fromkeys(used)))
+        numbers = {function: number for number, function in enumerate(functions)}
+        nodes = [self._travelling(node, numbers) for node in piece.nodes]
+        return Distributable(run, (nodes, dict(inputs)), None, prepared)
+
+    def _runner(self, name: str, functions: tuple[Function, ...]) -> Runner:
+        known = self._runners.get((name, functions))
+        if known is None:
+            if len(self._runners) >= MOST_RUNNERS:
+                name, functions = "task", ()
+            run = runner(name, functions)
+            known = Runner(run, Prepared.of(run, self._options), functions)
+            known = self._runners.setdefault((name, functions), known)
+        return known
+
+    def _travelling(self, node: GraphNode, numbers: Mapping[Function, int]) -> GraphNode | Portable:
+        """Return a node as it travels to the worker."""
+        if type(node) is Task:
+            number = numbers.get(node.func) if isinstance(node.func, FunctionType) else None
+            return node if number is None else Portable(node.key, number, node.args, node.kwargs)
+        if isinstance(node, DataNode) and self._users[node.key] > 1:
+            known = self._data.get(node.key)
+            if known is None:
+                value = node.value
+                if sizeof(value) > LARGE:
+                    value = put(value, self._engine)
+                known = self._data[node.key] = DataNode(node.key, value)
+            return known
+        return node
+
+
+def _name(task: Task) -> str:
+    """Return the name of the call that ends with a task."""
+    name = funcname(task.func)
+    return str(key_split(task.key) if name == SUBGRAPH else name)
