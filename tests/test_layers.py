@@ -39,7 +39,7 @@ LAYERS = [
         "waiting",
     ],
     [""],
-    ["cli", "benchmarking"],
+    ["cli", "benchmarking", "dask"],
     ["__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -7,6 +7,7 @@
 - `persisted` lets values stay on the cluster.
 """
 
+from distribute_challenge.dask.client import Client
 from distribute_challenge.dask.scheduler import get
 
-__all__ = ["get"]
+__all__ = ["Client", "get"]

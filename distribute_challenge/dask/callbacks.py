@@ -4,13 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from distribute_challenge.core.futures import Future
-from distribute_challenge.dask.task_spec import (
-    Alias,
-    GraphNode,
-    Key,
-    Task,
-    start_state_from_dask,
-)
+from distribute_challenge.dask.task_spec import Alias, GraphNode, Key, start_state_from_dask
 
 __all__ = ["Callbacks"]
 
@@ -83,25 +77,25 @@ class Callbacks:
             self._run(key)
             self._end(key, value, "")
 
-    def begin(self, tasks: Iterable[Task]) -> None:
+    def begin(self, tasks: Iterable[Key]) -> None:
         """Note that tasks were submitted, and call the ``pretask`` functions."""
         if not self._callbacks:
             return
-        for task in tasks:
-            self._run(task.key)
+        for key in tasks:
+            self._run(key)
 
-    def end(self, tasks: Iterable[Task], value: Any, worker: str) -> None:
+    def end(self, tasks: Iterable[Key], value: Any, worker: str) -> None:
         """Note that tasks have ended, and call the ``posttask`` functions.
 
         Args:
-            tasks: The tasks.
+            tasks: Their keys.
             value: The value of the last of them; None if no callback is shown values.
             worker: Name of the worker.
         """
         if not self._callbacks:
             return
-        for task in tasks:
-            self._end(task.key, value, worker)
+        for key in tasks:
+            self._end(key, value, worker)
 
     def finish(self, *, failed: bool) -> None:
         """Call the ``finish`` functions of those whose ``start`` was called."""

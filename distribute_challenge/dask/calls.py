@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, NamedTuple
 
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.dask.piece_run import Portable, runner
 from distribute_challenge.dask.pieces import Piece, Plan
 from distribute_challenge.dask.task_spec import (
-    DataNode,
     GraphNode,
     Key,
     Task,
@@ -30,6 +29,9 @@ LARGE: Final = 10_000
 # Dask's function for a task that consists of tasks says nothing about what these do.
 SUBGRAPH: Final = "_execute_subgraph"
 
+
+# Functions that are always equal to themselves, and do not change.
+SHARED: Final = (FunctionType, BuiltinFunctionType)
 
 Function = Callable[..., Any]
 
@@ -63,14 +65,14 @@ class Calls:
     def __init__(self, plan: Plan, engine: ExecutionBackend, options: CallOptions) -> None:
         self._engine = engine
         self._options = options
-        self._users = plan.users
+        self._plan = plan
         self._runners: dict[tuple[str, tuple[Function, ...]], Runner] = {}
-        self._data: dict[Key, DataNode] = {}
+        self._data: dict[Key, Any] = {}
         uses = Counter(
             task.func
             for piece in plan.pieces.values()
-            for task in piece.tasks
-            if type(task) is Task and isinstance(task.func, FunctionType)
+            for _, task in piece.nodes
+            if type(task) is Task and isinstance(task.func, SHARED)
         )
         self._shared = {function for function, count in uses.items() if count > 1}
 
@@ -81,11 +83,16 @@ class Calls:
             piece: The piece.
             inputs: A future or a call for each key that it needs.
         """
-        used = (task.func for task in piece.tasks if task.func in self._shared)
-        run, prepared, functions = self._runner(_name(piece.tasks[-1]), tuple(dict.fromkeys(used)))
+        used = [
+            node.func
+            for _, node in piece.nodes
+            if type(node) is Task and isinstance(node.func, SHARED) and node.func in self._shared
+        ]
+        run, prepared, functions = self._runner(_name(*piece.nodes[-1]), tuple(dict.fromkeys(used)))
         numbers = {function: number for number, function in enumerate(functions)}
-        nodes = [self._travelling(node, numbers) for node in piece.nodes]
-        return Distributable(run, (nodes, dict(inputs)), None, prepared)
+        nodes = [_portable(key, node, numbers) for key, node in piece.nodes]
+        values = {key: self._value(key) for key in piece.data}
+        return Distributable(run, (nodes, {**values, **inputs}), None, prepared)
 
     def _runner(self, name: str, functions: tuple[Function, ...]) -> Runner:
         known = self._runners.get((name, functions))
@@ -97,23 +104,24 @@ class Calls:
             known = self._runners.setdefault((name, functions), known)
         return known
 
-    def _travelling(self, node: GraphNode, numbers: Mapping[Function, int]) -> GraphNode | Portable:
-        """Return a node as it travels to the worker."""
-        if type(node) is Task:
-            number = numbers.get(node.func) if isinstance(node.func, FunctionType) else None
-            return node if number is None else Portable(node.key, number, node.args, node.kwargs)
-        if isinstance(node, DataNode) and self._users[node.key] > 1:
-            known = self._data.get(node.key)
-            if known is None:
-                value = node.value
-                if sizeof(value) > LARGE:
-                    value = put(value, self._engine)
-                known = self._data[node.key] = DataNode(node.key, value)
-            return known
-        return node
+    def _value(self, key: Key) -> Any:
+        """Return data, or, if it is large, a handle for all pieces that use it."""
+        value = self._plan.value(key)
+        if self._plan.users[key] == 1:
+            return value
+        if key not in self._data:
+            self._data[key] = put(value, self._engine) if sizeof(value) > LARGE else value
+        return self._data[key]
 
 
-def _name(task: Task) -> str:
+def _portable(key: Key, node: GraphNode, numbers: Mapping[Function, int]) -> Portable:
+    """Return a node as it travels to the worker."""
+    if type(node) is Task and isinstance(node.func, SHARED) and node.func in numbers:
+        return key, numbers[node.func], node.args, node.kwargs
+    return key, node
+
+
+def _name(key: Key, task: Task) -> str:
     """Return the name of the call that ends with a task."""
     name = funcname(task.func)
-    return str(key_split(task.key) if name == SUBGRAPH else name)
+    return str(key_split(key) if name == SUBGRAPH else name)

@@ -18,7 +18,7 @@ from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.dask.callbacks import Callbacks
 from distribute_challenge.dask.calls import Calls
 from distribute_challenge.dask.pieces import Piece, Plan
-from distribute_challenge.dask.task_spec import DataNode, Key
+from distribute_challenge.dask.task_spec import Key
 from distribute_challenge.dask.window import Window
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.submission import Submission
@@ -103,12 +103,9 @@ class Computation:
         return {key: self._value(key) for key in keys}
 
     def _value(self, key: Key) -> Any:
-        node = self._plan.source(key).node
-        future = self._futures.get(node.key)
-        if future is not None:
-            return future.result()
-        assert isinstance(node, DataNode)
-        return node.value
+        source = self._plan.source(key).key
+        future = self._futures.get(source)
+        return self._plan.value(source) if future is None else future.result()
 
     def _await_needs(self, piece: Piece) -> None:
         missing = [need for need in piece.needs if need not in self._futures]

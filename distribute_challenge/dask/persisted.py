@@ -3,7 +3,7 @@
 from typing import Any
 
 from distribute_challenge.core.futures import Future
-from distribute_challenge.dask.task_spec import DataNode, GraphNode, Key, Task
+from distribute_challenge.dask.task_spec import DataNode, GraphNode, Key, Task, normalize_token
 
 __all__ = ["node_of", "persisted", "value_of"]
 
@@ -33,3 +33,11 @@ def persisted(node: GraphNode) -> Future[Any] | None:
 def value_of(value: Any) -> Any:
     """Return the value of a future: in a call, the value itself has taken its place."""
     return value.result() if isinstance(value, Future) else value
+
+
+def _token(future: Future[Any]) -> tuple[str, str]:
+    """Return what Dask names a collection by that holds a future."""
+    return "distribute_challenge.Future", future.id
+
+
+normalize_token.register(Future, _token)

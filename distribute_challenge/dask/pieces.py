@@ -11,7 +11,7 @@ no calls: each piece that uses them has them.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.dask.persisted import persisted
@@ -24,43 +24,48 @@ class Source(NamedTuple):
     """What a key stands for, when aliases are followed.
 
     Args:
-        node: The task or data that has the value.
-        aliases: The aliases on the way, the last one first.
+        key: The key of the task or data that has the value.
+        aliases: The aliases on the way, by key, the last one first.
     """
 
-    node: Task | DataNode
-    aliases: tuple[Alias, ...] = ()
+    key: Key
+    aliases: tuple[tuple[Key, Alias], ...] = ()
 
 
 class _Step(NamedTuple):
-    """A task with what it uses: keys of other tasks, and nodes that are no calls."""
+    """What a task uses: keys of other tasks and of data, and aliases by key."""
 
-    task: Task
     needs: tuple[Key, ...]
-    extras: tuple[GraphNode, ...]
+    data: tuple[Key, ...]
+    aliases: tuple[tuple[Key, Alias], ...]
 
 
 @dataclass(slots=True)
 class Piece:
     """Tasks that run in one call, one after the other.
 
+    A node of a graph may have another key than the one that the graph has it by, which counts.
+
     Args:
         key: The key of the last task, whose value is the value of the call.
         needs: Keys of pieces, and of persisted values, that the call needs.
-        nodes: What the call runs, in order: data, aliases and tasks.
-        tasks: The tasks among them.
+        data: Keys of data that the call needs.
+        nodes: What the call runs, in order: aliases and tasks, by key.
+        tasks: Keys of the tasks among them.
     """
 
     key: Key
     needs: tuple[Key, ...]
-    nodes: list[GraphNode] = field(default_factory=list)
-    tasks: list[Task] = field(default_factory=list)
+    data: list[Key] = field(default_factory=list)
+    nodes: list[tuple[Key, GraphNode]] = field(default_factory=list)
+    tasks: list[Key] = field(default_factory=list)
 
-    def add(self, step: _Step) -> None:
-        self.key = step.task.key
-        self.nodes += step.extras
-        self.nodes.append(step.task)
-        self.tasks.append(step.task)
+    def add(self, key: Key, task: Task, step: _Step) -> None:
+        self.key = key
+        self.data += step.data
+        self.nodes += step.aliases
+        self.nodes.append((key, task))
+        self.tasks.append(key)
 
 
 class Plan:
@@ -92,20 +97,20 @@ class Plan:
         self._sources: dict[Key, Source] = {}
         self._steps: dict[Key, _Step] = {}
         self.pieces: dict[Key, Piece] = {}
-        self.given: dict[Key, Future[object]] = {}
+        self.given: dict[Key, Future[Any]] = {}
         self.users: dict[Key, int] = {}
-        asked = {self.source(key).node.key for key in keys}
+        asked = {self.source(key).key for key in keys}
         order: list[Key] = []
         for key in sorted(asked, key=self._places.__getitem__):
             self._walk(key, order)
         self._count_users(asked)
         for key in order:
-            self._place(self._steps[key], joined=joined)
+            self._place(key, joined=joined)
 
     def places(self) -> dict[Key, int]:
         """Return the place of each task in the order in which they should run."""
-        tasks = (task for piece in self.pieces.values() for task in piece.tasks)
-        return {task.key: number for number, task in enumerate(tasks)}
+        tasks = (key for piece in self.pieces.values() for key in piece.tasks)
+        return {key: number for number, key in enumerate(tasks)}
 
     def source(self, key: Key) -> Source:
         """Return what a key stands for.
@@ -117,16 +122,19 @@ class Plan:
         known = self._sources.get(key)
         if known is not None:
             return known
-        aliases: list[Alias] = []
-        node = self._graph[key]
-        while isinstance(node, Alias):
-            aliases.append(node)
+        aliases: list[tuple[Key, Alias]] = []
+        current = key
+        while isinstance(node := self._graph[current], Alias):
+            aliases.append((current, node))
             if len(aliases) > len(self._graph):
                 raise _cycle(key)
-            node = self._graph[node.target]
-        assert isinstance(node, Task | DataNode)  # Dask has no other nodes.
-        source = self._sources[key] = Source(node, tuple(reversed(aliases)))
+            current = node.target
+        source = self._sources[key] = Source(current, tuple(reversed(aliases)))
         return source
+
+    def value(self, key: Key) -> Any:
+        """Return the value of data."""
+        return self._graph[key]()
 
     def _walk(self, root: Key, order: list[Key]) -> None:
         """Append to the order what a key needs, and the key; a loop, as chains may be long."""
@@ -166,35 +174,33 @@ class Plan:
                     f"the task {key!r} needs {error.args[0]!r}, which is not in the graph"
                 ) from None
         needs: dict[Key, None] = {}
-        extras: list[GraphNode] = []
+        data: dict[Key, None] = {}
         for source in sources:
-            if isinstance(source.node, DataNode) and persisted(source.node) is None:
-                extras.append(source.node)
-            else:
-                needs[source.node.key] = None
-            extras += source.aliases
+            node = self._graph[source.key]
+            is_data = isinstance(node, DataNode) and persisted(node) is None
+            (data if is_data else needs)[source.key] = None
         # A set of strings has another order in each process.
-        return _Step(task, tuple(sorted(needs, key=self._places.__getitem__)), tuple(extras))
+        in_order = sorted(needs, key=self._places.__getitem__)
+        aliases = tuple(alias for source in sources for alias in source.aliases)
+        return _Step(tuple(in_order), tuple(data), aliases)
 
     def _count_users(self, asked: set[Key]) -> None:
         users = self.users
         for key in asked:
             users[key] = 1
         for step in self._steps.values():
-            for need in step.needs:
-                users[need] = users.get(need, 0) + 1
-            for node in step.extras:
-                users[node.key] = users.get(node.key, 0) + 1
+            for key in (*step.needs, *step.data):
+                users[key] = users.get(key, 0) + 1
 
-    def _place(self, step: _Step, *, joined: bool) -> None:
+    def _place(self, key: Key, *, joined: bool) -> None:
         """Put a task into the piece of the one task that it needs, or into a piece of its own."""
-        piece = None
+        step, piece = self._steps[key], None
         if joined and len(step.needs) == 1 and self.users[step.needs[0]] == 1:
             piece = self.pieces.pop(step.needs[0], None)
         if piece is None:
-            piece = Piece(step.task.key, step.needs)
-        piece.add(step)
-        self.pieces[piece.key] = piece
+            piece = Piece(key, step.needs)
+        piece.add(key, self._graph[key], step)
+        self.pieces[key] = piece
 
 
 def _cycle(key: Key) -> RuntimeError:

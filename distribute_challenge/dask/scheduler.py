@@ -1,6 +1,8 @@
 """`get`: computes a Dask graph."""
 
+import warnings
 from collections.abc import Hashable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from distribute_challenge.core.folding import folded
@@ -11,7 +13,6 @@ from distribute_challenge.dask.calls import Calls
 from distribute_challenge.dask.computation import Computation
 from distribute_challenge.dask.pieces import Plan
 from distribute_challenge.dask.task_spec import (
-    DataNode,
     GraphNode,
     Key,
     config,
@@ -26,7 +27,7 @@ from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.registry import Choice, resolve
 from distribute_challenge.graph.submission import Submission
 
-__all__ = ["get", "started"]
+__all__ = ["get", "options_of", "started"]
 
 
 def get(
@@ -69,7 +70,7 @@ def get(
     """
     with folded:
         asked = set(flatten(keys)) if isinstance(keys, list) else {keys}
-        engine, call_options = resolve(backend), _options(options)
+        engine, call_options = resolve(backend), options_of(options)
         window = Window(engine.concurrency, _checked(num_workers))
         graph = _nodes(dsk)
         with local_callbacks() as active:
@@ -103,7 +104,7 @@ def started(
     Raises:
         Exception: As for `get`, without those of tasks.
     """
-    engine, call_options = resolve(backend), _options(options)
+    engine, call_options = resolve(backend), options_of(options)
     plan = Plan(_nodes(dsk), keys)
     calls = Calls(plan, engine, call_options)
     made: dict[Hashable, Future[Any] | Distributable[Any]] = dict(plan.given)
@@ -112,16 +113,15 @@ def started(
     futures = []
     with Submission(engine) as submission:
         for key in keys:
-            node = plan.source(key).node
-            thing = made.get(node.key)
+            source = plan.source(key).key
+            thing = made.get(source)
             if isinstance(thing, Distributable):
                 futures.append(submission.submit(thing))
             elif thing is not None:
                 futures.append(thing)
             else:
-                assert isinstance(node, DataNode)
                 future: Future[Any] = Future(str(key))
-                future.resolve(node.value)
+                future.resolve(plan.value(source))
                 futures.append(future)
     return futures
 
@@ -132,8 +132,18 @@ def _nodes(dsk: Any) -> dict[Key, GraphNode]:
     return nodes
 
 
-def _options(options: dict[str, Any]) -> CallOptions:
-    return CallOptions().updated(**options)
+def options_of(options: dict[str, Any]) -> CallOptions:
+    """Return the options of calls; warn of others, which Dask's own schedulers ignore."""
+    known = CallOptions()
+    names = {each.name for each in fields(known)} - {"backend"}
+    unknown = sorted(options.keys() - names)
+    if unknown:
+        warnings.warn(
+            f"{', '.join(unknown)} has no effect: the options are backend, num_workers, "
+            f"{', '.join(sorted(names))}",
+            stacklevel=3,
+        )
+    return known.updated(**{name: value for name, value in options.items() if name in names})
 
 
 def _checked(num_workers: Any) -> int | None:

@@ -15,6 +15,7 @@ try:
     from dask.core import flatten
     from dask.local import nested_get, start_state_from_dask
     from dask.sizeof import sizeof
+    from dask.tokenize import normalize_token
     from dask.typing import Key
     from dask.utils import funcname, key_split
 except ImportError as error:
@@ -37,6 +38,7 @@ __all__ = [
     "key_split",
     "local_callbacks",
     "nested_get",
+    "normalize_token",
     "sizeof",
     "start_state_from_dask",
 ]

@@ -1,0 +1,17 @@
+"""`dask.dataframe.dask_expr.tests.test_groupby`."""
+
+import pytest
+
+from tests.foreign.binding import taken_from
+from tests.optional import needed
+
+needed("dask")
+globals().update(taken_from("dask.dataframe.dask_expr.tests.test_groupby"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("dask_scheduler"),
+]
+
+LEFT_OUT: dict[str, str] = {}

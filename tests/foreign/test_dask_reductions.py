@@ -1,0 +1,17 @@
+"""`dask.array.tests.test_reductions`."""
+
+import pytest
+
+from tests.foreign.binding import taken_from
+from tests.optional import needed
+
+needed("dask")
+globals().update(taken_from("dask.array.tests.test_reductions"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("dask_scheduler"),
+]
+
+LEFT_OUT: dict[str, str] = {}
