@@ -12,6 +12,7 @@ from distribute_challenge.dask.task_spec import (
     GraphNode,
     Key,
     Task,
+    TaskRef,
     funcname,
     key_split,
     sizeof,
@@ -116,9 +117,13 @@ class Calls:
 
 def _portable(key: Key, node: GraphNode, numbers: Mapping[Function, int]) -> Portable:
     """Return a node as it travels to the worker."""
-    if type(node) is Task and isinstance(node.func, SHARED) and node.func in numbers:
-        return key, numbers[node.func], node.args, node.kwargs
-    return key, node
+    if not (type(node) is Task and isinstance(node.func, SHARED) and node.func in numbers):
+        return key, node
+    args = node.args
+    references = tuple(place for place, each in enumerate(args) if type(each) is TaskRef)
+    if references:
+        args = tuple(each.key if type(each) is TaskRef else each for each in args)
+    return key, numbers[node.func], args, node.kwargs, references
 
 
 def _name(key: Key, task: Task) -> str:

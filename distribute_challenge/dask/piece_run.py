@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distribute_challenge.core.outcome import add_note
-from distribute_challenge.dask.task_spec import GraphNode, Key, Task
+from distribute_challenge.dask.task_spec import GraphNode, Key, Task, TaskRef
 
 __all__ = ["Portable", "runner"]
 
-#: A node on the way: ``(key, number, args, kwargs)`` for a task whose function, by number, is the
-#: runner's, and ``(key, node)`` for others.
+#: A node on the way: ``(key, number, args, kwargs, references)`` for a task whose function, by
+#: number, is the runner's, and whose arguments at ``references`` are keys of values. It is made of
+#: built-in types, which are pickled fast. ``(key, node)`` for any other node.
 Portable = tuple[Any, ...]
 
 
@@ -59,5 +60,9 @@ def _loaded(
 ) -> tuple[Key, GraphNode]:
     if not arguments:
         return key, node
-    args, kwargs = arguments
+    args, kwargs, references = arguments
+    if references:
+        args = list(args)
+        for place in references:
+            args[place] = TaskRef(args[place])
     return key, Task(key, functions[node], *args, **kwargs)

@@ -9,7 +9,7 @@ from typing import Final
 INSTALL: Final = 'pip install "distribute-challenge[dask]"'
 
 try:
-    from dask._task_spec import Alias, DataNode, GraphNode, Task, convert_legacy_graph
+    from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
     from dask import config
     from dask.callbacks import local_callbacks
     from dask.core import flatten
@@ -31,6 +31,7 @@ __all__ = [
     "GraphNode",
     "Key",
     "Task",
+    "TaskRef",
     "config",
     "convert_legacy_graph",
     "flatten",
