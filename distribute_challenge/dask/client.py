@@ -4,13 +4,17 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, overload
 
-import dask
-
 from distribute_challenge.core.folding import folded
 from distribute_challenge.core.futures import Future
 from distribute_challenge.dask.persisted import node_of
 from distribute_challenge.dask.scheduler import get, options_of, started
-from distribute_challenge.dask.task_spec import Key
+from distribute_challenge.dask.task_spec import (
+    Key,
+    compute,
+    config,
+    is_dask_collection,
+    persist,
+)
 from distribute_challenge.errors import CallError
 from distribute_challenge.execution_backends.registry import Choice
 
@@ -95,7 +99,7 @@ class Client:
             several = isinstance(collections, list | tuple)
             asked = list(collections) if several else [collections]
             _check(asked)
-            futures = dask.compute(
+            futures = compute(
                 *asked,
                 traverse=False,
                 optimize_graph=optimize_graph,
@@ -126,7 +130,7 @@ class Client:
             several = isinstance(collections, list | tuple)
             asked = list(collections) if several else [collections]
             _check(asked)
-            kept = dask.persist(
+            kept = persist(
                 *asked,
                 traverse=False,
                 optimize_graph=optimize_graph,
@@ -135,7 +139,7 @@ class Client:
             return list(kept) if several else kept[0]
 
     def __enter__(self) -> Self:
-        self._config = dask.config.set(scheduler=self)
+        self._config = config.set(scheduler=self)
         return self
 
     def __exit__(
@@ -155,7 +159,7 @@ def _kept(dsk: Any, keys: list[Key], **options: Any) -> list[Any]:
 
 def _check(collections: list[Any]) -> None:
     for each in collections:
-        if not dask.is_dask_collection(each):
+        if not is_dask_collection(each):
             raise CallError(
                 f"got {each!r} of type {type(each).__name__}, expected a collection of Dask: an "
                 f"array, a bag, a dataframe or a delayed call"

@@ -10,7 +10,7 @@ INSTALL: Final = 'pip install "distribute-challenge[dask]"'
 
 try:
     from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
-    from dask import config
+    from dask import compute, config, is_dask_collection, persist
     from dask.callbacks import local_callbacks
     from dask.core import flatten
     from dask.local import nested_get, start_state_from_dask
@@ -32,14 +32,17 @@ __all__ = [
     "Key",
     "Task",
     "TaskRef",
+    "compute",
     "config",
     "convert_legacy_graph",
     "flatten",
     "funcname",
+    "is_dask_collection",
     "key_split",
     "local_callbacks",
     "nested_get",
     "normalize_token",
+    "persist",
     "sizeof",
     "start_state_from_dask",
 ]
