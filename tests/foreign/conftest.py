@@ -28,13 +28,14 @@ def left_out(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def dask_scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Dask computes on this library, also where a test names Dask's synchronous scheduler."""
+    """Dask computes on this library, also where a test names one of Dask's schedulers."""
     needed("dask")
     import dask
     from dask.base import named_schedulers
 
     from distribute_challenge.dask import get
 
-    monkeypatch.setitem(named_schedulers, "sync", get)
+    for name in ("sync", "synchronous", "threads"):
+        monkeypatch.setitem(named_schedulers, name, get)
     with dask.config.set(scheduler=get):
         yield

@@ -1,8 +1,23 @@
-"""Dask's own tests of schedulers, on `get`."""
+"""Dask's own tests of schedulers and of callbacks, on `get`."""
+
+import pytest
+
+from tests.foreign.binding import taken_from
+from tests.optional import needed
+
+needed("dask")
 
 from dask.utils_test import GetFunctionTestMixin
 
 from distribute_challenge.dask import get
+
+globals().update(taken_from("dask.tests.test_callbacks"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("dask_scheduler"),
+]
 
 
 class TestGet(GetFunctionTestMixin):
