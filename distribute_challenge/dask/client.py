@@ -69,7 +69,11 @@ class Client:
 
     @overload
     def compute(
-        self, collections: list[Any] | tuple[Any, ...], *, optimize_graph: bool = ..., **options: Any
+        self,
+        collections: list[Any] | tuple[Any, ...],
+        *,
+        optimize_graph: bool = ...,
+        **options: Any,
     ) -> list[Future[Any]]: ...
 
     @overload

@@ -39,7 +39,9 @@ def run_nodes(nodes: Sequence[tuple[Key, GraphNode]], values: dict[Key, Any]) ->
         nodes: The nodes, by key.
         values: The values that the nodes need, by key; it is emptied.
     """
-    last_use = {need: number for number, (_, node) in enumerate(nodes) for need in node.dependencies}
+    last_use = {
+        need: number for number, (_, node) in enumerate(nodes) for need in node.dependencies
+    }
     value = None
     for number, (key, node) in enumerate(nodes):
         # Not all values: a task compares the names of those that it gets with those that it needs.

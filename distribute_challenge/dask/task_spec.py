@@ -9,8 +9,8 @@ from typing import Final
 INSTALL: Final = 'pip install "distribute-challenge[dask]"'
 
 try:
-    from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
     from dask import compute, config, is_dask_collection, persist
+    from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
     from dask.callbacks import local_callbacks
     from dask.core import flatten
     from dask.local import nested_get, start_state_from_dask

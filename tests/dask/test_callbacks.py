@@ -4,13 +4,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from tests.optional import needed
-
-needed("dask")
-
 import dask
+import pytest
 from dask._task_spec import Alias
 from dask.callbacks import Callback
 from dask.diagnostics import ProgressBar
@@ -153,5 +148,7 @@ def test_a_computation_inside_a_computation_is_not_told_of() -> None:
         return dask.delayed(inc)(x).compute(scheduler=get)
 
     with Recorder() as recorder:
-        assert dask.delayed(nested, name="outer")(1, dask_key_name="only").compute(scheduler=get) == 2
+        assert (
+            dask.delayed(nested, name="outer")(1, dask_key_name="only").compute(scheduler=get) == 2
+        )
     assert [told[1] for told in recorder.told if told[0] == "pretask"] == ["only"]

@@ -5,16 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy
-import pytest
-
-from tests.optional import needed
-
-needed("dask")
-
 import dask
 import dask.array as da
 import dask.bag as db
+import numpy
+import pytest
 from dask.utils_test import inc
 
 from distribute_challenge import Future, gather, use_backend

@@ -6,11 +6,6 @@ import weakref
 from typing import Any
 
 import pytest
-
-from tests.optional import needed
-
-needed("dask")
-
 from dask._task_spec import convert_legacy_graph
 from dask.utils_test import add, inc
 
@@ -21,6 +16,7 @@ from distribute_challenge.dask.calls import Calls
 from distribute_challenge.dask.computation import Computation
 from distribute_challenge.dask.pieces import Plan
 from distribute_challenge.dask.window import Window
+from distribute_challenge.errors import CallCancelledError
 from tests.dask.engine import Engine
 
 
@@ -74,8 +70,6 @@ def test_after_an_error_the_calls_that_are_out_are_cancelled() -> None:
 
 
 def test_a_call_that_is_cancelled_ends_the_computation() -> None:
-    from distribute_challenge.errors import CallCancelledError
-
     with pytest.raises(CallCancelledError):
         computation({"a": (inc, 1)}, ["a"], Engine(Future.cancel), Window(2)).run()
 

@@ -4,11 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
-from tests.optional import needed
-
-needed("dask")
-
 from dask._task_spec import Alias, Task, TaskRef, convert_legacy_graph
 from dask.utils_test import add, inc
 
@@ -82,7 +77,7 @@ def test_a_key_that_is_not_there_is_an_error() -> None:
 
 
 def test_a_cycle_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="Cycle detected in Dask: '[ab]' needs its own value"):
+    with pytest.raises(RuntimeError, match=r"Cycle detected in Dask: '[ab]' needs its own value"):
         plan({"a": (inc, "b"), "b": (inc, "a")}, ["a"])
     with pytest.raises(RuntimeError, match="Cycle detected"):
         Plan({"a": Alias("a", "b"), "b": Alias("b", "a")}, ["a"])

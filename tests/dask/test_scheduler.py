@@ -6,18 +6,13 @@ import traceback
 from operator import mul, truediv
 from typing import Any
 
+import dask
 import numpy
 import pytest
-
-from tests.optional import needed
-
-needed("dask")
-
-import dask
 from dask._task_spec import Alias, Task, TaskRef, convert_legacy_graph
 from dask.utils_test import add, inc
 
-from distribute_challenge import Shared, compute_this, use_backend
+from distribute_challenge import Shared, compute_this, default_backend, use_backend
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.dask import calls, get
 from distribute_challenge.dask.calls import Calls
@@ -94,8 +89,6 @@ def test_large_data_that_several_pieces_use_is_packed_once() -> None:
     array = numpy.ones(100_000)
     graph = {"x": array, "s": 5, "y": (mul, "x", "s"), "z": (mul, "x", "s")}
     plan = Plan(convert_legacy_graph(graph), ["y", "z"])
-    from distribute_challenge import default_backend
-
     made = Calls(plan, default_backend(), CallOptions())
     first, second = (made.call(piece, {}).args[1] for piece in plan.pieces.values())
     assert isinstance(first["x"], Shared)
@@ -130,8 +123,8 @@ def test_options_hold_for_all_calls(tmp_path: Any) -> None:
         return 5
 
     assert dask.delayed(second_time)().compute(scheduler=get, retries=1) == 5
+    path.unlink()
     with pytest.raises(OSError, match="not yet"):
-        path.unlink()
         get({"a": (second_time,)}, "a", backend="local")
 
 

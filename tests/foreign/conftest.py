@@ -6,9 +6,11 @@ that it leaves out, with the reason of each.
 
 from collections.abc import Iterator
 
+import dask
 import pytest
+from dask.base import named_schedulers
 
-from tests.optional import needed
+from distribute_challenge.dask import get
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,12 +31,6 @@ def left_out(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def dask_scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Dask computes on this library, also where a test names one of Dask's schedulers."""
-    needed("dask")
-    import dask
-    from dask.base import named_schedulers
-
-    from distribute_challenge.dask import get
-
     for name in ("sync", "synchronous", "threads"):
         monkeypatch.setitem(named_schedulers, name, get)
     with dask.config.set(scheduler=get):

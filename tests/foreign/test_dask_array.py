@@ -3,9 +3,6 @@
 import pytest
 
 from tests.foreign.binding import taken_from
-from tests.optional import needed
-
-needed("dask")
 
 ONLY = [
     "test_arg_reductions",

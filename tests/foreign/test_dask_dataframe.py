@@ -6,9 +6,7 @@ They need pandas and pyarrow, which are 250 MB, and are no part of the ``test`` 
 import pytest
 
 from tests.foreign.binding import taken_from
-from tests.optional import needed
 
-needed("dask")
 pytest.importorskip("dask.dataframe", reason="pandas and pyarrow are not installed")
 
 ONLY = [

@@ -3,9 +3,7 @@
 import pytest
 
 from tests.foreign.binding import taken_from
-from tests.optional import needed
 
-needed("dask")
 globals().update(taken_from("dask.tests.test_delayed"))
 
 pytestmark = [

@@ -1,15 +1,10 @@
 """Dask's own tests of schedulers and of callbacks, on `get`."""
 
 import pytest
-
-from tests.foreign.binding import taken_from
-from tests.optional import needed
-
-needed("dask")
-
 from dask.utils_test import GetFunctionTestMixin
 
 from distribute_challenge.dask import get
+from tests.foreign.binding import taken_from
 
 globals().update(taken_from("dask.tests.test_callbacks"))
 
