@@ -153,7 +153,7 @@ class Callbacks:
 
 def _remove(ready: list[Key], key: Key) -> None:
     """Remove a key from the ready ones, the latest of which run first."""
-    for number in range(len(ready) - 1, -1, -1):
-        if ready[number] == key:
-            del ready[number]
-            return
+    place = len(ready) - 1
+    while ready[place] != key:
+        place -= 1
+    del ready[place]

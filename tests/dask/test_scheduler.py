@@ -78,6 +78,11 @@ def test_futures_and_calls_in_a_graph_stand_for_their_values() -> None:
     assert dask.delayed(inc)(future).compute(scheduler=get) == 10
 
 
+def test_dask_names_what_holds_a_future_by_its_identity() -> None:
+    one, other = square(3).submit(), square(3).submit()
+    assert dask.tokenize([one]) == dask.tokenize([one]) != dask.tokenize([other])
+
+
 def test_a_task_may_compute_another_graph() -> None:
     def nested(x: int) -> Any:
         return dask.delayed(inc)(x).compute(scheduler=get)
