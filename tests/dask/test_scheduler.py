@@ -10,6 +10,7 @@ import dask
 import numpy
 import pytest
 from dask._task_spec import Alias, Task, TaskRef, convert_legacy_graph
+from dask.tokenize import tokenize
 from dask.utils_test import add, inc
 
 from distribute_challenge import Shared, compute_this, default_backend, use_backend
@@ -80,7 +81,7 @@ def test_futures_and_calls_in_a_graph_stand_for_their_values() -> None:
 
 def test_dask_names_what_holds_a_future_by_its_identity() -> None:
     one, other = square(3).submit(), square(3).submit()
-    assert dask.tokenize([one]) == dask.tokenize([one]) != dask.tokenize([other])
+    assert tokenize([one]) == tokenize([one]) != tokenize([other])
 
 
 def test_a_task_may_compute_another_graph() -> None:
