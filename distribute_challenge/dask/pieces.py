@@ -2,7 +2,7 @@
 
     x ─► load ─► clean ─┐              x, load, clean ─┐
     y ─► load ─► clean ─┴► join        y, load, clean ─┴► join
-    nine tasks and data                three pieces
+    two data and five tasks            three pieces
 
 A message costs more than most tasks, so a chain of tasks, each of which is the only user of the one
 before it, is one piece. Tasks that can run at the same time are never joined. Data and aliases are

@@ -1,6 +1,8 @@
 """`Client`: futures of collections, and values that are kept."""
 
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from dask.utils_test import inc
 
 from distribute_challenge import Future, gather, use_backend
 from distribute_challenge.dask import Client, get
+from distribute_challenge.dask.persisted import persisted
 from distribute_challenge.errors import CallCancelledError, CallError, OptionError
 
 
@@ -82,6 +85,16 @@ def test_persisted_values_are_computed_once(client: Client, tmp_path: Path) -> N
     assert (kept * 2).sum().compute(scheduler=client) == 110
     assert path.read_text() == "xx"
     assert kept.sum().compute(scheduler="threads") == 55
+
+
+def test_persisted_values_are_kept_as_long_as_a_collection_refers_to_them(client: Client) -> None:
+    kept = client.persist(dask.delayed(inc)(1))
+    future = weakref.ref(persisted(kept.dask[kept.key]))
+    assert kept.compute(scheduler=client) == 2
+    assert future() is not None
+    del kept
+    gc.collect()
+    assert future() is None
 
 
 def test_persist_of_a_collection_uses_the_client(client: Client) -> None:
