@@ -7,7 +7,9 @@ import pytest
 
 from tests.foreign.binding import taken_from
 
-pytest.importorskip("dask.dataframe", reason="pandas and pyarrow are not installed")
+pytest.importorskip(
+    "dask.dataframe", reason="pandas and pyarrow are not installed", exc_type=ImportError
+)
 
 ONLY = [
     "test_apply_divisions",
