@@ -8,6 +8,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #
 #     cli  benchmarking         commands
 #     joblib                    the joblib backend
+#     dask                      computes Dask's graphs
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
 #     graph                     calls that feed calls
 #     execution_backends        the engines: celery (client, broker, worker), pools, local;

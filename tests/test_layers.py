@@ -40,7 +40,7 @@ LAYERS = [
     ],
     ["joblib"],
     [""],
-    ["cli", "benchmarking"],
+    ["cli", "benchmarking", "dask"],
     ["__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

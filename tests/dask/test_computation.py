@@ -1,0 +1,86 @@
+"""When calls are sent, and what is kept."""
+
+import gc
+import threading
+import weakref
+from typing import Any
+
+import pytest
+from dask._task_spec import convert_legacy_graph
+from dask.utils_test import add, inc
+
+from distribute_challenge import Future
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.dask.callbacks import Callbacks
+from distribute_challenge.dask.calls import Calls
+from distribute_challenge.dask.computation import Computation
+from distribute_challenge.dask.pieces import Plan
+from distribute_challenge.dask.window import Window
+from distribute_challenge.errors import CallCancelledError
+from tests.dask.engine import Engine
+
+
+def computation(graph: dict[Any, Any], keys: list[Any], engine: Engine, window: Window) -> Any:
+    plan = Plan(convert_legacy_graph(graph), keys, joined=False)
+    return Computation(plan, Calls(plan, engine, CallOptions()), engine, window, Callbacks(()))
+
+
+def test_a_value_is_forgotten_when_the_last_task_that_needs_it_was_sent() -> None:
+    futures: list[weakref.ref[Future[Any]]] = []
+    alive: list[list[bool]] = []
+
+    def take(future: Future[Any]) -> None:
+        gc.collect()
+        alive.append([each() is not None for each in futures])
+        futures.append(weakref.ref(future))
+        future.resolve(0)
+
+    graph = {"a": (inc, 0), "b": (inc, "a"), "c": (add, "a", "b"), "d": (inc, "c")}
+    made = computation(graph, ["d"], Engine(take), Window(2))
+    made.run()
+    assert alive == [[], [True], [True, True], [False, False, True]]
+    assert made.values(["d"]) == {"d": 0}
+
+
+def test_no_more_calls_are_out_than_the_window_says() -> None:
+    out: list[Future[Any]] = []
+
+    def take(future: Future[Any]) -> None:
+        assert all(each.done() for each in out)
+        out.append(future)
+        threading.Thread(target=future.resolve, args=(0,)).start()
+
+    graph = {key: (inc, number) for number, key in enumerate("abcdefgh")}
+    computation(graph, list(graph), Engine(take), Window(2, most=1)).run()
+    assert len(out) == 8
+
+
+def test_after_an_error_the_calls_that_are_out_are_cancelled() -> None:
+    futures: list[Future[Any]] = []
+
+    def take(future: Future[Any]) -> None:
+        futures.append(future)
+        if len(futures) == 3:
+            future.fail(ZeroDivisionError("no luck"))
+
+    graph: dict[Any, Any] = {key: (inc, number) for number, key in enumerate("abc")}
+    with pytest.raises(ZeroDivisionError, match="no luck"):
+        computation(graph, list(graph), Engine(take), Window(2)).run()
+    assert [future.cancelled() for future in futures] == [True, True, False]
+
+
+def test_a_call_that_is_cancelled_ends_the_computation() -> None:
+    with pytest.raises(CallCancelledError):
+        computation({"a": (inc, 1)}, ["a"], Engine(Future.cancel), Window(2)).run()
+
+
+def test_the_window_follows_how_long_calls_take() -> None:
+    window = Window(2, most=50)
+    assert window.size == 6
+    window.record(6, 0.01)
+    assert window.size == 50
+    window.record(50, 100.0)
+    assert window.size == 6
+    in_place = Window(0)
+    in_place.record(1, 0.0)
+    assert in_place.size == 1
