@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         set_default_backend,
         use_backend,
     )
+    from distribute_challenge.executor import Executor
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.local_cluster import LocalCluster
     from distribute_challenge.shared import Shared, put
@@ -47,6 +48,7 @@ __all__ = [
     "Distributable",
     "DistributableFunction",
     "ExecutionBackend",
+    "Executor",
     "Future",
     "LocalCluster",
     "LogLine",
@@ -72,6 +74,7 @@ _PLACES = {
     "Distributable": "distributable",
     "DistributableFunction": "function",
     "ExecutionBackend": "execution_backends.base",
+    "Executor": "executor",
     "Future": "core.futures",
     "LocalCluster": "local_cluster",
     "LogLine": "core.log_lines",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from distribute_challenge.execution.setup import SetupRecord, set_up_first
 from distribute_challenge.serialisation import (
     LoadedFunction,
     Open,
@@ -97,6 +98,7 @@ class _Entry:
         self._script = Script(unpacked.script)
         self._is_defined = False
         self._kept: CachedFunction | None = None
+        self._setup: SetupRecord | None = None  # Lives as long as the entry.
 
     def activate(self, importer: "ProjectImporter") -> None:
         importer.activate(self._unpacked.modules)
@@ -106,9 +108,6 @@ class _Entry:
         if self._kept is not None:
             return self._kept
         loaded = self._loaded(open)
-        if not self._is_defined:
-            self._is_defined = True
-            self._script.define(loaded.function)
         found = CachedFunction(
             loaded, partial(self._loaded, open) if self._unpacked.carries_state else None
         )
@@ -120,4 +119,9 @@ class _Entry:
 
     def _loaded(self, open: Open | None) -> LoadedFunction:  # noqa: A002
         with self._script.loading():
-            return load_function(self._unpacked.data, open)
+            loaded = load_function(self._unpacked.data, open)
+        if not self._is_defined:
+            self._is_defined = True
+            self._script.define(loaded.function)
+        loaded, self._setup = set_up_first(loaded, self._script)
+        return loaded

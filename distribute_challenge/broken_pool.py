@@ -1,0 +1,19 @@
+"""Errors that code written for the standard library catches as `BrokenProcessPool`, too.
+
+To import this module takes as long as to import half of this library, because `BrokenProcessPool`
+brings `multiprocessing`. So it is imported when such an error is made.
+"""
+
+from concurrent.futures.process import BrokenProcessPool
+
+from distribute_challenge import errors
+
+__all__ = ["SetupError", "WorkerLostError"]
+
+
+class WorkerLostError(errors.WorkerLostError, BrokenProcessPool):
+    """`errors.WorkerLostError` that is also a `BrokenProcessPool`."""
+
+
+class SetupError(errors.SetupError, BrokenProcessPool):
+    """`errors.SetupError` that is also a `BrokenProcessPool`."""
