@@ -7,7 +7,7 @@
     │   ├── OptionError                     an option is out of range, or the backend lacks it
     │   ├── DependencyError                 a call needs its own result
     │   ├── BackendError                    no such backend, or one that lacks an install
-    │   └── SerialisationError              a function, an argument or a result cannot be pickled
+    │   └── SerialisationError (also a PicklingError)   a function, an argument or a result cannot be pickled
     ├── SystemFailureError                  the call is fine, the machinery under it is not
     │   ├── BrokerUnreachableError (also a ConnectionError)
     │   ├── BrokerFullError                 Redis has no memory left for the call
@@ -37,6 +37,7 @@ An exception that the user's own function raises is not in this tree: it arrives
 from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
+from pickle import PicklingError
 from typing import Any
 
 __all__ = [
@@ -135,7 +136,7 @@ class DependencyError(CallError):
     """A call needs its own result, by way of the calls in its arguments."""
 
 
-class SerialisationError(CallError):
+class SerialisationError(CallError, PicklingError):
     """A function, an argument or a result cannot be pickled; the message names the faulty part."""
 
 

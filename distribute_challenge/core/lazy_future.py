@@ -91,6 +91,7 @@ class LazyFuture(concurrent.futures.Future[Any]):
             if not self._looked_at:
                 if self._state == PENDING:
                     self._state = CANCELLED_AND_NOTIFIED
+                    self._notified = True
                 return self._state == CANCELLED_AND_NOTIFIED
         if super().cancel():
             # The waiters in `concurrent.futures.wait` must be notified, and only once.

@@ -34,6 +34,7 @@ class OpenFutures:
         # Reentrant: garbage that is collected under it may end a future.
         self._lock = threading.RLock()
         self._changed = Condition(self._lock)
+        self._calling = 0  # Threads that call `is_empty`.
 
     def __len__(self) -> int:
         return len(self._open)
@@ -50,9 +51,9 @@ class OpenFutures:
             return list(self._open)
 
     def wait(self) -> None:
-        """Wait until all are done."""
+        """Wait until all are done, and the two functions have returned."""
         with self._lock:
-            while self._open:
+            while self._open or self._calling:
                 self._changed.wait(LONGEST_WAIT)
                 if self._open and next(iter(self._open)).done():
                     # In the child of a fork, a future of the parent ends when the child looks at
@@ -63,8 +64,12 @@ class OpenFutures:
         self._ended(future)
         with self._lock:
             self._open.pop(future, None)
-            is_empty = not self._open
-            if is_empty:
-                self._changed.notify_all()
-        if is_empty:
+            if self._open:
+                return
+            self._calling += 1
+        try:
             self._is_empty()
+        finally:
+            with self._lock:
+                self._calling -= 1
+                self._changed.notify_all()

@@ -32,7 +32,10 @@ class ExecutorCalls:
     Args:
         limited: The engine that fails all calls if the initializer fails; None: there is none.
         key: The key of the initializer; empty: there is none.
-        release: Frees the engine, when the last call has ended after `shut`.
+        release: Frees the engine, when the last call has ended after `shut`; None: it need not be
+            freed.
+
+    Guarantees: ``_lock`` lets one thread break the executor, and one free its engine.
 
     Attributes:
         futures: The calls that have not ended.
@@ -42,21 +45,21 @@ class ExecutorCalls:
     """
 
     def __init__(
-        self, limited: LimitedBackend | None, key: str, release: Callable[[], None]
+        self, limited: LimitedBackend | None, key: str, release: Callable[[], None] | None
     ) -> None:
         self.futures = OpenFutures(self._ended, self._none_is_open)
         self.functions: dict[int, Any] = {}
         self.broken: SetupError | None = None
         self._limited = limited
         self._key = key
-        self._release: Callable[[], None] | None = release
+        self._release = release
         self._is_shut = False
         self.renew_locks()
         renew_in_children(self)
         _all.add(self)
 
     def renew_locks(self) -> None:
-        self._releasing = threading.RLock()
+        self._lock = threading.RLock()
 
     def check(self) -> None:
         """Raise an error if no more calls may be submitted."""
@@ -75,20 +78,24 @@ class ExecutorCalls:
             self._none_is_open()
 
     def wait(self) -> None:
-        """Wait until all calls have ended, and after `shut` until the engine is free."""
+        """After `shut`, wait until all calls have ended and the engine is free."""
         self.futures.wait()
-        if self._is_shut:
-            self._release_once()
+        self._release_once()
 
     def _ended(self, future: Future[Any]) -> None:
         if not self._key or future.cancelled():
             return
         error = future.exception()
-        if isinstance(error, SetupError) and error.key == self._key and self.broken is None:
-            self.broken = error
+        if not isinstance(error, SetupError) or error.key != self._key:
+            return
+        with self._lock:
+            if self.broken is not None:
+                return
+            # Before it is known that the executor is broken, so that a caller who sees that finds it logged.
             logger.critical("Exception in initializer:", exc_info=error)
-            # In another thread, because this one resolves futures.
-            run_callbacks(future, [self._break])
+            self.broken = error
+        # In another thread, because this one resolves futures.
+        run_callbacks(future, [self._break])
 
     def _break(self, _: Future[Any]) -> None:
         assert self._limited is not None  # There is an initializer.
@@ -107,13 +114,13 @@ class ExecutorCalls:
 
     def _none_is_open(self) -> None:
         self.functions.clear()
-        if self._is_shut:
+        if self._is_shut and self._release is not None and not _is_program_over:
             # In another thread, because this one resolves futures, and to close an engine may wait
             # for them.
             run_callbacks(self, [ExecutorCalls._release_once])
 
     def _release_once(self) -> None:
-        with self._releasing:
+        with self._lock:
             release, self._release = self._release, None
             if release is not None:
                 release()
@@ -125,13 +132,12 @@ _all: "WeakSet[ExecutorCalls]" = WeakSet()
 def _end() -> None:
     """At the end of the program, wait for the calls of all executors.
 
-    Ctrl+C ends that: what is left is cancelled.
+    Ctrl+C ends that: what is left is cancelled. The engines are closed after this.
     """
     global _is_program_over
     _is_program_over = True
     for calls in list(_all):
-        calls.shut()
-        calls.wait()
+        calls.futures.wait()
 
 
 # Registered later than the functions that close the engines, and so called before them.

@@ -278,7 +278,7 @@ class _Function(NamedTuple):
 
 def _chosen(
     max_workers: int | None, backend: Choice
-) -> tuple[ExecutionBackend, int | None, Callable[[], None]]:
+) -> tuple[ExecutionBackend, int | None, Callable[[], None] | None]:
     """Return an executor's engine, how many calls it may have at a time, and how to free it.
 
     Args:
@@ -296,11 +296,7 @@ def _chosen(
         leased = sized.lease(engine, max_workers)
         if leased is not None:
             return leased, None, partial(sized.give_back, leased)
-    return engine, max_workers, _nothing
-
-
-def _nothing() -> None:
-    pass  # The engine belongs to the program, or to all.
+    return engine, max_workers, None  # It belongs to the program, or to all.
 
 
 def _with_initializer(

@@ -5,7 +5,7 @@ items ──► `divided` ──► calls of `run_chunk`, on workers ──► `
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 from distribute_challenge.core import clock
@@ -22,11 +22,10 @@ def divided(
     calls: Iterator[tuple[Any, ...]], size: int
 ) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
     """Yield the items of a map in chunks, each with the number of its first item."""
-    for first in count(step=size):
-        chunk = list(islice(calls, size))
-        if not chunk:
-            return
+    first = 0
+    while chunk := list(islice(calls, size)):
         yield first, chunk
+        first += size
 
 
 def run_chunk(

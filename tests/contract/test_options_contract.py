@@ -40,6 +40,7 @@ GIVEN: dict[str, Any] = {
     "priority": 5,
     "queue_timeout": 20.0,
     "at_most_once": True,
+    "setup": os.getpid,
 }
 RUN_ON_SUBMIT = {"local", "only-run"}  # Nothing waits there.
 IN_PROCESSES = {"processes", "celery"}  # What ends its process does not end the client.
