@@ -7,6 +7,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 # owned_folder). All other files are in a room:
 #
 #     cli  benchmarking         commands
+#     executor                  Executor, the interface of concurrent.futures
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
 #     graph                     calls that feed calls
 #     execution_backends        the engines: celery (client, broker, worker), pools, local;
