@@ -6,14 +6,15 @@ brings `multiprocessing`. So it is imported when such an error is made.
 
 from concurrent.futures.process import BrokenProcessPool
 
-from distribute_challenge import errors
+from distribute_challenge.errors import SetupError as _SetupError
+from distribute_challenge.errors import WorkerLostError as _WorkerLostError
 
 __all__ = ["SetupError", "WorkerLostError"]
 
 
-class WorkerLostError(errors.WorkerLostError, BrokenProcessPool):
+class WorkerLostError(_WorkerLostError, BrokenProcessPool):
     """`errors.WorkerLostError` that is also a `BrokenProcessPool`."""
 
 
-class SetupError(errors.SetupError, BrokenProcessPool):
+class SetupError(_SetupError, BrokenProcessPool):
     """`errors.SetupError` that is also a `BrokenProcessPool`."""

@@ -98,9 +98,9 @@ def worker_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> WorkerL
 
 
 def _worker_lost(text: str, attempts: Sequence[Attempt]) -> WorkerLostError:
-    from distribute_challenge import broken_pool  # Imported late: it says why.
+    from distribute_challenge.broken_pool import WorkerLostError  # Imported late: it says why.
 
-    return broken_pool.WorkerLostError(text, attempts)
+    return WorkerLostError(text, attempts)
 
 
 def task_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> TaskLostError:
