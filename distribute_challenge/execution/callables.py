@@ -53,8 +53,9 @@ def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> C
     script = Script(unpacked.script)
     with script.loading():
         loaded = load_function(unpacked.data)
-    loaded, _ = set_up_first(loaded, script)
-    return _Unpacked(loaded, Batch("", "", name, (), timeout=timeout, retries=retries))
+    return _Unpacked(
+        set_up_first(loaded, script), Batch("", "", name, (), timeout=timeout, retries=retries)
+    )
 
 
 class _Unpacked:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distribute_challenge.execution.setup import SetupRecord, set_up_first
+from distribute_challenge.execution.setup import set_up_first
 from distribute_challenge.serialisation import (
     LoadedFunction,
     Open,
@@ -98,7 +98,6 @@ class _Entry:
         self._script = Script(unpacked.script)
         self._is_defined = False
         self._kept: CachedFunction | None = None
-        self._setup: SetupRecord | None = None  # Lives as long as the entry.
 
     def activate(self, importer: "ProjectImporter") -> None:
         importer.activate(self._unpacked.modules)
@@ -123,5 +122,4 @@ class _Entry:
         if not self._is_defined:
             self._is_defined = True
             self._script.define(loaded.function)
-        loaded, self._setup = set_up_first(loaded, self._script)
-        return loaded
+        return set_up_first(loaded, self._script)

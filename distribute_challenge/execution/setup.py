@@ -11,15 +11,15 @@ setup, where it does not run again.
 
 Guarantees:
 
-- Setups with equal keys run once in a process, as long as the process keeps one of the functions
-  that have them. Other threads wait meanwhile.
+- Setups with equal keys run once in a process, which remembers those that were needed last. Other
+  threads wait meanwhile.
 - A setup that raised has not run: the next call tries it again.
 """
 
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
-from weakref import WeakValueDictionary
 
 from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.core.guarded import name_of, text_of
@@ -27,36 +27,30 @@ from distribute_challenge.core.interrupts import is_interrupt, is_worker
 from distribute_challenge.core.signature import function_name
 from distribute_challenge.serialisation import LoadedFunction, Script
 
-__all__ = ["SetupRecord", "set_up_first"]
+__all__ = ["set_up_first"]
+
+KEPT_RECORDS = 128  # As many as functions (`function_cache`); each may hold what its setup loaded.
+
+LOOK_EVERY = 0.02  # Seconds; a guess: setups take seconds.
 
 _MISSING = object()
 
 
-def set_up_first(
-    loaded: LoadedFunction, script: Script
-) -> "tuple[LoadedFunction, SetupRecord | None]":
+def set_up_first(loaded: LoadedFunction, script: Script) -> LoadedFunction:
     """Return a function that sets its process up before its first call.
 
     Args:
         loaded: The function.
         script: The namespace of its script.
-
-    Returns:
-        The function, and the record that its cache keeps as long as the function; None if it has no
-        setup.
     """
     if loaded.setup is None:
-        return loaded, None
+        return loaded
     key, setup = loaded.setup
-    with _all.lock:
-        record = _all.records.get(key)
-        if record is None:
-            record = _all.records[key] = SetupRecord(key)
-    first = _SetUpFirst(loaded.function, setup, record, script)
-    return loaded._replace(function=first, setup=None), record
+    first = _SetUpFirst(loaded.function, setup, _records.get(key), script)
+    return loaded._replace(function=first, setup=None)
 
 
-class SetupRecord:
+class _Record:
     """Whether a setup has run in this process, and what it has changed.
 
     Args:
@@ -68,16 +62,17 @@ class SetupRecord:
     """
 
     def __init__(self, key: str) -> None:
-        self._key = key
         self.is_done = False
         self.changes: Mapping[str, Any] = {}
-        self._is_running = False
-        # Reentrant: a setup may make calls of the function that it belongs to.
-        self._lock = threading.RLock()
+        self._key = key
+        self._runner: int | None = None  # The thread that runs the setup.
+        self.renew_locks()
         renew_in_children(self)
 
     def renew_locks(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        if self._runner != threading.get_ident():
+            self._runner = None
 
     def run(self, setup: Callable[[], Any], name: str, script: Script) -> None:
         """Run a setup, unless that has been done.
@@ -90,21 +85,33 @@ class SetupRecord:
         Raises:
             SetupError: It raised an exception, which is the cause of this one.
         """
-        with self._lock:
-            if self.is_done or self._is_running:
+        me = threading.get_ident()
+        if self._runner == me:
+            return  # This is a call that the setup itself makes.
+        try:
+            # Not by waiting for a lock: a call that is cancelled could not be stopped meanwhile.
+            while not self._is_free_for(me):
+                time.sleep(LOOK_EVERY)
+            if self.is_done:
                 return
             before = dict(script.globals)
-            self._is_running = True
-            try:
-                _run(setup, name, self._key)
-            finally:
-                self._is_running = False
+            _run(setup, name, self._key)
             self.changes = {
                 variable: value
                 for variable, value in script.globals.items()
                 if value is not before.get(variable, _MISSING) and not script.defines(variable)
             }
             self.is_done = True
+        finally:
+            if self._runner == me:
+                self._runner = None
+
+    def _is_free_for(self, thread: int) -> bool:
+        """Whether the setup is done, or a thread may run it, which this method then records."""
+        with self._lock:
+            if self._runner is None and not self.is_done:
+                self._runner = thread
+            return self.is_done or self._runner == thread
 
 
 class _SetUpFirst:
@@ -114,7 +121,7 @@ class _SetUpFirst:
         self,
         function: Callable[..., Any],
         setup: Callable[[], Any],
-        record: SetupRecord,
+        record: _Record,
         script: Script,
     ) -> None:
         self._function = function
@@ -133,18 +140,27 @@ class _SetUpFirst:
 
 
 class _Records:
-    """The records of this process, by key."""
+    """The records of this process, by key: those of the setups that were needed last."""
 
     def __init__(self) -> None:
-        self.records: WeakValueDictionary[str, SetupRecord] = WeakValueDictionary()
-        self.lock = threading.Lock()
+        self._records: dict[str, _Record] = {}
+        self.renew_locks()
         renew_in_children(self)
 
     def renew_locks(self) -> None:
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> _Record:
+        """Return the record of a key, which is made if there is none."""
+        with self._lock:
+            record = self._records.pop(key, None) or _Record(key)
+            self._records[key] = record
+            if len(self._records) > KEPT_RECORDS:
+                del self._records[next(iter(self._records))]
+            return record
 
 
-_all = _Records()
+_records = _Records()
 
 
 def _run(setup: Callable[[], Any], name: str, key: str) -> None:

@@ -188,7 +188,7 @@ class LimitedBackend(ExecutionBackend):
             _dispatcher.put((following, (self._pass_on,)))
 
     def break_with(self, make_error: Callable[[], BaseException]) -> None:
-        """Fail all calls, and stop those that run; further ones are refused.
+        """Fail all calls, and refuse further ones; the values of those that run are dropped.
 
         Args:
             make_error: Makes the error of a call.
@@ -200,7 +200,7 @@ class LimitedBackend(ExecutionBackend):
             waited, inner = self.take_back(call), call.inner
             call.fail(make_error())
             if inner is not None and not waited:
-                inner.cancel(force=True)
+                inner.cancel()
 
     def close(self) -> None:
         """Cancel the calls that wait."""

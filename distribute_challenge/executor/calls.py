@@ -35,7 +35,8 @@ class ExecutorCalls:
         release: Frees the engine, when the last call has ended after `shut`; None: it need not be
             freed.
 
-    Guarantees: ``_lock`` lets one thread break the executor, and one free its engine.
+    Guarantees: ``submitting`` is held while a call is submitted, and when `shut` is called for the
+    program. ``_lock`` lets one thread break the executor, and one free its engine.
 
     Attributes:
         futures: The calls that have not ended.
@@ -60,6 +61,8 @@ class ExecutorCalls:
 
     def renew_locks(self) -> None:
         self._lock = threading.RLock()
+        # Reentrant: some backends run the call in `submit`, and its callbacks may submit others.
+        self.submitting = threading.RLock()
 
     def check(self) -> None:
         """Raise an error if no more calls may be submitted."""

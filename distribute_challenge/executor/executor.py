@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import os
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -67,7 +66,7 @@ class Executor(concurrent.futures.Executor):
 
     - A call that was submitted is run, unless it is cancelled: also after `shutdown`, and at the
       end of the program, which waits for it.
-    - No call is submitted after `shutdown` or after the executor broke: ``_submitting`` orders them.
+    - No call is submitted after `shutdown`, or after the executor broke.
 
     Examples:
         >>> from distribute_challenge import Executor
@@ -105,8 +104,6 @@ class Executor(concurrent.futures.Executor):
         self._engine = engine
         self._workers = max_workers
         self._functions: dict[int, _Function] = self._calls.functions
-        # Reentrant: some backends run the call here, and its callbacks may submit others.
-        self._submitting = threading.RLock()
         # Without a reference to the executor: it is deleted as soon as the program drops it.
         weakref.finalize(self, self._calls.shut).atexit = False
 
@@ -215,7 +212,7 @@ class Executor(concurrent.futures.Executor):
             cancel_futures: Cancel the calls that no worker has begun, or could begin at once.
         """
         with folded:
-            with self._submitting:
+            with self._calls.submitting:
                 self._calls.shut()
             if cancel_futures:
                 futures = self._calls.futures.all()
@@ -257,7 +254,7 @@ class Executor(concurrent.futures.Executor):
         self, kept: "_Function", args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
         call: Distributable[Any] = Distributable(kept.plain, args, kwargs, kept.prepared)
-        with self._submitting:
+        with self._calls.submitting:
             self._calls.check()
             try:
                 future = call.submit(self._engine)

@@ -1,7 +1,6 @@
 """What runs once in a process before the first call of a function, here in this process."""
 
 import asyncio
-import gc
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -12,21 +11,22 @@ import pytest
 from distribute_challenge.core.interrupts import InterruptError
 from distribute_challenge.core.setup import Setup
 from distribute_challenge.errors import SetupError
-from distribute_challenge.execution.setup import set_up_first
+from distribute_challenge.execution.setup import KEPT_RECORDS, set_up_first
 from distribute_challenge.serialisation import LoadedFunction, Script
 from distribute_challenge.serialisation.script.namespace import Definition, ScriptParts
+from tests.forks import ended, fork
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
 
 def loaded(setup: Callable[[], Any], key: str, script: Script | None = None) -> Callable[..., Any]:
     function = LoadedFunction(lambda x: x, (), is_async=False, setup=(key, setup))
-    return set_up_first(function, script or Script(ScriptParts()))[0].function
+    return set_up_first(function, script or Script(ScriptParts())).function
 
 
 def test_a_function_without_a_setup_stays_as_it_is() -> None:
     function = LoadedFunction(abs, (), is_async=False)
-    assert set_up_first(function, Script(ScriptParts())) == (function, None)
+    assert set_up_first(function, Script(ScriptParts())) is function
 
 
 def test_equal_keys_run_once_for_all_functions() -> None:
@@ -40,12 +40,15 @@ def test_equal_keys_run_once_for_all_functions() -> None:
     assert ran == ["a", "b"]
 
 
-def test_when_no_function_is_left_it_runs_again() -> None:
-    """The process has forgotten the function, with all that the setup has made for it."""
+def test_the_setups_that_were_needed_last_are_remembered() -> None:
+    """Others run again."""
     ran: list[str] = []
     for _ in range(2):
-        loaded(Setup(ran.append, ("a",)), "forgotten")(1)
-        gc.collect()
+        loaded(Setup(ran.append, ("a",)), "remembered")(1)
+    assert ran == ["a"]
+    for number in range(KEPT_RECORDS):
+        loaded(Setup(len, ("",)), f"other {number}")(1)
+    loaded(Setup(ran.append, ("a",)), "remembered")(1)
     assert ran == ["a", "a"]
 
 
@@ -120,6 +123,15 @@ def test_it_may_call_the_function_that_it_belongs_to() -> None:
     function = loaded(lambda: functions[0](1), "inner")
     functions.append(function)
     assert function(2) == 2
+
+
+def test_a_child_that_it_forks_may_do_so_too() -> None:
+    functions: list[Callable[..., Any]] = []
+    codes: list[int] = []
+    function = loaded(lambda: codes.append(ended(fork(lambda: functions[0](1) == 1))), "forks")
+    functions.append(function)
+    assert function(2) == 2
+    assert codes == [1]
 
 
 def test_other_threads_wait_for_it() -> None:

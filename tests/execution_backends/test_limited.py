@@ -172,7 +172,7 @@ def test_a_call_that_is_stopped_as_it_arrives_is_stopped_there(held: Held) -> No
 def test_when_it_breaks_all_calls_fail_and_further_ones_are_refused(
     held: Held, eventually: Eventually
 ) -> None:
-    """Those that run are stopped."""
+    """Those that the engine has not begun are cancelled there."""
     backend = LimitedBackend(held, 1)
     futures = [echo(number).submit(backend) for number in range(3)]
     backend.break_with(lambda: SetupError("broken"))

@@ -3,20 +3,6 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
-
-STATE: dict[str, Any] = {}
-
-
-def initialise(folder: str, name: str) -> None:
-    """Note the process in a file, and set something for `state`."""
-    with open(Path(folder, f"{name}.{os.getpid()}"), "a") as file:
-        file.write("x")
-    STATE["name"] = name
-
-
-def state(_: Any = None) -> tuple[int, str | None]:
-    return os.getpid(), STATE.get("name")
 
 
 def fail_to_initialise(door: str) -> None:

@@ -30,14 +30,13 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends import sized
 from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
 from distribute_challenge.executor.executor import KEPT_FUNCTIONS
+from tests.calls import initialise, state
 from tests.executor.calls import (
     count_running,
     die,
     double,
     fail_to_initialise,
-    initialise,
     parse,
-    state,
     wait_for,
 )
 from tests.processes import PATIENCE, environment
