@@ -1,7 +1,6 @@
 """`Executor`: what users touch of the interface of the standard library's executors."""
 
 import concurrent.futures
-import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -16,14 +15,13 @@ from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.setup import Setup
 from distribute_challenge.distributable import Distributable, Prepared
 from distribute_challenge.errors import OptionError, SerialisationError
-from distribute_challenge.execution_backends import sized
-from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.limited import LimitedBackend
-from distribute_challenge.execution_backends.registry import (
-    Choice,
-    check_honoured,
-    is_named,
-    resolve,
+from distribute_challenge.execution_backends.registry import Choice
+from distribute_challenge.executor.arguments import (
+    check_number,
+    check_options,
+    chosen,
+    with_initializer,
 )
 from distribute_challenge.executor.calls import ExecutorCalls
 from distribute_challenge.executor.items import divided, results_of, run_chunk
@@ -92,11 +90,16 @@ class Executor(concurrent.futures.Executor):
                         f"got the address {max_workers!r} and backend={backend!r}: give one of them"
                     )
                 max_workers, backend = None, max_workers
-            _check_number("max_workers", max_workers)
+            check_number("max_workers", max_workers)
             self._options = CallOptions(**options)
-            self._options, key = _with_initializer(self._options, initializer, initargs)
-            engine, limit, release = _chosen(max_workers, backend)
-            _check_options(engine, self._options, limit)
+            self._options, key = with_initializer(self._options, initializer, initargs)
+            engine, limit, release = chosen(max_workers, backend)
+            try:
+                check_options(engine, self._options, limit)
+            except OptionError:
+                if release is not None:
+                    release()
+                raise
             limited = None
             if limit is not None or key:
                 engine = limited = LimitedBackend(engine, limit)
@@ -155,14 +158,44 @@ class Executor(concurrent.futures.Executor):
             fold(error)
             raise
 
+    @overload
+    def map(
+        self,
+        fn: DistributableFunction[..., R],
+        *iterables: Iterable[Any],
+        timeout: float | None = ...,
+        chunksize: int = ...,
+        buffersize: int | None = ...,
+    ) -> Iterator[R]: ...
+
+    @overload
+    def map(
+        self,
+        fn: Callable[..., Coroutine[Any, Any, R]],
+        *iterables: Iterable[Any],
+        timeout: float | None = ...,
+        chunksize: int = ...,
+        buffersize: int | None = ...,
+    ) -> Iterator[R]: ...
+
+    @overload
     def map(
         self,
         fn: Callable[..., R],
         *iterables: Iterable[Any],
+        timeout: float | None = ...,
+        chunksize: int = ...,
+        buffersize: int | None = ...,
+    ) -> Iterator[R]: ...
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
-    ) -> Iterator[R]:
+    ) -> Iterator[Any]:
         """Call a function on each item, as the built-in `map` does, on all workers.
 
         All calls are submitted at once, unless ``buffersize`` is given. For maps that are lazy and
@@ -191,8 +224,8 @@ class Executor(concurrent.futures.Executor):
             [1, 1, 4, 27, 256]
         """
         with folded:
-            _check_number("chunksize", chunksize)
-            _check_number("buffersize", buffersize)
+            check_number("chunksize", chunksize)
+            check_number("buffersize", buffersize)
             ends = None if timeout is None else clock.monotonic() + timeout
             calls: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
             kept = self._kept(fn)
@@ -271,62 +304,6 @@ class _Function(NamedTuple):
     given: Callable[..., Any]
     plain: Callable[..., Any]
     prepared: Prepared
-
-
-def _chosen(
-    max_workers: int | None, backend: Choice
-) -> tuple[ExecutionBackend, int | None, Callable[[], None] | None]:
-    """Return an executor's engine, how many calls it may have at a time, and how to free it.
-
-    Args:
-        max_workers: As for `Executor`.
-        backend: A backend, or the address of a cluster.
-    """
-    if isinstance(backend, str) and "://" in backend:
-        # Imported here, because few executors need it.
-        from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-
-        own = CeleryExecutionBackend(backend)
-        return own, max_workers, own.close
-    engine = resolve(backend)
-    if max_workers is not None and is_named(engine):
-        leased = sized.lease(engine, max_workers)
-        if leased is not None:
-            return leased, None, partial(sized.give_back, leased)
-    return engine, max_workers, None  # It belongs to the program, or to all.
-
-
-def _with_initializer(
-    options: CallOptions, initializer: Callable[..., object] | None, initargs: Iterable[Any]
-) -> tuple[CallOptions, str]:
-    """Return the options with the initializer as their setup, and its key; empty: there is none."""
-    if initializer is None:
-        return options, ""
-    if not callable(initializer):
-        raise TypeError(f"initializer={initializer!r}: expected a function")
-    if options.setup is not None:
-        raise OptionError("got setup and initializer, which are the same: give one of them")
-    key = os.urandom(16).hex()
-    return options.updated(setup=Setup(initializer, tuple(initargs), key)), key
-
-
-def _check_options(engine: ExecutionBackend, options: CallOptions, limit: int | None) -> None:
-    check_honoured(engine, options, frozenset(options.given()))
-    if limit is not None and options.queue_timeout is not None:
-        raise OptionError(
-            f"max_workers={limit} and queue_timeout={options.queue_timeout:g}: calls wait in the "
-            f"executor for their turn, and the backend begins to count when it gets them; leave "
-            f"one of the two out"
-        )
-
-
-def _check_number(name: str, value: Any) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}={value!r}: expected a whole number of at least 1")
-    if value < 1:
-        raise ValueError(f"{name} must be greater than 0, got {value}")
 
 
 def _plain(fn: Callable[..., Any]) -> Callable[..., Any]:

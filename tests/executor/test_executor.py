@@ -135,6 +135,7 @@ def test_inside_a_call_it_runs_calls_in_that_process() -> None:
         ({"max_workers": "redis://a", "backend": "threads"}, OptionError, "give one of them"),
         ({"backend": "nothing"}, BackendError, "no backend is called 'nothing'"),
         ({"backend": "threads", "queue": "gpu"}, OptionError, "does not keep queue='gpu'"),
+        ({"max_workers": 2, "backend": "threads", "queue": "a"}, OptionError, "not keep queue='a'"),
         ({"timeout": -1}, OptionError, "timeout=-1"),
         ({"initializer": 3}, TypeError, "initializer=3: expected a function"),
         ({"initializer": abs, "setup": abs}, OptionError, "give one of them"),
@@ -150,6 +151,7 @@ def test_what_it_cannot_keep_is_refused_when_it_is_made(
 ) -> None:
     with pytest.raises(error, match=text):
         Executor(**arguments)
+    assert not any(shared.users for shared in sized._shared.values())
 
 
 # --- calls
