@@ -7,14 +7,14 @@
     │   ├── OptionError                     an option is out of range, or the backend lacks it
     │   ├── DependencyError                 a call needs its own result
     │   ├── BackendError                    no such backend, or one that lacks an install
-    │   └── SerialisationError (also a PicklingError)   a function, an argument or a result cannot be pickled
+    │   └── SerialisationError (also a PicklingError)   something cannot be pickled
     ├── SystemFailureError                  the call is fine, the machinery under it is not
     │   ├── BrokerUnreachableError (also a ConnectionError)
     │   ├── BrokerFullError                 Redis has no memory left for the call
     │   ├── ClusterStartError               a cluster of this process did not start, or died
     │   ├── ForgedError                     bytes without a valid signature
     │   ├── SecretError                     client and workers do not share a secret
-    │   ├── SetupError (also a BrokenProcessPool)      what runs before a function's calls raised
+    │   ├── SetupError (also a BrokenProcessPool)       a `setup` or an initializer raised
     │   ├── StoreFullError                  no store has room for a large value
     │   ├── TaskLostError                   the call is gone from Redis, and was not sent again
     │   ├── ValueLostError                  a large value is gone from its store

@@ -6,6 +6,7 @@ import gc
 import logging
 import operator
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -39,7 +40,7 @@ from tests.executor.calls import (
     parse,
     wait_for,
 )
-from tests.processes import PATIENCE, environment
+from tests.processes import PATIENCE, environment, wait_until
 
 Eventually = Callable[[Callable[[], bool]], None]
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
@@ -444,6 +445,38 @@ def test_at_its_end_a_program_waits_for_what_it_has_submitted(tmp_path: Path) ->
     assert done.stderr == ""
     assert done.stdout == "cannot schedule new futures after interpreter shutdown\n"
     assert sorted(os.listdir(notes)) == ["0", "1", "2"]
+
+
+INTERRUPTED = """
+import atexit, pathlib, sys, time
+from distribute_challenge import Executor
+
+def nap(path):
+    pathlib.Path(path, "begun").touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    atexit.register(pathlib.Path(sys.argv[1], "ending").touch)
+    Executor(1, backend="processes").submit(nap, sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_waiting_at_the_end_of_a_program(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    running = subprocess.Popen(
+        [sys.executable, script, tmp_path], stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    wait_until((tmp_path / "begun").exists, "the call")
+    wait_until((tmp_path / "ending").exists, "the end of the program")
+
+    def has_ended() -> bool:
+        running.send_signal(signal.SIGINT)  # The program may not wait yet.
+        return running.poll() is not None
+
+    wait_until(has_ended, "the end after Ctrl+C")
+    assert "KeyboardInterrupt" in running.communicate()[1]
 
 
 # --- the initializer
