@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Any
 
+from distribute_challenge.core.setup import Setup
+from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import OptionError
 from distribute_challenge.settings import DEFAULT_QUEUE
 
@@ -78,6 +80,13 @@ class CallOptions:
             raise OptionError(
                 f"setup={self.setup!r}: expected a function that can be called without arguments, "
                 f"as in setup=load_model"
+            )
+        function = self.setup.function if isinstance(self.setup, Setup) else self.setup
+        if function is not None and hasattr(type(function), "__distributable__"):
+            name = function_name(function)
+            raise OptionError(
+                f"{name} is decorated, so that its calls run elsewhere, and what sets a process up "
+                f"runs in that process: give {name}.local"
             )
         if self.at_most_once and self.retries:
             raise OptionError(

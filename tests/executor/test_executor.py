@@ -140,6 +140,8 @@ def test_inside_a_call_it_runs_calls_in_that_process() -> None:
         ({"timeout": -1}, OptionError, "timeout=-1"),
         ({"initializer": 3}, TypeError, "initializer=3: expected a function"),
         ({"initializer": abs, "setup": abs}, OptionError, "give one of them"),
+        ({"initializer": compute_this(abs)}, OptionError, "abs is decorated.*: give abs.local"),
+        ({"setup": compute_this(abs)}, OptionError, "abs is decorated.*: give abs.local"),
         (
             {"max_workers": 1, "backend": ThreadsExecutionBackend(1), "queue_timeout": 1},
             OptionError,
