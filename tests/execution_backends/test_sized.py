@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
-from distribute_challenge.errors import CallCancelledError
+from distribute_challenge.errors import CallCancelledError, OptionError
 from distribute_challenge.execution_backends import sized
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
@@ -75,6 +75,11 @@ def test_an_embedded_cluster_has_the_size(clean_environment: pytest.MonkeyPatch)
     assert double(1).compute(engine) == 2
     assert engine.concurrency == 1
     sized.give_back(engine)
+
+
+def test_the_size_of_a_cluster_that_is_not_its_own_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"workers=2 .*: give local=True, too"):
+        CeleryExecutionBackend("redis://elsewhere", workers=2)
 
 
 def test_a_child_of_a_fork_has_engines_of_its_own() -> None:

@@ -34,14 +34,15 @@ class CeleryExecutionBackend(ExecutionBackend):
             cluster on this machine, which ends with the backend.
         cluster: A running embedded cluster to use instead of starting one.
         local: Use an embedded cluster, whatever the environment says.
-        workers: Number of worker processes of an embedded cluster; None: as the environment says,
-            or one for each core.
+        workers: With ``local``, number of its worker processes; None: as the environment says, or
+            one for each core.
         logs: Whether this process shows what its calls print and log on the workers (see
             docs/logs.md). None: as ``DISTRIBUTE_CHALLENGE_LOGS`` says; if that is not set, only
             with an embedded cluster.
 
     Raises:
-        OptionError: ``local`` is given together with a broker or a cluster.
+        OptionError: ``local`` is given together with a broker or a cluster, or ``workers`` without
+            ``local``.
 
     Guarantees:
 
@@ -72,6 +73,11 @@ class CeleryExecutionBackend(ExecutionBackend):
             raise OptionError(
                 "local=True means an embedded cluster of this backend's own: leave out broker_url "
                 "and cluster"
+            )
+        if workers is not None and not local:
+            raise OptionError(
+                f"workers={workers} is the size of an embedded cluster of this backend's own: give "
+                f"local=True, too"
             )
         self._local = local
         self._workers = workers
