@@ -9,6 +9,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #     cli  benchmarking         commands
 #     joblib                    the joblib backend
 #     dask                      computes Dask's graphs
+#     executor                  Executor, the interface of concurrent.futures
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
 #     graph                     calls that feed calls
 #     execution_backends        the engines: celery (client, broker, worker), pools, local;
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         set_default_backend,
         use_backend,
     )
+    from distribute_challenge.executor import Executor
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.local_cluster import LocalCluster
     from distribute_challenge.shared import Shared, put
@@ -49,6 +51,7 @@ __all__ = [
     "Distributable",
     "DistributableFunction",
     "ExecutionBackend",
+    "Executor",
     "Future",
     "LocalCluster",
     "LogLine",
@@ -74,6 +77,7 @@ _PLACES = {
     "Distributable": "distributable",
     "DistributableFunction": "function",
     "ExecutionBackend": "execution_backends.base",
+    "Executor": "executor",
     "Future": "core.futures",
     "LocalCluster": "local_cluster",
     "LogLine": "core.log_lines",

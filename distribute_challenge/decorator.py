@@ -76,6 +76,7 @@ def compute_this(
     priority: int = 0,
     queue_timeout: float | None = None,
     at_most_once: bool = False,
+    setup: Callable[[], Any] | None = None,
 ) -> Any:
     """Make a function's calls run on a cluster.
 
@@ -99,6 +100,8 @@ def compute_this(
             `QueueTimeoutError`; None: no limit.
         at_most_once: Never run a call twice: a call that was lost with its worker fails, and is not
             tried again.
+        setup: A function without arguments that each process runs once, before its first call, such
+            as one that loads a model. If it raises, the call fails with `SetupError`.
 
     Returns:
         A `DistributableFunction`, or a decorator that makes one.
@@ -120,7 +123,15 @@ def compute_this(
     """
     with folded:
         options = CallOptions(
-            backend, timeout, retries, retry_on, queue, priority, queue_timeout, at_most_once
+            backend,
+            timeout,
+            retries,
+            retry_on,
+            queue,
+            priority,
+            queue_timeout,
+            at_most_once,
+            setup,
         )
     if func is not None:
         if function is not None:

@@ -48,7 +48,8 @@ class Prepared(NamedTuple):
         """
         name = function_name(function)
         given = frozenset(options.given()) - {"backend"}
-        return cls(name, options, PortableFunction(function, name, options.retry_on), given)
+        portable = PortableFunction(function, name, options.retry_on, options.setup)
+        return cls(name, options, portable, given)
 
     def engine(self, backend: Choice) -> ExecutionBackend:
         """Return the engine that runs the calls, after a check that it supports their options.

@@ -15,11 +15,12 @@
     │   ├── ClusterStartError               a cluster of this process did not start, or died
     │   ├── ForgedError                     bytes without a valid signature
     │   ├── SecretError                     client and workers do not share a secret
+    │   ├── SetupError (also a BrokenProcessPool)       a `setup` or an initializer raised
     │   ├── StoreFullError                  no store has room for a large value
     │   ├── TaskLostError                   the call is gone from Redis, and was not sent again
     │   ├── ValueLostError                  a large value is gone from its store
     │   ├── ValueMissingError               a worker lacks a large value; its client then sends it
-    │   ├── WorkerLostError                 the process that ran the call died
+    │   ├── WorkerLostError (also a BrokenProcessPool)  the process that ran the call died
     │   └── VersionMismatchError            client and worker cannot understand each other
     ├── ResultUnavailableError              there is no result to give
     │   ├── ResultTimeoutError (also a TimeoutError)   the caller stopped waiting
@@ -60,6 +61,7 @@ __all__ = [
     "ResultUnavailableError",
     "SecretError",
     "SerialisationError",
+    "SetupError",
     "SignatureError",
     "StoreFullError",
     "SystemFailureError",
@@ -178,6 +180,24 @@ class SecretError(SystemFailureError):
     """
 
 
+class SetupError(SystemFailureError):
+    """The ``setup`` of a function, or the ``initializer`` of an executor, raised in a process.
+
+    The exception that it raised is the cause. The errors that the library raises are also instances
+    of `concurrent.futures.process.BrokenProcessPool`.
+
+    Attributes:
+        key: Which setup it was (`core.setup.Setup.key`).
+    """
+
+    def __init__(self, text: str = "", key: str = "") -> None:
+        self.text, self.key = text, key
+        super().__init__(text, key)
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class StoreFullError(SystemFailureError):
     """A large value does not fit into its store; the message says how to make room."""
 
@@ -244,6 +264,9 @@ class ValueMissingError(SystemFailureError):
 
 class WorkerLostError(SystemFailureError):
     """The worker process that ran the call died, each time that the call was tried.
+
+    The errors that the library raises are also instances of
+    `concurrent.futures.process.BrokenProcessPool`.
 
     Attributes:
         attempts: Each time that it was tried: where, when, and how it ended.

@@ -35,7 +35,7 @@ from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.mappable import Mappable
 from distribute_challenge.serialisation import dumps
 
-__all__ = ["DistributableFunction", "ExceptionClasses", "Options"]
+__all__ = ["CallSettings", "DistributableFunction", "ExceptionClasses", "Options"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -45,10 +45,9 @@ T = TypeVar("T")
 ExceptionClasses = type[BaseException] | tuple[type[BaseException], ...]
 
 
-class Options(TypedDict, total=False):
-    """The options of `CallOptions` as keyword arguments, for type checkers."""
+class CallSettings(TypedDict, total=False):
+    """The options of `CallOptions` without the backend, as keyword arguments, for type checkers."""
 
-    backend: Choice
     timeout: float | None
     retries: int
     retry_on: ExceptionClasses
@@ -56,6 +55,13 @@ class Options(TypedDict, total=False):
     priority: int
     queue_timeout: float | None
     at_most_once: bool
+    setup: Callable[[], Any] | None
+
+
+class Options(CallSettings, total=False):
+    """The options of `CallOptions` as keyword arguments, for type checkers."""
+
+    backend: Choice
 
 
 class DistributableFunction(Mappable[R], Generic[P, R]):

@@ -5,24 +5,26 @@ from operator import length_hint
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
 
 from distribute_challenge.core.folding import folded
+from distribute_challenge.core.map_options import MapOptions, OnError
 from distribute_challenge.core.never_run import place_of_caller
 from distribute_challenge.core.signature import CheckedSignature
 from distribute_challenge.distributable import Prepared
-from distribute_challenge.errors import OptionError
 from distribute_challenge.execution_backends.registry import Choice
-from distribute_challenge.mapping import Mapping, OnError
+from distribute_challenge.mapping import Mapping
 
 __all__ = ["Mappable"]
 
 R = TypeVar("R")
 
 
-class MapOptions(TypedDict, total=False):
+class Options(TypedDict, total=False):
     """The options of a map as keyword arguments, for type checkers; `Mappable.map` explains them."""
 
     ordered: bool
     progress: bool
     batch_size: int | None
+    chunksize: int | None
+    timeout: float | None
     backend: Choice
 
 
@@ -49,7 +51,8 @@ class Mappable(Generic[R]):
         self,
         *iterables: Iterable[Any],
         on_error: Literal["raise"] = ...,
-        **options: Unpack[MapOptions],
+        return_exceptions: Literal[False] = ...,
+        **options: Unpack[Options],
     ) -> Iterator[R]: ...
 
     @overload
@@ -57,7 +60,15 @@ class Mappable(Generic[R]):
         self,
         *iterables: Iterable[Any],
         on_error: Literal["return"],
-        **options: Unpack[MapOptions],
+        **options: Unpack[Options],
+    ) -> Iterator[R | BaseException]: ...
+
+    @overload
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        return_exceptions: Literal[True],
+        **options: Unpack[Options],
     ) -> Iterator[R | BaseException]: ...
 
     def map(
@@ -67,6 +78,9 @@ class Mappable(Generic[R]):
         on_error: OnError = "raise",
         progress: bool = False,
         batch_size: int | None = None,
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        return_exceptions: bool = False,
         backend: Choice = None,
     ) -> Iterator[Any]:
         """Call the function on each item, as the built-in `map` does, on all workers.
@@ -81,6 +95,11 @@ class Mappable(Generic[R]):
                 values.
             progress: Show a progress bar, in a terminal or a notebook.
             batch_size: Number of calls in one message; None: adapted to how long they take.
+            timeout: Seconds to wait for each result, counted from when the first one is asked for;
+                None waits for ever. Then the map raises `ResultTimeoutError`, and cancels calls
+                that have not begun.
+            chunksize: Another name of ``batch_size``, as in the standard library.
+            return_exceptions: Another name of ``on_error="return"``, as in `gather`.
             backend: As for `Distributable.compute`.
 
         Returns:
@@ -100,11 +119,20 @@ class Mappable(Generic[R]):
             [4, 10, 18]
         """
         with folded:
+            options = MapOptions.of(
+                ordered=ordered,
+                on_error=on_error,
+                progress=progress,
+                batch_size=batch_size,
+                timeout=timeout,
+                chunksize=chunksize,
+                return_exceptions=return_exceptions,
+            )
             calls: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
             total = total_of(iterables)
             if total:
                 self._checked.check(self.__name__, (_ITEM,) * len(iterables), {})
-            return self._mapped(calls, total, ordered, on_error, progress, batch_size, backend)
+            return self._mapped(calls, total, options, backend)
 
     @overload
     def starmap(
@@ -112,7 +140,8 @@ class Mappable(Generic[R]):
         iterable: Iterable[Iterable[Any]],
         *,
         on_error: Literal["raise"] = ...,
-        **options: Unpack[MapOptions],
+        return_exceptions: Literal[False] = ...,
+        **options: Unpack[Options],
     ) -> Iterator[R]: ...
 
     @overload
@@ -121,7 +150,16 @@ class Mappable(Generic[R]):
         iterable: Iterable[Iterable[Any]],
         *,
         on_error: Literal["return"],
-        **options: Unpack[MapOptions],
+        **options: Unpack[Options],
+    ) -> Iterator[R | BaseException]: ...
+
+    @overload
+    def starmap(
+        self,
+        iterable: Iterable[Iterable[Any]],
+        *,
+        return_exceptions: Literal[True],
+        **options: Unpack[Options],
     ) -> Iterator[R | BaseException]: ...
 
     def starmap(
@@ -132,6 +170,9 @@ class Mappable(Generic[R]):
         on_error: OnError = "raise",
         progress: bool = False,
         batch_size: int | None = None,
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        return_exceptions: bool = False,
         backend: Choice = None,
     ) -> Iterator[Any]:
         """Call the function on each item as `map` does; each item is a sequence of arguments.
@@ -145,6 +186,9 @@ class Mappable(Generic[R]):
             on_error: As for `map`.
             progress: As for `map`.
             batch_size: As for `map`.
+            timeout: As for `map`.
+            chunksize: As for `map`.
+            return_exceptions: As for `map`.
             backend: As for `map`.
 
         Examples:
@@ -153,38 +197,32 @@ class Mappable(Generic[R]):
             [8, 9]
         """
         with folded:
-            calls = map(tuple, iterable)
-            return self._mapped(
-                calls, total_of([iterable]), ordered, on_error, progress, batch_size, backend
+            options = MapOptions.of(
+                ordered=ordered,
+                on_error=on_error,
+                progress=progress,
+                batch_size=batch_size,
+                timeout=timeout,
+                chunksize=chunksize,
+                return_exceptions=return_exceptions,
             )
+            return self._mapped(map(tuple, iterable), total_of([iterable]), options, backend)
 
     def _mapped(
         self,
         calls: Iterable[tuple[Any, ...]],
         total: int | None,
-        ordered: bool,
-        on_error: OnError,
-        progress: bool,
-        batch_size: int | None,
+        options: MapOptions,
         backend: Choice,
     ) -> Iterator[Any]:
-        if on_error not in ("raise", "return"):
-            raise OptionError(f"on_error={on_error!r}: expected 'raise' or 'return'")
-        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-            raise OptionError(
-                f"batch_size={batch_size!r}: expected a whole number of at least 1, or None"
-            )
         if self._prefix:
             calls = (self._prefix + call for call in calls)
         return Mapping(
             self._prepared,
             self._prepared.engine(backend),
             calls,
+            options,
             total=total,
-            ordered=ordered,
-            on_error=on_error,
-            progress=progress,
-            batch_size=batch_size,
             named=backend,
             check=self._check_item,
             made_at=place_of_caller(2),

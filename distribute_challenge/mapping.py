@@ -10,8 +10,9 @@ rest is divided into smaller chunks, which take its place.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from math import inf
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer, window
@@ -21,6 +22,7 @@ from distribute_challenge.core.folding import fold
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.lazy_future import LONGEST_WAIT
+from distribute_challenge.core.map_options import MapOptions
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import collecting
 from distribute_challenge.core.never_run import Place, ToRun
@@ -46,9 +48,7 @@ from distribute_challenge.serialisation.tasks import (
 if TYPE_CHECKING:
     from distribute_challenge.graph.submission import Submission
 
-__all__ = ["Mapping", "OnError"]
-
-OnError = Literal["raise", "return"]
+__all__ = ["Mapping"]
 
 # An ordered map keeps finished chunks while an earlier one is late: at most so many times the
 # number in flight.
@@ -62,11 +62,8 @@ class Mapping(ToRun):
         prepared: The function.
         backend: The engine.
         calls: Argument tuples, read when they are needed.
+        options: The options of the map.
         total: Number of calls; None if it is unknown.
-        ordered: True: results come in the order of the calls; False: as calls end.
-        on_error: ``"raise"`` the first exception, or ``"return"`` exceptions in place of values.
-        progress: Show a progress bar.
-        batch_size: Number of calls in each chunk; None: adapted to how long they take.
         named: The backend that the caller names, also for calls in the items; None: none.
         check: Raises if the arguments of a call do not fit. It is called for the first call, unless
             errors are returned.
@@ -78,12 +75,9 @@ class Mapping(ToRun):
         prepared: Prepared,
         backend: ExecutionBackend,
         calls: Iterable[tuple[Any, ...]],
+        options: MapOptions,
         *,
         total: int | None,
-        ordered: bool,
-        on_error: OnError,
-        progress: bool,
-        batch_size: int | None,
         named: Choice = None,
         check: Callable[[tuple[Any, ...]], None] | None = None,
         made_at: Place | None = None,
@@ -93,10 +87,8 @@ class Mapping(ToRun):
         self._backend = backend
         self._source = iter(calls)
         self._total = total
-        self._ordered = ordered
-        self._on_error = on_error
-        self._progress = progress
-        self._batch_size = batch_size
+        self._options = options
+        self._ends = inf  # Seconds of the monotonic clock.
         self._function = prepared.portable.payload(
             find_depot=backend.depot, shares_files=backend.shares_files
         )
@@ -105,7 +97,7 @@ class Mapping(ToRun):
         self._hold = hold_of(self._function, backend.depot)
         self._sizer = BatchSizer()
         self._bytes_per_call = 1.0  # Size of the latest chunk's arguments, divided by its calls.
-        self._check = check if on_error == "raise" else None
+        self._check = check if options.on_error == "raise" else None
         self._taken = 0
         self._exhausted = False
         self._source_error: Exception | None = None
@@ -125,7 +117,9 @@ class Mapping(ToRun):
         stops running calls.
         """
         self.made_at = None
-        bar = progress_bar(self._prepared.name, self._total) if self._progress else None
+        bar = progress_bar(self._prepared.name, self._total) if self._options.progress else None
+        if self._options.timeout is not None:
+            self._ends = clock.monotonic() + self._options.timeout
         try:
             for chunk, outcomes in self._outcomes():
                 if bar is not None:
@@ -134,7 +128,7 @@ class Mapping(ToRun):
                     yield from outcomes
                     continue
                 note_items(chunk, outcomes, self._prepared.name)
-                if self._on_error == "return":
+                if self._options.on_error == "return":
                     yield from (
                         outcome.error if type(outcome) is Failure else outcome
                         for outcome in outcomes
@@ -177,7 +171,7 @@ class Mapping(ToRun):
 
         While it runs, other chunks that finish make room for new ones.
         """
-        if not self._ordered:
+        if not self._options.ordered:
             chunk = self._completed()
             self._order.remove(chunk)
             return chunk
@@ -188,10 +182,13 @@ class Mapping(ToRun):
 
     def _completed(self) -> Chunk:
         while True:
+            left = self._ends - clock.monotonic()
             try:
-                chunk = self._completions.get(timeout=LONGEST_WAIT)
+                chunk = self._completions.get(timeout=max(0.0, min(left, LONGEST_WAIT)))
                 break
             except Empty:
+                if left <= 0:
+                    raise self._options.late(self._prepared.name) from None
                 if self._generation != generation[0]:
                     raise ResultUnavailableError(
                         f"a map of {self._prepared.name} was begun by the process that this one "
@@ -325,8 +322,8 @@ class Mapping(ToRun):
         return calls
 
     def _size(self, returned: int = 0) -> int:
-        if self._batch_size is not None:
-            return self._batch_size
+        if self._options.batch_size is not None:
+            return self._options.batch_size
         remaining = (
             float("inf") if self._total is None else max(self._total - self._taken, 1) + returned
         )
@@ -351,7 +348,7 @@ class Mapping(ToRun):
                 return
             self._bytes_per_call = max(1.0, len(parcel.data) / len(chunk.calls))
             if (
-                self._batch_size is None
+                self._options.batch_size is None
                 and len(chunk.calls) > 1
                 and len(parcel.data) > 2 * LARGEST_BYTES
             ):

@@ -17,6 +17,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 # there are no circles (below).
 LAYERS = [
     ["errors", "settings", "version", "log", "owned_folder"],
+    ["broken_pool"],
     ["core"],
     ["security"],
     ["stores"],
@@ -38,7 +39,7 @@ LAYERS = [
         "shared",
         "waiting",
     ],
-    ["joblib"],
+    ["executor", "joblib"],
     [""],
     ["cli", "benchmarking", "dask"],
     ["__main__"],

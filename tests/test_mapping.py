@@ -18,6 +18,7 @@ from distribute_challenge.errors import (
     BrokerUnreachableError,
     CallCancelledError,
     OptionError,
+    ResultTimeoutError,
     SerialisationError,
     WorkerLostError,
 )
@@ -373,6 +374,32 @@ def test_a_word_for_on_error_that_means_nothing_is_named() -> None:
     """The error comes at the line of the map."""
     with pytest.raises(OptionError, match="on_error='ignore': expected 'raise' or 'return'"):
         double.map([1], on_error="ignore", backend="local")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_after_its_timeout_a_map_raises_and_cancels_what_is_left(ordered: bool) -> None:
+    """Results that are there by then are given."""
+    backend = ByHand()
+    assert list(double.map([1, 2], timeout=0, backend="local")) == [2, 4]
+    results = double.map([1, 2, 3], timeout=0, ordered=ordered, backend=backend)
+    with pytest.raises(
+        ResultTimeoutError, match=r"a map of double gave no further result within timeout=0 s"
+    ):
+        next(results)
+    assert backend.waiting
+    assert all(future.cancelled() for _, future in backend.waiting)
+
+
+def test_maps_take_names_of_options_that_users_of_other_libraries_know() -> None:
+    backend = Automatic(lambda numbers: None)
+    assert list(double.map(range(3), chunksize=2, backend=backend)) == [0, 2, 4]
+    assert list(double.starmap(([x] for x in range(3)), chunksize=3, backend=backend)) == [0, 2, 4]
+    assert backend.sizes == [2, 1, 3]
+    for results in (
+        invert.map([0, 1], return_exceptions=True, backend="local"),
+        invert.starmap([(0,), (1,)], return_exceptions=True, backend="local"),
+    ):
+        assert [type(result) for result in results] == [ZeroDivisionError, float]
 
 
 def test_a_function_that_cannot_be_pickled_is_named_at_the_line_of_the_map() -> None:

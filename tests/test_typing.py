@@ -19,7 +19,7 @@ RIGHT = """
     from collections.abc import Iterator
     from typing import assert_type
 
-    from distribute_challenge import Future, compute_this, put
+    from distribute_challenge import Executor, Future, compute_this, put
 
     @compute_this()
     def square(x: int) -> int:
@@ -69,11 +69,22 @@ RIGHT = """
     assert_type(square.map([1], on_error="return"), Iterator[int | BaseException])
     assert_type(square.starmap([(1,), (2,)]), Iterator[int])
     assert_type(square.starmap([(1,)], on_error="return"), Iterator[int | BaseException])
+    assert_type(square.map([1], return_exceptions=True), Iterator[int | BaseException])
+    assert_type(square.starmap([(1,)], return_exceptions=True), Iterator[int | BaseException])
+    assert_type(square.map([1], chunksize=2, timeout=1.5), Iterator[int])
     assert_type(square.with_options(retries=2)(3).compute(), int)
     assert_type(compute_this(square, retries=2)(3).compute(), int)
     assert_type(compute_this(func=square.local)(-3).compute(), int)
     assert_type(repeat(2, text="a").compute(), str)
     assert_type(compute_this(lambda: 3)().compute(), int)
+
+    # An executor runs plain and decorated functions.
+    executor = Executor(2, retries=1)
+    assert_type(executor.submit(len, "a"), Future[int])
+    assert_type(executor.submit(square, x=2), Future[int])
+    assert_type(executor.submit(repeat, 2), Future[str])
+    assert_type(executor.map(len, ["a"]), Iterator[int])
+    assert_type(executor.map(square, [1, 2], chunksize=2), Iterator[int])
 
     # Methods know their arguments, bound or not.
     assert_type(Scale().plain(3).compute(), int)

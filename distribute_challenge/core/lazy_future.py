@@ -112,6 +112,7 @@ class LazyFuture(concurrent.futures.Future[Any]):
             is_first = not self._looked_at
             if is_first and self._state == PENDING:
                 self._state = CANCELLED_AND_NOTIFIED
+                self._notified = True
         if is_first:
             self._call_early()
             return self._state == CANCELLED_AND_NOTIFIED

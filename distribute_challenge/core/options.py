@@ -1,9 +1,12 @@
 """The options of a function's calls: one frozen value, checked when it is made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Any
 
+from distribute_challenge.core.setup import Setup
+from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import OptionError
 from distribute_challenge.settings import DEFAULT_QUEUE
 
@@ -26,6 +29,7 @@ class CallOptions:
         queue_timeout: Seconds within which a worker has to begin the call; None: no limit.
         at_most_once: Never run a call twice: a call that may have begun when its worker died fails,
             and is not tried again.
+        setup: A function that each process runs once, before the first call; None: there is none.
 
     Raises:
         OptionError: A value is out of its range; the message names it.
@@ -33,7 +37,7 @@ class CallOptions:
     Examples:
         >>> CallOptions(retries=2).updated(timeout=1.5)  # doctest: +NORMALIZE_WHITESPACE
         CallOptions(backend=None, timeout=1.5, retries=2, retry_on=(<class 'Exception'>,), queue='distribute_challenge', priority=0,
-                    queue_timeout=None, at_most_once=False)
+                    queue_timeout=None, at_most_once=False, setup=None)
     """
 
     backend: Any = None
@@ -44,6 +48,7 @@ class CallOptions:
     priority: int = 0
     queue_timeout: float | None = None
     at_most_once: bool = False
+    setup: Callable[[], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("timeout", "queue_timeout"):
@@ -71,6 +76,18 @@ class CallOptions:
             )
         if not isinstance(self.at_most_once, bool):
             raise OptionError(f"at_most_once={self.at_most_once!r}: expected True or False")
+        if not (self.setup is None or callable(self.setup)):
+            raise OptionError(
+                f"setup={self.setup!r}: expected a function that can be called without arguments, "
+                f"as in setup=load_model"
+            )
+        function = self.setup.function if isinstance(self.setup, Setup) else self.setup
+        if function is not None and hasattr(type(function), "__distributable__"):
+            name = function_name(function)
+            raise OptionError(
+                f"{name} is decorated, so that its calls run elsewhere, and what sets a process up "
+                f"runs in that process: give {name}.local"
+            )
         if self.at_most_once and self.retries:
             raise OptionError(
                 f"at_most_once=True with retries={self.retries}: a call that is tried again runs "
@@ -105,8 +122,8 @@ class CallOptions:
 
     def _differs(self, other: "CallOptions", name: str) -> bool:
         value, usual = getattr(self, name), getattr(other, name)
-        # A backend may be any object, so its `==` is not trusted.
-        return value is not usual if name == "backend" else bool(value != usual)
+        # These two may be any objects, so their `==` is not trusted.
+        return value is not usual if name in ("backend", "setup") else bool(value != usual)
 
 
 def _is_number(value: object) -> bool:

@@ -206,9 +206,9 @@ def refuse_generators(function: Callable[..., Any], name: str) -> None:
 
 def function_name(function: Callable[..., Any]) -> str:
     """Return a readable name of a callable: its own, its class's, or its partial's function's."""
-    if isinstance(function, partial):
-        return function_name(function.func)
     name = getattr(function, "__name__", None)
+    if name is None and isinstance(function, partial):
+        return function_name(function.func)
     return name if isinstance(name, str) and name else type(function).__name__
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from distribute_challenge.core.messages import Batch, Task
 from distribute_challenge.core.outcome import unwrap
 from distribute_challenge.execution.run import known_as_call, outcome_of
+from distribute_challenge.execution.setup import set_up_first
 from distribute_challenge.serialisation import (
     LoadedFunction,
     Script,
@@ -49,9 +50,12 @@ def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> C
         )
 
         ProjectImporter().activate(unpacked.modules)
-    with Script(unpacked.script).loading():
+    script = Script(unpacked.script)
+    with script.loading():
         loaded = load_function(unpacked.data)
-    return _Unpacked(loaded, Batch("", "", name, (), timeout=timeout, retries=retries))
+    return _Unpacked(
+        set_up_first(loaded, script), Batch("", "", name, (), timeout=timeout, retries=retries)
+    )
 
 
 class _Unpacked:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from distribute_challenge.execution.setup import set_up_first
 from distribute_challenge.serialisation import (
     LoadedFunction,
     Open,
@@ -106,9 +107,6 @@ class _Entry:
         if self._kept is not None:
             return self._kept
         loaded = self._loaded(open)
-        if not self._is_defined:
-            self._is_defined = True
-            self._script.define(loaded.function)
         found = CachedFunction(
             loaded, partial(self._loaded, open) if self._unpacked.carries_state else None
         )
@@ -120,4 +118,8 @@ class _Entry:
 
     def _loaded(self, open: Open | None) -> LoadedFunction:  # noqa: A002
         with self._script.loading():
-            return load_function(self._unpacked.data, open)
+            loaded = load_function(self._unpacked.data, open)
+        if not self._is_defined:
+            self._is_defined = True
+            self._script.define(loaded.function)
+        return set_up_first(loaded, self._script)

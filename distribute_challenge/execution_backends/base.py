@@ -117,6 +117,13 @@ class ExecutionBackend(ABC):
         """
         return None
 
+    def sized(self, workers: int) -> "ExecutionBackend | None":
+        """Return a new engine of this kind with this many workers, for an `Executor`.
+
+        The caller closes it. None: the number of workers is not for this process to choose.
+        """
+        return None
+
     def unfinished(self) -> int:
         """Return how many calls were submitted and are not done, so that `close` cancels them.
 

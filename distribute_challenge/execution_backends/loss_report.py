@@ -94,7 +94,13 @@ def worker_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> WorkerL
         attempts: All failed attempts; at least one.
         advice: What the caller can do.
     """
-    return WorkerLostError(_text(task, attempts, advice), attempts)
+    return _worker_lost(_text(task, attempts, advice), attempts)
+
+
+def _worker_lost(text: str, attempts: Sequence[Attempt]) -> WorkerLostError:
+    from distribute_challenge.broken_pool import WorkerLostError  # Imported late: it says why.
+
+    return WorkerLostError(text, attempts)
 
 
 def task_lost(task: Task, attempts: Sequence[Attempt], advice: str) -> TaskLostError:
@@ -123,7 +129,7 @@ def error_of_detached(name: str, reply: Reply, received: float) -> DistributeCha
     assert problem is not None
     if problem.kind == "lost":
         last = (Attempt(reply.worker, reply.started, received, problem.text, facts=problem.facts),)
-        return WorkerLostError(
+        return _worker_lost(
             f"{name}: {problem.text}, at the last of its attempts.{history(last)}", last
         )
     if problem.kind == "function_missing":

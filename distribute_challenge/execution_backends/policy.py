@@ -60,8 +60,8 @@ __all__ = [
 #: All options that an engine may honour or refuse.
 OPTIONS: Final = frozenset(CallOptions.__slots__) - {"backend"}
 
-#: The options that travel in a task's frame, and that `execute` keeps.
-IN_THE_FRAME: Final = frozenset({"timeout", "retries", "retry_on"})
+#: The options that travel in a task's frame or with its function, and that `execute` keeps.
+IN_THE_FRAME: Final = frozenset({"timeout", "retries", "retry_on", "setup"})
 
 MOST_LOSSES: Final = (
     3  # How often a call may be lost before it has begun: with its message, or an idle process.

@@ -39,6 +39,7 @@ __all__ = [
     "check_honoured",
     "close_backends",
     "default_backend",
+    "is_named",
     "resolve",
     "set_default_backend",
     "use_backend",
@@ -141,6 +142,11 @@ def resolve(*choices: Choice) -> ExecutionBackend:
     _check(choice)
     assert isinstance(choice, SupportsRun)
     return RunAdapter(choice)
+
+
+def is_named(engine: ExecutionBackend) -> bool:
+    """Whether an engine was made by its name, and not given as an object."""
+    return any(engine is each for each in list(_engines.values()))
 
 
 def check_honoured(engine: ExecutionBackend, options: CallOptions, given: frozenset[str]) -> None:

@@ -15,6 +15,8 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distribute_challenge.core.messages import FunctionPayload
+from distribute_challenge.core.setup import Setup
+from distribute_challenge.core.signature import function_name
 from distribute_challenge.core.sizes import as_size
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule, Sources
 from distribute_challenge.serialisation.parcels import (
@@ -61,12 +63,14 @@ class LoadedFunction(NamedTuple):
         retry_on: Exception classes after which a call is tried again.
         is_async: Whether a call returns a coroutine that has to be run.
         holds_values: Whether it holds large values that it shares with other calls.
+        setup: What each process has to run once before the first call, and its key; None: nothing.
     """
 
     function: Callable[..., Any]
     retry_on: tuple[type[BaseException], ...]
     is_async: bool
     holds_values: bool = False
+    setup: tuple[str, Callable[[], Any]] | None = None
 
 
 class UnpackedFunction(NamedTuple):
@@ -93,17 +97,23 @@ class PortableFunction:
         function: The function to call.
         name: Readable name for messages.
         retry_on: Exception classes that travel with it.
+        setup: What each process has to run once before the first call; None: nothing.
 
     Guarantees: the large values that the current payload refers to stay in their depot as long as
     this object lives.
     """
 
     def __init__(
-        self, function: Callable[..., Any], name: str, retry_on: tuple[type[BaseException], ...]
+        self,
+        function: Callable[..., Any],
+        name: str,
+        retry_on: tuple[type[BaseException], ...],
+        setup: Callable[[], Any] | None = None,
     ) -> None:
         self._function = function
         self._name = name
         self._retry_on = retry_on
+        self._setup = setup
         self._extra: frozenset[str] = frozenset()
         self._watch: Watch | None = None
         self._carries_state = False
@@ -172,7 +182,8 @@ class PortableFunction:
             sha256,
         )  # Loads OpenSSL, which would slow down the import of this library.
 
-        self._watch, self._version = Watch.over([self._function]), definitions.version()
+        watched = [self._function, *_functions_of(self._setup)]
+        self._watch, self._version = Watch.over(watched), definitions.version()
         parcel = self._packed(find_depot)
         names = parcel.modules | self._extra
         is_new = (
@@ -198,7 +209,9 @@ class PortableFunction:
         return FunctionPayload(sha256(payload).hexdigest(), payload, self._name, parcel.values)
 
     def _packed(self, find_depot: FindDepot | None) -> Parcel:
-        parcel = pack((self._function, self._retry_on), f"the function {self._name}", find_depot)
+        setup = None if self._setup is None else (_key_of(self._setup), self._setup)
+        value = self._function, self._retry_on, setup
+        parcel = pack(value, f"the function {self._name}", find_depot)
         self._is_large = bool(parcel.values) or len(parcel.data) >= LARGE_BUFFER
         self._depot = find_depot() if find_depot is not None and self._is_large else None
         before, self._hold = self._hold, None
@@ -237,6 +250,25 @@ def _packed_function(
     return packed
 
 
+def _functions_of(setup: Callable[[], Any] | None) -> tuple[Any, ...]:
+    """Return what a setup consists of, to be watched for changes."""
+    if setup is None:
+        return ()
+    return (setup.function, setup.args) if isinstance(setup, Setup) else (setup,)
+
+
+def _key_of(setup: Callable[[], Any]) -> str:
+    """Return the key by which a process knows whether it has run a setup."""
+    if isinstance(setup, Setup) and setup.key:
+        return setup.key
+    from hashlib import sha256  # Imported here for the same reason as above.
+
+    data, names = dumps(setup, f"the setup {function_name(setup)}")
+    modules = dumps_plain([tuple(module) for module in Sources(names).modules])
+    assert modules is not None  # Strings and flags only.
+    return sha256(data + modules).hexdigest()
+
+
 def unpack_function(payload: bytes) -> UnpackedFunction:
     """Take a payload apart; the first step on the worker."""
     modules, (filename, source, named), data, has_state = loads(payload)
@@ -256,11 +288,11 @@ def load_function(data: bytes, open: Open | None = None) -> LoadedFunction:  # n
         data: The function's own bytes.
         open: Returns the large values that it captures; None where they are part of the bytes.
     """
-    function, retry_on = unpack(data, open)
+    function, retry_on, setup = unpack(data, open)
     # A decorated `async def` also returns a coroutine.
     plain = unwrap(function) if isinstance(function, FunctionType) else function
     is_async = iscoroutinefunction(plain) or iscoroutinefunction(getattr(plain, "__call__", None))  # noqa: B004
-    return LoadedFunction(function, retry_on, is_async, bool(references_of(data)))
+    return LoadedFunction(function, retry_on, is_async, bool(references_of(data)), setup)
 
 
 def captured(function: Any) -> Iterator[tuple[str, Any]]:

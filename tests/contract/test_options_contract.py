@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from distribute_challenge.errors import (
     CallTimeoutError,
     OptionError,
     QueueTimeoutError,
+    SetupError,
     WorkerLostError,
 )
 from distribute_challenge.execution_backends.base import RunAdapter
@@ -26,7 +28,7 @@ from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
-from tests.calls import die, note, wait_for
+from tests.calls import die, initialise, name_of_state, note, read, state, wait_for
 from tests.contract.test_backend_contract import OnlyRun
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
@@ -40,6 +42,7 @@ GIVEN: dict[str, Any] = {
     "priority": 5,
     "queue_timeout": 20.0,
     "at_most_once": True,
+    "setup": os.getpid,
 }
 RUN_ON_SUBMIT = {"local", "only-run"}  # Nothing waits there.
 IN_PROCESSES = {"processes", "celery"}  # What ends its process does not end the client.
@@ -134,6 +137,48 @@ def test_every_option_has_a_test() -> None:
     """A new one has to be in the table, and then in this file."""
     assert set(GIVEN) == OPTIONS
     assert all(value != getattr(CallOptions(), name) for name, value in GIVEN.items())
+
+
+def test_a_setup_runs_once_in_each_process_before_the_first_call(
+    backend: ExecutionBackend, tmp_path: Path
+) -> None:
+    """Functions that have the same one share it."""
+    setup = partial(initialise, str(tmp_path), "setup")
+    first, second = compute_this(state, setup=setup), compute_this(name_of_state, setup=setup)
+    answers = [first().compute(backend), first().submit(backend).result(TIMEOUT)]
+    answers += first.map(range(5), backend=backend)
+    assert {name for _, name in answers} == {"setup"}
+    assert second().compute(backend) == "setup"
+    noted = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert noted == {f"setup.{process}": "x" for process, _ in answers}
+
+
+def test_a_setup_that_raises_fails_the_call_and_is_tried_again_by_the_next(
+    backend: ExecutionBackend, tmp_path: Path
+) -> None:
+    """The error of the setup is the cause, and the library's own is a `BrokenProcessPool`, too."""
+    path = tmp_path / "weights"
+    function = compute_this(abs, setup=partial(read, str(path)))
+    with pytest.raises(BrokenProcessPool, match=r"^read, .* of abs, raised FileNotFoundError") as e:
+        function(-1).compute(backend)
+    assert isinstance(e.value, SetupError)
+    assert isinstance(e.value.__cause__, FileNotFoundError)
+    results = list(function.map([-1, -2], on_error="return", backend=backend))
+    assert [isinstance(result, SetupError) for result in results] == [True, True]
+    path.touch()
+    assert function(-1).compute(backend) == 1
+
+
+def test_the_timeout_of_the_first_call_holds_for_its_setup(
+    backend: ExecutionBackend, tmp_path: Path
+) -> None:
+    """The next call tries it again."""
+    door = tmp_path / "door"
+    function = compute_this(abs, setup=partial(wait_for.local, str(door)), timeout=0.2)
+    with pytest.raises(CallTimeoutError):
+        function(-1).compute(backend)
+    door.touch()
+    assert function.with_options(timeout=TIMEOUT)(-1).compute(backend) == 1
 
 
 def test_a_call_inside_a_call_takes_every_option(backend: ExecutionBackend) -> None:

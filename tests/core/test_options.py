@@ -40,6 +40,7 @@ def test_the_defaults_are_no_limit_no_retry_and_the_default_queue() -> None:
         ("queue_timeout", "soon"),
         ("at_most_once", 1),
         ("at_most_once", None),
+        ("setup", "load_model"),
     ],
 )
 def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:

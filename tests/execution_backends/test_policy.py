@@ -70,7 +70,11 @@ def test_a_call_without_an_outcome_is_begun_again_or_fails(
     problem = Problem(kind, "so says the worker")
     assert policy.counts(what, problem) == bool(attempts)
     make_error = policy.after_problem(what, attempts, problem, allowed=3, calls=calls)
-    assert (None if make_error is None else type(make_error())) is error
+    if error is None:
+        assert make_error is None
+    else:
+        assert make_error is not None
+        assert isinstance(make_error(), error)
 
 
 def test_a_call_whose_process_died_before_it_had_begun_is_begun_a_few_times() -> None:

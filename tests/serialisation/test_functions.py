@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge.core.setup import Setup
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.serialisation import PortableFunction, load_function, unpack_function
 from distribute_challenge.serialisation.functions import captured
@@ -43,6 +44,64 @@ def test_a_payload_gives_the_function_and_what_to_retry_on() -> None:
     assert loaded.function is module_function
     assert loaded.retry_on == (ValueError,)
     assert not loaded.is_async
+
+
+def with_setup(setup: Callable[[], Any], function: Callable[..., Any] = abs) -> tuple[str, Any]:
+    payload = PortableFunction(function, "f", (ValueError,), setup).payload().payload
+    setup_there = load_function(unpack_function(payload).data).setup
+    assert setup_there is not None
+    return setup_there
+
+
+def module_setup() -> int:
+    return NUMBER
+
+
+def test_a_setup_has_the_same_key_with_every_function() -> None:
+    key, setup = with_setup(module_setup)
+    assert setup is module_setup
+    assert with_setup(module_setup, len) == (key, module_setup)
+    assert with_setup(Setup(module_setup))[0] != key
+    assert with_setup(Setup(module_setup, key="given")) == (
+        "given",
+        Setup(module_setup, (), "given"),
+    )
+
+
+def test_a_setup_that_has_changed_has_another_key() -> None:
+    numbers = [1]
+
+    def setup() -> int:
+        return numbers[0]
+
+    function = PortableFunction(abs, "f", (ValueError,), setup)
+    before = function.payload()
+    numbers[0] = 2
+    after = function.payload()
+    keys = [load_function(unpack_function(each.payload).data).setup for each in (before, after)]
+    assert keys[0] is not None
+    assert keys[1] is not None
+    assert keys[0][0] != keys[1][0]
+
+
+def test_a_setup_of_an_edited_module_has_another_key(project: Client) -> None:
+    """The worker imports the module anew, and has not run the setup of that."""
+    project.write(settings="def setup():\n    return 1\n")
+    script = """
+        import pathlib, settings
+        from distribute_challenge.serialisation import PortableFunction, load_function, unpack_function
+
+        function = PortableFunction(abs, "f", (), settings.setup)
+
+        def key():
+            return load_function(unpack_function(function.payload().payload).data).setup[0]
+
+        before = key()
+        print(key() == before)
+        pathlib.Path("settings.py").write_text("def setup():\\n    return 22\\n")
+        print(key() == before)
+    """
+    assert project.run(script).split() == ["True", "False"]
 
 
 class AsyncCallable:

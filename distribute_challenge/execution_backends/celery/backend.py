@@ -34,12 +34,15 @@ class CeleryExecutionBackend(ExecutionBackend):
             cluster on this machine, which ends with the backend.
         cluster: A running embedded cluster to use instead of starting one.
         local: Use an embedded cluster, whatever the environment says.
+        workers: With ``local``, number of its worker processes; None: as the environment says, or
+            one for each core.
         logs: Whether this process shows what its calls print and log on the workers (see
             docs/logs.md). None: as ``DISTRIBUTE_CHALLENGE_LOGS`` says; if that is not set, only
             with an embedded cluster.
 
     Raises:
-        OptionError: ``local`` is given together with a broker or a cluster.
+        OptionError: ``local`` is given together with a broker or a cluster, or ``workers`` without
+            ``local``.
 
     Guarantees:
 
@@ -63,6 +66,7 @@ class CeleryExecutionBackend(ExecutionBackend):
         *,
         cluster: EmbeddedCluster | None = None,
         local: bool = False,
+        workers: int | None = None,
         logs: bool | None = None,
     ) -> None:
         if local and (broker_url is not None or cluster is not None):
@@ -70,7 +74,13 @@ class CeleryExecutionBackend(ExecutionBackend):
                 "local=True means an embedded cluster of this backend's own: leave out broker_url "
                 "and cluster"
             )
+        if workers is not None and not local:
+            raise OptionError(
+                f"workers={workers} is the size of an embedded cluster of this backend's own: give "
+                f"local=True, too"
+            )
         self._local = local
+        self._workers = workers
         self._logs = logs
         self._url = broker_url
         self._given = cluster
@@ -105,6 +115,11 @@ class CeleryExecutionBackend(ExecutionBackend):
 
     def depot(self) -> Depot:
         return self._connected().depot()
+
+    def sized(self, workers: int) -> ExecutionBackend | None:
+        if self._given is not None or self._broker_url() is not None:
+            return None
+        return CeleryExecutionBackend(local=True, workers=workers, logs=self._logs)
 
     def unfinished(self) -> int:
         client = self._client
@@ -151,7 +166,7 @@ class CeleryExecutionBackend(ExecutionBackend):
         if url is None and cluster is None:
             if self._own is not None:
                 self._own.close()
-            cluster = self._own = EmbeddedCluster(settings.worker_count())
+            cluster = self._own = EmbeddedCluster(self._workers or settings.worker_count())
             cluster.start()
         # Loading redis-py takes a while; meanwhile the processes of the embedded cluster start.
         from distribute_challenge.execution_backends.celery.client.client import Client

@@ -60,6 +60,9 @@ class ProcessesExecutionBackend(ExecutionBackend):
             self._surroundings = Surroundings.of_this_process()
         return self._pool.submit(task)
 
+    def sized(self, workers: int) -> ExecutionBackend:
+        return ProcessesExecutionBackend(workers)
+
     def unfinished(self) -> int:
         return self._pool.unfinished()
 

@@ -49,6 +49,9 @@ class ThreadsExecutionBackend(ExecutionBackend):
     def submit(self, task: Task) -> Future[Any]:
         return self._pool.submit(task)
 
+    def sized(self, workers: int) -> ExecutionBackend:
+        return ThreadsExecutionBackend(workers)
+
     def unfinished(self) -> int:
         return self._pool.unfinished()
 

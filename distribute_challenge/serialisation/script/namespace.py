@@ -136,6 +136,10 @@ class Script:
                 with contextlib.suppress(AttributeError):
                     self.find(name)
 
+    def defines(self, name: str) -> bool:
+        """Whether a definition of this name has travelled."""
+        return name in self._parts.definitions
+
     def has(self, name: str, version: str) -> bool:
         """Whether a definition has travelled, in exactly this version."""
         definition = self._parts.definitions.get(name)
