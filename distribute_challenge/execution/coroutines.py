@@ -7,6 +7,7 @@ import sys
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, TypeVar
 
 from distribute_challenge.core.forks import end_child, generation
@@ -45,14 +46,21 @@ def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None =
         >>> run_to_completion(asyncio.sleep(0, "done"))
         'done'
     """
-    whole = _alone(coroutine)
+    whole = alone = _alone(coroutine)
     if seconds is not None:
-        whole = _limited(whole, seconds)
-    if not _loop_runs():
-        return _run_in_this_thread(whole)
-    context = contextvars.copy_context()
-    with concurrent.futures.ThreadPoolExecutor(1, "distribute_challenge coroutine") as thread:
-        return thread.submit(context.run, asyncio.run, whole).result()
+        whole = _limited(alone, seconds)
+    try:
+        if not _loop_runs():
+            return _run_in_this_thread(whole)
+        context = contextvars.copy_context()
+        with concurrent.futures.ThreadPoolExecutor(1, "distribute_challenge coroutine") as thread:
+            return thread.submit(context.run, asyncio.run, whole).result()
+    except BaseException:
+        if getcoroutinestate(whole) == CORO_CREATED:
+            # The time of the call was over before. Python would warn that they never ran.
+            for each in (whole, alone, coroutine):
+                each.close()
+        raise
 
 
 def _loop_runs() -> bool:

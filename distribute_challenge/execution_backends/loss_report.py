@@ -3,8 +3,10 @@
 `policy` decides which error a call gets.
 """
 
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.core.references import Reference
@@ -34,14 +36,24 @@ __all__ = [
 
 MOST_TEXT = 300  # Characters of the arguments; a guess at how much is still readable.
 MOST_LINES = 20  # Of a log or of a crash report.
+#: In the text of a call: what another call results in, by its number.
+RESULT: Final = re.compile(r"<result (\d+)>")
 
 
-def described(task: Task) -> str:
+def described(task: Task, result: Callable[[int], str] = lambda number: "...") -> str:
     """Return the call as it might stand in a program, as in ``square(3)``, shortened.
 
     It never raises, whatever the arguments are. The arguments are not unpickled: if that killed the
     worker, it would kill this process, too.
+
+    Args:
+        task: The call.
+        result: Returns the text for what another call results in, by the number of its stand-in.
     """
+    return RESULT.sub(lambda found: result(int(found[1])), _with_stand_ins(task))
+
+
+def _with_stand_ins(task: Task) -> str:
     from distribute_challenge.serialisation.pickle_text import (
         outline,
         value_text,

@@ -1,6 +1,5 @@
 """What other calls result in, as the inputs of calls that need it."""
 
-import re
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,7 @@ from distribute_challenge.serialisation.packed import Packed
 if TYPE_CHECKING:
     from distribute_challenge.stores import Depot
 
-__all__ = ["RESULT", "Input"]
-
-#: In the text of a call: what another call results in, by its number.
-RESULT = re.compile(r"<result (\d+)>")
+__all__ = ["Input"]
 
 
 class Input:
@@ -55,7 +51,7 @@ class Input:
     def text(self) -> str:
         """Return the call as text; it never raises."""
         if self._task is not None:
-            return RESULT.sub("...", described(self._task))
+            return described(self._task)
         assert self.future is not None  # Only a call that is known here is dropped.
         return self.future.call_text()
 

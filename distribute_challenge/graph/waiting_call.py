@@ -12,7 +12,7 @@ from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import CallCancelledError, ValueLostError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
-from distribute_challenge.graph.inputs import RESULT, Input
+from distribute_challenge.graph.inputs import Input
 from distribute_challenge.graph.release import soon
 from distribute_challenge.graph.values import with_values
 from distribute_challenge.serialisation import PortableFunction, dumps_error, loads_error
@@ -97,10 +97,8 @@ class WaitingCall(Future[Any]):
         return super().logs() if inner is None else inner.logs()
 
     def call_text(self) -> str:
-        task, inputs, inner = self._task, self._inputs, self._inner
-        if task is not None:
-            return _text(task, inputs)
-        return super().call_text() if inner is None else inner.call_text()
+        task, inputs = self._task, self._inputs
+        return super().call_text() if task is None else _text(task, inputs)
 
     def _input_ended_there(self, future: Future[Any]) -> None:
         soon(future, self._input_ended)
@@ -296,4 +294,4 @@ def drop(inputs: Iterable[Input], *, force: bool) -> None:
 
 def _text(task: Task, inputs: Sequence[Input]) -> str:
     """Return a call as text, with the calls that it needs in the places of their results."""
-    return RESULT.sub(lambda found: inputs[int(found[1])].text(), described(task))
+    return described(task, lambda number: inputs[number].text())

@@ -38,7 +38,7 @@ def test_a_value_is_forgotten_when_the_last_task_that_needs_it_was_sent() -> Non
     graph = {"a": (inc, 0), "b": (inc, "a"), "c": (add, "a", "b"), "d": (inc, "c")}
     made = computation(graph, ["d"], Engine(take), Window(2))
     made.run()
-    assert alive == [[], [True], [True, True], [False, False, True]]
+    assert alive == [[], [True], [True, False], [False, False, False]]
     assert made.values(["d"]) == {"d": 0}
 
 

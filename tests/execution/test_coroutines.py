@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from distribute_challenge.errors import CallTimeoutError
+from distribute_challenge.execution import coroutines
 from distribute_challenge.execution.coroutines import run_to_completion
-from distribute_challenge.execution.time_limit import time_limit
+from distribute_challenge.execution.time_limit import OverdueError, time_limit
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -202,3 +203,19 @@ if {used}:
             timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("seconds", [None, 5.0])
+def test_a_call_whose_time_is_over_before_its_coroutine_begins_leaves_no_warning(
+    seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(_: object) -> None:
+        raise OverdueError
+
+    monkeypatch.setattr(coroutines, "_run_in_this_thread", too_late)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(OverdueError):
+            run_to_completion(value_of_variable(), seconds)
+        gc.collect()
+    assert caught == []

@@ -63,6 +63,7 @@ def test_a_call_goes_to_its_engine_when_the_last_input_is_there(
     engine.futures[2].resolve(5)
     assert future.result(10) == 5
     assert future.logs() == []
+    assert future.call_text() == "add"
 
 
 def test_an_input_of_two_calls_is_cancelled_with_the_last_of_them(engine: Engine) -> None:

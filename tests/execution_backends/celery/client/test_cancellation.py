@@ -78,7 +78,7 @@ class Together:
     def size(self, remaining: float, slots: int) -> int:
         return int(remaining)
 
-    def record(self, calls: int, seconds: float) -> None:
+    def record(self, calls: int, seconds: float, large: int = 0) -> None:
         pass
 
     def cut_short(self) -> None:

@@ -73,6 +73,24 @@ def test_a_result_that_is_gone_fails_its_call(
         future.result(DEADLINE)
 
 
+def test_a_result_of_a_map_that_is_gone_fails_its_call(
+    backend: CeleryExecutionBackend, worker: FakeWorker, place: Place
+) -> None:
+    def answer(taken: Taken) -> None:
+        frames = list(taken.replies())
+        for path in place.path.glob("distribute_challenge-*/*"):
+            path.unlink()
+        for frame in frames:
+            taken.push(frame)
+
+    with ThreadPoolExecutor(1) as pool:
+        results = pool.submit(list, double.map([ARRAY], on_error="return", backend=backend))
+        worker.serve([results], answer)  # type: ignore[list-item] # it asks whether it is done
+    (result,) = results.result()
+    assert isinstance(result, ValueLostError)
+    assert "gone from where its worker put it" in str(result)
+
+
 def test_a_large_result_of_a_strange_worker_travels_in_its_reply(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
