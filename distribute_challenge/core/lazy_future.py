@@ -3,7 +3,7 @@
 import concurrent.futures
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import Any
 
@@ -55,7 +55,7 @@ class LazyFuture(concurrent.futures.Future[Any]):
     _result: Any = None
     _exception: BaseException | None = None
     _stages: Stages | None = None
-    _early: tuple[Callable[[Any], object], ...] = ()  # Callbacks of a future without lists.
+    _early: list[Callable[[Any], object]] | None = None  # Callbacks, until a thread looks at it.
     _looked_at = False
     _notified = False
     _generation = 0  # Of the process that made it: 0 for one that is no fork (`forks.generation`).
@@ -99,10 +99,13 @@ class LazyFuture(concurrent.futures.Future[Any]):
         It must not block and not raise.
         """
         self._end_if_parents()
-        early = (callback,)
+        alone = [callback]
         with _first:
             if not self._looked_at and self._state == PENDING:
-                self._early = (*self._early, *early) if self._early else early
+                if self._early is None:
+                    self._early = alone
+                else:
+                    self._early.append(callback)
                 return
         super().add_done_callback(callback)
 
@@ -187,7 +190,7 @@ class LazyFuture(concurrent.futures.Future[Any]):
 
     def _call_early(self) -> None:
         # The thread that takes them calls them: the future is done, and gets no more.
-        early: tuple[Callable[[Any], object], ...] = vars(self).pop("_early", ())
+        early: Iterable[Callable[[Any], object]] = vars(self).pop("_early", ())
         for callback in early:
             callback(self)
 
