@@ -4,7 +4,13 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
+from concurrent.futures._base import (
+    CANCELLED,
+    CANCELLED_AND_NOTIFIED,
+    FINISHED,
+    LOGGER,
+    PENDING,
+)
 from typing import Any
 
 from distribute_challenge.core import clock
@@ -192,7 +198,10 @@ class LazyFuture(concurrent.futures.Future[Any]):
         # The thread that takes them calls them: the future is done, and gets no more.
         early: Iterable[Callable[[Any], object]] = vars(self).pop("_early", ())
         for callback in early:
-            callback(self)
+            try:
+                callback(self)
+            except Exception:  # As for other callbacks: the thread has more futures to end.
+                LOGGER.exception("a callback of %r failed", self)
 
     def _settle(self, setter: Callable[[Any], None], outcome: Any, stages: Stages | None) -> None:
         # Set the timeline first: a waiter may ask for it as soon as it wakes up.

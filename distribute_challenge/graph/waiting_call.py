@@ -97,8 +97,10 @@ class WaitingCall(Future[Any]):
         return super().logs() if inner is None else inner.logs()
 
     def call_text(self) -> str:
-        task, inputs = self._task, self._inputs
-        return super().call_text() if task is None else _text(task, inputs)
+        task, inputs, inner = self._task, self._inputs, self._inner
+        if task is not None:
+            return _text(task, inputs)
+        return super().call_text() if inner is None else inner.call_text()
 
     def _input_ended_there(self, future: Future[Any]) -> None:
         soon(future, self._input_ended)

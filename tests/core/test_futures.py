@@ -265,6 +265,18 @@ def test_callbacks_of_the_library_need_no_lock(end: Callable[[Any], object], loo
     assert called == [1, 2, 3, 4]
 
 
+def test_a_callback_of_the_library_that_raises_stops_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    future: Future[int] = Future("square")
+    called: list[int] = []
+    future.when_done(lambda _: int("x"))
+    future.when_done(lambda _: called.append(1))
+    future.resolve(1)
+    assert called == [1]
+    assert "a callback of <Future square finished 1> failed" in caplog.text
+
+
 def test_a_caller_may_look_while_callbacks_run() -> None:
     future: Future[int] = Future()
     called: list[int] = []

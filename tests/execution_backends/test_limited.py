@@ -206,7 +206,7 @@ def test_large_values_of_calls_that_do_not_go_are_freed(
 
         def used() -> int:
             depot.sweep(1e9)
-            return sum(value.users for value in depot._values.values())
+            return sum(value.users for value in depot._record.values.values())
 
         assert used() == 2
         assert waiting[0].cancel()
