@@ -48,6 +48,13 @@ LEFT_OUT = {
         "expects as many processes as jobs; the cluster has four, and each may run a job"
     ),
     "test_initializer_not_reused": "expects new processes for each Parallel; ours stay",
+    "test_threadpool_limitation_in_child_loky": (
+        "expects new processes, too: a library that one has loaded keeps its number of threads"
+    ),
+    "test_threadpool_limitation_in_child_context[parallel_config-2-None": "the same",
+    "test_threadpool_limitation_in_child_context[parallel_config--1-None": "the same",
+    "test_threadpool_limitation_in_child_context[parallel_backend-2-None": "the same",
+    "test_threadpool_limitation_in_child_context[parallel_backend--1-None": "the same",
 }
 
 _cluster = LocalCluster(WORKERS, logs=False)
