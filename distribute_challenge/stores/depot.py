@@ -164,20 +164,18 @@ class Depot:
         Returns:
             An object that releases the parts when it is closed or deleted.
         """
-        values = [Value(reference, is_result=True) for reference in references]
-        for value in values:
-            self._record.count(value)
-            value.kept.add(
-                next(
-                    (place for place in self._places[:-1] if place.holds(*value.reference)),
-                    self._everywhere,
-                )
-            )
-            for place in value.kept:
-                place.take_over(*value.reference)
+        values: dict[str, Value] = {}
+        for reference in references:
+            near = (place for place in self._places[:-1] if place.holds(*reference))
+            place = next(near, self._everywhere)
+            place.take_over(*reference)
+            value = values[reference.key] = Value(reference, is_result=True)
+            value.kept.add(place)
         with self._lock:
-            self._record.values.update((value.reference.key, value) for value in values)
-        return Hold(tuple(value.reference.key for value in values), self._release)
+            for value in values.values():
+                self._record.count(value)
+            self._record.values.update(values)
+        return Hold(tuple(values), self._release)
 
     def knows(self, key: str) -> bool:
         """Whether a value is kept here, or was kept a moment ago."""
