@@ -1,5 +1,6 @@
 """`Client`: computes Dask collections without waiting, and keeps their values on the cluster."""
 
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, overload
@@ -100,16 +101,11 @@ class Client:
             SystemFailureError: The backend cannot be reached.
         """
         with folded:
-            several = isinstance(collections, list | tuple)
-            asked = list(collections) if several else [collections]
-            _check(asked)
-            futures = compute(
-                *asked,
-                traverse=False,
-                optimize_graph=optimize_graph,
-                scheduler=partial(started, **{**self._options, **options}),
+            scheduler = partial(started, **{**self._options, **options})
+            futures: Future[Any] | list[Future[Any]] = _done_with(
+                compute, collections, optimize_graph=optimize_graph, scheduler=scheduler
             )
-            return list(futures) if several else futures[0]
+            return futures
 
     def persist(self, collections: Any, *, optimize_graph: bool = True, **options: Any) -> Any:
         """Start to compute collections, and keep their values for further computations.
@@ -131,16 +127,10 @@ class Client:
             SystemFailureError: The backend cannot be reached.
         """
         with folded:
-            several = isinstance(collections, list | tuple)
-            asked = list(collections) if several else [collections]
-            _check(asked)
-            kept = persist(
-                *asked,
-                traverse=False,
-                optimize_graph=optimize_graph,
-                scheduler=partial(_kept, **{**self._options, **options}),
+            scheduler = partial(_kept, **{**self._options, **options})
+            return _done_with(
+                persist, collections, optimize_graph=optimize_graph, scheduler=scheduler
             )
-            return list(kept) if several else kept[0]
 
     def __enter__(self) -> Self:
         self._config = config.set(scheduler=self)
@@ -159,6 +149,15 @@ def _kept(dsk: Any, keys: list[Key], **options: Any) -> list[Any]:
     """Return a node for each key, in place of the value that Dask asks a scheduler for."""
     futures = started(dsk, keys, **options)
     return [node_of(key, future) for key, future in zip(keys, futures, strict=True)]
+
+
+def _done_with(do: Callable[..., Any], collections: Any, **options: Any) -> Any:
+    """Have Dask do something with collections: one result for one, a list for a list."""
+    several = isinstance(collections, list | tuple)
+    asked = list(collections) if several else [collections]
+    _check(asked)
+    results = do(*asked, traverse=False, **options)
+    return list(results) if several else results[0]
 
 
 def _check(collections: list[Any]) -> None:
