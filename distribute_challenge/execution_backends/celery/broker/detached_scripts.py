@@ -36,7 +36,9 @@ local function is_well_formed()
     if redis.call('TYPE', record).ok ~= 'hash' then return false end
     local id, shared, queue, tag, keep, attempts, begin_by, deaths = unpack(
         redis.call('HMGET', record, 'id', 'function', 'queue', 'tag', 'keep', 'attempts', 'begin_by', 'deaths'))
-    return id and shared and queue and tag and redis.call('HEXISTS', record, 'message') == 1
+    if not (id and shared and queue and tag) then return false end
+    local kind = redis.call('TYPE', queue).ok
+    return (kind == 'list' or kind == 'none') and redis.call('HEXISTS', record, 'message') == 1
         and is_whole(keep) and is_whole(attempts) and tonumber(begin_by) and is_whole(deaths)
 end
 

@@ -568,6 +568,7 @@ MALFORMED: dict[str, dict[str, bytes | None]] = {
     "a negative time to live": {"keep": b"-1"},
     "attempts that are none": {"attempts": b"many"},
     "deaths without end": {"deaths": b"9" * 400},
+    "a queue that is a sorted set": {"queue": DETACHED_OPEN.encode()},
 }
 
 
