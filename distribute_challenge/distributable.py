@@ -92,6 +92,7 @@ class Distributable(ToRun, Generic[R]):
     """
 
     __slots__ = ("__weakref__", "args", "func", "kwargs", "prepared")
+    __stands_for_value__ = True
 
     def __init__(
         self,

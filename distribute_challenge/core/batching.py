@@ -18,7 +18,7 @@ Large results make a fourth: those of one message, which wait for the last call 
 
 from math import ceil
 
-__all__ = ["GIVE_BACK_AFTER", "LARGEST_BYTES", "BatchSizer", "patience", "window"]
+__all__ = ["GIVE_BACK_AFTER", "LARGEST_BYTES", "BatchSizer", "Room", "patience", "window"]
 
 TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough to balance.
 # Seconds, at least, after which a worker gives back the calls of a message that it has not begun.
@@ -48,12 +48,20 @@ class BatchSizer:
         1
     """
 
-    __slots__ = ("_large_each", "_last", "_singles", "_was_cut_short", "seconds_per_call")
+    __slots__ = (
+        "_large_each",
+        "_last",
+        "_measured",
+        "_singles",
+        "_was_cut_short",
+        "seconds_per_call",
+    )
 
     def __init__(self) -> None:
         self.seconds_per_call: float | None = None
         self._large_each = 0.0
         self._last = 1
+        self._measured = 0
         self._singles = 0
         self._was_cut_short = False
 
@@ -66,6 +74,7 @@ class BatchSizer:
             large: Bytes of their results that lie in stores.
         """
         self._large_each = large / calls
+        self._measured = calls
         each = max(seconds, 0.0) / calls
         if self.seconds_per_call is None or each > 2 * self.seconds_per_call:
             # Slower calls count at once: a batch too large does more harm than one too small.
@@ -105,6 +114,62 @@ class BatchSizer:
         )
         self._last = max(int(size), 1)
         return self._last
+
+
+class Room:
+    """The room in one message for calls that follow those whose results they need.
+
+    A call fits if it is known how long calls of its function take, and if the message then takes no
+    longer, and is no larger, than one with calls of a single function may be.
+
+    Args:
+        slots: Number of worker processes that can run them.
+        sizer: Knows how long the calls take that the message has already.
+        calls: Number of these calls.
+        size: Size of their arguments, in bytes.
+
+    Examples:
+        >>> sizer, other = BatchSizer(), BatchSizer()
+        >>> sizer.record(calls=1, seconds=0.02)
+        >>> room = Room(2, sizer, 1, 100)
+        >>> room.take(sizer, 100), room.take(sizer, 100), room.take(other, 100)
+        (True, False, False)
+    """
+
+    __slots__ = ("_argument_bytes", "_calls", "_result_bytes", "_seconds", "_taken")
+
+    def __init__(self, slots: int, sizer: BatchSizer, calls: int, size: int) -> None:
+        each = sizer.seconds_per_call
+        self._calls = LARGEST - calls
+        self._seconds = 0.0 if each is None else _target(slots) - calls * each
+        self._argument_bytes = LARGEST_BYTES - size
+        self._result_bytes = LARGEST_RESULTS - calls * sizer._large_each
+        self._taken: dict[BatchSizer, int] = {}
+
+    def take(self, sizer: BatchSizer, size: int) -> bool:
+        """Take the room for one call; False if there is none.
+
+        Args:
+            sizer: Knows how long calls like this one take.
+            size: Size of its arguments, in bytes.
+        """
+        each, taken = sizer.seconds_per_call, self._taken.get(sizer, 0)
+        if (
+            each is None
+            or sizer._was_cut_short
+            or self._calls < 1
+            or taken >= GROWTH * sizer._measured
+            or each > self._seconds
+            or size > self._argument_bytes
+            or sizer._large_each > self._result_bytes
+        ):
+            return False
+        self._taken[sizer] = taken + 1
+        self._calls -= 1
+        self._seconds -= each
+        self._argument_bytes -= size
+        self._result_bytes -= sizer._large_each
+        return True
 
 
 def _target(slots: int) -> float:

@@ -66,6 +66,7 @@ class Future(LazyFuture, Generic[R]):
     _id: str | None = None
     _lines: LastLines | None = None
     packed: Any = None
+    __stands_for_value__ = True
 
     @property
     def id(self) -> str:

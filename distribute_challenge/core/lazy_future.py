@@ -115,6 +115,13 @@ class LazyFuture(concurrent.futures.Future[Any]):
                 return
         super().add_done_callback(callback)
 
+    def listeners(self) -> list[Any]:
+        """Return the objects whose methods are registered with `when_done`, if it is not done."""
+        callbacks = self._early
+        if callbacks is None:
+            callbacks = self._done_callbacks if self._looked_at else []
+        return [callback.__self__ for callback in callbacks if hasattr(callback, "__self__")]
+
     def _cancel(self) -> bool:
         """Mark the future as cancelled unless it is done; True if it is cancelled then."""
         with _first:

@@ -7,13 +7,14 @@ Between machines a frame is sealed (`security.keyring`), and only a holder of th
 
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite
 from typing import Any, Final, Literal, NamedTuple
 
 from distribute_challenge.core.batching import GIVE_BACK_AFTER
+from distribute_challenge.core.following import Following, is_following
 from distribute_challenge.core.framing import Blob, framed, unbroken, unframed, versions_in
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.schema import (
@@ -90,7 +91,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One message to a worker: calls of one function with equal options.
+    """One message to a worker: calls of one function with equal options, and calls that follow.
 
     Args:
         id: Globally unique; also the Celery task id.
@@ -112,6 +113,7 @@ class Batch:
         at_most_once: Whether a worker may begin it only once.
         stays: Whether only other calls need the values. The worker puts large ones where all workers
             see them.
+        following: The last calls: each needs results of calls before it.
         logs: If set, the worker sends the client what the calls print while they run, and what they
             log at this level of `logging` or above; None: neither.
         python, library: Versions of the sender.
@@ -133,6 +135,7 @@ class Batch:
     keep: float = 0.0
     at_most_once: bool = False
     stays: bool = False
+    following: Sequence[Following] = ()
     logs: int | None = None
     python: str = PYTHON
     library: str = __version__
@@ -141,6 +144,14 @@ class Batch:
     def calls(self) -> int:
         """Number of calls in this batch."""
         return self.chunk or len(self.arguments)
+
+    def parts(self) -> Iterator[tuple["Batch", range]]:
+        """Yield the calls of one function after the other, as a batch, with their numbers in this."""
+        last = len(self.arguments) - sum(part.calls for part in self.following)
+        yield self, range(last)
+        for function, name, stays, calls in self.following:
+            numbers = range(last, last := last + calls)
+            yield replace(self, function=function, name=name, stays=stays), numbers
 
     def encode(self) -> bytes:
         """Return the batch as one frame."""
@@ -160,6 +171,7 @@ class Batch:
             "keep": self.keep,
             "at_most_once": self.at_most_once,
             "stays": self.stays,
+            "following": self.following,
             "logs": self.logs,
             "python": self.python,
             "library": self.library,
@@ -178,7 +190,11 @@ class Batch:
             header, blobs = unframed(frame, _BATCH)
             if header["chunk"] and len(blobs) != 1:
                 raise ForgedError("it has a chunk in pieces")
-            return cls(arguments=blobs, places=tuple(header.pop("places")), **header)
+            following = tuple(Following(*part) for part in header.pop("following"))
+            if following and (header["chunk"] or sum(p.calls for p in following) >= len(blobs)):
+                raise ForgedError("its calls follow none")
+            places = tuple(header.pop("places"))
+            return cls(arguments=blobs, places=places, following=following, **header)
 
     @classmethod
     def unread(cls, frame: Blob, name: str, reply_to: str) -> "Batch":
@@ -219,16 +235,13 @@ class Batch:
         if self.python != PYTHON:
             raise VersionMismatchError(
                 f"{self.name}: the client runs Python {self.python}, this worker Python {PYTHON}; "
-                f"a function's "
-                f"bytecode only runs on the minor version that made it. Start the workers with "
-                f"Python "
-                f"{self.python}, or the client with Python {PYTHON}."
+                f"a function's bytecode only runs on the minor version that made it. Start the "
+                f"workers with Python {self.python}, or the client with Python {PYTHON}."
             )
         if not _is_same_release(self.library, __version__):
             raise VersionMismatchError(
                 f"{self.name}: the client has distribute_challenge {self.library}, this worker "
-                f"{__version__}; install the same "
-                f"version on both"
+                f"{__version__}; install the same version on both"
             )
 
 
@@ -372,6 +385,7 @@ _BATCH: Final[dict[str, Check]] = _COMMON | {
     "places": row_of(text),
     "at_most_once": flag,
     "stays": flag,
+    "following": row_of(is_following),
     "logs": optional(_number),
 }
 _REPLY: Final[dict[str, Check]] = _COMMON | {

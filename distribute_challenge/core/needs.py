@@ -20,7 +20,9 @@ __all__ = [
     "collecting_nothing",
     "giving",
     "is_as_they_are",
+    "is_need",
     "stand_in",
+    "value_of",
 ]
 
 
@@ -29,18 +31,19 @@ _whole: ContextVar[bool] = ContextVar("distribute_challenge_whole", default=Fals
 _values: ContextVar[Sequence[Any]] = ContextVar("distribute_challenge_values", default=())
 
 
-@contextmanager
-def collecting() -> Iterator[list[Any]]:
+class collecting:  # noqa: N801 - used as a function; a class is faster, for each call of a graph
     """Collect the futures and calls that are pickled in this block, which would fail otherwise.
 
     The list has them in the order in which they were found.
     """
-    needs: list[Any] = []
-    token = _needs.set(needs)
-    try:
-        yield needs
-    finally:
-        _needs.reset(token)
+
+    def __enter__(self) -> list[Any]:
+        needs: list[Any] = []
+        self._token = _needs.set(needs)
+        return needs
+
+    def __exit__(self, *_: object) -> None:
+        _needs.reset(self._token)
 
 
 @contextmanager
@@ -51,6 +54,11 @@ def collecting_nothing() -> Iterator[None]:
         yield
     finally:
         _needs.reset(token)
+
+
+def is_need(thing: Any) -> bool:
+    """Whether an object is a future or call, which stands for a value; its class says so."""
+    return getattr(type(thing), "__stands_for_value__", False)
 
 
 def stand_in(thing: Any) -> tuple[Callable[[int], Any], tuple[int]] | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-__all__ = ["Failure", "add_note", "unwrap"]
+__all__ = ["UNBEGUN", "Failure", "Unbegun", "add_note", "unwrap"]
 
 # The descriptor itself: a class may override how attributes are read and set.
 _ATTRIBUTES: Final[Any] = vars(BaseException)["__dict__"]
@@ -28,6 +28,13 @@ class Failure:
     arguments: tuple[tuple[Any, ...], Mapping[str, Any]] | None = field(
         default=None, compare=False, repr=False
     )
+
+
+class Unbegun:
+    """The outcome of a call that was to follow another in its message, but had to be left out."""
+
+
+UNBEGUN: Final = Unbegun()
 
 
 def unwrap(outcome: Any) -> Any:

@@ -12,10 +12,11 @@ __all__ = ["Section", "is_section"]
 class Section(NamedTuple):
     """Outcomes of consecutive calls.
 
-    ``kind`` is ``"values"`` (one pickled list), ``"plain"`` (one small built-in value), ``"value"``
-    or ``"error"``. ``beside`` are the large buffers of a value that lie in no store but travel in
-    the reply; ``modules`` are those of the user's project that its pickle names. A reply without
-    outcomes may have one section of the kind ``"log"``: lines that calls printed (`log_lines`).
+    ``kind`` is ``"values"`` (one pickled list), ``"plain"`` (one small built-in value),
+    ``"value"``, ``"error"``, or ``"unbegun"`` (calls that were to follow others, but could not).
+    ``beside`` are the large buffers of a value that lie in no store but travel in the reply;
+    ``modules`` are those of the user's project that its pickle names. A reply without outcomes may
+    have one section of the kind ``"log"``: lines that calls printed (`log_lines`).
     """
 
     kind: str
@@ -33,6 +34,6 @@ def is_section(value: Any) -> bool:
     return False
 
 
-_KINDS: Final = ("values", "plain", "value", "error", "log")
+_KINDS: Final = ("values", "plain", "value", "error", "unbegun", "log")
 _number: Final = number_up_to()
 _names: Final = row_of(text)

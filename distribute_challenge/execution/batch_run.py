@@ -16,7 +16,11 @@ from distribute_challenge.execution.watchdog import Progress
 from distribute_challenge.serialisation import LARGE_BUFFER, Keep, Open, dumps_plain
 from distribute_challenge.serialisation.outcomes import encode_outcomes, pieces_of
 
-__all__ = ["BatchRun", "CallLogs", "LargeValues"]
+__all__ = ["BatchRun", "CallLogs", "FunctionMissingError", "LargeValues"]
+
+
+class FunctionMissingError(Exception):
+    """This process has no function of a digest, and cannot fetch it."""
 
 
 class LargeValues(Protocol):
@@ -105,6 +109,7 @@ class BatchRun:
         failures: Failures | None = None,
     ) -> None:
         self._failures = failures
+        self._values = values
         self.batch = batch
         self.worker = worker
         self.large = _Large.of(batch, values)
@@ -124,11 +129,7 @@ class BatchRun:
         """
         batch = self.batch
         started, finishes = self._times(first, len(outcomes))
-        pieces = list(
-            pieces_of(
-                encode_outcomes(outcomes, batch.name, self.large.keep, self._noted), batch.name
-            )
-        )
+        pieces = list(pieces_of(self._encoded(first, outcomes), batch.name))
         done = 0
         for number, sections in enumerate(pieces, 1):
             is_last = number == len(pieces)
@@ -159,8 +160,10 @@ class BatchRun:
             self._failures.problem = problem
         return Reply(self.batch.id, self.worker, self.started, problem=problem).encode()
 
-    def value_missing(self, error: ValueMissingError) -> bytes:
-        """Encode a reply that names large values which this process cannot read."""
+    def missing(self, error: ValueMissingError | FunctionMissingError) -> bytes:
+        """Encode a reply that names what this process cannot read: large values, or a function."""
+        if isinstance(error, FunctionMissingError):
+            return self.problem("function_missing", str(error))
         return self.problem("value_missing", " ".join(error.keys))
 
     def cancelled(self) -> bytes:
@@ -204,9 +207,22 @@ class BatchRun:
         )
         return plain is not None
 
-    def _noted(self, failure: Failure) -> str:
+    def _encoded(self, first: int, outcomes: list[Any]) -> Iterator[Section]:
+        """Encode outcomes; each section has outcomes of one function."""
+        batch = self.batch
+        if not batch.following:
+            yield from encode_outcomes(
+                outcomes, batch.name, self.large.keep, partial(self._noted, batch)
+            )
+            return
+        for part, numbers in batch.parts():
+            own = outcomes[max(numbers.start - first, 0) : max(numbers.stop - first, 0)]
+            keep = _Large.of(part, self._values).keep
+            yield from encode_outcomes(own, part.name, keep, partial(self._noted, part))
+
+    def _noted(self, batch: Batch, failure: Failure) -> str:
         """Record a failure, and return a text for the client that says where it was raised."""
-        batch, is_known = self.batch, failure.arguments is not None
+        is_known = failure.arguments is not None
         if self._failures is not None:
             if not is_known and isinstance(failure.error, CallCancelledError):
                 self._failures.cancelled += 1

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from distribute_challenge.core.messages import Batch, Task
 from distribute_challenge.core.outcome import unwrap
-from distribute_challenge.execution.run import known_as_call, outcome_of
+from distribute_challenge.execution.attempts import outcome_of
+from distribute_challenge.execution.run import known_as_call
 from distribute_challenge.execution.setup import set_up_first
 from distribute_challenge.serialisation import (
     LoadedFunction,

@@ -5,9 +5,8 @@ frames. It knows nothing of brokers: the engine that calls it provides the funct
 sends the replies.
 """
 
-import random
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -18,18 +17,23 @@ from typing import TYPE_CHECKING, Any
 from distribute_challenge.core import clock
 from distribute_challenge.core.failures import Failures
 from distribute_challenge.core.forks import end_child, generation
-from distribute_challenge.core.interrupts import become_worker, is_interrupt, is_worker
+from distribute_challenge.core.interrupts import become_worker, is_worker
 from distribute_challenge.core.messages import Batch
 from distribute_challenge.core.outcome import Failure, add_note
 from distribute_challenge.errors import (
-    CallCancelledError,
     DistributeChallengeError,
     ValueMissingError,
 )
-from distribute_challenge.execution.batch_run import BatchRun, CallLogs, LargeValues
+from distribute_challenge.execution.attempts import completed, failure_of, outcome_of
+from distribute_challenge.execution.batch_calls import BatchCalls, not_loaded, noted_argument
+from distribute_challenge.execution.batch_run import (
+    BatchRun,
+    CallLogs,
+    FunctionMissingError,
+    LargeValues,
+)
 from distribute_challenge.execution.function_cache import CachedFunction, FunctionCache
 from distribute_challenge.execution.interruption import WHOLE, Interruption
-from distribute_challenge.execution.time_limit import time_limit
 from distribute_challenge.execution.watchdog import Progress, Watchdog
 from distribute_challenge.log import current_call
 from distribute_challenge.serialisation import (
@@ -40,17 +44,14 @@ from distribute_challenge.serialisation import (
 if TYPE_CHECKING:
     from distribute_challenge.execution.process_state import ProcessState
 
-__all__ = ["become_worker", "calls_run", "execute", "inside_call", "known_as_call", "outcome_of"]
+__all__ = ["become_worker", "calls_run", "execute", "inside_call", "known_as_call"]
 
 # Seconds after which outcomes that are ready are sent while the rest of the batch runs.
 FLUSH_AFTER = 0.05
-FIRST_PAUSE = 0.05  # Seconds before the first retry; doubled for each further one,
-LONGEST_PAUSE = 5.0  # up to this.
 # Seconds; a call of a map that takes less cannot have closed a stream. Its other changes are
 # restored at the end of the message.
 INSTANT = 1e-6
 FORK = 2e-5  # Seconds; a fork always takes longer.
-_INSTALL = "What it imports must be installed there; with Docker Compose, name it in PACKAGES."
 _NOTHING = nullcontext()
 _watchdog = Watchdog()
 
@@ -120,19 +121,19 @@ def execute(
     try:
         function = functions.load(batch.function, run.large.open)
     except ValueMissingError as error:
-        yield run.value_missing(error)
+        yield run.missing(error)
         return
     except BaseException as error:
-        add_note(error, f"{batch.name} {_not_loaded(worker, error)}")
+        add_note(error, f"{batch.name} {not_loaded(worker, error)}")
         run.finishes.extend([clock.now()] * batch.calls)
         yield from run.replies(0, [Failure(error)] * batch.calls)
         return
     if function is None:
-        yield run.problem("function_missing", batch.function)
+        yield run.missing(FunctionMissingError(batch.function))
         return
     if logs is not None:
         logs.follow(run.progress.outcomes)
-    runs = _run_chunk if batch.chunk else partial(_run_calls, logs)
+    runs = _run_chunk if batch.chunk else partial(_run_calls, logs, functions)
     with known_as_call(batch.name), process or _NOTHING:
         if send_ahead is None or batch.calls == 1:
             yield from runs(run, function, interruption, process)
@@ -158,6 +159,7 @@ def known_as_call(name: str) -> Iterator[None]:
 
 def _run_calls(
     logs: CallLogs | None,
+    functions: FunctionCache,
     run: BatchRun,
     function: CachedFunction,
     interruption: Interruption | None,
@@ -166,17 +168,18 @@ def _run_calls(
     batch, progress = run.batch, run.progress
     finishes = run.finishes
     flushed = finished = run.started
-    call, otherwise = partial(_unpacked_outcome, run, function), partial(_cancelled, batch)
+    call = BatchCalls(run, functions, function)
+    otherwise = call.cancelled
     for number in range(len(batch.arguments)):
         try:
             outcome = (
                 call(number) if interruption is None else interruption.run(number, call, otherwise)
             )
-        except ValueMissingError as error:
+        except (ValueMissingError, FunctionMissingError) as error:
             first, outcomes = progress.end()
             if outcomes:
                 yield from run.replies(first, outcomes, ended=False)
-            yield run.value_missing(error)
+            yield run.missing(error)
             return
         if (
             type(outcome) is Failure
@@ -204,33 +207,6 @@ def _run_calls(
     yield from run.replies(*progress.end())
 
 
-def _unpacked_outcome(run: BatchRun, function: CachedFunction, number: int) -> Any:
-    try:
-        # The first call uses the function as it was just loaded.
-        loaded = function.again() if number and function.again is not None else function.loaded
-        args, kwargs = unpack(run.batch.arguments[number], run.large.open)
-    except ValueMissingError:
-        raise
-    except BaseException as error:
-        return _failure(_noted_argument(run, error))
-    return outcome_of(run.batch, loaded, args, kwargs)
-
-
-def _noted_argument(run: BatchRun, error: BaseException) -> BaseException:
-    """Add a note to an error of unpickling arguments that says so, and return the error."""
-    add_note(error, f"An argument of {run.batch.name} {_not_loaded(run.worker, error)}")
-    return error
-
-
-def _not_loaded(worker: str, error: BaseException) -> str:
-    text = f"could not be loaded on the worker {worker}."
-    return f"{text} {_INSTALL}" if isinstance(error, ImportError) else text
-
-
-def _cancelled(batch: Batch) -> Failure:
-    return Failure(CallCancelledError(f"{batch.name} was cancelled"))
-
-
 def _run_chunk(
     run: BatchRun,
     function: CachedFunction,
@@ -244,7 +220,7 @@ def _run_chunk(
             calls(WHOLE) if interruption is None else interruption.run(WHOLE, calls, lambda: False)
         )
     except ValueMissingError as error:
-        yield run.value_missing(error)
+        yield run.missing(error)
         return
     if is_wanted:
         yield from run.replies(*progress.end())
@@ -261,7 +237,9 @@ def _run_unpacked_chunk(
     except ValueMissingError:
         raise
     except BaseException as error:
-        run.progress.outcomes.extend([_failure(_noted_argument(run, error))] * run.batch.chunk)
+        run.progress.outcomes.extend(
+            [failure_of(noted_argument(run.batch.name, run.worker, error))] * run.batch.chunk
+        )
     else:
         _run_calls_of_chunk(run.batch, loaded, calls, run.progress, process)
     return True
@@ -293,7 +271,7 @@ def _run_calls_of_chunk(
             except BaseException as error:
                 if generation[0] != before:
                     end_child(error)
-                add(_failure(error, args, {}))
+                add(failure_of(error, args, {}))
                 # As if it had taken long, so that the process is checked for changes.
                 began = 0.0
         else:
@@ -320,73 +298,6 @@ def _run_calls_of_chunk(
 
 def _ended(coroutine: Coroutine[Any, Any, Any], args: tuple[Any, ...]) -> Any:
     try:
-        return _completed(coroutine, None)
+        return completed(coroutine, None)
     except BaseException as error:
-        return _failure(error, args, {})
-
-
-def outcome_of(
-    batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """Run one call, as often as its retries allow."""
-    pause = FIRST_PAUSE
-    for attempt in range(batch.retries + 1):
-        outcome = _attempt(batch, loaded, args, kwargs)
-        if type(outcome) is not Failure or not isinstance(outcome.error, loaded.retry_on):
-            break
-        if attempt < batch.retries:
-            # Jitter, so that calls which failed together are not all tried again together.
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, LONGEST_PAUSE)
-    return outcome
-
-
-def _attempt(
-    batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    before = generation[0]
-    try:
-        with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NOTHING:
-            # Inside the `with` block: a context manager sets `__traceback__` of an exception that
-            # passes it, which a frozen exception does not allow.
-            try:
-                value = loaded.function(*args, **kwargs)
-                if type(value) is CoroutineType or (
-                    loaded.is_async and isinstance(value, Coroutine)
-                ):
-                    value = _completed(value, batch.timeout)
-            except BaseException as error:
-                if generation[0] != before:
-                    end_child(error)
-                return _failure(error, args, kwargs)
-    except BaseException as error:
-        return _failure(error, args, kwargs)  # Raised by the time limit.
-    if generation[0] != before:
-        end_child()
-    return value
-
-
-def _completed(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
-    # Imported late, because it imports asyncio, which most calls do not need.
-    from distribute_challenge.execution.coroutines import run_to_completion
-
-    return run_to_completion(coroutine, seconds)
-
-
-def _failure(
-    error: BaseException,
-    args: tuple[Any, ...] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-) -> Failure:
-    """Return the call's failure; raise the error again if it is an interrupt.
-
-    Interrupts are a time limit or cancellation of an outer call, and Ctrl+C in a client.
-    """
-    if is_interrupt(error) or (isinstance(error, KeyboardInterrupt) and not is_worker()):
-        raise error
-    from distribute_challenge.serialisation.modules.project_importer import (
-        note_missing_file,
-    )  # Imported late: only calls that fail need it.
-
-    note_missing_file(error)
-    return Failure(error, None if args is None else (args, kwargs or {}))
+        return failure_of(error, args, {})

@@ -68,6 +68,10 @@ class ExecutionBackend(ABC):
     #: packages travel with the tasks.
     shares_files: bool = False
 
+    #: What sends its tasks, if that may send a call together with calls that it needs
+    #: (`core.following`). None: each call waits until those that it needs have ended.
+    sender: Any = None
+
     @abstractmethod
     def submit(self, task: Task) -> Future[Any]:
         """Take one task and return at once, or when it has run if ``concurrency`` is 0.

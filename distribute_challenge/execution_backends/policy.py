@@ -29,7 +29,7 @@ from distribute_challenge.errors import (
     VersionMismatchError,
     WorkerLostError,
 )
-from distribute_challenge.execution.run import LONGEST_PAUSE
+from distribute_challenge.execution.attempts import LONGEST_PAUSE
 from distribute_challenge.execution_backends.loss_report import described, task_lost, worker_lost
 
 __all__ = [

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import ValueLostError
-from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.serialisation import Parcel, pack
 from distribute_challenge.serialisation.packed import Packed
@@ -85,17 +84,19 @@ class Input:
             )
         self.future = self.make_again()
 
-    def packed(self, engine: ExecutionBackend) -> Parcel:
-        """Return the value, packed for an engine; the depot counts one more user of its parts.
+    def packed(self, depot: "Depot | None") -> Parcel:
+        """Return the value, packed for calls; the depot counts one more user of its parts.
 
         The future is done, and has a value.
+
+        Args:
+            depot: The depot of the engine that gets the calls.
 
         Raises:
             SerialisationError: The value cannot be pickled.
             ValueLostError: The value is gone.
             SystemFailureError: There is no room for its large parts.
         """
-        depot = engine.depot()
         future = self.future
         if future is None:
             raise ValueLostError(f"the result of {self.text()} is not kept any more")

@@ -1,6 +1,6 @@
 """Puts the values that a call needs into its task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.references import Reference
@@ -13,16 +13,22 @@ __all__ = ["with_values"]
 
 
 def with_values(
-    task: Task, inputs: Sequence[Input], engine: ExecutionBackend, portable: PortableFunction
+    task: Task,
+    inputs: Sequence[Input],
+    engine: ExecutionBackend,
+    portable: PortableFunction,
+    numbers: Mapping[int, int] | None = None,
 ) -> Task:
     """Return a task with the values that it needs, as its engine takes it.
 
     Args:
         task: The task, whose arguments have a stand-in for each input. The depot counts one user of
             its large values, and releases them if this function raises.
-        inputs: What it needs, by the numbers of the stand-ins; all have values.
+        inputs: What it needs, by the numbers of the stand-ins; all have values, except for those
+            that have a number.
         engine: The engine.
         portable: The function, which is pickled again if a value needs further modules.
+        numbers: The calls in the message that the task goes with, by the `id` of their futures.
 
     Raises:
         SerialisationError: A value cannot be pickled.
@@ -30,7 +36,8 @@ def with_values(
         SystemFailureError: There is no room for the large parts of a value.
     """
     values = list(task.values)
-    parcels = []
+    blobs: list[bytes | int] = []
+    modules: frozenset[str] = frozenset()
     depot = engine.depot()
 
     def deposited(buffer: memoryview) -> Reference | None:
@@ -42,17 +49,21 @@ def with_values(
 
     try:
         for each in inputs:
-            parcel = each.packed(engine)
-            parcels.append(parcel)
+            number = numbers.get(id(each.future)) if numbers else None
+            if number is not None:
+                blobs.append(number)
+                continue
+            parcel = each.packed(depot)
+            blobs.append(parcel.data)
+            modules |= parcel.modules
             values += parcel.values
-        modules = frozenset[str]().union(*(parcel.modules for parcel in parcels))
         function = task.function
         if modules:
             function = portable.payload(
                 modules, engine.depot, within=SAME_BURST, shares_files=engine.shares_files
             )
             values += values_of(function, engine.depot)
-        blob = with_inputs(task.arguments, [parcel.data for parcel in parcels])
+        blob = with_inputs(task.arguments, blobs)
         arguments = pack_plain(blob, deposited)
     except BaseException:
         release_values(values, engine.depot)

@@ -1,15 +1,16 @@
 """The future of a call that waits for what other calls result in."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from distribute_challenge.core.chunk_result import ChunkResult
+from distribute_challenge.core.following import Follower
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.outcome import Failure
-from distribute_challenge.errors import CallCancelledError, ValueLostError
+from distribute_challenge.errors import Attempt, CallCancelledError, ValueLostError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.graph.inputs import Input
@@ -35,7 +36,7 @@ _lock = threading.RLock()
 _finding = threading.Lock()
 
 
-class WaitingCall(Future[Any]):
+class WaitingCall(Follower, Future[Any]):
     """A call that goes to its engine when the calls that it needs have ended.
 
     Args:
@@ -46,8 +47,9 @@ class WaitingCall(Future[Any]):
 
     Guarantees:
 
-    - The engine gets the task when the last input has a value. It gets it again only if a value is
-      lost on the way: then the calls that made the value run again first.
+    - The engine gets the task when the last input has a value, or together with the last inputs
+      (`Follower`). It gets it again only if it did not run beside them, or if a value is lost on
+      the way: then the calls that made the value run again first.
     - When an input fails, the call does not begin, and fails with the same exception, which gets a
       note. When an input is cancelled, so is the call.
     - An input that no other part of the program knows, and that no call needs any more, is
@@ -67,9 +69,10 @@ class WaitingCall(Future[Any]):
         self._engine = engine
         self._inputs: Sequence[Input] = inputs
         self._portable = portable
-        self._missing = 0
+        self.missing = 0
         self._is_out = False  # Whether the engine has it, or is about to get it.
         self._runs = 0
+        self._returns = 0  # Runs that gave it back, not begun.
         self._hold: Hold | None = None  # Keeps its own large values, for another run.
         self._steps = 0  # From the call that failed.
         self._forced = False
@@ -80,7 +83,7 @@ class WaitingCall(Future[Any]):
     def begin(self) -> None:
         """Wait for the inputs; the call goes to its engine at once if all have ended."""
         futures = [each.future for each in self._inputs]
-        self._missing = len(futures)
+        self.missing = len(futures)
         ended_there = self._input_ended_there  # One object for all inputs, as there may be many.
         for future in futures:
             if future is None or future.done():
@@ -103,6 +106,10 @@ class WaitingCall(Future[Any]):
         return super().call_text() if inner is None else inner.call_text()
 
     def _input_ended_there(self, future: Future[Any]) -> None:
+        with _lock:
+            if self.missing > 1 and future.has_value():
+                self.missing -= 1  # Not the last one, so there is nothing else to do.
+                return
         soon(future, self._input_ended)
 
     def _input_ended(self, future: Future[Any] | None) -> None:
@@ -110,8 +117,12 @@ class WaitingCall(Future[Any]):
             self._end_with(future)
             return
         with _lock:
-            self._missing -= 1
-            if self._missing or self._is_out or self._task is None:
+            self.missing -= 1
+        self._release_if_ready()
+
+    def _release_if_ready(self) -> None:
+        with _lock:
+            if self.missing or self._is_out or self._task is None:
                 return
             self._is_out = True
             task, inputs = self._task, self._inputs
@@ -122,21 +133,23 @@ class WaitingCall(Future[Any]):
         try:
             inner = self._engine.submit(self._with_values(task, inputs))
         except BaseException as error:
-            if self._is_to_run_again(error):
-                # Not here: a long chain may have to be computed again from its beginning.
-                soon(error, self._run_again)
-                return
-            self._fail(task, error)
-            self._let_go()
+            self._not_released(task, error)
             if not isinstance(error, Exception):
                 raise
             return
-        self._inner = inner
-        inner.when_done(self._take)
-        if self.cancelled():
-            inner.cancel(self._forced)
+        self.sent(inner)
 
-    def _with_values(self, task: Task, inputs: Sequence[Input]) -> Task:
+    def _not_released(self, task: Task, error: BaseException) -> None:
+        if self._is_to_run_again(error):
+            # Not here: a long chain may have to be computed again from its beginning.
+            soon(error, self._run_again)
+            return
+        self._fail(task, error)
+        self._let_go()
+
+    def _with_values(
+        self, task: Task, inputs: Sequence[Input], numbers: Mapping[int, int] | None = None
+    ) -> Task:
         depot = self._engine.depot()
         if depot is not None and task.values:
             if self._hold is None:
@@ -144,10 +157,12 @@ class WaitingCall(Future[Any]):
             else:
                 depot.retain(task.values)
         self._runs += 1
-        return with_values(task, inputs, self._engine, self._portable)
+        return with_values(task, inputs, self._engine, self._portable, numbers)
 
     def _take(self, inner: Future[Any]) -> None:
         """Take over the end of the call from the engine's future."""
+        if inner is not self._inner:
+            return  # It was given back.
         if inner.cancelled():
             self._cancel()
         elif self._is_to_run_again(error := inner._exception):
@@ -169,7 +184,11 @@ class WaitingCall(Future[Any]):
 
     def _is_to_run_again(self, error: BaseException | None) -> TypeGuard[ValueLostError]:
         """Whether a value was lost on its way to this call, or to one in the same message."""
-        if type(error) is not ValueLostError or self.cancelled() or self._runs >= attempts():
+        if (
+            type(error) is not ValueLostError
+            or self.cancelled()
+            or self._runs - self._returns >= attempts()
+        ):
             return False
         if any(each.is_lost(error.keys) for each in self._inputs):
             return True
@@ -218,6 +237,48 @@ class WaitingCall(Future[Any]):
             error = loads_error(dumps_error(error, needed))
         self._fail(task, error)
 
+    # As a `Follower`, for the engine.
+
+    def task_to_follow(self, sender: object) -> Task | None:
+        return None if self._is_out or self._engine.sender is not sender else self._task
+
+    def stands_for(self, future: Future[Any]) -> bool:
+        return self._inner is future
+
+    def follow(self, numbers: Mapping[int, int]) -> Task | None:
+        with _lock:
+            task, inputs = self._task, self._inputs
+            if self._is_out or task is None or not all(_is_there(each, numbers) for each in inputs):
+                return None
+            self._is_out = True
+        try:
+            return self._with_values(task, inputs, numbers)
+        except BaseException as error:
+            self._not_released(task, error)
+            return None
+
+    def sent(self, inner: Future[Any]) -> None:
+        self._inner = inner
+        inner.when_done(self._take)
+        if self.cancelled():
+            inner.cancel(self._forced)
+
+    def give_back(self, inner: Future[Any], attempts: tuple[Attempt, ...]) -> None:
+        with _lock:
+            inputs = self._inputs
+            if self._inner is inner and self._task is not None:
+                self._task = self._task._replace(attempts=attempts)
+                self._inner, self._is_out = None, False
+                self._returns += 1
+        inner._cancel()  # Its values are released.
+        for each in inputs:
+            # While the call was out, it was not told that an input had failed.
+            future = each.future
+            if future is not None and future.done() and not future.has_value():
+                self._end_with(future)
+                return
+        self._release_if_ready()
+
     def _release_own(self, task: Task) -> None:
         if not self._runs:  # Else the engine has done it.
             release_values(task.values, self._engine.depot)
@@ -258,6 +319,11 @@ class WaitingCall(Future[Any]):
             super()._wait(timeout)
         except CallCancelledError as error:
             raise CallCancelledError(f"{error}{self._because}") from None
+
+
+def _is_there(needed: Input, numbers: Mapping[int, int]) -> bool:
+    future = needed.future
+    return future is not None and (id(future) in numbers or future.has_value())
 
 
 def add_users(inputs: Iterable[Input]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from distribute_challenge.core.guarded import name_of, text_of, tried
 from distribute_challenge.core.messages import Reply
-from distribute_challenge.core.outcome import Failure, add_note
+from distribute_challenge.core.outcome import UNBEGUN, Failure, Unbegun, add_note
 from distribute_challenge.core.section import Section
 from distribute_challenge.core.sizes import as_size
 from distribute_challenge.core.unopened import Unopened
@@ -43,18 +43,21 @@ def encode_outcomes(
     A value that cannot be pickled becomes the failure of its own call.
 
     Args:
-        outcomes: Values, and failures as `Failure`.
+        outcomes: Values, failures as `Failure`, and `UNBEGUN`.
         name: Name of the function, for messages.
         keep: Stores a large buffer where the client finds it; None: all stay in the pickles.
         note: Returns a note for the exception of a failure; empty: no note. It is called once for
             each failure.
     """
-    for failed, group in groupby(outcomes, key=lambda outcome: type(outcome) is Failure):
-        if failed:
+    for kind, group in groupby(outcomes, key=_kind):
+        if kind is Failure:
             for outcome in group:
                 yield Section("error", 1, dumps_error(outcome.error, note(outcome)))
             continue
         values = list(group)
+        if kind is Unbegun:
+            yield Section("unbegun", len(values), b"")
+            continue
         if len(values) == 1 and (plain := dumps_plain(values[0])) is not None:
             is_large = len(plain) >= LARGE_STREAM
             yield Section("value" if is_large else "plain", 1, pack_plain(plain, keep))
@@ -66,6 +69,11 @@ def encode_outcomes(
             continue
         for value in values:
             yield tried(partial(_value, value, name, keep), partial(_unpicklable, name, note))
+
+
+def _kind(outcome: Any) -> type | None:
+    kind = type(outcome)
+    return kind if kind is Failure or kind is Unbegun else None
 
 
 def _value(value: Any, name: str, keep: Keep | None) -> Section:
@@ -116,7 +124,7 @@ def decode_outcomes(
     open: Open | None = None,  # noqa: A002
     later: Callable[[Section], Unopened] | None = None,
 ) -> list[Any]:
-    """Return the outcomes that a reply carries, failures as `Failure`; the client calls it.
+    """Return the outcomes that a reply carries, as `encode_outcomes` got them; the client calls it.
 
     Args:
         reply: The reply.
@@ -131,6 +139,9 @@ def decode_outcomes(
         if kind == "error":
             outcomes.append(Failure(loads_error(section.blob)))
             continue
+        if kind == "unbegun":
+            outcomes.extend([UNBEGUN] * section.calls)
+            continue
         if later is not None and kind == "value":
             outcomes.append(later(section))
             continue
@@ -144,14 +155,20 @@ def decode_outcomes(
     return outcomes
 
 
-def stored_bytes(sections: Iterable[Section]) -> int:
-    """Return the size of all parts of results that lie in stores, in bytes."""
-    return sum(
-        part.size
-        for section in sections
-        if section.kind == "value"
-        for part in references_of(section.blob)
-    )
+def stored_bytes(sections: Iterable[Section], first: int, last: int) -> int:
+    """Return the size of all parts of results that lie in stores, in bytes.
+
+    Args:
+        sections: The sections of a reply.
+        first: Number of the first result to look at, in the reply.
+        last: Number of the first one behind.
+    """
+    total = number = 0
+    for section in sections:
+        if section.kind == "value" and first <= number < last:
+            total += sum(part.size for part in references_of(section.blob))
+        number += section.calls
+    return total
 
 
 def open_section(section: Section, open: Open | None = None) -> Any:  # noqa: A002

@@ -13,7 +13,8 @@ extra. A parcel starts with ``P``; then comes a pickled pair of
   buffer that travels beside the parcel in the same message.
 
 Arguments with stand-ins for what other calls result in (`core.needs`) start with ``N``; then comes
-a pickled pair of the blob of the arguments, and a list of blobs, one for each result.
+a pickled pair of the blob of the arguments, and a list with one blob for each result, or the number
+of the call in the same message that gives it.
 """
 
 import pickle
@@ -213,6 +214,7 @@ def unpack(
     data: bytes | memoryview,
     open: Open | None = None,  # noqa: A002 - what it is for
     beside: Iterable[memoryview | bytearray] = (),
+    result: Callable[[int], bytes] | None = None,
 ) -> Any:
     """Unpickle a blob, which may be a pickle or a parcel.
 
@@ -220,10 +222,13 @@ def unpack(
         data: The blob.
         open: Returns the buffer of a reference; None where only pickles come.
         beside: The buffers that travelled in the same message.
+        result: Returns the pickled result of another call in the same message, by its number.
     """
     first = data[:1]
     if first == _WITH_INPUTS:
         arguments, inputs = loads(memoryview(data)[1:])
+        if result is not None:
+            inputs = [result(blob) if type(blob) is int else blob for blob in inputs]
         with giving([unpack(blob, open) for blob in inputs]):
             return unpack(arguments, open)
     if first != _FIRST:
@@ -232,7 +237,7 @@ def unpack(
     stream, references = _opened(data)
     whole = open(stream) if isinstance(stream, Reference) else stream
     if whole[:1] == _WITH_INPUTS:
-        return unpack(whole, open)
+        return unpack(whole, open, result=result)
     travelled = iter(beside)
     buffers = [
         next(travelled) if reference is None else open(reference) for reference in references
@@ -244,7 +249,8 @@ def references_of(data: bytes | memoryview) -> list[Reference]:
     """Return all references in a blob."""
     if data[:1] == _WITH_INPUTS:
         arguments, inputs = loads(memoryview(data)[1:])
-        return [part for blob in (arguments, *inputs) for part in references_of(blob)]
+        blobs = [blob for blob in (arguments, *inputs) if type(blob) is not int]
+        return [part for blob in blobs for part in references_of(blob)]
     if data[:1] != _FIRST:
         return []
     stream, references = _opened(data)
@@ -268,15 +274,16 @@ def with_beside_stored(parcel: Parcel, store: Callable[[memoryview], Reference])
     return Parcel(_sealed(stream, references), parcel.modules, tuple(values))
 
 
-def with_inputs(arguments: bytes, inputs: Sequence[bytes]) -> bytes:
+def with_inputs(arguments: bytes, inputs: Sequence[bytes | int]) -> bytes:
     """Put arguments together with the results that stand-ins in them stand for.
 
     Args:
         arguments: The blob of the arguments.
-        inputs: The blobs of the results, by the numbers of the stand-ins.
+        inputs: The blobs of the results, by the numbers of the stand-ins; in place of a blob, the
+            number of a call in the same message.
     """
     packed = dumps_plain((arguments, list(inputs)))
-    assert packed is not None  # Bytes only.
+    assert packed is not None  # Bytes and numbers only.
     return _WITH_INPUTS + packed
 
 

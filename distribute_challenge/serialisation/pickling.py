@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from distribute_challenge.core.folding import set_traceback, traceback_of, users_frames
 from distribute_challenge.core.guarded import text_of, tried
 from distribute_challenge.core.interrupts import is_interrupt
+from distribute_challenge.core.needs import is_need, value_of
 from distribute_challenge.errors import SerialisationError, SystemFailureError
 from distribute_challenge.serialisation.diagnosis import culprit
 from distribute_challenge.serialisation.project_pickler import (
@@ -56,8 +57,23 @@ class _PlainPickler(pickle.Pickler):
         raise _NotPlainError
 
 
-def dumps_plain(value: Any) -> bytes | None:
+class _NeedsPickler(pickle.Pickler):
+    """Like `_PlainPickler`, but with stand-ins for futures and calls (`core.needs`)."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if obj is value_of:
+            return NotImplemented
+        if is_need(obj):
+            return obj.__reduce_ex__(PROTOCOL)
+        raise _NotPlainError
+
+
+def dumps_plain(value: Any, *, needs: bool = False) -> bytes | None:
     """Pickle a value made of numbers, strings and built-in containers; None for any other.
+
+    Args:
+        value: The value to pickle.
+        needs: Whether there may also be futures and calls in it, which are being collected.
 
     Examples:
         >>> loads(dumps_plain([1, {"a": None}]))
@@ -67,7 +83,7 @@ def dumps_plain(value: Any) -> bytes | None:
     """
     file = io.BytesIO()
     try:
-        _PlainPickler(file, PROTOCOL).dump(value)
+        (_NeedsPickler if needs else _PlainPickler)(file, PROTOCOL).dump(value)
     except (_NotPlainError, RecursionError, MemoryError):
         return None
     return file.getvalue()

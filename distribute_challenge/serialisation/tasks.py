@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distribute_challenge.core import clock
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import FunctionPayload, Task
-from distribute_challenge.core.needs import collecting
+from distribute_challenge.core.needs import collecting, is_need
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.serialisation import (
@@ -68,7 +68,12 @@ def single_task(
             values_of(function, find_depot) if function.values else (),
         )
     with collecting() as needs:
-        parcel = _packed((args, kwargs), name, args, kwargs, find_depot)
+        data = dumps_plain((args, kwargs), needs=True) if _has_needs(args) else None
+        if data is not None and len(data) < LARGE_STREAM:
+            parcel = Parcel(data)
+        else:
+            needs.clear()
+            parcel = _packed((args, kwargs), name, args, kwargs, find_depot)
     try:
         function = portable.payload(
             parcel.modules, find_depot, within=within, shares_files=shares_files
@@ -85,6 +90,16 @@ def single_task(
         parcel.values + values_of(function, find_depot),
         needs=tuple(needs),
     )
+
+
+def _has_needs(args: tuple[Any, ...]) -> bool:
+    """Whether some positional arguments are calls or futures, or lists that begin with one."""
+    for value in args:
+        if type(value) is list and value:
+            value = value[0]
+        if is_need(value):
+            return True
+    return False
 
 
 def packed_chunk(

@@ -184,7 +184,7 @@ def test_all_frames_are_there_if_asked_for(tmp_path: Path) -> None:
     )
     assert "TypeError: cannot pickle" in argument
     assert "in compute\n" in text
-    assert os.path.join("execution", "run.py") in text
+    assert os.path.join("execution", "attempts.py") in text
     (text,) = seen(["divide(1).compute()"], tmp_path, DISTRIBUTE_CHALLENGE_FULL_TRACEBACKS="0")
     assert text == DIVIDED
 

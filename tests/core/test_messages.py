@@ -146,6 +146,10 @@ REPLY = Reply("b", "w", 1.0, sections=[Section("value", 1, b"x")], finishes=arra
         changed(BATCH, timeout="long"),
         changed(BATCH, reply_to="\ud800"),
         changed(BATCH, new="field"),
+        changed(BATCH, following=[["digest", "name", False, -1]]),
+        changed(BATCH, following=[["digest", "name", 0, 1]]),
+        changed(BATCH, following=[["digest", "name", False]]),
+        changed(BATCH, following=[["digest", "name", False, 99]]),
     ],
 )
 def test_a_broken_batch_is_refused(frame: bytes) -> None:

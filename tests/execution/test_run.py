@@ -26,7 +26,7 @@ from distribute_challenge.errors import (
     SerialisationError,
     ValueMissingError,
 )
-from distribute_challenge.execution import function_cache
+from distribute_challenge.execution import attempts, function_cache
 from distribute_challenge.execution import run as execution
 from distribute_challenge.execution.batch_run import BatchRun
 from distribute_challenge.execution.callables import callable_bytes
@@ -256,7 +256,7 @@ def test_calls_behind_a_slow_one_are_given_back_while_it_runs(
     arguments: list[Any] = [calls] if in_chunk else [(args, {}) for args in calls]
     blobs = [dumps(item, "arguments").data for item in arguments]
     batch = Batch(
-        "b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=0.05
+        "b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=0.5
     )
     ahead, functions = Ahead(Path(door)), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
@@ -356,8 +356,8 @@ def test_a_chunk_keeps_its_options() -> None:
 def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are tried as often as allowed, with pauses that grow up to a bound."""
     pauses: list[float] = []
-    monkeypatch.setattr(execution.time, "sleep", pauses.append)
-    monkeypatch.setattr(execution.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(attempts.time, "sleep", pauses.append)
+    monkeypatch.setattr(attempts.random, "uniform", lambda low, high: high)
 
     def fail(x: type[Exception]) -> None:
         raise x
@@ -366,7 +366,7 @@ def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatc
     assert isinstance(outcome.error, ValueError)
     assert pauses[:3] == [0.05, 0.1, 0.2]
     assert len(pauses) == 10
-    assert pauses[-1] == execution.LONGEST_PAUSE
+    assert pauses[-1] == attempts.LONGEST_PAUSE
     pauses.clear()
     outcomes(fail, [one(KeyError)], ValueError, retries=10)
     assert pauses == []

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
 
 from distribute_challenge import Future, compute_this, default_backend, use_backend
+from distribute_challenge.core.following import Follower
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import CallCancelledError, SerialisationError
 from distribute_challenge.execution_backends.base import ExecutionBackend
@@ -139,6 +140,73 @@ def test_a_call_that_runs_ends_as_its_engine_says(engine: Engine, eventually: Ev
     assert not futures[2].cancel()
     assert futures[2].cancel(force=True)
     assert three.cancelled()
+
+
+class Out(NamedTuple):
+    """A call that an engine has taken to send it with the call that it needs."""
+
+    future: Future[Any]
+    needed: Future[Any]
+    follower: Follower
+    inner: Future[Any]
+
+
+@pytest.fixture
+def out(engine: Engine) -> Out:
+    engine.sender = engine
+    future = add(add(1)).submit()
+    (needed,) = engine.futures
+    (follower,) = needed.listeners()
+    assert follower.missing == 1
+    assert follower.task_to_follow(object()) is None
+    assert follower.task_to_follow(engine) is not None
+    assert follower.follow({}) is None
+    assert follower.follow({id(needed): 0}) is not None
+    assert follower.follow({id(needed): 0}) is None
+    inner: Future[Any] = Future()
+    follower.sent(inner)
+    assert follower.stands_for(inner)
+    return Out(future, needed, follower, inner)
+
+
+def test_a_call_may_go_with_the_one_that_it_needs(out: Out, engine: Engine) -> None:
+    """It does not go to the engine again."""
+    out.needed.resolve(2)
+    out.inner.resolve(3)
+    assert out.future.result(10) == 3
+    assert len(engine.futures) == 1
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_call_that_is_given_back_goes_when_its_input_is_there(
+    out: Out, engine: Engine, eventually: Eventually, before: bool
+) -> None:
+    if before:
+        out.needed.resolve(2)
+    out.follower.give_back(out.inner, ())
+    assert out.inner.cancelled()
+    assert not out.future.done()
+    out.needed.resolve(2)
+    eventually(lambda: len(engine.futures) == 2)
+    engine.futures[1].resolve(3)
+    assert out.future.result(10) == 3
+
+
+def test_a_call_that_is_given_back_fails_with_its_input(out: Out) -> None:
+    out.needed.fail(ValueError("no"))
+    assert not out.future.done()
+    out.follower.give_back(out.inner, ())
+    error = out.future.exception(10)
+    assert isinstance(error, ValueError)
+    assert error.__notes__ == ["add(add(1)) needed add(1)"]
+
+
+def test_a_call_that_was_cancelled_on_its_way_does_not_come_back(out: Out, engine: Engine) -> None:
+    assert out.future.cancel(force=True)
+    out.follower.give_back(out.inner, ())
+    out.needed.resolve(2)
+    assert out.future.cancelled()
+    assert len(engine.futures) == 1
 
 
 def test_a_child_of_a_fork_has_threads_of_its_own() -> None:

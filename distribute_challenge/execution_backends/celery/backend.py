@@ -101,6 +101,10 @@ class CeleryExecutionBackend(ExecutionBackend):
             return self._given is not None or (self._url or settings.broker_url()) is None
         return client.own_machine
 
+    @property
+    def sender(self) -> "Client | None":
+        return self._client
+
     def submit(self, task: Task) -> Future[Any]:
         return self._connected().submit(task)
 

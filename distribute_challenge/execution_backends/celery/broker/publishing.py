@@ -10,6 +10,7 @@ import json
 import os
 import socket
 from base64 import b64encode
+from collections import Counter
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -37,6 +38,8 @@ CONTENT_TYPE: Final = "application/x-distribute-challenge"
 # kombu keeps one list for each priority step, 0 first, with this separator in the list's name.
 PRIORITY_SEPARATOR: Final = "\x06\x16"
 PRIORITY_STEPS: Final = list(range(HIGHEST_PRIORITY + 1))
+
+MOST_NAMES: Final = 3  # Functions in the name of one message, as Flower shows it.
 
 
 class Message(NamedTuple):
@@ -105,7 +108,7 @@ def _headers_of(batch: Batch) -> dict[str, Any]:
         "lang": "py",
         "task": TASK_NAME,
         "id": batch.id,
-        "shadow": batch.name if batch.calls == 1 else f"{batch.name} ×{batch.calls}",
+        "shadow": _label(batch),
         "eta": None,
         "expires": None,
         "group": None,
@@ -122,6 +125,17 @@ def _headers_of(batch: Batch) -> dict[str, Any]:
         "stamped_headers": None,
         "stamps": {},
     }
+
+
+def _label(batch: Batch) -> str:
+    """Return the names of the functions in a batch, with the numbers of their calls."""
+    if batch.chunk:
+        return f"{batch.name} ×{batch.chunk}"
+    calls: Counter[str] = Counter()
+    for part, numbers in batch.parts():
+        calls[part.name] += len(numbers)
+    names = [name if count == 1 else f"{name} ×{count}" for name, count in calls.items()]
+    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
 
 
 def queue_keys(queue: str) -> list[str]:

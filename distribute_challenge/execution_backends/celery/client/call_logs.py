@@ -44,12 +44,16 @@ class CallLogs:
         known[reply.worker] = reply.first + 1
         calls = batch.calls
         printouts: list[Printout] = []
-        source = f"{batch.group.function.name.rpartition('<locals>.')[2]}@{reply.worker}"
         for number, line, facts in decoded(reply.sections[0].blob):
             call = calls[min(number, len(calls) - 1)]
             if not call.task.chunk:
                 call.add_log(line)
-            if not printouts or printouts[-1].context is not call.context:
+            source = f"{call.name.rpartition('<locals>.')[2]}@{reply.worker}"
+            if (
+                not printouts
+                or printouts[-1].context is not call.context
+                or printouts[-1].source != source
+            ):
                 printouts.append(Printout(source, [], call.context))
             printouts[-1].lines.append((line, facts))
         for printout in printouts:

@@ -1,9 +1,11 @@
 """A client's record of one call, and of one message with calls that waits for its reply."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.following import Follower, Following
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Reply, Task
@@ -37,9 +39,12 @@ class Call(Future[Any]):
         alone: Whether the call must have a message of its own, because a process died that ran it.
         context: Context in which a notebook shows what it prints; None: this is no notebook.
         is_waiting: Whether it waits to be sent, in an `Outbox`.
+        follower: The call of the graph for which it was sent beside the calls that it needs; None
+            if it can be sent by itself.
     """
 
     is_waiting = False
+    follower: "Follower | None" = None
     batch: "SentBatch | None" = None
     attempts: tuple[Attempt, ...] = ()
     losses = 0
@@ -52,6 +57,7 @@ class Call(Future[Any]):
         self.task = task
         if task.attempts:
             self.attempts = task.attempts
+            self.alone = True
         self._take_back = take_back
         if generation[0]:
             self._generation = generation[0]
@@ -97,6 +103,7 @@ class SentBatch:
         id: Id of the batch.
         calls: Its calls, in order.
         patience: As given.
+        following: The groups of the last calls, which follow those before, with their numbers.
         message: The message itself, so that it can be found in its queue and taken back.
         is_held: Asks the broker whether a worker has the message; None before it is sent.
         pushed: When Redis had the message, in seconds of the monotonic clock; None while it is
@@ -111,8 +118,10 @@ class SentBatch:
     __slots__ = (
         "_end",
         "_parts",
+        "_sent_calls",
         "_start",
         "calls",
+        "following",
         "group",
         "id",
         "is_held",
@@ -130,6 +139,7 @@ class SentBatch:
         self.group = group
         self.calls = calls
         self.patience = patience
+        self.following: Sequence[tuple[Group, int]] = ()
         self.message: Message | None = None
         self.is_held: Callable[[Message], bool] | None = None
         self.pushed: float | None = None
@@ -137,9 +147,39 @@ class SentBatch:
         self.sent = clock.now()
         self.log_number = 0
         self.log_replies: dict[str, int] | None = None
+        self._sent_calls = len(calls)
         self._parts: dict[str, tuple[int, list[Any]]] = {}
         self._start = 0
         self._end: int | None = None
+
+    def parts(self) -> list[Following]:
+        """Return what the message says of the calls that follow."""
+        return [
+            Following(group.function.digest, group.function.name, group.key.is_inner, count)
+            for group, count in self.following
+        ]
+
+    def groups(self, first: int, last: int) -> Iterator[tuple["Group", int, int]]:
+        """Yield the groups of calls ``first`` to ``last``, each with its own first and last."""
+        start, rest = 0, sum(count for _, count in self.following)
+        for group, count in ((self.group, self._sent_calls - rest), *self.following):
+            own_first, own_last = max(start, first), min(start + count, last)
+            if own_first < own_last:
+                yield group, own_first, own_last
+            start += count
+
+    def follow_with(self, calls: Sequence[Call], groups: Sequence["Group"]) -> None:
+        """Add calls that follow those of the message, before it is sent.
+
+        Args:
+            calls: The calls.
+            groups: The group of each.
+        """
+        for call in calls:
+            call.batch = self
+        self.calls = [*self.calls, *calls]
+        self._sent_calls = len(self.calls)
+        self.following = [(group, len(list(run))) for group, run in groupby(groups)]
 
     def is_running(self, call: Call) -> bool:
         """Tell whether a worker has the message, and all calls before this one have ended."""
@@ -152,7 +192,8 @@ class SentBatch:
 
     @property
     def unfinished(self) -> list[Call]:
-        return [call for call in self.calls if not call.done()]
+        # A call that has gone back to those that wait is in no message.
+        return [call for call in self.calls if call.batch is self and not call.done()]
 
     def joined(self, reply: Reply, outcomes: list[Any]) -> list[Any] | None:
         """Join outcomes of a chunk's calls with those that the same worker sent before.

@@ -67,6 +67,7 @@ from distribute_challenge.execution_backends.celery.client.receiver import Recei
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
 from distribute_challenge.execution_backends.celery.client.sender import Sender
 from distribute_challenge.execution_backends.celery.client.session import Session
+from distribute_challenge.execution_backends.celery.client.strands import Strands
 from distribute_challenge.execution_backends.celery.client.values import ClientValues
 from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
 from distribute_challenge.log import logger
@@ -166,6 +167,7 @@ class Client:
         sender = Sender(
             pending=self._pending,
             counts=self._counts,
+            strands=Strands(pending=self._pending, sender=self, new_call=self._new_call),
             publisher=self._publisher,
             recovery=self._recovery,
             complaints=complaints,

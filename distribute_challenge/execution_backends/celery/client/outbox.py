@@ -40,15 +40,18 @@ class Group:
 
     Attributes:
         sizer: Chooses how many calls to send together.
+        follows: Whether its calls may follow others in a message. False once a worker could not
+            give one the results that it needs.
     """
 
-    __slots__ = ("_calls", "_empty", "function", "key", "options", "sizer")
+    __slots__ = ("_calls", "_empty", "follows", "function", "key", "options", "sizer")
 
     def __init__(self, key: _GroupKey, function: FunctionPayload, options: CallOptions) -> None:
         self.key = key
         self.function = function
         self.options = options
         self.sizer = BatchSizer()
+        self.follows = True
         self._calls: deque[Call] = deque()
         self._empty = 0
 

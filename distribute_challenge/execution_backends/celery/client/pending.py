@@ -27,6 +27,8 @@ class PendingCalls(Condition):
         outbox: Calls that wait to be sent.
         sent: Messages that wait for their last reply, by id.
         is_closing: Whether the client closes, so that no further call is sent.
+        returned: Calls that came back and cannot be sent by themselves (`Call.follower`); the
+            sender has them wait for the calls that they need.
     """
 
     def __init__(self, client: str) -> None:
@@ -34,6 +36,7 @@ class PendingCalls(Condition):
         self.outbox = Outbox()
         self.sent: dict[str, SentBatch] = {}
         self.is_closing = False
+        self.returned: list[Call] = []
         self._client = client
         self._numbers = itertools.count(1)
         # Sets of ids, not counts: an interrupted thread can repeat its change.
@@ -49,7 +52,10 @@ class PendingCalls(Condition):
         for call in reversed(list(calls)):
             if not call.done():
                 call.batch = None
-                self.outbox.put(call, first=True)
+                if call.follower is None:
+                    self.outbox.put(call, first=True)
+                else:
+                    self.returned.append(call)
         self.notify()
 
     def next_group(self, slots: Callable[[str], int]) -> Group | None:
@@ -97,6 +103,7 @@ class PendingCalls(Condition):
     def calls(self) -> Iterator[Call]:
         """Yield all calls that wait to be sent or for a reply; some may be done."""
         yield from self.outbox.calls()
+        yield from self.returned
         for batch in self.sent.values():
             yield from batch.calls
 
@@ -107,7 +114,8 @@ class PendingCalls(Condition):
             The unfinished calls that were not sent, and the unfinished calls that were sent.
         """
         batches = list(self.sent.values())
-        unsent, sent = self.outbox.clear(), [call for batch in batches for call in batch.unfinished]
+        unsent, self.returned = [*self.outbox.clear(), *self.returned], []
+        sent = [call for batch in batches for call in batch.unfinished]
         for batch in batches:
             self.drop(batch)
         self.notify_all()

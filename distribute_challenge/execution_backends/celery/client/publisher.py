@@ -111,6 +111,7 @@ class Publisher:
                     issued=self._connection.clock.now(),
                     at_most_once=options.at_most_once,
                     stays=batch.group.key.is_inner,
+                    following=batch.parts(),
                     logs=None if self._root is None else self._root.level,
                 ),
                 queue=options.queue,
@@ -120,7 +121,8 @@ class Publisher:
         batch.pushed, batch.reply_to, batch.is_held = None, reply_to, self.is_held
         try:
             with self._turn:
-                self._upload(function)
+                for group in (batch.group, *(group for group, _ in batch.following)):
+                    self._upload(group.function)
                 # Before it is sent: `take_back` waits for this lock.
                 batch.message = message
                 if direct is None:
@@ -187,9 +189,9 @@ class Publisher:
         except redis.RedisError:
             return False
 
-    def forget(self, function: FunctionPayload) -> None:
+    def forget(self, digest: str) -> None:
         """Upload a function again with the next batch, as a worker did not find it."""
-        self._uploaded.pop(function.digest, None)
+        self._uploaded.pop(digest, None)
 
     def workers(self) -> list[presence.WorkerPresence]:
         """Return the workers that are present.

@@ -17,7 +17,7 @@ from typing import Any
 from distribute_challenge.core import clock
 from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.messages import Reply, Task
-from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.outcome import UNBEGUN, Failure
 from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
 from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
@@ -171,18 +171,13 @@ class Receiver:
         is_whole = True
         with self.pending:
             if outcomes:
-                batch.group.sizer.record(
-                    len(outcomes), reply.finishes[-1] - reply.started, stored_bytes(reply.sections)
-                )
+                _record_times(batch, reply, outcomes)
             if reply.kept is not None:
-                batch.group.sizer.cut_short()
-                self.pending.put_back(batch.keep(reply.kept))
+                self._put_back_from(batch, reply.kept)
             if reply.ended:
-                if returned := batch.keep(reply.first + len(reply.finishes)):
-                    batch.group.sizer.cut_short()
-                    self.pending.put_back(returned)
+                self._put_back_from(batch, reply.first + len(reply.finishes))
                 is_whole = not reply.first or all(
-                    call.done() for call in batch.calls[: reply.first]
+                    call.done() or call.batch is not batch for call in batch.calls[: reply.first]
                 )
                 if is_whole:
                     self.pending.drop(batch)
@@ -227,8 +222,17 @@ class Receiver:
             # The map was cancelled just now. It does not get the result, so it cannot do this.
             running.cancel(force=True)
 
-    @staticmethod
-    def _resolve(batch: SentBatch, reply: Reply, outcomes: list[Any], received: float) -> None:
+    def _put_back_from(self, batch: SentBatch, kept: int) -> None:
+        """Send the calls from a number on again, which a worker has given back."""
+        if returned := batch.keep(kept):
+            # The call before them took long.
+            for group, _, _ in batch.groups(kept - 1, kept):
+                group.sizer.cut_short()
+            self.pending.put_back(returned)
+
+    def _resolve(
+        self, batch: SentBatch, reply: Reply, outcomes: list[Any], received: float
+    ) -> None:
         started = reply.started
         # There may be fewer calls than outcomes: one worker gave some calls back, and another
         # worker that got the message ran them all.
@@ -236,6 +240,11 @@ class Receiver:
             batch.calls[reply.first :], outcomes, reply.finishes, strict=False
         ):
             stages = call.task.created, batch.sent, started, finished, received, reply.worker
+            started = finished
+            if outcome is UNBEGUN:
+                with self.pending:
+                    self.pending.put_back([call])
+                continue
             if call.task.values:
                 explain(call.task, outcome)
             if type(outcome) is Failure:
@@ -243,4 +252,19 @@ class Receiver:
             else:
                 call.resolve(outcome, stages)
             call.batch = None
-            started = finished
+
+
+def _record_times(batch: SentBatch, reply: Reply, outcomes: list[Any]) -> None:
+    """Record how long the calls of a reply took, for each function."""
+    offset, finishes = reply.first, reply.finishes
+    has_failed = False
+    for group, first, last in batch.groups(offset, offset + len(outcomes)):
+        own = outcomes[first - offset : last - offset]
+        begun = sum(outcome is not UNBEGUN for outcome in own)
+        has_failed = has_failed or any(type(outcome) is Failure for outcome in own)
+        if begun < len(own) and not has_failed:
+            group.follows = False
+        if begun:
+            start = finishes[first - offset - 1] if first > offset else reply.started
+            large = stored_bytes(reply.sections, first - offset, last - offset)
+            group.sizer.record(begun, finishes[last - offset - 1] - start, large)

@@ -46,7 +46,7 @@ class Recovery:
         problem = reply.problem
         assert problem is not None
         if problem.kind == "function_missing":
-            self._publisher.forget(batch.group.function)
+            self._publisher.forget(problem.text)
             self._end(batch, partial(self._missed, batch))
         elif problem.kind == "value_missing" and not any(call.cancelled() for call in batch.calls):
             self._values.provide_everywhere(problem.text.split(), partial(self._send_again, batch))

@@ -9,6 +9,7 @@ from distribute_challenge.execution_backends.celery.client.complaints import Com
 from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.execution_backends.celery.client.recovery import Recovery
+from distribute_challenge.execution_backends.celery.client.strands import Strands
 from distribute_challenge.execution_backends.celery.client.worker_counts import WorkerCounts
 
 __all__ = ["Sender"]
@@ -21,6 +22,7 @@ class Sender:
     Args:
         pending: The client's calls.
         counts: Says how many worker processes there are, which bounds the messages that are out.
+        strands: Finds calls that can go with those that they need.
         publisher: Sends a message.
         recovery: Fails the calls of a message that cannot be sent.
         complaints: Logs messages that cannot be sent.
@@ -28,6 +30,7 @@ class Sender:
 
     pending: PendingCalls
     counts: WorkerCounts
+    strands: Strands
     publisher: Publisher
     recovery: Recovery
     complaints: Complaints
@@ -40,11 +43,15 @@ class Sender:
             pass
 
     def _send_next(self) -> bool:
-        """Wait for calls and send them; return False if the client closes."""
+        """Wait for calls and send them, or let them wait again; return False if the client closes."""
         batch = self._next_batch()
         if batch is None:
-            return False
+            if self.pending.is_closing:
+                return False
+            self.strands.give_back()
+            return True
         try:
+            self.strands.extend(batch, self.counts.slots(batch.group.options.queue))
             error = self.publisher.publish_in_the_end(batch, partial(self._is_over, batch))
         except Exception as unforeseen:
             self.complaints.add("a message cannot be sent", unforeseen)
@@ -57,7 +64,7 @@ class Sender:
 
     def _next_batch(self) -> SentBatch | None:
         with self.pending:
-            while not self.pending.is_closing:
+            while not (self.pending.is_closing or self.pending.returned):
                 group = self.pending.next_group(self.counts.slots)
                 if group is not None:
                     slots = self.counts.slots(group.options.queue)

@@ -8,6 +8,7 @@ from celery import Celery
 from kombu import Connection
 from kombu.transport.redis import Transport
 
+from distribute_challenge.core.following import Following
 from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.publishing import (
@@ -105,6 +106,9 @@ def test_a_batch_of_many_says_so_in_its_name() -> None:
     assert envelope()["headers"]["shadow"] == "square ×2"
     assert envelope(arguments=[b"a"])["headers"]["shadow"] == "square"
     assert envelope(arguments=[b"a"], chunk=500)["headers"]["shadow"] == "square ×500"
+    following = [Following(name, name, False, 2) for name in ("add", "square", "f", "g")]
+    name = envelope(arguments=[b"a"] * 9, following=following)["headers"]["shadow"]
+    assert name == "square ×3, add ×2, f ×2, ..."
 
 
 def test_a_timeout_becomes_a_hard_limit_somewhat_later() -> None:

@@ -1,0 +1,178 @@
+"""Calls that follow others in a message, as a worker runs them."""
+
+import datetime
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from distribute_challenge.core.following import Following
+from distribute_challenge.core.futures import Future
+from distribute_challenge.core.messages import Batch, FunctionPayload, Reply
+from distribute_challenge.core.needs import collecting
+from distribute_challenge.core.outcome import UNBEGUN, Failure
+from distribute_challenge.errors import CallTimeoutError, ValueMissingError
+from distribute_challenge.execution import run as execution
+from distribute_challenge.execution.function_cache import CachedFunction, FunctionCache
+from distribute_challenge.execution.run import execute
+from distribute_challenge.log import current_call
+from distribute_challenge.serialisation import Open, PortableFunction, dumps, with_inputs
+from distribute_challenge.serialisation.outcomes import decode_outcomes
+
+
+@pytest.fixture(autouse=True)
+def one_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes travel together, also where a busy machine makes calls slow."""
+    monkeypatch.setattr(execution, "FLUSH_AFTER", 60.0)
+
+
+def portable(function: Callable[..., Any]) -> FunctionPayload:
+    return PortableFunction(function, function.__name__, ()).payload()
+
+
+def given(*values: Any) -> bytes:
+    return dumps((values, {}), "arguments").data
+
+
+def needing(*inputs: int) -> bytes:
+    """Arguments that are the results of calls of the same message."""
+    futures: tuple[Future[Any], ...] = tuple(Future() for _ in inputs)
+    with collecting():
+        return with_inputs(dumps((futures, {}), "arguments").data, inputs)
+
+
+def run(
+    first: list[bytes],
+    *following: tuple[Callable[..., Any] | FunctionPayload, list[bytes]],
+    known: bool = True,
+    **options: Any,
+) -> list[Reply]:
+    """Run calls of `make`, and those that follow them."""
+    functions = [portable(make)]
+    arguments, parts = list(first), []
+    for function, own in following:
+        payload = function if isinstance(function, FunctionPayload) else portable(function)
+        arguments += own
+        parts.append(Following(payload.digest, payload.name, False, len(own)))
+        functions.append(payload)
+    batch = Batch("b1", functions[0].digest, "make", arguments, following=parts, **options)
+    there = {each.digest: each.payload for each in (functions if known else functions[:1])}
+    return [Reply.decode(frame) for frame in execute(batch.encode(), FunctionCache(there.get), "w")]
+
+
+def outcomes(*arguments: Any, **options: Any) -> list[Any]:
+    (reply,) = run(*arguments, **options)
+    return decode_outcomes(reply)
+
+
+def make(value: Any) -> Any:
+    if value == "generator":
+        return (each for each in ())
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+def add(*numbers: int) -> int:
+    return sum(numbers)
+
+
+def append(items: list[int]) -> list[int]:
+    items.append(1)
+    return items
+
+
+def named(_: Any) -> str | None:
+    return current_call.get(None)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def test_each_gets_the_results_that_it_needs() -> None:
+    """Functions follow each other as often as they like."""
+    first = [given(1), given(2)]
+    found = outcomes(first, (add, [needing(0, 1), needing(2, 2)]), (make, [needing(3)]))
+    assert found == [1, 2, 3, 6, 6]
+
+
+def test_each_gets_a_copy() -> None:
+    found = outcomes([given([])], (append, [needing(0), needing(0), needing(1)]))
+    assert found == [[], [1], [1], [1, 1]]
+
+
+def test_values_of_any_class_are_handed_on() -> None:
+    """The class must not be one of the user's project: see the tests of the client."""
+    day = datetime.date(2026, 1, 2)
+    assert outcomes([given(day)], (make, [needing(0)])) == [day, day]
+
+
+def test_the_log_names_the_function_that_runs() -> None:
+    assert outcomes([given(0)], (named, [needing(0)])) == [0, "named"]
+
+
+@pytest.mark.parametrize("lead", [ValueError("no"), "generator"], ids=str)
+def test_it_does_not_begin_without_a_result(lead: Any) -> None:
+    """Nor do those that follow it. All others run."""
+    failed, value, *rest = outcomes(
+        [given(lead), given(1)], (add, [needing(0, 1), needing(2), needing(1)])
+    )
+    assert isinstance(failed, Failure)
+    assert value == 1
+    assert rest == [UNBEGUN, UNBEGUN, 1]
+
+
+@pytest.mark.parametrize("number", [1, 5, -1])
+def test_a_number_of_no_call_before_it_is_no_result(number: int) -> None:
+    """Even with the secret, a client may make mistakes."""
+    assert outcomes([given(0)], (make, [needing(number)])) == [0, UNBEGUN]
+
+
+def test_a_time_limit_holds_for_each() -> None:
+    """The error names the function."""
+    (value, failure) = outcomes([given(5)], (sleep, [needing(0)]), timeout=0.05)
+    assert value == 5
+    assert isinstance(failure.error, CallTimeoutError)
+    assert "sleep" in str(failure.error)
+
+
+def test_a_missing_function_is_asked_for_when_its_turn_comes() -> None:
+    """What has ended by then is not lost."""
+    ended, missing = run([given(1)], (add, [needing(0)]), known=False)
+    assert decode_outcomes(ended) == [1]
+    assert not ended.ended
+    assert missing.problem is not None
+    assert (missing.problem.kind, missing.problem.text) == (
+        "function_missing",
+        portable(add).digest,
+    )
+
+
+def test_a_function_that_cannot_be_loaded_fails_its_own_calls() -> None:
+    broken = FunctionPayload("d", b"nonsense", "broken")
+    value, first, second = outcomes([given(1)], (broken, [needing(0), needing(0)]))
+    assert value == 1
+    assert isinstance(first, Failure)
+    assert isinstance(second, Failure)
+    assert "broken could not be loaded on the worker w." in first.error.__notes__[0]
+
+
+def test_a_missing_value_of_a_function_is_asked_for() -> None:
+    """It is one that the function captures."""
+    lead, payload = portable(make), portable(add)
+
+    class Functions(FunctionCache):
+        def load(self, digest: str, open: Open | None = None) -> CachedFunction | None:  # noqa: A002
+            if digest == payload.digest:
+                raise ValueMissingError(["there"])
+            return super().load(digest, open)
+
+    following = [Following(payload.digest, "add", False, 1)]
+    batch = Batch("b1", lead.digest, "make", [given(1), needing(0)], following=following)
+    functions = Functions({lead.digest: lead.payload}.get)
+    ended, missing = map(Reply.decode, execute(batch, functions, "w"))
+    assert decode_outcomes(ended) == [1]
+    assert missing.problem is not None
+    assert (missing.problem.kind, missing.problem.text) == ("value_missing", "there")
