@@ -31,6 +31,8 @@ LAYERS = [
     FRONT := [
         "distributable",
         "mapping",
+        "map_run",
+        "map_results",
         "mappable",
         "function",
         "decorator",
