@@ -39,16 +39,23 @@ class Prepared(NamedTuple):
     given: frozenset[str]
 
     @classmethod
-    def of(cls, function: Callable[..., Any], options: CallOptions) -> "Prepared":
+    def of(
+        cls,
+        function: Callable[..., Any],
+        options: CallOptions,
+        modules: frozenset[str] = frozenset(),
+    ) -> "Prepared":
         """Prepare a function that has not been pickled yet.
 
         Args:
             function: The function.
             options: The options of its calls.
+            modules: Names of the user's own modules that travel with it, whether it refers to them
+                or not.
         """
         name = function_name(function)
         given = frozenset(options.given()) - {"backend"}
-        portable = PortableFunction(function, name, options.retry_on, options.setup)
+        portable = PortableFunction(function, name, options.retry_on, options.setup, modules)
         return cls(name, options, portable, given)
 
     def engine(self, backend: Choice) -> ExecutionBackend:

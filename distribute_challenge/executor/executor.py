@@ -24,6 +24,7 @@ from distribute_challenge.executor.arguments import (
     with_initializer,
 )
 from distribute_challenge.executor.calls import ExecutorCalls
+from distribute_challenge.executor.client_methods import ClientMethods
 from distribute_challenge.executor.items import divided, results_of, run_chunk
 from distribute_challenge.function import CallSettings, DistributableFunction
 
@@ -36,7 +37,7 @@ R = TypeVar("R")
 KEPT_FUNCTIONS = 16
 
 
-class Executor(concurrent.futures.Executor):
+class Executor(ClientMethods, concurrent.futures.Executor):
     """Runs calls on a cluster, by the interface of `concurrent.futures`.
 
     Put it in the place of a `ProcessPoolExecutor` or `ThreadPoolExecutor`. What differs is in
@@ -100,12 +101,13 @@ class Executor(concurrent.futures.Executor):
                 if release is not None:
                     release()
                 raise
-            limited = None
+            limited, self._inner_engine = None, engine
             if limit is not None or key:
                 engine = limited = LimitedBackend(engine, limit)
         self._calls = ExecutorCalls(limited, key, release)
         self._engine = engine
         self._workers = max_workers
+        self._modules: frozenset[str] = frozenset()
         self._functions: dict[int, _Function] = self._calls.functions
         # Without a reference to the executor: it is deleted as soon as the program drops it.
         weakref.finalize(self, self._calls.shut).atexit = False
@@ -260,7 +262,7 @@ class Executor(concurrent.futures.Executor):
         kept = self._functions.pop(id(fn), None)
         if kept is None:
             plain = _plain(fn)
-            kept = _Function(fn, plain, Prepared.of(plain, self._options_of(fn)))
+            kept = _Function(fn, plain, self._prepared(plain, self._options_of(fn)))
         self._functions[id(fn)] = kept
         if len(self._functions) > KEPT_FUNCTIONS:
             self._functions.pop(next(iter(self._functions), 0), None)
@@ -271,7 +273,13 @@ class Executor(concurrent.futures.Executor):
         name = kept.prepared.name
         run = partial(run_chunk, kept.plain, name)
         run.__name__ = name  # type: ignore[attr-defined] # for messages
-        return _Function(run, run, Prepared.of(run, kept.prepared.options))
+        return _Function(run, run, self._prepared(run, kept.prepared.options))
+
+    def _prepared(self, fn: Callable[..., Any], options: CallOptions) -> Prepared:
+        return Prepared.of(fn, options, self._modules)
+
+    def _forget_functions(self) -> None:
+        self._functions.clear()
 
     def _options_of(self, fn: Callable[..., Any]) -> CallOptions:
         if not isinstance(fn, DistributableFunction):

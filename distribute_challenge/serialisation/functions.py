@@ -98,6 +98,7 @@ class PortableFunction:
         name: Readable name for messages.
         retry_on: Exception classes that travel with it.
         setup: What each process has to run once before the first call; None: nothing.
+        modules: The user's own modules that travel with it, whether it refers to them or not.
 
     Guarantees: the large values that the current payload refers to stay in their depot as long as
     this object lives.
@@ -109,12 +110,13 @@ class PortableFunction:
         name: str,
         retry_on: tuple[type[BaseException], ...],
         setup: Callable[[], Any] | None = None,
+        modules: frozenset[str] = frozenset(),
     ) -> None:
         self._function = function
         self._name = name
         self._retry_on = retry_on
         self._setup = setup
-        self._extra: frozenset[str] = frozenset()
+        self._extra = modules
         self._watch: Watch | None = None
         self._carries_state = False
         self._script = ScriptParts()
