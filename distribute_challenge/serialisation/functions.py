@@ -2,9 +2,9 @@
 
 What a function of `__main__` or a notebook uses travels by value, so it must be the value at the
 time of the call and not of the first call. Comparing costs less than pickling: as long as
-everything the function refers to is the same unchangeable object, the payload stays. A function
-that captures a list, an array or an object of any kind is pickled again for every call; its digest
-tells whether it has to be sent again. Large values that it captures lie in the depot (`parcels`),
+everything the function refers to is the same (`watch` says what can be compared), the payload stays.
+A function that captures a long list, an array or an object of most kinds is pickled again for every
+call; its digest tells whether it has to be sent again. Large values that it captures lie in the depot (`parcels`),
 so what is pickled again is small.
 """
 
