@@ -134,7 +134,7 @@ class Distributable(ToRun, Generic[R]):
             engine = self.prepared.engine(backend)
             task = self._task(engine)
             future: Future[R] = (
-                self._submit_graph(task, engine, backend) if task.needs else engine.submit_now(task)
+                self.submit_graph(task, engine, backend) if task.needs else engine.submit_now(task)
             )
             try:
                 return future.result(timeout)
@@ -187,7 +187,7 @@ class Distributable(ToRun, Generic[R]):
                 return engine.submit_detached(self._detached_task(), seconds)
             task = self._task(engine, within=SAME_BURST)
             if task.needs:
-                return self._submit_graph(task, engine, backend)
+                return self.submit_graph(task, engine, backend)
             return engine.submit(task)
         except BaseException as error:
             fold(error)
@@ -236,7 +236,16 @@ class Distributable(ToRun, Generic[R]):
         engine = self.prepared.engine(backend)
         return self.prepared.submittable(self._task(engine, within=SAME_BURST), engine)
 
-    def _submit_graph(self, task: Task, engine: ExecutionBackend, backend: Choice) -> Future[R]:
+    def submit_graph(
+        self, task: Task, engine: ExecutionBackend, backend: Choice = None
+    ) -> Future[R]:
+        """Submit the call with those that it needs.
+
+        Args:
+            task: The call, pickled.
+            engine: The engine that runs it.
+            backend: The backend that the program names; it holds for the calls that it needs, too.
+        """
         from distribute_challenge.graph.submission import Submission
 
         with Submission(backend) as submission:
