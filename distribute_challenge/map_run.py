@@ -22,7 +22,7 @@ from typing import Any
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.chunk import Chunk, note_items
-from distribute_challenge.core.folding import fold
+from distribute_challenge.core.folding import fold, folded
 from distribute_challenge.core.forks import generation, renew_in_children
 from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.core.map_options import MapOptions
@@ -129,8 +129,9 @@ class MapRun:
         When the iterator is closed or deleted, calls that have not begun are cancelled; Ctrl+C also
         stops running calls.
         """
+        with folded:
+            self._begin("for")  # An error of it does not end a loop of the other kind.
         try:
-            self._begin("for")
             while True:
                 found = self._mapping.due()
                 if found is not None:
@@ -156,9 +157,9 @@ class MapRun:
                 "this map is waited for by another task already: let one task iterate it, and "
                 "give the results to others"
             )
+        self._begin("async for")
         self._is_waiting = True
         try:
-            self._begin("async for")
             while not self._ready:
                 if self._error is not None:
                     error, self._error = self._error, None

@@ -198,14 +198,16 @@ def test_an_exception_that_would_end_a_loop_is_an_error(kind: type[Exception]) -
 
 def test_a_map_has_one_kind_of_loop() -> None:
     async def main() -> None:
-        results = double.map([1, 2], backend="local")
+        results = double.map([1, 2], backend="local", batch_size=1)
         assert await anext(results) == 2
         with pytest.raises(CallError, match="by `async for` already, and cannot be by `for`"):
             next(results)
-        results = double.map([1, 2], backend="local")
+        assert await anext(results) == 4
+        results = double.map([1, 2], backend="local", batch_size=1)
         assert next(results) == 2
         with pytest.raises(CallError, match="by `for` already, and cannot be by `async for`"):
             await anext(results)
+        assert next(results) == 4
 
     in_loop(main)
 
