@@ -39,16 +39,23 @@ class Prepared(NamedTuple):
     given: frozenset[str]
 
     @classmethod
-    def of(cls, function: Callable[..., Any], options: CallOptions) -> "Prepared":
+    def of(
+        cls,
+        function: Callable[..., Any],
+        options: CallOptions,
+        modules: frozenset[str] = frozenset(),
+    ) -> "Prepared":
         """Prepare a function that has not been pickled yet.
 
         Args:
             function: The function.
             options: The options of its calls.
+            modules: Names of the user's own modules that travel with it, whether it refers to them
+                or not.
         """
         name = function_name(function)
         given = frozenset(options.given()) - {"backend"}
-        portable = PortableFunction(function, name, options.retry_on, options.setup)
+        portable = PortableFunction(function, name, options.retry_on, options.setup, modules)
         return cls(name, options, portable, given)
 
     def engine(self, backend: Choice) -> ExecutionBackend:
@@ -128,7 +135,7 @@ class Distributable(ToRun, Generic[R]):
             engine = self.prepared.engine(backend)
             task = self._task(engine)
             future: Future[R] = (
-                self._submit_graph(task, engine, backend) if task.needs else engine.submit_now(task)
+                self.submit_graph(task, engine, backend) if task.needs else engine.submit_now(task)
             )
             try:
                 return future.result(timeout)
@@ -181,7 +188,7 @@ class Distributable(ToRun, Generic[R]):
                 return engine.submit_detached(self._detached_task(), seconds)
             task = self._task(engine, within=SAME_BURST)
             if task.needs:
-                return self._submit_graph(task, engine, backend)
+                return self.submit_graph(task, engine, backend)
             return engine.submit(task)
         except BaseException as error:
             fold(error)
@@ -230,7 +237,16 @@ class Distributable(ToRun, Generic[R]):
         engine = self.prepared.engine(backend)
         return self.prepared.submittable(self._task(engine, within=SAME_BURST), engine)
 
-    def _submit_graph(self, task: Task, engine: ExecutionBackend, backend: Choice) -> Future[R]:
+    def submit_graph(
+        self, task: Task, engine: ExecutionBackend, backend: Choice = None
+    ) -> Future[R]:
+        """Submit the call with those that it needs.
+
+        Args:
+            task: The call, pickled.
+            engine: The engine that runs it.
+            backend: The backend that the program names; it holds for the calls that it needs, too.
+        """
         from distribute_challenge.graph.submission import Submission
 
         with Submission(backend) as submission:

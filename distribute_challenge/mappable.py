@@ -1,6 +1,6 @@
 """`map` and `starmap`: many calls of one function at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from operator import length_hint
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
 
@@ -10,6 +10,8 @@ from distribute_challenge.core.never_run import place_of_caller
 from distribute_challenge.core.signature import CheckedSignature
 from distribute_challenge.distributable import Prepared
 from distribute_challenge.execution_backends.registry import Choice
+from distribute_challenge.map_results import MapResults
+from distribute_challenge.map_run import Completions, MapRun
 from distribute_challenge.mapping import Mapping
 
 __all__ = ["Mappable"]
@@ -53,7 +55,7 @@ class Mappable(Generic[R]):
         on_error: Literal["raise"] = ...,
         return_exceptions: Literal[False] = ...,
         **options: Unpack[Options],
-    ) -> Iterator[R]: ...
+    ) -> MapResults[R]: ...
 
     @overload
     def map(
@@ -61,7 +63,7 @@ class Mappable(Generic[R]):
         *iterables: Iterable[Any],
         on_error: Literal["return"],
         **options: Unpack[Options],
-    ) -> Iterator[R | BaseException]: ...
+    ) -> MapResults[R | BaseException]: ...
 
     @overload
     def map(
@@ -69,7 +71,7 @@ class Mappable(Generic[R]):
         *iterables: Iterable[Any],
         return_exceptions: Literal[True],
         **options: Unpack[Options],
-    ) -> Iterator[R | BaseException]: ...
+    ) -> MapResults[R | BaseException]: ...
 
     def map(
         self,
@@ -82,7 +84,7 @@ class Mappable(Generic[R]):
         chunksize: int | None = None,
         return_exceptions: bool = False,
         backend: Choice = None,
-    ) -> Iterator[Any]:
+    ) -> MapResults[Any]:
         """Call the function on each item, as the built-in `map` does, on all workers.
 
         The number of iterables is checked against the function's signature: at once, if their
@@ -103,9 +105,9 @@ class Mappable(Generic[R]):
             backend: As for `Distributable.compute`.
 
         Returns:
-            A lazy iterator: nothing runs before the caller asks for the first result, and only a
-                bounded number of calls is on its way. When it is closed or deleted, calls that have
-                not begun are cancelled.
+            A lazy iterator, also for ``async for``: nothing runs before the caller asks for the
+                first result, and only a bounded number of calls is on its way. When it is closed or
+                deleted, calls that have not begun are cancelled.
 
         Raises:
             OptionError: An option has a value that it cannot have, or the backend does not support
@@ -142,7 +144,7 @@ class Mappable(Generic[R]):
         on_error: Literal["raise"] = ...,
         return_exceptions: Literal[False] = ...,
         **options: Unpack[Options],
-    ) -> Iterator[R]: ...
+    ) -> MapResults[R]: ...
 
     @overload
     def starmap(
@@ -151,7 +153,7 @@ class Mappable(Generic[R]):
         *,
         on_error: Literal["return"],
         **options: Unpack[Options],
-    ) -> Iterator[R | BaseException]: ...
+    ) -> MapResults[R | BaseException]: ...
 
     @overload
     def starmap(
@@ -160,7 +162,7 @@ class Mappable(Generic[R]):
         *,
         return_exceptions: Literal[True],
         **options: Unpack[Options],
-    ) -> Iterator[R | BaseException]: ...
+    ) -> MapResults[R | BaseException]: ...
 
     def starmap(
         self,
@@ -174,7 +176,7 @@ class Mappable(Generic[R]):
         chunksize: int | None = None,
         return_exceptions: bool = False,
         backend: Choice = None,
-    ) -> Iterator[Any]:
+    ) -> MapResults[Any]:
         """Call the function on each item as `map` does; each item is a sequence of arguments.
 
         The first item is checked against the function's signature when it comes, unless errors are
@@ -214,19 +216,22 @@ class Mappable(Generic[R]):
         total: int | None,
         options: MapOptions,
         backend: Choice,
-    ) -> Iterator[Any]:
+    ) -> MapResults[Any]:
         if self._prefix:
             calls = (self._prefix + call for call in calls)
-        return Mapping(
+        completions = Completions()
+        mapping = Mapping(
             self._prepared,
             self._prepared.engine(backend),
             calls,
             options,
+            completions.put,
             total=total,
             named=backend,
             check=self._check_item,
             made_at=place_of_caller(2),
-        ).results()
+        )
+        return MapResults(MapRun(mapping, completions, options))
 
     def _check_item(self, args: tuple[Any, ...]) -> None:
         self._checked.check(self.__name__, args[len(self._prefix) :], {})

@@ -1,40 +1,29 @@
-"""Runs many calls of one function: lazily, in chunks, with a bounded number on their way.
+"""Divides the calls of a map into chunks, and sends as many of them as keep the engine busy.
 
-    source iterables --> chunks --> engine --> completions --> results, in order or as they come
+    source iterables --> chunks --> engine --> finished chunks, in order or as they come
 
-The consumer drives the map: nothing happens before the first ``next``, and only so many calls are
-sent as keep the engine busy until the next one. A chunk with slow calls comes back partly done; its
-rest is divided into smaller chunks, which take its place.
+`MapRun` drives it, and waits where there is something to wait for; this module never does. A chunk
+with slow calls comes back partly done; its rest is divided into smaller chunks, which take its
+place.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from math import inf
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer, window
-from distribute_challenge.core.chunk import Chunk, note_items
+from distribute_challenge.core.chunk import Chunk
 from distribute_challenge.core.chunk_result import ChunkResult
-from distribute_challenge.core.folding import fold
-from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
-from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.core.map_options import MapOptions
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import collecting
 from distribute_challenge.core.never_run import Place, ToRun
 from distribute_challenge.core.outcome import Failure
-from distribute_challenge.core.progress_bar import progress_bar
 from distribute_challenge.distributable import Prepared
-from distribute_challenge.errors import (
-    Attempt,
-    ResultUnavailableError,
-    SerialisationError,
-    WorkerLostError,
-)
+from distribute_challenge.errors import Attempt, SerialisationError, WorkerLostError
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.registry import Choice
@@ -56,18 +45,24 @@ AHEAD = 4
 
 
 class Mapping(ToRun):
-    """One run of a map; `DistributableFunction.map` and `starmap` make it.
+    """The chunks of one map; `DistributableFunction.map` and `starmap` make it.
+
+    Nothing is read or sent before the first `due`.
 
     Args:
         prepared: The function.
         backend: The engine.
         calls: Argument tuples, read when they are needed.
         options: The options of the map.
+        completed: Called with each chunk whose future is done, in the thread that ends the future.
+            The driver gives the chunk to `take`.
         total: Number of calls; None if it is unknown.
         named: The backend that the caller names, also for calls in the items; None: none.
         check: Raises if the arguments of a call do not fit. It is called for the first call, unless
             errors are returned.
         made_at: Where the program made the map; None: no warning if it never runs.
+
+    Guarantees: methods are called by one thread at a time.
     """
 
     def __init__(
@@ -76,6 +71,7 @@ class Mapping(ToRun):
         backend: ExecutionBackend,
         calls: Iterable[tuple[Any, ...]],
         options: MapOptions,
+        completed: Callable[[Chunk], None],
         *,
         total: int | None,
         named: Choice = None,
@@ -88,7 +84,6 @@ class Mapping(ToRun):
         self._source = iter(calls)
         self._total = total
         self._options = options
-        self._ends = inf  # Seconds of the monotonic clock.
         self._function = prepared.portable.payload(
             find_depot=backend.depot, shares_files=backend.shares_files
         )
@@ -103,49 +98,80 @@ class Mapping(ToRun):
         self._source_error: Exception | None = None
         self._order: deque[Chunk] = deque()
         self._unsent: deque[Chunk] = deque()
+        self._finished: deque[Chunk] = deque()  # Chunks to hand out as they end.
         self._in_flight = 0
-        self._generation = generation[0]
-        self._completions: SimpleQueue[Chunk] = SimpleQueue()
+        self._completed = completed
         self._named = named
         self._submission: Submission | None = None
         self.made_at = made_at
 
-    def results(self) -> Iterator[Any]:
-        """Yield the results.
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self._prepared.name
 
-        When the iterator is closed or deleted, calls that have not begun are cancelled; Ctrl+C also
-        stops running calls.
+    @property
+    def total(self) -> int | None:
+        """The number of calls; None if it is unknown."""
+        return self._total
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all results were handed out, once `due` has returned None."""
+        return not self._order
+
+    def due(self) -> tuple[Chunk, Sequence[Any]] | None:
+        """Send chunks until enough are on their way, and hand out one that is finished.
+
+        Returns:
+            The next chunk whose results are due, with its outcomes; None: the map is over, or a
+                chunk has to end first.
+
+        Raises:
+            SystemFailureError: The engine failed.
+            Exception: The source raised it, and all results before it were handed out.
         """
-        self.made_at = None
-        bar = progress_bar(self._prepared.name, self._total) if self._options.progress else None
-        if self._options.timeout is not None:
-            self._ends = clock.monotonic() + self._options.timeout
-        try:
-            for chunk, outcomes in self._outcomes():
-                if bar is not None:
-                    bar.update(len(outcomes))
-                if Failure not in map(type, outcomes):
-                    yield from outcomes
-                    continue
-                note_items(chunk, outcomes, self._prepared.name)
-                if self._options.on_error == "return":
-                    yield from (
-                        outcome.error if type(outcome) is Failure else outcome
-                        for outcome in outcomes
-                    )
-                else:
-                    first = [type(outcome) for outcome in outcomes].index(Failure)
-                    yield from outcomes[:first]
-                    raise outcomes[first].error
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                self._cancel(force=True)
-            fold(error)
-            raise
-        finally:
-            if bar is not None:
-                bar.close()
-            self._cancel()
+        self._fill()
+        while (chunk := self._next()) is not None:
+            outcomes = self._settled(chunk)
+            self._fill()
+            if outcomes:
+                return chunk, outcomes
+        if not self._order and self._source_error is not None:
+            raise self._source_error
+        return None
+
+    def take(self, chunk: Chunk) -> None:
+        """Record that a chunk's future is done.
+
+        Raises:
+            CallCancelledError: It was cancelled.
+        """
+        assert chunk.future is not None
+        if chunk.future.cancelled():
+            # Its backend was closed: `result` raises, so that the rest is not sent to it.
+            chunk.future.result()
+        chunk.is_done = True
+        self._in_flight -= 1
+        self._learn_from(chunk)
+        if not self._options.ordered:
+            self._finished.append(chunk)
+
+    def cancel(self, *, force: bool = False) -> None:
+        """Cancel the calls that have not begun, and forget all.
+
+        Args:
+            force: Also stop those that run.
+        """
+        for chunk in self._order:
+            # Ctrl+C may have come before calls that still run had a chunk of their own.
+            chunk.cancel(force=force)
+        self._order.clear()
+        self._unsent.clear()
+        if self._submission is not None:
+            self._submission.close()
+        if self._hold is not None:
+            self._hold.close()
 
     def _never_run(self) -> str:
         name = self._prepared.name
@@ -155,54 +181,15 @@ class Mapping(ToRun):
             f"as in: for result in {name}.map(...)"
         )
 
-    def _outcomes(self) -> Iterator[tuple[Chunk, Sequence[Any]]]:
-        self._fill()
-        while self._order:
-            chunk = self._next()
-            outcomes = self._settled(chunk)
-            self._fill()
-            if outcomes:
-                yield chunk, outcomes
-        if self._source_error is not None:
-            raise self._source_error
-
-    def _next(self) -> Chunk:
-        """Wait for the next chunk whose results are due, and return it.
-
-        While it runs, other chunks that finish make room for new ones.
-        """
+    def _next(self) -> Chunk | None:
+        """Return the next chunk whose results are due; None if there is none yet."""
         if not self._options.ordered:
-            chunk = self._completed()
+            if not self._finished:
+                return None
+            chunk = self._finished.popleft()
             self._order.remove(chunk)
             return chunk
-        while not self._order[0].is_done:
-            self._completed()
-            self._fill()
-        return self._order.popleft()
-
-    def _completed(self) -> Chunk:
-        while True:
-            left = self._ends - clock.monotonic()
-            try:
-                chunk = self._completions.get(timeout=max(0.0, min(left, LONGEST_WAIT)))
-                break
-            except Empty:
-                if left <= 0:
-                    raise self._options.late(self._prepared.name) from None
-                if self._generation != generation[0]:
-                    raise ResultUnavailableError(
-                        f"a map of {self._prepared.name} was begun by the process that this one "
-                        f"was forked from, and its "
-                        f"results go there; begin another one in this process"
-                    ) from None
-        assert chunk.future is not None
-        if chunk.future.cancelled():
-            # Its backend was closed: `result` raises, so that the rest is not sent to it.
-            chunk.future.result()
-        chunk.is_done = True
-        self._in_flight -= 1
-        self._learn_from(chunk)
-        return chunk
+        return self._order.popleft() if self._order and self._order[0].is_done else None
 
     def _learn_from(self, chunk: Chunk) -> None:
         """Record how long a chunk took, and queue the calls that it gave back.
@@ -283,7 +270,9 @@ class Mapping(ToRun):
 
     def _await(self, chunk: Chunk, future: Future[ChunkResult]) -> None:
         chunk.future, chunk.sent = future, clock.now()
-        future.when_done(lambda _: self._completions.put(chunk))
+        completed = self._completed
+        # Without a reference to this object, which is deleted when its driver is.
+        future.when_done(lambda _: completed(chunk))
 
     def _fill(self) -> None:
         """Send chunks until enough are on their way."""
@@ -382,14 +371,3 @@ class Mapping(ToRun):
         place = self._order.index(chunk)
         del self._order[place]
         self._insert(chunk.calls, chunk.first, place, size)
-
-    def _cancel(self, *, force: bool = False) -> None:
-        for chunk in self._order:
-            # Ctrl+C may have come before calls that still run had a chunk of their own.
-            chunk.cancel(force=force)
-        self._order.clear()
-        self._unsent.clear()
-        if self._submission is not None:
-            self._submission.close()
-        if self._hold is not None:
-            self._hold.close()

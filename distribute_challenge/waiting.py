@@ -21,6 +21,7 @@ from distribute_challenge.distributable import Distributable
 from distribute_challenge.errors import CallError, ResultTimeoutError
 from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.graph.submission import Submission
+from distribute_challenge.shared import Shared
 
 __all__ = ["as_completed", "gather", "progress", "wait"]
 
@@ -40,9 +41,9 @@ def gather(
     timeout: float | None = None,
     backend: Choice = None,
 ) -> Any:
-    """Return the values of futures and calls, in the shape of what was given.
+    """Return the values of futures, calls and handles, in the shape of what was given.
 
-    Futures and calls may lie in lists, tuples, sets and dictionaries, which may be nested; anything
+    Futures, calls and the handles of `put` may lie in lists, tuples, sets and dictionaries, which may be nested; anything
     else is returned as it is. Calls are submitted first, together. In a coroutine, write
     ``await gather(...)``: the event loop goes on meanwhile.
 
@@ -236,6 +237,8 @@ class _Gathering:
     def _built(self, thing: Any) -> Any:
         if isinstance(thing, Future | Distributable):
             return self._value(self._futures[id(thing)])
+        if isinstance(thing, Shared):
+            return thing.get()
         if isinstance(thing, dict):
             return {key: self._built(part) for key, part in thing.items()}
         if isinstance(thing, tuple) and hasattr(thing, "_fields"):

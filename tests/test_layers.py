@@ -31,6 +31,8 @@ LAYERS = [
     FRONT := [
         "distributable",
         "mapping",
+        "map_run",
+        "map_results",
         "mappable",
         "function",
         "decorator",
@@ -39,9 +41,10 @@ LAYERS = [
         "shared",
         "waiting",
     ],
+    ["dask"],
     ["executor", "joblib"],
     [""],
-    ["cli", "benchmarking", "dask"],
+    ["cli", "benchmarking"],
     ["__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -110,7 +110,7 @@ def test_an_endless_source_is_pulled_only_as_far_as_needed() -> None:
     assert [next(results) for _ in range(10)] == [2 * number for number in range(10)]
     assert len(pulled) < 10 * LARGEST
     before = len(pulled)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(pulled) == before
 
 
@@ -134,7 +134,7 @@ def test_results_come_in_order_whatever_ends_first() -> None:
     backend.finish()
     consumer.join(10)
     assert got == [0]
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_unordered_results_come_as_they_end() -> None:
@@ -307,7 +307,7 @@ def test_closing_or_dropping_cancels_what_has_not_begun(leave: str) -> None:
     before = len(pulled)
     assert futures
     if leave == "close":
-        results.close()  # type: ignore[attr-defined]
+        results.close()
     else:
         del results
         gc.collect()
@@ -449,7 +449,7 @@ def test_closing_forgets_what_came_back_and_was_not_sent_again() -> None:
     results = double.map(range(6), batch_size=6, backend=backend)
     assert next(results) == 0
     sent = len(backend.sizes)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(backend.sizes) == sent < 7
 
 

@@ -20,6 +20,7 @@ RIGHT = """
     from typing import assert_type
 
     from distribute_challenge import Executor, Future, compute_this, put
+    from distribute_challenge.map_results import MapResults
 
     @compute_this()
     def square(x: int) -> int:
@@ -65,13 +66,13 @@ RIGHT = """
     assert_type(square(2).submit(), Future[int])
     assert_type(square(2).submit().result(), int)
     assert_type(square.local(2), int)
-    assert_type(square.map([1, 2]), Iterator[int])
-    assert_type(square.map([1], on_error="return"), Iterator[int | BaseException])
-    assert_type(square.starmap([(1,), (2,)]), Iterator[int])
-    assert_type(square.starmap([(1,)], on_error="return"), Iterator[int | BaseException])
-    assert_type(square.map([1], return_exceptions=True), Iterator[int | BaseException])
-    assert_type(square.starmap([(1,)], return_exceptions=True), Iterator[int | BaseException])
-    assert_type(square.map([1], chunksize=2, timeout=1.5), Iterator[int])
+    assert_type(square.map([1, 2]), MapResults[int])
+    assert_type(square.map([1], on_error="return"), MapResults[int | BaseException])
+    assert_type(square.starmap([(1,), (2,)]), MapResults[int])
+    assert_type(square.starmap([(1,)], on_error="return"), MapResults[int | BaseException])
+    assert_type(square.map([1], return_exceptions=True), MapResults[int | BaseException])
+    assert_type(square.starmap([(1,)], return_exceptions=True), MapResults[int | BaseException])
+    assert_type(square.map([1], chunksize=2, timeout=1.5), MapResults[int])
     assert_type(square.with_options(retries=2)(3).compute(), int)
     assert_type(compute_this(square, retries=2)(3).compute(), int)
     assert_type(compute_this(func=square.local)(-3).compute(), int)
@@ -90,7 +91,7 @@ RIGHT = """
     assert_type(Scale().plain(3).compute(), int)
     assert_type(Scale.plain(Scale(), 3).compute(), int)
     assert_type(Scale().waiting(x=3).compute(), int)
-    assert_type(Scale().plain.map([3]), Iterator[int])
+    assert_type(Scale().plain.map([3]), MapResults[int])
     assert_type(Scale.static(3).compute(), int)
     assert_type(Scale().static(3).compute(), int)
     assert_type(Scale.static_below(3).compute(), int)

@@ -128,6 +128,20 @@ class ExecutionBackend(ABC):
         """
         return None
 
+    def restart(self) -> None:  # noqa: B027 - not abstract: `check_restart` refuses it
+        """Cancel all calls, and end the processes that run calls; the next call gets new ones."""
+
+    def check_restart(self) -> None:
+        """Raise an error if `restart` is impossible.
+
+        Raises:
+            BackendError: This engine has no processes that it could end.
+        """
+        raise BackendError(
+            "this backend cannot be restarted, as it has no worker processes of its own: use the "
+            "embedded cluster, or the backend 'processes'"
+        )
+
     def unfinished(self) -> int:
         """Return how many calls were submitted and are not done, so that `close` cancels them.
 

@@ -142,6 +142,13 @@ class LimitedBackend(ExecutionBackend):
     def depot(self) -> "Depot | None":
         return self._engine.depot()
 
+    def check_restart(self) -> None:
+        self._engine.check_restart()
+
+    def restart(self) -> None:
+        self.close()  # First, or a waiting call would go to the engine when another is cancelled.
+        self._engine.restart()
+
     def unfinished(self) -> int:
         return len(self._waiting_calls())
 

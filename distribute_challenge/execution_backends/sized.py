@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from distribute_challenge.core.interrupts import at_exit
 from distribute_challenge.execution_backends.base import ExecutionBackend
 
-__all__ = ["close_unused", "give_back", "lease"]
+__all__ = ["close_unused", "give_back", "is_shared", "lease"]
 
 
 @dataclass(eq=False)
@@ -58,6 +58,12 @@ def give_back(engine: ExecutionBackend) -> None:
             if shared.engine is engine:
                 shared.users -= 1
     close_unused(but=engine)
+
+
+def is_shared(engine: ExecutionBackend) -> bool:
+    """Whether several executors use an engine that `lease` has returned."""
+    with _lock:
+        return any(shared.engine is engine and shared.users > 1 for shared in _shared.values())
 
 
 def close_unused(but: ExecutionBackend | None = None) -> None:

@@ -24,8 +24,11 @@ from distribute_challenge.executor.arguments import (
     with_initializer,
 )
 from distribute_challenge.executor.calls import ExecutorCalls
+from distribute_challenge.executor.client_methods import ClientMethods
 from distribute_challenge.executor.items import divided, results_of, run_chunk
 from distribute_challenge.function import CallSettings, DistributableFunction
+from distribute_challenge.serialisation import SAME_BURST
+from distribute_challenge.serialisation.tasks import single_task
 
 __all__ = ["Executor"]
 
@@ -36,7 +39,7 @@ R = TypeVar("R")
 KEPT_FUNCTIONS = 16
 
 
-class Executor(concurrent.futures.Executor):
+class Executor(ClientMethods, concurrent.futures.Executor):
     """Runs calls on a cluster, by the interface of `concurrent.futures`.
 
     Put it in the place of a `ProcessPoolExecutor` or `ThreadPoolExecutor`. What differs is in
@@ -100,12 +103,13 @@ class Executor(concurrent.futures.Executor):
                 if release is not None:
                     release()
                 raise
-            limited = None
+            limited, self._inner_engine = None, engine
             if limit is not None or key:
                 engine = limited = LimitedBackend(engine, limit)
         self._calls = ExecutorCalls(limited, key, release)
         self._engine = engine
         self._workers = max_workers
+        self._modules: frozenset[str] = frozenset()
         self._functions: dict[int, _Function] = self._calls.functions
         # Without a reference to the executor: it is deleted as soon as the program drops it.
         weakref.finalize(self, self._calls.shut).atexit = False
@@ -257,13 +261,13 @@ class Executor(concurrent.futures.Executor):
 
     def _kept(self, fn: Callable[..., Any]) -> "_Function":
         """Return a function as it is submitted, from the latest ones if it is among them."""
-        kept = self._functions.pop(id(fn), None)
+        kept = self._functions.get(id(fn))
         if kept is None:
             plain = _plain(fn)
-            kept = _Function(fn, plain, Prepared.of(plain, self._options_of(fn)))
-        self._functions[id(fn)] = kept
-        if len(self._functions) > KEPT_FUNCTIONS:
-            self._functions.pop(next(iter(self._functions), 0), None)
+            kept = _Function(fn, plain, self._prepared(plain, self._options_of(fn)))
+            self._functions[id(fn)] = kept
+            if len(self._functions) > KEPT_FUNCTIONS:
+                self._functions.pop(next(iter(self._functions), 0), None)
         return kept
 
     def _kept_chunks(self, kept: "_Function") -> "_Function":
@@ -271,7 +275,15 @@ class Executor(concurrent.futures.Executor):
         name = kept.prepared.name
         run = partial(run_chunk, kept.plain, name)
         run.__name__ = name  # type: ignore[attr-defined] # for messages
-        return _Function(run, run, Prepared.of(run, kept.prepared.options))
+        return _Function(run, run, self._prepared(run, kept.prepared.options))
+
+    def _prepared(self, fn: Callable[..., Any], options: CallOptions) -> Prepared:
+        prepared = Prepared.of(fn, options, self._modules)
+        prepared.engine(self._engine)  # Checks the options, once for all calls.
+        return prepared
+
+    def _forget_functions(self) -> None:
+        self._functions.clear()
 
     def _options_of(self, fn: Callable[..., Any]) -> CallOptions:
         if not isinstance(fn, DistributableFunction):
@@ -286,11 +298,26 @@ class Executor(concurrent.futures.Executor):
     def _submitted(
         self, kept: "_Function", args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
-        call: Distributable[Any] = Distributable(kept.plain, args, kwargs, kept.prepared)
+        # As `Distributable.submit`, without what it does once more for each call.
+        prepared, engine = kept.prepared, self._engine
         with self._calls.submitting:
             self._calls.check()
             try:
-                future = call.submit(self._engine)
+                task = single_task(
+                    prepared.portable,
+                    prepared.name,
+                    args,
+                    kwargs,
+                    prepared.options,
+                    engine.depot,
+                    within=SAME_BURST,
+                    shares_files=engine.shares_files,
+                )
+                if task.needs:
+                    call: Distributable[Any] = Distributable(kept.plain, args, kwargs, prepared)
+                    future = call.submit_graph(task, engine, engine)
+                else:
+                    future = engine.submit(task)
             except SerialisationError as error:
                 future = Future(kept.prepared.name)
                 future.fail(error)

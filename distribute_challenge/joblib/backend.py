@@ -8,9 +8,10 @@ from typing import Any, Self
 from uuid import uuid4
 
 from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.setup import Setup
 from distribute_challenge.errors import DistributeChallengeError, OptionError
 from distribute_challenge.execution_backends.registry import Choice, resolve
-from distribute_challenge.joblib.batch import Batch, Setup, Surroundings
+from distribute_challenge.joblib.batch import Batch, Initializer, Surroundings
 from distribute_challenge.joblib.jobs import Job, Jobs
 
 try:
@@ -61,7 +62,8 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
             worker process; None: as many as the worker allows.
         execution_backend: Name of a backend of this library, or the backend itself; None: the
             default one.
-        initializer: Called once in each worker process, before its first batch; None: nothing.
+        initializer: Called once in each worker process, before its first batch; None: nothing. If it
+            raises, the batch fails with `SetupError`.
         initargs: Positional arguments of ``initializer``.
         options: The options of `compute_this`. They hold for each batch of calls.
 
@@ -97,7 +99,7 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
         super().__init__(nesting_level, inner_max_num_threads)
         self.parallel: Any = None
         self._options = CallOptions()
-        self._setup: Setup | None = None
+        self._initializer: Setup | None = None
         self._jobs: Jobs | None = None
         self._update(execution_backend, initializer, initargs, **options)
 
@@ -131,9 +133,9 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         slots = self._slots()
         most = _most(self._asked(n_jobs), slots)
-        self._jobs = Jobs(
-            self._surroundings(), self._options, slots, most if most < slots else None
-        )
+        surroundings = self._surroundings()
+        options = self._with_initializer(surroundings)
+        self._jobs = Jobs(surroundings, options, slots, most if most < slots else None)
         return effective
 
     def compute_batch_size(self) -> int:
@@ -167,12 +169,20 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
         if execution_backend is not None:
             options["backend"] = execution_backend
         self._options = self._options.updated(**options)
+        known = self._initializer
         if initializer is not None and not (
-            self._setup is not None
-            and self._setup.function is initializer
-            and self._setup.arguments is initargs
+            known is not None and known.function is initializer and known.args is initargs
         ):
-            self._setup = Setup(uuid4().hex, initializer, initargs)
+            self._initializer = Setup(initializer, tuple(initargs), uuid4().hex)
+
+    def _with_initializer(self, surroundings: Surroundings) -> CallOptions:
+        known = self._initializer
+        if known is None:
+            return self._options
+        if self._options.setup is not None:
+            raise OptionError("got setup and initializer, which are the same: give one of them")
+        initializer = Initializer(known.function, surroundings)
+        return self._options.updated(setup=Setup(initializer, known.args, known.key))
 
     def _copy_for(self, parallel: Any) -> Self:
         own = copy(self)
@@ -197,12 +207,12 @@ class DistributeChallengeBackend(ParallelBackendBase):  # type: ignore[misc] # j
             # A worker on this machine may have been started before the program set them.
             is_near = resolve(self._options.backend).shares_files
             names = [name for name in self.MAX_NUM_THREADS_VARS if is_near and name in os.environ]
-            return Surroundings({name: os.environ[name] for name in names}, setup=self._setup)
+            return Surroundings({name: os.environ[name] for name in names})
         if not isinstance(most, int) or most < 1:
             raise OptionError(
                 f"inner_max_num_threads={most!r}: expected a whole number of at least 1, or None"
             )
-        return Surroundings(dict.fromkeys(self.MAX_NUM_THREADS_VARS, str(most)), most, self._setup)
+        return Surroundings(dict.fromkeys(self.MAX_NUM_THREADS_VARS, str(most)), most)
 
 
 def _most(n_jobs: int, slots: int) -> int:

@@ -1,7 +1,6 @@
 """The worker's end of joblib's `Parallel`: runs a batch of its calls."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,10 +10,7 @@ from distribute_challenge.core.interrupts import is_worker
 from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import BackendError, OptionError
 
-__all__ = ["Batch", "Setup", "Surroundings", "joblib_batch"]
-
-_lock = threading.Lock()
-_done: set[str] = set()  # Keys of the setups that have run in this process.
+__all__ = ["Batch", "Initializer", "Surroundings", "joblib_batch"]
 
 
 class Batch:
@@ -47,28 +43,6 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Setup:
-    """A function that runs once in each process, before its first batch.
-
-    Args:
-        key: Tells setups apart.
-        function: The function.
-        arguments: Its positional arguments.
-    """
-
-    key: str
-    function: Callable[..., object]
-    arguments: tuple[Any, ...]
-
-    def run_once(self) -> None:
-        """Call the function, if it has not returned in this process before."""
-        with _lock:
-            if self.key not in _done:
-                self.function(*self.arguments)
-                _done.add(self.key)
-
-
-@dataclass(frozen=True)
 class Surroundings:
     """What a batch finds in the process that runs it.
 
@@ -76,12 +50,10 @@ class Surroundings:
         variables: Environment variables.
         most_threads: How many threads each native thread pool may use, such as those of OpenBLAS
             and OpenMP; None: no change.
-        setup: What has to have run before; None: nothing.
     """
 
     variables: Mapping[str, str]
     most_threads: int | None = None
-    setup: Setup | None = None
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -96,9 +68,28 @@ class Surroundings:
                 stack.enter_context(_environment(self.variables))
             if self.most_threads is not None:
                 stack.enter_context(_limited_threads(self.most_threads))
-            if self.setup is not None:
-                self.setup.run_once()
             yield
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """What joblib's user has run once in each process, in the surroundings of the batches.
+
+    Args:
+        function: The function.
+        surroundings: What it finds: native libraries read the variables when they are loaded.
+    """
+
+    function: Callable[..., object]
+    surroundings: Surroundings
+
+    @property
+    def __name__(self) -> str:
+        return function_name(self.function)
+
+    def __call__(self, *args: Any) -> Any:
+        with self.surroundings.applied():
+            return self.function(*args)
 
 
 def joblib_batch(surroundings: Surroundings, batch: Batch) -> list[Any]:

@@ -2,9 +2,9 @@
 
 What a function of `__main__` or a notebook uses travels by value, so it must be the value at the
 time of the call and not of the first call. Comparing costs less than pickling: as long as
-everything the function refers to is the same unchangeable object, the payload stays. A function
-that captures a list, an array or an object of any kind is pickled again for every call; its digest
-tells whether it has to be sent again. Large values that it captures lie in the depot (`parcels`),
+everything the function refers to is the same (`watch` says what can be compared), the payload stays.
+A function that captures a long list, an array or an object of most kinds is pickled again for every
+call; its digest tells whether it has to be sent again. Large values that it captures lie in the depot (`parcels`),
 so what is pickled again is small.
 """
 
@@ -98,6 +98,7 @@ class PortableFunction:
         name: Readable name for messages.
         retry_on: Exception classes that travel with it.
         setup: What each process has to run once before the first call; None: nothing.
+        modules: The user's own modules that travel with it, whether it refers to them or not.
 
     Guarantees: the large values that the current payload refers to stay in their depot as long as
     this object lives.
@@ -109,12 +110,13 @@ class PortableFunction:
         name: str,
         retry_on: tuple[type[BaseException], ...],
         setup: Callable[[], Any] | None = None,
+        modules: frozenset[str] = frozenset(),
     ) -> None:
         self._function = function
         self._name = name
         self._retry_on = retry_on
         self._setup = setup
-        self._extra: frozenset[str] = frozenset()
+        self._extra = modules
         self._watch: Watch | None = None
         self._carries_state = False
         self._script = ScriptParts()

@@ -158,6 +158,9 @@ class ProjectPickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle h
             return found
         if cls in _NAMED_BY_CLOUDPICKLE or self._has_name(cls):
             return super().reducer_override(cls)
+        return self._reduce_class_by_value(cls)
+
+    def _reduce_class_by_value(self, cls: type) -> Any:
         return reduce_class(cls, self._version_of, versioned=self._versioned)
 
     def _reduce_function(self, function: types.FunctionType) -> Any:

@@ -3,7 +3,9 @@
 A client checks this before each call. Comparing identities takes a fraction of the time of
 pickling. It is enough as long as everything that is referred to is unchangeable: numbers, texts,
 modules, functions and classes whose own references are watched in turn. Small lists, sets and
-dictionaries of such values are compared by their text.
+dictionaries of numbers and texts, which may be nested, are compared by their text. Of other small
+lists and dictionaries, and of objects whose pickle is that of their attributes (`namespaces`), each
+item is watched.
 """
 
 import functools
@@ -15,6 +17,8 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from distribute_challenge.serialisation.modules.project_modules import is_project_module
+from distribute_challenge.serialisation.namespaces import namespace_of
+from distribute_challenge.serialisation.standard_library import CACHED_FUNCTION
 
 __all__ = [
     "MISSING",
@@ -31,11 +35,11 @@ _UNCHANGEABLE = (
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
     types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType,
     types.GenericAlias, types.FunctionType, property, staticmethod, classmethod,
-    functools.cached_property,
+    functools.cached_property, CACHED_FUNCTION,
     type(namedtuple("_", "field").field),  # type: ignore[attr-defined]
 )  # fmt: skip
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
-_CONTAINERS = (list, set, dict)
+_CONTAINERS = (list, set, dict, tuple, frozenset)
 _MOST_ITEMS = 32  # A guess: comparing more items takes as long as pickling them.
 
 #: Stands for the value of a variable that is not assigned.
@@ -51,6 +55,12 @@ _MADE_WITH_A_CLASS = frozenset(
 )  # fmt: skip
 # Modules whose objects never change, or have an identity and no content.
 _STATELESS_MODULES = ("dataclasses", "typing", "enum", "_thread", "_contextvars")
+# Classes whose objects never change, or are pickled by name. By their names, as most programs have
+# not loaded all of these modules.
+_UNCHANGEABLE_BY_NAME = frozenset(
+    ["datetime.date", "datetime.timedelta", "decimal.Decimal", "fractions.Fraction",
+     "logging.Logger", "pathlib.PosixPath", "pathlib.PurePosixPath", "re.Pattern", "uuid.UUID"]
+)  # fmt: skip
 
 
 class Watch(NamedTuple):
@@ -81,6 +91,7 @@ class Watch(NamedTuple):
         sizes: list[tuple[Sized, int]] = []
         texts: list[tuple[Any, str]] = []
         seen: set[int] = set()
+        namespaces = 0
         waiting = list(roots)
         while waiting:
             current = waiting.pop()
@@ -101,26 +112,46 @@ class Watch(NamedTuple):
                 found = references(current)
             elif is_unchangeable(current):
                 # A built-in function refers to no other object.
+                waiting.extend(part for part in _inside(current) if not has_address(part))
                 continue
             else:
-                # A partial or an object with `__call__` can change inside.
-                return cls()
+                namespace = namespace_of(current)
+                namespaces += 1
+                if namespace is None or namespaces > _MOST_ITEMS:
+                    # A partial can change inside.
+                    return cls()
+                texts.append((namespace.names, repr(namespace.names)))
+                found = ((str(key), namespace.holder, key) for key in list(namespace.names))
+                kind = type(current)
+                if not (has_address(kind) or id(kind) in leave):
+                    waiting.append(kind)
             for _, holder, key in found:
                 value = holder.get(key, MISSING)
                 places.append((holder, key, value))
-                if _is_small(value):
-                    texts.append((value, repr(value)))
-                elif not (
-                    hasattr(type(value), "__distributable__")
-                    or is_unchangeable(value)
+                if not (
+                    is_unchangeable(value)
                     or isinstance(value, type)
+                    or hasattr(type(value), "__distributable__")
                 ):
-                    return cls()
+                    if _is_small(value):
+                        texts.append((value, repr(value)))
+                    else:
+                        waiting.append(value)
+                        continue
                 parts = [
                     part for part in _inside(value) if not (has_address(part) or id(part) in leave)
                 ]
                 waiting.extend(part for part in parts if not _is_generated(part, current))
         return cls(places, sizes, texts)
+
+    def sees_all(self) -> bool:
+        """Whether a pickle made now can be used again as long as nothing has changed.
+
+        A value that was put has to be counted each time that it is pickled.
+        """
+        return self.places is not None and not any(
+            hasattr(type(value), "__deposited__") for _, _, value in self.places
+        )
 
     def is_unchanged(self) -> bool:
         """Whether each place holds what it held; False if something may have changed inside."""
@@ -185,7 +216,10 @@ def is_unchangeable(value: Any) -> bool:
         return True
     kind = type(value)
     return (
-        kind is object or isinstance(value, _UNCHANGEABLE) or kind.__module__ in _STATELESS_MODULES
+        kind is object
+        or isinstance(value, _UNCHANGEABLE)
+        or kind.__module__ in _STATELESS_MODULES
+        or f"{kind.__module__}.{kind.__qualname__}" in _UNCHANGEABLE_BY_NAME
     )
 
 
@@ -198,10 +232,24 @@ def _is_generated(part: Any, owner: Any) -> bool:
 
 
 def _is_small(value: Any) -> bool:
-    if type(value) not in _CONTAINERS or len(value) > _MOST_ITEMS:
-        return False
-    items = (*value, *value.values()) if isinstance(value, dict) else value
-    return all(type(item) in _SCALARS for item in items)
+    """Whether a container has few items, with those of containers inside it."""
+    return type(value) in _CONTAINERS and _count(value, _MOST_ITEMS) <= _MOST_ITEMS
+
+
+def _count(container: Any, most: int) -> int:
+    """Count items up to a number; containers of anything but numbers and texts have more."""
+    items = (*container, *container.values()) if isinstance(container, dict) else container
+    number = 0
+    for item in items:
+        number += 1
+        if number > most:
+            break
+        if type(item) in _CONTAINERS:
+            # A container inside itself reaches the end of the count.
+            number += _count(item, most - number)
+        elif type(item) not in _SCALARS:
+            return most + 1
+    return number
 
 
 def _members(cls: type) -> Iterator[tuple[str, Any, str]]:
@@ -220,7 +268,9 @@ def _inside(value: Any) -> Iterator[Any]:
         parts = [value.fget, value.fset, value.fdel]
     elif isinstance(value, functools.cached_property):
         parts = [value.func]
-    elif isinstance(value, staticmethod | classmethod) or hasattr(type(value), "__distributable__"):
+    elif isinstance(value, staticmethod | classmethod | CACHED_FUNCTION) or hasattr(
+        type(value), "__distributable__"
+    ):
         parts = [value.__wrapped__]
     else:
         return

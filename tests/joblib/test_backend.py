@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge import LocalCluster, compute_this
-from distribute_challenge.errors import CallTimeoutError, OptionError
+from distribute_challenge.errors import CallTimeoutError, OptionError, SetupError
 from tests.joblib.held import HeldBackend
 from tests.optional import needed
 from tests.processes import environment
@@ -259,6 +259,16 @@ class TestOnWorkers:
         for _ in range(2):
             assert set(parallel(delayed(os.getpid)() for _ in range(50))) <= set(noted(path))
         assert len(noted(path)) == len(set(noted(path)))
+
+    def test_an_initializer_that_fails_is_named(self, cluster: LocalCluster) -> None:
+        parallel = Parallel(initializer=note_process, initargs=("/missing/file",))
+        with pytest.raises(SetupError, match="note_process, which has to run once") as caught:
+            parallel(delayed(os.getpid)() for _ in range(5))
+        assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+    def test_a_setup_is_an_initializer(self) -> None:
+        with pytest.raises(OptionError, match="got setup and initializer, which are the same"):
+            Parallel(setup=os.getpid, initializer=os.getpid)([delayed(os.getpid)()] * 2)
 
 
 def threads_of_numpy() -> tuple[str | None, list[int]]:

@@ -11,7 +11,7 @@ from tests.optional import needed
 needed("joblib")
 
 from distribute_challenge.joblib import batch as module  # noqa: E402
-from distribute_challenge.joblib.batch import Setup, Surroundings, joblib_batch  # noqa: E402
+from distribute_challenge.joblib.batch import Initializer, Surroundings, joblib_batch  # noqa: E402
 from tests.joblib.batches import batch_of  # noqa: E402
 
 
@@ -71,18 +71,10 @@ def test_a_missing_threadpoolctl_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         joblib_batch(Surroundings({}, 1), batch_of(list))
 
 
-def test_a_setup_runs_once_in_a_process() -> None:
-    """One that raises runs again before the next batch."""
-    runs = []
-
-    def set_up(name: str) -> None:
-        runs.append(name)
-        if len(runs) == 1:
-            raise ValueError("not yet")
-
-    surroundings = Surroundings({}, setup=Setup("a key", set_up, ("model",)))
-    with pytest.raises(ValueError, match="not yet"):
-        joblib_batch(surroundings, batch_of(list))
-    for _ in range(2):
-        assert joblib_batch(surroundings, batch_of(list)) == [[]]
-    assert runs == ["model", "model"]
+@pytest.mark.usefixtures("worker")
+def test_an_initializer_finds_what_the_batches_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And has the name of its function, for error messages."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    initializer = Initializer(os.getenv, Surroundings({"OMP_NUM_THREADS": "1"}))
+    assert initializer("OMP_NUM_THREADS") == "1"
+    assert initializer.__name__ == "getenv"

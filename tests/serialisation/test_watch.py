@@ -1,10 +1,15 @@
 """Whether what functions and classes refer to is still the same."""
 
 import abc
+import collections
+import copyreg
 import enum
 import functools
+import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytest
@@ -116,9 +121,24 @@ def test_a_class_registered_with_an_abstract_one_is_a_change() -> None:
     assert not watch.is_unchanged()
 
 
-@pytest.mark.parametrize("value", [object(), [object()], list(range(100)), {1: []}, set(range(33))])
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        bytearray(b"a"),
+        [bytearray(b"a")],
+        list(range(100)),
+        [len] * 33,
+        {(1, 2): len},
+        set(range(33)),
+        {1: [set(range(33))]},
+        collections.OrderedDict(a=1),
+        functools.partial(len),
+    ],
+    ids=lambda value: str(value)[:20],
+)
 def test_what_can_change_inside_is_never_taken_for_unchanged(value: Any) -> None:
-    """An object of any class and containers with one can change. Only a sentinel cannot."""
+    """Objects of most classes, and containers with one, can change. A sentinel cannot."""
 
     def function() -> Any:
         return value
@@ -127,3 +147,145 @@ def test_what_can_change_inside_is_never_taken_for_unchanged(value: Any) -> None
     assert not Watch.over([functools.partial(function)]).is_unchanged()
     assert not Watch.over([[].append]).is_unchanged()
     assert Watch.over([len]).is_unchanged()
+
+
+class Settings:
+    """An object that consists of its attributes."""
+
+    def __init__(self) -> None:
+        self.rate = 1
+        self.inner: Any = [Point(1), {"a": [1, (2, {3})]}, (Point(2), [])]
+        self.registry: Any = {"len": len, None: Colour}
+
+
+class Point:
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def double(self) -> Any:
+        return self.x * RATE
+
+
+class Reduced(Point):
+    def __reduce__(self) -> Any:
+        return Point, (7,)
+
+
+class Stateful(Point):
+    def __getstate__(self) -> Any:
+        return {}
+
+
+class Remade(Point):
+    def __getnewargs__(self) -> Any:
+        return ()
+
+
+class Slotted:
+    __slots__ = ("__dict__", "x")
+
+
+class Listed(list[Any]):
+    """Has items beside its attributes."""
+
+
+class Registered(Point):
+    """Another module says how to pickle it."""
+
+
+def watching(value: Any) -> Watch:
+    def function() -> Any:
+        return value
+
+    return Watch.over([function])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda settings: setattr(settings, "rate", 2),
+        lambda settings: setattr(settings, "added", 2),
+        lambda settings: delattr(settings, "rate"),
+        lambda settings: setattr(settings, "__dict__", {**vars(settings), "rate": 2}),
+        lambda settings: setattr(settings.inner[0], "x", 2),
+        lambda settings: settings.inner.append(1),
+        lambda settings: settings.inner.pop(),
+        lambda settings: settings.inner.reverse(),
+        lambda settings: settings.inner[1]["a"][1][1].add(4),
+        lambda settings: settings.registry.update({None: Point}),
+        lambda settings: settings.registry.update({"len": settings.registry.pop("len")}),
+    ],
+    ids=[
+        "set",
+        "added",
+        "deleted",
+        "all",
+        "inner",
+        "append",
+        "pop",
+        "reverse",
+        "nested",
+        "value",
+        "order",
+    ],
+)
+def test_a_change_inside_an_object_is_seen(change: Callable[[Any], None]) -> None:
+    settings = Settings()
+    settings.inner.pop()  # A tuple with an object cannot be watched.
+    watch = watching(settings)
+    assert watch.is_unchanged()
+    change(settings)
+    assert not watch.is_unchanged()
+
+
+def test_a_change_of_an_object_s_class_is_seen() -> None:
+    class Local:
+        limit = 1
+
+    watch = watching(Local())
+    assert watch.is_unchanged()
+    Local.limit = 2
+    assert not watch.is_unchanged()
+
+
+@pytest.mark.parametrize(
+    "kind", [Reduced, Stateful, Remade, Slotted, Listed, Registered, ValueError]
+)
+def test_an_object_that_is_pickled_otherwise_is_not_watched(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(copyreg.dispatch_table, Registered, Reduced.__reduce__)
+    value = kind([]) if issubclass(kind, Point) else kind()
+    assert not watching(value).is_unchanged()
+
+
+def test_a_large_number_of_objects_is_not_watched() -> None:
+    chain = Point(None)
+    for _ in range(40):
+        chain = Point(chain)
+    assert not watching(chain).is_unchanged()
+
+
+def test_a_cached_function_is_as_unchanged_as_the_function() -> None:
+    @functools.lru_cache
+    def cached() -> Any:
+        return number
+
+    number = 1
+    roots = Watch.over([cached]), watching(cached)
+    assert all(watch.is_unchanged() for watch in roots)
+    cached()
+    assert all(watch.is_unchanged() for watch in roots)
+    number = 2
+    assert not any(watch.is_unchanged() for watch in roots)
+
+
+def test_objects_of_the_standard_library_that_never_change_can_be_watched() -> None:
+    values = (re.compile("a"), logging.getLogger("a"), Path("a"))
+    assert all(watching(value).is_unchanged() for value in values)
+
+
+def test_a_list_inside_itself_is_no_endless_loop() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    assert watching(endless).is_unchanged()

@@ -125,6 +125,24 @@ class CeleryExecutionBackend(ExecutionBackend):
             return None
         return CeleryExecutionBackend(local=True, workers=workers, logs=self._logs)
 
+    def check_restart(self) -> None:
+        given = self._given
+        if given is not None:
+            given.check()
+        elif self._broker_url() is not None:
+            raise BackendError(
+                "the workers of this cluster were started elsewhere: restart them there, as with "
+                "`docker compose restart` or systemctl"
+            )
+
+    def restart(self) -> None:
+        self.close()
+        given = self._given
+        if given is not None:
+            given.close()
+            given.start()
+            given.wait_until_reachable()
+
     def unfinished(self) -> int:
         client = self._client
         return 0 if client is None else client.unfinished()

@@ -52,7 +52,7 @@ class ProcessesExecutionBackend(ExecutionBackend):
         self.concurrency = workers or worker_count()
         self._attempts = settings.attempts()
         self._surroundings: Surroundings | None = None
-        self._pool = Pool(self.concurrency, self._new_runner, CLOSE_WITHIN)
+        self._pool = self._new_pool()
 
     def submit(self, task: Task) -> Future[Any]:
         if self._surroundings is None:
@@ -63,11 +63,21 @@ class ProcessesExecutionBackend(ExecutionBackend):
     def sized(self, workers: int) -> ExecutionBackend:
         return ProcessesExecutionBackend(workers)
 
+    def check_restart(self) -> None:
+        """A pool can be restarted."""
+
+    def restart(self) -> None:
+        before, self._pool = self._pool, self._new_pool()
+        before.close()
+
     def unfinished(self) -> int:
         return self._pool.unfinished()
 
     def close(self) -> None:
         self._pool.close()
+
+    def _new_pool(self) -> Pool:
+        return Pool(self.concurrency, self._new_runner, CLOSE_WITHIN)
 
     def _new_runner(self, pool: Pool) -> "_ProcessRunner":
         assert self._surroundings is not None  # `submit` has set it.

@@ -5,6 +5,7 @@ import dis
 import linecache
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.util import decode_source
 from threading import Lock
 from types import CodeType
@@ -88,14 +89,22 @@ def imported_names(code: CodeType, package: str) -> Iterator[str]:
         >>> sorted(imported_names(f.__code__, ""))
         ['email', 'email.message', 'json.decoder']
     """
-    instructions = list(dis.get_instructions(code))
-    for position, instruction in enumerate(instructions):
-        if instruction.opname == "IMPORT_NAME":
-            level, names = instructions[position - 2].argval, instructions[position - 1].argval
-            yield from _candidates(instruction.argval, names or (), level, package)
+    yield from _imports_of_code(code, package)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from imported_names(constant, package)
+
+
+# Cached, because a class that travels by value is read again for each call that brings it.
+@lru_cache(maxsize=1024)
+def _imports_of_code(code: CodeType, package: str) -> tuple[str, ...]:
+    names: list[str] = []
+    instructions = list(dis.get_instructions(code))
+    for position, instruction in enumerate(instructions):
+        if instruction.opname == "IMPORT_NAME":
+            level, found = instructions[position - 2].argval, instructions[position - 1].argval
+            names.extend(_candidates(instruction.argval, found or (), level, package))
+    return tuple(names)
 
 
 def _source(location: Location) -> tuple[str | None, str]:

@@ -19,6 +19,7 @@ and sets every attribute again.
 
 import contextlib
 import os
+import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +35,7 @@ from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.serialisation.script.class_source import ClassSource
 from distribute_challenge.serialisation.watch import Watch
 
-__all__ = ["of_version", "reduce_class", "taken_apart"]
+__all__ = ["kept_pickle", "of_version", "reduce_class", "taken_apart"]
 
 T = TypeVar("T")
 
@@ -58,11 +59,24 @@ class _Received(NamedTuple):
     namespace: dict[str, Any] | None = None
 
 
+class KeptPickle(NamedTuple):
+    """A class as it travels among the arguments of calls.
+
+    Args:
+        reduced: What the pickler needs of it.
+        modules: The modules of the user's project that it needs.
+    """
+
+    reduced: tuple[Any, ...]
+    modules: frozenset[str]
+
+
 class _Own(NamedTuple):
     """The version of a class that this process defines, valid while the watch sees no change."""
 
     watch: Watch
     version: str
+    pickle: KeptPickle | None = None
 
 
 class _Latest(Generic[T]):
@@ -132,6 +146,44 @@ def reduce_class(cls: type, digest: Digest, *, versioned: bool) -> tuple[Any, ..
         maker = cloudpickle._make_skeleton_class
     state.pop("__slotnames__", None)  # `copyreg` sets it when the first instance is pickled.
     return _make, (_id(cls), maker, arguments[:-2]), (version, state), None, None, _set_state
+
+
+def kept_pickle(
+    cls: type, digest: Digest, dump: Callable[[type], tuple[bytes, frozenset[str]]]
+) -> KeptPickle | None:
+    """Return a class as it travels among arguments, pickled once as long as it does not change.
+
+    Args:
+        cls: The class.
+        digest: As for `reduce_class`.
+        dump: Pickles it by value, and names the modules of the project that it needs.
+
+    Returns:
+        None for a class whose changes would not be seen, or that another process defines.
+    """
+    version, own = _version_of(cls, digest), _own.get(cls)
+    if own is None:
+        return None
+    if own.pickle is None:
+        if not own.watch.sees_all():
+            return None
+        data, modules = dump(cls)
+        own = own._replace(pickle=KeptPickle((_known_or_made, (_id(cls), version, data)), modules))
+        _own.put(cls, own)
+    return own.pickle
+
+
+def _known_or_made(id: str, version: str, data: bytes) -> Any:  # noqa: A002
+    """Return the class of an id, if this process has it in this version; else unpickle it."""
+    found = _made(id)
+    if found is not None:
+        received = _received.get(found)
+        if received is None:
+            return found  # This process defines it.
+        if received.version == version:
+            _kept.put(found, None)
+            return found
+    return pickle.loads(data)
 
 
 def taken_apart(cls: type, pickle: Callable[[type], T]) -> T:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from distribute_challenge.core.needs import collecting_nothing
 from distribute_challenge.serialisation.modules.locations import locate
 from distribute_challenge.serialisation.project_pickler import ProjectPickler
-from distribute_challenge.serialisation.script.classes import taken_apart
+from distribute_challenge.serialisation.script.classes import kept_pickle, taken_apart
 from distribute_challenge.serialisation.script.definitions import (
     Definitions,
     PickledDefinition,
@@ -33,6 +33,13 @@ class NamingPickler(ProjectPickler):
         pickler.dump(obj)
         self.modules.update(pickler.modules, definition.modules)
         return found_or_made, (definition_name(obj), definition.version, file.getvalue())
+
+    def _reduce_class_by_value(self, cls: type) -> Any:
+        kept = kept_pickle(cls, version_of, _pickled_class)
+        if kept is None:
+            return super()._reduce_class_by_value(cls)
+        self.modules.update(kept.modules)
+        return kept.reduced
 
 
 class _DefinitionPickler(ProjectPickler):
@@ -73,6 +80,14 @@ def _pickled_definition(definition: Any) -> PickledDefinition:
         )
 
     return taken_apart(definition, dump) if isinstance(definition, type) else dump(definition)
+
+
+def _pickled_class(cls: type) -> tuple[bytes, frozenset[str]]:
+    """Pickle a class by value; return its pickle, and the modules of the project that it needs."""
+    file = io.BytesIO()
+    pickler = ProjectPickler(file, version_of)
+    pickler.dump(cls)
+    return file.getvalue(), frozenset(pickler.modules)
 
 
 def _digest(data: bytes) -> str:

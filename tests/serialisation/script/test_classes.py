@@ -1,11 +1,15 @@
 """Classes that travel by value; what scripts see of it is in tests/contract/test_scripts.py."""
 
+import collections
 import threading
 
 import pytest
 
+from distribute_challenge import put
 from distribute_challenge.errors import SerialisationError
-from distribute_challenge.serialisation import dumps
+from distribute_challenge.serialisation import dumps, loads
+from distribute_challenge.serialisation.script.classes import kept_pickle
+from distribute_challenge.serialisation.script.definition_pickler import version_of
 from tests.elsewhere import Client
 
 pytestmark = pytest.mark.slow
@@ -101,3 +105,64 @@ def test_a_class_of_a_project_that_cannot_be_taken_apart_is_named() -> None:
 
     with pytest.raises(SerialisationError, match=r"it cannot be pickled: it\.lock \(a lock\)"):
         dumps(Service, "it")
+
+
+def test_a_class_among_arguments_is_pickled_once_until_it_changes() -> None:
+    class Point:
+        scale = 1
+
+    def pickled() -> bytes:
+        return dumps([Point()], "a list", named=True).data
+
+    first, kept = pickled(), kept_pickle(Point, version_of, dump)
+    assert kept is not None
+    assert kept_pickle(Point, version_of, dump) is kept
+    assert pickled() == first
+    assert type(loads(first)[0]) is Point
+    Point.scale = 2
+    assert pickled() != first
+
+
+def test_a_class_that_could_change_unseen_is_pickled_each_time() -> None:
+    """A value that was put is counted each time, too."""
+
+    class Changing:
+        values = collections.OrderedDict(a=1)  # noqa: RUF012 - it can change
+
+    class Holding:
+        value = put(b"x", "threads")
+
+    for each in (Changing, Holding):
+        assert kept_pickle(each, version_of, dump) is None
+        assert type(loads(dumps([each()], "a list", named=True).data)[0]) is each
+
+
+def dump(cls: type) -> tuple[bytes, frozenset[str]]:
+    return cls.__name__.encode(), frozenset()
+
+
+def test_the_objects_of_a_class_meet_the_same_class_in_each_call(project: Client) -> None:
+    """What calls keep on it stays until it changes; a change is set."""
+    out = project.run("""
+        import collections
+        from distribute_challenge import put
+        class Point:
+            scale = 1
+            def __init__(self, x): self.x = x
+        class Holding:
+            numbers = put([1, 2, 3], backend)
+        @compute_this
+        def seen(point):
+            Point.count = getattr(Point, "count", 0) + 1
+            return type(point) is Point, point.x * Point.scale, Point.count
+        print([seen(Point(x)).compute(backend=backend) for x in range(3)])
+        Point.scale = 10
+        print(seen(Point(7)).compute(backend=backend)[:2])
+        total = compute_this(lambda held: sum(type(held).numbers))
+        print([total(Holding()).compute(backend=backend) for _ in range(2)])
+    """)
+    assert out.splitlines() == [
+        "[(True, 0, 1), (True, 1, 2), (True, 2, 3)]",
+        "(True, 70)",
+        "[6, 6]",
+    ]
