@@ -1,0 +1,72 @@
+"""Clusters of Dask and Ray for tests, started when a test first needs one.
+
+Each is a process of its own, which ends its cluster when this process closes its standard input: so
+also when the tests are interrupted or killed.
+"""
+
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+from distribute_challenge.execution_backends.clusters.base import ClusterCall
+from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
+
+__all__ = ["dask_backend", "dask_schedulers", "has_arrived"]
+
+DASK = """
+import sys
+import dask
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    dask.config.set({"distributed.admin.low-level-log-length": 0})
+    common = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
+    with LocalCluster(2, **common) as two, LocalCluster(1, processes=False, protocol="tcp", **common) as one:
+        print(two.scheduler_address, one.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@cache
+def _addresses(program: str) -> list[str]:
+    """The addresses of a cluster, started by a program that prints them."""
+    # The tests never wait for it: it sees the end of its input when this process has ended.
+    running = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    _running.append(running)
+    line = running.stdout.readline()
+    assert line, f"it ended with code {running.wait()}"
+    return line.split()
+
+
+_running: list["subprocess.Popen[str]"] = []
+
+
+def dask_schedulers() -> tuple[str, str]:
+    """The addresses of a cluster of two workers with a thread each, and of one with one worker."""
+    two, one = _addresses(DASK)
+    return two, one
+
+
+def has_arrived(call: ClusterCall) -> bool:
+    """Whether a call waits at a worker of Dask, or in the queue of the scheduler."""
+    client, future = call.handle
+    return client.run_on_scheduler(_is_queued, future.key) or any(
+        client.run(_is_at_worker, future.key).values()
+    )
+
+
+def _is_queued(key: Any, dask_scheduler: Any) -> bool:
+    return key in dask_scheduler.tasks and dask_scheduler.tasks[key].state == "queued"
+
+
+def _is_at_worker(key: Any, dask_worker: Any) -> bool:
+    return key in dask_worker.state.tasks
+
+
+def dask_backend() -> DaskExecutionBackend:
+    """An engine on two workers."""
+    return DaskExecutionBackend(dask_schedulers()[0])
