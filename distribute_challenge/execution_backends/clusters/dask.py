@@ -6,15 +6,19 @@ be withdrawn or stopped.
 
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from distribute_challenge.core import clock
 from distribute_challenge.errors import (
+    Attempt,
     BackendError,
     DistributeChallengeError,
     SystemFailureError,
     TaskLostError,
+    WorkerLostError,
 )
 from distribute_challenge.execution_backends.clusters.base import (
     ClusterBackend,
@@ -23,8 +27,8 @@ from distribute_challenge.execution_backends.clusters.base import (
 )
 from distribute_challenge.execution_backends.clusters.packages import needed
 from distribute_challenge.execution_backends.clusters.worker_calls import Answer, calls
+from distribute_challenge.execution_backends.loss_report import worker_lost
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME
-from distribute_challenge.execution_backends.tried_call import ProcessEnd
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -128,23 +132,21 @@ class DaskExecutionBackend(ClusterBackend):
             answer = self._failure(message, error)
         self._answered(message, answer)
 
-    def _failure(self, message: str, error: BaseException) -> Answer | BaseException:
-        """Return what a failure of Dask means for the call."""
+    def _failure(self, message: str, error: BaseException) -> BaseException:
+        """Return the error of a call for which Dask has no answer."""
         call = self._out.get(message)
-        name = call.name if call is not None else ""
-        if isinstance(error, DistributeChallengeError):
+        if call is None or isinstance(error, DistributeChallengeError):
             return error
+        failure: BaseException
         if isinstance(error, self._distributed.KilledWorker):
-            worker = str(getattr(error.last_worker, "address", error.last_worker))
-            text = f"Dask's worker {worker} died, and those that had the call before"
-            return Answer(end=ProcessEnd(f"dask@{worker}", text, {}, True, False))
-        if isinstance(error, Exception):
-            failure: BaseException = SystemFailureError(
-                f"{name}: Dask cannot run it: {type(error).__name__}: {error}. See whether its "
-                f"workers have this version of distribute_challenge installed"
+            failure = _killed(call, error)
+        elif isinstance(error, Exception) and not isinstance(error, CancelledError):
+            failure = SystemFailureError(
+                f"{call.name}: Dask cannot run it: {type(error).__name__}: {error}. See whether "
+                f"its workers have this version of distribute_challenge installed"
             )
         else:
-            failure = TaskLostError(f"{name}: Dask has dropped it: {error}")
+            failure = TaskLostError(f"{call.name}: Dask has dropped it: {error}")
         failure.__cause__ = error
         return failure
 
@@ -197,6 +199,19 @@ def _key(call: ClusterCall, message: Message) -> Any:
     # rest in order. Calls with a priority overtake those that workers have, so they go there at
     # once: each in a group of its own, which is the first part of a tuple.
     return (key, 0) if call.task.options.priority else key
+
+
+def _killed(call: ClusterCall, error: Any) -> WorkerLostError:
+    """Return the error of a call that Dask has begun as often as its scheduler allows."""
+    task = call.task
+    worker = f"dask@{getattr(error.last_worker, 'address', '')}"
+    end = Attempt(worker, call.sent, clock.now(), "the worker of Dask died", task.calls)
+    return worker_lost(
+        task,
+        (*call.attempts, end),
+        f"That happened {error.allowed_failures + 1} times, and the scheduler allows no more "
+        f"(distributed.scheduler.allowed-failures): see whether memory suffices on the workers.",
+    )
 
 
 def _asked(client: "Client", question: Callable[[str], bool], message: str) -> list[bool]:
