@@ -4,6 +4,8 @@ Each is a process of its own, which ends its cluster when this process closes it
 also when the tests are interrupted or killed.
 """
 
+import importlib
+import os
 import subprocess
 import sys
 from functools import cache
@@ -11,8 +13,9 @@ from typing import Any
 
 from distribute_challenge.execution_backends.clusters.base import ClusterCall
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
+from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
 
-__all__ = ["dask_backend", "dask_schedulers", "has_arrived"]
+__all__ = ["dask_backend", "dask_schedulers", "has_arrived", "ray_address", "ray_backend"]
 
 DASK = """
 import sys
@@ -25,6 +28,19 @@ if __name__ == "__main__":
     with LocalCluster(2, **common) as two, LocalCluster(1, processes=False, protocol="tcp", **common) as one:
         print(two.scheduler_address, one.scheduler_address, flush=True)
         sys.stdin.read()
+"""
+
+
+RAY = """
+import sys
+import ray
+
+ray.init(
+    num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False
+)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+ray.shutdown()
 """
 
 
@@ -70,3 +86,19 @@ def _is_at_worker(key: Any, dask_worker: Any) -> bool:
 def dask_backend() -> DaskExecutionBackend:
     """An engine on two workers."""
     return DaskExecutionBackend(dask_schedulers()[0])
+
+
+def ray_backend() -> RayExecutionBackend:
+    """An engine on two workers, on the connection of this process to Ray."""
+    ray = importlib.import_module("ray")
+    if not ray.is_initialized():
+        ray.init(ray_address(), log_to_driver=False)
+    return RayExecutionBackend()
+
+
+def ray_address() -> str:
+    """The address of Ray with two CPUs."""
+    # The token that Ray asks for otherwise would be written into the user's folder.
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    (address,) = _addresses(RAY)
+    return address

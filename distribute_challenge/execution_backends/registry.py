@@ -53,11 +53,12 @@ BUILT_IN = {
     "dask": "distribute_challenge.execution_backends.clusters.dask:DaskExecutionBackend",
     "local": "distribute_challenge.execution_backends.local:LocalExecutionBackend",
     "processes": "distribute_challenge.execution_backends.pools:ProcessesExecutionBackend",
+    "ray": "distribute_challenge.execution_backends.clusters.ray:RayExecutionBackend",
     "threads": "distribute_challenge.execution_backends.pools:ThreadsExecutionBackend",
 }
 
 #: Schemes of addresses that stand for a name: the engine of this name connects to the address.
-SCHEMES = {"tcp": "dask", "tls": "dask"}
+SCHEMES = {"ray": "ray", "tcp": "dask", "tls": "dask"}
 
 Choice = str | ExecutionBackend | SupportsRun | None
 
@@ -75,7 +76,7 @@ def available_backends() -> list[str]:
 
     Examples:
         >>> available_backends()
-        ['celery', 'dask', 'local', 'processes', 'threads']
+        ['celery', 'dask', 'local', 'processes', 'ray', 'threads']
     """
     return sorted({*BUILT_IN, *(point.name for point in _installed())})
 
@@ -277,10 +278,10 @@ def _check(choice: object) -> None:
 
 
 def _unknown(name: str) -> BackendError:
-    schemes = " and ".join(f"{scheme}://" for scheme in SCHEMES)
+    schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
     return BackendError(
         f"no backend is called {name!r}; there are {', '.join(available_backends())}, and "
-        f"addresses that begin with {schemes}"
+        f"addresses that begin with one of {schemes}"
     )
 
 

@@ -27,9 +27,9 @@ from distribute_challenge.execution_backends.pools import (
     ThreadsExecutionBackend,
 )
 from tests.calls import wait_for
-from tests.clusters import dask_backend
+from tests.clusters import dask_backend, ray_backend
 
-CLUSTERS = {"dask"}  # Other systems, which take seconds to start.
+CLUSTERS = {"dask", "ray"}  # Other systems, which take seconds to start.
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
 
@@ -47,6 +47,7 @@ ENGINES: dict[str, Callable[[], ExecutionBackend]] = {
     "celery": CeleryExecutionBackend,
     "only-run": lambda: RunAdapter(OnlyRun()),
     "dask": dask_backend,
+    "ray": ray_backend,
 }
 #: The same as parameters of fixtures.
 PARAMETERS = [

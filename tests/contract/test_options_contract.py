@@ -31,7 +31,7 @@ from distribute_challenge.execution_backends.pools import (
     ThreadsExecutionBackend,
 )
 from tests.calls import die, initialise, name_of_state, note, read, state, wait_for
-from tests.clusters import dask_schedulers, has_arrived
+from tests.clusters import dask_schedulers, has_arrived, ray_backend
 from tests.contract.test_backend_contract import PARAMETERS, OnlyRun
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
@@ -48,7 +48,12 @@ GIVEN: dict[str, Any] = {
     "setup": os.getpid,
 }
 RUN_ON_SUBMIT = {"local", "only-run"}  # Nothing waits there.
-IN_PROCESSES = {"processes", "celery", "dask"}  # What ends its process does not end the client.
+IN_PROCESSES = {
+    "processes",
+    "celery",
+    "dask",
+    "ray",
+}  # What ends its process does not end the client.
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         "celery": lambda: CeleryExecutionBackend(request.getfixturevalue("cluster").broker_url),
         "only-run": lambda: RunAdapter(OnlyRun()),
         "dask": lambda: DaskExecutionBackend(dask_schedulers()[1]),
+        "ray": ray_backend,  # It has two workers, and refuses the options that need one.
     }
     engine = Engine(request.param, makers[request.param])
     with engine.backend:
@@ -414,7 +420,7 @@ def test_a_call_is_begun_as_often_as_the_environment_says(
         assert "That happened 2 times in 2 attempts" in str(lost)
         assert len(lost.attempts) == 2
         for attempt in lost.attempts:
-            assert attempt.worker.startswith(("processes@", "embedded@", "dask@"))
+            assert attempt.worker.startswith(("processes@", "embedded@", "dask@", "ray@"))
             assert attempt.sent <= attempt.ended
             assert "SIGKILL" in attempt.reason
             assert attempt.facts["host"]

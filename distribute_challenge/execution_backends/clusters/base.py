@@ -172,6 +172,9 @@ class ClusterBackend(ExecutionBackend):
     def _is_running(self, call: ClusterCall) -> bool:
         """Whether a worker has begun a call."""
 
+    def _forget(self, call: ClusterCall, message: str) -> None:
+        """Free what the cluster keeps for a message that was answered."""
+
     @abstractmethod
     def _disconnect(self, calls: Sequence[ClusterCall]) -> None:
         """Stop calls, and free the resources of the engine."""
@@ -229,8 +232,9 @@ class ClusterBackend(ExecutionBackend):
         with self._lock:
             call = self._out.pop(message, None)
         if call is not None:
-            call.handle = None
             try:
+                self._forget(call, message)
+                call.handle = None
                 self._settle(call, answer)
             except BaseException as error:
                 call.fail(error)
