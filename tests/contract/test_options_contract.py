@@ -24,6 +24,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.clusters.base import ClusterCall
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
+from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.execution_backends.pools import (
@@ -440,12 +441,22 @@ def test_the_documentation_says_which_backend_keeps_which_option() -> None:
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
     table = text.partition("### Which backend keeps which option")[2].split("\n\n")[2].splitlines()
     engines = [cell.strip(" `") for cell in table[0].split("|")[2:-1]]
-    assert engines == ["celery", "processes", "threads", "local", "object with `run"]
+    assert engines == [
+        "celery",
+        "processes",
+        "threads",
+        "local",
+        "dask",
+        "ray",
+        "object with `run",
+    ]
     honours = [
         CeleryExecutionBackend.honours,
         ProcessesExecutionBackend.honours,
         ThreadsExecutionBackend.honours,
         LocalExecutionBackend.honours,
+        DaskExecutionBackend.honours,
+        RayExecutionBackend.honours,
         RunAdapter.honours,
     ]
     said = {}
