@@ -4,7 +4,6 @@ Each is a process of its own, which ends its cluster when this process closes it
 also when the tests are interrupted or killed.
 """
 
-import importlib
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 from distribute_challenge.execution_backends.clusters.base import ClusterCall
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
 from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
+from tests.optional import needed
 
 __all__ = ["dask_backend", "dask_schedulers", "has_arrived", "ray_address", "ray_backend"]
 
@@ -90,7 +90,7 @@ def dask_backend() -> DaskExecutionBackend:
 
 def ray_backend() -> RayExecutionBackend:
     """An engine on two workers, on the connection of this process to Ray."""
-    ray = importlib.import_module("ray")
+    ray = needed("ray")
     if not ray.is_initialized():
         ray.init(ray_address(), log_to_driver=False)
     return RayExecutionBackend()

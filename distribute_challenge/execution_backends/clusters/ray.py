@@ -5,7 +5,7 @@ it may begin, and this engine asks it to withdraw a call.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -226,12 +226,10 @@ def run(
         return Answer()
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(calls("ray").run, message, digest, payload, frame, limit)
-        while not running.done():
+        while True:
             try:
-                # Ray's cancelling does not wake a thread that waits.
-                running.exception(LOOK_EVERY)
-            except TimeoutError:
-                pass
+                while not wait([running], LOOK_EVERY).done:
+                    pass  # To cancel a task, Ray raises this exception, but wakes no thread for it.
+                return running.result()
             except KeyboardInterrupt:
                 calls("ray").stop(message)
-        return running.result()
