@@ -23,7 +23,8 @@ import dask
 from distributed import LocalCluster
 
 if __name__ == "__main__":
-    dask.config.set({"distributed.admin.low-level-log-length": 0})
+    # Two workers die of a call that kills them, and no test waits for others.
+    dask.config.set({"distributed.scheduler.allowed-failures": 1})
     common = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     with LocalCluster(2, **common) as two, LocalCluster(1, processes=False, protocol="tcp", **common) as one:
         print(two.scheduler_address, one.scheduler_address, flush=True)
@@ -48,8 +49,13 @@ ray.shutdown()
 def _addresses(program: str) -> list[str]:
     """The addresses of a cluster, started by a program that prints them."""
     # The tests never wait for it: it sees the end of its input when this process has ended.
+    # It runs without coverage, which takes half of its start, and half of that of each call's process.
     running = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
     )
     assert running.stdout is not None
     _running.append(running)
