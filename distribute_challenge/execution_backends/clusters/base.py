@@ -161,6 +161,10 @@ class ClusterBackend(ExecutionBackend):
         """
 
     @abstractmethod
+    def _failure(self, call: ClusterCall, error: BaseException) -> Answer | BaseException:
+        """Return what an error that came in place of an answer means for a call."""
+
+    @abstractmethod
     def _withdraw(self, call: ClusterCall) -> bool:
         """Keep a call from beginning; False if it has begun, or may have."""
 
@@ -182,7 +186,7 @@ class ClusterBackend(ExecutionBackend):
     # --- calls and their answers
 
     def _answered(self, message: str, answer: Answer | BaseException) -> None:
-        """Take the answer to a message, or the error in place of one."""
+        """Take the answer to a message, or the error that came in its place."""
         self._answers.put((message, answer))
 
     def _send(self, call: ClusterCall) -> None:
@@ -243,6 +247,8 @@ class ClusterBackend(ExecutionBackend):
         return True
 
     def _settle(self, call: ClusterCall, answer: Answer | BaseException) -> None:
+        if isinstance(answer, BaseException):
+            answer = self._failure(call, answer)
         if isinstance(answer, BaseException):
             call.fail(answer)
             return

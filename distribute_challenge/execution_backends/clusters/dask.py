@@ -55,7 +55,7 @@ class DaskExecutionBackend(ClusterBackend):
     Examples:
         >>> from distributed import Client
         >>> from distribute_challenge import compute_this
-        >>> with Client("tcp://127.0.0.1:8786"):  # doctest: +SKIP
+        >>> with Client(n_workers=1, processes=False, dashboard_address=":0"):
         ...     compute_this(lambda x: x * x)(3).compute(backend="dask")
         9
     """
@@ -75,11 +75,11 @@ class DaskExecutionBackend(ClusterBackend):
 
         Raises:
             BackendError: There is none, or it works only in coroutines.
-            SystemFailureError: The scheduler does not answer.
+            SystemFailureError: It is closed, or the scheduler does not answer.
         """
         if self._address is not None:
             with self._lock:
-                if self._own is None:
+                if self._own is None or self._own.status == "closed":
                     self._own = self._connect(self._address)
                 return self._own
         client = self._given
@@ -92,6 +92,8 @@ class DaskExecutionBackend(ClusterBackend):
                     "distributed.Client('tcp://host:8786'), or name the scheduler, as in "
                     "backend='tcp://host:8786'"
                 ) from None
+        if client.status in ("closing", "closed"):
+            raise SystemFailureError(f"{client} is closed: make another one")
         if client.asynchronous:
             raise BackendError(
                 f"{client} works only in coroutines, expected one that was made without "
@@ -109,7 +111,10 @@ class DaskExecutionBackend(ClusterBackend):
             ) from error
 
     def _count_slots(self) -> int:
-        return sum(self._client().nthreads().values())
+        try:
+            return sum(self._client().nthreads().values())
+        except OSError as error:
+            raise SystemFailureError(f"Dask's scheduler does not answer: {error}") from error
 
     def _start(self, call: ClusterCall, message: Message) -> None:
         client = self._client()
@@ -129,13 +134,11 @@ class DaskExecutionBackend(ClusterBackend):
         try:
             answer = await client.gather(future, asynchronous=True)
         except BaseException as error:
-            answer = self._failure(message, error)
+            answer = error
         self._answered(message, answer)
 
-    def _failure(self, message: str, error: BaseException) -> BaseException:
-        """Return the error of a call for which Dask has no answer."""
-        call = self._out.get(message)
-        if call is None or isinstance(error, DistributeChallengeError):
+    def _failure(self, call: ClusterCall, error: BaseException) -> BaseException:
+        if isinstance(error, DistributeChallengeError):
             return error
         failure: BaseException
         if isinstance(error, self._distributed.KilledWorker):

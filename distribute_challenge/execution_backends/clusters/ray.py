@@ -149,14 +149,9 @@ class RayExecutionBackend(ClusterBackend):
         reference.future().add_done_callback(partial(self._end, message.id))
 
     def _end(self, message: str, task: "Future[Answer]") -> None:
-        try:
-            answer: Answer | BaseException = task.result()
-        except BaseException as error:
-            answer = self._failure(message, error)
-        self._answered(message, answer)
+        self._answered(message, task.exception() or task.result())
 
-    def _failure(self, message: str, error: BaseException) -> Answer | BaseException:
-        """Return what a failure of Ray means for a call."""
+    def _failure(self, call: ClusterCall, error: BaseException) -> Answer | BaseException:
         exceptions = self._ray.exceptions
         cause = getattr(error, "cause", None)
         if isinstance(cause, DistributeChallengeError):
@@ -169,11 +164,9 @@ class RayExecutionBackend(ClusterBackend):
             exceptions.WorkerCrashedError | exceptions.NodeDiedError | exceptions.ObjectLostError,
         ):
             return Answer(end=ProcessEnd("", f"its worker of Ray died: {error}", {}, True, False))
-        call = self._out.get(message)
         failure = SystemFailureError(
-            f"{call.name if call is not None else 'a call'}: Ray cannot run it: "
-            f"{type(error).__name__}: {error}. See whether its nodes have this version of "
-            f"distribute_challenge installed"
+            f"{call.name}: Ray cannot run it: {type(error).__name__}: {error}. See whether its "
+            f"nodes have this version of distribute_challenge installed"
         )
         failure.__cause__ = error
         return failure

@@ -99,6 +99,32 @@ def test_an_address_where_no_scheduler_answers_is_named() -> None:
         double(2).compute(backend)
 
 
+def test_a_client_that_is_closed_is_named(address: str) -> None:
+    client = distributed.Client(address)
+    client.close()
+    with pytest.raises(SystemFailureError, match=r"Client.* is closed: make another one"):
+        double(2).compute(DaskExecutionBackend(client))
+
+
+def test_the_backend_makes_another_client_for_its_address(backend: DaskExecutionBackend) -> None:
+    """When its own was closed."""
+    assert double(2).compute(backend) == 4
+    assert backend._own is not None
+    backend._own.close()
+    assert double(2).compute(backend) == 4
+
+
+def test_a_scheduler_that_is_gone_ends_a_map(
+    backend: DaskExecutionBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError("it is gone")
+
+    monkeypatch.setattr(backend._client(), "nthreads", fail)
+    with pytest.raises(SystemFailureError, match="Dask's scheduler does not answer: it is gone"):
+        list(double.map([1], backend=backend))
+
+
 def test_a_client_for_coroutines_is_refused(address: str) -> None:
     async def main() -> None:
         async with distributed.Client(address, asynchronous=True) as client:

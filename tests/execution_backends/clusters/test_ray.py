@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -141,8 +142,24 @@ def test_a_call_whose_worker_dies_each_time_is_lost(
 
 
 def test_a_worker_that_ray_has_killed_was_out_of_memory(backend: RayExecutionBackend) -> None:
-    answer: Any = backend._failure("", ray.exceptions.OutOfMemoryError("too much"))
+    call: Any = None
+    answer: Any = backend._failure(call, ray.exceptions.OutOfMemoryError("too much"))
     assert answer.end.facts == {"out_of_memory": True}
+
+
+def test_an_answer_comes_in_any_thread(
+    backend: RayExecutionBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread of Ray's own takes no part in the measuring of coverage."""
+    answers: list[Any] = []
+    monkeypatch.setattr(backend, "_answered", lambda *answer: answers.append(answer))
+    good: Future[Answer] = Future()
+    good.set_result(Answer())
+    bad: Future[Answer] = Future()
+    bad.set_exception(error := KeyError())
+    backend._end("1", good)
+    backend._end("2", bad)
+    assert answers == [("1", Answer()), ("2", error)]
 
 
 def not_there(*_: Any) -> None:
