@@ -25,7 +25,11 @@ LAYERS = [
     ["execution"],
     ["execution_backends"],
     ["execution_backends.pools", "execution_backends.celery.broker", "cluster"],
-    ["execution_backends.celery.client", "execution_backends.celery.worker"],
+    [
+        "execution_backends.celery.client",
+        "execution_backends.celery.worker",
+        "execution_backends.clusters",
+    ],
     ["execution_backends.celery"],
     ["graph"],
     FRONT := [
@@ -156,7 +160,7 @@ def test_the_registry_names_engines_and_imports_none() -> None:
     assert not [
         name
         for name in imports(MODULES["execution_backends.registry"])
-        if "celery" in name or "pools" in name
+        if any(room in name for room in ("celery", "clusters", "pools"))
     ]
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from distribute_challenge import LocalCluster
+from tests.clusters import ray_address
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,6 +66,8 @@ def test_a_block_runs_and_prints_what_its_comments_say(block: Block, tmp_path: P
     if block.mark == "with a broker":
         with LocalCluster(workers=1) as cluster:
             script = run(block.code, tmp_path, CELERY_BROKER_URL=cluster.broker_url)
+    elif block.mark == "with Ray":
+        script = run(block.code, tmp_path, RAY_ADDRESS=ray_address())
     else:
         script = run(block.code, tmp_path)
     assert script.returncode == 0, script.stderr

@@ -113,14 +113,14 @@ def not_honoured(
         ", ".join(f"{name}={getattr(each, name)!r}" for name in names)
         for each in (options, default)
     )
-    keepers = [repr(name) for name in others]
+    *keepers, last = [repr(name) for name in others] or [""]
     who = (
-        f"{' and '.join(keepers)} {'do' if len(keepers) > 1 else 'does'}. "
+        f"{', '.join(keepers)}{' and ' if keepers else ''}{last} {'do' if keepers else 'does'}. "
         f"Use one that does, or leave"
     )
     return OptionError(
         f"the backend {engine!r} does not keep {given}; "
-        f"{who if keepers else 'no backend here does. Leave'} "
+        f"{who if last else 'no backend here does. Leave'} "
         f"{'the option' if len(names) == 1 else 'the options'} out: .with_options({usual})"
     )
 

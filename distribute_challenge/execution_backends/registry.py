@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "available_backends",
     "check_honoured",
+    "close_at_exit",
     "close_backends",
     "default_backend",
     "is_named",
@@ -49,10 +50,15 @@ ENTRY_POINTS = "distribute_challenge.execution_backends"
 
 BUILT_IN = {
     "celery": "distribute_challenge.execution_backends.celery:CeleryExecutionBackend",
+    "dask": "distribute_challenge.execution_backends.clusters.dask:DaskExecutionBackend",
     "local": "distribute_challenge.execution_backends.local:LocalExecutionBackend",
     "processes": "distribute_challenge.execution_backends.pools:ProcessesExecutionBackend",
+    "ray": "distribute_challenge.execution_backends.clusters.ray:RayExecutionBackend",
     "threads": "distribute_challenge.execution_backends.pools:ThreadsExecutionBackend",
 }
+
+#: Schemes of addresses that stand for a name: the engine of this name connects to the address.
+SCHEMES = {"ray": "ray", "tcp": "dask", "tls": "dask"}
 
 Choice = str | ExecutionBackend | SupportsRun | None
 
@@ -70,7 +76,7 @@ def available_backends() -> list[str]:
 
     Examples:
         >>> available_backends()
-        ['celery', 'local', 'processes', 'threads']
+        ['celery', 'dask', 'local', 'processes', 'ray', 'threads']
     """
     return sorted({*BUILT_IN, *(point.name for point in _installed())})
 
@@ -135,7 +141,8 @@ def resolve(*choices: Choice) -> ExecutionBackend:
     else:
         choice = settings.backend_name()
     if isinstance(choice, str):
-        return _engine("local") if inside_call() and choice in BUILT_IN else _engine(choice)
+        is_built_in = choice in BUILT_IN or _scheme(choice) is not None
+        return _engine("local" if inside_call() and is_built_in else choice)
     if isinstance(choice, ExecutionBackend):
         if id(choice) not in _given:  # To add it takes as long as half of a submitted call.
             _given[id(choice)] = choice
@@ -197,8 +204,16 @@ def _engine(name: str) -> ExecutionBackend:
         if engine is None:
             if name not in ("local", "threads"):
                 _refuse_beginning_processes()
-            engine = _engines[name] = _load(name)()
+            scheme = _scheme(name)
+            made = _load(name)() if scheme is None else _load(SCHEMES[scheme])(name)
+            engine = _engines[name] = made
         return engine
+
+
+def _scheme(name: str) -> str | None:
+    """Return the scheme of an address; None if it is the name of a backend."""
+    scheme, separator, _ = name.partition("://")
+    return scheme if separator and scheme in SCHEMES else None
 
 
 def _refuse_beginning_processes() -> None:
@@ -220,9 +235,7 @@ def _load(name: str) -> Any:
     if target is None:
         points = [point for point in _installed() if point.name == name]
         if not points:
-            raise BackendError(
-                f"no backend is called {name!r}; there are {', '.join(available_backends())}"
-            )
+            raise _unknown(name)
         return _loaded(name, points[0])
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
@@ -250,16 +263,27 @@ def _loaded(name: str, point: "EntryPoint") -> Any:
 
 
 def _check(choice: object) -> None:
-    if isinstance(choice, str) and choice not in BUILT_IN and choice not in available_backends():
-        raise BackendError(
-            f"no backend is called {choice!r}; there are {', '.join(available_backends())}"
-        )
+    if (
+        isinstance(choice, str)
+        and choice not in BUILT_IN
+        and _scheme(choice) is None
+        and choice not in available_backends()
+    ):
+        raise _unknown(choice)
     if not isinstance(choice, str | SupportsRun | None):
         raise BackendError(
             f"{choice!r} is no backend: expected one of the names "
             f"{', '.join(available_backends())}, or an object "
             f"with a method run(serialised_func, args, kwargs)"
         )
+
+
+def _unknown(name: str) -> BackendError:
+    schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+    return BackendError(
+        f"no backend is called {name!r}; there are {', '.join(available_backends())}, and "
+        f"addresses that begin with one of {schemes}"
+    )
 
 
 def _forget() -> None:
@@ -270,7 +294,7 @@ def _forget() -> None:
     _given.clear()
 
 
-def _end() -> None:
+def close_at_exit() -> None:
     """Close all engines when the program ends, and report if that cancels calls."""
     given = list(_given.values())
     unfinished = sum(engine.unfinished() for engine in (*_engines.values(), *given))
@@ -280,5 +304,5 @@ def _end() -> None:
     tell_of_cancelled(unfinished)
 
 
-at_exit(_end)
+at_exit(close_at_exit)
 os.register_at_fork(after_in_child=_forget)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from distribute_challenge import ExecutionBackend
-from tests.contract.test_backend_contract import ENGINES, RUN_ON_SUBMIT
+from tests.contract.test_backend_contract import ENGINES, PARAMETERS, RUN_ON_SUBMIT
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=PARAMETERS)
 def engine(request: pytest.FixtureRequest) -> Iterator[tuple[str, ExecutionBackend]]:
     with ENGINES[request.param]() as backend:
         yield request.param, backend

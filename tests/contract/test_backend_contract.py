@@ -27,7 +27,9 @@ from distribute_challenge.execution_backends.pools import (
     ThreadsExecutionBackend,
 )
 from tests.calls import wait_for
+from tests.clusters import dask_backend, ray_backend
 
+CLUSTERS = {"dask", "ray"}  # Other systems, which take seconds to start.
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
 
@@ -44,7 +46,13 @@ ENGINES: dict[str, Callable[[], ExecutionBackend]] = {
     "processes": lambda: ProcessesExecutionBackend(2),
     "celery": CeleryExecutionBackend,
     "only-run": lambda: RunAdapter(OnlyRun()),
+    "dask": dask_backend,
+    "ray": ray_backend,
 }
+#: The same as parameters of fixtures.
+PARAMETERS = [
+    pytest.param(name, marks=pytest.mark.slow) if name in CLUSTERS else name for name in ENGINES
+]
 RUN_ON_SUBMIT = {"local", "only-run"}  # A call has ended when `submit` returns.
 
 

@@ -13,24 +13,22 @@ import pytest
 
 from distribute_challenge import ExecutionBackend, compute_this
 from distribute_challenge.errors import SerialisationError, WorkerLostError
-from tests.contract.test_backend_contract import ENGINES
+from tests.contract.test_backend_contract import ENGINES, PARAMETERS
 
-PICKLING = {
-    name: make for name, make in ENGINES.items() if name != "only-run"
-}  # Gives the result itself.
-IN_PROCESSES = {name: ENGINES[name] for name in ("celery", "processes")}
+PICKLING = [each for each in PARAMETERS if each != "only-run"]  # Gives the result itself.
+IN_PROCESSES = [each for each in PICKLING if each not in ("local", "threads")]
 TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
 @pytest.fixture(scope="module", params=PICKLING)
 def backend(request: pytest.FixtureRequest) -> Iterator[ExecutionBackend]:
-    with PICKLING[request.param]() as backend:
+    with ENGINES[request.param]() as backend:
         yield backend
 
 
 @pytest.fixture(scope="module", params=IN_PROCESSES)
 def processes(request: pytest.FixtureRequest) -> Iterator[ExecutionBackend]:
-    with IN_PROCESSES[request.param]() as backend:
+    with ENGINES[request.param]() as backend:
         yield backend
 
 

@@ -27,7 +27,7 @@ from distribute_challenge.errors import (
     SerialisationError,
 )
 from tests.calls import wait_for
-from tests.contract.test_backend_contract import RUN_ON_SUBMIT, TIMEOUT
+from tests.contract.test_backend_contract import CLUSTERS, RUN_ON_SUBMIT, TIMEOUT
 
 pytestmark = pytest.mark.celery
 
@@ -233,8 +233,11 @@ def test_an_argument_that_cannot_be_pickled_is_refused_at_the_callers_line(
         add(add(1), identity(threading.Lock())).submit(backend)
 
 
-def test_a_long_chain_runs(backend: ExecutionBackend) -> None:
+def test_a_long_chain_runs(engine: tuple[str, ExecutionBackend]) -> None:
     """It is longer than Python's stack."""
+    name, backend = engine
+    if name in CLUSTERS:
+        pytest.skip("each of its calls is a round trip; the graph is the same on every engine")
     call = add(0)
     for _ in range(1500):
         call = add(call)

@@ -22,6 +22,9 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.client.calls import Call
+from distribute_challenge.execution_backends.clusters.base import ClusterCall
+from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
+from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.execution_backends.pools import (
@@ -29,7 +32,8 @@ from distribute_challenge.execution_backends.pools import (
     ThreadsExecutionBackend,
 )
 from tests.calls import die, initialise, name_of_state, note, read, state, wait_for
-from tests.contract.test_backend_contract import OnlyRun
+from tests.clusters import dask_schedulers, has_arrived, ray_backend
+from tests.contract.test_backend_contract import PARAMETERS, OnlyRun
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 
@@ -45,7 +49,12 @@ GIVEN: dict[str, Any] = {
     "setup": os.getpid,
 }
 RUN_ON_SUBMIT = {"local", "only-run"}  # Nothing waits there.
-IN_PROCESSES = {"processes", "celery"}  # What ends its process does not end the client.
+IN_PROCESSES = {
+    "processes",
+    "celery",
+    "dask",
+    "ray",
+}  # What ends its process does not end the client.
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +73,7 @@ class Engine:
         self.backend = make()
 
 
-@pytest.fixture(scope="module", params=["local", "threads", "processes", "celery", "only-run"])
+@pytest.fixture(scope="module", params=PARAMETERS)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     makers: dict[str, Callable[[], ExecutionBackend]] = {
         "local": LocalExecutionBackend,
@@ -72,6 +81,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         "processes": lambda: ProcessesExecutionBackend(1),
         "celery": lambda: CeleryExecutionBackend(request.getfixturevalue("cluster").broker_url),
         "only-run": lambda: RunAdapter(OnlyRun()),
+        "dask": lambda: DaskExecutionBackend(dask_schedulers()[1]),
+        "ray": ray_backend,  # It has two workers, and refuses the options that need one.
     }
     engine = Engine(request.param, makers[request.param])
     with engine.backend:
@@ -98,6 +109,12 @@ def busy(
     finally:
         door.touch()
         running.result(TIMEOUT)
+
+
+def skip_if_refused(backend: ExecutionBackend, option: str) -> None:
+    """Leave out the test of an option that the engine refuses, which another test sees to."""
+    if option not in backend.honours:
+        pytest.skip(f"refuses {option}")
 
 
 def begun(path: Path) -> list[str]:
@@ -127,7 +144,7 @@ def test_an_option_is_taken_or_refused_at_the_call(
     for way in ways:
         with pytest.raises(
             OptionError,
-            match=rf"does not keep {option}=.*'celery' and 'local' do.*\.with_options\({option}=",
+            match=rf"does not keep {option}=.*'celery'.*'local'.* do\..*\.with_options\({option}=",
         ):
             way()
     assert begun(tmp_path / "begun") == []
@@ -282,6 +299,7 @@ def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
     eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
     """This holds for functions that the worker does not know yet, too."""
+    skip_if_refused(backend, "priority")
     path = tmp_path / "order"
     low = [
         compute_this(make_noting(), priority=1)(str(path), f"low{number}") for number in range(2)
@@ -302,6 +320,8 @@ def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
 
 def has_left(future: Any) -> bool:
     """Whether a call has left the client, where it has to."""
+    if isinstance(future, ClusterCall):
+        return has_arrived(future)
     return not isinstance(future, Call) or (
         future.batch is not None and future.batch.pushed is not None
     )
@@ -321,6 +341,7 @@ def test_a_call_that_no_worker_begins_in_time_is_taken_back(
     backend: ExecutionBackend, busy: Path, tmp_path: Path
 ) -> None:
     """A call that has begun may take any time."""
+    skip_if_refused(backend, "queue_timeout")
     path = tmp_path / "begun"
     late = compute_this(note, queue_timeout=0.1)
     words = r"note\(.*\): no worker has begun it within queue_timeout=0\.1 s.*(have|start) more"
@@ -339,6 +360,7 @@ def test_a_call_that_no_worker_begins_in_time_is_taken_back(
 
 
 def test_a_call_that_may_run_once_is_begun_once(engine: Engine, tmp_path: Path) -> None:
+    skip_if_refused(engine.backend, "at_most_once")
     path = tmp_path / "begun"
     call = compute_this(die, at_most_once=True)
     if engine.name not in IN_PROCESSES:
@@ -355,6 +377,7 @@ def test_a_call_that_may_run_once_is_begun_once(engine: Engine, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_calls_of_a_map_that_may_run_once_are_begun_once(engine: Engine, tmp_path: Path) -> None:
+    skip_if_refused(engine.backend, "at_most_once")
     if engine.name not in IN_PROCESSES:
         pytest.skip("it would end the client")
     path = tmp_path / "begun"
@@ -398,7 +421,7 @@ def test_a_call_is_begun_as_often_as_the_environment_says(
         assert "That happened 2 times in 2 attempts" in str(lost)
         assert len(lost.attempts) == 2
         for attempt in lost.attempts:
-            assert attempt.worker.startswith(("processes@", "embedded@"))
+            assert attempt.worker.startswith(("processes@", "embedded@", "dask@", "ray@"))
             assert attempt.sent <= attempt.ended
             assert "SIGKILL" in attempt.reason
             assert attempt.facts["host"]
@@ -418,12 +441,22 @@ def test_the_documentation_says_which_backend_keeps_which_option() -> None:
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
     table = text.partition("### Which backend keeps which option")[2].split("\n\n")[2].splitlines()
     engines = [cell.strip(" `") for cell in table[0].split("|")[2:-1]]
-    assert engines == ["celery", "processes", "threads", "local", "object with `run"]
+    assert engines == [
+        "celery",
+        "processes",
+        "threads",
+        "local",
+        "dask",
+        "ray",
+        "object with `run",
+    ]
     honours = [
         CeleryExecutionBackend.honours,
         ProcessesExecutionBackend.honours,
         ThreadsExecutionBackend.honours,
         LocalExecutionBackend.honours,
+        DaskExecutionBackend.honours,
+        RayExecutionBackend.honours,
         RunAdapter.honours,
     ]
     said = {}

@@ -19,6 +19,7 @@ from distribute_challenge.errors import (
 )
 from distribute_challenge.execution import function_cache, process_state
 from distribute_challenge.execution.surroundings import Surroundings
+from distribute_challenge.execution_backends import tried_call
 from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     process,
@@ -159,7 +160,7 @@ def test_an_outcome_that_cannot_be_taken_in_fails_its_call(
         raise SystemExit(3)
 
     with monkeypatch.context() as context:
-        context.setattr(processes, "settle", end)
+        context.setattr(tried_call, "settle", end)
         with pytest.raises(SerialisationError, match="its outcome cannot be unpickled") as caught:
             process_id().submit(pool).result(TIMEOUT)
     assert isinstance(caught.value.__cause__, SystemExit)

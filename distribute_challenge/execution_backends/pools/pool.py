@@ -23,10 +23,9 @@ from distribute_challenge.core.condition import Condition
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
-from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.base import closed
-from distribute_challenge.execution_backends.loss_report import described
 from distribute_challenge.execution_backends.policy import begin_by, queue_timeout_error, urgency
+from distribute_challenge.execution_backends.tried_call import TriedCall
 
 __all__ = ["Pool", "PoolCall", "Runner"]
 
@@ -35,7 +34,7 @@ SPARE_LIMITS = (
 )
 
 
-class PoolCall(Future[Any]):
+class PoolCall(TriedCall):
     """A future with its pool's data about the call; `Pool.submit` makes one for each call.
 
     Args:
@@ -43,9 +42,6 @@ class PoolCall(Future[Any]):
         pool: The pool where it waits and runs.
 
     Attributes:
-        task: The task to run.
-        attempts: The times that it was begun and its process died.
-        unbegun: The times that its process died before it had begun.
         number: Its place in the order in which the calls of its pool were made.
         entry: Its entry among the waiting calls; None if it does not wait.
         runner: The runner that runs it; None if it does not run.
@@ -54,7 +50,6 @@ class PoolCall(Future[Any]):
     entry: "list[Any] | None" = None
     runner: "Runner | None" = None
     number = 0
-    unbegun: tuple[Attempt, ...] = ()
 
     def __init__(self, task: Task, pool: "Pool") -> None:
         self.name = task.function.name
@@ -75,9 +70,6 @@ class PoolCall(Future[Any]):
 
     def running(self) -> bool:
         return self.runner is not None and not self.done()
-
-    def call_text(self) -> str:
-        return described(self.task)
 
 
 class Runner(Protocol):
@@ -267,8 +259,7 @@ class Pool:
                 if call.runner is runner:
                     call.runner = None
             if call.done():
-                # The arguments may be large, and the program may keep the future for long.
-                call.task = call.task._replace(arguments=b"")
+                call.drop_arguments()
         return True
 
     def _next(self, runner: Runner) -> PoolCall | None:

@@ -18,7 +18,6 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from distribute_challenge.execution.interruption import LOOK
 from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
 from distribute_challenge.execution_backends.frames import worker_name
 from distribute_challenge.execution_backends.pools.call_record import CallRecord, nameless_file
+from distribute_challenge.execution_backends.tried_call import ProcessEnd
 
 __all__ = ["ANSWER", "CALL", "READY", "ProcessEndedError", "WorkerProcess"]
 
@@ -58,20 +58,13 @@ main(connection, setup)
 class ProcessEndedError(Exception):
     """Raised when the process is gone, or was killed because it ignored a time limit.
 
-    Its text says how the process ended.
-
     Attributes:
-        worker: Name of the process.
-        facts: As `Attempt.facts`.
-        has_begun: Whether the process had begun the call.
-        was_slow: Whether it was killed for the time limit.
+        end: How it ended.
     """
 
-    def __init__(
-        self, text: str, worker: str, facts: Mapping[str, Any], *, has_begun: bool, was_slow: bool
-    ) -> None:
-        super().__init__(text)
-        self.worker, self.facts, self.has_begun, self.was_slow = worker, facts, has_begun, was_slow
+    def __init__(self, end: ProcessEnd) -> None:
+        super().__init__(end.text)
+        self.end = end
 
 
 class WorkerProcess:
@@ -82,6 +75,7 @@ class WorkerProcess:
 
     Args:
         surroundings: The settings that the script has made in its own process.
+        kind: Name of the engine, for the names of processes.
 
     Attributes:
         is_spoilt: Whether the process is to be replaced: a call has changed what could not be put
@@ -90,7 +84,8 @@ class WorkerProcess:
 
     is_spoilt = False
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, kind: str = "processes") -> None:
+        self._kind = kind
         ours, theirs = socket.socketpair()
         self._connection = Connection(ours.detach())
         self._record = CallRecord()
@@ -113,6 +108,7 @@ class WorkerProcess:
                 # Proxies of a `multiprocessing` manager in the client need this key in a call.
                 "authkey": bytes(multiprocessing.current_process().authkey).hex(),
                 "surroundings": surroundings,
+                "kind": kind,
                 "record": self._record.descriptor,
                 "crash": self._crash,
             }
@@ -163,7 +159,7 @@ class WorkerProcess:
         if was_slow:
             text = "it did not react when its time was over, so its process was killed"
         has_begun = self._record.has_begun(self._number)
-        raise ProcessEndedError(text, self._name, facts, has_begun=has_begun, was_slow=was_slow)
+        raise ProcessEndedError(ProcessEnd(self._name, text, facts, has_begun, was_slow))
 
     def interrupt(self) -> None:
         """Stop the call that the process runs, or the one that it is about to get."""
@@ -211,7 +207,7 @@ class WorkerProcess:
 
     @property
     def _name(self) -> str:
-        return worker_name("processes", self._process.pid)
+        return worker_name(self._kind, self._process.pid)
 
     def _wait_until_ready(self) -> None:
         if self._is_ready:
@@ -222,9 +218,8 @@ class WorkerProcess:
         except (EOFError, OSError):
             text, facts = self._end()
             if "signal" in facts:
-                raise ProcessEndedError(
-                    text, self._name, facts, has_begun=False, was_slow=False
-                ) from None
+                end = ProcessEnd(self._name, text, facts, has_begun=False, was_slow=False)
+                raise ProcessEndedError(end) from None
             raise ClusterStartError(
                 f"a process of the pool did not start: {text}; see what it has written"
             ) from None

@@ -14,13 +14,13 @@ from distribute_challenge import settings
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import GIVE_BACK_AFTER
 from distribute_challenge.core.futures import Future
-from distribute_challenge.core.messages import Problem, Task
-from distribute_challenge.errors import Attempt, CallCancelledError, SerialisationError
+from distribute_challenge.core.messages import Task
+from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution.interruption import GRACE
 from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.execution_backends.frames import lost, settle, task_frame
+from distribute_challenge.execution_backends.frames import task_frame
 from distribute_challenge.execution_backends.pools.pool import Pool, PoolCall
 from distribute_challenge.execution_backends.pools.process import ProcessEndedError, WorkerProcess
 from distribute_challenge.settings import worker_count
@@ -120,16 +120,17 @@ class _ProcessRunner:
             # A process begins no more calls of a chunk after `GIVE_BACK_AFTER` seconds.
             limit = policy.hard_limit(options.timeout, options.retries, before=GIVE_BACK_AFTER)
             frames = process.run(call.task.function, task_frame(call.task), limit)
-        except ProcessEndedError as end:
+        except ProcessEndedError as error:
             self._let_go()
-            self._lost(call, sent, end)
+            if call.take_end(sent, error.end, allowed=self._attempts):
+                self._again(call)
         except BaseException:
             self._let_go()
             raise
         else:
             with self._lock:
                 self._call = None
-            self._take(call, sent, frames)
+            call.take(sent, frames, allowed=self._attempts)
             if process.is_spoilt:
                 self._let_go()
 
@@ -181,36 +182,6 @@ class _ProcessRunner:
             process, self._process, self._call = self._process, None, None
         if process is not None:
             process.close()
-
-    def _take(self, call: PoolCall, sent: float, frames: list[bytes]) -> None:
-        try:
-            problem = settle(call, call.task, sent, frames)
-        except BaseException as error:  # Unpickling the outcome may run code of the user's.
-            failure = SerialisationError(
-                f"{call.name}: its outcome cannot be unpickled in this process"
-            )
-            failure.__cause__ = error
-            call.fail(failure)
-            return
-        # The call was cancelled. Or another version of the library has been installed meanwhile,
-        # and the process runs that version.
-        if problem is not None:
-            lost(call, call.task, call.attempts, problem, allowed=self._attempts)
-
-    def _lost(self, call: PoolCall, sent: float, end: ProcessEndedError) -> None:
-        attempt = Attempt(end.worker, sent, clock.now(), str(end), call.task.calls, end.facts)
-        if end.has_begun:
-            call.attempts += (attempt,)
-            problem = Problem("timeout" if end.was_slow else "lost", str(end), end.facts)
-            if lost(call, call.task, call.attempts, problem, allowed=self._attempts):
-                self._again(call)
-            return
-        call.unbegun += (attempt,)
-        make_error = policy.after_unbegun(call.task, call.unbegun)
-        if make_error is None:
-            self._again(call)
-        else:
-            call.fail(make_error())
 
     def _again(self, call: PoolCall) -> None:
         try:

@@ -57,7 +57,7 @@ def main(connection: Connection, setup: Mapping[str, Any]) -> None:
     atexit.register(kill_descendants)
     end = OrderlyEnd()
     end.listen(signal.SIGINT)
-    calls = _Calls(CallRecord(setup["record"]), end)
+    calls = _Calls(CallRecord(setup["record"]), end, process_name(setup["kind"]))
     connection.send_bytes(READY)
     try:
         while calls.run_next(connection):
@@ -75,12 +75,13 @@ class _Calls:
     Args:
         record: Says which call is to stop, and is told which one has begun.
         end: Ends the process between two calls.
+        name: Name of the process, for timelines.
     """
 
-    def __init__(self, record: CallRecord, end: OrderlyEnd) -> None:
+    def __init__(self, record: CallRecord, end: OrderlyEnd, name: str) -> None:
         self._record = record
         self._end = end
-        self._name = process_name("processes")
+        self._name = name
         self._payloads: dict[str, bytes] = {}
         self._is_missing = False
         self._functions = FunctionCache(self._payload, ProjectImporter())

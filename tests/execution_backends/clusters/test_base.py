@@ -1,0 +1,133 @@
+"""What the engines on clusters share, on a cluster that does what the test says."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from distribute_challenge import Future
+from distribute_challenge.errors import SystemFailureError, TaskLostError, WorkerLostError
+from distribute_challenge.execution_backends.clusters.base import (
+    ClusterBackend,
+    ClusterCall,
+    Message,
+)
+from distribute_challenge.execution_backends.clusters.worker_calls import Answer
+from distribute_challenge.execution_backends.tried_call import ProcessEnd
+from tests.calls import double
+from tests.execution_backends.clusters.test_worker_calls import task_of
+
+TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+UNBEGUN = Answer(end=ProcessEnd("w", "it died", {}, has_begun=False, was_slow=False))
+
+
+class Cluster(ClusterBackend):
+    """Answers each message with what a function returns for its number, from 1 on."""
+
+    system = "a cluster"
+
+    def __init__(self, answer: Callable[[int, ClusterCall], Answer | BaseException]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.messages: list[Message] = []
+        self.stopped: list[ClusterCall] = []
+
+    def _count_slots(self) -> int:
+        return 0
+
+    def _start(self, call: ClusterCall, message: Message) -> None:
+        self.messages.append(message)
+        answer = self.answer(len(self.messages), call)
+        if isinstance(answer, KeyError):
+            raise SystemFailureError("it is gone")
+        self._answered(message.id, answer)
+
+    def _failure(self, call: ClusterCall, error: BaseException) -> Answer | BaseException:
+        return TaskLostError(f"{call.name}: {error}")
+
+    def _withdraw(self, call: ClusterCall) -> bool:
+        return True
+
+    def _is_running(self, call: ClusterCall) -> bool:
+        return True
+
+    def _stop(self, calls: Sequence[ClusterCall]) -> None:
+        self.stopped += calls
+
+    def _disconnect(self, calls: Sequence[ClusterCall]) -> None:
+        self._stop(calls)
+
+
+@pytest.fixture
+def closing() -> Iterator[Callable[..., Cluster]]:
+    made: list[Cluster] = []
+
+    def make(answer: Callable[[int, ClusterCall], Any]) -> Cluster:
+        made.append(Cluster(answer))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+
+
+def test_a_cluster_without_workers_gets_calls_nevertheless(closing: Callable[..., Cluster]) -> None:
+    """It may start workers for them."""
+    assert closing(lambda number, call: Answer()).concurrency == 1
+
+
+def test_a_function_goes_along_if_the_worker_asks_for_it(closing: Callable[..., Cluster]) -> None:
+    cluster = closing(lambda number, call: Answer(needs_function=True) if number == 1 else UNBEGUN)
+    cluster._known.add(task_of(double(1)).function.digest)
+    double(1).submit(cluster).exception(TIMEOUT)
+    first, second, *_ = cluster.messages
+    assert first.payload is None
+    assert second.payload is not None
+
+
+def test_a_call_that_has_not_begun_is_sent_again_until_there_is_no_hope(
+    closing: Callable[..., Cluster],
+) -> None:
+    cluster = closing(lambda number, call: UNBEGUN)
+    error = double(1).submit(cluster).exception(TIMEOUT)
+    assert isinstance(error, WorkerLostError)
+    assert len(cluster.messages) == 3
+    assert len({message.id for message in cluster.messages}) == 3
+
+
+def test_a_call_that_cannot_be_sent_again_fails(closing: Callable[..., Cluster]) -> None:
+    cluster = closing(lambda number, call: UNBEGUN if number == 1 else KeyError())
+    with pytest.raises(SystemFailureError, match="it is gone"):
+        double(1).submit(cluster).result(TIMEOUT)
+
+
+def test_a_call_that_is_cancelled_while_it_is_sent_again_is_stopped(
+    closing: Callable[..., Cluster],
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    def cancel(number: int, call: ClusterCall) -> Answer:
+        if number == 2:
+            Future.cancel(call)
+        return UNBEGUN
+
+    cluster = closing(cancel)
+    call = double(1).submit(cluster)
+    eventually(lambda: cluster.stopped == [call])
+    assert call.cancelled()
+
+
+def test_an_answer_that_no_call_waits_for_is_dropped(closing: Callable[..., Cluster]) -> None:
+    cluster = closing(lambda number, call: KeyboardInterrupt())
+    cluster._answered("another", Answer())
+    with pytest.raises(TaskLostError, match="double"):
+        double(1).submit(cluster).result(TIMEOUT)
+
+
+def test_a_repr_does_not_ask_the_cluster(closing: Callable[..., Cluster]) -> None:
+    cluster = closing(lambda number, call: Answer())
+    future = double(1).submit(cluster)
+    assert future.running()
+    assert repr(future) == "<Future double(1) pending>"
+    assert future.cancel()
+    assert not future.running()
+    assert future.cancel(force=True)
