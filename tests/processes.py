@@ -14,7 +14,7 @@ from pathlib import Path
 # Of Linux; tests look at processes a hundred times a second, and `ps` takes longer than that.
 PROC = Path("/proc")
 HAS_PROC = (PROC / "self" / "stat").exists()
-PATIENCE = 20  # Seconds after which a test would rather fail than wait; the machine may be busy.
+PATIENCE = 30  # Seconds after which a test would rather fail than wait; the machine may be busy.
 
 _OWN_VARIABLES = (
     "CELERY_BROKER_URL",
@@ -167,12 +167,24 @@ class Program:
             self.process.kill()
             self.process.wait(PATIENCE)
 
+    def show(self) -> None:
+        """Print its output; if it runs, end it, and print where its threads are."""
+        if self.process.poll() is None:
+            self.send(signal.SIGABRT)  # A script has Python's fault handler.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
+        print(f"--- the program (exit code {self.process.poll()}) wrote\n{self.output}\n---")
+
 
 @contextlib.contextmanager
 def program(command: list[str], folder: Path, **variables: str) -> Iterator[Program]:
+    """Run a program; if the block fails, show what it wrote and where it is."""
     running = Program(command, folder, **variables)
     try:
         yield running
+    except BaseException:
+        running.show()
+        raise
     finally:
         running.close()
 
@@ -183,7 +195,8 @@ def script(source: str, folder: Path, *arguments: str, **variables: str) -> Iter
     folder.mkdir(exist_ok=True)
     path = folder / f"script{time.monotonic_ns()}.py"
     path.write_text(textwrap.dedent(source))
-    with program([sys.executable, *QUIETLY, str(path), *arguments], folder, **variables) as running:
+    command = [sys.executable, *QUIETLY, "-X", "faulthandler", str(path), *arguments]
+    with program(command, folder, **variables) as running:
         yield running
 
 

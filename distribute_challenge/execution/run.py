@@ -349,6 +349,7 @@ def _attempt(
         with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NOTHING:
             # Inside the `with` block: a context manager sets `__traceback__` of an exception that
             # passes it, which a frozen exception does not allow.
+            value = None
             try:
                 value = loaded.function(*args, **kwargs)
                 if type(value) is CoroutineType or (
@@ -358,6 +359,8 @@ def _attempt(
             except BaseException as error:
                 if generation[0] != before:
                     end_child(error)
+                if type(value) is CoroutineType:
+                    _close_unbegun(value)
                 return _failure(error, args, kwargs)
     except BaseException as error:
         return _failure(error, args, kwargs)  # Raised by the time limit.
@@ -371,6 +374,13 @@ def _completed(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> An
     from distribute_challenge.execution.coroutines import run_to_completion
 
     return run_to_completion(coroutine, seconds)
+
+
+def _close_unbegun(coroutine: Coroutine[Any, Any, Any]) -> None:
+    # The time of the call may have been over before its coroutine was taken on.
+    from distribute_challenge.execution.coroutines import close_unbegun
+
+    close_unbegun(coroutine)
 
 
 def _failure(

@@ -67,7 +67,8 @@ def _by_signal(seconds: float, owner: object) -> Iterator[None]:
         raise OverdueError(owner)
 
     began = time.monotonic()
-    outer_left, _ = signal.getitimer(signal.ITIMER_REAL)
+    # Stopped at first: the outer limit would raise this limit's error between the next two lines.
+    outer_left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

@@ -31,7 +31,7 @@ from distribute_challenge.execution_backends.pools import (
 from tests.calls import die, initialise, name_of_state, note, read, state, wait_for
 from tests.contract.test_backend_contract import OnlyRun
 
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 #: Of each option, a value that is not the default.
 GIVEN: dict[str, Any] = {

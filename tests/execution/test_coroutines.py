@@ -146,7 +146,7 @@ def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() ->
     async def main() -> None:
         thread = threading.Thread(target=lambda: run_to_completion(note()))
         thread.start()
-        thread.join(10)
+        thread.join(60)
         gc.collect()
 
     with warnings.catch_warnings():
@@ -206,16 +206,36 @@ if {used}:
 
 
 @pytest.mark.parametrize("seconds", [None, 5.0])
+@pytest.mark.parametrize("where", ["_alone", "_loop_runs", "_run_in_this_thread", "_Generators"])
 def test_a_call_whose_time_is_over_before_its_coroutine_begins_leaves_no_warning(
-    seconds: float | None, monkeypatch: pytest.MonkeyPatch
+    where: str, seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_late(_: object) -> None:
+    """The coroutines around it may have begun, or not."""
+
+    def too_late(*_: object) -> None:
         raise OverdueError
 
-    monkeypatch.setattr(coroutines, "_run_in_this_thread", too_late)
+    monkeypatch.setattr(coroutines, where, too_late)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(OverdueError):
             run_to_completion(value_of_variable(), seconds)
+        gc.collect()
+    assert caught == []
+
+
+def test_a_call_whose_time_is_over_while_its_loop_is_made_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late(asyncio.Runner):
+        def get_loop(self) -> asyncio.AbstractEventLoop:
+            super().get_loop()
+            raise OverdueError
+
+    monkeypatch.setattr(asyncio, "Runner", Late)
+    with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(1) as pool:
+        warnings.simplefilter("always")
+        with pytest.raises(OverdueError):
+            pool.submit(run_to_completion, value_of_variable()).result()
         gc.collect()
     assert caught == []

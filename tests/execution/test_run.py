@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
@@ -33,6 +34,7 @@ from distribute_challenge.execution.callables import callable_bytes
 from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.interruption import Interruption
 from distribute_challenge.execution.run import execute, inside_call
+from distribute_challenge.execution.time_limit import OverdueError
 from distribute_challenge.serialisation import PortableFunction, dumps, pack_plain, unpack_function
 from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 from distribute_challenge.serialisation.outcomes import decode_outcomes
@@ -347,9 +349,8 @@ def test_a_chunk_keeps_its_options() -> None:
     async def double(x: int) -> int:
         return 2 * x
 
-    first, second = outcomes(spin, [[(1,), (0,)]], chunk=2, timeout=0.02)
-    assert isinstance(first.error, CallTimeoutError)
-    assert second is None
+    for outcome in outcomes(spin, [[(1,), (1,)]], chunk=2, timeout=0.02):
+        assert isinstance(outcome.error, CallTimeoutError)
     assert outcomes(double, [[(1,), (2,)]], chunk=2) == [2, 4]
 
 
@@ -460,6 +461,24 @@ def test_in_a_worker_ctrl_c_is_the_call_s_failure(monkeypatch: pytest.MonkeyPatc
 
     (outcome,) = outcomes(interrupt, [one(1)])
     assert outcome.error.type_name == "builtins.KeyboardInterrupt"
+
+
+def test_a_limit_that_strikes_before_the_coroutine_runs_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_late(*_: object) -> None:
+        raise OverdueError
+
+    async def double(x: int) -> int:
+        return 2 * x
+
+    monkeypatch.setattr(execution, "_completed", too_late)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (outcome,) = outcomes(double, [one(1)], timeout=60.0)
+        gc.collect()
+    assert isinstance(outcome.error, CallTimeoutError)
+    assert caught == []
 
 
 def test_an_outer_call_s_limit_is_not_the_inner_call_s_failure() -> None:

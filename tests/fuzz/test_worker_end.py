@@ -281,7 +281,7 @@ def test_of_the_envelope_only_the_body_counts(bench: Bench) -> None:
     assert bench.gate.batch_of(taken).reply_to == "the signed list"
 
 
-@pytest.mark.parametrize("age", [-4000.0, -61.0, 61.0, 4000.0])
+@pytest.mark.parametrize("age", [-4000.0, -120.0, 61.0, 4000.0])
 def test_a_message_outside_its_lifetime_is_answered_and_does_not_run(
     bench: Bench, age: float
 ) -> None:
@@ -299,7 +299,8 @@ def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
     keyring = Keyring(SECRET)
     answers: list[Any] = []
     gate = Gate(keyring, lambda *answer: answers.append(answer), lambda: time.time() + wrong)
-    now = time.time() + wrong
+    here = time.time()
+    now = here + wrong
     assert gate.admitted(message(keyring, batch(issued=now)), QUEUE) is not None
     assert gate.admitted(message(keyring, batch(issued=now - LIFETIME - 60)), QUEUE) is None
     assert gate.admitted(message(keyring, batch(issued=time.time())), QUEUE) is None
@@ -320,7 +321,7 @@ def test_ages_are_measured_by_the_clusters_clock(wrong: float) -> None:
     question["headers"]["expires"] = now + 1
     passed = gate.command(question)
     assert passed is not None
-    assert abs(passed["headers"]["expires"] - time.time() - 1) < 1
+    assert abs(passed["headers"]["expires"] - here - 1) < 1
 
 
 def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from tests.execution_backends.celery.conftest import running_cluster
 from tests.processes import wait_until
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
-DEADLINE = 30
+DEADLINE = 60
 
 
 @pytest.fixture(scope="module")

@@ -85,9 +85,13 @@ def test_a_call_that_a_worker_has_is_left_alone(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """It may take any time."""
-    future = square(3).submit(backend)
+    future = square.with_options(queue_timeout=600)(3).submit(backend)
     taken = worker.take()
     hold(taken)
+    client = backend._connected()
+    with client._pending:
+        future.task = future.task._replace(created=time.time() - 1000)
+        client._queue_timeouts.watch(future)
     other = square(4).submit(backend)
     eventually(other.done)  # It fails at the same look, or a later one.
     assert not future.done()
