@@ -27,7 +27,7 @@ from distribute_challenge.errors import (
     SerialisationError,
     ValueMissingError,
 )
-from distribute_challenge.execution import function_cache
+from distribute_challenge.execution import function_cache, watchdog
 from distribute_challenge.execution import run as execution
 from distribute_challenge.execution.batch_run import BatchRun
 from distribute_challenge.execution.callables import callable_bytes
@@ -241,24 +241,39 @@ class Ahead:
 
 def wait_at(number: int, door: str) -> Any:
     """The third call waits; the second is no plain value if there is a door named so."""
-    while number == 2 and not os.path.exists(door):
-        pass
+    if number == 2:
+        Path(door + ".begun").touch()
+        while not os.path.exists(door):
+            pass
     return 1j if number == 1 and door.endswith("odd") else number
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    """Let the second of a batch be over as soon as the call that waits has begun, and not before."""
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return 2.0 if os.path.exists(door + ".begun") else 0.0
+
+    for module in (execution, watchdog):
+        monkeypatch.setattr(module, "time", Clock)
 
 
 @pytest.mark.parametrize("in_chunk", [True, False])
 @pytest.mark.parametrize("name", ["plain", "odd"])
 def test_calls_behind_a_slow_one_are_given_back_while_it_runs(
-    tmp_path: Path, in_chunk: bool, name: str
+    tmp_path: Path, in_chunk: bool, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain outcomes go with them: another thread must not pickle what the call may be changing."""
     door = str(tmp_path / name)
+    set_clock(monkeypatch, door)
     payload = payload_of(wait_at)
     calls = [(number, door) for number in range(6)]
     arguments: list[Any] = [calls] if in_chunk else [(args, {}) for args in calls]
     blobs = [dumps(item, "arguments").data for item in arguments]
     batch = Batch(
-        "b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=0.05
+        "b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=1.0
     )
     ahead, functions = Ahead(Path(door)), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
@@ -305,15 +320,16 @@ def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) 
         gc.enable()
 
 
-def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
+def test_a_failure_before_a_slow_call_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     door = tmp_path / "door"
+    set_clock(monkeypatch, str(door))
     payload = payload_of(wait_at)
     blobs = [
         dumps((args, {}), "arguments").data for args in [(1, None), (2, str(door)), (3, str(door))]
     ]
-    # The first failure of a process takes longest; this one is over before anything is given back.
-    outcomes(wait_at, [((1, None), {})])
-    batch = Batch("b1", payload.digest, payload.name, blobs, patience=2.0)
+    batch = Batch("b1", payload.digest, payload.name, blobs, patience=1.0)
     ahead, functions = Ahead(door), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
     failure, value = decode_outcomes(last)

@@ -17,7 +17,7 @@ TOP = Path(__file__).parents[3]
 def found() -> Any:
     """What the runner found. It runs in its own process, inherits orphans and kills leftovers."""
     done = subprocess.run(
-        [sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
