@@ -14,7 +14,7 @@ from pathlib import Path
 # Of Linux; tests look at processes a hundred times a second, and `ps` takes longer than that.
 PROC = Path("/proc")
 HAS_PROC = (PROC / "self" / "stat").exists()
-PATIENCE = 30  # Seconds after which a test would rather fail than wait; the machine may be busy.
+PATIENCE = 60  # Seconds after which a test would rather fail than wait; the machine may be busy.
 
 _OWN_VARIABLES = (
     "CELERY_BROKER_URL",
@@ -34,7 +34,7 @@ _OWN_VARIABLES = (
 
 
 def wait_until(
-    condition: Callable[[], object], what: str = "the condition", *, within: float = 2 * PATIENCE
+    condition: Callable[[], object], what: str = "the condition", *, within: float = PATIENCE
 ) -> None:
     """Wait until a condition holds, and fail if it does not in time.
 
@@ -145,7 +145,7 @@ class Program:
     def output(self) -> str:
         return self._path.read_text(errors="replace")
 
-    def wait_for(self, text: str, *, within: float = 2 * PATIENCE) -> str:
+    def wait_for(self, text: str, *, within: float = PATIENCE) -> str:
         """Wait until it has written a text; all its output so far."""
 
         def written() -> bool:
@@ -158,7 +158,7 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, *, within: float = 2 * PATIENCE) -> int:
+    def wait(self, *, within: float = PATIENCE) -> int:
         """Wait for its end; its exit code."""
         return self.process.wait(within)
 

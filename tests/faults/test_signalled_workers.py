@@ -40,7 +40,7 @@ def test_a_worker_whose_processes_all_get_a_signal_finishes_what_runs(
     entries = load.wait_for_begin(4)
     worker = worker_of(rig, entries[0].pid)
     os.killpg(worker.pid, number)
-    load.gives_right_values(within=30)
+    load.gives_right_values(within=60)
     assert load.run_twice() == []
     if number == signal.SIGTERM:
         wait_until(lambda: worker.code == 0, "its end")
@@ -83,7 +83,7 @@ def test_what_a_worker_ran_that_is_ended_at_once_runs_elsewhere(
     with rig.redis.connection() as connection:
         assert presence.workers(connection) == []  # It has said that it leaves.
     rig.add_worker()
-    load.gives_right_values(within=30)
+    load.gives_right_values(within=60)
     assert len(load.run_twice()) == 1
     with pytest.raises(WorkerLostError):
         once.result(60)

@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["ChildProcess"]
 
 LOOK_EVERY = 0.1  # Seconds between two looks at the output, and at the clock.
-START_WITHIN = 5.0  # Seconds; it takes hundredths.
+START_WITHIN = 30.0  # Seconds; it takes hundredths.
 END_WITHIN = 10.0  # Seconds that the program has to end after SIGTERM.
 LAST_LINES = 20
 
