@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,13 @@ from pathlib import Path
 PROC = Path("/proc")
 HAS_PROC = (PROC / "self" / "stat").exists()
 PATIENCE = 60  # Seconds after which a test would rather fail than wait; the machine may be busy.
+
+# Python ignores Ctrl+C where it comes while an object is deleted, and says so.
+IGNORED = re.compile(
+    r"^Exception ignored [^\n]*(?:__del__|_remove|finalize)[^\n]*\n(?:Traceback[^\n]*\n(?:[ \n].*\n?)*?)?"
+    r"KeyboardInterrupt: *\n",
+    re.MULTILINE,
+)
 
 _OWN_VARIABLES = (
     "CELERY_BROKER_URL",
@@ -131,6 +139,7 @@ class Program:
     def __init__(self, command: list[str], folder: Path, **variables: str) -> None:
         folder.mkdir(exist_ok=True)
         self._path = folder / f"output-{time.monotonic_ns()}"
+        self._repeats = False
         with self._path.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
@@ -143,7 +152,8 @@ class Program:
 
     @property
     def output(self) -> str:
-        return self._path.read_text(errors="replace")
+        """What it has written, without what `send` makes good."""
+        return IGNORED.sub("", self._path.read_text(errors="replace"))
 
     def wait_for(self, text: str, *, within: float = PATIENCE) -> str:
         """Wait until it has written a text; all its output so far."""
@@ -156,7 +166,19 @@ class Program:
         return self.output
 
     def send(self, number: signal.Signals) -> None:
+        """Send it a signal; Ctrl+C once more if Python has ignored it, as a user would."""
         self.process.send_signal(number)
+        if number == signal.SIGINT and not self._repeats:
+            self._repeats = True
+            threading.Thread(target=self._repeat, daemon=True).start()
+
+    def _repeat(self) -> None:
+        ignored, pause = 0, threading.Event()
+        while self.process.returncode is None:
+            if ignored < len(IGNORED.findall(self._path.read_text(errors="replace"))):
+                ignored += 1
+                self.process.send_signal(signal.SIGINT)
+            pause.wait(0.1)
 
     def wait(self, *, within: float = PATIENCE) -> int:
         """Wait for its end; its exit code."""
