@@ -16,7 +16,7 @@ from distribute_challenge.core.interrupts import at_exit
 from distribute_challenge.execution.interruption import loops
 from distribute_challenge.execution.time_limit import OverdueError
 
-__all__ = ["close_unbegun", "put_back_loop", "run_to_completion"]
+__all__ = ["put_back_loop", "run_to_completion"]
 
 R = TypeVar("R")
 
@@ -59,16 +59,11 @@ def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None =
         with concurrent.futures.ThreadPoolExecutor(1, "distribute_challenge coroutine") as thread:
             return thread.submit(context.run, asyncio.run, whole).result()
     except BaseException:
-        # The time of the call may have been over before, or between two of them.
+        # The time of the call may have been over before one of them began; Python would warn of it.
         for part in parts:
-            close_unbegun(part)
+            if isinstance(part, CoroutineType) and getcoroutinestate(part) == CORO_CREATED:
+                part.close()
         raise
-
-
-def close_unbegun(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Close a coroutine that has not begun, and never will: Python would warn that it never ran."""
-    if isinstance(coroutine, CoroutineType) and getcoroutinestate(coroutine) == CORO_CREATED:
-        coroutine.close()
 
 
 def _loop_runs() -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
 from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution.batch_run import BatchRun, CallLogs, LargeValues
 from distribute_challenge.execution.function_cache import CachedFunction, FunctionCache
 from distribute_challenge.execution.interruption import WHOLE, Interruption
-from distribute_challenge.execution.time_limit import time_limit
+from distribute_challenge.execution.time_limit import TimeLimit
 from distribute_challenge.execution.watchdog import Progress, Watchdog
 from distribute_challenge.log import current_call
 from distribute_challenge.serialisation import (
@@ -345,8 +346,9 @@ def _attempt(
     batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     before = generation[0]
+    limit = None if batch.timeout is None else TimeLimit(batch.timeout, batch.name)
     try:
-        with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NOTHING:
+        with _NOTHING if limit is None else limit.running():
             # Inside the `with` block: a context manager sets `__traceback__` of an exception that
             # passes it, which a frozen exception does not allow.
             value = None
@@ -359,11 +361,11 @@ def _attempt(
             except BaseException as error:
                 if generation[0] != before:
                     end_child(error)
-                if type(value) is CoroutineType:
-                    _close_unbegun(value)
+                if type(value) is CoroutineType and getcoroutinestate(value) == CORO_CREATED:
+                    value.close()  # Its time was over before: Python would warn that it never ran.
                 return _failure(error, args, kwargs)
-    except BaseException as error:
-        return _failure(error, args, kwargs)  # Raised by the time limit.
+    except BaseException as error:  # Raised by the time limit.
+        return _failure(error if limit is None else limit.translated(error), args, kwargs)
     if generation[0] != before:
         end_child()
     return value
@@ -374,13 +376,6 @@ def _completed(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> An
     from distribute_challenge.execution.coroutines import run_to_completion
 
     return run_to_completion(coroutine, seconds)
-
-
-def _close_unbegun(coroutine: Coroutine[Any, Any, Any]) -> None:
-    # The time of the call may have been over before its coroutine was taken on.
-    from distribute_challenge.execution.coroutines import close_unbegun
-
-    close_unbegun(coroutine)
 
 
 def _failure(

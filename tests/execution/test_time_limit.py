@@ -1,5 +1,6 @@
 """Stopping what runs too long."""
 
+import os
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge.errors import CallTimeoutError
-from distribute_challenge.execution.time_limit import OverdueError, time_limit
+from distribute_challenge.execution.time_limit import OverdueError, TimeLimit, time_limit
 
 LONG = 30  # Seconds that nothing here really waits.
 
@@ -92,6 +93,49 @@ def test_the_signal_s_former_action_comes_back() -> None:
         assert signal.getsignal(signal.SIGALRM) is not before
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_signal_that_comes_just_before_a_wait_comes_again() -> None:
+    """The wait had not begun, so the first signal interrupts nothing."""
+    with time_limit(LONG, "f"):
+        assert signal.getitimer(signal.ITIMER_REAL)[1] > 0
+
+    def block() -> None:
+        handler = signal.getsignal(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, lambda *_: restore(handler))
+        time.sleep(LONG)
+
+    def restore(handler: Any) -> None:
+        signal.signal(signal.SIGALRM, handler)
+
+    with pytest.raises(CallTimeoutError), time_limit(0.2, "f"):
+        block()
+
+
+def test_a_block_is_interrupted_once() -> None:
+    """What cleans up is not."""
+    steps: list[str] = []
+
+    def block() -> None:
+        try:
+            time.sleep(LONG)
+        finally:
+            os.kill(os.getpid(), signal.SIGALRM)
+            steps.append("cleaned up")
+
+    with pytest.raises(CallTimeoutError), time_limit(0.02, "f"):
+        block()
+    assert steps == ["cleaned up"]
+
+
+def test_a_limit_that_is_reached_while_its_block_is_entered_is_translated() -> None:
+    """Then the exception passes no line of the context manager."""
+    limit, error = TimeLimit(1.0, "f"), ValueError("no")
+    assert isinstance(limit.translated(OverdueError(limit)), CallTimeoutError)
+    assert isinstance(limit.translated(OverdueError()), CallTimeoutError)
+    other = OverdueError(object())
+    assert limit.translated(other) is other
+    assert limit.translated(error) is error
 
 
 def test_the_inner_of_two_limits_stops_the_inner_block() -> None:
