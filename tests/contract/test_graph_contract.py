@@ -389,6 +389,8 @@ def node(kind: str, argument: Any) -> Any:
 @settings(
     max_examples=25,
     deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=graphs(), as_futures=st.integers(0, 127))
