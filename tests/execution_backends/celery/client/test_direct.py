@@ -128,6 +128,37 @@ def test_a_call_that_no_caller_waits_for_is_resolved_too(
     eventually(lambda: all_idle(client))
 
 
+def test_a_caller_who_is_interrupted_before_it_reads_leaves_the_reply_to_the_receiver(
+    client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    call = send(client, 3)
+    with monkeypatch.context() as context:
+        context.setattr(direct.DirectConnection, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            call.result()
+    worker.take().run()
+    eventually(lambda: call.done() and all_idle(client))
+    assert call.result() == 9
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for_longer_than_redis_may_take(
+    client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was lost on its way. The list is read over another connection."""
+    call = send(client, 3)
+    (own,) = client._direct._all
+    monkeypatch.setattr(own._connection, "readable", lambda _: False)
+    with pytest.raises(ResultTimeoutError):
+        call.result(0.01)
+    monkeypatch.setattr(direct, "ANSWER_WITHIN", -direct.FIRST_WAIT)
+    eventually(lambda: all_idle(client))
+    worker.take().run()
+    assert call.result(DEADLINE) == 9
+
+
 def test_a_late_second_reply_of_an_earlier_call_does_no_harm(
     client: Client, worker: FakeWorker
 ) -> None:
