@@ -495,7 +495,7 @@ def test_a_limit_that_strikes_before_the_coroutine_runs_leaves_no_warning(
         (outcome,) = outcomes(double, [one(1)], timeout=60.0)
         gc.collect()
     assert isinstance(outcome.error, CallTimeoutError)
-    assert caught == []
+    assert not [each for each in caught if "never awaited" in str(each.message)]
 
 
 def test_an_outer_call_s_limit_is_not_the_inner_call_s_failure() -> None:
