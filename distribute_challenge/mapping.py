@@ -25,7 +25,7 @@ from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.core.map_options import MapOptions
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import collecting
-from distribute_challenge.core.never_run import Place, ToRun
+from distribute_challenge.core.never_run import HAS_RUN, Place, ToRun, warning
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.progress_bar import progress_bar
 from distribute_challenge.distributable import Prepared
@@ -55,6 +55,13 @@ __all__ = ["Mapping"]
 AHEAD = 4
 
 
+# Of the warning of a map that never ran.
+NEVER_RUN = (
+    "a map over {name} was made and never run: it begins when its first result is asked for, as "
+    "in: for result in {name}.map(...)"
+)
+
+
 class Mapping(ToRun):
     """One run of a map; `DistributableFunction.map` and `starmap` make it.
 
@@ -82,7 +89,7 @@ class Mapping(ToRun):
         check: Callable[[tuple[Any, ...]], None] | None = None,
         made_at: Place | None = None,
     ) -> None:
-        self.made_at = None  # No warning if this method raises.
+        self.at_deletion = HAS_RUN  # No warning if this method raises.
         self._prepared = prepared
         self._backend = backend
         self._source = iter(calls)
@@ -108,7 +115,8 @@ class Mapping(ToRun):
         self._completions: SimpleQueue[Chunk] = SimpleQueue()
         self._named = named
         self._submission: Submission | None = None
-        self.made_at = made_at
+        if made_at is not None:
+            self.at_deletion = warning(NEVER_RUN, prepared.name, made_at)
 
     def results(self) -> Iterator[Any]:
         """Yield the results.
@@ -116,7 +124,7 @@ class Mapping(ToRun):
         When the iterator is closed or deleted, calls that have not begun are cancelled; Ctrl+C also
         stops running calls.
         """
-        self.made_at = None
+        self.at_deletion = HAS_RUN
         bar = progress_bar(self._prepared.name, self._total) if self._options.progress else None
         if self._options.timeout is not None:
             self._ends = clock.monotonic() + self._options.timeout
@@ -146,14 +154,6 @@ class Mapping(ToRun):
             if bar is not None:
                 bar.close()
             self._cancel()
-
-    def _never_run(self) -> str:
-        name = self._prepared.name
-        return (
-            f"a map over {name} was made and never run: it begins when its first result is asked "
-            f"for, "
-            f"as in: for result in {name}.map(...)"
-        )
 
     def _outcomes(self) -> Iterator[tuple[Chunk, Sequence[Any]]]:
         self._fill()
