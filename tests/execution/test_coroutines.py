@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import gc
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,18 +66,24 @@ def test_under_a_running_loop_another_thread_does_it_in_the_same_context() -> No
 def test_a_coroutine_that_ran_too_long_does_not_go_on_in_the_next_call() -> None:
     """Stopped is stopped."""
     steps: list[str] = []
-    run_to_completion(asyncio.sleep(0))  # The loop is there before the clock starts.
+    go_on = asyncio.Event()
 
     async def slow() -> None:
         try:
-            await asyncio.sleep(0.4)
+            # The time is over when it waits.
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGALRM)).start()
+            await go_on.wait()
             steps.append("went on")
         finally:
             steps.append("cleaned up")
 
-    with pytest.raises(CallTimeoutError), time_limit(0.2, "slow"):
+    async def next_call() -> None:
+        go_on.set()
+        await asyncio.sleep(0.01)
+
+    with pytest.raises(CallTimeoutError), time_limit(60, "slow"):
         run_to_completion(slow())
-    run_to_completion(asyncio.sleep(0.3))
+    run_to_completion(next_call())
     assert steps == ["cleaned up"]
 
 
