@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from distribute_challenge.core.condition import Event
+
 __all__ = ["ChildProcess"]
 
 LOOK_EVERY = 0.1  # Seconds between two looks at the output, and at the clock.
@@ -49,7 +51,7 @@ class ChildProcess:
         self._output = output
         self._begin = output.stat().st_size if output.exists() else 0
         self._shown = self._begin
-        begun = threading.Event()
+        begun = Event()
         failures: list[BaseException] = []
 
         def begin() -> None:
