@@ -8,7 +8,7 @@ from distribute_challenge.core.folding import fold
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import as_they_are, is_as_they_are, stand_in
-from distribute_challenge.core.never_run import ToRun
+from distribute_challenge.core.never_run import HAS_RUN, ToRun
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.signature import call_text, function_name
 from distribute_challenge.errors import OptionError, ResultTimeoutError
@@ -81,6 +81,13 @@ class Prepared(NamedTuple):
         return Submittable(task, engine, self.portable)
 
 
+#: Of the warning of a call that never ran.
+NEVER_RUN = (
+    "a call of {name} was made and never run: write {name}(...).compute(), or .submit() to go on "
+    "meanwhile"
+)
+
+
 class Distributable(ToRun, Generic[R]):
     """One call of one function, with its arguments, which has not run yet.
 
@@ -108,7 +115,7 @@ class Distributable(ToRun, Generic[R]):
         kwargs: Mapping[str, Any] | None = None,
         prepared: Prepared | None = None,
     ) -> None:
-        self.made_at = None
+        self.at_deletion = HAS_RUN
         self.func = func
         self.args = tuple(args)
         self.kwargs = dict(kwargs) if kwargs else {}
@@ -130,7 +137,7 @@ class Distributable(ToRun, Generic[R]):
             BaseException: The exception that the function itself raised, with the worker's frames
                 in its traceback.
         """
-        self.made_at = None
+        self.at_deletion = HAS_RUN
         try:
             engine = self.prepared.engine(backend)
             task = self._task(engine)
@@ -179,7 +186,7 @@ class Distributable(ToRun, Generic[R]):
             OptionError: ``time_to_live`` is not a number of seconds, or the backend does not
                 support an option of the function.
         """
-        self.made_at = None
+        self.at_deletion = HAS_RUN
         try:
             engine = self.prepared.engine(backend)
             if detach:
@@ -211,10 +218,10 @@ class Distributable(ToRun, Generic[R]):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if (reduced := stand_in(self)) is not None:
-            self.made_at = None  # The call that needs it says what becomes of it.
+            self.at_deletion = HAS_RUN  # The call that needs it says what becomes of it.
             return reduced
         if is_as_they_are():
-            self.made_at = None  # As above.
+            self.at_deletion = HAS_RUN  # As above.
             options = self.prepared.options.updated(backend=None)
             return _whole, (self.func, self.args, self.kwargs, options)
         raise TypeError(
@@ -224,13 +231,6 @@ class Distributable(ToRun, Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Distributable {call_text(self.prepared.name, self.args, self.kwargs)}>"
-
-    def _never_run(self) -> str:
-        name = self.prepared.name
-        return (
-            f"a call of {name} was made and never run: write {name}(...).compute(), "
-            f"or .submit() to go on meanwhile"
-        )
 
     def prepare(self, backend: Choice) -> "Submittable":
         """Pickle the arguments, for a call that needs the value of this one (`graph`)."""
@@ -264,7 +264,7 @@ class Distributable(ToRun, Generic[R]):
             return Distributable(run_whole, (self,), prepared=whole)._task(within=SAME_BURST)
 
     def _task(self, backend: ExecutionBackend | None = None, *, within: float = 0.0) -> Task:
-        self.made_at = None
+        self.at_deletion = HAS_RUN
         name, options, portable, _ = self.prepared
         find_depot = None if backend is None else backend.depot
         shares_files = backend is not None and backend.shares_files

@@ -20,7 +20,7 @@ from typing import (
 )
 
 from distribute_challenge.core.folding import fold, folded
-from distribute_challenge.core.never_run import place_of_caller
+from distribute_challenge.core.never_run import place_of_caller, warning
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.signature import (
     CheckedSignature,
@@ -30,7 +30,7 @@ from distribute_challenge.core.signature import (
     shows_another,
     signature_text,
 )
-from distribute_challenge.distributable import Distributable, Prepared
+from distribute_challenge.distributable import NEVER_RUN, Distributable, Prepared
 from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.mappable import Mappable
 from distribute_challenge.serialisation import dumps
@@ -143,7 +143,7 @@ class DistributableFunction(Mappable[R], Generic[P, R]):
         call: Distributable[R] = Distributable(
             self.__wrapped__, self._prefix + args, kwargs, self._prepared
         )
-        call.made_at = place_of_caller()
+        call.at_deletion = warning(NEVER_RUN, self._prepared.name, place_of_caller())
         return call
 
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -26,6 +26,7 @@ from distribute_challenge.core.folding import fold, folded
 from distribute_challenge.core.forks import generation, renew_in_children
 from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.core.map_options import MapOptions
+from distribute_challenge.core.never_run import HAS_RUN
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.progress_bar import progress_bar
 from distribute_challenge.errors import CallError, ResultTimeoutError, ResultUnavailableError
@@ -195,7 +196,7 @@ class MapRun:
                 f"this map is iterated by `{self._driver}` already, and cannot be by `{driver}`: "
                 f"make another map"
             )
-        self._driver, self._mapping.made_at = driver, None
+        self._driver, self._mapping.at_deletion = driver, HAS_RUN
         if self._options.progress:
             self._bar = progress_bar(self._mapping.name, self._mapping.total)
         if self._options.timeout is not None:

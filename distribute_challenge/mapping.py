@@ -20,7 +20,7 @@ from distribute_challenge.core.futures import Future
 from distribute_challenge.core.map_options import MapOptions
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import collecting
-from distribute_challenge.core.never_run import Place, ToRun
+from distribute_challenge.core.never_run import HAS_RUN, Place, ToRun, warning
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.distributable import Prepared
 from distribute_challenge.errors import Attempt, SerialisationError, WorkerLostError
@@ -42,6 +42,13 @@ __all__ = ["Mapping"]
 # An ordered map keeps finished chunks while an earlier one is late: at most so many times the
 # number in flight.
 AHEAD = 4
+
+
+# Of the warning of a map that never ran.
+NEVER_RUN = (
+    "a map over {name} was made and never run: it begins when its first result is asked for, as "
+    "in: for result in {name}.map(...)"
+)
 
 
 class Mapping(ToRun):
@@ -78,7 +85,7 @@ class Mapping(ToRun):
         check: Callable[[tuple[Any, ...]], None] | None = None,
         made_at: Place | None = None,
     ) -> None:
-        self.made_at = None  # No warning if this method raises.
+        self.at_deletion = HAS_RUN  # No warning if this method raises.
         self._prepared = prepared
         self._backend = backend
         self._source = iter(calls)
@@ -103,7 +110,8 @@ class Mapping(ToRun):
         self._completed = completed
         self._named = named
         self._submission: Submission | None = None
-        self.made_at = made_at
+        if made_at is not None:
+            self.at_deletion = warning(NEVER_RUN, prepared.name, made_at)
 
     @property
     def name(self) -> str:
@@ -172,14 +180,6 @@ class Mapping(ToRun):
             self._submission.close()
         if self._hold is not None:
             self._hold.close()
-
-    def _never_run(self) -> str:
-        name = self._prepared.name
-        return (
-            f"a map over {name} was made and never run: it begins when its first result is asked "
-            f"for, "
-            f"as in: for result in {name}.map(...)"
-        )
 
     def _next(self) -> Chunk | None:
         """Return the next chunk whose results are due; None if there is none yet."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge.execution_backends import registry
+from distribute_challenge.execution_backends.registry import close_backends
+from distribute_challenge.execution_backends.sized import close_unused
 from tests import docker_engine
 from tests.elsewhere import Client
 from tests.secret import SECRET
@@ -55,6 +57,16 @@ def patience() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "10")
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def engines() -> Iterator[None]:
+    """Engines made by name end with the tests, and not with this process, which may be later than
+    coverage joins the data of all processes.
+    """
+    yield
+    close_backends()
+    close_unused()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -124,13 +136,13 @@ def project(tmp_path: Path) -> Client:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition holds; fail if it does not within ten seconds.
+    """Wait until a condition holds; fail if it does not within a minute.
 
     As `tests.processes.wait_until` does, to look takes a quarter of a core at most.
     """
 
     def wait_for(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         pause = threading.Event()
         began = time.thread_time()
         while not condition():

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,14 @@ from pathlib import Path
 # Of Linux; tests look at processes a hundred times a second, and `ps` takes longer than that.
 PROC = Path("/proc")
 HAS_PROC = (PROC / "self" / "stat").exists()
-PATIENCE = 20  # Seconds after which a test would rather fail than wait; the machine may be busy.
+PATIENCE = 60  # Seconds after which a test would rather fail than wait; the machine may be busy.
+
+# Python ignores Ctrl+C where it comes while an object is deleted, and says so.
+IGNORED = re.compile(
+    r"^Exception ignored [^\n]*(?:__del__|_remove|finalize)[^\n]*\n(?:Traceback[^\n]*\n(?:[ \n].*\n?)*?)?"
+    r"KeyboardInterrupt: *\n",
+    re.MULTILINE,
+)
 
 _OWN_VARIABLES = (
     "CELERY_BROKER_URL",
@@ -34,7 +42,7 @@ _OWN_VARIABLES = (
 
 
 def wait_until(
-    condition: Callable[[], object], what: str = "the condition", *, within: float = 2 * PATIENCE
+    condition: Callable[[], object], what: str = "the condition", *, within: float = PATIENCE
 ) -> None:
     """Wait until a condition holds, and fail if it does not in time.
 
@@ -131,6 +139,7 @@ class Program:
     def __init__(self, command: list[str], folder: Path, **variables: str) -> None:
         folder.mkdir(exist_ok=True)
         self._path = folder / f"output-{time.monotonic_ns()}"
+        self._repeats = False
         with self._path.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
@@ -143,9 +152,10 @@ class Program:
 
     @property
     def output(self) -> str:
-        return self._path.read_text(errors="replace")
+        """What it has written, without what `send` makes good."""
+        return IGNORED.sub("", self._path.read_text(errors="replace"))
 
-    def wait_for(self, text: str, *, within: float = 2 * PATIENCE) -> str:
+    def wait_for(self, text: str, *, within: float = PATIENCE) -> str:
         """Wait until it has written a text; all its output so far."""
 
         def written() -> bool:
@@ -156,9 +166,21 @@ class Program:
         return self.output
 
     def send(self, number: signal.Signals) -> None:
+        """Send it a signal; Ctrl+C once more if Python has ignored it, as a user would."""
         self.process.send_signal(number)
+        if number == signal.SIGINT and not self._repeats:
+            self._repeats = True
+            threading.Thread(target=self._repeat, daemon=True).start()
 
-    def wait(self, *, within: float = 2 * PATIENCE) -> int:
+    def _repeat(self) -> None:
+        ignored, pause = 0, threading.Event()
+        while self.process.returncode is None:
+            if ignored < len(IGNORED.findall(self._path.read_text(errors="replace"))):
+                ignored += 1
+                self.process.send_signal(signal.SIGINT)
+            pause.wait(0.1)
+
+    def wait(self, *, within: float = PATIENCE) -> int:
         """Wait for its end; its exit code."""
         return self.process.wait(within)
 
@@ -167,12 +189,24 @@ class Program:
             self.process.kill()
             self.process.wait(PATIENCE)
 
+    def show(self) -> None:
+        """Print its output; if it runs, end it, and print where its threads are."""
+        if self.process.poll() is None:
+            self.send(signal.SIGABRT)  # A script has Python's fault handler.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
+        print(f"--- the program (exit code {self.process.poll()}) wrote\n{self.output}\n---")
+
 
 @contextlib.contextmanager
 def program(command: list[str], folder: Path, **variables: str) -> Iterator[Program]:
+    """Run a program; if the block fails, show what it wrote and where it is."""
     running = Program(command, folder, **variables)
     try:
         yield running
+    except BaseException:
+        running.show()
+        raise
     finally:
         running.close()
 
@@ -183,7 +217,8 @@ def script(source: str, folder: Path, *arguments: str, **variables: str) -> Iter
     folder.mkdir(exist_ok=True)
     path = folder / f"script{time.monotonic_ns()}.py"
     path.write_text(textwrap.dedent(source))
-    with program([sys.executable, *QUIETLY, str(path), *arguments], folder, **variables) as running:
+    command = [sys.executable, *QUIETLY, "-X", "faulthandler", str(path), *arguments]
+    with program(command, folder, **variables) as running:
         yield running
 
 

@@ -255,7 +255,7 @@ with LocalCluster(workers=1) as cluster:
     if child == 0:
         %s
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    print("parent", square(3).compute(timeout=10), sum(square.map(range(100))))
+    print("parent", square(3).compute(timeout=60), sum(square.map(range(100))))
 """
 
 
@@ -263,7 +263,7 @@ with LocalCluster(workers=1) as cluster:
     ("child", "output"),
     [
         pytest.param(
-            "print('child', square(4).compute(timeout=10)); sys.stdout.flush(); os._exit(0)",
+            "print('child', square(4).compute(timeout=60)); sys.stdout.flush(); os._exit(0)",
             "child 16\n",
             id="calls",
         ),

@@ -132,7 +132,7 @@ def test_results_come_in_order_whatever_ends_first() -> None:
     assert got == []
     assert len(pulled) <= most
     backend.finish()
-    consumer.join(10)
+    consumer.join(60)
     assert got == [0]
     results.close()
 
@@ -149,7 +149,7 @@ def test_unordered_results_come_as_they_end() -> None:
         assert not pause.wait(0.001)
     for position in (2, 1, 0):
         backend.finish(position)
-    consumer.join(10)
+    consumer.join(60)
     assert got == [4, 2, 0]
 
 
@@ -302,7 +302,7 @@ def test_closing_or_dropping_cancels_what_has_not_begun(leave: str) -> None:
     finisher = threading.Thread(target=lambda: _finish_first(backend))
     finisher.start()
     assert next(results) == 0
-    finisher.join(10)
+    finisher.join(60)
     futures = [future for _, future in backend.waiting]
     before = len(pulled)
     assert futures

@@ -73,8 +73,10 @@ def test_exceptions_may_stand_in_the_places_of_values(tmp_path: Path) -> None:
 
 
 def test_too_late_is_an_error_that_says_how_many_are_missing(tmp_path: Path) -> None:
+    ended = add(1).submit()
+    ended.result()
     with pytest.raises(ResultTimeoutError, match=r"1 of 2 calls gave no result within timeout=0.2"):
-        gather(waiting(tmp_path / "door"), add(1), timeout=0.2)
+        gather(waiting(tmp_path / "door"), ended, timeout=0.2)
     (tmp_path / "door").touch()
 
 

@@ -9,6 +9,7 @@ input does, as the runner is gone then.
 
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -28,12 +29,18 @@ LAST_LINES = 15  # Last lines of each log, for the record.
 def main(system: str, fault: str, python: str) -> None:
     """Make one row, and write it to ``row.json``."""
     become_reaper()
-    threading.Thread(target=_end_with_the_runner, daemon=True).start()
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_tell_when_the_runner_is_gone, daemon=True).start()
     try:
-        row = _row(system, fault, python)
-        row["logs"] = {path.stem: _last_lines(path) for path in sorted(FOLDER.glob("*.log"))}
-    finally:
-        kill(set())
+        try:
+            row = _row(system, fault, python)
+            row["logs"] = {path.stem: _last_lines(path) for path in sorted(FOLDER.glob("*.log"))}
+        finally:
+            kill(set())
+    except _RunnerGoneError:
+        kill(set())  # The signal may have come while the first one ran.
+        os._exit(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     (FOLDER / "row.json").write_text(json.dumps(row))
 
 
@@ -54,11 +61,19 @@ def _last_lines(log: Path) -> list[str]:
     return log.read_text(errors="replace").splitlines()[-LAST_LINES:]
 
 
-def _end_with_the_runner() -> None:
+class _RunnerGoneError(BaseException):
+    """Raised in the main thread."""
+
+
+def _leave(number: int, frame: object) -> None:
+    raise _RunnerGoneError
+
+
+def _tell_when_the_runner_is_gone() -> None:
     while os.read(0, 100):
         pass
-    kill(set())
-    os._exit(1)
+    # Not from this thread: while it killed what there is, the main thread could start more.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 __all__ = ["interruptible"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_AFTER = 0.01  # Seconds.
 
 
 @contextmanager
@@ -32,19 +34,35 @@ def interruptible(words: str) -> Iterator[None]:
         ...         print("tidied up")
         tidied up
     """
-    interrupted = False
+    raised: BaseException | None = None
+    received = signal.SIGINT
+    thread = threading.get_ident()
 
     def take(number: int, frame: Any) -> None:
-        nonlocal interrupted
-        if interrupted:
+        nonlocal raised, received
+        if raised is not None:
             print(words, file=sys.stderr)
             return
-        interrupted = True
-        raise KeyboardInterrupt
+        raised, received = KeyboardInterrupt(), signal.Signals(number)
+        raise raised
+
+    def take_ignored(ignored: Any) -> None:
+        nonlocal raised
+        if ignored.exc_value is not raised:
+            hook(ignored)
+            return
+        # Python ignores what is raised while it deletes an object. The signal comes once more.
+        raised = None
+        again = threading.Timer(AGAIN_AFTER, signal.pthread_kill, (thread, received))
+        again.daemon = True
+        again.start()
 
     before = {number: signal.signal(number, take) for number in SIGNALS}
+    hook, sys.unraisablehook = sys.unraisablehook, take_ignored
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+        raised = None  # It refers to this frame.

@@ -27,7 +27,7 @@ from distribute_challenge.settings import patience
 
 __all__ = ["EmbeddedCluster"]
 
-START_DEADLINE = 10.0  # Seconds for the Redis server to answer; it takes hundredths of one.
+START_DEADLINE = 30.0  # Seconds for the Redis server to answer; it takes hundredths of one.
 LONGEST_SOCKET_PATH = 100  # Bytes; the kernel's limit is 108 on Linux and 104 on macOS.
 WORKER_MODULE = "distribute_challenge.execution_backends.celery.worker.main"
 _FULL = os.strerror(errno.ENOSPC)

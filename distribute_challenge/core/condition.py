@@ -1,9 +1,9 @@
-"""A condition variable that Ctrl+C cannot leave locked."""
+"""A condition variable and an event that Ctrl+C cannot leave locked."""
 
 import threading
 from operator import attrgetter
 
-__all__ = ["Condition"]
+__all__ = ["Condition", "Event"]
 
 
 class Condition(threading.Condition):
@@ -22,3 +22,18 @@ class Condition(threading.Condition):
 
     __enter__ = property(attrgetter("_lock.__enter__"))
     __exit__ = property(attrgetter("_lock.__exit__"))
+
+
+class Event(threading.Event):
+    """A `threading.Event` for threads that Ctrl+C may interrupt.
+
+    Examples:
+        >>> event = Event()
+        >>> event.set()
+        >>> event.wait()
+        True
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cond = Condition(threading.Lock())

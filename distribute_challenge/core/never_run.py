@@ -8,13 +8,15 @@ import atexit
 import gc
 import sys
 import warnings
-from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from types import CodeType
 from typing import Any
 
 from distribute_challenge.errors import NeverRunWarning
 
-__all__ = ["Place", "ToRun", "place_of_caller", "tell_of_cancelled"]
+__all__ = ["HAS_RUN", "Place", "ToRun", "place_of_caller", "tell_of_cancelled", "warning"]
 
 #: A code object and the index of an instruction in it. The line is only looked up for a warning.
 Place = tuple[CodeType, int]
@@ -37,21 +39,32 @@ class ToRun:
     """Base of objects that are made to be run later, and warn if they never are.
 
     Attributes:
-        made_at: Where the program made the object; None if it has run, or needs no warning.
+        at_deletion: Called when the object is deleted: `HAS_RUN` if it has run, or needs no
+            warning; else what `warning` returns. It must not refer to the object.
     """
 
-    __slots__ = ("made_at",)
+    __slots__ = ("at_deletion",)
 
-    made_at: Place | None
+    at_deletion: Callable[[], object]
 
-    @abstractmethod
-    def _never_run(self) -> str:
-        """Return the text of the warning: what did not run, and what to write."""
+    # No method that is written in Python: Python ignores a Ctrl+C that comes as one begins, and a
+    # call is deleted each time that a program has waited for one.
+    __del__ = property(attrgetter("at_deletion"))
 
-    def __del__(self) -> None:
-        if self.made_at is not None:
-            place, self.made_at = self.made_at, None
-            _warn(self._never_run(), place)
+
+#: For an object that has run. It is written in C, and does nothing.
+HAS_RUN: Callable[[], object] = bool
+
+
+def warning(text: str, name: str, place: Place) -> Callable[[], object]:
+    """Return what warns of an object that never ran.
+
+    Args:
+        text: What did not run, and what to write; ``{name}`` stands for the name.
+        name: Name of the function.
+        place: Where the program made the object.
+    """
+    return partial(_warn, text, name, place)
 
 
 def tell_of_cancelled(calls: int) -> None:
@@ -77,12 +90,12 @@ def _has_failed() -> bool:
     return hasattr(sys, "last_type")
 
 
-def _warn(text: str, place: Place) -> None:
+def _warn(text: str, name: str, place: Place) -> None:
     """Warn, once for each line of the program."""
     code, instruction = place
     lines = (line for start, end, line in code.co_lines() if start <= instruction < end)
     warnings.warn_explicit(
-        text,
+        text.format(name=name),
         NeverRunWarning,
         filename=code.co_filename,
         lineno=next(lines, None) or code.co_firstlineno,
@@ -96,6 +109,6 @@ def _tell_at_exit() -> None:
     failed = _has_failed()
     for each in gc.get_objects():
         if issubclass(type(each), ToRun):
-            if failed:
-                each.made_at = None
-            each.__del__()
+            tell, each.at_deletion = each.at_deletion, HAS_RUN
+            if not failed:
+                tell()

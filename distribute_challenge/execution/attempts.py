@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import nullcontext
+from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
 from typing import Any
 
@@ -14,7 +15,7 @@ from distribute_challenge.core.forks import end_child, generation
 from distribute_challenge.core.interrupts import is_interrupt, is_worker
 from distribute_challenge.core.messages import Batch
 from distribute_challenge.core.outcome import Failure
-from distribute_challenge.execution.time_limit import time_limit
+from distribute_challenge.execution.time_limit import TimeLimit
 from distribute_challenge.serialisation import LoadedFunction
 
 __all__ = ["LONGEST_PAUSE", "completed", "failure_of", "outcome_of"]
@@ -44,10 +45,12 @@ def _attempt(
     batch: Batch, loaded: LoadedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     before = generation[0]
+    limit = None if batch.timeout is None else TimeLimit(batch.timeout, batch.name)
     try:
-        with time_limit(batch.timeout, batch.name) if batch.timeout is not None else _NOTHING:
+        with _NOTHING if limit is None else limit.running():
             # Inside the `with` block: a context manager sets `__traceback__` of an exception that
             # passes it, which a frozen exception does not allow.
+            value = None
             try:
                 value = loaded.function(*args, **kwargs)
                 if type(value) is CoroutineType or (
@@ -57,9 +60,11 @@ def _attempt(
             except BaseException as error:
                 if generation[0] != before:
                     end_child(error)
+                if type(value) is CoroutineType and getcoroutinestate(value) == CORO_CREATED:
+                    value.close()  # Its time was over before: Python would warn that it never ran.
                 return failure_of(error, args, kwargs)
-    except BaseException as error:
-        return failure_of(error, args, kwargs)  # Raised by the time limit.
+    except BaseException as error:  # Raised by the time limit.
+        return failure_of(error if limit is None else limit.translated(error), args, kwargs)
     if generation[0] != before:
         end_child()
     return value

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine
 from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from distribute_challenge.core.forks import end_child, generation
@@ -46,20 +47,22 @@ def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None =
         >>> run_to_completion(asyncio.sleep(0, "done"))
         'done'
     """
-    whole = alone = _alone(coroutine)
-    if seconds is not None:
-        whole = _limited(alone, seconds)
+    parts: list[Coroutine[Any, Any, R]] = [coroutine]
     try:
+        parts.append(_alone(coroutine))
+        if seconds is not None:
+            parts.append(_limited(parts[-1], seconds))
+        whole = parts[-1]
         if not _loop_runs():
             return _run_in_this_thread(whole)
         context = contextvars.copy_context()
         with concurrent.futures.ThreadPoolExecutor(1, "distribute_challenge coroutine") as thread:
             return thread.submit(context.run, asyncio.run, whole).result()
     except BaseException:
-        if getcoroutinestate(whole) == CORO_CREATED:
-            # The time of the call was over before. Python would warn that they never ran.
-            for each in (whole, alone, coroutine):
-                each.close()
+        # The time of the call may have been over before one of them began; Python would warn of it.
+        for part in parts:
+            if isinstance(part, CoroutineType) and getcoroutinestate(part) == CORO_CREATED:
+                part.close()
         raise
 
 
@@ -183,12 +186,17 @@ class _Kept:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.loop = self.runner.get_loop()
+        try:
+            self.loop = self.runner.get_loop()
+        except BaseException:  # The time of a call was over while the loop was made.
+            self.runner.close()
+            raise
 
     def __del__(self) -> None:
         # Not the runner's `close`, which runs the loop: this may be any thread, and a loop may be
         # running in it.
-        self.loop.close()
+        if loop := vars(self).get("loop"):
+            loop.close()
 
 
 def _close() -> None:

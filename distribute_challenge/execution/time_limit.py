@@ -17,7 +17,11 @@ from types import FrameType
 from distribute_challenge.core.interrupts import InterruptError
 from distribute_challenge.errors import CallTimeoutError
 
-__all__ = ["OverdueError", "time_limit"]
+__all__ = ["OverdueError", "TimeLimit", "time_limit"]
+
+# Seconds between two signals. The first one interrupts no wait if it comes just before the wait
+# begins, when Python has looked for signals already.
+AGAIN_EVERY = 0.5
 
 
 class OverdueError(InterruptError):
@@ -48,29 +52,69 @@ def time_limit(seconds: float, name: str) -> Iterator[None]:
         ...
         distribute_challenge.errors.CallTimeoutError: nap ran longer than timeout=0.01 s and was stopped
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    owner = object()
-    try:
-        with _by_signal(seconds, owner) if in_main_thread else _by_thread(seconds):
-            yield
-    except OverdueError as error:
-        if error.owner not in (owner, None):
-            raise
-        raise CallTimeoutError(
-            f"{name} ran longer than timeout={seconds:g} s and was stopped"
-        ) from None
+    with TimeLimit(seconds, name).running():
+        yield
+
+
+class TimeLimit:
+    """The time limit of one block.
+
+    Args:
+        seconds: How long the block may take.
+        name: Name of the call, for the error message.
+    """
+
+    def __init__(self, seconds: float, name: str) -> None:
+        self._seconds = seconds
+        self._name = name
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Return the context manager for the block, which `time_limit` describes.
+
+        Raises:
+            OverdueError: The time was over when the block was being entered or left, in between two
+                lines of this module; `translated` gives the error to raise instead.
+        """
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        try:
+            with _by_signal(self._seconds, self) if in_main_thread else _by_thread(self._seconds):
+                yield
+        except OverdueError as error:
+            translated = self.translated(error)
+            if translated is error:
+                raise
+            raise translated from None
+
+    def translated(self, error: BaseException) -> BaseException:
+        """Return the error for the caller, if an exception says that this limit was reached.
+
+        Returns:
+            That error; any other exception itself.
+        """
+        if isinstance(error, OverdueError) and error.owner in (self, None):
+            return CallTimeoutError(
+                f"{self._name} ran longer than timeout={self._seconds:g} s and was stopped"
+            )
+        return error
 
 
 @contextmanager
 def _by_signal(seconds: float, owner: object) -> Iterator[None]:
+    raised = False
+
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise OverdueError(owner)
+        nonlocal raised
+        if not raised:
+            raised = True
+            raise OverdueError(owner)
 
     began = time.monotonic()
-    outer_left, _ = signal.getitimer(signal.ITIMER_REAL)
+    # Stopped at first: the outer limit would raise this limit's error between the next two lines.
+    outer_left, outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_EVERY)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -78,7 +122,8 @@ def _by_signal(seconds: float, owner: object) -> Iterator[None]:
         if outer_left:
             # A call inside a call: the outer call's limit goes on, and fires at once if its time is
             # already over.
-            signal.setitimer(signal.ITIMER_REAL, max(outer_left - (time.monotonic() - began), 1e-6))
+            left = max(outer_left - (time.monotonic() - began), 1e-6)
+            signal.setitimer(signal.ITIMER_REAL, left, outer_interval)
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sys
+import threading
 
 import pytest
 
 from distribute_challenge.benchmarking.interruption import SIGNALS, interruptible
+from tests.processes import PATIENCE
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -22,6 +25,40 @@ def test_the_first_signal_interrupts_and_later_ones_are_answered(
             tidied = True
     assert tidied
     assert capsys.readouterr().err == "a moment, please\n" * len(SIGNALS)
+
+
+class Deleted:
+    """An object in whose deletion a signal comes."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self._number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_python_ignores_comes_once_more(number: signal.Signals) -> None:
+    """Python ignores every exception that is raised while it deletes an object."""
+    pause = threading.Event()
+    with interruptible("wait"):
+        Deleted(number)
+        with pytest.raises(KeyboardInterrupt):
+            pause.wait(PATIENCE)
+
+
+def test_other_exceptions_that_python_ignores_are_reported_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("broken")
+
+    reported: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda each: reported.append(str(each.exc_value)))
+    with interruptible("wait"):
+        Broken()
+    assert reported == ["broken"]
 
 
 def test_signals_do_afterwards_what_they_did_before() -> None:

@@ -49,7 +49,7 @@ def test_ctrl_c_again_while_a_script_ends_changes_nothing(engine: str, tmp_path:
             running.send(signal.SIGINT)
             return running.process.poll() is not None
 
-        wait_until(has_ended, within=5)
+        wait_until(has_ended, "the end of the script")
         assert running.process.returncode == -signal.SIGINT
         assert running.output.count("Traceback") == 1, running.output
         assert running.output.endswith("KeyboardInterrupt\nending\n")

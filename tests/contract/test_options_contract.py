@@ -35,7 +35,7 @@ from tests.calls import die, initialise, name_of_state, note, read, state, wait_
 from tests.clusters import dask_schedulers, has_arrived, ray_backend
 from tests.contract.test_backend_contract import PARAMETERS, OnlyRun
 
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 #: Of each option, a value that is not the default.
 GIVEN: dict[str, Any] = {

@@ -14,7 +14,7 @@ import pytest
 from distribute_challenge.core import callbacks
 from distribute_challenge.core.futures import Future
 
-DEADLINE = 20  # Seconds.
+DEADLINE = 60  # Seconds.
 
 Eventually = Callable[[Callable[[], bool]], None]
 
@@ -236,7 +236,7 @@ def test_after_a_fork_the_child_has_threads_of_its_own() -> None:
             done = threading.Event()
             child.add_done_callback(lambda _: done.set())
             child.resolve(1)
-            os._exit(not done.wait(20))
+            os._exit(not done.wait(60))
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     """) == ["0"]
 

@@ -16,7 +16,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 
 pytestmark = pytest.mark.slow
 
-TIMEOUT = 30  # Seconds.
+TIMEOUT = 60  # Seconds.
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 
-from distribute_challenge.core.condition import Condition
+from distribute_challenge.core.condition import Condition, Event
 
 
 @pytest.mark.parametrize("lock", [threading.Lock, threading.RLock])
@@ -26,3 +26,13 @@ def test_no_line_of_python_runs_between_the_lock_and_the_body(lock: type) -> Non
     finally:
         sys.settrace(before)
     assert not called
+
+
+def test_an_event_has_such_a_condition() -> None:
+    event = Event()
+    assert type(event._cond) is Condition
+    waiting = threading.Thread(target=event.wait)
+    waiting.start()
+    event.set()
+    waiting.join(60)
+    assert not waiting.is_alive()

@@ -335,7 +335,7 @@ def test_many_threads_may_raise_the_same_exception() -> None:
     def look() -> None:
         for _ in range(100):
             try:
-                future.result(20)
+                future.result(60)
             except LookupError as error:
                 found.append(len(getattr(error, "__notes__", [])))
 
@@ -346,7 +346,7 @@ def test_many_threads_may_raise_the_same_exception() -> None:
         thread.join()
     assert found == [1] * 800
     with pytest.raises(LookupError) as caught:
-        future.result(20)
+        future.result(60)
     assert len(traceback.extract_tb(caught.value.__traceback__)) == 2
 
 

@@ -116,11 +116,11 @@ def test_many_threads_may_cancel_at_once() -> None:
         barrier = threading.Barrier(4)
 
         def cancel(future: Future[int] = future, barrier: threading.Barrier = barrier) -> bool:
-            barrier.wait(10)
+            barrier.wait(60)
             return future.cancel()
 
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            assert all(done.result(10) for done in [pool.submit(cancel) for _ in range(4)])
+            assert all(done.result(60) for done in [pool.submit(cancel) for _ in range(4)])
 
 
 def test_cancelling_what_is_done_changes_nothing() -> None:
@@ -311,15 +311,15 @@ def test_a_caller_that_looks_while_it_is_resolved_is_told() -> None:
                 barrier: threading.Barrier = barrier,
                 number: int = number,
             ) -> None:
-                barrier.wait(10)
+                barrier.wait(60)
                 future.resolve(number, STAGES)
 
             def wait(future: Future[int] = future, barrier: threading.Barrier = barrier) -> int:
-                barrier.wait(10)
-                return future.result(10)
+                barrier.wait(60)
+                return future.result(60)
 
             waiting, _ = pool.submit(wait), pool.submit(resolve)
-            assert waiting.result(10) == number
+            assert waiting.result(60) == number
             called: list[int] = []
             future.add_done_callback(lambda done, called=called: called.append(done.result()))  # type: ignore[misc]
             assert called == [number]
@@ -331,7 +331,7 @@ def test_a_waiter_is_woken_by_the_value(eventually: Callable[[Callable[[], bool]
         waiting = pool.submit(future.result, 10)
         eventually(lambda: "_latch" in vars(future))
         future.resolve(4)
-        assert waiting.result(10) == 4
+        assert waiting.result(60) == 4
 
 
 def test_a_signal_that_does_not_end_the_wait_is_seen_all_the_same() -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -125,3 +126,20 @@ def test_calls_that_the_end_of_a_script_cancels_are_counted(
 def test_calls_that_a_failing_script_leaves_are_not_counted(tmp_path: Path) -> None:
     failing = CANCELLED.format(backend="'threads'", imports="") + "raise SystemError"
     assert errors_of(tmp_path, failing).endswith("\nSystemError\n")
+
+
+def test_the_deletion_of_a_call_that_has_run_calls_nothing_that_is_written_in_python() -> None:
+    """Python ignores a Ctrl+C that comes as a deletion calls such a function."""
+    call = compute_this(pow)(2, 3)
+    assert call.compute("local") == 8
+    calls: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    del call
+    sys.setprofile(before)
+    assert calls == []

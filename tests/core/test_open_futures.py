@@ -25,7 +25,7 @@ def test_the_functions_are_called_before_a_wait_ends() -> None:
     second.resolve(2)
     assert len(futures) == 1
     first.resolve(1)
-    waiting.join(30)
+    waiting.join(60)
     assert said == [second, first, "empty", "waited"]
     futures.wait()
 

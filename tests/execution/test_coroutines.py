@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import gc
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,18 +66,24 @@ def test_under_a_running_loop_another_thread_does_it_in_the_same_context() -> No
 def test_a_coroutine_that_ran_too_long_does_not_go_on_in_the_next_call() -> None:
     """Stopped is stopped."""
     steps: list[str] = []
-    run_to_completion(asyncio.sleep(0))  # The loop is there before the clock starts.
+    go_on = asyncio.Event()
 
     async def slow() -> None:
         try:
-            await asyncio.sleep(0.4)
+            # The time is over when it waits.
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGALRM)).start()
+            await go_on.wait()
             steps.append("went on")
         finally:
             steps.append("cleaned up")
 
-    with pytest.raises(CallTimeoutError), time_limit(0.2, "slow"):
+    async def next_call() -> None:
+        go_on.set()
+        await asyncio.sleep(0.01)
+
+    with pytest.raises(CallTimeoutError), time_limit(60, "slow"):
         run_to_completion(slow())
-    run_to_completion(asyncio.sleep(0.3))
+    run_to_completion(next_call())
     assert steps == ["cleaned up"]
 
 
@@ -135,6 +143,21 @@ def test_a_coroutine_within_its_limit_gives_its_value_or_its_own_timeout_error(
         run(lambda: run_to_completion(fail(), 30))
 
 
+def complaints(caught: list[warnings.WarningMessage]) -> list[str]:
+    """Warnings of coroutines and loops; threads of earlier tests may give others just now."""
+    texts = [str(each.message) for each in caught]
+    return [text for text in texts if "never awaited" in text or "event loop" in text]
+
+
+@pytest.fixture
+def collected() -> None:
+    """What earlier tests have left to the garbage collector is gone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
+
+
+@pytest.mark.usefixtures("collected")
 @pytest.mark.slow
 def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() -> None:
     """The garbage collector comes when it likes, in any thread."""
@@ -146,14 +169,9 @@ def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() ->
     async def main() -> None:
         thread = threading.Thread(target=lambda: run_to_completion(note()))
         thread.start()
-        thread.join(10)
+        thread.join(60)
         gc.collect()
 
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ResourceWarning
-        )  # Of loops that earlier tests have left to the collector.
-        gc.collect()
     asyncio.run(main())
     assert loops[0].is_closed()
 
@@ -205,17 +223,39 @@ if {used}:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("seconds", [None, 5.0])
+@pytest.mark.parametrize("where", ["_alone", "_loop_runs", "_run_in_this_thread", "_Generators"])
 def test_a_call_whose_time_is_over_before_its_coroutine_begins_leaves_no_warning(
-    seconds: float | None, monkeypatch: pytest.MonkeyPatch
+    where: str, seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_late(_: object) -> None:
+    """The coroutines around it may have begun, or not."""
+
+    def too_late(*_: object) -> None:
         raise OverdueError
 
-    monkeypatch.setattr(coroutines, "_run_in_this_thread", too_late)
+    monkeypatch.setattr(coroutines, where, too_late)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(OverdueError):
             run_to_completion(value_of_variable(), seconds)
         gc.collect()
-    assert caught == []
+    assert complaints(caught) == []
+
+
+@pytest.mark.usefixtures("collected")
+def test_a_call_whose_time_is_over_while_its_loop_is_made_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late(asyncio.Runner):
+        def get_loop(self) -> asyncio.AbstractEventLoop:
+            super().get_loop()
+            raise OverdueError
+
+    monkeypatch.setattr(asyncio, "Runner", Late)
+    with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(1) as pool:
+        warnings.simplefilter("always")
+        with pytest.raises(OverdueError):
+            pool.submit(run_to_completion, value_of_variable()).result()
+        gc.collect()
+    assert complaints(caught) == []

@@ -22,7 +22,7 @@ from distribute_challenge.execution.interruption import (
 )
 from distribute_challenge.execution.time_limit import time_limit
 
-DEADLINE = 20  # Seconds after which a test would rather fail than wait.
+DEADLINE = 60  # Seconds after which a test would rather fail than wait.
 
 Eventually = Callable[[Callable[[], bool]], None]
 

@@ -165,7 +165,7 @@ def test_a_terminal_that_another_program_made_non_blocking_loses_nothing(
         return wait(*files)
 
     def read_on() -> None:
-        is_full.wait(30)
+        is_full.wait(60)
         while sum(map(len, received)) < 1_000_000:
             received.append(os.read(read, 100_000))
 
@@ -173,7 +173,7 @@ def test_a_terminal_that_another_program_made_non_blocking_loses_nothing(
     reader = threading.Thread(target=read_on)
     reader.start()
     DescriptorHandler(write).handle(record("x" * 1_000_000))
-    reader.join(30)
+    reader.join(60)
     assert b"".join(received).count(b"x") == 1_000_000
 
 

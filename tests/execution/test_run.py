@@ -3,9 +3,11 @@
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
@@ -26,13 +28,14 @@ from distribute_challenge.errors import (
     SerialisationError,
     ValueMissingError,
 )
-from distribute_challenge.execution import attempts, function_cache
+from distribute_challenge.execution import attempts, function_cache, watchdog
 from distribute_challenge.execution import run as execution
 from distribute_challenge.execution.batch_run import BatchRun
 from distribute_challenge.execution.callables import callable_bytes
 from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.interruption import Interruption
 from distribute_challenge.execution.run import execute, inside_call
+from distribute_challenge.execution.time_limit import OverdueError
 from distribute_challenge.serialisation import PortableFunction, dumps, pack_plain, unpack_function
 from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 from distribute_challenge.serialisation.outcomes import decode_outcomes
@@ -239,24 +242,39 @@ class Ahead:
 
 def wait_at(number: int, door: str) -> Any:
     """The third call waits; the second is no plain value if there is a door named so."""
-    while number == 2 and not os.path.exists(door):
-        pass
+    if number == 2:
+        Path(door + ".begun").touch()
+        while not os.path.exists(door):
+            pass
     return 1j if number == 1 and door.endswith("odd") else number
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    """Let the second of a batch be over as soon as the call that waits has begun, and not before."""
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return 2.0 if os.path.exists(door + ".begun") else 0.0
+
+    for module in (execution, watchdog):
+        monkeypatch.setattr(module, "time", Clock)
 
 
 @pytest.mark.parametrize("in_chunk", [True, False])
 @pytest.mark.parametrize("name", ["plain", "odd"])
 def test_calls_behind_a_slow_one_are_given_back_while_it_runs(
-    tmp_path: Path, in_chunk: bool, name: str
+    tmp_path: Path, in_chunk: bool, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain outcomes go with them: another thread must not pickle what the call may be changing."""
     door = str(tmp_path / name)
+    set_clock(monkeypatch, door)
     payload = payload_of(wait_at)
     calls = [(number, door) for number in range(6)]
     arguments: list[Any] = [calls] if in_chunk else [(args, {}) for args in calls]
     blobs = [dumps(item, "arguments").data for item in arguments]
     batch = Batch(
-        "b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=0.5
+        "b1", payload.digest, payload.name, blobs, chunk=6 if in_chunk else 0, patience=1.0
     )
     ahead, functions = Ahead(Path(door)), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
@@ -303,15 +321,16 @@ def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) 
         gc.enable()
 
 
-def test_a_failure_before_a_slow_call_waits_for_it(tmp_path: Path) -> None:
+def test_a_failure_before_a_slow_call_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     door = tmp_path / "door"
+    set_clock(monkeypatch, str(door))
     payload = payload_of(wait_at)
     blobs = [
         dumps((args, {}), "arguments").data for args in [(1, None), (2, str(door)), (3, str(door))]
     ]
-    # The first failure of a process takes longest; this one is over before anything is given back.
-    outcomes(wait_at, [((1, None), {})])
-    batch = Batch("b1", payload.digest, payload.name, blobs, patience=2.0)
+    batch = Batch("b1", payload.digest, payload.name, blobs, patience=1.0)
     ahead, functions = Ahead(door), FunctionCache({payload.digest: payload.payload}.get)
     (last,) = map(Reply.decode, execute(batch.encode(), functions, "w", None, ahead))
     failure, value = decode_outcomes(last)
@@ -347,9 +366,8 @@ def test_a_chunk_keeps_its_options() -> None:
     async def double(x: int) -> int:
         return 2 * x
 
-    first, second = outcomes(spin, [[(1,), (0,)]], chunk=2, timeout=0.02)
-    assert isinstance(first.error, CallTimeoutError)
-    assert second is None
+    for outcome in outcomes(spin, [[(1,), (1,)]], chunk=2, timeout=0.02):
+        assert isinstance(outcome.error, CallTimeoutError)
     assert outcomes(double, [[(1,), (2,)]], chunk=2) == [2, 4]
 
 
@@ -462,17 +480,36 @@ def test_in_a_worker_ctrl_c_is_the_call_s_failure(monkeypatch: pytest.MonkeyPatc
     assert outcome.error.type_name == "builtins.KeyboardInterrupt"
 
 
+def test_a_limit_that_strikes_before_the_coroutine_runs_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_late(*_: object) -> None:
+        raise OverdueError
+
+    async def double(x: int) -> int:
+        return 2 * x
+
+    monkeypatch.setattr(execution, "_completed", too_late)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (outcome,) = outcomes(double, [one(1)], timeout=60.0)
+        gc.collect()
+    assert isinstance(outcome.error, CallTimeoutError)
+    assert not [each for each in caught if "never awaited" in str(each.message)]
+
+
 def test_an_outer_call_s_limit_is_not_the_inner_call_s_failure() -> None:
     """It stops both."""
 
     def outer(x: int) -> Any:
         def inner(y: int) -> None:
+            os.kill(os.getpid(), signal.SIGALRM)  # The outer call's time is over.
             while True:
                 pass
 
         return outcomes(inner, [one(1)])
 
-    (outcome,) = outcomes(outer, [one(1)], timeout=0.05)
+    (outcome,) = outcomes(outer, [one(1)], timeout=60.0)
     assert isinstance(outcome.error, CallTimeoutError)
     assert "outer ran longer" in str(outcome.error)
 

@@ -16,7 +16,7 @@ from distribute_challenge.serialisation import LoadedFunction, Script
 from distribute_challenge.serialisation.script.namespace import Definition, ScriptParts
 from tests.forks import ended, fork
 
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
 def loaded(setup: Callable[[], Any], key: str, script: Script | None = None) -> Callable[..., Any]:

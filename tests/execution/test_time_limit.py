@@ -1,5 +1,6 @@
 """Stopping what runs too long."""
 
+import os
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge.errors import CallTimeoutError
-from distribute_challenge.execution.time_limit import OverdueError, time_limit
+from distribute_challenge.execution.time_limit import OverdueError, TimeLimit, time_limit
 
 LONG = 30  # Seconds that nothing here really waits.
 
@@ -32,21 +33,6 @@ def spin() -> None:
     end = time.monotonic() + LONG
     while time.monotonic() < end:
         pass
-
-
-@where
-def test_a_block_that_is_fast_enough_is_left_alone(run: Callable[..., Any]) -> None:
-    """No exception comes later."""
-
-    def block() -> str:
-        with time_limit(0.02, "f"):
-            pass
-        end = time.monotonic() + 0.05
-        while time.monotonic() < end:
-            pass
-        return "done"
-
-    assert run(block) == "done"
 
 
 @where
@@ -109,6 +95,49 @@ def test_the_signal_s_former_action_comes_back() -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
+def test_a_signal_that_comes_just_before_a_wait_comes_again() -> None:
+    """The wait had not begun, so the first signal interrupts nothing."""
+    with time_limit(LONG, "f"):
+        assert signal.getitimer(signal.ITIMER_REAL)[1] > 0
+
+    def block() -> None:
+        handler = signal.getsignal(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, lambda *_: restore(handler))
+        time.sleep(LONG)
+
+    def restore(handler: Any) -> None:
+        signal.signal(signal.SIGALRM, handler)
+
+    with pytest.raises(CallTimeoutError), time_limit(0.2, "f"):
+        block()
+
+
+def test_a_block_is_interrupted_once() -> None:
+    """What cleans up is not."""
+    steps: list[str] = []
+
+    def block() -> None:
+        try:
+            time.sleep(LONG)
+        finally:
+            os.kill(os.getpid(), signal.SIGALRM)
+            steps.append("cleaned up")
+
+    with pytest.raises(CallTimeoutError), time_limit(0.02, "f"):
+        block()
+    assert steps == ["cleaned up"]
+
+
+def test_a_limit_that_is_reached_while_its_block_is_entered_is_translated() -> None:
+    """Then the exception passes no line of the context manager."""
+    limit, error = TimeLimit(1.0, "f"), ValueError("no")
+    assert isinstance(limit.translated(OverdueError(limit)), CallTimeoutError)
+    assert isinstance(limit.translated(OverdueError()), CallTimeoutError)
+    other = OverdueError(object())
+    assert limit.translated(other) is other
+    assert limit.translated(error) is error
+
+
 def test_the_inner_of_two_limits_stops_the_inner_block() -> None:
     """The outer one goes on."""
     with time_limit(LONG, "outer"):
@@ -139,8 +168,8 @@ def test_an_inner_limit_does_not_take_what_belongs_to_an_outer_one() -> None:
 
 
 @where
-def test_no_thread_stays_behind(run: Callable[..., Any]) -> None:
-    """A limit that was not reached leaves nothing."""
+def test_a_block_that_is_fast_enough_leaves_no_timer(run: Callable[..., Any]) -> None:
+    """So no exception comes later."""
     before = threading.active_count()
 
     def block() -> None:
@@ -149,7 +178,8 @@ def test_no_thread_stays_behind(run: Callable[..., Any]) -> None:
                 pass
 
     run(block)
-    deadline = time.monotonic() + 10
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    deadline = time.monotonic() + 60
     while threading.active_count() > before:
         assert time.monotonic() < deadline
 

@@ -83,5 +83,5 @@ def test_a_process_is_named_by_kind_host_and_id() -> None:
     names: list[str] = []
     thread = threading.Thread(target=lambda: names.append(process_name("threads")), name="worker-3")
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert names == [f"threads@{socket.gethostname()}/{os.getpid()}/worker-3"]

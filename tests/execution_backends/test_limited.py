@@ -24,7 +24,7 @@ from tests.calls import wait_for
 from tests.forks import ended, fork
 
 Eventually = Callable[[Callable[[], bool]], None]
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
 class Held(ExecutionBackend):

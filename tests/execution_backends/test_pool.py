@@ -15,7 +15,7 @@ from distribute_challenge.execution_backends.pools.pool import SPARE_LIMITS, Poo
 from tests.calls import wait_for
 
 Eventually = Callable[[Callable[[], bool]], None]
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 limited = compute_this(abs, queue_timeout=0.05)
 

@@ -32,7 +32,7 @@ from tests.processes import alive, run, script, wait_until
 pytestmark = pytest.mark.slow
 unmeasured = pytest.mark.usefixtures("unmeasured")  # What is killed saves nothing.
 
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_there_is_one_process_for_each_core_unless_told(
 def test_calls_run_in_other_processes(pool: ProcessesExecutionBackend) -> None:
     """They are processes of this machine, and the timeline names them."""
     future = process_id().submit(pool)
-    assert future.result(30) != os.getpid()
+    assert future.result(60) != os.getpid()
     assert future.timeline is not None
     assert future.timeline.worker.startswith("processes@")
     assert future.timeline.created <= future.timeline.sent <= future.timeline.received
@@ -131,7 +131,7 @@ def test_a_call_that_runs_when_the_pool_is_closed_is_cancelled(
     eventually(lambda: path.exists() and bool(path.read_text()))
     pool.close()
     with pytest.raises(CallCancelledError):
-        future.result(30)
+        future.result(60)
     eventually(lambda: not alive([int(path.read_text())]))
 
 
@@ -439,7 +439,7 @@ def test_a_fork_of_the_client_has_a_pool_of_its_own_and_keeps_none_of_its_parent
         first = [pid().compute(pool) for pool in pools]
         child = os.fork()
         if child == 0:
-            inner = [pid().compute(pool, timeout=20) for pool in pools]
+            inner = [pid().compute(pool, timeout=60) for pool in pools]
             print(inner[0] != first[0], inner[1] == os.getpid())
             for pool in pools:
                 pool.close()

@@ -46,14 +46,14 @@ def test_a_name_gives_one_engine_for_the_whole_process() -> None:
     found: list[Any] = []
 
     def ask() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         found.append(registry.resolve("threads"))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(found) == 8
     assert len(set(map(id, found))) == 1
     assert isinstance(found[0], ThreadsExecutionBackend)
@@ -85,7 +85,7 @@ def test_a_block_holds_for_its_own_thread(clean_environment: pytest.MonkeyPatch)
     with use_backend("local"):
         thread = threading.Thread(target=lambda: seen.append(default_backend()))
         thread.start()
-        thread.join(10)
+        thread.join(60)
     assert isinstance(seen[0], ThreadsExecutionBackend)
 
 
@@ -192,7 +192,7 @@ double = compute_this(lambda x: 2 * x, backend="threads")
 double(1).compute()
 child = os.fork()
 if child == 0:
-    os._exit(double(2).compute(timeout=20))
+    os._exit(double(2).compute(timeout=60))
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}

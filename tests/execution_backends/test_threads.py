@@ -25,7 +25,7 @@ def test_calls_run_in_threads_of_this_process() -> None:
     """The timeline names the thread."""
     with ThreadsExecutionBackend(1) as pool:
         future = compute_this(lambda: (os.getpid(), threading.current_thread().name))().submit(pool)
-        process, thread = future.result(10)
+        process, thread = future.result(60)
     assert process == os.getpid()
     assert thread.startswith("distribute_challenge")
     assert future.timeline is not None
@@ -36,7 +36,7 @@ def test_as_many_calls_run_at_the_same_time_as_there_are_threads() -> None:
     """They meet at a barrier."""
     with ThreadsExecutionBackend(3) as pool:
         futures = [meet().submit(pool) for _ in range(3)]
-        assert sorted(future.result(10) for future in futures) == [0, 1, 2]
+        assert sorted(future.result(60) for future in futures) == [0, 1, 2]
 
 
 BARRIER = threading.Barrier(3, timeout=10)
@@ -54,7 +54,7 @@ def test_what_ends_a_thread_fails_its_call() -> None:
         raise KeyboardInterrupt
 
     with ThreadsExecutionBackend(1) as pool:
-        assert isinstance(compute_this(interrupt)().submit(pool).exception(10), KeyboardInterrupt)
+        assert isinstance(compute_this(interrupt)().submit(pool).exception(60), KeyboardInterrupt)
         assert compute_this(lambda: 1)().compute(pool) == 1
 
 
@@ -70,10 +70,10 @@ def test_a_thread_in_c_code_stops_when_it_comes_back_from_it() -> None:
             lines.append("after it")
 
         interruptible = compute_this(_Called(sleep))().submit(pool)
-        assert begun.wait(10)
+        assert begun.wait(60)
         assert interruptible.cancel(force=True)
         assert interruptible.cancelled()
-        assert compute_this(len)("abc").submit(pool).result(10) == 3
+        assert compute_this(len)("abc").submit(pool).result(60) == 3
         assert not lines
 
 

@@ -43,7 +43,7 @@ from tests.executor.calls import (
 from tests.processes import PATIENCE, environment, wait_until
 
 Eventually = Callable[[Callable[[], bool]], None]
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,7 +18,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 
 Make = Callable[..., tuple[Rig, CeleryExecutionBackend]]
 
-DEADLINE = 60  # Seconds for a test that does not say otherwise with the mark `deadline`.
+DEADLINE = 150  # Seconds for a test that does not say otherwise with the mark `deadline`.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

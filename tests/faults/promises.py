@@ -27,7 +27,7 @@ WARNED = 5.0  # Seconds until a client without workers says so.
 # Seconds until a client or a worker that gives no sign of life is taken for gone by others.
 GONE = 15.0
 
-BUSY = 4.0  # Seconds on top of each promise: the machine runs other tests, too.
+BUSY = 10.0  # Seconds on top of each promise: the machine runs other tests, too.
 
 
 class Load:

@@ -61,7 +61,7 @@ import sys
 from distribute_challenge import attach
 
 for number, name in enumerate(sys.argv[1:]):
-    print(attach(name).result(30), flush=True)
+    print(attach(name).result(60), flush=True)
 """
 
 Start = Callable[..., ClientProcess]
@@ -124,7 +124,7 @@ def test_nothing_is_left_of_a_killed_client_with_a_cluster_of_its_own(
     wait_until(lambda: not list(shared.iterdir()), "the end of all shared memory")
 
 
-@pytest.mark.deadline(90)
+@pytest.mark.deadline(150)
 def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(
     make: Make, start: Start
 ) -> None:
@@ -145,7 +145,7 @@ def test_calls_of_a_killed_client_are_dropped_unless_they_are_detached(
     assert plain < calls
     # What is behind those that were dropped comes first now, and nothing of them comes later.
     load.submit(1)
-    load.gives_right_values(within=20)
+    load.gives_right_values(within=60)
     assert runs_of(load, "plain") == plain
 
 
@@ -186,10 +186,12 @@ def test_an_interrupted_client_returns_at_once_and_takes_its_calls_back(
     client.interrupt()
     code = client.wait(within=STARTED)
     assert time.monotonic() - begun < FREED + BUSY
+    plain = runs_of(load, "plain")
+    assert plain < 50
     assert code in (1, 130, -signal.SIGINT)
     assert "KeyboardInterrupt" in client.output
     if not own:
         # Another client's call is next.
         load.submit(1)
         load.gives_right_values(within=1 + BUSY)
-        assert runs_of(load, "plain") <= 3
+        assert runs_of(load, "plain") == plain

@@ -31,7 +31,7 @@ def process_of(diary: str, call: str, seconds: float) -> int:
     return os.getpid()
 
 
-@pytest.mark.deadline(90)
+@pytest.mark.deadline(150)
 @pytest.mark.parametrize(
     "schedule",
     [KILLED, KILLED_FOR_LONG] if LONG else [KILLED],
@@ -61,7 +61,7 @@ def test_a_call_that_a_dead_worker_had_taken_and_not_begun_is_made_good(make: Ma
     rig, backend = make(workers=1)
     load = Load(rig, backend)
     load.submit(1)
-    load.gives_right_values(within=20)
+    load.gives_right_values(within=60)
     (worker,) = rig.workers
     (child,) = worker.children()
     os.kill(child, signal.SIGSTOP)
@@ -87,11 +87,11 @@ def test_a_frozen_workers_call_runs_elsewhere_and_its_late_result_is_dropped(mak
     assert elsewhere != first.pid
     frozen.thaw()
     # It is a worker again, and has said what it had to say, when it runs something new.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     number = 0
     while first.pid != process_of(str(rig.diary.folder), f"c-{number}", 0.05).submit(
         backend
-    ).result(20):
+    ).result(60):
         assert time.monotonic() < deadline, (
             "the worker that was frozen does not take calls any more"
         )
@@ -101,7 +101,7 @@ def test_a_frozen_workers_call_runs_elsewhere_and_its_late_result_is_dropped(mak
     assert [entry.pid for entry in load.runs()["c-frozen"]] == [first.pid, elsewhere]
 
 
-@pytest.mark.deadline(120 if LONG else 60)
+@pytest.mark.deadline(200 if LONG else 150)
 def test_a_call_longer_than_every_timeout_runs_once(make: Make) -> None:
     """Another worker looks for leases that are over meanwhile."""
     rig, backend = make(workers=2, lease=LEASE)

@@ -47,7 +47,7 @@ def out_of_address_space(more: int) -> int:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-@pytest.mark.deadline(90)
+@pytest.mark.deadline(150)
 def test_of_a_thousand_calls_ten_kill_their_process_and_all_others_give_their_values(
     make: Make,
 ) -> None:
@@ -73,12 +73,12 @@ def test_a_call_whose_memory_is_not_granted_fails_with_its_own_error_and_costs_n
     make: Make,
 ) -> None:
     rig, backend = make(workers=1)
-    assert fragile(1, "").compute(backend, timeout=20) == 1
+    assert fragile(1, "").compute(backend, timeout=60) == 1
     before = rig.workers[0].children()
     futures = [
         out_of_address_space(1 << 30).submit(backend),
         *(fragile(n, "").submit(backend) for n in range(20)),
     ]
-    assert isinstance(futures[0].exception(20), MemoryError)
-    assert [future.result(20) for future in futures[1:]] == list(range(20))
+    assert isinstance(futures[0].exception(60), MemoryError)
+    assert [future.result(60) for future in futures[1:]] == list(range(20))
     assert rig.workers[0].children() == before

@@ -22,13 +22,13 @@ TEN_SECONDS = [
 ]
 
 
-@pytest.mark.deadline(200 if LONG else 90)
+@pytest.mark.deadline(250 if LONG else 150)
 @pytest.mark.parametrize("schedule", [ONE_SECOND, TEN_SECONDS], ids=["1 s", "10 s"])
 def test_calls_and_workers_survive_restarts_of_redis(make: Make, schedule: list[Fault]) -> None:
     rig, backend = make(workers=2)
     load = Load(rig, backend)
     load.submit(10)
-    load.gives_right_values(within=20)
+    load.gives_right_values(within=60)
     processes = [(worker.pid, worker.children()) for worker in rig.workers]
 
     def put_calls_everywhere(fault: Fault) -> None:
@@ -43,7 +43,7 @@ def test_calls_and_workers_survive_restarts_of_redis(make: Make, schedule: list[
         future.result(ANSWERED + BUSY)
 
     Player(rig, began=put_calls_everywhere, ended=next_call_is_answered).play(schedule)
-    load.gives_right_values(within=20)
+    load.gives_right_values(within=60)
     assert [(worker.pid, worker.children()) for worker in rig.workers] == processes
 
 
@@ -65,7 +65,7 @@ def test_no_call_hangs_when_redis_is_emptied(make: Make, options: dict[str, bool
         assert load.run_twice() == []
     # And it goes on.
     (future,) = load.submit(1)
-    future.result(20)
+    future.result(60)
 
 
 def test_a_full_redis_is_an_error_and_loses_nothing_that_it_has_taken(make: Make) -> None:
@@ -79,16 +79,16 @@ def test_a_full_redis_is_an_error_and_loses_nothing_that_it_has_taken(make: Make
     rig.redis.fill()
     try:
         # In the caller's thread, or later.
-        refused.append(pause(0).submit(backend).exception(20))
+        refused.append(pause(0).submit(backend).exception(60))
     except BrokerFullError as error:
         refused.append(error)
     with pytest.raises(BrokerFullError):
-        pause(0).compute(backend, timeout=20)
+        pause(0).compute(backend, timeout=60)
     rig.redis.free()
     assert names(refused) == {BrokerFullError.__name__}
-    accepted.gives_right_values(within=20)
+    accepted.gives_right_values(within=60)
     accepted.submit(5)
-    accepted.gives_right_values(within=20)
+    accepted.gives_right_values(within=60)
 
 
 def test_a_worker_that_is_started_while_redis_is_full_serves_when_it_is_not(make: Make) -> None:
@@ -102,5 +102,5 @@ def test_a_worker_that_is_started_while_redis_is_full_serves_when_it_is_not(make
     wait_until(lambda: "Connected to redis" in worker.log, "a worker that begins")
     Player(rig).play([Fault("redis full", at=0, lasts=2)])
     load.submit(1)
-    load.gives_right_values(within=20)
+    load.gives_right_values(within=60)
     assert worker.code is None

@@ -25,7 +25,7 @@ def test_a_call_without_workers_is_warned_of_and_fails_when_its_time_is_over(
     load = Load(rig, backend)
     for worker in rig.workers:
         load.submit(1)
-        load.gives_right_values(within=20)
+        load.gives_right_values(within=60)
         worker.kill()
     with caplog.at_level(logging.WARNING, logger="distribute_challenge"):
         begun = time.monotonic()
@@ -44,5 +44,5 @@ def test_a_call_without_workers_is_warned_of_and_fails_when_its_time_is_over(
     runs = load.runs()
     rig.add_worker()
     assert waiting.result(20 + MADE_GOOD) == answer(last)
-    load.submit(1)[0].result(20)
+    load.submit(1)[0].result(60)
     assert set(load.runs()) - set(runs) == {last, next(reversed(load.futures))}

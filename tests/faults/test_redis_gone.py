@@ -65,5 +65,5 @@ def test_every_kind_of_call_fails_when_redis_is_gone_for_good(impatient: Make) -
         worker.kill()
     rig.redis.start()
     rig.add_worker()
-    wait_until(lambda: pause(0).submit(backend).exception(20) is None, "a call that runs")
-    assert attach(detached.id, backend).result(30) is None
+    wait_until(lambda: pause(0).submit(backend).exception(60) is None, "a call that runs")
+    assert attach(detached.id, backend).result(60) is None

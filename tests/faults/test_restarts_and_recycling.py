@@ -25,7 +25,7 @@ def hoard(number: int, size: int) -> tuple[int, int]:
 ROLLING = [Fault("all workers restarted", at=1.0)]
 
 
-@pytest.mark.deadline(120)
+@pytest.mark.deadline(200)
 def test_a_rolling_restart_under_load_loses_nothing_and_runs_nothing_twice(make: Make) -> None:
     rig, backend = make(workers=3)
     load = Load(rig, backend)

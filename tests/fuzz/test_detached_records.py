@@ -1,5 +1,6 @@
 """Mutated records of detached calls in a real Redis: each step of a call ends without an error."""
 
+import contextlib
 from typing import Any, cast
 
 import pytest
@@ -40,6 +41,11 @@ def test_mutated_records_end_no_step_in_an_error(
         double(number).submit(backend, detach=True, time_to_live=60).id for number in range(2)
     )
     valid = cast("dict[bytes, bytes]", connection.hgetall(detached_key(call)))
+    # Of the same length in each run, so that the same is done to it.
+    valid[b"message"] = b"m" * 700
+    for name, value in valid.items():
+        with contextlib.suppress(ValueError):
+            valid[name] = b"%.0f.5" % float(value) if b"." in value else value
     others = connection.hgetall(detached_key(other))
     malformed = 0
     for number in range(1_500):

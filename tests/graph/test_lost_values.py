@@ -98,7 +98,7 @@ def test_the_call_that_made_it_runs_again(engine: Engine, eventually: Eventually
     assert (engine.tasks[1].values[1], engine.tasks[3].values[1]) == ("k", "l")
     engine.depot().release(engine.tasks[3].values)
     engine.future(3).resolve(5)
-    assert future.result(10) == 5
+    assert future.result(60) == 5
     del future
 
     def empty() -> bool:
@@ -126,7 +126,7 @@ def test_so_do_the_calls_before_it_whose_values_are_freed(
     eventually(lambda: len(engine.tasks) == 6)
     assert engine.names == ["make", "join", "join"] * 2
     engine.future(5).resolve(5)
-    assert future.result(10) == 5
+    assert future.result(60) == 5
 
 
 def test_two_calls_that_miss_it_have_it_made_once(engine: Engine, eventually: Eventually) -> None:
@@ -144,7 +144,7 @@ def test_two_calls_that_miss_it_have_it_made_once(engine: Engine, eventually: Ev
     engine.future(5).resolve(2)
     eventually(lambda: len(engine.tasks) == 7)
     engine.future(6).resolve(3)
-    assert future.result(10) == 3
+    assert future.result(60) == 3
 
 
 def test_a_value_that_this_process_has_is_sent_again(
@@ -158,7 +158,7 @@ def test_a_value_that_this_process_has_is_sent_again(
     eventually(lambda: len(engine.tasks) == 3)
     assert engine.names == ["make", "join", "join"]
     engine.future(2).resolve(1)
-    assert future.result(10) == 1
+    assert future.result(60) == 1
 
 
 @pytest.mark.parametrize("options", [{}, {"at_most_once": True}])
@@ -171,11 +171,11 @@ def test_a_call_that_only_shared_a_message_with_it_runs_again(
     eventually(lambda: len(engine.tasks) == 2)
     engine.lose(1, "another")
     if options:
-        assert isinstance(future.exception(10), ValueLostError)
+        assert isinstance(future.exception(60), ValueLostError)
         return
     eventually(lambda: len(engine.tasks) == 3)
     engine.future(2).resolve(1)
-    assert future.result(10) == 1
+    assert future.result(60) == 1
     assert engine.names == ["make", "join", "join"]
 
 
@@ -194,7 +194,7 @@ def test_a_part_of_a_map_runs_again(engine: Engine, eventually: Eventually) -> N
     eventually(lambda: len(engine.tasks) == 4)
     assert engine.names == ["make", "join"] * 2
     engine.future(3).resolve(ChunkResult([1]))
-    thread.join(20)
+    thread.join(60)
     assert results == [1]
 
 
@@ -209,7 +209,7 @@ def test_an_error_says_what_is_lost_and_why(
         engine.end(run, f"k{run}")
         eventually(lambda run=run: len(engine.tasks) == run + 2)
         engine.lose(run + 1, f"k{run}")
-    error = future.exception(10)
+    error = future.exception(60)
     assert isinstance(error, ValueLostError)
     reason = {
         "handed out": "the result of make is gone from where it was kept, and is not computed "
@@ -234,7 +234,7 @@ def test_a_value_that_goes_before_the_call_is_sent_is_computed_again(
     engine.future(0).resolve(Unopened(lambda: gone, packed))
     eventually(lambda: len(engine.tasks) == 2)
     engine.future(1).resolve(4)
-    assert future.result(10) == (4,)
+    assert future.result(60) == (4,)
 
 
 def test_a_call_that_was_cancelled_does_not_run_again(
@@ -250,7 +250,7 @@ def test_a_call_that_was_cancelled_does_not_run_again(
     inner.cancel = lambda force=False: bool(force and inner._stop())  # type: ignore[method-assign, misc]
     assert future.cancel(force=True)
     with pytest.raises(CallCancelledError):
-        future.result(10)
+        future.result(60)
     assert engine.names == ["make", "join"]
 
 
@@ -265,7 +265,7 @@ def test_the_call_that_made_it_may_fail_when_it_runs_again(
     eventually(lambda: len(engine.tasks) == 3)
     engine.future(2).fail(ValueError("no luck"))
     with pytest.raises(ValueError, match="no luck") as caught:
-        future.result(10)
+        future.result(60)
     (note,) = caught.value.__notes__
     assert note.startswith("join(")
     assert note.endswith(" needed make()")

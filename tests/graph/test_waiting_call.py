@@ -62,7 +62,7 @@ def test_a_call_goes_to_its_engine_when_the_last_input_is_there(
     eventually(future.running)
     assert repr(future) == "<Future add(add(1), add(2)) running>"
     engine.futures[2].resolve(5)
-    assert future.result(10) == 5
+    assert future.result(60) == 5
     assert future.logs() == []
     assert future.call_text() == "add"
 
@@ -81,7 +81,7 @@ def test_a_call_whose_second_input_failed_stops_the_first(
     future = add(add(1), add(2)).submit()
     first, second = engine.futures
     second.fail(ValueError("no luck"))
-    assert isinstance(future.exception(10), ValueError)
+    assert isinstance(future.exception(60), ValueError)
     eventually(first.cancelled)
     first.resolve(1)
     assert len(engine.futures) == 2
@@ -92,7 +92,7 @@ def test_both_inputs_may_fail(engine: Engine, eventually: Eventually) -> None:
     future = add(*held).submit()
     for each in held:
         each.fail(ValueError("no luck"))
-    assert isinstance(future.exception(10), ValueError)
+    assert isinstance(future.exception(60), ValueError)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("closed"), KeyboardInterrupt()])
@@ -101,7 +101,7 @@ def test_what_the_engine_raises_is_the_calls_error(engine: Engine, error: BaseEx
     engine.futures[0].resolve(2)
     engine.error = error
     if isinstance(error, Exception):
-        assert add(first).submit().exception(10) is error
+        assert add(first).submit().exception(60) is error
     else:
         with pytest.raises(KeyboardInterrupt):
             add(first).submit()
@@ -110,7 +110,7 @@ def test_what_the_engine_raises_is_the_calls_error(engine: Engine, error: BaseEx
 def test_a_value_that_cannot_be_pickled_is_the_calls_error(engine: Engine) -> None:
     first = add(1).submit()
     engine.futures[0].resolve(threading.Lock())
-    error = add(first).submit().exception(10)
+    error = add(first).submit().exception(60)
     assert isinstance(error, SerialisationError)
     assert "the result of add" in str(error)
 
@@ -122,7 +122,7 @@ def test_a_call_that_is_cancelled_as_it_goes_is_stopped_there(engine: Engine) ->
     engine.futures[1].resolve(3)
     engine.futures[0].resolve(2)
     with pytest.raises(CallCancelledError):
-        future.result(10)
+        future.result(60)
 
 
 def test_a_call_that_runs_ends_as_its_engine_says(engine: Engine, eventually: Eventually) -> None:
@@ -134,7 +134,7 @@ def test_a_call_that_runs_ends_as_its_engine_says(engine: Engine, eventually: Ev
     one.cancel()
     assert futures[0].cancelled()
     two.fail(ValueError("no luck"))
-    assert isinstance(futures[1].exception(10), ValueError)
+    assert isinstance(futures[1].exception(60), ValueError)
     three.withdraw_with(lambda: False)
     three.stop_with(lambda: None)
     assert not futures[2].cancel()
@@ -214,7 +214,7 @@ def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
         assert add(add(1)).compute() == 3
 
         def work() -> bool:
-            return bool(add(add(1), add(2)).compute(timeout=20) != 5)
+            return bool(add(add(1), add(2)).compute(timeout=60) != 5)
 
         assert ended(fork(work)) == 0
 

@@ -61,7 +61,7 @@ class Gate:
 
     def pass_through(self) -> None:
         self._reached.set()
-        assert self._open.wait(20)
+        assert self._open.wait(60)
 
     def wait_until_reached(self) -> None:
-        assert self._reached.wait(20)
+        assert self._reached.wait(60)

@@ -218,12 +218,12 @@ def test_a_slow_value_does_not_hold_up_other_commands(
         for part in real(*arguments, **options):
             yield part
             begun.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
 
     monkeypatch.setattr(stores_redis, "_set", slow)
     putting = threading.Thread(target=store.put, args=("a", memoryview(b"2")))
     putting.start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     store.delete(["b"])
     assert connection.keys() == []
     go_on.set()

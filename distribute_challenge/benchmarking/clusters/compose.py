@@ -21,6 +21,7 @@ from distribute_challenge.benchmarking.clusters.docker_engine import DockerEngin
 from distribute_challenge.benchmarking.clusters.run_lock import RunLock
 from distribute_challenge.benchmarking.clusters.variables import TemporaryVariables
 from distribute_challenge.benchmarking.recording import Usage
+from distribute_challenge.core.condition import Event
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.log import logger
@@ -204,7 +205,7 @@ class ComposeCluster(Cluster):
         }
 
     def stop(self) -> None:
-        done = threading.Event()
+        done = Event()
 
         def work() -> None:
             try:

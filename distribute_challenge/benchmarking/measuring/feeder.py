@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distribute_challenge.benchmarking.recording import Calls
+from distribute_challenge.core.condition import Event
 from distribute_challenge.core.futures import Future
 from distribute_challenge.errors import SystemFailureError
 
@@ -50,7 +51,7 @@ class Feeder:
         self._sent = 0
         self._returned = 0
         self._closed = False
-        self._room = threading.Event()
+        self._room = Event()
         self._lock = threading.Lock()
 
     @property

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.faults import catalogue, functions, row, runner, stage
 from benchmarks.faults.adapters.base import Adapter
 from benchmarks.faults.deployments import Deployment
@@ -141,6 +143,12 @@ def _interrupted(faults: list[Any], options: dict[str, Any]) -> float:
     return time.monotonic() - began
 
 
+def _described(pid: int) -> str:
+    """A process, for a failure that says which one is left."""
+    process = psutil.Process(pid)
+    return f"{pid} ({process.status()}): {' '.join(process.cmdline())}"
+
+
 def _run_all() -> None:
     runner.ROW = NAME
     become_reaper()
@@ -163,7 +171,7 @@ def _run_all() -> None:
         # What was killed takes a moment to end.
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not descendants())
-        left = [*sorted(descendants()), *map(str, Path(folder).glob("faults-*"))]
+        left = [*map(_described, descendants()), *map(str, Path(folder).glob("faults-*"))]
     print(json.dumps({"rows": rows, "said": said, "left": left, "interrupted": interrupted}))
 
 

@@ -62,7 +62,7 @@ def _entry(name: str) -> Entry:
 
 def _run_all() -> None:
     runner.SESSION = RUN[1]
-    rounds.START_DEADLINE = rounds.STOP_DEADLINE = 20.0
+    rounds.START_DEADLINE = rounds.STOP_DEADLINE = 60.0
     said: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         records = runner.run(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.peers.fakes import PEERS, RUN
+from tests.benchmarks.peers.fakes import HANGS_AFTER, PEERS, RUN, SECONDS
 
 TOP = Path(__file__).parents[3]
 
@@ -17,7 +17,7 @@ TOP = Path(__file__).parents[3]
 def found() -> Any:
     """What the runner found. It runs in its own process, inherits orphans and kills leftovers."""
     done = subprocess.run(
-        [sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *RUN], cwd=TOP, capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -67,7 +67,7 @@ def test_a_session_that_dies_is_told_with_its_last_words(found: Any) -> None:
 
 def test_a_session_that_hangs_costs_its_deadline_once(found: Any) -> None:
     record = found["records"]["hanging"]
-    assert record["errors"]["submit_and_gather"] == "no answer within 1.01 s"
+    assert record["errors"]["submit_and_gather"] == f"no answer within {HANGS_AFTER + SECONDS:g} s"
     # It was asked for no more after that, and in the next round not for this.
     assert "map" not in record["rounds"][0]
     assert "map" in record["rounds"][1]

@@ -19,7 +19,7 @@ from tests.execution_backends.celery.conftest import running_cluster
 from tests.processes import wait_until
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
-DEADLINE = 30
+DEADLINE = 60
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +233,9 @@ def test_a_warning_is_one_of_this_process(
         warnings.simplefilter("default")
         list(compute_this(backend=own.backend)(warn).map(range(20), batch_size=1))
         assert compute_this(backend=own.backend)(caught)().compute(timeout=DEADLINE) == 3
-    assert [(each.category, str(each.message), each.filename) for each in found] == [
-        (RuntimeWarning, "old", __file__)
-    ]
+    # The garbage of other tests may give warnings, too.
+    ours = [each for each in found if each.filename == __file__]
+    assert [(each.category, str(each.message)) for each in ours] == [(RuntimeWarning, "old")]
     assert "old" in own.log()
     # To another client it is new.
     with (
@@ -244,7 +244,7 @@ def test_a_warning_is_one_of_this_process(
     ):
         warnings.simplefilter("default")
         compute_this(backend=other)(warn)(1).compute(timeout=DEADLINE)
-    assert [str(each.message) for each in found] == ["old"]
+    assert [str(each.message) for each in found if each.filename == __file__] == ["old"]
 
 
 def test_on_a_cluster_of_one_s_own_they_come_only_if_asked_for(

@@ -14,6 +14,7 @@ from distribute_challenge.core import clock
 
 __all__ = ["PipelinedConnection"]
 
+LONGEST_WAIT = 86_400.0  # Seconds to wait for an answer, if the client has no limit.
 IDLE = 1.0  # Seconds without a command after which a connection is checked before it is used.
 
 Command = Sequence[str | bytes | float]
@@ -24,7 +25,7 @@ class PipelinedConnection:
 
     It connects when it is first used, and again after it was cut off.
 
-    Guarantees: none for threads; one thread at a time may use it.
+    Guarantees: one thread at a time may use it; another one may `close` it, which ends a wait.
 
     Args:
         client: A client with the address; only its address and settings are used.
@@ -44,6 +45,9 @@ class PipelinedConnection:
 
     def __init__(self, client: redis.Redis) -> None:
         self._connection = client.connection_pool.make_connection()
+        self._answered_within: float = (
+            client.get_connection_kwargs().get("socket_timeout") or LONGEST_WAIT
+        )
         self._used = 0.0
         self.owed = 0
 
@@ -68,17 +72,21 @@ class PipelinedConnection:
     def read(self) -> Any:
         """Return the next answer; wait for it as long as the connection's timeout allows.
 
+        The connection survives if the wait is interrupted: the answer can still be read.
+
         Raises:
             redis.ResponseError: Redis refused the command; later answers can still be read.
             redis.RedisError: The connection broke; nothing is owed then.
         """
+        # It takes nothing from the stream, as an interrupted wait must not.
+        self.readable(self._answered_within)
         try:
-            # The connection survives an interrupted wait, so that the answer can still be read.
             answer = self._connection.read_response(disconnect_on_error=False)
         except redis.ResponseError:
             self.owed -= 1
             raise
-        except redis.RedisError:
+        except BaseException:
+            # If Ctrl+C came here, bytes may have been taken from the stream, and are lost.
             self.close()
             raise
         self.owed -= 1
@@ -99,6 +107,10 @@ class PipelinedConnection:
         except redis.RedisError:
             self.close()
             raise
+        except (AttributeError, TypeError, ValueError) as error:
+            # redis-py looks for a socket that another thread has closed meanwhile.
+            self.close()
+            raise redis.ConnectionError("the connection was closed") from error
 
     def settle(self) -> None:
         """Read all answers that are owed.

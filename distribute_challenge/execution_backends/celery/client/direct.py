@@ -43,9 +43,13 @@ class DirectCall(Call):
     def result(self, timeout: float | None = None) -> Any:
         try:
             direct = self.direct
-            if direct is not None and direct.claim(self):
+            if direct is not None:
                 began = clock.monotonic()
-                direct.wait(timeout)
+                try:
+                    if direct.claim(self):
+                        direct.wait(timeout)
+                finally:
+                    direct.let_go()
                 if timeout is not None:
                     timeout = max(0.0, timeout - (clock.monotonic() - began))
             return super().result(timeout)
@@ -72,6 +76,7 @@ class DirectConnection:
         self._call: Any = None
         self._batch: SentBatch | None = None
         self._since = 0.0
+        self._reader: int | None = None
 
     def submit(self, batch: SentBatch, message: Message) -> None:
         """Put the message of a single call on its queue, and ask for the reply.
@@ -106,7 +111,16 @@ class DirectConnection:
             ):
                 return False
             self._call.direct = None
+            self._reader = threading.get_ident()
             return True
+
+    def let_go(self) -> None:
+        """Stop reading, if this thread is the reader still: it was interrupted, or its time is over.
+
+        The receiver thread reads on.
+        """
+        if self._reader == threading.get_ident():
+            self._connections.abandon(self)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for the reply in the caller's own thread.
@@ -125,10 +139,7 @@ class DirectConnection:
             ):
                 over = self.read()
         except redis.RedisError:
-            over = self.leave()
-        finally:
-            if not over:
-                self._connections.abandon(self)
+            self.leave()
 
     def read(self, *, wait: bool = True) -> bool:
         """Read the reply that was asked for.
@@ -143,7 +154,11 @@ class DirectConnection:
             if not self._connection.owed:
                 return self.leave()  # A caller was interrupted just after it had read the answer.
             if not wait and not self._connection.readable(0.0):
-                return False
+                if clock.monotonic() - self._since < FIRST_WAIT + ANSWER_WITHIN:
+                    return False
+                # Redis must have answered by now: the answer is lost.
+                self._connection.close()
+                return self.leave()
             found = self._connection.read()
             if found is None:
                 return self.leave()
@@ -153,6 +168,7 @@ class DirectConnection:
                 if not wait:
                     return self.leave()  # The receiver reads the next reply as soon as it comes.
                 self._connection.send(("BLPOP", self.key, FIRST_WAIT))
+                self._since = clock.monotonic()
                 return False
         except redis.RedisError:
             return self.leave()  # The receiver connects again, or fails the call.
@@ -178,9 +194,13 @@ class DirectConnection:
         """
         return clock.monotonic() - self._since > 2 * FIRST_WAIT
 
+    def be_unread(self) -> None:
+        """Have no reader from now on."""
+        self._reader = None
+
     def forget(self) -> None:
         """Drop the last call, which may hold large arguments and a large result."""
-        self._call = self._batch = None
+        self._call = self._batch = self._reader = None
 
     def close(self) -> None:
         """Close the connection; answers that it still owes are given up."""
@@ -256,6 +276,7 @@ class DirectConnections:
     def abandon(self, direct: DirectConnection) -> None:
         """Take over a connection that no caller waits at, though a reply is expected from it."""
         with self.lock:
+            direct.be_unread()
             self._unread.append(direct)
 
     def leave(self, key: str, batch: SentBatch | None) -> None:

@@ -84,14 +84,15 @@ class PendingCalls(Condition):
 
     def drop(self, batch: SentBatch) -> None:
         """Stop waiting for a reply to a message."""
-        # The message may be large, and calls and batch refer to each other: a caller that keeps a
-        # future must not keep the message.
-        batch.message = None
-        self.sent.pop(batch.id, None)
         out = self._out[batch.group.options.queue, batch.group.options.priority]
         if batch.id in out:
             out.remove(batch.id)
             self.notify()
+        self.sent.pop(batch.id, None)
+        # The message may be large, and calls and batch refer to each other: a caller that keeps a
+        # future must not keep the message. It goes last: where a caller is interrupted before, the
+        # client still looks for the message, does not find it, and drops it once more.
+        batch.message = None
 
     def waiting(self) -> Counter[str]:
         """Count the unfinished calls by queue."""

@@ -1,6 +1,7 @@
 """Commands that are sent now and answered later."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -47,6 +48,61 @@ def test_settling_reads_everything_and_tells_the_first_that_was_refused(
     assert connection.owed == 0
     connection.send(("GET", "key"))
     assert connection.read() == b"value"
+
+
+class Interrupted:
+    """A socket's data that is read just when Ctrl+C comes."""
+
+    def __init__(self, read: Callable[..., Any]) -> None:
+        self._read = read
+
+    def __call__(self, *arguments: Any, **options: Any) -> None:
+        self._read(*arguments, **options)
+        raise KeyboardInterrupt
+
+
+def test_an_answer_that_was_lost_when_ctrl_c_came_is_not_waited_for(
+    connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes were taken from the stream: it would never come."""
+    connection.send(("GET", "key"))
+    with monkeypatch.context() as context:
+        inner = connection._connection
+        context.setattr(inner, "read_response", Interrupted(inner.read_response))
+        with pytest.raises(KeyboardInterrupt):
+            connection.read()
+    assert connection.owed == 0
+    connection.send(("PING",))
+    assert connection.read() == b"PONG"
+
+
+def test_an_interrupted_wait_loses_no_answer(
+    connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.send(("ECHO", "word"))
+    with monkeypatch.context() as context:
+        inner = connection._connection
+        context.setattr(inner, "can_read", Interrupted(inner.can_read))
+        with pytest.raises(KeyboardInterrupt):
+            connection.read()
+    assert connection.read() == b"word"
+
+
+@pytest.mark.parametrize("error", [AttributeError, TypeError, ValueError])
+def test_a_connection_that_another_thread_closes_is_broken(
+    connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """redis-py fails in several ways, by the line at which the socket goes."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    connection.send(("PING",))
+    with monkeypatch.context() as context:
+        context.setattr(connection._connection, "can_read", fail)
+        with pytest.raises(redis.ConnectionError, match="was closed"):
+            connection.read()
+    assert connection.owed == 0
 
 
 def test_readable_tells_whether_an_answer_is_there(

@@ -105,12 +105,9 @@ def identities(number: int) -> list[Distributable[Any]]:
 def test_a_call_in_the_queue_is_taken_out_and_its_neighbours_go_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
-    """The caller of `cancel` does not wait for it."""
     first, *others = in_one_message(backend, identities(5))
     eventually(lambda: worker.waiting() == 1)
-    began = time.monotonic()
     assert first.cancel(force=True)
-    assert time.monotonic() - began < 0.5
     worker.serve(others)
     assert [other.result(0) for other in others] == [1, 2, 3, 4]
     assert first.cancelled()
@@ -233,9 +230,7 @@ def test_cancelling_does_not_wait_for_a_broker_that_is_away(
     # take that back.
     eventually(lambda: batch.pushed is not None)
     proxy.refuse()
-    began = time.monotonic()
     assert future.cancel(force=True)
-    assert time.monotonic() - began < 0.5
     eventually(lambda: "cannot tell workers what was cancelled" in caplog.text)
     proxy.heal()
     assert listener.command().batches == {taken.batch.id: None}
@@ -300,13 +295,11 @@ def test_a_loop_in_c_is_stopped_and_its_neighbours_are_not_blamed(
 
     calls = in_one_message(cluster.backend, [count(str(tmp_path), number) for number in range(5)])
     eventually(lambda: bool(list(tmp_path.glob("1 at *"))))
-    began = time.monotonic()
     assert calls[1].cancel(force=True)
     both = tmp_path / "both"
     both.mkdir()
     processes = [meet(str(both), 2).submit(cluster.backend) for _ in range(2)]
     assert len({process.result(DEADLINE) for process in processes}) == 2
-    assert time.monotonic() - began < 4
     assert [calls[number].result(DEADLINE) for number in (0, 2, 3, 4)] == [45, 47, 48, 49]
     assert len(list(tmp_path.glob("1 at *"))) == 1
     assert [call.attempts for call in calls] == [()] * 5

@@ -87,6 +87,8 @@ def test_an_idle_line_keeps_nothing_of_its_last_call(client: Client, worker: Fak
     (own,) = client._direct._all
     assert own._call is None
     assert own._batch is None
+    call.direct = own  # As if another thread had read the reply just now.
+    assert call.result(DEADLINE) == 9
 
 
 @pytest.mark.usefixtures("impatient")
@@ -109,6 +111,7 @@ def test_a_caller_who_loses_patience_can_come_back(
     call = send(client, 3)
     with pytest.raises(ResultTimeoutError, match=r"within timeout=0 s"):
         call.result(0.01)
+    client._direct.look_after()  # As the receiver does; there is nothing to read.
     worker.take().run()
     assert call.result(DEADLINE) == 9
     eventually(lambda: all_idle(client))
@@ -126,6 +129,37 @@ def test_a_call_that_no_caller_waits_for_is_resolved_too(
     worker.take().run()
     eventually(call.done)
     eventually(lambda: all_idle(client))
+
+
+def test_a_caller_who_is_interrupted_before_it_reads_leaves_the_reply_to_the_receiver(
+    client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    call = send(client, 3)
+    with monkeypatch.context() as context:
+        context.setattr(direct.DirectConnection, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            call.result()
+    worker.take().run()
+    eventually(lambda: call.done() and all_idle(client))
+    assert call.result() == 9
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for_longer_than_redis_may_take(
+    client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was lost on its way. The list is read over another connection."""
+    call = send(client, 3)
+    (own,) = client._direct._all
+    monkeypatch.setattr(own._connection, "readable", lambda _: False)
+    with pytest.raises(ResultTimeoutError):
+        call.result(0.01)
+    monkeypatch.setattr(direct, "ANSWER_WITHIN", -direct.FIRST_WAIT)
+    eventually(lambda: all_idle(client))
+    worker.take().run()
+    assert call.result(DEADLINE) == 9
 
 
 def test_a_late_second_reply_of_an_earlier_call_does_no_harm(

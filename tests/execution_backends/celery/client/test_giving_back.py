@@ -76,7 +76,7 @@ class Chunks:
     def __init__(self, backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
         self.results: Future[list[int]] = Future()
         threading.Thread(target=self._collect, args=[backend], daemon=True).start()
-        self.first = worker.take()
+        self.first = worker.take_and_hold()
 
     def _collect(self, backend: CeleryExecutionBackend) -> None:
         self.results.set_result(list(square.map(range(10), batch_size=10, backend=backend)))

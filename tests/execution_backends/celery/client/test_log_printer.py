@@ -26,7 +26,7 @@ class Screen(io.StringIO):
 
     def write(self, text: str) -> int:
         self.waits.set()
-        assert self.may.acquire(timeout=20)
+        assert self.may.acquire(timeout=60)
         return super().write(text)
 
 
@@ -86,7 +86,7 @@ def test_what_comes_faster_than_it_is_shown_is_left_out_and_counted(
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stderr", screen)
     printer.put(printout("first"))
-    assert screen.waits.wait(20)
+    assert screen.waits.wait(60)
     for text in ("second, which is longer", "left out", "this, too"):
         printer.put(printout(text))
     screen.may.release(20)
@@ -145,7 +145,7 @@ def test_after_ctrl_c_nothing_more_is_shown(
     printer = LogPrinter()
     for text in "abc":
         printer.put(printout(text))
-    assert screen.waits.wait(20)
+    assert screen.waits.wait(60)
     timer = threading.Timer(0.1, screen.may.release, [10])
     timer.start()
     if when == "before":

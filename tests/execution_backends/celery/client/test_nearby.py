@@ -117,5 +117,5 @@ def test_what_is_no_open_redis_is_not_mentioned(
         thread = threading.Thread(target=serve)
         thread.start()
         nearby._mention()
-        thread.join(10)
+        thread.join(60)
     assert caplog.records == []

@@ -9,8 +9,10 @@ from distribute_challenge.core.batching import LARGEST_BYTES
 from distribute_challenge.core.messages import FunctionPayload, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import Attempt
-from distribute_challenge.execution_backends.celery.client.calls import Call
+from distribute_challenge.execution_backends.celery.broker.publishing import Message
+from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.outbox import Outbox
+from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 
 OPEN: set[tuple[str, int]] = set()
 
@@ -159,3 +161,29 @@ def test_a_lost_call_in_front_does_not_hide_that_others_are_due() -> None:
     for each in (lost, fresh, later):
         outbox.put(each)
     assert outbox.begin_by() == fresh.begin_by < lost.begin_by
+
+
+def test_a_message_whose_dropping_is_interrupted_leaves_its_place_and_can_be_dropped_again() -> (
+    None
+):
+    """Ctrl+C may come between any two steps."""
+
+    class Sent(dict[str, SentBatch]):
+        def pop(self, *_: object) -> Any:
+            raise KeyboardInterrupt
+
+    pending = PendingCalls("client")
+    task = Task(FunctionPayload("f", b"", "f"), b"", CallOptions(), 0.0)
+    group = Outbox().group_of(task)
+    with pending:
+        batch = pending.register(group, [Call(task, lambda call: False)], slots=1)
+        batch.message = Message("queue", b"", "tag")
+        sent, pending.sent = pending.sent, Sent(pending.sent)
+        with pytest.raises(KeyboardInterrupt):
+            pending.drop(batch)
+        assert not any(pending._out.values())
+        assert batch.message is not None  # So that the client looks for it.
+        pending.sent = sent
+        pending.drop(batch)
+        assert batch.message is None
+        assert not pending.sent

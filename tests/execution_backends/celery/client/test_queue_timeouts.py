@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,9 +86,13 @@ def test_a_call_that_a_worker_has_is_left_alone(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """It may take any time."""
-    future = square(3).submit(backend)
+    future = square.with_options(queue_timeout=600)(3).submit(backend)
     taken = worker.take()
     hold(taken)
+    client = backend._connected()
+    with client._pending:
+        future.task = future.task._replace(created=time.time() - 1000)
+        client._queue_timeouts.watch(future)
     other = square(4).submit(backend)
     eventually(other.done)  # It fails at the same look, or a later one.
     assert not future.done()
@@ -115,13 +120,16 @@ def test_other_calls_of_the_message_are_sent_again(
 
 
 def test_a_call_that_was_lost_waits_anew(
-    backend: CeleryExecutionBackend, worker: FakeWorker
+    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """A worker has begun it. That no worker begins it again is an error, too."""
-    future = square.with_options(queue_timeout=1.0)(3).submit(backend)
-    taken = worker.take()
-    hold(taken)
-    taken.report("lost", "it died")
+    future: Any = square.with_options(queue_timeout=600)(3).submit(backend)
+    worker.take_and_hold().report("lost", "it died")
+    eventually(lambda: future.attempts != () and worker.waiting() == 1)
+    client = backend._connected()
+    with client._pending:
+        future.attempts = (replace(future.attempts[0], ended=time.time() - 1000),)
+        client._queue_timeouts.watch(future)
     with pytest.raises(QueueTimeoutError, match="no worker has begun it again"):
         future.result(DEADLINE)
 

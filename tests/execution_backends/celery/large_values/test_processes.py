@@ -187,23 +187,22 @@ def test_a_call_whose_worker_is_killed_finds_its_value_again(
 
 
 CLIENT = """
-import sys, time
+import os, sys, time
 import numpy
 from distribute_challenge import compute_this, put
-from distribute_challenge.stores import redis
-redis.VALUE_EXPIRY = 1
 
 @compute_this()
 def same(x):
     return x
 
 @compute_this()
-def nap(x):
-    time.sleep(3)
+def nap(x, door):
+    while not os.path.exists(door):
+        time.sleep(0.01)
 
 shared = put(numpy.ones(1_000_000))
 result = same(shared).compute()
-running = nap(numpy.zeros(1_000_000)).submit()
+running = nap(numpy.zeros(1_000_000), sys.argv[1]).submit()
 while running.batch is None or running.batch.message is None:
     time.sleep(0.01)
 print("ready", flush=True)
@@ -216,7 +215,7 @@ def test_a_killed_client_of_an_embedded_cluster_leaves_nothing(
     memory: Path, tmp_path: Path
 ) -> None:
     """The supervisor tidies up after it."""
-    with script(CLIENT, tmp_path / "client", **shared(memory)) as client:
+    with script(CLIENT, tmp_path / "client", str(tmp_path / "door"), **shared(memory)) as client:
         client.wait_for("ready")
         assert len(kept(memory)) == 2
         client.send(signal.SIGKILL)
@@ -237,17 +236,21 @@ def test_a_killed_client_of_a_cluster_leaves_nothing(
     if stranger:
         request.getfixturevalue("unmeasured")
     start("worker", stranger=stranger)
+    door = tmp_path / "door"
     with script(
-        CLIENT, tmp_path / "client", CELERY_BROKER_URL=server.url, **shared(memory)
+        CLIENT, tmp_path / "client", str(door), CELERY_BROKER_URL=server.url, **shared(memory)
     ) as client:
         client.wait_for("ready")
         assert len(kept(memory)) + len(kept_in(server)) == 2
         client.send(signal.SIGKILL)
         client.wait()
+        door.touch()
         if stranger:
             start("neighbour")
         wait_until(lambda: not list(memory.iterdir()), "empty shared memory")
-        wait_until(lambda: not kept_in(server), "an empty Redis")
+        connection: Any = connect(server.url)
+        left = connection.keys("distribute_challenge:value:*")
+        assert all(connection.ttl(name) != -1 for name in left), "they expire"
 
 
 FORKED = """

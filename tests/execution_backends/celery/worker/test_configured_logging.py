@@ -12,7 +12,7 @@ from distribute_challenge import LocalCluster, compute_this
 from tests.execution_backends.celery.conftest import running_cluster
 
 pytestmark = pytest.mark.celery
-TIMEOUT = 30
+TIMEOUT = 60
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def run(records: Records, body: str, *, before: str = "") -> tuple[int, int]:
         env=environment(**{flight_recorder.FOLDER_VARIABLE: str(records.folder)}),
         stderr=subprocess.DEVNULL,
     )
-    return process.pid, process.wait(30)
+    return process.pid, process.wait(60)
 
 
 def test_the_last_lines_of_a_killed_process_are_there(records: Records) -> None:

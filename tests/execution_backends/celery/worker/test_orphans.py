@@ -47,7 +47,7 @@ def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> Broker:
     monkeypatch.setattr(presence, "STALE", 0.5)
     connection = connect(server.url)
     connection.clock.ask(connection)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while connection.info("server")["uptime_in_seconds"] < 1:  # type: ignore[index]
         assert time.monotonic() < deadline
     return connection

@@ -51,7 +51,7 @@ class Consumer:
 
     def take(self) -> Any:
         """The next message."""
-        self.connection.drain_events(timeout=10)
+        self.connection.drain_events(timeout=60)
         return self.messages[-1]
 
 
@@ -226,7 +226,7 @@ def test_what_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) 
     consumer = consumers()
     gate = consumer.channel.gate = Gate(Keyring(SECRET), print)
     redis.lpush("books", b"strange")
-    consumer.connection.drain_events(timeout=10)
+    consumer.connection.drain_events(timeout=60)
     assert gate.refusals.total == 1
     assert consumer.messages == []
     assert redis.exists("books", "unacked", "unacked_index") == 0
@@ -246,7 +246,7 @@ def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alo
     batch = Batch("b-1", "f", "n", [b""], python="2.7", issued=time.time())
     data = message_for(batch, queue="books", priority=0, keyring=KEYRING).data
     redis.lpush("books", data)
-    consumer.connection.drain_events(timeout=10)
+    consumer.connection.drain_events(timeout=60)
     assert redis.lrange("books", 0, -1) == [data]
     assert redis.exists("unacked", "unacked_index") == 0
     assert not channel.qos.unacked
@@ -259,7 +259,7 @@ def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alo
     )
     redis.lpush("others", own.data)
     monkeypatch.setattr(channel.gate.other_versions, "left_alone", lambda: {"books"})
-    consumer.connection.drain_events(timeout=10)
+    consumer.connection.drain_events(timeout=60)
     assert [message.headers["id"] for message in consumer.messages] == ["b-2"]
     assert redis.lrange("books", 0, -1) == [data]
 
