@@ -489,7 +489,7 @@ def test_a_limit_that_strikes_before_the_coroutine_runs_leaves_no_warning(
     async def double(x: int) -> int:
         return 2 * x
 
-    monkeypatch.setattr(execution, "_completed", too_late)
+    monkeypatch.setattr(attempts, "completed", too_late)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         (outcome,) = outcomes(double, [one(1)], timeout=60.0)
