@@ -10,6 +10,7 @@ import pytest
 from distribute_challenge import as_completed, compute_this, gather, progress, wait
 from distribute_challenge.errors import CallCancelledError, CallError, ResultTimeoutError
 from tests.calls import wait_for
+from tests.processes import PATIENCE, wait_until
 
 
 @compute_this(backend="threads")
@@ -128,15 +129,28 @@ def test_a_cancelled_task_cancels_its_calls(tmp_path: Path) -> None:
 
 
 def test_a_time_limit_that_a_call_raised_is_its_own(tmp_path: Path) -> None:
+    """The other calls are cancelled, as after any exception."""
+    begun, stopped = tmp_path / "begun", tmp_path / "stopped"
+
     @compute_this(backend="threads")
     def late() -> None:
+        wait_until(begun.exists)
         raise ResultTimeoutError("its own")
+
+    @compute_this(backend="threads")
+    def endless() -> None:
+        begun.touch()
+        try:
+            wait_until(lambda: False)
+        finally:
+            stopped.touch()
 
     async def main() -> None:
         with pytest.raises(ResultTimeoutError, match="its own"):
-            await gather(late())
+            await gather(late(), endless())
 
     asyncio.run(main())
+    wait_until(stopped.exists, within=PATIENCE / 2)
 
 
 def test_waiting_gives_the_futures_that_are_done(tmp_path: Path) -> None:
