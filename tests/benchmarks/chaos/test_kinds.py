@@ -26,6 +26,10 @@ def clock_ahead(now: float) -> float:
     return time.time() - now
 
 
+# Blocks that may be free of a full disk: those of files of the process that dies when it is full.
+LEFT = 16
+
+
 @compute_this
 def free(folder: str) -> int:
     return os.statvfs(folder).f_bavail
@@ -36,11 +40,11 @@ def clock_is_set(rig: Rig, backend: CeleryExecutionBackend) -> None:
 
 
 def memory_is_full(rig: Rig, backend: CeleryExecutionBackend) -> None:
-    assert free("/dev/shm").compute(backend, timeout=PATIENCE) == 0
+    assert free("/dev/shm").compute(backend, timeout=PATIENCE) <= LEFT
 
 
 def disk_is_full(rig: Rig, backend: CeleryExecutionBackend) -> None:
-    assert free(str(rig.folder / "disk")).compute(backend, timeout=PATIENCE) == 0
+    assert free(str(rig.folder / "disk")).compute(backend, timeout=PATIENCE) <= LEFT
 
 
 def log_stands_still(rig: Rig, backend: CeleryExecutionBackend) -> None:
