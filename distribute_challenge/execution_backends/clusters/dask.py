@@ -176,16 +176,15 @@ class DaskExecutionBackend(ClusterBackend):
 
     def _disconnect(self, calls: Sequence[ClusterCall]) -> None:
         own, self._own = self._own, None
-        by_client: dict[Any, list[str]] = {} if own is None else {own: []}
+        by_client: dict[Any, list[str]] = {}
         for call in calls:
             client, _ = call.handle or (None, None)
             if client is not None:
                 by_client.setdefault(client, []).append(call.message)
         for client, messages in by_client.items():
-            if client.status != "running":
-                continue
-            with suppress(OSError, TimeoutError):
-                client.run(stop, messages, on_error="ignore", callback_timeout=CLOSE_WITHIN)
+            if client.status == "running":
+                with suppress(OSError, TimeoutError):
+                    client.run(stop, messages, on_error="ignore", callback_timeout=CLOSE_WITHIN)
         for call in calls:
             client, future = call.handle or (None, None)
             if client is not None and client.status == "running":

@@ -15,6 +15,7 @@ from distribute_challenge import compute_this, use_backend
 from distribute_challenge.errors import (
     BackendError,
     CallCancelledError,
+    ClusterStartError,
     SystemFailureError,
     TaskLostError,
     WorkerLostError,
@@ -187,6 +188,18 @@ def test_a_call_whose_worker_dies_each_time_is_lost(
     assert double(2).compute(backend) == 4
 
 
+def test_an_error_of_this_library_arrives_as_itself(
+    backend: DaskExecutionBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distribute_challenge.execution_backends.clusters.dask.run", not_started)
+    with pytest.raises(ClusterStartError, match="it did not start"):
+        double(2).compute(backend)
+
+
+def not_started(*_: Any) -> None:
+    raise ClusterStartError("it did not start")
+
+
 def test_an_error_of_dask_itself_says_what_to_look_at(
     backend: DaskExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +285,19 @@ def test_a_client_that_was_closed_before_the_backend_does_no_harm(
     backend.close()
     (tmp_path / "door").touch()
     assert future.done()
+
+
+def test_a_backend_is_closed_though_its_client_is_closed_already(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before the client has told of its calls."""
+    backend = DaskExecutionBackend(client)
+    monkeypatch.setattr(backend, "_answered", lambda message, answer: None)
+    future = wait_for(str(tmp_path / "door")).submit(backend)
+    client.close()
+    backend.close()
+    assert future.cancelled()
+    (tmp_path / "door").touch()
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")

@@ -89,6 +89,18 @@ def test_a_process_runs_one_call_after_the_other_until_it_ends(calls: Calls) -> 
     assert not alive([second])
 
 
+def test_a_process_that_a_call_has_spoilt_is_replaced(calls: Calls) -> None:
+    def spoil() -> int:
+        from distribute_challenge.execution import process_state
+
+        process_state._spoilt = True
+        return os.getpid()
+
+    first = calls.value("1", compute_this(spoil)())
+    assert calls.value("2", process_id()) != first
+    assert not alive([first])
+
+
 def test_calls_that_run_at_the_same_time_have_a_process_each(calls: Calls, tmp_path: Path) -> None:
     held = calls.begin("1", waiting(tmp_path))
     other = process_in(tmp_path)
@@ -157,6 +169,7 @@ def test_a_call_that_does_not_stop_ends_with_its_process(calls: Calls, tmp_path:
     assert end.has_begun
     assert end.facts["signal"] == "SIGKILL"
     calls.stop("1")
+    calls._kill(worker_calls._Running())
     assert calls.value("2", process_id())
 
 
