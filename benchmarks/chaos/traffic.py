@@ -2,7 +2,8 @@
 
 submit ─┐
 compute ┼─ threads of this process, one `Client` ──> tally
-map ────┘
+map ────┤
+graph ──┘
 """
 
 import itertools
@@ -15,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.chaos.tally import Tally
-from benchmarks.rig.calls import Ending, right, work
+from benchmarks.rig.calls import Ending, follow, right, work
 from distribute_challenge.execution_backends.base import ExecutionBackend
 
 __all__ = ["Traffic"]
@@ -27,13 +28,14 @@ RAISING = 0.05
 DEADLY = 0.002
 LARGE = 0.02
 MAPPED = 50  # Calls of one map.
+LEAVES = 8  # Calls of a graph that need no others; each further one needs two.
 PAUSE = 0.1  # Seconds after a call that could not even be sent, before the next.
-FOR_EACH_WORKER = 4  # Submitted calls on their way.
+FOR_EACH_WORKER = 4  # Submitted calls on their way, and as many of graphs.
 WAITS_AT_MOST = 600.0  # Seconds for which none waits here, unless clocks that are set make it so.
 
 
 class Traffic:
-    """Three threads that make calls.
+    """Four threads that make calls.
 
     Args:
         backend: What runs them.
@@ -61,13 +63,14 @@ class Traffic:
         self._work = work.with_options(queue_timeout=WAITS_AT_MOST)
         self._numbers = itertools.count()
         self._room = threading.Semaphore(workers * FOR_EACH_WORKER)
+        self._graph_room = threading.Semaphore(workers * FOR_EACH_WORKER)
         self._stop = threading.Event()
         self._threads = [
             # A stuck one does not keep the program from telling so.
             threading.Thread(
                 target=target, args=(random.Random(f"{seed} {target.__name__}"),), daemon=True
             )
-            for target in (self._submit, self._compute, self._map)
+            for target in (self._submit, self._compute, self._map, self._graph)
         ]
 
     def start(self) -> None:
@@ -106,10 +109,10 @@ class Traffic:
                 self._failed(call, error)
                 self._room.release()
             else:
-                future.when_done(partial(self._done, call))
+                future.when_done(partial(self._done, self._room, call))
 
-    def _done(self, call: str, future: "Future[str]") -> None:
-        self._room.release()
+    def _done(self, room: threading.Semaphore, call: str, future: "Future[str]") -> None:
+        room.release()
         self._tally.end(call, future.exception() or future.result())
 
     def _compute(self, source: random.Random) -> None:
@@ -138,6 +141,32 @@ class Traffic:
                 # It failed as a whole: of the rest there are no values.
                 for call in names:
                     self._failed(call, error)
+
+    def _graph(self, source: random.Random) -> None:
+        """Submit trees. No call of them is to fail, so that all above it have values."""
+        while not self._stop.is_set():
+            level = [self._node(source) for _ in range(LEAVES)]
+            while len(level) > 1 and None not in level:
+                level = [
+                    self._node(source, *pair) for pair in zip(level[::2], level[1::2], strict=True)
+                ]
+
+    def _node(self, source: random.Random, *needs: Any) -> "tuple[str, Future[str]] | None":
+        """Submit a call that needs others; return its name and its future, None if that failed."""
+        while not self._graph_room.acquire(timeout=PAUSE):
+            if self._stop.is_set():
+                return None
+        call, seconds = f"c-{next(self._numbers)}", source.uniform(0, SHORT)
+        self._tally.begin(call, "value")
+        names, values = [name for name, _ in needs], [future for _, future in needs]
+        try:
+            future = follow(self._diary, call, seconds, names, values).submit(self._backend)
+        except Exception as error:
+            self._failed(call, error)
+            self._graph_room.release()
+            return None
+        future.when_done(partial(self._done, self._graph_room, call))
+        return call, future
 
     def _failed(self, call: str, error: Exception) -> None:
         self._tally.end(call, error)

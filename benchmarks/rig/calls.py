@@ -9,7 +9,7 @@ from typing import Literal
 from benchmarks.rig.diary import note
 from distribute_challenge.decorator import compute_this
 
-__all__ = ["Ending", "MistakeError", "answer", "pause", "right", "work"]
+__all__ = ["Ending", "MistakeError", "answer", "follow", "pause", "right", "work"]
 
 Ending = Literal["value", "large", "raise", "exit", "kill"]
 
@@ -58,6 +58,16 @@ def work(diary: str, call: str, seconds: float, ending: Ending, argument: str = 
             f"{call} got another argument than it was given, of {len(argument)} characters"
         )
     return right(call, ending)
+
+
+@compute_this
+def follow(diary: str, call: str, seconds: float, needs: list[str], values: list[str]) -> str:
+    """Like `work`, for a call that needs the values of others; it fails if these are not right."""
+    note(diary, call)
+    time.sleep(seconds)
+    if values != [answer(needed) for needed in needs]:
+        raise ValueError(f"{call} needs {needs}, and got {values!r:.200}")
+    return answer(call)
 
 
 @compute_this

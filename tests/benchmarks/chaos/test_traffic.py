@@ -24,13 +24,13 @@ def no_call_dies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_calls_are_made_in_three_ways_and_checked_until_it_is_stopped(tmp_path: Path) -> None:
+def test_calls_are_made_in_four_ways_and_checked_until_it_is_stopped(tmp_path: Path) -> None:
     tally, diary = Tally(), Diary(tmp_path)
     with ThreadsExecutionBackend() as backend:
         traffic = Traffic(backend, tally, diary=diary.folder, seed=1, workers=2)
         traffic.start()
         wait_until(lambda: tally.values > 200 and tally.errors["MistakeError"] > 3, "enough calls")
-        assert len(tally.open) <= 2 * FOR_EACH_WORKER + MAPPED + 1
+        assert len(tally.open) <= 2 * 2 * FOR_EACH_WORKER + MAPPED + 1
         traffic.stop()
         traffic.wait(PATIENCE)
     assert tally.open == {}
@@ -46,7 +46,7 @@ def test_calls_that_die_are_among_them(monkeypatch: pytest.MonkeyPatch, tmp_path
     traffic = Traffic(Deaf(), tally, diary=tmp_path, seed=1, workers=1)
     traffic.start()
     wait_until(
-        lambda: {each.ending for each in tally._open.copy().values()} == {"exit", "kill"},
+        lambda: {each.ending for each in tally._open.copy().values()} >= {"exit", "kill"},
         "both deaths",
     )
     traffic.stop()
