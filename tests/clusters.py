@@ -1,7 +1,7 @@
 """Clusters of Dask and Ray for tests, started when a test first needs one.
 
-Each is a process of its own, which ends its cluster when this process closes its standard input: so
-also when the tests are interrupted or killed.
+Each is a process of its own, which ends its cluster when this process closes its standard input: at
+the end of each file of tests, and when the tests are interrupted or killed.
 """
 
 import os
@@ -14,8 +14,9 @@ from distribute_challenge.execution_backends.clusters.base import ClusterCall
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
 from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
 from tests.optional import needed
+from tests.processes import PATIENCE
 
-__all__ = ["dask_backend", "dask_schedulers", "has_arrived", "ray_address", "ray_backend"]
+__all__ = ["dask_backend", "dask_schedulers", "has_arrived", "ray_address", "ray_backend", "stop"]
 
 DASK = """
 import sys
@@ -48,7 +49,6 @@ ray.shutdown()
 @cache
 def _addresses(program: str) -> list[str]:
     """The addresses of a cluster, started by a program that prints them."""
-    # The tests never wait for it: it sees the end of its input when this process has ended.
     # It runs without coverage, which takes half of its start, and half of that of each call's process.
     running = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -65,6 +65,23 @@ def _addresses(program: str) -> list[str]:
 
 
 _running: list["subprocess.Popen[str]"] = []
+
+
+def stop() -> None:
+    """End the clusters that have been started; the next test that needs one starts another."""
+    if not _running:
+        return
+    _addresses.cache_clear()
+    ray: Any = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+    while _running:
+        program = _running.pop()
+        try:
+            program.communicate(timeout=PATIENCE)  # It closes the input.
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.communicate()
 
 
 def dask_schedulers() -> tuple[str, str]:

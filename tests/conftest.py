@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -75,6 +76,14 @@ def root_allowed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "1")
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def clusters() -> Iterator[None]:
+    """Clusters of Dask and Ray end with the file that has started them: idle ones take time, too."""
+    yield
+    if (started := sys.modules.get("tests.clusters")) is not None:
+        started.stop()
 
 
 @pytest.fixture(autouse=True, scope="module")
