@@ -67,7 +67,7 @@ class Mapping(ToRun):
         named: The backend that the caller names, also for calls in the items; None: none.
         check: Raises if the arguments of a call do not fit. It is called for the first call, unless
             errors are returned.
-        made_at: Where the program made the map; None: no warning if it never runs.
+        made_at: Where the program made the map, for the warning if it never runs.
 
     Guarantees: methods are called by one thread at a time.
     """
@@ -83,7 +83,7 @@ class Mapping(ToRun):
         total: int | None,
         named: Choice = None,
         check: Callable[[tuple[Any, ...]], None] | None = None,
-        made_at: Place | None = None,
+        made_at: Place,
     ) -> None:
         self.at_deletion = HAS_RUN  # No warning if this method raises.
         self._prepared = prepared
@@ -110,8 +110,7 @@ class Mapping(ToRun):
         self._completed = completed
         self._named = named
         self._submission: Submission | None = None
-        if made_at is not None:
-            self.at_deletion = warning(NEVER_RUN, prepared.name, made_at)
+        self.at_deletion = warning(NEVER_RUN, prepared.name, made_at)
 
     @property
     def name(self) -> str:

@@ -41,6 +41,14 @@ def at_exit(clean_up: Callable[[], None]) -> None:
 
 
 def _undisturbed(clean_up: Callable[[], None]) -> None:
+    try:
+        _ignore_ctrl_c()
+    except KeyboardInterrupt:
+        _ignore_ctrl_c()  # It came just before; the clean-up must not be left out.
+    clean_up()
+
+
+def _ignore_ctrl_c() -> None:
     # A user's own handler stays, and only the main thread may set one. The default handler is not
     # restored: Ctrl+C would interrupt what Python does after this.
     if (
@@ -48,7 +56,6 @@ def _undisturbed(clean_up: Callable[[], None]) -> None:
         and threading.current_thread() is threading.main_thread()
     ):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    clean_up()
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -52,7 +52,9 @@ def test_it_is_listed_with_the_others(run: Run) -> None:
         import distribute_challenge
         print(distribute_challenge.available_backends())
     """)
-    assert script.stdout == "['celery', 'fresh', 'local', 'processes', 'threads']\n", script.stderr
+    assert (
+        script.stdout == "['celery', 'dask', 'fresh', 'local', 'processes', 'ray', 'threads']\n"
+    ), script.stderr
 
 
 def test_it_runs_calls_by_its_name(run: Run) -> None:
@@ -122,7 +124,7 @@ def test_an_option_that_it_does_not_keep_is_refused(run: Run) -> None:
             print(error)
     """)
     assert script.stdout.startswith(
-        "the backend 'fresh' does not keep priority=1; 'celery' and 'local' and 'processes' and "
+        "the backend 'fresh' does not keep priority=1; 'celery', 'dask', 'local', 'processes' and "
         "'threads' do."
     ), script.stderr
 

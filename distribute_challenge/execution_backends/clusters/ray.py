@@ -122,7 +122,9 @@ class RayExecutionBackend(ClusterBackend):
                 )
             job = ray.get_runtime_context().get_job_id()
             if self._connection is None or self._connection.job != job:
-                ledger = ray.remote(num_cpus=0)(Ledger).remote()
+                # A question is asked again if the actor does not answer for a moment, as on a busy
+                # machine: to ask twice changes nothing.
+                ledger = ray.remote(num_cpus=0, max_task_retries=5)(Ledger).remote()
                 # Whether a call is begun once more is decided by `policy`.
                 self._connection = _Connection(job, ledger, ray.remote(max_retries=0)(run))
             return self._connection
