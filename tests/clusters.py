@@ -4,6 +4,7 @@ Each is a process of its own, which ends its cluster when this process closes it
 the end of each file of tests, and when the tests are interrupted or killed.
 """
 
+import builtins
 import os
 import subprocess
 import sys
@@ -64,6 +65,8 @@ def _addresses(program: str) -> list[str]:
     return line.split()
 
 
+PRINT = print
+
 _running: list["subprocess.Popen[str]"] = []
 
 
@@ -75,6 +78,7 @@ def stop() -> None:
     ray: Any = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         ray.shutdown()
+    builtins.print = PRINT  # Ray has put a function of its own there, for its progress bars.
     while _running:
         program = _running.pop()
         try:

@@ -200,8 +200,8 @@ def test_what_cannot_be_pickled_fails_its_future() -> None:
     from pickle import PicklingError
 
     with Executor(backend="threads") as executor:
-        future = executor.submit(print, threading.Lock())
-        with pytest.raises(PicklingError, match="argument 1 of print"):
+        future = executor.submit(repr, threading.Lock())
+        with pytest.raises(PicklingError, match="argument 1 of repr"):
             future.result(TIMEOUT)
         assert isinstance(future.exception(), SerialisationError)
 
