@@ -36,10 +36,10 @@ def run_to_completion(coroutine: Coroutine[Any, Any, R], seconds: float | None =
     Args:
         coroutine: The coroutine to run.
         seconds: How long it may take; None: no limit. It is cancelled where it waits, which a
-            `time_limit` outside of its loop cannot do in every thread.
+            `TimeLimit` outside of its loop cannot do in every thread.
 
     Raises:
-        OverdueError: The coroutine took longer; the `time_limit` around the call turns this into
+        OverdueError: The coroutine took longer; the `TimeLimit` around the call turns this into
             its own error.
 
     Examples:

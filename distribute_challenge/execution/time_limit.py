@@ -17,7 +17,7 @@ from types import FrameType
 from distribute_challenge.core.interrupts import InterruptError
 from distribute_challenge.errors import CallTimeoutError
 
-__all__ = ["OverdueError", "TimeLimit", "time_limit"]
+__all__ = ["OverdueError", "TimeLimit"]
 
 # Seconds between two signals. The first one interrupts no wait if it comes just before the wait
 # begins, when Python has looked for signals already.
@@ -27,7 +27,7 @@ AGAIN_EVERY = 0.5
 class OverdueError(InterruptError):
     """Raised inside the user's code at its time limit; ``except Exception`` does not catch it.
 
-    Only the `time_limit` that raised it may catch it. It has no owner if it was placed into a
+    Only the `TimeLimit` that raised it may catch it. It has no owner if it was placed into a
     thread from outside: that way only a class can be given, not an instance.
     """
 
@@ -36,9 +36,8 @@ class OverdueError(InterruptError):
         self.owner = owner
 
 
-@contextmanager
-def time_limit(seconds: float, name: str) -> Iterator[None]:
-    """Raise `CallTimeoutError` if the block takes longer.
+class TimeLimit:
+    """The time limit of one block.
 
     Args:
         seconds: How long the block may take.
@@ -46,22 +45,11 @@ def time_limit(seconds: float, name: str) -> Iterator[None]:
 
     Examples:
         >>> import time
-        >>> with time_limit(0.01, "nap"):
+        >>> with TimeLimit(0.01, "nap").running():
         ...     time.sleep(5)
         Traceback (most recent call last):
         ...
         distribute_challenge.errors.CallTimeoutError: nap ran longer than timeout=0.01 s and was stopped
-    """
-    with TimeLimit(seconds, name).running():
-        yield
-
-
-class TimeLimit:
-    """The time limit of one block.
-
-    Args:
-        seconds: How long the block may take.
-        name: Name of the call, for the error message.
     """
 
     def __init__(self, seconds: float, name: str) -> None:
@@ -70,9 +58,10 @@ class TimeLimit:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Return the context manager for the block, which `time_limit` describes.
+        """Return the context manager for the block.
 
         Raises:
+            CallTimeoutError: The block took longer.
             OverdueError: The time was over when the block was being entered or left, in between two
                 lines of this module; `translated` gives the error to raise instead.
         """

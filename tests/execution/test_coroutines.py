@@ -17,7 +17,7 @@ import pytest
 from distribute_challenge.errors import CallTimeoutError
 from distribute_challenge.execution import coroutines
 from distribute_challenge.execution.coroutines import run_to_completion
-from distribute_challenge.execution.time_limit import OverdueError, time_limit
+from distribute_challenge.execution.time_limit import OverdueError, TimeLimit
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -81,7 +81,7 @@ def test_a_coroutine_that_ran_too_long_does_not_go_on_in_the_next_call() -> None
         go_on.set()
         await asyncio.sleep(0.01)
 
-    with pytest.raises(CallTimeoutError), time_limit(60, "slow"):
+    with pytest.raises(CallTimeoutError), TimeLimit(60, "slow").running():
         run_to_completion(slow())
     run_to_completion(next_call())
     assert steps == ["cleaned up"]
@@ -122,7 +122,7 @@ def test_a_limit_stops_a_coroutine_that_waits(run: Callable[..., object]) -> Non
     """It does so from any thread and any loop."""
 
     def call() -> object:
-        with time_limit(0.02, "slow"):
+        with TimeLimit(0.02, "slow").running():
             return run_to_completion(asyncio.sleep(30), 0.02)
 
     with pytest.raises(CallTimeoutError, match="slow ran longer"):

@@ -20,7 +20,7 @@ from distribute_challenge.execution.interruption import (
     ThreadInterruption,
     loops,
 )
-from distribute_challenge.execution.time_limit import time_limit
+from distribute_challenge.execution.time_limit import TimeLimit
 
 DEADLINE = 60  # Seconds after which a test would rather fail than wait.
 
@@ -108,13 +108,13 @@ def test_the_time_limit_of_a_stopped_call_is_over(
     """The timer does not go off later, in other code. The call does not count as out of time."""
 
     def limited(number: int) -> None:
-        with time_limit(DEADLINE, "call"):
+        with TimeLimit(DEADLINE, "call").running():
             spin()
 
     stop_soon(unwanted, 0)
     assert interruption.run(0, limited, lambda: "stopped") == "stopped"
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-    with pytest.raises(CallTimeoutError), time_limit(0.01, "later"):
+    with pytest.raises(CallTimeoutError), TimeLimit(0.01, "later").running():
         spin()
 
 

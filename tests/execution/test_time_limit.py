@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from distribute_challenge.errors import CallTimeoutError
-from distribute_challenge.execution.time_limit import OverdueError, TimeLimit, time_limit
+from distribute_challenge.execution.time_limit import OverdueError, TimeLimit
 
 LONG = 30  # Seconds that nothing here really waits.
 
@@ -42,7 +42,7 @@ def test_a_block_that_is_too_slow_is_stopped_with_its_name_and_limit(
     """Within a Python loop."""
 
     def block() -> None:
-        with time_limit(0.02, "f"):
+        with TimeLimit(0.02, "f").running():
             spin()
 
     with pytest.raises(
@@ -56,7 +56,7 @@ def test_except_exception_in_the_block_does_not_swallow_it(run: Callable[..., An
     """Only `except BaseException` could."""
 
     def block() -> None:
-        with time_limit(0.02, "f"):
+        with TimeLimit(0.02, "f").running():
             try:
                 spin()
             except Exception:
@@ -72,7 +72,7 @@ def test_the_block_s_own_exception_comes_through(run: Callable[..., Any], error:
     """Itself."""
 
     def block() -> None:
-        with time_limit(LONG, "f"):
+        with TimeLimit(LONG, "f").running():
             raise error
 
     with pytest.raises(type(error)) as caught:
@@ -82,14 +82,14 @@ def test_the_block_s_own_exception_comes_through(run: Callable[..., Any], error:
 
 def test_a_sleep_in_the_main_thread_is_interrupted() -> None:
     """A signal interrupts it."""
-    with pytest.raises(CallTimeoutError), time_limit(0.02, "f"):
+    with pytest.raises(CallTimeoutError), TimeLimit(0.02, "f").running():
         time.sleep(LONG)
 
 
 def test_the_signal_s_former_action_comes_back() -> None:
     """The user's own alarm goes on working."""
     before = signal.getsignal(signal.SIGALRM)
-    with time_limit(LONG, "f"):
+    with TimeLimit(LONG, "f").running():
         assert signal.getsignal(signal.SIGALRM) is not before
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
@@ -97,7 +97,7 @@ def test_the_signal_s_former_action_comes_back() -> None:
 
 def test_a_signal_that_comes_just_before_a_wait_comes_again() -> None:
     """The wait had not begun, so the first signal interrupts nothing."""
-    with time_limit(LONG, "f"):
+    with TimeLimit(LONG, "f").running():
         assert signal.getitimer(signal.ITIMER_REAL)[1] > 0
 
     def block() -> None:
@@ -108,7 +108,7 @@ def test_a_signal_that_comes_just_before_a_wait_comes_again() -> None:
     def restore(handler: Any) -> None:
         signal.signal(signal.SIGALRM, handler)
 
-    with pytest.raises(CallTimeoutError), time_limit(0.2, "f"):
+    with pytest.raises(CallTimeoutError), TimeLimit(0.2, "f").running():
         block()
 
 
@@ -123,7 +123,7 @@ def test_a_block_is_interrupted_once() -> None:
             os.kill(os.getpid(), signal.SIGALRM)
             steps.append("cleaned up")
 
-    with pytest.raises(CallTimeoutError), time_limit(0.02, "f"):
+    with pytest.raises(CallTimeoutError), TimeLimit(0.02, "f").running():
         block()
     assert steps == ["cleaned up"]
 
@@ -140,8 +140,8 @@ def test_a_limit_that_is_reached_while_its_block_is_entered_is_translated() -> N
 
 def test_the_inner_of_two_limits_stops_the_inner_block() -> None:
     """The outer one goes on."""
-    with time_limit(LONG, "outer"):
-        with pytest.raises(CallTimeoutError, match="inner"), time_limit(0.02, "inner"):
+    with TimeLimit(LONG, "outer").running():
+        with pytest.raises(CallTimeoutError, match="inner"), TimeLimit(0.02, "inner").running():
             time.sleep(LONG)
         assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= LONG
 
@@ -150,8 +150,8 @@ def test_the_outer_of_two_limits_stops_both_blocks() -> None:
     """It stops them when the inner one is over, however long that takes."""
 
     def both() -> None:
-        with time_limit(0.02, "outer"):
-            with time_limit(LONG, "inner"):
+        with TimeLimit(0.02, "outer").running():
+            with TimeLimit(LONG, "inner").running():
                 end = time.monotonic() + 0.05
                 while time.monotonic() < end:
                     pass
@@ -163,7 +163,7 @@ def test_the_outer_of_two_limits_stops_both_blocks() -> None:
 
 def test_an_inner_limit_does_not_take_what_belongs_to_an_outer_one() -> None:
     """It passes it on."""
-    with pytest.raises(OverdueError), time_limit(LONG, "inner"):
+    with pytest.raises(OverdueError), TimeLimit(LONG, "inner").running():
         raise OverdueError(object())
 
 
@@ -174,7 +174,7 @@ def test_a_block_that_is_fast_enough_leaves_no_timer(run: Callable[..., Any]) ->
 
     def block() -> None:
         for _ in range(10):
-            with time_limit(LONG, "f"):
+            with TimeLimit(LONG, "f").running():
                 pass
 
     run(block)
@@ -198,7 +198,7 @@ def test_a_timer_that_fires_while_the_block_ends_stops_nothing(
     monkeypatch.setattr(threading, "Timer", LateTimer)
 
     def block() -> str:
-        with time_limit(LONG, "f"):
+        with TimeLimit(LONG, "f").running():
             pass
         return "".join(str(number) for number in range(3))
 
