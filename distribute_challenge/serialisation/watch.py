@@ -59,7 +59,8 @@ _STATELESS_MODULES = ("dataclasses", "typing", "enum", "_thread", "_contextvars"
 # not loaded all of these modules.
 _UNCHANGEABLE_BY_NAME = frozenset(
     ["datetime.date", "datetime.timedelta", "decimal.Decimal", "fractions.Fraction",
-     "logging.Logger", "pathlib.PosixPath", "pathlib.PurePosixPath", "re.Pattern", "uuid.UUID"]
+     "logging.Logger", "pathlib.PosixPath", "pathlib.PurePosixPath", "re.Pattern", "uuid.UUID",
+     "pathlib._local.PosixPath", "pathlib._local.PurePosixPath"]  # As Python 3.13 names them.
 )  # fmt: skip
 
 

@@ -3,13 +3,17 @@
 import abc
 import collections
 import copyreg
+import datetime
+import decimal
 import enum
+import fractions
 import functools
 import logging
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
 import pytest
@@ -280,9 +284,23 @@ def test_a_cached_function_is_as_unchanged_as_the_function() -> None:
     assert not any(watch.is_unchanged() for watch in roots)
 
 
-def test_objects_of_the_standard_library_that_never_change_can_be_watched() -> None:
-    values = (re.compile("a"), logging.getLogger("a"), Path("a"))
-    assert all(watching(value).is_unchanged() for value in values)
+@pytest.mark.parametrize(
+    "value",
+    [
+        re.compile("a"),
+        logging.getLogger("a"),
+        Path("a"),
+        PurePosixPath("a"),
+        datetime.date(2020, 1, 1),
+        datetime.timedelta(1),
+        decimal.Decimal(1),
+        fractions.Fraction(1),
+        uuid.UUID(int=1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_objects_of_the_standard_library_that_never_change_can_be_watched(value: Any) -> None:
+    assert watching(value).is_unchanged()
 
 
 def test_a_list_inside_itself_is_no_endless_loop() -> None:

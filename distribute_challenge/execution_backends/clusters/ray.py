@@ -202,13 +202,13 @@ class RayExecutionBackend(ClusterBackend):
 
     def _disconnect(self, calls: Sequence[ClusterCall]) -> None:
         self._stop(calls)
-        connection, self._connection = self._connection, None
-        if not self._ray.is_initialized():
-            return
-        if self._has_initialised:
+        # Ray ends the ledger when the last task that uses it is over. If it were killed before, Ray
+        # would print that such a task failed.
+        for call in calls:
+            call.handle = None
+        self._connection = None
+        if self._has_initialised and self._ray.is_initialized():
             self._ray.shutdown()
-        elif connection is not None:
-            self._ray.kill(connection.ledger)
 
 
 def run(

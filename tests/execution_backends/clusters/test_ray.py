@@ -216,6 +216,18 @@ def test_a_call_that_is_being_sent_cannot_be_withdrawn(
     assert future.cancel(force=True)
 
 
+def own_pid(_: Ledger) -> int:
+    return os.getpid()
+
+
+def test_the_ledger_of_a_closed_backend_ends(backend: RayExecutionBackend) -> None:
+    future = process_id().submit(backend)
+    future.result(TIMEOUT)
+    pid = ray.get(backend._connected().ledger.__ray_call__.remote(own_pid))
+    backend.close()
+    wait_until(lambda: not alive([pid]), "the end of the ledger")
+
+
 def test_a_closed_backend_takes_no_calls(backend: RayExecutionBackend) -> None:
     assert double(1).compute(backend) == 2
     backend.close()
