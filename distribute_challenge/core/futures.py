@@ -11,7 +11,7 @@ from distribute_challenge.core.folding import fold, set_traceback, traceback_of
 from distribute_challenge.core.guarded import shown
 from distribute_challenge.core.lazy_future import LazyFuture, Stages
 from distribute_challenge.core.log_lines import LastLines, LogLine
-from distribute_challenge.core.needs import is_as_they_are, stand_in
+from distribute_challenge.core.needs import is_as_they_are, itself, stand_in
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.timeline import Timeline
 from distribute_challenge.core.unopened import Unopened
@@ -222,7 +222,7 @@ class Future(LazyFuture, Generic[R]):
             return reduced
         if is_as_they_are():
             if self.has_value():
-                return _itself, (self.result(),)
+                return itself, (self.result(),)
             raise TypeError(
                 "detach=True: a future that has no value needs this process; wait for its value, "
                 "or give the call itself in its place"
@@ -327,8 +327,3 @@ class Future(LazyFuture, Generic[R]):
     def _run_callbacks(self) -> None:
         callbacks, self._callbacks = self._callbacks or [], None
         run_callbacks(self, callbacks)
-
-
-def _itself(value: Any) -> Any:
-    """Return a value; pickles of futures that have one name this function."""
-    return value

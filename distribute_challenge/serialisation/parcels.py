@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
-from distribute_challenge.core.needs import giving
+from distribute_challenge.core.needs import giving, itself
 from distribute_challenge.core.references import Reference
 from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
 
@@ -114,7 +114,7 @@ class Deposited:
         packing = _current.get()
         if packing is None or packing.depot() is not self._depot:
             # The receiver cannot reach this depot, so the value itself travels.
-            return _itself, (self.value(),)
+            return itself, (self.value(),)
         packing.modules |= self._modules
         stream = (
             packing.stand_in(self._stream) if isinstance(self._stream, Reference) else self._stream
@@ -388,7 +388,3 @@ def _load(stream: bytes | Reference, buffers: Iterable[memoryview | bytearray], 
 
 def _loads(stream: bytes | memoryview, *buffers: memoryview) -> Any:
     return loads(stream, buffers=buffers)
-
-
-def _itself(value: Any) -> Any:
-    return value

@@ -13,7 +13,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Sequence
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 from distribute_challenge import settings
 from distribute_challenge.core import clock
@@ -24,24 +24,14 @@ from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BackendError
 from distribute_challenge.execution_backends import policy
 from distribute_challenge.execution_backends.base import ExecutionBackend, closed
-from distribute_challenge.execution_backends.clusters.worker_calls import Answer
+from distribute_challenge.execution_backends.clusters.worker_calls import Answer, Message
 from distribute_challenge.execution_backends.frames import task_frame
 from distribute_challenge.execution_backends.tried_call import TriedCall
 
-__all__ = ["ClusterBackend", "ClusterCall", "Message"]
+__all__ = ["ClusterBackend", "ClusterCall"]
 
 LOOK_AGAIN_AFTER = 1.0  # Seconds for which a cluster is believed to have as many slots as it had.
 MOST_KNOWN = 10_000  # Functions that are believed to be on workers; a guess.
-
-
-class Message(NamedTuple):
-    """What goes to the cluster for a call; the fields are the arguments of `WorkerCalls.run`."""
-
-    id: str
-    digest: str
-    payload: bytes | None
-    frame: bytes
-    limit: float | None
 
 
 class ClusterCall(TriedCall):

@@ -20,13 +20,9 @@ from distribute_challenge.errors import (
     TaskLostError,
     WorkerLostError,
 )
-from distribute_challenge.execution_backends.clusters.base import (
-    ClusterBackend,
-    ClusterCall,
-    Message,
-)
+from distribute_challenge.execution_backends.clusters.base import ClusterBackend, ClusterCall
 from distribute_challenge.execution_backends.clusters.packages import needed
-from distribute_challenge.execution_backends.clusters.worker_calls import Answer, calls
+from distribute_challenge.execution_backends.clusters.worker_calls import Answer, Message, calls
 from distribute_challenge.execution_backends.loss_report import worker_lost
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME
 
@@ -120,7 +116,7 @@ class DaskExecutionBackend(ClusterBackend):
         client = self._client()
         future = client.submit(
             run,
-            *message,
+            message,
             key=_key(call, message),
             priority=call.task.options.priority,
             fifo_timeout="0s",
@@ -235,15 +231,9 @@ def _tell(client: "Client", order: Callable[..., None], *arguments: Any) -> None
 # --- what Dask's workers call
 
 
-def run(
-    message: str,
-    digest: str,
-    payload: bytes | None,
-    frame: bytes,
-    limit: float | None,
-) -> Answer:
+def run(message: Message) -> Answer:
     """Run the calls of a message, as a task of Dask."""
-    return calls("dask").run(message, digest, payload, frame, limit)
+    return calls("dask").run(message)
 
 
 def withdraw(message: str) -> bool:

@@ -14,13 +14,9 @@ from distribute_challenge.errors import (
     DistributeChallengeError,
     SystemFailureError,
 )
-from distribute_challenge.execution_backends.clusters.base import (
-    ClusterBackend,
-    ClusterCall,
-    Message,
-)
+from distribute_challenge.execution_backends.clusters.base import ClusterBackend, ClusterCall
 from distribute_challenge.execution_backends.clusters.packages import needed
-from distribute_challenge.execution_backends.clusters.worker_calls import Answer, calls
+from distribute_challenge.execution_backends.clusters.worker_calls import Answer, Message, calls
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME
 from distribute_challenge.execution_backends.tried_call import ProcessEnd
 
@@ -146,7 +142,7 @@ class RayExecutionBackend(ClusterBackend):
 
     def _start(self, call: ClusterCall, message: Message) -> None:
         connection = self._connected()
-        reference = connection.run.options(name=call.name).remote(connection.ledger, *message)
+        reference = connection.run.options(name=call.name).remote(connection.ledger, message)
         call.handle = connection, reference
         reference.future().add_done_callback(partial(self._end, message.id))
 
@@ -211,20 +207,18 @@ class RayExecutionBackend(ClusterBackend):
             self._ray.shutdown()
 
 
-def run(
-    ledger: Any, message: str, digest: str, payload: bytes | None, frame: bytes, limit: float | None
-) -> Answer:
+def run(ledger: Any, message: Message) -> Answer:
     """Run the calls of a message, as a task of Ray."""
     import ray  # Only nodes of Ray call this function.
 
-    if not ray.get(ledger.begin.remote(message)):
+    if not ray.get(ledger.begin.remote(message.id)):
         return Answer()
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(calls("ray").run, message, digest, payload, frame, limit)
+        running = thread.submit(calls("ray").run, message)
         while True:
             try:
                 while not wait([running], LOOK_EVERY).done:
                     pass  # To cancel a task, Ray raises this exception, but wakes no thread for it.
                 return running.result()
             except KeyboardInterrupt:
-                calls("ray").stop(message)
+                calls("ray").stop(message.id)

@@ -17,12 +17,30 @@ from distribute_challenge.execution.surroundings import Surroundings
 from distribute_challenge.execution_backends.pools.process import ProcessEndedError, WorkerProcess
 from distribute_challenge.execution_backends.tried_call import ProcessEnd
 
-__all__ = ["Answer", "WorkerCalls", "calls"]
+__all__ = ["Answer", "Message", "WorkerCalls", "calls"]
 
 KEPT_FUNCTIONS = 128  # As many as each of the processes keeps (`function_cache`).
 # Ids of calls that were withdrawn here, and of those that have begun. A guess: after a second, no
 # engine asks for them.
 KEPT_IDS = 10_000
+
+
+class Message(NamedTuple):
+    """What an engine sends a worker: a call, or a chunk of a map.
+
+    Args:
+        id: Names it for `WorkerCalls.withdraw`, `stop` and `is_running`.
+        digest: The digest of the function.
+        payload: The function; None if the engine believes that the worker has it.
+        frame: The calls.
+        limit: Seconds after which their process is killed; None: never.
+    """
+
+    id: str
+    digest: str
+    payload: bytes | None
+    frame: bytes
+    limit: float | None
 
 
 class Answer(NamedTuple):
@@ -66,32 +84,17 @@ class WorkerCalls:
         self._functions: dict[str, bytes] = {}
         self._idle: list[WorkerProcess] = []
 
-    def run(
-        self,
-        message: str,
-        digest: str,
-        payload: bytes | None,
-        frame: bytes,
-        limit: float | None,
-    ) -> Answer:
-        """Run the calls of a frame in a process, and wait for them.
-
-        Args:
-            message: Names them for `withdraw`, `stop` and `is_running`.
-            digest: The digest of their function.
-            payload: The function; None if the engine believes that this worker has it.
-            frame: The calls.
-            limit: Seconds after which the process is killed; None: never.
-        """
-        function = self._function(digest, payload)
+    def run(self, message: Message) -> Answer:
+        """Run the calls of a message in a process, and wait for them."""
+        function = self._function(message.digest, message.payload)
         if function is None:
             return Answer(needs_function=True)
         running = _Running()
         with self._lock:
-            if message in self._withdrawn:
+            if message.id in self._withdrawn:
                 return Answer()
-            self._running[message] = running
-            _remember(self._begun, message)
+            self._running[message.id] = running
+            _remember(self._begun, message.id)
         try:
             process = self._process()
             with self._lock:
@@ -100,7 +103,7 @@ class WorkerCalls:
                 if running.is_stopped:
                     process.interrupt()
             try:
-                frames = process.run(function, frame, limit)
+                frames = process.run(function, message.frame, message.limit)
             finally:
                 with self._lock:
                     running.process = None
@@ -109,7 +112,7 @@ class WorkerCalls:
             return Answer(end=error.end)
         finally:
             with self._lock:
-                del self._running[message]
+                del self._running[message.id]
         if process.is_spoilt:
             process.close()
         else:

@@ -5,17 +5,24 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import Future
-from distribute_challenge.errors import SystemFailureError, TaskLostError, WorkerLostError
-from distribute_challenge.execution_backends.clusters.base import (
-    ClusterBackend,
-    ClusterCall,
-    Message,
+from distribute_challenge import Future, compute_this
+from distribute_challenge.errors import (
+    BackendError,
+    CallCancelledError,
+    SystemFailureError,
+    TaskLostError,
+    WorkerLostError,
 )
-from distribute_challenge.execution_backends.clusters.worker_calls import Answer
+from distribute_challenge.execution.function_cache import FunctionCache
+from distribute_challenge.execution.run import execute
+from distribute_challenge.execution_backends.clusters import base
+from distribute_challenge.execution_backends.clusters.base import ClusterBackend, ClusterCall
+from distribute_challenge.execution_backends.clusters.worker_calls import Answer, Message
+from distribute_challenge.execution_backends.frames import task_frame
 from distribute_challenge.execution_backends.tried_call import ProcessEnd
 from tests.calls import double
 from tests.execution_backends.clusters.test_worker_calls import task_of
+from tests.forks import ended, fork
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 UNBEGUN = Answer(end=ProcessEnd("w", "it died", {}, has_begun=False, was_slow=False))
@@ -40,6 +47,8 @@ class Cluster(ClusterBackend):
         answer = self.answer(len(self.messages), call)
         if isinstance(answer, KeyError):
             raise SystemFailureError("it is gone")
+        if isinstance(answer, KeyboardInterrupt):
+            raise answer
         self._answered(message.id, answer)
 
     def _failure(self, call: ClusterCall, error: BaseException) -> Answer | BaseException:
@@ -117,7 +126,7 @@ def test_a_call_that_is_cancelled_while_it_is_sent_again_is_stopped(
 
 
 def test_an_answer_that_no_call_waits_for_is_dropped(closing: Callable[..., Cluster]) -> None:
-    cluster = closing(lambda number, call: KeyboardInterrupt())
+    cluster = closing(lambda number, call: OSError())
     cluster._answered("another", Answer())
     with pytest.raises(TaskLostError, match="double"):
         double(1).submit(cluster).result(TIMEOUT)
@@ -131,3 +140,51 @@ def test_a_repr_does_not_ask_the_cluster(closing: Callable[..., Cluster]) -> Non
     assert future.cancel()
     assert not future.running()
     assert future.cancel(force=True)
+
+
+def test_functions_that_are_many_are_sent_again(
+    closing: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "MOST_KNOWN", 1)
+    cluster = closing(lambda number, call: Answer(reply_frames(call)))
+    calls = [compute_this(lambda x, y=number: x + y)(1) for number in range(3)]
+    assert [call.compute(cluster) for call in calls] == [1, 2, 3]
+    assert calls[0].compute(cluster) == 1
+    assert calls[0].compute(cluster) == 1
+    assert [message.payload is None for message in cluster.messages] == [*[False] * 4, True]
+
+
+def reply_frames(call: ClusterCall) -> Sequence[bytes]:
+    """What a worker answers after the call, which runs here."""
+    function = call.task.function
+    functions = FunctionCache({function.digest: function.payload}.get)
+    return list(execute(task_frame(call.task), functions, "w"))
+
+
+def test_ctrl_c_while_a_call_is_sent_stops_it(closing: Callable[..., Cluster]) -> None:
+    cluster = closing(lambda number, call: KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        double(1).submit(cluster)
+    (call,) = cluster.stopped
+    assert call.cancelled()
+    assert not cluster.unfinished()
+
+
+def test_a_closed_backend_takes_no_calls(closing: Callable[..., Cluster]) -> None:
+    cluster = closing(lambda number, call: Answer())
+    cluster.close()
+    with pytest.raises(CallCancelledError, match="closed"):
+        double(1).submit(cluster)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_the_child_of_a_fork_makes_a_backend_of_its_own(closing: Callable[..., Cluster]) -> None:
+    cluster = closing(lambda number, call: Answer())
+
+    def is_refused() -> bool:
+        cluster.close()
+        with pytest.raises(BackendError, match="make another one in this process"):
+            double(1).submit(cluster)
+        return not cluster._is_closed
+
+    assert ended(fork(is_refused)) == 1

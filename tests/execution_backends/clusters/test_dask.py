@@ -14,21 +14,18 @@ import pytest
 from distribute_challenge import compute_this, use_backend
 from distribute_challenge.errors import (
     BackendError,
-    CallCancelledError,
     ClusterStartError,
     SystemFailureError,
     TaskLostError,
     WorkerLostError,
 )
 from distribute_challenge.execution_backends import registry
-from distribute_challenge.execution_backends.clusters import base, dask, packages, worker_calls
+from distribute_challenge.execution_backends.clusters import dask, packages, worker_calls
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
 from distribute_challenge.execution_backends.clusters.worker_calls import Answer
-from distribute_challenge.execution_backends.frames import task_frame
 from tests.calls import double, process_id, wait_for
 from tests.clusters import dask_schedulers
-from tests.execution_backends.clusters.test_worker_calls import task_of, value_of
-from tests.forks import ended, fork
+from tests.execution_backends.clusters.test_worker_calls import message_of, value_of
 from tests.optional import needed
 from tests.processes import script, wait_until
 
@@ -159,14 +156,6 @@ def test_results_do_not_stay_on_the_cluster(client: Any, backend: DaskExecutionB
     wait_until(lambda: not any(client.has_what().values()), "the end of all results")
 
 
-def test_functions_that_are_many_are_sent_again(
-    backend: DaskExecutionBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(base, "MOST_KNOWN", 1)
-    for number in range(4):
-        assert compute_this(lambda x, y=number: x + y)(1).compute(backend) == 1 + number
-
-
 def end_worker(path: str) -> None:
     """End the worker of Dask itself, which is the parent of this process."""
     with open(path, "a") as file:
@@ -255,26 +244,6 @@ def test_workers_that_do_not_answer_may_have_begun_a_call(
     assert future.result(TIMEOUT) == "done"
 
 
-def test_ctrl_c_while_a_call_is_sent_stops_it(
-    backend: DaskExecutionBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(backend, "_start", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        double(1).submit(backend)
-    assert not backend._out
-
-
-def test_a_closed_backend_takes_no_calls(address: str) -> None:
-    backend = DaskExecutionBackend(address)
-    assert double(1).compute(backend) == 2
-    backend.close()
-    with pytest.raises(CallCancelledError, match="closed"):
-        double(1).submit(backend)
-
-
 def test_a_client_that_was_closed_before_the_backend_does_no_harm(
     client: Any, tmp_path: Path
 ) -> None:
@@ -300,32 +269,17 @@ def test_a_backend_is_closed_though_its_client_is_closed_already(
     (tmp_path / "door").touch()
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_the_child_of_a_fork_makes_a_backend_of_its_own(backend: DaskExecutionBackend) -> None:
-    assert double(1).compute(backend) == 2
-
-    def is_refused() -> bool:
-        backend.close()
-        with pytest.raises(BackendError, match="make another one in this process"):
-            double(1).submit(backend)
-        return True
-
-    assert ended(fork(is_refused)) == 1
-    assert double(1).compute(backend) == 2
-
-
 def test_workers_run_withdraw_and_stop_messages() -> None:
     """As the engine asks them to."""
-    task = task_of(double(2))
-    arguments = task.function.digest, task.function.payload, task_frame(task), None
-    assert value_of(dask.run("1", *arguments)) == 4
+    call = double(2)
+    assert value_of(dask.run(message_of("1", call))) == 4
     assert not dask.withdraw("1")
     assert not dask.is_running("1")
     assert dask.withdraw("2")
     dask.admit("2")
     dask.stop(["3", "4"])
-    assert dask.run("3", *arguments) == Answer()
-    assert value_of(dask.run("2", *arguments)) == 4
+    assert dask.run(message_of("3", call)) == Answer()
+    assert value_of(dask.run(message_of("2", call))) == 4
     worker_calls._end()
 
 

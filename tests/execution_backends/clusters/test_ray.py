@@ -15,7 +15,6 @@ import pytest
 from distribute_challenge import compute_this
 from distribute_challenge.errors import (
     BackendError,
-    CallCancelledError,
     ClusterStartError,
     SystemFailureError,
     WorkerLostError,
@@ -25,11 +24,9 @@ from distribute_challenge.execution_backends.clusters import packages, worker_ca
 from distribute_challenge.execution_backends.clusters import ray as engine
 from distribute_challenge.execution_backends.clusters.ray import Ledger, RayExecutionBackend, run
 from distribute_challenge.execution_backends.clusters.worker_calls import Answer
-from distribute_challenge.execution_backends.frames import task_frame
 from tests.calls import double, process_id, wait_for
 from tests.clusters import ray_address, ray_backend
-from tests.execution_backends.clusters.test_worker_calls import task_of, value_of
-from tests.forks import ended, fork
+from tests.execution_backends.clusters.test_worker_calls import message_of, value_of
 from tests.optional import needed
 from tests.processes import alive, script, wait_until
 
@@ -228,24 +225,6 @@ def test_the_ledger_of_a_closed_backend_ends(backend: RayExecutionBackend) -> No
     wait_until(lambda: not alive([pid]), "the end of the ledger")
 
 
-def test_a_closed_backend_takes_no_calls(backend: RayExecutionBackend) -> None:
-    assert double(1).compute(backend) == 2
-    backend.close()
-    with pytest.raises(CallCancelledError, match="closed"):
-        double(1).submit(backend)
-
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_the_child_of_a_fork_is_refused(backend: RayExecutionBackend) -> None:
-    def is_refused() -> bool:
-        backend.close()
-        with pytest.raises(BackendError, match="make another one in this process"):
-            double(1).submit(backend)
-        return True
-
-    assert ended(fork(is_refused)) == 1
-
-
 def test_the_ledger_lets_a_message_begin_or_be_withdrawn() -> None:
     ledger = Ledger()
     assert ledger.begin("1")
@@ -270,10 +249,8 @@ class LocalLedger:
 def test_a_task_waits_for_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was withdrawn does not begin."""
     monkeypatch.setattr(ray, "get", lambda answer: answer)
-    task = task_of(double(2))
-    arguments = task.function.digest, task.function.payload, task_frame(task), None
-    assert run(LocalLedger(False), "1", *arguments) == Answer()
-    assert value_of(run(LocalLedger(True), "2", *arguments)) == 4
+    assert run(LocalLedger(False), message_of("1", double(2))) == Answer()
+    assert value_of(run(LocalLedger(True), message_of("2", double(2)))) == 4
     worker_calls._end()
 
 
@@ -281,7 +258,7 @@ def test_a_task_that_ray_cancels_stops_its_call(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ray, "get", lambda answer: answer)
-    task = task_of(wait_for(str(tmp_path / "door")))
+    message = message_of("3", wait_for(str(tmp_path / "door")))
 
     def interrupt() -> None:
         wait_until((tmp_path / "door.begun").exists)
@@ -289,14 +266,7 @@ def test_a_task_that_ray_cancels_stops_its_call(
 
     interrupting = threading.Thread(target=interrupt)
     interrupting.start()
-    answer = run(
-        LocalLedger(True),
-        "3",
-        task.function.digest,
-        task.function.payload,
-        task_frame(task),
-        None,
-    )
+    answer = run(LocalLedger(True), message)
     interrupting.join()
     worker_calls._end()
     assert not (tmp_path / "door").exists()

@@ -14,7 +14,11 @@ from distribute_challenge import compute_this
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.clusters import worker_calls
-from distribute_challenge.execution_backends.clusters.worker_calls import Answer, WorkerCalls
+from distribute_challenge.execution_backends.clusters.worker_calls import (
+    Answer,
+    Message,
+    WorkerCalls,
+)
 from distribute_challenge.execution_backends.frames import task_frame
 from distribute_challenge.serialisation.outcomes import decode_outcomes
 from tests.calls import process_id, wait_in_process
@@ -36,6 +40,11 @@ def task_of(call: Any) -> Task:
     return backend.task
 
 
+def message_of(id: str, call: Any) -> Message:  # noqa: A002 - as in `Message`
+    task = task_of(call)
+    return Message(id, task.function.digest, task.function.payload, task_frame(task), None)
+
+
 class Calls(WorkerCalls):
     """The calls of a worker, with threads that wait for them."""
 
@@ -44,10 +53,7 @@ class Calls(WorkerCalls):
         self.threads = ThreadPoolExecutor(2)
 
     def begin(self, message: str, call: Any) -> "Future[Answer]":
-        task = task_of(call)
-        return self.threads.submit(
-            self.run, message, task.function.digest, task.function.payload, task_frame(task), None
-        )
+        return self.threads.submit(self.run, message_of(message, call))
 
     def value(self, message: str, call: Any) -> Any:
         return value_of(self.begin(message, call).result(30))
@@ -114,13 +120,13 @@ def test_calls_that_run_at_the_same_time_have_a_process_each(calls: Calls, tmp_p
 def test_a_function_is_asked_for_once(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions that were needed last are kept."""
     monkeypatch.setattr(worker_calls, "KEPT_FUNCTIONS", 1)
-    task = task_of(process_id())
-    digest, frame = task.function.digest, task_frame(task)
-    assert calls.run("1", digest, None, frame, None) == Answer(needs_function=True)
-    assert calls.run("2", digest, task.function.payload, frame, None).frames
-    assert calls.run("3", digest, None, frame, None).frames
+    message = message_of("1", process_id())
+    unknown = message._replace(payload=None)
+    assert calls.run(unknown) == Answer(needs_function=True)
+    assert calls.run(message).frames
+    assert calls.run(unknown).frames
     calls.value("4", compute_this(abs)(-1))
-    assert calls.run("5", digest, None, frame, None).needs_function
+    assert calls.run(unknown).needs_function
 
 
 def test_what_is_withdrawn_does_not_begin(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
