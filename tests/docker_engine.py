@@ -26,6 +26,8 @@ LABEL = "com.docker.compose.project"
 ANSWER_WITHIN = 30  # Seconds for a question to the engine.
 DONE_WITHIN = 300  # Seconds for an order, among them building images.
 ATTEMPTS = 3
+# What a build writes that misses files which are there.
+MISSING_FILES = ("failed to compute cache key", "failed to read dockerfile")
 
 # What the Compose file reads: a user's own settings are not those of tests.
 _VARIABLES = (
@@ -96,7 +98,7 @@ def build(work: Callable[[], str]) -> str:
             try:
                 return work()
             except (AssertionError, ClusterStartError) as error:
-                if "failed to compute cache key" not in str(error):
+                if not any(text in str(error) for text in MISSING_FILES):
                     raise
         return work()
 
