@@ -247,10 +247,9 @@ class Distributable(ToRun, Generic[R]):
             engine: The engine that runs it.
             backend: The backend that the program names; it holds for the calls that it needs, too.
         """
-        from distribute_challenge.graph.submission import Submission
+        from distribute_challenge.graph.submission import submitted
 
-        with Submission(backend) as submission:
-            return submission.submit(self, self.prepared.submittable(task, engine))
+        return submitted(self, self.prepared.submittable(task, engine), backend)
 
     def _detached_task(self) -> Task:
         task = self._task(within=SAME_BURST)

@@ -24,6 +24,11 @@ R = TypeVar("R")
 # that resolves the future.
 _ASYNCIO = "asyncio.futures"
 
+# Values that are as quickly copied as found.
+_NUMBERS = (int, float, bool, type(None))
+_TEXTS = (str, bytes)
+_SHORT = 1000  # Characters, or bytes; a guess.
+
 
 class Future(LazyFuture, Generic[R]):
     """The result of a call that may not have run yet.
@@ -208,6 +213,14 @@ class Future(LazyFuture, Generic[R]):
     def has_value(self) -> bool:
         """Whether the call has ended and given a value, which may not have been unpickled yet."""
         return self.done() and not self.cancelled() and self._exception is None
+
+    def small_value(self) -> tuple[Any, ...]:
+        """Return the value, in a tuple, if it is there and a number or a short text; else ()."""
+        value = self._result
+        kind = type(value)
+        if (kind in _NUMBERS or (kind in _TEXTS and len(value) <= _SHORT)) and self.has_value():
+            return (value,)
+        return ()
 
     def call_text(self) -> str:
         """Return the call as text; an engine that keeps its task shows the arguments, too."""

@@ -7,7 +7,7 @@ from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.loss_report import described
-from distribute_challenge.serialisation import Parcel, pack
+from distribute_challenge.serialisation import Parcel, dumps_plain, pack
 from distribute_challenge.serialisation.packed import Packed
 
 if TYPE_CHECKING:
@@ -115,6 +115,10 @@ class Input:
 
 
 def _packed(future: Future[Any], depot: "Depot | None") -> Packed:
+    if small := future.small_value():
+        data = dumps_plain(small[0])
+        assert data is not None  # Numbers and texts are plain.
+        return Packed(depot, Parcel(data))
     parcel = pack(future.result(), f"the result of {future.name}", lambda: depot)
     if depot is None or not parcel.values:
         return Packed(depot, parcel)

@@ -17,7 +17,7 @@ from distribute_challenge.serialisation import PortableFunction
 if TYPE_CHECKING:
     from distribute_challenge.stores import Hold
 
-__all__ = ["Submission", "Submittable", "ToSubmit"]
+__all__ = ["Submission", "Submittable", "ToSubmit", "submitted"]
 
 
 class Submittable(NamedTuple):
@@ -43,6 +43,28 @@ class ToSubmit(Protocol):
         Args:
             backend: The backend that the outermost call names; None if it names none.
         """
+
+
+def submitted(call: "ToSubmit", ready: Submittable, backend: Any = None) -> Future[Any]:
+    """Submit a call, and before it what it needs.
+
+    Args:
+        call: The call.
+        ready: The same with pickled arguments.
+        backend: The backend of calls that name none themselves; None: the default one.
+
+    Raises:
+        DependencyError: The call needs its own result.
+        SerialisationError: An argument or a function cannot be pickled.
+        SystemFailureError: The engine cannot be reached.
+    """
+    task = ready.task
+    if all(isinstance(need, Future) for need in task.needs):
+        # There is nothing else to submit.
+        inputs = tuple(map(Input, task.needs))
+        return _future_of(ready._replace(task=task._replace(needs=())), inputs)
+    with Submission(backend) as submission:
+        return submission.submit(call, ready)
 
 
 class _Open:

@@ -56,7 +56,10 @@ def single_task(
             culprit.
         SystemFailureError: There is no room for its large values.
     """
-    data = dumps_plain((args, kwargs))
+    has_needs = was_waiting = _has_needs(args)
+    if has_needs:
+        args, has_needs = _with_small_values(args)
+    data = None if has_needs else dumps_plain((args, kwargs))
     if data is not None and len(data) < LARGE_STREAM:
         function = portable.payload(find_depot=find_depot, within=within, shares_files=shares_files)
         return Task(
@@ -66,9 +69,10 @@ def single_task(
             clock.now(),
             0,
             values_of(function, find_depot) if function.values else (),
+            is_next=was_waiting,
         )
     with collecting() as needs:
-        data = dumps_plain((args, kwargs), needs=True) if _has_needs(args) else None
+        data = dumps_plain((args, kwargs), needs=True) if has_needs else None
         if data is not None and len(data) < LARGE_STREAM:
             parcel = Parcel(data)
         else:
@@ -100,6 +104,37 @@ def _has_needs(args: tuple[Any, ...]) -> bool:
         if is_need(value):
             return True
     return False
+
+
+def _with_small_values(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
+    """Put small values in the places of the futures that have them, to save the way of `graph`.
+
+    Args:
+        args: Positional arguments.
+
+    Returns:
+        The arguments, and whether a future or call is left in the places where `_has_needs` looks.
+    """
+    copies: dict[int, list[Any]] = {}  # A list that stands there twice is one list for the call.
+    found: list[Any] = []
+    has_needs = False
+    for value in args:
+        if type(value) is list and value and is_need(value[0]):
+            copy = copies.get(id(value))
+            if copy is None:
+                copy = copies[id(value)] = list(map(_small_value, value))
+            found.append(copy)
+            has_needs |= any(map(is_need, copy))
+        else:
+            found.append(small := _small_value(value))
+            has_needs |= is_need(small)
+    return tuple(found), has_needs
+
+
+def _small_value(value: Any) -> Any:
+    """Return the small value of a future that has one; any other argument as it is."""
+    small = value.small_value() if isinstance(value, Future) else ()
+    return small[0] if small else value
 
 
 def packed_chunk(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from distribute_challenge import Future
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.serialisation import PortableFunction, loads, unpack_function
@@ -51,6 +52,48 @@ def test_the_argument_to_blame_is_named(
     """The error gives its position or keyword."""
     with pytest.raises(SerialisationError, match=words):
         single_task(portable(), "f", args, kwargs, OPTIONS)
+
+
+def ended(value: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.resolve(value)
+    return future
+
+
+@pytest.mark.parametrize("value", [1, 1.5, True, None, "a" * 1000, b"a"])
+def test_a_small_value_stands_in_the_place_of_its_future(value: Any) -> None:
+    """Then nothing is left to wait for."""
+    task = single_task(portable(), "f", (ended(value), 2), {}, OPTIONS)
+    assert loads(task.arguments) == ((value, 2), {})
+    assert task.needs == ()
+    assert task.is_next
+
+
+def test_the_values_of_a_list_of_futures_stand_in_it() -> None:
+    """A list that is given twice stays one list, and the caller's is not changed."""
+    numbers = [ended(1), ended(2)]
+    task = single_task(portable(), "f", (numbers, numbers, [3]), {}, OPTIONS)
+    (first, second, third), _ = loads(task.arguments)
+    assert first == [1, 2]
+    assert second is first
+    assert third == [3]
+    assert all(type(number) is Future for number in numbers)
+
+
+def failed() -> Future[Any]:
+    future: Future[Any] = Future()
+    future.fail(ValueError())
+    return future
+
+
+@pytest.mark.parametrize(
+    "future", [Future(), failed(), ended([1]), ended("a" * 1001)], ids=["open", "failed", "l", "s"]
+)
+def test_a_future_without_a_small_value_is_a_need(future: Future[Any]) -> None:
+    for argument in (future, [ended(1), future]):
+        task = single_task(portable(), "f", (argument, ended(1)), {}, OPTIONS)
+        assert task.needs == (future,)
+        assert not task.is_next
 
 
 class OnlyAlone:

@@ -41,6 +41,11 @@ __all__ = [
     "project_module",
 ]
 
+# A loop that submits calls checks files again after this many times of what the last check took: to
+# ask for a file gives way to the process's other threads, which may take milliseconds.
+CHECK_AFTER = 20
+LONGEST_CHECK = 0.01  # Seconds; what a check is taken to last at most.
+
 
 class ProjectModule(NamedTuple):
     """One module on its way to a worker.
@@ -84,6 +89,7 @@ class Sources:
         self._files: PackageFiles | None = None
         self._stamps: dict[str, Stamp] = {}
         self._looked = clock.monotonic()
+        self._took = 0.0
         self._read()
 
     def is_fresh(self, within: float = 0.0) -> bool:
@@ -91,14 +97,18 @@ class Sources:
 
         Args:
             within: Seconds; files that were checked no longer ago than this are not checked again.
+                Checks that take long, as those of a process whose other threads are busy, are
+                fewer; 0: files are always checked.
         """
         now = clock.monotonic()
-        if now - self._looked < within:
+        if within and now - self._looked < max(within, CHECK_AFTER * self._took):
             return True
         self._looked = now
-        if any(stamp(filename) != known for filename, known in self._stamps.items()):
-            return False
-        return self._files is None or self._files.is_fresh()
+        is_fresh = all(stamp(filename) == known for filename, known in self._stamps.items()) and (
+            self._files is None or self._files.is_fresh()
+        )
+        self._took = min(clock.monotonic() - now, LONGEST_CHECK)
+        return is_fresh
 
     def _read(self) -> None:
         found: dict[str, ProjectModule] = {}

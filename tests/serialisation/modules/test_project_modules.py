@@ -11,12 +11,14 @@ from unittest import mock
 
 import pytest
 
-from distribute_challenge.serialisation.modules import locations
+from distribute_challenge.core import clock
+from distribute_challenge.serialisation.modules import locations, project_modules
 from distribute_challenge.serialisation.modules.project_modules import (
     Sources,
     imported_names,
     is_project_module,
 )
+from distribute_challenge.serialisation.modules.source_text import stamp
 from tests.elsewhere import Client, Worker
 
 pytestmark = pytest.mark.slow
@@ -494,6 +496,29 @@ def test_a_path_through_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> No
     os.symlink(tmp_path / "site-packages", tmp_path / "link")
     assert not locations._is_project_path(str(tmp_path / "link" / "module.py"))
     assert locations._is_project_path(str(tmp_path / "module.py"))
+
+
+def test_a_loop_checks_files_less_often_if_a_check_takes_long(
+    importable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (importable / "one.py").write_text("x = 1")
+    sources = Sources(["one"])
+    now = [clock.monotonic() + 1]
+    checked: list[str] = []
+
+    def slow_stamp(filename: str) -> object:
+        checked.append(filename)
+        now[0] += 0.005
+        return stamp(filename)
+
+    monkeypatch.setattr(project_modules, "stamp", slow_stamp)
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    for later, checks in [(0.0, 1), (0.05, 1), (0.06, 2)]:
+        now[0] += later
+        assert sources.is_fresh(within=0.01)
+        assert len(checked) == checks
+    assert sources.is_fresh()
+    assert len(checked) == 3
 
 
 def test_a_clock_that_a_test_has_stopped_hides_no_edit(
