@@ -137,6 +137,15 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
+@pytest.fixture(scope="module")
+def unmeasured_programs() -> Iterator[None]:
+    """As `unmeasured`, for a file of tests; engines made by name end with it, as others are measured."""
+    with pytest.MonkeyPatch.context() as context:
+        context.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
+    close_backends()
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Client:
     """A user's project folder, whose scripts run as users run them, and whose calls run elsewhere."""

@@ -52,13 +52,14 @@ def run(code: str, folder: Path, **environment: str) -> "subprocess.CompletedPro
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
 
 @pytest.mark.slow
 @pytest.mark.celery
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("block", blocks())
 def test_a_block_runs_and_prints_what_its_comments_say(block: Block, tmp_path: Path) -> None:
     if block.mark.startswith("needs "):

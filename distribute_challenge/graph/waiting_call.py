@@ -326,8 +326,10 @@ def _is_there(needed: Input, numbers: Mapping[int, int]) -> bool:
     return future is not None and (id(future) in numbers or future.has_value())
 
 
-def add_users(inputs: Iterable[Input]) -> None:
+def add_users(inputs: Sequence[Input]) -> None:
     """Count one user more of each input that no other part of the program knows."""
+    if all(each.users is None for each in inputs):
+        return  # As of most calls: without waiting for the lock.
     with _lock:
         for each in inputs:
             if each.users is not None:

@@ -15,7 +15,11 @@ from distribute_challenge import LocalCluster
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ADDRESSES = ("CELERY_BROKER_URL", "DISTRIBUTE_CHALLENGE_BROKER_URL")
 
-pytestmark = [pytest.mark.celery, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.celery,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("unmeasured_programs"),
+]
 
 
 def run(name: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

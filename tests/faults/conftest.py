@@ -27,6 +27,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.celery)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def unmeasured(unmeasured_programs: None) -> None:
+    """What these tests start does what programs of other tests have done, until it is killed."""
+
+
 @pytest.fixture(autouse=True)
 def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that hangs fails, and ends what it has started: this suite is about things that hang."""

@@ -19,6 +19,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{mark}: of another library's tests")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def unmeasured(unmeasured_programs: None) -> None:
+    """The package is measured by its own tests."""
+
+
 @pytest.fixture(autouse=True)
 def left_out(request: pytest.FixtureRequest) -> None:
     """Skip a test that the file leaves out: one of this name, or one with these parameters."""

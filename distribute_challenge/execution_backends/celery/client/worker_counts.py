@@ -29,12 +29,14 @@ class WorkerCounts:
         self._url = url
         self._expected = expected or UNKNOWN_SLOTS
         self._workers: list[presence.WorkerPresence] = []
+        self._slots = 0  # Of all workers; each call of a graph asks for it.
         self._lonely_since: dict[str, float] = {}
         self._trusted_from = 0.0
 
     def slots(self, queue: str | None = None) -> int:
         """Count the child processes that serve a queue, or all; never 0, as workers may start."""
-        return presence.slots(self._workers, queue) or self._expected
+        known = self._slots if queue is None else presence.slots(self._workers, queue)
+        return known or self._expected
 
     def serving(self, queue: str) -> int:
         """Count the child processes that are known to serve a queue."""
@@ -58,7 +60,7 @@ class WorkerCounts:
         Raises:
             SecretError: Calls wait, and all workers have another secret.
         """
-        self._workers = workers
+        self._workers, self._slots = workers, presence.slots(workers)
         for queue, calls in waiting.items():
             since = self._silent_since(queue, now) if calls else None
             if since is None:
