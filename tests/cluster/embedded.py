@@ -1,4 +1,4 @@
-"""What tests of the embedded cluster have in common: marks, a script, and the numbers of processes."""
+"""What tests of the embedded cluster share: marks, a script, and process numbers."""
 
 from pathlib import Path
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,6 +60,7 @@ def test_when_the_supervisor_is_killed_everything_ends_and_waiting_calls_fail(
     """Processes that calls have started, too, and the folder goes when the cluster is closed."""
 
     def work(folder: str) -> None:
+        import subprocess
         import time
 
         below = subprocess.Popen(["sleep", "1000"])

@@ -1,4 +1,4 @@
-"""Whether a real worker still serves its client, what it has refused, and whether its log is clean."""
+"""Whether a real worker still serves its client, what it has refused, and if its log is clean."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Mutated and unsigned commands of remote control: a worker lets in only what is harmless or sealed."""
+"""Commands that a worker gets by remote control: it takes only harmless or sealed ones."""
 
 import base64
 import contextlib

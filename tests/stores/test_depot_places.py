@@ -1,4 +1,4 @@
-"""The places where a depot puts values: which one it takes, and what it does when one is full or has lost a value."""
+"""The places where a depot puts values: its choice, and what it does if one is full or fails."""
 
 import logging
 

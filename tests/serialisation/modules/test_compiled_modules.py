@@ -1,4 +1,4 @@
-"""Compiled modules of a project: found where they lie, and named where they have to be installed."""
+"""Compiled modules of a project: found where they lie, or named as missing."""
 
 import shutil
 from importlib.util import find_spec

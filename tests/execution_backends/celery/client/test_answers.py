@@ -1,4 +1,4 @@
-"""What a worker may answer besides the outcomes of all calls: losses, refusals, parts, and nonsense."""
+"""What workers answer besides all outcomes at once: losses, refusals, parts, and nonsense."""
 
 import threading
 import time
