@@ -12,7 +12,7 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.presence import workers
 from tests.execution_backends.celery.conftest import DEADLINE, Server
-from tests.execution_backends.celery.worker.observed import TRACED, Observed, _heard
+from tests.execution_backends.celery.worker.observed import TRACED, Observed, heard
 from tests.processes import program, wait_until
 
 
@@ -57,7 +57,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
             listener = threading.Thread(target=capture)
             listener.start()
             try:
-                wait_until(lambda: _heard(observed), "the first event", within=DEADLINE)
+                wait_until(lambda: heard(observed), "the first event", within=DEADLINE)
                 yield observed
             finally:
                 receiver.should_stop = True

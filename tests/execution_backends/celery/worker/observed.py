@@ -66,6 +66,7 @@ def warm_up() -> None:
     pass
 
 
-def _heard(observed: Observed) -> bool:
+def heard(observed: Observed) -> bool:
+    """Whether events of a call have come."""
     warm_up().compute(observed.backend)
     return any(event["type"] == "task-succeeded" for event in list(observed.events))
