@@ -12,7 +12,7 @@ from tests.processes import environment
 
 pytestmark = pytest.mark.slow
 
-TEST = "tests/test_compose_file.py::test_the_file_says_what_a_cluster_needs"
+TEST = "tests/test_compose_configuration.py::test_the_file_says_what_a_cluster_needs"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from distribute_challenge.core.chunk import Chunk
 from distribute_challenge.errors import CallError, NeverRunWarning, ResultTimeoutError
 from distribute_challenge.map_results import MapResults
 from distribute_challenge.map_run import Completions
-from tests.test_mapping import ByHand, counting, double
+from tests.maps import ByHand, counting, double
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
 

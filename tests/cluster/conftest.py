@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from distribute_challenge import LocalCluster
+
 
 @pytest.fixture
 def short() -> Iterator[Path]:
@@ -20,3 +22,9 @@ def short() -> Iterator[Path]:
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clusters end as those of users do."""
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_PATIENCE", "0")
+
+
+@pytest.fixture
+def one_worker(unmeasured: None) -> Iterator[LocalCluster]:
+    with LocalCluster(workers=1) as cluster:
+        yield cluster

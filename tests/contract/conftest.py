@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from distribute_challenge import ExecutionBackend
-from tests.contract.test_backend_contract import ENGINES, PARAMETERS, RUN_ON_SUBMIT
+from tests.contract.engines import ENGINES, PARAMETERS, RUN_ON_SUBMIT
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)

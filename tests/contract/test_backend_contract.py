@@ -1,9 +1,8 @@
-"""What every engine promises, run over each of them. A new engine is one more line in `ENGINES`."""
+"""What every engine promises of a call, run over each of them."""
 
 import asyncio
 import concurrent.futures
 import functools
-import os
 import pickle
 import threading
 import time
@@ -18,51 +17,14 @@ import pytest
 
 from distribute_challenge import ExecutionBackend, Future, compute_this, put
 from distribute_challenge.errors import CallCancelledError, ResultTimeoutError, SerialisationError
-from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
 from tests.calls import wait_for
-from tests.clusters import dask_backend, ray_backend
-
-CLUSTERS = {"dask", "ray"}  # Other systems, which take seconds to start.
-TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
-
-
-class OnlyRun:
-    """The smallest possible backend."""
-
-    def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return pickle.loads(serialised_func)(*args, **kwargs)
-
-
-ENGINES: dict[str, Callable[[], ExecutionBackend]] = {
-    "local": LocalExecutionBackend,
-    "threads": lambda: ThreadsExecutionBackend(2),
-    "processes": lambda: ProcessesExecutionBackend(2),
-    "celery": CeleryExecutionBackend,
-    "only-run": lambda: RunAdapter(OnlyRun()),
-    "dask": dask_backend,
-    "ray": ray_backend,
-}
-#: The same as parameters of fixtures.
-PARAMETERS = [
-    pytest.param(name, marks=pytest.mark.slow) if name in CLUSTERS else name for name in ENGINES
-]
-RUN_ON_SUBMIT = {"local", "only-run"}  # A call has ended when `submit` returns.
-
-
-@compute_this
-def add(x: int, y: int = 1) -> int:
-    return x + y
-
-
-@compute_this
-def fail(text: str) -> None:
-    raise ValueError(text)
+from tests.contract.engines import ENGINES, RUN_ON_SUBMIT, TIMEOUT
+from tests.contract.values import ARRAYS, LARGE, Account, Measurement, Unloadable, add, double, fail
 
 
 @pytest.mark.slow
@@ -162,25 +124,6 @@ def test_a_call_can_be_awaited(backend: ExecutionBackend) -> None:
         return [await call(5), *several, wrapped]
 
     assert asyncio.run(main()) == [6, 1, 2, 3, 4, 11]
-
-
-@pytest.mark.slow
-def test_map_and_starmap_give_results_in_order(backend: ExecutionBackend) -> None:
-    assert list(add.map(range(300), backend=backend)) == list(range(1, 301))
-    assert list(add.map([1, 2, 3], [4, 5], backend=backend)) == [5, 7]
-    assert list(add.starmap([(1, 2), (3,)], backend=backend)) == [3, 4]
-    assert sorted(add.map(range(50), ordered=False, backend=backend)) == list(range(1, 51))
-
-
-def test_map_returns_errors_in_their_places_if_asked(backend: ExecutionBackend) -> None:
-    def invert(x: int) -> float:
-        return 1 / x
-
-    results = list(compute_this(invert).map([1, 0, 2], on_error="return", backend=backend))
-    assert (results[0], results[2]) == (1.0, 0.5)
-    assert isinstance(results[1], ZeroDivisionError)
-    with pytest.raises(ZeroDivisionError):
-        list(compute_this(invert).map([1, 0, 2], backend=backend))
 
 
 def test_a_call_that_has_not_begun_can_be_cancelled(
@@ -328,31 +271,6 @@ def test_an_async_function_is_a_function(backend: ExecutionBackend) -> None:
         double(-1).compute(backend)
 
 
-class Account:
-    def __init__(self, total: int) -> None:
-        self.total = total
-
-    @compute_this
-    def plus(self, x: int) -> int:
-        return self.total + x
-
-    @compute_this
-    @staticmethod
-    def free(x: int) -> int:
-        return x
-
-    @compute_this
-    @classmethod
-    def make(cls, x: int) -> "Account":
-        return cls(x)
-
-    def plain(self, x: int) -> int:
-        return self.total * x
-
-    def __call__(self, x: int) -> int:
-        return self.total - x
-
-
 def test_methods_are_functions(backend: ExecutionBackend) -> None:
     account = Account(10)
     assert account.plus(1).compute(backend) == 11
@@ -400,67 +318,6 @@ def test_an_argument_that_cannot_be_pickled_is_named(backend: ExecutionBackend) 
         add(1, y=threading.Lock()).submit(backend)  # type: ignore[arg-type]
 
 
-def test_a_result_that_cannot_be_pickled_is_named_and_fails_alone(
-    engine: tuple[str, ExecutionBackend],
-) -> None:
-    name, backend = engine
-    if name == "only-run":
-        pytest.skip("what its run returns is its own business")
-
-    def make(x: int) -> Any:
-        return {"lock": threading.Lock()} if x == 1 else x
-
-    with pytest.raises(SerialisationError, match=r"the result of make\['lock'\] \(a lock\)"):
-        compute_this(make)(1).compute(backend)
-    results = list(
-        compute_this(make).map(range(3), on_error="return", batch_size=3, backend=backend)
-    )
-    assert results[::2] == [0, 2]
-    assert isinstance(results[1], SerialisationError)
-
-
-def test_an_item_that_cannot_be_pickled_fails_alone(backend: ExecutionBackend) -> None:
-    items: list[Any] = [1, threading.Lock(), 3]
-    results = list(compute_this(str).map(items, on_error="return", batch_size=3, backend=backend))
-    assert results[::2] == ["1", "3"]
-    assert isinstance(results[1], SerialisationError)
-    assert "argument 1 of str" in str(results[1])
-
-
-class Leaving:
-    """Ends whichever process unpickles it, if that is the one given; or tries to."""
-
-    def __init__(self, pid: int, error: type[BaseException]) -> None:
-        self.made_of = pid, error
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _leave, self.made_of
-
-
-def _leave(pid: int, error: type[BaseException]) -> Leaving:
-    if pid == os.getpid():
-        raise error("as it is unpickled")
-    return Leaving(pid, error)
-
-
-@pytest.mark.parametrize(
-    ("raised", "comes"), [(SystemExit, SerialisationError), (ValueError, ValueError)]
-)
-def test_a_result_that_ends_the_program_as_it_is_unpickled_fails_its_call(
-    raised: type[BaseException], comes: type[BaseException], engine: tuple[str, ExecutionBackend]
-) -> None:
-    """It ends no thread that other calls need."""
-    name, backend = engine
-    if name == "only-run":
-        pytest.skip("its results are not pickled")
-    leave = compute_this(Leaving)
-    with pytest.raises(comes, match="as it is unpickled"):
-        leave(os.getpid(), raised).submit(backend).result(TIMEOUT)
-    with pytest.raises(comes, match="as it is unpickled"):
-        leave(os.getpid(), raised).compute(backend, timeout=TIMEOUT)
-    assert double(2).submit(backend).result(TIMEOUT) == 4
-
-
 def test_an_argument_that_cannot_be_unpickled_fails_its_call(backend: ExecutionBackend) -> None:
     with pytest.raises(OSError, match="not to be had"):
         compute_this(str)(Unloadable()).submit(backend).result(TIMEOUT)
@@ -469,36 +326,6 @@ def test_an_argument_that_cannot_be_unpickled_fails_its_call(backend: ExecutionB
     )
     assert results[0] == "1"
     assert isinstance(results[1], OSError)
-
-
-class Unloadable:
-    def __reduce__(self) -> Any:
-        return _refuse, ()
-
-
-def _refuse() -> None:
-    raise OSError("not to be had")
-
-
-@compute_this
-def double(x: Any) -> Any:
-    return x * 2
-
-
-LARGE = numpy.arange(200_000, dtype=float).reshape(400, 500)  # 1.6 MB
-
-ARRAYS = {
-    "large": LARGE,
-    "columns first": numpy.asfortranarray(LARGE),
-    "every other": LARGE[:, ::2],
-    "backwards": LARGE[::-1],
-    "no elements": LARGE[:0],
-    "no dimensions": LARGE[0, 0],
-    "records": numpy.zeros(50_000, dtype=[("name", "S8"), ("number", "<i4")]),
-    "times": numpy.arange(50_000).astype("datetime64[s]"),
-    "objects": numpy.array([None, "a", [1]] * 5_000, dtype=object),
-    "masked": numpy.ma.masked_less(LARGE, 100),
-}
 
 
 @pytest.mark.parametrize("name", ARRAYS)
@@ -581,13 +408,6 @@ def test_a_function_captures_large_values_as_they_are_at_the_call(
         (3.0, 2_000_000),
     ]
     assert captured(2).compute("local") == captured(2).compute(backend)
-
-
-class Measurement:
-    """A class of a module of the user's own. Its source has to travel with the value."""
-
-    def __init__(self, values: Any) -> None:
-        self.values = values
 
 
 @pytest.mark.filterwarnings("ignore:.* MB of captured values")

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ import pytest
 
 from distribute_challenge import ExecutionBackend, compute_this
 from distribute_challenge.errors import SerialisationError, WorkerLostError
-from tests.contract.test_backend_contract import ENGINES, PARAMETERS
+from tests.contract.engines import ENGINES, PARAMETERS, TIMEOUT
+from tests.contract.values import Leaving, double
 
 PICKLING = [each for each in PARAMETERS if each != "only-run"]  # Gives the result itself.
 IN_PROCESSES = [each for each in PICKLING if each not in ("local", "threads")]
-TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
 @pytest.fixture(scope="module", params=PICKLING)
@@ -235,3 +236,40 @@ def test_an_argument_that_kills_who_unpickles_it_kills_no_client(
         .exception(TIMEOUT)
     )
     assert "SystemExit" in str(error)
+
+
+def test_a_result_that_cannot_be_pickled_is_named_and_fails_alone(
+    engine: tuple[str, ExecutionBackend],
+) -> None:
+    name, backend = engine
+    if name == "only-run":
+        pytest.skip("what its run returns is its own business")
+
+    def make(x: int) -> Any:
+        return {"lock": threading.Lock()} if x == 1 else x
+
+    with pytest.raises(SerialisationError, match=r"the result of make\['lock'\] \(a lock\)"):
+        compute_this(make)(1).compute(backend)
+    results = list(
+        compute_this(make).map(range(3), on_error="return", batch_size=3, backend=backend)
+    )
+    assert results[::2] == [0, 2]
+    assert isinstance(results[1], SerialisationError)
+
+
+@pytest.mark.parametrize(
+    ("raised", "comes"), [(SystemExit, SerialisationError), (ValueError, ValueError)]
+)
+def test_a_result_that_ends_the_program_as_it_is_unpickled_fails_its_call(
+    raised: type[BaseException], comes: type[BaseException], engine: tuple[str, ExecutionBackend]
+) -> None:
+    """It ends no thread that other calls need."""
+    name, backend = engine
+    if name == "only-run":
+        pytest.skip("its results are not pickled")
+    leave = compute_this(Leaving)
+    with pytest.raises(comes, match="as it is unpickled"):
+        leave(os.getpid(), raised).submit(backend).result(TIMEOUT)
+    with pytest.raises(comes, match="as it is unpickled"):
+        leave(os.getpid(), raised).compute(backend, timeout=TIMEOUT)
+    assert double(2).submit(backend).result(TIMEOUT) == 4

@@ -5,7 +5,6 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distribute_challenge import (
-    ExecutionBackend,
-    Future,
-    compute_this,
-    gather,
-    use_backend,
-)
+from distribute_challenge import ExecutionBackend, Future, compute_this, gather, use_backend
 from distribute_challenge.core.never_run import HAS_RUN
-from distribute_challenge.errors import (
-    CallCancelledError,
-    DependencyError,
-    SerialisationError,
-)
+from distribute_challenge.errors import CallCancelledError, DependencyError, SerialisationError
 from tests.calls import wait_for
-from tests.contract.test_backend_contract import CLUSTERS, RUN_ON_SUBMIT, TIMEOUT
+from tests.contract.engines import CLUSTERS, RUN_ON_SUBMIT, TIMEOUT
+from tests.contract.graphs import Pair, built, graphs, holds
 
 pytestmark = pytest.mark.celery
 
@@ -59,12 +49,6 @@ def count(path: str, value: Any) -> Any:
 def append(items: Any) -> Any:
     items.append(0)
     return len(items)
-
-
-@dataclass
-class Pair:
-    left: Any
-    right: Any
 
 
 class Own:
@@ -342,45 +326,6 @@ def test_a_timeout_cancels_the_whole_graph(background: ExecutionBackend, tmp_pat
     with pytest.raises(TimeoutError, match="was cancelled"):
         add(wait_for(str(tmp_path / "door")), 1).compute(background, timeout=0.2)
     (tmp_path / "door").touch()
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> list[Any]:
-    """Nodes that each need some of those before them, anywhere in their arguments."""
-    nodes: list[Any] = []
-    for number in range(draw(st.integers(1, 7))):
-        earlier = st.sampled_from(range(number)).map(lambda index: ("node", index))
-        leaf = st.integers(0, 9) | earlier if number else st.integers(0, 9)
-        argument = st.recursive(
-            leaf,
-            lambda part: (
-                st.lists(part, max_size=3)
-                | st.tuples(st.just("pair"), part, part)
-                | st.dictionaries(st.sampled_from("ab"), part, max_size=2)
-            ),
-            max_leaves=5,
-        )
-        nodes.append((draw(st.sampled_from(["keep", "keep", "keep", "fail"])), draw(argument)))
-    return nodes
-
-
-def built(thing: Any, nodes: list[Any]) -> Any:
-    if isinstance(thing, tuple) and thing[0] == "node":
-        return nodes[thing[1]]
-    if isinstance(thing, tuple):
-        return Pair(built(thing[1], nodes), built(thing[2], nodes))
-    if isinstance(thing, list):
-        return [built(part, nodes) for part in thing]
-    if isinstance(thing, dict):
-        return {key: built(part, nodes) for key, part in thing.items()}
-    return thing
-
-
-def holds(thing: Any, failed: set[int]) -> bool:
-    if isinstance(thing, tuple) and thing[0] == "node":
-        return thing[1] in failed
-    parts = thing.values() if isinstance(thing, dict) else thing
-    return isinstance(thing, list | tuple | dict) and any(holds(part, failed) for part in parts)
 
 
 @compute_this

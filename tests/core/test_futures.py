@@ -1,4 +1,4 @@
-"""The client's end of a call."""
+"""The client's end of a call: its value or exception, waited for by threads and coroutines."""
 
 import asyncio
 import concurrent.futures
@@ -10,11 +10,8 @@ from typing import Any
 import pytest
 
 from distribute_challenge.core.futures import Future
-from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.timeline import Timeline
-from distribute_challenge.core.unopened import Unopened
-from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
-from tests.forks import ended, fork
+from distribute_challenge.errors import ResultTimeoutError
 from tests.processes import PATIENCE, wait_until
 
 STAGES = (0.0, 1.0, 2.0, 3.0, 4.0, "w")
@@ -93,88 +90,6 @@ def test_a_cancelled_error_of_the_call_itself_passes_unchanged() -> None:
     assert caught.value is error
 
 
-def test_a_call_that_no_worker_began_is_cancelled() -> None:
-    """Its result says so."""
-    future: Future[int] = Future("square")
-    assert future.cancel()
-    assert future.cancelled()
-    with pytest.raises(CallCancelledError, match="square was cancelled"):
-        future.result()
-
-
-def test_cancelling_twice_is_cancelling_once() -> None:
-    """As with any future of the standard library."""
-    future: Future[int] = Future()
-    assert future.cancel()
-    assert future.cancel()
-
-
-def test_many_threads_may_cancel_at_once() -> None:
-    """All of them hear that it is cancelled."""
-    for _ in range(50):
-        future: Future[int] = Future()
-        barrier = threading.Barrier(4)
-
-        def cancel(future: Future[int] = future, barrier: threading.Barrier = barrier) -> bool:
-            barrier.wait(60)
-            return future.cancel()
-
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            assert all(done.result(60) for done in [pool.submit(cancel) for _ in range(4)])
-
-
-def test_cancelling_what_is_done_changes_nothing() -> None:
-    """It is too late."""
-    future: Future[int] = Future()
-    future.resolve(1)
-    assert not future.cancel()
-    assert future.result() == 1
-
-
-def test_cancelling_asks_the_engine_first() -> None:
-    """A call that has begun is not cancelled."""
-    future: Future[int] = Future()
-    future.withdraw_with(lambda: False)
-    assert not future.cancel()
-    assert not future.cancelled()
-    future.withdraw_with(lambda: True)
-    assert future.cancel()
-
-
-def test_a_call_that_ends_while_it_is_withdrawn_is_not_cancelled() -> None:
-    """The end comes first, so it counts."""
-    future: Future[int] = Future()
-
-    def withdraw() -> bool:
-        future.resolve(1)
-        return True
-
-    future.withdraw_with(withdraw)
-    assert not future.cancel()
-    assert future.result() == 1
-
-
-def test_a_call_that_ends_while_a_caller_looks_is_not_cancelled() -> None:
-    """The caller's `cancel` comes too late. A second `cancel` returns what the first one did."""
-    future: Future[int] = Future("f")
-    future.add_done_callback(lambda _: None)
-    future.withdraw_with(lambda: bool(future.resolve(3)) or True)
-    assert not future.cancel()
-    assert future.result() == 3
-    other: Future[int] = Future("g")
-    other.add_done_callback(lambda _: None)
-    assert other._cancel()
-    assert other._cancel()
-
-
-def test_waiters_hear_of_a_cancellation() -> None:
-    """`wait` and `as_completed` do not hang."""
-    future: Future[int] = Future()
-    future.cancel()
-    assert concurrent.futures.wait([future], timeout=10).done == {future}
-    assert list(concurrent.futures.as_completed([future], timeout=10)) == [future]
-
-
 def test_a_future_can_be_awaited() -> None:
     """While another thread resolves it."""
     future: Future[int] = Future()
@@ -210,21 +125,6 @@ def test_awaiting_a_stop_iteration_does_not_hang() -> None:
     with pytest.raises(RuntimeError) as caught:
         asyncio.run(main())
     assert isinstance(caught.value.__cause__, StopIteration)
-
-
-def test_cancelling_the_awaiting_task_cancels_the_call() -> None:
-    """No task waits for it any more."""
-    future: Future[int] = Future()
-
-    async def main() -> None:
-        task = asyncio.ensure_future(asyncio.wrap_future(future))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
-    assert future.cancelled()
 
 
 def test_a_future_shows_what_is_known_of_its_call() -> None:
@@ -364,79 +264,3 @@ def test_an_exception_that_comes_second_changes_nothing() -> None:
         with pytest.raises(KeyError) as caught:
             future.result()
         assert caught.traceback[-1].name == "test_an_exception_that_comes_second_changes_nothing"
-
-
-# --- results that are unpickled when a caller asks for them
-
-
-def test_a_result_is_opened_once_and_by_the_thread_that_asks() -> None:
-    loads = []
-
-    def load() -> list[int]:
-        loads.append(threading.current_thread())
-        return [4]
-
-    future: Future[list[int]] = Future("square")
-    future.resolve(Unopened(load))  # type: ignore[arg-type] # opened by `result`
-    assert future.done()
-    assert future.has_value()
-    assert repr(future) == "<Future square finished>"
-    assert loads == []
-    assert future.result() is future.result()
-    assert future.exception() is None
-    assert repr(future) == "<Future square finished [4]>"
-    assert loads == [threading.current_thread()]
-
-
-@pytest.mark.parametrize("by_exception", [False, True])
-def test_a_result_that_cannot_be_opened_is_the_futures_exception(by_exception: bool) -> None:
-    error = ValueError("no such class")
-    future: Future[Any] = Future()
-    future.resolve(Unopened(lambda: Failure(error)))
-    if by_exception:
-        assert future.exception() is error
-    with pytest.raises(ValueError, match="no such class"):
-        future.result()
-    assert not future.has_value()
-
-
-def test_two_threads_open_the_same_result_once() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    loads = []
-
-    def load() -> int:
-        loads.append(1)
-        begun.set()
-        assert go_on.wait(PATIENCE)
-        return 4
-
-    future: Future[Any] = Future()
-    future.resolve(Unopened(load))
-    with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        first = threads.submit(future.result)
-        assert begun.wait(PATIENCE)
-        second = threads.submit(future.exception)
-        go_on.set()
-        assert (first.result(PATIENCE), second.result(PATIENCE)) == (4, None)
-    future._open()  # A thread that has looked before the other one was ready.
-    assert loads == [1]
-
-
-def test_a_child_of_a_fork_opens_what_a_thread_of_the_parent_is_opening() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    parent = threading.current_thread().ident
-
-    def load() -> int:
-        if threading.current_thread().ident != parent:
-            begun.set()
-            assert go_on.wait(PATIENCE)
-        return 4
-
-    future: Future[Any] = Future()
-    future.resolve(Unopened(load))
-    with concurrent.futures.ThreadPoolExecutor(1) as threads:
-        value = threads.submit(future.result)
-        assert begun.wait(PATIENCE)
-        assert ended(fork(lambda: future.result() != 4)) == 0
-        go_on.set()
-        assert value.result(PATIENCE) == 4

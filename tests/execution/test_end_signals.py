@@ -1,4 +1,4 @@
-"""Signal handlers in a process that a call forked; see also `contract/test_process_contract.py`."""
+"""Signal handlers in a process that a call forked; see also `contract/processes`."""
 
 import os
 import signal

@@ -13,7 +13,6 @@ import pytest
 
 from distribute_challenge import Executor, LocalCluster, Shared
 from distribute_challenge.errors import BackendError, CallError, ClusterStartError, OptionError
-from distribute_challenge.execution_backends import sized
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from tests.calls import initialise, state, wait_in_process
 from tests.executor.calls import double
@@ -22,12 +21,6 @@ from tests.processes import wait_until
 dask = pytest.importorskip("dask")
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_unused() -> Iterator[None]:
-    yield
-    sized.close_unused()
 
 
 @pytest.fixture

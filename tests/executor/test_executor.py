@@ -2,15 +2,10 @@
 
 import asyncio
 import concurrent.futures
-import gc
 import logging
 import operator
 import os
-import signal
-import subprocess
-import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -23,7 +18,6 @@ from distribute_challenge import Executor, LocalCluster, compute_this, use_backe
 from distribute_challenge.errors import (
     BackendError,
     OptionError,
-    ResultTimeoutError,
     SerialisationError,
     SetupError,
     WorkerLostError,
@@ -32,24 +26,10 @@ from distribute_challenge.execution_backends import sized
 from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
 from distribute_challenge.executor.executor import KEPT_FUNCTIONS
 from tests.calls import initialise, state
-from tests.executor.calls import (
-    count_running,
-    die,
-    double,
-    fail_to_initialise,
-    parse,
-    wait_for,
-)
-from tests.processes import PATIENCE, environment, wait_until
+from tests.executor.calls import count_running, die, double, fail_to_initialise, parse, wait_for
 
 Eventually = Callable[[Callable[[], bool]], None]
 TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_unused() -> Iterator[None]:
-    yield
-    sized.close_unused()
 
 
 @pytest.fixture(scope="module")
@@ -260,225 +240,6 @@ def test_few_functions_are_kept_pickled_and_none_while_no_call_is_open(
         Path(door).touch()
         assert future.result(TIMEOUT) == door
         eventually(lambda: not executor._functions)
-
-
-# --- maps
-
-
-def test_a_map_submits_at_once_and_with_a_buffer_when_results_are_asked_for() -> None:
-    """No more calls are out than the buffer holds, and the iterables are not read ahead of that."""
-    with Executor(backend="threads") as executor:
-        taken = iter(range(20))
-        results = executor.map(abs, taken)
-        assert next(taken, None) is None
-        assert list(results) == list(range(20))
-        taken = iter(range(20))
-        results = executor.map(abs, taken, buffersize=3)
-        assert next(taken) == 3
-        assert list(results) == [0, 1, 2, *range(4, 20)]
-
-
-def test_a_map_that_has_ended_consumes_no_more_items() -> None:
-    long, short = iter(range(10)), [1, 1, 1]
-    with Executor(backend="threads") as executor:
-        assert list(executor.map(pow, long, short, buffersize=2)) == [0, 1, 2]
-    assert next(long) == 4  # `zip` has read one item more than there are pairs.
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 20])
-def test_chunks_of_any_size_give_the_same_results(size: int) -> None:
-    with Executor(backend="threads") as executor:
-        results = executor.map(pow, range(7), range(7), chunksize=size, buffersize=2)
-        assert list(results) == [number**number for number in range(7)]
-        assert list(executor.map(double, range(7), chunksize=size)) == list(range(0, 14, 2))
-
-
-def test_an_exception_in_a_chunk_names_its_item() -> None:
-    with Executor(backend="threads") as executor:
-        results = executor.map(parse, ["1", "2", "3", "x", "5"], chunksize=2)
-        assert [next(results), next(results)] == [1, 2]
-        with pytest.raises(ValueError, match="invalid literal") as caught:
-            next(results)
-        assert caught.value.__notes__[0] == "item 3: parse('x')"
-
-
-def test_a_map_stops_waiting_after_its_timeout(tmp_path: Path, eventually: Eventually) -> None:
-    """Calls that have not begun are cancelled, and do not run."""
-    door, begun = str(tmp_path / "door"), tmp_path / "begun"
-    late = tmp_path / "late"
-    with Executor(1, backend="threads") as executor:
-        running = executor.submit(wait_for, door, str(begun))
-        eventually(begun.exists)
-        with pytest.raises(ResultTimeoutError, match=r"within timeout=0 s, counted from the call"):
-            next(executor.map(wait_for, [door], [str(late)], timeout=0))
-        Path(door).touch()
-        assert running.result(TIMEOUT) == door
-    assert not late.exists()
-
-
-def test_a_timeout_of_the_call_itself_is_its_own() -> None:
-    def give_up() -> None:
-        raise ResultTimeoutError("no luck")
-
-    with (
-        Executor(backend="threads") as executor,
-        pytest.raises(ResultTimeoutError, match=r"^no luck"),
-    ):
-        next(executor.map(lambda _: give_up(), [1], timeout=TIMEOUT))
-
-
-def test_a_map_that_is_dropped_cancels_what_has_not_begun(
-    tmp_path: Path, eventually: Eventually
-) -> None:
-    door, begun = str(tmp_path / "door"), tmp_path / "begun"
-    late = tmp_path / "late"
-    with Executor(1, backend="threads") as executor:
-        results = executor.map(wait_for, [door] * 3, [str(begun), str(late), str(late)])
-        eventually(begun.exists)
-        Path(door).touch()
-        assert next(results) == door
-        Path(door).unlink()
-        results.close()  # type: ignore[attr-defined] # it is a generator
-        Path(door).touch()
-
-
-@pytest.mark.parametrize("name", ["chunksize", "buffersize"])
-def test_sizes_of_a_map_are_numbers_from_one_on(name: str) -> None:
-    with Executor(backend="local") as executor:
-        with pytest.raises(ValueError, match=f"{name} must be greater than 0, got 0"):
-            executor.map(abs, [1], **{name: 0})  # type: ignore[arg-type] # a wrong one
-        with pytest.raises(TypeError, match=f"{name}='2': expected a whole number"):
-            executor.map(abs, [1], **{name: "2"})  # type: ignore[arg-type] # a wrong one
-
-
-# --- shutdown
-
-
-def test_after_shutdown_calls_are_refused_and_those_submitted_run(tmp_path: Path) -> None:
-    door = tmp_path / "door"
-    executor = Executor(2, backend="threads")
-    future = executor.submit(wait_for, str(door))
-    executor.shutdown(wait=False)
-    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
-        executor.submit(abs, 1)
-    assert not future.done()
-    door.touch()
-    executor.shutdown()
-    assert future.done()
-    executor.shutdown(cancel_futures=True)
-
-
-def test_shutdown_cancels_calls_that_wait(tmp_path: Path, eventually: Eventually) -> None:
-    """Not those that workers have begun, or could begin."""
-    door, begun = str(tmp_path / "door"), tmp_path / "begun"
-    executor = Executor(2, backend="threads")
-    futures = [executor.submit(wait_for, door, str(begun)) for _ in range(6)]
-    eventually(begun.exists)
-    executor.shutdown(wait=False, cancel_futures=True)
-    assert [future.cancelled() for future in futures] == [False] * 2 + [True] * 4
-    Path(door).touch()
-    executor.shutdown()
-    assert futures[0].result() == futures[1].result() == door
-
-
-def test_an_executor_that_is_dropped_lets_its_calls_end(
-    tmp_path: Path, eventually: Eventually
-) -> None:
-    """Then its engine is free."""
-    sized.close_unused()
-    door = tmp_path / "door"
-    executor = Executor(2, backend="threads")
-    dropped = weakref.ref(executor)
-    future = executor.submit(wait_for, str(door))
-    del executor
-    gc.collect()
-    assert dropped() is None
-    assert [shared.users for shared in sized._shared.values()] == [1]
-    door.touch()
-    assert future.result(TIMEOUT) == str(door)
-    eventually(lambda: [shared.users for shared in sized._shared.values()] == [0])
-
-
-def test_an_executor_without_calls_is_free_at_once(eventually: Eventually) -> None:
-    sized.close_unused()
-    executor = Executor(2, backend="threads")
-    executor.shutdown(wait=False)
-    eventually(lambda: [shared.users for shared in sized._shared.values()] == [0])
-
-
-PROGRAM = """
-import atexit, sys, time
-
-@atexit.register
-def submit_late():
-    try:
-        executor.submit(abs, 1)
-    except RuntimeError as error:
-        print(str(error).partition(":")[0])
-
-from distribute_challenge import Executor
-
-def note(path):
-    time.sleep(0.5)
-    open(path, "w").close()
-
-if __name__ == "__main__":
-    executor = Executor(1)
-    for number in range(2):
-        executor.submit(note, f"{sys.argv[1]}/{number}")
-    Executor(1, backend="threads").submit(note, f"{sys.argv[1]}/2")
-"""
-
-
-@pytest.mark.slow
-def test_at_its_end_a_program_waits_for_what_it_has_submitted(tmp_path: Path) -> None:
-    """Nothing is cancelled, and nothing is warned of. Further calls are refused."""
-    script, notes = tmp_path / "script.py", tmp_path / "notes"
-    script.write_text(PROGRAM)
-    notes.mkdir()
-    done = subprocess.run(
-        [sys.executable, script, notes],
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE,
-        env=environment(),
-        check=False,
-    )
-    assert done.stderr == ""
-    assert done.stdout == "cannot schedule new futures after interpreter shutdown\n"
-    assert sorted(os.listdir(notes)) == ["0", "1", "2"]
-
-
-INTERRUPTED = """
-import atexit, pathlib, sys, time
-from distribute_challenge import Executor
-
-def nap(path):
-    pathlib.Path(path, "begun").touch()
-    time.sleep(600)
-
-if __name__ == "__main__":
-    atexit.register(pathlib.Path(sys.argv[1], "ending").touch)
-    Executor(1, backend="processes").submit(nap, sys.argv[1])
-"""
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_the_waiting_at_the_end_of_a_program(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(INTERRUPTED)
-    running = subprocess.Popen(
-        [sys.executable, script, tmp_path], stderr=subprocess.PIPE, text=True, env=environment()
-    )
-    wait_until((tmp_path / "begun").exists, "the call")
-    wait_until((tmp_path / "ending").exists, "the end of the program")
-
-    def has_ended() -> bool:
-        running.send_signal(signal.SIGINT)  # The program may not wait yet.
-        return running.poll() is not None
-
-    wait_until(has_ended, "the end after Ctrl+C")
-    assert "KeyboardInterrupt" in running.communicate()[1]
 
 
 # --- the initializer

@@ -17,7 +17,7 @@ from distribute_challenge.core.messages import Batch, FunctionPayload
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.commands import SCALE, sign_command
-from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.control import scale
 from distribute_challenge.execution_backends.celery.broker.keys import (
     DETACHED_OPEN,
@@ -26,15 +26,14 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     function_key,
     outcome_key,
 )
-from distribute_challenge.execution_backends.celery.broker.ping import ping
 from distribute_challenge.execution_backends.celery.broker.publishing import message_for
-from distribute_challenge.execution_backends.celery.broker.remote_control import channel
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
 from distribute_challenge.security import Keyring, Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE as QUEUE
 from tests.execution_backends.celery.conftest import Server
+from tests.fuzz.checks import NASTY, assert_log_is_clean, assert_serves, refused, refused_by_now
+from tests.fuzz.gate import OTHER_COMMANDS, celery_messages, command_envelope
 from tests.fuzz.mutation import Mutator, bombs
-from tests.fuzz.test_worker_end import OTHER_COMMANDS, celery_messages, command_envelope
 from tests.processes import PATIENCE, Program, wait_until
 from tests.secret import KEYRING
 from tests.workers import start_worker
@@ -42,32 +41,6 @@ from tests.workers import start_worker
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 PIDBOX = "/0.celery.pidbox"
-NASTY = "\x1b[2J\x1b]0;owned\x07\n2026-01-01 ERROR all is lost"
-
-
-@compute_this
-def whereabouts(number: int) -> tuple[int, int]:
-    return number, os.getppid()
-
-
-def refused(connection: Broker) -> int:
-    """The number of refusals that the worker has told of."""
-    return sum(worker.refused for worker in presence.workers(connection))
-
-
-def refused_by_now(connection: Broker) -> int:
-    """The number of refusals at the worker's next sign of life, which comes every two seconds."""
-    connection.delete(presence.WorkerPresence.key)
-    wait_until(lambda: presence.workers(connection), "a sign of life")
-    return refused(connection)
-
-
-def assert_serves(backend: CeleryExecutionBackend, worker: Program) -> None:
-    """The same worker, and not another that was started in its place."""
-    futures = [whereabouts(number).submit(backend) for number in range(5)]
-    assert [future.result(PATIENCE) for future in futures] == [
-        (number, worker.process.pid) for number in range(5)
-    ]
 
 
 def batch(**fields: Any) -> Batch:
@@ -150,37 +123,6 @@ def test_mutated_orders_on_its_channel(
     wait_until(lambda: refused(connection) > before + 500, "they are counted")
     assert_serves(backend, real_worker)
     assert real_worker.process.poll() is None
-
-
-def assert_log_is_clean(worker: Program) -> None:
-    """Check that no text in the log acts on a terminal or looks like a line of its own."""
-    assert "\x1b" not in worker.output
-    assert "\n2026-01-01 ERROR" not in worker.output
-
-
-def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -> None:
-    """Celery and kombu log some of them as they are, if they are asked to say all that they do."""
-    with (
-        start_worker(
-            f"{server.url}?virtual_host=3", tmp_path, options=["--loglevel", "debug"]
-        ) as worker,
-        connect(f"{server.url}?virtual_host=3") as connection,
-    ):
-        assert ping(connection, timeout=PATIENCE)
-        for envelope in (
-            command_envelope("ping", {NASTY: 1}),
-            command_envelope("query_task", {"ids": [NASTY]}),
-            command_envelope("registered", {"taskinfoitems": [NASTY], NASTY: NASTY}),
-            command_envelope(
-                "ping", ticket=NASTY, reply_to={"exchange": NASTY, "routing_key": NASTY}
-            ),
-            command_envelope("ping", pattern=NASTY, matcher="glob"),
-            command_envelope(NASTY),
-        ):
-            connection.publish(channel(connection), json.dumps(envelope))
-        wait_until(lambda: "refused a command" in worker.output, "the last of them")
-        assert "pidbox received method" in worker.output
-        assert_log_is_clean(worker)
 
 
 def test_nonsense_in_its_books(

@@ -1,7 +1,6 @@
 """Tens of thousands of mutated messages to a worker: the gate admits only signed ones."""
 
 import base64
-import contextlib
 import itertools
 import json
 import time
@@ -12,99 +11,30 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kombu import Connection
-from kombu.transport.virtual import Message
 
-from distribute_challenge.core.messages import LIFETIME, Batch, Problem, Reply
+from distribute_challenge.core.messages import LIFETIME, Batch, Reply
 from distribute_challenge.core.section import Section
 from distribute_challenge.errors import BackendError, ForgedError, VersionMismatchError
-from distribute_challenge.execution_backends.celery.broker import presence
-from distribute_challenge.execution_backends.celery.broker.cluster_clock import ClusterClock
-from distribute_challenge.execution_backends.celery.broker.commands import (
-    SCALE,
-    open_command,
-    sign_command,
-)
-from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
-from distribute_challenge.execution_backends.celery.broker.publishing import message_for
+from distribute_challenge.execution_backends.celery.broker.commands import SCALE, sign_command
 from distribute_challenge.execution_backends.celery.worker import task
 from distribute_challenge.execution_backends.celery.worker.app import make_app
-from distribute_challenge.execution_backends.celery.worker.gate import COMMANDS, Gate
+from distribute_challenge.execution_backends.celery.worker.gate import Gate
 from distribute_challenge.security import Keyring, Purpose
-from distribute_challenge.serialisation import pickling
+from tests.fuzz.gate import (
+    NOW,
+    OTHER,
+    QUEUE,
+    Bench,
+    batch,
+    celery_messages,
+    command_envelope,
+    envelope,
+    message,
+)
 from tests.fuzz.mutation import STRANGE, Mutator, bombs
 from tests.secret import KEYRING, SECRET
 
-QUEUE = "distribute_challenge"
-# The same in each run, so that the same bytes are mutated.
-NOW = 1_800_000_000.5
-OTHER = Keyring("another-secret-of-the-length-that-is-needed")
-
-
-def batch(number: int = 0, **fields: Any) -> Batch:
-    return Batch(
-        **{
-            "id": f"client-{number}",
-            "function": "d" * 64,
-            "name": "square",
-            "arguments": [b"\x80\x04K\x01."] * (number % 3 + 1),
-            "client": "client",
-            "reply_to": f"replies:{number}",
-            "issued": NOW,
-            "places": ("folder:/dev/shm/x", "redis:client"),
-            "timeout": [None, 1.5][number % 2],
-            **fields,
-        }
-    )
-
-
-def envelope(data: bytes) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(data)
-    return parsed
-
-
-def message(keyring: Keyring, sent: Batch) -> bytes:
-    return message_for(sent, queue=QUEUE, priority=0, keyring=keyring).data
-
-
-class Bench:
-    """A gate that notes each answer, with kombu and Celery as far as they look into messages."""
-
-    def __init__(self, keyring: Keyring) -> None:
-        self.answers: list[tuple[Batch, Problem]] = []
-        self.gate = Gate(keyring, lambda *answer: self.answers.append(answer), lambda: NOW)
-        self.channel = Connection("memory://").channel()
-
-    def take(self, data: bytes) -> dict[str, Any] | None:
-        """Return what the gate admits, after kombu made a message of it and the child opened it."""
-        admitted = self.gate.admitted(data, QUEUE)
-        if admitted is not None:
-            json.dumps(admitted)
-            made = Message(admitted, self.channel)
-            task_id, limits = made.headers["id"], made.headers["timelimit"]
-            assert isinstance(task_id, str)
-            assert limits[0] is None or limits[0] <= 1e9
-            with contextlib.suppress(VersionMismatchError):
-                Batch.decode(self.gate.keyring.open(Purpose.BATCH, made.body))
-        return admitted
-
-
-@pytest.fixture(autouse=True)
-def no_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail if something is unpickled."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("something was unpickled")
-
-    for name in ("pickle.loads", "pickle.load", "pickle.Unpickler"):
-        monkeypatch.setattr(name, refuse)
-    monkeypatch.setattr(pickling.pickle, "loads", refuse)
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench with its own keyring, which counts from nought."""
-    return Bench(Keyring(SECRET))
+pytestmark = pytest.mark.usefixtures("no_pickle")
 
 
 @pytest.mark.slow
@@ -178,55 +108,6 @@ def _mutated_header(mutator: Mutator, frames: list[bytes]) -> bytes:
 def _sealed_message(keyring: Keyring, frame: bytes) -> bytes:
     body = base64.b64encode(keyring.seal(Purpose.BATCH, [frame])).decode()
     return json.dumps({**envelope(message(keyring, batch())), "body": body}).encode()
-
-
-def celery_messages() -> dict[str, Any]:
-    """Messages that Celery would run or that cost it much, and that no client sends."""
-    valid = envelope(message(KEYRING, batch()))
-    properties = {**valid["properties"], "body_encoding": "base64"}
-
-    def made(task_name: str, body: Any = ((), {}, {}), **changes: Any) -> dict[str, Any]:
-        text = base64.b64encode(json.dumps(body).encode()).decode()
-        headers = {**valid["headers"], "task": task_name, **changes.pop("headers", {})}
-        message = {"body": text, "content-encoding": "utf-8", "content-type": "application/json"}
-        return {**message, "headers": headers, "properties": properties, **changes}
-
-    builtin = [
-        f"celery.{name}"
-        for name in (
-            "map",
-            "starmap",
-            "chunks",
-            "chord_unlock",
-            "chord",
-            "group",
-            "chain",
-            "backend_cleanup",
-            "accumulate",
-        )
-    ]
-    return {
-        **{name: made(name) for name in builtin},
-        "our own, unsigned": made("distribute_challenge.run"),
-        "protocol 1": {
-            **made("x", {"task": "celery.map", "id": "1", "args": [], "kwargs": {}}),
-            "headers": {},
-        },
-        "a zip bomb": made(
-            "distribute_challenge.run", headers={"compression": "application/x-gzip"}
-        ),
-        "later": made("distribute_challenge.run", headers={"eta": "9999-12-31T00:00:00+00:00"}),
-        "over": made("distribute_challenge.run", headers={"expires": "1970-01-01T00:00:00+00:00"}),
-        "pickle": {
-            **made("celery.map"),
-            "content-type": "application/x-python-serialize",
-            "content-encoding": "binary",
-        },
-        "yaml": {**made("celery.map"), "content-type": "application/x-yaml"},
-        "an unknown type": {**made("celery.map"), "content-type": "application/x-unknown"},
-        "another encoding": {**made("celery.map"), "content-encoding": "rot13"},
-        "our type": {**made("celery.map"), "content-type": "application/x-distribute-challenge"},
-    }
 
 
 @pytest.mark.parametrize("name", celery_messages())
@@ -347,190 +228,6 @@ def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) 
     data["headers"] = {"id": "x", "long": "x" * 100_000}
     assert bench.take(json.dumps(data).encode()) is None
     assert bench.gate.refusals.total == 2
-
-
-def command_envelope(method: str, arguments: Any = None, **changes: Any) -> dict[str, Any]:
-    body = {
-        "method": method,
-        "arguments": arguments or {},
-        "destination": None,
-        "pattern": None,
-        "matcher": None,
-    }
-    body |= {"ticket": "t", "reply_to": {"exchange": "e", "routing_key": "r"}, **changes}
-    return {
-        "body": base64.b64encode(json.dumps(body).encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {"clock": 1, "expires": time.time() + 10},
-        "properties": {"delivery_tag": "tag", "body_encoding": "base64"},
-    }
-
-
-@pytest.mark.slow
-def test_mutated_orders_are_refused_or_harmless(bench: Bench) -> None:
-    """The gate lets in commands that only tell something, or that have the right seal."""
-    mutator = Mutator(3)
-    command = sign_command(bench.gate.keyring, SCALE, processes=2)
-    valid = [
-        command_envelope("ping"),
-        command_envelope(SCALE, {"command": command}),
-        command_envelope("pool_restart"),
-    ]
-    let_in = 0
-    for number in range(7_500):
-        changed = mutator.json(mutator.random.choice(valid))
-        if number % 2 and isinstance(changed, dict):
-            body = mutator.text(json.loads(base64.b64decode(mutator.random.choice(valid)["body"])))
-            changed["body"] = base64.b64encode(body).decode()
-        before = bench.gate.refusals.total
-        taken = bench.gate.command(changed)
-        assert (taken is None) == (bench.gate.refusals.total == before + 1)
-        if taken is not None:
-            let_in += 1
-            said = json.loads(taken["body"])
-            assert said["method"] in COMMANDS
-            assert said["method"] != SCALE or said["arguments"]["command"] == command
-            Message(taken, bench.channel)
-    assert let_in > 500
-
-
-OTHER_COMMANDS = [
-    *(
-        "pool_restart",
-        "shutdown",
-        "add_consumer",
-        "cancel_consumer",
-        "rate_limit",
-        "revoke",
-        "terminate",
-        "time_limit",
-    ),
-    *(
-        "revoke_by_stamped_headers",
-        "conf",
-        "election",
-        "pool_grow",
-        "pool_shrink",
-        "autoscale",
-        "memsample",
-        "memdump",
-    ),
-    *("objgraph", "report", "hello"),
-]
-
-
-@pytest.mark.parametrize("method", OTHER_COMMANDS)
-def test_commands_that_change_something_or_tell_too_much_are_refused(
-    bench: Bench, method: str
-) -> None:
-    assert bench.gate.command(command_envelope(method)) is None
-    assert bench.gate.refusals.total == 1
-
-
-@pytest.mark.slow
-def test_orders_without_their_seal_are_refused() -> None:
-    """The seal is missing, nonsense, old, or of another secret or command."""
-    mutator = Mutator(4)
-    good = sign_command(KEYRING, SCALE, processes=2)
-    assert open_command(KEYRING, SCALE, good) == {"processes": 2}
-
-    def sealed(content: Any) -> str:
-        text = content if isinstance(content, bytes) else json.dumps(content).encode()
-        return base64.b64encode(KEYRING.seal(Purpose.COMMAND, [text])).decode()
-
-    plain = {"command": SCALE, "issued": time.time(), "content": {"processes": 2}}
-    refused: list[Any] = [
-        None,
-        1,
-        "",
-        "é",
-        [good],
-        good[:-4],
-        sign_command(OTHER, SCALE, processes=2),
-        sign_command(KEYRING, "x"),
-    ]
-    refused += [
-        sealed({**plain, "issued": issued})
-        for issued in (0, time.time() + 3700, float("nan"), None, 10**400)
-    ]
-    refused += [
-        sealed(b"\xff"),
-        sealed(b"[" * 100_000),
-        sealed([]),
-        sealed({}),
-        sealed({**plain, "content": []}),
-    ]
-    for command in refused:
-        with pytest.raises(ForgedError):
-            open_command(KEYRING, SCALE, command, time.time())
-    for _ in range(2_500):
-        made = mutator.raw([base64.b64decode(good)])
-        for command in (base64.b64encode(made).decode(), sealed(mutator.text(plain))):
-            with contextlib.suppress(ForgedError):
-                assert isinstance(open_command(KEYRING, SCALE, command), dict)
-
-
-class _Hash:
-    """The part of Redis that `presence` reads."""
-
-    keyring = KEYRING
-
-    def __init__(self) -> None:
-        self.lines: dict[bytes, bytes] = {}
-        self.removed: list[bytes] = []
-        self.clock = ClusterClock()
-
-    def hgetall(self, key: str) -> dict[bytes, bytes]:
-        return self.lines
-
-    def hset(self, key: str, name: str, line: bytes) -> None:
-        self.lines[name.encode()] = line
-
-    def hdel(self, key: str, *names: bytes) -> None:
-        self.removed.extend(names)
-
-    def time(self) -> tuple[int, int]:
-        return int(time.time()), 0
-
-
-@pytest.mark.slow
-def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
-    """What is signed and says nonsense, too; those between them are there."""
-    connection, mutator = _Hash(), Mutator(5)
-    here: Any = connection
-    presence.show(here, presence.WorkerPresence("worker", 2, ["a"], opens=KEYRING.opens))
-    presence.show(here, presence.WorkerPresence("\u00e9", 1, ["b"]))
-    lines = list(connection.lines.values())
-    opened = json.loads(
-        KEYRING.open(Purpose.presence(WORKERS, "worker"), lines[0].partition(b" ")[2])
-    )
-    strange = 0
-    for number in range(150):
-        # Anew: a busy machine takes longer for all than a line counts.
-        presence.show(here, presence.WorkerPresence("worker", 2, ["a"], opens=KEYRING.opens))
-        lines[0] = connection.lines[b"worker"]
-        added = {}
-        for name in (f"n{index}" for index in range(50)):
-            if number % 2:
-                text = mutator.text(opened)
-                seal = KEYRING.seal(Purpose.presence(WORKERS, name), [text])
-                added[name.encode()] = b"%.3f %b" % (time.time(), seal)
-            else:
-                added[mutator.random.choice([name.encode(), mutator.random.randbytes(5)])] = (
-                    mutator.raw(lines)
-                )
-        connection.lines = {**added, b"worker": lines[0]}
-        workers = presence.workers(here)
-        assert any(worker.name == "worker" and worker.concurrency == 2 for worker in workers)
-        assert presence.slots(workers, "a") >= 2
-        strange += presence.strangers(here)
-        assert b"worker" not in connection.removed
-    assert strange > 2500
-    connection.lines = {
-        b"x": b"%.3f " % time.time() + KEYRING.seal(Purpose.presence(CLIENTS, "x"), [b"{}"])
-    }
-    assert presence.clients(here) == []
 
 
 def test_mutated_functions_are_not_there_and_counted(

@@ -8,6 +8,7 @@ import redis
 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.stores import (
+    Depot,
     FsspecStore,
     RedisStore,
     SharedMemoryStore,
@@ -16,6 +17,7 @@ from distribute_challenge.stores import (
 )
 from tests.execution_backends.celery.conftest import Server
 from tests.secret import KEYRING
+from tests.stores.memory import MemoryStore
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +66,18 @@ def seen(store: Store, request: pytest.FixtureRequest) -> Store:
     found = open_store(store.name, KEYRING, connection)
     assert found is not None
     return found
+
+
+@pytest.fixture
+def near() -> MemoryStore:
+    return MemoryStore("near")
+
+
+@pytest.fixture
+def far() -> MemoryStore:
+    return MemoryStore("far")
+
+
+@pytest.fixture
+def kept(near: MemoryStore, far: MemoryStore) -> Depot:
+    return Depot([near, far])

@@ -2,11 +2,8 @@
 
 import logging
 import os
-import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,29 +16,9 @@ from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.security import Keyring, keyring_for
 from distribute_challenge.settings import masked
 from tests.benchmarking.clusters.fakes import FakeDocker, identity
-from tests.processes import mentioning, script, wait_until
+from tests.processes import mentioning
 
-
-@pytest.fixture(autouse=True)
-def here(docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "docker-compose.yml").touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-
-@pytest.fixture
-def cluster(docker: FakeDocker, port: int, tmp_path: Path) -> Iterator[ComposeCluster]:
-    """A cluster that has not been started, and of which nothing is left in the end."""
-    cluster = ComposeCluster(
-        ComposeProject.find(),
-        DockerEngine.connect(),
-        output=tmp_path / "output" / "run",
-        longest_call=10.2,
-    )
-    yield cluster
-    cluster.stop()
-    assert [docker.names(kind) for kind in ("containers", "networks", "volumes")] == [[], [], []]
-    assert mentioning(str(docker.folder)) == {}
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def commands(docker: FakeDocker) -> list[str]:
@@ -284,132 +261,3 @@ def test_two_at_one_port_cannot_be(
     ):
         pass
     cluster.check()  # It has been left alone.
-
-
-# --- to scale
-
-SLOW = """
-if echo "$@" | grep -q "worker=1 "; then
-    touch "$here/asked"
-    while [ ! -e "$here/go" ]; do sleep 0.01; done
-fi
-"""
-
-
-def test_to_shrink_takes_as_long_as_calls_and_is_not_waited_for(
-    cluster: ComposeCluster, docker: FakeDocker
-) -> None:
-    """The next order waits for it. Workers that end meanwhile have not failed."""
-    docker.set("on-up", SLOW)
-    cluster.start()
-    cluster.scale(3)
-    cluster.scale(1)
-    wait_until((docker.folder / "asked").exists)
-    (docker.folder / "containers" / "worker-3").write_text("exited")
-    cluster.check()
-    (docker.folder / "go").touch()
-    cluster.scale(2)
-    assert docker.names("containers") == ["redis-1", "worker-1", "worker-2"]
-    cluster.scale(1)
-    wait_until(lambda: docker.names("containers") == ["redis-1", "worker-1"])
-    cluster.check()
-
-
-def test_a_cluster_that_is_still_shrinking_is_taken_down_at_once(
-    cluster: ComposeCluster, docker: FakeDocker
-) -> None:
-    docker.set("on-up", SLOW)
-    with cluster:
-        cluster.scale(3)
-        cluster.scale(1)
-    assert not (docker.folder / "go").exists()
-
-
-def test_an_order_that_fails_is_an_error_when_it_is_given_or_soon_after(
-    cluster: ComposeCluster, docker: FakeDocker
-) -> None:
-    cluster.start()
-    cluster.scale(2)
-    docker.set("on-up", "echo no space left >&2; exit 3")
-    with pytest.raises(
-        ClusterStartError,
-        match=r"up .* worker=5 worker failed \(exit code 3\).*\n    no space left",
-    ):
-        cluster.scale(5)
-    cluster.scale(1)
-
-    child = cluster._shrinking
-    assert child is not None
-    wait_until(lambda: child.code is not None)
-    with pytest.raises(
-        ClusterStartError, match=r"worker=1 failed \(exit code 3\).*\n    no space left$"
-    ):
-        cluster.check()
-
-
-# --- to take down
-
-
-def test_what_compose_leaves_is_removed_by_the_engine(
-    cluster: ComposeCluster, docker: FakeDocker
-) -> None:
-    docker.set("on-down", "exit 1")
-    cluster.start()
-    cluster.scale(2)
-    os.kill(int((docker.folder / "redis.pid").read_text()), signal.SIGTERM)
-    cluster.stop()
-    assert docker.names("containers") == []
-
-
-def test_what_cannot_be_removed_is_said_with_the_command_to_type(
-    cluster: ComposeCluster, docker: FakeDocker, port: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The cluster raises nothing, as there is mostly another error already."""
-    cluster.start()
-    command = f"docker compose --project-name distribute_challenge_load_{port} down --volumes"
-    for path, body, words in (
-        ("/volumes", b'{"Volumes": [{"Name": "sticky"}]}', "it does not go"),
-        ("/", b'{"message": "no luck"}', "the Docker engine failed: no luck"),
-    ):
-        caplog.clear()
-        docker.breaks = {path: (200 if "Volumes" in body.decode() else 500, body)}
-        cluster.stop()
-        assert words in caplog.text
-        assert command in caplog.text
-        docker.breaks = {}
-        cluster.start()
-
-
-INTERRUPTED = """
-    import logging, sys
-    from pathlib import Path
-    from distribute_challenge.benchmarking.clusters.choice import choose
-
-    logging.basicConfig()
-    cluster, _ = choose("compose", output=Path("out"), longest_call=1.0)
-    with cluster:
-        cluster.scale(1)
-        print("up", flush=True)
-        cluster.scale(2)
-"""
-
-WAITING = 'echo {0} begun; touch "$here/{0}"; while [ ! -e "$here/go" ]; do sleep 0.01; done'
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", ["build", "up"])
-def test_ctrl_c_leaves_nothing_even_if_it_comes_again_while_the_cluster_is_taken_down(
-    command: str, docker: FakeDocker, port: int, tmp_path: Path
-) -> None:
-    docker.set(f"on-{command}", WAITING.format(command))
-    docker.set("on-down", WAITING.format("down"))
-    with script(INTERRUPTED, tmp_path, TMPDIR=str(tmp_path)) as program:
-        wait_until((docker.folder / command).exists)
-        program.send(signal.SIGINT)
-        wait_until((docker.folder / "down").exists)
-        program.send(signal.SIGINT)
-        program.wait_for("the cluster is being taken down: a few more seconds")
-        (docker.folder / "go").touch()
-        assert program.wait() == -signal.SIGINT
-    assert [docker.names(kind) for kind in ("containers", "networks", "volumes")] == [[], [], []]
-    assert mentioning(str(docker.folder)) == {}

@@ -1,4 +1,4 @@
-"""Objects that their class pickles by their name; see also tests/contract/test_scripts.py."""
+"""Objects that their class pickles by their name; see also tests/contract/scripts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Classes that travel by value; what scripts see of it is in tests/contract/test_scripts.py."""
+"""Classes that travel by value; what scripts see of it is in tests/contract/scripts."""
 
 import collections
 import threading

@@ -1,4 +1,4 @@
-"""A script's `__main__` on a worker; what scripts see of it is in tests/contract/test_scripts.py."""
+"""A script's `__main__` on a worker; what scripts see of it is in tests/contract/scripts."""
 
 import pytest
 

@@ -1,26 +1,12 @@
-"""The client sends, receives, takes back, and bears silence and odd answers."""
+"""The client sends calls, cancels and counts them, and shows itself."""
 
 import threading
-import time
-from array import array
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from distribute_challenge import compute_this, settings
-from distribute_challenge.core.batching import window
-from distribute_challenge.core.messages import Reply
-from distribute_challenge.errors import (
-    BrokerUnreachableError,
-    CallCancelledError,
-    CallTimeoutError,
-    ClusterStartError,
-    ResultTimeoutError,
-    VersionMismatchError,
-    WorkerLostError,
-)
+from distribute_challenge import compute_this
+from distribute_challenge.errors import CallCancelledError, ResultTimeoutError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -29,42 +15,10 @@ from distribute_challenge.execution_backends.celery.client import client as clie
 from distribute_challenge.execution_backends.celery.client import worker_counts
 from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.celery.client.client import Client
+from tests.execution_backends.celery.client.messages import square, together
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]
-
-
-@compute_this
-def square(x: int) -> int:
-    return x * x
-
-
-@compute_this
-def nap(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
-
-
-def together(
-    backend: CeleryExecutionBackend,
-    worker: FakeWorker,
-    eventually: Eventually,
-    function: Any,
-    arguments: Iterable[Any],
-) -> list[Any]:
-    """Submit calls of which at least four travel in one message, already sent."""
-    # As many messages as may be out at once: whatever comes now has to wait, and so gathers.
-    first = [function(0).submit(backend) for _ in range(window(worker_counts.UNKNOWN_SLOTS))]
-    eventually(lambda: worker.waiting() == len(first))
-    crowd = [function(argument).submit(backend) for argument in arguments]
-    taken = worker.take()
-    (frame,) = taken.replies()
-    reply = Reply.decode(frame)
-    # However busy this machine is, the client shall believe that these calls are short.
-    taken.push(replace(reply, finishes=array("d", [reply.started + 0.0001])).encode())
-    eventually(lambda: crowd[3].batch is not None)
-    assert crowd[0].batch is crowd[3].batch
-    return crowd
 
 
 def test_a_call_goes_out_and_its_value_comes_home(
@@ -182,128 +136,6 @@ def test_cancelling_one_call_of_a_message_keeps_the_others(
     assert len(values) == 59
 
 
-def test_a_lost_call_is_tried_three_times(
-    backend: CeleryExecutionBackend, worker: FakeWorker
-) -> None:
-    """Then it fails, with what the worker said."""
-    future = square(3).submit(backend)
-    for _ in range(settings.DEFAULT_ATTEMPTS):
-        worker.take().report("lost", "the worker process died (exit code 3)")
-    with pytest.raises(
-        WorkerLostError,
-        match=r"square\(3\): the worker process died \(exit code 3\). That happened 3 times in 3 attempts",
-    ):
-        future.result(DEADLINE)
-
-
-def test_neighbours_of_a_lost_call_are_sent_one_by_one(
-    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
-) -> None:
-    """The client does not know yet which call ended the process."""
-    futures = together(backend, worker, eventually, square, range(30))
-    lost: set[bytes] = set()
-    alone: set[bytes] = set()
-
-    def answer(taken: Taken) -> None:
-        arguments = taken.batch.arguments
-        if not lost and len(arguments) > 1:
-            lost.update(arguments)
-            taken.report("lost")
-            return
-        if len(arguments) == 1:
-            alone.update(arguments)
-        taken.run()
-
-    worker.serve(futures, answer)
-    assert [future.result() for future in futures] == [number * number for number in range(30)]
-    assert lost
-    assert lost <= alone
-
-
-def test_a_lost_chunk_fails_at_once(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
-    """Its map cuts it up; here the calls then succeed."""
-    results = square.map([1, 2, 3], batch_size=3, backend=backend)
-    collected: list[Any] = []
-    thread = threading.Thread(target=lambda: collected.extend(results))
-    thread.start()
-    taken = worker.take()
-    assert taken.batch.chunk == 3
-    taken.report("lost")
-    for _ in range(3):
-        taken = worker.take()
-        assert taken.batch.chunk == 1
-        taken.run()
-    thread.join(DEADLINE)
-    assert collected == [1, 4, 9]
-
-
-def test_a_killed_call_has_run_out_of_time(
-    backend: CeleryExecutionBackend, worker: FakeWorker
-) -> None:
-    """It is not tried again."""
-    future = square.with_options(timeout=1)(3).submit(backend)
-    worker.take().report("timeout", "its process was killed")
-    with pytest.raises(
-        CallTimeoutError, match=r"square ran longer than timeout=1 s; its process was killed"
-    ):
-        future.result(DEADLINE)
-
-
-def test_another_version_is_an_error_with_the_workers_words(
-    backend: CeleryExecutionBackend, worker: FakeWorker
-) -> None:
-    """At once, without another try."""
-    future = square(3).submit(backend)
-    worker.take().report("version", "the client runs 3.11, this worker 3.12")
-    with pytest.raises(VersionMismatchError, match=r"3\.11.*3\.12"):
-        future.result(DEADLINE)
-
-
-def test_a_second_answer_to_the_same_message_is_dropped(
-    backend: CeleryExecutionBackend, worker: FakeWorker
-) -> None:
-    """A broker may deliver twice."""
-    future = square(3).submit(backend)
-    taken = worker.take()
-    taken.run()
-    assert future.result(DEADLINE) == 9
-    taken.report("lost")
-    other = square(4).submit(backend)
-    worker.take().run()
-    assert other.result(DEADLINE) == 16
-    assert future.result() == 9
-
-
-def test_an_answer_that_cannot_be_read_is_logged(
-    backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It harms no call."""
-    future = square(3).submit(backend)
-    taken = worker.take()
-    taken.push(b"nonsense")
-    taken.run()
-    assert future.result(DEADLINE) == 9
-    assert "refused a reply" in caplog.text
-
-
-def test_a_call_given_back_is_sent_again(
-    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
-) -> None:
-    """What was finished before it stays."""
-    futures = together(backend, worker, eventually, nap, [0.0, 0.3, *[0.0] * 40])
-    worker.serve(futures)
-    assert [future.result() for future in futures] == [0.0, 0.3, *[0.0] * 40]
-
-
-def test_finished_calls_of_a_slow_message_come_home_ahead(
-    backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
-) -> None:
-    """They do not wait for the rest."""
-    futures = together(backend, worker, eventually, nap, [0.06, *[0.0] * 40])
-    worker.serve(futures)
-    assert [future.result() for future in futures] == [0.06, *[0.0] * 40]
-
-
 def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) -> None:
     """A reply may be on its way while the client gives up; a call may be done when it is to be sent
     again.
@@ -390,107 +222,6 @@ def test_a_closed_client_takes_no_calls(server: Server) -> None:
         client.submit(square(3)._task())
 
 
-def test_a_cluster_that_dies_as_a_client_connects_gives_its_own_reason(server: Server) -> None:
-    """And not that of its broker, which is gone with it."""
-
-    def check() -> None:
-        raise ClusterStartError("it died")
-
-    server.stop()
-    with pytest.raises(ClusterStartError, match="it died"):
-        Client(server.url, check=check)
-    with pytest.raises(BrokerUnreachableError, match="no Redis answers"):
-        Client(server.url)
-
-
-def test_a_dead_cluster_fails_all_calls(server: Server, worker: FakeWorker) -> None:
-    """With the reason; so does the next call of the same client."""
-    dead = threading.Event()
-
-    def check() -> None:
-        if dead.is_set():
-            raise ClusterStartError("it died")
-
-    client = Client(server.url, check=check)
-    backend = CeleryExecutionBackend(server.url)
-    backend._client = client
-    futures = [square(number).submit(backend) for number in range(50)]
-    worker.take()
-    dead.set()
-    for future in futures:  # Sent or not.
-        with pytest.raises(ClusterStartError, match="it died"):
-            future.result(DEADLINE)
-    with pytest.raises(ClusterStartError, match="it died"):
-        client.submit(square(3)._task())
-    client.close()
-    # The backend itself connects anew.
-    again = square(4).submit(backend)
-    worker.serve([again])
-    assert again.result() == 16
-    backend.close()
-
-
-def test_a_broker_that_is_not_there_is_an_error_at_the_first_call() -> None:
-    """And not a hang."""
-    backend = CeleryExecutionBackend("redis://:secret@127.0.0.1:1")
-    with pytest.raises(BrokerUnreachableError, match="no Redis answers") as caught:
-        square(3).compute(backend)
-    assert "secret" not in str(caught.value)
-
-
-def test_a_broker_that_went_away_fails_a_call_that_is_waited_for(
-    backend: CeleryExecutionBackend, server: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    """At once, at the caller's line."""
-    backend.concurrency  # noqa: B018 - connects
-    server.stop()
-    with pytest.raises(BrokerUnreachableError, match="no Redis answers"):
-        square(3).compute(backend)
-
-
-def test_submitted_calls_wait_for_a_broker_that_comes_back(
-    backend: CeleryExecutionBackend,
-    server: Server,
-    eventually: Eventually,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """The user is told meanwhile."""
-    backend.concurrency  # noqa: B018 - connects
-    server.stop()
-    future = square(3).submit(backend)
-    eventually(lambda: "cannot send to" in caplog.text and "lost the broker" in caplog.text)
-    assert not future.cancel()
-    server.start()
-    with FakeWorker(server.url) as worker:
-        worker.take().run()
-    assert future.result(DEADLINE) == 9
-
-
-def test_closing_does_not_need_the_broker(backend: CeleryExecutionBackend, server: Server) -> None:
-    """It may be gone."""
-    future = square(3).submit(backend)
-    server.stop()
-    backend.close()
-    with pytest.raises(CallCancelledError):
-        future.result(DEADLINE)
-
-
-def test_closing_ends_the_attempts_to_send(
-    backend: CeleryExecutionBackend,
-    server: Server,
-    eventually: Eventually,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """To a broker that may never come back."""
-    backend.concurrency  # noqa: B018 - connects
-    server.stop()
-    future = square(3).submit(backend)
-    eventually(lambda: "cannot send to" in caplog.text)
-    backend.close()
-    with pytest.raises(CallCancelledError):
-        future.result(DEADLINE)
-
-
 def test_a_failed_call_has_its_own_exception(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
@@ -500,16 +231,6 @@ def test_a_failed_call_has_its_own_exception(
     with pytest.raises(ZeroDivisionError):
         future.result(DEADLINE)
     assert future.timeline is not None
-
-
-def test_a_sent_call_cannot_be_taken_back_while_the_broker_is_away(
-    backend: CeleryExecutionBackend, server: Server, worker: FakeWorker, eventually: Eventually
-) -> None:
-    """So it is not cancelled, as it may run."""
-    future = square(3).submit(backend)
-    eventually(lambda: worker.waiting() == 1)
-    server.stop()
-    assert not future.cancel()
 
 
 def test_waiting_has_a_limit(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:

@@ -27,8 +27,8 @@ from distribute_challenge.execution_backends.celery.broker.presence import worke
 from distribute_challenge.execution_backends.celery.client import detached_arguments, detached_calls
 from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
 from tests.calls import wait_for
-from tests.execution_backends.celery.broker.test_detached import answer, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
+from tests.execution_backends.celery.detached import answer, square, submit
 from tests.processes import run, script, wait_until
 
 pytestmark = pytest.mark.celery

@@ -23,14 +23,8 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker.keys import detached_key, outcome_key
 from distribute_challenge.execution_backends.celery.client.detached_future import DetachedFuture
 from distribute_challenge.serialisation.parcels import pack_result
-from tests.execution_backends.celery.broker.test_detached import (
-    answer,
-    report,
-    send,
-    square,
-    submit,
-)
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker
+from tests.execution_backends.celery.detached import answer, report, send, square, submit
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.celery

@@ -22,8 +22,8 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, outcome_key
 from distribute_challenge.execution_backends.celery.client import detached_calls, worker_counts
-from tests.execution_backends.celery.broker.test_detached import answer, send, square, submit
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
+from tests.execution_backends.celery.detached import answer, send, square, submit
 from tests.processes import wait_until
 from tests.workers import StartLeased, leased_workers
 

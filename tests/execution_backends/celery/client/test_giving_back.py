@@ -20,7 +20,7 @@ from distribute_challenge.execution_backends.celery.broker.publishing import que
 from distribute_challenge.serialisation import dumps_plain
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import wait_for
-from tests.execution_backends.celery.client.test_client import together
+from tests.execution_backends.celery.client.messages import together
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]

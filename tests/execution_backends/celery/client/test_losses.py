@@ -18,7 +18,7 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.loss_report import described, history
 from distribute_challenge.execution_backends.policy import MOST_MISSES
 from distribute_challenge.serialisation import parcels
-from tests.execution_backends.celery.client.test_client import together
+from tests.execution_backends.celery.client.messages import together
 from tests.execution_backends.celery.client.test_giving_back import answer, crowd_in_a_message
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 

@@ -3,36 +3,25 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
 
 from distribute_challenge import compute_this
-from distribute_challenge.core.messages import FunctionPayload, Task
-from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import TaskLostError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
-from distribute_challenge.execution_backends.celery.broker.publishing import Message, queue_keys
+from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import (
     lost_messages as lost_messages_module,
 )
-from distribute_challenge.execution_backends.celery.client import publisher
-from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.lost_messages import (
-    AFTER_FULL,
-    APART,
-    GRACE,
-    LostMessages,
-)
-from distribute_challenge.execution_backends.celery.client.outbox import Outbox
+from distribute_challenge.execution_backends.celery.client.calls import SentBatch
+from distribute_challenge.execution_backends.celery.client.lost_messages import AFTER_FULL
 from distribute_challenge.execution_backends.policy import MOST_LOSSES
 from distribute_challenge.settings import DEFAULT_QUEUE
-from tests.execution_backends.celery.client.test_giving_back import answer, crowd_in_a_message
+from tests.execution_backends.celery.client.test_giving_back import answer
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -54,52 +43,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.02)
     monkeypatch.setattr(lost_messages_module, "GRACE", 0.05)
     monkeypatch.setattr(lost_messages_module, "APART", 0.1)
-
-
-def hold(taken: Taken) -> None:
-    """Write down that a worker has a message, as workers do."""
-    taken.worker.connection.hset(UNACKED, taken.envelope["properties"]["delivery_tag"], "")
-
-
-# --- calls that run
-
-
-def test_a_call_runs_when_a_worker_has_its_message_and_the_calls_before_it_have_ended(
-    backend: CeleryExecutionBackend,
-    worker: FakeWorker,
-    eventually: Eventually,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The client knows both from Redis."""
-    crowd, taken = crowd_in_a_message(backend, worker, eventually)
-    assert [call.running() for call in crowd[:3]] == [False, False, False]
-    assert not crowd[-1].running()
-    hold(taken)
-    assert [call.running() for call in crowd[:3]] == [True, False, False]
-    assert repr(crowd[0]) == "<Future square(0) pending>"  # Showing it asks no server.
-    answer(taken, 0, [0], kept=4)
-    eventually(crowd[0].done)
-    assert [call.running() for call in crowd[:3]] == [False, True, False]
-    with monkeypatch.context() as context:
-        context.setattr(publisher, "are_held", unreachable)
-        assert not crowd[1].running()
-    answer(taken, 1, [1, 4, 9], ended=True)
-    worker.serve(crowd)
-    assert not any(call.running() for call in crowd)
-
-
-def test_a_call_whose_message_is_still_being_sent_does_not_run() -> None:
-    task = Task(FunctionPayload("f", b"", "f"), b"", CallOptions(), 0.0)
-    call = Call(task, lambda call: False)
-    call.batch = SentBatch("id", Outbox().group_of(task), [call], 1.0)
-    assert not call.running()
-
-
-def unreachable(*_: object) -> None:
-    raise redis.ConnectionError
-
-
-# --- the client
 
 
 @pytest.mark.usefixtures("hasty")
@@ -313,128 +256,3 @@ def test_nothing_counts_as_lost_while_redis_has_no_memory(
     taken.run()
     assert future.result(DEADLINE) == 9
     assert worker.waiting() == 0
-
-
-# --- by itself
-
-
-class Out:
-    """Messages that are out, and what looks after them, with a clock of its own."""
-
-    def __init__(self, server: Server) -> None:
-        self.connection = connect(server.url)
-        self.lost = LostMessages("replies")
-        self.batches: list[SentBatch] = []
-        self.now = 1000.0
-        self.direct: set[str] = set()
-
-    def add(self, name: str, reply_to: str = "replies", size: int = 10) -> SentBatch:
-        task = Task(FunctionPayload("f", b"", "f"), b"", CallOptions(), 0.0)
-        batch = SentBatch(name, Outbox().group_of(task), [Call(task, lambda call: False)], 1.0)
-        batch.message = Message("queue", name.encode() * size, f"tag of {name}")
-        batch.reply_to, batch.pushed = reply_to, self.now
-        self.batches.append(batch)
-        return batch
-
-    def look(self, later: float = APART) -> list[str]:
-        self.now += later
-        found = self.lost.find(self.connection, self.batches, self.direct, self.now)
-        return [batch.id for batch in found]
-
-
-@pytest.fixture
-def out(server: Server) -> Iterator[Out]:
-    out = Out(server)
-    yield out
-    out.connection.close()
-
-
-def test_a_message_is_lost_when_it_is_nowhere_twice(out: Out) -> None:
-    out.add("a")
-    assert out.look(GRACE / 2) == []
-    assert not out.lost._missing
-    assert out.look(GRACE) == []
-    assert out.look(APART / 2) == []
-    assert out.look() == ["a"]
-
-
-def test_a_message_that_turns_up_in_between_is_not_lost(out: Out) -> None:
-    out.add("a")
-    assert out.look(2 * GRACE) == []
-    out.connection.hset(UNACKED, "tag of a", "")
-    assert out.look() == []
-    out.connection.delete(UNACKED)
-    assert out.look() == []
-    out.connection.lpush("queue", b"a" * 10)
-    assert out.look() == []
-    out.connection.delete("queue")
-    assert out.look() == []
-    assert out.look() == ["a"]
-
-
-def test_replies_that_wait_are_read_first(out: Out) -> None:
-    """One of them may be its own. New ones do not put it off for ever."""
-    out.add("a")
-    assert out.look(2 * GRACE) == []
-    out.connection.rpush("replies", "x", "y")
-    assert out.look() == []
-    out.connection.rpush("replies", "z")
-    out.lost.read += 1
-    assert out.look() == []
-    out.lost.read += 1
-    assert out.look() == ["a"]
-
-
-def test_the_list_of_a_direct_call_has_to_be_empty(out: Out) -> None:
-    out.add("a", "its own")
-    assert out.look(2 * GRACE) == []
-    assert not out.lost._missing  # Another thread may read that list.
-    out.direct.add("its own")
-    assert out.look() == []
-    out.connection.rpush("its own", "x")
-    assert out.look() == []
-    out.connection.delete("its own")
-    assert out.look() == ["a"]
-
-
-def test_a_message_that_is_being_sent_is_not_looked_for(out: Out) -> None:
-    out.add("a").pushed = None
-    out.add("b").message = None
-    assert out.look(2 * GRACE) == []
-    assert not out.lost._missing
-
-
-def test_large_messages_take_turns(out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look costs no more than so many bytes, or one message."""
-    monkeypatch.setattr(lost_messages_module, "MOST_BYTES", 25)
-    for name in "abcd":
-        out.add(name)
-    out.add("e", size=100)
-    assert out.look(2 * GRACE) == []
-    assert set(out.lost._missing) == {"a", "b"}
-    out.look(0.1)
-    assert set(out.lost._missing) == {"a", "b", "c", "d"}
-    out.look(0.1)
-    assert set(out.lost._missing) == {"a", "b", "c", "d", "e"}
-    assert sorted(out.look() + out.look(0.1) + out.look(0.1)) == ["a", "b", "c", "d", "e"]
-
-
-def test_nothing_is_lost_while_the_books_may_be_incomplete(out: Out) -> None:
-    """What was missing before does not count after it."""
-    out.add("a")
-    assert out.look(2 * GRACE) == []
-    out.lost.distrust(out.now + 2 * APART)
-    assert out.look() == []
-    assert out.look() == []
-    assert out.look() == ["a"]
-
-
-def test_a_verdict_waits_for_memory(out: Out) -> None:
-    out.add("a")
-    assert out.look(2 * GRACE) == []
-    out.connection.config_set("maxmemory", 1)
-    assert out.look() == []
-    out.connection.config_set("maxmemory", 0)
-    assert out.look() == []
-    assert out.look(AFTER_FULL) == []
-    assert out.look() == ["a"]

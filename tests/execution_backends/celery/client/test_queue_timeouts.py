@@ -14,9 +14,8 @@ from distribute_challenge.errors import QueueTimeoutError
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from tests.execution_backends.celery.client.test_client import together
+from tests.execution_backends.celery.client.messages import hold, together
 from tests.execution_backends.celery.client.test_giving_back import answer
-from tests.execution_backends.celery.client.test_lost_messages import hold
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server
 
 pytestmark = pytest.mark.slow

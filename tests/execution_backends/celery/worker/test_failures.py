@@ -12,142 +12,26 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
 
 import distribute_challenge
 from distribute_challenge import compute_this
 from distribute_challenge.errors import SerialisationError, WorkerLostError
-from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.presence import workers
 from distribute_challenge.execution_backends.celery.client import pending
 from distribute_challenge.execution_backends.celery.worker.failure_log import MOST
-from tests.execution_backends.celery.conftest import DEADLINE, Server
+from tests.execution_backends.celery.conftest import DEADLINE
+from tests.execution_backends.celery.worker.observed import Observed
 from tests.optional import needed
-from tests.processes import Program, program, wait_until
+from tests.processes import program, wait_until
 
 needed("flower")
 needed("opentelemetry.instrumentation.celery")
 needed("opentelemetry.sdk")
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
-
-TRACED = """
-from celery.signals import worker_process_init
-from distribute_challenge.execution_backends.celery import app
-
-@worker_process_init.connect(weak=False)
-def set_up(**_):
-    from opentelemetry import trace
-    from opentelemetry.instrumentation.celery import CeleryInstrumentor
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
-
-    spans = open("spans", "a", buffering=1)
-    exporter = ConsoleSpanExporter(out=spans, formatter=lambda span: span.to_json(indent=None) + "\\n")
-    trace.set_tracer_provider(TracerProvider())
-    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
-    CeleryInstrumentor().instrument()
-"""
-
-
-class Observed:
-    """A worker, and what is seen of it from outside."""
-
-    def __init__(self, server: Server, worker: Program, backend: CeleryExecutionBackend) -> None:
-        self.url = server.url
-        self.folder = server.folder
-        self.worker = worker
-        self.backend = backend
-        self.events: list[dict[str, Any]] = []
-
-    def take(self, event: dict[str, Any]) -> None:
-        if event["type"].startswith("task-"):
-            self.events.append(event)
-
-    def event_of(self, name: str, *kinds: str) -> dict[str, Any]:
-        """The last event of a function's message."""
-        found: list[dict[str, Any]] = []
-
-        def came() -> bool:
-            ids = [event["uuid"] for event in list(self.events) if event.get("name") == name]
-            found[:] = [
-                event
-                for event in list(self.events)
-                if event["uuid"] in ids and event["type"] in kinds
-            ]
-            return bool(found)
-
-        wait_until(came, f"an event {kinds} of {name}", within=3 * DEADLINE)
-        return found[-1]
-
-    def spans(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "spans").read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
-    folder = tmp_path_factory.mktemp("r")
-    (folder / "traced.py").write_text(TRACED)
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "traced",
-        "worker",
-        "-E",
-        "-c",
-        "1",
-        "-n",
-        "w1@host",
-    ]
-    variables = {
-        "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-    }
-    with (
-        Server(folder) as server,
-        program(command, folder, CELERY_BROKER_URL=server.url, **variables) as worker,
-        CeleryExecutionBackend(server.url) as backend,
-    ):
-        wait_until(lambda: workers(connect(server.url)), "the worker", within=DEADLINE)
-        observed = Observed(server, worker, backend)
-        app = Celery(broker=server.url, set_as_current=False)
-        with app.connection_for_read() as connection:
-            receiver = app.events.Receiver(connection, handlers={"*": observed.take})
-
-            def capture() -> None:
-                while not receiver.should_stop:
-                    try:
-                        receiver.capture(timeout=1, wakeup=False)
-                    except TimeoutError:
-                        continue
-
-            listener = threading.Thread(target=capture)
-            listener.start()
-            try:
-                wait_until(lambda: _heard(observed), "the first event", within=DEADLINE)
-                yield observed
-            finally:
-                receiver.should_stop = True
-                listener.join(DEADLINE)
-        worker.process.terminate()
-        assert worker.wait() == 0, worker.output
-
-
-@compute_this
-def warm_up() -> None:
-    pass
-
-
-def _heard(observed: Observed) -> bool:
-    warm_up().compute(observed.backend)
-    return any(event["type"] == "task-succeeded" for event in list(observed.events))
 
 
 class OutOfStockError(Exception):

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -28,7 +27,7 @@ from distribute_challenge.security import Purpose
 from distribute_challenge.settings import DEFAULT_QUEUE
 from tests.calls import die_if, meet, process_after
 from tests.execution_backends.celery.conftest import DEADLINE, Server
-from tests.workers import WORKER_PROGRAM, StartLeased, leased_workers
+from tests.workers import WORKER_PROGRAM
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
@@ -330,57 +329,6 @@ def test_a_worker_that_cannot_reply_tries_until_it_can(
         eventually(lambda: "cannot reply, trying again" in log.read_text())
         server.start()
         assert future.result(DEADLINE) == "kept"
-
-
-@pytest.fixture
-def start_worker(server: Server, tmp_path: Path) -> Iterator[StartLeased]:
-    """Start a worker with one process and a short lease, by name, in a process group of its own."""
-    with leased_workers(server.url, tmp_path) as start:
-        yield start
-
-
-def test_a_call_of_a_killed_worker_goes_to_another(
-    server: Server, start_worker: StartLeased, eventually: Eventually, tmp_path: Path
-) -> None:
-    """It goes there when the lease is over: in seconds, as no worker renews it any more."""
-    first = start_worker("first")
-
-    @compute_this
-    def who() -> str:
-        begun = tmp_path / f"begun-{os.getppid()}"
-        begun.touch()
-        while begun.name == f"begun-{first_pid}":
-            time.sleep(0.01)
-        return "another"
-
-    first_pid = first.pid
-    with CeleryExecutionBackend(server.url) as backend:
-        future = who().submit(backend)
-        eventually((tmp_path / f"begun-{first_pid}").exists)
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait(DEADLINE)
-        start_worker("second")
-        assert future.result(DEADLINE) == "another"
-
-
-def test_a_call_longer_than_its_lease_runs_once(
-    server: Server, start_worker: StartLeased, tmp_path: Path, eventually: Eventually
-) -> None:
-    """The worker that runs it renews the lease, whatever other workers are idle."""
-    start_worker("one")
-    start_worker("two")
-    runs = tmp_path / "runs"
-    runs.mkdir()
-
-    @compute_this
-    def long() -> int:
-        (runs / str(time.time())).touch()
-        time.sleep(7)
-        return len(list(runs.iterdir()))
-
-    with CeleryExecutionBackend(server.url) as backend:
-        eventually(lambda: len(workers(connect(server.url))) == 2)
-        assert long().submit(backend).result(DEADLINE) == 1
 
 
 def test_a_worker_survives_a_restart_of_redis_while_it_holds_a_call(

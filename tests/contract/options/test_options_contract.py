@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge import ExecutionBackend, LocalCluster, compute_this, settings
+from distribute_challenge import ExecutionBackend, compute_this, settings
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import (
     CallTimeoutError,
@@ -19,23 +19,16 @@ from distribute_challenge.errors import (
     SetupError,
     WorkerLostError,
 )
-from distribute_challenge.execution_backends.base import RunAdapter
-from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.client.calls import Call
-from distribute_challenge.execution_backends.clusters.base import ClusterCall
-from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
-from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
-from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.policy import OPTIONS
-from distribute_challenge.execution_backends.pools import (
-    ProcessesExecutionBackend,
-    ThreadsExecutionBackend,
-)
 from tests.calls import die, initialise, name_of_state, note, read, state, wait_for
-from tests.clusters import dask_schedulers, has_arrived, ray_backend
-from tests.contract.test_backend_contract import PARAMETERS, OnlyRun
-
-TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
+from tests.contract.options.one_worker import (
+    TIMEOUT,
+    Engine,
+    begun,
+    has_left,
+    make_noting,
+    skip_if_refused,
+)
 
 #: Of each option, a value that is not the default.
 GIVEN: dict[str, Any] = {
@@ -48,77 +41,12 @@ GIVEN: dict[str, Any] = {
     "at_most_once": True,
     "setup": os.getpid,
 }
-RUN_ON_SUBMIT = {"local", "only-run"}  # Nothing waits there.
 IN_PROCESSES = {
     "processes",
     "celery",
     "dask",
     "ray",
 }  # What ends its process does not end the client.
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    # Without a `with` block, which would make it the backend of all other tests.
-    cluster = LocalCluster(workers=1).start()
-    yield cluster
-    cluster.close()
-
-
-class Engine:
-    """One engine, with one worker."""
-
-    def __init__(self, name: str, make: Callable[[], ExecutionBackend]) -> None:
-        self.name, self.make = name, make
-        self.backend = make()
-
-
-@pytest.fixture(scope="module", params=PARAMETERS)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    makers: dict[str, Callable[[], ExecutionBackend]] = {
-        "local": LocalExecutionBackend,
-        "threads": lambda: ThreadsExecutionBackend(1),
-        "processes": lambda: ProcessesExecutionBackend(1),
-        "celery": lambda: CeleryExecutionBackend(request.getfixturevalue("cluster").broker_url),
-        "only-run": lambda: RunAdapter(OnlyRun()),
-        "dask": lambda: DaskExecutionBackend(dask_schedulers()[1]),
-        "ray": ray_backend,  # It has two workers, and refuses the options that need one.
-    }
-    engine = Engine(request.param, makers[request.param])
-    with engine.backend:
-        yield engine
-
-
-@pytest.fixture
-def backend(engine: Engine) -> ExecutionBackend:
-    return engine.backend
-
-
-@pytest.fixture
-def busy(
-    engine: Engine, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
-) -> Iterator[Path]:
-    """The engine's one worker has something to do until this file exists."""
-    if engine.name in RUN_ON_SUBMIT:
-        pytest.skip("runs each call while it is submitted")
-    door = tmp_path / "door"
-    running = wait_for(str(door)).submit(engine.backend)
-    try:
-        eventually(Path(f"{door}.begun").exists)
-        yield door
-    finally:
-        door.touch()
-        running.result(TIMEOUT)
-
-
-def skip_if_refused(backend: ExecutionBackend, option: str) -> None:
-    """Leave out the test of an option that the engine refuses, which another test sees to."""
-    if option not in backend.honours:
-        pytest.skip(f"refuses {option}")
-
-
-def begun(path: Path) -> list[str]:
-    return path.read_text().split() if path.exists() else []
 
 
 @pytest.mark.slow
@@ -318,21 +246,6 @@ def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
     assert begun(path) == ["high0", "high1", "low0", "low1", "none0", "none1", "none2"]
 
 
-def has_left(future: Any) -> bool:
-    """Whether a call has left the client, where it has to."""
-    if isinstance(future, ClusterCall):
-        return has_arrived(future)
-    return not isinstance(future, Call) or (
-        future.batch is not None and future.batch.pushed is not None
-    )
-
-
-def make_noting() -> Callable[[str, str], Any]:
-    """Another function each time."""
-    tag = os.urandom(8)
-    return lambda path, name: (tag, note(path, name))
-
-
 # --- queue_timeout
 
 
@@ -430,40 +343,3 @@ def test_a_call_is_begun_as_often_as_the_environment_says(
             assert attempt.worker.endswith(str(attempt.facts["pid"]))
     together, alone = results[2].attempts
     assert together.calls > alone.calls == 1
-
-
-# --- what the documentation says
-
-
-@pytest.mark.slow
-def test_the_documentation_says_which_backend_keeps_which_option() -> None:
-    """Its table says so."""
-    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    table = text.partition("### Which backend keeps which option")[2].split("\n\n")[2].splitlines()
-    engines = [cell.strip(" `") for cell in table[0].split("|")[2:-1]]
-    assert engines == [
-        "celery",
-        "processes",
-        "threads",
-        "local",
-        "dask",
-        "ray",
-        "object with `run",
-    ]
-    honours = [
-        CeleryExecutionBackend.honours,
-        ProcessesExecutionBackend.honours,
-        ThreadsExecutionBackend.honours,
-        LocalExecutionBackend.honours,
-        DaskExecutionBackend.honours,
-        RayExecutionBackend.honours,
-        RunAdapter.honours,
-    ]
-    said = {}
-    for row in table[2:]:
-        option, *cells = (cell.strip(" `") for cell in row.split("|")[1:-1])
-        said[option] = cells
-    assert said == {
-        option: ["yes" if option in kept else "refused" for kept in honours]
-        for option in map(str, OPTIONS)
-    }

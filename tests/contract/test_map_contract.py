@@ -1,6 +1,7 @@
-"""`async for` over a map, on every engine."""
+"""Maps on every engine, in the sync form and with `async for`."""
 
 import asyncio
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -11,13 +12,9 @@ import pytest
 from distribute_challenge import ExecutionBackend, compute_this
 from distribute_challenge.errors import SerialisationError, SignatureError
 from tests.calls import note
+from tests.contract.values import add
 
 TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
-
-
-@compute_this
-def add(x: int, y: int = 1) -> int:
-    return x + y
 
 
 @compute_this
@@ -136,3 +133,30 @@ def test_a_loop_that_is_left_early_cancels_what_has_not_begun(
     last = [add(number).submit(background) for number in range(8)]
     assert [future.result(TIMEOUT) for future in last] == list(range(1, 9))
     assert len(path.read_text().split()) < 20
+
+
+@pytest.mark.slow
+def test_map_and_starmap_give_results_in_order(backend: ExecutionBackend) -> None:
+    assert list(add.map(range(300), backend=backend)) == list(range(1, 301))
+    assert list(add.map([1, 2, 3], [4, 5], backend=backend)) == [5, 7]
+    assert list(add.starmap([(1, 2), (3,)], backend=backend)) == [3, 4]
+    assert sorted(add.map(range(50), ordered=False, backend=backend)) == list(range(1, 51))
+
+
+def test_map_returns_errors_in_their_places_if_asked(backend: ExecutionBackend) -> None:
+    def invert(x: int) -> float:
+        return 1 / x
+
+    results = list(compute_this(invert).map([1, 0, 2], on_error="return", backend=backend))
+    assert (results[0], results[2]) == (1.0, 0.5)
+    assert isinstance(results[1], ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError):
+        list(compute_this(invert).map([1, 0, 2], backend=backend))
+
+
+def test_an_item_that_cannot_be_pickled_fails_alone(backend: ExecutionBackend) -> None:
+    items: list[Any] = [1, threading.Lock(), 3]
+    results = list(compute_this(str).map(items, on_error="return", batch_size=3, backend=backend))
+    assert results[::2] == ["1", "3"]
+    assert isinstance(results[1], SerialisationError)
+    assert "argument 1 of str" in str(results[1])

@@ -1,74 +1,32 @@
 """What a call may do to its process: the calls after it find the process as they expect it."""
 
 import asyncio
-import contextlib
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
 from distribute_challenge import ExecutionBackend, LocalCluster, compute_this
-from distribute_challenge.cluster import supervisor
-from distribute_challenge.errors import WorkerLostError
-from distribute_challenge.execution_backends.local import LocalExecutionBackend
-from distribute_challenge.execution_backends.pools import (
-    ProcessesExecutionBackend,
-    ThreadsExecutionBackend,
-)
+from distribute_challenge.execution_backends.pools import ProcessesExecutionBackend
 from tests.calls import wait_in_process
-from tests.contract.children import start_and_die, start_and_spoil
+from tests.contract.processes.running import TIMEOUT, run
+from tests.contract.processes.spoiling import (
+    close_any_loop,
+    close_numbers,
+    close_streams,
+    close_the_loop,
+    detach_streams,
+    have_no_streams,
+    reuse_numbers,
+    run_and_have_no_loop,
+    wrap_streams,
+)
 from tests.processes import alive, wait_until
-
-TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    # Without a `with` block, which would make it the backend of all other tests.
-    cluster = LocalCluster(workers=1).start()
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture(scope="module")
-def engines(cluster: LocalCluster) -> Iterator[dict[str, ExecutionBackend]]:
-    """Each with one process or thread, so that a call follows another in it."""
-    with ProcessesExecutionBackend(1) as processes, ThreadsExecutionBackend(1) as threads:
-        yield {
-            "celery": cluster.backend,
-            "processes": processes,
-            "threads": threads,
-            "local": LocalExecutionBackend(),
-        }
-
-
-@pytest.fixture(params=["celery", "processes"])
-def backend(
-    request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]
-) -> ExecutionBackend:
-    """An engine whose processes exist to run calls."""
-    return engines[request.param]
-
-
-@pytest.fixture(params=["celery", "processes", "threads", "local"])
-def any_backend(
-    request: pytest.FixtureRequest, engines: dict[str, ExecutionBackend]
-) -> ExecutionBackend:
-    return engines[request.param]
-
-
-def run(backend: ExecutionBackend, function: Callable[..., Any], *args: Any) -> Any:
-    return compute_this(function)(*args).compute(backend, timeout=TIMEOUT)
-
 
 # --- standard streams
 
@@ -100,40 +58,6 @@ def test_standard_streams_are_files(backend: ExecutionBackend, tmp_path: Path) -
         return [said, sys.stdout.fileno(), sys.stderr.fileno(), caught.getvalue()]
 
     assert run(backend, use) == [0, 1, 2, "caught\n"]
-
-
-def close_streams() -> None:
-    sys.stdout.close()
-    sys.stderr.close()
-
-
-def detach_streams() -> None:
-    for stream in sys.stdout, sys.stderr:
-        stream.detach()  # type: ignore[union-attr]
-
-
-def wrap_streams() -> None:
-    """The usual way to another encoding; what is wrapped is closed with its wrapping."""
-    import io
-
-    sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="ascii")
-    sys.stderr = io.TextIOWrapper(sys.stderr.buffer, encoding="ascii")
-
-
-def have_no_streams() -> None:
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
-
-
-def close_numbers() -> None:
-    os.close(1)
-    os.close(2)
-
-
-def reuse_numbers() -> None:
-    file = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
 
 
 @pytest.mark.slow
@@ -355,33 +279,12 @@ def test_what_a_call_sets_on_purpose_stays(backend: ExecutionBackend) -> None:
     assert run(backend, found) == (pid, "yes", "/added/by/a/call", 5000, 7)
 
 
-# --- event loops
-
-
-def close_the_loop() -> str:
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
-        return loop.run_until_complete(asyncio.sleep(0, "done"))
-    finally:
-        loop.close()
-
-
-def close_any_loop() -> str:
-    loop = asyncio.get_event_loop()
-    try:
-        return loop.run_until_complete(asyncio.sleep(0, "done"))
-    finally:
-        loop.close()
-
-
-def run_and_have_no_loop() -> str:
-    return asyncio.run(asyncio.sleep(0, "done"))
-
-
 async def double(x: int) -> int:
     await asyncio.sleep(0)
     return 2 * x
+
+
+# --- event loops
 
 
 @pytest.mark.parametrize("spoil", [close_the_loop, close_any_loop, run_and_have_no_loop])
@@ -447,179 +350,3 @@ def test_a_task_that_an_ordinary_function_leaves_behind_does_not_begin_in_the_ne
     run(backend, leave, str(tmp_path / "went on"))
     assert run(backend, double, 1) == 2
     assert list(tmp_path.iterdir()) == []
-
-
-# --- forks
-
-
-def with_child(how: str) -> tuple[str, int]:
-    child = os.fork()
-    if child == 0:
-        if how == "raises":
-            raise ValueError("in the child")
-        if how == "exits":
-            sys.exit(7)
-        if how == "exits with a text":
-            sys.exit("a text")
-        return "the child's", 0
-    return "the parent's", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-async def coroutine_with_child(how: str) -> tuple[str, int]:
-    await asyncio.sleep(0)
-    return with_child(how)
-
-
-ENDS = {"returns": 0, "raises": 1, "exits": 7, "exits with a text": 1}
-QUIETLY = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-
-
-@pytest.mark.slow
-@QUIETLY
-@pytest.mark.parametrize("how", ENDS)
-@pytest.mark.parametrize("function", [with_child, coroutine_with_child])
-def test_the_child_of_a_fork_ends_where_it_leaves_the_call(
-    any_backend: ExecutionBackend, how: str, function: Callable[[str], Any]
-) -> None:
-    """It has the exit code of a script's child, answers nothing, and runs no further call."""
-    assert run(any_backend, function, how) == ("the parent's", ENDS[how])
-
-
-@pytest.mark.slow
-@QUIETLY
-def test_children_of_forks_end_in_a_map_too(any_backend: ExecutionBackend) -> None:
-    calls = compute_this(with_child)
-    found = list(calls.map([*ENDS, *ENDS], batch_size=8, backend=any_backend))
-    assert found == [("the parent's", code) for code in [*ENDS.values(), *ENDS.values()]]
-
-
-def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) -> None:
-    """The traceback of its exception as well, from the user's function on."""
-    for how in ("raises", "exits with a text"):
-        run(cluster.backend, with_child, how)
-    wait_until(lambda: "a text" in cluster.log())
-    first_frame, *_ = (
-        cluster.log().rpartition("Traceback (most recent call last):")[2].strip().splitlines()
-    )
-    assert "in with_child" in first_frame
-    assert "ValueError: in the child" in cluster.log()
-
-
-# --- processes of calls
-
-
-@contextlib.contextmanager
-def lightly() -> Iterator[None]:
-    """Start programs without coverage, of which they would have nothing to say."""
-    with mock.patch.dict(os.environ):
-        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
-            os.environ.pop(name, None)
-        yield
-
-
-@contextlib.contextmanager
-def unmeasured() -> Iterator[None]:
-    """Start processes without coverage: one that waits for a lock does not run its handler."""
-    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with lightly():
-        yield
-    signal.signal(signal.SIGTERM, handler)
-
-
-def use_pool(method: str) -> list[int]:
-    with unmeasured(), multiprocessing.get_context(method).Pool(2) as pool:
-        return pool.map(abs, [-1, -2])
-
-
-def use_executor(method: str) -> list[int]:
-    context = multiprocessing.get_context(method)
-    with lightly(), ProcessPoolExecutor(2, mp_context=context) as executor:
-        return list(executor.map(abs, [-1, -2]))
-
-
-def use_process(method: str) -> list[int]:
-    context: Any = multiprocessing.get_context(method)
-    queue = context.Queue()
-    process = context.Process(target=queue.put, args=(1,))
-    with lightly():
-        process.start()
-    value = queue.get(timeout=TIMEOUT)
-    process.join(TIMEOUT)
-    assert process.exitcode == 0
-    return [value, 2]
-
-
-def use_manager(method: str) -> list[int]:
-    with lightly(), multiprocessing.get_context(method).Manager() as manager:
-        shared = manager.list([1])
-        shared.append(2)
-        return list(shared)
-
-
-def use_loky(method: str) -> list[int]:
-    from loky import ProcessPoolExecutor as LokyExecutor
-
-    with lightly(), LokyExecutor(2) as executor:
-        return list(executor.map(abs, [-1, -2]))
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-@pytest.mark.parametrize("use", [use_pool, use_executor, use_process, use_manager])
-def test_a_call_may_use_processes_of_its_own(
-    backend: ExecutionBackend, use: Callable[[str], list[int]], method: str
-) -> None:
-    assert run(backend, use, method) == [1, 2]
-
-
-@pytest.mark.slow
-def test_a_call_may_use_processes_of_loky(backend: ExecutionBackend) -> None:
-    """So it may use those of joblib."""
-    assert run(backend, use_loky, "loky") == [1, 2]
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_process_of_a_call_can_be_terminated(
-    backend: ExecutionBackend, method: str, tmp_path: Path
-) -> None:
-    """The signal itself ends it, and no exception of the worker's own processes."""
-
-    def terminate(path: str) -> int | None:
-        context: Any = multiprocessing.get_context(method)
-        process = context.Process(
-            target=exec, args=(f"import time; open({path!r}, 'w').close(); time.sleep(300)",)
-        )
-        with unmeasured():
-            process.start()
-            while not os.path.exists(path):
-                time.sleep(0.01)
-            process.terminate()
-            process.join(TIMEOUT / 2)
-        return process.exitcode
-
-    assert run(backend, terminate, str(tmp_path / "begun")) == -signal.SIGTERM
-
-
-def started_in(folder: Path) -> list[int]:
-    return [int(path.name) for path in folder.iterdir()]
-
-
-@pytest.mark.skipif(not supervisor.LINUX, reason="the kernel does not offer it")
-def test_processes_of_a_call_end_with_the_process_that_ran_it_though_it_is_killed(
-    backend: ExecutionBackend, tmp_path: Path
-) -> None:
-    with pytest.raises(WorkerLostError):
-        run(backend, start_and_die, str(tmp_path))
-    assert len(started_in(tmp_path)) >= 12  # Four in each attempt.
-    wait_until(lambda: not alive(started_in(tmp_path)), "the end of all of them")
-
-
-@pytest.mark.slow
-def test_processes_of_a_call_end_with_the_process_that_is_replaced(
-    cluster: LocalCluster, tmp_path: Path
-) -> None:
-    """Those that `multiprocessing` would wait for end, too."""
-
-    run(cluster.backend, start_and_spoil, str(tmp_path))
-    run(cluster.backend, abs, -1)
-    assert len(started_in(tmp_path)) == 4
-    wait_until(lambda: not alive(started_in(tmp_path)), "the end of all of them")
