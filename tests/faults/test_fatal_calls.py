@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 CALLS = 1_000
 # Which calls die, of what, and what their error calls that.
 DEATHS = {
-    **dict.fromkeys((3, 207, 500, 998), ("exit", "7")),
-    **dict.fromkeys((100, 101, 640), ("segfault", "SIGSEGV")),
-    **dict.fromkeys((0, 333, 999), ("kill", "SIGKILL")),
+    0: ("exit", "7"),
+    **dict.fromkeys((100, 101), ("segfault", "SIGSEGV")),
+    999: ("kill", "SIGKILL"),
 }
 
 
@@ -48,7 +48,7 @@ def out_of_address_space(more: int) -> int:
 
 
 @pytest.mark.deadline(150)
-def test_of_a_thousand_calls_ten_kill_their_process_and_all_others_give_their_values(
+def test_of_a_thousand_calls_four_kill_their_process_and_all_others_give_their_values(
     make: Make,
 ) -> None:
     rig, backend = make(workers=1, processes=2)
