@@ -19,6 +19,11 @@ from tests.elsewhere import Client
 from tests.secret import SECRET
 
 
+def pytest_collection_finish() -> None:
+    """What collecting the tests has made lives as long as they do: the garbage collector leaves it."""
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Without Docker, skip tests with containers before any fixture is made; in CI, fail them."""

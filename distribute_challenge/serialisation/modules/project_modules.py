@@ -9,6 +9,7 @@ travel, too (`package_files`).
 
 import os
 import sys
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -112,6 +113,7 @@ class Sources:
 
     def _read(self) -> None:
         found: dict[str, ProjectModule] = {}
+        loaded = _Loaded()
         waiting = sorted(self.names)
         while waiting:
             name = waiting.pop()
@@ -124,9 +126,7 @@ class Sources:
             waiting.extend(module.imports)
             if self._with_files and module.is_package:
                 # A package may have imported its modules by name, as packages of plug-ins do.
-                waiting.extend(
-                    loaded for loaded in list(sys.modules) if loaded.startswith(name + ".")
-                )
+                waiting.extend(loaded.inside(name))
         if self._with_files:
             self._list_files(found)
         self.modules = tuple(found[name] for name in sorted(found))
@@ -171,6 +171,21 @@ def project_module(location: Location) -> ProjectModule:
     return ProjectModule(
         name, filename, is_package, text.source, imports, path, problem=text.problem
     )
+
+
+class _Loaded:
+    """The names of the modules that are loaded, which may be ten thousand, in order."""
+
+    def __init__(self) -> None:
+        self._names: list[str] | None = None
+
+    def inside(self, package: str) -> list[str]:
+        """Return those inside a package."""
+        if self._names is None:
+            self._names = sorted(sys.modules)
+        first = bisect_left(self._names, f"{package}.")
+        # "/" follows ".", so no name with the dot comes after one with the slash.
+        return self._names[first : bisect_left(self._names, f"{package}/", first)]
 
 
 def _parents(name: str) -> tuple[str, ...]:
