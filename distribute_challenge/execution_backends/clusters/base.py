@@ -12,7 +12,7 @@ import os
 import threading
 from abc import abstractmethod
 from collections.abc import Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from distribute_challenge import settings
@@ -30,7 +30,8 @@ from distribute_challenge.execution_backends.tried_call import TriedCall
 
 __all__ = ["ClusterBackend", "ClusterCall"]
 
-LOOK_AGAIN_AFTER = 1.0  # Seconds for which a cluster is believed to have as many slots as it had.
+# Seconds for which a cluster is believed to have as many slots as it had, and a connection to last.
+LOOK_AGAIN_AFTER = 1.0
 MOST_KNOWN = 10_000  # Functions that are believed to be on workers; a guess.
 
 
@@ -166,6 +167,10 @@ class ClusterBackend(ExecutionBackend):
     def _is_running(self, call: ClusterCall) -> bool:
         """Whether a worker has begun a call."""
 
+    def _end_of_connection(self, call: ClusterCall) -> BaseException | None:
+        """Return the error of a call that gets no answer, as its connection is gone; else None."""
+        return None
+
     def _forget(self, call: ClusterCall, message: str) -> None:
         """Free what the cluster keeps for a message that was answered."""
 
@@ -219,7 +224,11 @@ class ClusterBackend(ExecutionBackend):
             pass
 
     def _settle_next(self) -> bool:
-        answered = self._answers.get()
+        try:
+            answered = self._answers.get(timeout=LOOK_AGAIN_AFTER)
+        except Empty:
+            self._look_after_connections()
+            return True
         if answered is None:
             return False
         message, answer = answered
@@ -235,6 +244,17 @@ class ClusterBackend(ExecutionBackend):
             if call.done():
                 call.drop_arguments()
         return True
+
+    def _look_after_connections(self) -> None:
+        """Fail the calls that get no answer."""
+        with self._lock:
+            calls = list(self._out.items())
+        for message, call in calls:
+            if (error := self._end_of_connection(call)) is not None:
+                with self._lock:
+                    self._out.pop(message, None)
+                call.fail(error)
+                call.drop_arguments()
 
     def _settle(self, call: ClusterCall, answer: Answer | BaseException) -> None:
         if isinstance(answer, BaseException):

@@ -6,6 +6,7 @@ it may begin, and this engine asks it to withdraw a call.
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -169,9 +170,24 @@ class RayExecutionBackend(ClusterBackend):
         failure.__cause__ = error
         return failure
 
+    def _end_of_connection(self, call: ClusterCall) -> BaseException | None:
+        connection, _ = call.handle or (None, None)
+        if connection is None or connection.job == self._job():
+            return None
+        return SystemFailureError(
+            f"{call.name}: the connection to Ray that it was submitted on has ended: wait for the "
+            f"results of calls before ray.shutdown()"
+        )
+
+    def _job(self) -> str | None:
+        """Return the id of the process's connection to Ray; None if there is none."""
+        is_connected = self._ray.is_initialized()
+        return self._ray.get_runtime_context().get_job_id() if is_connected else None
+
     def _forget(self, call: ClusterCall, message: str) -> None:
         connection, _ = call.handle
-        connection.ledger.forget.remote(message)
+        with suppress(self._ray.exceptions.RayError):  # The connection may have ended.
+            connection.ledger.forget.remote(message)
 
     def _withdraw(self, call: ClusterCall) -> bool:
         return self._asked(call, "withdraw")

@@ -202,6 +202,19 @@ def test_a_ledger_that_is_gone_does_not_say_that_a_call_has_not_begun(
     assert future.result(TIMEOUT) == "done"
 
 
+def test_a_call_fails_whose_connection_its_caller_has_ended(
+    backend: RayExecutionBackend, tmp_path: Path
+) -> None:
+    """The next call has another connection, if there is one."""
+    future = wait_for(str(tmp_path / "door")).submit(backend)
+    wait_until((tmp_path / "door.begun").exists)
+    ray.shutdown()
+    with pytest.raises(SystemFailureError, match=r"wait_for: the connection .* ray\.shutdown\(\)"):
+        future.result(TIMEOUT)
+    with ray_backend():
+        assert double(2).compute(backend) == 4
+
+
 def test_a_call_that_is_being_sent_cannot_be_withdrawn(
     backend: RayExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
