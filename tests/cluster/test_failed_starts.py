@@ -55,6 +55,18 @@ def test_a_folder_that_fills_up_while_it_starts_is_named(
     )
 
 
+@unmeasured
+def test_a_folder_that_cannot_be_made_is_named(
+    short: Path, clean_environment: pytest.MonkeyPatch
+) -> None:
+    clean_environment.setattr(embedded, "_private_folder", lambda: short)
+    with pytest.raises(
+        ClusterStartError,
+        match=f"cannot use {short.parent}, the folder for temporary files: File exists. Make room",
+    ):
+        LocalCluster(workers=1).start()
+
+
 def test_without_a_folder_for_temporary_files_the_error_says_what_to_do(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,6 @@ it may begin, and this engine asks it to withdraw a call.
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -171,22 +170,26 @@ class RayExecutionBackend(ClusterBackend):
         return failure
 
     def _end_of_connection(self, call: ClusterCall) -> BaseException | None:
-        connection, _ = call.handle or (None, None)
-        if connection is None or connection.job == self._job():
+        if call.handle is None or self._connection_of(call) is not None:
             return None
         return SystemFailureError(
             f"{call.name}: the connection to Ray that it was submitted on has ended: wait for the "
             f"results of calls before ray.shutdown()"
         )
 
-    def _job(self) -> str | None:
-        """Return the id of the process's connection to Ray; None if there is none."""
-        is_connected = self._ray.is_initialized()
-        return self._ray.get_runtime_context().get_job_id() if is_connected else None
+    def _connection_of(self, call: ClusterCall) -> _Connection | None:
+        """Return the connection that a message is out on; None if there is none, or it has ended.
+
+        To use what belongs to one that has ended would start a Ray on this machine.
+        """
+        connection, _ = call.handle or (None, None)
+        if connection is None or not self._ray.is_initialized():
+            return None
+        job = self._ray.get_runtime_context().get_job_id()
+        return connection if connection.job == job else None
 
     def _forget(self, call: ClusterCall, message: str) -> None:
-        connection, _ = call.handle
-        with suppress(self._ray.exceptions.RayError):  # The connection may have ended.
+        if (connection := self._connection_of(call)) is not None:
             connection.ledger.forget.remote(message)
 
     def _withdraw(self, call: ClusterCall) -> bool:
@@ -197,7 +200,7 @@ class RayExecutionBackend(ClusterBackend):
 
     def _asked(self, call: ClusterCall, question: str) -> bool:
         """Return the ledger's answer to a question about a call; False if there is none."""
-        connection, _ = call.handle or (None, None)
+        connection = self._connection_of(call)
         if connection is None:
             return False
         ask = getattr(connection.ledger, question)
@@ -208,9 +211,9 @@ class RayExecutionBackend(ClusterBackend):
 
     def _stop(self, calls: Sequence[ClusterCall]) -> None:
         for call in calls:
-            connection, reference = call.handle or (None, None)
-            if connection is not None and self._ray.is_initialized():
-                self._ray.cancel(reference)
+            handle = call.handle
+            if self._connection_of(call) is not None:
+                self._ray.cancel(handle[1])
 
     def _disconnect(self, calls: Sequence[ClusterCall]) -> None:
         self._stop(calls)

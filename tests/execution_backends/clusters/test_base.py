@@ -188,3 +188,18 @@ def test_the_child_of_a_fork_makes_a_backend_of_its_own(closing: Callable[..., C
         return not cluster._is_closed
 
     assert ended(fork(is_refused)) == 1
+
+
+def test_a_call_fails_that_gets_no_answer_as_its_connection_has_ended(
+    closing: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "LOOK_AGAIN_AFTER", 0.01)
+    cluster = closing(lambda number, call: Answer())
+    monkeypatch.setattr(cluster, "_start", lambda call, message: None)
+    future = double(1).submit(cluster)
+    cluster._look_after_connections()
+    assert not future.done()
+    error = SystemFailureError("it has ended")
+    monkeypatch.setattr(cluster, "_end_of_connection", lambda call: error)
+    assert future.exception(TIMEOUT) is error
+    assert not cluster._out

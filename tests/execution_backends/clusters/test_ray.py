@@ -208,7 +208,12 @@ def test_a_call_fails_whose_connection_its_caller_has_ended(
     """The next call has another connection, if there is one."""
     future = wait_for(str(tmp_path / "door")).submit(backend)
     wait_until((tmp_path / "door.begun").exists)
+    (call,) = backend._out.values()
     ray.shutdown()
+    assert not future.running()
+    backend._stop([call])
+    backend._forget(call, call.message)
+    assert not ray.is_initialized()
     with pytest.raises(SystemFailureError, match=r"wait_for: the connection .* ray\.shutdown\(\)"):
         future.result(TIMEOUT)
     with ray_backend():
