@@ -216,11 +216,11 @@ class Future(LazyFuture, Generic[R]):
 
     def small_value(self) -> tuple[Any, ...]:
         """Return the value, in a tuple, if it is there and a number or a short text; else ()."""
+        if not self.has_value():
+            return ()
         value = self._result
         kind = type(value)
-        if (kind in _NUMBERS or (kind in _TEXTS and len(value) <= _SHORT)) and self.has_value():
-            return (value,)
-        return ()
+        return (value,) if kind in _NUMBERS or (kind in _TEXTS and len(value) <= _SHORT) else ()
 
     def call_text(self) -> str:
         """Return the call as text; an engine that keeps its task shows the arguments, too."""

@@ -84,3 +84,36 @@ def test_a_child_of_a_fork_opens_what_a_thread_of_the_parent_is_opening() -> Non
         assert ended(fork(lambda: future.result() != 4)) == 0
         go_on.set()
         assert value.result(PATIENCE) == 4
+
+
+@pytest.mark.parametrize("value", [1, None, "a" * 1000, b"a" * 1000])
+def test_a_small_value_is_a_number_or_a_short_text(value: Any) -> None:
+    future: Future[Any] = Future()
+    assert future.small_value() == ()
+    future.resolve(value)
+    assert future.small_value() == (value,)
+
+
+@pytest.mark.parametrize("value", [[1], 1j, "a" * 1001, b"a" * 1001])
+def test_any_other_value_is_not_small(value: Any) -> None:
+    future: Future[Any] = Future()
+    future.resolve(value)
+    assert future.small_value() == ()
+
+
+def test_a_call_that_failed_or_was_cancelled_has_no_small_value() -> None:
+    failed, cancelled = Future[Any](), Future[Any]()
+    failed.fail(ValueError())
+    cancelled.cancel()
+    assert failed.small_value() == cancelled.small_value() == ()
+
+
+def test_a_call_that_ends_just_then_has_its_small_value() -> None:
+    """And not None, which is there before."""
+
+    class Ending(Future[Any]):
+        def has_value(self) -> bool:
+            self.resolve(5)
+            return super().has_value()
+
+    assert Ending().small_value() == (5,)
