@@ -124,6 +124,10 @@ class Group:
         self._empty = 0
 
 
+_Latest = tuple[FunctionPayload | None, CallOptions | None, bool, Group | None]
+_NO_LATEST: _Latest = (None, None, False, None)
+
+
 class Outbox:
     """The calls of one client that wait to be sent, in groups that take turns.
 
@@ -136,19 +140,21 @@ class Outbox:
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, Group] = {}
         self._turns: OrderedDict[_GroupKey, Group] = OrderedDict()
-        self._latest: Group | None = None
+        # What the latest task had, which may be equal to what its group has, but another object.
+        self._latest: _Latest = _NO_LATEST
 
     def group_of(self, task: Task) -> Group:
         """Return the group that a task belongs to."""
-        group = self._latest
+        function, options, is_inner, group = self._latest
         if (
             group is None
-            or group.function is not task.function
-            or group.options is not task.options
-            or group.key.is_inner is not task.is_inner
+            or function is not task.function
+            or options is not task.options
+            or is_inner is not task.is_inner
         ):
             # A loop that submits calls of one function gets here only once.
-            group = self._latest = self._group(self._key(task), task)
+            group = self._group(self._key(task), task)
+            self._latest = task.function, task.options, task.is_inner, group
         return group
 
     def put(self, call: Call, *, first: bool = False) -> None:
@@ -227,7 +233,7 @@ class Outbox:
         calls = list(self.calls())
         self._groups.clear()
         self._turns.clear()
-        self._latest = None
+        self._latest = _NO_LATEST
         return calls
 
     @property
@@ -246,10 +252,10 @@ class Outbox:
         if group is None:
             group = self._groups[key] = Group(key, task.function, task.options)
             if len(self._groups) > self.KEPT_GROUPS:
-                idle = [key for key, group in self._groups.items() if not group]
-                for key in idle[: len(self._groups) - self.KEPT_GROUPS]:
-                    del self._groups[key]
-                self._latest = None
+                # Not the new one, which gets a call now.
+                idle = [each for each, other in self._groups.items() if not other and each != key]
+                for each in idle[: len(self._groups) - self.KEPT_GROUPS]:
+                    del self._groups[each]
         return group
 
     @staticmethod

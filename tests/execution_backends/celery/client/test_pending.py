@@ -137,6 +137,20 @@ def test_what_was_learnt_of_a_function_is_kept_for_a_while() -> None:
     assert outbox.remove(busy)
 
 
+def test_no_call_is_forgotten_with_its_function() -> None:
+    """Calls of more functions wait than are kept without calls."""
+    outbox = Outbox()
+    calls = [call(f"f{number}") for number in range(Outbox.KEPT_GROUPS + 10)] * 2
+    calls = [call(each.name) for each in calls]
+    for each in calls:
+        outbox.put(each)
+    assert sum(outbox.waiting.values()) == len(calls)
+    taken: list[Call] = []
+    while (group := outbox.next_group(OPEN)) is not None:
+        taken += group.take(1)
+    assert set(taken) == set(calls)
+
+
 def test_calls_that_wait_for_too_long_are_taken_out() -> None:
     """No others are, and they keep their order. A group without a limit is not looked at."""
     outbox = Outbox()
