@@ -11,6 +11,7 @@ import sys
 from functools import cache
 from typing import Any
 
+from distribute_challenge.execution_backends.clusters import dask, ray
 from distribute_challenge.execution_backends.clusters.base import ClusterCall
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
 from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
@@ -65,6 +66,9 @@ def _addresses(program: str) -> list[str]:
     return line.split()
 
 
+# On a busy machine, an answer may take longer than an engine waits for it.
+dask.ANSWER_WITHIN = ray.ANSWER_WITHIN = PATIENCE
+
 PRINT = print
 
 _running: list["subprocess.Popen[str]"] = []
@@ -75,9 +79,9 @@ def stop() -> None:
     if not _running:
         return
     _addresses.cache_clear()
-    ray: Any = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():
-        ray.shutdown()
+    package: Any = sys.modules.get("ray")
+    if package is not None and package.is_initialized():
+        package.shutdown()
     builtins.print = PRINT  # Ray has put a function of its own there, for its progress bars.
     while _running:
         program = _running.pop()
@@ -117,9 +121,9 @@ def dask_backend() -> DaskExecutionBackend:
 
 def ray_backend() -> RayExecutionBackend:
     """An engine on two workers, on the connection of this process to Ray."""
-    ray = needed("ray")
-    if not ray.is_initialized():
-        ray.init(ray_address(), log_to_driver=False)
+    package = needed("ray")
+    if not package.is_initialized():
+        package.init(ray_address(), log_to_driver=False)
     return RayExecutionBackend()
 
 
