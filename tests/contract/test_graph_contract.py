@@ -167,7 +167,9 @@ def test_a_cancelled_call_takes_what_only_it_needed_along(
     """Not what the program holds, or another call needs."""
     door, path = tmp_path / "door", tmp_path / "runs"
     held = wait_for(str(door)).submit(background)
-    future = identity([held, count(str(path), wait_for(str(door)))]).submit(background)
+    # With other options than those of the calls that they need: they travel in no message with them.
+    counted = count.with_options(timeout=1000)(str(path), wait_for(str(door)))
+    future = identity.with_options(timeout=1001)([held, counted]).submit(background)
     assert not future.running()
     assert future.logs() == []
     assert future.cancel()
