@@ -9,10 +9,12 @@ A detached call cannot wait for this process. Its calls are pickled whole (`as_t
 where it runs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+
+from distribute_challenge.errors import ValueMissingError
 
 __all__ = [
     "as_they_are",
@@ -23,6 +25,7 @@ __all__ = [
     "is_need",
     "itself",
     "stand_in",
+    "unpacked",
     "value_of",
 ]
 
@@ -94,6 +97,29 @@ def giving(values: Sequence[Any]) -> Iterator[None]:
         yield
     finally:
         _values.reset(token)
+
+
+def unpacked(results: Iterable[bytes], unpack: Callable[[bytes], Any]) -> list[Any]:
+    """Unpickle results of other calls, for `giving`.
+
+    Args:
+        results: The results.
+        unpack: Unpickles one of them.
+
+    Raises:
+        ValueMissingError: Large values are missing. It names those of all results, as each time
+            that values are provided takes a message.
+    """
+    values: list[Any] = []
+    missing: list[str] = []
+    for result in results:
+        try:
+            values.append(unpack(result))
+        except ValueMissingError as error:
+            missing += error.keys
+    if missing:
+        raise ValueMissingError(missing)
+    return values
 
 
 def value_of(number: int) -> Any:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
-from distribute_challenge.core.needs import giving, itself
+from distribute_challenge.core.needs import giving, itself, unpacked
 from distribute_challenge.core.references import Reference
 from distribute_challenge.serialisation.pickling import dumps, dumps_plain, loads
 
@@ -229,7 +229,7 @@ def unpack(
         arguments, inputs = loads(memoryview(data)[1:])
         if result is not None:
             inputs = [result(blob) if type(blob) is int else blob for blob in inputs]
-        with giving([unpack(blob, open) for blob in inputs]):
+        with giving(unpacked(inputs, lambda blob: unpack(blob, open))):
             return unpack(arguments, open)
     if first != _FIRST:
         return loads(data)

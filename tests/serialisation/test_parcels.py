@@ -12,7 +12,12 @@ import pytest
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.needs import collecting
-from distribute_challenge.errors import ClusterStartError, SerialisationError, ValueLostError
+from distribute_challenge.errors import (
+    ClusterStartError,
+    SerialisationError,
+    ValueLostError,
+    ValueMissingError,
+)
 from distribute_challenge.serialisation import (
     Deposited,
     dumps_plain,
@@ -266,6 +271,23 @@ def test_results_of_other_calls_travel_beside_the_arguments(depot: Depot) -> Non
     assert numpy.array_equal(second, LARGE)
     assert len(references_of(blob)) == 2
     assert without_inputs(blob) == without_inputs(arguments) == arguments
+
+
+def test_all_missing_values_of_other_calls_are_named_at_once(depot: Depot) -> None:
+    """A worker asks its client for them once, however many they are."""
+    with collecting():
+        arguments = pack(([Future("a"), Future("b"), Future("c")], {}), "call").data
+    blobs = [pack(LARGE + number, "it", lambda: depot).data for number in range(3)]
+    keys = [references_of(blob)[0].key for blob in blobs]
+
+    def open_second(reference: Reference) -> memoryview:
+        if reference.key != keys[1]:
+            raise ValueMissingError([reference.key])
+        return depot.open(reference)
+
+    with pytest.raises(ValueMissingError) as caught:
+        unpack(with_inputs(arguments, blobs), open_second)
+    assert caught.value.keys == (keys[0], keys[2])
 
 
 def test_thresholds_are_the_measured_ones() -> None:
