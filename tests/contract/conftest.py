@@ -4,8 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from distribute_challenge import ExecutionBackend
+from distribute_challenge import ExecutionBackend, LocalCluster
 from tests.contract.engines import ENGINES, PARAMETERS, RUN_ON_SUBMIT
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    # Without a `with` block, which would make it the backend of all other tests.
+    cluster = LocalCluster(workers=1).start()
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)

@@ -19,7 +19,7 @@ from distribute_challenge.core import clock
 from distribute_challenge.serialisation.modules import zipped
 from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
 
-__all__ = ["Listing", "PackageFiles", "outermost"]
+__all__ = ["PAUSE", "Listing", "PackageFiles", "outermost"]
 
 #: The files of one folder: name relative to it, time of modification in nanoseconds, size in
 #: bytes, and content, or None if the content does not travel.

@@ -22,6 +22,7 @@ from distribute_challenge.serialisation.modules.locations import (
     locate,
 )
 from distribute_challenge.serialisation.modules.package_files import (
+    PAUSE,
     Listing,
     PackageFiles,
     outermost,
@@ -42,10 +43,9 @@ __all__ = [
     "project_module",
 ]
 
-# A loop that submits calls checks files again after this many times of what the last check took: to
-# ask for a file gives way to the process's other threads, which may take milliseconds.
-CHECK_AFTER = 20
-LONGEST_CHECK = 0.01  # Seconds; what a check is taken to last at most.
+# Seconds after which a loop that submits calls checks files again, however long the last check took:
+# to ask for a file gives way to the process's other threads, which may take milliseconds.
+LONGEST_PAUSE = 0.2
 
 
 class ProjectModule(NamedTuple):
@@ -90,7 +90,7 @@ class Sources:
         self._files: PackageFiles | None = None
         self._stamps: dict[str, Stamp] = {}
         self._looked = clock.monotonic()
-        self._took = 0.0
+        self._pause = 0.0
         self._read()
 
     def is_fresh(self, within: float = 0.0) -> bool:
@@ -102,13 +102,13 @@ class Sources:
                 fewer; 0: files are always checked.
         """
         now = clock.monotonic()
-        if within and now - self._looked < max(within, CHECK_AFTER * self._took):
+        if within and now - self._looked < max(within, self._pause):
             return True
         self._looked = now
         is_fresh = all(stamp(filename) == known for filename, known in self._stamps.items()) and (
             self._files is None or self._files.is_fresh()
         )
-        self._took = min(clock.monotonic() - now, LONGEST_CHECK)
+        self._pause = min(PAUSE * (clock.monotonic() - now), LONGEST_PAUSE)
         return is_fresh
 
     def _read(self) -> None:

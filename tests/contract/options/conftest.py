@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge import ExecutionBackend, LocalCluster
+from distribute_challenge import ExecutionBackend
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
@@ -18,14 +18,6 @@ from tests.calls import wait_for
 from tests.clusters import dask_schedulers, ray_backend
 from tests.contract.engines import PARAMETERS, OnlyRun
 from tests.contract.options.one_worker import RUN_ON_SUBMIT, TIMEOUT, Engine
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    # Without a `with` block, which would make it the backend of all other tests.
-    cluster = LocalCluster(workers=1).start()
-    yield cluster
-    cluster.close()
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)

@@ -13,14 +13,6 @@ from distribute_challenge.execution_backends.pools import (
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    # Without a `with` block, which would make it the backend of all other tests.
-    cluster = LocalCluster(workers=1).start()
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture(scope="module")
 def engines(cluster: LocalCluster) -> Iterator[dict[str, ExecutionBackend]]:
     """Each with one process or thread, so that a call follows another in it."""
     with ProcessesExecutionBackend(1) as processes, ThreadsExecutionBackend(1) as threads:
