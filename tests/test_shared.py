@@ -9,6 +9,7 @@ import pytest
 from distribute_challenge import LocalCluster, Shared, compute_this, put
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.execution_backends.celery.client import values as client_values
+from tests.stores.shared_memory.files import values_below
 
 ARRAY = numpy.arange(100_000, dtype=float)
 
@@ -52,7 +53,7 @@ def test_a_value_lies_in_the_cluster_as_long_as_its_handle_lives(
     monkeypatch.setattr(client_values, "LOOK_EVERY", 0.02)
 
     def kept() -> int:
-        return len(list(tmp_path.glob("distribute_challenge-*/*"))) - 1  # The owner's lock.
+        return len(values_below(tmp_path))
 
     with LocalCluster(1):
         shared = put(ARRAY)

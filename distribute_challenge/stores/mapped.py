@@ -26,8 +26,8 @@ def contents(path: str, size: int, *, writable: bool = False) -> memoryview | No
     """Return the content of a file, or None if it is not there or has another size.
 
     Args:
-        path: Path of the file. No process may shorten it any more: the memory would disappear while
-            it is read.
+        path: Path of the file. While it has this name, or is open or mapped, no process may write
+            to it or shorten it: the memory would disappear while it is read.
         size: The size that it must have, in bytes.
         writable: Return memory that can be written to. Writes change neither the file nor, after a
             fork, the memory of the other process: pages that are written to become copies.
@@ -38,7 +38,14 @@ def contents(path: str, size: int, *, writable: bool = False) -> memoryview | No
         except FileNotFoundError:
             return None
         stack.callback(os.close, file)
-        if os.fstat(file).st_size != size:
+        found = os.fstat(file)
+        try:
+            # Between the search for the name and the opening, the file may have lost its name and
+            # got another content. From here on, it is open.
+            is_there = os.path.samestat(found, os.lstat(path))
+        except FileNotFoundError:
+            return None
+        if not is_there or found.st_size != size:
             return None
         data = _mapped(file, size) if size >= MAPPED_FROM else _read(file, size)
     return data if writable else data.toreadonly()

@@ -5,7 +5,9 @@
 
 Guarantees:
 
-- A file gets its name only when it is complete, and is never written to or shortened after that.
+- A file gets its name only when it is complete, and is never written to or shortened while a
+  process has it open or mapped. When its value is freed, another value may get the file
+  (`SpareFiles`).
 - Only processes of the same user have access.
 - The folder is removed at `close` or at the end of the owner's process; if that is killed, at the
   next `sweep` by any process.
@@ -29,6 +31,7 @@ from distribute_challenge.owned_folder import OwnerLock, is_locked, is_own_folde
 from distribute_challenge.settings import shared_folder
 from distribute_challenge.stores.base import Store
 from distribute_challenge.stores.mapped import contents
+from distribute_challenge.stores.spare_files import KEPT_FOR, SpareFiles
 
 __all__ = ["SharedMemoryStore", "shared_memory_identity"]
 
@@ -36,6 +39,7 @@ __all__ = ["SharedMemoryStore", "shared_memory_identity"]
 # for as long.
 STRAY_AFTER = 3600.0
 LOOK_FOR_STRAYS = 10.0  # Seconds between two searches for such files.
+SPARE = "spare"  # The folder of the files of freed values.
 UNFINISHED = "unfinished-"  # The prefix of the name of a file that is being written.
 LOCKED_WITHIN = 1.0  # Seconds within which the process that creates such a file locks it.
 
@@ -63,6 +67,7 @@ class SharedMemoryStore(Store):
         with _no_room("a folder", 0, root):
             self.path, lock = _make(root)
         self.name = f"folder:{self.path}"
+        self._spare = SpareFiles(self.path / SPARE)
         self._looked = clock.monotonic()
         # It also runs at the end of a process that did not close the store.
         self._remove = weakref.finalize(self, _remove_own, self.path, lock)
@@ -83,6 +88,7 @@ class SharedMemoryStore(Store):
             return None
         store = cls.__new__(cls)
         store.path, store.name = path, f"folder:{path}"
+        store._spare = SpareFiles(path / SPARE)
         store._remove = None
         return store
 
@@ -90,13 +96,14 @@ class SharedMemoryStore(Store):
 
     def put(self, key: str, data: memoryview) -> None:
         with _no_room("a value", data.nbytes, self.path):
-            # Checked before, so that other programs on this machine do not run out of room.
-            space = os.statvfs(self.path)
-            if space.f_bavail * space.f_frsize < data.nbytes:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             unfinished = self.path / f"{UNFINISHED}{secrets.token_hex(8)}"
             try:
-                _write(unfinished, data, self.path / key)
+                with self._file(unfinished, data.nbytes) as file:
+                    # By `write` and not into a map: if memory runs out, `write` raises an error,
+                    # and access to a map ends in a SIGBUS.
+                    while data:
+                        data = data[os.write(file, data) :]
+                    unfinished.rename(self.path / key)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
@@ -127,8 +134,10 @@ class SharedMemoryStore(Store):
 
     def delete(self, keys: Collection[str]) -> None:
         for key in keys:
+            path = f"{self.path}/{key}"
             with contextlib.suppress(OSError):
-                os.unlink(f"{self.path}/{key}")
+                if not self._spare.keep(path):
+                    os.unlink(path)
 
     def renew(self, keys: Collection[str]) -> None:
         """Remove results whose replies were lost, and files that a killed process left incomplete.
@@ -139,10 +148,11 @@ class SharedMemoryStore(Store):
         if self._remove is None or now - self._looked < LOOK_FOR_STRAYS:
             return
         self._looked = now
+        self._spare.drop(KEPT_FOR)
         known, time = set(keys), clock.wall()
         with contextlib.suppress(OSError):
             for entry in os.scandir(self.path):
-                if entry.name in known or entry.name.endswith(".lock"):
+                if entry.name in known or entry.name == SPARE or entry.name.endswith(".lock"):
                     continue
                 age = time - entry.stat(follow_symlinks=False).st_mtime
                 # A file that cannot be opened was renamed in between, or is gone.
@@ -157,6 +167,31 @@ class SharedMemoryStore(Store):
     def close(self) -> None:
         if self._remove is not None:
             self._remove()
+
+    @contextlib.contextmanager
+    def _file(self, path: Path, size: int) -> Iterator[int]:
+        """Yield a descriptor of a file for a value: one that has memory already, or a new one."""
+        file = self._spare.take(size, path)
+        if file is None:
+            self._make_room(size)
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            # If this process is killed, the kernel releases the lock.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            os.close(file)
+
+    def _make_room(self, size: int) -> None:
+        # Checked before, so that other programs on this machine do not run out of room.
+        if not self._has_room(size):
+            self._spare.drop()
+            if not self._has_room(size):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _has_room(self, size: int) -> bool:
+        space = os.statvfs(self.path)
+        return space.f_bavail * space.f_frsize >= size
 
 
 def shared_memory_identity() -> str:
@@ -187,21 +222,6 @@ def _make(root: Path) -> tuple[Path, OwnerLock]:
 def _remove_own(path: Path, lock: OwnerLock) -> None:
     if lock.mine:
         remove(path, lock)
-
-
-def _write(path: Path, data: memoryview, to: Path) -> None:
-    """Write a file, and rename it when it is complete."""
-    # By `write` and not into a map: if memory runs out, `write` raises an error, and access to a
-    # map ends in a SIGBUS.
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        # If this process is killed, the kernel releases the lock.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        while data:
-            data = data[os.write(file, data) :]
-        path.rename(to)
-    finally:
-        os.close(file)
 
 
 @contextlib.contextmanager

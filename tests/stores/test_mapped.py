@@ -54,6 +54,25 @@ def test_another_size_is_another_file(tmp_path: Path, size: int) -> None:
     assert contents(str(tmp_path / "nothing"), size) is None
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_a_file_that_loses_its_name_meanwhile_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: bool
+) -> None:
+    """It may get another content, even if another file gets its name."""
+    path = file_of(tmp_path, MAPPED_FROM)
+    opened = os.open
+
+    def opened_late(name: str, flags: int) -> int:
+        file = opened(name, flags)
+        path.rename(tmp_path / "spare")
+        if other:
+            file_of(tmp_path, MAPPED_FROM)
+        return file
+
+    monkeypatch.setattr(os, "open", opened_late)
+    assert contents(str(path), MAPPED_FROM) is None
+
+
 def test_a_map_goes_with_the_last_array_made_of_it(tmp_path: Path) -> None:
     """It does not go sooner."""
     path = file_of(tmp_path, 2 * MAPPED_FROM)

@@ -11,6 +11,7 @@ from distribute_challenge import compute_this
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from tests.execution_backends.celery.conftest import FakeWorker, Server
+from tests.stores.shared_memory.files import values_below
 
 ARRAY = numpy.arange(50_000, dtype=float)  # 400 kB
 
@@ -39,11 +40,7 @@ class Place:
 
     @property
     def memory(self) -> list[str]:
-        return [
-            path.name
-            for path in self.path.glob("distribute_challenge-*/*")
-            if path.name != "owner.lock"
-        ]
+        return [path.name for path in values_below(self.path)]
 
     @property
     def redis(self) -> list[bytes]:

@@ -18,6 +18,7 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.execution_backends.celery.broker import connection as connection_module
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, mapped, total
+from tests.stores.shared_memory.files import values_below
 
 Eventually = Callable[[Callable[[], bool]], None]
 
@@ -96,7 +97,7 @@ def test_a_value_that_is_gone_fails_its_call(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place
 ) -> None:
     future = total(ARRAY).submit(backend)
-    for path in place.path.glob("distribute_challenge-*/*"):
+    for path in values_below(place.path):
         path.unlink()
     worker.serve([future])
     with pytest.raises(ValueLostError):

@@ -21,7 +21,7 @@ from distribute_challenge.execution_backends.celery.broker import connection as 
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.client import client as client_module
 from distribute_challenge.execution_backends.celery.client import values as client_values
-from distribute_challenge.stores import shared_memory_identity
+from distribute_challenge.stores import SharedMemoryStore, shared_memory_identity
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Server, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, double, show, total
 
@@ -162,7 +162,7 @@ def test_full_shared_memory_is_passed_by(
         raise OSError(errno.ENOSPC, "no room")
 
     backend.depot()
-    monkeypatch.setattr("distribute_challenge.stores.shared_memory._write", full)
+    monkeypatch.setattr(SharedMemoryStore, "_make_room", full)
     future = double(ARRAY).submit(backend)
     assert (place.memory, len(place.redis)) == ([], 1)
     worker.serve([future])

@@ -20,6 +20,7 @@ from distribute_challenge.execution_backends.celery.broker.presence import worke
 from tests.calls import double, who
 from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.processes import run, script, wait_until
+from tests.stores.shared_memory.files import values_below
 from tests.workers import leased_workers
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
@@ -35,9 +36,7 @@ def shared(memory: Path) -> dict[str, str]:
 
 
 def kept(memory: Path) -> list[str]:
-    return [
-        path.name for path in memory.glob("distribute_challenge-*/*") if path.name != "owner.lock"
-    ]
+    return [path.name for path in values_below(memory)]
 
 
 def kept_in(server: Server) -> list[str]:

@@ -17,6 +17,7 @@ from distribute_challenge.execution_backends.celery.backend import CeleryExecuti
 from distribute_challenge.serialisation import outcomes
 from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.large_values.helpers import ARRAY, Place, double, mapped
+from tests.stores.shared_memory.files import values_below
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,7 @@ def test_a_result_that_is_gone_fails_its_call(
     future = double(ARRAY).submit(backend)
     taken = worker.take()
     frames = list(taken.replies())
-    for path in place.path.glob("distribute_challenge-*/*"):
+    for path in values_below(place.path):
         path.unlink()
     for frame in frames:
         taken.push(frame)
@@ -78,7 +79,7 @@ def test_a_result_of_a_map_that_is_gone_fails_its_call(
 ) -> None:
     def answer(taken: Taken) -> None:
         frames = list(taken.replies())
-        for path in place.path.glob("distribute_challenge-*/*"):
+        for path in values_below(place.path):
             path.unlink()
         for frame in frames:
             taken.push(frame)
