@@ -7,13 +7,13 @@ import pytest
 
 from distribute_challenge import ExecutionBackend, LocalCluster, attach, compute_this
 from distribute_challenge.errors import BackendError, OptionError
-from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
+from distribute_challenge.execution_backends.run_adapter import RunAdapter
 
 
 @compute_this

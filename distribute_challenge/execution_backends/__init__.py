@@ -8,7 +8,7 @@ from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Problem, Task
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import Attempt
-from distribute_challenge.execution_backends.base import ExecutionBackend, SupportsRun
+from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import lost, settle, task_frame
 from distribute_challenge.execution_backends.registry import (
     available_backends,
@@ -16,6 +16,7 @@ from distribute_challenge.execution_backends.registry import (
     set_default_backend,
     use_backend,
 )
+from distribute_challenge.execution_backends.run_adapter import SupportsRun
 
 __all__ = [
     "Attempt",

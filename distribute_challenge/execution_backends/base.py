@@ -5,28 +5,23 @@ and is the same for every engine; everything about running user code lies below 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Self
 
-from distribute_challenge.core import clock
-from distribute_challenge.core.batching import GIVE_BACK_AFTER
-from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.options import CallOptions
-from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import BackendError, CallCancelledError
-from distribute_challenge.execution.callables import callable_bytes
-from distribute_challenge.execution_backends.policy import IN_THE_FRAME, OPTIONS
-from distribute_challenge.serialisation import PortableFunction, loads, unpack
+from distribute_challenge.execution_backends.policy import IN_THE_FRAME
+from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.serialisation.tasks import single_task
 
 if TYPE_CHECKING:
     from distribute_challenge.stores import Depot
 
-__all__ = ["DETACHED_NEEDS_CLUSTER", "ExecutionBackend", "RunAdapter", "SupportsRun", "closed"]
+__all__ = ["DETACHED_NEEDS_CLUSTER", "ExecutionBackend", "closed"]
 
 DETACHED_NEEDS_CLUSTER = (
     "a detached call goes on when this process is gone, and the backend in use here does not: use "
@@ -35,17 +30,6 @@ DETACHED_NEEDS_CLUSTER = (
     "`distribute-challenge cluster` starts one. A call "
     "inside a call cannot be detached"
 )
-
-
-@runtime_checkable
-class SupportsRun(Protocol):
-    """The smallest possible backend: any object with this method is one."""
-
-    def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call the function ``pickle.loads(serialised_func)`` and return its value.
-
-        The backend decides where the function runs.
-        """
 
 
 class ExecutionBackend(ABC):
@@ -195,45 +179,3 @@ class ExecutionBackend(ABC):
 def closed() -> CallCancelledError:
     """Return the error of a call that is given to an engine after `close`."""
     return CallCancelledError("this backend is closed; use a new one")
-
-
-class RunAdapter(ExecutionBackend):
-    """Makes an engine of an object that only has ``run``; `submit` runs each call at once.
-
-    So every call begins at once, in order and exactly once, whatever its options are. There is no
-    queue that it could be sent to.
-
-    Args:
-        runner: The object.
-    """
-
-    honours = OPTIONS - {"queue"}
-
-    def __init__(self, runner: SupportsRun) -> None:
-        self._runner = runner
-        self.name = type(runner).__name__
-
-    def submit(self, task: Task) -> Future[Any]:
-        future: Future[Any] = Future(task.function.name)
-        function = callable_bytes(task)
-        try:
-            if task.chunk:
-                future.resolve(self._run_chunk(function, unpack(task.arguments)))
-            else:
-                args, kwargs = unpack(task.arguments)
-                future.resolve(self._runner.run(function, args, kwargs))
-        except Exception as error:
-            future.fail(error)
-        return future
-
-    def _run_chunk(self, function: bytes, calls: Sequence[tuple[Any, ...]]) -> ChunkResult:
-        outcomes: list[Any] = []
-        deadline = clock.monotonic() + GIVE_BACK_AFTER
-        for args in calls:
-            try:
-                outcomes.append(self._runner.run(function, args, {}))
-            except Exception as error:
-                outcomes.append(Failure(error))
-            if clock.monotonic() > deadline:
-                break
-        return ChunkResult(outcomes)

@@ -28,8 +28,9 @@ from distribute_challenge.core.never_run import tell_of_cancelled
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import BackendError
 from distribute_challenge.execution.run import inside_call
-from distribute_challenge.execution_backends.base import ExecutionBackend, RunAdapter, SupportsRun
+from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.policy import not_honoured
+from distribute_challenge.execution_backends.run_adapter import RunAdapter, SupportsRun
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from distribute_challenge import ExecutionBackend
-from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
+from distribute_challenge.execution_backends.run_adapter import RunAdapter
 from tests.clusters import dask_backend, ray_backend
 
 CLUSTERS = {"dask", "ray"}  # Other systems, which take seconds to start.

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
 from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
@@ -14,6 +13,7 @@ from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
+from distribute_challenge.execution_backends.run_adapter import RunAdapter
 
 
 @pytest.mark.slow

@@ -1,25 +1,13 @@
 """The seam."""
 
 import pickle
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from distribute_challenge import ExecutionBackend, Future, compute_this
 from distribute_challenge.core.messages import Task
-from distribute_challenge.execution_backends import base
-from distribute_challenge.execution_backends.base import RunAdapter, SupportsRun
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
-
-
-class OnlyRun:
-    def __init__(self) -> None:
-        self.seen: list[tuple[tuple[Any, ...], Mapping[str, Any]]] = []
-
-    def run(self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        self.seen.append((args, kwargs))
-        return pickle.loads(serialised_func)(*args, **kwargs)
 
 
 class OnlySubmit(ExecutionBackend):
@@ -55,53 +43,3 @@ def test_a_backend_without_submit_cannot_be_made() -> None:
 def test_a_backend_that_owns_nothing_closes_without_a_word() -> None:
     """Most backends own nothing."""
     LocalExecutionBackend().close()
-
-
-def test_an_object_with_run_is_a_backend() -> None:
-    """It gets bytes, arguments and keyword arguments."""
-    runner = OnlyRun()
-    assert isinstance(runner, SupportsRun)
-    assert add(1, y=5).compute(runner) == 6
-    assert runner.seen == [((1,), {"y": 5})]
-
-
-def test_a_map_calls_run_for_each_item() -> None:
-    """The map has failures in their places."""
-    runner = OnlyRun()
-    results = list(add.map([1, "a", 3], on_error="return", backend=runner))
-    assert results[::2] == [2, 4]
-    assert isinstance(results[1], TypeError)
-    assert len(runner.seen) == 3
-
-
-def test_a_slow_run_gives_the_rest_of_its_chunk_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The map sends it again."""
-    monkeypatch.setattr(base, "GIVE_BACK_AFTER", -1.0)
-    assert list(add.map(range(5), batch_size=5, backend=OnlyRun())) == [1, 2, 3, 4, 5]
-
-
-def test_an_error_of_run_is_the_call_s() -> None:
-    """Whether the function raised it or the object."""
-
-    class Broken:
-        def run(
-            self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-        ) -> Any:
-            raise OSError("no machine")
-
-    future = add(1).submit(Broken())
-    assert isinstance(future.exception(), OSError)
-    assert isinstance(RunAdapter(Broken()).submit(add(1)._task()).exception(), OSError)
-
-
-def test_an_object_with_run_may_hand_over_to_another_backend() -> None:
-    """What it is given is an ordinary callable."""
-
-    class Delegating:
-        def run(
-            self, serialised_func: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-        ) -> Any:
-            with LocalExecutionBackend() as other:
-                return other.run(serialised_func, args, kwargs)
-
-    assert add(1, y=2).compute(Delegating()) == 3

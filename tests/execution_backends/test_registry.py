@@ -18,9 +18,9 @@ from distribute_challenge import (
 )
 from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends import registry
-from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
+from distribute_challenge.execution_backends.run_adapter import RunAdapter
 
 
 class OnlyRun:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from distribute_challenge import ExecutionBackend
-from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
@@ -14,6 +13,7 @@ from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
+from distribute_challenge.execution_backends.run_adapter import RunAdapter
 from tests.calls import wait_for
 from tests.clusters import dask_schedulers, ray_backend
 from tests.contract.engines import PARAMETERS, OnlyRun
