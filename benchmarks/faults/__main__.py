@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import options
 from benchmarks.choosing import from_option, select
 from benchmarks.faults import report, stage
 from benchmarks.faults.catalogue import FAULTS
@@ -28,12 +29,8 @@ __all__ = ["main"]
 
 
 @click.command()
-@click.option(
-    "--only", default="", metavar="NAMES", help="Systems, with commas between them. [default: all]"
-)
-@click.option(
-    "--faults", default="", metavar="NAMES", help="Faults, with commas between them. [default: all]"
-)
+@options.names("--only", "Systems")
+@options.names("--faults", "Faults")
 @click.option(
     "--at-once",
     default=2,
@@ -47,24 +44,12 @@ __all__ = ["main"]
     show_default=True,
     help="For all rows; what is not done then is left out.",
 )
-@click.option(
-    "--output",
-    default="build/faults",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder for the results.",
-)
-@click.option(
-    "--environments",
-    type=click.Path(path_type=Path),
-    help="Folder for the environments of Dask and Ray. [default: in the user's cache folder]",
-)
-@click.option(
-    "--list", "listing", is_flag=True, help="Show the names of systems and faults, and do nothing."
-)
+@options.output_folder("build/faults")
+@options.environments("Dask and Ray")
+@options.listing("systems and faults")
 @click.option(
     "--table",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.FILE,
     help="Print the table of this JSON file again, and do nothing else.",
 )
 def main(

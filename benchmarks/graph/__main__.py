@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import options
 from benchmarks.choosing import from_option
 from benchmarks.graph import measurements as measuring
 from benchmarks.graph import report, targets
@@ -26,53 +27,14 @@ __all__ = ["main"]
 
 
 @click.command()
-@click.option(
-    "--workers",
-    default=2,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Worker processes of each system.",
-)
-@click.option(
-    "--only",
-    default="",
-    metavar="NAMES",
-    help="Systems to measure, with commas between them. [default: all]",
-)
-@click.option(
-    "--measure",
-    default="",
-    metavar="NAMES",
-    help="Measurements to take, with commas between them. [default: all]",
-)
-@click.option(
-    "--rounds",
-    default=3,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How often, one system after the other.",
-)
+@options.workers("of each system")
+@options.names("--only", "Systems to measure")
+@options.names("--measure", "Measurements to take")
+@options.rounds("How often, one system after the other.")
 @click.option("--quick", is_flag=True, help="Take small graphs, to see that all runs.")
-@click.option(
-    "--output",
-    default="build/graph",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder for the results.",
-)
-@click.option(
-    "--list",
-    "listing",
-    is_flag=True,
-    help="Show the names of the systems and of the measurements, and do nothing.",
-)
-@click.option(
-    "--targets",
-    "targets_of",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Print the table of the targets and what this JSON file says was reached, "
-    "and do nothing else.",
-)
+@options.output_folder("build/graph")
+@options.listing("the systems and of the measurements")
+@options.targets()
 def main(
     workers: int,
     only: str,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import options
 from benchmarks.choosing import from_option
 from benchmarks.machine import describe_machine
 from benchmarks.peers import chart, report, targets
@@ -26,58 +27,22 @@ __all__ = ["main"]
 
 
 @click.command()
-@click.option(
-    "--workers",
-    default=2,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Worker processes of each peer.",
-)
-@click.option(
-    "--only",
-    default="",
-    metavar="NAMES",
-    help="Peers to measure, with commas between them. [default: all]",
-)
-@click.option(
-    "--rounds",
-    default=3,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How often, one peer after the other.",
-)
+@options.workers("of each peer")
+@options.names("--only", "Peers to measure")
+@options.rounds("How often, one peer after the other.")
 @click.option(
     "--seconds", default=2.0, show_default=True, help="How long one measurement lasts, about."
 )
-@click.option(
-    "--output",
-    default="build/peers",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder for the results.",
-)
-@click.option(
-    "--environments",
-    type=click.Path(path_type=Path),
-    help="Folder for the environments of peers that need their own. "
-    "[default: in the user's cache folder]",
-)
-@click.option(
-    "--list", "listing", is_flag=True, help="Show the names of the peers, and do nothing."
-)
+@options.output_folder("build/peers")
+@options.environments("peers that need their own")
+@options.listing("the peers")
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.FILE,
     help="Draw the chart and write the table of this JSON file again, beside it, "
     "and do nothing else.",
 )
-@click.option(
-    "--targets",
-    "targets_of",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Print the table of the targets and what this JSON file says was reached, "
-    "and do nothing else.",
-)
+@options.targets()
 def main(
     workers: int,
     only: str,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import options
 from benchmarks.choosing import from_option
 from benchmarks.self.catalogue import CATALOGUE, chosen
 from benchmarks.self.comparison import changes
@@ -21,8 +22,6 @@ from benchmarks.self.results import Results
 from benchmarks.self.runner import run
 
 __all__ = ["main"]
-
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
@@ -33,34 +32,15 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=click.Path(path_type=Path, dir_okay=False),
     help="File for all raw figures.",
 )
-@click.option(
-    "--rounds",
-    default=3,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How often each is measured.",
-)
-@click.option(
-    "--workers",
-    default=2,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Worker processes, where that is open.",
-)
-@click.option(
-    "--only",
-    default="",
-    metavar="NAMES",
-    help="Measurements, with commas between them. [default: all]",
-)
+@options.rounds("How often each is measured.")
+@options.workers("where their number is open")
+@options.names("--only", "Measurements")
 @click.option("--quick", is_flag=True, help="Leave out those that take long.")
-@click.option(
-    "--list", "listing", is_flag=True, help="Show the names of the measurements, and do nothing."
-)
+@options.listing("the measurements")
 @click.option(
     "--compare",
     nargs=2,
-    type=_FILE,
+    type=options.FILE,
     metavar="OLD NEW",
     help="Compare two such files, and measure nothing.",
 )

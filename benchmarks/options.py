@@ -1,0 +1,100 @@
+"""Options that several of the commands have, with the same words in each."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = [
+    "FILE",
+    "environments",
+    "listing",
+    "names",
+    "output_folder",
+    "rounds",
+    "targets",
+    "workers",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Command], Command]
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def workers(of: str) -> Option[Command]:
+    """``--workers``.
+
+    Args:
+        of: Whose worker processes, or where.
+    """
+    return _at_least_one("--workers", 2, f"Worker processes {of}.")
+
+
+def rounds(text: str) -> Option[Command]:
+    """``--rounds``.
+
+    Args:
+        text: What the help says of it.
+    """
+    return _at_least_one("--rounds", 3, text)
+
+
+def names(option: str, of: str) -> Option[Command]:
+    """An option that takes names for `benchmarks.choosing.from_option`.
+
+    Args:
+        option: The option, as ``"--only"``.
+        of: What the names are of.
+    """
+    text = f"{of}, with commas between them. [default: all]"
+    return click.option(option, default="", metavar="NAMES", help=text)
+
+
+def listing(of: str) -> Option[Command]:
+    """``--list``.
+
+    Args:
+        of: What the names are of that it shows.
+    """
+    text = f"Show the names of {of}, and do nothing."
+    return click.option("--list", "listing", is_flag=True, help=text)
+
+
+def output_folder(default: str) -> Option[Command]:
+    """``--output``, a folder."""
+    return click.option(
+        "--output",
+        default=default,
+        show_default=True,
+        type=click.Path(path_type=Path),
+        help="Folder for the results.",
+    )
+
+
+def environments(of: str) -> Option[Command]:
+    """``--environments``.
+
+    Args:
+        of: Whose environments of their own.
+    """
+    text = f"Folder for the environments of {of}. [default: in the user's cache folder]"
+    return click.option("--environments", type=click.Path(path_type=Path), help=text)
+
+
+def targets() -> Option[Command]:
+    """``--targets``."""
+    return click.option(
+        "--targets",
+        "targets_of",
+        type=FILE,
+        help="Print the table of the targets and what this JSON file says was reached, "
+        "and do nothing else.",
+    )
+
+
+def _at_least_one(option: str, default: int, text: str) -> Option[Command]:
+    return click.option(
+        option, default=default, show_default=True, type=click.IntRange(min=1), help=text
+    )
