@@ -3,7 +3,6 @@
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from distribute_challenge.core.futures import Future
@@ -203,16 +202,26 @@ def _started(ended: _Open) -> Input:
     if task.is_inner and not task.options.at_most_once:
         depot = ready.engine.depot() if task.values else None
         hold = None if depot is None else depot.hold(task.values)
-        again = partial(_started_again, ready, inputs, hold)
+        again = _Again(ready, inputs, hold)
     return Input(_future_of(ready, inputs), task, again)
 
 
-def _started_again(ready: Submittable, inputs: Sequence[Input], hold: "Hold | None") -> Future[Any]:
-    if hold is not None:
-        depot = ready.engine.depot()
-        assert depot is not None
-        depot.retain(hold.keys)
-    return _future_of(ready, inputs)
+class _Again:
+    """Submits a call once more; with few bytes, as there may be a million of them."""
+
+    __slots__ = ("_engine", "_hold", "_inputs", "_portable", "_task")
+
+    def __init__(self, ready: Submittable, inputs: Sequence[Input], hold: "Hold | None") -> None:
+        self._task, self._engine, self._portable = ready
+        self._inputs = inputs
+        self._hold = hold
+
+    def __call__(self) -> Future[Any]:
+        if self._hold is not None:
+            depot = self._engine.depot()
+            assert depot is not None
+            depot.retain(self._hold.keys)
+        return _future_of(Submittable(self._task, self._engine, self._portable), self._inputs)
 
 
 def _future_of(ready: Submittable, inputs: Sequence[Input]) -> Future[Any]:

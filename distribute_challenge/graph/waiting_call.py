@@ -65,7 +65,7 @@ class WaitingCall(Follower, Future[Any]):
     ) -> None:
         super().__init__(task.function.name)
         # Until the call ends. Without the calls themselves, which may hold much.
-        self._task: Task | None = task._replace(needs=())
+        self._task: Task | None = task._replace(needs=()) if task.needs else task
         self._engine = engine
         self._inputs: Sequence[Input] = inputs
         self._portable = portable
