@@ -15,6 +15,7 @@ from benchmarks import options
 from benchmarks.choosing import from_option
 from benchmarks.machine import describe_machine
 from benchmarks.peers import chart, report, targets
+from benchmarks.peers import measurements as measuring
 from benchmarks.peers.catalogue import CATALOGUE, chosen
 from benchmarks.peers.runner import run
 from benchmarks.self import catalogue as own_catalogue
@@ -29,6 +30,7 @@ __all__ = ["main"]
 @click.command()
 @options.workers("of each peer")
 @options.names("--only", "Peers to measure")
+@options.names("--measure", "Measurements to take, besides start and import")
 @options.rounds("How often, one peer after the other.")
 @click.option(
     "--seconds", default=2.0, show_default=True, help="How long one measurement lasts, about."
@@ -46,6 +48,7 @@ __all__ = ["main"]
 def main(
     workers: int,
     only: str,
+    measure: str,
     rounds: int,
     seconds: float,
     output: Path,
@@ -68,6 +71,7 @@ def main(
         click.echo(targets.as_markdown(results.load(targets_of)))
         return
     entries = from_option(chosen, only, "--only")
+    measurements = from_option(measuring.chosen, measure, "--measure")
     output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
 
@@ -79,6 +83,7 @@ def main(
         "options": {"workers": workers, "rounds": rounds, "seconds": seconds},
         "peers": run(
             entries,
+            measurements,
             workers=workers,
             rounds=rounds,
             seconds=seconds,
@@ -87,7 +92,7 @@ def main(
             say=say,
         ),
     }
-    if not only:
+    if not only and not measure:
         own = own_catalogue.chosen(targets.OWN_MEASUREMENTS)
         found["self"] = own_runner.run(own, workers=workers, rounds=rounds, say=say).as_json()
     found["options"]["took_seconds"] = round(time.monotonic() - began)

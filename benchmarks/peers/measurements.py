@@ -6,9 +6,10 @@ outside of the timed part if checking takes time.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.choosing import select
 from benchmarks.peers.base import Peer
 
 __all__ = ["MEASUREMENTS"]
@@ -130,6 +131,15 @@ MEASUREMENTS: dict[str, Callable[[Peer, float], Figures]] = {
     "payload": payload,
     "shared_payload": shared_payload,
 }
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Return these names of measurements, in their order; all if no name is given.
+
+    Raises:
+        KeyError: No measurement has one of the names.
+    """
+    return select({name: name for name in MEASUREMENTS}, names, "measurement")
 
 
 def _rate(run: Callable[[int], int], seconds: float) -> tuple[int, float]:

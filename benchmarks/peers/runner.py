@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.peers.measurements import MEASUREMENTS
 from benchmarks.sessions import rounds as sessions
 from benchmarks.sessions.entry import Entry
 from benchmarks.sessions.rounds import Figures, Plan, Record
@@ -18,6 +17,7 @@ SESSION = "benchmarks.peers.session"  # Module that runs in the process of a pee
 
 def run(
     entries: Sequence[Entry],
+    measurements: Sequence[str],
     *,
     workers: int,
     rounds: int,
@@ -30,6 +30,7 @@ def run(
 
     Args:
         entries: Peers to measure, in order.
+        measurements: What to measure, in order.
         workers: Worker processes of each peer.
         rounds: How often each peer is measured.
         seconds: How long one measurement should last, in seconds.
@@ -42,7 +43,7 @@ def run(
     """
     plan = Plan(
         session=SESSION,
-        groups=[list(MEASUREMENTS)],
+        groups=[measurements],
         deadline=lambda _: MEASURE_DEADLINE + seconds,
         order={"seconds": seconds},
         afterwards=_import,

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.peers import runner
 from benchmarks.peers.base import Peer
+from benchmarks.peers.measurements import MEASUREMENTS
 from benchmarks.peers.session import measure
 from benchmarks.sessions import rounds, session
 from benchmarks.sessions.entry import Entry
@@ -100,6 +101,7 @@ def _run_all() -> None:
     with tempfile.TemporaryDirectory() as folder:
         records = runner.run(
             [UNINSTALLABLE, *(Entry(name, "") for name in PEERS)],
+            list(MEASUREMENTS),
             workers=3,
             rounds=2,
             seconds=SECONDS,
