@@ -32,7 +32,10 @@ from distribute_challenge.stores.record import Hold, Record, Value
 
 __all__ = ["Depot"]
 
-KEPT_IDLE = 1 << 30  # Bytes of all values without users together; a guess.
+# Bytes of all values without users together, and of those that had one user only; guesses. More of
+# the latter would take new memory, in the place of that of freed ones (`SpareFiles`).
+KEPT_IDLE = 1 << 30
+KEPT_IDLE_ONCE = 1 << 27
 
 
 class Depot:
@@ -114,10 +117,12 @@ class Depot:
             self._record.count(value)
             if value.kept and value.offered.issuperset(self._used):
                 return reference
-            crowded = self._record.idle_bytes > KEPT_IDLE
+            crowded = (
+                self._record.idle_bytes > KEPT_IDLE or self._record.idle_once_bytes > KEPT_IDLE_ONCE
+            )
         try:
             if crowded:
-                self._free(clock.monotonic(), KEPT_IDLE)
+                self._free(clock.monotonic(), KEPT_IDLE, KEPT_IDLE_ONCE)
             with value.moving:
                 self._keep(value, data)
         except BaseException:
@@ -253,7 +258,7 @@ class Depot:
         """
         self.free_results()
         if not self._ended():
-            self._free(now, KEPT_IDLE)
+            self._free(now, KEPT_IDLE, KEPT_IDLE_ONCE)
 
     def free_results(self) -> bool:
         """Free the results without users, and return whether there were any; it never raises."""
@@ -306,7 +311,7 @@ class Depot:
             try:
                 place.put(key, data)
             except StoreFullError:
-                if not self.free_results() | self._free(clock.monotonic(), 0):
+                if not self.free_results() | self._free(clock.monotonic(), 0, 0):
                     raise
                 place.put(key, data)  # Values without users were freed to make room.
         except StoreFullError as error:
@@ -332,12 +337,13 @@ class Depot:
             value.offered.clear()
         return False
 
-    def _free(self, now: float, limit: int) -> bool:
+    def _free(self, now: float, limit: int, once_limit: int) -> bool:
         """Free values without users.
 
         Args:
             now: The time by `clock.monotonic`; values that were to stay until then are freed.
             limit: Bytes of values without users that may stay; the oldest beyond that are freed.
+            once_limit: The same for those that had one user only.
 
         Returns:
             Whether anything was freed.
@@ -348,14 +354,17 @@ class Depot:
             with self._lock:
                 self._record.settle()
                 for value in list(self._record.idle.values()):
-                    if value.idle_until > now and self._record.idle_bytes <= limit:
+                    if (
+                        value.idle_until > now
+                        and self._record.idle_bytes <= limit
+                        and (value.uses > 1 or self._record.idle_once_bytes <= once_limit)
+                    ):
                         continue
                     if not value.moving.acquire(blocking=False):
                         # A thread that deposits it again has just failed, or it is being freed.
                         continue
                     stack.callback(value.moving.release)
-                    del self._record.idle[value.reference.key]
-                    self._record.idle_bytes -= value.reference.size
+                    self._record.leave_idle(value)
                     for place in value.kept:
                         kept.setdefault(place, []).append(value.reference.key)
                     # From here on, a thread that deposits it again waits until it is freed, and

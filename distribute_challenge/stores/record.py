@@ -69,6 +69,7 @@ class Record:
         values: All values, by key.
         idle: Those without users, the one that has had none for longest first.
         idle_bytes: Their bytes.
+        idle_once_bytes: The bytes of those that had one user only.
         going: Results without users, which are still to be freed.
         released: Keys of values that have one user less each, and were not counted yet. Any thread
             may add to it at any time; all else needs the lock of the depot.
@@ -78,15 +79,21 @@ class Record:
         self.values: dict[str, Value] = {}
         self.idle: dict[str, Value] = {}
         self.idle_bytes = 0
+        self.idle_once_bytes = 0
         self.going: list[Value] = []
         self.released: deque[tuple[str, ...]] = deque()
 
     def count(self, value: Value) -> None:
         """Count one more user of a value."""
+        if value.reference.key in self.idle:
+            self.leave_idle(value)
         value.users += 1
         value.uses += 1
-        if self.idle.pop(value.reference.key, None) is not None:
-            self.idle_bytes -= value.reference.size
+
+    def leave_idle(self, value: Value) -> None:
+        """Note that a value has users again, or is being freed."""
+        del self.idle[value.reference.key]
+        self._count_idle(value, -value.reference.size)
 
     def settle(self) -> None:
         """Count the values that were released."""
@@ -104,4 +111,9 @@ class Record:
             return
         value.idle_until = clock.monotonic() + (LINGER if value.uses > 1 else LINGER_FIRST)
         self.idle[key] = value
-        self.idle_bytes += value.reference.size
+        self._count_idle(value, value.reference.size)
+
+    def _count_idle(self, value: Value, size: int) -> None:
+        self.idle_bytes += size
+        if value.uses == 1:
+            self.idle_once_bytes += size

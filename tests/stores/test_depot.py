@@ -160,6 +160,25 @@ def test_what_lingers_may_take_only_so_much(
     assert list(near.values) == keys[2:]
 
 
+def test_values_of_single_calls_may_take_less(
+    kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New values get their memory. Those that several calls have needed stay, though older."""
+    monkeypatch.setattr(depot, "KEPT_IDLE_ONCE", 250)
+    often = kept.deposit(b"often" * 100).key
+    kept.retain([often])
+    kept.release([often, often])
+    keys = []
+    for number in range(5):
+        keys.append(kept.deposit(bytes([number]) * 100).key)
+        kept.release(keys[-1:])
+    assert list(near.values) == [often, *keys[-3:]]
+    kept.deposit(bytes([4]) * 100)  # It has several users now.
+    kept.release(keys[-1:])
+    kept.sweep(time.monotonic())
+    assert list(near.values) == [often, *keys[-3:]]
+
+
 def test_a_deposit_makes_room_itself_when_too_much_lingers(
     kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
