@@ -2,7 +2,8 @@
 
 A call that follows others (`core.following`) gets a copy of their results. It is left out, and the
 client sends it later, if there is none: another call failed, or its result needs the modules of the
-user's project, which come with the functions that the client makes for it.
+user's project, which come with the functions that the client makes for it. So is a call that needs
+another version of such a module than a call before it.
 """
 
 from typing import Any
@@ -11,7 +12,11 @@ from distribute_challenge.core.outcome import UNBEGUN, Failure, Unbegun, add_not
 from distribute_challenge.errors import CallCancelledError, ValueMissingError
 from distribute_challenge.execution.attempts import failure_of, outcome_of
 from distribute_challenge.execution.batch_run import BatchRun, FunctionMissingError
-from distribute_challenge.execution.function_cache import CachedFunction, FunctionCache
+from distribute_challenge.execution.function_cache import (
+    CachedFunction,
+    FunctionCache,
+    OtherVersionError,
+)
 from distribute_challenge.log import current_call
 from distribute_challenge.serialisation import dumps, dumps_plain, unpack
 
@@ -36,7 +41,7 @@ class BatchCalls:
     def __init__(self, run: BatchRun, functions: FunctionCache, function: CachedFunction) -> None:
         self._run = run
         self._functions = functions
-        self._function: CachedFunction | Failure = function
+        self._function: CachedFunction | Failure | Unbegun = function
         self._parts = run.batch.parts()
         self._part, self._numbers = next(self._parts)
         self._copies: dict[int, bytes] = {}
@@ -51,7 +56,7 @@ class BatchCalls:
         if number >= self._numbers.stop:
             self._enter_next_part()
         function, run = self._function, self._run
-        if isinstance(function, Failure):
+        if isinstance(function, Failure | Unbegun):
             return function
         try:
             # The first call uses the function as it was just loaded.
@@ -80,9 +85,12 @@ class BatchCalls:
         self._part = part
         current_call.set(part.name)
         try:
-            function = self._functions.load(part.function, self._run.large.open)
+            function = self._functions.load(part.function, self._run.large.open, follows=True)
         except ValueMissingError:
             raise
+        except OtherVersionError:
+            self._function = UNBEGUN
+            return
         except BaseException as error:
             add_note(error, f"{part.name} {not_loaded(self._run.worker, error)}")
             self._function = failure_of(error)

@@ -17,10 +17,14 @@ from distribute_challenge.serialisation import (
 if TYPE_CHECKING:
     from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 
-__all__ = ["CachedFunction", "FunctionCache"]
+__all__ = ["CachedFunction", "FunctionCache", "OtherVersionError"]
 
 _KEPT_FUNCTIONS = 128  # A guess: more functions than one study calls, fewer than fill a memory.
 _KEPT_MODULES = 2000  # A guess, too: for all these functions together.
+
+
+class OtherVersionError(Exception):
+    """A function needs another version of a module than the one before it."""
 
 
 class CachedFunction(NamedTuple):
@@ -53,18 +57,27 @@ class FunctionCache:
         self._entries: dict[str, _Entry] = {}
         self._known: dict[Any, Any] = {}
 
-    def load(self, digest: str, open: Open | None = None) -> CachedFunction | None:  # noqa: A002
+    def load(
+        self,
+        digest: str,
+        open: Open | None = None,  # noqa: A002
+        *,
+        follows: bool = False,
+    ) -> CachedFunction | None:
         """Return the function of a digest, with its modules importable.
 
         Args:
             digest: The digest of the function's payload.
             open: Returns the large values that it captures.
+            follows: Whether the modules of the function before it stay importable, too, as its
+                results are still to be pickled.
 
         Returns:
             The function, or None if its payload is not available.
 
         Raises:
             ValueMissingError: One of the large values is not available.
+            OtherVersionError: It follows a function with another version of one of its modules.
         """
         entry = self._entries.pop(digest, None)
         if entry is None:
@@ -74,7 +87,7 @@ class FunctionCache:
             unpacked = unpack_function(payload)
             entry = _Entry(unpacked._replace(modules=self._shared(unpacked.modules)))
         if self._importer is not None:
-            entry.activate(self._importer)
+            entry.activate(self._importer, follows=follows)
         found = entry.load(open)
         self._entries[digest] = entry
         if len(self._entries) > _KEPT_FUNCTIONS:
@@ -99,8 +112,11 @@ class _Entry:
         self._is_defined = False
         self._kept: CachedFunction | None = None
 
-    def activate(self, importer: "ProjectImporter") -> None:
-        importer.activate(self._unpacked.modules)
+    def activate(self, importer: "ProjectImporter", *, follows: bool) -> None:
+        if not follows:
+            importer.activate(self._unpacked.modules)
+        elif not importer.add(self._unpacked.modules):
+            raise OtherVersionError
         self._script.activate()
 
     def load(self, open: Open | None) -> CachedFunction:  # noqa: A002

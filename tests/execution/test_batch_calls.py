@@ -1,8 +1,12 @@
 """Calls that follow others in a message, as a worker runs them."""
 
 import datetime
+import importlib
+import sys
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +22,7 @@ from distribute_challenge.execution.function_cache import CachedFunction, Functi
 from distribute_challenge.execution.run import execute
 from distribute_challenge.log import current_call
 from distribute_challenge.serialisation import Open, PortableFunction, dumps, with_inputs
+from distribute_challenge.serialisation.modules.project_importer import ProjectImporter
 from distribute_challenge.serialisation.outcomes import decode_outcomes
 
 
@@ -164,10 +169,16 @@ def test_a_missing_value_of_a_function_is_asked_for() -> None:
     lead, payload = portable(make), portable(add)
 
     class Functions(FunctionCache):
-        def load(self, digest: str, open: Open | None = None) -> CachedFunction | None:  # noqa: A002
+        def load(
+            self,
+            digest: str,
+            open: Open | None = None,  # noqa: A002
+            *,
+            follows: bool = False,
+        ) -> CachedFunction | None:
             if digest == payload.digest:
                 raise ValueMissingError(["there"])
-            return super().load(digest, open)
+            return super().load(digest, open, follows=follows)
 
     following = [Following(payload.digest, "add", False, 1)]
     batch = Batch("b1", lead.digest, "make", [given(1), needing(0)], following=following)
@@ -176,3 +187,72 @@ def test_a_missing_value_of_a_function_is_asked_for() -> None:
     assert decode_outcomes(ended) == [1]
     assert missing.problem is not None
     assert (missing.problem.kind, missing.problem.text) == ("value_missing", "there")
+
+
+MODULES = {
+    "one": """
+        class Point:
+            pass
+        def make():
+            return Point()
+    """,
+    "two": "def add(*numbers): return sum(numbers)",
+}
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project of two modules."""
+    for name, source in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def importer() -> Iterator[ProjectImporter]:
+    importer = ProjectImporter()
+    yield importer
+    importer.activate([])
+    if importer in sys.meta_path:
+        sys.meta_path.remove(importer)
+
+
+def followed(importer: ProjectImporter, *functions: FunctionPayload) -> list[Any]:
+    """The outcomes of a function without arguments, and of others behind it."""
+    following = [Following(each.digest, each.name, False, 1) for each in functions[1:]]
+    batch = Batch(
+        "b1", functions[0].digest, "make", [given()] * len(functions), following=following
+    )
+    payloads = {each.digest: each.payload for each in functions}
+    (frame,) = execute(batch, FunctionCache(payloads.get, importer), "w")
+    return decode_outcomes(Reply.decode(frame))
+
+
+def test_results_travel_by_the_names_of_their_classes_whatever_follows(
+    modules: Path, importer: ProjectImporter
+) -> None:
+    """The modules of the functions behind them do not take the place of theirs."""
+    one, two = map(importlib.import_module, MODULES)
+    point, total = followed(importer, portable(one.make), portable(two.add))
+    assert type(point).__module__ == "one"
+    assert type(point) is sys.modules["one"].Point
+    assert total == 0
+
+
+def test_a_function_with_another_version_of_a_module_does_not_follow(
+    modules: Path, importer: ProjectImporter
+) -> None:
+    """The client sends its calls in a message of their own."""
+    one = importlib.import_module("one")
+    old = portable(one.make)
+    (modules / "one.py").write_text(textwrap.dedent(MODULES["one"]) + "VERSION = 2")
+    importlib.invalidate_caches()
+    del sys.modules["one"]
+    new = portable(importlib.import_module("one").make)
+    point, unbegun = followed(importer, old, new)
+    assert type(point).__name__ == "Point"
+    assert unbegun is UNBEGUN

@@ -3,7 +3,8 @@
 Guarantees:
 
 - While a call runs, `sys.modules` holds exactly the versions of the project's modules that its
-  client sent, whatever was imported for an earlier call or lies in the worker's own folder.
+  client sent, whatever was imported for an earlier call or lies in the worker's own folder. With
+  them it holds the modules of calls in the same message, whose results may be pickled later.
 - A module is executed once per worker process and version. Its version is its source together
   with that of all project modules it can reach, so two functions of one project share their
   modules, and an edit of one file renews every module that depends on it. Data files are not
@@ -54,7 +55,7 @@ class ProjectImporter:
 
     def __init__(self) -> None:
         self._sent: Sequence[ProjectModule] = ()
-        self._sent_versions: dict[str, str] = {}
+        self._sent_versions: dict[str, str] | None = {}
         self._active: dict[str, ProjectModule] = {}
         self._versions: dict[str, str] = {}
         self._loaded: dict[tuple[str, str], ModuleType] = {}
@@ -72,13 +73,14 @@ class ProjectImporter:
         if modules is self._sent and is_current:
             return
         self._folders.use(modules)
-        self._sent = modules
         by_name = {module.name: module for module in modules}
         versions = {name: self._version(name, by_name) for name in by_name}
         if versions == self._sent_versions and is_current:
+            self._sent = modules
             return
+        # An interrupt may come at any moment; then the next call begins anew.
+        self._sent, self._sent_versions = (), None
         self._put_away()
-        self._sent_versions = versions
         self._active = by_name
         self._versions = dict(versions)
         if self not in sys.meta_path:
@@ -88,6 +90,28 @@ class ProjectImporter:
         for name in sorted(self._found_before):
             self._find(name)
         self._bring_back(self._versions.keys() - versions.keys())
+        self._sent, self._sent_versions = modules, versions
+
+    def add(self, modules: Sequence[ProjectModule]) -> bool:
+        """Let imports find these project modules, too; those that are active stay.
+
+        Returns:
+            Whether they do; False: one of them is active in another version.
+        """
+        if all(self._active.get(module.name) == module for module in modules):
+            return True
+        by_name = {module.name: module for module in modules}
+        self._folders.use([*self._active.values(), *modules])
+        versions = {name: self._version(name, by_name) for name in by_name}
+        if any(self._versions.get(name, version) != version for name, version in versions.items()):
+            return False
+        added = [name for name in by_name if name not in self._active]
+        self._sent, self._sent_versions = (), None
+        self._active = by_name | self._active
+        self._versions |= versions
+        importlib.invalidate_caches()
+        self._bring_back(added)
+        return True
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Return the spec of an active project module; None lets the ordinary import go on."""
@@ -180,8 +204,8 @@ class ProjectImporter:
         for name, module in away.items():
             if module is None:
                 continue
-            del sys.modules[name]
             self._loaded[name, self._versions[name]] = module
+            del sys.modules[name]
             # Otherwise `from package import name` would still find this module in the package.
             parent, _, child = name.rpartition(".")
             if getattr(away.get(parent), "__dict__", {}).get(child) is module:

@@ -81,6 +81,50 @@ def test_a_module_is_executed_once_for_each_version(importer: ProjectImporter) -
     assert lengths == [1, 3, 2, 3, 4]
 
 
+def test_modules_may_come_to_those_that_are_active(importer: ProjectImporter) -> None:
+    """What these have made can still be pickled. They go with the next call."""
+    one, two = (
+        [module("one", "x = []")],
+        [module("two", "import one", "one"), module("one", "x = []")],
+    )
+    importer.activate(one)
+    first = __import__("one")
+    assert importer.add(two)
+    assert sys.modules["one"] is first
+    assert __import__("two").one is first
+    assert importer.add(two)
+    importer.activate(one)
+    assert sys.modules["one"] is first
+    assert "two" not in sys.modules
+
+
+def test_modules_of_another_version_do_not_come(importer: ProjectImporter) -> None:
+    importer.activate([module("one", "x = 1")])
+    assert not importer.add([module("one", "x = 2"), module("two", "")])
+    assert __import__("one").x == 1
+    assert importer.find_spec("two") is None
+
+
+def test_a_swap_that_is_interrupted_begins_anew(
+    importer: ProjectImporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No module is executed once more: functions that were loaded refer to the first."""
+    one, two = [module("one", "")], [module("two", "")]
+    importer.activate(one)
+    first = __import__("one")
+    importer.activate(two)
+
+    def interrupted(names: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importer, "_bring_back", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            importer.activate(one)
+    importer.activate(one)
+    assert sys.modules["one"] is first
+
+
 def test_an_edit_renews_every_module_that_depends_on_the_file(importer: ProjectImporter) -> None:
     """It leaves the other modules."""
     fixed = [module("top", "from low import x", "low"), module("apart", "runs = []")]
