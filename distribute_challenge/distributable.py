@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from distribute_challenge.core.folding import fold
+from distribute_challenge.core.future_text import short
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import as_they_are, is_as_they_are, stand_in
@@ -230,7 +231,7 @@ class Distributable(ToRun, Generic[R]):
         )
 
     def __repr__(self) -> str:
-        return f"<Distributable {call_text(self.prepared.name, self.args, self.kwargs)}>"
+        return f"<Distributable {short(call_text(self.prepared.name, self.args, self.kwargs))}>"
 
     def prepare(self, backend: Choice) -> "Submittable":
         """Pickle the arguments, for a call that needs the value of this one (`graph`)."""

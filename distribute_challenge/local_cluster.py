@@ -145,6 +145,9 @@ class LocalCluster:
         self._block.close()
         self.close()
 
+    def __repr__(self) -> str:
+        return f"LocalCluster({self._embedded.facts()})"
+
     def _ask_to_scale(self, workers: int) -> int | None:
         """Tell the worker the new number; return the number that it has, or None without an answer.
 

@@ -41,6 +41,9 @@ class MapResults(Iterator[R], AsyncIterator[R]):
         self._values: Generator[R, None, None] = run.values()  # type: ignore[assignment] # it is one
         self._is_async = False
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._run.facts()}>"
+
     def __iter__(self) -> Iterator[R]:
         return self._values
 

@@ -118,6 +118,7 @@ class MapRun:
         self._ready: deque[Any] = deque()
         self._error: BaseException | None = None  # To be raised after the results in `_ready`.
         self._is_waiting = self._is_closed = self._stops = False
+        self._results = self._failed = 0  # So far.
         self.renew_locks()
         renew_in_children(self)
 
@@ -150,6 +151,14 @@ class MapRun:
         finally:
             self._error = None
             self.close()
+
+    def facts(self) -> str:
+        """Return which function it calls, and how far it has come, as text."""
+        total = self._mapping.total
+        so_far = f"{self._results:,}" + ("" if total is None else f" of {total:,}") + " results"
+        failed = f", {self._failed:,} failed" if self._failed else ""
+        state = "" if self._driver else ", not begun"
+        return f"{self._mapping.name}, {so_far}{failed}{', ended' if self._is_closed else state}"
 
     async def next_value(self) -> Any:
         """Return the next result, or `END`; the event loop goes on meanwhile."""
@@ -206,8 +215,10 @@ class MapRun:
         """Return the results of a chunk; an exception to be raised after them is ``_error``."""
         if self._bar is not None:
             self._bar.update(len(outcomes))
+        self._results += len(outcomes)
         if Failure not in map(type, outcomes):
             return outcomes
+        self._failed += sum(type(each) is Failure for each in outcomes)
         note_items(chunk, outcomes, self._mapping.name)
         if self._options.on_error == "return":
             return [each.error if type(each) is Failure else each for each in outcomes]

@@ -20,6 +20,7 @@ from pathlib import Path
 from distribute_challenge.cluster import supervisor
 from distribute_challenge.cluster.redis_server import server_command, server_program
 from distribute_challenge.core import clock
+from distribute_challenge.core.units import amount
 from distribute_challenge.errors import ClusterStartError
 from distribute_challenge.execution.surroundings import Surroundings, interpreter_flags
 from distribute_challenge.security import new_secret
@@ -73,7 +74,16 @@ class EmbeddedCluster:
         Raises:
             ClusterStartError: It is not running.
         """
-        return f"redis+socket://{self._running_folder()}/redis.sock"
+        return _address(self._running_folder())
+
+    def facts(self) -> str:
+        """Return its size, its state as far as it is known, and its address, for a `repr`."""
+        size = amount(self.workers, "worker")
+        folder = self.folder
+        if folder is None:
+            return f"{size}, not running"
+        state = "running" if self._death is None else "died"
+        return f"{size}, {state}, {_address(folder)}"
 
     def start(self) -> None:
         """Start its processes, without waiting for them.
@@ -222,6 +232,10 @@ class EmbeddedCluster:
             for pipe in (process.stdin, process.stdout):
                 assert pipe is not None
                 pipe.close()
+
+
+def _address(folder: Path) -> str:
+    return f"redis+socket://{folder}/redis.sock"
 
 
 def _private_folder() -> Path:

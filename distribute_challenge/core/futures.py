@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from distribute_challenge.core.callbacks import run_callbacks
 from distribute_challenge.core.folding import fold, set_traceback, traceback_of
-from distribute_challenge.core.guarded import shown
+from distribute_challenge.core.future_text import FutureText
 from distribute_challenge.core.lazy_future import LazyFuture, Stages
 from distribute_challenge.core.log_lines import LastLines, LogLine
 from distribute_challenge.core.needs import is_as_they_are, itself, stand_in
@@ -198,17 +198,7 @@ class Future(LazyFuture, Generic[R]):
         return self.cancelled()
 
     def __repr__(self) -> str:
-        if self.cancelled():
-            text = f"{self.name} cancelled"
-        elif not self.done():
-            text = f"{self.call_text()} {'running' if self._is_known_to_run() else 'pending'}"
-        elif self._exception is not None:
-            text = f"{self.name} raised {shown(self._exception)}"
-        elif type(self._result) is Unopened:
-            text = f"{self.name} finished"
-        else:
-            text = f"{self.name} finished {shown(self._result)}"
-        return f"<Future {text}>"
+        return f"<Future {FutureText.of(self).line()}>"
 
     def has_value(self) -> bool:
         """Whether the call has ended and given a value, which may not have been unpickled yet."""
@@ -226,9 +216,12 @@ class Future(LazyFuture, Generic[R]):
         """Return the call as text; an engine that keeps its task shows the arguments, too."""
         return self.name
 
-    def _is_known_to_run(self) -> bool:
-        """Like `running`, but without a request to the broker: a debugger may call `repr` often."""
-        return self.running()
+    def stage(self) -> str:
+        """Return where a call is that is not done, as text, as far as this process knows.
+
+        No request goes to the broker, as a debugger may call `repr` often.
+        """
+        return "running" if self.running() else "pending"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if (reduced := stand_in(self)) is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["Timeline"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Timeline:
     """The times of one call (or of one chunk of a `map`), in seconds since the epoch.
 
@@ -24,6 +24,8 @@ class Timeline:
 
     Examples:
         >>> timeline = Timeline(1.0, 2.0, 4.0, 7.0, 7.5, "w1@host/12")
+        >>> timeline
+        Timeline(waiting 3.00 s, running 3.00 s, returning 500 ms, worker w1@host/12)
         >>> timeline.waiting, timeline.running, timeline.returning
         (3.0, 3.0, 0.5)
     """
@@ -49,3 +51,11 @@ class Timeline:
     def returning(self) -> float:
         """Seconds from the end on the worker to the reply's arrival."""
         return self.received - self.finished
+
+    def __repr__(self) -> str:
+        from distribute_challenge.core.units import seconds  # Few programs show one.
+
+        return (
+            f"Timeline(waiting {seconds(self.waiting)}, running {seconds(self.running)}, "
+            f"returning {seconds(self.returning)}, worker {self.worker})"
+        )

@@ -158,6 +158,13 @@ class ExecutionBackend(ABC):
         )
         return self.submit_now(task).result()
 
+    def facts(self) -> str:
+        """Return what is known of the engine without a look at its cluster, for its `repr`."""
+        return ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.facts()})"
+
     def close(self) -> None:  # noqa: B027 - not abstract: most engines own nothing
         """Free the engine's resources.
 

@@ -71,6 +71,10 @@ class LimitedCall(Future[Any]):
         inner = self.inner
         return inner is not None and inner.running()
 
+    def stage(self) -> str:
+        inner = self.inner
+        return "pending" if inner is None else inner.stage()
+
     def logs(self) -> list[LogLine]:
         inner = self.inner
         return super().logs() if inner is None else inner.logs()
@@ -151,6 +155,10 @@ class LimitedBackend(ExecutionBackend):
 
     def unfinished(self) -> int:
         return len(self._waiting_calls())
+
+    def facts(self) -> str:
+        limit = "" if self._limit == inf else f", at most {self._limit:,} calls at a time"
+        return f"{self._engine!r}{limit}"
 
     def submit(self, task: Task) -> Future[Any]:
         call = LimitedCall(task, self)

@@ -44,6 +44,9 @@ class RunAdapter(ExecutionBackend):
         self._runner = runner
         self.name = type(runner).__name__
 
+    def facts(self) -> str:
+        return self.name
+
     def submit(self, task: Task) -> Future[Any]:
         future: Future[Any] = Future(task.function.name)
         function = callable_bytes(task)

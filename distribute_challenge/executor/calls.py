@@ -15,6 +15,7 @@ from distribute_challenge.core.callbacks import run_callbacks
 from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.open_futures import OpenFutures
+from distribute_challenge.core.units import amount
 from distribute_challenge.errors import SetupError
 from distribute_challenge.execution_backends.limited import LimitedBackend
 
@@ -63,6 +64,11 @@ class ExecutorCalls:
         self._lock = threading.RLock()
         # Reentrant: some backends run the call in `submit`, and its callbacks may submit others.
         self.submitting = threading.RLock()
+
+    def facts(self) -> str:
+        """Return how many calls are open, and whether further ones are accepted, as text."""
+        state = ", broken" if self.broken is not None else ", shut down" if self._is_shut else ""
+        return f"{amount(len(self.futures), 'call')} open{state}"
 
     def check(self) -> None:
         """Raise an error if no more calls may be submitted."""

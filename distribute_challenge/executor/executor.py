@@ -13,6 +13,7 @@ from distribute_challenge.core.folding import fold, folded
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.setup import Setup
+from distribute_challenge.core.units import amount
 from distribute_challenge.distributable import Distributable, Prepared
 from distribute_challenge.errors import OptionError, SerialisationError
 from distribute_challenge.execution_backends.limited import LimitedBackend
@@ -258,6 +259,11 @@ class Executor(ClientMethods, concurrent.futures.Executor):
                     future.cancel()
             if wait:
                 self._calls.wait()
+
+    def __repr__(self) -> str:
+        facts = [] if self._workers is None else [amount(self._workers, "worker")]
+        facts += [repr(self._inner_engine), self._calls.facts()]
+        return f"{type(self).__name__}({', '.join(facts)})"
 
     def _kept(self, fn: Callable[..., Any]) -> "_Function":
         """Return a function as it is submitted, from the latest ones if it is among them."""

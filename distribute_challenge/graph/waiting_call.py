@@ -105,6 +105,16 @@ class WaitingCall(Follower, Future[Any]):
             return _text(task, inputs)
         return super().call_text() if inner is None else inner.call_text()
 
+    def stage(self) -> str:
+        inner = self._inner
+        if inner is not None:
+            return inner.stage()
+        return (
+            f"waiting for {self.missing} of {len(self._inputs)} calls"
+            if self.missing > 0
+            else "pending"
+        )
+
     def _input_ended_there(self, future: Future[Any]) -> None:
         with _lock:
             if self.missing > 1 and future.has_value():

@@ -29,6 +29,14 @@ def test_a_timeline_cannot_be_changed() -> None:
         TIMELINE.sent = 0.0  # type: ignore[misc]
 
 
+def test_a_timeline_shows_durations_in_units_that_people_read() -> None:
+    """By two clocks, one of them may be negative."""
+    late = dataclasses.replace(TIMELINE, received=6.9988)
+    assert repr(late) == (
+        "Timeline(waiting 3.00 s, running 3.00 s, returning -1.20 ms, worker w@h/1)"
+    )
+
+
 def test_a_timeline_can_be_pickled() -> None:
     """Benchmarks collect them from other processes."""
     assert pickle.loads(pickle.dumps(TIMELINE)) == TIMELINE

@@ -55,7 +55,7 @@ def test_a_call_goes_to_its_engine_when_the_last_input_is_there(
     first, second = engine.futures
     first.resolve(2)
     assert not future.running()
-    assert repr(future) == "<Future add(add(1), add(2)) pending>"
+    assert repr(future) == "<Future add(add(1), add(2)) waiting for 1 of 2 calls>"
     second.resolve(3)
     eventually(lambda: len(engine.futures) == 3)
     engine.futures[2].running_with(lambda: True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from distribute_challenge.benchmarking.extra import Lazily
 from distribute_challenge.benchmarking.recording import Calls, Run, Sample, Step, Usage
-from distribute_challenge.benchmarking.results.units import in_natural_order
+from distribute_challenge.core.units import in_natural_order
 
 if TYPE_CHECKING:
     import numpy as np

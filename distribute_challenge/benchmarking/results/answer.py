@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results.analysis import StepFigures
-from distribute_challenge.benchmarking.results.units import amount, percent, rate
+from distribute_challenge.core.units import amount, percent, rate
 
 __all__ = ["cores", "disturbance", "growth", "limit", "mishaps", "subject"]
 

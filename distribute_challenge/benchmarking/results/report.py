@@ -25,7 +25,7 @@ from distribute_challenge.benchmarking.results.page import (
 )
 from distribute_challenge.benchmarking.results.plots.drawing import render, require
 from distribute_challenge.benchmarking.results.plots.pictures import PICTURES
-from distribute_challenge.benchmarking.results.units import (
+from distribute_challenge.core.units import (
     NOTHING,
     amount,
     in_natural_order,

@@ -6,7 +6,8 @@ from textwrap import fill
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results import answer
 from distribute_challenge.benchmarking.results.analysis import Percentiles, StepFigures, figures
-from distribute_challenge.benchmarking.results.units import (
+from distribute_challenge.core.tables import table
+from distribute_challenge.core.units import (
     NOTHING,
     amount,
     memory,
@@ -14,7 +15,6 @@ from distribute_challenge.benchmarking.results.units import (
     rate,
     seconds_together,
 )
-from distribute_challenge.core.tables import table
 
 __all__ = ["summary"]
 

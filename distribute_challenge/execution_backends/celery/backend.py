@@ -12,6 +12,7 @@ from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends.base import DETACHED_NEEDS_CLUSTER, ExecutionBackend
 from distribute_challenge.execution_backends.policy import OPTIONS
+from distribute_challenge.settings import masked
 from distribute_challenge.stores import Depot
 
 if TYPE_CHECKING:
@@ -119,6 +120,14 @@ class CeleryExecutionBackend(ExecutionBackend):
 
     def depot(self) -> Depot:
         return self._connected().depot()
+
+    def facts(self) -> str:
+        url, cluster = self._broker_url(), self._given or self._own
+        if cluster is not None:
+            return cluster.facts()
+        if url is None:
+            return "an embedded cluster, not started"
+        return f"{masked(url)}, {'not ' if self._client is None else ''}connected"
 
     def sized(self, workers: int) -> ExecutionBackend | None:
         if self._given is not None or self._broker_url() is not None:

@@ -68,8 +68,8 @@ class ClusterCall(TriedCall):
     def running(self) -> bool:
         return not self.done() and self._backend._is_running(self)
 
-    def _is_known_to_run(self) -> bool:
-        return False  # To ask the cluster takes a while.
+    def stage(self) -> str:
+        return "pending"  # To ask the cluster takes a while.
 
 
 class ClusterBackend(ExecutionBackend):

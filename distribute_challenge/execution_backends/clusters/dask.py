@@ -25,6 +25,7 @@ from distribute_challenge.execution_backends.clusters.packages import needed
 from distribute_challenge.execution_backends.clusters.worker_calls import Answer, Message, calls
 from distribute_challenge.execution_backends.loss_report import worker_lost
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME
+from distribute_challenge.settings import masked
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -65,6 +66,10 @@ class DaskExecutionBackend(ClusterBackend):
         self._address = cluster if isinstance(cluster, str) else None
         self._given = None if isinstance(cluster, str) else cluster
         self._own: Client | None = None
+
+    def facts(self) -> str:
+        # Not the client's own repr, which may wait for the scheduler.
+        return masked(self._address) if self._address is not None else ""
 
     def _client(self) -> "Client":
         """Return the client in use.

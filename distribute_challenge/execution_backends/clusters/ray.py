@@ -19,6 +19,7 @@ from distribute_challenge.execution_backends.clusters.packages import needed
 from distribute_challenge.execution_backends.clusters.worker_calls import Answer, Message, calls
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME
 from distribute_challenge.execution_backends.tried_call import ProcessEnd
+from distribute_challenge.settings import masked
 
 __all__ = ["RayExecutionBackend"]
 
@@ -99,6 +100,9 @@ class RayExecutionBackend(ClusterBackend):
         self._address = address
         self._connection: _Connection | None = None
         self._has_initialised = False
+
+    def facts(self) -> str:
+        return "" if self._address is None else masked(self._address)
 
     def _connected(self) -> _Connection:
         """Return the connection, made if there is none.

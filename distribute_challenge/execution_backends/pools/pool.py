@@ -71,12 +71,21 @@ class PoolCall(TriedCall):
     def running(self) -> bool:
         return self.runner is not None and not self.done()
 
+    def stage(self) -> str:
+        runner = self.runner
+        return "pending" if runner is None else f"running on {runner.worker}"
+
 
 class Runner(Protocol):
     """The interface with which a worker of a pool runs calls.
 
     Only the worker's own thread calls the methods, except `stop` and `abandon`.
+
     """
+
+    @property
+    def worker(self) -> str:
+        """Name of what runs the calls, as in a `Timeline`; any thread may ask for it."""
 
     def run(self, call: PoolCall) -> None:
         """Run a call and settle it, or give it back with `Pool.put`."""

@@ -159,7 +159,7 @@ class WorkerProcess:
         if was_slow:
             text = "it did not react when its time was over, so its process was killed"
         has_begun = self._record.has_begun(self._number)
-        raise ProcessEndedError(ProcessEnd(self._name, text, facts, has_begun, was_slow))
+        raise ProcessEndedError(ProcessEnd(self.name, text, facts, has_begun, was_slow))
 
     def interrupt(self) -> None:
         """Stop the call that the process runs, or the one that it is about to get."""
@@ -206,7 +206,8 @@ class WorkerProcess:
         os.close(self._crash)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Its name, as in a `Timeline`."""
         return worker_name(self._kind, self._process.pid)
 
     def _wait_until_ready(self) -> None:
@@ -218,7 +219,7 @@ class WorkerProcess:
         except (EOFError, OSError):
             text, facts = self._end()
             if "signal" in facts:
-                end = ProcessEnd(self._name, text, facts, has_begun=False, was_slow=False)
+                end = ProcessEnd(self.name, text, facts, has_begun=False, was_slow=False)
                 raise ProcessEndedError(end) from None
             raise ClusterStartError(
                 f"a process of the pool did not start: {text}; see what it has written"

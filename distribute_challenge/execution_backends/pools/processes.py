@@ -15,6 +15,7 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.batching import GIVE_BACK_AFTER
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
+from distribute_challenge.core.units import amount
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution.interruption import GRACE
 from distribute_challenge.execution.surroundings import Surroundings
@@ -73,6 +74,9 @@ class ProcessesExecutionBackend(ExecutionBackend):
     def unfinished(self) -> int:
         return self._pool.unfinished()
 
+    def facts(self) -> str:
+        return amount(self.concurrency, "worker")
+
     def close(self) -> None:
         self._pool.close()
 
@@ -104,6 +108,11 @@ class _ProcessRunner:
         self._process: WorkerProcess | None = None
         self._call: PoolCall | None = None
         self._abandoned = False
+
+    @property
+    def worker(self) -> str:
+        process = self._process
+        return "a new process" if process is None else process.name
 
     def run(self, call: PoolCall) -> None:
         process = self._process

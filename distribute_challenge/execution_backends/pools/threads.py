@@ -8,8 +8,10 @@ from typing import Any
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
+from distribute_challenge.core.units import amount
 from distribute_challenge.execution.interruption import ThreadInterruption
 from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.frames import process_name
 from distribute_challenge.execution_backends.local import run_here
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.execution_backends.pools.pool import Pool, PoolCall
@@ -55,6 +57,9 @@ class ThreadsExecutionBackend(ExecutionBackend):
     def unfinished(self) -> int:
         return self._pool.unfinished()
 
+    def facts(self) -> str:
+        return amount(self.concurrency, "worker")
+
     def close(self) -> None:
         self._pool.close()
 
@@ -68,6 +73,7 @@ class _ThreadRunner:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._call: PoolCall | None = None
+        self.worker = process_name("threads")
         self._interruption = ThreadInterruption()
 
     def run(self, call: PoolCall) -> None:

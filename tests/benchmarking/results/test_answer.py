@@ -12,7 +12,7 @@ from distribute_challenge.benchmarking.results.answer import (
     mishaps,
     subject,
 )
-from distribute_challenge.benchmarking.results.units import percent
+from distribute_challenge.core.units import percent
 from tests.benchmarking.recorded import MACHINE, cut, interrupted, plan, recorded
 
 

@@ -5,7 +5,7 @@ import pytest
 from distribute_challenge.benchmarking.recording import Run, Step, Usage
 from distribute_challenge.benchmarking.results.analysis import figures
 from distribute_challenge.benchmarking.results.table import summary
-from distribute_challenge.benchmarking.results.units import rate
+from distribute_challenge.core.units import rate
 from tests.benchmarking.recorded import interrupted, plan, recorded
 
 RUNS = {

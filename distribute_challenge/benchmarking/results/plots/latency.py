@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results.analysis import Percentiles, StepFigures
 from distribute_challenge.benchmarking.results.plots import style
-from distribute_challenge.benchmarking.results.units import SECOND_UNITS
+from distribute_challenge.core.units import SECOND_UNITS
 
 __all__ = ["latency"]
 

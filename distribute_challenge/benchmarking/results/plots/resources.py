@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results.analysis import StepFigures, is_worker
 from distribute_challenge.benchmarking.results.plots import style
-from distribute_challenge.benchmarking.results.units import MEMORY_UNITS, in_natural_order
+from distribute_challenge.core.units import MEMORY_UNITS, in_natural_order
 
 __all__ = ["resources"]
 

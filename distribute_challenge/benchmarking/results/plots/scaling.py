@@ -9,7 +9,7 @@ from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results import answer
 from distribute_challenge.benchmarking.results.analysis import StepFigures
 from distribute_challenge.benchmarking.results.plots import style
-from distribute_challenge.benchmarking.results.units import amount, percent
+from distribute_challenge.core.units import amount, percent
 
 __all__ = ["scaling"]
 

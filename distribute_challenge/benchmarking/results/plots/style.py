@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results import answer
-from distribute_challenge.benchmarking.results.units import fitting
+from distribute_challenge.core.units import fitting
 
 __all__ = [
     "BLUE",

@@ -77,8 +77,12 @@ class Call(Future[Any]):
     def call_text(self) -> str:
         return described(self.task)
 
-    def _is_known_to_run(self) -> bool:
-        return False  # Only the broker knows.
+    def stage(self) -> str:
+        # Only the broker knows more, unless the worker has sent lines that the call has printed.
+        batch = self.batch
+        if self._lines is None or batch is None or not batch.log_replies:
+            return "pending"
+        return f"running on {next(reversed(batch.log_replies))}"
 
     def cancel(self, force: bool = False) -> bool:
         if self.done():

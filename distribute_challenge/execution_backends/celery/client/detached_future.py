@@ -56,8 +56,8 @@ class DetachedFuture(Future[Any]):
         self._needed = needed
         self._sent = created, sent
 
-    def _is_known_to_run(self) -> bool:
-        return False  # Only the broker knows.
+    def stage(self) -> str:
+        return "pending"  # Only the broker knows more.
 
     def when_done(self, callback: Callable[[Any], object]) -> None:
         self._needed.add(self)

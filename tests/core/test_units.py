@@ -2,7 +2,7 @@
 
 import pytest
 
-from distribute_challenge.benchmarking.results.units import (
+from distribute_challenge.core.units import (
     in_natural_order,
     memory,
     percent,

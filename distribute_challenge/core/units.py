@@ -1,4 +1,4 @@
-"""Writes numbers with three digits and a unit, for the table, the page and the pictures."""
+"""Numbers with three digits and a unit, for reprs, tables, pages and pictures."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -57,11 +57,13 @@ def seconds(value: float | None) -> str:
     """Write a duration, in the unit that fits.
 
     Examples:
-        >>> seconds(1.0123), seconds(0.0123), seconds(0.0000123), seconds(None)
-        ('1.01 s', '12.3 ms', '12.3 µs', '-')
+        >>> seconds(1.0123), seconds(-0.0123), seconds(0.0000123), seconds(None)
+        ('1.01 s', '-12.3 ms', '12.3 µs', '-')
     """
     if value is None:
         return NOTHING
+    if value < 0:  # Two clocks that differ.
+        return f"-{seconds(-value)}"
     scale, unit = fitting(value, SECOND_UNITS)
     return f"{value / scale:.{_decimals(value / scale)}f} {unit}"
 
