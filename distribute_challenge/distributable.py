@@ -233,6 +233,12 @@ class Distributable(ToRun, Generic[R]):
     def __repr__(self) -> str:
         return f"<Distributable {short(call_text(self.prepared.name, self.args, self.kwargs))}>"
 
+    def _repr_html_(self) -> str:
+        from distribute_challenge.core.card import card  # Few programs show a call.
+        from distribute_challenge.graph.outline import outline_html
+
+        return card("Call that has not run", [], outline_html(self))
+
     def prepare(self, backend: Choice) -> "Submittable":
         """Pickle the arguments, for a call that needs the value of this one (`graph`)."""
         engine = self.prepared.engine(backend)

@@ -146,7 +146,14 @@ class LocalCluster:
         self.close()
 
     def __repr__(self) -> str:
-        return f"LocalCluster({self._embedded.facts()})"
+        return f"LocalCluster({', '.join(self._embedded.facts()[:3])})"
+
+    def _repr_html_(self) -> str:
+        from distribute_challenge.core.card import card  # Few programs show a cluster.
+
+        names = ("size", "state", "broker", "log")
+        facts = self._embedded.facts()
+        return card("LocalCluster", zip(names, facts, strict=False))
 
     def _ask_to_scale(self, workers: int) -> int | None:
         """Tell the worker the new number; return the number that it has, or None without an answer.

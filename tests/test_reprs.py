@@ -12,6 +12,8 @@ import pytest
 from distribute_challenge import Executor, LocalCluster, compute_this, put
 from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
+from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
 from distribute_challenge.execution_backends.limited import LimitedBackend
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import (
@@ -19,6 +21,8 @@ from distribute_challenge.execution_backends.pools import (
     ThreadsExecutionBackend,
 )
 from tests.calls import wait_for
+from tests.core.test_card import Parsed
+from tests.optional import needed
 from tests.processes import PATIENCE, wait_until
 
 PLACE = r"[^/>]+@[^/>]+/\d+"
@@ -67,6 +71,15 @@ def test_a_future_of_a_pool_shows_the_worker_that_runs_it(pool: Any, tmp_path: P
     )
 
 
+def test_a_notebook_shows_a_future_as_a_table() -> None:
+    failed = reciprocal(0).submit("threads")
+    assert isinstance(failed.exception(PATIENCE), ZeroDivisionError)
+    words = Parsed(failed._repr_html_()).words
+    assert words[:6] == ["Future", "call", "reciprocal", "state", "failed", "error"]
+    assert words[6].startswith("ZeroDivisionError")
+    assert words[7] == "ran for"
+
+
 def test_a_process_that_is_still_starting_has_no_name() -> None:
     with ProcessesExecutionBackend(1) as backend:
         reciprocal(1).compute(backend)
@@ -97,6 +110,25 @@ def test_a_backend_shows_what_is_known_of_it_without_a_look_at_its_cluster(
         ),
     }
     assert {backend: repr(backend) for backend in shown} == shown
+
+
+def test_a_backend_of_another_system_shows_its_address() -> None:
+    needed("distributed")
+    needed("ray")
+    for kind, address in (
+        (DaskExecutionBackend, "tcp://me:secret@host:1"),
+        (RayExecutionBackend, "ray://me:secret@host:1"),
+    ):
+        shown = address.replace("secret", "***")
+        assert repr(kind(address)) == f"{kind.__name__}({shown})"
+        assert repr(kind()) == f"{kind.__name__}()"
+
+
+def test_a_cluster_that_is_known_to_have_died_says_so(tmp_path: Path) -> None:
+    cluster = LocalCluster(workers=1)
+    cluster._embedded.folder, cluster._embedded._death = tmp_path, "its worker died"
+    assert repr(cluster).startswith("LocalCluster(1 worker, died, redis+socket://")
+    cluster._embedded.folder = None
 
 
 def test_an_executor_shows_its_backend_and_its_open_calls(tmp_path: Path) -> None:
@@ -143,6 +175,8 @@ def test_a_cluster_and_its_calls_show_their_state(tmp_path: Path) -> None:
     with cluster:
         url = cluster.broker_url
         assert repr(cluster) == f"LocalCluster(2 workers, running, {url})"
+        words = Parsed(cluster._repr_html_()).words
+        assert words[1:6:2] + words[6:7] == ["size", "state", "broker", url]
         assert repr(cluster.backend) == f"CeleryExecutionBackend(2 workers, running, {url})"
         future = talk(str(door)).submit()
         try:

@@ -76,14 +76,16 @@ class EmbeddedCluster:
         """
         return _address(self._running_folder())
 
-    def facts(self) -> str:
-        """Return its size, its state as far as it is known, and its address, for a `repr`."""
-        size = amount(self.workers, "worker")
-        folder = self.folder
+    def facts(self) -> list[str]:
+        """Return its size, and its state as far as it is known.
+
+        While it runs, its address and the path of its log follow.
+        """
+        size, folder = amount(self.workers, "worker"), self.folder
         if folder is None:
-            return f"{size}, not running"
+            return [size, "not running"]
         state = "running" if self._death is None else "died"
-        return f"{size}, {state}, {_address(folder)}"
+        return [size, state, _address(folder), str(folder / "worker.log")]
 
     def start(self) -> None:
         """Start its processes, without waiting for them.

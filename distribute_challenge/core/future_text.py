@@ -60,6 +60,19 @@ class FutureText(NamedTuple):
         parts += [f"on {self.worker}"] if self.worker else []
         return " ".join(filter(None, parts))
 
+    def html(self) -> str:
+        """Return all of it as HTML, for notebooks."""
+        from distribute_challenge.core.card import card  # Few programs show a future.
+
+        rows = [
+            ("call", self.call),
+            ("state", self.state),
+            ("error" if self.state == "failed" else "result", self.outcome),
+            ("ran for", self.time),
+            ("worker", self.worker),
+        ]
+        return card("Future", rows)
+
 
 def short(text: str) -> str:
     r"""Return a text on one line, and without its end if it is long.

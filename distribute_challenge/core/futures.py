@@ -200,6 +200,9 @@ class Future(LazyFuture, Generic[R]):
     def __repr__(self) -> str:
         return f"<Future {FutureText.of(self).line()}>"
 
+    def _repr_html_(self) -> str:
+        return FutureText.of(self).html()
+
     def has_value(self) -> bool:
         """Whether the call has ended and given a value, which may not have been unpickled yet."""
         return self.done() and not self.cancelled() and self._exception is None

@@ -9,6 +9,7 @@ from reprlib import Repr
 from types import FunctionType, MethodType
 from typing import Any
 
+from distribute_challenge.core.needs import is_need
 from distribute_challenge.errors import SignatureError, UnsupportedFunctionError
 
 __all__ = [
@@ -26,6 +27,8 @@ class _Short(Repr):
     """A `Repr` that cuts long values, and shows a value whose `__repr__` raises by its class."""
 
     def repr1(self, x: Any, level: int) -> str:
+        if is_need(x) and not hasattr(x, "prepared"):
+            return f"<Future {x.name}>"  # Of a class of its engine, which is no concern of readers.
         try:
             return super().repr1(x, level)
         except KeyboardInterrupt:

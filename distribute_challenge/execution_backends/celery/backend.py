@@ -124,7 +124,7 @@ class CeleryExecutionBackend(ExecutionBackend):
     def facts(self) -> str:
         url, cluster = self._broker_url(), self._given or self._own
         if cluster is not None:
-            return cluster.facts()
+            return ", ".join(cluster.facts()[:3])
         if url is None:
             return "an embedded cluster, not started"
         return f"{masked(url)}, {'not ' if self._client is None else ''}connected"
