@@ -28,7 +28,7 @@ from distribute_challenge.core.lazy_future import LONGEST_WAIT
 from distribute_challenge.core.map_options import MapOptions
 from distribute_challenge.core.never_run import HAS_RUN
 from distribute_challenge.core.outcome import Failure
-from distribute_challenge.core.progress_bar import progress_bar
+from distribute_challenge.core.progress_bar import ProgressBar
 from distribute_challenge.errors import CallError, ResultTimeoutError, ResultUnavailableError
 from distribute_challenge.mapping import Mapping
 
@@ -114,7 +114,7 @@ class MapRun:
         self._driver = ""  # How the results are asked for.
         self._generation = generation[0]
         self._ends = inf  # Seconds of the monotonic clock.
-        self._bar: Any = None
+        self._bar: ProgressBar | None = None
         self._ready: deque[Any] = deque()
         self._error: BaseException | None = None  # To be raised after the results in `_ready`.
         self._is_waiting = self._is_closed = self._stops = False
@@ -207,18 +207,19 @@ class MapRun:
             )
         self._driver, self._mapping.at_deletion = driver, HAS_RUN
         if self._options.progress:
-            self._bar = progress_bar(self._mapping.name, self._mapping.total)
+            self._bar = ProgressBar(self._mapping.name, self._mapping.total)
         if self._options.timeout is not None:
             self._ends = clock.monotonic() + self._options.timeout
 
     def _checked(self, chunk: Chunk, outcomes: Sequence[Any]) -> Sequence[Any]:
         """Return the results of a chunk; an exception to be raised after them is ``_error``."""
-        if self._bar is not None:
-            self._bar.update(len(outcomes))
+        failed = list(map(type, outcomes)).count(Failure)
         self._results += len(outcomes)
-        if Failure not in map(type, outcomes):
+        self._failed += failed
+        if self._bar is not None:
+            self._bar.update(len(outcomes), failed, chunk.seconds)
+        if not failed:
             return outcomes
-        self._failed += sum(type(each) is Failure for each in outcomes)
         note_items(chunk, outcomes, self._mapping.name)
         if self._options.on_error == "return":
             return [each.error if type(each) is Failure else each for each in outcomes]

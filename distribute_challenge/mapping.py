@@ -204,9 +204,8 @@ class Mapping(ToRun):
         if done:
             timeline = future.timeline
             chunk.worker = timeline.worker if timeline is not None else ""
-            self._sizer.record(
-                done, timeline.running if timeline is not None else clock.now() - chunk.sent
-            )
+            chunk.seconds = timeline.running if timeline is not None else clock.now() - chunk.sent
+            self._sizer.record(done, chunk.seconds)
         rest = chunk.calls[done:]
         if not rest:
             return

@@ -16,7 +16,7 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.folding import fold
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.lazy_future import LONGEST_WAIT
-from distribute_challenge.core.progress_bar import progress_bar
+from distribute_challenge.core.progress_bar import ProgressBar
 from distribute_challenge.distributable import Distributable
 from distribute_challenge.errors import CallError, ResultTimeoutError
 from distribute_challenge.execution_backends.registry import Choice
@@ -152,13 +152,12 @@ def progress(
         >>> [future.result() for future in progress([square(2), square(3)])]
         [4, 9]
     """
-    futures, failed = _submitted(things, backend), 0
-    with progress_bar(None, len(futures)) as bar:
+    futures = _submitted(things, backend)
+    with ProgressBar(None, len(futures)) as bar:
         for future in _as_they_end(futures, timeout):
-            if not future.has_value():
-                failed += 1
-                bar.set_postfix(failed=failed)
-            bar.update()
+            timeline = future.timeline
+            ran_for = 0.0 if timeline is None else timeline.running
+            bar.update(1, not future.has_value(), ran_for)
     return futures
 
 

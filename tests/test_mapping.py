@@ -195,6 +195,16 @@ def test_a_progress_bar_counts_to_the_total(capsys: pytest.CaptureFixture[str]) 
     assert "3/3" in shown
 
 
+def test_a_progress_bar_shows_how_many_calls_have_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = invert.map([0, 1, 0], progress=True, on_error="return", backend="local")
+    assert len(list(results)) == 3
+    shown = capsys.readouterr().err
+    assert "3/3" in shown
+    assert "failed=2" in shown
+
+
 def test_the_total_is_that_of_the_shortest_iterable_that_knows() -> None:
     """One that does not know makes it unknown: it may be the shortest."""
     assert total_of([range(10), "abc"]) == 3

@@ -54,3 +54,33 @@ def test_lines_appear_under_the_cell_of_their_call() -> None:
 def _printed(cell: Any) -> list[str]:
     text = "".join(output.text for output in cell.outputs if output.output_type == "stream")
     return [line.rpartition(" │ ")[2] for line in text.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Of the notebook's own libraries.
+def test_a_bar_needs_no_widgets() -> None:
+    """Without ipywidgets, it is plain text, and no warning asks for them."""
+    cells = [
+        """
+import sys
+sys.modules["ipywidgets"] = None
+
+from distribute_challenge import compute_this, progress
+
+@compute_this(backend="threads")
+def invert(x):
+    return 1 / x
+
+len(list(invert.map(range(4), progress=True, on_error="return")))
+""",
+        """
+len(progress([invert(1), invert(0)]))
+""",
+    ]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells])
+    NotebookClient(book, timeout=60, kernel_name="python3").execute(env=dict(os.environ))
+    for cell, count in zip(book.cells, (4, 2), strict=True):
+        shown = "".join(output.get("text", "") for output in cell.outputs)
+        assert f"{count}/{count}" in shown
+        assert "failed=1" in shown
+        assert "IProgress" not in shown

@@ -22,9 +22,22 @@ class Chunk:
         is_part: Whether they were sent as part of a larger chunk, so that the engine cannot send
             them again.
         attempts: Earlier attempts, in which they were sent with other calls and gave no outcome.
+
+    Attributes:
+        seconds: How long they ran; 0 as long as that is not known.
     """
 
-    __slots__ = ("attempts", "calls", "first", "future", "is_done", "is_part", "sent", "worker")
+    __slots__ = (
+        "attempts",
+        "calls",
+        "first",
+        "future",
+        "is_done",
+        "is_part",
+        "seconds",
+        "sent",
+        "worker",
+    )
 
     def __init__(
         self,
@@ -40,7 +53,7 @@ class Chunk:
         self.is_part = is_part
         self.future: Future[ChunkResult] | None = None
         self.is_done = False
-        self.sent = 0.0
+        self.sent = self.seconds = 0.0
         self.worker = ""
 
     def cancel(self, *, force: bool) -> None:
