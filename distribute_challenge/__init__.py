@@ -9,6 +9,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #     cli  benchmarking         commands
 #     joblib                    the joblib backend
 #     dask                      computes Dask's graphs
+#     reporting                 report: a page on what a program ran
 #     executor                  Executor, the interface of concurrent.futures
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
 #     graph                     calls that feed calls
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from distribute_challenge.executor import Executor
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.local_cluster import LocalCluster
+    from distribute_challenge.reporting.report import report
     from distribute_challenge.shared import Shared, put
     from distribute_challenge.version import __version__ as __version__
     from distribute_challenge.waiting import as_completed, gather, progress, wait
@@ -65,6 +67,7 @@ __all__ = [
     "gather",
     "progress",
     "put",
+    "report",
     "set_default_backend",
     "use_backend",
     "wait",
@@ -92,6 +95,7 @@ _PLACES = {
     "compute_this": "decorator",
     "default_backend": "execution_backends.registry",
     "put": "shared",
+    "report": "reporting.report",
     "set_default_backend": "execution_backends.registry",
     "use_backend": "execution_backends.registry",
 }

@@ -11,6 +11,7 @@ from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import as_they_are, is_as_they_are, stand_in
 from distribute_challenge.core.never_run import HAS_RUN, ToRun
 from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.recording import recorded
 from distribute_challenge.core.signature import call_text, function_name
 from distribute_challenge.errors import OptionError, ResultTimeoutError
 from distribute_challenge.execution_backends.base import ExecutionBackend
@@ -143,7 +144,9 @@ class Distributable(ToRun, Generic[R]):
             engine = self.prepared.engine(backend)
             task = self._task(engine)
             future: Future[R] = (
-                self.submit_graph(task, engine, backend) if task.needs else engine.submit_now(task)
+                self.submit_graph(task, engine, backend)
+                if task.needs
+                else recorded(task, engine.submit_now(task))
             )
             try:
                 return future.result(timeout)
@@ -193,11 +196,12 @@ class Distributable(ToRun, Generic[R]):
             if detach:
                 seconds = _checked(time_to_live)
                 # Without a depot: the values in it are freed when this process ends.
-                return engine.submit_detached(self._detached_task(), seconds)
+                whole = self._detached_task()
+                return recorded(whole, engine.submit_detached(whole, seconds))
             task = self._task(engine, within=SAME_BURST)
             if task.needs:
                 return self.submit_graph(task, engine, backend)
-            return engine.submit(task)
+            return recorded(task, engine.submit(task))
         except BaseException as error:
             fold(error)
             raise

@@ -22,6 +22,7 @@ from distribute_challenge.core.messages import Task
 from distribute_challenge.core.needs import collecting
 from distribute_challenge.core.never_run import HAS_RUN, Place, ToRun, warning
 from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.recording import recorded
 from distribute_challenge.distributable import Prepared
 from distribute_challenge.errors import Attempt, SerialisationError, WorkerLostError
 from distribute_challenge.execution_backends import policy
@@ -357,7 +358,7 @@ class Mapping(ToRun):
 
     def _submitted(self, task: Task) -> Future[ChunkResult]:
         if not task.needs:
-            return self._backend.submit(task)
+            return recorded(task, self._backend.submit(task))
         if self._submission is None:
             from distribute_challenge.graph.submission import Submission  # Few maps need it.
 

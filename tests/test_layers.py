@@ -45,6 +45,7 @@ LAYERS = [
         "shared",
         "waiting",
     ],
+    ["reporting"],
     ["dask"],
     ["executor", "joblib"],
     [""],

@@ -52,6 +52,8 @@ class Future(LazyFuture, Generic[R]):
             `attach`, in any process.
         name: Name of the function, for error messages.
         packed: The value as it travels to calls that need it, once one has (`graph.inputs`).
+        result_size: Size of the pickled value in bytes, with its large parts in stores; None unless
+            it is recorded (`recording`).
         timeline: Times at which the call passed its stages, in seconds since the epoch; None until
             the call is done, and on engines that do not measure.
 
@@ -71,6 +73,7 @@ class Future(LazyFuture, Generic[R]):
     _id: str | None = None
     _lines: LastLines | None = None
     packed: Any = None
+    result_size: float | None = None
     __stands_for_value__ = True
 
     @property
@@ -284,6 +287,8 @@ class Future(LazyFuture, Generic[R]):
 
     def end_like(self, other: "Future[Any]") -> None:
         """End as another future has, which was not cancelled; its value is not unpickled for it."""
+        if other.result_size is not None:
+            self.result_size = other.result_size
         if other._exception is not None:
             self.fail(other._exception, other._stages)
         else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.recording import recorded
 from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import BackendError, CallCancelledError
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME
@@ -156,7 +157,7 @@ class ExecutionBackend(ABC):
             self.depot,
             shares_files=self.shares_files,
         )
-        return self.submit_now(task).result()
+        return recorded(task, self.submit_now(task)).result()
 
     def facts(self) -> str:
         """Return what is known of the engine without a look at its cluster, for its `repr`."""

@@ -16,7 +16,7 @@ from distribute_challenge.core.messages import Batch, Problem, Reply, Task
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends import policy
-from distribute_challenge.serialisation.outcomes import decode_outcomes
+from distribute_challenge.serialisation.outcomes import decode_outcomes, note_size
 
 __all__ = ["lost", "process_name", "settle", "task_frame", "worker_name"]
 
@@ -45,6 +45,7 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
             return reply.problem
         stages = task.created, sent, reply.started, reply.finishes[-1], clock.now(), reply.worker
         outcomes = decode_outcomes(reply)
+        note_size(future, reply.sections)
         if task.chunk:
             future.resolve(ChunkResult(outcomes), stages)
         elif type(outcomes[0]) is Failure:

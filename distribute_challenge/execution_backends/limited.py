@@ -95,6 +95,8 @@ class LimitedCall(Future[Any]):
     def _take(self, inner: Future[Any]) -> None:
         # The inner future keeps its callbacks, and so this object: this ends the circle.
         self.inner, self._lines = None, inner._lines
+        if inner.result_size is not None:
+            self.result_size = inner.result_size
         if inner.cancelled():
             self._cancel()
         elif (error := inner.exception()) is not None:

@@ -40,7 +40,12 @@ MOST_LINES = 20  # Of a log or of a crash report.
 RESULT: Final = re.compile(r"<result (\d+)>")
 
 
-def described(task: Task, result: Callable[[int], str] = lambda number: "...") -> str:
+def described(
+    task: Task,
+    result: Callable[[int], str] = lambda number: "...",
+    *,
+    item: int | None = None,
+) -> str:
     """Return the call as it might stand in a program, as in ``square(3)``, shortened.
 
     It never raises, whatever the arguments are. The arguments are not unpickled: if that killed the
@@ -49,26 +54,31 @@ def described(task: Task, result: Callable[[int], str] = lambda number: "...") -
     Args:
         task: The call.
         result: Returns the text for what another call results in, by the number of its stand-in.
+        item: Of a chunk, the number of the call in it; None: the whole chunk is described.
     """
-    return RESULT.sub(lambda found: result(int(found[1])), _with_stand_ins(task))
+    return RESULT.sub(lambda found: result(int(found[1])), _with_stand_ins(task, item))
 
 
-def _with_stand_ins(task: Task) -> str:
+def _with_stand_ins(task: Task, item: int | None) -> str:
     from distribute_challenge.serialisation.pickle_text import (
         outline,
         value_text,
     )  # Imported here, because few clients lose a call.
 
     name = task.function.name
-    if task.chunk > 1:
+    if task.chunk > 1 and item is None:
         return f"{name}, {task.chunk} calls of a map"
     try:
         arguments = without_inputs(task.arguments)
         if large := references_of(arguments):
             return f"{name}({_large(large)})"
         value, is_whole = outline(arguments)
+        if item and not is_whole:
+            return f"{name}(...)"
         # If there are too many parts, `outline` returns a bare list of those that it has read.
-        args, kwargs = ((value[0], {}) if task.chunk else value) if is_whole else (value, {})
+        args, kwargs = (
+            ((value[item or 0], {}) if task.chunk else value) if is_whole else (value, {})
+        )
         shown = [value_text(part) for part in args]
         shown += [f"{key}={value_text(part)}" for key, part in kwargs.items()]
         shown += [] if is_whole else ["..."]

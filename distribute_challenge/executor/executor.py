@@ -12,6 +12,7 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.folding import fold, folded
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.recording import recorded
 from distribute_challenge.core.setup import Setup
 from distribute_challenge.core.units import amount
 from distribute_challenge.distributable import Distributable, Prepared
@@ -323,7 +324,7 @@ class Executor(ClientMethods, concurrent.futures.Executor):
                     call: Distributable[Any] = Distributable(kept.plain, args, kwargs, prepared)
                     future = call.submit_graph(task, engine, engine)
                 else:
-                    future = engine.submit(task)
+                    future = recorded(task, engine.submit(task))
             except SerialisationError as error:
                 future = Future(kept.prepared.name)
                 future.fail(error)

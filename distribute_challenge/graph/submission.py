@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
+from distribute_challenge.core.recording import recorded
 from distribute_challenge.errors import CallCancelledError, CallError, DependencyError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.inputs import Input
@@ -227,8 +228,8 @@ class _Again:
 def _future_of(ready: Submittable, inputs: Sequence[Input]) -> Future[Any]:
     task, engine, portable = ready
     if not inputs:
-        return engine.submit(task)
-    waiting = WaitingCall(task, engine, inputs, portable)
+        return recorded(task, engine.submit(task))
+    waiting = recorded(task, WaitingCall(task, engine, inputs, portable))
     if not engine.concurrency:
         # Such an engine runs calls where they are submitted, which is this thread.
         for future in _futures(inputs):

@@ -5,9 +5,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from distribute_challenge.core.futures import Future
 from distribute_challenge.core.guarded import name_of, text_of, tried
 from distribute_challenge.core.messages import Reply
 from distribute_challenge.core.outcome import UNBEGUN, Failure, Unbegun, add_note
+from distribute_challenge.core.recording import is_recording
 from distribute_challenge.core.section import Section
 from distribute_challenge.core.sizes import as_size
 from distribute_challenge.core.unopened import Unopened
@@ -26,7 +28,15 @@ from distribute_challenge.serialisation import (
     unpack,
 )
 
-__all__ = ["decode_outcomes", "encode_outcomes", "open_section", "pieces_of", "stored_bytes"]
+__all__ = [
+    "decode_outcomes",
+    "encode_outcomes",
+    "note_size",
+    "note_sizes",
+    "open_section",
+    "pieces_of",
+    "stored_bytes",
+]
 
 MOST_IN_A_REPLY = 64_000_000  # Bytes of outcomes in one reply, if it has several; a guess.
 LARGEST_IN_REDIS = 500_000_000  # Bytes; Redis limits a string to 512 MiB.
@@ -169,6 +179,34 @@ def stored_bytes(sections: Iterable[Section], first: int, last: int) -> int:
             total += sum(part.size for part in references_of(section.blob))
         number += section.calls
     return total
+
+
+def note_size(future: Future[Any], sections: Iterable[Section]) -> None:
+    """Add the size of results to what a future knows of it, if it is recorded.
+
+    Args:
+        future: The future of one call, or of a chunk.
+        sections: Its results.
+    """
+    if is_recording():
+        future.result_size = (future.result_size or 0) + sum(map(_size, sections))
+
+
+def note_sizes(futures: Iterable[Future[Any]], sections: Iterable[Section]) -> None:
+    """Do the same for single calls whose results are in consecutive sections."""
+    if is_recording():
+        sizes = (
+            _size(section) / section.calls for section in sections for _ in range(section.calls)
+        )
+        for future, size in zip(futures, sizes, strict=False):
+            future.result_size = size
+
+
+def _size(section: Section) -> int:
+    if section.kind in ("error", "unbegun"):
+        return 0
+    size = len(section.blob) + sum(map(len, section.beside))
+    return size + sum(part.size for part in references_of(section.blob))
 
 
 def open_section(section: Section, open: Open | None = None) -> Any:  # noqa: A002

@@ -15,14 +15,6 @@ from distribute_challenge.benchmarking.results.analysis import (
     figures,
     is_worker,
 )
-from distribute_challenge.benchmarking.results.page import (
-    figure,
-    notes,
-    page,
-    paragraph,
-    section,
-    table,
-)
 from distribute_challenge.benchmarking.results.plots.drawing import render, require
 from distribute_challenge.benchmarking.results.plots.pictures import PICTURES
 from distribute_challenge.core.units import (
@@ -33,6 +25,14 @@ from distribute_challenge.core.units import (
     percent,
     rate,
     seconds,
+)
+from distribute_challenge.reporting.page import (
+    figure,
+    notes,
+    page,
+    paragraph,
+    section,
+    table,
 )
 
 __all__ = ["REPORT_FILE", "write"]

@@ -13,10 +13,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from distribute_challenge.benchmarking.recording import Run
 from distribute_challenge.benchmarking.results import answer
 from distribute_challenge.core.units import fitting
+from distribute_challenge.reporting.colours import BLUE, CATEGORIES, GREEN, GREY, ORANGE
 
 __all__ = [
     "BLUE",
     "CATEGORIES",
+    "GREEN",
     "GREY",
     "INK",
     "ORANGE",
@@ -36,10 +38,7 @@ __all__ = [
 Ticks = Callable[[float, object], str]
 Units = Sequence[tuple[float, str]]
 
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
-BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
-CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, SKY)
-INK, GREY, PALE = "#222222", "#6b6b6b", "#e4e4e4"
+INK, PALE = "#222222", "#e4e4e4"
 
 WIDTH = 8.3  # Inches: 830 pixels at twice the resolution, as wide as a page of a README.
 HEAD = 0.62  # Inches for title and subtitle.

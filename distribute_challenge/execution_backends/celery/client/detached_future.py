@@ -16,7 +16,7 @@ from distribute_challenge.execution_backends.loss_report import (
     error_of_detached,
 )
 from distribute_challenge.security import Keyring, Purpose
-from distribute_challenge.serialisation.outcomes import decode_outcomes
+from distribute_challenge.serialisation.outcomes import decode_outcomes, note_size
 
 __all__ = ["DetachedFuture"]
 
@@ -95,6 +95,7 @@ class DetachedFuture(Future[Any]):
         began = reply.started
         stages = created or began, sent or began, began, reply.finishes[-1], received, reply.worker
         (result,) = decode_outcomes(reply, _nowhere)
+        note_size(self, reply.sections)
         if type(result) is Failure:
             self.fail(result.error, stages)
         else:

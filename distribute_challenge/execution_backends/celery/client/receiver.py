@@ -28,7 +28,12 @@ from distribute_challenge.execution_backends.celery.client.recovery import Recov
 from distribute_challenge.execution_backends.celery.client.session import Session
 from distribute_challenge.execution_backends.celery.client.values import ClientValues, explain
 from distribute_challenge.security import Purpose
-from distribute_challenge.serialisation.outcomes import decode_outcomes, stored_bytes
+from distribute_challenge.serialisation.outcomes import (
+    decode_outcomes,
+    note_size,
+    note_sizes,
+    stored_bytes,
+)
 
 __all__ = ["Receiver"]
 
@@ -193,6 +198,7 @@ class Receiver:
                 self.recovery.replace(batch)
             return
         (call,) = batch.calls
+        note_size(call, reply.sections)
         running, count = None, 0
         if reply.kept is not None and not batch.is_cut and not call.done():
             # The new future needs the values, too: the chunk's future releases them now.
@@ -234,6 +240,7 @@ class Receiver:
         self, batch: SentBatch, reply: Reply, outcomes: list[Any], received: float
     ) -> None:
         started = reply.started
+        note_sizes(batch.calls[reply.first :], reply.sections)
         # There may be fewer calls than outcomes: one worker gave some calls back, and another
         # worker that got the message ran them all.
         for call, outcome, finished in zip(

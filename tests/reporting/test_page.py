@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from distribute_challenge.benchmarking.results.page import (
+from distribute_challenge.reporting.page import (
     figure,
     notes,
     page,

@@ -1,11 +1,11 @@
 """The frame and the parts of an HTML page that loads nothing; the caller gives what they show."""
 
 from base64 import b64encode
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from string import Template
 
-__all__ = ["figure", "notes", "page", "paragraph", "section", "table"]
+__all__ = ["details", "drawing", "figure", "notes", "page", "paragraph", "section", "table"]
 
 _PAGE = Template("""\
 <!doctype html>
@@ -52,6 +52,14 @@ figure { margin: 1.25rem 0; }
 figure img { background: #fff; border-radius: .5rem; display: block; height: auto; \
 min-width: 38rem; padding: .5rem;
   width: 100%; }
+figure svg { display: block; height: auto; min-width: 38rem; width: 100%; }
+.legend { font-size: .88rem; margin: .25rem 0; }
+.legend span { margin-right: 1rem; white-space: nowrap; }
+.legend i { border-radius: .15rem; display: inline-block; height: .7em; margin-right: .35rem; \
+width: .9em; }
+details { border-bottom: 1px solid var(--line); padding: .4rem 0; }
+summary { cursor: pointer; font-size: .92rem; overflow-wrap: anywhere; }
+pre { font-size: .82rem; margin: .5rem 0; overflow-x: auto; }
 figcaption, .notes { color: var(--quiet); font-size: .88rem; }
 figcaption { margin-top: .4rem; }
 .notes dt { color: var(--ink); font-weight: 600; margin-top: .5rem; }
@@ -81,13 +89,25 @@ def section(title: str, *parts: str) -> str:
 
 
 def paragraph(kind: str, text: str) -> str:
-    """Return a paragraph of a kind: ``"subject"``, ``"answer"``, ``"mishap"`` or ``"fine"``.
+    """Return a paragraph of a kind.
+
+    Args:
+        kind: ``"title"`` for the heading of the page, ``"subject"``, ``"answer"``, ``"mishap"`` or
+            ``"fine"``.
+        text: The text.
 
     Examples:
         >>> paragraph("fine", "1 < 2")
         '<p class="fine">1 &lt; 2</p>'
     """
+    if kind == "title":
+        return f"<h1>{escape(text)}</h1>"
     return f'<p class="{kind}">{escape(text)}</p>'
+
+
+def details(summary: str, text: str) -> str:
+    """Return a line that shows a longer text, with its line breaks, when it is clicked."""
+    return f"<details><summary>{escape(summary)}</summary>\n<pre>{escape(text)}</pre></details>"
 
 
 def table(
@@ -135,6 +155,24 @@ def figure(svg: bytes, *, text: str, caption: str) -> str:
     image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{data}">'
     return (
         f'<figure>\n<div class="wide" tabindex="0">{image}</div>\n'
+        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
+    )
+
+
+def drawing(svg: str, colours: Mapping[str, str], caption: str) -> str:
+    """Return a figure with a picture that is part of the page, and takes its colours from it.
+
+    Args:
+        svg: The picture, as the element ``svg``.
+        colours: What each colour stands for, as text; shown as a legend.
+        caption: How to read it.
+    """
+    legend = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in colours.items()
+    )
+    return (
+        f'<figure>\n<p class="legend">{legend}</p>\n<div class="wide" tabindex="0">{svg}</div>\n'
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
 
