@@ -1,8 +1,10 @@
 """The command ``distribute-challenge status``."""
 
 import json
+from contextlib import suppress
 from functools import partial
 from textwrap import indent
+from time import sleep, time
 from typing import Any
 
 import click
@@ -14,27 +16,74 @@ from distribute_challenge.settings import DEFAULT_QUEUE, masked
 
 __all__ = ["status"]
 
+PAUSE = 2.0  # Seconds between two looks, which take some hundredths of a second.
+SHORTEST_PAUSE = 0.1
+
 _SECTIONS = ("workers", "running", "queues", "clients")
 
 
 @click.command(short_help="Show workers, running calls, queues and clients.")
 @broker_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(broker: str | None, as_json: bool) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object; with --watch, one in each line."
+)
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=SHORTEST_PAUSE),
+    is_flag=False,
+    flag_value=PAUSE,
+    metavar="[SECONDS]",
+    help=f"Show it again every so many seconds ({PAUSE:g} if no number is given), until Ctrl+C.",
+)
+def status(broker: str | None, as_json: bool, watch: float | None) -> None:
     """Show a cluster's workers with their versions, running calls, queue lengths, and clients."""
     url = checked_broker(broker)
     check_secret(url)
+    if watch is None:
+        _show(url, *_read(url), as_json=as_json)
+        return
+    with suppress(KeyboardInterrupt):
+        _watch(url, watch, as_json=as_json)
+
+
+def _watch(url: str, pause: float, *, as_json: bool) -> None:
+    found = _read(url)  # An error now is most likely a wrong address.
+    while True:
+        if not as_json:
+            click.clear()  # On a terminal.
+        _show(url, *found, as_json=as_json, is_line=True)
+        while True:
+            sleep(pause)
+            try:
+                found = _read(url)
+                break
+            except click.ClickException as error:
+                error.show()  # The broker may come back.
+
+
+def _read(url: str) -> tuple[dict[str, Any], LeftOut]:
+    """Return what the command shows, and what it leaves out.
+
+    Raises:
+        click.ClickException: The broker does not answer, or refuses.
+    """
     from distribute_challenge.errors import DistributeChallengeError
     from distribute_challenge.execution_backends.celery.broker.connection import translated
 
     left_out = LeftOut()
     try:
         with translated(url):
-            found = _status(url, left_out)
+            return _status(url, left_out), left_out
     except DistributeChallengeError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _show(
+    url: str, found: dict[str, Any], left_out: LeftOut, *, as_json: bool, is_line: bool = False
+) -> None:
     if as_json:
-        click.echo(json.dumps({"broker": masked(url), **found}, indent=2))
+        shown = {"time": time(), "broker": masked(url), **found}
+        click.echo(json.dumps(shown, indent=None if is_line else 2))
         return
     click.echo(f"broker {masked(url)}\n")
     for title in _SECTIONS:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 
 from distribute_challenge import compute_this
 from distribute_challenge.cli import main
+from distribute_challenge.cli import status as cli_status
+from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
@@ -93,6 +96,57 @@ def test_for_programs_there_is_json(broker: str, second: Program) -> None:
     assert found["running"] == found["left_out"] == []
     # The session's own client may be there: other tests share it.
     assert [client for client in found["clients"] if client["pid"] != os.getpid()] == []
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses of ``--watch``, which take no time; Ctrl+C comes in the third."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("distribute_challenge.cli.status.sleep", sleep)
+    return pauses
+
+
+def test_it_can_be_watched_until_ctrl_c(server: str, pauses: list[float]) -> None:
+    command = ["status", "--broker", f"{server}/3", "--watch"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("workers: none") == 3
+    assert pauses == [2.0] * 3
+    pauses.clear()
+    done = CliRunner().invoke(main, [*command, "0.5", "--json"])
+    assert done.exit_code == 0, done.output
+    times = [json.loads(line)["time"] for line in done.stdout.splitlines()]
+    assert len(times) == 3
+    assert times == sorted(times)
+    assert pauses == [0.5] * 3
+
+
+def test_a_broker_that_goes_away_is_watched_on_and_a_wrong_address_is_not(
+    server: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_once(*given: object) -> object:
+        monkeypatch.setattr("distribute_challenge.cli.status._status", read)
+        if pauses:
+            raise BrokerUnreachableError("it is away")
+        monkeypatch.setattr("distribute_challenge.cli.status._status", fail_once)
+        return read(*given)
+
+    read = cli_status._status
+    monkeypatch.setattr("distribute_challenge.cli.status._status", fail_once)
+    done = CliRunner().invoke(main, ["status", "--broker", f"{server}/3", "--watch"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("workers: none") == 2
+    assert re.fullmatch(r"Error: no Redis answers .*it is away.*\n", done.stderr)
+    done = CliRunner().invoke(
+        main, ["status", "--broker", "redis+socket:///nowhere/redis.sock", "--watch"]
+    )
+    assert done.exit_code == 1
 
 
 def test_keys_of_another_type_are_left_out_with_a_line_for_each(server: str) -> None:
