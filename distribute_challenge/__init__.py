@@ -10,6 +10,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #     joblib                    the joblib backend
 #     dask                      computes Dask's graphs
 #     reporting                 report: a page on what a program ran
+#     mapreduce                 map_reduce: pairs by key, over all workers
 #     executor                  Executor, the interface of concurrent.futures
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
 #     graph                     calls that feed calls

@@ -46,7 +46,7 @@ LAYERS = [
         "waiting",
     ],
     ["reporting"],
-    ["dask"],
+    ["dask", "mapreduce"],
     ["executor", "joblib"],
     [""],
     ["cli", "benchmarking"],

@@ -20,6 +20,7 @@ __all__ = [
     "refuse_generators",
     "shows_another",
     "signature_text",
+    "value_text",
 ]
 
 
@@ -230,3 +231,13 @@ def call_text(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> st
     parts = [_SHORT.repr(value) for value in args]
     parts += [f"{key}={_SHORT.repr(value)}" for key, value in kwargs.items()]
     return f"{name}({', '.join(parts)})"
+
+
+def value_text(value: object) -> str:
+    """Return a value as text for a message, cut if it is long; it never raises.
+
+    Examples:
+        >>> value_text(("x" * 200, 1))
+        "('xxxxxxxxxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxxxxxxxxxxxx', 1)"
+    """
+    return _SHORT.repr(value)

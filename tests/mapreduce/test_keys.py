@@ -1,0 +1,125 @@
+"""Keys as bytes: equal in every process, and in the order of the keys."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distribute_challenge.errors import CallError
+from distribute_challenge.mapreduce.keys import partition_of, stable_bytes
+
+NUMBERS = (
+    st.integers() | st.booleans() | st.sampled_from([2**1008, -(2**1008), 2**1016, -(2**1016)])
+)
+TEXTS = st.text() | st.text(alphabet=["\x00", "\xff", "\ud800", "\ue000", "a"])
+BYTES = st.binary() | st.lists(st.sampled_from([0, 1, 255])).map(bytes)
+
+
+def tuples(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(items, max_size=4).map(tuple)
+
+
+#: Each gives keys that Python can compare with each other.
+KINDS = {
+    "numbers": NUMBERS,
+    "texts": TEXTS,
+    "bytes": BYTES,
+    "tuples of numbers": tuples(NUMBERS),
+    "tuples of texts": tuples(TEXTS),
+    "tuples of tuples": tuples(tuples(BYTES)),
+    "pairs": st.tuples(TEXTS, NUMBERS),
+    "pairs with tuples": st.tuples(tuples(NUMBERS), BYTES),
+}
+ANY = st.recursive(NUMBERS | TEXTS | BYTES, tuples, max_leaves=8)
+
+
+class Colour(IntEnum):
+    RED = 1
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_bytes_sort_as_the_keys_do(kind: str, data: st.DataObject) -> None:
+    """Within one type; equal keys have equal bytes."""
+    one, other = data.draw(KINDS[kind]), data.draw(KINDS[kind])
+    assert (stable_bytes(one) < stable_bytes(other)) == (one < other)
+    assert (stable_bytes(one) == stable_bytes(other)) == (one == other)
+
+
+@given(ANY, ANY)
+def test_different_keys_have_different_bytes(one: Any, other: Any) -> None:
+    """Also keys of different types."""
+    assert (stable_bytes(one) == stable_bytes(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (True, 1),
+        (Colour.RED, 1),
+        (numpy.int64(-5), -5),
+        (numpy.str_("a"), "a"),
+        (numpy.bytes_(b"a"), b"a"),
+        (Point(1, 2), (1, 2)),
+        ((False, numpy.uint8(7)), (0, 7)),
+    ],
+)
+def test_keys_that_are_equal_for_python_have_equal_bytes(one: Any, other: Any) -> None:
+    """Those of subclasses, and numbers of NumPy, too."""
+    assert one == other
+    assert stable_bytes(one) == stable_bytes(other)
+
+
+def test_types_have_an_order() -> None:
+    """Numbers, bytes, texts, tuples."""
+    keys: list[Any] = [(), "", b"", -(10**400), 10**400, "z", b"\xff", (0,)]
+    assert sorted(keys, key=stable_bytes) == [
+        -(10**400), 10**400, b"", b"\xff", "", "z", (), (0,)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [1.0, None, frozenset(), object, ("a", 1.5)])
+def test_another_type_is_refused_with_what_to_do(key: Any) -> None:
+    """The message names the value, its type, and the option."""
+    with pytest.raises(CallError, match=r"got the key .* of type \w+, expected a text.*key=str"):
+        stable_bytes(key)
+
+
+def test_a_key_has_one_partition_whatever_the_hash_seed_is() -> None:
+    """Python's own hash of a text differs between processes."""
+    program = (
+        "from distribute_challenge.mapreduce.keys import partition_of\n"
+        "print([partition_of(key, 1000) for key in ('a', b'a', -7, ('a', 1))])"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("keys", [range(10_000), [f"word{number}" for number in range(10_000)]])
+def test_keys_spread_over_all_partitions(keys: Any) -> None:
+    """None gets more than a tenth more or less than its share."""
+    counts = Counter(partition_of(key, 8) for key in keys)
+    assert set(counts) == set(range(8))
+    assert all(abs(count - 1250) < 125 for count in counts.values())
