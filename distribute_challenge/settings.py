@@ -29,6 +29,7 @@ __all__ = [
     "secret",
     "secret_file",
     "shared_folder",
+    "shuffle_memory",
     "store_url",
     "value_cache",
     "worker_count",
@@ -49,6 +50,7 @@ PATIENCE_VARIABLE = "DISTRIBUTE_CHALLENGE_PATIENCE"
 SECRET_VARIABLE = "DISTRIBUTE_CHALLENGE_SECRET"
 SECRET_FILE_VARIABLE = "DISTRIBUTE_CHALLENGE_SECRET_FILE"
 SHARED_FOLDER_VARIABLE = "DISTRIBUTE_CHALLENGE_SHARED_FOLDER"
+SHUFFLE_MEMORY_VARIABLE = "DISTRIBUTE_CHALLENGE_SHUFFLE_MEMORY"
 STORE_VARIABLE = "DISTRIBUTE_CHALLENGE_STORE"
 VALUE_CACHE_VARIABLE = "DISTRIBUTE_CHALLENGE_VALUE_CACHE"
 WORKERS_VARIABLE = "DISTRIBUTE_CHALLENGE_WORKERS"
@@ -62,6 +64,7 @@ DEFAULT_DATA_LIMIT = 5_000_000
 SHARED_MEMORY = "/dev/shm"
 CONTAINER_MEMORY = "/sys/fs/cgroup/memory.max"  # Bytes that the container may use, or "max".
 LARGEST_VALUE_CACHE = 4 << 30  # Bytes; a guess.
+LARGEST_SHUFFLE_MEMORY = 1 << 30  # The same.
 
 # To the last "@": a password may contain characters that should have been quoted. It is better to
 # hide too much than too little.
@@ -286,10 +289,29 @@ def value_cache(processes: int = 1) -> int:
                 f"set a whole number of at least 0, as in {VALUE_CACHE_VARIABLE}=1000000000"
             )
         return int(text)
+    return min(_memory() // 4 // processes, LARGEST_VALUE_CACHE)
+
+
+def shuffle_memory() -> int:
+    """Return the bytes that the pairs of one call of `map_reduce` may take in memory.
+
+    ``DISTRIBUTE_CHALLENGE_SHUFFLE_MEMORY`` sets them. The default is an eighth of this machine's
+    memory, or of the memory that its container may use, divided among `worker_count` processes, and
+    at most 1 GB.
+
+    Raises:
+        ValueError: The variable is set to something other than a whole number.
+    """
+    default = min(_memory() // 8 // worker_count(), LARGEST_SHUFFLE_MEMORY)
+    return _bytes(SHUFFLE_MEMORY_VARIABLE, default)
+
+
+def _memory() -> int:
+    """Return the bytes of memory of this machine, or of its container if these are fewer."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError, ValueError), open(CONTAINER_MEMORY) as file:
         memory = min(memory, int(file.read()))
-    return min(memory // 4 // processes, LARGEST_VALUE_CACHE)
+    return memory
 
 
 def data_file_limit() -> int:

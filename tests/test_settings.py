@@ -205,6 +205,22 @@ def test_the_environment_says_how_much_workers_keep(clean_environment: pytest.Mo
     assert settings.value_cache(4) == 1000
 
 
+def test_a_map_reduce_takes_an_eighth_of_the_memory(clean_environment: pytest.MonkeyPatch) -> None:
+    """Divided among the processes, and 1 GB at most, unless the variable says otherwise."""
+    memory = {"SC_PHYS_PAGES": 1 << 20, "SC_PAGE_SIZE": 4096}
+    clean_environment.setattr(os, "sysconf", memory.__getitem__)
+    clean_environment.setattr(settings, "CONTAINER_MEMORY", "/there/is/none")
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "2")
+    assert settings.shuffle_memory() == 1 << 28
+    memory["SC_PHYS_PAGES"] = 1 << 28
+    assert settings.shuffle_memory() == 1 << 30
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_SHUFFLE_MEMORY", "1000")
+    assert settings.shuffle_memory() == 1000
+    clean_environment.setenv("DISTRIBUTE_CHALLENGE_SHUFFLE_MEMORY", "1GB")
+    with pytest.raises(ValueError, match="SHUFFLE_MEMORY='1GB' is not a number of bytes"):
+        settings.shuffle_memory()
+
+
 @pytest.mark.parametrize("text", ["-1", "1GB"])
 def test_a_wrong_cache_is_named_with_the_line_to_write(
     clean_environment: pytest.MonkeyPatch, text: str

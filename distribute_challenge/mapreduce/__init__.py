@@ -1,4 +1,5 @@
-"""Map-reduce: keys that are the same in every process.
+"""Map-reduce: pairs of keys and values, by key.
 
+- `tables` has pairs in memory, `blocks` as they travel, and `spill` those that do not fit.
 - `keys` turns keys into bytes, by which they are sorted and divided into partitions.
 """

@@ -12,7 +12,9 @@ Inside a tuple, bytes and texts end in 0, and a 0 of their own is followed by 25
 key are never the beginning of those of another key in the same place, and sort as the keys do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from itertools import repeat
 from numbers import Integral
 from typing import Any, Final, TypeAlias
 from zlib import crc32
@@ -20,13 +22,15 @@ from zlib import crc32
 from distribute_challenge.core.signature import value_text
 from distribute_challenge.errors import CallError
 
-__all__ = ["Key", "partition_of", "stable_bytes"]
+__all__ = ["Key", "divided", "partition_of", "stable_bytes"]
 
 #: A key of `map_reduce`: a text, bytes, a whole number, or a tuple of these, which may be nested.
 Key: TypeAlias = "str | bytes | int | tuple[Key, ...]"
 
 _END = b"\x00"
 _ESCAPED = b"\x00\xff"
+_TEXT = b"\x03"
+_CRC_OF_TEXT = crc32(_TEXT)
 _LONG = 0x7F  # Numbers of so many bytes have their length in 8 bytes more.
 
 
@@ -64,9 +68,34 @@ def partition_of(key: Key, partitions: int) -> int:
     return crc32(stable_bytes(key)) % partitions
 
 
+def divided(pairs: Mapping[Key, Any], partitions: int) -> list[dict[Key, Any]]:
+    """Return pairs by the partitions of their keys, in their order.
+
+    Args:
+        pairs: The pairs.
+        partitions: Number of partitions.
+
+    Raises:
+        CallError: A key is of a type that has no stable bytes.
+    """
+    parts: list[dict[Key, Any]] = [{} for _ in range(partitions)]
+    for (key, value), number in zip(pairs.items(), _hashes(pairs), strict=True):
+        parts[number % partitions][key] = value
+    return parts
+
+
+def _hashes(keys: Collection[Any]) -> Iterable[int]:
+    """Return a hash of the stable bytes of each key."""
+    if set(map(type, keys)) == {str}:
+        # In C alone, as most keys are texts: this takes a fourth of the time.
+        with suppress(UnicodeEncodeError):
+            return list(map(crc32, map(str.encode, keys), repeat(_CRC_OF_TEXT)))
+    return map(crc32, map(stable_bytes, keys))
+
+
 def _of_text(key: str) -> bytes:
     # A surrogate by itself, as in the name of a file, has no UTF-8, but a place in the order.
-    return b"\x03" + key.encode("utf-8", "surrogatepass")
+    return _TEXT + key.encode("utf-8", "surrogatepass")
 
 
 def _of_bytes(key: bytes) -> bytes:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distribute_challenge.errors import CallError
-from distribute_challenge.mapreduce.keys import partition_of, stable_bytes
+from distribute_challenge.mapreduce.keys import divided, partition_of, stable_bytes
 
 NUMBERS = (
     st.integers() | st.booleans() | st.sampled_from([2**1008, -(2**1008), 2**1016, -(2**1016)])
@@ -50,6 +50,7 @@ class Point(NamedTuple):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_bytes_sort_as_the_keys_do(kind: str, data: st.DataObject) -> None:
     """Within one type; equal keys have equal bytes."""
@@ -58,6 +59,7 @@ def test_bytes_sort_as_the_keys_do(kind: str, data: st.DataObject) -> None:
     assert (stable_bytes(one) == stable_bytes(other)) == (one == other)
 
 
+@settings(deadline=None)
 @given(ANY, ANY)
 def test_different_keys_have_different_bytes(one: Any, other: Any) -> None:
     """Also keys of different types."""
@@ -115,6 +117,17 @@ def test_a_key_has_one_partition_whatever_the_hash_seed_is() -> None:
         for seed in ("0", "1", "2")
     }
     assert len(seen) == 1
+
+
+@settings(deadline=None)
+@given(st.lists(ANY, max_size=20) | st.lists(TEXTS, min_size=1))
+def test_pairs_are_divided_by_the_partitions_of_their_keys(keys: list[Any]) -> None:
+    """They stay in their order."""
+    pairs = {key: number for number, key in enumerate(keys)}
+    assert [list(part.items()) for part in divided(pairs, 3)] == [
+        [pair for pair in pairs.items() if partition_of(pair[0], 3) == number]
+        for number in range(3)
+    ]
 
 
 @pytest.mark.parametrize("keys", [range(10_000), [f"word{number}" for number in range(10_000)]])

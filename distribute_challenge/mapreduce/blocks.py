@@ -1,0 +1,86 @@
+"""What one call of a map-reduce gives: pairs in pickled blocks, divided into sections.
+
+    a call of the first wave ──► one section for each partition ──► calls of the second wave
+    a call of the second wave ──► one section ──► the client
+
+All blocks lie in one buffer, which is kept where large values are. A reader gets the index and maps
+the buffer: it reads its own section alone, block by block.
+"""
+
+from collections.abc import Iterator, Sequence
+from mmap import mmap
+from pickle import PickleBuffer
+from typing import Any, TypeAlias
+
+from distribute_challenge.mapreduce.spill import Piece, Spill
+from distribute_challenge.serialisation import loads
+
+__all__ = ["BlockWriter", "Blocks"]
+
+_Index: TypeAlias = Sequence[Sequence[Piece]]
+
+
+class Blocks:
+    """Pickled dictionaries, divided into sections.
+
+    Args:
+        data: All of their bytes.
+        index: Where the blocks of each section are.
+    """
+
+    def __init__(self, data: Any, index: _Index) -> None:
+        self._data = data
+        self._index = index
+
+    def section(self, number: int) -> Iterator[dict[Any, Any]]:
+        """Yield the blocks of one section, unpickled one at a time."""
+        with memoryview(self._data) as data:
+            for offset, size in self._index[number]:
+                yield loads(data[offset : offset + size])
+
+    def alone(self, number: int) -> "Blocks":
+        """Return a copy in which only one section has content."""
+        data, index = bytearray(), []
+        with memoryview(self._data) as all_data:
+            for offset, size in self._index[number]:
+                index.append((len(data), size))
+                data += all_data[offset : offset + size]
+        empty: list[Sequence[Piece]] = [()] * len(self._index)
+        empty[number] = index
+        return Blocks(data, empty)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Blocks, (PickleBuffer(self._data), self._index)
+
+
+class BlockWriter:
+    """Collects blocks; those that take more memory than allowed go to a file.
+
+    Args:
+        sections: Number of sections.
+        limit: Bytes that may be in memory.
+        spill: The file.
+    """
+
+    def __init__(self, sections: int, limit: int, spill: Spill) -> None:
+        self._index: list[list[Piece]] = [[] for _ in range(sections)]
+        self._data = bytearray()
+        self._limit = limit
+        self._spill = spill
+
+    def add(self, section: int, block: bytes) -> None:
+        """Add a pickled dictionary to a section."""
+        if self._spill.size or len(self._data) + len(block) > self._limit:
+            if not self._spill.size:
+                self._spill.append(self._data)
+                self._data = bytearray()
+            piece = self._spill.append(block)
+        else:
+            piece = len(self._data), len(block)
+            self._data += block
+        self._index[section].append(piece)
+
+    def blocks(self) -> Blocks:
+        """Return what was collected."""
+        data: bytearray | mmap = self._spill.mapped() if self._spill.size else self._data
+        return Blocks(data, self._index)
