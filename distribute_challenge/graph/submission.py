@@ -127,6 +127,26 @@ class Submission:
         assert known.future is not None  # This submission is one of its users.
         return known.future
 
+    def begin(self, call: ToSubmit, ready: Submittable) -> Future[Any]:
+        """Submit a call that only later calls of this submission will need.
+
+        Its value stays where it is made, and the call may run again if the value is lost: the
+        future that is returned shows how the first run ends.
+
+        Args:
+            call: The call. It has not been submitted.
+            ready: The same with pickled arguments.
+
+        Raises:
+            DependencyError: The call needs its own result.
+            SerialisationError: An argument or a function cannot be pickled.
+            SystemFailureError: The engine cannot be reached.
+        """
+        made = self._submitted(call, ready, is_inner=True)
+        self._remember(call, made)
+        assert made.future is not None  # This submission is one of its users.
+        return made.future
+
     def submit_task(self, ready: Submittable) -> Future[Any]:
         """Submit a task that is no single call, and before it what it needs.
 
@@ -148,9 +168,9 @@ class Submission:
         self._calls.clear()
         drop(known, force=True)
 
-    def _submitted(self, call: Any, ready: Submittable) -> Input:
+    def _submitted(self, call: Any, ready: Submittable, *, is_inner: bool = False) -> Input:
         # A loop, as a chain of calls may be longer than Python's stack.
-        path, open_calls = [_Open(call, ready)], {id(call)}
+        path, open_calls = [_Open(call, ready, is_inner=is_inner)], {id(call)}
         while True:
             further = self._next_to_open(path[-1], open_calls)
             if further is not None:

@@ -14,6 +14,7 @@ from distribute_challenge.core.unopened import Unopened
 from distribute_challenge.errors import CallCancelledError, ValueLostError
 from distribute_challenge.execution_backends import ChunkResult
 from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.graph.submission import Submission
 from distribute_challenge.serialisation import Parcel
 from distribute_challenge.serialisation.packed import Packed
 from distribute_challenge.stores import Depot, Reference
@@ -106,6 +107,26 @@ def test_the_call_that_made_it_runs_again(engine: Engine, eventually: Eventually
         return not engine.store.values
 
     eventually(empty)
+
+
+def test_a_call_that_was_begun_before_those_that_need_it_runs_again(
+    engine: Engine, eventually: Eventually
+) -> None:
+    """Its value stays on the cluster, as no program has its future."""
+    call = make(LARGE)
+    with Submission() as submission:
+        begun = submission.begin(call, call.prepare(None))
+        assert engine.tasks[0].is_inner
+        engine.end(0, "k")
+        assert begun.has_value()
+        future = submission.submit(join(call))
+    engine.lose(1, "k")
+    eventually(lambda: len(engine.tasks) == 3)
+    engine.end(2, "l")
+    eventually(lambda: len(engine.tasks) == 4)
+    assert engine.names == ["make", "join"] * 2
+    engine.future(3).resolve(5)
+    assert future.result(60) == 5
 
 
 def test_so_do_the_calls_before_it_whose_values_are_freed(
