@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from distribute_challenge.executor import Executor
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.local_cluster import LocalCluster
+    from distribute_challenge.mapreduce import map_reduce
     from distribute_challenge.reporting.report import report
     from distribute_challenge.shared import Shared, put
     from distribute_challenge.version import __version__ as __version__
@@ -66,6 +67,7 @@ __all__ = [
     "compute_this",
     "default_backend",
     "gather",
+    "map_reduce",
     "progress",
     "put",
     "report",
@@ -90,6 +92,7 @@ _PLACES = {
     "as_completed": "waiting",
     "attach": "detached",
     "gather": "waiting",
+    "map_reduce": "mapreduce",
     "progress": "waiting",
     "wait": "waiting",
     "available_backends": "execution_backends.registry",

@@ -1,4 +1,4 @@
-"""The bar that shows how many calls have ended, and how many of them failed."""
+"""The bar that shows how many calls or items are done, and how many of them failed."""
 
 import warnings
 from types import TracebackType
@@ -15,12 +15,13 @@ class ProgressBar:
     Args:
         name: Its label; None: none.
         total: Number of calls; None if it is unknown.
+        unit: What it counts.
 
     Guarantees: its time begins with the first call that has ended. What came before, such as the
     start of a cluster, counts neither for the rate nor for the time that is left.
     """
 
-    def __init__(self, name: str | None, total: int | None) -> None:
+    def __init__(self, name: str | None, total: int | None, unit: str = "call") -> None:
         # Imported late: it takes longer than this whole package.
         from tqdm.std import TqdmWarning
 
@@ -29,7 +30,7 @@ class ProgressBar:
             warnings.simplefilter("ignore", TqdmWarning)
             from tqdm.auto import tqdm
 
-        self._bar: Any = tqdm(desc=name, total=total, unit="call")
+        self._bar: Any = tqdm(desc=name, total=total, unit=unit)
         self._failed = 0
         self._has_begun = False
 

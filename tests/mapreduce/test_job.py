@@ -1,0 +1,121 @@
+"""The two waves of calls, with pairs that do not fit into memory."""
+
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import map_reduce
+from distribute_challenge.mapreduce import spill, tables
+
+
+def numbers(item: int) -> Iterator[tuple[str, int]]:
+    """Give 3,000 pairs of 1,500 keys; all items give the same keys."""
+    for number in range(3000):
+        yield f"key {number % 1500}", item
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Little memory for pairs; the sizes of files that are closed."""
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHUFFLE_MEMORY", "20000")
+    closed: list[int] = []
+    leave = spill.Spill.__exit__
+
+    def note(file: Any, *error: Any) -> None:
+        closed.append(file.size)
+        leave(file, *error)
+
+    monkeypatch.setattr(spill.Spill, "__exit__", note)
+    return closed
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_more_keys_than_fit_into_memory_are_folded(sizes: list[int], sort: bool) -> None:
+    """Of sorted runs in a file."""
+    pairs = map_reduce(
+        numbers, range(8), fold=operator.add, sort=sort, partitions=2, backend="threads"
+    )
+    found = list(pairs)
+    assert len(found) == 1500
+    assert dict(found) == {f"key {number}": 2 * sum(range(8)) for number in range(1500)}
+    assert not sort or found == sorted(found)
+    assert sum(size > 0 for size in sizes) >= 4  # Some of each wave.
+
+
+@pytest.mark.parametrize("entries", [7, 4096])
+def test_one_key_with_more_values_than_fit_into_memory_is_reduced(
+    sizes: list[int], monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    """Its values come one by one, in the order of the items; a reducer may leave some."""
+    monkeypatch.setattr(tables, "BLOCK_ENTRIES", entries)
+
+    def mapper(item: int) -> Iterator[tuple[str, int]]:
+        for number in range(500):
+            yield "many", 500 * item + number
+            yield f"few {item}", number
+
+    def reducer(key: str, values: Iterator[int]) -> int:
+        if key != "many":
+            return next(values)
+        total = 0
+        for number, value in enumerate(values):
+            assert number == value
+            total += 1
+        return total
+
+    found = dict(map_reduce(mapper, range(6), reducer=reducer, partitions=1, backend="threads"))
+    assert found == {"many": 3000, **{f"few {item}": 0 for item in range(6)}}
+    assert any(sizes)
+
+
+def test_an_error_while_runs_are_merged_names_the_key(sizes: list[int]) -> None:
+    """It is the fold's, of a key that did not fit into memory at once."""
+
+    def fold(one: int, other: int) -> int:
+        if one == 5 * 2 and other == 5 * 2:
+            raise ZeroDivisionError
+        return one + other
+
+    pairs = map_reduce(
+        lambda item: [(f"key {number}", 10) for number in range(1500)],
+        [0, 1],
+        fold=fold,
+        partitions=1,
+        backend="threads",
+    )
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(pairs)
+    assert caught.value.__notes__[0].startswith("key 'key ")
+    assert any(sizes)
+
+
+def test_more_items_than_were_hinted_are_read() -> None:
+    """A `length_hint` is a hint."""
+
+    class Hinted:
+        def __init__(self) -> None:
+            self._items = iter(range(50))
+
+        def __length_hint__(self) -> int:
+            return 1
+
+        def __iter__(self) -> Iterator[int]:
+            return self._items
+
+    found = map_reduce(lambda item: [("all", 1)], Hinted(), fold=operator.add, backend="threads")
+    assert dict(found) == {"all": 50}
+
+
+def test_large_results_come_in_several_blocks(tmp_path: Path) -> None:
+    """So the client needs no more memory than one of them takes."""
+    pairs = map_reduce(
+        lambda item: [(number, bytes(100_000)) for number in range(item, item + 40)],
+        range(0, 400, 40),
+        reducer=lambda key, values: next(values),
+        partitions=1,
+        backend="threads",
+    )
+    assert sorted(key for key, value in pairs if len(value) == 100_000) == list(range(400))
