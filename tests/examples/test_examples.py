@@ -65,6 +65,36 @@ def test_count_words_says_so_when_a_folder_has_no_python_files(tmp_path: Path) -
     assert (example.returncode, example.stderr) == (1, f"no Python files below {tmp_path}\n")
 
 
+def test_word_count_draws_the_words_of_a_folder(tmp_path: Path) -> None:
+    folder, picture = tmp_path / "files", tmp_path / "chart.svg"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "one.txt").write_text("Apple pear, apple_tree 7\n")
+    (folder / "inner" / "two.md").write_text("apple & über\n")
+    (folder / "no text.bin").write_bytes(b"apple")
+    example = run("word_count.py", str(folder), str(picture))
+    assert example.returncode == 0, example.stderr
+    assert "\n6 words, 4 different, in 2 files, 0.0 MB\n" in example.stdout
+    assert re.search(r"^ +apple +3 █{40}$", example.stdout, re.MULTILINE)
+    assert re.search(r"^ +über +1 █{13}$", example.stdout, re.MULTILINE)
+    assert example.stdout.endswith("all agree\n")
+    assert "2/2" in example.stderr
+    drawn = ElementTree.parse(picture).getroot()
+    titles = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert sorted(map(str, titles)) == ["apple", "pear", "tree", "über"]
+
+
+def test_word_count_reads_any_folder_with_text_and_no_words(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    example = run("word_count.py", str(tmp_path))
+    assert example.returncode == 0, example.stderr
+    assert "0 words, 0 different, in 1 files" in example.stdout
+
+
+def test_word_count_says_so_when_a_folder_has_no_text_files(tmp_path: Path) -> None:
+    example = run("word_count.py", str(tmp_path))
+    assert (example.returncode, example.stderr) == (1, f"no text files below {tmp_path}\n")
+
+
 def test_standard_library_counts_the_files_of_a_folder_and_draws_its_calls(
     tmp_path: Path,
 ) -> None:
