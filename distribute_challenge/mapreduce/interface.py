@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import isasyncgenfunction, iscoroutinefunction
 from itertools import count, cycle, repeat
 from operator import length_hint
+from types import BuiltinFunctionType
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 from distribute_challenge.core.folding import fold as fold_traceback
@@ -16,6 +17,7 @@ from distribute_challenge.distributable import Prepared
 from distribute_challenge.errors import CallError, OptionError, UnsupportedFunctionError
 from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.function import CallSettings, DistributableFunction
+from distribute_challenge.mapreduce.client_table import ClientTable
 from distribute_challenge.mapreduce.job import Job
 from distribute_challenge.mapreduce.keys import Key
 from distribute_challenge.mapreduce.steps import Steps
@@ -27,9 +29,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 R = TypeVar("R")
 
-FOR_EACH = (
-    4  # Partitions for each worker process, so that one with more work than others matters less.
-)
+# Partitions for each worker process, so that one with more work than others matters less.
+FOR_EACH = 4
 MOST = 256  # Partitions, unless there are more worker processes.
 
 
@@ -142,7 +143,8 @@ def map_reduce(
 
     Two waves of calls run on all workers. In the first, each call maps some items, and combines the
     values that it has of a key. In the second, each call merges one partition of the keys. The
-    pairs in between stay on the cluster.
+    pairs in between stay on the cluster. If ``fold`` is written in C, such as `operator.add`, and
+    few pairs are left after the first wave, the client merges them, and there is no second.
 
     Args:
         mapper: Called with each item; gives pairs of a key and a value, as a generator, a list, or
@@ -156,7 +158,8 @@ def map_reduce(
         combiner: With ``reducer``: called in the same way with a key and some of its values, before
             they travel; returns one value in their place.
         key: Turns keys of other types into the types above, as in ``key=str``; results have these.
-        partitions: Number of calls of the second wave; None: four for each worker process.
+        partitions: Number of calls of the second wave; None: four for each worker process, or none
+            if the client can merge the pairs.
         sort: Give the pairs in the order of the keys; else they come in any order.
         progress: Show a progress bar for each wave, in a terminal or a notebook.
         backend: As for `Distributable.compute`.
@@ -225,10 +228,23 @@ def map_reduce(
             call_options,
             engine,
             backend,
+            client_table=_client_table(fold, partitions),
             shows_progress=progress,
             made_at=place_of_caller(),
         )
         return KeyResults(job.pairs())
+
+
+def _client_table(
+    fold: Callable[[Any, Any], Any] | None, partitions: int | None
+) -> ClientTable | None:
+    """Return a table if the client may merge what calls give.
+
+    It does not call functions of the user, which may need what only workers have, or run for long.
+    """
+    if isinstance(fold, BuiltinFunctionType) and partitions is None:
+        return ClientTable(fold)
+    return None
 
 
 def _usual_partitions(processes: int) -> int:

@@ -8,14 +8,17 @@
                              ▼
                     pairs, block by block
 
+If the fold is written in C, what the first calls give comes to a `ClientTable`. If that is all, there
+is no second wave.
+
 The consumer drives it: nothing happens before the first pair is asked for.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 from math import inf
 from typing import Any, NamedTuple
 
@@ -32,12 +35,13 @@ from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.graph.submission import Submission
 from distribute_challenge.mapreduce.blocks import Blocks
 from distribute_challenge.mapreduce.chunk_sizer import ChunkSizer
+from distribute_challenge.mapreduce.client_table import ClientTable
 from distribute_challenge.mapreduce.keys import Key
 from distribute_challenge.mapreduce.map_chunk import MapChunk
-from distribute_challenge.mapreduce.reduce_partition import ReducePartition
+from distribute_challenge.mapreduce.reduce_partition import ReducePartition, order
 from distribute_challenge.mapreduce.steps import Steps
-from distribute_challenge.mapreduce.tables import order
 from distribute_challenge.serialisation import references_of
+from distribute_challenge.settings import shuffle_memory
 
 __all__ = ["Job"]
 
@@ -56,6 +60,7 @@ class _Chunk(NamedTuple):
         items: Number of its items.
         size: Bytes of its items.
         sent: When it was submitted, in seconds of the clock.
+        is_divided: Whether it divides its pairs by partition; else the client merges them.
     """
 
     call: Distributable[Blocks]
@@ -63,6 +68,7 @@ class _Chunk(NamedTuple):
     items: int
     size: int
     sent: float
+    is_divided: bool
 
 
 class Job(ToRun):
@@ -75,6 +81,7 @@ class Job(ToRun):
         options: The options of the calls.
         engine: The backend that runs them.
         named: The backend that the caller names, also for calls in the items; None: none.
+        client_table: Merges what the first calls give; None: they divide it for the second wave.
         shows_progress: Whether each wave shows a bar.
         made_at: Where the program made it, for the warning if it never runs.
 
@@ -91,6 +98,7 @@ class Job(ToRun):
         engine: ExecutionBackend,
         named: Choice,
         *,
+        client_table: ClientTable | None,
         shows_progress: bool,
         made_at: Place,
     ) -> None:
@@ -106,8 +114,10 @@ class Job(ToRun):
         self._reduce = Prepared.of(self._reduce_partition, options)
         self._shows_progress = shows_progress
         self._sizer = ChunkSizer()
+        self._client_table = client_table
+        self._sent = 0
         self._taken = 0
-        self._calls: list[Distributable[Blocks]] = []
+        self._calls: list[Distributable[Blocks]] = []  # Those that divide their pairs.
         # Whether what the first wave gives stays on the cluster, and travels from call to call as a
         # reference. If not, it comes to this process, and each call gets its section alone.
         self._stays = False
@@ -123,6 +133,9 @@ class Job(ToRun):
             with Submission(self._named) as submission:
                 self._run_first_wave(submission)
                 futures = self._second_wave(submission)
+            if not futures:
+                yield from self._client_pairs()
+                return
             with _bar(self._shows_progress, self._reduce.name, len(futures), "call") as update:
                 sections = (_pairs(_next_value(futures, update)) for _ in list(futures))
                 if self._steps.is_sorted:
@@ -152,7 +165,7 @@ class Job(ToRun):
                     return
                 for future in _some_ended(pending):
                     chunk = pending.pop(future)
-                    self._take(future, chunk)
+                    self._record(future, chunk)
                     update(chunk.items)
 
     def _send_chunk(
@@ -164,8 +177,10 @@ class Job(ToRun):
         items = list(islice(self._items, size))
         if not items:
             return None
+        is_divided = self._client_table is None or not self._client_table.expect(len(items))
+        partitions = self._steps.partitions if is_divided else 1
         call: Distributable[Blocks] = Distributable(
-            self._map_chunk, (self._taken, items), None, self._map
+            self._map_chunk, (self._taken, items, partitions), None, self._map
         )
         ready = call.prepare(self._named)
         # Their pickle is kept, in case that the value is lost.
@@ -173,25 +188,32 @@ class Job(ToRun):
         arguments = ready.task.arguments
         chunk = _Chunk(
             call,
-            len(self._calls),
+            self._sent,
             len(items),
             len(arguments) + sum(each.size for each in references_of(arguments)),
             clock.now(),
+            is_divided,
         )
+        self._sent += 1
         self._taken += len(items)
         self._left -= len(items)
+        if not is_divided:
+            return submission.submit(call, ready), chunk
         self._calls.append(call)
         if self._stays:
             return submission.begin(call, ready), chunk
         return submission.submit(call, ready), chunk
 
-    def _take(self, future: Future[Blocks], chunk: _Chunk) -> None:
+    def _record(self, future: Future[Blocks], chunk: _Chunk) -> None:
         """Record that a call of the first wave has ended.
 
         Raises:
             BaseException: The exception that it raised.
         """
-        if not self._stays or not future.has_value():
+        if not chunk.is_divided:
+            assert self._client_table is not None  # It has said that it takes this.
+            self._client_table.merge(chunk.number, chunk.items, future.result())
+        elif not self._stays or not future.has_value():
             # Only then, as it would come to this process.
             self._values[chunk.number] = future.result()
         timeline = future.timeline
@@ -199,11 +221,17 @@ class Job(ToRun):
         self._sizer.record(chunk.items, seconds=seconds, size=chunk.size)
 
     def _second_wave(self, submission: Submission) -> list[Future[Blocks]]:
+        """Submit a call for each partition, if a call of the first wave has divided its pairs."""
+        if not self._calls:
+            return []
+        early = None
+        if self._client_table is not None:
+            early = self._client_table.divided(self._steps.partitions, shuffle_memory())
+        values = [self._values[number] for number in sorted(self._values)]
         futures = []
-        for number in range(self._steps.partitions if self._calls else 0):
-            parts: Sequence[Any] = self._calls
-            if not self._stays:
-                parts = [self._values[call].alone(number) for call in range(len(self._calls))]
+        for number in range(self._steps.partitions):
+            parts: list[Any] = [] if early is None else [early.alone(number)]
+            parts += self._calls if self._stays else [each.alone(number) for each in values]
             call: Distributable[Blocks] = Distributable(
                 self._reduce_partition, (number, parts), None, self._reduce
             )
@@ -211,6 +239,12 @@ class Job(ToRun):
         self._calls.clear()
         self._values.clear()
         return futures
+
+    def _client_pairs(self) -> Iterator[tuple[Key, Any]]:
+        """Yield the results of a job without a second wave."""
+        if self._client_table is None:
+            return iter(())
+        return self._client_table.pairs(is_sorted=self._steps.is_sorted)
 
 
 def _some_ended(futures: Iterable[Future[Blocks]]) -> set[Future[Blocks]]:
@@ -232,7 +266,7 @@ def _next_value(futures: list[Future[Blocks]], update: Callable[[int], object]) 
 
 def _pairs(blocks: Blocks) -> Iterator[tuple[Key, Any]]:
     # In C, as there may be many.
-    return chain.from_iterable(map(dict.items, blocks.section(0)))
+    return chain.from_iterable(starmap(zip, blocks.section(0)))
 
 
 @contextmanager

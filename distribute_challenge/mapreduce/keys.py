@@ -12,6 +12,7 @@ Inside a tuple, bytes and texts end in 0, and a 0 of their own is followed by 25
 key are never the beginning of those of another key in the same place, and sort as the keys do.
 """
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import repeat
@@ -22,11 +23,15 @@ from zlib import crc32
 from distribute_challenge.core.signature import value_text
 from distribute_challenge.errors import CallError
 
-__all__ = ["Key", "divided", "partition_of", "stable_bytes"]
+__all__ = ["Key", "Pairs", "divided", "has_plain_types", "partition_of", "stable_bytes"]
 
 #: A key of `map_reduce`: a text, bytes, a whole number, or a tuple of these, which may be nested.
 Key: TypeAlias = "str | bytes | int | tuple[Key, ...]"
 
+#: Keys, and what belongs to each, as two lists: these are made and pickled in less time than others.
+Pairs: TypeAlias = tuple[list[Any], list[Any]]
+
+_PLAIN: Final = frozenset({str, bytes, int})
 _END = b"\x00"
 _ESCAPED = b"\x00\xff"
 _TEXT = b"\x03"
@@ -68,7 +73,7 @@ def partition_of(key: Key, partitions: int) -> int:
     return crc32(stable_bytes(key)) % partitions
 
 
-def divided(pairs: Mapping[Key, Any], partitions: int) -> list[dict[Key, Any]]:
+def divided(pairs: Mapping[Key, Any], partitions: int) -> list[Pairs]:
     """Return pairs by the partitions of their keys, in their order.
 
     Args:
@@ -78,10 +83,23 @@ def divided(pairs: Mapping[Key, Any], partitions: int) -> list[dict[Key, Any]]:
     Raises:
         CallError: A key is of a type that has no stable bytes.
     """
-    parts: list[dict[Key, Any]] = [{} for _ in range(partitions)]
+    if partitions == 1:
+        if not has_plain_types(pairs):
+            deque(map(stable_bytes, pairs), maxlen=0)  # Only for the error.
+        return [(list(pairs), list(pairs.values()))]
+    parts: list[Pairs] = [([], []) for _ in range(partitions)]
+    # Methods, and lists rather than dictionaries, as this is done for each pair of a job.
+    appends = [(keys.append, values.append) for keys, values in parts]
     for (key, value), number in zip(pairs.items(), _hashes(pairs), strict=True):
-        parts[number % partitions][key] = value
+        add_key, add_value = appends[number % partitions]
+        add_key(key)
+        add_value(value)
     return parts
+
+
+def has_plain_types(keys: Iterable[Any]) -> bool:
+    """Whether all keys are texts, bytes and whole numbers of Python itself."""
+    return _PLAIN.issuperset(map(type, keys))
 
 
 def _hashes(keys: Collection[Any]) -> Iterable[int]:

@@ -7,19 +7,17 @@ from typing import Any
 from distribute_challenge.core.outcome import add_note
 from distribute_challenge.core.signature import call_text, function_name, value_text
 from distribute_challenge.errors import CallError
-from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter
-from distribute_challenge.mapreduce.keys import divided
+from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter, encoded
+from distribute_challenge.mapreduce.keys import Pairs, divided
 from distribute_challenge.mapreduce.spill import Spill
 from distribute_challenge.mapreduce.steps import Steps
 from distribute_challenge.mapreduce.tables import Table
-from distribute_challenge.serialisation import dumps
 from distribute_challenge.settings import shuffle_memory
 
 __all__ = ["MapChunk"]
 
-BATCH = (
-    1024  # Pairs that are taken from a mapper at a time; then the size of the table is looked at.
-)
+# Pairs that are taken from a mapper at a time; then the size of the table is looked at.
+BATCH = 1024
 
 
 class MapChunk:
@@ -33,12 +31,13 @@ class MapChunk:
         self._steps = steps
         self.__name__ = function_name(steps.mapper)
 
-    def __call__(self, first: int, items: Sequence[Any]) -> Blocks:
+    def __call__(self, first: int, items: Sequence[Any], partitions: int) -> Blocks:
         """Map items.
 
         Args:
             first: Number of the first of them among all items.
             items: The items.
+            partitions: Number of partitions into which the pairs are divided.
 
         Returns:
             The pairs, with a section for each partition.
@@ -46,16 +45,16 @@ class MapChunk:
         limit = shuffle_memory()
         with Spill() as spill:
             table = self._steps.table(limit, combines=True)
-            writer = BlockWriter(self._steps.partitions, limit, spill)
+            writer = BlockWriter(partitions, limit, spill)
             for number, item in enumerate(items, first):
                 try:
                     for _ in self._added(item, table):
                         if table.is_full:
-                            self._write(table, writer)
+                            self._write(table, writer, partitions)
                 except BaseException as error:
                     add_note(error, f"item {number}: {call_text(self.__name__, (item,), {})}")
                     raise
-            self._write(table, writer)
+            self._write(table, writer, partitions)
             return writer.blocks()
 
     def _added(self, item: Any, table: Table) -> Iterator[None]:
@@ -63,7 +62,7 @@ class MapChunk:
         found, key = self._steps.mapper(item), self._steps.key
         if isinstance(found, Mapping) and key is None:
             if found:
-                table.add(found.items())
+                table.add(list(found), list(found.values()))
                 yield
             return
         if not isinstance(found, Iterable):
@@ -73,29 +72,27 @@ class MapChunk:
             )
         pairs = iter(found.items() if isinstance(found, Mapping) else found)
         while batch := list(islice(pairs, BATCH)):
-            self._check(batch)
-            table.add(batch if key is None else [(key(each), value) for each, value in batch])
+            keys, values = self._unzipped(batch)
+            table.add(keys if key is None else list(map(key, keys)), values)
             yield
 
-    def _check(self, batch: Sequence[Any]) -> None:
+    def _unzipped(self, batch: Sequence[Any]) -> Pairs:
         try:
-            # In C, as it is done for each pair.
-            if len(list(zip(*batch, strict=True))) == 2:
-                return
-        except (TypeError, ValueError):
-            pass
-        wrong = next((each for each in batch if not _is_pair(each)), batch[0])
-        raise CallError(
-            f"{self.__name__} gave {value_text(wrong)}, expected a pair of a key and a value, as "
-            f"in: yield word, 1"
-        )
+            # Faster than `zip`, and each pair comes here.
+            return [key for key, _ in batch], [value for _, value in batch]
+        except (TypeError, ValueError) as error:
+            wrong = next(each for each in batch if not _is_pair(each))
+            raise CallError(
+                f"{self.__name__} gave {value_text(wrong)}, expected a pair of a key and a value, "
+                f"as in: yield word, 1"
+            ) from error
 
-    def _write(self, table: Table, writer: BlockWriter) -> None:
+    def _write(self, table: Table, writer: BlockWriter, partitions: int) -> None:
         """Move the pairs of a table to the sections of their partitions."""
         what = f"what {self.__name__} gave"
-        for number, part in enumerate(divided(table.pairs(), self._steps.partitions)):
-            if part:
-                writer.add(number, dumps(part, what).data)
+        for number, pairs in enumerate(divided(table.pairs(), partitions)):
+            for block in table.blocks(pairs):
+                writer.add(number, encoded(block, what))
         table.clear()
 
 

@@ -14,8 +14,8 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any, Final
 
-from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter
-from distribute_challenge.mapreduce.keys import Key
+from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter, decoded, encoded
+from distribute_challenge.mapreduce.keys import Key, stable_bytes
 from distribute_challenge.mapreduce.spill import Spill
 from distribute_challenge.mapreduce.steps import Steps
 from distribute_challenge.mapreduce.tables import (
@@ -23,13 +23,11 @@ from distribute_challenge.mapreduce.tables import (
     BLOCK_ENTRIES,
     Table,
     note_key,
-    order,
     reduced,
 )
-from distribute_challenge.serialisation import dumps
 from distribute_challenge.settings import shuffle_memory
 
-__all__ = ["ReducePartition"]
+__all__ = ["ReducePartition", "order"]
 
 FIRST_ENTRIES = 64  # In the first block of results, whose sizes are not known yet.
 GROWTH = 8  # Of the next block, at most.
@@ -65,8 +63,9 @@ class ReducePartition:
             pairs = self._of_runs(runs, table) if runs else self._of_table(table)
             writer = BlockWriter(1, limit, results)
             entries = FIRST_ENTRIES
-            while block := dict(islice(pairs, entries)):
-                data = dumps(block, f"a result of {self.__name__}").data
+            while block := list(islice(pairs, entries)):
+                columns = [key for key, _ in block], [value for _, value in block]
+                data = encoded(columns, f"a result of {self.__name__}")
                 writer.add(0, data)
                 fitting = entries * BLOCK_BYTES // len(data)
                 entries = max(1, min(fitting, GROWTH * entries, BLOCK_ENTRIES))
@@ -74,32 +73,33 @@ class ReducePartition:
 
     def _table(
         self, partition: int, parts: Sequence[Blocks], limit: int, spill: Spill
-    ) -> tuple[Table, list[Iterator[dict[Key, Any]]]]:
+    ) -> tuple[Table, list[Iterator[bytes]]]:
         """Return the pairs of a partition: the last of them as a table, those before as runs."""
         table = self._steps.table(limit)
         runs = []
         for part in parts:
-            for block in part.section(partition):
-                table.merge(block)
+            for keys, values in part.section(partition):
+                table.merge(keys, values)
                 if table.is_full:
-                    runs.append(spill.read(spill.write(_pickled(table))))
+                    runs.append(spill.read(spill.write(_sorted_blocks(table))))
                     table.clear()
         return table, runs
 
     def _of_table(self, table: Table) -> Iterator[tuple[Key, Any]]:
         """Return the results of pairs that fit into memory."""
-        items = table.sorted_items() if self._steps.is_sorted else table.pairs().items()
+        items: Iterable[tuple[Key, Any]] = table.pairs().items()
+        if self._steps.is_sorted:
+            items = zip(*table.sorted_pairs(), strict=True)
         reducer = self._steps.reducer
         if reducer is None:
             return iter(items)
         return ((key, reduced(reducer, key, iter(values))) for key, values in items)
 
-    def _of_runs(
-        self, runs: Iterable[Iterator[dict[Key, Any]]], table: Table
-    ) -> Iterator[tuple[Key, Any]]:
+    def _of_runs(self, runs: Iterable[Iterator[bytes]], table: Table) -> Iterator[tuple[Key, Any]]:
         """Yield the results of runs and of a table, all sorted, which are merged."""
         # In the order in which they were written: so the values of a key stay in their order.
-        merged = heapq.merge(*map(_items, runs), table.sorted_items(), key=order)
+        last = zip(*table.sorted_pairs(), strict=True)
+        merged = heapq.merge(*map(_items, runs), last, key=order)
         fold, reducer = self._steps.fold, self._steps.reducer
         for key, entries in groupby(merged, _KEY):
             values = map(_VALUE, entries)
@@ -115,11 +115,16 @@ class ReducePartition:
             yield key, value
 
 
-def _pickled(table: Table) -> Iterator[bytes]:
-    for block in table.divided(table.sorted_items()):
-        yield dumps(block, "a pair of a mapper").data
+def order(item: tuple[Key, Any]) -> bytes:
+    """Return what pairs are sorted by."""
+    return stable_bytes(item[0])
 
 
-def _items(blocks: Iterable[dict[Key, Any]]) -> Iterator[tuple[Key, Any]]:
-    for block in blocks:
-        yield from block.items()
+def _sorted_blocks(table: Table) -> Iterator[bytes]:
+    for block in table.blocks(table.sorted_pairs()):
+        yield encoded(block, "a pair of a mapper")
+
+
+def _items(run: Iterable[bytes]) -> Iterator[tuple[Key, Any]]:
+    for block in run:
+        yield from zip(*decoded(block), strict=True)

@@ -9,10 +9,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from mmap import mmap
 from types import TracebackType
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Self, TypeAlias
 
 from distribute_challenge.core.outcome import add_note
-from distribute_challenge.serialisation import loads
 
 __all__ = ["Piece", "Spill"]
 
@@ -26,11 +25,10 @@ class Spill:
     A context manager: after the block, the file is gone.
 
     Examples:
-        >>> from pickle import dumps
         >>> with Spill() as spill:
-        ...     run = spill.write([dumps({"a": 1}), dumps({"b": 2})])
+        ...     run = spill.write([b"one", b"two"])
         ...     list(spill.read(run))
-        [{'a': 1}, {'b': 2}]
+        [b'one', b'two']
     """
 
     def __init__(self) -> None:
@@ -72,14 +70,14 @@ class Spill:
         return offset, len(data)
 
     def write(self, blocks: Iterable[bytes]) -> Sequence[Piece]:
-        """Write pickles one after the other, and return where they are, for `read`."""
+        """Write blocks one after the other, and return where they are, for `read`."""
         return [self.append(block) for block in blocks]
 
-    def read(self, run: Iterable[Piece]) -> Iterator[Any]:
-        """Yield the values of pickles that `write` has written; one is in memory at a time."""
+    def read(self, run: Iterable[Piece]) -> Iterator[bytes]:
+        """Yield the blocks that `write` has written; one is in memory at a time."""
         assert self._file is not None  # Something was written.
         for offset, size in run:
-            yield loads(os.pread(self._file.fileno(), size, offset))
+            yield os.pread(self._file.fileno(), size, offset)
 
     def mapped(self) -> mmap:
         """Return all bytes as memory, which stays when the file is gone."""

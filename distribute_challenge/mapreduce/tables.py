@@ -1,6 +1,6 @@
 """Pairs by key in memory: one value for each key, or all values.
 
-    pairs of a mapper, blocks of other calls ──► a table ──► blocks: dictionaries of a bounded size
+    pairs of a mapper, blocks of other calls ──► a table ──► blocks of a bounded size
 
 A table knows about how much memory it takes, and does not limit it: the code that fills it empties
 it when it `is_full`.
@@ -9,16 +9,15 @@ Guarantees: the values of one key are folded, or come, in the order in which the
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from distribute_challenge.core.outcome import add_note
 from distribute_challenge.core.signature import function_name, value_text
-from distribute_challenge.mapreduce.keys import Key, stable_bytes
+from distribute_challenge.mapreduce.keys import Key, Pairs, stable_bytes
 from distribute_challenge.serialisation import dumps
 
-__all__ = ["Fold", "FoldTable", "GroupTable", "Reducer", "Table", "note_key", "order", "reduced"]
+__all__ = ["Fold", "FoldTable", "GroupTable", "Reducer", "Table", "note_key", "reduced"]
 
 #: Makes one value of two.
 Fold: TypeAlias = Callable[[Any, Any], Any]
@@ -51,11 +50,11 @@ class Table(ABC):
         self._samples = 0
 
     @abstractmethod
-    def add(self, pairs: Collection[tuple[Any, Any]]) -> None:
+    def add(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         """Add pairs of a mapper, at least one."""
 
     @abstractmethod
-    def merge(self, block: Mapping[Any, Any]) -> None:
+    def merge(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         """Add a block that a table has given."""
 
     @abstractmethod
@@ -63,8 +62,8 @@ class Table(ABC):
         """Return the keys, with what blocks have for each."""
 
     @abstractmethod
-    def divided(self, items: Iterable[tuple[Key, Any]]) -> Iterator[dict[Key, Any]]:
-        """Yield keys, with what blocks have for each, as blocks."""
+    def blocks(self, pairs: Pairs) -> Iterator[Pairs]:
+        """Yield pairs of this table as blocks."""
 
     @abstractmethod
     def clear(self) -> None:
@@ -80,9 +79,11 @@ class Table(ABC):
         """Whether it takes more memory than allowed."""
         return self.entries * (TIMES * self._entry_bytes() + OVERHEAD) > self._limit
 
-    def sorted_items(self) -> list[tuple[Key, Any]]:
-        """Return the items in the order of `stable_bytes`."""
-        return sorted(self.pairs().items(), key=order)
+    def sorted_pairs(self) -> Pairs:
+        """Return the pairs in the order of `stable_bytes`."""
+        pairs = self.pairs()
+        keys = sorted(pairs, key=stable_bytes)
+        return keys, [pairs[key] for key in keys]
 
     def _sample(self, key: Any, value: Any) -> None:
         """Note the size of an entry; one in a batch is enough."""
@@ -109,33 +110,29 @@ class FoldTable(Table):
         self._fold = fold
         self._values: dict[Any, Any] = {}
 
-    def add(self, pairs: Collection[tuple[Any, Any]]) -> None:
-        values, fold = self._values, self._fold
-        get = values.get
+    def add(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        table, fold = self._values, self._fold
+        get = table.get
         try:
-            for key, value in pairs:
+            for key, value in zip(keys, values, strict=True):
                 # `get` is one look-up for a key that is there, as most are.
                 before = get(key, _MISSING)
-                values[key] = value if before is _MISSING else fold(before, value)
+                table[key] = value if before is _MISSING else fold(before, value)
         except BaseException as error:
             note_key(error, fold, key)
             raise
-        self._sample(key, values[key])
+        self._sample(key, table[key])
 
-    def merge(self, block: Mapping[Any, Any]) -> None:
-        if self._values:
-            self.add(block.items())
-            return
-        self._values.update(block)
-        self._sample(*next(iter(block.items())))
+    def merge(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        self.add(keys, values)
 
     def pairs(self) -> Mapping[Key, Any]:
         return self._values
 
-    def divided(self, items: Iterable[tuple[Key, Any]]) -> Iterator[dict[Key, Any]]:
-        items, most = iter(items), self._block_entries()
-        while block := dict(islice(items, most)):
-            yield block
+    def blocks(self, pairs: Pairs) -> Iterator[Pairs]:
+        (keys, values), most = pairs, self._block_entries()
+        for start in range(0, len(keys), most):
+            yield keys[start : start + most], values[start : start + most]
 
     def clear(self) -> None:
         self._values.clear()
@@ -159,9 +156,9 @@ class GroupTable(Table):
         self._lists: dict[Any, list[Any]] = {}
         self._entries = 0
 
-    def add(self, pairs: Collection[tuple[Any, Any]]) -> None:
+    def add(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         lists = self._lists
-        for key, value in pairs:
+        for key, value in zip(keys, values, strict=True):
             # No `setdefault`, which would make a list for each pair.
             known = lists.get(key)
             if known is None:
@@ -169,14 +166,14 @@ class GroupTable(Table):
             else:
                 known.append(value)
         self._sample(key, value)
-        self._entries += len(pairs)
+        self._entries += len(keys)
 
-    def merge(self, block: Mapping[Any, Any]) -> None:
+    def merge(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         lists = self._lists
-        for key, values in block.items():
-            lists.setdefault(key, []).extend(values)
-            self._entries += len(values)
-        self._sample(key, values[-1])
+        for key, some in zip(keys, values, strict=True):
+            lists.setdefault(key, []).extend(some)
+            self._entries += len(some)
+        self._sample(key, some[-1])
 
     def pairs(self) -> Mapping[Key, Any]:
         combiner = self._combiner
@@ -184,19 +181,21 @@ class GroupTable(Table):
             return self._lists
         return {key: [reduced(combiner, key, iter(values))] for key, values in self._lists.items()}
 
-    def divided(self, items: Iterable[tuple[Key, Any]]) -> Iterator[dict[Key, Any]]:
+    def blocks(self, pairs: Pairs) -> Iterator[Pairs]:
         most = self._block_entries()
-        block: dict[Key, Any] = {}
+        block: Pairs = [], []
         count = 0
-        for key, values in items:
+        for key, values in zip(*pairs, strict=True):
             # The values of one key may be too many for one block.
             for start in range(0, len(values), most):
-                block[key] = piece = values[start : start + most]
+                piece = values[start : start + most]
+                block[0].append(key)
+                block[1].append(piece)
                 count += len(piece)
                 if count >= most:
                     yield block
-                    block, count = {}, 0
-        if block:
+                    block, count = ([], []), 0
+        if count:
             yield block
 
     def clear(self) -> None:
@@ -206,11 +205,6 @@ class GroupTable(Table):
     @property
     def entries(self) -> int:
         return self._entries
-
-
-def order(item: tuple[Key, Any]) -> bytes:
-    """Return what pairs are sorted by."""
-    return stable_bytes(item[0])
 
 
 def reduced(reducer: Reducer, key: Key, values: Iterator[Any]) -> Any:

@@ -41,9 +41,9 @@ def double(x: int) -> int:
     return x * 2
 
 
-@pytest.mark.parametrize("mapper", [words, counts])
+@pytest.mark.parametrize(("mapper", "partitions"), [(words, None), (words, 3), (counts, None)])
 def test_a_fold_gives_what_a_counter_gives(
-    engine: tuple[str, ExecutionBackend], mapper: Any
+    engine: tuple[str, ExecutionBackend], mapper: Any, partitions: int | None
 ) -> None:
     """Whatever the texts are; mappers are generators, or give a dictionary."""
 
@@ -54,7 +54,9 @@ def test_a_fold_gives_what_a_counter_gives(
     )
     @given(st.lists(st.text(alphabet="ab \u00e9\ud800")))
     def check(lines: list[str]) -> None:
-        found = list(map_reduce(mapper, lines, fold=operator.add, backend=engine[1]))
+        found = list(
+            map_reduce(mapper, lines, fold=operator.add, partitions=partitions, backend=engine[1])
+        )
         right = Counter(word for line in lines for word in line.split())
         assert len(found) == len(right)
         assert dict(found) == right

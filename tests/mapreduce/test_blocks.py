@@ -1,5 +1,6 @@
 """Blocks as they travel, and the file for those that do not fit into memory."""
 
+import enum
 import errno
 import os
 import pickle
@@ -10,21 +11,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
-from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter
+from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter, decoded, encoded
 from distribute_challenge.mapreduce.spill import Spill
+
+
+class Colour(enum.IntEnum):
+    RED = 1
 
 
 def written(limit: int, spill: Spill) -> Blocks:
     writer = BlockWriter(3, limit, spill)
     for number in range(10):
-        writer.add(number % 2, pickle.dumps({number: "x" * 100}))
+        writer.add(number % 2, encoded(([number], ["x" * 100]), "pairs"))
     return writer.blocks()
 
 
 def sections(blocks: Blocks) -> list[list[Any]]:
-    return [[key for block in blocks.section(number) for key in block] for number in range(3)]
+    return [[key for keys, _ in blocks.section(number) for key in keys] for number in range(3)]
 
 
 @pytest.mark.parametrize("limit", [0, 500, 1_000_000])
@@ -50,6 +56,33 @@ def test_the_bytes_travel_apart_from_the_index(limit: int) -> None:
     assert not buffers[0].raw().readonly
     read_only = memoryview(bytes(buffers[0].raw()))
     assert sections(pickle.loads(head, buffers=[read_only])) == sections(blocks)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["a", "\ud800", ""],
+        [b"", b"a\0"],
+        [0, -1, 10**40],
+        ["a", 1, b"a"],
+        [True],
+        [("a", (1,))],
+        [],
+    ],
+)
+def test_a_block_comes_back(keys: list[Any]) -> None:
+    """Its keys have their types."""
+    values = [number / 2 for number in range(len(keys))]
+    found = decoded(encoded((keys, values), "pairs"))
+    assert found == (keys, values)
+    assert list(map(type, found[0])) == list(map(type, keys))
+
+
+def test_keys_of_subclasses_stay_what_they_are() -> None:
+    """Some could be encoded in the short way as other types."""
+    for key in (numpy.int64(5), numpy.str_("a"), Colour.RED):
+        ((found,), _) = decoded(encoded(([key], [None]), "pairs"))
+        assert (type(found), found) == (type(key), key)
 
 
 def test_one_section_alone_has_no_bytes_of_others() -> None:

@@ -124,10 +124,16 @@ def test_a_key_has_one_partition_whatever_the_hash_seed_is() -> None:
 def test_pairs_are_divided_by_the_partitions_of_their_keys(keys: list[Any]) -> None:
     """They stay in their order."""
     pairs = {key: number for number, key in enumerate(keys)}
-    assert [list(part.items()) for part in divided(pairs, 3)] == [
-        [pair for pair in pairs.items() if partition_of(pair[0], 3) == number]
-        for number in range(3)
-    ]
+    for partitions in (1, 3):
+        assert [list(zip(*part, strict=True)) for part in divided(pairs, partitions)] == [
+            [pair for pair in pairs.items() if partition_of(pair[0], partitions) == number]
+            for number in range(partitions)
+        ]
+
+
+def test_also_one_partition_takes_no_keys_of_other_types() -> None:
+    with pytest.raises(CallError, match=r"got the key 0\.5"):
+        divided({"a": 1, 0.5: 1}, 1)  # type: ignore[dict-item] # that is the test
 
 
 @pytest.mark.parametrize("keys", [range(10_000), [f"word{number}" for number in range(10_000)]])
