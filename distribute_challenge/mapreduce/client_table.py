@@ -36,18 +36,20 @@ class ClientTable:
         self._merged_bytes = 0
         self._merged_items = 0
         self._expected_items = 0
+        self._takes_more = True
 
     def expect(self, items: int) -> bool:
         """Return whether what the next call gives may come here, and if so count its items.
 
         After a call that must not, no other may, so that values are folded in the order of items.
         """
-        bytes_each = self._merged_bytes / self._merged_items if self._merged_items else 0
-        size = (self._expected_items + items) * bytes_each
-        if size > MOST_BYTES or self._table.entries > MOST_KEYS:
-            return False
-        self._expected_items += items
-        return True
+        if self._takes_more:
+            # Those that run are expected to bring as much for each item as those that have ended.
+            times = (self._expected_items + items) / (self._merged_items or 1)
+            most = max(self._merged_bytes / MOST_BYTES, self._table.entries / MOST_KEYS)
+            self._takes_more = most * times <= 1
+            self._expected_items += items
+        return self._takes_more
 
     def merge(self, number: int, items: int, blocks: Blocks) -> None:
         """Merge what a call has given, when all calls before it have ended.
@@ -71,6 +73,7 @@ class ClientTable:
         Args:
             is_sorted: Whether they come in the order of the keys.
         """
+        assert not self._waiting  # All calls whose values come here have ended.
         if is_sorted:
             return zip(*self._table.sorted_pairs(), strict=True)
         return iter(self._table.pairs().items())
@@ -82,6 +85,7 @@ class ClientTable:
             partitions: Number of partitions.
             limit: Bytes that may be in memory; the rest is in a file.
         """
+        assert not self._waiting  # All calls whose values come here have ended.
         with Spill() as spill:
             writer = BlockWriter(partitions, limit, spill)
             for number, pairs in enumerate(divided(self._table.pairs(), partitions)):

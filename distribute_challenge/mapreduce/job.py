@@ -137,7 +137,7 @@ class Job(ToRun):
                 yield from self._client_pairs()
                 return
             with _bar(self._shows_progress, self._reduce.name, len(futures), "call") as update:
-                sections = (_pairs(_next_value(futures, update)) for _ in list(futures))
+                sections = (_pairs(_next_value(futures, update)) for _ in range(len(futures)))
                 if self._steps.is_sorted:
                     # Each section is sorted, so one block of each is in memory.
                     yield from heapq.merge(*sections, key=order)

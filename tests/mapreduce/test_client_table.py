@@ -2,9 +2,12 @@
 
 import operator
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from distribute_challenge import map_reduce
 from distribute_challenge.execution_backends.pools.threads import ThreadsExecutionBackend
@@ -31,30 +34,31 @@ def test_values_are_folded_in_the_order_of_the_items() -> None:
     table = ClientTable(operator.add)
     table.merge(2, 1, blocks(x="c", y="c"))
     table.merge(0, 1, blocks(y="a"))
-    assert dict(table.pairs(is_sorted=False)) == {"y": "a"}
     table.merge(1, 1, blocks(x="b"))
     assert list(table.pairs(is_sorted=True)) == [("x", "bc"), ("y", "ac")]
 
 
 def test_it_takes_no_more_when_it_has_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_table, "MOST_KEYS", 1)
+    """Of calls that run, it expects as many as of those that have ended; and it stays with a no."""
+    monkeypatch.setattr(client_table, "MOST_KEYS", 3)
     table = ClientTable(operator.add)
     assert table.expect(1)
     table.merge(0, 1, blocks(x="a"))
     assert table.expect(1)
-    table.merge(1, 1, blocks(y="a"))
+    assert table.expect(1)
+    assert not table.expect(1)
+    table.merge(1, 1, blocks(x="a"))
+    table.merge(2, 1, blocks(x="a"))
     assert not table.expect(1)
 
 
 def test_it_takes_no_more_than_it_can_merge_in_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of calls that run, the size is expected to be that of calls that have ended."""
     value = blocks(x="a" * 1000)
     monkeypatch.setattr(client_table, "MOST_BYTES", 5 * value.size)
     table = ClientTable(max)
     assert table.expect(1)
     table.merge(0, 1, value)
-    assert table.expect(3)
-    assert table.expect(1)
+    assert table.expect(4)
     assert not table.expect(1)
 
 
@@ -64,6 +68,18 @@ def test_the_rest_is_divided_when_it_takes_no_more(monkeypatch: pytest.MonkeyPat
     with ThreadsExecutionBackend(1) as backend:
         found = dict(map_reduce(letters, range(26), fold=operator.add, backend=backend))
     assert found == {f"key {number}": "abcdefghijklmnopqrstuvwxyz" for number in range(10)}
+
+
+@pytest.mark.parametrize("most", [1, 20, 300])
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.lists(st.integers(0, 50)), max_size=40))
+def test_nothing_is_lost_or_there_twice(most: int, items: list[list[int]]) -> None:
+    """However many keys each item has, and whenever the client takes no more."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(client_table, "MOST_KEYS", most)
+        found = list(map_reduce(Counter, items, fold=operator.add, backend="threads"))
+    right = Counter(number for item in items for number in item)
+    assert sorted(found) == sorted(right.items())
 
 
 @pytest.mark.parametrize("limit", [0, 1_000_000])

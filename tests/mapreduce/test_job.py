@@ -71,6 +71,49 @@ def test_one_key_with_more_values_than_fit_into_memory_is_reduced(
     assert any(sizes)
 
 
+class Counted:
+    """A value that counts how many of its kind are in memory."""
+
+    alive = 0
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        Counted.alive += 1
+
+    def __del__(self) -> None:
+        Counted.alive -= 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Counted, (self.data,)
+
+
+def test_values_of_one_key_are_read_as_the_reducer_asks_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So a key may have more of them than fit into memory."""
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_SHUFFLE_MEMORY", "1000000")
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 50_000)
+    most = 0
+
+    def reducer(key: str, values: Iterator[Counted]) -> int:
+        nonlocal most
+        size = 0
+        for value in values:
+            most = max(most, Counted.alive)
+            size += len(value.data)
+        return size
+
+    found = map_reduce(
+        lambda item: (("hot", Counted(bytes(5_000))) for _ in range(500)),
+        range(8),
+        reducer=reducer,
+        partitions=1,
+        backend="threads",
+    )
+    assert dict(found) == {"hot": 8 * 500 * 5_000}
+    assert most < 1000  # Of 4,000: those of a block of each run.
+
+
 def test_an_error_while_runs_are_merged_names_the_key(sizes: list[int]) -> None:
     """It is the fold's, of a key that did not fit into memory at once."""
 
