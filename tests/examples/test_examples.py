@@ -2,9 +2,11 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import sysconfig
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -93,6 +95,47 @@ def test_word_count_reads_any_folder_with_text_and_no_words(tmp_path: Path) -> N
 def test_word_count_says_so_when_a_folder_has_no_text_files(tmp_path: Path) -> None:
     example = run("word_count.py", str(tmp_path))
     assert (example.returncode, example.stderr) == (1, f"no text files below {tmp_path}\n")
+
+
+KINDS = ["even", '"odd, not even"']
+CSV = "name,kind,size\n" + "".join(
+    f"{number},{KINDS[number % 2]},{number * 10}\n" for number in range(100)
+)
+
+
+def test_group_csv_describes_the_groups_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text(CSV)
+    example = run("group_csv.py", str(path), "kind", "size")
+    assert example.returncode == 0, example.stderr
+    assert "100 rows, 0.0 MB, 2 values of kind" in example.stdout
+    assert re.search(r"^ +even +50 +24,500 +490 +289 +980  ", example.stdout, re.MULTILINE)
+    assert re.search(r"^ +odd, not even +50 +25,000 +500 +289 +990  ", example.stdout, re.MULTILINE)
+    assert example.stdout.endswith("both agree\n")
+    example = run("group_csv.py", str(path), "kind", "mass")
+    assert example.stderr == f"{path} has no column mass: it has name, kind, size\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 18, 19, 100])
+def test_group_csv_reads_each_line_once_wherever_the_file_is_divided(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text(CSV)
+    program = runpy.run_path(str(EXAMPLES / "group_csv.py"))
+    program["parts"].__globals__["PART"] = size
+    counts: Counter[str] = Counter()
+    for part in program["parts"](path, "kind", "size"):
+        for name, summary in program["summaries"](part):
+            counts[name] += summary.count
+    assert counts == {"even": 50, "odd, not even": 50}
+
+
+def test_group_csv_describes_the_files_of_python_by_default() -> None:
+    example = run("group_csv.py")
+    assert example.returncode == 0, example.stderr
+    assert re.search(r"^ +\.py +[\d,]{5,} ", example.stdout, re.MULTILINE)
+    assert example.stdout.endswith("both agree\n")
 
 
 def test_standard_library_counts_the_files_of_a_folder_and_draws_its_calls(
