@@ -1,9 +1,10 @@
 """Clients under constant load, by each of the ways to make a call, until they are told to stop.
 
-submit ─┐
-compute ┼─ threads of this process, one `Client` ──> tally
-map ────┤
-graph ──┘
+submit ─────┐
+compute ────┤
+map ────────┼─ threads of this process, one `Client` ──> tally
+graph ──────┤
+map_reduce ─┘
 """
 
 import itertools
@@ -16,7 +17,8 @@ from functools import partial
 from typing import Any
 
 from benchmarks.chaos.tally import Tally
-from benchmarks.rig.calls import Ending, follow, right, work
+from benchmarks.rig.calls import Ending, follow, halves, joined, right, work
+from distribute_challenge import map_reduce
 from distribute_challenge.execution_backends.base import ExecutionBackend
 
 __all__ = ["Traffic"]
@@ -27,7 +29,7 @@ LONG_ONES = 0.1  # Share of the calls.
 RAISING = 0.05
 DEADLY = 0.002
 LARGE = 0.02
-MAPPED = 50  # Calls of one map.
+MAPPED = 50  # Calls of one map, and items of one map-reduce.
 LEAVES = 8  # Calls of a graph that need no others; each further one needs two.
 PAUSE = 0.1  # Seconds after a call that could not even be sent, before the next.
 FOR_EACH_WORKER = 4  # Submitted calls on their way, and as many of graphs.
@@ -35,7 +37,7 @@ WAITS_AT_MOST = 600.0  # Seconds for which none waits here, unless clocks that a
 
 
 class Traffic:
-    """Four threads that make calls.
+    """Five threads that make calls.
 
     Args:
         backend: What runs them.
@@ -70,7 +72,13 @@ class Traffic:
             threading.Thread(
                 target=target, args=(random.Random(f"{seed} {target.__name__}"),), daemon=True
             )
-            for target in (self._submit, self._compute, self._map, self._graph)
+            for target in (
+                self._submit,
+                self._compute,
+                self._map,
+                self._graph,
+                self._map_reduce,
+            )
         ]
 
     def start(self) -> None:
@@ -167,6 +175,31 @@ class Traffic:
             return None
         future.when_done(partial(self._done, self._graph_room, call))
         return call, future
+
+    def _map_reduce(self, source: random.Random) -> None:
+        """Count each item of a map-reduce as a call."""
+        while not self._stop.is_set():
+            calls = {f"c-{next(self._numbers)}" for _ in range(MAPPED)}
+            for call in calls:
+                self._tally.begin(call, "value")
+            items = [(self._diary, call, source.uniform(0, SHORT)) for call in sorted(calls)]
+            try:
+                for call, value in map_reduce(
+                    halves,
+                    items,
+                    reducer=joined,
+                    queue_timeout=WAITS_AT_MOST,
+                    backend=self._backend,
+                ):
+                    if call:
+                        calls.remove(call)
+                        self._tally.end(call, value)
+            except Exception as error:
+                # It failed as a whole: of the rest there are no values.
+                for call in calls:
+                    self._failed(call, error)
+            else:
+                assert not calls  # Each key has come, and once.
 
     def _failed(self, call: str, error: Exception) -> None:
         self._tally.end(call, error)

@@ -4,14 +4,29 @@ import hashlib
 import os
 import signal
 import time
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, TypeAlias
 
 from benchmarks.rig.diary import note
 from distribute_challenge.decorator import compute_this
 
-__all__ = ["Ending", "MistakeError", "answer", "follow", "pause", "right", "work"]
+__all__ = [
+    "Ending",
+    "Item",
+    "MistakeError",
+    "answer",
+    "follow",
+    "halves",
+    "joined",
+    "pause",
+    "right",
+    "work",
+]
 
 Ending = Literal["value", "large", "raise", "exit", "kill"]
+
+#: An item of a map-reduce: the diary's folder, the name of the call, and its seconds.
+Item: TypeAlias = tuple[str, str, float]
 
 # That the value of a large call holds its answer: 320 kB, which do not travel in a message.
 TIMES = 40_000
@@ -68,6 +83,21 @@ def follow(diary: str, call: str, seconds: float, needs: list[str], values: list
     if values != [answer(needed) for needed in needs]:
         raise ValueError(f"{call} needs {needs}, and got {values!r:.200}")
     return answer(call)
+
+
+def halves(item: Item) -> Iterator[tuple[str, str]]:
+    """A mapper: gives both halves of an answer, and what makes its pairs too large for a message."""
+    diary, call, seconds = item
+    note(diary, call)
+    time.sleep(seconds)
+    yield call, answer(call)[:4]
+    yield "", right(call, "large")
+    yield call, answer(call)[4:]
+
+
+def joined(call: str, parts: Iterator[str]) -> str:
+    """A reducer: makes an answer of its halves."""
+    return "".join(parts) if call else ""
 
 
 @compute_this
