@@ -14,6 +14,7 @@ from mmap import mmap
 from pickle import PickleBuffer
 from typing import Any, TypeAlias
 
+from distribute_challenge.core.sizes import as_size
 from distribute_challenge.mapreduce.keys import Pairs, has_plain_types
 from distribute_challenge.mapreduce.spill import Piece, Spill
 from distribute_challenge.serialisation import dumps, loads
@@ -81,6 +82,9 @@ class Blocks:
         empty: list[Sequence[Piece]] = [()] * len(self._index)
         empty[number] = index
         return Blocks(data, empty)
+
+    def __repr__(self) -> str:
+        return f"<Blocks, {as_size(self.size)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Blocks, (PickleBuffer(self._data), self._index)

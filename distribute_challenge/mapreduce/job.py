@@ -37,7 +37,7 @@ from distribute_challenge.mapreduce.blocks import Blocks
 from distribute_challenge.mapreduce.chunk_sizer import ChunkSizer
 from distribute_challenge.mapreduce.client_table import ClientTable
 from distribute_challenge.mapreduce.keys import Key
-from distribute_challenge.mapreduce.map_chunk import MapChunk
+from distribute_challenge.mapreduce.map_chunk import Items, MapChunk
 from distribute_challenge.mapreduce.reduce_partition import ReducePartition, order
 from distribute_challenge.mapreduce.steps import Steps
 from distribute_challenge.serialisation import references_of
@@ -180,7 +180,7 @@ class Job(ToRun):
         is_divided = self._client_table is None or not self._client_table.expect(len(items))
         partitions = self._steps.partitions if is_divided else 1
         call: Distributable[Blocks] = Distributable(
-            self._map_chunk, (self._taken, items, partitions), None, self._map
+            self._map_chunk, (Items(self._taken, items),), {"partitions": partitions}, self._map
         )
         ready = call.prepare(self._named)
         # Their pickle is kept, in case that the value is lost.
@@ -197,12 +197,10 @@ class Job(ToRun):
         self._sent += 1
         self._taken += len(items)
         self._left -= len(items)
-        if not is_divided:
-            return submission.submit(call, ready), chunk
-        self._calls.append(call)
-        if self._stays:
-            return submission.begin(call, ready), chunk
-        return submission.submit(call, ready), chunk
+        if is_divided:
+            self._calls.append(call)
+        submit = submission.begin if is_divided and self._stays else submission.submit
+        return submit(call, ready), chunk
 
     def _record(self, future: Future[Blocks], chunk: _Chunk) -> None:
         """Record that a call of the first wave has ended.

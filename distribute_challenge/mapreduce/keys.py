@@ -23,7 +23,15 @@ from zlib import crc32
 from distribute_challenge.core.signature import value_text
 from distribute_challenge.errors import CallError
 
-__all__ = ["Key", "Pairs", "divided", "has_plain_types", "partition_of", "stable_bytes"]
+__all__ = [
+    "Key",
+    "Pairs",
+    "divided",
+    "has_plain_types",
+    "partition_of",
+    "refuse_unhashable",
+    "stable_bytes",
+]
 
 #: A key of `map_reduce`: a text, bytes, a whole number, or a tuple of these, which may be nested.
 Key: TypeAlias = "str | bytes | int | tuple[Key, ...]"
@@ -155,7 +163,24 @@ def _encoder_of(key: object) -> Callable[[Any], bytes]:
             return encode
     if isinstance(key, tuple):
         return _of_tuple
-    raise CallError(
+    raise _refused(key)
+
+
+def refuse_unhashable(keys: Iterable[Any]) -> None:
+    """Raise an error if a key is of a type that no dictionary can have as a key.
+
+    Raises:
+        CallError: One is.
+    """
+    for key in keys:
+        try:
+            hash(key)
+        except TypeError:
+            raise _refused(key) from None
+
+
+def _refused(key: object) -> CallError:
+    return CallError(
         f"got the key {value_text(key)} of type {type(key).__name__}, expected a text, bytes, a whole "
         f"number, or a tuple of these: another type may be hashed differently in each process. "
         f"Give map_reduce a function that turns keys into one of these, as in key=str"

@@ -2,22 +2,39 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from distribute_challenge.core.outcome import add_note
 from distribute_challenge.core.signature import call_text, function_name, value_text
 from distribute_challenge.errors import CallError
 from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter, encoded
-from distribute_challenge.mapreduce.keys import Pairs, divided
+from distribute_challenge.mapreduce.keys import Pairs, divided, refuse_unhashable
 from distribute_challenge.mapreduce.spill import Spill
 from distribute_challenge.mapreduce.steps import Steps
 from distribute_challenge.mapreduce.tables import Table
 from distribute_challenge.settings import shuffle_memory
 
-__all__ = ["MapChunk"]
+__all__ = ["Items", "MapChunk"]
 
 # Pairs that are taken from a mapper at a time; then the size of the table is looked at.
 BATCH = 1024
+
+
+class Items(NamedTuple):
+    """Items of one call.
+
+    Args:
+        first: Number of the first of them among all items.
+        items: The items.
+    """
+
+    first: int
+    items: Sequence[Any]
+
+    def __repr__(self) -> str:
+        # In the note of an error, behind the name of a mapper, which gets one of them at a time.
+        last = self.first + len(self.items) - 1
+        return f"item {last}" if last == self.first else f"items {self.first} to {last}"
 
 
 class MapChunk:
@@ -31,11 +48,10 @@ class MapChunk:
         self._steps = steps
         self.__name__ = function_name(steps.mapper)
 
-    def __call__(self, first: int, items: Sequence[Any], partitions: int) -> Blocks:
+    def __call__(self, items: Items, *, partitions: int) -> Blocks:
         """Map items.
 
         Args:
-            first: Number of the first of them among all items.
             items: The items.
             partitions: Number of partitions into which the pairs are divided.
 
@@ -46,7 +62,7 @@ class MapChunk:
         with Spill() as spill:
             table = self._steps.table(limit, combines=True)
             writer = BlockWriter(partitions, limit, spill)
-            for number, item in enumerate(items, first):
+            for number, item in enumerate(items.items, items.first):
                 try:
                     for _ in self._added(item, table):
                         if table.is_full:
@@ -73,7 +89,12 @@ class MapChunk:
         pairs = iter(found.items() if isinstance(found, Mapping) else found)
         while batch := list(islice(pairs, BATCH)):
             keys, values = self._unzipped(batch)
-            table.add(keys if key is None else list(map(key, keys)), values)
+            keys = keys if key is None else list(map(key, keys))
+            try:
+                table.add(keys, values)
+            except TypeError:
+                refuse_unhashable(keys)
+                raise
             yield
 
     def _unzipped(self, batch: Sequence[Any]) -> Pairs:

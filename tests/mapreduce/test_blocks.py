@@ -41,6 +41,7 @@ def test_sections_have_their_blocks_in_order(limit: int) -> None:
         assert (spill.size > 0) == (limit < 1_000_000)
     right = [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9], []]
     assert sections(blocks) == right
+    assert repr(blocks).startswith("<Blocks, 1.")
     assert sections(pickle.loads(pickle.dumps(blocks, protocol=5))) == right
 
 

@@ -20,6 +20,7 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
 from distribute_challenge.mapreduce import interface
 from distribute_challenge.mapreduce.interface import KeyResults
+from distribute_challenge.mapreduce.map_chunk import Items
 from tests.processes import wait_until
 
 
@@ -130,6 +131,25 @@ def test_a_mapper_that_gives_no_pairs_is_an_error_that_shows_what_it_gave(
     with pytest.raises(CallError, match=text) as caught:
         list(map_reduce(mapper, [1], fold=max, backend="threads"))
     assert caught.value.__notes__[0].startswith("item 0: mapper(1)")
+
+
+@pytest.mark.parametrize("key", [["a"], ({"a"}, 1)])
+def test_a_key_that_cannot_be_hashed_is_refused_with_what_to_do(key: Any) -> None:
+    with pytest.raises(CallError, match=r"got the key .* of type \w+, expected a text.*key=str"):
+        list(map_reduce(lambda item: [("a", 1), (key, 1)], [1], fold=max, backend="threads"))
+
+
+def test_a_fold_that_fails_by_a_type_error_is_no_matter_of_keys() -> None:
+    pairs = map_reduce(lambda item: [("a", 1), ("a", "b")], [1], fold=max, backend="threads")
+    with pytest.raises(TypeError, match="not supported") as caught:
+        list(pairs)
+    assert caught.value.__notes__[0] == "key 'a' of max"
+
+
+def test_errors_name_the_items_of_a_call() -> None:
+    """Not what the library gives to it."""
+    assert repr(Items(3, "a")) == "item 3"
+    assert repr(Items(3, "abc")) == "items 3 to 5"
 
 
 def test_nothing_runs_before_the_first_pair_is_asked_for() -> None:
