@@ -51,6 +51,10 @@ NEVER_RUN = (
 )
 
 
+#: Counts what has ended, and gets the seconds that it took.
+_Update = Callable[[int, float], object]
+
+
 class _Chunk(NamedTuple):
     """A call of the first wave that has not ended.
 
@@ -165,8 +169,7 @@ class Job(ToRun):
                     return
                 for future in _some_ended(pending):
                     chunk = pending.pop(future)
-                    self._record(future, chunk)
-                    update(chunk.items)
+                    update(chunk.items, self._record(future, chunk))
 
     def _send_chunk(
         self, submission: Submission, elapsed: float
@@ -202,8 +205,8 @@ class Job(ToRun):
         submit = submission.begin if is_divided and self._stays else submission.submit
         return submit(call, ready), chunk
 
-    def _record(self, future: Future[Blocks], chunk: _Chunk) -> None:
-        """Record that a call of the first wave has ended.
+    def _record(self, future: Future[Blocks], chunk: _Chunk) -> float:
+        """Record that a call of the first wave has ended, and return the seconds that it took.
 
         Raises:
             BaseException: The exception that it raised.
@@ -217,6 +220,7 @@ class Job(ToRun):
         timeline = future.timeline
         seconds = clock.now() - chunk.sent if timeline is None else timeline.running
         self._sizer.record(chunk.items, seconds=seconds, size=chunk.size)
+        return seconds
 
     def _second_wave(self, submission: Submission) -> list[Future[Blocks]]:
         """Submit a call for each partition, if a call of the first wave has divided its pairs."""
@@ -253,12 +257,12 @@ def _some_ended(futures: Iterable[Future[Blocks]]) -> set[Future[Blocks]]:
             return done  # type: ignore[return-value] # they are what was given
 
 
-def _next_value(futures: list[Future[Blocks]], update: Callable[[int], object]) -> Blocks:
+def _next_value(futures: list[Future[Blocks]], update: _Update) -> Blocks:
     """Wait for one of the futures, remove it from the list, and return its value."""
     future = _some_ended(futures).pop()
     futures.remove(future)
-    value = future.result()
-    update(1)
+    value, timeline = future.result(), future.timeline
+    update(1, 0.0 if timeline is None else timeline.running)
     return value
 
 
@@ -268,12 +272,10 @@ def _pairs(blocks: Blocks) -> Iterator[tuple[Key, Any]]:
 
 
 @contextmanager
-def _bar(
-    is_shown: bool, name: str, total: int | None, unit: str
-) -> Iterator[Callable[[int], object]]:
+def _bar(is_shown: bool, name: str, total: int | None, unit: str) -> Iterator[_Update]:
     """Show a progress bar in a block of code, and give the function that moves it."""
     if not is_shown:
-        yield lambda _: None
+        yield lambda _, __: None
         return
     with ProgressBar(name, total, unit) as bar:
-        yield lambda ended: bar.update(ended, 0, 0.0)
+        yield lambda ended, ran_for: bar.update(ended, 0, ran_for)
