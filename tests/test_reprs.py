@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from distribute_challenge import Executor, LocalCluster, compute_this, put
-from distribute_challenge.execution_backends.base import RunAdapter
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.clusters.dask import DaskExecutionBackend
 from distribute_challenge.execution_backends.clusters.ray import RayExecutionBackend
@@ -20,6 +19,7 @@ from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
+from distribute_challenge.execution_backends.run_adapter import RunAdapter
 from tests.calls import wait_for
 from tests.core.test_card import Parsed
 from tests.optional import needed
