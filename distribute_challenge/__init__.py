@@ -12,6 +12,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #     reporting                 report: a page on what a program ran
 #     mapreduce                 map_reduce: pairs by key, over all workers
 #     executor                  Executor, the interface of concurrent.futures
+#     queues                    Queue, the interface of the module queue
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
 #     graph                     calls that feed calls
 #     execution_backends        the engines: celery (client, broker, worker), pools, local;
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.local_cluster import LocalCluster
     from distribute_challenge.mapreduce import map_reduce
+    from distribute_challenge.queues import Queue
     from distribute_challenge.reporting.report import report
     from distribute_challenge.shared import Shared, put
     from distribute_challenge.version import __version__ as __version__
@@ -59,6 +61,7 @@ __all__ = [
     "Future",
     "LocalCluster",
     "LogLine",
+    "Queue",
     "Shared",
     "Timeline",
     "as_completed",
@@ -87,6 +90,7 @@ _PLACES = {
     "Future": "core.futures",
     "LocalCluster": "local_cluster",
     "LogLine": "core.log_lines",
+    "Queue": "queues",
     "Shared": "shared",
     "Timeline": "core.timeline",
     "as_completed": "waiting",

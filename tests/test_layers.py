@@ -47,7 +47,7 @@ LAYERS = [
     ],
     ["reporting"],
     ["dask", "mapreduce"],
-    ["executor", "joblib"],
+    ["executor", "joblib", "queues"],
     [""],
     ["cli", "benchmarking"],
     ["__main__"],

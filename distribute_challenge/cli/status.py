@@ -5,21 +5,25 @@ from contextlib import suppress
 from functools import partial
 from textwrap import indent
 from time import sleep, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from distribute_challenge.cli.broker import broker_option, check_secret, checked_broker
 from distribute_challenge.cli.left_out import LeftOut
+from distribute_challenge.core.printable import printable
 from distribute_challenge.core.tables import table
 from distribute_challenge.settings import DEFAULT_QUEUE, masked
+
+if TYPE_CHECKING:
+    from distribute_challenge.execution_backends.celery.broker.connection import Broker
 
 __all__ = ["status"]
 
 PAUSE = 2.0  # Seconds between two looks, which take some hundredths of a second.
 SHORTEST_PAUSE = 0.1
 
-_SECTIONS = ("workers", "running", "queues", "clients")
+_SECTIONS = ("workers", "running", "queues", "item_queues", "clients")
 
 
 @click.command(short_help="Show workers, running calls, queues and clients.")
@@ -36,7 +40,7 @@ _SECTIONS = ("workers", "running", "queues", "clients")
     help=f"Show it again every so many seconds ({PAUSE:g} if no number is given), until Ctrl+C.",
 )
 def status(broker: str | None, as_json: bool, watch: float | None) -> None:
-    """Show a cluster's workers with their versions, running calls, queue lengths, and clients."""
+    """Show a cluster's workers with their versions, running calls, queues, and clients."""
     url = checked_broker(broker)
     check_secret(url)
     if watch is None:
@@ -97,9 +101,14 @@ def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
     """Return what `status` shows; each section is a list of rows, which are dicts by column."""
     from distribute_challenge.execution_backends.celery.broker import control, presence
     from distribute_challenge.execution_backends.celery.broker.connection import connect
-    from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
+    from distribute_challenge.execution_backends.celery.broker.keys import (
+        CLIENTS,
+        QUEUES,
+        WORKERS,
+    )
     from distribute_challenge.execution_backends.celery.broker.mailbox import Answers, bindings_key
     from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
+    from distribute_challenge.execution_backends.celery.broker.queues import queue_names
 
     with connect(url) as connection:
         present = left_out.read(
@@ -123,6 +132,8 @@ def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
             )
             if length is not None:
                 lengths[queue] = length
+        names = left_out.read("queues of items", QUEUES, lambda: queue_names(connection)) or []
+        item_queues = [_item_queue(connection, name, left_out) for name in names]
     return {
         "workers": [
             {
@@ -143,6 +154,7 @@ def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
             for task in tasks
         ],
         "queues": [{"name": queue, "messages": length} for queue, length in lengths.items()],
+        "item_queues": [row for row in item_queues if row is not None],
         "clients": [
             {
                 "host": client.host,
@@ -157,13 +169,33 @@ def _status(url: str, left_out: LeftOut) -> dict[str, Any]:
     }
 
 
+def _item_queue(connection: "Broker", name: str, left_out: LeftOut) -> dict[str, Any] | None:
+    """Return the row of a named queue of items; None if it has been deleted meanwhile."""
+    from distribute_challenge.execution_backends.celery.broker.keys import queue_key
+    from distribute_challenge.execution_backends.celery.broker.queues import QueueRecord
+    from distribute_challenge.execution_backends.item_queue import queue_id
+
+    record = QueueRecord(connection, queue_id(name))
+    state = left_out.read("a queue of items", queue_key("state", record.id), record.state)
+    if state is None:
+        return None
+    return {
+        "name": printable(name),  # It is not signed.
+        "waiting": state.size,
+        "unfinished": state.unfinished,
+        "dead": state.dead,
+        "maxsize": state.maxsize,
+        "shut_down": state.is_shut,
+    }
+
+
 def _section(title: str, rows: list[dict[str, Any]]) -> str:
     """Return a title and a table below it; "none" after the title if there are no rows."""
     if not rows:
-        return f"{title}: none\n"
+        return f"{title.replace('_', ' ')}: none\n"
     heads = [name.replace("_", " ") for name in rows[0]]
     cells = [
         [",".join(cell) if isinstance(cell, list) else cell for cell in row.values()]
         for row in rows
     ]
-    return f"{title}\n" + indent(table(heads, cells), "  ") + "\n"
+    return f"{title.replace('_', ' ')}\n" + indent(table(heads, cells), "  ") + "\n"

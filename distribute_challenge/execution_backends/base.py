@@ -15,6 +15,7 @@ from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.recording import recorded
 from distribute_challenge.core.signature import function_name
 from distribute_challenge.errors import BackendError, CallCancelledError
+from distribute_challenge.execution_backends.item_queue import QUEUES_NEED_CLUSTER, ItemQueue
 from distribute_challenge.execution_backends.policy import IN_THE_FRAME
 from distribute_challenge.serialisation import PortableFunction, loads
 from distribute_challenge.serialisation.tasks import single_task
@@ -97,6 +98,30 @@ class ExecutionBackend(ABC):
             BackendError: This engine has no such calls.
         """
         raise BackendError(DETACHED_NEEDS_CLUSTER)
+
+    def open_queue(self, id: str, maxsize: int, lease: float | None, *, own: bool) -> ItemQueue:  # noqa: A002
+        """Open a queue of items, which is made if it is not there.
+
+        Args:
+            id: The queue's id.
+            maxsize: Most items that may wait; 0: no limit, or that of the queue.
+            lease: Seconds after which the items of a lost process are delivered again; None: what
+                the queue has, or a default.
+            own: Whether the queue ends with this engine.
+
+        Raises:
+            BackendError: This engine has no queues.
+            OptionError: The queue is there, with another limit or lease.
+        """
+        raise BackendError(QUEUES_NEED_CLUSTER)
+
+    def attach_queue(self, id: str) -> ItemQueue:  # noqa: A002
+        """Return a queue that ends with another process, and may have ended.
+
+        Raises:
+            BackendError: This engine has no queues.
+        """
+        raise BackendError(QUEUES_NEED_CLUSTER)
 
     def depot(self) -> "Depot | None":
         """Return the depot with the large values of the tasks; None: they stay inside the tasks.

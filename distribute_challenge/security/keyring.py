@@ -79,6 +79,11 @@ class Purpose:
         return f"reply {key}".encode()
 
     @staticmethod
+    def items(queue: str, block: str) -> bytes:
+        """Return the purpose of a block of items, in one queue."""
+        return f"items {block} {queue}".encode()
+
+    @staticmethod
     def presence(key: str, name: str) -> bytes:
         """Return the purpose of the presence of one worker or client."""
         return f"presence {key} {name}".encode()

@@ -9,6 +9,7 @@ from distribute_challenge.serialisation.functions import (
     load_function,
     unpack_function,
 )
+from distribute_challenge.serialisation.items import MOST_ITEMS, pack_items
 from distribute_challenge.serialisation.parcels import (
     LARGE_BUFFER,
     LARGE_STREAM,
@@ -31,6 +32,7 @@ from distribute_challenge.serialisation.script.namespace import Script
 __all__ = [
     "LARGE_BUFFER",
     "LARGE_STREAM",
+    "MOST_ITEMS",
     "SAME_BURST",
     "Deposited",
     "FindDepot",
@@ -49,6 +51,7 @@ __all__ = [
     "loads",
     "loads_error",
     "pack",
+    "pack_items",
     "pack_plain",
     "pack_result",
     "references_of",

@@ -30,7 +30,15 @@ from distribute_challenge.serialisation.project_pickler import (
 from distribute_challenge.serialisation.script.definition_pickler import NamingPickler, version_of
 from distribute_challenge.settings import full_tracebacks
 
-__all__ = ["Pickled", "dumped", "dumps", "dumps_plain", "loads"]
+__all__ = [
+    "NotPlainError",
+    "Pickled",
+    "PlainPickler",
+    "dumped",
+    "dumps",
+    "dumps_plain",
+    "loads",
+]
 
 #: Turns bytes back into the value, and imports the modules that the bytes name.
 loads = pickle.loads
@@ -43,29 +51,29 @@ class Pickled(NamedTuple):
     modules: frozenset[str]
 
 
-class _NotPlainError(Exception):
-    """Raised by `_PlainPickler` for an object that is no built-in value."""
+class NotPlainError(Exception):
+    """Raised by `PlainPickler` for an object that is no built-in value."""
 
 
-class _PlainPickler(pickle.Pickler):
+class PlainPickler(pickle.Pickler):
     """Pickles built-in values only.
 
     The pickler calls `reducer_override` for every other object, which ends the pickling.
     """
 
     def reducer_override(self, obj: Any) -> Any:
-        raise _NotPlainError
+        raise NotPlainError
 
 
 class _NeedsPickler(pickle.Pickler):
-    """Like `_PlainPickler`, but with stand-ins for futures and calls (`core.needs`)."""
+    """Like `PlainPickler`, but with stand-ins for futures and calls (`core.needs`)."""
 
     def reducer_override(self, obj: Any) -> Any:
         if obj is value_of:
             return NotImplemented
         if is_need(obj):
             return obj.__reduce_ex__(PROTOCOL)
-        raise _NotPlainError
+        raise NotPlainError
 
 
 def dumps_plain(value: Any, *, needs: bool = False) -> bytes | None:
@@ -83,8 +91,8 @@ def dumps_plain(value: Any, *, needs: bool = False) -> bytes | None:
     """
     file = io.BytesIO()
     try:
-        (_NeedsPickler if needs else _PlainPickler)(file, PROTOCOL).dump(value)
-    except (_NotPlainError, RecursionError, MemoryError):
+        (_NeedsPickler if needs else PlainPickler)(file, PROTOCOL).dump(value)
+    except (NotPlainError, RecursionError, MemoryError):
         return None
     return file.getvalue()
 

@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from distribute_challenge import compute_this
+from distribute_challenge import Queue, compute_this
 from distribute_challenge.cli import main
 from distribute_challenge.cli import status as cli_status
 from distribute_challenge.errors import BrokerUnreachableError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
-from distribute_challenge.execution_backends.celery.broker.keys import CLIENTS, WORKERS
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    CLIENTS,
+    QUEUES,
+    WORKERS,
+    queue_key,
+)
 from distribute_challenge.execution_backends.celery.broker.mailbox import bindings_key
+from distribute_challenge.execution_backends.item_queue import queue_id
 from tests.cli.conftest import host
 from tests.processes import PATIENCE, Program, wait_until
 
@@ -50,6 +56,7 @@ def test_an_empty_cluster_has_none_of_anything(server: str) -> None:
         "workers: none": [],
         "running: none": [],
         "queues": [["distribute_challenge", "0"]],
+        "item queues: none": [],
         "clients: none": [],
     }
 
@@ -96,6 +103,24 @@ def test_for_programs_there_is_json(broker: str, second: Program) -> None:
     assert found["running"] == found["left_out"] == []
     # The session's own client may be there: other tests share it.
     assert [client for client in found["clients"] if client["pid"] != os.getpid()] == []
+
+
+def test_named_queues_of_items_are_shown(server: str) -> None:
+    """One that was deleted just now, and one whose key has another type, are left out."""
+    url = f"{server}/5"
+    with CeleryExecutionBackend(url) as backend, connect(url) as connection:
+        jobs: Queue[int] = Queue("jobs\n", maxsize=10, backend=backend)
+        jobs.put_many([1, 2, 3])
+        jobs.get()
+        Queue(backend=backend)
+        connection.sadd(QUEUES, queue_id("deleted"), queue_id("strange"))
+        connection.set(queue_key("state", queue_id("strange")), b"x")
+        rows = status(url)["item queues"]
+        found = json.loads(CliRunner().invoke(main, ["status", "--broker", url, "--json"]).output)
+        connection.flushdb()
+    assert rows == [["jobs\\n", "2", "3", "0", "10", "False"]]
+    assert found["item_queues"][0]["shut_down"] is False
+    assert "a queue of items: Redis has a key of another type" in found["left_out"][0]
 
 
 @pytest.fixture
@@ -170,7 +195,7 @@ def test_keys_of_another_type_are_left_out_with_a_line_for_each(server: str) -> 
     ]
     assert done.stderr.splitlines() == [f"left out: {line}" for line in expected]
     assert found["left_out"] == expected
-    assert found["workers"] == found["clients"] == found["queues"] == []
+    assert found["workers"] == found["clients"] == found["queues"] == found["item_queues"] == []
 
 
 @pytest.mark.usefixtures("first")

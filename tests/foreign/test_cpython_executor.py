@@ -1,53 +1,24 @@
 """CPython's own tests of executors, run with `Executor` in the place of `ProcessPoolExecutor`.
 
-They come from the installed Python, from Debian's package ``libpython3.11-testsuite``, or from the
-folder that the variable ``CPYTHON_TESTS`` names (``Lib/test`` of CPython's sources). Many builds of
-Python lack them. Only the layout of Python 3.11 is known here: one file.
+`binding.cpython_tests` says where they come from. Only the layout of Python 3.11 is known here: one
+file.
 
 Each test that is left out stands in a table, with the reason.
 """
 
 import gc
-import importlib
-import os
-import sys
 import unittest
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from distribute_challenge import Executor
+from tests.foreign.binding import cpython_tests, folder_of_tests
 
-FOLDERS = [os.environ.get("CPYTHON_TESTS", ""), "/usr/lib/python3.11/test"]
 NAME = "test_concurrent_futures"
 
-
-def folder_of_tests() -> str | None:
-    """Where the tests lie beside those of this Python; None if they do not."""
-    return next((folder for folder in FOLDERS if Path(folder, f"{NAME}.py").is_file()), None)
-
-
-def cpython_tests() -> ModuleType:
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("the tests of Python 3.11 are bound here", allow_module_level=True)
-    tests = pytest.importorskip("test.support", reason="this Python has no package test")
-    folder = folder_of_tests()
-    package = sys.modules[tests.__name__.partition(".")[0]]
-    if folder is not None and folder not in package.__path__:
-        package.__path__.append(folder)
-    try:
-        return importlib.import_module(f"test.{NAME}")
-    except ModuleNotFoundError:
-        pytest.skip(
-            f"this Python lacks test.{NAME}: install libpython3.11-testsuite, or set CPYTHON_TESTS",
-            allow_module_level=True,
-        )
-
-
-t: Any = cpython_tests()
+t: Any = cpython_tests(NAME)
 pytestmark = [pytest.mark.slow, pytest.mark.celery]
 
 # Why tests are left out.
@@ -157,7 +128,7 @@ class Scripts(Mixin):
     def run_script(option: str, script: str) -> Any:
         from test.support.script_helper import assert_python_ok
 
-        folder = folder_of_tests()
+        folder = folder_of_tests(NAME)
         begin = f"import test; test.__path__.append({folder!r})\n" if folder else ""
         ours = script.replace(
             "from concurrent.futures import", "from distribute_challenge import Executor as"

@@ -11,6 +11,7 @@ from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BackendError, OptionError
 from distribute_challenge.execution_backends.base import DETACHED_NEEDS_CLUSTER, ExecutionBackend
+from distribute_challenge.execution_backends.item_queue import ItemQueue
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.settings import masked
 from distribute_challenge.stores import Depot
@@ -18,6 +19,7 @@ from distribute_challenge.stores import Depot
 if TYPE_CHECKING:
     from distribute_challenge.execution_backends.celery.client.client import Client
     from distribute_challenge.execution_backends.celery.client.detached_calls import DetachedCalls
+    from distribute_challenge.execution_backends.celery.client.queues import ClientQueues
 
 __all__ = ["CeleryExecutionBackend"]
 
@@ -89,6 +91,7 @@ class CeleryExecutionBackend(ExecutionBackend):
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._detached: DetachedCalls | None = None
+        self._queues: ClientQueues | None = None
         _all.add(self)
 
     @property
@@ -117,6 +120,12 @@ class CeleryExecutionBackend(ExecutionBackend):
 
     def attach(self, id: str) -> Future[Any]:  # noqa: A002 - as it is called everywhere
         return self._detached_calls().attach(id)
+
+    def open_queue(self, id: str, maxsize: int, lease: float | None, *, own: bool) -> ItemQueue:  # noqa: A002
+        return self._client_queues().open(id, maxsize, lease, own=own)
+
+    def attach_queue(self, id: str) -> ItemQueue:  # noqa: A002
+        return self._client_queues().attach(id)
 
     def depot(self) -> Depot:
         return self._connected().depot()
@@ -161,6 +170,9 @@ class CeleryExecutionBackend(ExecutionBackend):
             client, self._client = self._client, None
             own, self._own = self._own, None
             detached, self._detached = self._detached, None
+            queues, self._queues = self._queues, None
+        if queues is not None:
+            queues.close()
         if detached is not None:
             detached.close()
         if client is not None:
@@ -187,6 +199,23 @@ class CeleryExecutionBackend(ExecutionBackend):
 
                 self._detached = DetachedCalls(url)
             return self._detached
+
+    def _client_queues(self) -> "ClientQueues":
+        from distribute_challenge.execution_backends.celery.client.queues import ClientQueues
+
+        url, check = self._broker_url(), _no_check
+        if self._given is not None or url is None:
+            self._connected()
+            cluster = self._given or self._own
+            assert cluster is not None
+            url, check = cluster.broker_url, cluster.check
+        with self._lock:
+            queues = self._queues
+            if queues is not None and queues.url != url:
+                queues.close()  # The embedded cluster that they were on has died.
+                queues = None
+            self._queues = queues = queues or ClientQueues(url, check)
+            return queues
 
     def _broker_url(self) -> str | None:
         return None if self._local else self._url or settings.broker_url()
@@ -223,10 +252,14 @@ class CeleryExecutionBackend(ExecutionBackend):
         return client
 
 
+def _no_check() -> None:
+    """Check nothing: a cluster that was started elsewhere may come back."""
+
+
 def _forget_clients() -> None:
     for backend in _all:
         backend._lock = threading.Lock()
-        backend._client = backend._own = backend._detached = None
+        backend._client = backend._own = backend._detached = backend._queues = None
 
 
 os.register_at_fork(after_in_child=_forget_clients)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge import attach, compute_this, put
+from distribute_challenge import Queue, attach, compute_this, put
 from distribute_challenge.cluster import redis_server
 from distribute_challenge.errors import CallCancelledError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
@@ -77,3 +77,11 @@ def test_a_call_that_runs_is_stopped(backend: CeleryExecutionBackend, tmp_path: 
     with pytest.raises(CallCancelledError):
         future.result(DEADLINE)
     assert compute_this(abs)(-3).compute(backend, timeout=DEADLINE) == 3
+
+
+def test_items_of_a_queue_are_put_and_taken(backend: CeleryExecutionBackend) -> None:
+    items: Queue[bytes] = Queue("items", maxsize=3, backend=backend)
+    items.put_many([b"small", b"x" * 100_000])
+    assert [len(item) for item in items.get_many(2, timeout=DEADLINE)] == [5, 100_000]
+    items.task_done(2)
+    items.join()

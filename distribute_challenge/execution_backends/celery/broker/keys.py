@@ -13,6 +13,8 @@ All names but the first begin with ``distribute_challenge:``.
 | ``detached:open`` | sorted set | when each one's message was last looked for | when none is open |
 | ``detached:function:<digest>`` | hash | a function they need, and their ids | when none needs it |
 | ``detached:<id>:outcome`` | string | the reply to a detached call | after its time to live |
+| ``queues`` | set | the names of the named queues of items | when they are deleted |
+| ``queue:<part>:<id>`` | several | a queue of items (`queue_script_parts`) | `QUEUE_EXPIRY`, or deleted |
 | ``workers`` | hash | one JSON line per worker | when it ends; readers remove old lines |
 | ``clients`` | hash | one JSON line per client | when it ends; readers remove old lines |
 | ``unacked`` | hash | messages that workers hold, with the workers | when they are done |
@@ -25,6 +27,8 @@ __all__ = [
     "CLIENTS",
     "DETACHED_OPEN",
     "FUNCTION_EXPIRY",
+    "QUEUES",
+    "QUEUE_EXPIRY",
     "REPLY_EXPIRY",
     "UNACKED",
     "WORKERS",
@@ -34,6 +38,7 @@ __all__ = [
     "function_key",
     "is_outcome_key",
     "outcome_key",
+    "queue_key",
     "replies_key",
     "sent_key",
 ]
@@ -49,6 +54,20 @@ FUNCTION_EXPIRY = (
     3600  # Seconds; a client renews a function at half that time, and sends it again if asked.
 )
 REPLY_EXPIRY = 3600  # Seconds that replies wait for a client that may be gone.
+
+
+QUEUES = _PREFIX + "queues"
+QUEUE_EXPIRY = 60  # Seconds that an unnamed queue stays when its client is gone; renewed before.
+
+
+def queue_key(part: str, id: str) -> str:  # noqa: A002
+    """Return the key of one part of a queue of items.
+
+    Args:
+        part: Which part, as in `queue_script_parts`.
+        id: The queue's id.
+    """
+    return f"{_PREFIX}queue:{part}:{id}"
 
 
 def function_key(digest: str) -> str:

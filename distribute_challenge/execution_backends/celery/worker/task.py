@@ -22,6 +22,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
     function_key,
 )
 from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
+from distribute_challenge.execution_backends.celery.broker.worker_cluster import join_cluster
 from distribute_challenge.execution_backends.celery.worker.cancellation import interruption
 from distribute_challenge.execution_backends.celery.worker.failed_task import (
     failed_task,
@@ -131,6 +132,7 @@ class _Child:
     """
 
     def __init__(self, url: str, refusals: Refusals) -> None:
+        join_cluster(url)
         self.connection = connect(url)
         self.connection.keyring.refusals = refusals
         self.reply_connection = PipelinedConnection(self.connection)

@@ -1,6 +1,7 @@
 """The Redis user of docs/security.md may do all that the library needs, and nothing else."""
 
 import os
+import queue
 import shlex
 import signal
 import sys
@@ -12,7 +13,7 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from distribute_challenge import compute_this, put
+from distribute_challenge import Queue, compute_this, put
 from distribute_challenge.cli import main
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker.connection import connect
@@ -110,6 +111,27 @@ def test_it_may_all_that_is_needed(
             assert done.exit_code == 0, done.output
     workers["two"].send(signal.SIGTERM)
     assert workers["two"].wait() == 0
+    assert denied(server) == []
+
+
+def test_queues_of_items_need_no_more(server: Server, url: str) -> None:
+    """Each word, with small and large items, and a wait."""
+    with CeleryExecutionBackend(url) as backend:
+        for name in ("jobs", None):
+            items: Queue[bytes] = Queue(name, 5, backend=backend)
+            items.put_many([b"small", b"x" * 5_000_000])
+            with pytest.raises(queue.Empty):
+                Queue[bytes](backend=backend).get(timeout=0.01)
+            assert [len(item) for item in items.get_many(2)] == [5, 5_000_000]
+            items.task_done(2)
+            items.join()
+            items.maxsize = 6
+            assert items.empty()
+            assert items.dead_letters() == []
+            assert items.requeue() == 0
+            items.shutdown(immediate=True)
+            items.delete()
+        assert CliRunner().invoke(main, ["status", "--broker", url]).exit_code == 0
     assert denied(server) == []
 
 

@@ -1,0 +1,331 @@
+"""One queue of items, as one process uses it: waits, repeats what failed, keeps what it has taken.
+
+    put ──► blocks ──► QueueRecord.put ──► no room? wait for the token "room"
+    get ──► QueueRecord.take ──► nothing there? wait for the token "ready"
+                └──► blocks opened, items unpickled ──► HeldItems ──► task_done
+
+Guarantees:
+
+- Any thread may call. Threads that wait have a connection each, and use no CPU.
+- While the broker is away, `QueueSteps` repeats a step, which has one effect all the same.
+- What `get` has taken and not returned, as after Ctrl+C, is given back.
+"""
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from distribute_challenge.core.guarded import text_of
+from distribute_challenge.core.interrupts import is_interrupt
+from distribute_challenge.core.item_block import ItemBlock
+from distribute_challenge.core.shut_down import ShutDown
+from distribute_challenge.errors import DistributeChallengeError, ForgedError, SerialisationError
+from distribute_challenge.execution_backends.celery.broker.queues import (
+    Entry,
+    QueueGoneError,
+    QueueRecord,
+    Taken,
+)
+from distribute_challenge.execution_backends.celery.client.held_items import HeldItems, Items
+from distribute_challenge.execution_backends.celery.client.item_blocks import (
+    ItemBlocks,
+    Known,
+    SealedBlock,
+)
+from distribute_challenge.execution_backends.celery.client.queue_steps import QueueSteps, is_over
+from distribute_challenge.execution_backends.item_queue import (
+    DeadLetter,
+    ItemQueue,
+    QueueState,
+)
+from distribute_challenge.log import logger
+from distribute_challenge.settings import attempts
+
+__all__ = ["SharedQueue"]
+
+
+class SharedQueue(ItemQueue):
+    """A queue in Redis, which several processes may use.
+
+    Args:
+        record: The queue in Redis.
+        url: The broker.
+        holder: Id under which this process holds items.
+        check: Raises an error if the cluster died.
+        has_work: Called when `look_after` has something to do at once.
+        has_items: Called when `look_after` is needed from now on.
+
+    """
+
+    def __init__(
+        self,
+        record: QueueRecord,
+        url: str,
+        holder: str,
+        check: Callable[[], None],
+        has_work: Callable[[], None],
+        has_items: Callable[[], None],
+    ) -> None:
+        self.maxsize = 0
+        self.lease = 0.0
+        self._steps = QueueSteps(record, url, check)
+        self._has_work = has_work
+        self._has_items = has_items
+        self._blocks = ItemBlocks(record.connection, record.id)
+        self.begin_anew(holder)
+
+    def begin_anew(self, holder: str) -> None:
+        """Be another holder: in the child of a fork, which holds nothing."""
+        self._holder = holder
+        self._held = HeldItems()
+        self._interrupted: deque[str] = deque()
+        self._is_own = False
+
+    def open(self, maxsize: int, lease: float, expiry: int) -> None:
+        """Make the queue, unless it is there; the arguments are those of `QueueRecord.open`.
+
+        A queue that was opened here is made again if it is gone. Any other is shut down then.
+        """
+        self.maxsize, self.lease = self._steps.answered(
+            lambda record: record.open(maxsize, lease, attempts(), expiry)
+        )
+        self._steps.make = lambda record: record.open(self.maxsize, self.lease, attempts(), expiry)
+        self._is_own = expiry > 0
+
+    def attach(self, lease: float) -> None:
+        """Use the queue of another client, as far as it is there.
+
+        Args:
+            lease: Seconds between two renewals, times three.
+        """
+        self.maxsize, self.lease = self.state().maxsize, lease
+
+    # --- items
+
+    def put(self, blocks: Sequence[ItemBlock], deadline: float | None) -> int:
+        count = 0
+        for block in blocks:
+            put = 0
+            while put < block.count:
+                sealed = self._blocks.seal(block, put)
+                while (added := self._put(sealed, deadline)) == 0:
+                    if is_over(deadline):
+                        return count + put
+                    self._steps.wait("room", deadline)
+                    self._blocks.renew(sealed)
+                put += added
+            count += put
+        return count
+
+    def get(self, most: int, deadline: float | None, *, is_early: bool) -> list[Any]:
+        while True:
+            items, taken = self._take(uuid.uuid4().hex, most, deadline, is_early=is_early)
+            if items:
+                return items
+            if taken.is_shut:
+                raise ShutDown
+            if not taken.entries:
+                if is_over(deadline):
+                    return []
+                self._steps.wait("ready", deadline, taken.until_lost)
+
+    def task_done(self, count: int) -> None:
+        done = self._held.finish(count)
+        try:
+            self._acknowledge(done)
+        except BaseException:
+            self._held.restore(done)
+            raise
+
+    # --- the queue
+
+    def join(self) -> None:
+        while self.state().unfinished > 0:
+            if self._steps.wait("idle", None):
+                self._steps.answered(QueueRecord.signal)
+                return
+
+    def state(self) -> QueueState:
+        found = self._steps.answered(QueueRecord.state)
+        return found or QueueState(self.maxsize, 0, 0, 0, is_shut=False)
+
+    def dead_letters(self, most: int) -> list[DeadLetter]:
+        entries = self._steps.answered(lambda record: record.dead(most))
+        known: Known = {}
+        letters = []
+        for entry in entries:
+            try:
+                items = list(self._blocks.open(entry, known, keeps=False))
+            except Exception as error:
+                items = [_unloadable(error)]
+            text = f"each of the {entry.losses} processes that had taken it was lost"
+            letters += [DeadLetter(item, text) for item in items]
+        return letters
+
+    def requeue(self) -> int:
+        count = self._steps.answered(QueueRecord.requeue)
+        if count is None:
+            raise ShutDown
+        return count
+
+    def resize(self, maxsize: int) -> None:
+        self._steps.answered(lambda record: record.resize(maxsize))
+        self.maxsize = maxsize
+
+    def shut_down(self, *, immediate: bool) -> None:
+        self._steps.answered(lambda record: record.shut_down(immediate=immediate))
+
+    def delete(self) -> None:
+        self._steps.answered(QueueRecord.delete)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._steps.is_closed
+
+    # --- what `ClientQueues` asks for
+
+    def needs_renewal(self) -> bool:
+        """Whether `look_after` has something to do."""
+        return bool(self._is_own or self._held or self._interrupted)
+
+    def look_after(self) -> None:
+        """Renew the lease, and give back what an interrupted `get` may have taken.
+
+        Raises:
+            redis.RedisError: The broker does not answer, or refuses.
+        """
+        try:
+            while self._interrupted:
+                self._steps.record.give_back(self._holder, self._interrupted[0])
+                self._interrupted.popleft()
+            self._steps.record.renew(self._holder)
+        except QueueGoneError:
+            self._interrupted.clear()
+
+    def stop(self) -> None:
+        """End all waits: the connections are cut soon."""
+        self._steps.is_closed = True
+
+    def close(self) -> None:
+        """Give back what is held here; delete a queue that ends with this client.
+
+        Raises:
+            redis.RedisError: The broker does not answer, or refuses.
+        """
+        try:
+            if self._is_own:
+                self._steps.record.delete()
+            elif self.needs_renewal():
+                self._steps.record.leave(self._holder)
+        except QueueGoneError:
+            pass
+
+    # --- steps
+
+    def _put(self, block: SealedBlock, deadline: float | None) -> int:
+        added = self._steps.answered(lambda record: record.put(*block), deadline)
+        if added is None:
+            raise ShutDown
+        return added
+
+    def _take(
+        self, delivery: str, most: int, deadline: float | None, *, is_early: bool
+    ) -> tuple[list[Any], Taken]:
+        """Take items, if there are any.
+
+        Args:
+            delivery: A new name for them.
+            most: As for `get`.
+            deadline: As for `get`.
+            is_early: As for `get`.
+
+        Returns:
+            The items, and what Redis answered.
+        """
+        known = self._blocks.known()
+        try:
+            taken = self._steps.answered(
+                lambda record: record.take(self._holder, delivery, most, list(known)), deadline
+            )
+            items, held, failure = self._loaded(delivery, taken.entries, known)
+            if is_early and held:
+                self._acknowledge(held)
+        except BaseException:
+            # Redis may have carried out what was not answered.
+            self._interrupted.append(delivery)
+            self._has_work()
+            raise
+        if held and not is_early:
+            self._held.add(held)
+            self._has_items()
+        if failure is not None:
+            raise failure
+        return items, taken
+
+    def _loaded(
+        self, delivery: str, entries: Sequence[Entry], known: Known
+    ) -> tuple[list[Any], list[Items], Exception | None]:
+        """Load the items of a delivery.
+
+        If one cannot be loaded, it is given back, with all that follow. If it is the first one, it
+        stays with this process, which can acknowledge it.
+
+        Returns:
+            The items; which ones this process holds; and the error of the first one.
+        """
+        items: list[Any] = []
+        held: list[Items] = []
+        for number, entry in enumerate(entries):
+            try:
+                loaded = self._blocks.open(entry, known)
+            except ForgedError as error:
+                # Nothing that holds the secret has made it.
+                keyring = self._steps.record.connection.keyring
+                keyring.refusals.note("items of a queue", error, entry.block)
+                self._acknowledge([Items(entry.delivery, entry.start, entry.stop)])
+                continue
+            except DistributeChallengeError:
+                if not items:
+                    raise
+                self._give_back(delivery, number, 0)
+                return items, held, None
+            before = len(items)
+            try:
+                # If one cannot be loaded, those before it are there.
+                items.extend(loaded)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                keep = len(items) - before if items else 1
+                self._give_back(delivery, number, keep)
+                if keep:
+                    held.append(Items(entry.delivery, entry.start, entry.start + keep))
+                return items, held, None if items else _unloadable(error)
+            held.append(Items(entry.delivery, entry.start, entry.stop))
+        return items, held, None
+
+    def _acknowledge(self, done: Sequence[Items]) -> None:
+        names = [(items.delivery, items.stop) for items in done]
+        lost = self._steps.answered(lambda record: record.done(self._holder, names))
+        if lost:
+            logger.warning(
+                "%d deliveries of a queue were done when this process did not hold them any more: "
+                "it stood still for longer than the lease of %g s, or lost the broker; their items "
+                "may be done twice",
+                lost,
+                self.lease,
+            )
+
+    def _give_back(self, delivery: str, first: int, keep: int) -> None:
+        self._steps.answered(lambda record: record.give_back(self._holder, delivery, first, keep))
+
+
+def _unloadable(error: BaseException) -> SerialisationError:
+    failure = SerialisationError(
+        f"an item of the queue cannot be unpickled here: {type(error).__name__}: "
+        f"{text_of(error)}. Make importable here what it needs. The item counts as taken: it goes "
+        f"back to the queue when this process ends, or task_done() drops it"
+    )
+    failure.__cause__ = error
+    return failure

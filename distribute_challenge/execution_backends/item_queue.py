@@ -1,0 +1,168 @@
+"""The interface of a queue of items, as an engine gives it to `Queue`."""
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from distribute_challenge.core.item_block import ItemBlock
+
+__all__ = ["QUEUES_NEED_CLUSTER", "DeadLetter", "ItemQueue", "QueueState", "queue_id", "queue_name"]
+
+QUEUES_NEED_CLUSTER = (
+    "a queue lies in Redis, and the backend in use here has none: use the backend 'celery', as in "
+    "Queue(backend='celery'), with the embedded cluster or with one of your own. Threads of one "
+    "process can use queue.Queue, and its child processes multiprocessing.Queue"
+)
+
+
+_NAMED = "named:"
+_UNNAMED = "unnamed:"
+
+
+def queue_id(name: str | None) -> str:
+    """Return the id of the queue of a name; a new id if there is no name.
+
+    Examples:
+        >>> queue_id("jobs")
+        'named:jobs'
+    """
+    return _UNNAMED + uuid.uuid4().hex if name is None else _NAMED + name
+
+
+def queue_name(id: str) -> str | None:  # noqa: A002
+    """Return the name of the queue with an id; None if it has no name.
+
+    Examples:
+        >>> queue_name("named:jobs"), queue_name("unnamed:c0ffee")
+        ('jobs', None)
+    """
+    return id.removeprefix(_NAMED) if id.startswith(_NAMED) else None
+
+
+class QueueState(NamedTuple):
+    """The state of a queue.
+
+    Args:
+        maxsize: Most items that may wait; 0 if there is no limit.
+        size: Number of items that wait.
+        unfinished: Number of items that were put and are not done.
+        dead: Number of dead letters.
+        is_shut: Whether it was shut down.
+    """
+
+    maxsize: int
+    size: int
+    unfinished: int
+    dead: int
+    is_shut: bool
+
+
+class DeadLetter(NamedTuple):
+    """An item that is not delivered any more; `Queue.dead_letters` returns it.
+
+    Args:
+        item: The item; a `SerialisationError` if it cannot be unpickled here.
+        error: Why it is not delivered any more.
+    """
+
+    item: Any
+    error: str
+
+
+class ItemQueue(ABC):
+    """A queue of items that several processes may use; `Queue` is the users' interface of it.
+
+    Any thread may call. Every method raises `SystemFailureError` if the engine's broker does not
+    answer, or refuses; and `ShutDown` if the queue ended with its client.
+
+    Attributes:
+        maxsize: Most items that may wait, as far as this process knows; 0: no limit.
+        lease: Seconds after which the items of a lost process are delivered again.
+    """
+
+    maxsize: int
+    lease: float
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether the engine was closed."""
+
+    @abstractmethod
+    def put(self, blocks: Sequence[ItemBlock], deadline: float | None) -> int:
+        """Put items at the end, and wait until there is room for them.
+
+        Args:
+            blocks: The items.
+            deadline: When to stop waiting, by `clock.monotonic`; None: never.
+
+        Returns:
+            How many items were put: all, unless time was over.
+
+        Raises:
+            ShutDown: The queue is shut down.
+        """
+
+    @abstractmethod
+    def get(self, most: int, deadline: float | None, *, is_early: bool) -> list[Any]:
+        """Take items from the front, and wait until there is one.
+
+        Args:
+            most: How many items at most.
+            deadline: When to stop waiting, by `clock.monotonic`; None: never.
+            is_early: Whether the items are done by that. If not, this process holds them until
+                `task_done`.
+
+        Returns:
+            At least one item, unless time was over.
+
+        Raises:
+            ShutDown: The queue is shut down and empty.
+            SerialisationError: The first item cannot be unpickled. It counts as taken.
+            VersionMismatchError: Another version has put the first item, which stays in the queue.
+        """
+
+    @abstractmethod
+    def task_done(self, count: int) -> None:
+        """Acknowledge items that were taken: those that this thread took first.
+
+        Raises:
+            ValueError: This process does not hold so many.
+        """
+
+    @abstractmethod
+    def join(self) -> None:
+        """Wait until all items are done."""
+
+    @abstractmethod
+    def state(self) -> QueueState:
+        """Return the state of the queue; that of an empty one if it is not there."""
+
+    @abstractmethod
+    def dead_letters(self, most: int) -> list[DeadLetter]:
+        """Return items that are not delivered any more, the oldest first; they stay.
+
+        Args:
+            most: How many entries of the list to return at most; it may be fewer items.
+        """
+
+    @abstractmethod
+    def requeue(self) -> int:
+        """Put the dead letters at the end of the queue, and return how many there were.
+
+        Raises:
+            ShutDown: The queue is shut down.
+        """
+
+    @abstractmethod
+    def resize(self, maxsize: int) -> None:
+        """Change the number of items that may wait."""
+
+    @abstractmethod
+    def shut_down(self, *, immediate: bool) -> None:
+        """Refuse more items; with ``immediate`` also drop those that wait."""
+
+    @abstractmethod
+    def delete(self) -> None:
+        """Remove the queue with all its items."""

@@ -1,0 +1,348 @@
+"""`Queue`: a queue of items with the words of the standard library, in the cluster's Redis."""
+
+import queue
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, Generic, Literal, TypeVar
+from weakref import WeakValueDictionary
+
+from distribute_challenge.core.folding import folded
+from distribute_challenge.errors import OptionError
+from distribute_challenge.execution.run import inside_call
+from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker.worker_cluster import worker_cluster
+from distribute_challenge.execution_backends.item_queue import (
+    DeadLetter,
+    ItemQueue,
+    queue_id,
+    queue_name,
+)
+from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.queues.arguments import (
+    check_lease,
+    check_name,
+    checked_count,
+    checked_size,
+    deadline,
+)
+from distribute_challenge.queues.full import Full
+from distribute_challenge.serialisation import MOST_ITEMS, pack_items
+
+__all__ = ["Queue"]
+
+T = TypeVar("T")
+
+Ack = Literal["late", "early"]
+
+_opened: WeakValueDictionary[str, ItemQueue] = WeakValueDictionary()
+
+
+class Queue(Generic[T]):
+    """A queue that several processes and machines share, like `queue.Queue`.
+
+    An item that `get` returns belongs to its process until `task_done`. If the process dies before
+    that, the item is delivered again, to another process: each item is done at least once. An item
+    whose processes die again and again becomes a dead letter.
+
+    A queue with a name is for all clients of the cluster, and stays until `delete`. A queue without
+    a name ends with the process that made it. Both can be arguments of calls.
+
+    Args:
+        name: Name of the queue, which is made if there is none of that name; None: a queue of this
+            process.
+        maxsize: Most items that wait in the queue; `put` waits for room. 0: no limit, or the limit
+            that a queue of this name has.
+        lease: Seconds without a sign of life after which the items of a process are delivered
+            again. None: 30, or what a queue of this name has.
+        ack: ``"late"``: items are done by `task_done`. ``"early"``: they are done when `get`
+            returns them, at most once, and `task_done` is not needed.
+        backend: As for `Distributable.compute`; of the built-in ones, ``"celery"`` has queues.
+            Inside a call, a queue is one of the worker's cluster.
+
+    Raises:
+        BackendError: The backend has no queues.
+        BrokerUnreachableError: The broker does not answer.
+        OptionError: An argument is wrong, or a queue of this name has another limit or lease.
+
+    Examples:
+        >>> from distribute_challenge import LocalCluster, Queue
+        >>> with LocalCluster(workers=1):
+        ...     queue = Queue("numbers", maxsize=100)
+        ...     queue.put_many([1, 2, 3])
+        ...     queue.get(), queue.get_many(10)
+        (1, [2, 3])
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        maxsize: int = 0,
+        *,
+        lease: float | None = None,
+        ack: Ack = "late",
+        backend: Choice = None,
+    ) -> None:
+        with folded:
+            check_name(name)
+            limit = checked_size(maxsize)
+            check_lease(lease)
+            if ack not in ("late", "early"):
+                raise OptionError(f'ack={ack!r}: expected "late" or "early"')
+            id = queue_id(name)  # noqa: A001
+            engine = _engine(backend)
+            self._set(id, ack, engine.open_queue(id, limit, lease, own=name is None))
+
+    def _set(self, id: str, ack: Ack, shared: ItemQueue | None) -> None:  # noqa: A002
+        self._id = id
+        self._ack = ack
+        self._shared = shared
+        if shared is not None:
+            _opened[id] = shared
+
+    # --- the standard library's words
+
+    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
+        """Put an item at the end of the queue.
+
+        It returns when Redis has the item.
+
+        Args:
+            item: Anything that can be pickled. Later changes of it have no effect.
+            block: Wait until there is room; False: raise `Full` if there is none.
+            timeout: Seconds to wait for room; None waits for ever.
+
+        Raises:
+            Full: There is no room, or was none in time. It is a `queue.Full`.
+            ShutDown: The queue is shut down.
+            ValueError: ``timeout`` is negative.
+            SerialisationError: The item cannot be pickled.
+            SystemFailureError: The broker does not answer, or has no room.
+        """
+        with folded:
+            self._put([item], deadline(block, timeout))
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        """Take the first item of the queue.
+
+        Args:
+            block: Wait until there is an item; False: raise `queue.Empty` if there is none.
+            timeout: Seconds to wait for an item; None waits for ever.
+
+        Raises:
+            queue.Empty: There is no item, or was none in time.
+            ShutDown: The queue is shut down and empty.
+            ValueError: ``timeout`` is negative.
+            SerialisationError: The item cannot be unpickled. It counts as taken.
+            VersionMismatchError: Another version of Python has put the item, which stays.
+            SystemFailureError: The broker does not answer.
+        """
+        with folded:
+            return self._get(1, deadline(block, timeout))[0]
+
+    def put_nowait(self, item: T) -> None:
+        """Put an item, or raise `Full` if there is no room; as `put` with ``block=False``."""
+        with folded:
+            self._put([item], deadline(False, None))
+
+    def get_nowait(self) -> T:
+        """Take an item, or raise `queue.Empty`; as `get` with ``block=False``."""
+        with folded:
+            return self._get(1, deadline(False, None))[0]
+
+    def qsize(self) -> int:
+        """Return how many items wait in the queue; others may change it at any time."""
+        with folded:
+            return self._queue().state().size
+
+    def empty(self) -> bool:
+        """Whether no item waits in the queue."""
+        return self.qsize() == 0
+
+    def full(self) -> bool:
+        """Whether the queue has no room for another item."""
+        with folded:
+            state = self._queue().state()
+            return 0 < state.maxsize <= state.size
+
+    def task_done(self, count: int = 1) -> None:
+        """Acknowledge items that this process has taken, so that they are not delivered again.
+
+        They are those that this thread took first; if it holds none, those of other threads.
+
+        Args:
+            count: How many.
+
+        Raises:
+            ValueError: This process does not hold so many items, or they are done by being taken.
+            SystemFailureError: The broker does not answer.
+        """
+        with folded:
+            if self._ack == "early":
+                raise ValueError(
+                    'the items of a queue with ack="early" are done when they are taken: leave '
+                    "task_done() out"
+                )
+            self._queue().task_done(checked_count("count", count))
+
+    def join(self) -> None:
+        """Wait until each item that was put is done."""
+        with folded:
+            self._queue().join()
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Refuse more items: `put` raises `ShutDown`, and so does `get` when the queue is empty.
+
+        This holds for all processes, and for those that wait in `put` and `get`.
+
+        Args:
+            immediate: Also drop the items that wait; they count as done.
+        """
+        with folded:
+            self._queue().shut_down(immediate=bool(immediate))
+
+    @property
+    def maxsize(self) -> int:
+        """Most items that wait in the queue; 0: no limit. It can be set, for all processes."""
+        with folded:
+            return self._queue().state().maxsize
+
+    @maxsize.setter
+    def maxsize(self, maxsize: int) -> None:
+        with folded:
+            self._queue().resize(checked_size(maxsize))
+
+    # --- several items at once
+
+    def put_many(
+        self, items: Iterable[T], block: bool = True, timeout: float | None = None
+    ) -> None:
+        """Put items at the end of the queue, up to a thousand in one message.
+
+        Args:
+            items: The items. All are pickled before the first one is put.
+            block: As for `put`.
+            timeout: Seconds to wait until there was room for all; None waits for ever.
+
+        Raises:
+            Full: There was no room for all. Its attribute ``put`` says how many were put.
+            ShutDown: The queue is shut down; the first items may have been put before.
+            ValueError: ``timeout`` is negative.
+            SerialisationError: An item cannot be pickled; none was put.
+            SystemFailureError: The broker does not answer, or has no room.
+        """
+        with folded:
+            self._put(items, deadline(block, timeout))
+
+    def get_many(self, most: int, block: bool = True, timeout: float | None = None) -> list[T]:
+        """Take the first items of the queue, as soon as there is one.
+
+        Args:
+            most: How many items at most. About 1 MB of items comes at once.
+            block: As for `get`.
+            timeout: As for `get`.
+
+        Returns:
+            At least one item.
+
+        Raises:
+            Exception: As for `get`.
+        """
+        with folded:
+            return self._get(checked_count("most", most), deadline(block, timeout))
+
+    def dead_letters(self, most: int = 100) -> list[DeadLetter]:
+        """Return items that are not delivered any more, the oldest first; they stay where they are.
+
+        An item is a dead letter when each of three processes that had taken it was lost
+        (``DISTRIBUTE_CHALLENGE_ATTEMPTS`` of the process that made the queue). It counts as done.
+
+        Args:
+            most: How many items at most. They come in answers of about 1 MB, so it may be fewer.
+
+        Raises:
+            SystemFailureError: The broker does not answer.
+        """
+        with folded:
+            return self._queue().dead_letters(checked_count("most", most))
+
+    def requeue(self) -> int:
+        """Put all dead letters at the end of the queue, as if they had just been put.
+
+        There need not be room for them.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            ShutDown: The queue is shut down.
+            SystemFailureError: The broker does not answer.
+        """
+        with folded:
+            return self._queue().requeue()
+
+    def delete(self) -> None:
+        """Remove the queue with all its items, for all processes; they count as done.
+
+        A queue that is used again after that begins anew, also if it was shut down.
+        """
+        with folded:
+            self._queue().delete()
+
+    @property
+    def name(self) -> str | None:
+        """The name that was given; None if there is none."""
+        return queue_name(self._id)
+
+    def _put(self, items: Iterable[T], until: float | None) -> None:
+        shared = self._queue()
+        # Blocks of a queue with a limit are no larger, as their rest would be sent once more.
+        blocks = pack_items(items, "an item of the queue", shared.maxsize or MOST_ITEMS)
+        put, given = shared.put(blocks, until), sum(block.count for block in blocks)
+        if put < given:
+            raise Full(f"there was room for {put} of {given} item(s)", put)
+
+    def _get(self, most: int, until: float | None) -> list[T]:
+        items = self._queue().get(most, until, is_early=self._ack == "early")
+        if not items:
+            raise queue.Empty
+        return items
+
+    def _queue(self) -> ItemQueue:
+        if self._shared is None:
+            # This object has come out of a pickle, and is used for the first time.
+            shared = _opened.get(self._id)
+            if shared is None or shared.is_closed:
+                shared = self._found()
+            self._set(self._id, self._ack, shared)
+            return shared
+        return self._shared
+
+    def _found(self) -> ItemQueue:
+        engine = _engine(None)
+        if self.name is None:
+            return engine.attach_queue(self._id)
+        return engine.open_queue(self._id, 0, None, own=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self._id, self._ack)
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name!r}>" if self.name is not None else "<Queue without a name>"
+
+
+def _reopened(id: str, ack: Ack) -> Queue[Any]:  # noqa: A002
+    made: Queue[Any] = Queue.__new__(Queue)
+    made._set(id, ack, None)
+    return made
+
+
+def _engine(backend: Choice) -> ExecutionBackend:
+    url = worker_cluster() if inside_call() else None
+    return resolve(backend) if url is None else _of_worker(url)
+
+
+@cache
+def _of_worker(url: str) -> ExecutionBackend:
+    """Return the engine for the queues that calls use, in a worker's child process."""
+    return CeleryExecutionBackend(url)

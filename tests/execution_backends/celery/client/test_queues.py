@@ -1,0 +1,427 @@
+"""How a client keeps its queues: leases, what is interrupted, what is forged, and a broker that goes."""
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from distribute_challenge import Queue
+from distribute_challenge.core.item_block import ItemBlock
+from distribute_challenge.errors import (
+    BrokerFullError,
+    BrokerUnreachableError,
+    SerialisationError,
+    ValueLostError,
+    VersionMismatchError,
+)
+from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.celery.broker import connection as connecting
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.keys import queue_key
+from distribute_challenge.execution_backends.celery.broker.queues import QueueRecord
+from distribute_challenge.execution_backends.celery.client import queue_steps
+from distribute_challenge.execution_backends.celery.client.held_items import HeldItems, Items
+from distribute_challenge.execution_backends.celery.client.item_blocks import MOST_KEPT
+from distribute_challenge.execution_backends.celery.client.shared_queue import SharedQueue
+from distribute_challenge.queues import ShutDown
+from distribute_challenge.queues.queue import _opened
+from distribute_challenge.security import Purpose
+from tests.execution_backends.celery.conftest import Server
+from tests.processes import PATIENCE, wait_until
+from tests.secret import KEYRING
+
+pytestmark = pytest.mark.celery
+
+Engine = CeleryExecutionBackend
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[Broker]:
+    with connect(server.url) as connection:
+        yield connection
+
+
+def shared(queue: "Queue[Any]") -> SharedQueue:
+    found = queue._queue()
+    assert isinstance(found, SharedQueue)
+    return found
+
+
+def sealed(queue: "Queue[Any]", block: str, items: ItemBlock) -> bytes:
+    return KEYRING.seal(Purpose.items(queue._id, block), [items.encode()])
+
+
+# --- what a process holds
+
+
+def test_a_thread_finishes_its_own_items_first() -> None:
+    held = HeldItems()
+    held.add([Items("mine", 0, 2)])
+    thread = threading.Thread(target=held.add, args=[[Items("theirs", 5, 8)]])
+    thread.start()
+    thread.join()
+    held.add([Items("mine too", 0, 1)])
+    assert held.finish(1) == [Items("mine", 0, 1)]
+    done = held.finish(3)
+    assert done == [Items("mine", 1, 2), Items("mine too", 0, 1), Items("theirs", 5, 6)]
+    held.restore(done)
+    assert held.finish(2) == done[:2]
+    assert held
+    assert held.finish(3) == [Items("theirs", 5, 6), Items("theirs", 6, 8)]
+    assert not held
+
+
+def test_items_are_kept_for_as_long_as_their_process_lives(
+    backend: Engine, server: Server, connection: Broker
+) -> None:
+    """It renews its lease, again and again."""
+    numbers: Queue[int] = Queue("numbers", lease=0.5, backend=backend)
+    numbers.put_many([1, 2])
+    assert numbers.get() == 1
+    leases, seen = queue_key("leases", numbers._id), set()
+
+    def renewed() -> bool:
+        seen.update(score for _, score in connection.zrange(leases, 0, -1, withscores=True))
+        return len(seen) == 4
+
+    wait_until(renewed)
+    numbers.task_done()
+    assert not connection.exists(leases)
+
+
+def test_the_thread_ends_when_nothing_is_held(backend: Engine) -> None:
+    numbers: Queue[int] = Queue("numbers", lease=0.5, backend=backend)
+    numbers.put(1)
+    numbers.get()
+    queues = backend._queues
+    assert queues is not None
+    assert queues._thread is not None
+    numbers.task_done()
+    wait_until(lambda: queues._thread is None)
+
+
+def test_items_that_were_lost_meanwhile_are_done_without_an_error(
+    backend: Engine, connection: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    numbers.put(1)
+    numbers.get()
+    connection.zadd(queue_key("leases", numbers._id), {shared(numbers)._holder: 1.0})
+    assert QueueRecord(connection, numbers._id).take("other", "d", 1).entries
+    numbers.task_done()
+    assert "1 deliveries of a queue were done when this process did not hold them" in caplog.text
+
+
+def test_what_an_interrupted_get_has_taken_is_given_back(
+    backend: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl+C came when Redis had carried out the command."""
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    numbers.put_many([1, 2, 3])
+
+    def interrupted(self: SharedQueue, *_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(SharedQueue, "_loaded", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            numbers.get_many(2)
+    wait_until(lambda: numbers.qsize() == 3)
+    assert numbers.get_many(5) == [1, 2, 3]
+
+
+def test_an_interrupted_load_gives_all_back(
+    backend: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers: Queue[Any] = Queue("numbers", backend=backend)
+    numbers.put_many([1, Interrupting()])
+    with pytest.raises(KeyboardInterrupt):
+        numbers.get_many(2)
+    wait_until(lambda: numbers.qsize() == 2)
+
+
+class Interrupting:
+    def __reduce__(self) -> Any:
+        return interrupt, ()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+class Unloadable:
+    def __reduce__(self) -> Any:
+        return fail, ()
+
+
+def fail() -> None:
+    raise LookupError("not here")
+
+
+# --- items that cannot be loaded
+
+
+def test_items_before_one_that_cannot_be_loaded_are_returned(backend: Engine) -> None:
+    """Those behind it stay in the queue. Then it is taken alone, and can be acknowledged."""
+    items: Queue[Any] = Queue(backend=backend)
+    items.put_many([1, 2, Unloadable(), 3])
+    assert items.get_many(5) == [1, 2]
+    with pytest.raises(SerialisationError, match="cannot be unpickled here: LookupError: not here"):
+        items.get_many(5)
+    assert items.qsize() == 1
+    items.task_done(3)
+    assert items.get_many(5) == [3]
+    items.task_done()
+    items.join()
+
+
+def test_one_that_cannot_be_loaded_begins_a_later_block(backend: Engine) -> None:
+    items: Queue[Any] = Queue(backend=backend)
+    items.put(1)
+    items.put(Unloadable())
+    assert items.get_many(5) == [1]
+    assert items.qsize() == 1
+
+
+def test_one_that_cannot_be_loaded_is_dropped_if_items_are_done_early(backend: Engine) -> None:
+    items: Queue[Any] = Queue(ack="early", backend=backend)
+    items.put(Unloadable())
+    with pytest.raises(SerialisationError):
+        items.get()
+    items.join()
+
+
+def test_a_large_item_that_is_gone_is_an_error(backend: Engine, connection: Broker) -> None:
+    items: Queue[Any] = Queue(backend=backend)
+    items.put(b"x" * 100_000)
+    connection.delete(*connection.keys("distribute_challenge:value:*"))
+    with pytest.raises(SerialisationError) as caught:
+        items.get()
+    assert isinstance(caught.value.__cause__, ValueLostError)
+
+
+def test_items_of_another_python_stay_in_the_queue(backend: Engine, connection: Broker) -> None:
+    items: Queue[Any] = Queue(backend=backend)
+    items.put(1)
+    old = sealed(items, "aa", ItemBlock([b"x"], 1, is_joined=False, is_plain=False, python="3.5"))
+    QueueRecord(connection, items._id).put("aa", 0, 1, old, [])
+    assert items.get_many(5) == [1]
+    with pytest.raises(VersionMismatchError, match=r"put by Python 3\.5"):
+        items.get_many(5)
+    wait_until(lambda: items.qsize() == 1)
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_what_no_holder_of_the_secret_has_put_is_dropped(
+    backend: Engine, connection: Broker, stop: int
+) -> None:
+    """A block of another queue; and an entry of more items than its block has."""
+    items: Queue[Any] = Queue("items", backend=backend)
+    other: Queue[Any] = Queue("other", backend=backend)
+    block = sealed(
+        other if stop == 1 else items, "aa", ItemBlock([b"x"], 1, is_joined=False, is_plain=True)
+    )
+    QueueRecord(connection, items._id).put("aa", 0, stop, block, [])
+    items.put(1)
+    assert items.get_many(5) == [1]
+    items.task_done()
+    items.join()
+    refusals = shared(items)._steps.record.connection.keyring.refusals
+    assert refusals.total == 1
+
+
+def test_only_forged_items_are_like_none(backend: Engine, connection: Broker) -> None:
+    items: Queue[Any] = Queue("items", backend=backend)
+    QueueRecord(connection, items._id).put("aa", 0, 1, b"forged", [])
+    thread = threading.Timer(0.1, items.put, ["real"])
+    thread.start()
+    assert items.get(timeout=PATIENCE) == "real"
+    thread.join()
+
+
+def test_few_blocks_are_kept(backend: Engine) -> None:
+    """Of those that were taken in part: the last ones."""
+    items: Queue[int] = Queue("items", backend=backend)
+    for _ in range(MOST_KEPT + 2):
+        items.put_many([1, 2])
+        items.get()
+        items._queue().get(1, 0.0, is_early=False)
+        items.put_many([3, 4])
+        items.get()
+        shared(items)._steps.record.take("other", os.urandom(4).hex(), 1)
+    assert len(shared(items)._blocks.known()) == MOST_KEPT
+
+
+def test_join_looks_again_if_no_token_comes(
+    backend: Engine, connection: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that has taken the token may be dead."""
+    monkeypatch.setattr(queue_steps, "LONGEST_WAIT", 0.01)
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    numbers.put(1)
+    numbers.get()
+    thread = threading.Thread(target=numbers.join, daemon=True)
+    thread.start()
+    wait_until(
+        lambda: connection.info("commandstats").get("cmdstat_blpop", {"calls": 0})["calls"] > 2
+    )
+    numbers.task_done()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+# --- a queue that is gone
+
+
+def test_a_queue_that_redis_has_lost_is_made_again(backend: Engine, connection: Broker) -> None:
+    numbers: Queue[int] = Queue(maxsize=1, backend=backend)
+    numbers.put(1)
+    numbers.get()
+    connection.flushall()
+    assert numbers.qsize() == 0
+    shared(numbers).look_after()
+    numbers.put(2)
+    assert numbers.full()
+    assert numbers.get() == 2
+
+
+def test_a_queue_of_a_client_that_is_gone_is_shut_down(backend: Engine, server: Server) -> None:
+    with Engine(server.url) as other:
+        numbers: Queue[int] = Queue(backend=other)
+        numbers.put_many([1, 2])
+        _opened.pop(numbers._id)
+        attached = backend.attach_queue(numbers._id)
+        assert backend.attach_queue(numbers._id) is attached
+        assert attached.get(1, 0.0, is_early=False) == [1]
+    with pytest.raises(ShutDown, match="it was deleted, or its client has ended"):
+        attached.get(1, 0.0, is_early=False)
+    attached.look_after()  # type: ignore[attr-defined]
+
+
+def test_closing_a_client_twice_and_without_a_broker(server: Server) -> None:
+    backend = Engine(server.url)
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    named: Queue[int] = Queue("more", backend=backend)
+    for queue in (numbers, named):
+        queue.put(1)
+        queue.get()
+    numbers.delete()
+    queues = backend._queues
+    assert queues is not None
+    server.stop()
+    backend.close()
+    queues._keep_leases()
+    assert queues._thread is None
+
+
+@pytest.mark.slow
+def test_an_embedded_cluster_that_is_made_anew_has_new_queues(eventually: Any) -> None:
+    """Those of the one that died are closed."""
+    with Engine(local=True, workers=1) as backend:
+        numbers: Queue[int] = Queue(backend=backend)
+        dead, cluster = backend._queues, backend._own
+        assert cluster is not None
+        cluster.close()
+        client = backend._client
+        assert client is not None
+        eventually(lambda: client.broken is not None)
+        Queue(backend=backend).put(1)
+        assert backend._queues is not dead
+        with pytest.raises(ShutDown, match="the queue's backend was closed"):
+            numbers.put(1)
+
+
+# --- a broker that goes away
+
+
+def test_a_waiting_get_survives_a_restart(server: Server, backend: Engine) -> None:
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(numbers.get()), daemon=True)
+    thread.start()
+    with connect(server.url) as connection:
+        wait_until(lambda: connection.info("clients")["blocked_clients"] == 1)
+    server.stop()
+    server.start()
+    Queue("numbers", backend=Engine(server.url)).put(5)
+    thread.join(PATIENCE)
+    assert found == [5]
+
+
+@pytest.mark.parametrize("timeout", [0.01, None])
+def test_an_absent_broker_is_an_error_in_time(
+    server: Server, backend: Engine, monkeypatch: pytest.MonkeyPatch, timeout: float | None
+) -> None:
+    monkeypatch.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", "1")
+    monkeypatch.setattr(connecting, "RECONNECT_PAUSE", 0.01)
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    numbers.put(1)
+    numbers.get()
+    server.stop()
+    with pytest.raises(BrokerUnreachableError):
+        numbers.get(timeout=timeout)
+    if timeout is None:
+        with pytest.raises(BrokerUnreachableError):
+            numbers.task_done()
+        assert shared(numbers)._held
+
+
+def test_leases_that_cannot_be_renewed_are_logged_and_tried_again(
+    server: Server, backend: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers: Queue[int] = Queue("numbers", lease=0.5, backend=backend)
+    numbers.put(1)
+    numbers.get()
+    server.stop()
+    wait_until(lambda: "cannot renew the leases of a queue" in caplog.text)
+
+
+def test_a_full_broker_is_an_error(backend: Engine, connection: Broker) -> None:
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    connection.config_set("maxmemory", 1)
+    with pytest.raises(BrokerFullError):
+        numbers.put(1)
+
+
+def test_a_large_item_that_waits_for_room_stays(
+    server: Server, backend: Engine, connection: Broker
+) -> None:
+    items: Queue[Any] = Queue("items", maxsize=1, backend=backend)
+    items.put(1)
+    thread = threading.Thread(target=items.put, args=[b"x" * 100_000], daemon=True)
+    thread.start()
+    wait_until(lambda: connection.info("clients")["blocked_clients"] == 1)
+    (key,) = connection.keys("distribute_challenge:value:*")
+    connection.expire(key, 30)
+    record = QueueRecord(connection, items._id)
+    record.connection.rpush(queue_key("room", items._id), "")
+    wait_until(lambda: connection.ttl(key) > 30)
+    items.get()
+    thread.join(PATIENCE)
+    assert connection.ttl(key) == -1
+    assert len(items.get()) == 100_000
+
+
+# --- forks
+
+
+def test_the_child_of_a_fork_is_another_holder(backend: Engine, connection: Broker) -> None:
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    results: Queue[Any] = Queue(backend=backend)
+    numbers.put_many([1, 2])
+    assert numbers.get() == 1
+    pid = os.fork()
+    if pid == 0:
+        try:
+            numbers.task_done()
+        except ValueError:
+            results.put("holds nothing")
+        results.put(numbers.get())
+        numbers.task_done()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert [results.get(), results.get()] == ["holds nothing", 2]
+    numbers.task_done()
+    numbers.join()
