@@ -2,12 +2,21 @@
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from distribute_challenge.core.item_block import ItemBlock
 
-__all__ = ["QUEUES_NEED_CLUSTER", "DeadLetter", "ItemQueue", "QueueState", "queue_id", "queue_name"]
+__all__ = [
+    "QUEUES_NEED_CLUSTER",
+    "DeadLetter",
+    "ItemQueue",
+    "Items",
+    "QueueState",
+    "Received",
+    "queue_id",
+    "queue_name",
+]
 
 QUEUES_NEED_CLUSTER = (
     "a queue lies in Redis, and the backend in use here has none: use the backend 'celery', as in "
@@ -58,6 +67,36 @@ class QueueState(NamedTuple):
     is_shut: bool
 
 
+class Items(NamedTuple):
+    """Consecutive items of one delivery.
+
+    Args:
+        delivery: Name of the delivery.
+        start: Number of the first item in its block.
+        stop: Number behind the last one.
+    """
+
+    delivery: str
+    start: int
+    stop: int
+
+
+class Received(NamedTuple):
+    """Items that were taken, and neither accepted nor rejected yet.
+
+    Args:
+        delivery: Name by which they are rejected.
+        items: The items.
+        held: Which ones they are.
+        failure: Why there are none: the first one cannot be loaded.
+    """
+
+    delivery: str
+    items: list[Any]
+    held: Sequence[Items]
+    failure: Exception | None
+
+
 class DeadLetter(NamedTuple):
     """An item that is not delivered any more; `Queue.dead_letters` returns it.
 
@@ -105,23 +144,41 @@ class ItemQueue(ABC):
         """
 
     @abstractmethod
-    def get(self, most: int, deadline: float | None, *, is_early: bool) -> list[Any]:
+    def take(
+        self, most: int, deadline: float | None, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Received | None:
         """Take items from the front, and wait until there is one.
 
         Args:
             most: How many items at most.
             deadline: When to stop waiting, by `clock.monotonic`; None: never.
-            is_early: Whether the items are done by that. If not, this process holds them until
-                `task_done`.
+            is_wanted: Whether items are still wanted. It is asked after each wait.
 
         Returns:
-            At least one item, unless time was over.
+            At least one item, which the caller accepts or rejects; None if time was over, or none
+                is wanted.
 
         Raises:
             ShutDown: The queue is shut down and empty.
-            SerialisationError: The first item cannot be unpickled. It counts as taken.
             VersionMismatchError: Another version has put the first item, which stays in the queue.
         """
+
+    @abstractmethod
+    def accept(self, received: Received, *, is_early: bool) -> list[Any]:
+        """Return items that were taken.
+
+        Args:
+            received: What `take` returned.
+            is_early: Whether the items are done by that. If not, this process holds them until
+                `task_done`.
+
+        Raises:
+            SerialisationError: The first item cannot be unpickled. It counts as taken.
+        """
+
+    @abstractmethod
+    def reject(self, received: Received) -> None:
+        """Have items that were taken put back to the front, soon; it never waits."""
 
     @abstractmethod
     def task_done(self, count: int) -> None:

@@ -1,12 +1,13 @@
 """`Queue`: a queue of items with the words of the standard library, in the cluster's Redis."""
 
 import queue
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from distribute_challenge.core.folding import folded
+from distribute_challenge.core.shut_down import ShutDown
 from distribute_challenge.errors import OptionError
 from distribute_challenge.execution.run import inside_call
 from distribute_challenge.execution_backends.base import ExecutionBackend
@@ -27,6 +28,7 @@ from distribute_challenge.queues.arguments import (
     deadline,
 )
 from distribute_challenge.queues.full import Full
+from distribute_challenge.queues.in_thread import in_thread
 from distribute_challenge.serialisation import MOST_ITEMS, pack_items
 
 __all__ = ["Queue"]
@@ -251,6 +253,47 @@ class Queue(Generic[T]):
         with folded:
             return self._get(checked_count("most", most), deadline(block, timeout))
 
+    # --- in coroutines
+
+    async def aput(self, item: T, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `put`
+        """Put an item, as `put` does, while the event loop goes on.
+
+        An ``aput`` that is cancelled may still put the item.
+        """
+        with folded:
+            until = deadline(True, timeout)
+            await in_thread(lambda _: self._put([item], until))
+
+    async def aget(self, timeout: float | None = None) -> T:  # noqa: ASYNC109 - as `get`
+        """Take the first item, as `get` does, while the event loop goes on.
+
+        If it is cancelled, as by `asyncio.wait_for`, no item is lost.
+        """
+        with folded:
+            until = deadline(True, timeout)
+            shared = await in_thread(lambda _: self._queue())
+            received = await in_thread(
+                lambda is_wanted: shared.take(1, until, is_wanted),
+                lambda received: received and shared.reject(received),
+            )
+            if received is None:
+                raise queue.Empty
+            if self._ack == "late":
+                return shared.accept(received, is_early=False)[0]  # type: ignore[no-any-return]
+            items = await in_thread(lambda _: shared.accept(received, is_early=True))
+            return items[0]  # type: ignore[no-any-return] # what `put` was given
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Take items, as `aget` does, until the queue is shut down and empty."""
+        while True:
+            try:
+                item = await self.aget()
+            except ShutDown:
+                return
+            yield item
+
+    # --- the whole queue
+
     def dead_letters(self, most: int = 100) -> list[DeadLetter]:
         """Return items that are not delivered any more, the oldest first; they stay where they are.
 
@@ -303,10 +346,11 @@ class Queue(Generic[T]):
             raise Full(f"there was room for {put} of {given} item(s)", put)
 
     def _get(self, most: int, until: float | None) -> list[T]:
-        items = self._queue().get(most, until, is_early=self._ack == "early")
-        if not items:
+        shared = self._queue()
+        received = shared.take(most, until)
+        if received is None:
             raise queue.Empty
-        return items
+        return shared.accept(received, is_early=self._ack == "early")
 
     def _queue(self) -> ItemQueue:
         if self._shared is None:

@@ -3,23 +3,10 @@
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
-__all__ = ["HeldItems", "Items"]
+from distribute_challenge.execution_backends.item_queue import Items
 
-
-class Items(NamedTuple):
-    """Consecutive items of one delivery.
-
-    Args:
-        delivery: Name of the delivery.
-        start: Number of the first item in its block.
-        stop: Number behind the last one.
-    """
-
-    delivery: str
-    start: int
-    stop: int
+__all__ = ["HeldItems"]
 
 
 class HeldItems:

@@ -1,14 +1,14 @@
 """One queue of items, as one process uses it: waits, repeats what failed, keeps what it has taken.
 
     put ──► blocks ──► QueueRecord.put ──► no room? wait for the token "room"
-    get ──► QueueRecord.take ──► nothing there? wait for the token "ready"
-                └──► blocks opened, items unpickled ──► HeldItems ──► task_done
+    take ──► QueueRecord.take ──► nothing there? wait for the token "ready"
+                └──► blocks opened, items unpickled ──► accept ──► HeldItems ──► task_done
 
 Guarantees:
 
 - Any thread may call. Threads that wait have a connection each, and use no CPU.
 - While the broker is away, `QueueSteps` repeats a step, which has one effect all the same.
-- What `get` has taken and not returned, as after Ctrl+C, is given back.
+- What `take` has taken and not returned, as after Ctrl+C, is given back.
 """
 
 import uuid
@@ -27,7 +27,7 @@ from distribute_challenge.execution_backends.celery.broker.queues import (
     QueueRecord,
     Taken,
 )
-from distribute_challenge.execution_backends.celery.client.held_items import HeldItems, Items
+from distribute_challenge.execution_backends.celery.client.held_items import HeldItems
 from distribute_challenge.execution_backends.celery.client.item_blocks import (
     ItemBlocks,
     Known,
@@ -37,7 +37,9 @@ from distribute_challenge.execution_backends.celery.client.queue_steps import Qu
 from distribute_challenge.execution_backends.item_queue import (
     DeadLetter,
     ItemQueue,
+    Items,
     QueueState,
+    Received,
 )
 from distribute_challenge.log import logger
 from distribute_challenge.settings import attempts
@@ -118,17 +120,39 @@ class SharedQueue(ItemQueue):
             count += put
         return count
 
-    def get(self, most: int, deadline: float | None, *, is_early: bool) -> list[Any]:
+    def take(
+        self, most: int, deadline: float | None, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Received | None:
         while True:
-            items, taken = self._take(uuid.uuid4().hex, most, deadline, is_early=is_early)
-            if items:
-                return items
+            received, taken = self._take(uuid.uuid4().hex, most, deadline)
+            if received.items or received.failure is not None:
+                if is_wanted():
+                    return received
+                self.reject(received)
+                return None
             if taken.is_shut:
                 raise ShutDown
             if not taken.entries:
                 if is_over(deadline):
-                    return []
+                    return None
                 self._steps.wait("ready", deadline, taken.until_lost)
+                if not is_wanted():
+                    self._steps.answered(QueueRecord.signal)
+                    return None
+
+    def accept(self, received: Received, *, is_early: bool) -> list[Any]:
+        if is_early:
+            self._acknowledge(received.held)
+        else:
+            self._held.add(received.held)
+            self._has_items()
+        if received.failure is not None:
+            raise received.failure
+        return received.items
+
+    def reject(self, received: Received) -> None:
+        self._interrupted.append(received.delivery)
+        self._has_work()
 
     def task_done(self, count: int) -> None:
         done = self._held.finish(count)
@@ -190,7 +214,7 @@ class SharedQueue(ItemQueue):
         return bool(self._is_own or self._held or self._interrupted)
 
     def look_after(self) -> None:
-        """Renew the lease, and give back what an interrupted `get` may have taken.
+        """Renew the lease, and give back what an interrupted `take` may have taken.
 
         Raises:
             redis.RedisError: The broker does not answer, or refuses.
@@ -229,16 +253,13 @@ class SharedQueue(ItemQueue):
             raise ShutDown
         return added
 
-    def _take(
-        self, delivery: str, most: int, deadline: float | None, *, is_early: bool
-    ) -> tuple[list[Any], Taken]:
+    def _take(self, delivery: str, most: int, deadline: float | None) -> tuple[Received, Taken]:
         """Take items, if there are any.
 
         Args:
             delivery: A new name for them.
-            most: As for `get`.
-            deadline: As for `get`.
-            is_early: As for `get`.
+            most: As for `take`.
+            deadline: As for `take`.
 
         Returns:
             The items, and what Redis answered.
@@ -248,20 +269,12 @@ class SharedQueue(ItemQueue):
             taken = self._steps.answered(
                 lambda record: record.take(self._holder, delivery, most, list(known)), deadline
             )
-            items, held, failure = self._loaded(delivery, taken.entries, known)
-            if is_early and held:
-                self._acknowledge(held)
+            return Received(delivery, *self._loaded(delivery, taken.entries, known)), taken
         except BaseException:
             # Redis may have carried out what was not answered.
             self._interrupted.append(delivery)
             self._has_work()
             raise
-        if held and not is_early:
-            self._held.add(held)
-            self._has_items()
-        if failure is not None:
-            raise failure
-        return items, taken
 
     def _loaded(
         self, delivery: str, entries: Sequence[Entry], known: Known

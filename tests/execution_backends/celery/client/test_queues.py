@@ -22,9 +22,10 @@ from distribute_challenge.execution_backends.celery.broker.connection import Bro
 from distribute_challenge.execution_backends.celery.broker.keys import queue_key
 from distribute_challenge.execution_backends.celery.broker.queues import QueueRecord
 from distribute_challenge.execution_backends.celery.client import queue_steps
-from distribute_challenge.execution_backends.celery.client.held_items import HeldItems, Items
+from distribute_challenge.execution_backends.celery.client.held_items import HeldItems
 from distribute_challenge.execution_backends.celery.client.item_blocks import MOST_KEPT
 from distribute_challenge.execution_backends.celery.client.shared_queue import SharedQueue
+from distribute_challenge.execution_backends.item_queue import Items
 from distribute_challenge.queues import ShutDown
 from distribute_challenge.queues.queue import _opened
 from distribute_challenge.security import Purpose
@@ -247,7 +248,7 @@ def test_few_blocks_are_kept(backend: Engine) -> None:
     for _ in range(MOST_KEPT + 2):
         items.put_many([1, 2])
         items.get()
-        items._queue().get(1, 0.0, is_early=False)
+        items.get()
         items.put_many([3, 4])
         items.get()
         shared(items)._steps.record.take("other", os.urandom(4).hex(), 1)
@@ -294,9 +295,9 @@ def test_a_queue_of_a_client_that_is_gone_is_shut_down(backend: Engine, server: 
         _opened.pop(numbers._id)
         attached = backend.attach_queue(numbers._id)
         assert backend.attach_queue(numbers._id) is attached
-        assert attached.get(1, 0.0, is_early=False) == [1]
+        assert attached.take(1, 0.0).items == [1]
     with pytest.raises(ShutDown, match="it was deleted, or its client has ended"):
-        attached.get(1, 0.0, is_early=False)
+        attached.take(1, 0.0)
     attached.look_after()  # type: ignore[attr-defined]
 
 
