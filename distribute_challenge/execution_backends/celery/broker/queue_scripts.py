@@ -13,8 +13,7 @@ from distribute_challenge.execution_backends.celery.broker.queue_script_parts im
 __all__ = ["DONE", "GIVE_BACK", "LEAVE", "PUT", "RENEW", "TAKE"]
 
 # Puts items of a block, from the given one on, as many as there is room for, and returns their
-# number. A block that is
-# there already was put by the same command, whose answer did not arrive.
+# number. A block that is there already was put by the same command, whose answer did not arrive.
 PUT: Final = f"""{EXISTING}
 local block, first, count, body, keys = unpack(ARGV, 2)
 if redis.call('HGET', state, 'shutdown') ~= '' then return {{'shut'}} end
