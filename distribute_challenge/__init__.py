@@ -12,8 +12,8 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 #     reporting                 report: a page on what a program ran
 #     mapreduce                 map_reduce: pairs by key, over all workers
 #     executor                  Executor, the interface of concurrent.futures
-#     queues                    Queue, the interface of the module queue
 #     (this level)              compute_this, Distributable, map, put, attach, LocalCluster
+#     queues                    Queue, the interface of the module queue, and its consumers
 #     graph                     calls that feed calls
 #     execution_backends        the engines: celery (client, broker, worker), pools, local;
 #                               what becomes of lost calls
@@ -47,13 +47,14 @@ if TYPE_CHECKING:
     from distribute_challenge.function import DistributableFunction
     from distribute_challenge.local_cluster import LocalCluster
     from distribute_challenge.mapreduce import map_reduce
-    from distribute_challenge.queues import Queue
+    from distribute_challenge.queues import Consumers, Queue
     from distribute_challenge.reporting.report import report
     from distribute_challenge.shared import Shared, put
     from distribute_challenge.version import __version__ as __version__
     from distribute_challenge.waiting import as_completed, gather, progress, wait
 
 __all__ = [
+    "Consumers",
     "Distributable",
     "DistributableFunction",
     "ExecutionBackend",
@@ -83,6 +84,7 @@ __all__ = [
 # costs nothing.
 _PLACES = {
     "__version__": "version",
+    "Consumers": "queues",
     "Distributable": "distributable",
     "DistributableFunction": "function",
     "ExecutionBackend": "execution_backends.base",

@@ -35,6 +35,10 @@ from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.mappable import Mappable
 from distribute_challenge.serialisation import dumps
 
+if TYPE_CHECKING:
+    from distribute_challenge.queues.consumers import Consumers
+    from distribute_challenge.queues.queue import Ack, Queue
+
 __all__ = ["CallSettings", "DistributableFunction", "ExceptionClasses", "Options"]
 
 P = ParamSpec("P")
@@ -149,6 +153,43 @@ class DistributableFunction(Mappable[R], Generic[P, R]):
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function itself in this process, and return its value."""
         return self.__wrapped__(*self._prefix, *args, **kwargs)
+
+    def plain(self) -> Callable[..., R]:
+        """Return the function itself, with the instance or class to which it is bound."""
+        if not self._prefix:
+            return self.__wrapped__
+        return functools.partial(self.__wrapped__, *self._prefix)
+
+    def consume(
+        self,
+        queue: "Queue[Any]",
+        consumers: int | None = None,
+        *,
+        results: "Queue[R] | bool | None" = None,
+        concurrency: int = 1,
+        ack: "Ack | None" = None,
+    ) -> "Consumers[R]":
+        """Make calls on the cluster that take items of a queue and call the function with each.
+
+        The arguments are those of `Consumers`, which is returned. The function's options, such as
+        ``timeout`` and ``retries``, hold for each item.
+
+        Examples:
+            >>> from distribute_challenge import LocalCluster, Queue, compute_this
+            >>> with LocalCluster(workers=2):
+            ...     pictures, small = Queue("pictures"), Queue("small")
+            ...     pictures.put_many(["a.png", "b.png"])
+            ...     with compute_this(str.upper).consume(pictures, results=small) as consumers:
+            ...         consumers.join()
+            ...     sorted(small.get_many(2))
+            ['A.PNG', 'B.PNG']
+        """
+        from distribute_challenge.queues.consumers import Consumers
+
+        with folded:
+            return Consumers(
+                queue, self, consumers, results=results, concurrency=concurrency, ack=ack
+            )
 
     @property
     def options(self) -> CallOptions:

@@ -236,8 +236,8 @@ class Future(LazyFuture, Generic[R]):
             if self.has_value():
                 return itself, (self.result(),)
             raise TypeError(
-                "detach=True: a future that has no value needs this process; wait for its value, "
-                "or give the call itself in its place"
+                "a future that has no value needs this process, also for a detached call or an item "
+                "of a queue: wait for its value, or give the call itself in its place"
             )
         raise TypeError(
             "a future stays in its process: pass it as an argument of the call that needs its "

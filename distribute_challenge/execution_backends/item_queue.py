@@ -3,9 +3,12 @@
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from distribute_challenge.core.guarded import text_of
 from distribute_challenge.core.item_block import ItemBlock
+from distribute_challenge.errors import SerialisationError
 
 __all__ = [
     "QUEUES_NEED_CLUSTER",
@@ -16,12 +19,13 @@ __all__ = [
     "Received",
     "queue_id",
     "queue_name",
+    "unloadable",
 ]
 
 QUEUES_NEED_CLUSTER = (
-    "a queue lies in Redis, and the backend in use here has none: use the backend 'celery', as in "
-    "Queue(backend='celery'), with the embedded cluster or with one of your own. Threads of one "
-    "process can use queue.Queue, and its child processes multiprocessing.Queue"
+    "a queue that processes share lies in Redis, and the backend in use here has none: use the "
+    "backend 'celery', as in Queue(backend='celery'), with the embedded cluster or with one of "
+    "your own. Threads of one process can share Queue(backend='threads')"
 )
 
 
@@ -47,6 +51,17 @@ def queue_name(id: str) -> str | None:  # noqa: A002
         ('jobs', None)
     """
     return id.removeprefix(_NAMED) if id.startswith(_NAMED) else None
+
+
+def unloadable(error: BaseException) -> SerialisationError:
+    """Return the error of an item that cannot be loaded, for the exception that it raised."""
+    failure = SerialisationError(
+        f"an item of the queue cannot be unpickled here: {type(error).__name__}: "
+        f"{text_of(error)}. Make importable here what it needs. The item counts as taken: it goes "
+        f"back to the queue when this process ends, or task_done() drops it"
+    )
+    failure.__cause__ = error
+    return failure
 
 
 class QueueState(NamedTuple):
@@ -102,7 +117,8 @@ class DeadLetter(NamedTuple):
 
     Args:
         item: The item; a `SerialisationError` if it cannot be unpickled here.
-        error: Why it is not delivered any more.
+        error: Why it is not delivered any more: the exception that its call raised, or that its
+            processes were lost.
     """
 
     item: Any
@@ -118,7 +134,10 @@ class ItemQueue(ABC):
     Attributes:
         maxsize: Most items that may wait, as far as this process knows; 0: no limit.
         lease: Seconds after which the items of a lost process are delivered again.
+        is_local: Whether it lies in the memory of this process.
     """
+
+    is_local = False
 
     maxsize: int
     lease: float
@@ -145,14 +164,25 @@ class ItemQueue(ABC):
 
     @abstractmethod
     def take(
-        self, most: int, deadline: float | None, is_wanted: Callable[[], bool] = lambda: True
+        self,
+        most: int,
+        deadline: float | None,
+        is_wanted: Callable[[], bool] = lambda: True,
+        *,
+        singly: bool = False,
+        once: bool = False,
+        consumers: str = "",
     ) -> Received | None:
         """Take items from the front, and wait until there is one.
 
         Args:
             most: How many items at most.
             deadline: When to stop waiting, by `clock.monotonic`; None: never.
-            is_wanted: Whether items are still wanted. It is asked after each wait.
+            is_wanted: Whether items are still wanted. It is asked before they are taken.
+            singly: Whether each item is to be acknowledged by itself, in any order.
+            once: Whether the items are never delivered again: those that are not done become dead
+                letters.
+            consumers: Id of the consumers that the caller is one of; `stop` wakes it.
 
         Returns:
             At least one item, which the caller accepts or rejects; None if time was over, or none
@@ -189,8 +219,22 @@ class ItemQueue(ABC):
         """
 
     @abstractmethod
-    def join(self) -> None:
-        """Wait until all items are done."""
+    def join(
+        self,
+        deadline: float | None,
+        is_wanted: Callable[[], bool] = lambda: True,
+        consumers: str = "",
+    ) -> bool:
+        """Wait until all items are done.
+
+        Args:
+            deadline: When to stop waiting, by `clock.monotonic`; None: never.
+            is_wanted: Whether to wait on. It is asked every few seconds.
+            consumers: Id of consumers; when they are stopped, it is asked at once.
+
+        Returns:
+            Whether all are done.
+        """
 
     @abstractmethod
     def state(self) -> QueueState:
@@ -223,3 +267,47 @@ class ItemQueue(ABC):
     @abstractmethod
     def delete(self) -> None:
         """Remove the queue with all its items."""
+
+    # --- for consumers, which say of each item what has become of it
+
+    @abstractmethod
+    def consuming(self) -> AbstractContextManager[None]:
+        """Return a context manager for a block in which items are taken and not accepted.
+
+        While it runs, this process holds what it has taken.
+        """
+
+    @abstractmethod
+    def acknowledge(self, done: Sequence[Items]) -> None:
+        """Acknowledge items, of each delivery the first ones that are not done."""
+
+    @abstractmethod
+    def fail(self, item: Items, error: str) -> None:
+        """Make an item a dead letter; those before it in its delivery are done.
+
+        Args:
+            item: The item.
+            error: Why.
+        """
+
+    @abstractmethod
+    def put_back(self, first: Items) -> None:
+        """Have items put back to the front, soon; it never waits.
+
+        Args:
+            first: The first of them. All that were taken behind it, by the same `take`, are put
+                back, too.
+        """
+
+    @abstractmethod
+    def stop(self, consumers: str, count: int) -> None:
+        """Tell consumers to end, and wake those that wait.
+
+        Args:
+            consumers: Their id.
+            count: How many there are.
+        """
+
+    @abstractmethod
+    def is_stopped(self, consumers: str) -> bool:
+        """Whether consumers were told to end, not long ago."""

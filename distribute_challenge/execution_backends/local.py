@@ -10,6 +10,7 @@ from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import process_name, settle, task_frame
+from distribute_challenge.execution_backends.memory_queue import MemoryQueue, memory_queue
 from distribute_challenge.execution_backends.policy import OPTIONS
 
 __all__ = ["LocalExecutionBackend", "run_here"]
@@ -34,6 +35,17 @@ class LocalExecutionBackend(ExecutionBackend):
         future: Future[Any] = Future(task.function.name)
         run_here(task, future, "local")
         return future
+
+    def open_queue(
+        self,
+        id: str,  # noqa: A002
+        maxsize: int,
+        lease: float | None,
+        *,
+        own: bool,
+    ) -> MemoryQueue:
+        # No lease is ever over: the threads that hold items end with the queue.
+        return memory_queue(id, maxsize)
 
 
 _payloads = threading.local()

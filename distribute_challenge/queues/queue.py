@@ -2,24 +2,20 @@
 
 import queue
 from collections.abc import AsyncIterator, Iterable
-from functools import cache
 from typing import Any, Generic, Literal, TypeVar
-from weakref import WeakValueDictionary
 
 from distribute_challenge.core.folding import folded
+from distribute_challenge.core.needs import as_they_are
 from distribute_challenge.core.shut_down import ShutDown
 from distribute_challenge.errors import OptionError
-from distribute_challenge.execution.run import inside_call
 from distribute_challenge.execution_backends.base import ExecutionBackend
-from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.broker.worker_cluster import worker_cluster
 from distribute_challenge.execution_backends.item_queue import (
     DeadLetter,
     ItemQueue,
     queue_id,
     queue_name,
 )
-from distribute_challenge.execution_backends.registry import Choice, resolve
+from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.queues.arguments import (
     check_lease,
     check_name,
@@ -28,6 +24,7 @@ from distribute_challenge.queues.arguments import (
     deadline,
 )
 from distribute_challenge.queues.full import Full
+from distribute_challenge.queues.handle import QueueHandle, engine_of
 from distribute_challenge.queues.in_thread import in_thread
 from distribute_challenge.serialisation import MOST_ITEMS, pack_items
 
@@ -36,8 +33,6 @@ __all__ = ["Queue"]
 T = TypeVar("T")
 
 Ack = Literal["late", "early"]
-
-_opened: WeakValueDictionary[str, ItemQueue] = WeakValueDictionary()
 
 
 class Queue(Generic[T]):
@@ -59,8 +54,9 @@ class Queue(Generic[T]):
             again. None: 30, or what a queue of this name has.
         ack: ``"late"``: items are done by `task_done`. ``"early"``: they are done when `get`
             returns them, at most once, and `task_done` is not needed.
-        backend: As for `Distributable.compute`; of the built-in ones, ``"celery"`` has queues.
-            Inside a call, a queue is one of the worker's cluster.
+        backend: As for `Distributable.compute`. On ``"celery"``, a queue lies in Redis; on
+            ``"threads"`` and ``"local"``, in the memory of this process. The other built-in ones
+            have no queues. Inside a call on ``"celery"``, a queue is one of the worker's cluster.
 
     Raises:
         BackendError: The backend has no queues.
@@ -91,16 +87,9 @@ class Queue(Generic[T]):
             check_lease(lease)
             if ack not in ("late", "early"):
                 raise OptionError(f'ack={ack!r}: expected "late" or "early"')
-            id = queue_id(name)  # noqa: A001
-            engine = _engine(backend)
-            self._set(id, ack, engine.open_queue(id, limit, lease, own=name is None))
-
-    def _set(self, id: str, ack: Ack, shared: ItemQueue | None) -> None:  # noqa: A002
-        self._id = id
-        self._ack = ack
-        self._shared = shared
-        if shared is not None:
-            _opened[id] = shared
+            self._ack: Ack = ack
+            self._handle = QueueHandle(queue_id(name))
+            self._handle.open(engine_of(backend), limit, lease)
 
     # --- the standard library's words
 
@@ -155,7 +144,7 @@ class Queue(Generic[T]):
     def qsize(self) -> int:
         """Return how many items wait in the queue; others may change it at any time."""
         with folded:
-            return self._queue().state().size
+            return self.opened().state().size
 
     def empty(self) -> bool:
         """Whether no item waits in the queue."""
@@ -164,7 +153,7 @@ class Queue(Generic[T]):
     def full(self) -> bool:
         """Whether the queue has no room for another item."""
         with folded:
-            state = self._queue().state()
+            state = self.opened().state()
             return 0 < state.maxsize <= state.size
 
     def task_done(self, count: int = 1) -> None:
@@ -185,12 +174,12 @@ class Queue(Generic[T]):
                     'the items of a queue with ack="early" are done when they are taken: leave '
                     "task_done() out"
                 )
-            self._queue().task_done(checked_count("count", count))
+            self.opened().task_done(checked_count("count", count))
 
     def join(self) -> None:
         """Wait until each item that was put is done."""
         with folded:
-            self._queue().join()
+            self.opened().join(None)
 
     def shutdown(self, immediate: bool = False) -> None:
         """Refuse more items: `put` raises `ShutDown`, and so does `get` when the queue is empty.
@@ -201,18 +190,18 @@ class Queue(Generic[T]):
             immediate: Also drop the items that wait; they count as done.
         """
         with folded:
-            self._queue().shut_down(immediate=bool(immediate))
+            self.opened().shut_down(immediate=bool(immediate))
 
     @property
     def maxsize(self) -> int:
         """Most items that wait in the queue; 0: no limit. It can be set, for all processes."""
         with folded:
-            return self._queue().state().maxsize
+            return self.opened().state().maxsize
 
     @maxsize.setter
     def maxsize(self, maxsize: int) -> None:
         with folded:
-            self._queue().resize(checked_size(maxsize))
+            self.opened().resize(checked_size(maxsize))
 
     # --- several items at once
 
@@ -271,7 +260,7 @@ class Queue(Generic[T]):
         """
         with folded:
             until = deadline(True, timeout)
-            shared = await in_thread(lambda _: self._queue())
+            shared = await in_thread(lambda _: self.opened())
             received = await in_thread(
                 lambda is_wanted: shared.take(1, until, is_wanted),
                 lambda received: received and shared.reject(received),
@@ -307,7 +296,7 @@ class Queue(Generic[T]):
             SystemFailureError: The broker does not answer.
         """
         with folded:
-            return self._queue().dead_letters(checked_count("most", most))
+            return self.opened().dead_letters(checked_count("most", most))
 
     def requeue(self) -> int:
         """Put all dead letters at the end of the queue, as if they had just been put.
@@ -322,7 +311,7 @@ class Queue(Generic[T]):
             SystemFailureError: The broker does not answer.
         """
         with folded:
-            return self._queue().requeue()
+            return self.opened().requeue()
 
     def delete(self) -> None:
         """Remove the queue with all its items, for all processes; they count as done.
@@ -330,63 +319,51 @@ class Queue(Generic[T]):
         A queue that is used again after that begins anew, also if it was shut down.
         """
         with folded:
-            self._queue().delete()
+            self.opened().delete()
+
+    @property
+    def ack(self) -> Ack:
+        """When its items are done, as it was given."""
+        return self._ack
 
     @property
     def name(self) -> str | None:
         """The name that was given; None if there is none."""
-        return queue_name(self._id)
+        return queue_name(self._handle.id)
 
     def _put(self, items: Iterable[T], until: float | None) -> None:
-        shared = self._queue()
+        shared = self.opened()
         # Blocks of a queue with a limit are no larger, as their rest would be sent once more.
-        blocks = pack_items(items, "an item of the queue", shared.maxsize or MOST_ITEMS)
+        with as_they_are():  # An item may be a call that a consumer runs.
+            blocks = pack_items(items, "an item of the queue", shared.maxsize or MOST_ITEMS)
         put, given = shared.put(blocks, until), sum(block.count for block in blocks)
         if put < given:
             raise Full(f"there was room for {put} of {given} item(s)", put)
 
     def _get(self, most: int, until: float | None) -> list[T]:
-        shared = self._queue()
+        shared = self.opened()
         received = shared.take(most, until)
         if received is None:
             raise queue.Empty
         return shared.accept(received, is_early=self._ack == "early")
 
-    def _queue(self) -> ItemQueue:
-        if self._shared is None:
-            # This object has come out of a pickle, and is used for the first time.
-            shared = _opened.get(self._id)
-            if shared is None or shared.is_closed:
-                shared = self._found()
-            self._set(self._id, self._ack, shared)
-            return shared
-        return self._shared
+    def engine(self) -> ExecutionBackend:
+        """Return the engine that has the queue, for consumers."""
+        return self._handle.engine()
 
-    def _found(self) -> ItemQueue:
-        engine = _engine(None)
-        if self.name is None:
-            return engine.attach_queue(self._id)
-        return engine.open_queue(self._id, 0, None, own=False)
+    def opened(self) -> ItemQueue:
+        """Return the queue as its engine knows it, for consumers."""
+        return self._handle.queue()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self._id, self._ack)
+        return _reopened, (self._handle.id, self._handle.is_local, self._ack)
 
     def __repr__(self) -> str:
         return f"<Queue {self.name!r}>" if self.name is not None else "<Queue without a name>"
 
 
-def _reopened(id: str, ack: Ack) -> Queue[Any]:  # noqa: A002
+def _reopened(id: str, is_local: bool, ack: Ack) -> Queue[Any]:  # noqa: A002
     made: Queue[Any] = Queue.__new__(Queue)
-    made._set(id, ack, None)
+    made._ack = ack
+    made._handle = QueueHandle(id, is_local=is_local)
     return made
-
-
-def _engine(backend: Choice) -> ExecutionBackend:
-    url = worker_cluster() if inside_call() else None
-    return resolve(backend) if url is None else _of_worker(url)
-
-
-@cache
-def _of_worker(url: str) -> ExecutionBackend:
-    """Return the engine for the queues that calls use, in a worker's child process."""
-    return CeleryExecutionBackend(url)

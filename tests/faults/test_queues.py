@@ -105,7 +105,7 @@ def test_each_item_of_killed_consumers_is_done(
             consumer.process.kill()
     with script(CONSUMER, tmp_path / "last", CELERY_BROKER_URL=server.url) as last:
         wait_until(lambda: numbers.qsize() == 0, "all items are taken")
-        wait_until(lambda: numbers._queue().state().unfinished == 0, "all are done")
+        wait_until(lambda: numbers.opened().state().unfinished == 0, "all are done")
         numbers.put(-1)
         assert last.wait() == 0
     assert set(taken(done)) == set(range(2000))

@@ -107,7 +107,7 @@ def test_an_item_that_comes_for_a_cancelled_wait_is_given_back(
 ) -> None:
     """The wait is cancelled when Redis has given the item, and it is not unpickled yet."""
     numbers: Queue[int] = Queue(backend=backend)
-    shared: Any = numbers._queue()
+    shared: Any = numbers.opened()
     reached, door = threading.Event(), threading.Event()
     load = shared._loaded
 

@@ -13,6 +13,7 @@ from distribute_challenge.execution.interruption import ThreadInterruption
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.frames import process_name
 from distribute_challenge.execution_backends.local import run_here
+from distribute_challenge.execution_backends.memory_queue import MemoryQueue, memory_queue
 from distribute_challenge.execution_backends.policy import OPTIONS
 from distribute_challenge.execution_backends.pools.pool import Pool, PoolCall
 from distribute_challenge.settings import worker_count
@@ -50,6 +51,17 @@ class ThreadsExecutionBackend(ExecutionBackend):
 
     def submit(self, task: Task) -> Future[Any]:
         return self._pool.submit(task)
+
+    def open_queue(
+        self,
+        id: str,  # noqa: A002
+        maxsize: int,
+        lease: float | None,
+        *,
+        own: bool,
+    ) -> MemoryQueue:
+        # No lease is ever over: the threads that hold items end with the queue.
+        return memory_queue(id, maxsize)
 
     def sized(self, workers: int) -> ExecutionBackend:
         return ThreadsExecutionBackend(workers)

@@ -12,6 +12,8 @@ A queue lies in several keys, ``distribute_challenge:queue:<part>:<id>``:
 | ``leases`` | sorted set | when each holder was heard of, by Redis' clock |
 | ``held:<holder>`` | hash | what a holder has taken and not done: its deliveries, each an entry |
 | ``dead`` | list | entries: the items of which the holder was lost too often |
+| ``errors`` | hash | the error of each dead letter whose call failed, by block and number |
+| ``stopped:<consumers>`` | list | tokens that wake consumers which were stopped |
 | ``ready``, ``room``, ``idle`` | list | one token while there is an item, room, no unfinished item |
 
 An entry is ``<block> <start> <stop> <losses>``: some consecutive items of a block, and how often a
@@ -29,11 +31,11 @@ from typing import Final
 from distribute_challenge.execution_backends.celery.broker.keys import queue_key
 from distribute_challenge.stores.redis import value_key
 
-__all__ = ["COMMON", "EXISTING", "LARGEST_ANSWER", "PARTS", "VALUES"]
+__all__ = ["COMMON", "EXISTING", "LARGEST_ANSWER", "ONCE", "PARTS", "VALUES"]
 
 #: The parts that each script gets as its keys, in this order.
 PARTS: Final = (
-    "state", "waiting", "blocks", "left", "values", "leases", "dead", "ready", "room", "idle"
+    "state", "waiting", "blocks", "left", "values", "leases", "dead", "errors", "ready", "room", "idle"
 )  # fmt: skip
 
 #: The beginning of the keys of large items, before the id of their block.
@@ -41,8 +43,13 @@ VALUES: Final = value_key("", "")[:-1]
 
 LARGEST_ANSWER: Final = 1_000_000  # Bytes of blocks after which one `TAKE` takes no more of them.
 
+# The losses of an entry that was taken to be done at most once: as many as make it a dead letter if
+# it is not done.
+ONCE: Final = 1_000_000
+
 COMMON: Final = f"""
-local state, waiting, blocks, left, values, leases, dead, ready, room, idle = unpack(KEYS)
+local state, waiting, blocks, left, values, leases, dead, errors, ready, room, idle =
+    unpack(KEYS)
 local queue = ARGV[1]
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000

@@ -8,15 +8,19 @@ from typing import Final
 from distribute_challenge.execution_backends.celery.broker.queue_script_parts import (
     EXISTING,
     LARGEST_ANSWER,
+    ONCE,
 )
 
-__all__ = ["DONE", "GIVE_BACK", "LEAVE", "PUT", "RENEW", "TAKE"]
+__all__ = ["DONE", "FAIL", "GIVE_BACK", "LEAVE", "PUT", "RENEW", "TAKE"]
 
 # Puts items of a block, from the given one on, as many as there is room for, and returns their
 # number. A block that is there already was put by the same command, whose answer did not arrive.
 PUT: Final = f"""{EXISTING}
 local block, first, count, body, keys = unpack(ARGV, 2)
-if redis.call('HGET', state, 'shutdown') ~= '' then return {{'shut'}} end
+if redis.call('HGET', state, 'shutdown') ~= '' then
+    signal()  -- For others that wait for room.
+    return {{'shut'}}
+end
 local before = string.match(redis.call('HGET', left, block) or '', '^%d+ (%d+)$')
 if before then return {{'put', tonumber(before)}} end
 local fitting, maxsize = tonumber(count), number('maxsize')
@@ -41,11 +45,12 @@ return {{'put', math.max(fitting, 0)}}
 
 # Returns for each entry that was taken: the name of its delivery; the entry; and the sealed block,
 # which is empty if the caller knows it. If there is a delivery of the name, the same command was
-# sent before, and its answer did not arrive.
+# sent before, and its answer did not arrive. Each entry has at most ``longest`` items.
+# With ``once``, an entry counts as lost so often that it is never delivered again.
 TAKE: Final = f"""{EXISTING}
-local holder, delivery, most = unpack(ARGV, 2, 4)
+local holder, delivery, most, longest, once = unpack(ARGV, 2, 6)
 local known = {{}}
-for index = 5, #ARGV do known[ARGV[index]] = true end
+for index = 7, #ARGV do known[ARGV[index]] = true end
 put_back_lost()
 local held, found, size = held_by(holder), {{'taken'}}, 0
 
@@ -72,7 +77,7 @@ while room_for > 0 and size < {LARGEST_ANSWER} do
     if not entry then break end
     local block, start, stop, losses = parts_of(entry)
     if block then
-        local last = math.min(stop, start + room_for)
+        local last = math.min(stop, start + math.min(room_for, longest))
         if losses > 0 then
             if #found > 1 then
                 redis.call('LPUSH', waiting, entry)
@@ -83,7 +88,7 @@ while room_for > 0 and size < {LARGEST_ANSWER} do
         if last < stop then redis.call('LPUSH', waiting, entry_of(block, last, stop, losses)) end
         room_for = room_for - (last - start)
         redis.call('HINCRBY', state, 'size', start - last)
-        entry = entry_of(block, start, last, losses)
+        entry = entry_of(block, start, last, once == '1' and {ONCE} or losses)
         if redis.call('HEXISTS', blocks, block) == 0 then
             finish(block, last - start)
         else
@@ -127,9 +132,34 @@ signal(holder)
 return {{'done', lost}}
 """
 
-# Puts back all but the first ``keep`` items of one entry of a delivery, and all entries behind it.
+# Makes one item a dead letter, with the error of its call. Those before it in its delivery are done.
+# Returns how many of the deliveries are not this holder's any more.
+FAIL: Final = f"""{EXISTING}
+local holder, name, number, message = unpack(ARGV, 2)
+number = tonumber(number)
+local held = held_by(holder)
+local block, start, stop, losses = parts_of(redis.call('HGET', held, name) or '')
+if not block or start ~= number then
+    -- The same command may have been carried out before, and its answer did not arrive.
+    return {{'failed', block and start == number + 1 and 0 or 1}}
+end
+redis.call('RPUSH', dead, entry_of(block, number, number + 1, losses))
+redis.call('HSET', errors, block .. ' ' .. number, message)
+redis.call('HINCRBY', state, 'unfinished', -1)
+redis.call('HINCRBY', state, 'dead', 1)
+if number + 1 < stop then
+    redis.call('HSET', held, name, entry_of(block, number + 1, stop, losses))
+else
+    redis.call('HDEL', held, name)
+end
+if redis.call('EXISTS', held) == 0 then redis.call('ZREM', leases, holder) end
+signal(holder)
+return {{'failed', 0}}
+"""
+
+# Puts back the items of one entry of a delivery from the given number on, and all entries behind it.
 GIVE_BACK: Final = f"""{EXISTING}
-local holder, delivery, first, keep = unpack(ARGV, 2)
+local holder, delivery, first, number = unpack(ARGV, 2)
 local held, names = held_by(holder), {{}}
 local number_of = tonumber(first)
 while redis.call('HEXISTS', held, delivery .. ':' .. number_of) == 1 do
@@ -138,7 +168,8 @@ while redis.call('HEXISTS', held, delivery .. ':' .. number_of) == 1 do
 end
 for index = #names, 1, -1 do
     local block, start, stop, losses = parts_of(redis.call('HGET', held, names[index]))
-    local from = index == 1 and start and start + tonumber(keep) or start
+    local from = start
+    if block and index == 1 then from = math.min(math.max(start, tonumber(number)), stop) end
     if block and from > start then
         redis.call('HSET', held, names[index], entry_of(block, start, from, losses))
     else

@@ -54,7 +54,8 @@ signal()
 return {{'shut'}}
 """
 
-# Returns entries of the dead letters, as `TAKE` does, and takes none.
+# Returns entries of the dead letters, as `TAKE` does but with an error in the place of the name of a
+# delivery, and takes none.
 DEAD: Final = f"""{EXISTING}
 local found, size = {{'taken'}}, 0
 for _, entry in ipairs(redis.call('LRANGE', dead, 0, ARGV[2] - 1)) do
@@ -62,7 +63,8 @@ for _, entry in ipairs(redis.call('LRANGE', dead, 0, ARGV[2] - 1)) do
     local body = block and redis.call('HGET', blocks, block)
     if body and size < {LARGEST_ANSWER} then
         size = size + #body
-        table.insert(found, '')
+        local start = select(2, parts_of(entry))
+        table.insert(found, redis.call('HGET', errors, block .. ' ' .. start) or '')
         table.insert(found, entry)
         table.insert(found, body)
     end
@@ -80,7 +82,7 @@ for _, entry in ipairs(redis.call('LRANGE', dead, 0, -1)) do
         count = count + stop - start
     end
 end
-redis.call('DEL', dead)
+redis.call('DEL', dead, errors)
 redis.call('HSET', state, 'dead', 0)
 redis.call('HINCRBY', state, 'size', count)
 redis.call('HINCRBY', state, 'unfinished', count)

@@ -3,6 +3,7 @@
     producer ─ put ──────► a block of items, and an entry for them in the queue
     consumer ─ take ─────► the entry, or a part of it, is this holder's
              ─ done ─────► the items are gone, and so is their block with its last one
+             ─ fail ─────► the item is a dead letter
              ─ give_back ► the entry is at the front of the queue again
              ─ renew ────► the holder lives; if it does not renew for a lease, the next `take` by
                            any process puts back what it holds: to the front of the queue, or to
@@ -25,13 +26,19 @@ from distribute_challenge.execution_backends.celery.broker import (
     queue_state_scripts as state_scripts,
 )
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
-from distribute_challenge.execution_backends.celery.broker.keys import QUEUES, queue_key
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    QUEUE_EXPIRY,
+    QUEUES,
+    queue_key,
+)
 from distribute_challenge.execution_backends.celery.broker.queue_script_parts import PARTS
 from distribute_challenge.execution_backends.item_queue import QueueState, queue_name
 
 __all__ = ["Entry", "QueueGoneError", "QueueRecord", "Taken", "Token", "queue_names"]
 
 Token = Literal["ready", "room", "idle"]
+
+MOST: Final = 10**9  # Items of one entry; no block has as many.
 
 _WHOLE: Final = re.compile(rb"-?\d{1,15}")
 _ENTRY: Final = re.compile(rb"([0-9a-f]+) (\d{1,15}) (\d{1,15}) (\d{1,15})")
@@ -126,7 +133,16 @@ class QueueRecord:
         state, *rest = self._existing(scripts.PUT, block, first, count, sealed, " ".join(keys))
         return None if state == b"shut" else int(rest[0])
 
-    def take(self, holder: str, delivery: str, most: int, known: Sequence[str] = ()) -> Taken:
+    def take(
+        self,
+        holder: str,
+        delivery: str,
+        most: int,
+        known: Sequence[str] = (),
+        *,
+        longest: int = MOST,
+        once: bool = False,
+    ) -> Taken:
         """Take the first items of the queue.
 
         Args:
@@ -134,8 +150,12 @@ class QueueRecord:
             delivery: A new name, with which the names of the deliveries begin.
             most: How many items to take at most.
             known: Ids of blocks that the caller still has.
+            longest: How many items each entry has at most.
+            once: Whether they are never delivered again: they are done, or become dead letters.
         """
-        state, *rest = self._existing(scripts.TAKE, holder, delivery, most, *known)
+        state, *rest = self._existing(
+            scripts.TAKE, holder, delivery, most, longest, int(once), *known
+        )
         if state == b"shut":
             return Taken((), is_shut=True)
         if state == b"empty":
@@ -156,19 +176,36 @@ class QueueRecord:
         flat = [part for pair in items for part in pair]
         return int(self._existing(scripts.DONE, holder, *flat)[1])
 
-    def give_back(self, holder: str, delivery: str, first: int = 0, keep: int = 0) -> None:
+    def fail(self, holder: str, delivery: str, number: int, error: str) -> int:
+        """Make an item a dead letter. Those before it in its delivery have to be done.
+
+        Args:
+            holder: Id of the process that has taken it.
+            delivery: Name of its delivery.
+            number: Its number in its block.
+            error: Why.
+
+        Returns:
+            How many deliveries are not held any more: 1 if it was lost, otherwise 0.
+        """
+        return int(self._existing(scripts.FAIL, holder, delivery, number, error)[1])
+
+    def give_back(self, holder: str, delivery: str, first: int = 0, number: int = 0) -> None:
         """Put items back to the front of the queue.
 
         Args:
             holder: Id of the process that has taken them.
             delivery: The name that `take` was given.
             first: Number of the first entry of that delivery from which items are put back.
-            keep: How many items of this entry stay with the holder.
+            number: Number in its block of the first item of this entry that is put back.
         """
-        self._existing(scripts.GIVE_BACK, holder, delivery, first, keep)
+        self._existing(scripts.GIVE_BACK, holder, delivery, first, number)
 
     def dead(self, most: int) -> list[Entry]:
         """Return entries of the dead letters, the oldest first, without taking them.
+
+        In the place of the name of its delivery, an entry has the error of its call; it is empty if
+        its processes were lost.
 
         Args:
             most: How many at most.
@@ -208,7 +245,7 @@ class QueueRecord:
         """Put back a token that `wait` has taken, if it still holds."""
         self._existing(state_scripts.SIGNAL)
 
-    def wait(self, token: Token, within: float) -> bool:
+    def wait(self, token: Token, within: float, consumers: str = "") -> bool:
         """Wait until there is an item, room, or no unfinished item; False if there is none in time.
 
         It takes the token: call `signal`, or a step that changes the queue, after it.
@@ -216,9 +253,33 @@ class QueueRecord:
         Args:
             token: Which of these.
             within: Seconds, more than 0 and less than the connection has for an answer.
+            consumers: Id of the consumers that wait; it also ends when these are stopped.
         """
-        found = self.connection.blpop([queue_key(token, self.id)], timeout=within)
-        return found is not None
+        keys = [queue_key(token, self.id)]
+        if consumers:
+            keys.append(self._stopped(consumers))
+        # redis-py's stub says that it may be awaitable.
+        found: Any = self.connection.blpop(keys, timeout=within)
+        return found is not None and found[0] == keys[0].encode()
+
+    def stop(self, consumers: str, count: int) -> None:
+        """Tell consumers to end, and wake those that wait.
+
+        Args:
+            consumers: Their id.
+            count: How many there are.
+        """
+        key = self._stopped(consumers)
+        # One more than there are, so that those which do not wait find the list.
+        self.connection.rpush(key, *[""] * (count + 1))
+        self.connection.expire(key, QUEUE_EXPIRY)
+
+    def is_stopped(self, consumers: str) -> bool:
+        """Whether consumers were told to end, not long ago."""
+        return bool(self.connection.exists(self._stopped(consumers)))
+
+    def _stopped(self, consumers: str) -> str:
+        return queue_key(f"stopped:{consumers}", self.id)
 
     def state(self) -> QueueState | None:
         """Return the state of the queue; None if it is not there."""
@@ -259,7 +320,9 @@ def _entries(rows: Sequence[bytes]) -> list[Entry]:
         assert match is not None  # The script has looked at it.
         block, *numbers = match.groups()
         start, stop, losses = map(int, numbers)
-        entries.append(Entry(name.decode(), block.decode(), start, stop, losses, sealed))
+        entries.append(
+            Entry(name.decode(errors="replace"), block.decode(), start, stop, losses, sealed)
+        )
     return entries
 
 

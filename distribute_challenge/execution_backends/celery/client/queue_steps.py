@@ -87,19 +87,26 @@ class QueueSteps:
             except redis.RedisError as error:
                 raise translate(self._url, error) from None
 
-    def wait(self, token: Token, deadline: float | None, longest: float | None = None) -> bool:
+    def wait(
+        self,
+        token: Token,
+        deadline: float | None,
+        longest: float | None = None,
+        consumers: str = "",
+    ) -> bool:
         """Wait for a token once, and return whether it came.
 
         Args:
             token: Which one, as for `QueueRecord.wait`.
             deadline: When to stop waiting, by `clock.monotonic`; None: after `LONGEST_WAIT`.
             longest: Seconds to wait at most; None: no other limit.
+            consumers: As for `QueueRecord.wait`.
         """
         within = LONGEST_WAIT if longest is None else min(longest, LONGEST_WAIT)
         if deadline is not None:
             within = min(within, deadline - clock.monotonic())
         return self.answered(
-            lambda record: record.wait(token, max(within, SHORTEST_WAIT)), deadline
+            lambda record: record.wait(token, max(within, SHORTEST_WAIT), consumers), deadline
         )
 
 

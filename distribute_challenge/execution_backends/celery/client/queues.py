@@ -131,7 +131,7 @@ class ClientQueues:
             self._changed.notify_all()
             queues = list(self._queues.values())
         for queue in queues:
-            queue.stop()
+            queue.end_waits()
         for thread in filter(None, [in_background(lambda: self._leave(queues))]):
             thread.join(CLOSE_WITHIN)
         self._connection.close()

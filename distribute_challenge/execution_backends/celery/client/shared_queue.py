@@ -13,38 +13,43 @@ Guarantees:
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from distribute_challenge.core.guarded import text_of
 from distribute_challenge.core.interrupts import is_interrupt
 from distribute_challenge.core.item_block import ItemBlock
+from distribute_challenge.core.printable import printable
 from distribute_challenge.core.shut_down import ShutDown
-from distribute_challenge.errors import DistributeChallengeError, ForgedError, SerialisationError
+from distribute_challenge.errors import DistributeChallengeError, ForgedError
+from distribute_challenge.execution_backends.celery.broker.queue_script_parts import ONCE
 from distribute_challenge.execution_backends.celery.broker.queues import (
     Entry,
     QueueGoneError,
     QueueRecord,
     Taken,
 )
-from distribute_challenge.execution_backends.celery.client.held_items import HeldItems
 from distribute_challenge.execution_backends.celery.client.item_blocks import (
     ItemBlocks,
     Known,
     SealedBlock,
 )
 from distribute_challenge.execution_backends.celery.client.queue_steps import QueueSteps, is_over
+from distribute_challenge.execution_backends.held_items import HeldItems
 from distribute_challenge.execution_backends.item_queue import (
     DeadLetter,
     ItemQueue,
     Items,
     QueueState,
     Received,
+    unloadable,
 )
 from distribute_challenge.log import logger
 from distribute_challenge.settings import attempts
 
 __all__ = ["SharedQueue"]
+
+Take = Callable[[QueueRecord, str, Sequence[str]], Taken]
 
 
 class SharedQueue(ItemQueue):
@@ -81,7 +86,8 @@ class SharedQueue(ItemQueue):
         """Be another holder: in the child of a fork, which holds nothing."""
         self._holder = holder
         self._held = HeldItems()
-        self._interrupted: deque[str] = deque()
+        self._interrupted: deque[tuple[str, int, int]] = deque()
+        self._consumers: set[object] = set()
         self._is_own = False
 
     def open(self, maxsize: int, lease: float, expiry: int) -> None:
@@ -121,28 +127,36 @@ class SharedQueue(ItemQueue):
         return count
 
     def take(
-        self, most: int, deadline: float | None, is_wanted: Callable[[], bool] = lambda: True
+        self,
+        most: int,
+        deadline: float | None,
+        is_wanted: Callable[[], bool] = lambda: True,
+        *,
+        singly: bool = False,
+        once: bool = False,
+        consumers: str = "",
     ) -> Received | None:
-        while True:
-            received, taken = self._take(uuid.uuid4().hex, most, deadline)
+        def taken_by(record: QueueRecord, delivery: str, known: Sequence[str]) -> Taken:
+            longest = 1 if singly else most
+            return record.take(self._holder, delivery, most, known, longest=longest, once=once)
+
+        while is_wanted():
+            received, taken = self._take(taken_by, deadline)
             if received.items or received.failure is not None:
-                if is_wanted():
-                    return received
-                self.reject(received)
-                return None
+                return received
             if taken.is_shut:
                 raise ShutDown
             if not taken.entries:
                 if is_over(deadline):
                     return None
-                self._steps.wait("ready", deadline, taken.until_lost)
-                if not is_wanted():
-                    self._steps.answered(QueueRecord.signal)
-                    return None
+                self._steps.wait("ready", deadline, taken.until_lost, consumers)
+        # It may have taken the token of others that wait.
+        self._steps.answered(QueueRecord.signal)
+        return None
 
     def accept(self, received: Received, *, is_early: bool) -> list[Any]:
         if is_early:
-            self._acknowledge(received.held)
+            self.acknowledge(received.held)
         else:
             self._held.add(received.held)
             self._has_items()
@@ -151,24 +165,31 @@ class SharedQueue(ItemQueue):
         return received.items
 
     def reject(self, received: Received) -> None:
-        self._interrupted.append(received.delivery)
-        self._has_work()
+        self._put_back_soon(received.delivery)
 
     def task_done(self, count: int) -> None:
         done = self._held.finish(count)
         try:
-            self._acknowledge(done)
+            self.acknowledge(done)
         except BaseException:
             self._held.restore(done)
             raise
 
     # --- the queue
 
-    def join(self) -> None:
+    def join(
+        self,
+        deadline: float | None,
+        is_wanted: Callable[[], bool] = lambda: True,
+        consumers: str = "",
+    ) -> bool:
         while self.state().unfinished > 0:
-            if self._steps.wait("idle", None):
+            if is_over(deadline) or not is_wanted():
+                return False
+            if self._steps.wait("idle", deadline, consumers=consumers):
                 self._steps.answered(QueueRecord.signal)
-                return
+                break
+        return True
 
     def state(self) -> QueueState:
         found = self._steps.answered(QueueRecord.state)
@@ -182,8 +203,12 @@ class SharedQueue(ItemQueue):
             try:
                 items = list(self._blocks.open(entry, known, keeps=False))
             except Exception as error:
-                items = [_unloadable(error)]
-            text = f"each of the {entry.losses} processes that had taken it was lost"
+                items = [unloadable(error)]
+            lost = f"each of the {entry.losses} processes that had taken it was lost"
+            if entry.losses >= ONCE:
+                lost = 'its consumer was lost or stopped, and with ack="early" it had one try'
+            # In the place of the delivery's name. It is not signed.
+            text = printable(entry.delivery) or lost
             letters += [DeadLetter(item, text) for item in items]
         return letters
 
@@ -207,11 +232,41 @@ class SharedQueue(ItemQueue):
     def is_closed(self) -> bool:
         return self._steps.is_closed
 
+    # --- for consumers
+
+    @contextmanager
+    def consuming(self) -> Iterator[None]:
+        consumer = object()
+        self._consumers.add(consumer)
+        self._has_items()
+        try:
+            yield
+        finally:
+            self._consumers.discard(consumer)
+
+    def acknowledge(self, done: Sequence[Items]) -> None:
+        names = [(items.delivery, items.stop) for items in done]
+        self._report(self._steps.answered(lambda record: record.done(self._holder, names)))
+
+    def fail(self, item: Items, error: str) -> None:
+        failed = (item.delivery, item.start, error)
+        self._report(self._steps.answered(lambda record: record.fail(self._holder, *failed)))
+
+    def put_back(self, first: Items) -> None:
+        delivery, _, number = first.delivery.partition(":")
+        self._put_back_soon(delivery, int(number), first.start)
+
+    def stop(self, consumers: str, count: int) -> None:
+        self._steps.answered(lambda record: record.stop(consumers, count))
+
+    def is_stopped(self, consumers: str) -> bool:
+        return self._steps.answered(lambda record: record.is_stopped(consumers))
+
     # --- what `ClientQueues` asks for
 
     def needs_renewal(self) -> bool:
         """Whether `look_after` has something to do."""
-        return bool(self._is_own or self._held or self._interrupted)
+        return bool(self._is_own or self._held or self._interrupted or self._consumers)
 
     def look_after(self) -> None:
         """Renew the lease, and give back what an interrupted `take` may have taken.
@@ -221,13 +276,13 @@ class SharedQueue(ItemQueue):
         """
         try:
             while self._interrupted:
-                self._steps.record.give_back(self._holder, self._interrupted[0])
+                self._steps.record.give_back(self._holder, *self._interrupted[0])
                 self._interrupted.popleft()
             self._steps.record.renew(self._holder)
         except QueueGoneError:
             self._interrupted.clear()
 
-    def stop(self) -> None:
+    def end_waits(self) -> None:
         """End all waits: the connections are cut soon."""
         self._steps.is_closed = True
 
@@ -253,27 +308,26 @@ class SharedQueue(ItemQueue):
             raise ShutDown
         return added
 
-    def _take(self, delivery: str, most: int, deadline: float | None) -> tuple[Received, Taken]:
+    def _take(self, take: Take, deadline: float | None) -> tuple[Received, Taken]:
         """Take items, if there are any.
 
         Args:
-            delivery: A new name for them.
-            most: As for `take`.
+            take: Takes them, under a new name, with the blocks that are known here.
             deadline: As for `take`.
 
         Returns:
             The items, and what Redis answered.
         """
+        delivery = uuid.uuid4().hex
         known = self._blocks.known()
         try:
             taken = self._steps.answered(
-                lambda record: record.take(self._holder, delivery, most, list(known)), deadline
+                lambda record: take(record, delivery, list(known)), deadline
             )
             return Received(delivery, *self._loaded(delivery, taken.entries, known)), taken
         except BaseException:
             # Redis may have carried out what was not answered.
-            self._interrupted.append(delivery)
-            self._has_work()
+            self._put_back_soon(delivery)
             raise
 
     def _loaded(
@@ -296,7 +350,7 @@ class SharedQueue(ItemQueue):
                 # Nothing that holds the secret has made it.
                 keyring = self._steps.record.connection.keyring
                 keyring.refusals.note("items of a queue", error, entry.block)
-                self._acknowledge([Items(entry.delivery, entry.start, entry.stop)])
+                self.acknowledge([Items(entry.delivery, entry.start, entry.stop)])
                 continue
             except DistributeChallengeError:
                 if not items:
@@ -310,17 +364,16 @@ class SharedQueue(ItemQueue):
             except BaseException as error:
                 if is_interrupt(error):
                     raise
-                keep = len(items) - before if items else 1
-                self._give_back(delivery, number, keep)
-                if keep:
-                    held.append(Items(entry.delivery, entry.start, entry.start + keep))
-                return items, held, None if items else _unloadable(error)
+                stop = entry.start + (len(items) - before if items else 1)
+                self._give_back(delivery, number, stop)
+                if stop > entry.start:
+                    held.append(Items(entry.delivery, entry.start, stop))
+                return items, held, None if items else unloadable(error)
             held.append(Items(entry.delivery, entry.start, entry.stop))
         return items, held, None
 
-    def _acknowledge(self, done: Sequence[Items]) -> None:
-        names = [(items.delivery, items.stop) for items in done]
-        lost = self._steps.answered(lambda record: record.done(self._holder, names))
+    def _report(self, lost: int) -> None:
+        """Warn of deliveries that this process does not hold any more."""
         if lost:
             logger.warning(
                 "%d deliveries of a queue were done when this process did not hold them any more: "
@@ -330,15 +383,10 @@ class SharedQueue(ItemQueue):
                 self.lease,
             )
 
-    def _give_back(self, delivery: str, first: int, keep: int) -> None:
-        self._steps.answered(lambda record: record.give_back(self._holder, delivery, first, keep))
+    def _give_back(self, delivery: str, first: int, number: int) -> None:
+        self._steps.answered(lambda record: record.give_back(self._holder, delivery, first, number))
 
-
-def _unloadable(error: BaseException) -> SerialisationError:
-    failure = SerialisationError(
-        f"an item of the queue cannot be unpickled here: {type(error).__name__}: "
-        f"{text_of(error)}. Make importable here what it needs. The item counts as taken: it goes "
-        f"back to the queue when this process ends, or task_done() drops it"
-    )
-    failure.__cause__ = error
-    return failure
+    def _put_back_soon(self, delivery: str, first: int = 0, number: int = 0) -> None:
+        """Have the thread of `ClientQueues` put back what `QueueRecord.give_back` is given."""
+        self._interrupted.append((delivery, first, number))
+        self._has_work()

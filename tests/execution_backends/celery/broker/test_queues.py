@@ -315,3 +315,37 @@ def test_a_key_of_another_type_is_an_error(record: QueueRecord, connection: Brok
     for _ in range(2):
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
             record.put("aa", 0, 1, b"one", [])
+
+
+def test_an_item_that_fails_is_dead_once(record: QueueRecord) -> None:
+    """Also if the command is repeated because its answer did not arrive."""
+    record.put("aa", 0, 3, b"three", [])
+    record.take("me", "d", 3)
+    assert record.done("me", [("d:0", 1)]) == 0
+    assert record.fail("me", "d:0", 1, "why") == 0
+    assert record.fail("me", "d:0", 1, "why") == 0
+    assert record.fail("you", "d:0", 2, "why") == 1
+    assert [(entry.delivery, *entry[1:4]) for entry in record.dead(9)] == [("why", "aa", 1, 2)]
+    state = record.state()
+    assert state is not None
+    assert (state.unfinished, state.dead) == (1, 1)
+    assert record.fail("me", "d:0", 2, "why") == 0
+    assert record.requeue() == 2
+    assert record.dead(9) == []
+
+
+def test_an_item_that_was_taken_once_is_never_delivered_again(record: QueueRecord) -> None:
+    record.put("aa", 0, 2, b"two", [])
+    assert len(record.take("me", "d", 2, longest=1, once=True).entries) == 2
+    assert record.done("me", [("d:1", 2)]) == 0
+    record.give_back("me", "d")
+    assert record.take("you", "e", 2).entries == ()
+    assert [entry[1:4] for entry in record.dead(9)] == [("aa", 0, 1)]
+
+
+def test_consumers_that_are_stopped_are_woken(record: QueueRecord) -> None:
+    assert not record.is_stopped("c")
+    record.stop("c", 1)
+    assert not record.wait("ready", 5.0, "c")
+    assert record.is_stopped("c")
+    assert not record.is_stopped("d")

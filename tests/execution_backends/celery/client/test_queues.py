@@ -22,12 +22,12 @@ from distribute_challenge.execution_backends.celery.broker.connection import Bro
 from distribute_challenge.execution_backends.celery.broker.keys import queue_key
 from distribute_challenge.execution_backends.celery.broker.queues import QueueRecord
 from distribute_challenge.execution_backends.celery.client import queue_steps
-from distribute_challenge.execution_backends.celery.client.held_items import HeldItems
 from distribute_challenge.execution_backends.celery.client.item_blocks import MOST_KEPT
 from distribute_challenge.execution_backends.celery.client.shared_queue import SharedQueue
+from distribute_challenge.execution_backends.held_items import HeldItems
 from distribute_challenge.execution_backends.item_queue import Items
 from distribute_challenge.queues import ShutDown
-from distribute_challenge.queues.queue import _opened
+from distribute_challenge.queues.handle import _opened
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import PATIENCE, wait_until
@@ -45,13 +45,13 @@ def connection(server: Server) -> Iterator[Broker]:
 
 
 def shared(queue: "Queue[Any]") -> SharedQueue:
-    found = queue._queue()
+    found = queue.opened()
     assert isinstance(found, SharedQueue)
     return found
 
 
 def sealed(queue: "Queue[Any]", block: str, items: ItemBlock) -> bytes:
-    return KEYRING.seal(Purpose.items(queue._id, block), [items.encode()])
+    return KEYRING.seal(Purpose.items(queue._handle.id, block), [items.encode()])
 
 
 # --- what a process holds
@@ -81,7 +81,7 @@ def test_items_are_kept_for_as_long_as_their_process_lives(
     numbers: Queue[int] = Queue("numbers", lease=0.5, backend=backend)
     numbers.put_many([1, 2])
     assert numbers.get() == 1
-    leases, seen = queue_key("leases", numbers._id), set()
+    leases, seen = queue_key("leases", numbers._handle.id), set()
 
     def renewed() -> bool:
         seen.update(score for _, score in connection.zrange(leases, 0, -1, withscores=True))
@@ -109,8 +109,8 @@ def test_items_that_were_lost_meanwhile_are_done_without_an_error(
     numbers: Queue[int] = Queue("numbers", backend=backend)
     numbers.put(1)
     numbers.get()
-    connection.zadd(queue_key("leases", numbers._id), {shared(numbers)._holder: 1.0})
-    assert QueueRecord(connection, numbers._id).take("other", "d", 1).entries
+    connection.zadd(queue_key("leases", numbers._handle.id), {shared(numbers)._holder: 1.0})
+    assert QueueRecord(connection, numbers._handle.id).take("other", "d", 1).entries
     numbers.task_done()
     assert "1 deliveries of a queue were done when this process did not hold them" in caplog.text
 
@@ -207,7 +207,7 @@ def test_items_of_another_python_stay_in_the_queue(backend: Engine, connection: 
     items: Queue[Any] = Queue(backend=backend)
     items.put(1)
     old = sealed(items, "aa", ItemBlock([b"x"], 1, is_joined=False, is_plain=False, python="3.5"))
-    QueueRecord(connection, items._id).put("aa", 0, 1, old, [])
+    QueueRecord(connection, items._handle.id).put("aa", 0, 1, old, [])
     assert items.get_many(5) == [1]
     with pytest.raises(VersionMismatchError, match=r"put by Python 3\.5"):
         items.get_many(5)
@@ -224,7 +224,7 @@ def test_what_no_holder_of_the_secret_has_put_is_dropped(
     block = sealed(
         other if stop == 1 else items, "aa", ItemBlock([b"x"], 1, is_joined=False, is_plain=True)
     )
-    QueueRecord(connection, items._id).put("aa", 0, stop, block, [])
+    QueueRecord(connection, items._handle.id).put("aa", 0, stop, block, [])
     items.put(1)
     assert items.get_many(5) == [1]
     items.task_done()
@@ -235,7 +235,7 @@ def test_what_no_holder_of_the_secret_has_put_is_dropped(
 
 def test_only_forged_items_are_like_none(backend: Engine, connection: Broker) -> None:
     items: Queue[Any] = Queue("items", backend=backend)
-    QueueRecord(connection, items._id).put("aa", 0, 1, b"forged", [])
+    QueueRecord(connection, items._handle.id).put("aa", 0, 1, b"forged", [])
     thread = threading.Timer(0.1, items.put, ["real"])
     thread.start()
     assert items.get(timeout=PATIENCE) == "real"
@@ -292,9 +292,9 @@ def test_a_queue_of_a_client_that_is_gone_is_shut_down(backend: Engine, server: 
     with Engine(server.url) as other:
         numbers: Queue[int] = Queue(backend=other)
         numbers.put_many([1, 2])
-        _opened.pop(numbers._id)
-        attached = backend.attach_queue(numbers._id)
-        assert backend.attach_queue(numbers._id) is attached
+        _opened.pop(numbers._handle.id)
+        attached = backend.attach_queue(numbers._handle.id)
+        assert backend.attach_queue(numbers._handle.id) is attached
         assert attached.take(1, 0.0).items == [1]
     with pytest.raises(ShutDown, match="it was deleted, or its client has ended"):
         attached.take(1, 0.0)
@@ -396,8 +396,8 @@ def test_a_large_item_that_waits_for_room_stays(
     wait_until(lambda: connection.info("clients")["blocked_clients"] == 1)
     (key,) = connection.keys("distribute_challenge:value:*")
     connection.expire(key, 30)
-    record = QueueRecord(connection, items._id)
-    record.connection.rpush(queue_key("room", items._id), "")
+    record = QueueRecord(connection, items._handle.id)
+    record.connection.rpush(queue_key("room", items._handle.id), "")
     wait_until(lambda: connection.ttl(key) > 30)
     items.get()
     thread.join(PATIENCE)
@@ -426,3 +426,21 @@ def test_the_child_of_a_fork_is_another_holder(backend: Engine, connection: Brok
     assert [results.get(), results.get()] == ["holds nothing", 2]
     numbers.task_done()
     numbers.join()
+
+
+def test_items_behind_those_that_are_done_go_back(backend: Engine) -> None:
+    items: Queue[int] = Queue(backend=backend)
+    items.put_many([1, 2, 3])
+    items.put_many([4, 5])
+    queue = shared(items)
+    with queue.consuming():
+        received = queue.take(5, None)
+        assert received is not None
+        first, second = received.held
+        queue.acknowledge([first._replace(stop=1)])
+        queue.fail(first._replace(start=1, stop=2), "failed")
+        queue.put_back(first._replace(start=2))
+        wait_until(lambda: items.qsize() == 3)
+        queue.put_back(second)  # For the second time, without an effect.
+    assert items.get_many(5) == [3, 4, 5]
+    assert items.dead_letters() == [(2, "failed")]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from distribute_challenge.execution_backends.item_queue import Items
 
-__all__ = ["HeldItems"]
+__all__ = ["HeldItems", "remove_first"]
 
 
 class HeldItems:
@@ -54,13 +54,9 @@ class HeldItems:
             self._count -= count
             for thread in sorted(self._threads, key=lambda thread: thread != own):
                 row = self._threads[thread]
-                while row and count:
-                    delivery, start, stop = row.popleft()
-                    middle = min(stop, start + count)
-                    count -= middle - start
-                    done.append(Items(delivery, start, middle))
-                    if middle < stop:
-                        row.appendleft(Items(delivery, middle, stop))
+                removed = remove_first(row, count)
+                count -= sum(items.stop - items.start for items in removed)
+                done += removed
                 if not row:
                     del self._threads[thread]
         return done
@@ -72,3 +68,26 @@ class HeldItems:
             for items in reversed([*done]):
                 self._count += items.stop - items.start
                 row.appendleft(items)
+
+
+def remove_first(row: deque[Items], count: int) -> list[Items]:
+    """Remove and return the first items of a row.
+
+    Args:
+        row: The row.
+        count: How many items; all, if there are fewer.
+
+    Examples:
+        >>> row = deque([Items("d:0", 0, 2), Items("d:1", 5, 9)])
+        >>> [tuple(items) for items in remove_first(row, 3)], [tuple(items) for items in row]
+        ([('d:0', 0, 2), ('d:1', 5, 6)], [('d:1', 6, 9)])
+    """
+    removed: list[Items] = []
+    while row and count:
+        delivery, start, stop = row.popleft()
+        middle = min(stop, start + count)
+        count -= middle - start
+        removed.append(Items(delivery, start, middle))
+        if middle < stop:
+            row.appendleft(Items(delivery, middle, stop))
+    return removed

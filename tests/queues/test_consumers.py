@@ -1,0 +1,490 @@
+"""What `Consumers` promises beyond what holds on each engine (`tests/contract`)."""
+
+import asyncio
+import contextlib
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distribute_challenge import Consumers, LocalCluster, Queue, compute_this
+from distribute_challenge.core import clock
+from distribute_challenge.core.options import CallOptions
+from distribute_challenge.errors import (
+    BackendError,
+    BrokerUnreachableError,
+    CallCancelledError,
+    OptionError,
+    ResultTimeoutError,
+    SerialisationError,
+)
+from distribute_challenge.execution_backends.local import LocalExecutionBackend
+from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
+from distribute_challenge.queues import ShutDown
+from distribute_challenge.queues.consumer import Consumer
+from distribute_challenge.queues.coroutine_consumer import CoroutineConsumer
+from distribute_challenge.queues.results import put_results
+from distribute_challenge.queues.taking import Turn
+from distribute_challenge.queues.work import Consumed, ConsumerWork
+from tests.calls import process_id
+from tests.processes import PATIENCE, script, wait_until
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadsExecutionBackend]:
+    with ThreadsExecutionBackend(2) as threads:
+        yield threads
+
+
+@pytest.fixture
+def items(threads: ThreadsExecutionBackend) -> "Queue[Any]":
+    return Queue(backend=threads)
+
+
+class Gate:
+    """A function that says which items it has begun, and waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.begun: list[Any] = []
+        self.opened = threading.Event()
+
+    def __call__(self, item: Any) -> Any:
+        self.begun.append(item)
+        # In short waits, as a thread that is to be stopped has to come back to Python.
+        wait_until(self.opened.is_set)
+        return item
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    monkeypatch.setattr(f"{__name__}.passing", gate := Gate())
+    return gate
+
+
+passing: Any = None
+
+
+def pass_gate(item: Any) -> Any:
+    return passing(item)
+
+
+def interrupt(consumers: Consumers[Any], when: Callable[[], object]) -> None:
+    """Press Ctrl+C in the block of consumers."""
+    with pytest.raises(KeyboardInterrupt), consumers:  # noqa: PT012
+        wait_until(when)
+        raise KeyboardInterrupt
+
+
+# --- their end
+
+
+def test_a_consumer_ends_what_it_has_begun_when_it_is_stopped(
+    items: "Queue[int]", gate: Gate
+) -> None:
+    """What it has not begun stays."""
+    items.put_many(range(50))
+    consumers: Consumers[int] = Consumers(items, pass_gate, 1)
+    wait_until(lambda: gate.begun)
+    stopping = threading.Thread(target=consumers.stop)
+    stopping.start()
+    wait_until(lambda: consumers._is_stopped)
+    gate.opened.set()
+    stopping.join(PATIENCE)
+    assert consumers.done == len(gate.begun)
+    assert items.qsize() == 50 - len(gate.begun)
+    assert repr(consumers) == "<Consumers pass_gate, stopped>"
+    with pytest.raises(CallCancelledError, match="were stopped: make new ones"):
+        consumers.join()
+
+
+def test_items_behind_one_that_takes_long_go_to_other_consumers(
+    items: "Queue[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer takes several items at once if they are quick."""
+    opened = threading.Event()
+    done: list[Any] = []
+
+    def work(item: Any) -> None:
+        if item == "long":
+            assert opened.wait(PATIENCE)
+        done.append(item)
+
+    monkeypatch.setattr(f"{__name__}.passing", work)
+    with Consumers(items, pass_gate):
+        items.put_many([*range(500), "long", *range(500, 1000)])
+        wait_until(lambda: len(done) == 1000)
+        assert "long" not in done
+        opened.set()
+        items.join()
+    assert set(done) == {*range(1000), "long"}
+
+
+def test_join_gives_up_in_time(items: "Queue[int]", gate: Gate) -> None:
+    items.put(1)
+    with Consumers(items, pass_gate, 1) as consumers:
+        with pytest.raises(ResultTimeoutError, match="1 item\\(s\\) of the queue are not done"):
+            consumers.join(timeout=0.01)
+        gate.opened.set()
+        consumers.join(timeout=PATIENCE)
+        assert repr(consumers) == "<Consumers pass_gate, 1 of <Queue without a name>>"
+
+
+def test_ctrl_c_in_the_block_stops_what_runs(items: "Queue[int]", gate: Gate) -> None:
+    """Its item is delivered again."""
+    items.put(1)
+    interrupt(Consumers(items, pass_gate, 1), lambda: gate.begun)
+    gate.opened.set()
+    wait_until(lambda: items.qsize() == 1)
+    assert items.get() == 1
+
+
+def test_an_item_of_a_stopped_consumer_is_not_delivered_twice(
+    items: "Queue[int]", gate: Gate
+) -> None:
+    """With ``ack="early"`` it becomes a dead letter."""
+    items.put(1)
+    interrupt(Consumers(items, pass_gate, 1, ack="early"), lambda: gate.begun)
+    gate.opened.set()
+    wait_until(lambda: items.opened().state().dead)
+    ((item, error),) = items.dead_letters()
+    assert (item, "had one try" in error) == (1, True)
+    items.join()
+
+
+@pytest.mark.parametrize("concurrency", [2, 5])
+def test_coroutines_that_are_stopped_give_their_items_back(
+    items: "Queue[int]", concurrency: int
+) -> None:
+    begun: list[int] = []
+
+    async def wait(item: int) -> None:
+        begun.append(item)
+        await asyncio.Event().wait()
+
+    # Not pickled by value, so that the list is this one.
+    globals()["wait_long"] = wait
+    wait.__qualname__ = wait.__name__ = "wait_long"
+    items.put_many(range(3))
+    consumers: Consumers[Any] = Consumers(items, wait, 1, concurrency=concurrency)
+    interrupt(consumers, lambda: len(begun) == min(3, concurrency))
+    wait_until(lambda: items.qsize() == 3)
+
+
+def test_an_engine_that_is_closed_ends_its_consumers(
+    items: "Queue[int]", threads: ThreadsExecutionBackend
+) -> None:
+    consumers: Consumers[int] = Consumers(items, abs)
+    threads.close()
+    consumers.stop()
+    items.put(1)
+    with pytest.raises(CallCancelledError):
+        consumers.join()
+
+
+def test_results_without_room_hold_no_consumer_that_is_stopped(
+    items: "Queue[int]", threads: ThreadsExecutionBackend
+) -> None:
+    """Items whose results are not in the queue are delivered again."""
+    results: Queue[int] = Queue(maxsize=2, backend=threads)
+    functions: list[tuple[Any, int]] = [(abs, 1), (later, 5)]
+    for function, concurrency in functions:
+        items.put_many(range(-10, 0))
+        with Consumers(items, function, 1, results=results, concurrency=concurrency):
+            wait_until(results.full)
+        kept = results.get_many(5)
+        results.task_done(len(kept))
+        rest = items.get_many(10)
+        items.task_done(len(rest))
+        assert sorted([*map(abs, rest), *kept]) == list(range(1, 11))
+        items.join()
+
+
+async def later(number: int) -> Any:
+    return abs(number)
+
+
+def test_an_iterator_of_results_that_is_left_ends(items: "Queue[int]", gate: Gate) -> None:
+    items.put_many([1, 2])
+    gate.opened.set()
+    with Consumers(items, pass_gate, results=True) as consumers:
+        for _ in consumers.results():
+            break
+        consumers.join()
+
+
+def test_the_end_of_the_program_ends_its_consumers(tmp_path: Path) -> None:
+    """It does not wait for them, and does not warn of calls that were not done."""
+    code = """
+from distribute_challenge import Consumers, Queue
+items = Queue(backend="threads")
+items.put_many(range(100))
+consumers = Consumers(items, abs)
+print("ends")
+"""
+    with script(code, tmp_path) as program:
+        assert program.wait() == 0
+        assert program.output.split() == ["ends"]
+
+
+def test_results_need_a_queue(items: "Queue[int]") -> None:
+    with (
+        Consumers(items, abs) as consumers,
+        pytest.raises(OptionError, match="make them with results=True"),
+    ):
+        consumers.results()
+
+
+def test_an_error_of_the_results_ends_the_consumers(
+    items: "Queue[int]", threads: ThreadsExecutionBackend
+) -> None:
+    results: Queue[int] = Queue(backend=threads)
+    results.shutdown()
+    items.put(-1)
+    consumers: Consumers[int] = Consumers(items, abs, results=results)
+    with pytest.raises(ShutDown):
+        consumers.join()
+    wait_until(lambda: items.qsize() == 1)
+
+
+def test_an_item_that_cannot_be_unpickled_is_a_dead_letter(
+    items: "Queue[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.Fragile.breaks", True)
+    for concurrency in (1, 5):
+        items.put_many([Fragile(), -1])
+        with Consumers(items, later, 1, results=True, concurrency=concurrency) as consumers:
+            assert [*map(str, consumers.results())] == ["1"]
+        assert consumers.failed == 1
+    assert [error.partition(":")[0] for _, error in items.dead_letters()] == [
+        "SerialisationError"
+    ] * 2
+
+
+class Fragile:
+    """Cannot be unpickled while ``breaks`` is set."""
+
+    breaks = False
+
+    def __reduce__(self) -> Any:
+        return _made, ()
+
+
+def _made() -> Fragile:
+    if Fragile.breaks:
+        raise RuntimeError("broken")
+    return Fragile()
+
+
+def test_items_of_a_consumer_that_dies_after_a_shutdown_are_done(items: "Queue[int]") -> None:
+    """A consumer does not end while another process may give an item back."""
+    items.put(-5)
+    received = items.opened().take(1, None)
+    assert received is not None
+    items.shutdown()
+    with Consumers(items, abs, 1, results=True) as consumers:
+        wait_until(lambda: consumers._calls == 1)
+        items.opened().reject(received)
+        assert list(consumers.results()) == [5]
+
+
+def work_of(items: "Queue[Any]", function: Callable[..., Any], **changes: Any) -> ConsumerWork:
+    work = ConsumerWork("id", items, function, "work", CallOptions(), None, 1, is_early=False)
+    return replace(work, **changes)
+
+
+def test_a_consumer_ends_after_its_turn(items: "Queue[int]") -> None:
+    """It ends what it has begun, and then takes no more."""
+    until = clock.monotonic() + 0.05
+
+    def work(item: int) -> None:
+        while clock.monotonic() < until:
+            pass
+
+    items.put_many([1, 2])
+    assert Consumer(work_of(items, work))(0.01, 0.01).done == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_a_shutdown_ends_consumers_when_all_is_done(
+    items: "Queue[int]", concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then, each takes its turns."""
+    monkeypatch.setattr("distribute_challenge.queues.taking.LOOK_EVERY", 0.01)
+    items.put_many([1, 2])
+    other = items.opened().take(1, None)
+    assert other is not None
+    items.shutdown()
+    consumer = Consumer(work_of(items, later, concurrency=concurrency))
+    assert consumer(0.2, 0.2) == Consumed(1, 0, is_over=False)
+    items.opened().stop("id", 1)
+    assert consumer(PATIENCE, PATIENCE) == Consumed(0, 0, is_over=False)
+    items.opened().acknowledge(other.held)
+    work = work_of(items, later, concurrency=concurrency, id="other")
+    assert Consumer(work)(PATIENCE, PATIENCE) == Consumed(0, 0, is_over=True)
+
+
+def test_results_wait_for_room(items: "Queue[int]", threads: ThreadsExecutionBackend) -> None:
+    results: Queue[int] = Queue(maxsize=1, backend=threads)
+    answers: list[bool] = []
+
+    def is_wanted() -> bool:
+        answers.append(True)
+        assert results.get() == len(answers)
+        return True
+
+    assert put_results(results, [1, 2, 3], is_wanted) == 3
+    assert answers == [True, True]
+
+
+def test_items_that_arrive_for_a_consumer_that_ends_go_back(items: "Queue[int]") -> None:
+    async def take() -> None:
+        consumer = CoroutineConsumer(
+            work_of(items, later), items.opened(), Turn(PATIENCE, PATIENCE)
+        )
+        taking = asyncio.create_task(consumer._take(1))
+        await asyncio.sleep(0)
+        taking.cancel()
+        items.put(1)
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+    asyncio.run(take())
+    wait_until(lambda: items.qsize() == 1)
+
+
+# --- what is refused
+
+
+def test_a_function_that_cannot_be_pickled_is_refused(items: "Queue[int]") -> None:
+    lock = threading.Lock()
+    with pytest.raises(SerialisationError):
+        Consumers(items, lambda item: lock)
+
+
+def test_a_bound_coroutine_function_can_work_on_many_items(items: "Queue[int]") -> None:
+    class Adder:
+        @compute_this
+        async def add(self, number: int) -> int:
+            return number + 1
+
+    items.put(1)
+    with Adder().add.consume(items, results=True, concurrency=2) as consumers:
+        assert list(consumers.results()) == [2]
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "message"),
+    [
+        ({"queue_timeout": 1.0}, {}, "queue_timeout=1: an item waits in its queue"),
+        ({"backend": LocalExecutionBackend()}, {}, "consumers run on the backend of their queue"),
+        ({"queue": "gpu"}, {}, "queue"),
+        ({"at_most_once": True}, {"ack": "late"}, "with at_most_once=True"),
+        ({}, {"results": "local"}, "on another backend than the items"),
+    ],
+)
+def test_what_consumers_cannot_keep_is_refused(
+    items: "Queue[int]", options: Any, arguments: Any, message: str
+) -> None:
+    if arguments.get("results") == "local":
+        arguments = {"results": Queue(backend="local")}
+    with pytest.raises(OptionError, match=message):
+        process_id.with_options(**options).consume(items, **arguments)
+
+
+def test_other_queues_and_functions_are_refused(items: "Queue[int]") -> None:
+    with pytest.raises(OptionError, match=r"expected a distribute_challenge\.Queue"):
+        process_id.consume(queue.Queue())  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="'abs' cannot be called"):
+        Consumers(items, "abs")  # type: ignore[arg-type]
+
+
+def test_a_call_makes_no_consumers(items: "Queue[int]") -> None:
+    @compute_this
+    def consume(items: "Queue[int]") -> None:
+        Consumers(items, abs)
+
+    with pytest.raises(BackendError, match="make the consumers in the program"):
+        consume(items).compute(backend="threads")
+
+
+# --- a cluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(workers=2) as cluster:
+        yield cluster
+
+
+@pytest.mark.celery
+def test_other_calls_have_their_turn(cluster: LocalCluster) -> None:
+    """Also if there are more consumers than workers."""
+    items: Queue[int] = Queue()
+    with process_id.consume(items, 20) as consumers:
+        assert process_id().compute() > 0
+        items.put_many(range(10))
+        assert process_id().compute() > 0
+        consumers.join()
+
+
+@pytest.mark.celery
+def test_a_consumer_that_dies_is_replaced(cluster: LocalCluster, tmp_path: Path) -> None:
+    """Its item is done by another one; an item that ends each of its processes is a dead letter."""
+    died = str(tmp_path / "died")
+
+    @compute_this
+    def work(item: Any) -> Any:
+        if item == "always" or (item == "once" and not os.path.exists(died)):
+            Path(died).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    items: Queue[Any] = Queue(lease=0.5)
+    with work.consume(items, results=True) as consumers:
+        items.put_many([1, "once", 2])
+        assert {1, "once", 2} == set(consumers.results())
+        items.put_many(["always", 3])
+        assert set(consumers.results()) == {3}
+    ((item, error),) = items.dead_letters()
+    assert (item, "3 processes" in error) == ("always", True)
+
+
+@pytest.mark.celery
+def test_an_item_that_was_begun_once_is_not_begun_again(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """Its worker dies with it."""
+    begun = tmp_path / "begun"
+
+    @compute_this(at_most_once=True)
+    def work(item: Any) -> Any:
+        if item == "fatal":
+            with begun.open("a") as file:
+                file.write("begun ")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    items: Queue[Any] = Queue(lease=0.5)
+    with work.consume(items, results=True) as consumers:
+        items.put_many([1, "fatal", 2])
+        assert set(consumers.results()) == {1, 2}
+    assert begun.read_text() == "begun "
+    ((item, error),) = items.dead_letters()
+    assert (item, "had one try" in error) == ("fatal", True)
+
+
+@pytest.mark.celery
+def test_a_broker_that_is_gone_ends_the_consumers() -> None:
+    with LocalCluster(workers=1) as cluster:
+        items: Queue[int] = Queue()
+        consumers = process_id.consume(items)
+        cluster.close()
+        with contextlib.suppress(BrokerUnreachableError):
+            consumers.stop()
+    assert consumers._calls == 0
