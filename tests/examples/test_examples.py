@@ -211,3 +211,27 @@ def test_own_cluster_says_what_to_do_without_one() -> None:
     example = run("own_cluster.py")
     assert example.returncode == 1
     assert "distribute-challenge cluster" in example.stderr
+
+
+def test_copy_files_copies_each_file_of_a_folder(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for number in range(300):
+        path = source / str(number % 7) / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"file {number}")
+    example = run("copy_files.py", str(source), str(target))
+    assert example.returncode == 0, example.stderr
+    assert example.stdout.startswith("300 files, 0.0 MB, from 5 queues\n")
+    assert "verified by hash" in example.stdout
+    assert sorted(path.name for path in target.rglob("*.txt")) == sorted(
+        path.name for path in source.rglob("*.txt")
+    )
+    again = run("copy_files.py", str(source), str(target))
+    assert (again.returncode, again.stderr) == (1, f"{target} is not empty\n")
+
+
+def test_copy_files_copies_the_standard_library_by_default() -> None:
+    example = run("copy_files.py")
+    assert example.returncode == 0, example.stderr
+    assert re.match(r"[1-9],\d{3} files", example.stdout)
+    assert "verified by hash" in example.stdout
