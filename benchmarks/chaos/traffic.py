@@ -4,7 +4,8 @@ submit ─────┐
 compute ────┤
 map ────────┼─ threads of this process, one `Client` ──> tally
 graph ──────┤
-map_reduce ─┘
+map_reduce ─┤
+queue ──────┘
 """
 
 import itertools
@@ -12,14 +13,17 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from benchmarks.chaos.tally import Tally
-from benchmarks.rig.calls import Ending, follow, halves, joined, right, work
-from distribute_challenge import map_reduce
+from benchmarks.rig.calls import Ending, answer, consume, follow, halves, joined, right, work
+from distribute_challenge import Queue, map_reduce
+from distribute_challenge.errors import TaskLostError
 from distribute_challenge.execution_backends.base import ExecutionBackend
+from distribute_challenge.queues import ShutDown
 
 __all__ = ["Traffic"]
 
@@ -29,7 +33,8 @@ LONG_ONES = 0.1  # Share of the calls.
 RAISING = 0.05
 DEADLY = 0.002
 LARGE = 0.02
-MAPPED = 50  # Calls of one map, and items of one map-reduce.
+MAPPED = 50  # Calls of one map or queue, and items of one map-reduce.
+QUEUE_LEASE = 2.0  # Seconds.
 LEAVES = 8  # Calls of a graph that need no others; each further one needs two.
 PAUSE = 0.1  # Seconds after a call that could not even be sent, before the next.
 FOR_EACH_WORKER = 4  # Submitted calls on their way, and as many of graphs.
@@ -78,6 +83,7 @@ class Traffic:
                 self._map,
                 self._graph,
                 self._map_reduce,
+                self._queue,
             )
         ]
 
@@ -200,6 +206,37 @@ class Traffic:
                     self._failed(call, error)
             else:
                 assert not calls  # Each key has come, and once.
+
+    def _queue(self, source: random.Random) -> None:
+        """Put calls into a queue, and let a consumer run them. No call of them is to fail."""
+        while not self._stop.is_set():
+            names = [f"c-{next(self._numbers)}" for _ in range(MAPPED)]
+            waiting = dict.fromkeys(names)
+            for call in names:
+                self._tally.begin(call, "value")
+            error: Exception = TaskLostError("the queue was emptied", ())
+            try:
+                for call in self._consumed([(call, source.uniform(0, SHORT)) for call in names]):
+                    if call in waiting:  # A call that ran twice has two results.
+                        del waiting[call]
+                        self._tally.end(call, answer(call))
+            except ShutDown:
+                pass  # Redis was emptied.
+            except Exception as failure:
+                error = failure
+            for call in waiting:
+                self._tally.end(call, error)
+            if waiting:
+                self._stop.wait(PAUSE)
+
+    def _consumed(self, calls: list[tuple[str, float]]) -> Iterator[str]:
+        items: Queue[tuple[str, str, float]] = Queue(lease=QUEUE_LEASE, backend=self._backend)
+        try:
+            with consume.consume(items, 1, results=True) as consumers:
+                items.put_many((self._diary, *call) for call in calls)
+                yield from consumers.results()
+        finally:
+            items.delete()
 
     def _failed(self, call: str, error: Exception) -> None:
         self._tally.end(call, error)

@@ -15,6 +15,7 @@ __all__ = [
     "Item",
     "MistakeError",
     "answer",
+    "consume",
     "follow",
     "halves",
     "joined",
@@ -98,6 +99,15 @@ def halves(item: Item) -> Iterator[tuple[str, str]]:
 def joined(call: str, parts: Iterator[str]) -> str:
     """A reducer: makes an answer of its halves."""
     return "".join(parts) if call else ""
+
+
+@compute_this
+def consume(item: tuple[str, str, float]) -> str:
+    """Like `work`, for a call that is an item of a queue; it returns the call's name."""
+    diary, call, seconds = item
+    note(diary, call)
+    time.sleep(seconds)
+    return call
 
 
 @compute_this
