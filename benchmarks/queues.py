@@ -1,14 +1,20 @@
-"""``python -m benchmarks.queues``: `Queue` beside `multiprocessing.Queue`.
+"""``python -m benchmarks.queues``: `Queue` and its consumers beside what others have.
 
     python -m benchmarks.queues
 
-This process puts items of 100 bytes, and another one takes them and acknowledges them, both at the
-same time. It is measured from the first item that is put to the last one that is taken. The other
-process has been started before, and has imported what it needs.
+- ``batches``, ``single``: this process puts items of 100 bytes, and another one takes them and
+  acknowledges them, both at the same time. It is measured from the first item that is put to the
+  last one that is taken. The other process has been started before, and has imported what it needs.
+- ``consumed``: consumers call a function that does nothing with each item. It is measured from the
+  first item that is put to the last one that is acknowledged.
+- ``latency``: from `put` to the first line of the function, and the same for a call by `compute`.
+- ``waiting``: the processor time of all processes of a cluster while its consumers wait for items.
 """
 
+import importlib.util
 import multiprocessing
 import time
+from statistics import median
 from typing import Any
 
 from benchmarks.faces.side_by_side import Measurement, SideBySide
@@ -19,6 +25,11 @@ ITEMS = 200_000
 SINGLE_ITEMS = 5_000
 AT_ONCE = 1000  # Items of one `put_many`, and at most of one `get_many`.
 ITEM = b"x" * 100
+CONSUMED_ITEMS = 1_000_000
+LATENCIES = 500
+WAITING = 50  # Consumers, each in a process of its own.
+SETTLES = 60.0  # Seconds for all of them to begin to wait; a busy machine takes long to start them.
+MEASURED = 20.0  # Seconds of waiting.
 
 _spawning = multiprocessing.get_context("spawn")
 
@@ -26,15 +37,114 @@ _spawning = multiprocessing.get_context("spawn")
 def in_batches(system: str, workers: int, scale: float) -> float:
     """Return the seconds for items that are put and taken many at once, as far as it goes."""
     items = max(AT_ONCE, round(ITEMS * scale) // AT_ONCE * AT_ONCE)
-    if system == "multiprocessing.Queue":
-        return _standard(items)
-    return _ours(items, AT_ONCE)
+    return _standard(items) if system == "multiprocessing.Queue" else _ours(items, AT_ONCE)
 
 
 def one_by_one(system: str, workers: int, scale: float) -> float:
     """Return the seconds for items that are put, taken and acknowledged one by one."""
     items = max(1, round(SINGLE_ITEMS * scale))
+    if system == "distributed.Queue":
+        return _distributed(items)
     return _standard(items) if system == "multiprocessing.Queue" else _ours(items, 1)
+
+
+def consumed(system: str, workers: int, scale: float) -> float:
+    """Return the seconds for items that are put, given to a function and acknowledged."""
+    from distribute_challenge import LocalCluster, Queue, compute_this
+
+    items = max(AT_ONCE, round(CONSUMED_ITEMS * scale) // AT_ONCE * AT_ONCE)
+    with LocalCluster(workers=workers):
+        queue: Queue[None] = Queue()
+        with compute_this(_nothing).consume(queue) as consumers:
+            queue.put_many([None] * AT_ONCE)  # The workers load the function.
+            consumers.join()
+            began = time.perf_counter()
+            for _ in range(items // AT_ONCE):
+                queue.put_many([None] * AT_ONCE)
+            consumers.join()
+            return time.perf_counter() - began
+
+
+def latency(system: str, workers: int, scale: float) -> float:
+    """Return the seconds of a thousand ways out: a thousand times the median of some hundred."""
+    from distribute_challenge import LocalCluster, Queue, compute_this
+
+    times = max(5, round(LATENCIES * scale))
+    found = []
+    with LocalCluster(workers=1):
+        function = compute_this(_when)  # It returns the time at which it began.
+        if system == "compute":
+            function(0).compute()
+            for number in range(times):
+                sent = time.time()
+                found.append(function(number).compute() - sent)
+        else:
+            queue: Queue[int] = Queue()
+            began: Queue[float] = Queue(ack="early")
+            with function.consume(queue, results=began):
+                queue.put(0)
+                began.get()
+                for number in range(times):
+                    sent = time.time()
+                    queue.put(number)
+                    found.append(began.get() - sent)
+    return median(found) * 1000
+
+
+def waiting(system: str, workers: int, scale: float) -> float:
+    """Return the processor time of a cluster in some seconds in which it has nothing to do."""
+    import psutil
+
+    from distribute_challenge import Consumers, LocalCluster, Queue
+
+    count = max(1, round(WAITING * scale))
+    with LocalCluster(workers=count):
+        queue: Queue[None] = Queue()
+        own = psutil.Process()
+
+        def used() -> float:
+            processes = [own, *own.children(recursive=True)]
+            return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+        # One of each process, so that all have begun.
+        consumers: Consumers[None] | None = None
+        if system == "distribute_challenge":
+            consumers = Consumers(queue, _nothing, count)
+        time.sleep(SETTLES)
+        before = used()
+        time.sleep(MEASURED)
+        seconds = used() - before
+        if consumers is not None:
+            consumers.stop()
+        return seconds
+
+
+def _nothing(item: Any) -> None:
+    """Do nothing."""
+
+
+def _when(item: int) -> float:
+    return time.time()
+
+
+def _distributed(items: int) -> float:
+    from distributed import Client
+    from distributed import Queue as DistributedQueue
+
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        numbers = DistributedQueue("benchmark")
+        address = client.scheduler.address
+        return _measured(_take_distributed, (address, items), lambda: _put_standard(numbers, items))
+
+
+def _take_distributed(ready: Any, ended: Any, address: str, items: int) -> None:
+    from distributed import Client
+    from distributed import Queue as DistributedQueue
+
+    with Client(address):
+        numbers = DistributedQueue("benchmark")
+        numbers.qsize()
+        _take_standard(ready, ended, numbers, items)
 
 
 def _standard(items: int) -> float:
@@ -104,16 +214,36 @@ def _take_ours(ready: Any, ended: Any, url: str, items: int, at_once: int) -> No
 
 
 SYSTEMS = ["distribute_challenge", "multiprocessing.Queue"]
+WITH_DISTRIBUTED = (
+    [*SYSTEMS, "distributed.Queue"] if importlib.util.find_spec("distributed") else SYSTEMS
+)
 MEASUREMENTS = {
     "batches": Measurement(
         f"{ITEMS:,} items of 100 bytes, `put_many` and `get_many` of {AT_ONCE:,}",
         in_batches,
         SYSTEMS,
     ),
-    "single": Measurement(f"{SINGLE_ITEMS:,} items of 100 bytes, one by one", one_by_one, SYSTEMS),
+    "single": Measurement(
+        f"{SINGLE_ITEMS:,} items of 100 bytes, one by one", one_by_one, WITH_DISTRIBUTED
+    ),
+    "consumed": Measurement(
+        f"{CONSUMED_ITEMS:,} items to an empty function, by consumers",
+        consumed,
+        ["distribute_challenge"],
+    ),
+    "latency": Measurement(
+        "1,000 ways out, from the client to the function",
+        latency,
+        ["distribute_challenge", "compute"],
+    ),
+    "waiting": Measurement(
+        f"processor time of {WAITING} waiting consumers and their cluster in {MEASURED:g} s",
+        waiting,
+        ["distribute_challenge", "no consumers"],
+    ),
 }
 main = SideBySide("benchmarks.queues", MEASUREMENTS).command(
-    "Measure Queue, beside multiprocessing's."
+    "Measure queues and their consumers, beside what others have."
 )
 
 if __name__ == "__main__":
