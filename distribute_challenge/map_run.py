@@ -20,7 +20,7 @@ from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from distribute_challenge.core import clock
+from distribute_challenge.core import clock, running_maps
 from distribute_challenge.core.chunk import Chunk, note_items
 from distribute_challenge.core.folding import fold, folded
 from distribute_challenge.core.forks import generation, renew_in_children
@@ -100,6 +100,10 @@ class MapRun:
         completions: Where it puts those that are done.
         options: The options of the map.
 
+    Attributes:
+        done: Number of results that it has handed out.
+        failed: How many of them are failures.
+
     Guarantees:
 
     - The results are those of `values` or of `next_value`; to use both is an error.
@@ -115,15 +119,43 @@ class MapRun:
         self._generation = generation[0]
         self._ends = inf  # Seconds of the monotonic clock.
         self._bar: ProgressBar | None = None
+        self.done = self.failed = 0
+        self._number = 0  # Of this map, among those that are shown.
         self._ready: deque[Any] = deque()
         self._error: BaseException | None = None  # To be raised after the results in `_ready`.
         self._is_waiting = self._is_closed = self._stops = False
-        self._results = self._failed = 0  # So far.
         self.renew_locks()
         renew_in_children(self)
 
     def renew_locks(self) -> None:
         self._step = threading.Lock()
+
+    # As a `RunningMap`.
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self._mapping.name
+
+    @property
+    def queue(self) -> str:
+        """The queue of its calls."""
+        return self._mapping.queue
+
+    @property
+    def sender(self) -> Any:
+        """What sends its calls."""
+        return self._mapping.sender
+
+    @property
+    def total(self) -> int | None:
+        """The number of calls; None if it is unknown."""
+        return self._mapping.total
+
+    @property
+    def unsent(self) -> int:
+        """Number of its calls that the engine does not have yet, as far as is known."""
+        return self._mapping.unsent
 
     def values(self) -> Iterator[Any]:
         """Yield the results; this thread waits for them.
@@ -155,8 +187,8 @@ class MapRun:
     def facts(self) -> str:
         """Return which function it calls, and how far it has come, as text."""
         total = self._mapping.total
-        so_far = f"{self._results:,}" + ("" if total is None else f" of {total:,}") + " results"
-        failed = f", {self._failed:,} failed" if self._failed else ""
+        so_far = f"{self.done:,}" + ("" if total is None else f" of {total:,}") + " results"
+        failed = f", {self.failed:,} failed" if self.failed else ""
         state = "" if self._driver else ", not begun"
         return f"{self._mapping.name}, {so_far}{failed}{', ended' if self._is_closed else state}"
 
@@ -187,6 +219,7 @@ class MapRun:
     def close(self) -> None:
         """Cancel the calls that have not begun, and end the run."""
         self._is_closed = True
+        running_maps.end(self._number)
         if self._bar is not None:
             self._bar.close()
         # If it is held, the thread that holds it does the rest.
@@ -206,6 +239,7 @@ class MapRun:
                 f"make another map"
             )
         self._driver, self._mapping.at_deletion = driver, HAS_RUN
+        self._number = running_maps.add(self)
         if self._options.progress:
             self._bar = ProgressBar(self._mapping.name, self._mapping.total)
         if self._options.timeout is not None:
@@ -214,8 +248,8 @@ class MapRun:
     def _checked(self, chunk: Chunk, outcomes: Sequence[Any]) -> Sequence[Any]:
         """Return the results of a chunk; an exception to be raised after them is ``_error``."""
         failed = list(map(type, outcomes)).count(Failure)
-        self._results += len(outcomes)
-        self._failed += failed
+        self.done += len(outcomes)
+        self.failed += failed
         if self._bar is not None:
             self._bar.update(len(outcomes), failed, chunk.seconds)
         if not failed:

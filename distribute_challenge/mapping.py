@@ -124,6 +124,22 @@ class Mapping(ToRun):
         return self._total
 
     @property
+    def queue(self) -> str:
+        """The queue of its calls."""
+        return self._prepared.options.queue
+
+    @property
+    def sender(self) -> Any:
+        """What sends its calls, as in `ExecutionBackend.sender`."""
+        return self._backend.sender
+
+    @property
+    def unsent(self) -> int:
+        """Number of its calls that the engine does not have yet, as far as is known."""
+        unread = 0 if self._exhausted or self._total is None else max(0, self._total - self._taken)
+        return unread + sum(len(chunk.calls) for chunk in list(self._unsent))
+
+    @property
     def is_over(self) -> bool:
         """Whether all results were handed out, once `due` has returned None."""
         return not self._order

@@ -62,6 +62,7 @@ class Purpose:
     BATCH: Final = b"batch"
     COMMAND: Final = b"command"
     HOLDER: Final = b"holder"
+    REPORT: Final = b"report"
 
     @staticmethod
     def function(digest: str) -> bytes:

@@ -17,6 +17,8 @@ All names but the first begin with ``distribute_challenge:``.
 | ``queue:<part>:<id>`` | several | a queue of items (`queue_script_parts`) | `QUEUE_EXPIRY`, or deleted |
 | ``workers`` | hash | one JSON line per worker | when it ends; readers remove old lines |
 | ``clients`` | hash | one JSON line per client | when it ends; readers remove old lines |
+| ``watched`` | string | nothing: a dashboard watches | 10 s after its last look |
+| ``reports`` | stream | what processes report while watched | a minute after the last report |
 | ``unacked`` | hash | messages that workers hold, with the workers | when they are done |
 | ``unacked_index`` | sorted set | when each was renewed, by Redis' clock | when they are done |
 
@@ -30,7 +32,9 @@ __all__ = [
     "QUEUES",
     "QUEUE_EXPIRY",
     "REPLY_EXPIRY",
+    "REPORTS",
     "UNACKED",
+    "WATCHED",
     "WORKERS",
     "client_of",
     "detached_function_key",
@@ -49,6 +53,9 @@ WORKERS = _PREFIX + "workers"
 CLIENTS = _PREFIX + "clients"
 
 UNACKED = _PREFIX + "unacked"
+
+WATCHED = _PREFIX + "watched"
+REPORTS = _PREFIX + "reports"
 
 FUNCTION_EXPIRY = (
     3600  # Seconds; a client renews a function at half that time, and sends it again if asked.

@@ -22,6 +22,7 @@ from distribute_challenge.version import __version__
 
 __all__ = [
     "BEAT",
+    "STALE",
     "ClientPresence",
     "WorkerPresence",
     "clients",
@@ -74,11 +75,15 @@ class WorkerPresence(Presence):
 
 @dataclass(frozen=True)
 class ClientPresence(Presence):
-    """A client; ``waiting`` is the number of its unfinished calls."""
+    """A client; ``waiting`` is the number of its unfinished calls, and ``queues`` that by queue.
+
+    Calls of its maps that no message has yet count as well, if the length of the map is known.
+    """
 
     key = CLIENTS
 
     waiting: int
+    queues: dict[str, int] = field(default_factory=dict)
 
 
 def show(connection: Broker, presence: Presence) -> None:
@@ -136,7 +141,19 @@ def slots(present: Iterable[WorkerPresence], queue: str | None = None) -> int:
 
 P = TypeVar("P", bound=Presence)
 
-_CHECKS: dict[Any, Check] = {str: text, int: number_up_to(), list[str]: row_of(text)}
+_number = number_up_to()
+
+
+def _numbers_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(text, value)) and all(map(_number, value.values()))
+
+
+_CHECKS: dict[Any, Check] = {
+    str: text,
+    int: _number,
+    list[str]: row_of(text),
+    dict[str, int]: _numbers_by_name,
+}
 
 
 def _hears(worker: WorkerPresence, connection: Broker) -> bool:

@@ -42,6 +42,7 @@ from distribute_challenge.execution_backends.celery.broker.connection import (
     translated,
 )
 from distribute_challenge.execution_backends.celery.broker.keys import replies_key
+from distribute_challenge.execution_backends.celery.client.activity import Activity
 from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs, is_notebook
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.cancellation import (
@@ -134,7 +135,8 @@ class Client:
             url, keyring, self.id, session.replies, self._values.names, shows_logs=shows_logs
         )
         self._printer = LogPrinter()
-        self._recovery = Recovery(self._pending, self._publisher, self._values)
+        activity = Activity(sender=self)
+        self._recovery = Recovery(self._pending, self._publisher, self._values, activity)
         self._queue_timeouts = QueueTimeouts(self._pending, self._publisher, self._counts)
         self._absence = Absence(url)
         complaints = Complaints()
@@ -148,6 +150,7 @@ class Client:
             logs=CallLogs(self._printer),
             complaints=complaints,
             new_call=self._new_call,
+            activity=activity,
         )
         self._cancellation = Cancellation(
             url, keyring, self._fetch_back, lambda batch: batch.id in self._pending.sent
@@ -163,6 +166,7 @@ class Client:
             lost_messages=self._lost_messages,
             recovery=self._recovery,
             direct=self._direct,
+            activity=activity,
         )
         sender = Sender(
             pending=self._pending,

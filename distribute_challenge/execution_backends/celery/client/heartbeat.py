@@ -1,13 +1,17 @@
 """What a client does once a second: show its presence, count workers, find lost messages."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 import redis
 
-from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.core.running_maps import maps_of
+from distribute_challenge.execution_backends.celery.broker import presence, reports
 from distribute_challenge.execution_backends.celery.broker.connection import translate
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
+from distribute_challenge.execution_backends.celery.client.activity import Activity
 from distribute_challenge.execution_backends.celery.client.direct import DirectConnections
 from distribute_challenge.execution_backends.celery.client.lost_messages import (
     AFTER_FULL,
@@ -37,6 +41,7 @@ class Heartbeat:
         lost_messages: Finds messages that have vanished.
         recovery: Sends those messages again.
         direct: Names the reply lists beside the client's own.
+        activity: Records what the client does while a dashboard watches.
     """
 
     session: Session
@@ -46,6 +51,7 @@ class Heartbeat:
     lost_messages: LostMessages
     recovery: Recovery
     direct: DirectConnections
+    activity: Activity
     _full_since: float | None = field(default=None, init=False)
 
     def beat(self, now: float) -> None:
@@ -63,7 +69,7 @@ class Heartbeat:
             sent = list(self.pending.sent.values())
         connection = self.session.connection
         try:
-            presence.show(connection, presence.ClientPresence(self.session.client, waiting.total()))
+            self._show(waiting)
             self._full_since = None
         except redis.OutOfMemoryError as error:
             self.distrust(now + AFTER_FULL)  # Even if no message is missing now.
@@ -77,6 +83,25 @@ class Heartbeat:
             self.recovery.replace(batch)
         with self.pending:
             self.pending.notify()  # With more workers, more messages may be sent.
+
+    def _show(self, waiting: Mapping[str, int]) -> None:
+        """Show the client's presence; while a dashboard watches, report what the client does."""
+        connection, activity = self.session.connection, self.activity
+        unfinished = Counter(waiting)
+        for _, running in maps_of(activity.sender):
+            unfinished[running.queue] += running.unsent
+        queues = {queue: count for queue, count in unfinished.items() if count}
+        presence.show(
+            connection,
+            presence.ClientPresence(self.session.client, unfinished.total(), queues),
+        )
+        activity.watch(reports.is_watched(connection))
+        if activity.is_watched:
+            with self.pending:
+                calls = self.pending.by_function()
+            reports.report(
+                connection, activity.report(self.session.client, connection.clock.now(), calls)
+            )
 
     def _look_at_unsent(self, error: redis.OutOfMemoryError, now: float) -> None:
         """Fail the unsent calls once Redis has been full for `FULL_FOR` seconds.

@@ -247,6 +247,10 @@ class Outbox:
                 )
         return counts
 
+    def groups(self) -> Iterator[Group]:
+        """Yield the groups that have calls."""
+        return (group for group in self._turns.values() if group)
+
     def _group(self, key: _GroupKey, task: Task) -> Group:
         group = self._groups.get(key)
         if group is None:

@@ -101,6 +101,25 @@ class PendingCalls(Condition):
             waiting[batch.group.options.queue] += sum(call.task.calls for call in batch.unfinished)
         return waiting
 
+    def by_function(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Count the unfinished calls by name of the function and queue.
+
+        Returns:
+            Of each, the number of calls that wait to be sent, and of those that were sent.
+        """
+        waiting: Counter[tuple[str, str]] = Counter()
+        out: Counter[tuple[str, str]] = Counter()
+        for group in self.outbox.groups():
+            waiting[_function_of(group)] += sum(call.task.calls for call in group)
+        for batch in self.sent.values():
+            for group, first, last in batch.groups(0, len(batch.calls)):
+                out[_function_of(group)] += sum(
+                    call.task.calls
+                    for call in batch.calls[first:last]
+                    if call.batch is batch and not call.done()
+                )
+        return {which: (waiting[which], out[which]) for which in {**waiting, **out}}
+
     def calls(self) -> Iterator[Call]:
         """Yield all calls that wait to be sent or for a reply; some may be done."""
         yield from self.outbox.calls()
@@ -121,3 +140,7 @@ class PendingCalls(Condition):
             self.drop(batch)
         self.notify_all()
         return unsent, sent
+
+
+def _function_of(group: Group) -> tuple[str, str]:
+    return group.function.name, group.options.queue

@@ -19,6 +19,7 @@ from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.core.outcome import UNBEGUN, Failure
 from distribute_challenge.errors import ForgedError, SystemFailureError, VersionMismatchError
+from distribute_challenge.execution_backends.celery.client.activity import Activity
 from distribute_challenge.execution_backends.celery.client.call_logs import CallLogs
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
@@ -56,6 +57,7 @@ class Receiver:
         logs: Takes in the lines that calls print.
         complaints: Logs replies that cannot be taken in.
         new_call: Makes a future for the rest of a chunk, from the chunk's task.
+        activity: Records what the client does while a dashboard watches.
     """
 
     session: Session
@@ -66,6 +68,7 @@ class Receiver:
     logs: CallLogs
     complaints: Complaints
     new_call: Callable[[Task], Call]
+    activity: Activity
 
     def __post_init__(self) -> None:
         self._keyring = self.session.connection.keyring
@@ -173,6 +176,8 @@ class Receiver:
         if is_chunk:
             self._take_chunk(batch, reply, batch.joined(reply, outcomes), received)
             return
+        if self.activity.is_watched:
+            self.activity.answered(batch, reply, outcomes, received)
         is_whole = True
         with self.pending:
             if outcomes:
@@ -220,6 +225,8 @@ class Receiver:
             received,
             reply.worker,
         )
+        if self.activity.is_watched:
+            self.activity.chunk_answered(batch, reply, outcomes, received)
         if call.task.values:
             explain(call.task, outcomes)
         call.batch = None

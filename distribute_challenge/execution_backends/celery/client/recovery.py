@@ -12,6 +12,7 @@ from distribute_challenge.core import clock
 from distribute_challenge.core.messages import Problem, Reply
 from distribute_challenge.errors import Attempt, DistributeChallengeError, SystemFailureError
 from distribute_challenge.execution_backends import policy
+from distribute_challenge.execution_backends.celery.client.activity import Activity
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 from distribute_challenge.execution_backends.celery.client.publisher import Publisher
@@ -28,9 +29,17 @@ class Recovery:
         pending: The client's calls.
         publisher: Is told which functions to upload again.
         values: Copies large values to a store that all workers can read.
+        activity: Records failures while a dashboard watches.
     """
 
-    def __init__(self, pending: PendingCalls, publisher: Publisher, values: ClientValues) -> None:
+    def __init__(
+        self,
+        pending: PendingCalls,
+        publisher: Publisher,
+        values: ClientValues,
+        activity: Activity,
+    ) -> None:
+        self._activity = activity
         self._pending = pending
         self._publisher = publisher
         self._values = values
@@ -136,8 +145,9 @@ class Recovery:
             if make_error is not None:
                 self._fail(batch, call, make_error())
 
-    @staticmethod
-    def _fail(batch: SentBatch, call: Call, error: DistributeChallengeError) -> None:
+    def _fail(self, batch: SentBatch, call: Call, error: DistributeChallengeError) -> None:
+        if self._activity.is_watched:
+            self._activity.failed(batch.group, batch.chunk_size or 1)
         result = policy.result_of_lost(call.task, error, batch.outcomes_so_far(), batch.chunk_size)
         if result is None:
             call.fail(error)

@@ -21,7 +21,7 @@ from distribute_challenge import settings
 from distribute_challenge.execution.run import become_worker
 from distribute_challenge.execution.standard_streams import work_without_streams
 from distribute_challenge.execution.surroundings import Surroundings
-from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker import presence, reports
 from distribute_challenge.execution_backends.celery.broker.commands import (
     CANCEL,
     SCALE,
@@ -30,6 +30,7 @@ from distribute_challenge.execution_backends.celery.broker.commands import (
 )
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
+from distribute_challenge.execution_backends.celery.worker.activity import activity
 from distribute_challenge.execution_backends.celery.worker.call_processes import allow_processes
 from distribute_challenge.execution_backends.celery.worker.cancellation import cancelled_calls
 from distribute_challenge.execution_backends.celery.worker.crash_reports import crash_reporter
@@ -98,6 +99,7 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
         self._say(_look_for_strangers)
         self._timers = [
             every(presence.BEAT, self._beat, (consumer,)),
+            every(reports.REPORT_EVERY, self._report, (consumer,)),
             every(EVERY, self._reap),
             every(PERIOD, left_out.write),
         ]
@@ -125,11 +127,18 @@ class PresenceStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has 
     def _beat(self, consumer: Any) -> None:
         self._renew(consumer)
         self._say(lambda connection: presence.show(connection, _presence_of(consumer)))
+        self._say(lambda connection: activity.watch(reports.is_watched(connection)))
         sweep(settings.shared_folder())  # Of clients on this machine that were killed.
 
     def _renew(self, consumer: Any) -> None:
         if not self._say(lambda _: _unacked(consumer).renew()):
             self._reaper.hold_off()
+
+    def _report(self, consumer: Any) -> None:
+        if activity.is_watched:
+            now = self._connection.clock.now()
+            report = activity.report(consumer.hostname, now, _children_of(consumer))
+            self._say(lambda connection: reports.report(connection, report))
 
     def _reap(self) -> None:
         self._say(lambda _: self._reaper.reap())
@@ -175,6 +184,12 @@ def _look_for_strangers(connection: Broker) -> None:
 def _unacked(consumer: Any) -> UnackedMessages:
     unacked: UnackedMessages = consumer.task_consumer.channel.qos.unacked
     return unacked
+
+
+def _children_of(consumer: Any) -> list[int]:
+    """Return the process ids of a worker's child processes; empty if it has a pool of another kind."""
+    pool = getattr(consumer.pool, "_pool", None)
+    return [child.pid for child in getattr(pool, "_pool", None) or ()]
 
 
 def _presence_of(consumer: Any) -> presence.WorkerPresence:

@@ -8,7 +8,7 @@ import resource
 import sys
 from pathlib import Path
 
-__all__ = ["Limits", "peak_of_the_dead", "peak_of_this_process", "resident"]
+__all__ = ["Limits", "machine_memory", "peak_of_the_dead", "peak_of_this_process", "resident"]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # How getrusage counts: kilobytes, but bytes on macOS.
@@ -37,6 +37,11 @@ def peak_of_the_dead() -> int:
 def peak_of_this_process() -> int:
     """Return the most memory that this process has ever held, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RUSAGE_UNIT
+
+
+def machine_memory() -> int:
+    """Return how much memory the machine has, in bytes."""
+    return PAGE * os.sysconf("SC_PHYS_PAGES")
 
 
 class Limits:
@@ -75,7 +80,7 @@ class Limits:
         limits = [_number(at / limit) for at, limit, _, _ in self._groups]
         if address_space != resource.RLIM_INFINITY:
             limits.append(address_space)
-        physical = PAGE * os.sysconf("SC_PHYS_PAGES")
+        physical = machine_memory()
         # Version 1 of cgroups has a very large number where there is no limit.
         return min(
             (limit for limit in limits if limit is not None and limit < physical), default=None

@@ -170,8 +170,9 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
         task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=SimpleNamespace(unacked=None))),
     )
     step.start(consumer)
-    assert timers == [2.0, 1.0, 1.0]
-    assert len(said) == 3  # Its messages, its presence, and the other workers.
+    assert timers == [2.0, 1.0, 1.0, 1.0]
+    assert len(said) == 4  # Its messages, its presence, is it watched, and the other workers.
+    assert worker_steps._children_of(consumer) == []
 
 
 @pytest.mark.usefixtures("untouched_process")

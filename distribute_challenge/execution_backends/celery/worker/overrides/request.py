@@ -15,6 +15,8 @@ from distribute_challenge.errors import VersionMismatchError
 from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.pipelined import PipelinedConnection
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence, workers
+from distribute_challenge.execution_backends.celery.broker.reports import State
+from distribute_challenge.execution_backends.celery.worker.activity import activity
 from distribute_challenge.execution_backends.celery.worker.cancellation import cancelled_calls
 from distribute_challenge.execution_backends.celery.worker.crash_reports import crash_reporter
 from distribute_challenge.execution_backends.celery.worker.failed_task import FailedTaskError
@@ -37,11 +39,27 @@ def told_to_end() -> bool:
 
 
 class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
-    """A batch in the worker's main process, as Celery's request for the task."""
+    """A batch in the worker's main process, as Celery's request for the task.
+
+    Attributes:
+        began: When a child began it, in seconds of the monotonic clock, which a machine's processes
+            share.
+        end: How it ended, or will.
+    """
+
+    began: float | None = None
+    end: State = "done"
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
+        self.began = time_accepted
         super().on_accepted(pid, time_accepted)
         cancelled_calls.accepted(self)
+
+    def acknowledge(self) -> None:
+        # Celery makes a subclass with an `on_success` of its own, so this is the end that it shows.
+        if activity.is_watched and not self.acknowledged:
+            activity.ended(self)
+        super().acknowledge()
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
@@ -56,6 +74,9 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
         error = exc_info.exception = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(error, FailedTaskError):
             left_out.add(error.left_out)  # The child has told the client already.
+            self.end = "failed"
+            if activity.is_watched:
+                activity.failed(self, f"{type(error).__name__}: {error}", exc_info.traceback)
         elif isinstance(error, Ignore):
             self._revoke()
             return None
@@ -89,10 +110,15 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
 
     def _revoke(self) -> None:
         """Acknowledge the message, and report it as revoked in Celery's events and signals."""
+        self.end = "cancelled"
         self._announce_revoked("cancelled", True, None, False)
 
     def _answer(self, kind: ProblemKind, text: str, facts: Mapping[str, Any] | None = None) -> None:
         problem = Problem(kind, f"{text} on {self.hostname}", facts or {})
+        if kind != "cancelled":
+            self.end = "lost"
+            if activity.is_watched:
+                activity.failed(self, text, _facts_text(problem.facts))
         try:
             batch = self._app.gate.batch_of(self.message._raw)
         except VersionMismatchError:
@@ -108,6 +134,11 @@ class BatchRequest(Request):  # type: ignore[misc] # Celery has no types
             # Celery then does not acknowledge the message: when its lease is over, another worker
             # finds it.
             self.acknowledged = True
+
+
+def _facts_text(facts: Mapping[str, Any]) -> str:
+    """Return what is known of the end of a process, a fact a line."""
+    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in facts.items())
 
 
 def answer(url: str, batch: Batch, problem: Problem, worker: str = "") -> None:
