@@ -1,10 +1,11 @@
 """`LocalCluster`: a cluster on this machine that the caller starts, scales and ends."""
 
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from distribute_challenge import settings
 from distribute_challenge.cluster import EmbeddedCluster
@@ -12,6 +13,9 @@ from distribute_challenge.core import clock
 from distribute_challenge.errors import OptionError, SystemFailureError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.registry import use_backend
+
+if TYPE_CHECKING:
+    from distribute_challenge.dashboard.child import DashboardProcess
 
 __all__ = ["LocalCluster"]
 
@@ -30,6 +34,8 @@ class LocalCluster:
         workers: Number of worker processes; None: one for each core.
         logs: Whether this process shows what its calls print and log; None: yes, unless
             ``DISTRIBUTE_CHALLENGE_LOGS=0`` is set.
+        dashboard: Whether a page shows what runs. Its address is `dashboard_url`, and is printed to
+            standard error. It needs the extra ``dashboard``.
 
     Attributes:
         backend: The engine that runs calls on the cluster, for
@@ -37,6 +43,7 @@ class LocalCluster:
 
     Raises:
         OptionError: ``workers`` is not a whole number of at least 1.
+        BackendError: ``dashboard`` is set, and a package that it needs is not installed.
 
     Examples:
         >>> from distribute_challenge import LocalCluster, compute_this
@@ -45,12 +52,28 @@ class LocalCluster:
         9
     """
 
-    def __init__(self, workers: int | None = None, *, logs: bool | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, *, logs: bool | None = None, dashboard: bool = False
+    ) -> None:
         self._embedded = EmbeddedCluster(
             _checked(settings.worker_count() if workers is None else workers)
         )
         self.backend = CeleryExecutionBackend(cluster=self._embedded, logs=logs)
         self._block = ExitStack()
+        self._has_dashboard = dashboard
+        self._dashboard: DashboardProcess | None = None
+        if dashboard:
+            from distribute_challenge.dashboard.serving import check_installed
+
+            check_installed()
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """Address of the page that shows what runs; None without ``dashboard=True``, and at rest.
+
+        It has a token, without which the page does not open.
+        """
+        return None if self._dashboard is None else self._dashboard.address
 
     @property
     def broker_url(self) -> str:
@@ -78,6 +101,8 @@ class LocalCluster:
             self._embedded.start()
             try:
                 self._embedded.wait_until_reachable()
+                if self._has_dashboard:
+                    self._start_dashboard()
             except BaseException:
                 self._embedded.close()
                 raise
@@ -128,6 +153,9 @@ class LocalCluster:
 
     def close(self) -> None:
         """End the cluster. Running calls are abandoned, and waiting calls are cancelled."""
+        dashboard, self._dashboard = self._dashboard, None
+        if dashboard is not None:
+            dashboard.close()
         self.backend.close()
         self._embedded.close()
 
@@ -145,15 +173,23 @@ class LocalCluster:
         self._block.close()
         self.close()
 
+    def _start_dashboard(self) -> None:
+        from distribute_challenge.dashboard.child import DashboardProcess
+
+        self._dashboard = DashboardProcess(self.broker_url)
+        print(f"dashboard: {self._dashboard.address}", file=sys.stderr, flush=True)
+
     def __repr__(self) -> str:
         return f"LocalCluster({', '.join(self._embedded.facts()[:3])})"
 
     def _repr_html_(self) -> str:
-        from distribute_challenge.core.card import card  # Few programs show a cluster.
+        from distribute_challenge.core.card import card, link  # Few programs show a cluster.
 
         names = ("size", "state", "broker", "log")
         facts = self._embedded.facts()
-        return card("LocalCluster", zip(names, facts, strict=False))
+        address = self.dashboard_url
+        below = "" if address is None else link("dashboard", address)
+        return card("LocalCluster", zip(names, facts, strict=False), below)
 
     def _ask_to_scale(self, workers: int) -> int | None:
         """Tell the worker the new number; return the number that it has, or None without an answer.

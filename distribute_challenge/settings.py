@@ -18,6 +18,7 @@ __all__ = [
     "backend_name",
     "broker_timeout",
     "broker_url",
+    "dashboard_token",
     "data_file_limit",
     "data_limit",
     "encrypt",
@@ -40,6 +41,7 @@ ALLOW_ROOT_VARIABLE = "DISTRIBUTE_CHALLENGE_ALLOW_ROOT"
 ATTEMPTS_VARIABLE = "DISTRIBUTE_CHALLENGE_ATTEMPTS"
 BROKER_TIMEOUT_VARIABLE = "DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT"
 BACKEND_VARIABLE = "DISTRIBUTE_CHALLENGE_BACKEND"
+DASHBOARD_TOKEN_VARIABLE = "DISTRIBUTE_CHALLENGE_DASHBOARD_TOKEN"
 DATA_FILE_LIMIT_VARIABLE = "DISTRIBUTE_CHALLENGE_DATA_FILE_LIMIT"
 DATA_LIMIT_VARIABLE = "DISTRIBUTE_CHALLENGE_DATA_LIMIT"
 ENCRYPT_VARIABLE = "DISTRIBUTE_CHALLENGE_ENCRYPT"
@@ -312,6 +314,11 @@ def _memory() -> int:
     with contextlib.suppress(OSError, ValueError), open(CONTAINER_MEMORY) as file:
         memory = min(memory, int(file.read()))
     return memory
+
+
+def dashboard_token() -> str | None:
+    """Return the token of the dashboard: ``DISTRIBUTE_CHALLENGE_DASHBOARD_TOKEN``, or None."""
+    return os.environ.get(DASHBOARD_TOKEN_VARIABLE, "").strip() or None
 
 
 def data_file_limit() -> int:

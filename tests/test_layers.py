@@ -31,6 +31,7 @@ LAYERS = [
         "execution_backends.clusters",
     ],
     ["execution_backends.celery"],
+    ["dashboard"],
     ["graph"],
     FRONT := [
         "distributable",

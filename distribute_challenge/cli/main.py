@@ -3,9 +3,11 @@
 import click
 
 from distribute_challenge.cli.cluster import cluster
+from distribute_challenge.cli.dashboard import dashboard
 from distribute_challenge.cli.ping import ping
 from distribute_challenge.cli.secret import secret
 from distribute_challenge.cli.status import status
+from distribute_challenge.cli.top import top
 from distribute_challenge.cli.worker import worker
 from distribute_challenge.version import __version__
 
@@ -21,5 +23,7 @@ def main() -> None:
 main.add_command(worker)
 main.add_command(cluster)
 main.add_command(status)
+main.add_command(dashboard)
+main.add_command(top)
 main.add_command(ping)
 main.add_command(secret)

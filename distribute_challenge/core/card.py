@@ -7,7 +7,7 @@ nothing.
 from collections.abc import Iterable
 from html import escape
 
-__all__ = ["card"]
+__all__ = ["card", "link"]
 
 _FRAME = "border:1px solid rgba(128,128,128,.45);border-radius:.4em;display:inline-block"
 _CELL = "background:none;border:0;padding:.1em .6em;text-align:left;vertical-align:top"
@@ -41,3 +41,13 @@ def card(title: str, rows: Iterable[tuple[str, str]], below: str = "") -> str:
         )
         + f"{below}</div>"
     )
+
+
+def link(text: str, address: str) -> str:
+    """Return a link to a page as HTML, for what follows the rows.
+
+    Examples:
+        >>> link("page", "http://127.0.0.1/?a&b")
+        '<a style="padding:0 .6em" href="http://127.0.0.1/?a&amp;b">page</a>'
+    """
+    return f'<a style="padding:0 .6em" href="{escape(address)}">{escape(text)}</a>'

@@ -31,7 +31,9 @@ def test_the_command_tells_its_version(command: list[str]) -> None:
 def test_the_help_names_all_commands(arguments: list[str]) -> None:
     output = CliRunner().invoke(main, arguments).output
     lines = output.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in lines] == ["cluster", "ping", "secret", "status", "worker"]
+    assert [line.split()[0] for line in lines] == [
+        *("cluster", "dashboard", "ping", "secret", "status", "top", "worker")
+    ]
     assert all(
         line.endswith(".") and not line.endswith("...") for line in lines
     )  # Whole sentences.

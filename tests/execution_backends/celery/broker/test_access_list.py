@@ -106,7 +106,12 @@ def test_it_may_all_that_is_needed(
         for door in doors:
             door.touch()
         assert [future.result(3 * DEADLINE) for future in held] == ["done"] * 2
-        for command in (["ping", "--timeout", str(DEADLINE), "two"], ["status"]):
+        # The looks take so long that client and worker see that a dashboard watches, and report.
+        for command in (
+            ["ping", "--timeout", str(DEADLINE), "two"],
+            ["status"],
+            ["top", "--times", "6"],
+        ):
             done = CliRunner().invoke(main, [*command, "--broker", url])
             assert done.exit_code == 0, done.output
     workers["two"].send(signal.SIGTERM)

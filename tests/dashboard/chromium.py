@@ -1,0 +1,19 @@
+"""A real browser for tests: without one they are skipped, and fail in CI."""
+
+import pytest
+
+from benchmarks.dashboard.chromium import Chromium, program
+from tests.docker_engine import in_ci
+
+__all__ = ["browser"]
+
+
+def browser() -> Chromium:
+    """A browser with a page, to be entered."""
+    path = program()
+    if path is None:
+        text = "no Chromium is installed; Debian's package is called chromium"
+        if in_ci():
+            pytest.fail(text, pytrace=False)
+        pytest.skip(text)
+    return Chromium(path)

@@ -1,0 +1,174 @@
+"""Snapshots of a real cluster."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from distribute_challenge import LocalCluster
+from distribute_challenge.dashboard.cluster_state import backlog
+from distribute_challenge.dashboard.collector import Collector
+from distribute_challenge.dashboard.snapshot import Snapshot
+from distribute_challenge.errors import BrokerUnreachableError, WorkerLostError
+from distribute_challenge.execution_backends.celery.broker import presence
+from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.keys import (
+    CLIENTS,
+    REPORTS,
+    WATCHED,
+    WORKERS,
+)
+from distribute_challenge.execution_backends.celery.broker.presence import ClientPresence
+from tests.dashboard.calls import die, refuse, square, wait
+from tests.processes import wait_until
+
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
+
+
+def until(
+    collector: Collector, condition: Callable[[Snapshot], object], what: str = "a snapshot"
+) -> Snapshot:
+    """Look until a snapshot is as it should be; that snapshot."""
+    taken: list[Snapshot] = []
+
+    def holds() -> object:
+        taken[:] = [collector.look()]
+        return condition(taken[0])
+
+    wait_until(holds, what)
+    return taken[0]
+
+
+def watched(collector: Collector) -> None:
+    """Wait until the worker and the client report."""
+    square(2).compute()  # Starts the client.
+    until(
+        collector,
+        lambda now: now.workers[0].busy is not None and collector._history.clients,
+        "reports",
+    )
+
+
+def test_nothing_is_reported_while_no_dashboard_watches(
+    cluster: LocalCluster, collector: Collector
+) -> None:
+    square(2).compute()
+    with connect(cluster.broker_url) as connection:
+        assert not connection.exists(WATCHED, REPORTS)
+        watched(collector)
+        assert connection.exists(WATCHED, REPORTS) == 2
+
+
+def test_running_calls_are_shown_with_their_processes(collector: Collector, tmp_path: Path) -> None:
+    """What waits is shown as well."""
+    watched(collector)
+    path = tmp_path / "go"
+    calls = [wait(path).submit() for _ in range(40)]
+    try:
+        now = until(
+            collector,
+            lambda now: (
+                now.totals.busy == 2
+                and now.totals.unfinished_calls == 40
+                and any(row[0] == "wait" for row in now.functions)
+            ),
+            "two busy processes",
+        )
+    finally:
+        path.touch()
+    assert [call.result() for call in calls] == ["done"] * 40
+    assert [lane.bars[-1][2:] for lane in now.lanes] == [("wait", None, 1)] * 2
+    (worker,) = now.workers
+    assert (worker.state, worker.processes, worker.busy) == ("here", 2, 2)
+    assert 0 < (worker.memory or 0) <= (worker.memory_limit or 0)
+    row = next(row for row in now.functions if row.name == "wait")
+    assert (row.waiting + row.out, row.done) == (40, 0)
+    (queue,) = now.queues
+    assert (queue.unfinished_calls, queue.processes) == (40, 2)
+    assert now.redis.memory > 0
+    after = until(
+        collector,
+        lambda now: any(row[:4] == ("wait", 0, 0, 40) for row in now.functions),
+        "the end of the calls",
+    )
+    assert after.totals.calls >= 40
+    assert any(point.calls for point in until(collector, lambda now: now.points).points)
+
+
+def test_a_map_s_progress_is_shown_and_what_it_has_not_sent_is_unfinished(
+    cluster: LocalCluster, collector: Collector
+) -> None:
+    watched(collector)
+    results = square.map(range(100_000), batch_size=10)
+    next(results)
+    now = until(collector, lambda now: now.maps and now.maps[0].done, "a map")
+    assert now.maps[0][2:] == (100_000, 10, 0, True)
+    assert 90_000 < now.totals.unfinished_calls < 100_000
+    with connect(cluster.broker_url) as connection:
+        assert backlog(connection)["unfinished_calls"] > 90_000
+    results.close()
+    until(collector, lambda now: not now.totals.unfinished_calls, "the end of the map")
+
+
+def test_failures_are_shown_with_their_tracebacks(collector: Collector) -> None:
+    watched(collector)
+    with pytest.raises(ValueError, match="no 3"):
+        refuse(3).submit().result()
+    with pytest.raises(WorkerLostError):
+        die().submit().result()
+    now = until(
+        collector,
+        lambda now: now.totals.failed == 2 and now.totals.lost_messages and now.failures[1:],
+        "two failures",
+    )
+    lost, raised = now.failures[:2]
+    assert raised.function == "refuse"
+    assert raised.error == "ValueError: <b>no 3</b>"
+    assert 'raise ValueError(f"<b>no {x}</b>")' in raised.traceback
+    assert "the worker process died" in lost.error
+    assert "signal: SIGKILL" in lost.traceback
+    states = {bar.state for lane in now.lanes for bar in lane.bars}
+    assert {"failed", "lost"} <= states
+
+
+def test_a_snapshot_is_json(collector: Collector) -> None:
+    now = until(collector, lambda now: now.workers)
+    content = json.loads(now.to_json())
+    assert content["workers"][0]["name"] == now.workers[0].name
+    assert content["totals"]["processes"] == 2
+    assert "secret" not in now.to_json()
+
+
+def test_calls_in_a_queue_without_workers_are_noted(
+    cluster: LocalCluster, collector: Collector
+) -> None:
+    """So are workers with another secret, and what was not reported with this one."""
+    with connect(cluster.broker_url) as connection:
+        presence.show(connection, ClientPresence("waiting", 3, {"gpu": 3}))
+        connection.hset(WORKERS, "stranger", b"%.3f x" % connection.clock.now())
+        collector.look()
+        connection.xadd(REPORTS, {"report": b"x"})
+        try:
+            notes = collector.look().notes
+            assert backlog(connection)["queues"]["gpu"] == {
+                "unfinished_calls": 3,
+                "messages": 0,
+                "processes": 0,
+            }
+        finally:
+            connection.hdel(CLIENTS, "waiting")
+            connection.hdel(WORKERS, "stranger")
+    assert notes == [
+        "workers with another secret, which take no calls: 1",
+        "reports that no holder of the secret has made: 1",
+        "no worker serves the queue 'gpu'; calls that wait there: 3",
+    ]
+
+
+def test_a_cluster_that_is_gone_is_an_error() -> None:
+    with LocalCluster(workers=1) as cluster:
+        collector = Collector(cluster.broker_url)
+    with pytest.raises(BrokerUnreachableError):
+        collector.look()
+    collector.close()
