@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from distribute_challenge.dashboard.snapshot import QueueRow, RedisRow
+import redis
+
+from distribute_challenge.dashboard.snapshot import ItemQueueRow, QueueRow, RedisRow
 from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.keys import DETACHED_OPEN
@@ -13,9 +16,11 @@ from distribute_challenge.execution_backends.celery.broker.presence import (
     WorkerPresence,
 )
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_length
+from distribute_challenge.execution_backends.celery.broker.queues import QueueRecord, queue_names
+from distribute_challenge.execution_backends.item_queue import queue_id
 from distribute_challenge.settings import DEFAULT_QUEUE
 
-__all__ = ["ClusterState", "backlog", "redis_row"]
+__all__ = ["ClusterState", "backlog", "item_queues", "redis_row"]
 
 
 class ClusterState(NamedTuple):
@@ -94,6 +99,30 @@ def backlog(connection: Broker) -> dict[str, Any]:
             for row in state.queues
         },
     }
+
+
+def item_queues(connection: Broker, most: int) -> tuple[list[ItemQueueRow], int]:
+    """Return the named queues of items, and how many further ones there are.
+
+    A queue that is deleted meanwhile is left out, and so is one whose key has another type.
+
+    Args:
+        connection: To the broker.
+        most: How many queues to return at most.
+
+    Raises:
+        redis.RedisError: Redis does not answer, or refuses.
+    """
+    names = queue_names(connection)
+    rows = []
+    for name in names[:most]:
+        with suppress(redis.ResponseError):
+            state = QueueRecord(connection, queue_id(name)).state()
+            if state is not None:
+                rows.append(
+                    ItemQueueRow(name, state.size, state.unfinished, state.dead, state.maxsize)
+                )
+    return rows, max(0, len(names) - most)
 
 
 def redis_row(connection: Broker) -> RedisRow:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from distribute_challenge.dashboard.cluster_state import ClusterState, redis_row
+from distribute_challenge.dashboard.cluster_state import ClusterState, item_queues, redis_row
 from distribute_challenge.dashboard.history import History
 from distribute_challenge.dashboard.lanes import WINDOW
 from distribute_challenge.dashboard.roster import Roster
@@ -20,6 +20,7 @@ __all__ = ["Collector"]
 ANSWER_WITHIN: Final = 5.0  # Seconds that Redis has for each answer.
 MOST_FUNCTIONS: Final = 40  # Rows that are shown.
 MOST_CLIENTS: Final = 40
+MOST_ITEM_QUEUES: Final = 40
 MOST_WORKERS: Final = 100
 
 
@@ -82,6 +83,7 @@ class Collector:
         lanes, lanes_left_out = history.lanes.rows(history.workers, now)
         functions = history.functions()
         clients = sorted(state.clients, key=lambda client: -client.waiting)
+        queues, queues_left_out = item_queues(connection, MOST_ITEM_QUEUES)
         return Snapshot(
             at=now,
             watched_since=self._since,
@@ -108,6 +110,8 @@ class Collector:
             functions_left_out=max(0, len(functions) - MOST_FUNCTIONS),
             maps=history.maps(),
             queues=state.queues,
+            item_queues=queues,
+            item_queues_left_out=queues_left_out,
             clients=[
                 ClientRow(
                     name=client.name,

@@ -50,6 +50,20 @@ def _families(snapshot: Snapshot) -> Iterator[Iterable[str]]:
         "Messages that wait in Redis.",
         [({"queue": row.name}, row.messages) for row in snapshot.queues],
     )
+    yield _family(
+        "queue_items",
+        "gauge",
+        "Items of a named queue: those that wait, those that are not done, and dead letters.",
+        [
+            ({"queue": row.name, "state": state}, count)
+            for row in snapshot.item_queues
+            for state, count in (
+                ("waiting", row.waiting),
+                ("unfinished", row.unfinished),
+                ("dead", row.dead),
+            )
+        ],
+    )
     here = [row for row in snapshot.workers if row.state in ("here", "silent")]
     yield _family(
         "worker_memory_bytes",

@@ -16,6 +16,7 @@ __all__ = [
     "ClientRow",
     "FailureRow",
     "FunctionRow",
+    "ItemQueueRow",
     "Lane",
     "MapRow",
     "Point",
@@ -111,6 +112,19 @@ class QueueRow(NamedTuple):
     processes: int
 
 
+class ItemQueueRow(NamedTuple):
+    """A named queue of items: how many wait, are not done, and are dead letters.
+
+    ``maxsize`` is how many may wait; 0: there is no limit.
+    """
+
+    name: str
+    waiting: int
+    unfinished: int
+    dead: int
+    maxsize: int
+
+
 class ClientRow(NamedTuple):
     """A client."""
 
@@ -187,6 +201,8 @@ class Snapshot:
         functions_left_out: Number of further functions.
         maps: The maps.
         queues: The queues.
+        item_queues: The named queues of items.
+        item_queues_left_out: Number of further queues of items.
         clients: The clients.
         clients_left_out: Number of further clients.
         failures: The latest failures, the latest first.
@@ -209,6 +225,8 @@ class Snapshot:
     functions_left_out: int
     maps: Sequence[MapRow]
     queues: Sequence[QueueRow]
+    item_queues: Sequence[ItemQueueRow]
+    item_queues_left_out: int
     clients: Sequence[ClientRow]
     clients_left_out: int
     failures: Sequence[FailureRow]
@@ -226,4 +244,6 @@ class Snapshot:
         return json.dumps(content, separators=(",", ":"))
 
 
-_OBJECTS = ("workers", "lanes", "functions", "maps", "queues", "clients", "failures")
+_OBJECTS = (
+    "workers", "lanes", "functions", "maps", "queues", "item_queues", "clients", "failures"
+)  # fmt: skip

@@ -6,7 +6,14 @@ from typing import Final
 from distribute_challenge.core.printable import printable
 from distribute_challenge.core.sizes import as_size
 from distribute_challenge.core.tables import table
-from distribute_challenge.dashboard.snapshot import FunctionRow, Lane, MapRow, Snapshot, WorkerRow
+from distribute_challenge.dashboard.snapshot import (
+    FunctionRow,
+    ItemQueueRow,
+    Lane,
+    MapRow,
+    Snapshot,
+    WorkerRow,
+)
 
 __all__ = ["screen"]
 
@@ -67,6 +74,10 @@ def _parts(snapshot: Snapshot, width: int) -> Iterator[list[str]]:
         [[row.name, row.unfinished_calls, row.messages, row.processes] for row in snapshot.queues],
         "",
     )
+    if snapshot.item_queues:
+        heads = ["queue of items", "", "waiting", "not done", "dead letters"]
+        yield _titled(heads, [_item_queue(row) for row in snapshot.item_queues], "")
+        yield _more(snapshot.item_queues_left_out, "queues of items")
     if snapshot.failures:
         yield ["", "failures"]
         yield [
@@ -105,6 +116,12 @@ def _function(row: FunctionRow) -> list[object]:
 def _map(row: MapRow) -> list[object]:
     total = "?" if row.total is None else str(row.total)
     return [row.name, _bar(row.done, row.total or row.done), row.done, total, row.failed]
+
+
+def _item_queue(row: ItemQueueRow) -> list[object]:
+    filled = _bar(min(row.waiting, row.maxsize), row.maxsize) if row.maxsize else ""
+    # The name is not signed.
+    return [printable(row.name), filled, row.waiting, row.unfinished, row.dead]
 
 
 def _bar(done: int, total: int) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distribute_challenge import LocalCluster
+from distribute_challenge import LocalCluster, Queue
+from distribute_challenge.dashboard import collector as module
 from distribute_challenge.dashboard.cluster_state import backlog
 from distribute_challenge.dashboard.collector import Collector
 from distribute_challenge.dashboard.snapshot import Snapshot
@@ -15,11 +16,14 @@ from distribute_challenge.execution_backends.celery.broker import presence
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.keys import (
     CLIENTS,
+    QUEUES,
     REPORTS,
     WATCHED,
     WORKERS,
+    queue_key,
 )
 from distribute_challenge.execution_backends.celery.broker.presence import ClientPresence
+from distribute_challenge.execution_backends.item_queue import queue_id
 from tests.dashboard.calls import die, refuse, square, wait
 from tests.processes import wait_until
 
@@ -109,6 +113,31 @@ def test_a_map_s_progress_is_shown_and_what_it_has_not_sent_is_unfinished(
         assert backlog(connection)["unfinished_calls"] > 90_000
     results.close()
     until(collector, lambda now: not now.totals.unfinished_calls, "the end of the map")
+
+
+def test_named_queues_of_items_are_shown(
+    cluster: LocalCluster, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was deleted just now, and one whose key has another type, are left out."""
+    jobs: Queue[int] = Queue("jobs", maxsize=10, backend=cluster.backend)
+    others: Queue[int] = Queue("others", backend=cluster.backend)
+    jobs.put_many([1, 2, 3])
+    jobs.get()
+    with connect(cluster.broker_url) as connection:
+        connection.sadd(QUEUES, queue_id("deleted"), queue_id("strange"))
+        connection.set(queue_key("state", queue_id("strange")), b"x")
+        try:
+            now = collector.look()
+            monkeypatch.setattr(module, "MOST_ITEM_QUEUES", 2)
+            fewer = collector.look()
+        finally:
+            connection.delete(queue_key("state", queue_id("strange")))
+            connection.srem(QUEUES, queue_id("deleted"), queue_id("strange"))
+            jobs.delete()
+            others.delete()
+    assert now.item_queues == [("jobs", 2, 3, 0, 10), ("others", 0, 0, 0, 0)]
+    assert now.item_queues_left_out == 0
+    assert (fewer.item_queues, fewer.item_queues_left_out) == ([("jobs", 2, 3, 0, 10)], 2)
 
 
 def test_failures_are_shown_with_their_tracebacks(collector: Collector) -> None:

@@ -28,6 +28,8 @@ def test_prometheus_parser_reads_them() -> None:
     assert of("workers") == 1
     assert of("busy_processes") == 1
     assert of("unfinished_calls", queue="queue") == 70
+    assert of("queue_items", queue="jobs", state="waiting") == 3
+    assert of("queue_items", queue="all\n", state="dead") == 0
     assert of("calls_total", function="square") == 30
     assert of("failed_calls_total", function="square") == 3
     assert of("call_seconds_total", function='a "b"\\\n') == 0

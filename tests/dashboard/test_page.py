@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.dashboard.chromium import Chromium
-from distribute_challenge import LocalCluster
+from distribute_challenge import LocalCluster, Queue
 from distribute_challenge.dashboard.lanes import MOST_LANES
 from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.broker import presence, reports
@@ -70,6 +70,11 @@ def test_a_running_study_is_shown(cluster: LocalCluster, page: Chromium, tmp_pat
     until(page, "#maps", "10 of 100,000")
     results.close()
     until(page, "#maps", "over")
+    assert page.run("document.querySelector('#item-queues-section').hidden")
+    jobs: Queue[int] = Queue("<b>jobs</b>", maxsize=10, backend=cluster.backend)
+    jobs.put(1)
+    until(page, "#item-queues", "<b>jobs</b> 1 1 0 10")
+    jobs.delete()
     until(page, "#throughput", "now")
     assert page.errors == []
     assert cluster.dashboard_url is not None

@@ -24,6 +24,9 @@ def test_a_screen_has_each_part_of_a_snapshot() -> None:
         "square  █████░░░░░░░░░░░░░░░    20  80       3",
         "fit     ░░░░░░░░░░░░░░░░░░░░     0  ?        0",
         "queue          70         6          2",
+        "jobs            █████░░░░░░░░░░░░░░░        3         5             1",
+        "all\\n                                       2         2             0",
+        "and 4 more queues of items",
         "  square on w@vm/1: ValueError: 1",
     ):
         assert part in text, text
@@ -39,6 +42,7 @@ def test_what_a_cluster_does_not_have_takes_no_room() -> None:
             functions=[],
             functions_left_out=0,
             maps=[],
+            item_queues=[],
             failures=[],
             points=[],
             notes=[],

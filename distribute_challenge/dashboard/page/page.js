@@ -282,6 +282,11 @@ function showTables(now) {
   byId("workers-more").textContent = more(now.workers_left_out, "workers");
   table("queues", ["Queue", "Unfinished calls", "Messages in Redis", "Processes"],
     now.queues.map((row) => [row.name, row.unfinished_calls, row.messages, row.processes]), "none");
+  byId("item-queues-section").hidden = !now.item_queues.length;
+  table("item-queues", ["Queue", "Waiting", "Not done", "Dead letters", "Room for"],
+    now.item_queues.map((row) => [row.name, row.waiting, row.unfinished,
+      row.dead ? element("span", { class: "bad" }, count(row.dead)) : 0, row.maxsize || "no limit"]), "none");
+  byId("item-queues-more").textContent = more(now.item_queues_left_out, "queues of items");
   table("clients", ["Client", "Unfinished calls", "Python", "Library"],
     now.clients.map((row) => [`${row.host}, process ${row.pid}`, row.unfinished_calls, row.python, row.library]),
     "no client is present");
