@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import nan
 from statistics import median
 
 import psutil
@@ -155,5 +156,5 @@ def _seconds(process: psutil.Process) -> float:
 
 
 def ratio(unwatched: list[float], watched: list[float]) -> float:
-    """Return the median watched, divided by that not watched."""
-    return median(watched) / median(unwatched)
+    """Return the median watched, divided by that not watched; not a number for too little work."""
+    return median(watched) / median(unwatched) if median(unwatched) else nan

@@ -51,6 +51,7 @@ R = TypeVar("R")
 MOST_RESULTS = 10_000  # Results that wait until the program reads them; a guess.
 # Seconds that a consumer has its worker, before other calls have their turn.
 SHORTEST_TURN = 1.0
+LOCAL_ENDS_WITHIN = 0.5  # Seconds, at the end of the program.
 # Seconds that it waits for an item; twice as long after each turn without one. The longest time is
 # that of ten consumers or fewer, and of any number of them.
 SHORTEST_IDLE = 0.25
@@ -268,6 +269,15 @@ class Consumers(Generic[R]):
         for future in calls:
             future.cancel(force)
 
+    def end_with_program(self) -> None:
+        """End the consumers as the program ends."""
+        if self._work.queue.opened().is_local:
+            # They are threads of this process. Those that wait end by themselves, at once.
+            self.end()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._calls, LOCAL_ENDS_WITHIN)
+        self.end(force=True)
+
     def raise_error(self) -> None:
         """Raise the error that has ended the consumers, if one has."""
         if self._error is not None:
@@ -358,7 +368,7 @@ class Consumers(Generic[R]):
 def _end_all() -> None:
     """At the end of the program, stop what runs: items that were begun are delivered again."""
     for consumers in list(_all):
-        consumers.end(force=True)
+        consumers.end_with_program()
 
 
 at_exit(_end_all)

@@ -218,11 +218,14 @@ def test_an_iterator_of_results_that_is_left_ends(items: "Queue[int]", gate: Gat
         consumers.join()
 
 
-def test_the_end_of_the_program_ends_its_consumers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "backend", ["threads", pytest.param("celery", marks=[pytest.mark.celery, pytest.mark.slow])]
+)
+def test_the_end_of_the_program_ends_its_consumers(backend: str, tmp_path: Path) -> None:
     """It does not wait for them, and does not warn of calls that were not done."""
-    code = """
+    code = f"""
 from distribute_challenge import Consumers, Queue
-items = Queue(backend="threads")
+items = Queue(backend={backend!r})
 items.put_many(range(100))
 consumers = Consumers(items, abs)
 print("ends")

@@ -41,6 +41,7 @@ def test_each_measurement_runs_in_a_process_of_its_own(
     """Dask's own cluster is left out, as not every machine has it."""
     if name == "group_by":
         pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow")
     if command is dask.main:
         few: Any = dask.MEASUREMENTS[name]._replace(systems=dask.SYSTEMS[:2])
         monkeypatch.setitem(dask.MEASUREMENTS, name, few)

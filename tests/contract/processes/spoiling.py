@@ -49,7 +49,11 @@ def close_the_loop() -> str:
 
 
 def close_any_loop() -> str:
-    loop = asyncio.get_event_loop()
+    try:
+        loop = asyncio.get_event_loop()
+    except RuntimeError:  # A test before this one has run coroutines in this thread.
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(asyncio.sleep(0, "done"))
     finally:

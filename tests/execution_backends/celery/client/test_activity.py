@@ -3,7 +3,10 @@
 from array import array
 from typing import Any
 
+import pytest
+
 from distribute_challenge import compute_this
+from distribute_challenge.core import running_maps
 from distribute_challenge.core.messages import FunctionPayload, Reply
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import UNBEGUN, Failure
@@ -87,7 +90,8 @@ def test_long_reports_are_cut(monkeypatch: Any) -> None:
     assert [row.name for row in functions(Activity(None), calls)] == ["many"]
 
 
-def test_maps_of_the_client_are_reported() -> None:
+def test_maps_of_the_client_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_maps, "_maps", {})  # Without those that other tests left open.
     square = compute_this(lambda x: x * x, backend=LocalExecutionBackend())
     results = square.map([1, 2, 3], batch_size=1)
     endless = square.map(x for x in [1, 2])
