@@ -2,7 +2,9 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
+import os
 import sys
 import threading
 import weakref
@@ -176,7 +178,8 @@ def _kept() -> "_Kept":
     # Only the thread's local storage holds it, and no variable of a frame: it is deleted with the
     # thread, even if a traceback stays alive.
     kept: _Kept | None = vars(_of_this_thread).get("kept")
-    if kept is None or kept.loop.is_closed():  # A call may close the loop of its thread.
+    # A call may close the loop of its thread, or run in the child of a fork.
+    if kept is None or kept.loop.is_closed() or kept.is_parents():
         kept = _of_this_thread.kept = _Kept()
     return kept
 
@@ -185,6 +188,7 @@ class _Kept:
     """A thread's event loop, closed when the thread ends."""
 
     def __init__(self) -> None:
+        self._pid = os.getpid()
         self.runner = asyncio.Runner()
         try:
             self.loop = self.runner.get_loop()
@@ -196,13 +200,31 @@ class _Kept:
         # Not the runner's `close`, which runs the loop: this may be any thread, and a loop may be
         # running in it.
         if loop := vars(self).get("loop"):
-            loop.close()
+            if self.is_parents():
+                _leave_open(loop)
+            else:
+                loop.close()
+
+    def is_parents(self) -> bool:
+        """Whether this process is a fork of the one that made it."""
+        return self._pid != os.getpid()
 
 
 def _close() -> None:
     kept: _Kept | None = vars(_of_this_thread).pop("kept", None)
-    if kept is not None:
+    if kept is not None and not kept.is_parents():
         kept.runner.close()
+
+
+def _leave_open(loop: asyncio.AbstractEventLoop) -> None:
+    """In the child of a fork, drop a loop of the parent.
+
+    To close it would remove its sockets from the kernel's epoll object, which both processes have:
+    then no other thread could wake the parent's loop.
+    """
+    # Else asyncio's own loops close themselves when they are deleted.
+    with contextlib.suppress(AttributeError):
+        loop._closed = True  # type: ignore[attr-defined]
 
 
 # The main thread's loop must be closed while the interpreter is still intact.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,9 @@ from distribute_challenge.errors import CallTimeoutError
 from distribute_challenge.execution import coroutines
 from distribute_challenge.execution.coroutines import run_to_completion
 from distribute_challenge.execution.time_limit import OverdueError, TimeLimit
+from tests.forks import ended, fork
+
+DEAF_FOR = 15.0  # Seconds.
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -33,6 +37,28 @@ async def value_of_variable() -> str:
 def test_a_coroutine_gives_its_value() -> None:
     """The caller has no loop."""
     assert run_to_completion(asyncio.sleep(0, 4)) == 4
+
+
+def test_a_fork_leaves_the_parent_s_loops_as_they_are() -> None:
+    """Other threads can still wake them, whatever the child does with its copies."""
+
+    def in_child() -> None:
+        assert run_to_completion(asyncio.to_thread(int, "2")) == 2
+        coroutines._close()
+        gc.collect()
+
+    async def woken() -> bool:
+        began = time.monotonic()
+        # Late enough that the loop waits. One that is not woken sees it when the time is over.
+        await asyncio.wait_for(asyncio.to_thread(threading.Event().wait, 0.05), DEAF_FOR)
+        return time.monotonic() - began < DEAF_FOR
+
+    with ThreadPoolExecutor(1) as other:
+        assert run_to_completion(asyncio.sleep(0, 1)) == 1
+        assert other.submit(run_to_completion, asyncio.sleep(0, 1)).result() == 1
+        assert ended(fork(in_child)) == 0
+        assert run_to_completion(woken())
+        assert other.submit(run_to_completion, woken()).result()
 
 
 def test_a_coroutine_s_exception_comes_through() -> None:

@@ -147,11 +147,13 @@ class Activity:
             done, failed, took = ended.get(which, (0, 0, 0.0))
             functions.append(FunctionReport(*which, waiting, out, int(done), int(failed), took))
         functions.sort(key=lambda row: -(row.waiting + row.out + row.done))
-        maps = [_reported(*one, is_open=True) for one in maps_of(self.sender)]
+        maps = []
         for number, over in ended_maps_of(self.sender):
             if number not in self._told:
                 maps.append(_reported(number, over, is_open=False))
                 self._told.append(number)
+        # Last, as the first ones are left out if there are too many.
+        maps += [_reported(*one, is_open=True) for one in maps_of(self.sender)]
         return ClientReport(
             name=name,
             seen=now,
