@@ -14,7 +14,7 @@ from distribute_challenge.errors import SerialisationError, SignatureError
 from tests.calls import note
 from tests.contract.values import add
 
-TIMEOUT = 30  # Seconds after which a test would rather fail than wait.
+TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
 @compute_this

@@ -97,7 +97,7 @@ def test_running_calls_are_shown_with_their_processes(collector: Collector, tmp_
         "the end of the calls",
     )
     assert after.totals.calls >= 40
-    assert any(point.calls for point in until(collector, lambda now: now.points).points)
+    until(collector, lambda now: any(point.calls for point in now.points), "a second with calls")
 
 
 def test_a_map_s_progress_is_shown_and_what_it_has_not_sent_is_unfinished(

@@ -86,7 +86,8 @@ def test_pairs_in_a_folder_on_disk_are_removed_when_the_client_is_killed(
 ) -> None:
     with subprocess.Popen([*program, "reduce"], env=environment(folder)) as process:
         try:
-            wait_until(lambda: size(folder) > 10_000_000, "the pairs of the first wave", within=120)
+            # How many there are depends on how many items the calls got.
+            wait_until(lambda: size(folder) > 500_000, "pairs of the first wave", within=120)
         finally:
             process.kill()
     wait_until(lambda: not any(folder.iterdir()), "the removal of the folder", within=60)
