@@ -37,25 +37,33 @@ def interruptible(words: str) -> Iterator[None]:
     raised: BaseException | None = None
     received = signal.SIGINT
     thread = threading.get_ident()
+    ignores = False  # Whether Python ignores what is raised now.
 
     def take(number: int, frame: Any) -> None:
         nonlocal raised, received
         if raised is not None:
             print(words, file=sys.stderr)
             return
+        if ignores:
+            send_again()
+            return
         raised, received = KeyboardInterrupt(), signal.Signals(number)
         raise raised
 
+    def send_again() -> None:
+        again = threading.Timer(AGAIN_AFTER, signal.pthread_kill, (thread, received))
+        again.daemon = True
+        again.start()
+
     def take_ignored(ignored: Any) -> None:
-        nonlocal raised
+        nonlocal raised, ignores
         if ignored.exc_value is not raised:
             hook(ignored)
             return
         # Python ignores what is raised while it deletes an object. The signal comes once more.
-        raised = None
-        again = threading.Timer(AGAIN_AFTER, signal.pthread_kill, (thread, received))
-        again.daemon = True
-        again.start()
+        raised, ignores = None, True
+        send_again()
+        ignores = False
 
     before = {number: signal.signal(number, take) for number in SIGNALS}
     hook, sys.unraisablehook = sys.unraisablehook, take_ignored

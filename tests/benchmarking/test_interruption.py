@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from distribute_challenge.benchmarking import interruption
 from distribute_challenge.benchmarking.interruption import SIGNALS, interruptible
 from tests.processes import PATIENCE
 
@@ -45,6 +46,30 @@ def test_a_signal_that_python_ignores_comes_once_more(number: signal.Signals) ->
         Deleted(number)
         with pytest.raises(KeyboardInterrupt):
             pause.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_comes_while_python_ignores_one_comes_once_more_too(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[threading.Timer] = []
+
+    class Interrupted(threading.Timer):
+        def start(self) -> None:
+            timers.append(self)
+            if len(timers) == 1:
+                signal.raise_signal(number)
+            super().start()
+
+    monkeypatch.setattr(interruption.threading, "Timer", Interrupted)
+    pause = threading.Event()
+    with interruptible("wait"):
+        Deleted(number)
+        with pytest.raises(KeyboardInterrupt):
+            pause.wait(PATIENCE)
+        for timer in timers:
+            timer.join()
+    assert len(timers) == 2
 
 
 def test_other_exceptions_that_python_ignores_are_reported_as_before(

@@ -183,9 +183,12 @@ def test_a_result_that_comes_just_before_the_caller_is_cancelled_is_dropped() ->
         loop = asyncio.get_running_loop()
         came = loop.call_soon_threadsafe
 
-        def and_cancel(*arguments: Any) -> Any:
-            came(*arguments)
-            return came(task.cancel)
+        def and_cancel(deliver: Callable[..., Any], *arguments: Any) -> Any:
+            def both() -> None:  # Before the task goes on.
+                deliver(*arguments)
+                task.cancel()
+
+            return came(both)
 
         with pytest.MonkeyPatch.context() as context:
             context.setattr(loop, "call_soon_threadsafe", and_cancel)

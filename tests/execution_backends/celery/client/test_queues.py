@@ -301,7 +301,7 @@ def test_a_queue_of_a_client_that_is_gone_is_shut_down(backend: Engine, server: 
     attached.look_after()  # type: ignore[attr-defined]
 
 
-def test_closing_a_client_twice_and_without_a_broker(server: Server) -> None:
+def test_closing_a_client_twice_and_without_a_broker(server: Server, eventually: Any) -> None:
     backend = Engine(server.url)
     numbers: Queue[int] = Queue("numbers", backend=backend)
     named: Queue[int] = Queue("more", backend=backend)
@@ -313,6 +313,7 @@ def test_closing_a_client_twice_and_without_a_broker(server: Server) -> None:
     assert queues is not None
     server.stop()
     backend.close()
+    eventually(lambda: queues._thread is None)
     queues._keep_leases()
     assert queues._thread is None
 
