@@ -4,7 +4,7 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 """
 
 # Files at this level are what users touch, and the ground (errors, settings, log, version,
-# owned_folder). All other files are in a room:
+# owned_folder, lazy_names). All other files are in a room:
 #
 #     cli  benchmarking         commands
 #     joblib                    the joblib backend
@@ -27,7 +27,9 @@ Write ``@compute_this()`` above the function, and ``.compute()`` behind the call
 # Imports point down. docs/contributing.md says where to look for what; tests/test_layers.py checks
 # the imports.
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from distribute_challenge.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from distribute_challenge.core.futures import Future
@@ -80,51 +82,36 @@ __all__ = [
     "wait",
 ]
 
-# The module of each name. It is imported when the name is first used, so that to import the package
-# costs nothing.
+# Imported when they are first used.
 _PLACES = {
-    "__version__": "version",
-    "Consumers": "queues",
-    "Distributable": "distributable",
-    "DistributableFunction": "function",
-    "ExecutionBackend": "execution_backends.base",
-    "Executor": "executor",
-    "Future": "core.futures",
-    "LocalCluster": "local_cluster",
-    "LogLine": "core.log_lines",
-    "Queue": "queues",
-    "Shared": "shared",
-    "Timeline": "core.timeline",
-    "as_completed": "waiting",
-    "attach": "detached",
-    "gather": "waiting",
-    "map_reduce": "mapreduce",
-    "progress": "waiting",
-    "wait": "waiting",
-    "available_backends": "execution_backends.registry",
-    "compute_this": "decorator",
-    "default_backend": "execution_backends.registry",
-    "put": "shared",
-    "report": "reporting.report",
-    "set_default_backend": "execution_backends.registry",
-    "use_backend": "execution_backends.registry",
+    "__version__": "distribute_challenge.version",
+    "Consumers": "distribute_challenge.queues",
+    "Distributable": "distribute_challenge.distributable",
+    "DistributableFunction": "distribute_challenge.function",
+    "ExecutionBackend": "distribute_challenge.execution_backends.base",
+    "Executor": "distribute_challenge.executor",
+    "Future": "distribute_challenge.core.futures",
+    "LocalCluster": "distribute_challenge.local_cluster",
+    "LogLine": "distribute_challenge.core.log_lines",
+    "Queue": "distribute_challenge.queues",
+    "Shared": "distribute_challenge.shared",
+    "Timeline": "distribute_challenge.core.timeline",
+    "as_completed": "distribute_challenge.waiting",
+    "attach": "distribute_challenge.detached",
+    "gather": "distribute_challenge.waiting",
+    "map_reduce": "distribute_challenge.mapreduce",
+    "progress": "distribute_challenge.waiting",
+    "wait": "distribute_challenge.waiting",
+    "available_backends": "distribute_challenge.execution_backends.registry",
+    "compute_this": "distribute_challenge.decorator",
+    "default_backend": "distribute_challenge.execution_backends.registry",
+    "put": "distribute_challenge.shared",
+    "report": "distribute_challenge.reporting.report",
+    "set_default_backend": "distribute_challenge.execution_backends.registry",
+    "use_backend": "distribute_challenge.execution_backends.registry",
 }
 
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name in _PLACES:
-        value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-        globals()[name] = value
-        return value
-    try:
-        # Submodules, too: `distribute_challenge.execution_backends` needs no import of its own.
-        return import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
-            raise
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+__getattr__ = lazy_names(__name__, _PLACES)
 
 
 def __dir__() -> list[str]:

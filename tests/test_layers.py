@@ -16,7 +16,7 @@ FOLDER = Path(distribute_challenge.__file__).parent
 # name covers. In a folder, and among the files that users touch, the order is their own matter; but
 # there are no circles (below).
 LAYERS = [
-    ["errors", "settings", "version", "log", "owned_folder"],
+    ["errors", "lazy_names", "log", "owned_folder", "settings", "version"],
     ["broken_pool"],
     ["core"],
     ["security"],

@@ -109,7 +109,7 @@ print(json.dumps({
         "heavy": [],
         "threads": 1,
         "files": [],
-        "own": ["distribute_challenge"],
+        "own": ["distribute_challenge", "distribute_challenge.lazy_names"],
     }
 
 

@@ -11,14 +11,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+from distribute_challenge.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from celery import Celery
 
+    from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
+
     app: Celery
 
 __all__ = ["CeleryExecutionBackend", "app"]
+
+
+# A worker does without it.
+_find = lazy_names(
+    __name__, {"CeleryExecutionBackend": "distribute_challenge.execution_backends.celery.backend"}
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -37,4 +45,4 @@ def __getattr__(name: str) -> Any:
         check_broker()
         globals()["app"] = made = make_app()
         return made
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _find(name)
