@@ -54,7 +54,7 @@ def test_a_wrong_option_is_named_where_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("thing", [3, "square", [square]])
-def test_what_cannot_be_called_is_refused_with_the_line_to_write(thing: Any) -> None:
+def test_compute_this_refuses_a_non_callable_with_the_line_to_write(thing: Any) -> None:
     """It was probably meant as an option."""
     with pytest.raises(
         UnsupportedFunctionError,

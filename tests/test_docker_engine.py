@@ -53,7 +53,9 @@ def test_compose_is_needed_as_a_part_of_docker(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
-def test_what_cannot_run_is_skipped_but_not_in_ci(path: Path, ci: str, outcome: str) -> None:
+def test_a_test_that_needs_docker_is_skipped_without_it_and_fails_in_ci(
+    path: Path, ci: str, outcome: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--no-cov", TEST],
         cwd=CHECKOUT,

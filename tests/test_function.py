@@ -170,7 +170,7 @@ class Tables:
         return f"{table} {os.getcwd()} {replaced.call_count}"
 
 
-def test_what_a_decorator_below_fills_need_not_be_given() -> None:
+def test_an_argument_that_an_inner_decorator_fills_need_not_be_given() -> None:
     """The check is of what is called, the signature shown that of what is wrapped."""
     assert users("a").compute() == users.local("a") == "a open"
     assert list(users.map(["a", "b"])) == ["a open", "b open"]

@@ -174,7 +174,7 @@ def test_a_function_that_cannot_be_pickled_is_named_at_the_line_of_the_map() -> 
         compute_this(holds).map([1], backend="local")
 
 
-def test_what_the_source_raises_comes_after_the_results_before_it() -> None:
+def test_an_exception_of_the_source_is_raised_after_the_results_before_it() -> None:
     """None of them is lost, although they travel in one chunk with the error."""
 
     def source() -> Iterator[int]:

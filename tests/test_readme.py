@@ -200,7 +200,9 @@ def test_tables_have_an_empty_line_above(page: Path) -> None:
         ),
     ],
 )
-def test_what_a_page_shows_as_plain_text_is_found(shown: str, faults: list[str]) -> None:
+def test_the_docs_hook_finds_markup_that_a_page_shows_as_plain_text(
+    shown: str, faults: list[str]
+) -> None:
     """The hook that runs at each build of the documentation finds it."""
     hook = runpy.run_path(str(ROOT / ".ci" / "check_rendering.py"))
     assert [

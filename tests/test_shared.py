@@ -37,7 +37,7 @@ def test_a_handle_s_value_is_of_the_moment_it_was_put() -> None:
     assert compute_this(sum)(shared).compute("threads") == 3
 
 
-def test_what_cannot_be_pickled_cannot_be_put() -> None:
+def test_putting_a_value_that_cannot_be_pickled_is_an_error() -> None:
     """The message says what it was."""
     with pytest.raises(SerialisationError, match="the list to be shared"):
         put([(i for i in ())], "local")

@@ -81,7 +81,7 @@ def test_too_late_is_an_error_that_says_how_many_are_missing(tmp_path: Path) -> 
     (tmp_path / "door").touch()
 
 
-def test_what_cannot_be_submitted_cancels_what_was(tmp_path: Path) -> None:
+def test_gather_and_wait_raise_if_a_call_cannot_be_submitted(tmp_path: Path) -> None:
     door = tmp_path / "door"
     for collect in (gather, lambda *things: wait(things)):
         with pytest.raises(CallError, match="cannot be pickled"):

@@ -31,7 +31,7 @@ def test_a_package_that_is_used_later_is_looked_for_later() -> None:
 
 
 @pytest.mark.parametrize("missing", ["numpy", "matplotlib"])
-def test_what_reads_a_recording_can_be_imported_without_the_extra(missing: str) -> None:
+def test_modules_that_read_recordings_can_be_imported_without_the_extra(missing: str) -> None:
     """So the command can show its help, and say itself what is missing."""
     code = f"""
 import sys

@@ -9,7 +9,7 @@ from benchmarks.machine import describe_machine, in_a_line
 
 
 @pytest.mark.parametrize("module", ["markdown", "self.ideal", "self.latency"])
-def test_what_docstrings_show_is_so(module: str) -> None:
+def test_doctests_of_the_benchmark_modules_pass(module: str) -> None:
     tried = doctest.testmod(import_module(f"benchmarks.{module}"))
     assert tried.attempted
     assert not tried.failed

@@ -189,7 +189,9 @@ def test_celery_s_remote_control_shows_nothing(
     assert secret not in done.stdout + done.stderr
 
 
-def test_what_lies_in_redis_holds_neither(url: str, worker: Program, secret: str) -> None:
+def test_no_key_in_redis_contains_the_password_or_the_secret(
+    url: str, worker: Program, secret: str
+) -> None:
     """Others may read that."""
     with connect(url) as connection, CeleryExecutionBackend(url) as backend:
         future = compute_this(len)("abc").submit(backend)

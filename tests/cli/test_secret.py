@@ -70,7 +70,7 @@ def test_a_file_is_its_owner_s_alone_and_what_is_written_shows_nothing(
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_what_is_there_is_kept(kind: str, tmp_path: Path) -> None:
+def test_an_existing_env_file_or_link_target_is_not_overwritten(kind: str, tmp_path: Path) -> None:
     """So is the target of a link, which another user may have put there."""
     path, other = tmp_path / ".env", tmp_path / "other"
     other.write_text("precious")

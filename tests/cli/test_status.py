@@ -213,7 +213,7 @@ def test_where_workers_cannot_be_asked_what_runs_all_else_is_shown(broker: str) 
     )
 
 
-def test_what_redis_refuses_for_another_reason_is_one_clear_error(server: str) -> None:
+def test_a_redis_user_without_the_needed_rights_gets_one_clear_error(server: str) -> None:
     with connect(server) as connection:
         connection.acl_setuser(
             "half", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"]

@@ -149,7 +149,7 @@ def test_a_script_on_standard_input_needs_no_file_and_no_guard(short: Path) -> N
     assert (done.stdout, done.returncode) == ("9 __main__\n[0, 1, 4]\n", 0), done.stderr
 
 
-def test_what_is_typed_at_a_prompt_works(short: Path) -> None:
+def test_calls_typed_at_the_python_prompt_give_their_values(short: Path) -> None:
     typed = """
 from distribute_challenge import compute_this
 factor = 2
@@ -177,6 +177,6 @@ times(2).compute()
 
 
 @unmeasured
-def test_what_a_process_has_not_written_is_empty(one_worker: LocalCluster) -> None:
+def test_the_log_of_a_process_that_wrote_nothing_is_empty(one_worker: LocalCluster) -> None:
     assert one_worker._embedded.log("missing") == ""
     wait_until(lambda: "eady to accept connections" in one_worker._embedded.log("redis"))

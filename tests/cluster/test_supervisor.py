@@ -145,7 +145,9 @@ def test_a_signal_to_the_supervisor_ends_the_cluster(supervise: Any, number: int
 
 @pytest.mark.slow
 @linux_only
-def test_what_the_calls_started_ends_too_even_in_a_session_of_its_own(supervise: Any) -> None:
+def test_processes_that_calls_started_end_with_the_cluster_even_in_own_sessions(
+    supervise: Any,
+) -> None:
     detached = f'{sys.executable} -c \'import os; os.fork() and os._exit(0); os.setsid(); os.execlp(*["sleep"] * 2, "1001")\''
     supervised = supervise(worker=f"sleep 1000 & echo $! > $0-child; {detached}; {LASTS}")
     pids = [supervised.pid("worker-child"), supervised.pid("worker")]

@@ -304,7 +304,9 @@ def test_a_call_inside_a_call_runs_in_place(backend: ExecutionBackend) -> None:
     assert outer(2).compute(backend) == [1, 2, 3, 3, 3]
 
 
-def test_what_the_caller_changes_after_submit_does_not_matter(backend: ExecutionBackend) -> None:
+def test_changing_an_argument_after_submit_does_not_affect_the_call(
+    backend: ExecutionBackend,
+) -> None:
     items = [1, 2, 3]
     future = compute_this(sum)(items).submit(backend)
     items.clear()
@@ -371,7 +373,7 @@ def test_so_can_a_part_of_a_large_argument(backend: ExecutionBackend) -> None:
     assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
 
 
-def test_what_the_caller_changes_in_a_large_argument_does_not_matter_either(
+def test_changing_a_large_argument_after_submit_does_not_affect_the_call(
     backend: ExecutionBackend,
 ) -> None:
     array = LARGE.copy()

@@ -136,7 +136,9 @@ def test_the_notes_name_each_call_on_the_way(backend: ExecutionBackend) -> None:
     assert notes == ["add(fail('no luck')) needed fail('no luck')", "add(add(...)) needed add(...)"]
 
 
-def test_what_two_calls_needed_has_a_note_for_each(backend: ExecutionBackend) -> None:
+def test_calls_that_share_a_failed_input_each_raise_with_their_own_note(
+    backend: ExecutionBackend,
+) -> None:
     broken = fail("no luck").submit(backend)
     first, second = (
         identity([broken, number]).submit(backend).exception(TIMEOUT) for number in (1, 2)

@@ -81,7 +81,7 @@ def test_ctrl_c_ends_it_at_once_while_lines_pour_in(tmp_path: Path) -> None:
         assert running.output.rstrip().endswith("KeyboardInterrupt")
 
 
-def test_what_was_printed_before_a_result_is_out_before_the_script_ends(tmp_path: Path) -> None:
+def test_output_printed_before_a_result_is_written_before_the_script_ends(tmp_path: Path) -> None:
     """The script may be short, and its output may be read slowly."""
     with pouring("pour(30000).compute()", tmp_path) as running:
         assert running.stdout is not None

@@ -130,7 +130,7 @@ def test_a_later_backlog_is_watched_as_the_first_one_was(
         never.set()
 
 
-def test_what_comes_while_one_is_stuck_runs_in_its_turn(eventually: Eventually) -> None:
+def test_callbacks_that_come_while_another_is_stuck_run_in_order(eventually: Eventually) -> None:
     """A thread watches already then, and goes on watching."""
     never = threading.Event()
     stuck: Future[int] = Future()
@@ -149,7 +149,7 @@ def test_what_comes_while_one_is_stuck_runs_in_its_turn(eventually: Eventually) 
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_what_one_raises_is_logged_and_ends_nothing(
+def test_an_exception_of_a_callback_is_logged_and_the_next_callback_runs(
     error: type[BaseException], caplog: pytest.LogCaptureFixture, eventually: Eventually
 ) -> None:
     """The log has the words of the standard library."""
@@ -241,7 +241,7 @@ def test_after_a_fork_the_child_has_threads_of_its_own() -> None:
     """) == ["0"]
 
 
-def test_what_asyncio_adds_runs_where_the_future_is_resolved() -> None:
+def test_a_callback_of_asyncio_runs_in_the_thread_that_resolves_the_future() -> None:
     """It tells an event loop, and holds up nothing."""
     import asyncio
 

@@ -129,7 +129,7 @@ def items():
     assert "distribute_challenge/" not in "".join(texts)
 
 
-def test_what_is_wrong_with_a_call_is_one_traceback_at_its_line(tmp_path: Path) -> None:
+def test_an_invalid_call_shows_one_traceback_at_the_callers_line(tmp_path: Path) -> None:
     """Lines of the user's code are shown, too, if that code raised."""
     setup = """
 import threading

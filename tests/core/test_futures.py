@@ -42,7 +42,7 @@ def test_a_failed_future_raises_its_exception() -> None:
     assert future.timeline == Timeline(*STAGES)
 
 
-def test_what_arrives_after_the_first_resolution_is_dropped() -> None:
+def test_a_resolved_or_cancelled_future_ignores_later_outcomes() -> None:
     """Value, exception and timeline."""
     future: Future[int] = Future()
     future.resolve(1)

@@ -12,7 +12,7 @@ def line(text: str) -> LogLine:
     return LogLine("stdout", text, 1.5)
 
 
-def test_what_travels_arrives() -> None:
+def test_encoded_log_lines_decode_to_the_same_entries() -> None:
     """Any text, also a path that is none in UTF-8; and a line that is printed is its text."""
     entries = [
         Entry(0, line("häppy 😀 \x1b[0m")),
@@ -41,7 +41,7 @@ def test_what_travels_arrives() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_lines_is_refused(content: object) -> None:
+def test_malformed_log_lines_are_refused(content: object) -> None:
     data = content if isinstance(content, str) else json.dumps(content)
     with pytest.raises(ForgedError):
         decoded(data.encode())
@@ -57,7 +57,7 @@ def test_the_last_thousand_lines_are_kept() -> None:
     assert kept == [*map(str, range(502, 1500)), "last", "two\nlines"]
 
 
-def test_what_is_kept_of_long_lines_is_bounded() -> None:
+def test_kept_lines_are_bounded_in_total_length_but_the_last_one_stays() -> None:
     """Their length is bounded. The last line is there in any case."""
     lines = LastLines()
     for letter in "abcd":

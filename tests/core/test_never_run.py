@@ -64,7 +64,7 @@ def test_a_script_that_failed_says_only_that(tmp_path: Path) -> None:
     assert errors_of(tmp_path, failing).endswith("raise SystemError\nSystemError\n")
 
 
-def test_what_ran_or_was_refused_is_not_told() -> None:
+def test_work_that_ran_or_raised_an_error_gives_no_warning() -> None:
     """The error has said it."""
     square = compute_this(lambda x: x * x)
     with warnings.catch_warnings(record=True) as told, use_backend("local"):

@@ -50,7 +50,7 @@ def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:
     assert f"{name}={value!r}" in str(caught.value)
 
 
-def test_what_may_run_once_is_not_tried_again() -> None:
+def test_at_most_once_with_retries_is_an_error() -> None:
     with pytest.raises(OptionError, match=r"at_most_once=True with retries=2: .* choose one"):
         CallOptions(retries=2, at_most_once=True)
 

@@ -34,5 +34,5 @@ def test_whatever_it_is_it_prints_on_one_line_of_bounded_length(text: str) -> No
     ],
     ids=["plain", "control", "marks", "half", "long"],
 )
-def test_what_does_not_print_is_an_escape(text: str, shown: str) -> None:
+def test_unprintable_characters_are_escaped_and_long_text_is_cut(text: str, shown: str) -> None:
     assert printable(text) == shown

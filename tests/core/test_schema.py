@@ -60,7 +60,7 @@ def test_a_header_has_its_fields_and_no_others() -> None:
     ],
     ids=str,
 )
-def test_what_is_none_is_refused_without_the_sender_s_words(header: Any) -> None:
+def test_an_invalid_header_is_refused_without_quoting_the_sender(header: Any) -> None:
     with pytest.raises(
         ForgedError, match=r"^its header (is none|has other fields|has a name that none can have)$"
     ):

@@ -167,7 +167,7 @@ class Holder:
         (fills_first(shown(two)), (1, 2, 3), {}),
     ],
 )
-def test_what_a_wrapper_takes_is_not_refused(
+def test_arguments_that_a_wrapper_accepts_are_not_refused(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     """What the wrapped function would take does not matter."""
@@ -177,7 +177,9 @@ def test_what_a_wrapper_takes_is_not_refused(
 @pytest.mark.parametrize(
     "function", [functools.cache(two), functools.lru_cache(8)(two), functools.partial(two), two]
 )
-def test_what_hands_its_arguments_on_is_checked(function: Callable[..., Any]) -> None:
+def test_arguments_are_checked_through_wrappers_that_pass_them_on(
+    function: Callable[..., Any],
+) -> None:
     """The same is wrong with and without it."""
     with pytest.raises(SignatureError, match="missing a required argument"):
         CheckedSignature(function).check("two", (1,), {})

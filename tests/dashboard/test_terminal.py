@@ -32,7 +32,7 @@ def test_a_screen_has_each_part_of_a_snapshot() -> None:
         assert part in text, text
 
 
-def test_what_a_cluster_does_not_have_takes_no_room() -> None:
+def test_parts_without_data_take_no_room_on_the_screen() -> None:
     redis = snapshot().redis._replace(memory_limit=4_000_000)
     text = screen(
         snapshot(
@@ -59,7 +59,7 @@ def test_what_a_cluster_does_not_have_takes_no_room() -> None:
     assert "2.0 MB of 4.0 MB" in text
 
 
-def test_what_does_not_fit_is_left_out() -> None:
+def test_text_that_does_not_fit_the_screen_is_cut_off() -> None:
     text = screen(snapshot(), 20, 3)
     assert text.splitlines() == ["redis://host", "Redis 7.2, 2.0 MB", "workers: 1, processe"]
 

@@ -202,7 +202,7 @@ def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() ->
     assert loops[0].is_closed()
 
 
-def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(
+def test_errors_of_leftover_tasks_and_generators_are_logged_when_the_call_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """asyncio logs what is wrong in a task without a waiter. The call has its value."""
@@ -232,7 +232,7 @@ def test_what_a_call_has_left_behind_and_fails_at_its_end_is_told(
 
 
 @pytest.mark.slow
-def test_what_is_open_when_the_interpreter_ends_is_closed_without_a_word() -> None:
+def test_event_loops_are_closed_without_a_warning_when_the_interpreter_exits() -> None:
     """Used or not."""
     program = """
 import asyncio, distribute_challenge.execution.coroutines as coroutines

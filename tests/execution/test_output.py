@@ -33,7 +33,7 @@ def stream(kept: Kept) -> LogStream:
     return LogStream(1, logging.INFO, OutputLog(logging.INFO, kept))
 
 
-def test_what_is_printed_becomes_whole_lines_of_the_log(stream: LogStream, kept: Kept) -> None:
+def test_printed_text_becomes_whole_lines_of_the_log(stream: LogStream, kept: Kept) -> None:
     """It may come in any number of writes. A percent sign is no format."""
     print("50 %s", "done", file=stream)
     print("two", "lines", sep="\n", file=stream)

@@ -104,7 +104,7 @@ def test_a_folder_is_found_again_under_another_name(tmp_path: Path) -> None:
     assert not is_spoilt()
 
 
-def test_what_cannot_be_put_back_spoils_the_process(
+def test_a_folder_that_cannot_be_restored_marks_the_process_as_spoilt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The rest is put back all the same."""

@@ -62,7 +62,7 @@ def noted(
     return failures
 
 
-def test_what_has_gone_wrong_is_noted_for_the_engine() -> None:
+def test_failures_of_a_batch_are_noted_for_the_engine() -> None:
     """The first of them with their calls, the others as a number; and nothing if nothing has."""
     failures = noted(invert, [one(number) for number in (1, 0, 0.0, 0, 2)])
     assert [call for _, call in failures.kept] == ["invert(0)", "invert(0.0)"]

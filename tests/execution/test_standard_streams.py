@@ -33,7 +33,7 @@ def output_of(redirection: str, source: str, folder: Path) -> str:
     "redirection", [">/dev/full", "> >(exec true)"], ids=["a full disk", "a reader that is gone"]
 )
 @pytest.mark.parametrize("descriptor", [1, 2])
-def test_what_cannot_be_written_is_lost_and_the_other_stream_says_so_once(
+def test_output_to_a_broken_stream_is_lost_and_the_other_stream_reports_it_once(
     redirection: str, descriptor: int, tmp_path: Path
 ) -> None:
     name = "stdout" if descriptor == 1 else "stderr"

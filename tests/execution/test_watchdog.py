@@ -44,7 +44,7 @@ def test_outcomes_that_could_not_go_ahead_come_with_the_others() -> None:
     assert progress.end() == (0, [1, 2])
 
 
-def test_what_was_taken_is_not_taken_again() -> None:
+def test_take_returns_each_outcome_only_once() -> None:
     progress = Progress(10, PATIENCE)
     progress.outcomes.extend([1, 2])
     assert progress.take() == (0, [1, 2])

@@ -79,7 +79,7 @@ def test_no_more_calls_than_the_limit_are_with_the_engine(
         futures[2].result(TIMEOUT)
 
 
-def test_what_the_engine_keeps_it_keeps_but_for_the_queue_timeout(held: Held) -> None:
+def test_a_limited_backend_honours_the_engines_options_except_queue_timeout(held: Held) -> None:
     """Calls wait here, where the engine does not see them."""
     assert LimitedBackend(held).honours == held.honours
     assert LimitedBackend(held, 1).honours == held.honours - {"queue_timeout"}

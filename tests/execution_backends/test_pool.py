@@ -136,7 +136,7 @@ def test_when_no_thread_can_be_started_a_call_is_refused_or_waits_for_those_that
         assert second.result(TIMEOUT) == 1
 
 
-def test_what_runs_when_a_pool_is_closed_is_cancelled_and_stopped(eventually: Eventually) -> None:
+def test_closing_a_pool_cancels_and_stops_its_running_calls(eventually: Eventually) -> None:
     """One of its calls may close the pool."""
     backend = ThreadsExecutionBackend(2)
     CLOSED.append(backend)

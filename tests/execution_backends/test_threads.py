@@ -47,7 +47,7 @@ def meet() -> int:
     return BARRIER.wait()
 
 
-def test_what_ends_a_thread_fails_its_call() -> None:
+def test_a_call_that_raises_keyboard_interrupt_fails_and_the_pool_goes_on() -> None:
     """The thread goes on to the next."""
 
     def interrupt() -> None:

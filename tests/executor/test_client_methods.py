@@ -177,7 +177,9 @@ def test_restart_starts_a_cluster_of_its_own_anew() -> None:
         assert executor.submit(os.getppid).result(TIMEOUT) != before
 
 
-def test_what_cannot_be_restarted_is_refused(cluster: LocalCluster) -> None:
+def test_restart_is_refused_for_workers_that_the_executor_does_not_own(
+    cluster: LocalCluster,
+) -> None:
     with Executor(backend="threads") as executor:
         future = executor.submit(double, 1)
         with pytest.raises(BackendError, match="no worker processes of its own"):

@@ -129,7 +129,7 @@ def test_inside_a_call_it_runs_calls_in_that_process() -> None:
         ),
     ],
 )
-def test_what_it_cannot_keep_is_refused_when_it_is_made(
+def test_invalid_arguments_are_refused_when_the_executor_is_made(
     arguments: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
@@ -175,7 +175,7 @@ def test_a_decorated_function_keeps_its_options_where_the_executor_has_none() ->
         ]
 
 
-def test_what_cannot_be_pickled_fails_its_future() -> None:
+def test_an_argument_that_cannot_be_pickled_fails_its_future() -> None:
     """As in the standard library, also for code that catches `pickle.PicklingError`."""
     from pickle import PicklingError
 

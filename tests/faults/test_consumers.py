@@ -82,7 +82,7 @@ def test_no_item_is_begun_twice_if_it_may_be_done_once(make: Make) -> None:
     assert len(lost) <= 2
 
 
-def test_what_a_frozen_worker_holds_goes_to_others(make: Make) -> None:
+def test_items_of_a_frozen_worker_go_to_other_workers(make: Make) -> None:
     """It wakes later; what it did meanwhile counts once."""
     rig, backend = make(workers=2)
     items: Queue[int] = Queue("items", lease=LEASE, backend=backend)

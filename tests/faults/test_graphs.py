@@ -120,7 +120,7 @@ def test_a_graph_survives_a_redis_that_is_emptied(make: Make, copies: int) -> No
     assert future.result(MADE_GOOD + CALLS * SECONDS + 5 * BUSY) == value
 
 
-def test_what_needs_a_call_that_may_run_only_once_fails_with_it_and_nothing_else_does(
+def test_only_calls_that_need_a_lost_at_most_once_call_fail_with_it(
     make: Make,
 ) -> None:
     rig, backend = make(workers=2)

@@ -111,7 +111,7 @@ def test_each_item_of_killed_consumers_is_done(
     assert set(taken(done)) == set(range(2000))
 
 
-def test_what_a_killed_process_holds_is_delivered_again_to_one_that_waits(
+def test_items_of_a_killed_process_are_delivered_again_to_a_waiting_get(
     server: RedisProcess, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
     numbers: Queue[int] = Queue("numbers", lease=LEASE, backend=backend)

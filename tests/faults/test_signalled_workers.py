@@ -62,7 +62,7 @@ def test_a_worker_that_starts_anew_finds_the_same_modules(make: Make) -> None:
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGQUIT,)])
-def test_what_a_worker_ran_that_is_ended_at_once_runs_elsewhere(
+def test_calls_of_a_worker_ended_at_once_run_elsewhere_unless_at_most_once(
     make: Make, numbers: tuple[signal.Signals, ...]
 ) -> None:
     """A call that may run once fails. The worker says that it leaves, so it does not count."""

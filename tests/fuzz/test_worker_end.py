@@ -111,7 +111,7 @@ def _sealed_message(keyring: Keyring, frame: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", celery_messages())
-def test_what_celery_would_run_is_refused(bench: Bench, name: str) -> None:
+def test_a_celery_message_that_no_client_sends_is_refused(bench: Bench, name: str) -> None:
     assert bench.take(json.dumps(celery_messages()[name]).encode()) is None
     assert bench.gate.refusals.total == 1
 

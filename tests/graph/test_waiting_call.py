@@ -96,7 +96,9 @@ def test_both_inputs_may_fail(engine: Engine, eventually: Eventually) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("closed"), KeyboardInterrupt()])
-def test_what_the_engine_raises_is_the_calls_error(engine: Engine, error: BaseException) -> None:
+def test_an_exception_that_the_engine_raises_on_submit_is_the_calls_error(
+    engine: Engine, error: BaseException
+) -> None:
     first = add(1).submit()
     engine.futures[0].resolve([2])
     engine.error = error

@@ -135,7 +135,7 @@ def test_an_exception_arrives_as_itself_with_the_workers_traceback() -> None:
 
 
 @pytest.mark.usefixtures("on_threads")
-def test_what_cannot_be_pickled_late_ends_the_run() -> None:
+def test_an_unpicklable_argument_in_a_later_batch_ends_the_run() -> None:
     """joblib sends it in the thread of a callback."""
     arguments = [*range(20), Unpicklable()]
     with pytest.raises(pickle.PicklingError, match="not this one") as caught:

@@ -49,7 +49,7 @@ def test_without_a_bound_all_are_sent_at_once() -> None:
     assert len(engine.futures) == 20
 
 
-def test_what_was_aborted_is_cancelled_and_not_reported(eventually: Eventually) -> None:
+def test_aborted_batches_are_cancelled_and_not_reported(eventually: Eventually) -> None:
     """The same jobs are used again, by a `Parallel` that is a context manager."""
     engine = HeldBackend()
     run = jobs(engine, most=1)
@@ -65,7 +65,7 @@ def test_what_was_aborted_is_cancelled_and_not_reported(eventually: Eventually) 
 
 
 @pytest.mark.parametrize("is_reachable", [True, False])
-def test_what_is_aborted_while_it_is_sent_is_cancelled(is_reachable: bool) -> None:
+def test_a_batch_that_is_aborted_while_it_is_sent_is_cancelled(is_reachable: bool) -> None:
     engine = HeldBackend(is_reachable=is_reachable)
     run = jobs(engine)
     engine.meanwhile = lambda: run.abort(for_good=False)

@@ -78,7 +78,7 @@ def test_it_runs_calls_by_its_name(run: Run) -> None:
     assert "printed by the call" in script.stderr
 
 
-def test_what_a_call_raises_arrives_as_itself(run: Run) -> None:
+def test_an_exception_of_a_call_reaches_the_caller_as_itself(run: Run) -> None:
     script = run("""
         from distribute_challenge import compute_this, use_backend
 

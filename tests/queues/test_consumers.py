@@ -391,7 +391,7 @@ def test_a_bound_coroutine_function_can_work_on_many_items(items: "Queue[int]") 
         ({}, {"results": "local"}, "on another backend than the items"),
     ],
 )
-def test_what_consumers_cannot_keep_is_refused(
+def test_options_that_consumers_cannot_honour_are_refused(
     items: "Queue[int]", options: Any, arguments: Any, message: str
 ) -> None:
     if arguments.get("results") == "local":

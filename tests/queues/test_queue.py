@@ -217,7 +217,7 @@ def test_items_that_are_acknowledged_early_are_done_when_they_are_taken(
         numbers.task_done()
 
 
-def test_what_a_client_holds_goes_back_when_it_is_closed(
+def test_items_that_a_client_holds_go_back_to_the_queue_when_it_is_closed(
     backend: Engine, server: Server, name: str
 ) -> None:
     with CeleryExecutionBackend(server.url) as other:

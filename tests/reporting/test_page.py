@@ -27,7 +27,7 @@ def test_texts_are_escaped_wherever_they_stand() -> None:
         assert "&lt;script&gt;" in part
 
 
-def test_what_is_opened_is_closed() -> None:
+def test_a_page_closes_its_html_elements_in_the_right_order() -> None:
     """The page closes its elements in the right order."""
     opened: list[str] = []
 

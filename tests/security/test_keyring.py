@@ -30,7 +30,7 @@ def keyring(request: pytest.FixtureRequest) -> Keyring:
 
 
 @pytest.mark.parametrize("body", BODIES, ids=len)
-def test_what_one_holder_seals_another_opens(keyring: Keyring, body: bytes) -> None:
+def test_data_sealed_by_one_holder_can_be_opened_by_another(keyring: Keyring, body: bytes) -> None:
     """It may be in one part or several, small or large. The other may encrypt itself or not."""
     sealed = keyring.seal(PURPOSE, [body])
     assert bytes(KEYRING.open(PURPOSE, sealed)) == body
@@ -180,7 +180,7 @@ def test_pieces_are_signed_as_the_whole_is() -> None:
     ).is_encrypted
 
 
-def test_what_is_encrypted_cannot_be_read_and_is_never_the_same_twice() -> None:
+def test_encrypted_data_is_unreadable_and_differs_each_time() -> None:
     keyring = Keyring(SECRET, encrypt=True)
     first, second = (keyring.seal(PURPOSE, [b"a private text"]) for _ in range(2))
     assert b"private" not in first

@@ -61,7 +61,9 @@ def test_neither_the_large_nor_the_deep_costs_more_than_a_line(
 
 
 @pytest.mark.slow
-def test_what_forked_children_refuse_is_counted(lines: pytest.LogCaptureFixture) -> None:
+def test_refusals_in_forked_children_are_counted_by_the_parent(
+    lines: pytest.LogCaptureFixture,
+) -> None:
     """The parent counts it from its first request on, never twice, and without waiting."""
     refusals = Refusals()
     refusals.note("a message", "before")
@@ -91,7 +93,7 @@ def test_a_child_counts_for_a_parent_that_has_gone(monkeypatch: pytest.MonkeyPat
     assert refusals.total == 2
 
 
-def test_what_is_logged_of_a_refusal_is_one_line_that_a_terminal_does_not_act_on(
+def test_a_logged_refusal_is_one_line_without_control_characters(
     lines: pytest.LogCaptureFixture,
 ) -> None:
     """The words may be the sender's."""

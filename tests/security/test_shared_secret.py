@@ -98,7 +98,7 @@ def test_secrets_change_without_a_stop(
 
 
 @pytest.mark.parametrize("encrypt", ["0", "1"], ids=["signed", "encrypted"])
-def test_what_is_encrypted_cannot_be_read_in_redis(
+def test_data_in_redis_is_readable_only_without_encryption(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypt: str
 ) -> None:
     """Without encryption, a reader of Redis sees arguments, results, large values and functions."""

@@ -243,7 +243,7 @@ def test_globals_of_main_changed_between_two_calls_are_seen(project: Client) -> 
     ]
 
 
-def test_what_each_simple_function_refers_to_is_watched(project: Client) -> None:
+def test_a_simple_function_is_pickled_again_when_what_it_refers_to_changes(project: Client) -> None:
     """A function is pickled once. The next call sees changes of what it refers to."""
     out = project.run("""
         import json

@@ -132,14 +132,16 @@ def test_a_buffer_that_is_not_in_one_piece_stays_in_the_pickle(depot: Depot) -> 
         pack(Striped(), "it", lambda: depot)
 
 
-def test_what_cannot_be_pickled_leaves_nothing_in_the_depot(depot: Depot, tmp_path: Path) -> None:
+def test_a_value_that_cannot_be_pickled_leaves_nothing_in_the_depot(
+    depot: Depot, tmp_path: Path
+) -> None:
     """It was not put there before all was pickled."""
     with pytest.raises(SerialisationError):
         pack([LARGE, threading.Lock()], "it", lambda: depot)
     assert kept(tmp_path) == []
 
 
-def test_what_a_full_depot_took_before_is_released(
+def test_values_deposited_before_the_depot_fails_are_released(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call was not sent, so no reply would release it later."""
@@ -214,7 +216,7 @@ def test_so_do_large_built_in_values(depot: Depot) -> None:
 @pytest.mark.parametrize(
     "value", [5, "x" * 200_000, LARGE, [LARGE, SMALL, LARGE + 1, "x" * 200_000]]
 )
-def test_what_is_deposited_is_packed_as_references(
+def test_a_deposited_value_is_packed_as_references(
     value: Any, depot: Depot, tmp_path: Path
 ) -> None:
     """It is neither pickled again nor stored again, and comes out as the value."""
@@ -228,7 +230,7 @@ def test_what_is_deposited_is_packed_as_references(
     assert str(first) == str(value) == str(deposited.value())
 
 
-def test_what_is_deposited_elsewhere_is_packed_as_its_value(depot: Depot, another: Depot) -> None:
+def test_a_value_deposited_elsewhere_is_packed_by_value(depot: Depot, another: Depot) -> None:
     """This is so for another cluster, for none, and for pickle itself."""
     deposited = Deposited(depot, pack(LARGE, "it", lambda: depot))
     for find, open_it in ((lambda: another, another.open), (lambda: None, None), (None, None)):
@@ -240,7 +242,9 @@ def test_what_is_deposited_elsewhere_is_packed_as_its_value(depot: Depot, anothe
     assert numpy.array_equal(nowhere.value(), LARGE)
 
 
-def test_what_is_deposited_and_gone_says_so(depot: Depot, another: Depot) -> None:
+def test_packing_a_deposited_value_that_is_gone_raises_value_lost_error(
+    depot: Depot, another: Depot
+) -> None:
     """It is not that it could not be pickled."""
     deposited = Deposited(depot, pack(LARGE, "it", lambda: depot))
     depot.close()

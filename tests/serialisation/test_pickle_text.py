@@ -125,7 +125,7 @@ def test_of_many_parts_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> N
         b"Na.",
     ],
 )
-def test_what_is_no_pickle_is_refused(data: bytes) -> None:
+def test_malformed_pickle_data_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         outline(data)
     with pytest.raises(ValueError, match=r"."):

@@ -66,7 +66,7 @@ def test_a_value_too_deep_for_pickle_is_an_error_with_a_name() -> None:
 
 
 @pytest.mark.parametrize("value", [plus_one, cached, distributed, Point, Point(1, 2)])
-def test_what_a_project_module_defines_notes_the_module(value: Any) -> None:
+def test_pickling_an_object_of_a_project_module_notes_the_module(value: Any) -> None:
     """So that its source can travel along."""
     pickled = dumps(value, "it")
     assert __name__ in pickled.modules
@@ -74,12 +74,12 @@ def test_what_a_project_module_defines_notes_the_module(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [plus_one, cached, distributed, Point])
-def test_what_has_a_name_in_its_module_comes_back_as_the_very_object(value: Any) -> None:
+def test_an_object_with_a_name_in_its_module_is_unpickled_as_the_same_object(value: Any) -> None:
     """It is pickled by name."""
     assert loads(dumps(value, "it").data) is value
 
 
-def test_what_lies_under_decorators_is_found_by_its_depth() -> None:
+def test_a_function_under_decorators_is_unpickled_as_the_same_object() -> None:
     """A wrapped function is the attribute of its wrapper."""
     wrapped = distributed.__wrapped__
     assert loads(dumps(wrapped, "it").data) is wrapped
@@ -145,7 +145,7 @@ def test_a_traceback_travels() -> None:
     assert traceback.extract_tb(copy)[-1].name == "test_a_traceback_travels"
 
 
-def test_what_cannot_be_pickled_is_named_with_what_to_do() -> None:
+def test_a_pickling_error_names_the_value_and_its_type_with_what_to_do() -> None:
     """Path, type and pickle's own words."""
     with pytest.raises(SerialisationError) as caught:
         dumps({"settings": [threading.Lock()]}, "argument 1 of f")

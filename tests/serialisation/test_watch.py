@@ -141,7 +141,7 @@ def test_a_class_registered_with_an_abstract_one_is_a_change() -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_can_change_inside_is_never_taken_for_unchanged(value: Any) -> None:
+def test_a_mutable_value_is_never_taken_for_unchanged(value: Any) -> None:
     """Objects of most classes, and containers with one, can change. A sentinel cannot."""
 
     def function() -> Any:

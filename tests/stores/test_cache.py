@@ -110,7 +110,7 @@ def test_two_threads_may_fetch_the_same_value_at_once(kept: Depot, values: Value
     assert values._bytes == 600
 
 
-def test_what_the_client_has_freed_makes_room_for_the_next_value(
+def test_a_value_that_the_client_has_freed_makes_room_for_the_next_one(
     kept: Depot, values: ValueCache
 ) -> None:
     """Its memory is in use as long as it is mapped."""
@@ -122,7 +122,7 @@ def test_what_the_client_has_freed_makes_room_for_the_next_value(
     assert first not in values._kept
 
 
-def test_what_the_client_has_freed_is_dropped(
+def test_a_value_that_the_client_has_freed_is_dropped_from_the_cache(
     kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An idle worker would keep a dead client's memory. Values of other places are its own."""

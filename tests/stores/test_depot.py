@@ -146,7 +146,7 @@ def test_a_value_of_a_single_call_does_not_linger_for_long(kept: Depot, near: Me
     assert list(near.values) == [twice]
 
 
-def test_what_lingers_may_take_only_so_much(
+def test_the_oldest_unused_values_are_freed_above_the_limit(
     kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest goes first."""

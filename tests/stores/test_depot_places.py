@@ -45,7 +45,7 @@ def test_a_value_that_does_not_fit_goes_where_all_workers_see_it(
     assert caplog.text.count("large values go another way, which takes longer: near is full") == 1
 
 
-def test_what_fits_nowhere_is_an_error_and_counts_nothing(
+def test_a_value_that_fits_in_no_store_is_an_error_and_is_not_counted(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
     """The next time it is tried again."""
@@ -78,7 +78,9 @@ def test_one_place_of_two_is_enough(kept: Depot, near: MemoryStore, far: MemoryS
     assert len(near.values) == 1
 
 
-def test_what_only_lingers_makes_room(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+def test_unused_values_are_freed_to_make_room_for_a_new_value(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
     """It does so before anything goes another way."""
     near.room = 10
     kept.release([kept.deposit(b"12345678").key])

@@ -42,7 +42,7 @@ def test_each_client_has_a_folder_and_a_lease(shared: Path) -> None:
     assert names(shared) == []
 
 
-def test_what_a_killed_client_left_goes_when_its_lease_has_run_out(
+def test_files_of_a_killed_client_are_removed_after_its_lease(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next client removes it at its start. Live clients' files and other files stay."""
@@ -150,7 +150,7 @@ def test_a_place_that_does_not_answer_is_named_without_its_password(shared: Path
 
 
 @pytest.mark.parametrize("on_worker", [False, True])
-def test_what_is_missing_is_named_with_the_line_to_type(
+def test_a_missing_fsspec_package_is_an_error_with_the_pip_line(
     shared: Path, monkeypatch: pytest.MonkeyPatch, on_worker: bool
 ) -> None:
     """Client and worker name it."""

@@ -106,7 +106,7 @@ def test_a_fork_does_not_write_into_its_parent_s_results(tmp_path: Path) -> None
     assert data[0] == 1
 
 
-def test_what_does_not_fit_into_the_address_space_is_an_error(tmp_path: Path) -> None:
+def test_a_file_too_large_for_the_address_space_is_an_error_with_its_size(tmp_path: Path) -> None:
     """The error has its size."""
     with (
         file_of(tmp_path, 10).open("rb") as file,

@@ -15,7 +15,9 @@ def content(size: int) -> memoryview:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_a_client_puts_a_worker_gets(store: Store, seen: Store, size: int) -> None:
+def test_a_value_that_a_client_puts_can_be_read_by_a_worker(
+    store: Store, seen: Store, size: int
+) -> None:
     """An empty value counts, too."""
     data = content(size)
     store.put("a", data)
@@ -27,7 +29,7 @@ def test_what_a_client_puts_a_worker_gets(store: Store, seen: Store, size: int) 
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
-def test_what_is_got_cannot_be_written_to(store: Store, seen: Store, size: int) -> None:
+def test_a_value_read_from_a_store_is_read_only(store: Store, seen: Store, size: int) -> None:
     """Others read the same memory."""
     store.put("a", content(size))
     found = seen.get("a", size)
@@ -35,7 +37,9 @@ def test_what_is_got_cannot_be_written_to(store: Store, seen: Store, size: int) 
     assert found.readonly
 
 
-def test_what_was_put_does_not_change_with_its_origin(store: Store, seen: Store) -> None:
+def test_changing_the_source_buffer_does_not_change_the_stored_value(
+    store: Store, seen: Store
+) -> None:
     """The caller's array is the caller's."""
     data = bytearray(2_000_000)
     store.put("a", memoryview(data))
@@ -43,7 +47,7 @@ def test_what_was_put_does_not_change_with_its_origin(store: Store, seen: Store)
     assert seen.get("a", len(data)) == bytes(len(data))
 
 
-def test_what_is_not_there_is_none(store: Store, seen: Store) -> None:
+def test_a_missing_value_is_none(store: Store, seen: Store) -> None:
     """It is no error, as another place may have the value."""
     assert store.get("a", 5) is None
     assert seen.get("a", 5) is None
@@ -51,7 +55,7 @@ def test_what_is_not_there_is_none(store: Store, seen: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [5, 2_000_000])
-def test_what_has_another_size_is_not_the_value(store: Store, size: int) -> None:
+def test_a_value_of_another_size_is_not_returned(store: Store, size: int) -> None:
     """Half of one is none."""
     store.put("a", content(size))
     assert store.get("a", size + 1) is None
@@ -70,7 +74,9 @@ def test_a_value_is_there_until_it_is_deleted(store: Store, seen: Store) -> None
     assert seen.get("b", 1000) == data
 
 
-def test_what_is_being_read_stays_readable(store: Store, seen: Store) -> None:
+def test_a_value_that_is_being_read_stays_readable_after_its_deletion(
+    store: Store, seen: Store
+) -> None:
     """It stays so when the client deletes it meanwhile."""
     data = content(2_000_000)
     store.put("a", data)

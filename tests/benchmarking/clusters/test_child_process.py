@@ -33,7 +33,7 @@ def test_its_output_goes_behind_what_is_there_and_its_own_part_can_be_read(outpu
     assert output.read_text().startswith("of an earlier one\n1\n")
 
 
-def test_what_it_writes_can_be_shown_while_it_runs(
+def test_wait_with_show_copies_the_output_of_the_child_process_to_stderr(
     output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shell("echo one; sleep 0.2; echo two", output).wait(show=True) == 0

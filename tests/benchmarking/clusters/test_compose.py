@@ -124,7 +124,7 @@ def test_one_that_was_not_started_is_stopped_in_no_time(
     assert commands(docker) == []
 
 
-def test_what_is_built_can_be_watched(
+def test_a_verbose_cluster_shows_the_output_of_the_image_build(
     docker: FakeDocker, port: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     docker.set("on-build", "echo step one")
@@ -237,7 +237,7 @@ def test_a_redis_that_ends_or_does_not_answer_is_an_error(
         cluster.start()
 
 
-def test_what_a_killed_one_left_is_removed_first(
+def test_start_first_removes_containers_left_by_a_killed_benchmark(
     cluster: ComposeCluster, docker: FakeDocker, caplog: pytest.LogCaptureFixture
 ) -> None:
     (docker.folder / "containers" / "worker-7").write_text("running")

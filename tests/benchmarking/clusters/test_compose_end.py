@@ -13,7 +13,7 @@ from tests.processes import mentioning, script, wait_until
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def test_what_compose_leaves_is_removed_by_the_engine(
+def test_stop_removes_containers_that_docker_compose_down_leaves(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
     docker.set("on-down", "exit 1")
@@ -24,7 +24,7 @@ def test_what_compose_leaves_is_removed_by_the_engine(
     assert docker.names("containers") == []
 
 
-def test_what_cannot_be_removed_is_said_with_the_command_to_type(
+def test_a_failed_removal_is_logged_with_the_command_to_run(
     cluster: ComposeCluster, docker: FakeDocker, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The cluster raises nothing, as there is mostly another error already."""

@@ -153,7 +153,7 @@ RUN = """
 """
 
 
-def test_what_is_left_of_one_that_was_killed_is_removed_by_the_next(
+def test_a_new_cluster_removes_containers_left_by_a_killed_one(
     place: int, engine: DockerEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its last command may still be making containers."""

@@ -29,7 +29,9 @@ def take(docker: FakeDocker, name: str) -> None:
     (docker.folder / "containers" / name).unlink()
 
 
-def test_what_runs_is_well(watch: ContainerWatch, docker: FakeDocker) -> None:
+def test_check_accepts_running_and_starting_containers(
+    watch: ContainerWatch, docker: FakeDocker
+) -> None:
     watch.check(workers=2, shrinking=False)
     put(docker, "worker-3", "created")  # It is being started.
     watch.check(workers=2, shrinking=False)
@@ -60,7 +62,7 @@ def test_what_runs_is_well(watch: ContainerWatch, docker: FakeDocker) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_an_error_with_its_exit_code_and_last_lines(
+def test_a_dead_or_restarted_container_is_an_error_with_exit_code_and_last_lines(
     name: str,
     state: str,
     condition: dict[str, Any],

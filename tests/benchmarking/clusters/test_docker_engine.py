@@ -97,7 +97,9 @@ def test_a_container_that_is_gone_is_no_error(engine: DockerEngine, docker: Fake
         assert engine.readings([identity("worker-3")]) == [None]
 
 
-def test_what_containers_take(engine: DockerEngine, docker: FakeDocker) -> None:
+def test_readings_give_cpu_and_memory_or_none_for_a_stopped_container(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
     """A container that does not run takes nothing."""
     docker.readings["worker-3"] = 2.5
     assert engine.readings([identity("redis-1"), identity("worker-3")]) == [

@@ -189,7 +189,7 @@ def test_calls_that_fail_are_counted_and_shown(
     assert run.steps[0].complete
 
 
-def test_what_was_measured_until_the_cluster_died_is_kept(
+def test_calls_measured_before_the_cluster_died_are_kept(
     monkeypatch: pytest.MonkeyPatch, shared: LocalCluster
 ) -> None:
     monkeypatch.setattr(module, "CHECK_EVERY", 0.0)

@@ -92,7 +92,7 @@ def test_a_call_that_is_back_before_one_can_wait_for_it_counts_too() -> None:
     assert feeder.returned == cluster.submitted > 1
 
 
-def test_what_calls_raise_is_counted_by_its_first_line() -> None:
+def test_failed_calls_are_counted_by_the_first_line_of_their_error() -> None:
     cluster = Cluster()
     feeder = Feeder(cluster.submit, 4, epoch=0.0)
     feeder.feed(0.01, lambda: None)

@@ -117,7 +117,7 @@ def spin() -> None:
         pass
 
 
-def test_what_other_programs_take_is_in_the_sample_and_what_the_cluster_takes_is_not(
+def test_cpu_usage_of_other_programs_excludes_that_of_the_cluster(
     server: tuple[int, str],
 ) -> None:
     other = multiprocessing.get_context("spawn").Process(target=spin)

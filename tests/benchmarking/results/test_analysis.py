@@ -220,7 +220,7 @@ def test_clocks_that_differ_do_not_give_negative_times() -> None:
 @pytest.mark.parametrize(
     "run", [recorded("sleep"), recorded("cpu"), recorded("noop", runtime=3), interrupted("payload")]
 )
-def test_what_holds_of_every_run(run: Run) -> None:
+def test_figures_of_any_run_are_consistent_and_finite(run: Run) -> None:
     """What workers did adds up to the whole; percentiles rise; nothing is without a value."""
     for step, one in zip(run.steps, figures(run), strict=True):
         assert sum(one.allocation.values()) == pytest.approx(one.throughput * one.window)

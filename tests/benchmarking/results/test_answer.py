@@ -199,5 +199,5 @@ def test_one_step_that_was_cut_short_is_named() -> None:
         ("payload", "calls that carry 0 bytes there and back, on Docker Compose"),
     ],
 )
-def test_what_was_measured_is_said_in_words(workload: str, text: str) -> None:
+def test_the_subject_of_a_run_describes_its_workload_in_words(workload: str, text: str) -> None:
     assert subject(run_of({}, workload=workload)) == text

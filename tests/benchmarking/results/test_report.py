@@ -60,7 +60,7 @@ def test_a_run_in_which_all_went_well_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("drawn_once")
-def test_what_went_wrong_stands_at_the_top_and_in_the_tables(tmp_path: Path) -> None:
+def test_mishaps_are_listed_at_the_top_of_the_page_and_in_the_tables(tmp_path: Path) -> None:
     page = page_of(interrupted(), tmp_path)
     mishaps = re.findall('<p class="mishap">(.*?)</p>', page)
     assert mishaps == [
@@ -129,7 +129,7 @@ def test_a_run_without_steps_has_a_page_without_tables_of_them(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("drawn_once")
-def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+def test_a_figure_without_a_measurement_is_shown_as_a_dash(tmp_path: Path) -> None:
     page = page_of(Run(plan("noop"), {}, 0.0, steps=[Step(1)]), tmp_path)
     assert (
         '<th scope="row">1 (cut short)</th><td class="number">0</td><td class="number">-</td>'

@@ -40,7 +40,7 @@ def test_columns_are_as_their_heads_say() -> None:
     assert lines[-1] == f"{rate(one.throughput)} calls per second with 2 workers."
 
 
-def test_what_went_wrong_stands_in_its_row_and_below() -> None:
+def test_mishaps_are_shown_in_the_row_of_their_step_and_below_the_table() -> None:
     lines = summary(interrupted(sizes=(1, 2))).splitlines()
     assert lines[2].split()[0] == "2*"
     assert lines[2].split()[-2:] == ["1", "2"]
@@ -59,7 +59,7 @@ def test_idle_workers_are_told_of() -> None:
     assert "It is not the workers that limit it: 2 workers kept 0.20 cores busy." in summary(run)
 
 
-def test_what_was_not_measured_is_a_dash() -> None:
+def test_a_figure_without_a_measurement_is_shown_as_a_dash() -> None:
     run = Run(plan=plan("noop"), machine={}, epoch=0.0, steps=[Step(1)])
     assert summary(run).splitlines()[1].split() == ["1*", "0", *["-"] * 7, "0", "0"]
 

@@ -102,7 +102,7 @@ def without_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fake", "without_disks")
-def test_what_this_machine_lacks_something_for_is_left_out_and_told() -> None:
+def test_a_fault_that_this_machine_cannot_make_is_left_out_with_a_message() -> None:
     result = CliRunner().invoke(
         command.main, ["--seed", "0", "--fault", "log disk full", "--fault", "worker killed"]
     )

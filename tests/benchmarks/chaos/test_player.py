@@ -50,7 +50,7 @@ def test_each_fault_begins_in_its_time_or_as_soon_as_the_last_is_over(
     assert times == [1, 6, 10]
 
 
-def test_what_a_fault_takes_beyond_its_time_puts_off_the_others(
+def test_a_fault_that_overruns_delays_the_later_faults_by_that_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They keep their distances."""

@@ -40,7 +40,7 @@ def test_a_calm_storm_passes_and_says_how_it_goes(tmp_path: Path) -> None:
     assert len(result.memory) == len(said) >= 2
 
 
-def test_what_this_machine_cannot_do_leaves_the_rest_at_its_time(
+def test_leaving_out_a_kind_of_fault_does_not_change_the_schedule_of_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def first_faults() -> list[Fault]:
@@ -76,7 +76,7 @@ def test_a_worker_that_ends_by_itself_is_noticed_and_replaced(
     assert result.tally.values
 
 
-def test_what_does_not_end_when_it_is_told_to_ends_the_storm(
+def test_a_worker_that_does_not_end_in_time_ends_the_storm_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storm, "HANGS_AFTER", 0.5)

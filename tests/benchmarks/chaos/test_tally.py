@@ -146,7 +146,7 @@ def test_an_error_is_no_recovery(clock: Clock) -> None:
     assert tally.recovery == {}
 
 
-def test_what_was_on_its_way_when_a_fault_began_tells_how_long_losses_take(clock: Clock) -> None:
+def test_made_good_is_the_time_until_a_call_that_met_one_fault_ends(clock: Clock) -> None:
     tally = Tally()
     tally.begin("c", "value")
     played(tally, KILLED, clock, 1.0)
@@ -189,7 +189,7 @@ def test_runs_of_calls_that_traffic_has_not_made_are_counted_too(clock: Clock) -
     assert tally.run_twice == {NO_FAULT: 1}
 
 
-def test_what_happened_long_ago_is_forgotten(clock: Clock) -> None:
+def test_faults_and_runs_from_long_ago_are_forgotten(clock: Clock) -> None:
     tally = Tally()
     for number in range(10):
         played(tally, KILLED, clock)

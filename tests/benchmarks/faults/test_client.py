@@ -47,7 +47,9 @@ def submit(client: Client, tmp_path: Path, *numbers: int) -> dict[str, Any]:
     return client.obey(json.loads(json.dumps({"do": "submit", "calls": calls})))
 
 
-def test_what_ends_is_written_down_once(client: Client, file: Path, tmp_path: Path) -> None:
+def test_the_outcome_of_an_ended_call_is_written_once(
+    client: Client, file: Path, tmp_path: Path
+) -> None:
     assert submit(client, tmp_path, 1, 2) == {}
     client.look()
     client.look()
@@ -78,7 +80,7 @@ def test_a_cancelled_call_has_an_outcome(client: Client, file: Path, tmp_path: P
     assert outcomes(file)[16]["error"] == "CancelledError"
 
 
-def test_what_a_system_does_not_offer_is_told(client: Client, tmp_path: Path) -> None:
+def test_an_unsupported_order_is_answered_with_the_reason(client: Client, tmp_path: Path) -> None:
     submit(client, tmp_path, 1)
     assert client.obey({"do": "cancel", "number": 1}) == {"absent": "cannot cancel a call"}
     gone = {"absent": "calls end with the client that made them"}

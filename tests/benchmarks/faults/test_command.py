@@ -43,7 +43,7 @@ def test_the_table_of_a_run_is_made_again(tmp_path: Path) -> None:
     assert "98 of 100" in output
 
 
-def test_what_is_chosen_is_made_and_written(
+def test_the_command_runs_the_chosen_systems_and_faults_and_writes_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: dict[str, Any] = {}

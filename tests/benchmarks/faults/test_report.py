@@ -22,7 +22,7 @@ def test_a_row_tells_values_errors_and_seconds() -> None:
     ]
 
 
-def test_what_has_no_outcome_is_lost_or_hung() -> None:
+def test_calls_without_an_outcome_are_shown_as_lost_or_hung() -> None:
     _, celery, _ = rows(as_markdown(recorded()), "one of 100 calls")
     assert celery[2:] == [
         "97 of 100",

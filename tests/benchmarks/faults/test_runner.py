@@ -37,7 +37,7 @@ def test_a_call_that_kills_its_process_costs_a_worker_where_nothing_starts_it_ag
     assert found["seconds"] > 0
 
 
-def test_what_a_killed_worker_had_taken_is_hung_and_its_death_is_no_surprise(made: Any) -> None:
+def test_the_call_of_a_killed_worker_may_hang_and_its_death_gets_no_remark(made: Any) -> None:
     found = row(made, "worker-killed")["found"]
     assert found["values"] + found["hung"] == 40
     assert found["hung"] <= 1
@@ -58,7 +58,7 @@ def test_another_client_gets_the_results_of_one_that_was_killed(made: Any) -> No
     assert row(made, "client-killed")["found"]["values"] == 10
 
 
-def test_what_a_system_does_not_offer_is_absent_and_no_failure(made: Any) -> None:
+def test_an_unsupported_operation_is_absent_and_not_a_failure(made: Any) -> None:
     assert row(made, "call-cancelled")["absent"] == "cannot cancel a call"
 
 
@@ -66,13 +66,13 @@ def test_a_fault_that_cannot_befall_a_system_makes_no_row(made: Any) -> None:
     assert "redis-emptied" not in {each["fault"] for each in made["rows"]}
 
 
-def test_what_does_not_start_is_told_with_its_last_words(made: Any) -> None:
+def test_a_system_that_does_not_start_is_a_failure_with_its_last_log_lines(made: Any) -> None:
     dead = row(made, "call-kills", "dead")
     assert dead["failed"] == "did not start: the program in the middle died with exit code 3"
     assert dead["logs"]["middle"] == ["no room"]
 
 
-def test_what_cannot_be_installed_is_told(made: Any) -> None:
+def test_a_system_that_cannot_be_installed_is_a_failure(made: Any) -> None:
     assert row(made, "call-kills", "uninstallable")["failed"].startswith(
         "cannot be installed: ERROR: "
     )

@@ -13,7 +13,7 @@ MEGABYTE = 2**20
 
 
 @pytest.mark.skipif(not memory.RESET.exists(), reason="the kernel does not tell the peak")
-def test_what_the_client_has_freed_in_the_block_counts() -> None:
+def test_client_memory_counts_a_buffer_freed_within_the_block() -> None:
     with ClientMemory() as used:
         assert len(bytearray(os.urandom(1)) * (64 * MEGABYTE)) == 64 * MEGABYTE
     assert used.growth is not None
@@ -39,7 +39,7 @@ def test_a_kernel_that_does_not_tell_is_no_error(
     assert used.growth is None
 
 
-def test_what_redis_has_dropped_in_the_block_counts(tmp_path: Path) -> None:
+def test_redis_memory_counts_a_key_deleted_within_the_block(tmp_path: Path) -> None:
     server = RedisProcess(tmp_path)
     server.start()
     try:

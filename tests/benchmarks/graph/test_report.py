@@ -23,7 +23,7 @@ def test_ratios_stand_below_without_those_that_mean_nothing() -> None:
     assert "by which the client grows" not in below
 
 
-def test_what_failed_and_what_is_not_offered_is_said() -> None:
+def test_failed_and_unsupported_measurements_are_listed_with_the_reason() -> None:
     text = as_markdown(recorded())
     assert "- Dask distributed, fan_out FAILED: no answer within 600 s" in text
     assert "- Ray, nodes: measured for the library alone" in text

@@ -38,7 +38,7 @@ def test_a_total_is_to_cost_no_more_than_a_tenth() -> None:
     assert row(run, "10,000 calls")[3] == "**no**"
 
 
-def test_what_was_not_measured_is_said() -> None:
+def test_a_target_without_measurements_is_shown_as_not_measured() -> None:
     run = recorded()
     run["peers"] = {}
     assert {row(run, target.what)[3] for target in TARGETS} == {"not measured"}

@@ -16,7 +16,7 @@ def test_figures_stand_with_their_spread_and_the_guarantees_beside_them() -> Non
     assert cells[-2:] == ["yes", "partly"]
 
 
-def test_what_failed_is_told_apart_from_what_is_not_offered() -> None:
+def test_failed_measurements_are_told_apart_from_unsupported_ones() -> None:
     text = as_markdown(recorded())
     assert row(text, "Celery")[4:6] == ["failed", "-"]
     assert "- Celery, map FAILED: no answer within 60 s" in text
@@ -30,7 +30,7 @@ def test_further_ways_stand_below_and_extrapolated_figures_are_marked() -> None:
     assert row(text, "ProcessPool")[6] == "~40"
 
 
-def test_what_each_guarantees_is_there_in_a_sentence() -> None:
+def test_the_guarantees_of_each_peer_are_described_in_a_sentence() -> None:
     text = as_markdown(recorded())
     assert "| Celery | yes | partly | What Celery does. |" in text
     assert "| joblib | standard library | Defaults. | a page |" in text

@@ -41,7 +41,7 @@ def test_a_working_peer_has_all_figures_in_every_round(found: Any) -> None:
     assert record["facts"]["title"] == "Working"
 
 
-def test_what_a_peer_does_not_offer_is_absent_and_no_error(found: Any) -> None:
+def test_a_measurement_that_a_peer_does_not_support_is_absent_and_not_an_error(found: Any) -> None:
     assert found["records"]["working"]["absent"] == {"shared_payload": "cannot send it"}
 
 
@@ -73,7 +73,7 @@ def test_a_session_that_hangs_costs_its_deadline_once(found: Any) -> None:
     assert "map" in record["rounds"][1]
 
 
-def test_what_cannot_be_installed_is_reported(found: Any) -> None:
+def test_a_peer_that_cannot_be_installed_has_a_start_error_and_no_rounds(found: Any) -> None:
     record = found["records"]["uninstallable"]
     assert record["errors"]["start"].startswith("cannot be installed: ERROR: ")
     assert record["rounds"] == []

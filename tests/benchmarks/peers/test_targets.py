@@ -63,7 +63,7 @@ def test_figures_of_the_library_alone_are_its_own_benchmarks() -> None:
     assert row(run, "one call of 10 s")[3] == "**no**"
 
 
-def test_what_was_not_measured_is_said() -> None:
+def test_a_target_without_all_measurements_is_shown_as_not_measured() -> None:
     run = recorded()
     assert row(run, "64 workers")[2:4] == ["-", "not measured"]
     del run["self"], run["peers"]["bare_redis"]

@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         client.close()
 
 
-def test_what_it_writes_is_waited_for_and_so_is_its_end(start: Start) -> None:
+def test_the_output_and_the_exit_code_of_a_client_can_be_waited_for(start: Start) -> None:
     client = start("import os; print(os.environ['WORD']); raise SystemExit(3)")
     client.wait_for("hello", within=PATIENCE)
     assert client.wait(within=PATIENCE) == 3

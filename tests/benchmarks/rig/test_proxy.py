@@ -73,7 +73,7 @@ def is_silent(connection: socket.socket) -> bool:
     return False
 
 
-def test_what_goes_in_comes_out_on_each_line(proxy: Proxy) -> None:
+def test_the_proxy_passes_data_through_unchanged_on_each_connection(proxy: Proxy) -> None:
     large = bytes(range(256)) * 10_000
     with line(proxy) as first, line(proxy) as second:
         assert echoed(first, b"first") == b"first"

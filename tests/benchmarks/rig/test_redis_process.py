@@ -19,7 +19,7 @@ def server(tmp_path: Path) -> Iterator[RedisProcess]:
     server.close()
 
 
-def test_what_was_written_survives_a_kill(server: RedisProcess) -> None:
+def test_a_written_key_survives_a_kill_and_restart_of_redis(server: RedisProcess) -> None:
     before = server.pid, server.url
     with server.connection() as connection:
         connection.set("key", "value")

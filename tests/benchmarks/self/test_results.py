@@ -8,7 +8,7 @@ from benchmarks.self.results import Results
 from tests.benchmarks.self.recorded import MEMORY, RATE, SECONDS, results
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
     run = results({SECONDS: [1.0, 1.5], RATE: [3.0]}, errors={"mix": "hung"})
     run.save(tmp_path / "folder" / "run.json")
     assert Results.load(tmp_path / "folder" / "run.json") == run

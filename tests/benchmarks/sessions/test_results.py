@@ -22,7 +22,7 @@ def test_a_summary_is_of_all_rounds_that_have_the_figure_in_its_unit() -> None:
     assert summary(celery, figure("payload")) is None
 
 
-def test_what_was_extrapolated_stays_known_as_such() -> None:
+def test_the_summary_of_an_extrapolated_figure_is_marked_as_extrapolated() -> None:
     found = summary(recorded()["peers"]["process_pool"], figure("shared_payload"))
     assert found is not None
     assert found.extrapolated
@@ -46,13 +46,13 @@ def test_a_peer_without_a_title_goes_by_its_name() -> None:
     assert [title(recorded(), name) for name in ("celery", "arq")] == ["Celery", "arq"]
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
     run = recorded()
     results.save(run, tmp_path / "run.json")
     assert results.load(tmp_path / "run.json") == run
 
 
-def test_what_is_not_compared_has_no_ratio() -> None:
+def test_a_figure_that_is_not_compared_has_no_ratio() -> None:
     compared = figure("payload")
     assert ratio(recorded(), "bare_redis", compared) == pytest.approx(6.0)
     assert ratio(recorded(), "bare_redis", replace(compared, is_compared=False)) is None

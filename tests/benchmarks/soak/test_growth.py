@@ -7,7 +7,7 @@ def samples(memory: dict[int, int], name: str = "client") -> list[Sample]:
     return [Sample(calls, calls / 10, {name: taken}) for calls, taken in memory.items()]
 
 
-def test_what_is_taken_before_it_is_warm_is_no_growth_and_neither_is_a_peak() -> None:
+def test_warm_up_samples_and_single_peaks_do_not_count_as_growth() -> None:
     memory = {calls: 100 if calls else 5 for calls in range(0, 1001, 20)}
     assert growth(samples({**memory, 500: 900, 860: 1000}), 1000) == {"client": 0}
 

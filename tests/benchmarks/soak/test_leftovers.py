@@ -16,7 +16,7 @@ WORDS = {
 }
 
 
-def test_what_counts_as_documented_is() -> None:
+def test_every_key_pattern_called_documented_is_in_the_documentation() -> None:
     text = DOCUMENT.read_text()
     assert [
         pattern

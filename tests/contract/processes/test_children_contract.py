@@ -66,7 +66,9 @@ def test_children_of_forks_end_in_a_map_too(any_backend: ExecutionBackend) -> No
     assert found == [("the parent's", code) for code in [*ENDS.values(), *ENDS.values()]]
 
 
-def test_what_the_child_of_a_fork_says_stands_in_the_log(cluster: LocalCluster) -> None:
+def test_the_exit_text_and_traceback_of_a_forked_child_are_in_the_log(
+    cluster: LocalCluster,
+) -> None:
     """The traceback of its exception as well, from the user's function on."""
     for how in ("raises", "exits with a text"):
         run(cluster.backend, with_child, how)

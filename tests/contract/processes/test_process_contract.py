@@ -249,7 +249,9 @@ def test_a_process_in_which_something_cannot_be_put_back_is_replaced(cluster: Lo
     assert run(cluster.backend, spoil) != run(cluster.backend, os.getpid)
 
 
-def test_what_a_call_sets_on_purpose_stays(backend: ExecutionBackend) -> None:
+def test_process_settings_that_a_call_makes_persist_in_the_next_call(
+    backend: ExecutionBackend,
+) -> None:
     """It stays in every process pool."""
 
     def set_up() -> int:

@@ -204,7 +204,9 @@ def test_tools_of_the_standard_library_travel_with_a_script(folder: Path, engine
     ]
 
 
-def test_what_a_script_puts_into_an_installed_module_travels(folder: Path, engine: str) -> None:
+def test_objects_that_a_script_adds_to_an_installed_module_are_sent_with_calls(
+    folder: Path, engine: str
+) -> None:
     """Frameworks with registries do so. What the module itself defines is found there."""
     assert run(
         folder,
@@ -233,7 +235,9 @@ def test_what_a_script_puts_into_an_installed_module_travels(folder: Path, engin
 
 
 @pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
-def test_what_calls_set_on_main_stays_for_other_functions(folder: Path, engine: str) -> None:
+def test_variables_that_a_call_sets_on_main_are_visible_to_other_functions(
+    folder: Path, engine: str
+) -> None:
     """It stays in any process of a pool."""
     assert run(
         folder,

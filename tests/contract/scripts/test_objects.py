@@ -177,7 +177,9 @@ def test_a_class_that_cannot_be_taken_apart_is_made_from_its_statement(
     ]
 
 
-def test_what_a_class_pickles_by_its_name_travels_by_its_parts(folder: Path, engine: str) -> None:
+def test_an_object_whose_class_pickles_it_by_name_works_on_the_worker(
+    folder: Path, engine: str
+) -> None:
     """Wrappers of decorators do so: their name leads to themselves."""
     assert run(
         folder,

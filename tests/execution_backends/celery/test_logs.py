@@ -178,7 +178,7 @@ def test_records_are_as_if_the_call_ran_here(
         assert "celery.any" not in caplog.text
 
 
-def test_what_a_call_configures_for_its_loggers_counts(
+def test_handlers_that_a_call_configures_write_each_record_once(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its handlers write, as they would in a script, and nothing comes twice."""
@@ -282,7 +282,7 @@ def test_on_a_cluster_of_one_s_own_they_come_only_if_asked_for(
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_a_forked_child_and_a_thread_left_behind_print_goes_to_the_log_alone(
+def test_output_of_a_forked_child_or_a_leftover_thread_goes_only_to_the_log(
     own: LocalCluster,
     eventually: Callable[[Callable[[], bool]], None],
     capsys: pytest.CaptureFixture[str],

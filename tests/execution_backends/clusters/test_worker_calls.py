@@ -129,7 +129,7 @@ def test_a_function_is_asked_for_once(calls: Calls, monkeypatch: pytest.MonkeyPa
     assert calls.run(unknown).needs_function
 
 
-def test_what_is_withdrawn_does_not_begin(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_withdrawn_call_does_not_begin(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """The latest are remembered."""
     monkeypatch.setattr(worker_calls, "KEPT_IDS", 2)
     assert calls.withdraw("1")

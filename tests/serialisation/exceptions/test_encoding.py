@@ -205,7 +205,7 @@ def test_the_end_of_an_endless_chain_says_that_there_was_more(
 
 
 @pytest.mark.parametrize("as_value", [False, True])
-def test_what_refers_to_itself_comes_back_as_it_was(as_value: bool) -> None:
+def test_an_exception_with_circular_references_comes_back_with_them(as_value: bool) -> None:
     """Chain and attribute refer to it. An attribute that is also the cause is the same object."""
     original: Any = TwoArgumentsError(1, 2)
     cause: Any = TwoArgumentsError(3, 4)

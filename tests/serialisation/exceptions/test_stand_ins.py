@@ -81,7 +81,9 @@ def test_a_cause_whose_class_cannot_be_pickled_comes_as_a_remote_error() -> None
 @pytest.mark.parametrize(
     "kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
 )
-def test_what_would_end_the_client_comes_as_a_remote_error(kind: type[BaseException]) -> None:
+def test_an_exception_that_would_end_the_client_comes_as_a_remote_error(
+    kind: type[BaseException],
+) -> None:
     """The client decides for itself when to leave."""
 
     def fail() -> None:
@@ -165,7 +167,7 @@ def test_ctrl_c_goes_through() -> None:
         dumps_error(CtrlCError())
 
 
-def test_what_is_not_of_the_class_that_it_should_be_is_a_remote_error() -> None:
+def test_an_exception_whose_class_is_no_exception_here_is_a_remote_error() -> None:
     """A name may mean something else in this process."""
     data = encoded([Node("app.Bad", "no luck", 0)], [dumps_plain("no class") or b""], "Traceback")
     error = loads_error(data)
@@ -178,7 +180,7 @@ def test_what_is_not_of_the_class_that_it_should_be_is_a_remote_error() -> None:
 
 
 @pytest.mark.slow
-def test_what_the_client_alone_cannot_unpickle_is_text_there(project: Client) -> None:
+def test_parts_of_an_error_that_the_client_cannot_unpickle_come_as_text(project: Client) -> None:
     """An attribute's class, the class of a cause, what a class's own `__reduce__` needs."""
     out = project.run("""
         class OwnError(Exception):

@@ -17,7 +17,7 @@ class Gone:
         raise KeyError("parent")
 
 
-def test_what_is_no_module_lies_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_not_a_module_has_no_location(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attribute, a submodule of what is none, and what blocks an import."""
     monkeypatch.setitem(sys.modules, "blocked_module", None)
     monkeypatch.delitem(sys.modules, "json.tool", raising=False)

@@ -35,7 +35,7 @@ def test_data_and_modules_of_all_subfolders_travel(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_no_part_of_a_package_is_never_looked_at(tmp_path: Path) -> None:
+def test_files_that_are_not_part_of_a_package_are_not_listed(tmp_path: Path) -> None:
     """Hidden files, caches, environments, what is installed or compiled, and what is no file."""
     write(
         tmp_path,
@@ -82,7 +82,9 @@ def test_a_folder_of_endless_files_has_an_end(
     assert list(contents(tmp_path)) == ["a", "b"]
 
 
-def test_what_cannot_be_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_has_no_content_and_an_unreadable_folder_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file, and a folder."""
     write(tmp_path, "a.txt", "closed/b.txt")
 

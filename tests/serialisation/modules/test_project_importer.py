@@ -184,7 +184,7 @@ def test_a_module_of_the_same_name_on_the_worker_does_not_shadow_the_client_s(
     assert __import__("same").x == 1
 
 
-def test_what_is_no_longer_active_is_no_longer_importable(importer: ProjectImporter) -> None:
+def test_a_module_that_is_no_longer_active_cannot_be_imported(importer: ProjectImporter) -> None:
     """A call sees its own client's modules alone."""
     importer.activate([module("gone", "")])
     __import__("gone")

@@ -49,7 +49,7 @@ def test_a_class_made_by_a_call_is_one_for_all_its_results(project: Client) -> N
     assert out.splitlines() == ["True 1", "1"]
 
 
-def test_what_is_kept_of_classes_is_bounded(project: Client) -> None:
+def test_client_and_worker_keep_a_bounded_number_of_classes(project: Client) -> None:
     """On both ends the oldest goes, unless something else needs it."""
     out = project.run("""
         import gc, weakref

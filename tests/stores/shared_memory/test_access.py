@@ -85,7 +85,7 @@ def link(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", [loosen, rename, link])
-def test_what_is_not_made_as_we_make_it_is_not_ours(
+def test_a_folder_with_other_permissions_or_name_or_a_link_is_not_attached(
     store: SharedMemoryStore, change: Callable[[Path], Any]
 ) -> None:
     """All users can write to shared memory."""

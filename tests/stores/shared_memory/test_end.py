@@ -53,7 +53,9 @@ def test_a_killed_client_s_folder_is_swept(
         assert store.get("a", DATA.nbytes) == DATA
 
 
-def test_what_a_sweep_left_over_is_swept_by_the_next(root: Path, store: SharedMemoryStore) -> None:
+def test_a_folder_left_over_from_a_sweep_is_removed_by_the_next_sweep(
+    root: Path, store: SharedMemoryStore
+) -> None:
     """The lock's file, which goes last but one, may be gone already."""
     left = root / (store.path.name[:-4] + "left")
     left.mkdir(mode=0o700)

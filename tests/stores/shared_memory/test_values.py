@@ -72,7 +72,7 @@ def test_strays_go_after_an_hour(store: SharedMemoryStore, monkeypatch: pytest.M
     store.renew([])
 
 
-def test_what_a_killed_process_has_half_written_goes_at_the_next_look(
+def test_the_half_written_file_of_a_killed_process_is_removed_at_the_next_renewal(
     store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What another one is writing stays."""

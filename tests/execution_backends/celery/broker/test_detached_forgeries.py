@@ -71,7 +71,7 @@ def test_a_call_without_a_record_has_ended(
     assert records.has_ended(future.id)
 
 
-def test_what_only_looks_like_an_outcome_ends_no_call(
+def test_a_forged_or_foreign_outcome_does_not_end_a_call(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -162,7 +162,7 @@ def test_a_record_that_no_client_has_written_is_none(
 @pytest.mark.parametrize(
     "value", [b"\xff\xfe", b"\x1b[2J\n", b""], ids=["bytes", "control", "nothing"]
 )
-def test_what_stands_in_a_record_may_be_any_bytes(
+def test_arbitrary_bytes_in_a_field_of_a_record_raise_no_error(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -181,7 +181,7 @@ def test_what_stands_in_a_record_may_be_any_bytes(
     assert isinstance(future.exception(DEADLINE), TaskLostError)
 
 
-def test_what_is_no_hash_is_no_record(
+def test_a_record_that_is_not_a_hash_ends_its_call_as_lost(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
     future = submit(backend)
@@ -222,7 +222,7 @@ def test_names_of_no_call_are_not_looked_for(
     assert sorted(worker.connection.zrange(DETACHED_OPEN, 0, -1)) == [b"", number.encode()]  # type: ignore[arg-type]
 
 
-def test_what_is_no_reply_is_no_reason_to_stop(
+def test_an_outcome_of_another_redis_type_is_empty_but_other_errors_are_raised(
     worker: FakeWorker, records: DetachedRecords
 ) -> None:
     """Another program's list in the place of an outcome does not count.

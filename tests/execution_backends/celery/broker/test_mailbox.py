@@ -39,7 +39,7 @@ def connection(server: Server) -> Iterator[Broker]:
     ],
     ids=lambda forged: f"{forged[:20]!r}",
 )
-def test_what_is_no_answer_is_left_out_and_counted(
+def test_a_malformed_answer_is_left_out_and_counted(
     server: Server, connection: Broker, forged: bytes
 ) -> None:
     """`ping` takes the next answer."""
@@ -101,7 +101,9 @@ TASK = {"name": "square", "worker_pid": 7, "id": "x"}
         ([{**TASK, "worker_pid": "7"}], "with something in the list that no worker runs"),
     ],
 )
-def test_what_runs_is_told_of_in_one_form(server: Server, said: Any, reason: str) -> None:
+def test_an_answer_without_a_valid_list_of_tasks_is_left_out_and_counted(
+    server: Server, said: Any, reason: str
+) -> None:
     with forging(
         server.url, lambda: [answer({"worker@here": [TASK]}), answer({"other@there": said})]
     ):

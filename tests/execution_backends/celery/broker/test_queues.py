@@ -86,7 +86,7 @@ def test_items_are_done_one_by_one(record: QueueRecord, connection: Broker) -> N
     assert not connection.exists(queue_key("blocks", ID), queue_key("leases", ID))
 
 
-def test_what_is_given_back_comes_first(record: QueueRecord) -> None:
+def test_items_that_are_given_back_are_taken_first(record: QueueRecord) -> None:
     for number in range(4):
         record.put(f"a{number}", 0, 2, b"two", [])
     record.take("me", "d", 6)
@@ -96,7 +96,7 @@ def test_what_is_given_back_comes_first(record: QueueRecord) -> None:
     assert record.done("me", [("d:0", 2)]) == 0
 
 
-def test_what_a_lost_holder_has_comes_first_and_is_counted(
+def test_items_of_a_lost_holder_are_taken_first_and_their_loss_is_counted(
     record: QueueRecord, connection: Broker
 ) -> None:
     record.put("aa", 0, 2, b"two", [])

@@ -76,7 +76,7 @@ def sealed(connection: Broker, content: object) -> bytes:
     return connection.keyring.seal(Purpose.REPORT, [json.dumps(content).encode()])
 
 
-def test_what_no_process_has_reported_is_refused_and_counted(connection: Broker) -> None:
+def test_forged_or_malformed_reports_are_refused_and_counted(connection: Broker) -> None:
     """An old report that another program has put back is dropped."""
     reader = Reports(connection)
     whole = {"kind": "client", **vars(CLIENT)}

@@ -178,7 +178,7 @@ def test_celery_s_words_and_redis_py_s_are_understood_on_both_sides(
         ),
     ],
 )
-def test_what_is_wrong_is_said_to_clients_and_commands(
+def test_a_tls_problem_is_explained_to_clients_and_commands(
     changes: dict[str, str | None], advice: str, tls: TlsServer, secret: None
 ) -> None:
     real = {"stranger": tls.stranger.certificate, "other_key": tls.other_key}

@@ -112,7 +112,7 @@ def test_the_end_of_a_map_is_reported_once() -> None:
     assert not [row for row in activity.report("c", 0.0, {}).maps if not row.is_open]
 
 
-def test_what_was_recorded_is_forgotten_when_the_watch_ends() -> None:
+def test_recorded_activity_is_forgotten_when_the_watch_ends() -> None:
     activity = Activity(sender=None)
     activity.watch(True)
     activity.answered(batch_of("one"), reply(11.0), [1], 15.0)

@@ -77,7 +77,7 @@ def test_lines_of_a_message_that_is_over_are_dropped(
     assert capsys.readouterr().out == "square@w-1 │ in time\n"
 
 
-def test_what_is_no_lines_harms_nothing(
+def test_malformed_log_lines_are_refused_and_the_call_gets_its_value(
     backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is refused; so are lines beside outcomes, which would be unpickled as such."""

@@ -193,7 +193,7 @@ def test_a_map_that_another_client_cancelled_says_so(
     assert isinstance(results[0], CallCancelledError)
 
 
-def test_what_is_done_cannot_be_cancelled(
+def test_a_call_that_is_done_cannot_be_cancelled(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     future = identity(1).submit(backend)

@@ -195,7 +195,10 @@ def test_a_call_that_is_not_detached_cannot_be_attached_to(shared: CeleryExecuti
 @pytest.mark.parametrize(
     "id", ["", "nonsense", "0" * 32, "0" * 31 + "\n", "*", "0" * 24 + ":outcome"]
 )
-def test_what_is_no_id_is_an_error_of_the_future(id: str, shared: CeleryExecutionBackend) -> None:  # noqa: A002
+def test_attaching_to_an_invalid_id_gives_a_future_with_a_task_lost_error(
+    id: str,  # noqa: A002
+    shared: CeleryExecutionBackend,
+) -> None:
     """It may look like anything."""
     assert isinstance(attach(id, shared).exception(DEADLINE), TaskLostError)
 

@@ -176,7 +176,7 @@ def test_a_late_second_reply_of_an_earlier_call_does_no_harm(
     assert second.result(DEADLINE) == 16
 
 
-def test_what_is_sent_again_is_answered_to_the_receiver(
+def test_a_call_whose_function_is_missing_is_sent_again_and_gets_its_value(
     client: Client, worker: FakeWorker, server: Server, pool: ThreadPoolExecutor
 ) -> None:
     call = send(client, 3)

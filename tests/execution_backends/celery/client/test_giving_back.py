@@ -138,7 +138,7 @@ def test_a_chunk_whose_first_call_is_slow_is_divided(chunks: Chunks, worker: Fak
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_what_ended_before_the_slow_call_may_come_with_it(
+def test_outcomes_before_the_slow_call_may_arrive_together_with_its_own(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
     """It does if it could not go ahead."""

@@ -79,7 +79,7 @@ def test_a_screen_that_is_stuck_holds_up_one_waiter_once(
     assert screen.getvalue().endswith("b\n")
 
 
-def test_what_comes_faster_than_it_is_shown_is_left_out_and_counted(
+def test_lines_that_come_faster_than_they_are_shown_are_left_out_and_counted(
     screen: Screen, printer: LogPrinter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_printer, "MOST_WAITING", 10)
@@ -100,7 +100,7 @@ def test_what_comes_faster_than_it_is_shown_is_left_out_and_counted(
     ]
 
 
-def test_what_a_user_s_own_code_raises_ends_nothing(
+def test_an_exception_of_user_code_that_shows_a_line_is_logged_and_ends_nothing(
     printer: LogPrinter, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A handler of `logging`, for instance; nor does it wait for itself."""

@@ -229,7 +229,7 @@ def test_a_call_too_slow_among_others_is_found_by_itself(
     assert isinstance(futures[2].exception(), CallTimeoutError)
 
 
-def test_what_was_answered_before_the_end_stays(
+def test_calls_before_a_gap_in_the_replies_are_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """A reply that comes without the one before it is not the whole answer."""

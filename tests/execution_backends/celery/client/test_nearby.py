@@ -99,7 +99,7 @@ def test_a_redis_without_workers_is_not_mentioned(
         b":x\r\n" * 5,
     ],
 )
-def test_what_is_no_open_redis_is_not_mentioned(
+def test_a_server_that_is_not_an_open_redis_is_not_mentioned(
     answer: bytes, port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A silent server holds up the client only for a moment."""

@@ -124,7 +124,7 @@ def test_calls_that_are_taken_out_leave_the_others_in_order(numbers: list[int]) 
     assert taken == [back, *left]
 
 
-def test_what_was_learnt_of_a_function_is_kept_for_a_while() -> None:
+def test_the_outbox_forgets_functions_when_there_are_too_many() -> None:
     """The outbox forgets functions when there are more than a program calls."""
     outbox = Outbox()
     busy = call("busy")

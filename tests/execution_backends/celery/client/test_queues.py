@@ -115,7 +115,7 @@ def test_items_that_were_lost_meanwhile_are_done_without_an_error(
     assert "1 deliveries of a queue were done when this process did not hold them" in caplog.text
 
 
-def test_what_an_interrupted_get_has_taken_is_given_back(
+def test_items_taken_by_an_interrupted_get_are_given_back(
     backend: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl+C came when Redis had carried out the command."""
@@ -215,7 +215,7 @@ def test_items_of_another_python_stay_in_the_queue(backend: Engine, connection: 
 
 
 @pytest.mark.parametrize("stop", [1, 2])
-def test_what_no_holder_of_the_secret_has_put_is_dropped(
+def test_forged_queue_entries_are_dropped_and_counted_as_refused(
     backend: Engine, connection: Broker, stop: int
 ) -> None:
     """A block of another queue; and an entry of more items than its block has."""

@@ -197,7 +197,7 @@ def test_a_reply_that_cannot_even_be_thrown_away_is_counted(
 
 
 @pytest.mark.slow
-def test_what_workers_say_of_themselves_may_be_nonsense(
+def test_malformed_worker_records_are_removed_and_unknown_fields_ignored(
     backend: CeleryExecutionBackend, worker: FakeWorker, server: Server, eventually: Eventually
 ) -> None:
     """It is cleared away, and what another version says beside what is known here is passed over."""

@@ -155,7 +155,7 @@ def test_a_call_of_unknown_duration_travels_by_itself(rig: Rig) -> None:
     assert unknown.result() == 10
 
 
-def test_what_needs_a_failed_call_does_not_begin(rig: Rig) -> None:
+def test_a_call_that_needs_a_failed_call_does_not_begin(rig: Rig) -> None:
     inverse = invert(rig.first).submit(rig.backend)
     after = inc(inverse).submit(rig.backend)
     taken = rig.next_message()
@@ -273,7 +273,7 @@ def test_all_end_with_the_client(rig: Rig) -> None:
     assert all(future.cancelled() for future in chain)
 
 
-def test_what_is_found_for_a_message_that_is_gone_waits_again(
+def test_calls_found_for_a_message_that_is_gone_wait_again(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client may have given it up meanwhile."""

@@ -119,7 +119,7 @@ def test_a_map_frees_what_its_calls_are_done_with(
 
 
 @pytest.mark.usefixtures("sees")
-def test_what_a_function_captures_stays_as_long_as_the_function(
+def test_a_captured_value_is_kept_as_long_as_its_function(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """It does not stay while the client remembers how long its calls took."""
@@ -166,7 +166,7 @@ def test_a_map_keeps_what_its_function_captured_at_the_start(
 
 
 @pytest.mark.usefixtures("sees")
-def test_what_was_put_stays_as_long_as_its_handle(
+def test_a_put_value_is_kept_as_long_as_its_handle_or_a_call_with_it(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """A call that got the handle keeps it, too."""

@@ -78,7 +78,7 @@ def test_calls_of_its_message_that_miss_nothing_have_run(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sees", "strange")
-def test_what_a_function_or_a_chunk_misses_is_brought_too(
+def test_a_value_that_a_function_or_a_chunk_misses_is_brought_to_the_worker(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     array = ARRAY

@@ -75,7 +75,7 @@ def test_texts_of_failures_can_be_sent(activity: Activity) -> None:
     assert (failure.error, failure.traceback, failure.pid) == ("KeyError: \\ud800", "", 0)
 
 
-def test_what_was_recorded_is_forgotten_when_the_watch_ends(activity: Activity) -> None:
+def test_recorded_activity_is_forgotten_when_the_watch_ends(activity: Activity) -> None:
     activity.ended(request())
     activity.watch(True)  # It goes on.
     activity.watch(False)

@@ -32,7 +32,7 @@ def test_it_checks_the_certificate_of_its_broker() -> None:
     )
 
 
-def test_what_it_shows_of_its_settings_has_no_password(
+def test_the_app_shows_its_settings_without_the_password(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     """``celery report`` shows them, and so do programs with remote control, such as Flower."""

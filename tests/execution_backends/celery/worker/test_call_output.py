@@ -123,7 +123,7 @@ def left_out(entries: list[Entry]) -> int:
     return sum(int(match[1].replace(",", "")) for match in found if match)
 
 
-def test_what_a_call_prints_beyond_a_megabyte_in_a_second_is_counted(
+def test_output_above_a_megabyte_per_second_is_left_out_and_counted(
     output: CallOutput, time: Time
 ) -> None:
     """Other calls lose no line, and each line left out is counted."""
@@ -167,7 +167,7 @@ def test_the_next_call_has_a_bound_of_its_own(output: CallOutput) -> None:
     assert (here.call, here.line.text) == (1, "here")
 
 
-def test_what_cannot_be_sent_is_held_up_to_a_bound(
+def test_output_that_cannot_be_sent_is_held_up_to_a_limit(
     output: CallOutput, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis is away. Once it is there again, there is room."""

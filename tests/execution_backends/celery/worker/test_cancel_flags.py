@@ -32,7 +32,7 @@ def test_an_empty_board_says_nothing() -> None:
     assert CancelFlags().running(1) is None
 
 
-def test_what_is_too_long_changes_nothing() -> None:
+def test_a_write_that_is_too_long_changes_nothing() -> None:
     flags = CancelFlags()
     flags.write(["short"])
     assert not flags.write("x" * 2_000_000)

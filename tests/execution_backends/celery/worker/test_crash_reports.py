@@ -104,7 +104,7 @@ def test_one_that_ended_by_itself_had_memory_enough(scene: Scene, process: Any) 
     assert scene.reporter.facts(process.pid, want_of_memory=True)["out_of_memory"] is True
 
 
-def test_what_it_held_between_two_looks_is_known_from_the_kernel(
+def test_peak_memory_between_two_looks_is_taken_from_the_kernel(
     scene: Scene, process: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel tells it if no other child has ever held as much."""

@@ -148,7 +148,9 @@ def test_a_cancelled_call_is_a_revoked_task(
     assert (event["type"], event["terminated"]) == ("task-revoked", True)
 
 
-def test_what_killed_its_process_is_named(observed: Observed) -> None:
+def test_a_call_that_ends_its_process_is_a_failed_task_with_worker_lost_error(
+    observed: Observed,
+) -> None:
     """The event has the error itself, not the wrapper that it comes in."""
 
     @compute_this

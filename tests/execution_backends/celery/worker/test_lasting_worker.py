@@ -112,7 +112,7 @@ def test_redis_is_killed_and_comes_back_while_calls_run(
         assert worker.process.poll() is None
 
 
-def test_what_waits_in_the_worker_when_the_connection_breaks_is_run(
+def test_messages_waiting_in_a_worker_run_once_after_the_connection_breaks(
     server: Server, start: Any, runs: Path, tmp_path: Path
 ) -> None:
     """Celery would drop it; half a message that is in a pipe is completed."""

@@ -162,7 +162,7 @@ def test_a_process_that_can_start_no_thread_sends_with_the_reply(
     assert [text for frame in process.shipping.frames() for _, text in lines(frame)] == ["still"]
 
 
-def test_what_ends_beside_a_call_is_sent_with_none(process: Process) -> None:
+def test_the_log_shipping_thread_sends_nothing_between_two_messages(process: Process) -> None:
     """The thread comes by between two messages."""
     process.begin()
     process.shipping.end()

@@ -192,7 +192,7 @@ def test_so_does_one_that_has_not_looked_for_a_while(scene: Scene) -> None:
     assert len(scene.replies()) == 1
 
 
-def test_what_is_renewed_is_not_lost(scene: Scene) -> None:
+def test_a_renewed_message_is_not_reported_as_lost(scene: Scene) -> None:
     scene.lose("a", message())
     scene.lost.renew()
     scene.reap()
@@ -200,7 +200,7 @@ def test_what_is_renewed_is_not_lost(scene: Scene) -> None:
     assert scene.entries() == 2
 
 
-def test_what_this_worker_itself_is_late_to_renew_is_not_lost(scene: Scene) -> None:
+def test_a_worker_does_not_report_its_own_overdue_message_as_lost(scene: Scene) -> None:
     scene.unacked.take("a", Envelope({}, b"queue", message()))
     scene.unacked.renew()
     scene.age("a")
@@ -248,7 +248,7 @@ def test_a_renewal_without_a_message_is_removed(scene: Scene) -> None:
     assert scene.entries() == 0
 
 
-def test_what_one_worker_sees_to_no_other_does(scene: Scene) -> None:
+def test_a_lost_message_is_claimed_by_one_worker_for_one_lease(scene: Scene) -> None:
     """This holds for a lease. If that worker has died by then, another does it."""
     scene.lose("a", message())
     scene.reap()

@@ -52,7 +52,9 @@ def test_an_entry_says_who_holds_what(client: Any, new_unacked: Any) -> None:
     assert len(unacked) == 1
 
 
-def test_what_is_done_is_removed(client: Any, new_unacked: Any, eventually: Eventually) -> None:
+def test_an_acknowledged_message_is_removed(
+    client: Any, new_unacked: Any, eventually: Eventually
+) -> None:
     unacked = new_unacked()
     unacked.take("a", MESSAGE)
     unacked.ack("a")
@@ -93,7 +95,7 @@ def test_a_worker_that_was_frozen_removes_no_entries_of_others(
     assert tags(client) == ([b"a"], [b"a"])
 
 
-def test_what_was_taken_for_lost_does_not_go_back(client: Any, new_unacked: Any) -> None:
+def test_a_message_taken_for_lost_is_not_put_back(client: Any, new_unacked: Any) -> None:
     """Its client has been told, and has sent it again."""
     unacked = new_unacked()
     unacked.take("a", MESSAGE)
@@ -119,7 +121,7 @@ def test_messages_that_the_worker_does_not_know_go_back(
     unacked.put_back_all_but({"a"})
 
 
-def test_what_a_full_redis_did_not_note_down_is_written_again(
+def test_an_entry_that_a_full_redis_refused_is_written_again(
     client: Any, new_unacked: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     unacked = new_unacked()
@@ -137,7 +139,9 @@ def test_what_a_full_redis_did_not_note_down_is_written_again(
     assert tags(client) == ([b"a"], [b"a"])
 
 
-def test_what_was_never_noted_down_goes_back_all_the_same(client: Any, new_unacked: Any) -> None:
+def test_a_message_whose_entry_was_never_written_is_still_put_back(
+    client: Any, new_unacked: Any
+) -> None:
     unacked = new_unacked()
     client.config_set("maxmemory", 1)
     unacked.take("a", MESSAGE)
@@ -146,7 +150,7 @@ def test_what_was_never_noted_down_goes_back_all_the_same(client: Any, new_unack
     assert client.lrange("queue", 0, -1) == [DATA]
 
 
-def test_what_redis_forgets_is_written_again(client: Any, new_unacked: Any) -> None:
+def test_an_entry_that_redis_has_lost_is_written_again(client: Any, new_unacked: Any) -> None:
     """FLUSHALL, or a restart that loses the last second: it runs, and its client looks for it."""
     unacked = new_unacked()
     unacked.take("a", MESSAGE)
@@ -156,7 +160,9 @@ def test_what_redis_forgets_is_written_again(client: Any, new_unacked: Any) -> N
     assert tags(client) == ([b"a"], [b"a"])
 
 
-def test_what_may_have_been_taken_for_lost_is_not(client: Any, new_unacked: Any) -> None:
+def test_an_entry_lost_after_its_lease_has_expired_is_not_written_again(
+    client: Any, new_unacked: Any
+) -> None:
     """This worker slept longer than its lease."""
     unacked = new_unacked()
     unacked.take("a", MESSAGE)
@@ -167,7 +173,7 @@ def test_what_may_have_been_taken_for_lost_is_not(client: Any, new_unacked: Any)
     assert tags(client) == ([], [])
 
 
-def test_what_a_broken_connection_may_have_swallowed_is_written_again(
+def test_changes_lost_with_a_broken_connection_are_written_again(
     server: Server, client: Any, new_unacked: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Taken, acknowledged, or both."""

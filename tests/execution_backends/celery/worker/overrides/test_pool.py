@@ -74,7 +74,7 @@ class Writing:
         return self.writer
 
 
-def test_what_is_half_written_when_the_connection_breaks_is_completed() -> None:
+def test_half_written_jobs_are_completed_when_the_connection_breaks() -> None:
     """If the child is dead, another child gets it. Jobs that wait are kept."""
     alive, dead, waiting = (
         Writing(is_alive=True),

@@ -55,7 +55,9 @@ def envelope(frame: bytes | None = None) -> dict[str, Any]:
     return admitted
 
 
-def test_what_a_child_could_not_run_is_answered_in_its_place(fail: Any, server: Server) -> None:
+def test_the_main_process_answers_a_message_that_its_child_could_not_run(
+    fail: Any, server: Server
+) -> None:
     """The answer has the error that the child raised, and goes to the signed list."""
     assert fail(envelope(), TypeError("no such thing")) == "told Celery"
     found: Any = connect(server.url).lpop("the-list")

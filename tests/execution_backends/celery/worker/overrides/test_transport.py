@@ -97,7 +97,7 @@ def test_a_message_that_is_given_back_is_in_its_queue_again_byte_for_byte(
     assert redis.exists("unacked", "unacked_index") == 0
 
 
-def test_what_is_in_work_when_a_channel_ends_stays_in_work(
+def test_a_message_in_work_stays_unacknowledged_when_its_channel_closes(
     server: Server, consumers: Any, eventually: Eventually
 ) -> None:
     """The worker acknowledges it over the channel that has ended, without its connection."""
@@ -131,7 +131,7 @@ def test_kombus_own_channel_still_fails_when_its_connection_is_gone(server: Serv
         client.ping()
 
 
-def test_what_was_taken_over_an_earlier_connection_counts(consumers: Any) -> None:
+def test_messages_of_an_earlier_connection_count_toward_the_prefetch_limit(consumers: Any) -> None:
     """A worker that reconnects takes no more than its processes can run."""
     first = consumers(prefetch=1)
     first.send("text")
@@ -220,7 +220,7 @@ def test_json_too_deep_for_python_is_nothing_that_came(
     assert gate is None or gate.refusals.total == 1
 
 
-def test_what_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) -> None:
+def test_a_message_that_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) -> None:
     """No worker lists it as unacknowledged."""
     redis = connect(server.url)
     consumer = consumers()
@@ -232,7 +232,7 @@ def test_what_the_gate_refuses_is_not_delivered(server: Server, consumers: Any) 
     assert redis.exists("books", "unacked", "unacked_index") == 0
 
 
-def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alone(
+def test_a_message_for_another_python_is_put_back_and_its_queue_is_left_alone(
     server: Server, consumers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker pauses that queue, and asks other queues meanwhile."""
@@ -264,7 +264,7 @@ def test_what_others_are_to_run_is_put_back_byte_for_byte_and_its_queue_left_alo
     assert redis.lrange("books", 0, -1) == [data]
 
 
-def test_what_workers_tell_each_other_is_not_heard(consumers: Any) -> None:
+def test_gossip_is_dropped_and_an_unsigned_remote_command_is_refused(consumers: Any) -> None:
     """Gossip makes workers act on messages that carry no secret."""
     channel = consumers().channel
     channel.gate = Gate(Keyring(SECRET), print)
