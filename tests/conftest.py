@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from distribute_challenge.execution_backends import registry
 from distribute_challenge.execution_backends.registry import close_backends
 from distribute_challenge.execution_backends.sized import close_unused
 from tests import docker_engine
+from tests.cluster_names import cluster_of
 from tests.elsewhere import Client
 from tests.secret import SECRET
 
@@ -35,6 +37,34 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if docker_engine.in_ci():
         pytest.fail(missing, pytrace=False)
     pytest.skip(missing)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all tests on a cluster of Dask or Ray to one process, which then starts one of each."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.scheduling import ClusterScheduling  # pytest-xdist need not be there.
+
+    return ClusterScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """End the clusters of Dask and Ray with the file that has started them.
+
+    Idle ones take time, too. They stay if the next test runs on one of the same kind.
+    """
+    yield
+    if nextitem is not None and (
+        nextitem.path == item.path
+        or cluster_of(nextitem.nodeid) == cluster_of(item.nodeid) is not None
+    ):
+        return
+    if (started := sys.modules.get("tests.clusters")) is not None:
+        started.stop()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -81,14 +111,6 @@ def root_allowed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as context:
         context.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "1")
         yield
-
-
-@pytest.fixture(autouse=True, scope="module")
-def clusters() -> Iterator[None]:
-    """Clusters of Dask and Ray end with the file that has started them: idle ones take time, too."""
-    yield
-    if (started := sys.modules.get("tests.clusters")) is not None:
-        started.stop()
 
 
 @pytest.fixture(autouse=True, scope="module")
