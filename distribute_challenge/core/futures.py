@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from distribute_challenge.core.callbacks import run_callbacks
+from distribute_challenge.core.compact import compact
 from distribute_challenge.core.folding import fold, set_traceback, traceback_of
 from distribute_challenge.core.future_text import FutureText
-from distribute_challenge.core.lazy_future import LazyFuture, Stages
+from distribute_challenge.core.lazy_future import OFTEN_SET, LazyFuture, Stages
 from distribute_challenge.core.log_lines import LastLines, LogLine
 from distribute_challenge.core.needs import is_as_they_are, itself, stand_in
 from distribute_challenge.core.outcome import Failure
@@ -30,6 +31,7 @@ _TEXTS = (str, bytes)
 _SHORT = 1000  # Characters, or bytes; a guess.
 
 
+@compact(*OFTEN_SET, "_withdraw", "_stop", "_is_running", "_traceback")
 class Future(LazyFuture, Generic[R]):
     """The result of a call that may not have run yet.
 

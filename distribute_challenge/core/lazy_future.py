@@ -22,10 +22,13 @@ from distribute_challenge.errors import (
     ResultUnavailableError,
 )
 
-__all__ = ["LONGEST_WAIT", "LazyFuture", "Stages"]
+__all__ = ["LONGEST_WAIT", "OFTEN_SET", "LazyFuture", "Stages"]
 
 #: The fields of a `Timeline`, which is made of them when the caller asks for it.
 Stages = tuple[float, float, float, float, float, str]
+
+#: The attributes that most futures have, for `compact`.
+OFTEN_SET = ("name", "_early", "_stages", "_result", "_exception", "_state")
 
 _CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
 _DONE = (FINISHED, *_CANCELLED)
@@ -86,8 +89,9 @@ class LazyFuture(concurrent.futures.Future[Any]):
                 self._latch = threading.Lock()
                 self._latch.acquire()
                 self._done_callbacks: list[Any] = [LazyFuture._open_latch]
-                if self._state == PENDING:  # Else the thread that has ended it calls the others.
-                    self._done_callbacks += vars(self).pop("_early", ())
+                if self._early is not None:
+                    self._done_callbacks += self._early
+                    self._early = None
                 self._looked_at = True
         return object.__getattribute__(self, name)
 
@@ -107,13 +111,17 @@ class LazyFuture(concurrent.futures.Future[Any]):
         self._end_if_parents()
         alone = [callback]
         with _first:
-            if not self._looked_at and self._state == PENDING:
+            is_first = not self._looked_at
+            if is_first and self._state == PENDING:
                 if self._early is None:
                     self._early = alone
                 else:
                     self._early.append(callback)
                 return
-        super().add_done_callback(callback)
+        if is_first:
+            self._call(alone)
+        else:
+            super().add_done_callback(callback)
 
     def listeners(self) -> list[Any]:
         """Return the objects whose methods are registered with `when_done`, if it is not done."""
@@ -124,13 +132,16 @@ class LazyFuture(concurrent.futures.Future[Any]):
 
     def _cancel(self) -> bool:
         """Mark the future as cancelled unless it is done; True if it is cancelled then."""
+        early = None
         with _first:
             is_first = not self._looked_at
             if is_first and self._state == PENDING:
                 self._state = CANCELLED_AND_NOTIFIED
                 self._notified = True
+                early, self._early = self._early, None
         if is_first:
-            self._call_early()
+            if early is not None:
+                self._call(early)
             return self._state == CANCELLED_AND_NOTIFIED
         if super().cancel():
             # The waiters in `concurrent.futures.wait` must be notified, and only once.
@@ -192,19 +203,21 @@ class LazyFuture(concurrent.futures.Future[Any]):
         Returns:
             False if a thread has looked at it, and `_settle` has to settle it.
         """
+        early = None
         with _first:
             if self._looked_at:
                 return False
             if self._state == PENDING:
                 self._stages, self._result, self._exception = stages, value, error
+                if self._early is not None:
+                    early, self._early = self._early, None
                 self._state = FINISHED  # Last: a thread that sees it also sees the rest.
-        self._call_early()
+        if early is not None:
+            self._call(early)
         return True
 
-    def _call_early(self) -> None:
-        # The thread that takes them calls them: the future is done, and gets no more.
-        early: Iterable[Callable[[Any], object]] = vars(self).pop("_early", ())
-        for callback in early:
+    def _call(self, callbacks: Iterable[Callable[[Any], object]]) -> None:
+        for callback in callbacks:
             try:
                 callback(self)
             except Exception:  # As for other callbacks: the thread has more futures to end.

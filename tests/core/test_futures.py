@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import signal
 import threading
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -188,15 +189,34 @@ def test_a_caller_may_look_while_callbacks_run() -> None:
 def test_a_future_makes_its_lock_when_a_caller_looks() -> None:
     """There may be millions of futures that no caller looks at before they are done."""
     future: Future[int] = Future()
+    called: list[Any] = []
     future.resolve(1, STAGES)
     assert future.done()
     assert future.result() == 1
     assert "_condition" not in vars(future)
     assert future.cancelled() is False
-    future.when_done(print)
+    future.when_done(called.append)
+    assert called == [future]
+    assert "_condition" not in vars(future)
+    future.add_done_callback(called.append)
+    assert called == [future, future]
     assert vars(future)["_condition"] is future.__getattr__("_condition")
     with pytest.raises(AttributeError, match="'Future' object has no attribute 'colour'"):
         future.colour  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_a_future_that_is_done_takes_little_memory() -> None:
+    """It has no dictionary of its own, even if many were made before the first was done."""
+    tracemalloc.start()
+    try:
+        futures: list[Future[int]] = [Future() for _ in range(1_000)]
+        for future in futures:
+            future.when_done(id)
+            future.resolve(1, STAGES)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size / len(futures) < 270  # Bytes; with a dictionary 350.
 
 
 def test_a_caller_that_looks_while_it_is_resolved_is_told() -> None:

@@ -5,9 +5,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.compact import compact
 from distribute_challenge.core.following import Follower, Following
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
+from distribute_challenge.core.lazy_future import OFTEN_SET
 from distribute_challenge.core.messages import Reply, Task
 from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "SentBatch"]
 
 
+@compact(*OFTEN_SET, "task", "_take_back", "is_waiting", "batch", "follower")
 class Call(Future[Any]):
     """The future of one call, with all that its client knows about the call.
 
