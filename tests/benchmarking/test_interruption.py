@@ -69,7 +69,7 @@ def test_a_signal_that_comes_while_python_ignores_one_comes_once_more_too(
             pause.wait(PATIENCE)
         for timer in timers:
             timer.join()
-    assert len(timers) == 2
+    assert len(timers) >= 2  # More if one of them comes before the object is deleted.
 
 
 def test_other_exceptions_that_python_ignores_are_reported_as_before(

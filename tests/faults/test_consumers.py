@@ -78,7 +78,9 @@ def test_no_item_is_begun_twice_if_it_may_be_done_once(make: Make) -> None:
     begun = [entry.call for entry in rig.diary.all()]
     assert len(begun) == len(set(begun))
     lost = {item for item, _ in items.dead_letters()}
-    assert sorted([*found, *lost]) == list(range(ITEMS))
+    assert len(found) == len(set(found))
+    # Of an item whose worker died after its result was put, both may be there.
+    assert {*found, *lost} == set(range(ITEMS))
     assert len(lost) <= 2
 
 

@@ -98,7 +98,7 @@ def test_each_item_of_killed_consumers_is_done(
     """Three of them are killed, one after the other, while they work."""
     numbers: Queue[int] = Queue("numbers", lease=LEASE, backend=backend)
     done: Queue[int] = Queue("done", backend=backend)
-    numbers.put_many(range(2000))
+    numbers.put_many(range(500))
     for number in range(3):
         with script(CONSUMER, tmp_path / str(number), CELERY_BROKER_URL=server.url) as consumer:
             consumer.wait_for("has")
@@ -108,7 +108,7 @@ def test_each_item_of_killed_consumers_is_done(
         wait_until(lambda: numbers.opened().state().unfinished == 0, "all are done")
         numbers.put(-1)
         assert last.wait() == 0
-    assert set(taken(done)) == set(range(2000))
+    assert set(taken(done)) == set(range(500))
 
 
 def test_items_of_a_killed_process_are_delivered_again_to_a_waiting_get(
