@@ -135,7 +135,10 @@ class Outbox:
     pending calls.
     """
 
-    KEPT_GROUPS = 256  # A guess. Groups without calls are kept, as their sizer has learnt.
+    # Groups without calls are kept, as their sizer has learnt. A function's payload has the modules of
+    # the user's project with it. Both are guesses.
+    KEPT_GROUPS = 256
+    KEPT_BYTES = 16 << 20
 
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, Group] = {}
@@ -254,13 +257,20 @@ class Outbox:
     def _group(self, key: _GroupKey, task: Task) -> Group:
         group = self._groups.get(key)
         if group is None:
+            self._make_room(len(task.function.payload))
             group = self._groups[key] = Group(key, task.function, task.options)
-            if len(self._groups) > self.KEPT_GROUPS:
-                # Not the new one, which gets a call now.
-                idle = [each for each, other in self._groups.items() if not other and each != key]
-                for each in idle[: len(self._groups) - self.KEPT_GROUPS]:
-                    del self._groups[each]
         return group
+
+    def _make_room(self, size: int) -> None:
+        """Forget the oldest groups without calls, as far as a new one needs their place."""
+        kept = self._groups
+        size += sum(len(group.function.payload) for group in kept.values())
+        for key, group in list(kept.items()):
+            if len(kept) < self.KEPT_GROUPS and size <= self.KEPT_BYTES:
+                return
+            if not group:
+                size -= len(group.function.payload)
+                del kept[key]
 
     @staticmethod
     def _key(task: Task) -> _GroupKey:

@@ -17,8 +17,9 @@ from distribute_challenge.execution_backends.celery.client.pending import Pendin
 OPEN: set[tuple[str, int]] = set()
 
 
-def call(name: str = "f", *, chunk: int = 0, **options: Any) -> Call:
-    task = Task(FunctionPayload(name, b"", name), b"", CallOptions(**options), time.time(), chunk)
+def call(name: str = "f", *, chunk: int = 0, payload: bytes = b"", **options: Any) -> Call:
+    function = FunctionPayload(name, payload, name)
+    task = Task(function, b"", CallOptions(**options), time.time(), chunk)
     return Call(task, lambda call: False)
 
 
@@ -134,6 +135,19 @@ def test_the_outbox_forgets_functions_when_there_are_too_many() -> None:
     for number in range(Outbox.KEPT_GROUPS + 10):
         outbox.group_of(call(f"f{number}").task)
     assert outbox.group_of(call("f0").task) is not first
+    assert outbox.remove(busy)
+
+
+def test_the_outbox_forgets_functions_that_take_too_much_memory() -> None:
+    """The payload of a function has the modules of the user's project with it."""
+    outbox = Outbox()
+    payload = bytes(Outbox.KEPT_BYTES // 4)
+    busy = call("busy", payload=payload)
+    outbox.put(busy)
+    groups = [outbox.group_of(call(f"f{number}", payload=payload).task) for number in range(5)]
+    again = [outbox.group_of(call(f"f{number}", payload=payload).task) for number in (2, 3, 4, 0)]
+    assert again[:3] == groups[2:]
+    assert again[3] is not groups[0]
     assert outbox.remove(busy)
 
 
