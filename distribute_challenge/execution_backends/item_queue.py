@@ -268,6 +268,12 @@ class ItemQueue(ABC):
     def delete(self) -> None:
         """Remove the queue with all its items."""
 
+    def abandon(self) -> None:  # noqa: B027
+        """Let a queue without a name end: no process needs it any more.
+
+        A finalizer may call it: it takes no lock.
+        """
+
     # --- for consumers, which say of each item what has become of it
 
     @abstractmethod

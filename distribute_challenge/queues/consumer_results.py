@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -9,11 +10,28 @@ from typing import Any
 from distribute_challenge.core import clock
 from distribute_challenge.core.shut_down import ShutDown
 from distribute_challenge.errors import SystemFailureError
+from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.item_queue import ItemQueue
+from distribute_challenge.queues.queue import Queue
 
-__all__ = ["results_until_done"]
+__all__ = ["results_for", "results_until_done"]
 
 MOST_AT_ONCE = 1000
+MOST_RESULTS = 10_000  # Results that wait until the program reads them; a guess.
+
+
+def results_for(owner: object, engine: ExecutionBackend) -> Queue[Any]:
+    """Return a queue for the results of consumers, which ends when its owner is deleted.
+
+    Args:
+        owner: The consumers. Their calls, and iterators of results, hold a reference to it.
+        engine: The backend of the queue.
+    """
+    # A program that runs its consumers itself reads results only when all are there.
+    limit = MOST_RESULTS if engine.concurrency else 0
+    results: Queue[Any] = Queue(maxsize=limit, backend=engine)
+    weakref.finalize(owner, results.opened().abandon).atexit = False
+    return results
 
 
 def results_until_done(

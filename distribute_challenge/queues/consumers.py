@@ -37,7 +37,7 @@ from distribute_challenge.queues.consumer_arguments import (
     checked_engine,
     checked_work,
 )
-from distribute_challenge.queues.consumer_results import results_until_done
+from distribute_challenge.queues.consumer_results import results_for, results_until_done
 from distribute_challenge.queues.queue import Ack, Queue
 from distribute_challenge.queues.work import Consumed
 
@@ -48,7 +48,6 @@ __all__ = ["Consumers"]
 
 R = TypeVar("R")
 
-MOST_RESULTS = 10_000  # Results that wait until the program reads them; a guess.
 # Seconds that a consumer has its worker, before other calls have their turn.
 SHORTEST_TURN = 1.0
 LOCAL_ENDS_WITHIN = 0.5  # Seconds, at the end of the program.
@@ -127,9 +126,7 @@ class Consumers(Generic[R]):
             self.engine = checked_engine(queue)
             self._most = None if consumers is None else checked_count("consumers", consumers)
             if results is True:
-                # A program that runs its consumers itself reads results only when all are there.
-                limit = MOST_RESULTS if self.engine.concurrency else 0
-                results = Queue(maxsize=limit, backend=self.engine)
+                results = results_for(self, self.engine)
             self._work = checked_work(
                 queue, function, results or None, concurrency, ack, self.engine
             )

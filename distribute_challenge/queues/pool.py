@@ -13,8 +13,8 @@ from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.item_queue import DeadLetter
 from distribute_challenge.execution_backends.registry import Choice
 from distribute_challenge.queues.arguments import checked_count, deadline
-from distribute_challenge.queues.consumer_results import results_until_done
-from distribute_challenge.queues.consumers import MOST_RESULTS, Consumers
+from distribute_challenge.queues.consumer_results import results_for, results_until_done
+from distribute_challenge.queues.consumers import Consumers
 from distribute_challenge.queues.full import Full
 from distribute_challenge.queues.queue import Ack, Queue
 
@@ -232,8 +232,7 @@ class ConsumerPool(Generic[R]):
             self._consumers: list[Consumers[R]] = []
             for engine, queues in places.items():
                 if results:
-                    limit = MOST_RESULTS if engine.concurrency else 0
-                    self._results[engine] = Queue(maxsize=limit, backend=engine)
+                    self._results[engine] = results_for(self, engine)
                 total = engine.concurrency
                 if consumers is not None:
                     total = min(total, consumers * len(queues) // len(pool))

@@ -196,6 +196,9 @@ class ClientQueues:
                 max(SHORTEST_PAUSE, min(pause, QUEUE_EXPIRY / 3)),
             )
             self._is_urgent = False
+            for id, queue in list(self._queues.items()):  # noqa: A001
+                if queue.is_abandoned:
+                    del self._queues[id]
             needed = [queue for queue in self._queues.values() if queue.needs_renewal()]
             if self._closing or not needed:
                 self._thread = None

@@ -63,7 +63,12 @@ class SharedQueue(ItemQueue):
         has_work: Called when `look_after` has something to do at once.
         has_items: Called when `look_after` is needed from now on.
 
+
+    Attributes:
+        is_abandoned: Whether no process needs it any more.
     """
+
+    is_abandoned = False
 
     def __init__(
         self,
@@ -227,6 +232,9 @@ class SharedQueue(ItemQueue):
 
     def delete(self) -> None:
         self._steps.answered(QueueRecord.delete)
+
+    def abandon(self) -> None:
+        self._is_own, self.is_abandoned = False, True  # It expires, as it is not renewed any more.
 
     @property
     def is_closed(self) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ from distribute_challenge.execution_backends.celery.client.shared_queue import S
 from distribute_challenge.execution_backends.held_items import HeldItems
 from distribute_challenge.execution_backends.item_queue import Items
 from distribute_challenge.queues import ShutDown
+from distribute_challenge.queues.consumer_results import results_for
 from distribute_challenge.queues.handle import _opened
 from distribute_challenge.security import Purpose
 from tests.execution_backends.celery.conftest import Server
@@ -299,6 +301,23 @@ def test_a_queue_of_a_client_that_is_gone_is_shut_down(backend: Engine, server: 
     with pytest.raises(ShutDown, match="it was deleted, or its client has ended"):
         attached.take(1, 0.0)
     attached.look_after()  # type: ignore[attr-defined]
+
+
+def test_the_results_of_consumers_that_are_gone_expire(backend: Engine, eventually: Any) -> None:
+    """Nothing is left of them in a client that runs for long."""
+    owner = Namespace()
+    results: Queue[int] = results_for(owner, backend)
+    results.put(1)
+    queues, of_results = backend._queues, shared(results)
+    assert queues is not None
+    assert of_results.needs_renewal()
+    queues._work_now()
+    assert queues._thread is not None
+    assert of_results in queues._queues.values()
+    del owner
+    assert not of_results.needs_renewal()
+    queues._work_now()
+    eventually(lambda: of_results not in queues._queues.values())
 
 
 def test_closing_a_client_twice_and_without_a_broker(server: Server, eventually: Any) -> None:
