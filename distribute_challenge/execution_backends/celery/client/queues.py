@@ -103,8 +103,6 @@ class ClientQueues:
                     f"{what}={given:g}: the queue {queue_name(id)!r} is there already, with "
                     f"{what}={is_so:g}: leave {what} out, or delete() the queue first"
                 )
-        if own:
-            self._keep_leases()
         return queue
 
     def attach(self, id: str) -> SharedQueue:  # noqa: A002
@@ -150,8 +148,7 @@ class ClientQueues:
             self.url,
             self._holder,
             self._check,
-            self._work_now,
-            self._keep_leases,
+            self._care,
         )
 
     def _add(self, id: str, queue: SharedQueue) -> None:  # noqa: A002
@@ -160,15 +157,13 @@ class ClientQueues:
 
     # --- the thread
 
-    def _work_now(self) -> None:
-        self._keep_leases()
+    def _care(self, queue: SharedQueue, *, at_once: bool = False) -> None:
+        """Have the thread look after a queue; start the thread, unless it runs."""
         with self._changed:
-            self._is_urgent = True
-            self._changed.notify_all()
-
-    def _keep_leases(self) -> None:
-        """Start the thread, unless it runs."""
-        with self._changed:
+            self._queues[queue.id] = queue
+            if at_once:
+                self._is_urgent = True
+                self._changed.notify_all()
             if self._thread is None and not self._closing:
                 self._thread = threading.Thread(
                     target=self._run, name="distribute_challenge queues", daemon=True
@@ -197,7 +192,7 @@ class ClientQueues:
             )
             self._is_urgent = False
             for id, queue in list(self._queues.items()):  # noqa: A001
-                if queue.is_abandoned:
+                if queue.is_abandoned and not queue.needs_renewal():
                     del self._queues[id]
             needed = [queue for queue in self._queues.values() if queue.needs_renewal()]
             if self._closing or not needed:

@@ -49,6 +49,7 @@ from distribute_challenge.settings import attempts
 
 __all__ = ["SharedQueue"]
 
+Care = Callable[..., None]  # With the queue, and ``at_once``.
 Take = Callable[[QueueRecord, str, Sequence[str]], Taken]
 
 
@@ -60,12 +61,12 @@ class SharedQueue(ItemQueue):
         url: The broker.
         holder: Id under which this process holds items.
         check: Raises an error if the cluster died.
-        has_work: Called when `look_after` has something to do at once.
-        has_items: Called when `look_after` is needed from now on.
+        care: Called when `look_after` is needed from now on, or at once.
 
 
     Attributes:
-        is_abandoned: Whether no process needs it any more.
+        id: Id of the queue.
+        is_abandoned: Whether no process needs it any more, unless this one uses it again.
     """
 
     is_abandoned = False
@@ -76,14 +77,13 @@ class SharedQueue(ItemQueue):
         url: str,
         holder: str,
         check: Callable[[], None],
-        has_work: Callable[[], None],
-        has_items: Callable[[], None],
+        care: Care,
     ) -> None:
+        self.id = record.id
         self.maxsize = 0
         self.lease = 0.0
         self._steps = QueueSteps(record, url, check)
-        self._has_work = has_work
-        self._has_items = has_items
+        self._care = care
         self._blocks = ItemBlocks(record.connection, record.id)
         self.begin_anew(holder)
 
@@ -100,11 +100,15 @@ class SharedQueue(ItemQueue):
 
         A queue that was opened here is made again if it is gone. Any other is shut down then.
         """
-        self.maxsize, self.lease = self._steps.answered(
-            lambda record: record.open(maxsize, lease, attempts(), expiry)
-        )
-        self._steps.make = lambda record: record.open(self.maxsize, self.lease, attempts(), expiry)
-        self._is_own = expiry > 0
+
+        def make(record: QueueRecord, maxsize: int, lease: float) -> None:
+            self.maxsize, self.lease = record.open(maxsize, lease, attempts(), expiry)
+            self._is_own, self.is_abandoned = expiry > 0, False
+            if self._is_own:
+                self._care(self)
+
+        self._steps.answered(lambda record: make(record, maxsize, lease))
+        self._steps.make = lambda record: make(record, self.maxsize, self.lease)
 
     def attach(self, lease: float) -> None:
         """Use the queue of another client, as far as it is there.
@@ -164,7 +168,7 @@ class SharedQueue(ItemQueue):
             self.acknowledge(received.held)
         else:
             self._held.add(received.held)
-            self._has_items()
+            self._care(self)
         if received.failure is not None:
             raise received.failure
         return received.items
@@ -232,6 +236,8 @@ class SharedQueue(ItemQueue):
 
     def delete(self) -> None:
         self._steps.answered(QueueRecord.delete)
+        self._held = HeldItems()
+        self.abandon()
 
     def abandon(self) -> None:
         self._is_own, self.is_abandoned = False, True  # It expires, as it is not renewed any more.
@@ -246,7 +252,7 @@ class SharedQueue(ItemQueue):
     def consuming(self) -> Iterator[None]:
         consumer = object()
         self._consumers.add(consumer)
-        self._has_items()
+        self._care(self)
         try:
             yield
         finally:
@@ -317,15 +323,7 @@ class SharedQueue(ItemQueue):
         return added
 
     def _take(self, take: Take, deadline: float | None) -> tuple[Received, Taken]:
-        """Take items, if there are any.
-
-        Args:
-            take: Takes them, under a new name, with the blocks that are known here.
-            deadline: As for `take`.
-
-        Returns:
-            The items, and what Redis answered.
-        """
+        """Take items, if there are any, and return them with what Redis answered."""
         delivery = uuid.uuid4().hex
         known = self._blocks.known()
         try:
@@ -384,11 +382,9 @@ class SharedQueue(ItemQueue):
         """Warn of deliveries that this process does not hold any more."""
         if lost:
             logger.warning(
-                "%d deliveries of a queue were done when this process did not hold them any more: "
-                "it stood still for longer than the lease of %g s, or lost the broker; their items "
-                "may be done twice",
-                lost,
-                self.lease,
+                f"{lost} deliveries of a queue were done when this process did not hold them any "
+                f"more: it stood still for longer than the lease of {self.lease:g} s, or lost the "
+                f"broker; their items may be done twice"
             )
 
     def _give_back(self, delivery: str, first: int, number: int) -> None:
@@ -397,4 +393,4 @@ class SharedQueue(ItemQueue):
     def _put_back_soon(self, delivery: str, first: int = 0, number: int = 0) -> None:
         """Have the thread of `ClientQueues` put back what `QueueRecord.give_back` is given."""
         self._interrupted.append((delivery, first, number))
-        self._has_work()
+        self._care(self, at_once=True)

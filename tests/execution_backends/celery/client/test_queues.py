@@ -311,13 +311,41 @@ def test_the_results_of_consumers_that_are_gone_expire(backend: Engine, eventual
     queues, of_results = backend._queues, shared(results)
     assert queues is not None
     assert of_results.needs_renewal()
-    queues._work_now()
     assert queues._thread is not None
     assert of_results in queues._queues.values()
     del owner
     assert not of_results.needs_renewal()
-    queues._work_now()
+    queues._care(shared(Queue("another", backend=backend)), at_once=True)
     eventually(lambda: of_results not in queues._queues.values())
+
+
+def test_a_deleted_queue_is_looked_after_only_if_it_is_used_again(
+    backend: Engine, eventually: Any
+) -> None:
+    numbers: Queue[int] = Queue(backend=backend)
+    numbers.put(1)
+    numbers.get()
+    own, queues = shared(numbers), backend._queues
+    assert queues is not None
+    numbers.delete()
+    assert not own.needs_renewal()
+    queues._care(shared(Queue("another", backend=backend)), at_once=True)
+    eventually(lambda: own not in queues._queues.values())
+    numbers.put(2)
+    assert own.needs_renewal()
+    assert own in queues._queues.values()
+    assert numbers.get() == 2
+
+
+def test_a_client_with_items_of_a_queue_that_is_gone_can_be_closed(
+    backend: Engine, connection: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers: Queue[int] = Queue("numbers", backend=backend)
+    numbers.put(1)
+    numbers.get()
+    connection.flushall()
+    backend.close()
+    assert caplog.text == ""
 
 
 def test_closing_a_client_twice_and_without_a_broker(server: Server, eventually: Any) -> None:
@@ -333,7 +361,7 @@ def test_closing_a_client_twice_and_without_a_broker(server: Server, eventually:
     server.stop()
     backend.close()
     eventually(lambda: queues._thread is None)
-    queues._keep_leases()
+    queues._care(shared(named), at_once=True)
     assert queues._thread is None
 
 
