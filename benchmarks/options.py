@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 
@@ -13,17 +13,24 @@ __all__ = [
     "names",
     "output_folder",
     "rounds",
+    "say",
     "targets",
     "workers",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Option = Callable[[Command], Command]
+
+
+class Option(Protocol):
+    """A decorator that adds an option to a command."""
+
+    def __call__(self, command: Command, /) -> Command: ...
+
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-def workers(of: str) -> Option[Command]:
+def workers(of: str) -> Option:
     """``--workers``.
 
     Args:
@@ -32,7 +39,7 @@ def workers(of: str) -> Option[Command]:
     return _at_least_one("--workers", 2, f"Worker processes {of}.")
 
 
-def rounds(text: str) -> Option[Command]:
+def rounds(text: str) -> Option:
     """``--rounds``.
 
     Args:
@@ -41,7 +48,7 @@ def rounds(text: str) -> Option[Command]:
     return _at_least_one("--rounds", 3, text)
 
 
-def names(option: str, of: str) -> Option[Command]:
+def names(option: str, of: str) -> Option:
     """An option that takes names for `benchmarks.choosing.from_option`.
 
     Args:
@@ -52,7 +59,7 @@ def names(option: str, of: str) -> Option[Command]:
     return click.option(option, default="", metavar="NAMES", help=text)
 
 
-def listing(of: str) -> Option[Command]:
+def listing(of: str) -> Option:
     """``--list``.
 
     Args:
@@ -62,7 +69,7 @@ def listing(of: str) -> Option[Command]:
     return click.option("--list", "listing", is_flag=True, help=text)
 
 
-def output_folder(default: str) -> Option[Command]:
+def output_folder(default: str) -> Option:
     """``--output``, a folder."""
     return click.option(
         "--output",
@@ -73,7 +80,7 @@ def output_folder(default: str) -> Option[Command]:
     )
 
 
-def environments(of: str) -> Option[Command]:
+def environments(of: str) -> Option:
     """``--environments``.
 
     Args:
@@ -83,18 +90,24 @@ def environments(of: str) -> Option[Command]:
     return click.option("--environments", type=click.Path(path_type=Path), help=text)
 
 
-def targets() -> Option[Command]:
+def targets(command: Command) -> Command:
     """``--targets``."""
-    return click.option(
+    option = click.option(
         "--targets",
         "targets_of",
         type=FILE,
         help="Print the table of the targets and what this JSON file says was reached, "
         "and do nothing else.",
     )
+    return option(command)
 
 
-def _at_least_one(option: str, default: int, text: str) -> Option[Command]:
+def say(line: str) -> None:
+    """Tell the user how far a run is, beside the results, which go to standard output."""
+    click.echo(line, err=True)
+
+
+def _at_least_one(option: str, default: int, text: str) -> Option:
     return click.option(
         option, default=default, show_default=True, type=click.IntRange(min=1), help=text
     )

@@ -7,7 +7,6 @@ Prints a table, and writes ``graph.md`` and ``graph.json``.
 """
 
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -15,13 +14,12 @@ import click
 from benchmarks import options
 from benchmarks.choosing import from_option
 from benchmarks.graph import measurements as measuring
-from benchmarks.graph import report, targets
+from benchmarks.graph import report
+from benchmarks.graph.benchmark import BENCHMARK
+from benchmarks.graph.benchmark import measure as measured
 from benchmarks.graph.catalogue import CATALOGUE, chosen
-from benchmarks.graph.runner import run
-from benchmarks.machine import describe_machine
 from benchmarks.sessions import results
-from benchmarks.sessions.environments import default_folder
-from distribute_challenge.cluster.redis_server import server_program
+from benchmarks.sessions.benchmark import Amount
 
 __all__ = ["main"]
 
@@ -34,7 +32,7 @@ __all__ = ["main"]
 @click.option("--quick", is_flag=True, help="Take small graphs, to see that all runs.")
 @options.output_folder("build/graph")
 @options.listing("the systems and of the measurements")
-@options.targets()
+@options.targets
 def main(
     workers: int,
     only: str,
@@ -50,40 +48,18 @@ def main(
         click.echo("\n".join([*CATALOGUE, "", *measuring.MEASUREMENTS]))
         return
     if targets_of is not None:
-        click.echo(targets.as_markdown(results.load(targets_of)))
+        click.echo(BENCHMARK.targets_as_markdown(results.load(targets_of)))
         return
     entries = from_option(chosen, only, "--only")
     measurements = from_option(measuring.chosen, measure, "--measure")
     output.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    machine = describe_machine()
-    peers = run(
-        entries,
-        measurements,
-        workers=workers,
-        rounds=rounds,
-        quick=quick,
-        redis_server=server_program(),
-        environments=default_folder(),
-        say=lambda line: click.echo(line, err=True),
-    )
-    found = {
-        "machine": machine,
-        "options": {
-            "workers": workers,
-            "rounds": rounds,
-            "quick": quick,
-            "measurements": [measurement.name for measurement in measurements],
-            "took_seconds": round(time.monotonic() - began),
-        },
-        "peers": peers,
-    }
+    found = measured(entries, measurements, Amount(workers, rounds, quick), options.say)
     results.save(found, output / "graph.json")
     table = output / "graph.md"
     table.write_text(report.as_markdown(found))
     click.echo(report.as_text(found))
     click.echo(f"wrote {table}", err=True)
-    sys.exit(any(record["errors"] for record in peers.values()))
+    sys.exit(any(record["errors"] for record in found["peers"].values()))
 
 
 if __name__ == "__main__":

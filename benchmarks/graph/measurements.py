@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.choosing import select
 from benchmarks.graph.base import GraphPeer
 from benchmarks.graph.functions import MODULUS
-from benchmarks.graph.memory import ClientMemory, RedisMemory
+from benchmarks.sessions.memory import ClientMemory, RedisMemory
 
 __all__ = ["MEASUREMENTS", "Measurement", "chosen"]
 

@@ -6,23 +6,19 @@
 Prints a table, and writes ``peers.md``, ``peers.json``, ``peers.png`` and ``peers.svg``.
 """
 
-import time
 from pathlib import Path
 
 import click
 
 from benchmarks import options
 from benchmarks.choosing import from_option
-from benchmarks.machine import describe_machine
-from benchmarks.peers import chart, report, targets
+from benchmarks.peers import benchmark, report
 from benchmarks.peers import measurements as measuring
+from benchmarks.peers.benchmark import BENCHMARK
 from benchmarks.peers.catalogue import CATALOGUE, chosen
-from benchmarks.peers.runner import run
+from benchmarks.peers.targets import OWN_MEASUREMENTS
 from benchmarks.self import catalogue as own_catalogue
-from benchmarks.self import runner as own_runner
 from benchmarks.sessions import results
-from benchmarks.sessions.environments import default_folder
-from distribute_challenge.cluster.redis_server import server_program
 
 __all__ = ["main"]
 
@@ -33,7 +29,10 @@ __all__ = ["main"]
 @options.names("--measure", "Measurements to take, besides start and import")
 @options.rounds("How often, one peer after the other.")
 @click.option(
-    "--seconds", default=2.0, show_default=True, help="How long one measurement lasts, about."
+    "--seconds",
+    default=benchmark.SECONDS,
+    show_default=True,
+    help="How long one measurement lasts, about.",
 )
 @options.output_folder("build/peers")
 @options.environments("peers that need their own")
@@ -44,7 +43,7 @@ __all__ = ["main"]
     help="Draw the chart and write the table of this JSON file again, beside it, "
     "and do nothing else.",
 )
-@options.targets()
+@options.targets
 def main(
     workers: int,
     only: str,
@@ -68,34 +67,21 @@ def main(
         _write(results.load(plot), plot.parent, plot.stem)
         return
     if targets_of is not None:
-        click.echo(targets.as_markdown(results.load(targets_of)))
+        click.echo(BENCHMARK.targets_as_markdown(results.load(targets_of)))
         return
     entries = from_option(chosen, only, "--only")
     measurements = from_option(measuring.chosen, measure, "--measure")
     output.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
-    found = {
-        "machine": describe_machine(),
-        "options": {"workers": workers, "rounds": rounds, "seconds": seconds},
-        "peers": run(
-            entries,
-            measurements,
-            workers=workers,
-            rounds=rounds,
-            seconds=seconds,
-            redis_server=server_program(),
-            environments=environments or default_folder(),
-            say=say,
-        ),
-    }
-    if not only and not measure:
-        own = own_catalogue.chosen(targets.OWN_MEASUREMENTS)
-        found["self"] = own_runner.run(own, workers=workers, rounds=rounds, say=say).as_json()
-    found["options"]["took_seconds"] = round(time.monotonic() - began)
+    found = benchmark.measure(
+        entries,
+        measurements,
+        [] if only or measure else own_catalogue.chosen(OWN_MEASUREMENTS),
+        workers=workers,
+        rounds=rounds,
+        seconds=seconds,
+        environments=environments,
+        say=options.say,
+    )
     results.save(found, output / "peers.json")
     click.echo(report.as_text(found))
     _write(found, output, "peers")
@@ -104,7 +90,7 @@ def main(
 def _write(found: results.Run, folder: Path, name: str) -> None:
     table = folder / f"{name}.md"
     table.write_text(report.as_markdown(found))
-    for path in [table, *chart.draw(found, folder, name)]:
+    for path in [table, *BENCHMARK.draw(found, folder, name)]:
         click.echo(f"wrote {path}", err=True)
 
 

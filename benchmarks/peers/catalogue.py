@@ -7,11 +7,9 @@ add a peer, write a subclass of `benchmarks.peers.base.Peer` in a new file, and 
 from collections.abc import Sequence
 
 from benchmarks.choosing import select
-from benchmarks.sessions.entry import OURS, Entry
+from benchmarks.sessions.entry import FLOOR, OURS, Entry
 
-__all__ = ["CATALOGUE", "FLOOR", "chosen"]
-
-FLOOR = "bare_redis"
+__all__ = ["CATALOGUE", "chosen"]
 
 # What a peer's own environment needs for the measurements themselves.
 _MEASURING = ("numpy >=2.3", "psutil >=7.0")

@@ -9,7 +9,12 @@ rounds        starts a session for each system in turn, and records what it answ
         └── processes  ends what the session has started
 results       what a run has found: medians, spread and ratios
 targets       what was to be reached, and what was
+chart         draws a run
+benchmark     a benchmark as a whole: how to run it, its targets and its chart
+side_by_side  benchmarks of work that starts its systems by itself
+memory        the most memory that a client and Redis take
 
-``benchmarks.peers`` and ``benchmarks.graph`` are built on all of it, ``benchmarks.faults`` on its
-lower half.
+``benchmarks.peers`` and ``benchmarks.graph`` are built on all of it, ``benchmarks.faces``,
+``benchmarks.mapreduce`` and ``benchmarks.queues`` on ``side_by_side``, and ``benchmarks.faults`` on
+the lower half.
 """

@@ -6,7 +6,7 @@ from benchmarks.markdown import markdown_table, number
 from benchmarks.sessions.entry import OURS
 from benchmarks.sessions.results import Figure, Run, Summary, ratio, summary, title
 
-__all__ = ["NOTHING", "configurations", "factor", "full", "reasons", "short"]
+__all__ = ["NOTHING", "configurations", "factor", "failures", "full", "reasons", "short"]
 
 NOTHING = "-"
 
@@ -44,10 +44,14 @@ def factor(value: float | None) -> str:
 
 def reasons(run: Run, name: str) -> Iterator[str]:
     """Yield what a system does not offer, and what failed and why."""
-    record = run["peers"][name]
-    for what, why in record["absent"].items():
+    for what, why in run["peers"][name]["absent"].items():
         yield f"{title(run, name)}, {what}: {why}"
-    for what, why in record["errors"].items():
+    yield from failures(run, name)
+
+
+def failures(run: Run, name: str) -> Iterator[str]:
+    """Yield what failed on a system, and why."""
+    for what, why in run["peers"][name]["errors"].items():
         yield f"{title(run, name)}, {what} FAILED: {why}"
 
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-__all__ = ["OURS", "Entry"]
+__all__ = ["FLOOR", "OURS", "Entry"]
 
 OURS = "distribute_challenge"  # All ratios are relative to the entry of this name.
+FLOOR = "bare_redis"  # What no system on Redis can beat.
 
 
 @dataclass(frozen=True)

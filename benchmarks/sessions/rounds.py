@@ -75,6 +75,7 @@ class Plan:
         order: What every order says beside the name of the measurement.
         afterwards: Takes further figures of a system whose session has ended. It gets the record
             and the path of the interpreter.
+        absent: What a system, by its name, is not asked for: reasons by measurement.
     """
 
     session: str
@@ -82,6 +83,7 @@ class Plan:
     deadline: Callable[[str], float]
     order: Mapping[str, Any] = field(default_factory=dict)
     afterwards: Callable[[Record, str], Figures] = _nothing
+    absent: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def run(
@@ -111,10 +113,7 @@ def run(
         ``logs`` (last lines, if something failed).
     """
     become_reaper()
-    records: dict[str, Record] = {
-        entry.name: {"facts": {}, "rounds": [], "errors": {}, "absent": {}, "logs": {}}
-        for entry in entries
-    }
+    records = {entry.name: _record(plan.absent.get(entry.name, {})) for entry in entries}
     interpreters = {
         entry.name: _interpreter(entry, environments, records[entry.name], say) for entry in entries
     }
@@ -139,6 +138,10 @@ def run(
                 f"{_failures(record)}"
             )
     return records
+
+
+def _record(absent: Mapping[str, str]) -> Record:
+    return {"facts": {}, "rounds": [], "errors": {}, "absent": dict(absent), "logs": {}}
 
 
 def _interpreter(

@@ -5,14 +5,29 @@ Each target has one or several conditions, and is reached if all of them hold.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks.markdown import markdown_table, number
 from benchmarks.sessions.entry import OURS
 from benchmarks.sessions.results import Figure, Run, ratio, summary, title
 
-__all__ = ["Found", "Question", "Target", "as_markdown", "held", "ours", "peers", "times"]
+__all__ = [
+    "HEADS",
+    "Found",
+    "Judged",
+    "Question",
+    "Target",
+    "as_markdown",
+    "held",
+    "judged",
+    "ours",
+    "peers",
+    "takes",
+    "times",
+]
 
 NOTHING = "-"
+HEADS = ("what", "to reach", "reached", "", "best peer")
 
 
 @dataclass(frozen=True)
@@ -36,12 +51,51 @@ class Target:
         to_reach: The conditions in words.
         questions: The conditions as code.
         figure: The peers' figure to show beside it; None if they have none.
+        why: Why it is not reached, shown if it is not; empty if that is not known.
     """
 
     what: str
     to_reach: str
     questions: tuple[Question, ...]
     figure: Figure | None = None
+    why: str = ""
+
+
+class Judged(NamedTuple):
+    """What became of a target.
+
+    Attributes:
+        target: The target.
+        reached: What was measured of its conditions.
+        verdict: ``yes``, ``no``, or why there is none: not or not all was measured, or with less
+            work than the target says.
+        best_peers: Figures of the best peers.
+    """
+
+    target: Target
+    reached: str
+    verdict: str
+    best_peers: str
+
+    def cells(self) -> list[str]:
+        """Return the cells of the table, as `HEADS` names them."""
+        verdict = self.verdict
+        if verdict == "no":
+            verdict = f"**no**: {self.target.why}" if self.target.why else "**no**"
+        return [self.target.what, self.target.to_reach, self.reached, verdict, self.best_peers]
+
+
+def judged(
+    run: Run, targets: Sequence[Target], no_peers: tuple[str, ...] = (OURS,)
+) -> list[Judged]:
+    """Look up each target in a run.
+
+    Args:
+        run: The run.
+        targets: The targets, in order.
+        no_peers: Beginnings of the names of entries that are no peers.
+    """
+    return [_judged(run, target, no_peers) for target in targets]
 
 
 def as_markdown(run: Run, targets: Sequence[Target], no_peers: tuple[str, ...] = (OURS,)) -> str:
@@ -52,24 +106,26 @@ def as_markdown(run: Run, targets: Sequence[Target], no_peers: tuple[str, ...] =
         targets: The rows.
         no_peers: Beginnings of the names of entries that are no peers.
     """
-    rows = []
-    for target in targets:
-        found = [question(run) for question in target.questions]
-        measured = [each for each in found if each is not None]
-        if len(measured) < len(found):
-            verdict = "not all measured" if measured else "not measured"
-        else:
-            verdict = "yes" if all(each.met for each in measured) else "**no**"
-        rows.append(
-            [
-                target.what,
-                target.to_reach,
-                "; ".join(each.text for each in measured) or NOTHING,
-                verdict,
-                _best_peers(run, target.figure, no_peers) or NOTHING,
-            ]
-        )
-    return markdown_table(["what", "to reach", "reached", "", "best peer"], rows)
+    return markdown_table(HEADS, [each.cells() for each in judged(run, targets, no_peers)])
+
+
+def _judged(run: Run, target: Target, no_peers: tuple[str, ...]) -> Judged:
+    found = [question(run) for question in target.questions]
+    measured = [each for each in found if each is not None]
+    if not measured:
+        verdict = "not measured"
+    elif run["options"].get("small"):
+        verdict = "little work"
+    elif not all(each.met for each in measured):
+        verdict = "no"
+    else:
+        verdict = "yes" if len(measured) == len(found) else "not all measured"
+    return Judged(
+        target,
+        "; ".join(each.text for each in measured) or NOTHING,
+        verdict,
+        _best_peers(run, target.figure, no_peers) or NOTHING,
+    )
 
 
 # --- questions
@@ -108,6 +164,24 @@ def times(figure: Figure, peer: str, least: float) -> Question:
         return (
             None if found is None else Found(f"×{number(found)} {title(run, peer)}", found >= least)
         )
+
+    return ask
+
+
+def takes(figure: Figure, peer: str, most: float) -> Question:
+    """Make a question for the time that the library takes, as a share of a peer's.
+
+    Args:
+        figure: The figure, a time.
+        peer: Name of the peer.
+        most: Highest share with which the condition holds.
+    """
+
+    def ask(run: Run) -> Found | None:
+        found = ratio(run, peer, figure)
+        if found is None:
+            return None
+        return Found(f"{number(1 / found)} × {title(run, peer)}", 1 / found <= most)
 
     return ask
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.graph import functions, runner
+from benchmarks.graph import functions
+from benchmarks.graph import plan as planning
 from benchmarks.graph.base import GraphPeer
 from benchmarks.graph.measurements import chosen
 from benchmarks.graph.session import measure
@@ -61,16 +62,15 @@ def _entry(name: str) -> Entry:
 
 
 def _run_all() -> None:
-    runner.SESSION = RUN[1]
+    planning.SESSION = RUN[1]
     rounds.START_DEADLINE = rounds.STOP_DEADLINE = 60.0
     said: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        records = runner.run(
+        records = rounds.run(
             [_entry(name) for name in SYSTEMS],
-            chosen(MEASURED),
+            planning.plan(chosen(MEASURED), quick=True),
             workers=1,
             rounds=2,
-            quick=True,
             redis_server="not used",
             environments=Path(folder),
             say=said.append,

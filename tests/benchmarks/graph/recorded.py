@@ -36,6 +36,7 @@ def recorded() -> dict[str, Any]:
             "workers": 2,
             "rounds": 2,
             "quick": False,
+            "small": False,
             "measurements": ["tree", "fan_out", "array_chain", "arrays", "nodes"],
         },
         "peers": peers,

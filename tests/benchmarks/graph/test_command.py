@@ -9,6 +9,7 @@ from benchmarks.graph import __main__ as command
 from benchmarks.graph.catalogue import CATALOGUE
 from benchmarks.graph.measurements import MEASUREMENTS
 from benchmarks.sessions import results
+from benchmarks.sessions.benchmark import Amount
 from tests.benchmarks.graph.recorded import recorded
 
 
@@ -47,21 +48,22 @@ def test_the_targets_of_a_run_are_printed(tmp_path: Path) -> None:
 def test_a_run_is_written_and_its_end_tells_whether_something_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
-    peers = recorded()["peers"]
+    run = recorded()
+    run["options"].update(quick=True, measurements=["tree", "nodes"])
     if not failed:
-        del peers["dask"]
+        del run["peers"]["dask"]
     asked: list[object] = []
 
-    def run(entries: list[object], measurements: list[object], **options: object) -> object:
-        asked.extend([len(entries), len(measurements), options["quick"]])
-        return peers
+    def measured(
+        entries: list[object], measurements: list[object], amount: Amount, say: object
+    ) -> object:
+        asked.extend([len(entries), len(measurements), amount.quick])
+        return run
 
-    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(command, "measured", measured)
     code, output = invoke("--quick", "--measure", "tree,nodes", "--output", str(tmp_path / "new"))
     assert code == failed
     assert asked == [len(CATALOGUE), 2, True]
     assert "tree: 2,048 leaves" in output
-    written = results.load(tmp_path / "new" / "graph.json")
-    assert written["options"]["measurements"] == ["tree", "nodes"]
-    assert written["peers"] == peers
+    assert results.load(tmp_path / "new" / "graph.json") == run
     assert "(`--quick`)" in (tmp_path / "new" / "graph.md").read_text()

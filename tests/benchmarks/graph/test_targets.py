@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from benchmarks.graph.targets import TARGETS, as_markdown
+from benchmarks.graph.benchmark import BENCHMARK
+from benchmarks.graph.targets import TARGETS
 from tests.benchmarks.graph.recorded import recorded
 
 
 def row(run: dict[str, Any], start: str) -> list[str]:
-    line = next(line for line in as_markdown(run).splitlines() if line.startswith(f"| {start}"))
+    table = BENCHMARK.targets_as_markdown(run).splitlines()
+    line = next(line for line in table if line.startswith(f"| {start}"))
     return [cell.strip() for cell in line.split("|")[1:-1]]
 
 

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import runner
+from benchmarks.peers import plan as planning
 from benchmarks.peers.base import Peer
 from benchmarks.peers.measurements import MEASUREMENTS
 from benchmarks.peers.session import measure
@@ -94,17 +94,16 @@ UNINSTALLABLE = Entry("uninstallable", "", ("./no-such-folder",))
 
 
 def _run_all() -> None:
-    runner.SESSION = RUN[1]
+    planning.SESSION = RUN[1]
     rounds.START_DEADLINE = rounds.STOP_DEADLINE = 60.0
-    runner.MEASURE_DEADLINE = HANGS_AFTER
+    planning.MEASURE_DEADLINE = HANGS_AFTER
     said: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        records = runner.run(
+        records = rounds.run(
             [UNINSTALLABLE, *(Entry(name, "") for name in PEERS)],
-            list(MEASUREMENTS),
+            planning.plan(list(MEASUREMENTS), seconds=SECONDS),
             workers=3,
             rounds=2,
-            seconds=SECONDS,
             redis_server="not used",
             environments=Path(folder),
             say=said.append,

@@ -46,7 +46,7 @@ def recorded() -> dict[str, Any]:
     }
     return {
         "machine": MACHINE,
-        "options": {"workers": 2, "rounds": 2, "seconds": 2.0},
+        "options": {"workers": 2, "rounds": 2, "seconds": 2.0, "small": False},
         "peers": {
             "distribute_challenge": record(
                 "ours", ours, {**ours, "round_trip_p50": 0.0008, "start": 0.7}

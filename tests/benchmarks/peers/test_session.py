@@ -1,7 +1,6 @@
 """The process of a peer, by its orders and answers."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,11 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from distribute_challenge.cluster.redis_server import server_program
 from tests.benchmarks.peers.fakes import RUN
-from tests.docker_engine import free_port
-
-TOP = Path(__file__).parents[3]
+from tests.benchmarks.sessions.asking import TOP, answers
 
 
 @pytest.fixture
@@ -72,22 +68,5 @@ def test_it_ends_with_its_runner_and_leaves_nothing(
 @pytest.mark.slow
 def test_the_library_over_tcp_needs_no_preparation(tmp_path: Path) -> None:
     """The session makes the secret itself."""
-    environment = {
-        "PEERS_FOLDER": str(tmp_path),
-        "PEERS_REDIS_PORT": str(free_port()),
-        "PEERS_REDIS_SERVER": server_program(),
-        "PYTHONPATH": str(TOP),
-        "PATH": os.environ["PATH"],
-    }
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.peers.session", "distribute_challenge_tcp", "1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=TOP,
-        env=environment,
-    ) as process:
-        assert ask(process, do="start").get("first_result")
-        ask(process, do="stop")
-        assert process.wait(60) == 0
+    started, _ = answers("benchmarks.peers.session", "distribute_challenge_tcp", 1, [], tmp_path)
+    assert started.get("first_result")

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from benchmarks.peers.targets import OWN_MEASUREMENTS, TARGETS, as_markdown
+from benchmarks.peers.benchmark import BENCHMARK
+from benchmarks.peers.targets import OWN_MEASUREMENTS, TARGETS
 from benchmarks.self.catalogue import CATALOGUE
 from benchmarks.self.results import Results
-from tests.benchmarks.peers.recorded import recorded
+from tests.benchmarks.peers.recorded import record, recorded
 
 
 def row(run: dict[str, Any], start: str) -> list[str]:
-    line = next(line for line in as_markdown(run).splitlines() if line.startswith(f"| {start}"))
+    table = BENCHMARK.targets_as_markdown(run).splitlines()
+    line = next(line for line in table if line.startswith(f"| {start}"))
     return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
@@ -21,27 +23,38 @@ def with_own(name: str, *values: dict[str, float]) -> dict[str, Any]:
     return {**run, "self": own.as_json()}
 
 
+def with_huey(milliseconds: float) -> dict[str, Any]:
+    run = recorded()
+    run["peers"]["huey"] = record("Huey", {"round_trip_p50": milliseconds / 1000})
+    run["peers"]["bare_redis"]["rounds"] = [{"round_trip_p50": 0.0005, "payload": 0.3}]
+    return run
+
+
 def test_a_target_is_reached_if_all_that_it_asks_for_is() -> None:
-    run = recorded()
-    assert row(run, "one call, round trip")[2:4] == [
-        "0.85 ms; ×2.94 the next that crosses machines",
+    assert row(with_huey(1.7), "one call, round trip")[2:4] == [
+        "0.5 × Huey; 1.7 × bare Redis; ×2 the next that crosses machines",
         "yes",
     ]
-    assert row(run, "`submit` one by one")[2:4] == [
-        "120,000 calls/s; ×12 ProcessPool; ×200 Celery",
-        "yes",
-    ]
+    assert row(recorded(), "`submit` one by one")[2:4] == ["×12 ProcessPool; ×200 Celery", "yes"]
 
 
-def test_missing_one_of_them_is_missing_the_target() -> None:
+def test_missing_one_of_them_is_missing_the_target_and_it_says_why() -> None:
+    cells = row(with_huey(1.0), "one call, round trip")
+    assert cells[2].startswith("0.85 × Huey; ")
+    assert cells[3].startswith("**no**: calls are signed")
+
+
+def test_what_is_missed_is_missed_whatever_was_not_measured() -> None:
     run = recorded()
-    run["peers"]["celery"]["rounds"] = [{"round_trip_p50": 0.0007}]
-    assert row(run, "one call, round trip")[3] == "**no**"
-    assert row(recorded(), "script start")[2:4] == ["0.7 s", "**no**"]
+    assert row(run, "`map`")[2:4] == ["×4.4 joblib", "**no**"]
+    run["peers"]["joblib"]["rounds"] = [{"map": 100_000.0}]
+    assert row(run, "`map`")[2:4] == ["×11 joblib", "not all measured"]
 
 
 def test_through_redis_a_payload_is_compared_with_bare_redis() -> None:
-    assert row(recorded(), "32 MB array")[2:4] == ["50 ms; ×1.1 bare Redis over TCP", "yes"]
+    run = recorded()
+    run["peers"]["ray"] = record("Ray", {"payload": 0.1})
+    assert row(run, "32 MB array")[2:4] == ["0.5 × Ray; ×1.1 bare Redis over TCP", "yes"]
 
 
 def test_the_best_peer_crosses_machines_and_a_better_one_of_one_machine_stands_behind() -> None:
@@ -68,7 +81,7 @@ def test_a_target_without_all_measurements_is_shown_as_not_measured() -> None:
     assert row(run, "64 workers")[2:4] == ["-", "not measured"]
     del run["self"], run["peers"]["bare_redis"]
     assert row(run, "64 workers")[3] == "not measured"
-    assert row(run, "32 MB array")[2:4] == ["50 ms", "not all measured"]
+    assert row(run, "32 MB array")[2:4] == ["-", "not measured"]
     run["peers"] = {}
     assert {row(run, target.what)[3] for target in TARGETS} == {"not measured"}
 

@@ -1,7 +1,6 @@
 """Sessions in processes of their own, one for each measurement."""
 
 import json
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,11 +11,8 @@ import pytest
 
 from benchmarks.graph.catalogue import CATALOGUE, chosen
 from benchmarks.sessions.entry import OURS
-from distribute_challenge.cluster.redis_server import server_program
 from tests.benchmarks.graph.fakes import MEASURED, RUN
-from tests.docker_engine import free_port
-
-TOP = Path(__file__).parents[3]
+from tests.benchmarks.sessions.asking import TOP, answers
 
 
 @pytest.fixture(scope="module")
@@ -65,36 +61,11 @@ def test_every_system_has_its_file() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if name.startswith(OURS)])
 def test_the_library_offers_everything(tmp_path: Path, name: str) -> None:
-    environment = {
-        "PEERS_FOLDER": str(tmp_path),
-        "PEERS_REDIS_PORT": str(free_port()),
-        "PEERS_REDIS_SERVER": server_program(),
-        "PYTHONPATH": str(TOP),
-        "PATH": os.environ["PATH"],
-    }
     measured = ["tree", "long_chain", "fan_out", "arrays"]
     if name == OURS:
         measured.append("nodes")
-    orders = [{"do": "start"}, *({"do": each, "quick": True} for each in measured), {"do": "stop"}]
-    done = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.graph.session", name, "1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=TOP,
-        env=environment,
-    )
-    with done as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        answers = []
-        # Standard input stays open: when it closes, the session ends at once.
-        for order in orders:
-            process.stdin.write(json.dumps(order) + "\n")
-            process.stdin.flush()
-            answers.append(json.loads(process.stdout.readline()))
-        assert process.wait(60) == 0
-    assert [answer.get("error") for answer in answers] == [None] * len(orders)
-    assert answers[4]["figures"]["arrays_redis"] >= 0
-    assert answers[0]["facts"]["documentation"] == "Calls that feed calls"
+    orders = [{"do": each, "quick": True} for each in measured]
+    answered = answers("benchmarks.graph.session", name, 1, orders, tmp_path)
+    assert [answer.get("error") for answer in answered] == [None] * (len(orders) + 2)
+    assert answered[4]["figures"]["arrays_redis"] >= 0
+    assert answered[0]["facts"]["documentation"] == "Calls that feed calls"

@@ -20,9 +20,11 @@ class ClientMemory:
     Attributes:
         growth: In units of 2**20 bytes, once the block has ended; None where the kernel does not
             tell.
+        peak: The same with what the process had before.
     """
 
     growth: float | None = None
+    peak: float | None = None
 
     def __enter__(self) -> Self:
         self._before: float | None = None
@@ -35,7 +37,8 @@ class ClientMemory:
 
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
-            self.growth = max(0.0, _status("VmHWM") - self._before)
+            self.peak = _status("VmHWM")
+            self.growth = max(0.0, self.peak - self._before)
 
 
 class RedisMemory:

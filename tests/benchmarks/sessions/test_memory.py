@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.graph import memory
-from benchmarks.graph.memory import ClientMemory, RedisMemory
 from benchmarks.rig.redis_process import RedisProcess
+from benchmarks.sessions import memory
+from benchmarks.sessions.memory import ClientMemory, RedisMemory
 
 MEGABYTE = 2**20
 
