@@ -1,7 +1,4 @@
-"""``python -m benchmarks.faces.dask``: Dask's collections on this library, beside Dask's own.
-
-    pip install -e ".[dask]" distributed pandas pyarrow
-    python -m benchmarks.faces.dask --workers 2 --scale 0.1
+"""Dask's collections on this library, beside Dask's own schedulers.
 
 The workers have been started and have imported what they need. ``--scale`` multiplies the number of
 elements of the array, and of rows of the dataframe.
@@ -13,16 +10,18 @@ from contextlib import contextmanager
 from math import sqrt
 from typing import Any
 
-from benchmarks.faces.side_by_side import Measurement, SideBySide
+from benchmarks.sessions.entry import OURS
+from benchmarks.sessions.results import Figure
+from benchmarks.sessions.side_by_side import Measurement
 
-__all__ = ["main"]
+__all__ = ["MEASUREMENTS"]
 
 SIDE = 8000  # Of the square array.
 CHUNK = 1000
 ROWS = 10_000_000
 PARTITIONS = 20
 GROUPS = 1000
-SYSTEMS = ["distribute_challenge", "Dask's threads", "Dask's LocalCluster"]
+SYSTEMS = (OURS, "Dask's threads", "Dask's LocalCluster")
 
 
 def dot(system: str, workers: int, scale: float) -> float:
@@ -95,13 +94,9 @@ def _compute(system: str, workers: int) -> Iterator[Callable[[Any], Any]]:
         yield lambda work: work.compute(scheduler=get)
 
 
-MEASUREMENTS = {
-    "dot": Measurement(f"`x.dot(x.T).sum()`, {SIDE} × {SIDE}", dot, SYSTEMS),
-    "group_by": Measurement(f"`groupby().mean()`, {ROWS:,} rows", group_by, SYSTEMS),
-}
-main = SideBySide("benchmarks.faces.dask", MEASUREMENTS).command(
-    "Measure Dask's collections on this library, beside Dask's own schedulers."
+MEASUREMENTS = (
+    Measurement(Figure("dot", "dot", f"`x.dot(x.T).sum()`, {SIDE} × {SIDE}, s"), dot, SYSTEMS),
+    Measurement(
+        Figure("group_by", "group_by", f"`groupby().mean()`, {ROWS:,} rows, s"), group_by, SYSTEMS
+    ),
 )
-
-if __name__ == "__main__":
-    main()

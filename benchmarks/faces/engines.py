@@ -1,30 +1,22 @@
-"""``python -m benchmarks.faces.engines``: `map` on Dask and Ray, beside what these systems offer.
+"""`map` on Dask and Ray, beside what these systems offer.
 
-    pip install -e ".[dask,ray]"
-    python -m benchmarks.faces.engines --workers 2
-
-Both sides of a row run the same small function on the same cluster, in a process of its own for each
-row and round, after a first run that starts everything. The peers are so much slower that they run
-fewer calls: the table compares calls a second.
+Both sides run the same small function on the same kind of cluster, after a first run that starts
+everything. The peers are so much slower that they run fewer calls.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from statistics import median
 
-import click
+from benchmarks.sessions.entry import OURS
+from benchmarks.sessions.results import Figure
+from benchmarks.sessions.side_by_side import Measurement
 
-from benchmarks.markdown import markdown_table
-
-__all__ = ["main"]
+__all__ = ["DASK_MAP", "MEASUREMENTS", "RAY_TASKS"]
 
 CALLS = 100_000
 CALLS_OF_PEER = 2_000
-TIMEOUT = 600  # Seconds for one process.
+FEWEST = 100
+DASK_MAP, RAY_TASKS = "Dask's Client.map", "Ray's tasks"
 
 Run = Callable[[int], int]
 
@@ -34,114 +26,64 @@ def square(x: int) -> int:
     return x * x
 
 
-def on_dask(workers: int) -> tuple[Run, Run]:
-    """Return ways to sum up calls on a Dask cluster: this library's and Dask's own."""
+def on_dask(system: str, workers: int, scale: float) -> float:
+    """Return the calls a second on a Dask cluster."""
     from distributed import Client
 
-    client = Client(
+    with Client(
         n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-    )
+    ) as client:
+        if system == OURS:
+            return _rate(_ours("dask"), CALLS * scale)
 
-    def own(calls: int) -> int:
-        return sum(client.gather(client.map(square, range(calls), pure=False)))
+        def own(calls: int) -> int:
+            return sum(client.gather(client.map(square, range(calls), pure=False)))
 
-    return ours("dask"), own
+        return _rate(own, CALLS_OF_PEER * scale)
 
 
-def on_ray(workers: int) -> tuple[Run, Run]:
-    """Return ways to sum up calls on Ray: this library's and Ray's own."""
+def on_ray(system: str, workers: int, scale: float) -> float:
+    """Return the calls a second on Ray."""
     import ray
 
     ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    if system == OURS:
+        return _rate(_ours("ray"), CALLS * scale)
     remote = ray.remote(square)
 
     def own(calls: int) -> int:
         return sum(ray.get([remote.remote(number) for number in range(calls)]))
 
-    return ours("ray"), own
+    return _rate(own, CALLS_OF_PEER * scale)
 
 
-def ours(backend: str) -> Run:
-    """Return the way to sum up calls by a map on a backend."""
+def _ours(backend: str) -> Run:
     from distribute_challenge import compute_this
 
     distributed = compute_this(square, backend=backend)
     return lambda calls: sum(distributed.map(range(calls)))
 
 
-MEASUREMENTS: dict[str, tuple[str, Callable[[int], tuple[Run, Run]]]] = {
-    "engine-dask": ("engine `dask`, beside `client.map`", on_dask),
-    "engine-ray": ("engine `ray`, beside Ray's tasks", on_ray),
-}
-
-
-@click.command()
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
-@click.option("--only", type=click.Choice(list(MEASUREMENTS)), help="One measurement alone.")
-@click.option("--here", is_flag=True, hidden=True, help="Measure in this process.")
-def main(workers: int, rounds: int, only: str | None, here: bool) -> None:
-    """Measure `map` on Dask and Ray, beside what these systems offer."""
-    if here and only is not None:
-        click.echo(json.dumps(_measured_here(only, workers)))
-        return
-    found: dict[str, list[tuple[float, float]]] = {}
-    for number in range(rounds):
-        for name in [only] if only else MEASUREMENTS:
-            ours, peers = _measured(name, workers)
-            click.echo(
-                f"round {number + 1}: {name}: {ours:,.0f} and {peers:,.0f} calls/s", err=True
-            )
-            found.setdefault(name, []).append((ours, peers))
-    click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n", err=True)
-    click.echo(
-        markdown_table(
-            [
-                "what",
-                f"calls/s, {CALLS:,} calls by our map",
-                f"calls/s, {CALLS_OF_PEER:,} calls by theirs",
-                "ours relative to theirs",
-            ],
-            [_row(name, rates) for name, rates in found.items()],
-        )
-    )
-
-
-def _row(name: str, rates: list[tuple[float, float]]) -> list[str]:
-    ours, peers = (list(side) for side in zip(*rates, strict=True))
-    return [
-        MEASUREMENTS[name][0],
-        *(f"{median(side):,.0f} ({min(side):,.0f} to {max(side):,.0f})" for side in (ours, peers)),
-        f"{median(mine / theirs for mine, theirs in rates):.0f} ×",
-    ]
-
-
-def _measured(name: str, workers: int) -> tuple[float, float]:
-    command = [sys.executable, "-m", "benchmarks.faces.engines", "--here", "--only", name]
-    run = subprocess.run(
-        [*command, "--workers", str(workers)],
-        stdout=subprocess.PIPE,
-        timeout=TIMEOUT,
-        check=True,
-    )
-    ours, peers = json.loads(run.stdout.splitlines()[-1])
-    return ours, peers
-
-
-def _measured_here(name: str, workers: int) -> tuple[float, float]:
-    """Return the calls a second of this library and of the peer."""
-    ours, peers = MEASUREMENTS[name][1](workers)
-    return _rate(ours, CALLS), _rate(peers, CALLS_OF_PEER)
-
-
-def _rate(run: Run, calls: int) -> float:
-    run(100)
+def _rate(run: Run, most: float) -> float:
+    calls = max(FEWEST, round(most))
+    run(FEWEST)
     began = time.perf_counter()
     total = run(calls)
     seconds = time.perf_counter() - began
-    assert total == sum(number * number for number in range(calls))
+    if total != sum(number * number for number in range(calls)):
+        raise AssertionError(f"the squares of {calls} numbers add up to {total}")
     return calls / seconds
 
 
-if __name__ == "__main__":
-    main(prog_name="python -m benchmarks.faces.engines")
+MEASUREMENTS = (
+    Measurement(
+        Figure("engine_dask", "engine_dask", "`map` on Dask, calls/s", more_is_better=True),
+        on_dask,
+        (OURS, DASK_MAP),
+    ),
+    Measurement(
+        Figure("engine_ray", "engine_ray", "`map` on Ray, calls/s", more_is_better=True),
+        on_ray,
+        (OURS, RAY_TASKS),
+    ),
+)

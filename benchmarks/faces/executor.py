@@ -1,6 +1,4 @@
-"""``python -m benchmarks.faces.executor``: `Executor` beside the standard library's.
-
-    python -m benchmarks.faces.executor --workers 2
+"""`Executor` beside the standard library's.
 
 The workers have been started and have imported what they need. A run submits calls that do nothing,
 and waits for all their results.
@@ -9,9 +7,11 @@ and waits for all their results.
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
 
-from benchmarks.faces.side_by_side import Measurement, SideBySide
+from benchmarks.sessions.entry import OURS
+from benchmarks.sessions.results import Figure
+from benchmarks.sessions.side_by_side import Measurement
 
-__all__ = ["main"]
+__all__ = ["MEASUREMENTS"]
 
 CALLS = 10_000
 
@@ -43,16 +43,10 @@ def _executor(system: str, workers: int) -> Executor:
     return Ours(workers)
 
 
-MEASUREMENTS = {
-    "submit": Measurement(
-        f"`submit` of {CALLS:,} calls",
+MEASUREMENTS = (
+    Measurement(
+        Figure("submit", "submit", f"`Executor.submit` of {CALLS:,} calls, s"),
         submit,
-        ["distribute_challenge", "ProcessPoolExecutor"],
-    )
-}
-main = SideBySide("benchmarks.faces.executor", MEASUREMENTS).command(
-    "Measure Executor, beside the standard library's."
+        (OURS, "ProcessPoolExecutor"),
+    ),
 )
-
-if __name__ == "__main__":
-    main()

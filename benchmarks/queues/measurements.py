@@ -1,6 +1,4 @@
-"""``python -m benchmarks.queues``: `Queue` and its consumers beside what others have.
-
-    python -m benchmarks.queues
+"""What is measured, and how.
 
 - ``batches``, ``single``: this process puts items of 100 bytes, and another one takes them and
   acknowledges them, both at the same time. It is measured from the first item that is put to the
@@ -8,18 +6,23 @@
 - ``consumed``: consumers call a function that does nothing with each item. It is measured from the
   first item that is put to the last one that is acknowledged.
 - ``latency``: from `put` to the first line of the function, and the same for a call by `compute`.
-- ``waiting``: the processor time of all processes of a cluster while its consumers wait for items.
+- ``waiting``: the processor time of all processes of a cluster while its consumers wait for items,
+  as a share of the time.
 """
 
-import importlib.util
 import multiprocessing
 import time
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
-from benchmarks.faces.side_by_side import Measurement, SideBySide
+from benchmarks.sessions.entry import OURS
+from benchmarks.sessions.results import Figure
+from benchmarks.sessions.side_by_side import Measurement
 
-__all__ = ["main"]
+__all__ = ["IDLE", "MEASUREMENTS"]
+
+IDLE = "no consumers"  # The same cluster, with nothing to wait for.
 
 ITEMS = 200_000
 SINGLE_ITEMS = 5_000
@@ -29,6 +32,7 @@ CONSUMED_ITEMS = 1_000_000
 LATENCIES = 500
 WAITING = 50  # Consumers, each in a process of its own.
 SETTLES = 60.0  # Seconds for all of them to begin to wait; a busy machine takes long to start them.
+ONE_SETTLES = 5.0  # Seconds for the first of them.
 MEASURED = 20.0  # Seconds of waiting.
 
 _spawning = multiprocessing.get_context("spawn")
@@ -66,7 +70,7 @@ def consumed(system: str, workers: int, scale: float) -> float:
 
 
 def latency(system: str, workers: int, scale: float) -> float:
-    """Return the seconds of a thousand ways out: a thousand times the median of some hundred."""
+    """Return the seconds of one way out, from the client to the function: a median."""
     from distribute_challenge import LocalCluster, Queue, compute_this
 
     times = max(5, round(LATENCIES * scale))
@@ -88,11 +92,11 @@ def latency(system: str, workers: int, scale: float) -> float:
                     sent = time.time()
                     queue.put(number)
                     found.append(began.get() - sent)
-    return median(found) * 1000
+    return median(found)
 
 
 def waiting(system: str, workers: int, scale: float) -> float:
-    """Return the processor time of a cluster in some seconds in which it has nothing to do."""
+    """Return the share of a core that a cluster takes while it has nothing to do."""
     import psutil
 
     from distribute_challenge import Consumers, LocalCluster, Queue
@@ -108,15 +112,15 @@ def waiting(system: str, workers: int, scale: float) -> float:
 
         # One of each process, so that all have begun.
         consumers: Consumers[None] | None = None
-        if system == "distribute_challenge":
+        if system == OURS:
             consumers = Consumers(queue, _nothing, count)
-        time.sleep(SETTLES)
+        time.sleep(min(SETTLES, ONE_SETTLES + SETTLES * scale))
         before = used()
         time.sleep(MEASURED)
-        seconds = used() - before
+        share = (used() - before) / MEASURED
         if consumers is not None:
             consumers.stop()
-        return seconds
+        return share
 
 
 def _nothing(item: Any) -> None:
@@ -213,38 +217,45 @@ def _take_ours(ready: Any, ended: Any, url: str, items: int, at_once: int) -> No
         ended.set()
 
 
-SYSTEMS = ["distribute_challenge", "multiprocessing.Queue"]
-WITH_DISTRIBUTED = (
-    [*SYSTEMS, "distributed.Queue"] if importlib.util.find_spec("distributed") else SYSTEMS
-)
-MEASUREMENTS = {
-    "batches": Measurement(
-        f"{ITEMS:,} items of 100 bytes, `put_many` and `get_many` of {AT_ONCE:,}",
+_BOTH = (OURS, "multiprocessing.Queue")
+MEASUREMENTS = (
+    Measurement(
+        Figure(
+            "batches",
+            "batches",
+            f"{ITEMS:,} items of 100 bytes, `put_many` and `get_many` of {AT_ONCE:,}, s",
+        ),
         in_batches,
-        SYSTEMS,
+        _BOTH,
     ),
-    "single": Measurement(
-        f"{SINGLE_ITEMS:,} items of 100 bytes, one by one", one_by_one, WITH_DISTRIBUTED
+    Measurement(
+        Figure("single", "single", f"{SINGLE_ITEMS:,} items of 100 bytes, one by one, s"),
+        one_by_one,
+        (*_BOTH, *(["distributed.Queue"] if find_spec("distributed") else [])),
     ),
-    "consumed": Measurement(
-        f"{CONSUMED_ITEMS:,} items to an empty function, by consumers",
+    Measurement(
+        Figure(
+            "consumed",
+            "consumed",
+            f"{CONSUMED_ITEMS:,} items to an empty function, by consumers, s",
+        ),
         consumed,
-        ["distribute_challenge"],
+        (OURS,),
     ),
-    "latency": Measurement(
-        "1,000 ways out, from the client to the function",
+    Measurement(
+        Figure("latency", "latency", "from the client to the function, ms", 1000),
         latency,
-        ["distribute_challenge", "compute"],
+        (OURS, "compute"),
     ),
-    "waiting": Measurement(
-        f"processor time of {WAITING} waiting consumers and their cluster in {MEASURED:g} s",
+    Measurement(
+        Figure(
+            "waiting",
+            "waiting",
+            f"processor time of {WAITING} waiting consumers and their cluster, % of a core",
+            100,
+            is_compared=False,
+        ),
         waiting,
-        ["distribute_challenge", "no consumers"],
+        (OURS, IDLE),
     ),
-}
-main = SideBySide("benchmarks.queues", MEASUREMENTS).command(
-    "Measure queues and their consumers, beside what others have."
 )
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Measures `map_reduce`, beside `multiprocessing.Pool`, Ray and Dask."""

@@ -1,0 +1,1 @@
+"""Measures `Queue` and its consumers, beside what others have."""
