@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from distribute_challenge.core import clock
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.core.shut_down import ShutDown
 from distribute_challenge.errors import CallTimeoutError, SerialisationError
@@ -18,7 +19,10 @@ from distribute_challenge.queues.work import Consumed, ConsumerWork
 
 __all__ = ["CoroutineConsumer"]
 
-Running = dict[asyncio.Task[Any], Items]
+LOOK_EVERY = 0.5  # Seconds between two looks whether the end of the last items takes long.
+
+# The items that coroutines work on, and when they have begun.
+Running = dict[asyncio.Task[Any], tuple[Items, float]]
 
 
 class CoroutineConsumer:
@@ -29,7 +33,8 @@ class CoroutineConsumer:
     Args:
         work: What it does.
         shared: The queue.
-        turn: Its time. It ends what it has begun until then.
+        turn: Its time. It ends what it has begun until then. It goes on for as long as that is only
+            a small part of its time.
     """
 
     def __init__(self, work: ConsumerWork, shared: ItemQueue, turn: Turn) -> None:
@@ -37,7 +42,8 @@ class CoroutineConsumer:
         self._shared = shared
         self._turn = turn
         self._done = 0
-        self._is_over = False
+        self._is_over = False  # The queue was shut down, and all its items are done.
+        self._is_stopped = False
         self._failures = Failures()
 
     async def run(self) -> Consumed:
@@ -55,22 +61,43 @@ class CoroutineConsumer:
                     return Consumed(
                         self._done, self._failures.count, self._is_over, self._failures.first
                     )
-                ended, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                ended, _ = await asyncio.wait(
+                    waiting, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not ended and not takes:
+                    takes = self._goes_on(False, running)
                 if taking in ended:
                     received, taking = taking.result(), None
-                    takes = received is not None and not self._turn.is_over()
                     if received is not None:
                         await self._begin(received, running)
-                done = [(task.result(), items) for task, items in running.items() if task in ended]
+                    takes = self._goes_on(received is not None, running)
+                done = [(task.result(), *since) for task, since in running.items() if task in ended]
                 if done:
-                    await self._report(done)
+                    self._turn.lengthen(clock.monotonic() - min(begun for _, _, begun in done))
+                    await self._report([(outcome, items) for outcome, items, _ in done])
                     for task in ended & running.keys():
                         del running[task]
         except BaseException:
             # The tasks are cancelled by the end of the loop's run.
-            for items in running.values():
+            for items, _ in running.values():
                 self._shared.put_back(items)
             raise
+
+    def _goes_on(self, found: bool, running: Running) -> bool:
+        """Whether to take more items.
+
+        While a coroutine works on an item, other calls cannot have the worker, and the others may
+        as well work.
+
+        Args:
+            found: Whether there was an item.
+            running: What runs.
+        """
+        if self._is_over or self._is_stopped or not (found or (running and self._turn.waits)):
+            return False
+        now = clock.monotonic()
+        self._turn.lengthen(now - min((begun for _, begun in running.values()), default=now))
+        return not self._turn.is_over()
 
     async def _report(self, done: list[tuple[Any, Items]]) -> None:
         await in_thread(lambda _: self._settle(done))
@@ -78,7 +105,9 @@ class CoroutineConsumer:
     async def _take(self, most: int) -> Received | None:
         def take(is_wanted: Callable[[], bool]) -> Received | None:
             until = self._turn.waits_until()
-            return take_items(self._work, self._shared, most, until, is_wanted, singly=True)
+            received = take_items(self._work, self._shared, most, until, is_wanted, singly=True)
+            self._is_stopped = received is None and self._shared.is_stopped(self._work.id)
+            return received
 
         try:
             return await in_thread(
@@ -90,7 +119,7 @@ class CoroutineConsumer:
 
     async def _begin(self, received: Received, running: Running) -> None:
         for item, items in zip(received.items, received.held, strict=False):
-            running[asyncio.create_task(self._run(item))] = items
+            running[asyncio.create_task(self._run(item))] = items, clock.monotonic()
         if isinstance(failure := received.failure, SerialisationError):
             await in_thread(lambda _: self._fail(received.held[0], failure))
 

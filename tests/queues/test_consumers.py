@@ -7,6 +7,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,52 @@ def test_a_consumer_ends_after_its_turn(items: "Queue[int]") -> None:
 
     items.put_many([1, 2])
     assert Consumer(work_of(items, work))(0.01, 0.01).done == 1
+
+
+def test_a_coroutine_that_takes_long_keeps_no_others_from_items(
+    items: "Queue[int]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if its consumer's turn is over, and no item came for a while."""
+    monkeypatch.setattr("distribute_challenge.queues.coroutine_consumer.LOOK_EVERY", 0.01)
+    begun: list[int] = []
+
+    async def wait(item: int) -> None:
+        begun.append(item)
+        while item == 0 and len(begun) < 3:  # noqa: ASYNC110 # other threads put the items
+            await asyncio.sleep(0.001)
+
+    items.put(0)
+    with ThreadPoolExecutor(1) as thread:
+        consumer = Consumer(work_of(items, wait, concurrency=2))
+        consumed = thread.submit(consumer, 0.001, 0.001)
+        for item in (1, 2):
+            wait_until(lambda item=item: item - 1 in begun)  # type: ignore[misc]
+            items.put(item)
+        assert consumed.result(PATIENCE).done == 3
+
+
+def test_a_consumer_goes_on_if_the_items_that_it_ends_take_long(
+    items: "Queue[int]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distribute_challenge.queues.coroutine_consumer.LOOK_EVERY", 0.01)
+    turn, over = Turn(PATIENCE, 0.001), [True]
+    monkeypatch.setattr(turn, "is_over", lambda: bool(over) and over.pop())
+
+    async def run() -> Consumed:
+        second = asyncio.Event()
+
+        async def wait(item: int) -> None:
+            if item == 1:
+                assert not over
+                items.put(2)
+                await second.wait()
+            second.set()
+
+        work = work_of(items, wait, concurrency=2)
+        return await CoroutineConsumer(work, items.opened(), turn).run()
+
+    items.put(1)
+    assert asyncio.run(run()).done == 2
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
