@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import nan
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -43,8 +44,13 @@ Figures = dict[str, tuple[list[float], list[float]]]
 
 
 @compute_this
-def square(x: int) -> int:
+def square(x: Any) -> Any:
     return x * x
+
+
+@compute_this
+def add_up(values: Any) -> int:
+    return sum(values)
 
 
 @compute_this
@@ -64,6 +70,11 @@ def submit_short(calls: int) -> None:
         future.result()
 
 
+def graph_short(calls: int) -> None:
+    """A graph of short calls, each of which needs another one, and one that needs them all."""
+    add_up([square(square(x)) for x in range(calls // 60)]).compute()
+
+
 def one_by_one(calls: int) -> None:
     """Round trips: each call is a message, and the next one waits for it."""
     for x in range(calls // 800):
@@ -79,6 +90,7 @@ def sleepers(calls: int) -> None:
 WORK: dict[str, Callable[[int], None]] = {
     "map of short calls": map_short,
     "submit of short calls": submit_short,
+    "graph of short calls": graph_short,
     "one call after the other": one_by_one,
     "map of calls of 10 ms": sleepers,
 }

@@ -14,6 +14,7 @@ from distribute_challenge.core.schema import flag, number_up_to, text
 if TYPE_CHECKING:
     from distribute_challenge.core.futures import Future
     from distribute_challenge.core.messages import Task
+    from distribute_challenge.core.running_graphs import RunningGraph
     from distribute_challenge.errors import Attempt
 
 __all__ = ["Follower", "Following", "is_following"]
@@ -53,9 +54,11 @@ class Follower(ABC):
 
     Attributes:
         missing: How many of the calls that it needs have not ended.
+        graph: The graph with which it was submitted; None: it was submitted alone.
     """
 
     missing: int
+    graph: "RunningGraph | None" = None
 
     @abstractmethod
     def task_to_follow(self, sender: object) -> "Task | None":

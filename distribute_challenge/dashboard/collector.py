@@ -20,6 +20,7 @@ __all__ = ["Collector"]
 ANSWER_WITHIN: Final = 5.0  # Seconds that Redis has for each answer.
 MOST_FUNCTIONS: Final = 40  # Rows that are shown.
 MOST_CLIENTS: Final = 40
+MOST_GRAPHS: Final = 40
 MOST_ITEM_QUEUES: Final = 40
 MOST_WORKERS: Final = 100
 
@@ -81,7 +82,7 @@ class Collector:
         )
         workers = roster.rows(history.workers, now)
         lanes, lanes_left_out = history.lanes.rows(history.workers, now)
-        functions = history.functions()
+        functions, graphs = history.functions(), history.graphs()
         clients = sorted(state.clients, key=lambda client: -client.waiting)
         queues, queues_left_out = item_queues(connection, MOST_ITEM_QUEUES)
         return Snapshot(
@@ -109,6 +110,8 @@ class Collector:
             functions=functions[:MOST_FUNCTIONS],
             functions_left_out=max(0, len(functions) - MOST_FUNCTIONS),
             maps=history.maps(),
+            graphs=graphs[:MOST_GRAPHS],
+            graphs_left_out=max(0, len(graphs) - MOST_GRAPHS),
             queues=state.queues,
             item_queues=queues,
             item_queues_left_out=queues_left_out,

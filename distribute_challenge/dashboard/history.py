@@ -3,12 +3,19 @@
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from statistics import median
-from typing import Final
+from typing import Final, TypeAlias
 
 from distribute_challenge.dashboard.lanes import WINDOW, Lanes, function_of
-from distribute_challenge.dashboard.snapshot import FailureRow, FunctionRow, MapRow, Point
+from distribute_challenge.dashboard.snapshot import (
+    FailureRow,
+    FunctionRow,
+    GraphRow,
+    MapRow,
+    Point,
+)
 from distribute_challenge.execution_backends.celery.broker.reports import (
     ClientReport,
+    GraphReport,
     MapReport,
     WorkerReport,
 )
@@ -19,8 +26,12 @@ SECONDS: Final = 300  # That the curves show.
 MOST_FUNCTIONS: Final = 5000  # That are kept apart; a program may make functions without end.
 MOST_FAILURES: Final = 100
 MOST_MAPS: Final = 20
+MOST_GRAPHS: Final = 20
 MOST_LATENCIES: Final = 500  # Of one second.
 OTHERS: Final = "(others)"
+
+#: The client of a map or a graph, and its number there.
+_Key: TypeAlias = tuple[str, int]
 
 
 class _Second:
@@ -51,7 +62,8 @@ class History:
         self.failure_count = 0
         self.messages: Counter[str] = Counter()
         self._ended: dict[str, tuple[int, int, float]] = {}
-        self._maps: dict[tuple[str, int], MapReport] = {}
+        self._maps: dict[_Key, MapReport] = {}
+        self._graphs: dict[_Key, GraphReport] = {}
         self._seconds: dict[int, _Second] = {}
 
     def take_worker(self, report: WorkerReport) -> None:
@@ -87,6 +99,8 @@ class History:
             self._ended[name] = done + row.done, bad + row.failed, took + row.seconds
         for running in report.maps:
             self._maps[report.name, running.number] = running
+        for graph in report.graphs:
+            self._graphs[report.name, graph.number] = graph
         since = report.seen - 1 if before is None else max(before.seen, report.seen - 10)
         for number, share in _shares(since, report.seen):
             second = self._second(number)
@@ -108,9 +122,13 @@ class History:
         self.lanes.forget_before(now - WINDOW)
         for number in [number for number in self._seconds if number < now - SECONDS]:
             del self._seconds[number]
-        ended = [key for key in self._maps if not self._is_open(key)]
+        open_maps, open_graphs = self._open_maps(), self._open_graphs()
+        ended = [key for key in self._maps if key not in open_maps]
         for key in ended[: max(0, len(self._maps) - MOST_MAPS)]:
             del self._maps[key]
+        ended = [key for key in self._graphs if key not in open_graphs]
+        for key in ended[: max(0, len(self._graphs) - MOST_GRAPHS)]:
+            del self._graphs[key]
 
     def functions(self) -> list[FunctionRow]:
         """Return the functions, those with most unfinished calls first, and then most ended ones."""
@@ -129,6 +147,7 @@ class History:
 
     def maps(self) -> list[MapRow]:
         """Return the maps, the latest first."""
+        open_maps = self._open_maps()
         rows = [
             MapRow(
                 running.name,
@@ -136,9 +155,18 @@ class History:
                 None if running.total < 0 else running.total,
                 running.done,
                 running.failed,
-                self._is_open(key),
+                key in open_maps,
             )
             for key, running in self._maps.items()
+        ]
+        return rows[::-1]
+
+    def graphs(self) -> list[GraphRow]:
+        """Return the graphs, the latest first."""
+        open_graphs = self._open_graphs()
+        rows = [
+            _graph_row(key[0], graph, is_open=key in open_graphs)
+            for key, graph in self._graphs.items()
         ]
         return rows[::-1]
 
@@ -167,12 +195,42 @@ class History:
     def _second(self, number: int) -> _Second:
         return self._seconds.setdefault(number, _Second())
 
-    def _is_open(self, key: tuple[str, int]) -> bool:
-        # A client that is gone, or has dropped the map, does not tell its end.
-        report = self.clients.get(key[0])
-        return report is not None and any(
-            each.number == key[1] and each.is_open for each in report.maps
-        )
+    # A client that is gone, or has dropped a map, does not tell its end: what is open is what the
+    # latest reports say.
+
+    def _open_maps(self) -> set[_Key]:
+        return {
+            (name, each.number)
+            for name, report in self.clients.items()
+            for each in report.maps
+            if each.is_open
+        }
+
+    def _open_graphs(self) -> set[_Key]:
+        return {
+            (name, each.number)
+            for name, report in self.clients.items()
+            for each in report.graphs
+            if each.is_open
+        }
+
+
+def _graph_row(client: str, graph: GraphReport, *, is_open: bool) -> GraphRow:
+    has_values = is_open or not (graph.failed or graph.cancelled)
+    return GraphRow(
+        name=graph.name,
+        client=client,
+        calls=graph.calls,
+        ended=max(0, graph.calls - graph.out - graph.waiting) if has_values else None,
+        out=graph.out,
+        waiting=graph.waiting,
+        results=graph.results,
+        failed=graph.failed,
+        cancelled=graph.cancelled,
+        began=graph.began,
+        took=graph.took,
+        is_open=is_open,
+    )
 
 
 def _shares(since: float, until: float) -> Iterator[tuple[int, float]]:

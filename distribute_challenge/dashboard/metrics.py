@@ -1,5 +1,6 @@
 """A snapshot in the text format of Prometheus, version 0.0.4."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -107,6 +108,18 @@ def _families(snapshot: Snapshot) -> Iterator[Iterable[str]]:
         "counter",
         "Time that calls took.",
         [({"function": row.name}, row.seconds) for row in functions],
+    )
+    graphs: Counter[tuple[str, str]] = Counter()
+    for graph in snapshot.graphs:
+        if graph.is_open:
+            for state in ("waiting", "out", "ended"):
+                graphs[graph.name, state] += getattr(graph, state)
+    yield _family(
+        "graph_calls",
+        "gauge",
+        "Calls of the graphs that go on, by the functions of their results: those that wait, those "
+        "that are out, and those that have ended.",
+        [({"graph": name, "state": state}, calls) for (name, state), calls in graphs.items()],
     )
     yield _one("messages_total", "counter", "Messages that have ended.", totals.messages)
     yield _one(

@@ -16,6 +16,7 @@ __all__ = [
     "ClientRow",
     "FailureRow",
     "FunctionRow",
+    "GraphRow",
     "ItemQueueRow",
     "Lane",
     "MapRow",
@@ -82,7 +83,10 @@ class Lane(NamedTuple):
 
 
 class FunctionRow(NamedTuple):
-    """The calls of a function: now waiting in clients, now out, and ended while watched."""
+    """The calls of a function: now waiting in clients, now out, and ended while watched.
+
+    Calls that wait for other calls are among those that wait.
+    """
 
     name: str
     waiting: int
@@ -100,6 +104,29 @@ class MapRow(NamedTuple):
     total: int | None
     done: int
     failed: int
+    is_open: bool
+
+
+class GraphRow(NamedTuple):
+    """A graph: its ``calls``, of which some have ``ended``, some are ``out``, and some wait.
+
+    ``results`` is how many of them the program gets, ``failed`` and ``cancelled`` how many of these
+    ended so. ``ended`` is None if the graph is over and not all of them have a value: nothing
+    counts the calls that did not begin. It ``took`` so many seconds so far. ``is_open`` is whether
+    it goes on.
+    """
+
+    name: str
+    client: str
+    calls: int
+    ended: int | None
+    out: int
+    waiting: int
+    results: int
+    failed: int
+    cancelled: int
+    began: float
+    took: float
     is_open: bool
 
 
@@ -200,6 +227,8 @@ class Snapshot:
         functions: Calls by function.
         functions_left_out: Number of further functions.
         maps: The maps.
+        graphs: The graphs, the latest first.
+        graphs_left_out: Number of further graphs.
         queues: The queues.
         item_queues: The named queues of items.
         item_queues_left_out: Number of further queues of items.
@@ -224,6 +253,8 @@ class Snapshot:
     functions: Sequence[FunctionRow]
     functions_left_out: int
     maps: Sequence[MapRow]
+    graphs: Sequence[GraphRow]
+    graphs_left_out: int
     queues: Sequence[QueueRow]
     item_queues: Sequence[ItemQueueRow]
     item_queues_left_out: int
@@ -245,5 +276,5 @@ class Snapshot:
 
 
 _OBJECTS = (
-    "workers", "lanes", "functions", "maps", "queues", "item_queues", "clients", "failures"
+    "workers", "lanes", "functions", "maps", "graphs", "queues", "item_queues", "clients", "failures"
 )  # fmt: skip

@@ -8,6 +8,7 @@ from distribute_challenge.core.sizes import as_size
 from distribute_challenge.core.tables import table
 from distribute_challenge.dashboard.snapshot import (
     FunctionRow,
+    GraphRow,
     ItemQueueRow,
     Lane,
     MapRow,
@@ -69,6 +70,11 @@ def _parts(snapshot: Snapshot, width: int) -> Iterator[list[str]]:
     open_maps = [row for row in snapshot.maps if row.is_open]
     if open_maps:
         yield _titled(["map", "", "done", "of", "failed"], [_map(row) for row in open_maps], "")
+    open_graphs = [row for row in snapshot.graphs if row.is_open]
+    if open_graphs:
+        heads = ["graph", "", "ended", "of", "out", "waiting", "failed", "for"]
+        yield _titled(heads, [_graph(row) for row in open_graphs], "")
+        yield _more(snapshot.graphs_left_out, "graphs")
     yield _titled(
         ["queue", "unfinished", "messages", "processes"],
         [[row.name, row.unfinished_calls, row.messages, row.processes] for row in snapshot.queues],
@@ -116,6 +122,13 @@ def _function(row: FunctionRow) -> list[object]:
 def _map(row: MapRow) -> list[object]:
     total = "?" if row.total is None else str(row.total)
     return [row.name, _bar(row.done, row.total or row.done), row.done, total, row.failed]
+
+
+def _graph(row: GraphRow) -> list[object]:
+    ended = row.ended or 0
+    bar = _bar(ended, row.calls)
+    took = f"{row.took:.1f} s"
+    return [row.name, bar, ended, row.calls, row.out, row.waiting, row.failed, took]
 
 
 def _item_queue(row: ItemQueueRow) -> list[object]:

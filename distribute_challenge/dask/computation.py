@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from distribute_challenge.core import clock
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.lazy_future import LONGEST_WAIT
+from distribute_challenge.core.running_graphs import RunningGraph
 from distribute_challenge.dask.callbacks import Callbacks
 from distribute_challenge.dask.calls import Calls
 from distribute_challenge.dask.pieces import Piece, Plan
-from distribute_challenge.dask.task_spec import Key
+from distribute_challenge.dask.task_spec import Key, key_split
 from distribute_challenge.dask.window import Window
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.submission import Submission
@@ -85,18 +86,29 @@ class Computation:
         Raises:
             BaseException: The first exception of a task, or of a call of the engine.
         """
-        for piece in self._plan.pieces.values():
+        pieces = self._plan.pieces
+        for piece in pieces.values():
             self._await_needs(piece)
+        if not pieces:
+            return
+        graph = RunningGraph(key_split(next(reversed(pieces))), self._engine)
+        graph.calls = graph.unsent = len(pieces)
+        graph.results = 1
         with Submission(self._engine) as submission:
             try:
                 while self._ready or self._sent:
                     while self._ready and len(self._sent) < self._window.size:
                         self._send(heappop(self._ready)[1], submission)
+                        graph.unsent -= 1
+                    graph.out = len(self._sent)
                     self._take(self._next_ended())
             except BaseException:
+                graph.failed = 1
                 for future in self._sent:
                     future.cancel(force=True)
                 raise
+            finally:
+                graph.complete()
 
     def values(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the values of keys, after `run`."""

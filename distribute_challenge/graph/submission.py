@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.recording import recorded
+from distribute_challenge.core.running_graphs import RunningGraph
 from distribute_challenge.errors import CallCancelledError, CallError, DependencyError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.inputs import Input
@@ -97,6 +98,7 @@ class Submission:
         self._is_lasting = is_lasting
         self._inputs: dict[int, Input] = {}  # By the `id` of the call, as long as the call lives.
         self._calls: list[Any] = []
+        self._graph: RunningGraph | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -123,9 +125,12 @@ class Submission:
         if known is None:
             known = self._submitted(call, ready or call.prepare(self._backend))
             self._remember(call, known)
+        future = known.future
+        assert future is not None  # This submission is one of its users.
+        if self._graph is not None and known.users is not None and isinstance(future, WaitingCall):
+            self._graph.add_result(future)
         known.is_handed_out()
-        assert known.future is not None  # This submission is one of its users.
-        return known.future
+        return future
 
     def begin(self, call: ToSubmit, ready: Submittable) -> Future[Any]:
         """Submit a call that only later calls of this submission will need.
@@ -167,10 +172,14 @@ class Submission:
         self._inputs.clear()
         self._calls.clear()
         drop(known, force=True)
+        if self._graph is not None:
+            self._graph.complete()
 
     def _submitted(self, call: Any, ready: Submittable, *, is_inner: bool = False) -> Input:
         # A loop, as a chain of calls may be longer than Python's stack.
         path, open_calls = [_Open(call, ready, is_inner=is_inner)], {id(call)}
+        # Calls that no call needs yet are not found from their results.
+        graph = None if is_inner else self._graph_with(ready.task, ready.engine)
         while True:
             further = self._next_to_open(path[-1], open_calls)
             if further is not None:
@@ -179,11 +188,21 @@ class Submission:
                 continue
             ended = path.pop()
             open_calls.discard(id(ended.call))
-            made = _started(ended)
+            made = _started(ended, graph)
             if not path:
                 return made
             self._remember(ended.call, made)
             path[-1].inputs.append(made)
+
+    def _graph_with(self, task: Task, engine: ExecutionBackend) -> RunningGraph | None:
+        """Return the graph of this submission; the first call that needs another one begins it."""
+        if (
+            self._graph is None
+            and not self._is_lasting
+            and not all(isinstance(need, Future) for need in task.needs)
+        ):
+            self._graph = RunningGraph(task.function.name, engine)
+        return self._graph
 
     def _remember(self, call: Any, made: Input) -> None:
         # A user of its own: a call that is submitted later may need it.
@@ -217,14 +236,16 @@ def _forget(inputs: dict[int, Input], number: int) -> None:
         drop((made,), force=True)
 
 
-def _started(ended: _Open) -> Input:
+def _started(ended: _Open, graph: RunningGraph | None) -> Input:
     ready, inputs, again = ended.ready, tuple(ended.inputs), None
     task = ready.task
+    if graph is not None and (inputs or task.is_inner):
+        graph.calls += 1
     if task.is_inner and not task.options.at_most_once:
         depot = ready.engine.depot() if task.values else None
         hold = None if depot is None else depot.hold(task.values)
         again = _Again(ready, inputs, hold)
-    return Input(_future_of(ready, inputs), task, again)
+    return Input(_future_of(ready, inputs, graph), task, again)
 
 
 class _Again:
@@ -245,11 +266,13 @@ class _Again:
         return _future_of(Submittable(self._task, self._engine, self._portable), self._inputs)
 
 
-def _future_of(ready: Submittable, inputs: Sequence[Input]) -> Future[Any]:
+def _future_of(
+    ready: Submittable, inputs: Sequence[Input], graph: RunningGraph | None = None
+) -> Future[Any]:
     task, engine, portable = ready
     if not inputs:
         return recorded(task, engine.submit(task))
-    waiting = recorded(task, WaitingCall(task, engine, inputs, portable))
+    waiting = recorded(task, WaitingCall(task, engine, inputs, portable, graph))
     if not engine.concurrency:
         # Such an engine runs calls where they are submitted, which is this thread.
         for future in _futures(inputs):

@@ -10,6 +10,7 @@ from distribute_challenge.core.futures import Future
 from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.outcome import Failure
+from distribute_challenge.core.running_graphs import RunningGraph
 from distribute_challenge.errors import Attempt, CallCancelledError, ValueLostError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.execution_backends.loss_report import described
@@ -44,6 +45,7 @@ class WaitingCall(Follower, Future[Any]):
         engine: Gets the task, with the values in it.
         inputs: What it needs, by the numbers of the stand-ins.
         portable: Its function.
+        graph: The graph with which it is submitted; None: it is submitted alone.
 
     Guarantees:
 
@@ -62,8 +64,11 @@ class WaitingCall(Follower, Future[Any]):
         engine: ExecutionBackend,
         inputs: Sequence[Input],
         portable: PortableFunction,
+        graph: RunningGraph | None = None,
     ) -> None:
         super().__init__(task.function.name)
+        if graph is not None:
+            self.graph = graph
         # Until the call ends. Without the calls themselves, which may hold much.
         self._task: Task | None = task._replace(needs=()) if task.needs else task
         self._engine = engine

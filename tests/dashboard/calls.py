@@ -4,10 +4,11 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from distribute_challenge import compute_this
 
-__all__ = ["die", "refuse", "square", "wait"]
+__all__ = ["die", "len_of", "refuse", "square", "total", "wait"]
 
 
 @compute_this
@@ -18,6 +19,16 @@ def square(x: int) -> int:
 @compute_this
 def refuse(x: int) -> int:
     raise ValueError(f"<b>no {x}</b>")
+
+
+@compute_this
+def len_of(text: str) -> int:
+    return len(text)
+
+
+@compute_this
+def total(values: list[Any]) -> int:
+    return len(values)
 
 
 @compute_this

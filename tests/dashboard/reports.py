@@ -6,12 +6,13 @@ from distribute_challenge.execution_backends.celery.broker.presence import Worke
 from distribute_challenge.execution_backends.celery.broker.reports import (
     ClientReport,
     FunctionReport,
+    GraphReport,
     MessageReport,
     ProcessReport,
     WorkerReport,
 )
 
-__all__ = ["NOW", "client", "function", "message", "present", "process", "worker"]
+__all__ = ["NOW", "client", "function", "graph", "message", "present", "process", "worker"]
 
 NOW = 10_000.0
 
@@ -24,7 +25,7 @@ def worker(name: str = "w", **fields: Any) -> WorkerReport:
 
 
 def client(name: str = "c", **fields: Any) -> ClientReport:
-    empty: dict[str, Any] = {"functions": [], "maps": [], "latencies": []}
+    empty: dict[str, Any] = {"functions": [], "maps": [], "graphs": [], "latencies": []}
     return ClientReport(name=name, **{"seen": NOW, **empty, **fields})
 
 
@@ -41,6 +42,13 @@ def message(
 def function(name: str = "square", **fields: Any) -> FunctionReport:
     numbers = {"waiting": 0, "out": 0, "done": 0, "failed": 0, "seconds": 0.0}
     return FunctionReport(name, "queue", **{**numbers, **fields})
+
+
+def graph(number: int = 1, name: str = "total", **fields: Any) -> GraphReport:
+    ends = {"results": 1, "failed": 0, "cancelled": 0}
+    calls = {"calls": 9, "waiting": 3, "out": 2}
+    times = {"began": NOW - 4, "took": 4.0, "is_open": True}
+    return GraphReport(number, name, **{**calls, **ends, **times, **fields})
 
 
 def present(name: str, age: float = 0.0) -> WorkerPresence:

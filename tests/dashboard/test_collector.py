@@ -24,7 +24,7 @@ from distribute_challenge.execution_backends.celery.broker.keys import (
 )
 from distribute_challenge.execution_backends.celery.broker.presence import ClientPresence
 from distribute_challenge.execution_backends.item_queue import queue_id
-from tests.dashboard.calls import die, refuse, square, wait
+from tests.dashboard.calls import die, len_of, refuse, square, total, wait
 from tests.processes import wait_until
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
@@ -113,6 +113,32 @@ def test_a_map_s_progress_is_shown_and_what_it_has_not_sent_is_unfinished(
         assert backlog(connection)["unfinished_calls"] > 90_000
     results.close()
     until(collector, lambda now: not now.totals.unfinished_calls, "the end of the map")
+
+
+def test_a_graph_s_progress_is_shown_with_calls_that_wait_for_others(
+    collector: Collector, tmp_path: Path
+) -> None:
+    watched(collector)
+    path = tmp_path / "go"
+    before = len(collector.look().graphs)
+    future = total([square(len_of(wait(path))), *[square(x) for x in range(5)]]).submit()
+    try:
+        now = until(
+            collector,
+            lambda now: len(now.graphs) > before and now.graphs[0].ended == 5,
+            "a graph of which some calls have ended",
+        )
+    finally:
+        path.touch()
+    row = now.graphs[0]
+    assert (row.name, row.calls, row.out, row.waiting) == ("total", 9, 1, 3)
+    assert (row.results, row.failed, row.is_open) == (1, 0, True)
+    assert abs(now.at - row.began - row.took) < 5
+    held = {each.name: each.waiting for each in now.functions}
+    assert (held["len_of"], held["total"]) == (1, 1)
+    assert future.result() == 6
+    now = until(collector, lambda now: not now.graphs[0].is_open, "the end of the graph")
+    assert (now.graphs[0].ended, now.graphs[0].waiting) == (9, 0)
 
 
 def test_named_queues_of_items_are_shown(

@@ -5,7 +5,7 @@ import pytest
 from distribute_challenge.dashboard import history as module
 from distribute_challenge.dashboard.history import History
 from distribute_challenge.execution_backends.celery.broker.reports import FailureReport, MapReport
-from tests.dashboard.reports import NOW, client, function, message, worker
+from tests.dashboard.reports import NOW, client, function, graph, message, worker
 
 
 def test_calls_of_all_clients_are_added_up_by_function() -> None:
@@ -92,3 +92,23 @@ def test_a_map_s_total_may_be_known() -> None:
     history = History()
     history.take_client(client(maps=[MapReport(1, "square", 9, 3, 1, True)]))
     assert history.maps() == [("square", "c", 9, 3, 1, True)]
+
+
+def test_a_graph_s_progress_is_shown_until_later_ones_take_its_place() -> None:
+    history = History()
+    history.take_client(client(graphs=[graph(1), graph(2, "mean", failed=1, results=2)]))
+    first, second = history.graphs()[::-1]
+    assert first[:6] == ("total", "c", 9, 4, 2, 3)
+    assert (first.results, first.began, first.took, first.is_open) == (1, NOW - 4, 4.0, True)
+    assert (second.ended, second.failed, second.is_open) == (4, 1, True)
+    over = graph(1, waiting=0, out=0, took=5.0, is_open=False)
+    history.take_client(client(graphs=[over, graph(2, "mean", failed=1, is_open=False)]))
+    failed, ended = history.graphs()
+    assert (ended.ended, ended.took, ended.is_open) == (9, 5.0, False)
+    assert (failed.ended, failed.is_open) == (None, False)
+    history.take_client(client(graphs=[graph(number) for number in range(3, 30)]))
+    history.forget((), ["c"], NOW)
+    assert len(history.graphs()) == 27
+    history.forget((), (), NOW)
+    assert len(history.graphs()) == module.MOST_GRAPHS
+    assert not any(row.is_open for row in history.graphs())

@@ -30,6 +30,8 @@ def test_prometheus_parser_reads_them() -> None:
     assert of("unfinished_calls", queue="queue") == 70
     assert of("queue_items", queue="jobs", state="waiting") == 3
     assert of("queue_items", queue="all\n", state="dead") == 0
+    assert of("graph_calls", graph="total", state="ended") == 15
+    assert of("graph_calls", graph="total", state="waiting") == 6
     assert of("calls_total", function="square") == 30
     assert of("failed_calls_total", function="square") == 3
     assert of("call_seconds_total", function='a "b"\\\n') == 0
@@ -39,6 +41,10 @@ def test_prometheus_parser_reads_them() -> None:
 
 def test_workers_that_are_gone_have_none() -> None:
     assert not [labels for _, labels in samples() if ("worker", "x@vm") in labels]
+
+
+def test_graphs_that_are_over_have_none() -> None:
+    assert not [labels for _, labels in samples() if ("graph", "mean") in labels]
 
 
 def test_counters_are_counters() -> None:

@@ -14,7 +14,7 @@ from distribute_challenge.errors import WorkerLostError
 from distribute_challenge.execution_backends.celery.broker import presence, reports
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.presence import WorkerPresence
-from tests.dashboard.calls import die, refuse, square, wait
+from tests.dashboard.calls import die, refuse, square, total, wait
 from tests.dashboard.chromium import browser
 from tests.dashboard.reports import message, process, worker
 from tests.optional import needed
@@ -70,6 +70,18 @@ def test_a_running_study_is_shown(cluster: LocalCluster, page: Chromium, tmp_pat
     until(page, "#maps", "10 of 100,000")
     results.close()
     until(page, "#maps", "over")
+    assert "no graph since" in page.text("#graphs")
+    path.unlink()
+    future = total([wait(path), square(2), square(3)]).submit()
+    try:
+        until(page, "#graphs", "total 2 of 4, 1 out, for")
+    finally:
+        path.touch()
+    assert future.result() == 3
+    until(page, "#graphs", "total 4 of 4, over after")
+    with pytest.raises(ValueError, match="no 1"):
+        total([refuse(1)]).submit().result()
+    until(page, "#graphs", "total 2 calls, failed, over after")
     assert page.run("document.querySelector('#item-queues-section').hidden")
     jobs: Queue[int] = Queue("<b>jobs</b>", maxsize=10, backend=cluster.backend)
     jobs.put(1)

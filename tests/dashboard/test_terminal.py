@@ -23,6 +23,9 @@ def test_a_screen_has_each_part_of_a_snapshot() -> None:
         "and 2 more functions",
         "square  █████░░░░░░░░░░░░░░░    20  80       3",
         "fit     ░░░░░░░░░░░░░░░░░░░░     0  ?        0",
+        "total  ██████████░░░░░░░░░░     10  20    4        6       0  3.2 s",
+        "total  ██████████░░░░░░░░░░      5  10    5        0       2  3.0 s",
+        "and 3 more graphs",
         "queue          70         6          2",
         "jobs            █████░░░░░░░░░░░░░░░        3         5             1",
         "all\\n                                       2         2             0",
@@ -30,6 +33,7 @@ def test_a_screen_has_each_part_of_a_snapshot() -> None:
         "  square on w@vm/1: ValueError: 1",
     ):
         assert part in text, text
+    assert "mean" not in text
 
 
 def test_parts_without_data_take_no_room_on_the_screen() -> None:
@@ -42,6 +46,7 @@ def test_parts_without_data_take_no_room_on_the_screen() -> None:
             functions=[],
             functions_left_out=0,
             maps=[],
+            graphs=[],
             item_queues=[],
             failures=[],
             points=[],

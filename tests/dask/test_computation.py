@@ -11,6 +11,7 @@ from dask.utils_test import add, inc
 
 from distribute_challenge import Future
 from distribute_challenge.core.options import CallOptions
+from distribute_challenge.core.running_graphs import ended_graphs_of, graphs_of
 from distribute_challenge.dask.callbacks import Callbacks
 from distribute_challenge.dask.calls import Calls
 from distribute_challenge.dask.computation import Computation
@@ -55,6 +56,26 @@ def test_no_more_calls_are_out_than_the_window_says() -> None:
     assert len(out) == 8
 
 
+def test_its_progress_is_known_while_it_runs() -> None:
+    """One without calls has none."""
+    progress: list[tuple[int, int, int]] = []
+
+    def take(future: Future[Any]) -> None:
+        (graph,) = graphs_of(engine.sender)
+        progress.append((graph.calls, graph.unsent, graph.out))
+        future.resolve(0)
+
+    engine = Engine(take)
+    engine.sender = object()
+    computation({"a": (inc, 0), "b": (inc, "a"), "c": (inc, "b")}, ["c"], engine, Window(2)).run()
+    assert progress == [(3, 3, 0), (3, 2, 1), (3, 1, 1)]
+    (ended,) = ended_graphs_of(engine.sender)
+    assert (ended.name, ended.unsent, ended.results, ended.failed) == ("c", 0, 1, 0)
+    computation({"a": 1}, ["a"], engine, Window(2)).run()
+    assert list(ended_graphs_of(engine.sender)) == [ended]
+    assert list(graphs_of(engine.sender)) == []
+
+
 def test_after_an_error_the_calls_that_are_out_are_cancelled() -> None:
     futures: list[Future[Any]] = []
 
@@ -64,9 +85,13 @@ def test_after_an_error_the_calls_that_are_out_are_cancelled() -> None:
             future.fail(ZeroDivisionError("no luck"))
 
     graph: dict[Any, Any] = {key: (inc, number) for number, key in enumerate("abc")}
+    engine = Engine(take)
+    engine.sender = object()
     with pytest.raises(ZeroDivisionError, match="no luck"):
-        computation(graph, list(graph), Engine(take), Window(2)).run()
+        computation(graph, list(graph), engine, Window(2)).run()
     assert [future.cancelled() for future in futures] == [True, True, False]
+    (ended,) = ended_graphs_of(engine.sender)
+    assert ended.failed
 
 
 def test_a_call_that_is_cancelled_ends_the_computation() -> None:

@@ -235,6 +235,29 @@ function showProgress(now) {
   });
   if (maps.length) byId("maps").replaceChildren(...maps);
   else empty("maps", "no map since the watch began");
+  showGraphs(now);
+}
+
+function showGraphs(now) {
+  const graphs = now.graphs.map((row) => {
+    // Of a graph that has failed it is not known which calls did not begin.
+    const ended = row.ended ?? 0;
+    const words = [row.ended === null ? `${count(row.calls)} calls` : `${count(ended)} of ${count(row.calls)}`];
+    if (row.out) words.push(`${count(row.out)} out`);
+    const lost = (number, what) => {
+      if (number) words.push(row.results > 1 ? `${count(number)} of ${count(row.results)} results ${what}` : what);
+    };
+    lost(row.failed, "failed");
+    lost(row.cancelled, "cancelled");
+    words.push(row.is_open ? `for ${duration(row.took)}` : `over after ${duration(row.took)}`);
+    const made = progress(row.name, words.join(", "), row.calls,
+      row.ended === null ? [["bar-failed", row.failed ? row.calls : 0]] : [["bar-done", ended], ["bar-out", row.out]]);
+    made.title = `begun at ${new Date(1000 * row.began).toLocaleTimeString()}`;
+    return made;
+  });
+  if (graphs.length) byId("graphs").replaceChildren(...graphs);
+  else empty("graphs", "no graph since the watch began");
+  byId("graphs-more").textContent = more(now.graphs_left_out, "graphs");
 }
 
 const shownFailures = new Map(); // Kept, so that an open one stays open.

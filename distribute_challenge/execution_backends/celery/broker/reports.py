@@ -27,6 +27,7 @@ __all__ = [
     "ClientReport",
     "FailureReport",
     "FunctionReport",
+    "GraphReport",
     "MapReport",
     "MessageReport",
     "ProcessReport",
@@ -84,8 +85,9 @@ class FailureReport(NamedTuple):
 class FunctionReport(NamedTuple):
     """The calls of one function and one queue that a client has.
 
-    ``waiting`` and ``out`` (sent to Redis) are numbers now; ``done`` and ``failed`` calls, and the
-    ``seconds`` that they took, are those since the report before. A failed call is done, too.
+    ``waiting``, with those that wait for other calls, and ``out`` (sent to Redis) are numbers now;
+    ``done`` and ``failed`` calls, and the ``seconds`` that they took, are those since the report
+    before. A failed call is done, too.
     """
 
     name: str
@@ -108,6 +110,28 @@ class MapReport(NamedTuple):
     total: int
     done: int
     failed: int
+    is_open: bool
+
+
+class GraphReport(NamedTuple):
+    """A graph that a client has submitted.
+
+    ``calls`` is the number of its calls; ``waiting`` and ``out`` are those that have not ended, as
+    in `FunctionReport`. ``results`` is how many have a future that the program knows; ``failed``
+    and ``cancelled`` count the ends of these. It ``began`` by Redis' clock, and ``took`` so many
+    seconds so far. ``is_open`` is False once, when the graph has ended.
+    """
+
+    number: int
+    name: str
+    calls: int
+    waiting: int
+    out: int
+    results: int
+    failed: int
+    cancelled: int
+    began: float
+    took: float
     is_open: bool
 
 
@@ -145,6 +169,7 @@ class ClientReport:
         seen: When it was made, by Redis' clock.
         functions: Its calls by function.
         maps: The maps that it iterates, and those that have ended.
+        graphs: The graphs that it has submitted, and those that have ended.
         latencies: Seconds from the sending of a message to its reply, of some messages.
     """
 
@@ -154,6 +179,7 @@ class ClientReport:
     seen: float
     functions: Sequence[FunctionReport]
     maps: Sequence[MapReport]
+    graphs: Sequence[GraphReport]
     latencies: Sequence[float]
 
 
@@ -300,6 +326,7 @@ _CHECKS: Final[dict[Any, dict[str, Check]]] = {
         "seen": seconds,
         "functions": _row(text, text, _number, _number, _number, _number, seconds),
         "maps": _row(_number, text, _total, _number, _number, flag),
+        "graphs": _row(_number, text, *[_number] * 6, seconds, seconds, flag),
         "latencies": row_of(seconds),
     },
 }
@@ -309,5 +336,5 @@ _ROWS: Final[dict[Any, dict[str, Callable[..., Any]]]] = {
         "ended": MessageReport,
         "failures": FailureReport,
     },
-    ClientReport: {"functions": FunctionReport, "maps": MapReport},
+    ClientReport: {"functions": FunctionReport, "maps": MapReport, "graphs": GraphReport},
 }

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from distribute_challenge.core import clock
 from distribute_challenge.core.messages import Reply
 from distribute_challenge.core.outcome import UNBEGUN, Failure
+from distribute_challenge.core.running_graphs import RunningGraph, ended_graphs_of, graphs_of
 from distribute_challenge.core.running_maps import (
     MOST_ENDED,
     EndedMap,
@@ -22,15 +24,18 @@ from distribute_challenge.core.running_maps import (
 from distribute_challenge.execution_backends.celery.broker.reports import (
     ClientReport,
     FunctionReport,
+    GraphReport,
     MapReport,
 )
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
+from distribute_challenge.execution_backends.celery.client.graph_calls import GraphCalls
 from distribute_challenge.execution_backends.celery.client.outbox import Group
 
 __all__ = ["Activity"]
 
 MOST_FUNCTIONS: Final = 200  # In one report; those with most to do come first.
 MOST_MAPS: Final = 50  # In one report; the latest.
+MOST_GRAPHS: Final = 50
 MOST_LATENCIES: Final = 200  # Of one second: enough for a percentile.
 
 
@@ -41,17 +46,21 @@ class Activity:
     reply list of its own records, too; a figure may then miss a call, and nothing else happens.
 
     Args:
-        sender: The client, as its maps know it.
+        sender: The client, as its maps and graphs know it.
 
     Attributes:
         is_watched: Whether a dashboard watches. If not, nothing is to be recorded.
         sender: As given.
+        graph_calls: Counts the unfinished calls of graphs.
     """
 
     def __init__(self, sender: object) -> None:
         self.sender = sender
         self.is_watched = False
-        self._told: deque[int] = deque(maxlen=MOST_ENDED)  # Maps that are known to have ended.
+        self.graph_calls = GraphCalls(sender)
+        # Maps and graphs that are known to have ended.
+        self._told: deque[int] = deque(maxlen=MOST_ENDED)
+        self._told_graphs: deque[int] = deque(maxlen=MOST_ENDED)
         self._forget()
 
     def _forget(self) -> None:
@@ -67,6 +76,7 @@ class Activity:
         """
         if is_watched != self.is_watched:
             self._forget()
+            self.graph_calls.forget()
             self.is_watched = is_watched
 
     def answered(
@@ -140,10 +150,12 @@ class Activity:
             calls: Its unfinished calls, as `PendingCalls.by_function` counts them.
         """
         ended, latencies = self._ended, self._latencies
+        held = self.graph_calls.held
         self._forget()
         functions = []
-        for which in {**calls, **ended}:
+        for which in {**calls, **held, **ended}:
             waiting, out = calls.get(which, (0, 0))
+            waiting += held[which]
             done, failed, took = ended.get(which, (0, 0, 0.0))
             functions.append(FunctionReport(*which, waiting, out, int(done), int(failed), took))
         functions.sort(key=lambda row: -(row.waiting + row.out + row.done))
@@ -154,12 +166,35 @@ class Activity:
                 self._told.append(number)
         # Last, as the first ones are left out if there are too many.
         maps += [_reported(*one, is_open=True) for one in maps_of(self.sender)]
+        told = self._told_graphs
+        known = [each for each in ended_graphs_of(self.sender) if each.number not in told]
+        told.extend(graph.number for graph in known)
+        known += graphs_of(self.sender)
+        graphs = [self._of_graph(graph, now) for graph in known]
         return ClientReport(
             name=name,
             seen=now,
             functions=functions[:MOST_FUNCTIONS],
             maps=maps[-MOST_MAPS:],
+            graphs=graphs[-MOST_GRAPHS:],
             latencies=list(latencies),
+        )
+
+    def _of_graph(self, graph: RunningGraph, now: float) -> GraphReport:
+        is_open = graph.ended is None
+        ended = clock.monotonic() if graph.ended is None else graph.ended
+        return GraphReport(
+            graph.number,
+            graph.name,
+            graph.calls,
+            graph.unsent + self.graph_calls.waiting[graph.number] if is_open else 0,
+            graph.out + self.graph_calls.out[graph.number] if is_open else 0,
+            graph.results,
+            graph.failed,
+            graph.cancelled,
+            now - (clock.monotonic() - graph.began),
+            ended - graph.began,
+            is_open,
         )
 
 

@@ -12,6 +12,7 @@ from distribute_challenge.execution_backends.celery.broker import presence, repo
 from distribute_challenge.execution_backends.celery.broker.connection import translate
 from distribute_challenge.execution_backends.celery.broker.keys import REPLY_EXPIRY
 from distribute_challenge.execution_backends.celery.client.activity import Activity
+from distribute_challenge.execution_backends.celery.client.calls import Call
 from distribute_challenge.execution_backends.celery.client.direct import DirectConnections
 from distribute_challenge.execution_backends.celery.client.lost_messages import (
     AFTER_FULL,
@@ -99,9 +100,14 @@ class Heartbeat:
         if activity.is_watched:
             with self.pending:
                 calls = self.pending.by_function()
+            activity.graph_calls.count(self._unfinished)
             reports.report(
                 connection, activity.report(self.session.client, connection.clock.now(), calls)
             )
+
+    def _unfinished(self) -> list[Call]:
+        with self.pending:
+            return list(self.pending.calls())
 
     def _look_at_unsent(self, error: redis.OutOfMemoryError, now: float) -> None:
         """Fail the unsent calls once Redis has been full for `FULL_FOR` seconds.

@@ -13,6 +13,7 @@ from distribute_challenge.execution_backends.celery.broker.reports import (
     ClientReport,
     FailureReport,
     FunctionReport,
+    GraphReport,
     MapReport,
     MessageReport,
     ProcessReport,
@@ -37,6 +38,7 @@ CLIENT = ClientReport(
     seen=NOW,
     functions=[FunctionReport("square", "queue", 5, 4, 3, 1, 0.5)],
     maps=[MapReport(1, "square", -1, 3, 1, True)],
+    graphs=[GraphReport(1, "total", 9, 3, 2, 1, 0, 0, NOW, 0.5, True)],
     latencies=[0.1, 2],
 )
 

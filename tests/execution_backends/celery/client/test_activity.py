@@ -10,6 +10,7 @@ from distribute_challenge.core import running_maps
 from distribute_challenge.core.messages import FunctionPayload, Reply
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.core.outcome import UNBEGUN, Failure
+from distribute_challenge.core.running_graphs import graphs_of
 from distribute_challenge.core.section import Section
 from distribute_challenge.execution_backends.celery.broker.reports import FunctionReport
 from distribute_challenge.execution_backends.celery.client import activity as module
@@ -17,8 +18,15 @@ from distribute_challenge.execution_backends.celery.client.activity import Activ
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.outbox import Group, _GroupKey
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
+from distribute_challenge.settings import DEFAULT_QUEUE
+from tests.execution_backends.celery.client.test_graph_calls import Engine
 
 FAILED = Failure(ValueError())
+
+
+@compute_this
+def add(x: int, y: int = 1) -> int:
+    return x + y
 
 
 def group(name: str) -> Group:
@@ -110,6 +118,33 @@ def test_the_end_of_a_map_is_reported_once() -> None:
     (ended,) = [row for row in activity.report("c", 0.0, {}).maps if row.total == 7]
     assert ended[2:] == (7, 7, 0, False)
     assert not [row for row in activity.report("c", 0.0, {}).maps if not row.is_open]
+
+
+def test_graphs_of_the_client_are_reported_and_their_end_once() -> None:
+    """Calls that wait for others count with their function."""
+    engine = Engine()
+    future = add(add(1), add(2)).submit(engine)
+    activity = Activity(sender=engine)
+    activity.watch(True)
+    activity.graph_calls.count(lambda: engine.calls)
+    report = activity.report("c", 1000.0, {("add", DEFAULT_QUEUE): (2, 0)})
+    (graph,) = report.graphs
+    assert graph[1:8] == ("add", 3, 3, 0, 1, 0, 0)
+    assert graph.is_open
+    assert graph.began == pytest.approx(1000.0 - graph.took, abs=1.0)
+    assert [row[:4] for row in report.functions] == [("add", DEFAULT_QUEUE, 3, 0)]
+    (running,) = graphs_of(engine)
+    running.calls, running.unsent, running.out = 13, 8, 2  # As a Dask computation counts its own.
+    (graph,) = activity.report("c", 1000.0, {}).graphs
+    assert graph[2:5] == (13, 11, 2)
+    running.calls = 3
+    future.cancel(force=True)
+    (graph,) = activity.report("c", 1000.0, {}).graphs
+    assert graph[1:8] == ("add", 3, 0, 0, 1, 0, 1)
+    assert not graph.is_open
+    assert activity.report("c", 1000.0, {}).graphs == []
+    activity.watch(False)
+    assert not activity.graph_calls.held
 
 
 def test_recorded_activity_is_forgotten_when_the_watch_ends() -> None:
