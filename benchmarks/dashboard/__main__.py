@@ -16,7 +16,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.dashboard",
         description="Measures what it costs to watch a cluster: the same work watched and not "
-        "watched, in turns. With --pictures it makes the pictures of docs/dashboard.md instead.",
+        "watched, in turns. With --pictures it makes the pictures of docs/dashboard.md and "
+        "docs/watching.md instead.",
     )
     parser.add_argument("--calls", type=int, default=300_000, help="short calls in a map")
     parser.add_argument("--rounds", type=int, default=8, help="pairs of rounds")

@@ -1,16 +1,24 @@
-"""Makes the pictures of the documentation: a study on three workers, seen in Chromium."""
+"""Makes the pictures of the documentation: studies on three workers, seen in Chromium.
+
+The dashboard is seen while its study runs, in light and in dark; the report of another study when
+that has ended.
+"""
 
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.dashboard.chromium import Chromium
-from distribute_challenge import LocalCluster, compute_this, use_backend
+from distribute_challenge import LocalCluster, compute_this, gather, report, use_backend
 from distribute_challenge.cluster.embedded import WORKER_MODULE
 
 __all__ = ["take"]
@@ -44,6 +52,18 @@ def score(x: int) -> int:
     return x * x
 
 
+@compute_this
+def feature(seed: int) -> float:
+    time.sleep(0.05)
+    return random.Random(seed).random()
+
+
+@compute_this
+def summary(values: Any) -> Any:
+    time.sleep(0.2)
+    return sum(values) / len(values)
+
+
 @compute_this(at_most_once=True)
 def load_everything() -> None:
     time.sleep(1.5)
@@ -51,7 +71,7 @@ def load_everything() -> None:
 
 
 def take(program: str, folder: Path) -> list[Path]:
-    """Run the study, and write the pictures.
+    """Run the studies, and write the pictures.
 
     Args:
         program: The browser.
@@ -61,22 +81,49 @@ def take(program: str, folder: Path) -> list[Path]:
         The files.
     """
     paths = [folder / "dashboard.png", folder / "dashboard-dark.png"]
-    with LocalCluster(workers=3, logs=False, dashboard=True) as cluster:
+    with (
+        _cluster(dashboard=True) as cluster,
+        Chromium(program) as light,
+        Chromium(program, is_dark=True) as dark,
+    ):
+        for browser in (light, dark):
+            browser.open(str(cluster.dashboard_url))
+        _study(cluster)
+        for browser, path in zip((light, dark), paths, strict=True):
+            browser.run(OPEN)
+            browser.screenshot(path)
+    return [*paths, _report(program, folder / "report.png")]
+
+
+def _report(program: str, path: Path) -> Path:
+    """Run a study with a report, and write a picture of that."""
+    with tempfile.TemporaryDirectory() as folder, _cluster(dashboard=False):
+        page = Path(folder, "study.html")
+        score(1).compute()
+        with report(page, title="Two hundred simulations"):
+            summaries = [summary([feature(8 * n + i) for i in range(8)]) for n in range(20)]
+            fits = [fit(fold) for fold in range(120)]
+            gather([simulate(seed) for seed in range(200)], fits, summaries, return_exceptions=True)
+            list(score.map(range(5000)))
+        with Chromium(program, width=1000) as browser:
+            browser.open(page.as_uri())
+            while "simulations" not in browser.text("h1"):
+                time.sleep(0.1)
+            browser.screenshot(path)
+    return path
+
+
+@contextmanager
+def _cluster(*, dashboard: bool) -> Iterator[LocalCluster]:
+    """A cluster with three workers."""
+    with LocalCluster(workers=3, logs=False, dashboard=dashboard) as cluster:
         others = [_worker(cluster.broker_url, name) for name in ("left", "right")]
-        address = str(cluster.dashboard_url)
         try:
-            with Chromium(program) as light, Chromium(program, is_dark=True) as dark:
-                for browser in (light, dark):
-                    browser.open(address)
-                _study(cluster)
-                for browser, path in zip((light, dark), paths, strict=True):
-                    browser.run(OPEN)
-                    browser.screenshot(path)
+            yield cluster
         finally:
             for other in others:
                 other.kill()
                 other.wait()
-    return paths
 
 
 def _worker(url: str, name: str) -> "subprocess.Popen[bytes]":
@@ -100,7 +147,10 @@ def _study(cluster: LocalCluster) -> None:
         simulate(seed).submit()
     for fold in range(3000):
         fit(fold).submit()
+    means = [summary([feature(20 * n + i) for i in range(20)]) for n in range(40)]
+    graphs = [summary([feature(-n) for n in range(10)]).submit(), summary(means).submit()]
     time.sleep(SECONDS / 2)
     load_everything.with_options(priority=9)().submit()
     time.sleep(ends - time.monotonic() - 1)
     cluster.check()
+    assert not graphs[-1].done()  # It is on the picture.
