@@ -9,7 +9,7 @@ block by block.
 """
 
 import marshal
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from mmap import mmap
 from pickle import PickleBuffer
 from typing import Any, TypeAlias
@@ -55,11 +55,16 @@ class Blocks:
     Args:
         data: All of their bytes.
         index: Where the blocks of each section are.
+        kinds: The types of all keys (`kinds_of`); empty: they were not noted.
+
+    Attributes:
+        kinds: As given.
     """
 
-    def __init__(self, data: Any, index: _Index) -> None:
+    def __init__(self, data: Any, index: _Index, kinds: Collection[type] = ()) -> None:
         self._data = data
         self._index = index
+        self.kinds = kinds
 
     @property
     def size(self) -> int:
@@ -87,7 +92,7 @@ class Blocks:
         return f"<Blocks, {as_size(self.size)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Blocks, (PickleBuffer(self._data), self._index)
+        return Blocks, (PickleBuffer(self._data), self._index, self.kinds)
 
 
 class BlockWriter:
@@ -117,7 +122,11 @@ class BlockWriter:
             self._data += block
         self._index[section].append(piece)
 
-    def blocks(self) -> Blocks:
-        """Return what was collected."""
+    def blocks(self, kinds: Collection[type] = ()) -> Blocks:
+        """Return what was collected.
+
+        Args:
+            kinds: The types of all keys (`kinds_of`), if a reader needs them.
+        """
         data: bytearray | mmap = self._spill.mapped() if self._spill.size else self._data
-        return Blocks(data, self._index)
+        return Blocks(data, self._index, kinds)

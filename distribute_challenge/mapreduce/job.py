@@ -36,7 +36,7 @@ from distribute_challenge.graph.submission import Submission
 from distribute_challenge.mapreduce.blocks import Blocks
 from distribute_challenge.mapreduce.chunk_sizer import ChunkSizer
 from distribute_challenge.mapreduce.client_table import ClientTable
-from distribute_challenge.mapreduce.keys import Key
+from distribute_challenge.mapreduce.keys import Key, can_compare
 from distribute_challenge.mapreduce.map_chunk import Items, MapChunk
 from distribute_challenge.mapreduce.reduce_partition import ReducePartition, order
 from distribute_challenge.mapreduce.steps import Steps
@@ -141,13 +141,12 @@ class Job(ToRun):
                 yield from self._client_pairs()
                 return
             with _bar(self._shows_progress, self._reduce.name, len(futures), "call") as update:
-                sections = (_pairs(_next_value(futures, update)) for _ in range(len(futures)))
+                values = (_next_value(futures, update) for _ in range(len(futures)))
                 if self._steps.is_sorted:
-                    # Each section is sorted, so one block of each is in memory.
-                    yield from heapq.merge(*sections, key=order)
+                    yield from _merged(list(values))
                 else:
-                    for section in sections:
-                        yield from section
+                    for value in values:
+                        yield from _pairs(value)
         except BaseException as error:
             fold(error)
             raise
@@ -269,6 +268,14 @@ def _next_value(futures: list[Future[Blocks]], update: _Update) -> Blocks:
 def _pairs(blocks: Blocks) -> Iterator[tuple[Key, Any]]:
     # In C, as there may be many.
     return chain.from_iterable(starmap(zip, blocks.section(0)))
+
+
+def _merged(partitions: Iterable[Blocks]) -> Iterator[tuple[Key, Any]]:
+    """Merge sorted partitions; one block of each is in memory."""
+    kinds = {kind for partition in partitions for kind in partition.kinds}
+    # A key is in one partition alone, so that pairs are compared without their values.
+    compared_by = None if can_compare(kinds) else order
+    return heapq.merge(*map(_pairs, partitions), key=compared_by)
 
 
 @contextmanager

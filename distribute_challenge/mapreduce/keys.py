@@ -26,8 +26,11 @@ from distribute_challenge.errors import CallError
 __all__ = [
     "Key",
     "Pairs",
+    "can_compare",
     "divided",
     "has_plain_types",
+    "in_order",
+    "kinds_of",
     "partition_of",
     "refuse_unhashable",
     "stable_bytes",
@@ -103,6 +106,32 @@ def divided(pairs: Mapping[Key, Any], partitions: int) -> list[Pairs]:
         add_key(key)
         add_value(value)
     return parts
+
+
+def in_order(keys: Collection[Key]) -> list[Key]:
+    """Return keys in the order of their stable bytes.
+
+    Raises:
+        CallError: A key is of a type that has no stable bytes.
+
+    Examples:
+        >>> in_order(["b", 10, "a", 9])
+        [9, 10, 'a', 'b']
+    """
+    if can_compare(set(map(type, keys))):
+        # In C alone: numbers take a fourth of the time.
+        return sorted(keys)
+    return sorted(keys, key=stable_bytes)
+
+
+def can_compare(kinds: Collection[type]) -> bool:
+    """Whether Python compares keys of these types with each other, as their stable bytes do."""
+    return len(kinds) == 1 and _PLAIN.issuperset(kinds)
+
+
+def kinds_of(keys: Iterable[Any]) -> set[type]:
+    """Return the types of keys; `object` stands for any but a text, bytes, or a whole number."""
+    return {kind if kind in _PLAIN else object for kind in set(map(type, keys))}
 
 
 def has_plain_types(keys: Iterable[Any]) -> bool:

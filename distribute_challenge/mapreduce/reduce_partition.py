@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from distribute_challenge.mapreduce.blocks import Blocks, BlockWriter, decoded, encoded
-from distribute_challenge.mapreduce.keys import Key, stable_bytes
+from distribute_challenge.mapreduce.keys import Key, kinds_of, stable_bytes
 from distribute_challenge.mapreduce.spill import Spill
 from distribute_challenge.mapreduce.steps import Steps
 from distribute_challenge.mapreduce.tables import (
@@ -62,14 +62,15 @@ class ReducePartition:
             table, runs = self._table(partition, parts, limit, spill)
             pairs = self._of_runs(runs, table) if runs else self._of_table(table)
             writer = BlockWriter(1, limit, results)
-            entries = FIRST_ENTRIES
+            entries, kinds = FIRST_ENTRIES, set[type]()
             while block := list(islice(pairs, entries)):
                 columns = [key for key, _ in block], [value for _, value in block]
                 data = encoded(columns, f"a result of {self.__name__}")
+                kinds |= kinds_of(columns[0])
                 writer.add(0, data)
                 fitting = entries * BLOCK_BYTES // len(data)
                 entries = max(1, min(fitting, GROWTH * entries, BLOCK_ENTRIES))
-            return writer.blocks()
+            return writer.blocks(kinds)
 
     def _table(
         self, partition: int, parts: Sequence[Blocks], limit: int, spill: Spill

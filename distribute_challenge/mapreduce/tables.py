@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from distribute_challenge.core.outcome import add_note
 from distribute_challenge.core.signature import function_name, value_text
-from distribute_challenge.mapreduce.keys import Key, Pairs, stable_bytes
+from distribute_challenge.mapreduce.keys import Key, Pairs, in_order
 from distribute_challenge.serialisation import dumps
 
 __all__ = ["Fold", "FoldTable", "GroupTable", "Reducer", "Table", "note_key", "reduced"]
@@ -82,7 +82,7 @@ class Table(ABC):
     def sorted_pairs(self) -> Pairs:
         """Return the pairs in the order of `stable_bytes`."""
         pairs = self.pairs()
-        keys = sorted(pairs, key=stable_bytes)
+        keys = in_order(pairs)
         return keys, [pairs[key] for key in keys]
 
     def _sample(self, key: Any, value: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from distribute_challenge import map_reduce
 from distribute_challenge.mapreduce import spill, tables
+from distribute_challenge.mapreduce.keys import stable_bytes
 
 
 def numbers(item: int) -> Iterator[tuple[str, int]]:
@@ -43,6 +44,29 @@ def test_more_keys_than_fit_into_memory_are_folded(sizes: list[int], sort: bool)
     assert dict(found) == {f"key {number}": 2 * sum(range(8)) for number in range(1500)}
     assert not sort or found == sorted(found)
     assert sum(size > 0 for size in sizes) >= 4  # Some of each wave.
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        range(-500, 500),
+        [format(number, "x") for number in range(1000)],
+        [*range(500), True, False, -(2**70), *map(str, range(500)), b"b", ("a", 1), (1, "a")],
+        ["one"],
+        [],
+    ],
+)
+def test_partitions_are_merged_in_the_order_of_the_keys(keys: Any) -> None:
+    """Of one type or of several; values that cannot be compared, and an empty partition."""
+
+    def pair(key: Any) -> Iterator[tuple[Any, Any]]:
+        yield key, object
+        yield key, {}
+
+    pairs = map_reduce(
+        pair, keys, reducer=lambda key, values: dict, sort=True, partitions=3, backend="threads"
+    )
+    assert list(pairs) == [(key, dict) for key in sorted(set(keys), key=stable_bytes)]
 
 
 @pytest.mark.parametrize("entries", [7, 4096])

@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distribute_challenge.errors import CallError
-from distribute_challenge.mapreduce.keys import divided, partition_of, stable_bytes
+from distribute_challenge.mapreduce.keys import (
+    can_compare,
+    divided,
+    in_order,
+    kinds_of,
+    partition_of,
+    stable_bytes,
+)
 
 NUMBERS = (
     st.integers() | st.booleans() | st.sampled_from([2**1008, -(2**1008), 2**1016, -(2**1016)])
@@ -82,6 +89,23 @@ def test_keys_that_are_equal_for_python_have_equal_bytes(one: Any, other: Any) -
     """Those of subclasses, and numbers of NumPy, too."""
     assert one == other
     assert stable_bytes(one) == stable_bytes(other)
+
+
+@settings(deadline=None)
+@given(st.one_of(*map(st.lists, KINDS.values()), st.lists(ANY)))
+def test_keys_are_put_into_the_order_of_their_bytes(keys: list[Any]) -> None:
+    assert in_order(keys) == sorted(keys, key=stable_bytes)
+    if can_compare(kinds_of(keys)):
+        assert in_order(keys) == sorted(keys)
+
+
+def test_types_that_python_does_not_compare_quickly_count_together() -> None:
+    """So do those that it compares in another order."""
+    assert kinds_of([1, "a", b"", True, (), numpy.int64(1)]) == {int, str, bytes, object}
+    assert can_compare({str})
+    assert not can_compare({object})
+    assert not can_compare({str, int})
+    assert not can_compare(set())
 
 
 def test_types_have_an_order() -> None:
