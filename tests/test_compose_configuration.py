@@ -32,7 +32,7 @@ def test_the_file_says_what_a_cluster_needs() -> None:
         assert service["restart"] == "unless-stopped"
 
 
-def test_no_service_may_more_than_it_has_to() -> None:
+def test_every_service_has_the_least_privileges() -> None:
     services = Project().configuration("--profile", "flower")["services"]
     assert services.keys() == {"redis", "worker", "flower"}
     for service in services.values():
@@ -44,7 +44,7 @@ def test_no_service_may_more_than_it_has_to() -> None:
 
 @pytest.mark.parametrize("variable", ["DISTRIBUTE_CHALLENGE_SECRET", "REDIS_PASSWORD"])
 @pytest.mark.parametrize("command", ["up", "config"])
-def test_a_key_that_is_missing_is_said_with_the_line_that_makes_it(
+def test_the_error_for_a_missing_key_has_the_command_that_creates_it(
     command: str, variable: str
 ) -> None:
     with pytest.raises(AssertionError) as caught:

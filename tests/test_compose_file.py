@@ -110,7 +110,7 @@ def load(backend: CeleryExecutionBackend) -> Iterator[Load]:
     load.close()
 
 
-def test_that_line_makes_all_that_is_needed(tmp_path: Path) -> None:
+def test_the_secret_command_writes_all_that_the_compose_file_needs(tmp_path: Path) -> None:
     """Compose finds the file by itself; here it is told where."""
     project, file = Project(), tmp_path / ".env"
     del project.variables["DISTRIBUTE_CHALLENGE_SECRET"], project.variables["REDIS_PASSWORD"]
@@ -124,7 +124,7 @@ def test_that_line_makes_all_that_is_needed(tmp_path: Path) -> None:
     assert services["worker"]["deploy"]["replicas"] == int(made["WORKERS"])
 
 
-def test_variables_reach_the_places_they_are_meant_for() -> None:
+def test_variables_are_passed_to_the_services_that_use_them() -> None:
     project = Project(
         PACKAGES="numpy pandas",
         PYTHON_VERSION="3.13",
@@ -156,7 +156,7 @@ def test_variables_reach_the_places_they_are_meant_for() -> None:
     assert flower["ports"][0]["host_ip"] == "127.0.0.1"
 
 
-def test_a_script_on_the_host_runs_there_with_the_modules_of_its_own_folder(
+def test_a_call_of_a_script_on_the_host_uses_modules_of_its_folder(
     project: Project, tmp_path: Path
 ) -> None:
     (tmp_path / "own.py").write_text(
@@ -321,7 +321,7 @@ def test_scaling_under_load_loses_no_call(project: Project, load: Load) -> None:
     ]
 
 
-def test_flower_shows_the_workers_and_leaves_them_as_they_are(project: Project) -> None:
+def test_flower_shows_the_workers_without_recreating_them(project: Project) -> None:
     before = [container["Id"] for container in project.containers("worker")]
     project.variables.update(WORKERS="1", COMPOSE_PROFILES="flower")
     project.compose("up", "--detach")
@@ -359,7 +359,7 @@ def test_a_container_that_is_killed_under_load_loses_no_call(project: Project, l
     assert sorted(survivors) == ["exited", "running"]
 
 
-def test_everything_goes_flower_too(project: Project) -> None:
+def test_down_removes_everything_including_flower(project: Project) -> None:
     """All but the images. Comes last: nothing is left for other tests."""
     assert project.containers("flower")
     project.compose("down", "--volumes")

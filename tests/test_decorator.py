@@ -23,7 +23,7 @@ def square(x: int) -> int:
     ],
     ids=["bare", "empty", "options", "function"],
 )
-def test_it_works_bare_with_parentheses_and_as_a_function(decorate: Any) -> None:
+def test_compute_this_works_bare_with_parentheses_and_as_a_function(decorate: Any) -> None:
     """All the same."""
     function = decorate(square)
     assert isinstance(function, DistributableFunction)
@@ -31,7 +31,7 @@ def test_it_works_bare_with_parentheses_and_as_a_function(decorate: Any) -> None
 
 
 @pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
-def test_its_options_are_those_of_the_calls() -> None:
+def test_calls_have_the_options_of_the_decorator() -> None:
     """Each of them."""
     function = compute_this(
         square,
@@ -73,7 +73,7 @@ def test_a_user_s_function_may_use_the_names_of_the_options() -> None:
     assert f(1, timeout=2, retries=3).compute() == (1, 2, 3)
 
 
-def test_decorating_twice_is_decorating_once() -> None:
+def test_decorating_twice_combines_the_options() -> None:
     """The options of both hold; where both have one, that of the outer."""
     inner = compute_this(square, retries=3, timeout=5.0, backend="local")
     outer = compute_this(inner, timeout=2.0)
@@ -121,7 +121,7 @@ def test_the_function_may_be_given_as_func() -> None:
         compute_this(square, func=square)  # type: ignore[call-overload]
 
 
-def test_it_is_found_where_the_first_version_had_it() -> None:
+def test_compute_this_can_be_imported_from_the_distributable_module() -> None:
     """It stands beside `Distributable`."""
     from distribute_challenge import distributable
 

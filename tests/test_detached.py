@@ -74,7 +74,7 @@ def test_a_time_to_live_is_a_number_of_seconds(seconds: Any) -> None:
 
 
 @pytest.mark.parametrize("id", [None, 3, b"bytes"])
-def test_an_id_is_a_text(id: Any) -> None:  # noqa: A002
+def test_attach_refuses_an_id_that_is_not_a_text(id: Any) -> None:  # noqa: A002
     """It is the text that the future gave."""
     with pytest.raises(OptionError, match=r"attach\(.*expected the text that future.id gave"):
         attach(id, "local")

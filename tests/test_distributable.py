@@ -48,7 +48,7 @@ def test_a_call_can_run_more_than_once() -> None:
     assert call.compute("local") == call.compute("threads") == 8
 
 
-def test_a_call_is_shown_as_one_would_write_it() -> None:
+def test_the_repr_of_a_call_shows_function_and_arguments() -> None:
     """Cut if it is long."""
     assert repr(Distributable(pow, (2,), {"mod": 3})) == "<Distributable pow(2, mod=3)>"
 
@@ -59,7 +59,7 @@ def test_submit_returns_at_once() -> None:
     assert not Distributable(pow, (2, 3)).submit(backend).done()
 
 
-def test_a_call_that_is_waited_for_in_vain_is_cancelled() -> None:
+def test_compute_cancels_a_call_that_has_not_begun_within_the_timeout() -> None:
     """It has not begun."""
     backend = Never()
     with pytest.raises(ResultTimeoutError, match=r"timeout=0\.01 s: pow was cancelled"):
@@ -89,7 +89,7 @@ def test_ctrl_c_while_waiting_cancels_the_call() -> None:
     assert cancelled == [True]
 
 
-def test_a_call_that_cannot_be_sent_says_so_where_it_is_awaited() -> None:
+def test_an_awaited_call_that_cannot_be_sent_raises_at_the_await() -> None:
     async def main() -> None:
         await Distributable(len, (threading.Lock(),))
 
@@ -108,7 +108,7 @@ def test_a_call_can_be_awaited() -> None:
     assert asyncio.run(main()) == 8
 
 
-def test_the_call_s_backend_comes_before_the_function_s() -> None:
+def test_the_backend_given_to_compute_overrides_that_of_the_function() -> None:
     """The nearest word counts."""
     call = compute_this(
         lambda: threading.current_thread() is threading.main_thread(), backend="threads"
@@ -138,7 +138,7 @@ def test_compute_tells_the_engine_that_someone_waits(eventually: Callable[..., N
     assert seen == ["submit", "now", "submit"]
 
 
-def test_a_call_that_itself_waited_in_vain_raises_its_own_error() -> None:
+def test_a_result_timeout_error_raised_by_the_call_passes_unchanged() -> None:
     """It is the result, unchanged."""
 
     def wait_in_vain() -> None:
@@ -181,7 +181,7 @@ def test_a_call_that_runs_already_goes_on_without_its_caller() -> None:
         lambda call: sorted([call, call]),
     ],
 )
-def test_a_call_that_has_not_run_is_not_taken_for_its_value(use: Callable[[Any], Any]) -> None:
+def test_using_a_call_as_its_value_raises_type_error(use: Callable[[Any], Any]) -> None:
     """It says what to write."""
     call = Distributable(pow, (2, 2))
     with pytest.raises(
@@ -206,7 +206,7 @@ def test_a_call_that_a_function_captures_is_refused() -> None:
         Distributable(lambda: call).submit("threads")
 
 
-def test_a_function_is_not_taken_for_its_call() -> None:
+def test_calling_compute_on_a_function_raises_an_error_that_says_to_call_it_first() -> None:
     square = compute_this(lambda x: x * x)
     with pytest.raises(
         AttributeError, match=r"call it first, as in <lambda>\(\.\.\.\)\.compute\(\)"

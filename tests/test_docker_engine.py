@@ -31,7 +31,7 @@ def missing() -> str | None:
     return docker_engine.what_is_missing.__wrapped__()
 
 
-def test_without_docker_s_command_nothing_is_asked(path: Path) -> None:
+def test_without_a_docker_command_no_program_is_run(path: Path) -> None:
     assert "needs a Docker engine that answers: " in str(missing())
     assert list(path.iterdir()) == []
 
@@ -39,13 +39,13 @@ def test_without_docker_s_command_nothing_is_asked(path: Path) -> None:
 @pytest.mark.parametrize(
     "source", ["echo Cannot connect >&2; exit 1", "echo; echo Cannot connect >&2"]
 )
-def test_an_engine_that_does_not_answer_is_none(path: Path, source: str) -> None:
+def test_an_engine_that_does_not_answer_counts_as_missing(path: Path, source: str) -> None:
     """The Docker client may call that a success."""
     program(path, source)
     assert missing() == "needs a Docker engine that answers: Cannot connect"
 
 
-def test_compose_is_needed_as_a_part_of_docker(path: Path) -> None:
+def test_docker_compose_version_2_is_required(path: Path) -> None:
     program(path, '[ "$1" = info ] && echo 20.10')
     assert missing() == "needs Docker Compose, version 2 or newer: no answer"
     program(path, "echo 2.26")

@@ -55,14 +55,14 @@ def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
         ("CallCancelledError", errors.ResultUnavailableError),
     ],
 )
-def test_errors_are_also_what_the_standard_library_calls_them(
+def test_errors_inherit_from_the_matching_built_in_exceptions(
     name: str, parent: type[BaseException]
 ) -> None:
     """Code that catches the built-in class catches ours."""
     assert issubclass(getattr(errors, name), parent)
 
 
-def test_no_error_hides_a_built_in_one() -> None:
+def test_no_error_has_the_name_of_a_built_in() -> None:
     """No name of ours is also a built-in's."""
     assert not set(errors.__all__) & set(dir(builtins))
 

@@ -49,7 +49,7 @@ class Savings(Account):
     pass
 
 
-def test_it_keeps_name_docstring_signature_and_types() -> None:
+def test_a_decorated_function_keeps_name_docstring_signature_and_types() -> None:
     """Tools and readers see the function."""
     assert (add.__name__, add.__qualname__, add.__module__, add.__doc__) == (
         "add",
@@ -63,7 +63,7 @@ def test_it_keeps_name_docstring_signature_and_types() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
-def test_calling_it_checks_the_arguments_and_runs_nothing() -> None:
+def test_calling_a_decorated_function_checks_the_arguments_and_runs_nothing() -> None:
     """At the caller's line."""
     assert repr(add(1, y=2)) == "<Distributable add(1, y=2)>"
     with pytest.raises(SignatureError, match=r"the signature is add\(x: int, y: int = 1\) -> int"):
@@ -119,13 +119,13 @@ def test_a_class_method_is_bound_to_its_class() -> None:
     assert type(Account.__dict__["make"].__get__(Savings(1)).local(2)) is Savings
 
 
-def test_a_static_method_and_what_is_no_function_are_not_bound() -> None:
+def test_static_methods_and_partials_are_not_bound() -> None:
     """As in any class."""
     assert Account.free(1).compute() == Account(1).free(1).compute() == 1
     assert Account.partial(3).compute() == Account(1).partial(3).compute() == 8
 
 
-def test_a_bound_method_whose_signature_cannot_be_read_is_bound_all_the_same() -> None:
+def test_a_method_with_an_unreadable_signature_can_be_bound() -> None:
     """Its code says what it takes."""
 
     class Odd:
@@ -170,7 +170,7 @@ class Tables:
         return f"{table} {os.getcwd()} {replaced.call_count}"
 
 
-def test_an_argument_that_an_inner_decorator_fills_need_not_be_given() -> None:
+def test_an_argument_filled_by_an_inner_decorator_may_be_left_out() -> None:
     """The check is of what is called, the signature shown that of what is wrapped."""
     assert users("a").compute() == users.local("a") == "a open"
     assert list(users.map(["a", "b"])) == ["a open", "b open"]
@@ -215,7 +215,7 @@ def test_map_checks_the_number_of_iterables_at_its_line(wrong: Any) -> None:
     ],
     ids=["endless", "starmap", "starmap of an iterator", "method"],
 )
-def test_otherwise_the_first_item_is_checked_when_it_comes(
+def test_the_first_item_of_an_iterator_is_checked_when_it_is_read(
     mapped: Callable[[], Iterator[Any]],
 ) -> None:
     """Nothing is taken from an iterator before that, or twice."""
@@ -236,7 +236,7 @@ def test_starmap_takes_sequences_of_arguments() -> None:
     assert list(add.starmap([(1, 2), [3], iter([4, 5])])) == [3, 4, 9]
 
 
-def test_it_can_be_pickled() -> None:
+def test_a_decorated_function_can_be_pickled() -> None:
     """With options and binding; one that its module holds comes back as itself."""
     assert loads(dumps(add, "it").data) is add
     assert (
@@ -248,7 +248,7 @@ def test_it_can_be_pickled() -> None:
 
 
 @pytest.mark.slow
-def test_plain_pickle_takes_it_by_its_name_or_by_value() -> None:
+def test_plain_pickle_stores_a_decorated_function_by_name_or_by_value() -> None:
     """As pools of the standard library do; a copy is the function itself, as of any function."""
     assert pickle.loads(pickle.dumps(add)) is add
     assert pickle.loads(pickle.dumps(add.local))(1, 2) == 3
@@ -258,13 +258,13 @@ def test_plain_pickle_takes_it_by_its_name_or_by_value() -> None:
     assert copy.copy(inner) is copy.deepcopy(inner) is inner
 
 
-def test_its_text_has_name_and_signature() -> None:
+def test_the_repr_of_a_decorated_function_shows_name_and_signature() -> None:
     """As one would write its def."""
     assert repr(add) == "<DistributableFunction add(x: int, y: int = 1) -> int>"
 
 
 @pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
-def test_its_text_is_there_whatever_its_defaults_are() -> None:
+def test_the_repr_of_a_decorated_function_survives_unprintable_defaults() -> None:
     """Python writes no number of so many digits."""
 
     @compute_this

@@ -135,7 +135,7 @@ def mentions(path: Path, package: str) -> bool:
     return False
 
 
-def test_one_file_alone_knows_the_tools_of_developers() -> None:
+def test_only_one_module_mentions_the_benchmarks() -> None:
     """Nothing that is installed needs `benchmarks`; the former names of its commands lead there."""
     assert [name for name in MODULES if mentions(MODULES[name], "benchmarks")] == [
         "benchmarking.checkout"
@@ -143,7 +143,7 @@ def test_one_file_alone_knows_the_tools_of_developers() -> None:
 
 
 @pytest.mark.slow
-def test_there_are_no_circles() -> None:
+def test_there_are_no_circular_imports() -> None:
     """There is none inside one folder, either."""
     graph = {name: set(imports(path)) for name, path in MODULES.items()}
     for name in graph:
@@ -158,7 +158,7 @@ def test_there_are_no_circles() -> None:
         assert name not in reached, f"{name} imports itself by way of others"
 
 
-def test_the_registry_names_engines_and_imports_none() -> None:
+def test_the_registry_imports_no_engine() -> None:
     """They are loaded when first used."""
     assert not [
         name
@@ -167,7 +167,7 @@ def test_the_registry_names_engines_and_imports_none() -> None:
     ]
 
 
-def test_a_map_re_exports_and_does_nothing_else() -> None:
+def test_init_files_only_import_names() -> None:
     """`__init__.py` only imports names. The top one imports a name when code asks for it."""
     for path in FOLDER.rglob("__init__.py"):
         for node in ast.parse(path.read_text()).body:
@@ -189,7 +189,7 @@ def test_no_file_is_too_long_to_be_read_at_once() -> None:
     assert not [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 400]
 
 
-def test_the_map_for_contributors_names_every_room() -> None:
+def test_the_contributing_page_names_every_package() -> None:
     """It names every file that stands beside the rooms, too."""
     page = (FOLDER.parent / "docs" / "contributing.md").read_text()
     rooms = {

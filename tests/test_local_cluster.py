@@ -67,7 +67,7 @@ def test_calls_inside_the_block_run_on_it_and_calls_after_it_do_not() -> None:
 
 
 @unmeasured
-def test_an_error_in_the_block_ends_it_too() -> None:
+def test_an_error_in_the_block_ends_the_cluster() -> None:
     cluster = LocalCluster(workers=1)
 
     def fail() -> None:
@@ -79,7 +79,7 @@ def test_an_error_in_the_block_ends_it_too() -> None:
     assert mentioning(caught.value.args[0]) == {}
 
 
-def test_without_a_number_it_has_a_worker_for_each_core(
+def test_the_number_of_workers_defaults_to_the_number_of_cores(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     assert LocalCluster().workers == len(
@@ -90,7 +90,7 @@ def test_without_a_number_it_has_a_worker_for_each_core(
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True])
-def test_a_number_that_is_none_is_refused(workers: Any, shared: LocalCluster) -> None:
+def test_an_invalid_number_of_workers_is_refused(workers: Any, shared: LocalCluster) -> None:
     with pytest.raises(OptionError, match=r"workers=.*: expected a whole number of at least 1"):
         LocalCluster(workers=workers)
     with pytest.raises(OptionError, match=r"workers=.*: expected a whole number of at least 1"):
@@ -98,7 +98,7 @@ def test_a_number_that_is_none_is_refused(workers: Any, shared: LocalCluster) ->
     assert shared.workers == 2
 
 
-def test_it_can_be_scaled_up_and_down_and_loses_no_call_that_runs(
+def test_the_cluster_scales_up_and_down_without_losing_a_running_call(
     shared: LocalCluster, tmp_path: Path
 ) -> None:
     door = tmp_path / "door"
@@ -230,7 +230,7 @@ def test_a_cluster_is_closed_once_and_answers_clearly_afterwards() -> None:
 
 @unmeasured
 @pytest.mark.parametrize("victim", ["worker", "supervisor"])
-def test_a_cluster_that_dies_is_noticed_while_one_waits_for_its_size(victim: str) -> None:
+def test_a_cluster_that_dies_while_it_is_scaled_is_an_error(victim: str) -> None:
     """This holds whatever Celery's remote control makes of a broker that is gone."""
     with LocalCluster(workers=1) as cluster:
         wait_until(lambda: worker_processes(cluster), "a worker process")

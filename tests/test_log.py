@@ -29,7 +29,7 @@ def test_a_line_in_a_call_has_the_call_s_name() -> None:
         current_call.reset(token)
 
 
-def test_a_running_call_knows_its_name() -> None:
+def test_current_call_is_the_name_of_the_running_call() -> None:
     """The process forgets it when the call ends."""
 
     @compute_this(backend="local")

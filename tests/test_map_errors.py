@@ -37,7 +37,7 @@ def test_a_chunk_that_fails_as_a_whole_is_sent_again_call_by_call(error: Excepti
     assert backend.sizes.count(1) == 4
 
 
-def test_a_lost_worker_is_raised_if_errors_are() -> None:
+def test_a_lost_worker_is_raised_by_a_map_after_the_results_before_it() -> None:
     """It is raised after the results before it."""
     backend = Automatic(lambda numbers: WorkerLostError("died") if 2 in numbers else None)
     results = double.map(range(4), batch_size=4, backend=backend)
@@ -157,7 +157,7 @@ def test_an_exception_of_the_source_comes_through() -> None:
         list(double.map(source(), backend="local"))
 
 
-def test_a_word_for_on_error_that_means_nothing_is_named() -> None:
+def test_an_invalid_value_of_on_error_is_refused() -> None:
     """The error comes at the line of the map."""
     with pytest.raises(OptionError, match="on_error='ignore': expected 'raise' or 'return'"):
         double.map([1], on_error="ignore", backend="local")  # type: ignore[call-overload]

@@ -58,7 +58,7 @@ async def first_of(backend: ByHand, results: MapResults[int]) -> int:
 
 
 @pytest.mark.parametrize("leave", ["aclose", "drop", "break"])
-def test_leaving_cancels_what_has_not_begun(leave: str) -> None:
+def test_leaving_an_async_map_cancels_calls_that_have_not_begun(leave: str) -> None:
     backend, pulled = ByHand(), list[int]()
 
     async def finish_first() -> None:
@@ -106,7 +106,7 @@ def test_a_cancelled_task_stops_its_calls() -> None:
     assert backend.forced == [True, True]
 
 
-def test_a_task_that_is_cancelled_while_items_are_read_ends_the_map_after_that() -> None:
+def test_cancelling_a_task_does_not_wait_for_the_thread_that_reads_items() -> None:
     """The loop does not wait for the thread that reads them."""
     backend, reads, goes_on = Forced(), threading.Event(), threading.Event()
 
@@ -184,7 +184,7 @@ def test_an_exception_of_the_source_comes_after_the_results_before_it() -> None:
 
 
 @pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
-def test_an_exception_that_would_end_a_loop_is_an_error(kind: type[Exception]) -> None:
+def test_a_stop_iteration_of_a_call_is_raised_as_runtime_error(kind: type[Exception]) -> None:
     def stop(_: int) -> None:
         raise kind
 
@@ -238,7 +238,7 @@ def test_a_progress_bar_counts_the_results(capsys: pytest.CaptureFixture[str]) -
     assert "9/9" in capsys.readouterr().err
 
 
-def test_a_map_that_no_loop_iterates_is_warned_of() -> None:
+def test_an_async_map_that_is_never_iterated_gives_a_warning() -> None:
     async def main() -> None:
         def unused() -> AsyncIterator[int]:
             return aiter(double.map([1], backend="local"))
@@ -249,7 +249,7 @@ def test_a_map_that_no_loop_iterates_is_warned_of() -> None:
     in_loop(main)
 
 
-def test_a_chunk_that_ends_after_its_loop_is_kept() -> None:
+def test_a_chunk_that_ends_after_the_loop_has_closed_is_kept() -> None:
     """The thread that ends it sees no error."""
     completions, chunk = Completions(), Chunk([], 0)
 

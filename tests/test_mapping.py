@@ -77,7 +77,7 @@ def test_unordered_results_come_as_they_end() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_chunk_that_comes_back_half_done_is_finished(ordered: bool) -> None:
+def test_the_rest_of_a_partly_finished_chunk_is_sent_again(ordered: bool) -> None:
     """Its rest goes out again, in its place."""
     backend = Automatic(lambda numbers: 1 if len(numbers) > 2 else None)
     results = list(double.map(range(20), ordered=ordered, batch_size=5, backend=backend))
@@ -175,7 +175,7 @@ def test_after_its_timeout_a_map_raises_and_cancels_what_is_left(ordered: bool) 
     assert all(future.cancelled() for _, future in backend.waiting)
 
 
-def test_maps_take_names_of_options_that_users_of_other_libraries_know() -> None:
+def test_maps_accept_option_names_of_other_libraries() -> None:
     backend = Automatic(lambda numbers: None)
     assert list(double.map(range(3), chunksize=2, backend=backend)) == [0, 2, 4]
     assert list(double.starmap(([x] for x in range(3)), chunksize=3, backend=backend)) == [0, 2, 4]
@@ -205,14 +205,14 @@ def test_a_progress_bar_shows_how_many_calls_have_failed(
     assert "failed=2" in shown
 
 
-def test_the_total_is_that_of_the_shortest_iterable_that_knows() -> None:
+def test_the_total_is_the_length_of_the_shortest_iterable_or_unknown() -> None:
     """One that does not know makes it unknown: it may be the shortest."""
     assert total_of([range(10), "abc"]) == 3
     assert total_of([range(10), iter(int, 1)]) is None
     assert total_of([]) is None
 
 
-def test_a_chunk_s_time_is_measured_by_its_timeline_where_there_is_one() -> None:
+def test_the_time_of_a_chunk_is_taken_from_its_timeline() -> None:
     """The local engine measures."""
 
     class Watched(LocalExecutionBackend):
@@ -227,7 +227,7 @@ def test_a_chunk_s_time_is_measured_by_its_timeline_where_there_is_one() -> None
     assert all(timeline.running >= 0 for timeline in Watched.timelines)
 
 
-def test_closing_forgets_what_came_back_and_was_not_sent_again() -> None:
+def test_closing_a_map_sends_no_chunk_again() -> None:
     """The map sends nothing more."""
     backend = Automatic(lambda numbers: WorkerLostError("died") if len(numbers) > 1 else None)
     results = double.map(range(6), batch_size=6, backend=backend)

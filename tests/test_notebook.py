@@ -58,7 +58,7 @@ def _printed(cell: Any) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Of the notebook's own libraries.
-def test_a_bar_needs_no_widgets() -> None:
+def test_a_progress_bar_works_without_ipywidgets() -> None:
     """Without ipywidgets, it is plain text, and no warning asks for them."""
     cells = [
         """

@@ -42,7 +42,7 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
     taken(tmp_path).release()
 
 
-def test_a_folder_that_is_gone_has_none(tmp_path: Path) -> None:
+def test_a_missing_folder_cannot_be_owned(tmp_path: Path) -> None:
     """It cannot have one."""
     assert OwnerLock.take(tmp_path / "nothing") is None
     assert not OwnerLock.is_held(tmp_path / "nothing")

@@ -47,7 +47,7 @@ def test_the_names_in_all_are_the_names_exposed() -> None:
     assert set(distribute_challenge.__all__) <= set(dir(distribute_challenge))
 
 
-def test_the_names_that_users_know_stay() -> None:
+def test_names_of_the_previous_version_still_exist() -> None:
     """They were there before this version."""
     assert distribute_challenge.execution_backends.local.LocalExecutionBackend
     assert callable(distribute_challenge.execution_backends.default_backend)
@@ -56,7 +56,7 @@ def test_the_names_that_users_know_stay() -> None:
     assert call.compute(backend="local") == 8
 
 
-def test_a_submodule_needs_no_import_of_its_own() -> None:
+def test_submodules_are_available_without_an_import() -> None:
     """`distribute_challenge.errors` is just there."""
     program = (
         "import json, distribute_challenge as d; print(json.dumps(d.errors.CallError.__name__))"
@@ -84,7 +84,7 @@ def test_a_broken_import_inside_a_submodule_is_not_hidden(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.count(".") == 1])
-def test_all_of_a_module_exists(name: str) -> None:
+def test_every_name_in_all_of_a_module_exists(name: str) -> None:
     """`__all__` names nothing that is not there."""
     module = importlib.import_module(name)
     for public in getattr(module, "__all__", ()):

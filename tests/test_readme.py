@@ -109,7 +109,7 @@ def test_a_block_runs_and_prints_what_its_comments_say(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_targets_of_relative_links_exist(page: Path) -> None:
     targets = LINK.findall(page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
@@ -144,7 +144,7 @@ def test_blocks_of_the_shell_can_be_parsed(page: Path) -> None:
         assert (parsed.returncode, parsed.stderr) == (0, ""), block
 
 
-def test_the_home_page_begins_as_the_readme() -> None:
+def test_the_home_page_begins_with_the_introduction_of_the_readme() -> None:
     """The same introduction, and the same two programs: readers of either miss nothing."""
     home, readme = (DOCS / "index.md").read_text(), (ROOT / "README.md").read_text()
     introduction = home[home.index("# ") :].partition("\n## ")[0]

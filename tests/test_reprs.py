@@ -88,7 +88,7 @@ def test_a_process_that_is_still_starting_has_no_name() -> None:
         assert runner.worker == "a new process"
 
 
-def test_a_backend_shows_what_is_known_of_it_without_a_look_at_its_cluster(
+def test_the_repr_of_a_backend_neither_connects_nor_shows_a_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It shows no password, and neither connects nor starts anything."""

@@ -23,7 +23,9 @@ def test_the_broker_url_is_celery_s_variable(clean_environment: pytest.MonkeyPat
     assert settings.broker_url() == "redis://a"
 
 
-def test_our_own_variable_comes_before_celery_s(clean_environment: pytest.MonkeyPatch) -> None:
+def test_the_variable_of_the_library_takes_precedence_over_that_of_celery(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """An application with a Celery of its own can have another broker here."""
     clean_environment.setenv("CELERY_BROKER_URL", "redis://a")
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_BROKER_URL", "redis://b")
@@ -54,7 +56,7 @@ def test_there_is_one_worker_for_each_core_that_this_process_may_use(
     assert settings.worker_count() == len(os.sched_getaffinity(0))
 
 
-def test_where_affinity_is_unknown_all_cores_count(clean_environment: pytest.MonkeyPatch) -> None:
+def test_without_cpu_affinity_all_cores_are_counted(clean_environment: pytest.MonkeyPatch) -> None:
     """Affinity is unknown on macOS. If the number of cores is unknown, too, one counts."""
     clean_environment.delattr(os, "sched_getaffinity")
     clean_environment.setattr(os, "cpu_count", lambda: 3)
@@ -111,7 +113,7 @@ def test_a_url_without_a_password_stays_as_it_is(url: str) -> None:
     assert settings.masked(url) == url
 
 
-def test_an_embedded_cluster_is_killed_at_once_unless_told_to_be_patient(
+def test_the_patience_of_an_embedded_cluster_is_zero_unless_set(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     """No process waits for its results."""
@@ -145,7 +147,7 @@ def test_large_values_stay_in_shared_memory(
     assert settings.shared_folder() == tmp_path
 
 
-def test_where_there_is_no_shared_memory_there_is_no_folder(
+def test_there_is_no_shared_folder_without_shared_memory(
     clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """On macOS there is one, as files in memory have another place."""
@@ -177,7 +179,7 @@ def test_large_values_go_to_redis_unless_told_otherwise(
     assert settings.store_url() == "file:///mnt/shared"
 
 
-def test_workers_keep_a_quarter_of_the_memory_together(
+def test_the_caches_of_all_workers_share_a_quarter_of_the_memory(
     clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It is the machine's or the container's, whichever is smaller; 4 GB for each at most."""
@@ -199,7 +201,9 @@ def test_workers_keep_a_quarter_of_the_memory_together(
     assert settings.value_cache() == 4 << 30
 
 
-def test_the_environment_says_how_much_workers_keep(clean_environment: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_sets_the_cache_of_each_worker(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """It says so in bytes, for each worker."""
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_VALUE_CACHE", "1000")
     assert settings.value_cache(4) == 1000
@@ -256,7 +260,9 @@ def test_attempts_are_three_unless_the_variable_says_otherwise(
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
-def test_no_number_of_attempts_is_refused(clean_environment: pytest.MonkeyPatch, text: str) -> None:
+def test_an_invalid_number_of_attempts_is_refused(
+    clean_environment: pytest.MonkeyPatch, text: str
+) -> None:
     clean_environment.setenv("DISTRIBUTE_CHALLENGE_ATTEMPTS", text)
     with pytest.raises(
         ValueError,

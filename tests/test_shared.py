@@ -19,7 +19,7 @@ def total(x: numpy.ndarray) -> float:
     return float(x.sum())
 
 
-def test_a_handle_tells_what_it_is() -> None:
+def test_the_repr_of_a_handle_shows_type_and_size() -> None:
     """It does so without the value."""
     shared = put(ARRAY, "local")
     assert isinstance(shared, Shared)
@@ -29,7 +29,7 @@ def test_a_handle_tells_what_it_is() -> None:
     assert shared.get() is not shared.get()
 
 
-def test_a_handle_s_value_is_of_the_moment_it_was_put() -> None:
+def test_a_handle_has_the_value_at_the_time_of_put() -> None:
     """This holds on every backend."""
     items = [1, 2]
     shared = put(items, "threads")
@@ -44,7 +44,7 @@ def test_putting_a_value_that_cannot_be_pickled_is_an_error() -> None:
 
 
 @pytest.mark.slow
-def test_a_value_lies_in_the_cluster_as_long_as_its_handle_lives(
+def test_a_put_value_is_kept_as_long_as_its_handle_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually
 ) -> None:
     """Sent once for all calls."""

@@ -38,7 +38,7 @@ def waiting(path: Path) -> Any:
     return wait_for.with_options(backend="threads")(str(path))
 
 
-def test_values_come_in_the_shape_of_what_was_given() -> None:
+def test_gather_returns_values_in_the_structure_of_its_arguments() -> None:
     future = add(1).submit()
     assert gather(future) == 2
     assert gather(future, add(2), 3) == [2, 3, 3]
@@ -63,7 +63,7 @@ def test_the_first_exception_is_raised_at_once_and_the_others_are_cancelled(
     (tmp_path / "door").touch()
 
 
-def test_exceptions_may_stand_in_the_places_of_values(tmp_path: Path) -> None:
+def test_gather_returns_exceptions_in_place_of_values_if_asked(tmp_path: Path) -> None:
     cancelled = waiting(tmp_path / "door").submit()
     cancelled.cancel(force=True)
     error, value, other = gather(fail("no"), add(1), cancelled, return_exceptions=True)
@@ -73,7 +73,7 @@ def test_exceptions_may_stand_in_the_places_of_values(tmp_path: Path) -> None:
     (tmp_path / "door").touch()
 
 
-def test_too_late_is_an_error_that_says_how_many_are_missing(tmp_path: Path) -> None:
+def test_gather_raises_after_its_timeout_with_the_number_of_missing_results(tmp_path: Path) -> None:
     ended = add(1).submit()
     ended.result()
     with pytest.raises(ResultTimeoutError, match=r"1 of 2 calls gave no result within timeout=0.2"):
@@ -128,7 +128,7 @@ def test_a_cancelled_task_cancels_its_calls(tmp_path: Path) -> None:
     door.touch()
 
 
-def test_a_time_limit_that_a_call_raised_is_its_own(tmp_path: Path) -> None:
+def test_a_result_timeout_error_raised_by_a_call_passes_unchanged(tmp_path: Path) -> None:
     """The other calls are cancelled, as after any exception."""
     begun, stopped = tmp_path / "begun", tmp_path / "stopped"
 
@@ -164,7 +164,7 @@ def test_waiting_gives_the_futures_that_are_done(tmp_path: Path) -> None:
     assert wait([slow], timeout=0).not_done == set()
 
 
-def test_futures_come_as_they_end(tmp_path: Path) -> None:
+def test_as_completed_yields_futures_in_the_order_in_which_they_end(tmp_path: Path) -> None:
     door = tmp_path / "door"
     slow = waiting(door).submit()
     ended = as_completed([slow, add(1), slow])
@@ -177,7 +177,7 @@ def test_futures_come_as_they_end(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
 
 
-def test_a_long_wait_is_one(tmp_path: Path) -> None:
+def test_gather_waits_for_calls_longer_than_one_internal_wait(tmp_path: Path) -> None:
     """It is made of short ones, in which Ctrl+C is noticed."""
     door = tmp_path / "door"
     timer = threading.Timer(0.6, door.touch)
@@ -199,6 +199,6 @@ def test_a_bar_shows_how_many_have_ended_and_failed(capsys: pytest.CaptureFixtur
     assert "failed=1" in shown
 
 
-def test_a_backend_is_for_all_calls() -> None:
+def test_the_backend_of_gather_applies_to_all_calls() -> None:
     thread = compute_this(threading.get_ident)
     assert gather(thread(), backend="local") == threading.get_ident()

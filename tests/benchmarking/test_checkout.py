@@ -30,7 +30,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("another", [False, True], ids=["none", "of another project"])
-def test_without_a_checkout_it_says_where_the_command_is(
+def test_a_former_command_name_without_a_checkout_says_where_the_command_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another: bool
 ) -> None:
     """Also where another project has a package called `benchmarks`."""

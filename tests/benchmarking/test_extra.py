@@ -18,13 +18,13 @@ def test_a_missing_package_is_answered_with_the_line_that_installs_it() -> None:
     ]
 
 
-def test_another_error_of_an_import_stays_itself() -> None:
+def test_import_errors_other_than_a_missing_package_pass_unchanged() -> None:
     """Installing would not mend it."""
     with pytest.raises(ImportError, match="cannot import name"), benchmarking_extra():
         from math import no_such_name  # type: ignore[attr-defined] # noqa: F401
 
 
-def test_a_package_that_is_used_later_is_looked_for_later() -> None:
+def test_a_lazily_imported_package_is_looked_for_on_first_use() -> None:
     package = Lazily("no_such_package")
     with pytest.raises(BackendError, match="no_such_package"):
         package.anything  # noqa: B018 # It is the reading that fails.

@@ -39,7 +39,7 @@ class Deleted:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_that_python_ignores_comes_once_more(number: signal.Signals) -> None:
+def test_a_signal_whose_exception_python_ignores_is_raised_again(number: signal.Signals) -> None:
     """Python ignores every exception that is raised while it deletes an object."""
     pause = threading.Event()
     with interruptible("wait"):
@@ -49,7 +49,7 @@ def test_a_signal_that_python_ignores_comes_once_more(number: signal.Signals) ->
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_that_comes_while_python_ignores_one_comes_once_more_too(
+def test_a_second_signal_while_python_ignores_the_first_is_raised_again(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timers: list[threading.Timer] = []
@@ -86,7 +86,7 @@ def test_other_exceptions_that_python_ignores_are_reported_as_before(
     assert reported == ["broken"]
 
 
-def test_signals_do_afterwards_what_they_did_before() -> None:
+def test_signal_handlers_are_restored_after_the_block() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with interruptible("wait"):
         assert [signal.getsignal(number) for number in SIGNALS] != before

@@ -75,7 +75,7 @@ def test_a_run_leaves_record_plots_page_and_table(measured: tuple[Path, Result])
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_that_goes_on_measures_only_what_is_missing(measured: tuple[Path, Result]) -> None:
+def test_a_resumed_run_measures_only_the_missing_sizes(measured: tuple[Path, Result]) -> None:
     folder, _ = measured
     before = Run.load(folder / "run.json")
     result = run("--max-workers", "3", "--output", str(folder), "--resume")
@@ -125,13 +125,15 @@ def test_plots_are_drawn_again_without_a_cluster(
         (["--task-seconds", "0"], "0.0 is not in the range x>0"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(arguments: list[str], message: str) -> None:
+def test_contradictory_options_are_refused(arguments: list[str], message: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
 
 
-def test_a_run_is_never_written_over_and_never_mixed(measured: tuple[Path, Result]) -> None:
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_options(
+    measured: tuple[Path, Result],
+) -> None:
     folder, _ = measured
     result = run("--output", str(folder))
     assert result.exit_code == 2
@@ -141,7 +143,7 @@ def test_a_run_is_never_written_over_and_never_mixed(measured: tuple[Path, Resul
     assert "task_seconds: 0.05 then, 0.5 now" in " ".join(result.output.split())
 
 
-def test_a_run_that_is_not_there_cannot_go_on(tmp_path: Path) -> None:
+def test_a_missing_run_cannot_be_resumed_or_plotted(tmp_path: Path) -> None:
     for arguments in (
         ["--output", str(tmp_path), "--resume"],
         ["--plot", str(tmp_path / "run.json")],
@@ -152,7 +154,7 @@ def test_a_run_that_is_not_there_cannot_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_without_a_folder_the_date_names_one(
+def test_without_an_output_option_the_folder_is_named_by_date_and_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -209,7 +211,7 @@ class Hopeless(LocalWorkers):
         raise ClusterStartError("no room")
 
 
-def test_a_cluster_that_does_not_start_leaves_nothing_to_show(
+def test_a_cluster_that_does_not_start_is_an_error_and_makes_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "choose", lambda *_, **__: (Hopeless(), "cluster: hopeless"))

@@ -89,7 +89,7 @@ def test_the_last_size_is_always_the_largest() -> None:
         (json.dumps({"format": 2}), r"has format 2, expected 1"),
     ],
 )
-def test_another_file_is_an_error_that_says_what_to_give(
+def test_a_file_that_is_not_a_run_is_an_error_that_says_which_file_to_give(
     tmp_path: Path, text: str | None, message: str
 ) -> None:
     path = tmp_path / "run.json"

@@ -20,7 +20,7 @@ def complaint(command: str, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("command", ["worker", "status", "ping"])
-def test_without_a_broker_it_says_how_to_name_one(command: str) -> None:
+def test_without_a_broker_the_error_says_how_to_configure_one(command: str) -> None:
     output = complaint(command)
     assert (
         "no broker is configured: give --broker redis://HOST:6379, or set CELERY_BROKER_URL"
@@ -30,7 +30,7 @@ def test_without_a_broker_it_says_how_to_name_one(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["worker", "status", "ping"])
-def test_a_broker_that_cannot_be_reached_is_one_clear_error_without_its_password(
+def test_an_unreachable_broker_is_an_error_message_without_the_password(
     command: str,
 ) -> None:
     output = complaint(command, "--broker", "redis://user:hunter2@127.0.0.1:1/0")
@@ -45,7 +45,7 @@ def test_a_wrong_password_is_named_as_such_and_not_shown(server: str) -> None:
     assert "hunter3" not in output
 
 
-def test_an_address_of_another_kind_is_answered_with_the_right_ones(
+def test_a_broker_url_with_another_scheme_is_an_error_that_shows_the_right_form(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     clean_environment.setenv("CELERY_BROKER_URL", "amqp://guest:hunter2@localhost")
@@ -68,7 +68,7 @@ def test_a_broker_that_takes_the_connection_and_never_answers_is_an_error_soon()
     assert "no Redis answers at redis://:***@127.0.0.1" in output
 
 
-def test_the_option_goes_before_the_environment(
+def test_the_broker_option_takes_precedence_over_the_environment(
     server: str, clean_environment: pytest.MonkeyPatch
 ) -> None:
     clean_environment.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1")

@@ -20,7 +20,7 @@ WHO = "import os\nfrom distribute_challenge import compute_this\nprint(compute_t
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl+C", "SIGTERM"])
-def test_the_line_it_prints_lets_scripts_join_until_it_is_stopped(
+def test_the_printed_export_line_connects_scripts_until_the_cluster_is_stopped(
     number: signal.Signals, short: Path
 ) -> None:
     with program([*COMMAND, "cluster", "--workers", "1"], short, TMPDIR=str(short)) as cluster:
@@ -36,7 +36,7 @@ def test_the_line_it_prints_lets_scripts_join_until_it_is_stopped(
     assert list(short.glob("distribute_challenge-*")) == []
 
 
-def test_it_shows_what_calls_print_and_workers_warn_of(short: Path) -> None:
+def test_the_cluster_command_shows_prints_of_calls_and_warnings_of_workers(short: Path) -> None:
     """It shows it once it is ready, also of calls' programs, without other lines of workers."""
     source = """
         import logging, subprocess, sys, threading
@@ -77,7 +77,7 @@ def test_it_shows_what_calls_print_and_workers_warn_of(short: Path) -> None:
         assert cluster.wait() == 0
 
 
-def test_without_a_number_it_takes_that_of_the_environment(short: Path) -> None:
+def test_the_number_of_workers_defaults_to_the_environment_variable(short: Path) -> None:
     with program(
         [*COMMAND, "cluster"], short, TMPDIR=str(short), DISTRIBUTE_CHALLENGE_WORKERS="1"
     ) as cluster:
@@ -87,7 +87,7 @@ def test_without_a_number_it_takes_that_of_the_environment(short: Path) -> None:
         assert cluster.wait() == 0
 
 
-def test_if_the_cluster_dies_it_says_why_and_ends(short: Path) -> None:
+def test_the_cluster_command_ends_with_the_reason_when_the_cluster_dies(short: Path) -> None:
     with program([*COMMAND, "cluster", "-w", "1"], short, TMPDIR=str(short)) as cluster:
         cluster.wait_for("Ctrl+C")
         (folder,) = short.glob("distribute_challenge-*")
@@ -109,7 +109,9 @@ def test_if_the_cluster_dies_it_says_why_and_ends(short: Path) -> None:
     assert mentioning(folder.name) == {}
 
 
-def test_if_the_cluster_does_not_start_it_says_why(tmp_path: Path) -> None:
+def test_the_cluster_command_ends_with_the_reason_if_the_cluster_does_not_start(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "redis-server").write_text("#!/bin/sh\necho no memory left\nexit 3\n")
     (tmp_path / "redis-server").chmod(0o755)
     with program(
@@ -122,7 +124,7 @@ def test_if_the_cluster_does_not_start_it_says_why(tmp_path: Path) -> None:
         assert cluster.output.endswith("no memory left\n")
 
 
-def test_it_is_ready_when_a_worker_is(
+def test_the_cluster_is_ready_when_the_first_worker_is_present(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is not ready at its first look."""

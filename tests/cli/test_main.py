@@ -43,7 +43,7 @@ def test_the_help_names_all_commands(arguments: list[str]) -> None:
     "arguments",
     [["cluster"], ["worker", "--broker", "redis+socket:///x"], ["secret", "--env", "x"]],
 )
-def test_a_number_of_workers_that_is_none_is_one_clear_error(
+def test_an_invalid_number_of_workers_in_the_environment_is_an_error_message(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_WORKERS", "two")
@@ -61,7 +61,7 @@ def test_a_number_of_workers_that_is_none_is_one_clear_error(
 
 
 @pytest.mark.parametrize("command", ["cluster", "ping", "secret", "status", "worker"])
-def test_each_command_explains_itself(command: str) -> None:
+def test_each_command_has_a_help_page(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert done.exit_code == 0
     assert done.output.startswith(f"Usage: main {command} [OPTIONS]")

@@ -34,7 +34,7 @@ def test_all_workers_answer_with_the_time_they_took(broker: str) -> None:
 @pytest.mark.parametrize(
     "names", [["first"], [host("first")], ["first", host("first")]], ids=["short", "full", "both"]
 )
-def test_only_those_named_are_asked_and_short_names_are_of_this_machine(
+def test_only_named_workers_are_pinged_and_short_names_mean_this_machine(
     broker: str, names: list[str]
 ) -> None:
     done = ping(broker, "--timeout", str(PATIENCE), *names)
@@ -43,7 +43,9 @@ def test_only_those_named_are_asked_and_short_names_are_of_this_machine(
 
 
 @pytest.mark.usefixtures("first")
-def test_one_that_is_named_and_silent_is_a_failure_that_names_it(broker: str) -> None:
+def test_a_named_worker_that_does_not_answer_is_a_failure_that_names_the_worker(
+    broker: str,
+) -> None:
     done = ping(broker, "--timeout", "0.3", "first", "third", "fourth@elsewhere")
     assert done.exit_code == 1
     assert f"{host('first')} answered in" in done.output
@@ -56,7 +58,9 @@ def test_a_cluster_without_workers_is_a_failure(server: str) -> None:
     assert "Error: no worker answered within 0.1 s at redis://:***@127.0.0.1:" in done.output
 
 
-def test_forged_answers_are_left_out_with_a_line_and_names_are_shown_as_text(server: str) -> None:
+def test_forged_answers_are_counted_and_control_characters_in_names_are_escaped(
+    server: str,
+) -> None:
     """Answers are not signed."""
     forged = [answer({"w\x1b[2J\n@h": {"ok": "pong"}}), b"nonsense", answer({"w@h": {"ok": 1}})]
     with forging(f"{server}/8", lambda: forged):
@@ -69,7 +73,7 @@ def test_forged_answers_are_left_out_with_a_line_and_names_are_shown_as_text(ser
     )
 
 
-def test_a_waiting_time_of_nothing_is_refused() -> None:
+def test_a_timeout_of_zero_is_refused() -> None:
     assert ping("redis://127.0.0.1:1", "--timeout", "0").exit_code == 2
 
 
@@ -85,7 +89,7 @@ def test_a_broker_that_goes_away_meanwhile_is_one_clear_error(
 
 
 @pytest.mark.slow
-def test_it_costs_little(server: str) -> None:
+def test_ping_loads_neither_celery_nor_kombu(server: str) -> None:
     """A health check in every container loads neither Celery nor kombu, nor what only calls need."""
     program = (
         "import sys\nfrom distribute_challenge.cli import main\n"
@@ -109,7 +113,7 @@ def test_it_costs_little(server: str) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_a_command_as_users_type_it(broker: str, first: Program) -> None:
+def test_ping_runs_as_an_installed_command(broker: str, first: Program) -> None:
     done = subprocess.run(
         [*COMMAND, "ping", "first"],
         env=environment(CELERY_BROKER_URL=broker),

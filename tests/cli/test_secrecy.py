@@ -79,7 +79,7 @@ def test_a_worker_takes_the_password_off_its_command_line_and_says_so(worker: Pr
     "option", [["--broker", "{}"], ["--broker={}"]], ids=["two words", "one word"]
 )
 @pytest.mark.parametrize("command", ["status", "ping"])
-def test_other_commands_do_the_same_and_go_on_as_they_were_told(
+def test_status_and_ping_take_the_password_off_their_command_line_and_warn(
     command: str, option: list[str], url: str, worker: Program
 ) -> None:
     more = ["--timeout", str(PATIENCE)] if command == "ping" else []
@@ -110,11 +110,15 @@ def test_other_commands_do_the_same_and_go_on_as_they_were_told(
         ),
     ],
 )
-def test_nothing_else_goes_from_a_command_line(arguments: list[str], rest: list[str]) -> None:
+def test_only_the_broker_option_is_removed_from_a_command_line(
+    arguments: list[str], rest: list[str]
+) -> None:
     assert broker_module._without(arguments, "redis://:p@h") == rest
 
 
-def test_celery_s_own_command_is_warned_of(url: str, secret: str, tmp_path: Path) -> None:
+def test_a_password_on_the_command_line_of_celery_is_logged_as_a_warning(
+    url: str, secret: str, tmp_path: Path
+) -> None:
     """Its log has the warning. setproctitle, if installed, shows no password."""
     (tmp_path / "setproctitle.py").write_text(
         "def setproctitle(title):\n    open('titles', 'a').write(title + '\\n')\ndef "
@@ -132,7 +136,7 @@ def test_celery_s_own_command_is_warned_of(url: str, secret: str, tmp_path: Path
         assert worker.wait() == 0
 
 
-def test_celery_s_own_command_without_a_password_is_not(
+def test_a_celery_command_line_without_a_password_gets_no_warning(
     url: str, secret: str, tmp_path: Path
 ) -> None:
     with program(
@@ -146,7 +150,7 @@ def test_celery_s_own_command_without_a_password_is_not(
 # --- logs, and what commands print
 
 
-def test_logs_of_both_ends_show_nothing_at_their_loudest(
+def test_debug_logs_of_client_and_worker_contain_no_password_or_secret(
     url: str, worker: Program, secret: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     def fail() -> None:
@@ -173,7 +177,7 @@ def test_logs_of_both_ends_show_nothing_at_their_loudest(
 
 
 @pytest.mark.parametrize("question", ["conf", "stats", "report"])
-def test_celery_s_remote_control_shows_nothing(
+def test_answers_to_celery_inspect_contain_no_password_or_secret(
     question: str, url: str, worker: Program, secret: str
 ) -> None:
     """What Flower asks of a worker."""
@@ -206,7 +210,9 @@ def test_no_key_in_redis_contains_the_password_or_the_secret(
 # --- representations
 
 
-def test_no_representation_shows_anything(url: str, worker: Program, secret: str) -> None:
+def test_no_repr_or_str_contains_the_password_or_the_secret(
+    url: str, worker: Program, secret: str
+) -> None:
     keyring = Keyring(f"{secret},{new_secret()}")
     backend = CeleryExecutionBackend(url)
     client = Client(url)

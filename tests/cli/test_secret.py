@@ -27,7 +27,7 @@ def values(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines[1::2])
 
 
-def test_it_prints_a_secret_and_nothing_else_and_no_two_are_alike() -> None:
+def test_secret_prints_only_a_new_secret() -> None:
     """So that `$(distribute-challenge secret)` is one."""
     made = [secret().output for _ in range(3)]
     assert all(re.fullmatch(r"[\w-]{43}\n", text) for text in made)
@@ -54,7 +54,7 @@ def test_a_file_holds_what_compose_needs(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o277], ids=["lax", "strict"])
-def test_a_file_is_its_owner_s_alone_and_what_is_written_shows_nothing(
+def test_the_written_file_is_private_and_the_output_shows_no_secret(
     umask: int, tmp_path: Path
 ) -> None:
     path = tmp_path / ".env"
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     )
 
 
-def test_a_disk_that_is_full_leaves_no_half_of_a_file(
+def test_a_full_disk_is_an_error_and_leaves_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be in the way of the next attempt."""
@@ -110,7 +110,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(
 
 
 @pytest.mark.slow
-def test_it_loads_neither_celery_nor_redis() -> None:
+def test_secret_loads_neither_celery_nor_redis() -> None:
     """It is there in a moment, and works before anything else is installed."""
     program = (
         "import sys\nfrom distribute_challenge.cli import main\nmain(['secret'], "
@@ -127,7 +127,7 @@ def test_it_loads_neither_celery_nor_redis() -> None:
     )
 
 
-def test_it_is_a_command_as_users_type_it(tmp_path: Path) -> None:
+def test_secret_runs_as_an_installed_command(tmp_path: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "secret", "--env", ".env"],
         cwd=tmp_path,

@@ -51,7 +51,7 @@ def status(url: str) -> dict[str, list[list[str]]]:
     return tables
 
 
-def test_an_empty_cluster_has_none_of_anything(server: str) -> None:
+def test_an_empty_cluster_has_no_workers_calls_item_queues_or_clients(server: str) -> None:
     assert status(f"{server}/3") == {
         "workers: none": [],
         "running: none": [],
@@ -82,7 +82,7 @@ def test_a_cluster_shows_its_workers_with_their_versions(
 
 
 @pytest.mark.usefixtures("first")
-def test_for_programs_there_is_json(broker: str, second: Program) -> None:
+def test_the_json_option_prints_the_status_as_json(broker: str, second: Program) -> None:
     done = CliRunner().invoke(main, ["status", "--broker", broker, "--json"])
     found = json.loads(done.output)
     assert "***" in found["broker"]
@@ -137,7 +137,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-def test_it_can_be_watched_until_ctrl_c(server: str, pauses: list[float]) -> None:
+def test_watch_repeats_the_status_until_ctrl_c(server: str, pauses: list[float]) -> None:
     command = ["status", "--broker", f"{server}/3", "--watch"]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
@@ -152,7 +152,7 @@ def test_it_can_be_watched_until_ctrl_c(server: str, pauses: list[float]) -> Non
     assert pauses == [0.5] * 3
 
 
-def test_a_broker_that_goes_away_is_watched_on_and_a_wrong_address_is_not(
+def test_watch_goes_on_when_the_broker_goes_away_and_ends_for_a_wrong_address(
     server: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail_once(*given: object) -> object:
@@ -199,7 +199,7 @@ def test_keys_of_another_type_are_left_out_with_a_line_for_each(server: str) -> 
 
 
 @pytest.mark.usefixtures("first")
-def test_where_workers_cannot_be_asked_what_runs_all_else_is_shown(broker: str) -> None:
+def test_status_leaves_out_running_calls_if_workers_cannot_be_asked(broker: str) -> None:
     with connect(broker) as connection:
         connection.delete(bindings_key())
         connection.set(bindings_key(), b"x")

@@ -73,9 +73,7 @@ def test_a_worker_logs_no_more_than_asked_for(
 
 
 @pytest.mark.slow
-def test_two_workers_of_a_machine_are_two_without_names_of_their_own(
-    server: str, tmp_path: Path
-) -> None:
+def test_two_workers_of_a_machine_get_different_default_names(server: str, tmp_path: Path) -> None:
     """`status` and `ping` go by the name, as Celery's own tools do."""
     url = f"{server}/4"
     command = [*COMMAND, "worker", "--broker", url, "-c", "1"]
@@ -115,7 +113,7 @@ def test_a_worker_that_is_told_to_stop_finishes_what_runs(
 
 
 @pytest.mark.parametrize("queues", ["", ",", " , "])
-def test_queues_that_name_none_are_refused(queues: str) -> None:
+def test_a_queues_option_without_a_queue_name_is_refused(queues: str) -> None:
     done = CliRunner().invoke(
         main, ["worker", "--broker", "redis://127.0.0.1:1", "--queues", queues]
     )
@@ -124,7 +122,7 @@ def test_queues_that_name_none_are_refused(queues: str) -> None:
 
 
 @pytest.mark.parametrize("options", [["--concurrency", "0"], ["--loglevel", "LOUD"]])
-def test_options_that_mean_nothing_are_refused(options: list[str]) -> None:
+def test_invalid_concurrency_and_log_level_are_refused(options: list[str]) -> None:
     assert CliRunner().invoke(main, ["worker", *options]).exit_code == 2
 
 

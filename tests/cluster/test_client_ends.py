@@ -49,7 +49,9 @@ ENDS = {
 
 @linux_only
 @pytest.mark.parametrize("end", ENDS)
-def test_nothing_survives_the_client(end: str, short: Path, request: pytest.FixtureRequest) -> None:
+def test_no_process_of_the_cluster_or_its_calls_survives_the_client(
+    end: str, short: Path, request: pytest.FixtureRequest
+) -> None:
     """Calls run that have started processes, also in sessions of their own."""
     if end not in ("normal exit", "SIGKILL"):
         request.getfixturevalue("unmeasured")
@@ -74,7 +76,7 @@ def test_nothing_survives_the_client(end: str, short: Path, request: pytest.Fixt
 
 @unmeasured
 @linux_only
-def test_nothing_is_left_of_a_client_killed_at_its_start(short: Path) -> None:
+def test_a_client_killed_during_its_start_leaves_nothing(short: Path) -> None:
     """The test kills it a little later each time, until it has got its first result."""
     source = (
         SQUARE

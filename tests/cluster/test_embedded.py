@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
 @unmeasured
-def test_its_folder_is_for_this_user_alone_and_no_network_port_is_opened(
+def test_the_folder_is_private_to_the_user_and_no_network_port_is_opened(
     one_worker: LocalCluster,
 ) -> None:
     folder = folder_of(one_worker)
@@ -60,7 +60,7 @@ def listening(pids: list[int]) -> list[str]:
 
 
 @linux_only
-def test_the_search_for_ports_would_find_one() -> None:
+def test_the_helper_that_lists_listening_ports_finds_an_open_port() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -68,7 +68,7 @@ def test_the_search_for_ports_would_find_one() -> None:
 
 
 @unmeasured
-def test_the_client_s_environment_stands_on_no_command_line(
+def test_variables_of_the_environment_are_on_no_command_line(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     """Every user of the machine can read those."""
@@ -84,7 +84,7 @@ UNFIT = ["ü" * 60, "long" * 20, "50%#1?@", "one;two"]
 
 @unmeasured
 @pytest.mark.parametrize("name", ["with a space", UNFIT[0], UNFIT[2]])
-def test_any_temporary_folder_will_do(
+def test_the_cluster_starts_with_any_temporary_folder_and_uses_tmp_for_unfit_names(
     name: str, short: Path, clean_environment: pytest.MonkeyPatch
 ) -> None:
     """If its name is too long for a socket's path, or no part of a URL, the cluster uses /tmp."""

@@ -80,7 +80,7 @@ def test_without_a_folder_for_temporary_files_the_error_says_what_to_do(
         EmbeddedCluster(1).start()
 
 
-def test_a_server_for_another_machine_is_an_error_too(
+def test_a_server_program_for_another_architecture_is_an_error_with_its_exit_code(
     short: Path, clean_environment: pytest.MonkeyPatch
 ) -> None:
     close_backends()  # One that runs already has its server.
@@ -137,7 +137,7 @@ def test_without_any_server_program_the_first_call_names_the_package_to_install(
         LocalCluster(workers=1).start()
 
 
-def test_a_cluster_that_does_not_run_says_so() -> None:
+def test_a_cluster_that_is_not_running_raises_an_error_that_says_so() -> None:
     cluster = EmbeddedCluster(1)
     for ask in (cluster.check, cluster.wait_until_reachable, lambda: cluster.broker_url):
         with pytest.raises(

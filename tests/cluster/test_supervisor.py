@@ -99,7 +99,7 @@ def supervise(tmp_path: Path) -> Iterator[Any]:
         supervised.close()
 
 
-def test_when_the_client_ends_everything_ends_and_the_folder_goes(supervise: Any) -> None:
+def test_when_the_client_ends_all_processes_end_and_the_folder_is_removed(supervise: Any) -> None:
     """A client that was killed says no last word."""
     supervised = supervise()
     pids = [supervised.pid("redis"), supervised.pid("worker")]
@@ -187,7 +187,7 @@ def test_when_the_supervisor_is_killed_the_kernel_kills_its_children(supervise: 
 
 
 @pytest.mark.parametrize("name", ["redis", "worker"])
-def test_a_death_is_told_with_exit_code_and_last_lines_and_ends_the_rest(
+def test_a_death_is_reported_with_exit_code_and_last_lines_and_ends_the_cluster(
     supervise: Any, name: str
 ) -> None:
     other = "worker" if name == "redis" else "redis"
@@ -205,7 +205,9 @@ def test_a_death_is_told_with_exit_code_and_last_lines_and_ends_the_rest(
     assert not supervised.folder.exists()
 
 
-def test_a_signal_s_number_is_the_exit_code_with_a_minus(supervise: Any) -> None:
+def test_the_reported_exit_code_of_a_killed_process_is_the_negative_signal_number(
+    supervise: Any,
+) -> None:
     supervised = supervise()
     supervised.pid("redis")
     os.kill(supervised.pid("worker"), signal.SIGKILL)
@@ -218,7 +220,7 @@ def test_a_program_that_cannot_be_started_says_why(supervise: Any) -> None:
     assert report["log"] == ["/no/such/redis-server: [Errno 2] No such file or directory"]
 
 
-def test_a_death_is_not_told_when_the_client_is_gone_too(supervise: Any) -> None:
+def test_a_death_is_not_reported_if_the_client_has_ended(supervise: Any) -> None:
     supervised = supervise()
     pids = [supervised.pid("redis"), supervised.pid("worker")]
     supervised.process.stdout.close()
@@ -244,7 +246,7 @@ STUBBORN = "trap '' TERM; echo $$ > $0; while :; do sleep 0.05; done"
     ],
     ids=["with patience", "without patience", "without a last word", "until patience ends"],
 )
-def test_the_worker_may_end_what_it_runs_if_the_client_has_patience(
+def test_the_worker_shuts_down_warm_only_if_the_client_has_patience(
     supervise: Any, word: bytes, patience: float, worker: str, warm: bool
 ) -> None:
     supervised = supervise(worker=worker, patience=patience)
@@ -281,14 +283,14 @@ def test_a_process_that_cannot_be_killed_does_not_hold_up_the_end(
     supervisor._kill_all(lambda: [missing])
 
 
-def test_where_the_kernel_offers_no_help_a_process_is_started_all_the_same(
+def test_becoming_a_reaper_does_nothing_on_other_systems_than_linux(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(supervisor, "LINUX", False)
     supervisor._become_reaper()()
 
 
-def test_where_the_kernel_offers_no_help_the_process_group_ends_together(supervise: Any) -> None:
+def test_on_other_systems_than_linux_the_process_group_ends_together(supervise: Any) -> None:
     supervised = supervise(
         worker=f"sleep 1000 & echo $! > $0-child; {LASTS}", before="supervisor.LINUX = False"
     )

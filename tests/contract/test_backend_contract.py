@@ -90,7 +90,7 @@ def test_a_callback_may_make_calls_and_wait_for_them(
     assert seen == [4, [2, 4], 6]
 
 
-def test_a_future_of_another_library_is_no_argument(backend: ExecutionBackend) -> None:
+def test_a_future_of_another_library_is_refused_as_an_argument(backend: ExecutionBackend) -> None:
     """`submit` itself says so, also for a future inside a container."""
     future: concurrent.futures.Future[int] = concurrent.futures.Future()
     for argument in (future, [{"a": future}]):
@@ -217,7 +217,7 @@ def test_a_future_that_is_awaited_can_be_cancelled_by_force(
     asyncio.run(main())
 
 
-def test_a_call_that_has_not_begun_or_is_done_is_told_from_one_that_runs(
+def test_forced_cancel_cancels_a_waiting_call_and_leaves_an_ended_one_alone(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
     """With and without force, `cancel` cancels the first and not the second."""
@@ -234,7 +234,7 @@ def test_a_call_that_has_not_begun_or_is_done_is_told_from_one_that_runs(
     assert not running[0].cancelled()
 
 
-def test_where_a_call_has_ended_when_submit_returns_force_changes_nothing(
+def test_forced_cancel_returns_false_if_the_call_has_ended_when_submit_returns(
     engine: tuple[str, ExecutionBackend],
 ) -> None:
     name, backend = engine
@@ -242,7 +242,7 @@ def test_where_a_call_has_ended_when_submit_returns_force_changes_nothing(
         assert not add(1).submit(backend).cancel(force=True)
 
 
-def test_waiting_has_an_end_and_the_call_goes_on(
+def test_waiting_ends_after_its_timeout_and_the_call_goes_on(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
     door = str(tmp_path / "door")
@@ -271,7 +271,7 @@ def test_an_async_function_is_a_function(backend: ExecutionBackend) -> None:
         double(-1).compute(backend)
 
 
-def test_methods_are_functions(backend: ExecutionBackend) -> None:
+def test_methods_can_be_called(backend: ExecutionBackend) -> None:
     account = Account(10)
     assert account.plus(1).compute(backend) == 11
     assert list(account.plus.map([1, 2], backend=backend)) == [11, 12]
@@ -280,7 +280,7 @@ def test_methods_are_functions(backend: ExecutionBackend) -> None:
     assert compute_this(account.plain)(2).compute(backend) == 20
 
 
-def test_partials_callable_objects_lambdas_and_closures_are_functions(
+def test_partials_callable_objects_lambdas_and_closures_can_be_called(
     backend: ExecutionBackend,
 ) -> None:
     captured = [1, 2]
@@ -344,7 +344,7 @@ def test_arrays_come_and_go_as_they_are(name: str, backend: ExecutionBackend) ->
 
 
 @pytest.mark.slow
-def test_large_texts_bytes_and_lists_do_too(backend: ExecutionBackend) -> None:
+def test_large_texts_bytes_and_lists_come_back_unchanged(backend: ExecutionBackend) -> None:
     for value in (
         "x" * 2_000_000,
         b"x" * 2_000_000,
@@ -361,7 +361,7 @@ def test_a_large_result_can_be_written_to(backend: ExecutionBackend) -> None:
     assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
 
 
-def test_so_can_a_part_of_a_large_argument(backend: ExecutionBackend) -> None:
+def test_a_returned_part_of_a_large_argument_can_be_written_to(backend: ExecutionBackend) -> None:
     @compute_this
     def parts(x: Any) -> Any:
         return x, x[:3], x[:, 1], numpy.asfortranarray(x)[:, :2], x[:20].view(numpy.matrix)
@@ -435,7 +435,7 @@ def test_a_value_that_was_put_stands_for_itself_wherever_it_is(backend: Executio
 
 
 @pytest.mark.slow
-def test_a_value_that_was_put_elsewhere_is_sent_anew(backend: ExecutionBackend) -> None:
+def test_a_value_that_was_put_on_another_backend_is_sent_again(backend: ExecutionBackend) -> None:
     with CeleryExecutionBackend() as other:
         shared = put(LARGE, other)
         assert numpy.array_equal(double(shared).compute(backend), LARGE * 2)

@@ -47,7 +47,7 @@ def buy(path: Path, item: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"timeout": 30}], ids=["plain", "with a time limit"])
-def test_an_exception_that_cannot_be_changed_comes_home_and_its_call_runs_once(
+def test_an_immutable_exception_reaches_the_caller_and_its_call_runs_once(
     backend: ExecutionBackend, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     call = buy.with_options(**options)(tmp_path / "log", "pen")
@@ -89,7 +89,7 @@ class Raises:
 
 
 @pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, MemoryError])
-def test_whatever_pickling_a_result_raises_its_call_alone_fails(
+def test_any_exception_while_a_result_is_pickled_fails_only_its_call(
     backend: ExecutionBackend, tmp_path: Path, kind: type[BaseException]
 ) -> None:
     log = tmp_path / "log"
@@ -110,7 +110,9 @@ def test_whatever_pickling_a_result_raises_its_call_alone_fails(
 
 
 @pytest.mark.slow
-def test_in_a_worker_that_goes_for_ctrl_c_too(processes: ExecutionBackend) -> None:
+def test_a_keyboard_interrupt_while_a_worker_pickles_a_result_fails_only_its_call(
+    processes: ExecutionBackend,
+) -> None:
     """The worker goes on."""
 
     @compute_this
@@ -135,7 +137,7 @@ def _exit(kind: type[BaseException]) -> None:
 
 @pytest.mark.parametrize("wait", [True, False], ids=["compute", "submit"])
 @pytest.mark.parametrize("kind", [SystemExit, GeneratorExit])
-def test_whatever_unpickling_a_result_raises_its_call_alone_fails(
+def test_any_exception_while_a_result_is_unpickled_fails_only_its_call(
     backend: ExecutionBackend, kind: type[BaseException], wait: bool
 ) -> None:
     """The client's thread goes on, and the client too."""
@@ -147,7 +149,9 @@ def test_whatever_unpickling_a_result_raises_its_call_alone_fails(
     assert compute_this(lambda: 1)().submit(backend).result(TIMEOUT) == 1
 
 
-def test_ctrl_c_raised_by_unpickling_ends_no_thread(processes: ExecutionBackend) -> None:
+def test_a_keyboard_interrupt_while_a_result_is_unpickled_ends_no_thread(
+    processes: ExecutionBackend,
+) -> None:
     """In a thread that is not the main one it cannot be Ctrl+C."""
     future = compute_this(lambda: ExitsWhenLoaded(KeyboardInterrupt))().submit(processes)
     with ThreadPoolExecutor(1) as thread:
@@ -222,7 +226,7 @@ def _exits() -> None:
 
 
 @pytest.mark.slow
-def test_an_argument_that_kills_who_unpickles_it_kills_no_client(
+def test_an_argument_that_kills_its_process_when_unpickled_leaves_the_client_alive(
     processes: ExecutionBackend,
 ) -> None:
     """The call is described from the bytes."""

@@ -61,14 +61,18 @@ def own_value(own: Own) -> Any:
     return own.value
 
 
-def test_futures_and_calls_stand_for_their_values(backend: ExecutionBackend) -> None:
+def test_futures_and_calls_as_arguments_are_replaced_by_their_values(
+    backend: ExecutionBackend,
+) -> None:
     future = add(1, 2).submit(backend)
     assert add(future, y=add(3)).compute(backend) == 7
     assert add(future, future).submit(backend).result(TIMEOUT) == 6
     assert future.result() == 3
 
 
-def test_they_may_lie_anywhere_in_the_arguments(backend: ExecutionBackend) -> None:
+def test_futures_and_calls_may_be_nested_anywhere_in_the_arguments(
+    backend: ExecutionBackend,
+) -> None:
     call, future = add(1), add(2).submit(backend)
     given = [call, {"k": (future, 4)}, Pair(future, {"x": [call]})]
     assert identity(given).compute(backend) == [2, {"k": (3, 4)}, Pair(3, {"x": [2]})]
@@ -129,7 +133,9 @@ def test_a_call_whose_need_failed_does_not_begin(backend: ExecutionBackend, tmp_
     assert not path.exists()
 
 
-def test_the_notes_name_each_call_on_the_way(backend: ExecutionBackend) -> None:
+def test_the_notes_of_an_error_name_each_call_between_cause_and_caller(
+    backend: ExecutionBackend,
+) -> None:
     with pytest.raises(ValueError, match="no luck") as caught:
         add(add(fail("no luck"))).compute(backend)
     notes = [note for note in caught.value.__notes__ if " needed " in note]
@@ -163,7 +169,7 @@ def test_a_call_that_needs_a_cancelled_one_is_cancelled(
         add(first).compute(background)
 
 
-def test_a_cancelled_call_takes_what_only_it_needed_along(
+def test_cancelling_a_call_cancels_inputs_that_only_it_needs(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
     """Not what the program holds, or another call needs."""
@@ -222,7 +228,7 @@ def test_an_argument_that_cannot_be_pickled_is_refused_at_the_callers_line(
         add(add(1), identity(threading.Lock())).submit(backend)
 
 
-def test_a_long_chain_runs(engine: tuple[str, ExecutionBackend]) -> None:
+def test_a_chain_longer_than_the_stack_of_python_runs(engine: tuple[str, ExecutionBackend]) -> None:
     """It is longer than Python's stack."""
     name, backend = engine
     if name in {*CLUSTERS, "only-run"}:
@@ -254,7 +260,7 @@ def test_maps_take_futures_and_calls(backend: ExecutionBackend, tmp_path: Path) 
     assert [type(outcome) for outcome in outcomes] == [ValueError, int, ValueError]
 
 
-def test_a_need_of_a_call_that_fails_serves_other_calls(backend: ExecutionBackend) -> None:
+def test_an_input_of_a_failed_call_is_still_given_to_other_calls(backend: ExecutionBackend) -> None:
     """Also of calls that are submitted when the first has failed."""
     broken, shared = fail("no luck").submit(backend), add(1)
     broken.exception(TIMEOUT)
@@ -273,7 +279,7 @@ def test_an_item_with_a_call_that_cannot_be_pickled_fails_alone(backend: Executi
     assert isinstance(outcomes[1], SerialisationError)
 
 
-def test_large_values_pass_on(backend: ExecutionBackend) -> None:
+def test_large_values_are_passed_from_call_to_call(backend: ExecutionBackend) -> None:
     array = numpy.arange(100_000)
     future = identity(array).submit(backend)
     totals = [add(add(future, number), future) for number in range(3)]
@@ -284,7 +290,9 @@ def test_large_values_pass_on(backend: ExecutionBackend) -> None:
     assert (first[0], second) == (1, 3)
 
 
-def test_many_values_that_are_large_together_pass_on(backend: ExecutionBackend) -> None:
+def test_many_small_values_that_are_large_together_are_passed_to_a_call(
+    backend: ExecutionBackend,
+) -> None:
     """None of them is large by itself."""
     futures = [identity("x" * 10_000).submit(backend) for _ in range(30)]
     array = numpy.arange(100_000)
@@ -310,7 +318,7 @@ def test_values_of_a_users_own_class_pass_on(backend: ExecutionBackend) -> None:
     assert add(make(3), 4).compute(backend) == 7
 
 
-def test_awaiting_a_graph(backend: ExecutionBackend) -> None:
+def test_a_graph_can_be_awaited(backend: ExecutionBackend) -> None:
     async def main() -> Any:
         with use_backend(backend):
             return await add(add(1), add(2))
@@ -373,7 +381,9 @@ def test_any_graph_gives_what_plain_calls_give(
             thing.at_deletion = HAS_RUN  # No warning of a call that no other one needed.
 
 
-def test_a_value_that_another_process_made_is_a_copy(backend: ExecutionBackend) -> None:
+def test_a_result_given_to_a_call_equals_the_result_of_the_future(
+    backend: ExecutionBackend,
+) -> None:
     first = identity([os.getpid()]).submit(backend)
     assert first.result(TIMEOUT) is first.result(TIMEOUT)
     assert identity(first).compute(backend) == first.result()

@@ -40,7 +40,7 @@ def note_at(path: str, door: str, number: int) -> int:
     return wait_at.local(door, number) if number else number
 
 
-def test_results_come_as_in_the_sync_form(backend: ExecutionBackend) -> None:
+def test_async_for_gives_the_same_results_as_for(backend: ExecutionBackend) -> None:
     async def main() -> list[Any]:
         return [
             [value async for value in add.map(range(300), backend=backend)],
@@ -53,7 +53,7 @@ def test_results_come_as_in_the_sync_form(backend: ExecutionBackend) -> None:
     assert asyncio.run(main()) == [list(range(1, 301)), [5, 7], [3, 4], set(range(1, 51)), []]
 
 
-def test_exceptions_come_as_in_the_sync_form(backend: ExecutionBackend) -> None:
+def test_async_for_raises_the_same_exceptions_as_for(backend: ExecutionBackend) -> None:
     """With the same notes and frames, after the results before them."""
 
     values: list[float] = []

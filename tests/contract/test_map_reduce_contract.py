@@ -87,7 +87,7 @@ def test_values_are_combined_before_they_travel(backend: ExecutionBackend) -> No
     assert dict(found) == {key: sum(range(key, 1000, 5)) for key in range(5)}
 
 
-def test_large_values_travel(backend: ExecutionBackend) -> None:
+def test_map_reduce_passes_on_large_arrays(backend: ExecutionBackend) -> None:
     """Arrays, of which a reducer gets several at a time, and which are its own."""
 
     def arrays(number: int) -> Iterator[tuple[int, Any]]:
@@ -111,7 +111,7 @@ class Word:
         self.text = text
 
 
-def test_keys_of_other_types_need_a_function(backend: ExecutionBackend) -> None:
+def test_keys_of_unsupported_types_need_a_key_function(backend: ExecutionBackend) -> None:
     """Without one, the error says so; the values may be of any class."""
 
     def lengths(text: str) -> list[tuple[float, Word]]:
@@ -149,19 +149,21 @@ def test_an_error_of_a_reducer_names_the_key(backend: ExecutionBackend) -> None:
 
 
 @pytest.mark.parametrize("sort", [False, True])
-def test_nothing_gives_nothing(backend: ExecutionBackend, sort: bool) -> None:
+def test_map_reduce_without_items_or_pairs_gives_nothing(
+    backend: ExecutionBackend, sort: bool
+) -> None:
     """Neither no items nor items without pairs."""
     assert list(map_reduce(words, [], fold=operator.add, sort=sort, backend=backend)) == []
     assert list(map_reduce(words, ["", " "], fold=operator.add, sort=sort, backend=backend)) == []
 
 
-def test_calls_stand_for_their_values(backend: ExecutionBackend) -> None:
+def test_calls_and_futures_as_items_are_replaced_by_their_values(backend: ExecutionBackend) -> None:
     items = [double(2), double(3).submit(backend), 5]
     found = map_reduce(by_remainder, items, fold=operator.add, backend=backend)
     assert dict(found) == {4: 4, 1: 6, 0: 5}
 
 
-def test_options_hold_for_both_waves(backend: ExecutionBackend) -> None:
+def test_options_hold_for_mappers_and_reducers(backend: ExecutionBackend) -> None:
     """Each call may be tried again, so that a mapper and a reducer may fail at first."""
     marks: set[str] = set()
 
@@ -187,7 +189,9 @@ def test_options_hold_for_both_waves(backend: ExecutionBackend) -> None:
     assert dict(found) == {name: name}
 
 
-def test_it_runs_inside_a_call(backend: ExecutionBackend) -> None:
+def test_map_reduce_inside_a_call_runs_in_the_process_of_that_call(
+    backend: ExecutionBackend,
+) -> None:
     """In the process of that call, as each call inside a call does."""
 
     @compute_this
@@ -199,7 +203,7 @@ def test_it_runs_inside_a_call(backend: ExecutionBackend) -> None:
     assert found["processes"] == found["own"]
 
 
-def test_a_decorated_mapper_gives_its_options(backend: ExecutionBackend) -> None:
+def test_map_reduce_uses_the_options_of_a_decorated_mapper(backend: ExecutionBackend) -> None:
     @compute_this(timeout=30)
     def mapper(number: int) -> list[tuple[int, int]]:
         return [(number, number)]

@@ -58,7 +58,7 @@ def pouring(ending: str, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
-def test_a_reader_that_goes_away_holds_up_nothing(tmp_path: Path) -> None:
+def test_a_script_whose_stdout_is_closed_by_its_reader_goes_on(tmp_path: Path) -> None:
     """``python script.py | head -1``."""
     ending = "os.write(2, b'%d' % sum(future.result() for future in [pour(2000).submit() for _ in range(5)]))"
     with pouring(ending, tmp_path) as running:
@@ -70,7 +70,7 @@ def test_a_reader_that_goes_away_holds_up_nothing(tmp_path: Path) -> None:
         running.wait(PATIENCE)
 
 
-def test_ctrl_c_ends_it_at_once_while_lines_pour_in(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_script_at_once_while_a_call_prints(tmp_path: Path) -> None:
     body = """
     forever().compute()
     """

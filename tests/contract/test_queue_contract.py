@@ -81,7 +81,7 @@ def test_an_item_that_fails_is_a_dead_letter(
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
-def test_an_item_is_tried_again_as_often_as_the_function_says(
+def test_a_failed_item_is_tried_again_as_often_as_the_function_allows(
     items: "Queue[Any]", concurrency: int, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "tries")
@@ -100,7 +100,9 @@ def test_an_item_is_tried_again_as_often_as_the_function_says(
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
-def test_an_item_has_the_time_that_the_function_says(items: "Queue[Any]", concurrency: int) -> None:
+def test_an_item_that_exceeds_the_timeout_of_the_function_is_a_dead_letter(
+    items: "Queue[Any]", concurrency: int
+) -> None:
     @compute_this(timeout=0.05)
     async def wait(item: str) -> str:
         await asyncio.sleep(60 if item == "long" else 0)
@@ -150,7 +152,7 @@ def test_a_result_that_cannot_be_pickled_makes_its_item_a_dead_letter(
     assert (item, "cannot be pickled" in error) == (2, True)
 
 
-def test_an_item_can_be_a_call(items: "Queue[Any]") -> None:
+def test_consumers_without_a_function_run_calls_that_are_items(items: "Queue[Any]") -> None:
     """It keeps its own options; a call in its arguments runs before it."""
     inner: Any = square(2)
     items.put_many([square(3), square.with_options(retries=1)(-1), square(inner), "no call"])
@@ -162,7 +164,7 @@ def test_an_item_can_be_a_call(items: "Queue[Any]") -> None:
     assert failed["'no call'"].startswith("TypeError: consumers without a function run items that")
 
 
-def test_consumers_of_any_function(items: "Queue[Any]") -> None:
+def test_consumers_accept_bound_methods_and_plain_functions(items: "Queue[Any]") -> None:
     """Also of a bound method, and of a plain function."""
 
     class Adder:

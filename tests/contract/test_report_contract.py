@@ -41,7 +41,7 @@ def counts(study: Study) -> dict[str, tuple[int, int]]:
     return {name: (each.calls, each.failed) for name, each in study.functions.items()}
 
 
-def test_each_way_in_is_seen(engine: tuple[str, ExecutionBackend]) -> None:
+def test_a_report_counts_calls_made_in_any_way(engine: tuple[str, ExecutionBackend]) -> None:
     kind, backend = engine
     study = Study()
     with recording(study), use_backend(backend):
@@ -82,7 +82,7 @@ def test_each_way_in_is_seen(engine: tuple[str, ExecutionBackend]) -> None:
         assert kinds["3 is odd"].worker in study.lanes.busy
 
 
-def test_other_interfaces_are_seen(backend: ExecutionBackend) -> None:
+def test_a_report_counts_calls_of_executor_joblib_and_dask(backend: ExecutionBackend) -> None:
     study = Study()
     with recording(study), use_backend(backend):
         with Executor(backend=backend) as executor:
@@ -104,7 +104,9 @@ def test_other_interfaces_are_seen(backend: ExecutionBackend) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_nothing_is_measured_without_a_report(backend: ExecutionBackend, number: int) -> None:
+def test_result_sizes_are_measured_only_for_a_report(
+    backend: ExecutionBackend, number: int
+) -> None:
     future = add(number).submit(backend)
     assert future.result(TIMEOUT) == number
     assert future.result_size is None

@@ -15,7 +15,7 @@ from distribute_challenge.core.batching import (
 )
 
 
-def test_a_function_never_seen_starts_with_one_call() -> None:
+def test_the_first_batch_of_an_unknown_function_has_one_call() -> None:
     """The client does not know yet how long a call takes."""
     assert BatchSizer().size(waiting=math.inf, slots=4) == 1
 
@@ -61,7 +61,7 @@ def test_calls_that_take_no_time_make_the_largest_batch() -> None:
     assert size == LARGEST
 
 
-def test_getting_slower_is_believed_at_once() -> None:
+def test_a_slower_measurement_is_adopted_at_once() -> None:
     """Too large a batch hurts more than one too small."""
     sizer = BatchSizer()
     sizer.record(1, 0.001)
@@ -69,7 +69,7 @@ def test_getting_slower_is_believed_at_once() -> None:
     assert sizer.seconds_per_call == 1.0
 
 
-def test_getting_faster_is_believed_by_and_by() -> None:
+def test_a_faster_measurement_is_adopted_gradually() -> None:
     """Half of the way each time."""
     sizer = BatchSizer()
     sizer.record(1, 1.0)
@@ -83,7 +83,7 @@ def test_the_window_keeps_every_worker_busy() -> None:
     assert window(10) == 22
 
 
-def test_large_results_of_one_message_take_only_so_much() -> None:
+def test_large_results_bound_the_calls_of_a_batch() -> None:
     """They wait in a store for the last of its calls."""
     sizer = BatchSizer()
     sizer.record(100, 0.001, large=100 * LARGEST_RESULTS // 5)

@@ -36,7 +36,7 @@ def test_a_callback_runs_in_a_thread_of_its_own(eventually: Eventually) -> None:
     assert seen[0][1] == 4
 
 
-def test_one_that_is_added_late_is_called_at_once() -> None:
+def test_a_callback_added_to_a_resolved_future_runs_at_once_in_the_adding_thread() -> None:
     """Futures of the standard library do the same."""
     future: Future[int] = Future()
     future.resolve(4)
@@ -80,7 +80,7 @@ def test_callbacks_of_several_futures_run_one_after_the_other(eventually: Eventu
     assert seen == list(range(200))
 
 
-def test_one_that_never_ends_stops_no_other(
+def test_callbacks_that_never_end_do_not_stop_others(
     monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     """Several stop none, either. When they end after all, no more threads are left than needed."""
@@ -106,7 +106,7 @@ def test_one_that_never_ends_stops_no_other(
     eventually(lambda: seen[-1] == -1)
 
 
-def test_a_later_backlog_is_watched_as_the_first_one_was(
+def test_callbacks_behind_a_stuck_one_run_each_time(
     monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     """The thread that has stood by since watches it."""
@@ -201,7 +201,7 @@ def test_callbacks_run_before_the_interpreter_ends() -> None:
 
 
 @pytest.mark.slow
-def test_one_that_never_ends_does_not_keep_the_interpreter() -> None:
+def test_a_callback_that_never_ends_does_not_keep_the_interpreter_alive() -> None:
     """The interpreter waits for a moment only."""
     assert run("""
         future.add_done_callback(lambda _: time.sleep(1000))
@@ -210,7 +210,9 @@ def test_one_that_never_ends_does_not_keep_the_interpreter() -> None:
     """) == ["end"]
 
 
-def test_where_no_thread_can_be_started_they_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callbacks_run_in_the_resolving_thread_if_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """From Python 3.12 on, none can be started as the interpreter ends."""
 
     def refuse(thread: threading.Thread) -> None:

@@ -40,7 +40,7 @@ def test_many_threads_may_cancel_at_once() -> None:
             assert all(done.result(60) for done in [pool.submit(cancel) for _ in range(4)])
 
 
-def test_cancelling_what_is_done_changes_nothing() -> None:
+def test_cancelling_a_resolved_future_returns_false() -> None:
     """It is too late."""
     future: Future[int] = Future()
     future.resolve(1)

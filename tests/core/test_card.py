@@ -39,7 +39,7 @@ def test_texts_are_escaped_and_rows_without_a_text_are_left_out() -> None:
     assert "<table" not in card("title", [])
 
 
-def test_it_takes_its_colours_from_the_page() -> None:
+def test_the_card_inherits_its_colours_from_the_page() -> None:
     """So that it is readable on a dark one. Some pages let no table inherit its colour."""
     assert '<table style="border-collapse:collapse;color:inherit;' in card("title", [("a", "b")])
     for style in Parsed(card("title", [("name", "text")])).styles:

@@ -28,7 +28,7 @@ def test_cancelling_reaches_the_calls_that_still_run(has_ended: bool) -> None:
     assert (future.cancelled(), running.cancelled()) == (not has_ended, has_ended)
 
 
-def test_a_chunk_that_failed_or_cannot_be_taken_back_is_left_alone() -> None:
+def test_cancelling_leaves_a_failed_or_running_chunk_as_it_is() -> None:
     """Without a wait for its result."""
     failed: Future[ChunkResult] = Future()
     failed.fail(ValueError("no"))

@@ -53,7 +53,9 @@ def set_clock(request: pytest.FixtureRequest) -> SetClock:
 
 
 @pytest.mark.parametrize("year", [2012, 2040])
-def test_it_goes_on_where_the_clock_is_set(set_clock: SetClock, year: int) -> None:
+def test_the_clock_goes_on_while_a_test_has_set_the_clocks_of_python(
+    set_clock: SetClock, year: int
+) -> None:
     """All three of its clocks."""
     before = clock.now(), clock.monotonic(), clock.uptime()
     with set_clock(year):
@@ -88,7 +90,9 @@ def test_a_cluster_starts_and_runs_calls_where_the_clock_is_set(
 
 
 @pytest.mark.usefixtures("unmeasured")
-def test_it_goes_on_too_where_it_is_loaded_while_the_clock_is_set(set_clock: SetClock) -> None:
+def test_the_clock_goes_on_if_it_is_imported_while_a_test_has_set_the_clocks(
+    set_clock: SetClock,
+) -> None:
     """A lazy import may come at any time."""
     program = (
         "from tests.core.test_clock import mocked, freezegun, time_machine\n"
@@ -121,6 +125,6 @@ assert 0 <= clock.now() - before < 60, clock.now() - before
 """
 
 
-def test_a_clock_that_is_set_forward_makes_nothing_older() -> None:
+def test_setting_the_system_clock_forward_does_not_age_anything() -> None:
     """The clock moves by two minutes, in the middle of a program."""
     subprocess.run([sys.executable, "-c", SET_FORWARD], check=True, timeout=TIMEOUT)

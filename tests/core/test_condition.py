@@ -10,7 +10,7 @@ from distribute_challenge.core.condition import Condition, Event
 
 
 @pytest.mark.parametrize("lock", [threading.Lock, threading.RLock])
-def test_no_line_of_python_runs_between_the_lock_and_the_body(lock: type) -> None:
+def test_entering_a_condition_runs_no_python_code_after_the_lock_is_taken(lock: type) -> None:
     """An interruption comes between two of them."""
     called = []
 
@@ -28,7 +28,7 @@ def test_no_line_of_python_runs_between_the_lock_and_the_body(lock: type) -> Non
     assert not called
 
 
-def test_an_event_has_such_a_condition() -> None:
+def test_an_event_uses_a_condition_of_this_class() -> None:
     event = Event()
     assert type(event._cond) is Condition
     waiting = threading.Thread(target=event.wait)

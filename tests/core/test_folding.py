@@ -87,7 +87,9 @@ DIVIDED = expected("""
 """)
 
 
-def test_the_user_s_line_then_the_worker_s_and_where_it_ran(tmp_path: Path) -> None:
+def test_a_traceback_shows_the_frames_of_user_and_worker_and_a_note_with_the_place(
+    tmp_path: Path,
+) -> None:
     """No line of the library is in between, however and however often the caller waits."""
     setup = """
 import asyncio
@@ -189,7 +191,7 @@ def test_all_frames_are_there_if_asked_for(tmp_path: Path) -> None:
     assert text == DIVIDED
 
 
-def test_a_module_that_the_worker_lacks_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_the_error_for_a_module_that_the_worker_lacks_names_the_module(tmp_path: Path) -> None:
     """It may be needed by an argument or by a function."""
     setup = """
 import types
@@ -221,7 +223,7 @@ exec("class Odd: pass", vars(only_here))
         ("processes", "in process 7"),
     ],
 )
-def test_on_the_other_engines_it_is_the_same(
+def test_tracebacks_on_the_other_engines_are_the_same_except_for_the_place(
     tmp_path: Path, backend: str, place: str | None
 ) -> None:
     """What ran in the caller's own thread needs no note of where it ran."""
@@ -356,7 +358,7 @@ def raised(function: Callable[[], Any]) -> BaseException:
     return caught.value
 
 
-def test_a_fault_of_the_library_itself_keeps_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_of_the_library_keeps_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """Users can report it. An error that the library raises on purpose has none."""
     call = compute_this(len)("text")
     with monkeypatch.context() as context:

@@ -21,7 +21,7 @@ class Broken:
         raise SystemExit
 
 
-def test_an_end_with_times_says_how_long_it_took_and_where() -> None:
+def test_the_text_of_a_future_with_a_timeline_has_duration_and_worker() -> None:
     future: Future[int] = Future("square")
     future.resolve(9, STAGES)
     assert repr(future) == "<Future square finished 9 in 1.20 ms on worker-1@host/12>"

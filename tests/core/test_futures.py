@@ -18,7 +18,7 @@ from tests.processes import PATIENCE, wait_until
 STAGES = (0.0, 1.0, 2.0, 3.0, 4.0, "w")
 
 
-def test_it_is_a_real_concurrent_future() -> None:
+def test_a_future_is_an_instance_of_concurrent_futures_future() -> None:
     """What works on those works on this."""
     assert isinstance(Future(), concurrent.futures.Future)
 
@@ -60,7 +60,7 @@ def test_a_resolved_or_cancelled_future_ignores_later_outcomes() -> None:
     assert cancelled.timeline is None
 
 
-def test_waiting_too_long_says_so_and_can_go_on() -> None:
+def test_result_raises_after_its_timeout_and_the_future_can_still_be_resolved() -> None:
     """The future is as before."""
     future: Future[int] = Future("square")
     with pytest.raises(
@@ -128,7 +128,7 @@ def test_awaiting_a_stop_iteration_does_not_hang() -> None:
     assert isinstance(caught.value.__cause__, StopIteration)
 
 
-def test_a_future_shows_what_is_known_of_its_call() -> None:
+def test_the_repr_of_a_future_shows_its_state_and_shortened_result() -> None:
     """And its result, shortened."""
     future: Future[Any] = Future("f")
     assert not future.running()
@@ -219,7 +219,7 @@ def test_a_future_that_is_done_takes_little_memory() -> None:
     assert size / len(futures) < 270  # Bytes; with a dictionary 350.
 
 
-def test_a_caller_that_looks_while_it_is_resolved_is_told() -> None:
+def test_a_caller_that_waits_while_the_future_is_resolved_gets_the_value() -> None:
     """No waiter is left behind, however close the two come."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for number in range(500):
@@ -254,7 +254,7 @@ def test_a_waiter_is_woken_by_the_value(eventually: Callable[[Callable[[], bool]
         assert waiting.result(60) == 4
 
 
-def test_a_signal_that_does_not_end_the_wait_is_seen_all_the_same() -> None:
+def test_a_signal_handler_runs_while_a_caller_waits_for_the_result() -> None:
     """As one that comes in the instant before the wait: here it is another thread's, so that it
     comes in that instant each time.
     """

@@ -8,7 +8,7 @@ from distribute_challenge.core.map_options import MapOptions
 from distribute_challenge.errors import OptionError
 
 
-def test_names_of_other_libraries_mean_the_same() -> None:
+def test_option_names_of_other_libraries_are_accepted_as_aliases() -> None:
     assert MapOptions.of(chunksize=3) == MapOptions(batch_size=3)
     assert MapOptions.of(return_exceptions=True) == MapOptions(on_error="return")
     assert MapOptions.of(return_exceptions=False, on_error="return") == MapOptions(

@@ -18,7 +18,7 @@ BATCH = Batch(
 )
 
 
-def test_a_batch_comes_back_as_it_was() -> None:
+def test_an_encoded_batch_decodes_to_the_same_fields() -> None:
     """All fields, empty byte strings too; the library's version is filled in."""
     decoded = Batch.decode(BATCH.encode())
     assert (decoded.id, decoded.function, decoded.name) == ("b1", "d1", "square")
@@ -50,7 +50,7 @@ def test_a_task_counts_its_calls() -> None:
     assert Task(payload, b"", CallOptions(), 0.0, chunk=7).calls == 7
 
 
-def test_a_reply_comes_back_as_it_was() -> None:
+def test_an_encoded_reply_decodes_to_the_same_fields() -> None:
     """Sections, times and all."""
     reply = Reply(
         "b1",
@@ -101,7 +101,9 @@ def test_a_batch_of_another_python_is_refused_with_both_versions() -> None:
 
 
 @pytest.mark.parametrize(("version", "fits"), [("", True), (".7", True), ("9", False)])
-def test_a_library_that_speaks_otherwise_is_refused(version: str, fits: bool) -> None:
+def test_a_batch_of_another_library_version_is_refused_except_for_the_patch_number(
+    version: str, fits: bool
+) -> None:
     """The error has the line that installs the same. Only the last number may differ."""
     base = ".".join(__version__.split(".")[:2])
     batch = Batch("b", "d", "f", [], library=f"{base}{version}")

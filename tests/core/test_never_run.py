@@ -48,18 +48,18 @@ def errors_of(folder: Path, script: str, *arguments: str, options: tuple[str, ..
     return done.stderr.replace(f"{folder}/", "")
 
 
-def test_a_script_is_told_of_each_line_whose_work_did_not_happen(tmp_path: Path) -> None:
+def test_a_script_gets_a_warning_for_each_line_whose_work_never_ran(tmp_path: Path) -> None:
     """It is told of calls that its own variables hold at its end, too."""
     assert errors_of(tmp_path, SCRIPT) == TOLD
 
 
-def test_a_filter_silences_it(tmp_path: Path) -> None:
+def test_a_warning_filter_silences_the_never_run_warning(tmp_path: Path) -> None:
     silenced = f"import warnings\nwarnings.filterwarnings('ignore', 'a call of send')\n{SCRIPT}"
     assert errors_of(tmp_path, silenced).count("NeverRunWarning") == 1
     assert errors_of(tmp_path, SCRIPT, options=("-W", "ignore::RuntimeWarning")) == ""
 
 
-def test_a_script_that_failed_says_only_that(tmp_path: Path) -> None:
+def test_a_script_that_ends_with_an_error_gets_no_never_run_warning(tmp_path: Path) -> None:
     failing = "from distribute_challenge import compute_this\nkept = compute_this(pow)(1, 2)\nraise SystemError"
     assert errors_of(tmp_path, failing).endswith("raise SystemError\nSystemError\n")
 
@@ -79,7 +79,7 @@ def test_work_that_ran_or_raised_an_error_gives_no_warning() -> None:
     assert not told
 
 
-def test_an_ignored_call_is_told_where_it_was_made() -> None:
+def test_the_never_run_warning_points_at_the_line_that_made_the_call() -> None:
     square = compute_this(lambda x: x * x)
     with pytest.warns(NeverRunWarning, match="a call of <lambda> was made and never run") as told:
         square(3)
@@ -128,7 +128,7 @@ def test_calls_that_a_failing_script_leaves_are_not_counted(tmp_path: Path) -> N
     assert errors_of(tmp_path, failing).endswith("\nSystemError\n")
 
 
-def test_the_deletion_of_a_call_that_has_run_calls_nothing_that_is_written_in_python() -> None:
+def test_deleting_a_call_that_has_run_executes_no_python_code() -> None:
     """Python ignores a Ctrl+C that comes as a deletion calls such a function."""
     call = compute_this(pow)(2, 3)
     assert call.compute("local") == 8

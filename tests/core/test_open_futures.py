@@ -12,7 +12,7 @@ def no_matter(*_: Any) -> None:
     pass
 
 
-def test_the_functions_are_called_before_a_wait_ends() -> None:
+def test_the_functions_for_ended_futures_are_called_before_wait_returns() -> None:
     """First for each future, then once for all; the oldest is the first of those that are open."""
     said: list[Any] = []
     futures = OpenFutures(said.append, lambda: said.append("empty"))

@@ -5,7 +5,7 @@ import pytest
 from distribute_challenge.core.outcome import Failure, unwrap
 
 
-def test_a_value_stands_for_itself() -> None:
+def test_unwrap_returns_values_including_exceptions() -> None:
     """An exception that was returned is a value, and is not raised."""
     error = ValueError("returned")
     assert unwrap(4) == 4

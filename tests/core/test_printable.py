@@ -13,7 +13,7 @@ from distribute_challenge.core.printable import MOST, printable
         lambda text: st.sampled_from([text, 99 * text])
     )
 )
-def test_whatever_it_is_it_prints_on_one_line_of_bounded_length(text: str) -> None:
+def test_printable_text_is_one_line_of_bounded_length_for_any_input(text: str) -> None:
     """Halves of surrogate pairs, too; and what prints already stays as it is."""
     shown = printable(text)
     assert shown.isprintable()

@@ -18,7 +18,9 @@ class Clock:
         bar.start_t = bar.last_print_t = self.now
 
 
-def test_its_time_begins_with_the_first_call(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_elapsed_time_of_the_bar_begins_with_the_first_call(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Here, the cluster has taken 100 s to start; each call takes a second."""
     with ProgressBar("square", 10) as bar:
         clock = Clock(bar._bar)
@@ -41,7 +43,7 @@ def test_calls_that_began_before_the_bar_do_not_move_its_beginning() -> None:
         assert bar._bar.format_dict["elapsed"] == 1.0
 
 
-def test_it_counts_those_that_failed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bar_counts_failed_calls(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressBar(None, 4) as bar:
         bar.update(2, 1, 0.0)
         bar.update(2, 2, 0.0)
@@ -49,7 +51,7 @@ def test_it_counts_those_that_failed(capsys: pytest.CaptureFixture[str]) -> None
     assert "failed=3" in shown
 
 
-def test_it_can_be_turned_off(
+def test_the_bar_can_be_disabled(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by the variable TQDM_DISABLE, which tqdm reads when it is imported."""

@@ -13,7 +13,7 @@ from tests.forks import ended, fork
 from tests.processes import PATIENCE
 
 
-def test_a_result_is_opened_once_and_by_the_thread_that_asks() -> None:
+def test_a_result_is_unpickled_once_in_the_thread_that_asks_for_it() -> None:
     loads = []
 
     def load() -> list[int]:
@@ -66,7 +66,7 @@ def test_two_threads_open_the_same_result_once() -> None:
     assert loads == [1]
 
 
-def test_a_child_of_a_fork_opens_what_a_thread_of_the_parent_is_opening() -> None:
+def test_a_forked_child_unpickles_a_result_that_the_parent_is_unpickling() -> None:
     begun, go_on = threading.Event(), threading.Event()
     parent = threading.current_thread().ident
 
@@ -108,7 +108,7 @@ def test_a_call_that_failed_or_was_cancelled_has_no_small_value() -> None:
     assert failed.small_value() == cancelled.small_value() == ()
 
 
-def test_a_call_that_ends_just_then_has_its_small_value() -> None:
+def test_small_value_returns_the_value_of_a_call_that_ends_at_that_moment() -> None:
     """And not None, which is there before."""
 
     class Ending(Future[Any]):

@@ -37,7 +37,7 @@ ENDLESS = float("inf")
     ],
     ids=["text", "seconds", "flag", "number", "any number", "optional", "row"],
 )
-def test_a_field_takes_what_fits_and_nothing_else(
+def test_a_check_accepts_exactly_the_values_of_its_field(
     check: Check, good: list[Any], bad: list[Any]
 ) -> None:
     assert [value for value in good if not check(value)] == []
@@ -47,7 +47,7 @@ def test_a_field_takes_what_fits_and_nothing_else(
 CHECKS: dict[str, Check] = {"name": text, "library": text}
 
 
-def test_a_header_has_its_fields_and_no_others() -> None:
+def test_a_header_with_exactly_its_fields_is_accepted() -> None:
     header = {"name": "a", "library": __version__}
     assert checked(header, CHECKS) is header
 
@@ -67,7 +67,7 @@ def test_an_invalid_header_is_refused_without_quoting_the_sender(header: Any) ->
         checked(header, CHECKS)
 
 
-def test_other_fields_of_another_version_are_no_forgery() -> None:
+def test_unknown_fields_of_another_version_are_a_version_mismatch_error() -> None:
     """They are a reason to install the same version."""
     with pytest.raises(
         VersionMismatchError,

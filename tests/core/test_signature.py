@@ -269,7 +269,7 @@ def test_an_argument_that_cannot_be_shown_does_not_break_the_text() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, RecursionError])
-def test_one_that_ends_the_program_or_names_itself_list_does_not_either(
+def test_the_text_of_a_call_survives_a_repr_that_exits_and_huge_integers(
     error: type[BaseException],
 ) -> None:
     """The text goes on after such an argument."""
@@ -287,7 +287,7 @@ def test_one_that_ends_the_program_or_names_itself_list_does_not_either(
     )
 
 
-def test_an_interruption_while_a_text_is_made_is_one() -> None:
+def test_a_keyboard_interrupt_while_a_text_is_made_is_raised() -> None:
     """Ctrl+C is the user's, wherever it comes."""
 
     class Slow:

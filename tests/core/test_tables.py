@@ -3,7 +3,7 @@
 from distribute_challenge.core.tables import table
 
 
-def test_numbers_stand_on_the_right_and_words_on_the_left() -> None:
+def test_numbers_are_aligned_to_the_right_and_words_to_the_left() -> None:
     assert table(["name", "calls"], [["a", 5], ["long", 12.5]]).splitlines() == [
         "name  calls",
         "a         5",
@@ -32,7 +32,7 @@ def test_no_line_ends_in_spaces() -> None:
     assert table(["name", "host"], [["a", "b"]]).splitlines() == ["name  host", "a     b"]
 
 
-def test_without_rows_there_are_the_heads() -> None:
+def test_a_table_without_rows_has_only_its_heads() -> None:
     assert table(["name", "host"], []) == "name  host"
 
 

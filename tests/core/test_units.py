@@ -23,7 +23,9 @@ from distribute_challenge.core.units import (
         (30123.4, "30,123"),
     ],
 )
-def test_a_rate_has_three_digits_or_all_of_its_whole_ones(value: float, text: str) -> None:
+def test_a_rate_is_shown_with_three_digits_and_never_rounds_whole_digits(
+    value: float, text: str
+) -> None:
     assert rate(value) == text
 
 

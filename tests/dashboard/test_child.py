@@ -47,7 +47,7 @@ def test_a_cluster_may_have_a_dashboard_which_ends_with_it(
         text_at(address)
 
 
-def test_a_cluster_has_none_unless_it_is_wanted() -> None:
+def test_a_cluster_has_no_dashboard_by_default() -> None:
     with LocalCluster(1) as cluster:
         assert cluster.dashboard_url is None
         assert "href" not in cluster._repr_html_()
@@ -69,7 +69,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_it_ends_with_a_program_that_is_killed(tmp_path: Path) -> None:
+def test_the_dashboard_process_ends_when_its_program_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "killed.py"
     path.write_text(KILLED)
     done = subprocess.run(
@@ -84,7 +84,7 @@ def test_it_ends_with_a_program_that_is_killed(tmp_path: Path) -> None:
     wait_until(lambda: not alive([pid]), "its end")
 
 
-def test_one_that_does_not_end_is_killed(
+def test_a_dashboard_process_that_does_not_end_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with LocalCluster(1) as cluster:

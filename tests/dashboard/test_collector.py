@@ -54,7 +54,7 @@ def watched(collector: Collector) -> None:
     )
 
 
-def test_nothing_is_reported_while_no_dashboard_watches(
+def test_processes_report_activity_only_while_a_dashboard_watches(
     cluster: LocalCluster, collector: Collector
 ) -> None:
     square(2).compute()
@@ -100,7 +100,7 @@ def test_running_calls_are_shown_with_their_processes(collector: Collector, tmp_
     until(collector, lambda now: any(point.calls for point in now.points), "a second with calls")
 
 
-def test_a_map_s_progress_is_shown_and_what_it_has_not_sent_is_unfinished(
+def test_unsent_calls_of_a_running_map_are_counted_as_unfinished(
     cluster: LocalCluster, collector: Collector
 ) -> None:
     watched(collector)

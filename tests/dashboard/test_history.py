@@ -71,7 +71,7 @@ def test_messages_and_failures_are_counted() -> None:
     assert history.workers == {}
 
 
-def test_a_map_that_is_over_is_still_shown() -> None:
+def test_ended_maps_are_still_shown_up_to_a_number() -> None:
     """Of many, the latest are."""
     history = History()
     maps = [MapReport(number, "square", -1 if number else 9, 3, 1, True) for number in range(25)]

@@ -23,7 +23,7 @@ def of(name: str, **labels: str) -> float:
     return samples()[name, frozenset(labels.items())]
 
 
-def test_prometheus_parser_reads_them() -> None:
+def test_the_prometheus_parser_reads_the_metrics() -> None:
     """Labels may have any characters."""
     assert of("workers") == 1
     assert of("busy_processes") == 1
@@ -39,7 +39,7 @@ def test_prometheus_parser_reads_them() -> None:
     assert of("worker_refused_messages_total", worker="w@vm") == 4
 
 
-def test_workers_that_are_gone_have_none() -> None:
+def test_ended_workers_have_no_metrics() -> None:
     assert not [labels for _, labels in samples() if ("worker", "x@vm") in labels]
 
 
@@ -47,7 +47,7 @@ def test_graphs_that_are_over_have_none() -> None:
     assert not [labels for _, labels in samples() if ("graph", "mean") in labels]
 
 
-def test_counters_are_counters() -> None:
+def test_metrics_that_only_grow_have_the_type_counter() -> None:
     families = parser.text_string_to_metric_families(metrics(snapshot()))
     kinds = {family.name: family.type for family in families}
     assert kinds["distribute_challenge_calls"] == "counter"

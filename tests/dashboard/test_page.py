@@ -123,7 +123,7 @@ def test_a_worker_that_was_killed_is_shown_as_such(
     until(page, "#tiles", "0 of 2")
 
 
-def test_a_dashboard_that_has_ended_is_told(page: Chromium) -> None:
+def test_the_page_says_if_the_dashboard_has_ended(page: Chromium) -> None:
     with LocalCluster(workers=1, dashboard=True) as cluster:
         page.open(str(cluster.dashboard_url))
         until(page, "#status", "live")
@@ -131,7 +131,9 @@ def test_a_dashboard_that_has_ended_is_told(page: Chromium) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_an_address_without_its_token_says_so(cluster: LocalCluster, page: Chromium) -> None:
+def test_an_address_without_the_token_shows_that_the_token_is_missing(
+    cluster: LocalCluster, page: Chromium
+) -> None:
     page.open(str(cluster.dashboard_url).partition("?")[0])
     until(page, "body", "the token is missing or wrong")
     page.errors.clear()

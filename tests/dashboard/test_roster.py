@@ -20,7 +20,7 @@ def test_a_worker_that_was_killed_is_silent_and_then_lost() -> None:
     assert states(roster, NOW + 8) == {"killed": "lost", "ending": "ended"}
 
 
-def test_a_look_may_come_late() -> None:
+def test_a_worker_gone_between_late_looks_is_lost_if_its_presence_was_too_old() -> None:
     """What has gone between two looks was lost only if its presence would be too old by now."""
     roster = Roster()
     roster.update([present("w", age=1)], NOW)
@@ -44,7 +44,7 @@ def test_a_worker_that_comes_back_is_shown_once() -> None:
     assert states(roster) == {"w": "here"}
 
 
-def test_workers_that_are_gone_are_not_shown_for_ever() -> None:
+def test_ended_workers_are_shown_for_a_limited_time_and_up_to_a_number() -> None:
     """Of many, the latest are."""
     roster = Roster()
     roster.update([present(f"w{n:02}") for n in range(module.MOST_GONE + 3)], NOW)

@@ -73,7 +73,7 @@ def site(cluster: LocalCluster) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/snapshot", "/api/backlog", "/metrics"])
-def test_nothing_is_told_without_the_token(site: Site, path: str) -> None:
+def test_requests_without_the_token_are_refused(site: Site, path: str) -> None:
     for headers in (
         {},
         {"Authorization": "Bearer other"},
@@ -102,7 +102,9 @@ def test_nothing_is_told_without_the_token(site: Site, path: str) -> None:
         (":8787", False),
     ],
 )
-def test_another_site_cannot_take_this_one_s_place(site: Site, host: str, is_own: bool) -> None:
+def test_requests_with_the_host_name_of_another_site_are_refused(
+    site: Site, host: str, is_own: bool
+) -> None:
     """Its own name could lead to this address, and its page would then be one of this server."""
     answer = site.get(f"/api/backlog?token={TOKEN}", host=host)
     assert answer.status == (200 if is_own else 421)
@@ -120,7 +122,7 @@ def test_answers_forbid_what_the_page_does_not_need(site: Site) -> None:
         assert "access-control-allow-origin" not in headers
 
 
-def test_the_page_loads_its_parts_from_here_alone(site: Site) -> None:
+def test_the_page_loads_scripts_and_styles_only_from_this_server(site: Site) -> None:
     page = site.data("/").text
     assert 'src="page.js"' in page
     assert 'href="page.css"' in page
@@ -130,7 +132,7 @@ def test_the_page_loads_its_parts_from_here_alone(site: Site) -> None:
         assert "innerHTML" not in text
 
 
-def test_it_only_reads(site: Site) -> None:
+def test_methods_other_than_get_are_refused(site: Site) -> None:
     for method in ("POST", "PUT", "DELETE"):
         connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE)
         connection.request(method, f"/api/snapshot?token={TOKEN}")
@@ -138,7 +140,9 @@ def test_it_only_reads(site: Site) -> None:
         connection.close()
 
 
-def test_the_secret_of_the_cluster_stays_here(site: Site, cluster: LocalCluster) -> None:
+def test_answers_do_not_contain_the_secret_of_the_cluster(
+    site: Site, cluster: LocalCluster
+) -> None:
     secret = (cluster.log_file.parent / SECRET_FILE).read_text()
     for path in ("/", "/page.js", "/page.css", "/metrics", "/api/snapshot", "/api/backlog"):
         answer = site.data(path)
@@ -146,7 +150,7 @@ def test_the_secret_of_the_cluster_stays_here(site: Site, cluster: LocalCluster)
         assert secret not in answer.text + str(answer.headers)
 
 
-def test_the_snapshot_and_the_metrics_watch_and_the_backlog_does_not() -> None:
+def test_requests_for_the_backlog_do_not_start_watching_the_cluster() -> None:
     with (
         LocalCluster(workers=2) as cluster,
         connect(cluster.broker_url) as connection,
@@ -175,7 +179,7 @@ def test_the_snapshot_and_the_metrics_watch_and_the_backlog_does_not() -> None:
         wait_until(lambda: connection.exists(WATCHED), "another look")
 
 
-def test_a_redis_that_is_gone_is_told() -> None:
+def test_a_redis_that_is_gone_is_answered_with_status_503_and_a_text() -> None:
     """As text, without a password; the server goes on."""
     with LocalCluster(workers=1) as cluster, served(cluster.broker_url) as site:
         assert site.data("/api/snapshot").status == 200

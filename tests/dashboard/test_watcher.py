@@ -39,7 +39,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     return Looks()
 
 
-def test_it_looks_for_a_while_after_it_was_asked(looks: Looks) -> None:
+def test_the_watcher_looks_at_the_cluster_for_a_while_after_a_request(looks: Looks) -> None:
     watcher = Watcher(looks)  # type: ignore[arg-type]
     assert looks.count == 0
     assert watcher.snapshot(0.2).at >= 1

@@ -91,7 +91,7 @@ def test_without_a_callback_for_values_chains_are_one_call() -> None:
     assert told == [("b", set()), ("d", set()), ("c", {"b"}), ("e", {"b", "c", "d"})]
 
 
-def test_a_failure_is_told_at_the_end() -> None:
+def test_the_finish_callback_is_told_of_an_error() -> None:
     with Recorder() as recorder, pytest.raises(TypeError):
         get({"a": (inc, "text"), "b": (inc, "a")}, "b")
     assert recorder.told[-1][:2] == ("finish", True)
@@ -100,7 +100,7 @@ def test_a_failure_is_told_at_the_end() -> None:
     assert recorder.told[-1] == ("finish", True, [])
 
 
-def test_only_those_that_were_started_are_told_of_the_end() -> None:
+def test_the_finish_of_a_callback_is_not_called_if_its_start_failed() -> None:
     def fail(dsk: Any) -> None:
         raise ZeroDivisionError
 
@@ -143,7 +143,7 @@ def test_the_progress_bar_of_dask_reaches_the_end() -> None:
     assert "100% Completed" in out.getvalue()
 
 
-def test_a_computation_inside_a_computation_is_not_told_of() -> None:
+def test_callbacks_are_not_called_for_a_computation_inside_a_task() -> None:
     def nested(x: int) -> Any:
         return dask.delayed(inc)(x).compute(scheduler=get)
 

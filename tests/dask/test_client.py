@@ -110,7 +110,7 @@ def test_persist_of_a_collection_uses_the_client(client: Client) -> None:
     ]
 
 
-def test_options_of_the_client_hold_unless_others_are_given() -> None:
+def test_options_of_a_single_computation_override_those_of_the_client() -> None:
     client = Client(backend="local", retries=2)
     assert client.get({"a": (inc, 1)}, "a") == 2
     with pytest.raises(OptionError, match="queue='gpu'"):

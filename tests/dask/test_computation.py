@@ -43,7 +43,7 @@ def test_a_value_is_forgotten_when_the_last_task_that_needs_it_was_sent() -> Non
     assert made.values(["d"]) == {"d": 0}
 
 
-def test_no_more_calls_are_out_than_the_window_says() -> None:
+def test_at_most_as_many_calls_are_open_as_the_window_allows() -> None:
     out: list[Future[Any]] = []
 
     def take(future: Future[Any]) -> None:
@@ -99,7 +99,7 @@ def test_a_call_that_is_cancelled_ends_the_computation() -> None:
         computation({"a": (inc, 1)}, ["a"], Engine(Future.cancel), Window(2)).run()
 
 
-def test_the_window_follows_how_long_calls_take() -> None:
+def test_the_window_grows_for_short_calls_and_shrinks_for_long_ones() -> None:
     window = Window(2, most=50)
     assert window.size == 6
     window.record(6, 0.01)

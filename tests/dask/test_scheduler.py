@@ -43,7 +43,7 @@ def test_values_come_in_the_shape_of_the_keys() -> None:
     assert get(graph, [["a", "c"], ("d", 0)]) == ((1, 2), 4)
 
 
-def test_a_node_may_have_another_key_than_the_graph_has_it_by() -> None:
+def test_a_node_whose_own_key_differs_from_its_key_in_the_graph_is_computed() -> None:
     graph = {
         "a": Task("x", inc, 1),
         "b": Alias("y", "a"),
@@ -63,7 +63,7 @@ def test_tasks_get_references_and_lists_and_keywords() -> None:
     assert get(graph, ["c", "d", "e"]) == (3, 9, 11)
 
 
-def test_an_exception_arrives_as_itself_and_names_its_task() -> None:
+def test_an_exception_keeps_its_type_and_has_a_note_with_the_name_of_its_task() -> None:
     graph = {"a": (inc, 0), ("b", 1): (truediv, 1, "a"), "c": (truediv, ("b", 1), 0)}
     with pytest.raises(ZeroDivisionError) as caught:
         get(graph, "c")
@@ -79,7 +79,7 @@ def test_futures_and_calls_in_a_graph_stand_for_their_values() -> None:
     assert dask.delayed(inc)(future).compute(scheduler=get) == 10
 
 
-def test_dask_names_what_holds_a_future_by_its_identity() -> None:
+def test_dask_tokens_of_futures_are_based_on_their_identity() -> None:
     one, other = square(3).submit(), square(3).submit()
     assert tokenize([one]) == tokenize([one]) != tokenize([other])
 
@@ -157,7 +157,7 @@ def test_the_number_of_workers_may_come_from_the_configuration_of_dask() -> None
         get(graph, list(graph))
 
 
-def test_a_value_that_cannot_leave_its_process_is_an_error() -> None:
+def test_an_unpicklable_value_needed_by_several_calls_is_an_error() -> None:
     with pytest.raises(SerialisationError, match="generator"):
         get({"a": (lazily, [1, 2]), "b": (list, "a"), "c": (list, "a")}, ["b", "c"])
     assert get({"a": (lazily, [1, 2]), "b": (list, "a")}, "b") == [1, 2]

@@ -96,19 +96,19 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def test_each_gets_the_results_that_it_needs() -> None:
+def test_each_call_gets_the_results_that_it_needs() -> None:
     """Functions follow each other as often as they like."""
     first = [given(1), given(2)]
     found = outcomes(first, (add, [needing(0, 1), needing(2, 2)]), (make, [needing(3)]))
     assert found == [1, 2, 3, 6, 6]
 
 
-def test_each_gets_a_copy() -> None:
+def test_each_call_gets_its_own_copy_of_a_result() -> None:
     found = outcomes([given([])], (append, [needing(0), needing(0), needing(1)]))
     assert found == [[], [1], [1], [1, 1]]
 
 
-def test_values_of_any_class_are_handed_on() -> None:
+def test_values_of_installed_classes_are_passed_to_later_calls() -> None:
     """The class must not be one of the user's project: see the tests of the client."""
     day = datetime.date(2026, 1, 2)
     assert outcomes([given(day)], (make, [needing(0)])) == [day, day]
@@ -119,7 +119,7 @@ def test_the_log_names_the_function_that_runs() -> None:
 
 
 @pytest.mark.parametrize("lead", [ValueError("no"), "generator"], ids=str)
-def test_it_does_not_begin_without_a_result(lead: Any) -> None:
+def test_a_call_whose_input_failed_does_not_begin(lead: Any) -> None:
     """Nor do those that follow it. All others run."""
     failed, value, *rest = outcomes(
         [given(lead), given(1)], (add, [needing(0, 1), needing(2), needing(1)])
@@ -130,12 +130,12 @@ def test_it_does_not_begin_without_a_result(lead: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 5, -1])
-def test_a_number_of_no_call_before_it_is_no_result(number: int) -> None:
+def test_a_reference_to_no_earlier_call_leaves_the_call_unbegun(number: int) -> None:
     """Even with the secret, a client may make mistakes."""
     assert outcomes([given(0)], (make, [needing(number)])) == [0, UNBEGUN]
 
 
-def test_a_time_limit_holds_for_each() -> None:
+def test_the_time_limit_applies_to_each_call() -> None:
     """The error names the function."""
     (value, failure) = outcomes([given(5)], (sleep, [needing(0)]), timeout=0.05)
     assert value == 5
@@ -164,7 +164,7 @@ def test_a_function_that_cannot_be_loaded_fails_its_own_calls() -> None:
     assert "broken could not be loaded on the worker w." in first.error.__notes__[0]
 
 
-def test_a_missing_value_of_a_function_is_asked_for() -> None:
+def test_a_missing_captured_value_of_a_function_is_requested() -> None:
     """It is one that the function captures."""
     lead, payload = portable(make), portable(add)
 
@@ -232,7 +232,7 @@ def followed(importer: ProjectImporter, *functions: FunctionPayload) -> list[Any
     return decode_outcomes(Reply.decode(frame))
 
 
-def test_results_travel_by_the_names_of_their_classes_whatever_follows(
+def test_results_keep_their_class_although_the_next_function_has_other_modules(
     modules: Path, importer: ProjectImporter
 ) -> None:
     """The modules of the functions behind them do not take the place of theirs."""

@@ -77,7 +77,7 @@ def test_a_thread_keeps_one_loop_for_all_its_calls() -> None:
     assert run_to_completion(loop_and_thread()) == run_to_completion(loop_and_thread())
 
 
-def test_under_a_running_loop_another_thread_does_it_in_the_same_context() -> None:
+def test_under_a_running_loop_a_coroutine_runs_in_another_thread_with_its_context() -> None:
     """A notebook has a running loop."""
 
     async def main() -> None:
@@ -113,7 +113,7 @@ def test_a_coroutine_that_ran_too_long_does_not_go_on_in_the_next_call() -> None
     assert steps == ["cleaned up"]
 
 
-def test_a_coroutine_that_exits_does_not_go_on_either() -> None:
+def test_a_coroutine_that_raises_system_exit_leaves_the_thread_usable() -> None:
     """SystemExit ends its call and leaves a usable thread."""
 
     async def leave() -> None:
@@ -185,7 +185,7 @@ def collected() -> None:
 
 @pytest.mark.usefixtures("collected")
 @pytest.mark.slow
-def test_the_loop_of_a_thread_that_ended_is_given_back_under_a_running_loop() -> None:
+def test_the_loop_of_an_ended_thread_is_closed_although_another_loop_runs() -> None:
     """The garbage collector comes when it likes, in any thread."""
     loops: list[asyncio.AbstractEventLoop] = []
 

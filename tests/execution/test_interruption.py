@@ -61,7 +61,7 @@ def spin() -> None:
     "wait",
     [spin, lambda: time.sleep(DEADLINE), threading.Event().wait, lambda: os.read(os.pipe()[0], 1)],
 )
-def test_a_call_that_is_not_wanted_any_more_ends_where_it_is(
+def test_a_cancelled_call_is_stopped_where_it_is(
     wait: Callable[[], Any], interruption: Interruption, unwanted: set[int]
 ) -> None:
     """It may be in Python code, in a sleep, at a lock, or reading."""
@@ -83,9 +83,7 @@ def test_a_call_is_not_stopped_for_another_one(
     assert interruption.run(4, call, lambda: "stopped") == "ran"
 
 
-def test_a_call_that_is_not_wanted_does_not_begin(
-    interruption: Interruption, unwanted: set[int]
-) -> None:
+def test_a_cancelled_call_does_not_begin(interruption: Interruption, unwanted: set[int]) -> None:
     unwanted.add(WHOLE)
     assert (
         interruption.run(WHOLE, lambda number: pytest.fail("it ran"), lambda: "stopped")
@@ -93,7 +91,7 @@ def test_a_call_that_is_not_wanted_does_not_begin(
     )
 
 
-def test_others_are_told_which_call_runs() -> None:
+def test_the_interruption_reports_which_call_runs() -> None:
     told: list[int] = []
     interruption = Interruption(lambda number: False, told.append)
     assert [
@@ -102,7 +100,7 @@ def test_others_are_told_which_call_runs() -> None:
     assert told == [1, 2]
 
 
-def test_the_time_limit_of_a_stopped_call_is_over(
+def test_stopping_a_call_ends_its_time_limit(
     interruption: Interruption, unwanted: set[int]
 ) -> None:
     """The timer does not go off later, in other code. The call does not count as out of time."""

@@ -51,7 +51,9 @@ def test_a_line_without_an_end_waits_for_flush(stream: LogStream, kept: Kept) ->
     assert kept.lines == ["half"]
 
 
-def test_bytes_stand_in_order_with_text(stream: LogStream, kept: Kept) -> None:
+def test_bytes_and_text_written_to_the_stream_keep_their_order(
+    stream: LogStream, kept: Kept
+) -> None:
     """So do bytes that are no text."""
     stream.write("one ")
     assert stream.buffer.write(b"two\nthr") == 7
@@ -60,7 +62,7 @@ def test_bytes_stand_in_order_with_text(stream: LogStream, kept: Kept) -> None:
     assert kept.lines == ["one two", "three", "\\xff", "\\udcff"]
 
 
-def test_the_stream_can_stand_in_for_standard_output(stream: LogStream) -> None:
+def test_the_stream_has_the_attributes_of_standard_output(stream: LogStream) -> None:
     """Code asks it what it asks a file."""
     assert stream.writable()
     assert not stream.readable()
@@ -89,7 +91,7 @@ def test_a_closed_stream_refuses_as_a_file_does(stream: LogStream, kept: Kept) -
             write()
 
 
-def test_a_closed_stream_can_be_made_anew(stream: LogStream, kept: Kept) -> None:
+def test_a_closed_stream_can_be_reopened(stream: LogStream, kept: Kept) -> None:
     stream.close()
     print("again", file=stream.reopened())
     assert kept.lines == ["again"]

@@ -24,7 +24,7 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_a_quick_look_sees_most_of_what_spoils_the_next_call(
+def test_a_quick_check_detects_most_changes_of_the_process_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     state = ProcessState()
@@ -53,7 +53,7 @@ def test_a_process_without_streams_stays_without_them(monkeypatch: pytest.Monkey
     assert not is_spoilt()
 
 
-def test_a_file_number_that_was_closed_before_is_left_to_the_call(tmp_path: Path) -> None:
+def test_a_descriptor_that_was_closed_before_the_call_is_not_restored(tmp_path: Path) -> None:
     """It has got it for a file of its own."""
     number = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
     os.close(number)
@@ -88,7 +88,7 @@ def test_the_profiler_and_the_limits_are_put_back() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
-def test_a_folder_is_found_again_under_another_name(tmp_path: Path) -> None:
+def test_the_working_directory_is_restored_after_it_was_renamed_or_removed(tmp_path: Path) -> None:
     """It is found without a name, too."""
     (tmp_path / "first").mkdir()
     os.chdir(tmp_path / "first")

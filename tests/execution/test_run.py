@@ -42,7 +42,7 @@ def test_calls_of_a_batch_run_one_after_the_other() -> None:
     assert reply.started <= reply.finishes[0] <= reply.finishes[-1]
 
 
-def test_a_failure_stands_in_the_place_of_its_value() -> None:
+def test_a_failed_call_yields_a_failure_in_place_of_its_value() -> None:
     """The others are not harmed."""
     first, second, third = outcomes(invert, [one(1), one(0), one(2)])
     assert (first, third) == (1.0, 0.5)
@@ -62,7 +62,7 @@ def noted(
     return failures
 
 
-def test_failures_of_a_batch_are_noted_for_the_engine() -> None:
+def test_failures_of_a_batch_are_counted_and_the_first_ones_kept() -> None:
     """The first of them with their calls, the others as a number; and nothing if nothing has."""
     failures = noted(invert, [one(number) for number in (1, 0, 0.0, 0, 2)])
     assert [call for _, call in failures.kept] == ["invert(0)", "invert(0.0)"]
@@ -87,7 +87,9 @@ def test_cancelled_calls_are_no_failures() -> None:
     assert (failures.raised, failures.cancelled) == (1, 2)
 
 
-def test_a_batch_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_batch_is_freed_without_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Workers would grow if it stayed until the garbage collector runs."""
     made: list[weakref.ref[BatchRun]] = []
 
@@ -136,7 +138,7 @@ def test_a_chunk_keeps_its_options() -> None:
     assert outcomes(double, [[(1,), (2,)]], chunk=2) == [2, 4]
 
 
-def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_exceptions_named_by_retry_on_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are tried as often as allowed, with pauses that grow up to a bound."""
     pauses: list[float] = []
     monkeypatch.setattr(attempts.time, "sleep", pauses.append)
@@ -155,7 +157,7 @@ def test_only_exceptions_worth_it_are_tried_again(monkeypatch: pytest.MonkeyPatc
     assert pauses == []
 
 
-def test_plain_values_in_a_row_travel_together() -> None:
+def test_plain_values_in_a_row_are_encoded_in_one_section() -> None:
     """All others one by one."""
     values = [1, 2, identity, 3, threading.Lock, 4]
     (reply,) = replies(identity, [one(value) for value in values])
@@ -164,7 +166,7 @@ def test_plain_values_in_a_row_travel_together() -> None:
     assert [(section.kind, section.calls) for section in reply.sections] == [("values", 5)]
 
 
-def test_ctrl_c_in_the_client_s_own_process_is_not_the_call_s_failure() -> None:
+def test_a_keyboard_interrupt_in_the_process_of_the_client_is_raised() -> None:
     """It ends what the user wants to end; SystemExit ends its call alone."""
 
     def interrupt(x: type[BaseException]) -> None:
@@ -176,7 +178,9 @@ def test_ctrl_c_in_the_client_s_own_process_is_not_the_call_s_failure() -> None:
     assert isinstance(outcome.error, RemoteError)
 
 
-def test_in_a_worker_ctrl_c_is_the_call_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyboard_interrupt_in_a_worker_is_a_failure_of_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The worker goes on."""
     monkeypatch.setattr(interrupts, "_is_worker", True)
 
@@ -221,7 +225,7 @@ def test_an_outer_call_s_limit_is_not_the_inner_call_s_failure() -> None:
     assert "outer ran longer" in str(outcome.error)
 
 
-def test_code_knows_whether_it_is_inside_a_call() -> None:
+def test_inside_call_is_true_only_while_a_call_runs() -> None:
     """It knows in this thread until the call ends, also if the call is given up half way."""
     assert not inside_call()
     assert outcomes(lambda x: inside_call(), [one(1)]) == [True]

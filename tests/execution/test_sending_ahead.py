@@ -44,7 +44,7 @@ def test_a_run_that_is_abandoned_may_be_closed_by_any_thread(
     assert not inside_call()
 
 
-def test_a_worker_gives_back_what_it_has_not_begun_in_time() -> None:
+def test_a_worker_gives_back_calls_that_it_could_not_begin_in_time() -> None:
     """Others may have room; it did at least one."""
     assert outcomes(identity, [one(number) for number in range(3)], patience=-1.0) == [0]
     assert outcomes(identity, [[(0,), (1,), (2,)]], chunk=3, patience=-1.0) == [0]
@@ -115,7 +115,7 @@ def test_calls_behind_a_slow_one_are_given_back_while_it_runs(
     assert last.started <= last.finishes[-1]
 
 
-def test_a_failure_before_a_slow_call_waits_for_it(
+def test_a_failure_before_a_slow_call_is_sent_together_with_its_outcome(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = tmp_path / "door"
@@ -133,7 +133,7 @@ def test_a_failure_before_a_slow_call_waits_for_it(
     assert ahead.replies[0].kept == 2
 
 
-def test_a_slow_call_that_nothing_is_behind_gives_nothing_back(tmp_path: Path) -> None:
+def test_a_slow_last_call_gives_nothing_back(tmp_path: Path) -> None:
     door = tmp_path / "door"
     door.touch()
     payload = payload_of(wait_at)

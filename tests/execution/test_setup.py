@@ -29,7 +29,7 @@ def test_a_function_without_a_setup_stays_as_it_is() -> None:
     assert set_up_first(function, Script(ScriptParts())) is function
 
 
-def test_equal_keys_run_once_for_all_functions() -> None:
+def test_a_setup_with_the_same_key_runs_once_for_all_functions() -> None:
     ran: list[str] = []
     setup = Setup(ran.append, ("a",))
     first, second = loaded(setup, "same"), loaded(setup, "same")
@@ -40,7 +40,7 @@ def test_equal_keys_run_once_for_all_functions() -> None:
     assert ran == ["a", "b"]
 
 
-def test_the_setups_that_were_needed_last_are_remembered() -> None:
+def test_only_the_setups_used_last_are_remembered_and_others_run_again() -> None:
     """Others run again."""
     ran: list[str] = []
     for _ in range(2):
@@ -67,7 +67,7 @@ def test_functions_of_a_script_find_what_the_setup_of_another_has_set() -> None:
     assert [script.globals.get("helper") for script in scripts] == [len, None]
 
 
-def test_one_that_raised_runs_again_at_the_next_call() -> None:
+def test_a_setup_that_raised_runs_again_at_the_next_call() -> None:
     """The error names it and the function, and has its exception as the cause."""
     errors = [FileNotFoundError("weights"), None]
 
@@ -92,7 +92,9 @@ def test_an_error_names_the_initializer_of_an_executor() -> None:
 
 
 @pytest.mark.parametrize("interrupt", [InterruptError, KeyboardInterrupt])
-def test_an_interrupt_is_no_error_of_it(interrupt: type[BaseException]) -> None:
+def test_an_interrupt_in_a_setup_is_raised_unchanged_and_the_setup_runs_again(
+    interrupt: type[BaseException],
+) -> None:
     """A time limit, a cancellation and Ctrl+C end the call; the next call tries it again."""
     interrupts = [interrupt()]
 
@@ -117,7 +119,7 @@ def test_a_coroutine_function_is_run_to_its_end() -> None:
     assert ran == [1]
 
 
-def test_it_may_call_the_function_that_it_belongs_to() -> None:
+def test_a_setup_may_call_the_function_that_it_belongs_to() -> None:
     """That call does not wait for the setup that it is a part of."""
     functions: list[Callable[..., Any]] = []
     function = loaded(lambda: functions[0](1), "inner")
@@ -125,7 +127,7 @@ def test_it_may_call_the_function_that_it_belongs_to() -> None:
     assert function(2) == 2
 
 
-def test_a_child_that_it_forks_may_do_so_too() -> None:
+def test_a_forked_child_of_a_setup_may_call_the_function_of_the_setup() -> None:
     functions: list[Callable[..., Any]] = []
     codes: list[int] = []
     function = loaded(lambda: codes.append(ended(fork(lambda: functions[0](1) == 1))), "forks")
@@ -134,7 +136,7 @@ def test_a_child_that_it_forks_may_do_so_too() -> None:
     assert codes == [1]
 
 
-def test_other_threads_wait_for_it() -> None:
+def test_other_threads_wait_until_the_setup_has_ended() -> None:
     begun, may_end = threading.Event(), threading.Event()
     ran: list[int] = []
 

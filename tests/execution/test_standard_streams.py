@@ -71,7 +71,7 @@ os.write(number, b"written")
     assert (tmp_path / "file").read_text() == "written"
 
 
-def test_how_much_is_lost_is_said_when_there_is_room_again(tmp_path: Path) -> None:
+def test_the_number_of_lost_bytes_is_written_when_the_stream_has_room_again(tmp_path: Path) -> None:
     source = """
         room = os.dup(1)
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
@@ -84,7 +84,7 @@ def test_how_much_is_lost_is_said_when_there_is_room_again(tmp_path: Path) -> No
     assert said.splitlines()[-3:] == ["5 bytes of this output are lost", "here again", "and on"]
 
 
-def test_it_has_what_a_stream_has_and_what_others_have_put_in_its_place_stays(
+def test_the_safe_stream_has_the_attributes_of_a_stream_and_keeps_replacements(
     tmp_path: Path,
 ) -> None:
     source = """

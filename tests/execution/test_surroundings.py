@@ -25,7 +25,7 @@ def untouched() -> Iterator[None]:
     before.apply()
 
 
-def test_limits_the_context_of_decimal_and_the_start_method_travel_as_json() -> None:
+def test_limits_decimal_context_and_start_method_are_restored_from_json() -> None:
     decimal.setcontext(
         decimal.Context(prec=50, rounding=decimal.ROUND_DOWN, traps=[decimal.Overflow])
     )
@@ -47,7 +47,9 @@ def test_limits_the_context_of_decimal_and_the_start_method_travel_as_json() -> 
     ]
 
 
-def test_a_program_without_decimals_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_or_unused_decimal_context_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A program with Python's first decimal context needs none, either."""
     decimal.setcontext(decimal.Context())
     assert Surroundings.of_this_process().decimal is None
@@ -55,7 +57,7 @@ def test_a_program_without_decimals_needs_none(monkeypatch: pytest.MonkeyPatch) 
     assert Surroundings.of_this_process().decimal is None
 
 
-def test_django_is_set_up_where_the_script_has_done_so(
+def test_django_is_set_up_if_the_script_has_set_it_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """If it cannot be, the log says why, and calls without it run."""
@@ -75,7 +77,7 @@ def test_django_is_set_up_where_the_script_has_done_so(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_flags_of_the_interpreter_make_another_like_it() -> None:
+def test_interpreter_flags_reproduce_the_flags_of_the_interpreter() -> None:
     code = "from distribute_challenge.execution.surroundings import interpreter_flags; print(*interpreter_flags())"
     for flags in (
         ["-O", "-W", "ignore"],

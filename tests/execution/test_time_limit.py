@@ -95,7 +95,7 @@ def test_the_signal_s_former_action_comes_back() -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
-def test_a_signal_that_comes_just_before_a_wait_comes_again() -> None:
+def test_the_timer_signal_is_repeated_if_it_came_just_before_a_wait() -> None:
     """The wait had not begun, so the first signal interrupts nothing."""
     with TimeLimit(LONG, "f").running():
         assert signal.getitimer(signal.ITIMER_REAL)[1] > 0
@@ -161,7 +161,7 @@ def test_the_outer_of_two_limits_stops_both_blocks() -> None:
         both()
 
 
-def test_an_inner_limit_does_not_take_what_belongs_to_an_outer_one() -> None:
+def test_an_inner_limit_passes_on_the_exception_of_an_outer_limit() -> None:
     """It passes it on."""
     with pytest.raises(OverdueError), TimeLimit(LONG, "inner").running():
         raise OverdueError(object())

@@ -29,7 +29,9 @@ def test_arguments_that_cannot_be_unpickled_fail_their_own_call() -> None:
 
 
 @pytest.mark.parametrize(("kind", "hint"), [(ModuleNotFoundError, True), (ValueError, False)])
-def test_the_error_of_an_argument_says_that_it_is_one(kind: type[Exception], hint: bool) -> None:
+def test_the_error_of_an_argument_that_cannot_be_loaded_has_a_note_that_says_so(
+    kind: type[Exception], hint: bool
+) -> None:
     """The error says what to do if a package is missing. It knows only the function's name."""
     (failed,) = outcomes(identity, [one(Missing(kind))])
     (note,) = failed.error.__notes__

@@ -36,7 +36,7 @@ def test_calls_behind_the_one_that_runs_are_given_back_once() -> None:
     assert progress.end() == (3, [4])
 
 
-def test_outcomes_that_could_not_go_ahead_come_with_the_others() -> None:
+def test_outcomes_that_were_not_sent_ahead_are_sent_at_the_end() -> None:
     progress = Progress(10, 0.0)
     progress.outcomes.append(1)
     progress.give_back(Sent(with_outcomes=False))
@@ -55,7 +55,7 @@ def test_take_returns_each_outcome_only_once() -> None:
 
 
 @pytest.mark.parametrize("done", [9, 10])
-def test_with_nothing_behind_it_nothing_is_given_back(done: int) -> None:
+def test_the_last_call_of_a_batch_gives_nothing_back(done: int) -> None:
     sent = Sent()
     progress = Progress(10, 0.0)
     progress.outcomes.extend(range(done))
@@ -88,7 +88,7 @@ def test_the_thread_looks_at_one_batch_after_the_other_and_rests_between(
     ) >= 1
 
 
-def test_a_batch_that_comes_while_the_thread_goes_to_rest_is_looked_at() -> None:
+def test_a_batch_that_begins_while_the_thread_goes_to_rest_wakes_the_thread() -> None:
     watcher = Watchdog()
     watcher._current = Progress(2, 0.0), Sent()
     watcher._rest()

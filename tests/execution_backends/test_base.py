@@ -40,6 +40,6 @@ def test_a_backend_without_submit_cannot_be_made() -> None:
         ExecutionBackend()  # type: ignore[abstract]
 
 
-def test_a_backend_that_owns_nothing_closes_without_a_word() -> None:
+def test_a_backend_without_resources_can_be_closed() -> None:
     """Most backends own nothing."""
     LocalExecutionBackend().close()

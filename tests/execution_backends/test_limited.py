@@ -88,7 +88,7 @@ def test_a_limited_backend_honours_the_engines_options_except_queue_timeout(held
     assert LimitedBackend(held).depot() is None
 
 
-def test_a_waiting_call_is_cancelled_here_and_any_other_there(
+def test_a_waiting_call_is_cancelled_at_once_and_a_passed_on_call_by_the_engine(
     held: Held, eventually: Eventually
 ) -> None:
     backend = LimitedBackend(held, 1)
@@ -139,7 +139,7 @@ def test_an_engine_that_fails_fails_the_call_and_lets_the_next_through(
             future.result(TIMEOUT)
 
 
-def test_a_call_that_is_cancelled_on_its_way_does_not_go(
+def test_a_call_cancelled_while_it_is_passed_on_does_not_reach_the_engine(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it take the place of the next one."""
@@ -159,7 +159,9 @@ def test_a_call_that_is_cancelled_on_its_way_does_not_go(
     assert first.result(TIMEOUT) == 0
 
 
-def test_a_call_that_is_stopped_as_it_arrives_is_stopped_there(held: Held) -> None:
+def test_a_call_cancelled_before_the_engine_returns_its_future_is_cancelled_there(
+    held: Held,
+) -> None:
     backend = LimitedBackend(held, 1)
     task = Task(FunctionPayload("", b"", "echo"), b"", CallOptions(), 0.0)
     call = limited.LimitedCall(task, backend)
@@ -169,7 +171,7 @@ def test_a_call_that_is_stopped_as_it_arrives_is_stopped_there(held: Held) -> No
     assert inner.cancelled()
 
 
-def test_when_it_breaks_all_calls_fail_and_further_ones_are_refused(
+def test_a_broken_backend_fails_all_calls_and_refuses_further_ones(
     held: Held, eventually: Eventually
 ) -> None:
     """Those that the engine has not begun are cancelled there."""
@@ -185,7 +187,7 @@ def test_when_it_breaks_all_calls_fail_and_further_ones_are_refused(
     assert len(held.futures) == 1
 
 
-def test_to_close_it_cancels_what_waits_and_leaves_the_engine_open(held: Held) -> None:
+def test_closing_cancels_waiting_calls_and_leaves_the_engine_open(held: Held) -> None:
     backend = LimitedBackend(held, 1)
     first, second = echo(1).submit(backend), echo(2).submit(backend)
     backend.close()

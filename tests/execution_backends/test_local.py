@@ -18,7 +18,7 @@ def test_a_call_runs_in_this_thread_while_it_is_submitted() -> None:
     assert future.result() == (os.getpid(), threading.get_ident())
 
 
-def test_its_timeline_names_it() -> None:
+def test_the_timeline_of_a_call_names_the_process() -> None:
     """It names this process."""
     future = compute_this(lambda: 1)().submit("local")
     assert future.timeline is not None

@@ -60,7 +60,7 @@ def test_put_waits_for_room_and_get_for_items(named: "Queue[Any]") -> None:
     assert named.maxsize == 5
 
 
-def test_a_name_stands_for_one_queue_of_the_process(named: "Queue[Any]") -> None:
+def test_a_queue_name_means_the_same_queue_in_the_whole_process(named: "Queue[Any]") -> None:
     other: Queue[Any] = Queue("named", backend="local")
     named.put(1)
     assert other.get() == 1
@@ -72,7 +72,7 @@ def test_a_name_stands_for_one_queue_of_the_process(named: "Queue[Any]") -> None
     without_limit.delete()
 
 
-def test_calls_on_threads_share_it(items: "Queue[Any]") -> None:
+def test_calls_on_threads_use_the_queue_of_the_program(items: "Queue[Any]") -> None:
     @compute_this(backend="threads")
     def put(items: "Queue[Any]") -> None:
         items.put("from a call")
@@ -81,7 +81,9 @@ def test_calls_on_threads_share_it(items: "Queue[Any]") -> None:
     assert items.get() == "from a call"
 
 
-def test_another_process_is_told(items: "Queue[Any]") -> None:
+def test_a_call_in_another_process_that_uses_a_memory_queue_gets_an_error(
+    items: "Queue[Any]",
+) -> None:
     @compute_this(backend="processes")
     def put(items: "Queue[Any]") -> None:
         items.put("from a call")
@@ -90,7 +92,7 @@ def test_another_process_is_told(items: "Queue[Any]") -> None:
         put(items).compute()
 
 
-def test_a_process_that_runs_calls_has_none() -> None:
+def test_a_process_that_runs_calls_cannot_make_a_memory_queue() -> None:
     program = (
         "from distribute_challenge.core.interrupts import become_worker; become_worker(); "
         "from distribute_challenge import Queue; Queue(backend='threads')"
@@ -117,7 +119,7 @@ def test_shutdown_refuses_items(items: "Queue[Any]") -> None:
     items.join()
 
 
-def test_join_asks_whether_it_is_wanted(
+def test_join_ends_when_its_caller_does_not_want_it_any_more(
     items: "Queue[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{MemoryQueue.__module__}.LOOK_EVERY", 0.01)
@@ -127,7 +129,7 @@ def test_join_asks_whether_it_is_wanted(
     assert not items.opened().join(0.0)
 
 
-def test_deleted_items_need_not_be_done(items: "Queue[Any]") -> None:
+def test_join_does_not_wait_for_deleted_items(items: "Queue[Any]") -> None:
     items.put_many([1, 2])
     items.get()
     received = items.opened().take(1, None)
@@ -189,7 +191,7 @@ def test_an_interrupt_while_an_item_is_loaded_leaves_it(
     assert items.qsize() == 1
 
 
-def test_the_child_of_a_fork_has_a_copy(items: "Queue[Any]") -> None:
+def test_a_forked_child_has_its_own_copy_of_the_queue(items: "Queue[Any]") -> None:
     items.put(1)
     held = threading.Event()
     release = threading.Event()

@@ -59,7 +59,7 @@ def task(chunk: int = 0, **options: object) -> Task:
         (task(), "version", [], 1, VersionMismatchError),
     ],
 )
-def test_a_call_without_an_outcome_is_begun_again_or_fails(
+def test_a_call_whose_worker_died_is_begun_three_times_at_most(
     what: Task,
     kind: str,
     attempts: list[Attempt],
@@ -108,7 +108,7 @@ def test_a_call_that_misses_a_value_is_sent_again_a_few_times() -> None:
         assert type(make_error()) is error
 
 
-def test_a_call_has_to_begin_in_its_time_from_when_it_was_made_or_lost() -> None:
+def test_the_queue_timeout_counts_from_the_creation_or_the_last_loss_of_a_call() -> None:
     assert policy.begin_by(task()) == inf
     assert policy.begin_by(task(queue_timeout=5)) == 15
     assert policy.begin_by(task(queue_timeout=5), [ALONE]) == 7
@@ -141,7 +141,7 @@ def test_calls_that_may_run_once_have_one_attempt() -> None:
     assert policy.allowed_attempts(CallOptions(at_most_once=True), 3) == 1
 
 
-def test_of_a_lost_chunk_that_may_run_once_each_call_has_an_outcome() -> None:
+def test_each_call_of_a_lost_at_most_once_chunk_has_an_outcome() -> None:
     """So its map sends none again."""
     error = WorkerLostError("gone")
     result = policy.result_of_lost(task(chunk=3, at_most_once=True), error, [1], 3)

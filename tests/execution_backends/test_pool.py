@@ -63,7 +63,9 @@ def test_the_thread_that_looks_after_queue_times_ends_with_the_last_of_them(
         eventually(lambda: backend._pool._watcher is None)
 
 
-def test_calls_that_begin_in_time_leave_nothing_behind(backend: ThreadsExecutionBackend) -> None:
+def test_calls_that_begin_within_their_queue_timeout_leave_few_timers(
+    backend: ThreadsExecutionBackend,
+) -> None:
     """Long before their time would have been over."""
     patient = limited.with_options(queue_timeout=3600)
     for _ in range(SPARE_LIMITS + 50):
@@ -82,7 +84,7 @@ def test_a_worker_does_not_begin_a_call_whose_time_is_over(
         call.result(TIMEOUT)
 
 
-def test_a_pool_of_several_names_their_number(tmp_path: Path) -> None:
+def test_the_queue_timeout_error_of_a_pool_gives_its_number_of_workers(tmp_path: Path) -> None:
     with ThreadsExecutionBackend(2) as backend:
         door = tmp_path / "door"
         running = [wait_for(str(door)).submit(backend) for _ in range(2)]
@@ -113,7 +115,7 @@ def meet() -> int:
     return BARRIERS[-1].wait()
 
 
-def test_when_no_thread_can_be_started_a_call_is_refused_or_waits_for_those_that_are_there(
+def test_calls_are_refused_or_wait_for_existing_threads_if_none_can_be_started(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, eventually: Eventually
 ) -> None:
     """None can be started when the interpreter ends."""

@@ -52,7 +52,7 @@ def test_calls_run_in_other_processes(pool: ProcessesExecutionBackend) -> None:
     assert future.timeline.created <= future.timeline.sent <= future.timeline.received
 
 
-def test_of_many_calls_only_those_that_kill_their_process_fail(
+def test_only_the_calls_that_kill_their_process_fail(
     pool: ProcessesExecutionBackend,
 ) -> None:
     """97 values, 3 errors, and a pool that goes on."""
@@ -197,7 +197,7 @@ def test_a_process_that_dies_while_it_has_nothing_to_do_costs_no_call(
     assert not {once(number).compute(pool, timeout=TIMEOUT) for number in range(20)} & pids
 
 
-def test_a_call_is_given_to_a_new_process_if_the_old_one_dies_before_it_has_it(
+def test_a_call_is_given_to_a_new_process_if_the_old_one_died_before_taking_it(
     pool: ProcessesExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool has not yet seen that it died."""

@@ -59,7 +59,9 @@ def test_a_name_gives_one_engine_for_the_whole_process() -> None:
     assert isinstance(found[0], ThreadsExecutionBackend)
 
 
-def test_the_nearest_word_chooses(clean_environment: pytest.MonkeyPatch) -> None:
+def test_the_innermost_choice_of_a_backend_takes_precedence(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """Call, function, block, process, environment."""
     names = {"call": "threads", "function": "local"}
     assert registry.resolve(names["call"], names["function"]) is registry.resolve("threads")
@@ -78,7 +80,7 @@ def test_the_nearest_word_chooses(clean_environment: pytest.MonkeyPatch) -> None
     assert isinstance(default_backend(), LocalExecutionBackend)
 
 
-def test_a_block_holds_for_its_own_thread(clean_environment: pytest.MonkeyPatch) -> None:
+def test_use_backend_applies_only_to_its_own_thread(clean_environment: pytest.MonkeyPatch) -> None:
     """Others are not surprised."""
     set_default_backend("threads")
     seen: list[Any] = []
@@ -89,7 +91,7 @@ def test_a_block_holds_for_its_own_thread(clean_environment: pytest.MonkeyPatch)
     assert isinstance(seen[0], ThreadsExecutionBackend)
 
 
-def test_an_object_is_taken_at_its_word() -> None:
+def test_a_backend_object_is_used_as_it_is_and_an_object_with_run_is_adapted() -> None:
     """A backend as it is, anything with `run` through an adapter."""
     backend = LocalExecutionBackend()
     assert registry.resolve(backend) is backend
@@ -146,7 +148,7 @@ class Distribution:
 @pytest.mark.parametrize(
     ("dist", "package"), [(Distribution(), "some-package"), (None, "no_such_module:Engine")]
 )
-def test_a_missing_install_is_answered_with_the_line_to_write(
+def test_the_error_for_a_missing_package_has_the_pip_line(
     monkeypatch: pytest.MonkeyPatch, dist: Any, package: str
 ) -> None:
     """The error names the package, and what it lacks."""
@@ -167,7 +169,7 @@ def test_an_engine_that_cannot_be_loaded_is_not_named_as_one_that_keeps_an_optio
         compute_this(abs, queue="gpu")(-1).compute(OnlyRun())
 
 
-def test_inside_a_call_every_built_in_name_means_this_process() -> None:
+def test_inside_a_call_every_built_in_name_means_the_local_backend() -> None:
     """Waiting for another worker could wait for ever."""
     call = compute_this(
         lambda: [type(registry.resolve(name)).__name__ for name in ("celery", "processes", None)]

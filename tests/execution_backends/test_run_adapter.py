@@ -26,7 +26,7 @@ def add(x: int, y: int = 1) -> int:
     return x + y
 
 
-def test_an_object_with_run_is_a_backend() -> None:
+def test_an_object_with_a_run_method_can_be_used_as_a_backend() -> None:
     """It gets bytes, arguments and keyword arguments."""
     runner = OnlyRun()
     assert isinstance(runner, SupportsRun)
@@ -49,7 +49,7 @@ def test_a_slow_run_gives_the_rest_of_its_chunk_back(monkeypatch: pytest.MonkeyP
     assert list(add.map(range(5), batch_size=5, backend=OnlyRun())) == [1, 2, 3, 4, 5]
 
 
-def test_an_error_of_run_is_the_call_s() -> None:
+def test_an_exception_of_the_run_method_is_the_exception_of_the_call() -> None:
     """Whether the function raised it or the object."""
 
     class Broken:

@@ -39,7 +39,7 @@ def test_equal_sizes_share_an_engine() -> None:
         sized.give_back(engine)
 
 
-def test_the_engine_that_was_used_last_stays_open_until_another_size_is_wanted() -> None:
+def test_the_last_unused_engine_stays_open_until_another_size_is_leased() -> None:
     kind = ThreadsExecutionBackend()
     first = sized.lease(kind, 1)
     second = sized.lease(kind, 2)
@@ -58,7 +58,7 @@ def test_the_engine_that_was_used_last_stays_open_until_another_size_is_wanted()
     sized.give_back(third)
 
 
-def test_where_there_are_workers_already_no_number_can_be_chosen(
+def test_no_size_can_be_chosen_for_a_backend_with_existing_workers(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     assert sized.lease(LocalExecutionBackend(), 2) is None
@@ -69,7 +69,9 @@ def test_where_there_are_workers_already_no_number_can_be_chosen(
     assert sized.lease(CeleryExecutionBackend(), 2) is None
 
 
-def test_an_embedded_cluster_has_the_size(clean_environment: pytest.MonkeyPatch) -> None:
+def test_an_embedded_cluster_is_started_with_the_leased_size(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     engine = sized.lease(CeleryExecutionBackend(), 1)
     assert engine is not None
     assert double(1).compute(engine) == 2
@@ -95,7 +97,7 @@ def test_a_child_of_a_fork_has_engines_of_its_own() -> None:
     sized.give_back(engine)
 
 
-def test_at_the_end_of_the_program_all_are_closed() -> None:
+def test_all_leased_engines_are_closed_at_the_end_of_the_program() -> None:
     engine = sized.lease(ThreadsExecutionBackend(), 1)
     sized._end()
     with pytest.raises(CallCancelledError):

@@ -58,7 +58,7 @@ def test_a_call_that_raises_keyboard_interrupt_fails_and_the_pool_goes_on() -> N
         assert compute_this(lambda: 1)().compute(pool) == 1
 
 
-def test_a_thread_in_c_code_stops_when_it_comes_back_from_it() -> None:
+def test_a_cancelled_thread_in_c_code_stops_when_the_c_code_returns() -> None:
     """Its future is cancelled before that."""
     with ThreadsExecutionBackend(1) as pool:
         begun = threading.Event()

@@ -62,7 +62,7 @@ def test_scatter_sends_the_items_of_collections() -> None:
         assert list(executor.map(int, texts)) == [1, 2]
 
 
-def test_gather_gives_values_in_their_shape() -> None:
+def test_gather_gives_values_in_the_structure_of_the_futures() -> None:
     with Executor(backend="threads") as executor:
         one, two = executor.submit(double, 1), executor.submit(double, 2)
         assert executor.gather(one) == 2
@@ -131,7 +131,7 @@ def test_shutdown_waits_for_a_graph_that_another_thread_computes(tmp_path: Path)
     assert values == [True]
 
 
-def test_after_shutdown_nothing_more_is_done() -> None:
+def test_methods_raise_runtime_error_after_shutdown() -> None:
     executor = Executor(backend="threads")
     executor.shutdown()
     for attempt in (

@@ -50,14 +50,14 @@ def backend(request: pytest.FixtureRequest) -> Any:
 # --- how many workers
 
 
-def test_without_a_number_the_backend_has_its_own(cluster: LocalCluster) -> None:
+def test_max_workers_defaults_to_the_number_of_the_backend(cluster: LocalCluster) -> None:
     with Executor(backend=cluster.backend) as executor:
         assert executor._max_workers == 2
         assert executor.submit(pow, 2, 10).result(TIMEOUT) == 1024
 
 
 @pytest.mark.slow
-def test_a_number_is_the_size_of_a_local_cluster_that_executors_share(
+def test_executors_with_the_same_number_share_a_local_cluster(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     """It stays for the next one."""
@@ -76,7 +76,7 @@ def test_a_number_is_the_size_of_a_pool(tmp_path: Path) -> None:
         assert max(running) <= 3
 
 
-def test_of_a_backend_that_is_given_no_more_are_used(tmp_path: Path) -> None:
+def test_at_most_the_given_number_of_workers_of_a_backend_are_used(tmp_path: Path) -> None:
     with (
         ThreadsExecutionBackend(8) as backend,
         Executor(2, backend=backend) as executor,
@@ -88,7 +88,7 @@ def test_of_a_backend_that_is_given_no_more_are_used(tmp_path: Path) -> None:
         assert max(executor.map(count_running, [str(tmp_path)] * 30, range(30))) <= 2
 
 
-def test_an_address_is_that_of_a_cluster(cluster: LocalCluster) -> None:
+def test_an_executor_accepts_the_address_of_a_cluster(cluster: LocalCluster) -> None:
     """As the first argument, or as the backend, with a number of calls."""
     with Executor(cluster.broker_url) as executor:
         assert executor.submit(abs, -3).result(TIMEOUT) == 3
@@ -97,7 +97,7 @@ def test_an_address_is_that_of_a_cluster(cluster: LocalCluster) -> None:
         assert list(executor.map(abs, [-1, -2])) == [1, 2]
 
 
-def test_inside_a_call_it_runs_calls_in_that_process() -> None:
+def test_an_executor_inside_a_call_runs_calls_in_the_same_process() -> None:
     def inner() -> Any:
         with Executor(4) as executor:
             return os.getpid(), executor.submit(os.getpid).result()
@@ -148,7 +148,7 @@ def test_calls_run_on_every_backend(backend: Any) -> None:
         assert list(executor.map(parse, ["1", "2"])) == [1, 2]
 
 
-def test_a_future_as_an_argument_is_its_value(backend: Any) -> None:
+def test_futures_and_calls_as_arguments_are_replaced_by_their_values(backend: Any) -> None:
     """So is a call that has not run, and a future of another executor."""
     with Executor(backend=backend) as executor, Executor(backend="threads") as other:
         first = executor.submit(operator.add, 1, 2)
@@ -209,7 +209,7 @@ def test_asyncio_runs_functions_in_it() -> None:
         assert asyncio.run(main(executor)) == 32
 
 
-def test_a_call_that_kills_its_process_fails_alone(
+def test_only_the_calls_that_kill_their_process_fail(
     cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its error is a `BrokenProcessPool`, too; the executor goes on."""
@@ -226,7 +226,7 @@ def test_a_call_that_kills_its_process_fails_alone(
             assert not executor._broken
 
 
-def test_few_functions_are_kept_pickled_and_none_while_no_call_is_open(
+def test_a_limited_number_of_pickled_functions_is_kept_while_calls_are_open(
     tmp_path: Path, eventually: Eventually
 ) -> None:
     door = str(tmp_path / "door")

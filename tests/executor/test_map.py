@@ -13,7 +13,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 TIMEOUT = 60  # Seconds after which a test would rather fail than wait.
 
 
-def test_a_map_submits_at_once_and_with_a_buffer_when_results_are_asked_for() -> None:
+def test_map_submits_all_calls_at_once_or_as_many_as_the_buffer_holds() -> None:
     """No more calls are out than the buffer holds, and the iterables are not read ahead of that."""
     with Executor(backend="threads") as executor:
         taken = iter(range(20))
@@ -64,7 +64,7 @@ def test_a_map_stops_waiting_after_its_timeout(tmp_path: Path, eventually: Event
     assert not late.exists()
 
 
-def test_a_timeout_of_the_call_itself_is_its_own() -> None:
+def test_a_result_timeout_error_raised_by_a_call_passes_unchanged() -> None:
     def give_up() -> None:
         raise ResultTimeoutError("no luck")
 
@@ -91,7 +91,7 @@ def test_a_map_that_is_dropped_cancels_what_has_not_begun(
 
 
 @pytest.mark.parametrize("name", ["chunksize", "buffersize"])
-def test_sizes_of_a_map_are_numbers_from_one_on(name: str) -> None:
+def test_chunksize_and_buffersize_below_one_or_not_whole_are_refused(name: str) -> None:
     with Executor(backend="local") as executor:
         with pytest.raises(ValueError, match=f"{name} must be greater than 0, got 0"):
             executor.map(abs, [1], **{name: 0})  # type: ignore[arg-type] # a wrong one

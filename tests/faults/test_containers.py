@@ -48,7 +48,7 @@ def under_load(backend: CeleryExecutionBackend, key: str, count: int) -> list[Fu
     return futures
 
 
-def test_calls_of_a_container_that_is_removed_are_made_good(
+def test_calls_of_a_removed_container_run_elsewhere(
     cluster: ComposeCluster, backend: CeleryExecutionBackend
 ) -> None:
     futures = under_load(backend, "removed", 60)

@@ -26,7 +26,7 @@ PASSING = [
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.lasts:g} s")
-def test_calls_survive_a_line_that_is_up_again(make: Make, fault: Fault) -> None:
+def test_calls_survive_a_temporary_loss_of_the_connection(make: Make, fault: Fault) -> None:
     rig, backend = make(workers=2)
     load = Load(rig, backend)
     load.submit(20, 0.2)
@@ -38,7 +38,7 @@ def test_calls_survive_a_line_that_is_up_again(make: Make, fault: Fault) -> None
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_half_open_line_is_found_out_and_replaced(make: Make, side: str) -> None:
+def test_a_half_open_connection_is_detected_and_replaced(make: Make, side: str) -> None:
     """No process says that the other end is gone. New connections can be made."""
     rig, backend = make(workers=2)
     load = Load(rig, backend)
@@ -55,7 +55,7 @@ def test_a_half_open_line_is_found_out_and_replaced(make: Make, side: str) -> No
 
 
 @pytest.mark.parametrize("harm", ["cut", "half-open"])
-def test_a_call_that_is_waited_for_gives_its_value_or_says_that_redis_is_not_there(
+def test_compute_returns_a_value_or_raises_broker_unreachable_error_in_time(
     make: Make, harm: str
 ) -> None:
     """It is sent by the caller's own thread, on a line that was good a moment ago."""

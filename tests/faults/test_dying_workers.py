@@ -56,7 +56,7 @@ def test_two_hundred_calls_survive_five_deaths_of_whole_workers(
         assert second.time < max(death + MADE_GOOD, turn) + BUSY
 
 
-def test_a_call_that_a_dead_worker_had_taken_and_not_begun_is_made_good(make: Make) -> None:
+def test_a_call_taken_and_not_begun_by_a_dead_worker_runs_elsewhere(make: Make) -> None:
     """The child is stopped: the main process has the message, and no process runs the call."""
     rig, backend = make(workers=1)
     load = Load(rig, backend)

@@ -67,7 +67,7 @@ def threads(*works: Callable[[], object]) -> Iterator[None]:
             thread.join()
 
 
-def test_children_have_a_client_of_their_own_whatever_other_threads_do(
+def test_forked_children_make_their_own_client_whatever_other_threads_do(
     backend: ExecutionBackend,
 ) -> None:
     """All verbs work in each child, and what its parent had is there or ends in an error."""

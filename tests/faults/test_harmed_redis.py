@@ -68,7 +68,7 @@ def test_no_call_hangs_when_redis_is_emptied(make: Make, options: dict[str, bool
     future.result(60)
 
 
-def test_a_full_redis_is_an_error_and_loses_nothing_that_it_has_taken(make: Make) -> None:
+def test_a_full_redis_refuses_new_calls_and_loses_no_accepted_ones(make: Make) -> None:
     rig, backend = make(workers=1)
     accepted = Load(rig, backend)
     accepted.submit(1, 2.0)

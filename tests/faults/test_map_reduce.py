@@ -81,7 +81,7 @@ def copies(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.deadline(200)
-def test_it_survives_the_deaths_of_workers_in_both_waves(make: Make, copies: int) -> None:
+def test_a_map_reduce_survives_deaths_of_workers_in_both_phases(make: Make, copies: int) -> None:
     rig, backend = make(workers=3)
     run = Run(rig, backend, copies)
     for worker, kind in zip(rig.workers, ["map", "map", "reduce"], strict=True):
@@ -93,7 +93,7 @@ def test_it_survives_the_deaths_of_workers_in_both_waves(make: Make, copies: int
 
 @pytest.mark.deadline(200)
 @pytest.mark.parametrize(("kind", "count"), [("map", ITEMS // 2), ("reduce", 1)])
-def test_it_survives_a_redis_that_is_emptied(
+def test_a_map_reduce_survives_an_emptied_redis(
     make: Make, copies: int, kind: str, count: int
 ) -> None:
     rig, backend = make(workers=2)
@@ -105,7 +105,7 @@ def test_it_survives_a_redis_that_is_emptied(
 
 @pytest.mark.deadline(200)
 @pytest.mark.parametrize(("kind", "count"), [("map", ITEMS // 2), ("map", ITEMS), ("reduce", 1)])
-def test_it_survives_the_loss_of_what_the_first_wave_has_made(
+def test_a_map_reduce_survives_the_loss_of_the_output_of_its_mappers(
     make: Make, kind: str, count: int
 ) -> None:
     """Its calls run again, and no others."""

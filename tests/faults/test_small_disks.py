@@ -123,7 +123,7 @@ def test_without_shared_memory_large_values_go_through_redis_and_one_line_says_s
 
 @pytest.mark.parametrize("backend", ["celery", "processes"])
 @pytest.mark.parametrize("place", ["shared memory", "temporary folder"])
-def test_a_process_that_dies_while_nothing_has_room_is_replaced(
+def test_a_process_that_dies_while_the_disk_is_full_is_replaced(
     place: str, backend: str, tmp_path: Path
 ) -> None:
     if place == "shared memory":

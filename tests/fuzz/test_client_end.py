@@ -48,7 +48,7 @@ def client_of(backend: CeleryExecutionBackend) -> Client:
     return client
 
 
-def test_forged_replies_resolve_nothing_and_the_true_one_does(
+def test_forged_replies_resolve_no_call_and_the_genuine_reply_does(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     tmp_path: Path,
@@ -99,7 +99,7 @@ def test_forged_replies_resolve_nothing_and_the_true_one_does(
     assert len(lines) < 60
 
 
-def test_signed_nonsense_does_not_end_a_client(
+def test_malformed_replies_with_a_valid_signature_do_not_end_a_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """If an attacker can sign, each call still ends, and the client serves the next one."""
@@ -194,7 +194,7 @@ def test_a_reply_to_another_list_of_the_same_client_is_refused(
     assert again.result(DEADLINE) == 10
 
 
-def test_other_things_in_the_place_of_lists_and_hashes_do_not_end_a_client(
+def test_keys_of_the_wrong_type_do_not_end_a_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """A program that may write can stop a cluster, but afterwards the same client goes on."""
@@ -218,7 +218,9 @@ def assert_served(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
 
 
 @pytest.mark.parametrize("encrypt", [False, True], ids=["signed", "encrypted"])
-def test_mutated_values_are_not_there(server: Server, encrypt: bool, tmp_path: Path) -> None:
+def test_mutated_values_in_redis_are_treated_as_missing(
+    server: Server, encrypt: bool, tmp_path: Path
+) -> None:
     """They are in Redis, and are changed, cut, moved or of another kind. The client counts them."""
     connection, mutator = connect(server.url), Mutator(13)
     keyring = Keyring(SECRET, encrypt=encrypt)
@@ -250,7 +252,7 @@ def test_mutated_values_are_not_there(server: Server, encrypt: bool, tmp_path: P
     store.close()
 
 
-def test_mutated_values_in_files_are_not_there(tmp_path: Path) -> None:
+def test_mutated_values_in_files_are_treated_as_missing(tmp_path: Path) -> None:
     """The store finds no changed value in a folder that all machines share, either."""
     mutator, keyring = Mutator(14), Keyring(SECRET)
     store = FsspecStore(f"file://{tmp_path}/shared", "fuzzed", keyring)
@@ -269,7 +271,7 @@ def test_mutated_values_in_files_are_not_there(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_broker_that_answers_with_errors_is_no_reason_to_end(
+def test_errors_of_the_broker_do_not_end_the_receiver(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The receiver goes on when it is over."""

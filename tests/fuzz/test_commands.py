@@ -57,7 +57,7 @@ def assert_shown_safely(done: Result) -> None:
 
 
 @pytest.mark.usefixtures("real_worker")
-def test_ping_stands_forged_answers(server: Server) -> None:
+def test_ping_copes_with_forged_answers(server: Server) -> None:
     """`ping` waits for named workers. Among all, it shows answers in a worker's form safely."""
     mutator = Mutator(31)
     left_out, deadline = 0, time.monotonic() + 2 * PATIENCE
@@ -75,7 +75,7 @@ def test_ping_stands_forged_answers(server: Server) -> None:
                     assert [line.split()[0] for line in done.stdout.splitlines()] == names
 
 
-def test_status_stands_forged_answers(
+def test_status_copes_with_forged_answers(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
     """It shows the workers, as their signs of life are signed."""

@@ -29,7 +29,7 @@ def double(number: int) -> int:
 
 
 @pytest.mark.slow
-def test_mutated_records_end_no_step_in_an_error(
+def test_mutated_records_raise_no_error_in_any_step_of_a_detached_call(
     server: Server, backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They harm no other call."""

@@ -40,7 +40,7 @@ class _Hash:
 
 
 @pytest.mark.slow
-def test_mutated_lines_of_presence_are_strangers_or_gone() -> None:
+def test_mutated_presence_lines_are_counted_as_strangers_or_dropped() -> None:
     """What is signed and says nonsense, too; those between them are there."""
     connection, mutator = _Hash(), Mutator(5)
     here: Any = connection

@@ -54,7 +54,7 @@ def batch(**fields: Any) -> Batch:
     return Batch(**{**given, "issued": time.time(), **fields})
 
 
-def test_mutated_messages_in_its_queue(
+def test_mutated_messages_in_the_queue_are_refused_and_counted(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
     """Are refused, counted, and logged once for each kind; calls between them are served."""
@@ -96,7 +96,7 @@ def test_mutated_messages_in_its_queue(
     assert len(real_worker.output) < 200_000
 
 
-def test_mutated_orders_on_its_channel(
+def test_mutated_commands_on_the_remote_control_channel_are_refused(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
     """They come by remote control. Some are no JSON, or very deep."""
@@ -125,7 +125,7 @@ def test_mutated_orders_on_its_channel(
     assert real_worker.process.poll() is None
 
 
-def test_nonsense_in_its_books(
+def test_malformed_entries_of_unacknowledged_messages_do_not_end_a_worker(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
     """Entries of messages in work that look as if their worker had died."""
@@ -149,7 +149,7 @@ def test_nonsense_in_its_books(
     assert_serves(backend, real_worker)
 
 
-def test_text_in_its_books_comes_neither_into_its_log_nor_into_what_it_signs(
+def test_forged_text_in_redis_reaches_neither_the_log_nor_a_signed_reply(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
     """The text stands in the name of a message's holder, and in records of detached calls."""
@@ -212,7 +212,7 @@ def test_a_detached_call_that_is_put_back_does_not_run_again(
     assert "refused a message (its detached call has ended, or was cancelled)" in real_worker.output
 
 
-def test_functions_that_another_program_has_changed(
+def test_changed_functions_are_refused_counted_and_sent_again(
     server: Server,
     real_worker: Program,
     backend: CeleryExecutionBackend,
@@ -298,7 +298,7 @@ def test_commands_of_celery_s_that_change_something_have_no_effect(
     assert scale(server.url, 2) == 2, "a true command is carried out"
 
 
-def test_a_message_that_is_sent_once_more_when_it_is_old(
+def test_an_old_message_that_is_sent_again_is_answered_at_the_signed_address(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
     """Is answered to the list that is signed, whatever stands around it."""
@@ -314,7 +314,7 @@ def test_a_message_that_is_sent_once_more_when_it_is_old(
     assert_serves(backend, real_worker)
 
 
-def test_replies_that_cannot_be_put_where_they_belong(
+def test_replies_that_cannot_be_pushed_do_not_end_a_worker(
     server: Server, real_worker: Program, backend: CeleryExecutionBackend
 ) -> None:
     """Another value stands there. The child and the main process go on all the same."""
@@ -328,7 +328,7 @@ def test_replies_that_cannot_be_put_where_they_belong(
     assert_serves(backend, real_worker)
 
 
-def test_signed_nonsense_where_any_program_can_sign(
+def test_malformed_frames_do_not_end_a_worker_without_a_secret(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Client and worker have no secret, as asked for. The frames are changed, then sealed."""

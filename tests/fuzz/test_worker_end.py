@@ -74,7 +74,7 @@ def test_mutated_messages_are_refused_and_counted_and_valid_ones_between_them_se
 
 
 @pytest.mark.slow
-def test_signed_nonsense_ends_nothing() -> None:
+def test_malformed_frames_with_a_valid_signature_raise_no_error_in_the_gate() -> None:
     """Any program can sign without a secret. Bytes and fields are changed, then sealed."""
     keyring = Keyring.insecure()
     bench, mutator = Bench(keyring), Mutator(2)
@@ -130,7 +130,7 @@ def test_a_celery_message_that_no_client_sends_is_refused(bench: Bench, name: st
     ],
     ids=lambda data: f"{data[:12]!r}… {len(data)}",
 )
-def test_the_large_and_the_deep_are_refused_in_no_time(bench: Bench, data: bytes) -> None:
+def test_huge_and_deeply_nested_messages_are_refused_quickly(bench: Bench, data: bytes) -> None:
     """The gate refuses them before it makes anything larger of them."""
     began = time.process_time()
     assert bench.take(data) is None
@@ -138,7 +138,7 @@ def test_the_large_and_the_deep_are_refused_in_no_time(bench: Bench, data: bytes
     assert bench.gate.refusals.total == 1
 
 
-def test_of_the_envelope_only_the_body_counts(bench: Bench) -> None:
+def test_only_the_signed_body_of_an_envelope_determines_the_call(bench: Bench) -> None:
     """The signed body runs as its sender meant it, whatever an attacker writes around it."""
     sent = batch(reply_to="the signed list", timeout=3.0)
     data = message(bench.gate.keyring, sent)
@@ -230,7 +230,7 @@ def test_a_message_of_another_version_is_handed_on_to_be_answered(bench: Bench) 
     assert bench.gate.refusals.total == 2
 
 
-def test_mutated_functions_are_not_there_and_counted(
+def test_mutated_functions_are_treated_as_missing_and_counted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """So are functions of another digest. The client then sends them again."""
@@ -283,7 +283,7 @@ quickly = settings(
 @given(
     header=json_values | st.fixed_dictionaries(dict.fromkeys(("id", "name", "sizes"), json_values))
 )
-def test_no_header_that_json_can_hold_does_harm(header: Any) -> None:
+def test_arbitrary_json_headers_are_refused(header: Any) -> None:
     """Found by searching."""
     text = json.dumps(header).encode()
     frame = b"DCF1" + len(text).to_bytes(4, "big") + text
@@ -296,7 +296,7 @@ def test_no_header_that_json_can_hold_does_harm(header: Any) -> None:
         gate.batch_of(header)
 
 
-def test_the_application_has_such_a_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_application_has_a_gate_with_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """It accepts only sealed messages, and JSON for remote control."""
     app = make_app("redis://localhost")
     assert app.gate.keyring.identity == KEYRING.identity

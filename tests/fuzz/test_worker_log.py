@@ -17,7 +17,9 @@ from tests.workers import start_worker
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
-def test_words_of_orders_do_not_act_on_its_log(server: Server, tmp_path: Path) -> None:
+def test_control_characters_in_commands_do_not_act_on_the_log(
+    server: Server, tmp_path: Path
+) -> None:
     """Celery and kombu log some of them as they are, if they are asked to say all that they do."""
     with (
         start_worker(

@@ -33,6 +33,6 @@ print(call(lambda value=held: value).compute(backend))
 """
 
 
-def test_functions_in_the_arguments_may_capture_them(project: Client) -> None:
+def test_functions_in_the_arguments_may_capture_futures_and_calls(project: Client) -> None:
     """The function of the call itself may not: a worker keeps it for further calls."""
     assert project.run(SCRIPT).split() == ["8", "True", "3", "7", "7"]

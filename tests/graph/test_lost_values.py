@@ -84,7 +84,7 @@ def join(*parts: Any) -> Any:
     return parts
 
 
-def test_the_call_that_made_it_runs_again(engine: Engine, eventually: Eventually) -> None:
+def test_the_call_whose_value_was_lost_runs_again(engine: Engine, eventually: Eventually) -> None:
     """So does the call that needs it; it has its large arguments until it has ended."""
     future = join(make(LARGE), LARGE + 1).submit()
     engine.end(0, "k")
@@ -109,7 +109,7 @@ def test_the_call_that_made_it_runs_again(engine: Engine, eventually: Eventually
     eventually(empty)
 
 
-def test_a_call_that_was_begun_before_those_that_need_it_runs_again(
+def test_a_lost_value_of_a_call_begun_before_its_dependents_is_computed_again(
     engine: Engine, eventually: Eventually
 ) -> None:
     """Its value stays on the cluster, as no program has its future."""
@@ -129,7 +129,7 @@ def test_a_call_that_was_begun_before_those_that_need_it_runs_again(
     assert future.result(60) == 5
 
 
-def test_so_do_the_calls_before_it_whose_values_are_freed(
+def test_earlier_calls_whose_values_were_freed_run_again_too(
     engine: Engine, eventually: Eventually
 ) -> None:
     future = join(join(make())).submit()
@@ -150,7 +150,9 @@ def test_so_do_the_calls_before_it_whose_values_are_freed(
     assert future.result(60) == 5
 
 
-def test_two_calls_that_miss_it_have_it_made_once(engine: Engine, eventually: Eventually) -> None:
+def test_a_lost_value_that_two_calls_miss_is_computed_again_once(
+    engine: Engine, eventually: Eventually
+) -> None:
     shared = make()
     future = join(join(shared), join(shared)).submit()
     engine.end(0, "k")
@@ -183,7 +185,7 @@ def test_a_value_that_this_process_has_is_sent_again(
 
 
 @pytest.mark.parametrize("options", [{}, {"at_most_once": True}])
-def test_a_call_that_only_shared_a_message_with_it_runs_again(
+def test_a_call_that_shared_a_message_with_a_loss_runs_again_unless_at_most_once(
     engine: Engine, eventually: Eventually, options: dict[str, Any]
 ) -> None:
     """It may have begun: one that must not run twice fails."""
@@ -200,7 +202,9 @@ def test_a_call_that_only_shared_a_message_with_it_runs_again(
     assert engine.names == ["make", "join", "join"]
 
 
-def test_a_part_of_a_map_runs_again(engine: Engine, eventually: Eventually) -> None:
+def test_a_lost_value_needed_by_a_map_is_computed_again(
+    engine: Engine, eventually: Eventually
+) -> None:
     results: list[Any] = []
     thread = threading.Thread(
         target=lambda: results.extend(join.map([make()], backend=engine)), daemon=True
@@ -220,7 +224,7 @@ def test_a_part_of_a_map_runs_again(engine: Engine, eventually: Eventually) -> N
 
 
 @pytest.mark.parametrize("why", ["handed out", "at most once", "again and again"])
-def test_an_error_says_what_is_lost_and_why(
+def test_the_error_for_a_lost_value_names_the_call_and_the_reason(
     engine: Engine, eventually: Eventually, why: str
 ) -> None:
     call = (make.with_options(at_most_once=True) if why == "at most once" else make)(7)
@@ -275,7 +279,7 @@ def test_a_call_that_was_cancelled_does_not_run_again(
     assert engine.names == ["make", "join"]
 
 
-def test_the_call_that_made_it_may_fail_when_it_runs_again(
+def test_a_call_fails_with_the_error_of_an_input_that_runs_again(
     engine: Engine, eventually: Eventually
 ) -> None:
     """A call that runs only once more waits for it as for the first time."""

@@ -18,7 +18,7 @@ def add(*numbers: Any, **more: Any) -> Any:
     return len(numbers) + len(more)
 
 
-def test_a_call_stands_above_those_that_it_needs() -> None:
+def test_the_outline_lists_a_call_above_the_calls_it_needs() -> None:
     shared, future = add(1), add(2).submit("local")
     call: Any = add(shared, [{"x": (future,)}], more=[add(shared), {3}])
     assert [(line.depth, line.text) for line in outline(call)] == [

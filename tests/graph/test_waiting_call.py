@@ -48,7 +48,7 @@ def add(x: Any, y: Any = 1) -> Any:
 Eventually = Callable[[Callable[[], bool]], None]
 
 
-def test_a_call_goes_to_its_engine_when_the_last_input_is_there(
+def test_a_call_is_submitted_to_its_engine_when_its_last_input_is_ready(
     engine: Engine, eventually: Eventually
 ) -> None:
     future = add(add(1), add(2)).submit()
@@ -67,7 +67,7 @@ def test_a_call_goes_to_its_engine_when_the_last_input_is_there(
     assert future.call_text() == "add"
 
 
-def test_an_input_of_two_calls_is_cancelled_with_the_last_of_them(engine: Engine) -> None:
+def test_cancelling_a_call_cancels_inputs_that_only_its_graph_needs(engine: Engine) -> None:
     """A chain goes as a whole."""
     shared = add(add(add(1)))
     future = add(shared, add(shared)).submit()
@@ -75,7 +75,7 @@ def test_an_input_of_two_calls_is_cancelled_with_the_last_of_them(engine: Engine
     assert [each.cancelled() for each in engine.futures] == [True]
 
 
-def test_a_call_whose_second_input_failed_stops_the_first(
+def test_a_failed_input_cancels_the_other_inputs_of_the_call(
     engine: Engine, eventually: Eventually
 ) -> None:
     future = add(add(1), add(2)).submit()
@@ -117,7 +117,7 @@ def test_a_value_that_cannot_be_pickled_is_the_calls_error(engine: Engine) -> No
     assert "the result of add" in str(error)
 
 
-def test_a_call_that_is_cancelled_as_it_goes_is_stopped_there(engine: Engine) -> None:
+def test_a_call_cancelled_while_it_is_submitted_is_cancelled_by_the_engine(engine: Engine) -> None:
     first = add(1).submit()
     future = add(first, add(2)).submit()
     engine.on_submit = lambda: future.cancel(force=True)
@@ -127,7 +127,9 @@ def test_a_call_that_is_cancelled_as_it_goes_is_stopped_there(engine: Engine) ->
         future.result(60)
 
 
-def test_a_call_that_runs_ends_as_its_engine_says(engine: Engine, eventually: Eventually) -> None:
+def test_a_submitted_call_ends_like_the_future_of_its_engine(
+    engine: Engine, eventually: Eventually
+) -> None:
     first = add(1).submit()
     engine.futures[0].resolve(2)
     futures = [add(first).submit() for _ in range(3)]
@@ -171,7 +173,9 @@ def out(engine: Engine) -> Out:
     return Out(future, needed, follower, inner)
 
 
-def test_a_call_may_go_with_the_one_that_it_needs(out: Out, engine: Engine) -> None:
+def test_a_call_that_shares_a_message_with_its_input_is_not_submitted_again(
+    out: Out, engine: Engine
+) -> None:
     """It does not go to the engine again."""
     out.needed.resolve(2)
     out.inner.resolve(3)
@@ -180,7 +184,7 @@ def test_a_call_may_go_with_the_one_that_it_needs(out: Out, engine: Engine) -> N
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_a_call_that_is_given_back_goes_when_its_input_is_there(
+def test_a_call_that_was_given_back_is_submitted_when_its_input_is_ready(
     out: Out, engine: Engine, eventually: Eventually, before: bool
 ) -> None:
     if before:
@@ -203,7 +207,9 @@ def test_a_call_that_is_given_back_fails_with_its_input(out: Out) -> None:
     assert error.__notes__ == ["add(add(1)) needed add(1)"]
 
 
-def test_a_call_that_was_cancelled_on_its_way_does_not_come_back(out: Out, engine: Engine) -> None:
+def test_a_cancelled_call_that_was_given_back_is_not_submitted_again(
+    out: Out, engine: Engine
+) -> None:
     assert out.future.cancel(force=True)
     out.follower.give_back(out.inner, ())
     out.needed.resolve(2)
@@ -221,7 +227,9 @@ def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
         assert ended(fork(work)) == 0
 
 
-def test_large_values_leave_no_user_behind(eventually: Eventually) -> None:
+def test_large_values_of_ended_cancelled_and_failed_calls_are_released(
+    eventually: Eventually,
+) -> None:
     """Neither those of a call that ended, nor of one that was cancelled or failed."""
     array = numpy.zeros(100_000)
     with use_backend("celery"):

@@ -72,7 +72,7 @@ class Unpicklable:
 
 @pytest.mark.usefixtures("on_threads")
 @pytest.mark.parametrize("return_as", ["list", "generator", "generator_unordered"])
-def test_all_values_come(return_as: str) -> None:
+def test_parallel_returns_all_values(return_as: str) -> None:
     values = Parallel(return_as=return_as)(delayed(sqrt)(i * i) for i in range(300))
     assert sorted(values) == list(range(300))
 
@@ -106,17 +106,17 @@ def test_the_number_of_jobs_follows_the_slots_of_the_cluster(
         assert joblib.effective_n_jobs(n_jobs) == effective
 
 
-def test_one_job_runs_here_and_starts_no_cluster() -> None:
+def test_a_single_job_runs_in_the_calling_process_and_starts_no_cluster() -> None:
     with parallel_config(NAME, n_jobs=1, execution_backend="no such backend"):
         assert Parallel()(delayed(os.getpid)() for _ in range(2)) == [os.getpid()] * 2
 
 
-def test_no_jobs_are_refused() -> None:
+def test_zero_jobs_are_refused() -> None:
     with parallel_config(NAME), pytest.raises(ValueError, match="n_jobs == 0"):
         Parallel(n_jobs=0)([])
 
 
-def test_fewer_jobs_than_slots_are_a_bound() -> None:
+def test_n_jobs_limits_the_batches_sent_at_the_same_time() -> None:
     engine = HeldBackend(4)
     with parallel_config(NAME, n_jobs=2, execution_backend=engine):
         results = Parallel(return_as="generator")(delayed(sqrt)(i) for i in range(50))
@@ -127,7 +127,7 @@ def test_fewer_jobs_than_slots_are_a_bound() -> None:
 
 
 @pytest.mark.usefixtures("on_threads")
-def test_an_exception_arrives_as_itself_with_the_workers_traceback() -> None:
+def test_an_exception_keeps_its_type_and_the_traceback_of_the_worker() -> None:
     """joblib drops the traceback of an exception; its cause stays."""
     with pytest.raises(ZeroDivisionError) as caught:
         Parallel()(delayed(divide)(1, number) for number in (1, 0))
@@ -152,7 +152,7 @@ def test_an_error_of_the_library_has_no_workers_traceback(tmp_path: Path) -> Non
     assert caught.value.__cause__ is None
 
 
-def test_options_are_those_of_compute_this() -> None:
+def test_options_are_checked_like_those_of_compute_this() -> None:
     with pytest.raises(OptionError, match="'memory' is no option"):
         parallel_config(NAME, memory=1)
     with pytest.raises(OptionError, match="retries=-1"):
@@ -177,7 +177,7 @@ def test_a_call_that_takes_too_long_ends_the_run(tmp_path: Path) -> None:
     assert Parallel()(delayed(abs)(-number) for number in range(5)) == [0, 1, 2, 3, 4]
 
 
-def test_one_that_is_aborted_ends_no_calls_of_another() -> None:
+def test_aborting_one_parallel_leaves_the_calls_of_another_alone() -> None:
     """They share the backend of the block."""
     engine = HeldBackend()
     with parallel_config(NAME, execution_backend=engine):
@@ -212,7 +212,7 @@ def test_a_parallel_can_be_used_again_after_a_failure() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("on_cluster")
 class TestOnWorkers:
-    def test_calls_run_there_and_workers_outlive_an_abort(self, tmp_path: Path) -> None:
+    def test_calls_run_on_workers_that_survive_an_abort(self, tmp_path: Path) -> None:
         def workers() -> set[int]:
             return set(Parallel()(delayed(os.getppid)() for _ in range(20)))
 
@@ -236,7 +236,7 @@ class TestOnWorkers:
             limits = Parallel()(delayed(threads_of_numpy)() for _ in range(2))
         assert limits == [("3", [3])] * 2
 
-    def test_variables_set_meanwhile_hold_for_workers_of_this_machine(
+    def test_variables_set_after_the_start_apply_to_workers_of_this_machine(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OMP_NUM_THREADS", "5")
@@ -266,7 +266,7 @@ class TestOnWorkers:
             parallel(delayed(os.getpid)() for _ in range(5))
         assert isinstance(caught.value.__cause__, FileNotFoundError)
 
-    def test_a_setup_is_an_initializer(self) -> None:
+    def test_setup_and_initializer_together_are_refused(self) -> None:
         with pytest.raises(OptionError, match="got setup and initializer, which are the same"):
             Parallel(setup=os.getpid, initializer=os.getpid)([delayed(os.getpid)()] * 2)
 

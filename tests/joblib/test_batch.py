@@ -27,7 +27,7 @@ def test_errors_show_what_is_in_a_batch() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_variables_hold_for_the_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_are_set_for_the_batch_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
 
@@ -39,7 +39,9 @@ def test_variables_hold_for_the_batch_alone(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen() == ["7", None]
 
 
-def test_variables_of_the_client_itself_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_of_the_client_process_are_not_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With the backend `threads`, they belong to the whole program."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     surroundings = Surroundings({"OMP_NUM_THREADS": "1"})
@@ -72,7 +74,9 @@ def test_a_missing_threadpoolctl_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("worker")
-def test_an_initializer_finds_what_the_batches_find(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_initializer_runs_with_the_environment_variables_of_the_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """And has the name of its function, for error messages."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     initializer = Initializer(os.getenv, Surroundings({"OMP_NUM_THREADS": "1"}))

@@ -29,7 +29,9 @@ def jobs(engine: Any, most: int | None = None) -> Jobs:
     return Jobs(Surroundings({}), CallOptions(engine), engine.concurrency, most)
 
 
-def test_only_so_many_are_out_at_the_same_time(eventually: Eventually) -> None:
+def test_at_most_the_given_number_of_batches_is_sent_at_the_same_time(
+    eventually: Eventually,
+) -> None:
     engine = HeldBackend()
     run = jobs(engine, most=2)
     ended: list[Job] = []
@@ -41,7 +43,7 @@ def test_only_so_many_are_out_at_the_same_time(eventually: Eventually) -> None:
     assert sent[3].future is None
 
 
-def test_without_a_bound_all_are_sent_at_once() -> None:
+def test_without_a_limit_all_batches_are_sent_at_once() -> None:
     engine = HeldBackend()
     run = jobs(engine)
     for _ in range(20):
@@ -75,7 +77,7 @@ def test_a_batch_that_is_aborted_while_it_is_sent_is_cancelled(is_reachable: boo
     assert not ended
 
 
-def test_after_the_last_abort_nothing_is_sent() -> None:
+def test_no_batch_is_sent_after_the_final_abort() -> None:
     """joblib may submit one more batch in the thread of a callback."""
     engine = HeldBackend()
     run = jobs(engine)
@@ -84,7 +86,7 @@ def test_after_the_last_abort_nothing_is_sent() -> None:
     assert not engine.futures
 
 
-def test_an_error_of_sending_is_the_jobs_own() -> None:
+def test_an_error_while_sending_is_the_exception_of_the_job() -> None:
     """In the thread of a callback, where joblib submits, an exception would be lost."""
     run = jobs(HeldBackend(is_reachable=False))
     ended: list[Job] = []
@@ -104,7 +106,7 @@ def test_a_job_without_a_callback_ends(eventually: Eventually) -> None:
     eventually(lambda: len(engine.futures) == 2)
 
 
-def test_jobs_go_where_the_thread_that_began_sends_its_calls() -> None:
+def test_jobs_use_the_backend_of_the_thread_that_began_the_run() -> None:
     """joblib submits in other threads, too, which are in no `use_backend` block."""
     engine = HeldBackend()
     with use_backend(engine):
@@ -115,7 +117,7 @@ def test_jobs_go_where_the_thread_that_began_sends_its_calls() -> None:
     assert len(engine.futures) == 1
 
 
-def test_batches_grow_with_how_long_calls_ran_on_the_worker() -> None:
+def test_the_batch_size_grows_with_the_measured_time_of_calls_on_the_worker() -> None:
     """They stay small on an engine that does not measure."""
     engine = HeldBackend()
     run = jobs(engine)

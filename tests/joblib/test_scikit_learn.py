@@ -43,7 +43,7 @@ def results() -> Iterator[Results]:
         yield both
 
 
-def test_a_grid_search_finds_the_same(results: Results) -> None:
+def test_a_grid_search_finds_the_same_parameters_as_with_loky(results: Results) -> None:
     def search() -> Any:
         return GridSearchCV(SVC(), {"C": [0.1, 1, 10]}, cv=2).fit(X[:300], Y[:300])
 

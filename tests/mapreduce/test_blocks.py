@@ -71,7 +71,7 @@ def test_the_bytes_travel_apart_from_the_index(limit: int) -> None:
         [],
     ],
 )
-def test_a_block_comes_back(keys: list[Any]) -> None:
+def test_an_encoded_block_decodes_to_the_same_keys_and_values(keys: list[Any]) -> None:
     """Its keys have their types."""
     values = [number / 2 for number in range(len(keys))]
     found = decoded(encoded((keys, values), "pairs"))
@@ -86,7 +86,7 @@ def test_keys_of_subclasses_stay_what_they_are() -> None:
         assert (type(found), found) == (type(key), key)
 
 
-def test_one_section_alone_has_no_bytes_of_others() -> None:
+def test_a_section_can_be_pickled_without_the_bytes_of_others() -> None:
     with Spill() as spill:
         blocks = written(1_000_000, spill)
     alone = blocks.alone(1)

@@ -12,7 +12,7 @@ def test_calls_have_one_item_until_one_has_ended() -> None:
     assert [sizer.size(1000, 2, 0.0) for _ in range(3)] == [1, 1, 1]
 
 
-def test_calls_grow_with_the_time_that_the_wave_has_taken() -> None:
+def test_chunks_grow_with_the_elapsed_time_up_to_a_limit() -> None:
     """But no faster than eightfold, and not beyond some seconds."""
     sizer = ChunkSizer()
     sizer.record(1, seconds=0.001, size=1)
@@ -22,7 +22,7 @@ def test_calls_grow_with_the_time_that_the_wave_has_taken() -> None:
     assert sizer.size(inf, 2, 4000.0) == 10_000
 
 
-def test_the_last_items_are_shared() -> None:
+def test_the_last_items_are_divided_among_all_processes() -> None:
     """Each worker process gets two more calls, which are not too short for all that."""
     sizer = ChunkSizer()
     sizer.record(100, seconds=0.1, size=1)
@@ -31,7 +31,7 @@ def test_the_last_items_are_shared() -> None:
     assert sizer.size(4000, 4, 16.0) == 1000
 
 
-def test_a_call_waits_for_a_process_once_it_is_known_how_long_they_take() -> None:
+def test_two_calls_per_process_are_sent_once_their_duration_is_known() -> None:
     sizer = ChunkSizer()
     assert [sizer.most_at_once(slots) for slots in (0, 1, 4)] == [1, 1, 4]
     sizer.record(1, seconds=1.0, size=1)

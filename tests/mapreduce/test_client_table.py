@@ -38,7 +38,9 @@ def test_values_are_folded_in_the_order_of_the_items() -> None:
     assert list(table.pairs(is_sorted=True)) == [("x", "bc"), ("y", "ac")]
 
 
-def test_it_takes_no_more_when_it_has_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_table_expects_no_more_calls_when_it_has_many_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Of calls that run, it expects as many as of those that have ended; and it stays with a no."""
     monkeypatch.setattr(client_table, "MOST_KEYS", 3)
     table = ClientTable(operator.add)
@@ -52,7 +54,9 @@ def test_it_takes_no_more_when_it_has_many_keys(monkeypatch: pytest.MonkeyPatch)
     assert not table.expect(1)
 
 
-def test_it_takes_no_more_than_it_can_merge_in_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_table_expects_no_more_bytes_than_it_can_merge_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     value = blocks(x="a" * 1000)
     monkeypatch.setattr(client_table, "MOST_BYTES", 5 * value.size)
     table = ClientTable(max)
@@ -62,7 +66,9 @@ def test_it_takes_no_more_than_it_can_merge_in_some_time(monkeypatch: pytest.Mon
     assert not table.expect(1)
 
 
-def test_the_rest_is_divided_when_it_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_beyond_the_limit_of_the_client_table_are_partitioned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Then its own pairs are the first in each partition."""
     monkeypatch.setattr(client_table, "MOST_KEYS", 5)
     with ThreadsExecutionBackend(1) as backend:
@@ -73,7 +79,7 @@ def test_the_rest_is_divided_when_it_takes_no_more(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("most", [1, 20, 300])
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.lists(st.integers(0, 50)), max_size=40))
-def test_nothing_is_lost_or_there_twice(most: int, items: list[list[int]]) -> None:
+def test_every_pair_is_counted_exactly_once(most: int, items: list[list[int]]) -> None:
     """However many keys each item has, and whenever the client takes no more."""
     with pytest.MonkeyPatch.context() as context:
         context.setattr(client_table, "MOST_KEYS", most)
@@ -83,7 +89,7 @@ def test_nothing_is_lost_or_there_twice(most: int, items: list[list[int]]) -> No
 
 
 @pytest.mark.parametrize("limit", [0, 1_000_000])
-def test_its_pairs_are_divided_also_into_a_file(limit: int) -> None:
+def test_the_client_table_divides_its_pairs_in_memory_or_into_a_file(limit: int) -> None:
     table = ClientTable(max)
     table.merge(0, 1, blocks(a="1", b="2", c="3"))
     divided = table.divided(2, limit)
@@ -105,7 +111,7 @@ def test_functions_of_the_user_do_not_run_in_the_client() -> None:
     assert os.getpid() not in found["all"]
 
 
-def test_given_partitions_are_made() -> None:
+def test_an_explicit_number_of_partitions_is_used() -> None:
     """By a second wave, however few keys there are."""
     with ThreadsExecutionBackend(1) as backend:
         submitted: list[str] = []

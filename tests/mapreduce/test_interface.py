@@ -78,7 +78,7 @@ def test_an_endless_input_is_refused(items: Any) -> None:
     )) == 20  # fmt: skip
 
 
-def test_a_repetition_that_ends_is_taken() -> None:
+def test_a_finite_repeat_is_accepted_as_input() -> None:
     assert dict(run(repeat(7, 30))) == {7: 30}
 
 
@@ -139,7 +139,7 @@ def test_a_key_that_cannot_be_hashed_is_refused_with_what_to_do(key: Any) -> Non
         list(map_reduce(lambda item: [("a", 1), (key, 1)], [1], fold=max, backend="threads"))
 
 
-def test_a_fold_that_fails_by_a_type_error_is_no_matter_of_keys() -> None:
+def test_a_type_error_of_a_fold_is_raised_unchanged_with_a_note_of_the_key() -> None:
     pairs = map_reduce(lambda item: [("a", 1), ("a", "b")], [1], fold=max, backend="threads")
     with pytest.raises(TypeError, match="not supported") as caught:
         list(pairs)
@@ -152,7 +152,7 @@ def test_errors_name_the_items_of_a_call() -> None:
     assert repr(Items(3, "abc")) == "items 3 to 5"
 
 
-def test_nothing_runs_before_the_first_pair_is_asked_for() -> None:
+def test_no_item_is_read_and_no_call_runs_before_the_first_pair_is_asked_for() -> None:
     """And no item is read."""
     read: list[int] = []
     pairs = run(read.append(number) or number for number in range(3))  # type: ignore[func-returns-value] # so they are noted
@@ -162,7 +162,7 @@ def test_nothing_runs_before_the_first_pair_is_asked_for() -> None:
     assert len(list(pairs)) == 2
 
 
-def test_one_that_is_never_run_warns_of_it() -> None:
+def test_a_map_reduce_that_is_never_run_warns_at_its_line() -> None:
     """As a map does, with the line that made it."""
     pairs = run([1])
     with pytest.warns(NeverRunWarning, match="a map_reduce over pair was made and") as told:
@@ -170,7 +170,7 @@ def test_one_that_is_never_run_warns_of_it() -> None:
     assert told[0].filename == __file__
 
 
-def test_it_has_four_partitions_for_each_process() -> None:
+def test_the_default_is_four_partitions_for_each_process() -> None:
     """One at least, and no more than a few hundred unless there are more processes."""
     usual = interface._usual_partitions
     assert [usual(processes) for processes in (0, 1, 2, 64, 100, 1000)] == [
@@ -202,7 +202,9 @@ def test_a_traceback_has_no_frames_of_the_library(step: Callable[[Any], Any]) ->
 
 
 @pytest.mark.parametrize("end", [KeyResults.close, lambda pairs: None], ids=["close", "delete"])
-def test_closing_it_stops_what_runs(tmp_path: Path, end: Callable[[Any], None]) -> None:
+def test_closing_or_deleting_the_results_stops_running_calls(
+    tmp_path: Path, end: Callable[[Any], None]
+) -> None:
     """So does deleting it."""
 
     def reducer(key: int, values: Iterator[int]) -> int:

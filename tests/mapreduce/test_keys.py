@@ -59,7 +59,7 @@ class Point(NamedTuple):
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None)
 @given(data=st.data())
-def test_bytes_sort_as_the_keys_do(kind: str, data: st.DataObject) -> None:
+def test_stable_bytes_sort_like_the_keys_of_one_type(kind: str, data: st.DataObject) -> None:
     """Within one type; equal keys have equal bytes."""
     one, other = data.draw(KINDS[kind]), data.draw(KINDS[kind])
     assert (stable_bytes(one) < stable_bytes(other)) == (one < other)
@@ -108,7 +108,7 @@ def test_types_that_python_does_not_compare_quickly_count_together() -> None:
     assert not can_compare(set())
 
 
-def test_types_have_an_order() -> None:
+def test_stable_bytes_order_keys_of_different_types() -> None:
     """Numbers, bytes, texts, tuples."""
     keys: list[Any] = [(), "", b"", -(10**400), 10**400, "z", b"\xff", (0,)]
     assert sorted(keys, key=stable_bytes) == [
@@ -155,7 +155,7 @@ def test_pairs_are_divided_by_the_partitions_of_their_keys(keys: list[Any]) -> N
         ]
 
 
-def test_also_one_partition_takes_no_keys_of_other_types() -> None:
+def test_keys_of_unsupported_types_are_refused_even_with_one_partition() -> None:
     with pytest.raises(CallError, match=r"got the key 0\.5"):
         divided({"a": 1, 0.5: 1}, 1)  # type: ignore[dict-item] # that is the test
 

@@ -117,7 +117,7 @@ def test_an_error_names_the_key() -> None:
     assert caught.value.__notes__ == ["key 'a' of raises"]
 
 
-def test_a_value_that_cannot_travel_is_an_error() -> None:
+def test_a_value_that_cannot_be_pickled_is_an_error() -> None:
     """It is found early, as the table looks at the size of what it gets."""
     with pytest.raises(SerialisationError, match="a pair of a mapper cannot be pickled"):
         GroupTable(1).add(["a"], [(each for each in range(0))])

@@ -47,7 +47,7 @@ def run(tmp_path: Path) -> Run:
     return run_script
 
 
-def test_it_is_listed_with_the_others(run: Run) -> None:
+def test_an_installed_backend_is_listed_with_the_built_in_ones(run: Run) -> None:
     script = run("""
         import distribute_challenge
         print(distribute_challenge.available_backends())
@@ -57,7 +57,7 @@ def test_it_is_listed_with_the_others(run: Run) -> None:
     ), script.stderr
 
 
-def test_it_runs_calls_by_its_name(run: Run) -> None:
+def test_an_installed_backend_runs_calls_by_its_name(run: Run) -> None:
     script = run("""
         import os
         from distribute_challenge import compute_this
@@ -78,7 +78,7 @@ def test_it_runs_calls_by_its_name(run: Run) -> None:
     assert "printed by the call" in script.stderr
 
 
-def test_an_exception_of_a_call_reaches_the_caller_as_itself(run: Run) -> None:
+def test_an_exception_of_a_call_keeps_its_type(run: Run) -> None:
     script = run("""
         from distribute_challenge import compute_this, use_backend
 
@@ -113,7 +113,7 @@ def test_a_process_that_dies_fails_its_own_call(run: Run) -> None:
     ], script.stderr
 
 
-def test_an_option_that_it_does_not_keep_is_refused(run: Run) -> None:
+def test_an_option_that_the_backend_does_not_honour_is_refused(run: Run) -> None:
     script = run("""
         from distribute_challenge import compute_this
         from distribute_challenge.errors import OptionError

@@ -188,7 +188,7 @@ def test_an_engine_that_is_closed_ends_its_consumers(
         consumers.join()
 
 
-def test_results_without_room_hold_no_consumer_that_is_stopped(
+def test_a_full_results_queue_does_not_block_a_stopped_consumer(
     items: "Queue[int]", threads: ThreadsExecutionBackend
 ) -> None:
     """Items whose results are not in the queue are delivered again."""
@@ -210,7 +210,7 @@ async def later(number: int) -> Any:
     return abs(number)
 
 
-def test_an_iterator_of_results_that_is_left_ends(items: "Queue[int]", gate: Gate) -> None:
+def test_abandoning_the_iterator_of_results_lets_join_end(items: "Queue[int]", gate: Gate) -> None:
     items.put_many([1, 2])
     gate.opened.set()
     with Consumers(items, pass_gate, results=True) as consumers:
@@ -236,7 +236,7 @@ print("ends")
         assert program.output.split() == ["ends"]
 
 
-def test_results_need_a_queue(items: "Queue[int]") -> None:
+def test_results_raises_if_the_consumers_were_made_without_results(items: "Queue[int]") -> None:
     with (
         Consumers(items, abs) as consumers,
         pytest.raises(OptionError, match="make them with results=True"),
@@ -285,7 +285,7 @@ def _made() -> Fragile:
     return Fragile()
 
 
-def test_items_of_a_consumer_that_dies_after_a_shutdown_are_done(items: "Queue[int]") -> None:
+def test_an_item_given_back_after_a_shutdown_is_still_processed(items: "Queue[int]") -> None:
     """A consumer does not end while another process may give an item back."""
     items.put(-5)
     received = items.opened().take(1, None)
@@ -302,7 +302,7 @@ def work_of(items: "Queue[Any]", function: Callable[..., Any], **changes: Any) -
     return replace(work, **changes)
 
 
-def test_a_consumer_ends_after_its_turn(items: "Queue[int]") -> None:
+def test_a_consumer_ends_after_its_time_and_takes_no_further_item(items: "Queue[int]") -> None:
     """It ends what it has begun, and then takes no more."""
     until = clock.monotonic() + 0.05
 
@@ -447,14 +447,14 @@ def test_options_that_consumers_cannot_honour_are_refused(
         process_id.with_options(**options).consume(items, **arguments)
 
 
-def test_other_queues_and_functions_are_refused(items: "Queue[int]") -> None:
+def test_other_kinds_of_queues_and_non_callables_are_refused(items: "Queue[int]") -> None:
     with pytest.raises(OptionError, match=r"expected a distribute_challenge\.Queue"):
         process_id.consume(queue.Queue())  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="'abs' cannot be called"):
         Consumers(items, "abs")  # type: ignore[arg-type]
 
 
-def test_a_call_makes_no_consumers(items: "Queue[int]") -> None:
+def test_consumers_cannot_be_made_inside_a_call(items: "Queue[int]") -> None:
     @compute_this
     def consume(items: "Queue[int]") -> None:
         Consumers(items, abs)
@@ -473,7 +473,7 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 @pytest.mark.celery
-def test_other_calls_have_their_turn(cluster: LocalCluster) -> None:
+def test_consumers_leave_workers_free_for_other_calls(cluster: LocalCluster) -> None:
     """Also if there are more consumers than workers."""
     items: Queue[int] = Queue()
     with process_id.consume(items, 20) as consumers:

@@ -50,7 +50,7 @@ def test_items_are_put_and_taken_while_the_loop_goes_on(
     asyncio.run(main())
 
 
-def test_time_is_over_as_in_the_standard_library(backend: Engine) -> None:
+def test_timeouts_raise_the_exceptions_of_the_standard_library(backend: Engine) -> None:
     async def main() -> None:
         numbers: Queue[int] = Queue(maxsize=1, backend=backend)
         with pytest.raises(queue.Empty):

@@ -46,7 +46,7 @@ def test_items_go_into_each_queue_in_turn(pool: "QueuePool[int]") -> None:
         pool[0].get_nowait()
 
 
-def test_a_full_pool_says_so(pool: "QueuePool[int]") -> None:
+def test_putting_into_a_full_pool_raises_full(pool: "QueuePool[int]") -> None:
     for number in range(6):
         pool.put_nowait(number)
     with pytest.raises(Full, match="none of the 3 queues"):
@@ -62,7 +62,7 @@ def test_a_full_pool_says_so(pool: "QueuePool[int]") -> None:
     assert 0 < caught.value.put <= 6
 
 
-def test_a_pool_of_names_is_found_again(threads: ThreadsExecutionBackend) -> None:
+def test_a_pool_with_the_same_name_has_the_same_queues(threads: ThreadsExecutionBackend) -> None:
     pool: QueuePool[int] = QueuePool(2, name="pool", backends=[threads])
     pool.put_many([1, 2])
     again: QueuePool[int] = QueuePool(2, name="pool", backends=[threads])
@@ -88,7 +88,7 @@ def test_consumers_take_the_items_of_all_queues(
     pool.delete()
 
 
-def test_a_pool_lies_on_several_backends() -> None:
+def test_the_queues_of_a_pool_can_be_on_several_backends() -> None:
     """Each has its own results."""
     with ThreadsExecutionBackend(1) as one, ThreadsExecutionBackend(1) as two:
         backends: list[ExecutionBackend] = [one, LocalExecutionBackend(), two]
@@ -99,7 +99,7 @@ def test_a_pool_lies_on_several_backends() -> None:
             assert sorted(consumers.results()) == list(range(20))
 
 
-def test_ctrl_c_stops_all(pool: "QueuePool[int]") -> None:
+def test_ctrl_c_stops_the_consumers_of_all_queues(pool: "QueuePool[int]") -> None:
     consumers: ConsumerPool[int] = pool.consume(fail)
     with pytest.raises(KeyboardInterrupt), consumers:  # noqa: PT012
         pool.put(1)

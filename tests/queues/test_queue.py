@@ -90,7 +90,7 @@ def test_an_item_can_be_large(backend: Engine, other: Engine, name: str, server:
     assert not connect(server.url).keys(keys)
 
 
-def test_an_item_can_be_an_object_of_the_script(backend: Engine) -> None:
+def test_an_item_can_be_an_object_of_a_local_class(backend: Engine) -> None:
     class Point:
         def __init__(self, x: int) -> None:
             self.x = x
@@ -297,7 +297,7 @@ def test_shutting_down_at_once_drops_what_waits(backend: Engine, server: Server)
         numbers.get()
 
 
-def test_an_item_that_was_taken_before_can_be_finished_after_that(backend: Engine) -> None:
+def test_an_item_taken_before_a_shutdown_can_be_finished_afterwards(backend: Engine) -> None:
     numbers: Queue[int] = Queue(backend=backend)
     numbers.put_many([1, 2])
     numbers.get()
@@ -319,7 +319,7 @@ def test_a_name_is_one_queue_for_all_clients(backend: Engine, other: Engine, nam
     assert repr(first) == f"<Queue {name!r}>"
 
 
-def test_the_first_limit_that_is_given_holds(backend: Engine, other: Engine, name: str) -> None:
+def test_the_first_given_maxsize_and_lease_apply(backend: Engine, other: Engine, name: str) -> None:
     first: Queue[int] = Queue(name, backend=backend)
     second: Queue[int] = Queue(name, maxsize=1, lease=30, backend=other)
     second.put(1)
@@ -331,7 +331,9 @@ def test_the_first_limit_that_is_given_holds(backend: Engine, other: Engine, nam
         Queue(name, lease=5, backend=backend)
 
 
-def test_a_deleted_queue_begins_anew(backend: Engine, other: Engine, name: str) -> None:
+def test_a_deleted_queue_is_empty_and_can_be_used_again(
+    backend: Engine, other: Engine, name: str
+) -> None:
     numbers: Queue[Any] = Queue(name, backend=backend)
     numbers.put_many([1, b"x" * 100_000])
     numbers.get()
@@ -343,7 +345,9 @@ def test_a_deleted_queue_begins_anew(backend: Engine, other: Engine, name: str) 
     assert numbers.get() == 2
 
 
-def test_nothing_of_a_deleted_queue_stays(backend: Engine, name: str, server: Server) -> None:
+def test_deleting_a_queue_removes_all_its_keys_and_values(
+    backend: Engine, name: str, server: Server
+) -> None:
     numbers: Queue[Any] = Queue(name, maxsize=9, backend=backend)
     numbers.put_many([1, 2, b"x" * 5_000_000])
     numbers.get()
@@ -421,7 +425,7 @@ def test_a_wrong_number_of_items_is_refused(backend: Engine, count: Any) -> None
 
 
 @pytest.mark.parametrize("engine", ["processes"])
-def test_another_backend_refuses_and_says_what_to_do(engine: str) -> None:
+def test_a_backend_without_queues_refuses_with_what_to_do(engine: str) -> None:
     with pytest.raises(BackendError, match="Queue\\(backend='celery'\\)"):
         Queue(backend=engine)
 

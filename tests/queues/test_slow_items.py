@@ -20,7 +20,9 @@ def taken() -> TakenItems:
     return TakenItems(MemoryQueue("unnamed:1", 0), "abc", [Items("d:0", 0, 3)])
 
 
-def test_they_go_back_also_after_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_behind_a_slow_item_go_back_also_after_the_thread_has_rested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "LONGEST", 0.01)
     slow = SlowItems()
     for _ in range(2):
@@ -34,7 +36,7 @@ def test_they_go_back_also_after_a_rest(monkeypatch: pytest.MonkeyPatch) -> None
         wait_until(lambda: not slow._wanted.is_set())
 
 
-def test_the_thread_does_not_rest_when_items_came_in_between(
+def test_the_thread_does_not_rest_if_items_arrived_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "LONGEST", 1000.0)
@@ -44,7 +46,7 @@ def test_the_thread_does_not_rest_when_items_came_in_between(
         assert slow._wanted.is_set()
 
 
-def test_one_thread_watches_all() -> None:
+def test_one_thread_watches_all_items() -> None:
     slow = SlowItems()
     slow._start()
     thread = slow._thread

@@ -24,7 +24,7 @@ def add(failures: Failures, error: BaseException, function: str = "f", count: in
     failures.add(function, raised(error), count, lambda: f"{function}(1)", "w@h/1")
 
 
-def test_equal_failures_are_one_kind_with_the_traceback_of_the_first() -> None:
+def test_equal_failures_are_grouped_with_the_traceback_of_the_first() -> None:
     failures = Failures()
     add(failures, ValueError("no"))
     add(failures, ValueError("no"), count=3)
@@ -36,7 +36,7 @@ def test_equal_failures_are_one_kind_with_the_traceback_of_the_first() -> None:
     assert first.traceback.endswith("ValueError: no\n")
 
 
-def test_beyond_a_number_of_kinds_they_are_only_counted() -> None:
+def test_failures_beyond_a_number_of_kinds_are_only_counted() -> None:
     failures = Failures()
     for number in range(MOST_KINDS + 5):
         add(failures, ValueError(str(number)))

@@ -23,7 +23,7 @@ def test_percentiles_are_known_within_two_percent(scale: float) -> None:
     assert len(durations._classes) < 1400
 
 
-def test_calls_of_one_message_count_as_so_many() -> None:
+def test_durations_count_each_call_of_a_message() -> None:
     durations = Durations()
     durations.add(1.0, 99)
     durations.add(5.0)

@@ -45,7 +45,7 @@ def test_many_calls_become_cells_that_lose_no_time_and_no_call() -> None:
     assert found.calls["w"] == 3000
 
 
-def test_cells_tell_the_functions_with_the_most_time_apart() -> None:
+def test_cells_distinguish_only_the_functions_with_the_most_time() -> None:
     found = Lanes()
     for number in range(101):
         name = f"f{number % 20}"

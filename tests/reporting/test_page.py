@@ -48,7 +48,7 @@ def test_a_page_closes_its_html_elements_in_the_right_order() -> None:
     assert opened == []
 
 
-def test_numbers_stand_on_the_right_and_words_on_the_left() -> None:
+def test_numbers_are_aligned_to_the_right_and_words_to_the_left() -> None:
     made = table(["name", "count", "word"], [["a", "1", "b"]], words=[2])
     assert '<th scope="row">a</th><td class="number">1</td><td>b</td>' in made
     assert (

@@ -61,7 +61,7 @@ def test_many_bars_are_drawn_together_and_rare_functions_in_grey(
     assert not any(hint for _, _, hint in paths(found))
 
 
-def test_cells_of_several_functions_stand_on_each_other() -> None:
+def test_bars_of_several_functions_in_a_cell_are_stacked() -> None:
     lanes = filled(
         Bar("w", 0, 10, "f", 5, 0, busy=0.5),
         Bar("w", 0, 10, "g", 5, 0, busy=0.25),
@@ -73,7 +73,7 @@ def test_cells_of_several_functions_stand_on_each_other() -> None:
     assert tops == pytest.approx([half, half - picture.BAR / 4, picture.TOP], abs=0.1)
 
 
-def test_it_shows_the_busiest_workers_with_short_names() -> None:
+def test_the_picture_shows_the_busiest_workers_with_shortened_names() -> None:
     lanes = filled(*(Bar("x" * 50 + str(n), 0, n, "f", 1, 0) for n in range(1, MOST_ROWS + 4)))
     found = drawn(lanes, 0, 100)
     assert found.left_out == 3

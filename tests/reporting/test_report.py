@@ -122,7 +122,7 @@ def test_a_block_without_calls_and_one_without_failures(path: Path) -> None:
     assert "None of them failed." in Page(path).words
 
 
-def test_blocks_may_lie_in_each_other(path: Path) -> None:
+def test_report_blocks_may_be_nested(path: Path) -> None:
     """Each sees the calls of its own block."""
     inner = path.with_name("door")  # As `Page` knows no other file beside the page.
     with report(path):

@@ -91,7 +91,9 @@ def test_a_future_whose_callbacks_have_not_run_yet_is_counted_at_the_end(held: B
     assert (figures(study), study.open) == ((1, 0, 0), 1)
 
 
-def test_a_chunk_is_as_many_calls_with_its_mean_time(study: Study, held: ByHand) -> None:
+def test_a_chunk_is_counted_as_its_number_of_calls_with_their_mean_time(
+    study: Study, held: ByHand
+) -> None:
     future = submitted(held, 4)
     error = ValueError("no")
     future.result_size = 30
@@ -106,7 +108,7 @@ def test_a_chunk_is_as_many_calls_with_its_mean_time(study: Study, held: ByHand)
     assert (bar.start, bar.end, bar.calls, bar.failed) == (3.0, 5.0, 4, 2)
 
 
-def test_calls_of_a_chunk_that_still_run_are_followed(study: Study, held: ByHand) -> None:
+def test_calls_of_a_chunk_that_end_later_are_counted(study: Study, held: ByHand) -> None:
     future, following = submitted(held, 5), Future[ChunkResult]("double")
     future.resolve(ChunkResult([1], following, 2), STAGES)
     assert figures(study) == (1, 0, 0)
@@ -153,7 +155,7 @@ def test_a_child_of_a_fork_records_nothing(study: Study) -> None:
     assert is_recording()
 
 
-def test_a_call_of_a_backend_itself_is_seen(study: Study) -> None:
+def test_a_call_made_by_run_of_a_backend_is_counted(study: Study) -> None:
     class Now(ExecutionBackend):
         def submit(self, task: Task) -> Future[Any]:
             future: Future[Any] = Future("double")

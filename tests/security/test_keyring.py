@@ -40,7 +40,7 @@ def test_data_sealed_by_one_holder_can_be_opened_by_another(keyring: Keyring, bo
     assert len(sealed) == len(body) + (ENCRYPTION_OVERHEAD if keyring.encrypts else TRAILER_LENGTH)
 
 
-def test_more_than_can_be_encrypted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_too_large_to_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says how much there is, how much can be, and what to do."""
     monkeypatch.setattr(module, "MOST_ENCRYPTED", 2000)
     assert Keyring(SECRET, encrypt=True).seal(PURPOSE, [bytes(2000)])
@@ -49,7 +49,7 @@ def test_more_than_can_be_encrypted_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("body", BODIES, ids=len)
-def test_not_a_bit_can_be_changed(keyring: Keyring, body: bytes) -> None:
+def test_any_changed_added_or_removed_byte_is_detected(keyring: Keyring, body: bytes) -> None:
     """No byte can be added or taken away at either end."""
     sealed = keyring.seal(PURPOSE, [body])
     for place in {0, 3, 4, 5, 8, 9, 40, len(sealed) // 2, len(sealed) - 1}:
@@ -62,7 +62,7 @@ def test_not_a_bit_can_be_changed(keyring: Keyring, body: bytes) -> None:
             KEYRING.open(PURPOSE, changed)
 
 
-def test_each_purpose_is_another(keyring: Keyring) -> None:
+def test_data_sealed_for_one_purpose_cannot_be_opened_for_another(keyring: Keyring) -> None:
     """A reply to one client is none to another, and no purpose can be read as a part of the body."""
     purposes = [
         Purpose.BATCH,
@@ -104,7 +104,7 @@ def test_keyrings_without_a_secret_open_only_what_such_keyrings_sealed() -> None
         KEYRING.open(PURPOSE, sealed)
 
 
-def test_secrets_change_without_a_stop() -> None:
+def test_a_secret_can_be_replaced_in_steps_without_downtime() -> None:
     """All accept both; then all sign with the new one; then the old one goes."""
     steps = [
         Keyring(text) for text in (SECRET, f"{SECRET},{OTHER}", f" {OTHER} , {SECRET} ", OTHER)
@@ -131,7 +131,7 @@ def test_a_secret_that_can_be_guessed_is_refused(text: str) -> None:
     assert "short" not in str(caught.value)
 
 
-def test_a_new_secret_is_long_enough_and_another_each_time() -> None:
+def test_new_secrets_are_long_and_unique() -> None:
     secrets = {new_secret() for _ in range(20)}
     assert len(secrets) == 20
     assert all(Keyring(secret).identity for secret in secrets)
@@ -139,7 +139,7 @@ def test_a_new_secret_is_long_enough_and_another_each_time() -> None:
 
 
 @pytest.mark.parametrize("encrypt", [False, True])
-def test_nothing_shows_a_secret(encrypt: bool) -> None:
+def test_the_repr_of_a_keyring_does_not_contain_its_secrets(encrypt: bool) -> None:
     """A keyring, its parts and its identity do not show it."""
     keyring = Keyring(f"{SECRET},{OTHER}", encrypt=encrypt)
     signature = keyring.signature(PURPOSE)
@@ -151,7 +151,7 @@ def test_nothing_shows_a_secret(encrypt: bool) -> None:
     assert repr(keyring) == f"<Keyring {names}{' encrypting' * encrypt}>"
 
 
-def test_pieces_are_signed_as_the_whole_is() -> None:
+def test_a_signature_over_pieces_equals_that_over_the_whole() -> None:
     """The reader verifies them one by one, and finds a wrong purpose or a change at the end."""
     made = KEYRING.signature(PURPOSE)
     for piece in (b"ab", memoryview(b"c")):
@@ -188,7 +188,7 @@ def test_encrypted_data_is_unreadable_and_differs_each_time() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 11, b"x" * 12, b"x" * 100])
-def test_signed_nonsense_that_says_it_is_encrypted_is_refused(body: bytes) -> None:
+def test_a_signed_body_that_falsely_claims_to_be_encrypted_is_refused(body: bytes) -> None:
     """A program with the secret may have signed it, or any program where there is none."""
     key = KEYRING.signature(PURPOSE).key
     made = module.Signature(key, module._PREFIX.pack(b"DCS1", 1, key.id), PURPOSE)

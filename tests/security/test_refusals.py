@@ -17,7 +17,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_the_first_of_each_kind_is_logged_and_each_tenfold(lines: pytest.LogCaptureFixture) -> None:
+def test_the_1st_10th_and_100th_refusal_of_a_kind_are_logged(
+    lines: pytest.LogCaptureFixture,
+) -> None:
     refusals = Refusals()
     for _ in range(150):
         refusals.note("a message", "signed with another secret", b"bytes")
@@ -42,7 +44,7 @@ def test_invented_kinds_fill_neither_log_nor_memory(
 
 
 @pytest.mark.slow
-def test_neither_the_large_nor_the_deep_costs_more_than_a_line(
+def test_huge_or_deeply_nested_details_are_logged_as_one_short_line(
     lines: pytest.LogCaptureFixture,
 ) -> None:
     """It does not end the program that logs it."""
@@ -82,7 +84,9 @@ def test_refusals_in_forked_children_are_counted_by_the_parent(
     assert refusals.total == told + 1
 
 
-def test_a_child_counts_for_a_parent_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_process_counts_its_refusals_when_its_parent_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It counts by itself."""
     refusals = Refusals()
     refusals.count_children()
@@ -104,7 +108,7 @@ def test_a_logged_refusal_is_one_line_without_control_characters(
     ]
 
 
-def test_of_an_error_only_the_librarys_own_words_are_logged(
+def test_only_error_texts_of_the_library_are_logged(
     lines: pytest.LogCaptureFixture,
 ) -> None:
     refusals = Refusals()

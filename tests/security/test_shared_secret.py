@@ -58,7 +58,7 @@ def served_by(url: str, secret: str, monkeypatch: pytest.MonkeyPatch) -> int:
     [(SECRET, NEW), (SECRET, f"{NEW},{SECRET}"), (f"{NEW},{SECRET}", SECRET)],
     ids=["another", "one that signs with another", "one that does not know the worker's"],
 )
-def test_a_client_with_another_secret_hears_of_it_and_does_not_hang(
+def test_a_client_with_another_secret_gets_an_error_and_does_not_hang(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str, clients: str
 ) -> None:
     """This holds if one side could open what the other seals, too: a call takes both."""
@@ -78,7 +78,7 @@ def test_a_client_with_another_secret_hears_of_it_and_does_not_hang(
         assert NEW not in status + worker.output
 
 
-def test_secrets_change_without_a_stop(
+def test_the_secret_of_a_cluster_can_be_replaced_in_steps_without_downtime(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The steps: all know both, all sign with the new one, none knows the old one.

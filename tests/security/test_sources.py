@@ -35,7 +35,7 @@ def private(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_first_source_counts(
+def test_the_first_source_of_a_secret_takes_precedence(
     private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file beside the socket, the variable, the file that a variable names, insecurity."""
@@ -76,7 +76,7 @@ def test_no_secret_is_an_error_with_the_line_to_write() -> None:
 
 
 @pytest.mark.parametrize("trouble", ["others may enter", "no file", "no folder"])
-def test_a_socket_s_folder_counts_if_it_is_private(
+def test_the_secret_beside_a_socket_is_used_only_if_its_folder_is_private(
     private: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise any user may have put a secret there, or the user runs a Redis of their own."""
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_read_says_why(
         keyring_for(URL)
 
 
-def test_encryption_is_for_every_source(
+def test_encryption_applies_to_secrets_of_every_source(
     private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not for clusters whose user wants no security."""
@@ -158,7 +158,9 @@ def test_a_switch_is_0_or_1(name: str, text: str, monkeypatch: pytest.MonkeyPatc
         keyring_for(URL)
 
 
-def test_settings_say_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_return_the_secret_and_switches_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """They say nothing at first."""
     assert settings.secret() is None
     assert settings.secret_file() is None

@@ -75,7 +75,7 @@ def uses_global() -> Any:
         (uses_global, "it, global variable 'LOCK'"),
     ],
 )
-def test_the_path_leads_to_the_smallest_part_that_fails(value: Any, path: str) -> None:
+def test_the_path_names_the_smallest_part_that_cannot_be_pickled(value: Any, path: str) -> None:
     """Through containers, attributes, slots, closures and globals."""
     assert culprit(value, "it", TypeError("whole"), try_pickling) == (
         f"{path} (a lock)",
@@ -83,7 +83,7 @@ def test_the_path_leads_to_the_smallest_part_that_fails(value: Any, path: str) -
     )
 
 
-def test_a_value_whose_parts_are_all_fine_is_itself_to_blame() -> None:
+def test_a_value_whose_parts_can_all_be_pickled_is_named_itself() -> None:
     """The parts fail only together."""
     assert culprit([1, 2], "it", ValueError("together"), try_pickling) == (
         "it (a list)",
@@ -91,12 +91,12 @@ def test_a_value_whose_parts_are_all_fine_is_itself_to_blame() -> None:
     )
 
 
-def test_an_error_without_words_is_named_by_its_class() -> None:
+def test_an_error_without_a_message_is_described_by_its_class() -> None:
     """Something always stands there."""
     assert culprit(1, "it", RecursionError(), try_pickling) == ("it (a int)", "RecursionError")
 
 
-def test_a_function_that_refers_to_nothing_wrong_is_itself_to_blame() -> None:
+def test_a_function_whose_references_can_all_be_pickled_is_named_itself() -> None:
     """Variables without a value are passed over."""
     captured = 1
 
@@ -111,7 +111,7 @@ def test_a_function_that_refers_to_nothing_wrong_is_itself_to_blame() -> None:
 NUMBER = 1
 
 
-def test_a_cycle_ends() -> None:
+def test_diagnosis_of_a_cyclic_value_ends() -> None:
     """Each object is looked at once."""
     cycle: list[Any] = [LOCK]
     cycle.insert(0, cycle)

@@ -36,7 +36,7 @@ def test_a_payload_s_digest_is_that_of_its_bytes() -> None:
     assert portable(module_function).payload() == payload
 
 
-def test_a_payload_gives_the_function_and_what_to_retry_on() -> None:
+def test_a_payload_contains_the_function_and_its_retry_on_classes() -> None:
     """The worker gets them in two halves."""
     unpacked = unpack_function(portable(module_function).payload().payload)
     assert __name__ in [module.name for module in unpacked.modules]
@@ -57,7 +57,7 @@ def module_setup() -> int:
     return NUMBER
 
 
-def test_a_setup_has_the_same_key_with_every_function() -> None:
+def test_equal_setups_of_different_functions_have_the_same_key() -> None:
     key, setup = with_setup(module_setup)
     assert setup is module_setup
     assert with_setup(module_setup, len) == (key, module_setup)
@@ -116,12 +116,12 @@ async def coroutine_function() -> int:
 @pytest.mark.parametrize(
     "function", [coroutine_function, AsyncCallable(), functools.partial(coroutine_function)]
 )
-def test_a_coroutine_function_is_known_as_one(function: Callable[..., Any]) -> None:
+def test_a_coroutine_function_is_recognised(function: Callable[..., Any]) -> None:
     """It may be wrapped in any way."""
     assert load_function(unpack_function(portable(function).payload().payload).data).is_async
 
 
-def test_a_function_that_refers_to_nothing_changeable_is_pickled_once() -> None:
+def test_a_function_without_changeable_references_is_pickled_once() -> None:
     """The second payload is the first."""
     function = portable(module_function)
     assert function.payload() is function.payload()
@@ -129,7 +129,7 @@ def test_a_function_that_refers_to_nothing_changeable_is_pickled_once() -> None:
     assert built_in.payload() is built_in.payload()
 
 
-def test_modules_of_arguments_come_along_from_then_on() -> None:
+def test_modules_of_arguments_are_added_to_all_later_payloads() -> None:
     """They are added once for all later calls."""
     function = portable(len)
     plain = function.payload()
@@ -167,7 +167,7 @@ def test_a_large_captured_value_is_named_in_a_warning() -> None:
         portable(heavy).payload()
 
 
-def test_a_large_value_that_no_variable_holds_is_warned_of_too() -> None:
+def test_a_large_value_held_by_a_callable_object_gives_a_warning() -> None:
     """A callable object carries its state."""
 
     class Heavy:

@@ -50,14 +50,16 @@ def test_values_that_never_change_share_a_pickle() -> None:
         ([1, b"x" * 64_000, 2, 3], [1, 1, 2]),
     ],
 )
-def test_blocks_have_bounds(items: list[Any], counts: list[int]) -> None:
+def test_blocks_have_a_maximum_number_of_items_and_bytes(
+    items: list[Any], counts: list[int]
+) -> None:
     """A large item is alone."""
     blocks = pack_items(items, "an item")
     assert [block.count for block in blocks] == counts
     assert loaded(blocks) == items
 
 
-def test_blocks_can_have_fewer_items() -> None:
+def test_the_number_of_items_per_block_can_be_limited() -> None:
     assert [block.count for block in pack_items(range(5), "an item", 2)] == [2, 2, 1]
 
 

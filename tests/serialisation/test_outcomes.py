@@ -35,7 +35,7 @@ def test_a_result_that_cannot_be_stored_for_want_of_memory_fails_its_call_alone(
     assert second == 1
 
 
-def test_ctrl_c_while_a_result_is_pickled_goes_through() -> None:
+def test_a_keyboard_interrupt_while_a_result_is_pickled_is_raised() -> None:
     """The `local` engine pickles in the client's own main thread."""
     with pytest.raises(KeyboardInterrupt):
         list(encode_outcomes([CtrlC()], "f"))

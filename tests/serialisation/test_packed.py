@@ -27,7 +27,9 @@ def unpacked(packed: Packed | None, depot: Depot) -> Any:
     return unpack(packed.parcel.data, depot.open)
 
 
-def test_a_value_without_large_parts_goes_to_any_depot(depots: tuple[Depot, Depot]) -> None:
+def test_a_packed_value_without_large_parts_can_be_used_with_any_depot(
+    depots: tuple[Depot, Depot],
+) -> None:
     depot, _ = depots
     packed = Packed(None, pack([1, 2], "it"))
     assert packed.for_depot(None) is packed
@@ -51,7 +53,9 @@ def test_parts_that_travelled_in_a_reply_are_stored_once(depots: tuple[Depot, De
     assert not any(depot.knows(key) for key in keys)
 
 
-def test_parts_in_a_store_and_in_a_reply_come_together(depots: tuple[Depot, Depot]) -> None:
+def test_a_value_with_parts_in_a_store_and_in_a_reply_is_put_together(
+    depots: tuple[Depot, Depot],
+) -> None:
     depot, other = depots
     places = iter([depot.deposit, lambda buffer: None])
     parcel = pack_result([LARGE, LARGE + 1], "it", lambda buffer: next(places)(buffer))

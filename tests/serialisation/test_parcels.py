@@ -83,7 +83,7 @@ def test_small_values_are_ordinary_pickles(depot: Depot) -> None:
         loads(packed.data)
 
 
-def test_large_buffers_lie_in_the_depot(depot: Depot, tmp_path: Path) -> None:
+def test_large_buffers_are_stored_in_the_depot(depot: Depot, tmp_path: Path) -> None:
     """Each content once; the parcel is small and names them."""
     value = {"arrays": [LARGE, SMALL, LARGE.copy()], "window": Window(bytearray(100_000))}
     packed = pack(value, "it", lambda: depot)
@@ -98,7 +98,9 @@ def test_large_buffers_lie_in_the_depot(depot: Depot, tmp_path: Path) -> None:
     assert back["arrays"][1].flags.writeable
 
 
-def test_a_large_pickle_lies_there_as_a_whole(depot: Depot, tmp_path: Path) -> None:
+def test_a_large_pickle_without_buffers_is_stored_in_the_depot_as_a_whole(
+    depot: Depot, tmp_path: Path
+) -> None:
     """Texts, bytes and long lists have no buffers."""
     for value in (
         "x" * 200_000,
@@ -161,7 +163,7 @@ def test_values_deposited_before_the_depot_fails_are_released(
     assert len(released[1]) == 1
 
 
-def test_a_depot_that_is_not_to_be_had_is_no_pickling_error() -> None:
+def test_an_error_while_the_depot_is_opened_passes_unchanged() -> None:
     """The cluster does not start, say."""
 
     def find() -> Depot:
@@ -172,7 +174,9 @@ def test_a_depot_that_is_not_to_be_had_is_no_pickling_error() -> None:
             pack(value, "it", find)
 
 
-def test_a_large_result_goes_where_there_is_a_place(depot: Depot) -> None:
+def test_a_large_result_is_stored_if_possible_and_otherwise_sent_beside_its_pickle(
+    depot: Depot,
+) -> None:
     """Else its buffers travel beside it, and its pickle in one piece."""
     text = "x" * 200_000
     placed = pack_result([LARGE, SMALL, text], "it", depot.deposit)
@@ -189,7 +193,7 @@ def test_a_large_result_goes_where_there_is_a_place(depot: Depot) -> None:
     assert numpy.array_equal(unpack(within.data)[0], LARGE)
 
 
-def test_a_result_can_be_written_to_unless_it_was_closed_by_its_maker(depot: Depot) -> None:
+def test_a_result_array_is_writable_unless_the_call_made_it_read_only(depot: Depot) -> None:
     """A part of a large argument cannot, where the call runs; the caller's copy of it can."""
     argument = unpack(pack([LARGE, LARGE[:3]], "it", lambda: depot).data, depot.open)[0]
     closed = LARGE.copy()
@@ -203,7 +207,7 @@ def test_a_result_can_be_written_to_unless_it_was_closed_by_its_maker(depot: Dep
     assert numpy.array_equal(back[1], [0, 1, 2])
 
 
-def test_so_do_large_built_in_values(depot: Depot) -> None:
+def test_large_built_in_results_are_stored_if_possible(depot: Depot) -> None:
     """They were pickled together already."""
     plain = dumps_plain(["x" * 200_000])
     assert plain is not None
@@ -252,13 +256,13 @@ def test_packing_a_deposited_value_that_is_gone_raises_value_lost_error(
         pack([deposited], "call", lambda: another)
 
 
-def test_a_copy_of_what_is_deposited_is_itself(depot: Depot) -> None:
+def test_copying_a_deposited_value_returns_the_same_object(depot: Depot) -> None:
     """It is not a copy of the value."""
     deposited = Deposited(depot, pack(LARGE, "it", lambda: depot))
     assert copy.copy(deposited) is copy.deepcopy([deposited])[0] is deposited
 
 
-def test_the_modules_of_what_is_deposited_travel_along(depot: Depot) -> None:
+def test_a_parcel_includes_the_modules_of_deposited_values(depot: Depot) -> None:
     """The worker needs them to unpickle it."""
     deposited = Deposited(depot, pack(Window(bytearray(100_000)), "it", lambda: depot))
     assert __name__ in pack([deposited], "call", lambda: depot).modules
@@ -294,6 +298,6 @@ def test_all_missing_values_of_other_calls_are_named_at_once(depot: Depot) -> No
     assert caught.value.keys == (keys[0], keys[2])
 
 
-def test_thresholds_are_the_measured_ones() -> None:
+def test_the_size_thresholds_are_64_kilobytes() -> None:
     """See benchmarks/payloads.py."""
     assert (parcels.LARGE_BUFFER, parcels.LARGE_STREAM) == (64_000, 64_000)

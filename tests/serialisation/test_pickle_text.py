@@ -72,14 +72,14 @@ ITSELF.append(ITSELF)
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_value_is_shown_without_being_made(value: Any, text: str) -> None:
+def test_a_pickle_is_shown_as_text_without_being_loaded(value: Any, text: str) -> None:
     """Numbers, text and containers as they are; a stand-in for everything else."""
     found, is_whole = outline(dumps(value, "a value").data)
     assert is_whole
     assert value_text(found).startswith(text)
 
 
-def test_a_protocol_of_other_programs_is_shown_as_far_as_it_is_binary() -> None:
+def test_pickles_of_the_binary_protocols_are_shown_and_others_refused() -> None:
     """Protocols 2 to 5; the two before are text."""
     value = (1, "a", [2, 3], {"k": "v"}, b"b")
     for protocol in (3, 4, 5):
@@ -88,7 +88,7 @@ def test_a_protocol_of_other_programs_is_shown_as_far_as_it_is_binary() -> None:
         outline(pickle.dumps(value, 0))
 
 
-def test_buffers_that_travel_elsewhere_are_named() -> None:
+def test_out_of_band_buffers_are_shown_as_buffer() -> None:
     buffers: list[pickle.PickleBuffer] = []
     data = pickle.dumps(
         [pickle.PickleBuffer(b"read only"), pickle.PickleBuffer(bytearray(b"x"))],
@@ -98,7 +98,7 @@ def test_buffers_that_travel_elsewhere_are_named() -> None:
     assert value_text(outline(data)[0]) == "[<buffer>, <buffer>]"
 
 
-def test_of_many_parts_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_parts_of_a_long_pickle_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The arguments of a call may be too long to show."""
     monkeypatch.setattr(pickle_text, "MOST_STEPS", 20)
     found, is_whole = outline(dumps((("a", list(range(100)), "b"), {}), "a value").data)

@@ -47,7 +47,7 @@ def test_built_in_values_are_pickled_by_the_plain_pickler() -> None:
 @pytest.mark.parametrize(
     "value", [lambda: 1, object(), Point(1, 2), plus_one, int, range, sys, (1).__add__]
 )
-def test_everything_else_is_left_to_cloudpickle(value: Any) -> None:
+def test_values_that_are_not_built_in_are_left_to_cloudpickle(value: Any) -> None:
     """Also inside a container."""
     assert dumps_plain(value) is None
     assert dumps_plain([{"a": (value,)}]) is None
@@ -106,7 +106,9 @@ def test_a_local_function_of_a_project_module_keeps_the_module_s_globals() -> No
     assert copy() is plus_one
 
 
-def test_a_function_that_was_replaced_travels_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_whose_name_was_reassigned_is_pickled_by_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its name now means another."""
     old = plus_one
     monkeypatch.setattr(sys.modules[__name__], "plus_one", lambda x: -1)
@@ -206,7 +208,7 @@ def test_a_dead_reference_arrives_dead() -> None:
     assert again() is None
 
 
-def test_a_function_without_a_closure_has_none_after_the_journey() -> None:
+def test_a_function_without_a_closure_is_restored_without_one() -> None:
     """As libraries look at it."""
 
     def inner() -> str:

@@ -46,7 +46,7 @@ def test_the_modules_of_an_argument_travel_with_the_function() -> None:
         ((1,), {"key": [threading.Lock()]}, r"argument 'key' of f\[0\] \(a lock\)"),
     ],
 )
-def test_the_argument_to_blame_is_named(
+def test_the_error_names_the_argument_that_cannot_be_pickled(
     args: tuple[Any, ...], kwargs: dict[str, Any], words: str
 ) -> None:
     """The error gives its position or keyword."""
@@ -61,7 +61,7 @@ def ended(value: Any) -> Future[Any]:
 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, None, "a" * 1000, b"a"])
-def test_a_small_value_stands_in_the_place_of_its_future(value: Any) -> None:
+def test_a_future_with_a_small_value_is_replaced_by_its_value(value: Any) -> None:
     """Then nothing is left to wait for."""
     task = single_task(portable(), "f", (ended(value), 2), {}, OPTIONS)
     assert loads(task.arguments) == ((value, 2), {})
@@ -69,7 +69,7 @@ def test_a_small_value_stands_in_the_place_of_its_future(value: Any) -> None:
     assert task.is_next
 
 
-def test_the_values_of_a_list_of_futures_stand_in_it() -> None:
+def test_futures_in_a_list_are_replaced_by_their_values() -> None:
     """A list that is given twice stays one list, and the caller's is not changed."""
     numbers = [ended(1), ended(2)]
     task = single_task(portable(), "f", (numbers, numbers, [3]), {}, OPTIONS)
@@ -89,7 +89,7 @@ def failed() -> Future[Any]:
 @pytest.mark.parametrize(
     "future", [Future(), failed(), ended([1]), ended("a" * 1001)], ids=["open", "failed", "l", "s"]
 )
-def test_a_future_without_a_small_value_is_a_need(future: Future[Any]) -> None:
+def test_a_future_without_a_small_value_becomes_a_need_of_the_task(future: Future[Any]) -> None:
     for argument in (future, [ended(1), future]):
         task = single_task(portable(), "f", (argument, ended(1)), {}, OPTIONS)
         assert task.needs == (future,)

@@ -60,7 +60,7 @@ def made_class() -> Any:
     return Account
 
 
-def test_nothing_changes_by_itself() -> None:
+def test_a_watched_object_that_is_not_touched_is_unchanged() -> None:
     account = made_class()
     assert Watch.over([account]).is_unchanged()
 
@@ -113,7 +113,7 @@ def test_classes_made_by_the_standard_library_can_be_watched() -> None:
         assert Watch.over([made]).is_unchanged(), made
 
 
-def test_a_class_registered_with_an_abstract_one_is_a_change() -> None:
+def test_registering_a_class_with_an_abstract_class_is_a_change() -> None:
     class Shape(abc.ABC):  # noqa: B024 - only registered with
         """Nothing."""
 
@@ -255,7 +255,7 @@ def test_a_change_of_an_object_s_class_is_seen() -> None:
 @pytest.mark.parametrize(
     "kind", [Reduced, Stateful, Remade, Slotted, Listed, Registered, ValueError]
 )
-def test_an_object_that_is_pickled_otherwise_is_not_watched(
+def test_an_object_with_its_own_way_to_be_pickled_is_not_watched(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(copyreg.dispatch_table, Registered, Reduced.__reduce__)
@@ -303,7 +303,7 @@ def test_objects_of_the_standard_library_that_never_change_can_be_watched(value:
     assert watching(value).is_unchanged()
 
 
-def test_a_list_inside_itself_is_no_endless_loop() -> None:
+def test_a_list_that_contains_itself_can_be_watched() -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert watching(endless).is_unchanged()

@@ -44,7 +44,7 @@ def looking() -> Callable[[], list[threading.Thread]]:
     return lambda: [thread for thread in _caches() if thread not in others]
 
 
-def test_a_value_is_found_where_it_is(kept: Depot, values: ValueCache) -> None:
+def test_a_value_is_found_in_any_of_its_places(kept: Depot, values: ValueCache) -> None:
     """It is in the first place, or in another."""
     near = kept.deposit(b"near")
     kept.use(kept._places[1:])
@@ -53,7 +53,9 @@ def test_a_value_is_found_where_it_is(kept: Depot, values: ValueCache) -> None:
     assert values.open(far, kept.names) == b"far"
 
 
-def test_a_value_that_is_nowhere_is_named(kept: Depot, values: ValueCache) -> None:
+def test_a_value_that_is_in_no_place_raises_an_error_with_its_key(
+    kept: Depot, values: ValueCache
+) -> None:
     """The client can then bring it."""
     reference = kept.deposit(b"content")
     with pytest.raises(
@@ -65,7 +67,7 @@ def test_a_value_that_is_nowhere_is_named(kept: Depot, values: ValueCache) -> No
     assert values.open(reference, kept.names[1:]) == b"content"
 
 
-def test_a_worker_that_sees_no_place_at_all_says_so(
+def test_a_worker_that_can_access_no_place_raises_value_missing_error(
     kept: Depot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It sees neither shared memory nor Redis."""
@@ -158,7 +160,7 @@ def test_unused_values_are_dropped_and_the_thread_ends(
     assert len(looking()) == 1
 
 
-def test_nothing_is_kept_after_close(
+def test_close_drops_all_values_and_ends_the_thread(
     kept: Depot, values: ValueCache, looking: Callable[[], list[threading.Thread]]
 ) -> None:
     """No thread runs on."""

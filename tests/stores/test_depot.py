@@ -58,7 +58,7 @@ def test_equal_content_is_stored_once(kept: Depot, near: MemoryStore) -> None:
     assert len(near.puts) == 2
 
 
-def test_keys_are_a_client_s_own_secret(near: MemoryStore) -> None:
+def test_the_same_content_has_different_keys_in_different_clients(near: MemoryStore) -> None:
     """Another program cannot make other content for a key that it knows."""
     assert Depot([near]).deposit(b"content").key != Depot([near]).deposit(b"content").key
 
@@ -83,7 +83,7 @@ def test_threads_with_the_same_content_store_it_once(kept: Depot, near: MemorySt
     assert near.values == {}
 
 
-def test_a_slow_place_holds_up_nothing_else(kept: Depot, near: MemoryStore) -> None:
+def test_a_slow_place_does_not_block_other_operations(kept: Depot, near: MemoryStore) -> None:
     """Calls end and other values are stored meanwhile."""
     small = kept.deposit(b"small")
     near.putting.shut()
@@ -136,7 +136,9 @@ def test_a_value_lingers_for_the_next_call(kept: Depot, near: MemoryStore) -> No
     assert key not in near.values
 
 
-def test_a_value_of_a_single_call_does_not_linger_for_long(kept: Depot, near: MemoryStore) -> None:
+def test_a_value_used_by_one_call_is_kept_for_a_shorter_time(
+    kept: Depot, near: MemoryStore
+) -> None:
     """A map over arrays would fill the memory with them. Others that came before it stay."""
     twice = kept.deposit(b"twice").key
     kept.retain([twice])
@@ -160,7 +162,7 @@ def test_the_oldest_unused_values_are_freed_above_the_limit(
     assert list(near.values) == keys[2:]
 
 
-def test_values_of_single_calls_may_take_less(
+def test_unused_values_of_single_calls_have_a_lower_limit(
     kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New values get their memory. Those that several calls have needed stay, though older."""
@@ -202,7 +204,7 @@ def test_releasing_never_fails(kept: Depot) -> None:
     kept.close()
 
 
-def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(
+def test_a_value_deposited_while_it_is_being_freed_is_stored_again(
     kept: Depot, near: MemoryStore
 ) -> None:
     """It is not taken for stored."""
@@ -222,7 +224,7 @@ def test_a_value_that_comes_again_while_it_is_being_freed_is_stored_anew(
     assert near.values == {reference.key: b"content"}
 
 
-def test_a_value_that_is_on_its_way_elsewhere_is_not_freed(
+def test_a_value_that_is_being_copied_to_another_place_is_not_freed(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
     """Its turn comes when it is there."""
@@ -254,7 +256,7 @@ def test_a_hold_keeps_a_value_as_long_as_it_lives(kept: Depot, near: MemoryStore
     assert not near.values
 
 
-def test_a_hold_of_what_is_gone_is_an_error(kept: Depot) -> None:
+def test_a_hold_on_a_missing_value_is_an_error(kept: Depot) -> None:
     """It counts nothing."""
     key = kept.deposit(b"content").key
     with pytest.raises(ValueLostError, match=r"1 large value\(s\) of this call are gone"):
@@ -262,7 +264,9 @@ def test_a_hold_of_what_is_gone_is_an_error(kept: Depot) -> None:
     assert kept._record.values[key].users == 1
 
 
-def test_a_hold_may_go_at_any_moment(kept: Depot, near: MemoryStore) -> None:
+def test_a_hold_may_be_deleted_while_the_lock_of_the_depot_is_held(
+    kept: Depot, near: MemoryStore
+) -> None:
     """The garbage collector may remove it while its own thread has the depot's lock."""
     key = kept.deposit(b"content").key
     hold = kept.hold([key])
@@ -276,7 +280,9 @@ def test_a_hold_may_go_at_any_moment(kept: Depot, near: MemoryStore) -> None:
 # --- the client's life
 
 
-def test_everything_goes_at_the_end(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+def test_close_closes_each_place_once_and_later_deposits_are_refused(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
     """Each place once; and nothing comes after it."""
     kept.use([near, far])
     kept.deposit(b"content")
@@ -303,7 +309,7 @@ def test_a_fork_of_the_client_frees_nothing(kept: Depot, near: MemoryStore) -> N
 # --- results that workers have put
 
 
-def test_a_result_is_taken_over_where_its_worker_put_it(
+def test_a_result_stays_in_the_place_where_its_worker_put_it(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
     """A user's own copy can be written to."""

@@ -12,7 +12,7 @@ from tests.stores.memory import MemoryStore
 # --- places
 
 
-def test_values_go_to_the_places_in_use(near: MemoryStore, far: MemoryStore) -> None:
+def test_values_are_put_into_the_places_in_use(near: MemoryStore, far: MemoryStore) -> None:
     """They go to the first place, until `use` names others. Workers are told of all."""
     kept = Depot([near, far])
     assert kept.names == ("near", "far")
@@ -32,7 +32,7 @@ def test_values_go_to_the_places_in_use(near: MemoryStore, far: MemoryStore) -> 
     assert len(near.puts) == 2
 
 
-def test_a_value_that_does_not_fit_goes_where_all_workers_see_it(
+def test_a_value_that_does_not_fit_is_put_where_all_workers_can_access_it(
     kept: Depot, near: MemoryStore, far: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The depot warns once, and does not ask the full place each time."""
@@ -59,7 +59,7 @@ def test_a_value_that_fits_in_no_store_is_an_error_and_is_not_counted(
     assert len(far.values) == 1
 
 
-def test_a_place_for_all_that_is_full_is_not_asked_twice(far: MemoryStore) -> None:
+def test_a_full_place_for_all_workers_is_asked_once(far: MemoryStore) -> None:
     """There is no other."""
     far.room = 0
     with pytest.raises(StoreFullError, match="far is full"):
@@ -67,7 +67,9 @@ def test_a_place_for_all_that_is_full_is_not_asked_twice(far: MemoryStore) -> No
     assert len(far.puts) == 1
 
 
-def test_one_place_of_two_is_enough(kept: Depot, near: MemoryStore, far: MemoryStore) -> None:
+def test_a_value_is_deposited_if_one_of_two_places_has_room(
+    kept: Depot, near: MemoryStore, far: MemoryStore
+) -> None:
     """Every worker finds it in the one that all see."""
     near.room = 0
     kept.use([near, far])
@@ -89,7 +91,7 @@ def test_unused_values_are_freed_to_make_room_for_a_new_value(
     assert far.values == {}
 
 
-def test_an_error_of_a_place_is_the_caller_s(
+def test_an_error_of_a_place_is_raised_and_nothing_is_counted(
     kept: Depot, near: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It counts nothing."""
@@ -107,7 +109,7 @@ def test_an_error_of_a_place_is_the_caller_s(
 # --- bringing values to all workers
 
 
-def test_a_value_that_a_worker_missed_is_brought_to_where_all_see_it(
+def test_a_value_that_a_worker_misses_is_copied_to_the_place_for_all_workers(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
     """The depot brings it once for all workers that ask."""
@@ -121,7 +123,7 @@ def test_a_value_that_a_worker_missed_is_brought_to_where_all_see_it(
     assert far.values == near.values == {}
 
 
-def test_a_value_that_the_place_for_all_has_lost_is_brought_again(
+def test_a_value_lost_by_the_place_for_all_workers_is_copied_again(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
     """Redis was restarted, and does not say so."""
@@ -132,7 +134,7 @@ def test_a_value_that_the_place_for_all_has_lost_is_brought_again(
     assert far.values == near.values
 
 
-def test_a_value_that_is_nowhere_is_lost_until_it_is_deposited_again(
+def test_a_value_in_no_place_is_lost_until_it_is_deposited_again(
     kept: Depot, near: MemoryStore, far: MemoryStore
 ) -> None:
     """The others are brought nevertheless."""
@@ -148,7 +150,9 @@ def test_a_value_that_is_nowhere_is_lost_until_it_is_deposited_again(
     assert keys[0] in near.values
 
 
-def test_a_value_that_does_not_fit_where_all_see_it_says_so(kept: Depot, far: MemoryStore) -> None:
+def test_copying_a_value_to_a_full_place_for_all_workers_raises_store_full_error(
+    kept: Depot, far: MemoryStore
+) -> None:
     """Its calls fail with that."""
     key = kept.deposit(b"content").key
     far.room = 0

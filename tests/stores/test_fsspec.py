@@ -78,7 +78,7 @@ def test_a_living_client_renews_its_lease(shared: Path, monkeypatch: pytest.Monk
     assert float(lease.read_text()) > float(before)
 
 
-def test_tidying_up_goes_on_where_something_is_gone_already(
+def test_deleting_and_closing_ignore_files_that_are_already_gone(
     shared: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It says nothing of it."""
@@ -93,7 +93,7 @@ def test_tidying_up_goes_on_where_something_is_gone_already(
     assert caplog.text == ""
 
 
-def test_tidying_up_that_fails_is_a_line_in_the_log(
+def test_errors_while_deleting_and_closing_are_logged(
     shared: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The thread that does it has other things to do."""
@@ -110,7 +110,9 @@ def test_tidying_up_that_fails_is_a_line_in_the_log(
     assert "the storage's own" in caplog.text
 
 
-def test_a_full_disk_says_what_can_be_done(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_that_says_what_to_do(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The store leaves nothing of the value."""
     store = client(shared)
     real = store._files.open
@@ -167,7 +169,9 @@ def test_a_missing_fsspec_package_is_an_error_with_the_pip_line(
         _ = open_store(f"fsspec:file://{shared}", KEYRING) if on_worker else client(shared)
 
 
-def test_a_kind_of_storage_may_need_a_package_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_for_a_kind_of_storage_is_named_in_the_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """fsspec says which."""
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(BackendError, match=r"large values go to s3://bucket/.*s3fs"):

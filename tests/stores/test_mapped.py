@@ -34,7 +34,7 @@ def test_a_file_is_read_whole(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_writable_one_leaves_the_file_as_it_is(tmp_path: Path, size: int) -> None:
+def test_a_writable_map_does_not_change_the_file(tmp_path: Path, size: int) -> None:
     """It is the caller's own."""
     path = file_of(tmp_path, size)
     before = path.read_bytes()
@@ -47,7 +47,7 @@ def test_a_writable_one_leaves_the_file_as_it_is(tmp_path: Path, size: int) -> N
 
 
 @pytest.mark.parametrize("size", [10, MAPPED_FROM])
-def test_another_size_is_another_file(tmp_path: Path, size: int) -> None:
+def test_a_file_of_another_size_or_a_missing_file_gives_none(tmp_path: Path, size: int) -> None:
     """So is a file that does not exist."""
     path = file_of(tmp_path, size)
     assert contents(str(path), size - 1) is None
@@ -55,7 +55,7 @@ def test_another_size_is_another_file(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("other", [False, True])
-def test_a_file_that_loses_its_name_meanwhile_is_not_there(
+def test_a_file_that_is_renamed_while_it_is_opened_gives_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: bool
 ) -> None:
     """It may get another content, even if another file gets its name."""
@@ -73,7 +73,7 @@ def test_a_file_that_loses_its_name_meanwhile_is_not_there(
     assert contents(str(path), MAPPED_FROM) is None
 
 
-def test_a_map_goes_with_the_last_array_made_of_it(tmp_path: Path) -> None:
+def test_a_map_is_released_with_the_last_array_that_uses_it(tmp_path: Path) -> None:
     """It does not go sooner."""
     path = file_of(tmp_path, 2 * MAPPED_FROM)
     data = contents(str(path), 2 * MAPPED_FROM)

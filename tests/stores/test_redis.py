@@ -34,7 +34,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("size", [0, 1, 299, 300, 1000, 1001, 2000, 5555])
-def test_a_large_value_lies_in_parts(store: RedisStore, connection: redis.Redis, size: int) -> None:
+def test_a_large_value_is_stored_in_parts(
+    store: RedisStore, connection: redis.Redis, size: int
+) -> None:
     """Redis refuses strings of more than 512 MB."""
     data = memoryview(os.urandom(size))
     store.put("a", data)
@@ -47,7 +49,7 @@ def test_a_large_value_lies_in_parts(store: RedisStore, connection: redis.Redis,
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("gone", [0, 1, 4, 5])
-def test_a_value_without_one_of_its_parts_is_not_there(
+def test_a_value_with_a_missing_part_is_treated_as_missing(
     store: RedisStore, connection: redis.Redis, gone: int
 ) -> None:
     """The connection is as good as before."""
@@ -60,7 +62,7 @@ def test_a_value_without_one_of_its_parts_is_not_there(
     assert store.get("b", 5555) == data
 
 
-def test_a_value_lies_under_the_name_that_the_documentation_says(
+def test_a_value_is_stored_under_the_documented_key(
     store: RedisStore, connection: redis.Redis
 ) -> None:
     """The name has its client's id. The signature stands behind the value."""
@@ -74,7 +76,7 @@ def test_a_value_lies_under_the_name_that_the_documentation_says(
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("encrypt", [False, True], ids=["signed", "encrypted"])
 @pytest.mark.parametrize("size", [7, 5555])
-def test_a_value_that_was_changed_or_moved_is_not_there(
+def test_a_changed_or_moved_value_is_treated_as_missing(
     connection: redis.Redis, size: int, encrypt: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A changed byte or signature, another client's name or another secret: `get` finds nothing."""
@@ -160,7 +162,9 @@ def test_parts_do_not_expire_while_the_others_are_on_their_way(
     assert all(connection.ttl(name) > 50 for name in store.keys_of("a", 5555))
 
 
-def test_two_clients_have_nothing_in_common(store: RedisStore, connection: redis.Redis) -> None:
+def test_closing_one_client_leaves_the_values_of_another(
+    store: RedisStore, connection: redis.Redis
+) -> None:
     """One's end is not the other's."""
     other = RedisStore(connection, "other", KEYRING)
     store.put("a", memoryview(b"1"))
@@ -169,7 +173,9 @@ def test_two_clients_have_nothing_in_common(store: RedisStore, connection: redis
     assert store.get("a", 1) == b"1"
 
 
-def test_a_full_redis_says_what_can_be_done(store: RedisStore, connection: redis.Redis) -> None:
+def test_a_full_redis_raises_an_error_that_says_what_to_do(
+    store: RedisStore, connection: redis.Redis
+) -> None:
     """The store is as good as before."""
     connection.config_set("maxmemory", "10mb")
     try:
@@ -185,7 +191,7 @@ def test_a_full_redis_says_what_can_be_done(store: RedisStore, connection: redis
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_nothing_is_left_of_a_value_that_fits_only_in_part(
+def test_a_value_that_fits_only_in_part_is_removed(
     store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The parts that went in come out."""
@@ -251,13 +257,13 @@ def test_a_server_that_is_gone_is_named_as_such(tmp_path_factory: pytest.TempPat
         store.close()
 
 
-def test_a_worker_without_redis_does_not_see_it(store: RedisStore) -> None:
+def test_a_worker_without_redis_cannot_open_the_store(store: RedisStore) -> None:
     """Then another place may help."""
     assert open_store(store.name, KEYRING, None) is None
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_result_that_a_worker_has_put_is_the_clients(
+def test_a_result_taken_over_by_the_client_is_renewed_and_freed(
     store: RedisStore, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client renews and frees all its parts."""

@@ -106,7 +106,7 @@ def test_nothing_is_left_after_close(store: Store, seen: Store) -> None:
     assert [key for key in "abc" if seen.get(key, 1000) is not None] == []
 
 
-def test_a_worker_s_store_leaves_all_as_it_is(store: Store, seen: Store) -> None:
+def test_closing_the_store_of_a_worker_removes_nothing(store: Store, seen: Store) -> None:
     """Letting go of it is not the client's end."""
     data = content(1000)
     store.put("a", data)

@@ -25,7 +25,7 @@ def shell(source: str, output: Path, **variables: str) -> ChildProcess:
     return ChildProcess(["sh", "-c", source], output=output, environment=variables)
 
 
-def test_its_output_goes_behind_what_is_there_and_its_own_part_can_be_read(output: Path) -> None:
+def test_output_of_a_child_process_is_appended_and_its_own_part_can_be_read(output: Path) -> None:
     child = shell("seq 30; echo $WORD >&2; exit 3", output, WORD="done")
     assert child.wait(within=PATIENCE) == child.code == 3
     assert child.text().startswith("1\n2\n")
@@ -40,7 +40,7 @@ def test_wait_with_show_copies_the_output_of_the_child_process_to_stderr(
     assert capsys.readouterr().err == "one\ntwo\n"
 
 
-def test_it_runs_where_it_is_told_with_the_files_that_it_is_to_keep(
+def test_a_child_process_runs_in_the_given_folder_with_the_given_open_files(
     tmp_path: Path, output: Path
 ) -> None:
     file = os.open(tmp_path, os.O_RDONLY)
@@ -55,7 +55,7 @@ def test_it_runs_where_it_is_told_with_the_files_that_it_is_to_keep(
     os.close(file)
 
 
-def test_one_that_takes_too_long_is_ended_with_what_it_started(output: Path) -> None:
+def test_wait_ends_a_child_process_and_its_own_children_after_the_timeout(output: Path) -> None:
     child = shell("sleep 1000 & echo $!; wait", output)
     wait_until(lambda: child.text().endswith("\n"))
     with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s"):
@@ -65,7 +65,9 @@ def test_one_that_takes_too_long_is_ended_with_what_it_started(output: Path) -> 
     child.end()  # Nothing happens.
 
 
-def test_one_that_does_not_listen_is_killed(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_kills_a_child_process_that_ignores_sigterm(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(child_process, "END_WITHIN", 0.1)
     child = shell("trap '' TERM; echo deaf; while true; do sleep 0.1; done", output)
     wait_until(child.last_lines)
@@ -100,7 +102,7 @@ INTERRUPTED = """
         ),
     ],
 )
-def test_ctrl_c_while_one_waits_for_it_ends_it(
+def test_ctrl_c_during_wait_terminates_the_child_and_kills_it_the_second_time(
     source: str, times: int, code: int, tmp_path: Path
 ) -> None:
     """Gently; at once the second time. It does not get the terminal's Ctrl+C itself."""
@@ -120,7 +122,7 @@ def test_ctrl_c_while_one_waits_for_it_ends_it(
 
 
 @pytest.mark.parametrize("program", ["sleep", "missing"])
-def test_ctrl_c_while_it_is_started_ends_it(
+def test_ctrl_c_during_the_start_of_a_child_process_ends_it(
     program: str, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that is missing leaves no process to end."""
@@ -139,6 +141,6 @@ def test_ctrl_c_while_it_is_started_ends_it(
     assert alive(started) == []
 
 
-def test_a_program_that_is_not_there_is_an_error_at_once(output: Path) -> None:
+def test_starting_a_missing_program_raises_file_not_found_error(output: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ChildProcess([str(output.parent / "missing")], output=output, environment={})

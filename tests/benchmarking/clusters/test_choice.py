@@ -22,7 +22,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "compose"])
-def test_docker_is_taken_where_it_answers(
+def test_docker_is_chosen_if_the_engine_answers(
     kind: str, docker: FakeDocker, checkout: None, port: int
 ) -> None:
     cluster, line = chosen(kind)
@@ -32,7 +32,7 @@ def test_docker_is_taken_where_it_answers(
     cluster.stop()
 
 
-def test_without_docker_it_is_the_embedded_cluster_and_the_line_says_why(
+def test_without_docker_the_embedded_cluster_is_chosen_and_the_line_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")
@@ -51,7 +51,7 @@ def test_the_embedded_cluster_can_be_asked_for(
     assert docker.calls == []
 
 
-def test_docker_that_was_asked_for_and_is_not_there_is_an_error(
+def test_compose_without_a_docker_command_is_an_error_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")
@@ -61,7 +61,7 @@ def test_docker_that_was_asked_for_and_is_not_there_is_an_error(
         chosen("compose")
 
 
-def test_a_file_that_cannot_be_used_is_an_error_and_no_reason_for_another_cluster(
+def test_auto_raises_for_an_unusable_compose_file_and_does_not_fall_back(
     docker: FakeDocker, checkout: None
 ) -> None:
     docker.set("on-config", "echo '{}'; exit")
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_used_is_an_error_and_no_reason_for_another_cluste
         chosen("auto")
 
 
-def test_another_name_is_refused() -> None:
+def test_an_unknown_kind_of_cluster_is_refused() -> None:
     with pytest.raises(OptionError, match="cluster 'k8s': expected one of auto, compose, local"):
         chosen("k8s")
     assert KINDS == ("auto", "compose", "local")

@@ -31,7 +31,9 @@ def commands(docker: FakeDocker) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path) -> None:
+def test_a_compose_cluster_starts_scales_reports_usage_and_stops(
+    cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path: Path
+) -> None:
     assert masked(cluster.broker_url) == f"redis://:***@127.0.0.1:{port}/0"
     docker.set(
         "on-build", 'echo "image of Python $PYTHON_VERSION, $WORKER_PROCESSES, $WORKER_STOP_PERIOD"'
@@ -70,7 +72,7 @@ def test_a_life(cluster: ComposeCluster, docker: FakeDocker, port: int, tmp_path
     ]
 
 
-def test_its_keys_are_its_own_and_this_process_has_the_secret_while_it_lasts(
+def test_each_compose_cluster_has_new_keys_and_sets_the_secret_only_while_it_runs(
     cluster: ComposeCluster, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The user's keys for another cluster do not matter, and nothing that is written shows any."""
@@ -98,7 +100,7 @@ def test_its_keys_are_its_own_and_this_process_has_the_secret_while_it_lasts(
     assert len(keys) == 4
 
 
-def test_a_redis_that_was_given_another_password_is_an_error_that_says_so(
+def test_a_redis_with_another_password_is_an_error_that_names_the_variable(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
     docker.set("on-up", "REDIS_PASSWORD=another")
@@ -109,7 +111,7 @@ def test_a_redis_that_was_given_another_password_is_an_error_that_says_so(
         pass
 
 
-def test_an_image_without_python_s_name_for_its_version_is_of_an_unknown_one(
+def test_the_worker_python_version_is_unknown_if_the_image_does_not_report_it(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
     docker.set("on-run", "exit")
@@ -117,7 +119,7 @@ def test_an_image_without_python_s_name_for_its_version_is_of_an_unknown_one(
     assert cluster.versions()["worker_python"] == "unknown"
 
 
-def test_one_that_was_not_started_is_stopped_in_no_time(
+def test_stopping_a_cluster_that_was_not_started_runs_no_docker_command(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
     cluster.stop()
@@ -179,7 +181,7 @@ def test_a_port_that_is_taken_is_an_error_before_anything_is_built(
         "Error: Ports are not available: exposing port TCP 127.0.0.1:6379",
     ],
 )
-def test_a_port_that_compose_finds_taken_is_the_same_error(
+def test_a_taken_port_reported_by_compose_raises_the_error_for_a_taken_port(
     words: str, cluster: ComposeCluster, docker: FakeDocker, port: int
 ) -> None:
     docker.set("on-up", f'echo "{words}" >&2; exit 1')
@@ -187,7 +189,7 @@ def test_a_port_that_compose_finds_taken_is_the_same_error(
         cluster.start()
 
 
-def test_a_command_that_does_not_end_is_ended_and_named(
+def test_a_compose_command_that_times_out_is_ended_and_named_in_the_error(
     cluster: ComposeCluster, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compose, "UP_WITHIN", 0.3)
@@ -202,7 +204,7 @@ def test_a_command_that_does_not_end_is_ended_and_named(
         pass  # It does not come so far.
 
 
-def test_workers_are_made_of_an_image_that_no_other_run_uses(
+def test_workers_use_an_image_of_the_benchmark_unless_a_variable_names_another(
     cluster: ComposeCluster,
     docker: FakeDocker,
     port: int,
@@ -248,7 +250,7 @@ def test_start_first_removes_containers_left_by_a_killed_benchmark(
     assert commands(docker)[:2] == ["down --volumes --remove-orphans --timeout 3", "build worker"]
 
 
-def test_two_at_one_port_cannot_be(
+def test_a_second_cluster_at_the_same_port_is_refused(
     cluster: ComposeCluster, docker: FakeDocker, tmp_path: Path
 ) -> None:
     other = ComposeCluster(

@@ -54,7 +54,7 @@ def present(cluster: ComposeCluster) -> list[str]:
         return [worker.host for worker in presence.workers(connection)]
 
 
-def test_it_is_scaled_up_and_down_and_redis_stays_the_same(
+def test_scaling_the_cluster_up_and_down_leaves_redis_running(
     cluster: ComposeCluster, backend: CeleryExecutionBackend
 ) -> None:
     def redis() -> tuple[str, str]:
@@ -81,7 +81,7 @@ def test_it_is_scaled_up_and_down_and_redis_stays_the_same(
     }
 
 
-def test_no_call_is_lost_when_it_is_scaled_down_under_load(
+def test_scaling_down_under_load_loses_no_call(
     cluster: ComposeCluster, backend: CeleryExecutionBackend
 ) -> None:
     """Running calls end where they run, and the worker that stays runs the waiting ones."""
@@ -99,7 +99,9 @@ def test_no_call_is_lost_when_it_is_scaled_down_under_load(
     scale(cluster, 1)
 
 
-def test_usage_tells_who_is_busy(cluster: ComposeCluster, backend: CeleryExecutionBackend) -> None:
+def test_usage_shows_the_highest_cpu_for_the_busy_worker(
+    cluster: ComposeCluster, backend: CeleryExecutionBackend
+) -> None:
     scale(cluster, 2)
     with connect(cluster.broker_url) as connection:
         future = spin_until("enough").submit(backend)
@@ -116,7 +118,9 @@ def test_usage_tells_who_is_busy(cluster: ComposeCluster, backend: CeleryExecuti
     assert usage["redis"].memory < usage[busy].memory
 
 
-def test_versions_are_those_of_what_runs(cluster: ComposeCluster, engine: DockerEngine) -> None:
+def test_versions_are_those_of_the_running_programs(
+    cluster: ComposeCluster, engine: DockerEngine
+) -> None:
     versions = cluster.versions()
     assert versions["docker"] == engine.version
     assert versions["compose"].startswith(("2.", "5."))
@@ -124,7 +128,7 @@ def test_versions_are_those_of_what_runs(cluster: ComposeCluster, engine: Docker
     assert versions["redis"].startswith("7.")
 
 
-def test_one_death_of_a_worker_is_let_pass_and_the_second_is_an_error_with_its_last_lines(
+def test_the_first_death_of_a_worker_is_a_warning_and_the_second_an_error(
     cluster: ComposeCluster,
     backend: CeleryExecutionBackend,
     engine: DockerEngine,
@@ -154,7 +158,7 @@ def test_one_death_of_a_worker_is_let_pass_and_the_second_is_an_error_with_its_l
     wait_until(lambda: len(cluster._watch.look()) == 1, "the worker's end")
 
 
-def test_a_second_benchmark_at_its_port_is_refused(
+def test_a_second_benchmark_at_the_same_port_is_refused(
     cluster: ComposeCluster, engine: DockerEngine, tmp_path: Path
 ) -> None:
     port = int(cluster.broker_url.rpartition(":")[2].partition("/")[0])

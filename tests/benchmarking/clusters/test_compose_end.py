@@ -61,7 +61,7 @@ WAITING = 'echo {0} begun; touch "$here/{0}"; while [ ! -e "$here/go" ]; do slee
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["build", "up"])
-def test_ctrl_c_leaves_nothing_even_if_it_comes_again_while_the_cluster_is_taken_down(
+def test_ctrl_c_during_start_and_again_during_take_down_leaves_nothing(
     command: str, docker: FakeDocker, port: int, tmp_path: Path
 ) -> None:
     docker.set(f"on-{command}", WAITING.format(command))

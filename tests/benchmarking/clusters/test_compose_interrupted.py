@@ -89,7 +89,7 @@ def test_an_image_that_cannot_be_built_is_an_error_with_the_last_lines(
     assert "no such package" in capfd.readouterr().err
 
 
-def test_a_port_that_another_container_has_is_said_with_its_name(
+def test_the_error_for_a_port_used_by_another_container_names_that_container(
     place: int, engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = ComposeProject.find()
@@ -122,7 +122,7 @@ def test_a_port_that_another_container_has_is_said_with_its_name(
     assert engine.left_of(name) == []
 
 
-def test_a_port_that_a_program_has_is_said(
+def test_the_error_for_a_port_used_by_a_program_says_that_a_program_has_it(
     place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seen_first in (True, False):
@@ -186,7 +186,9 @@ def test_ctrl_c_while_the_image_is_built_leaves_nothing(
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
-def test_ctrl_c_while_it_is_scaled_leaves_nothing(again: bool, place: int, tmp_path: Path) -> None:
+def test_ctrl_c_while_the_cluster_is_scaled_leaves_nothing(
+    again: bool, place: int, tmp_path: Path
+) -> None:
     with script(RUN, tmp_path, str(tmp_path / "out")) as program:
         program.wait_for("up\n")
         wait_until(lambda: mentioning("--scale worker=4"), "the order")

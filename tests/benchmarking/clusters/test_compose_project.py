@@ -42,7 +42,9 @@ def test_compose_must_be_of_version_2_or_later(answer: str, docker: FakeDocker) 
 
 
 @pytest.mark.parametrize("answer", ["v2.0.1", "2.26.1-4", "5.0.0", "10.1.0"])
-def test_later_versions_are_as_welcome(answer: str, docker: FakeDocker, here: Path) -> None:
+def test_compose_of_version_2_or_later_is_accepted(
+    answer: str, docker: FakeDocker, here: Path
+) -> None:
     docker.set("compose-version", answer)
     (here / "docker-compose.yml").touch()
     assert ComposeProject.find().version == answer.removeprefix("v")
@@ -59,7 +61,7 @@ def test_a_docker_that_does_not_answer_is_an_error(
         ComposeProject.find()
 
 
-def test_the_file_is_the_one_here_else_that_of_the_checkout(
+def test_the_compose_file_is_that_of_the_working_directory_or_of_the_checkout(
     docker: FakeDocker, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = here.parent / "checkout"
@@ -88,7 +90,9 @@ def project(docker: FakeDocker, here: Path) -> ComposeProject:
     return ComposeProject.find()
 
 
-def test_the_published_port_is_the_one_that_compose_sees(project: ComposeProject) -> None:
+def test_the_published_port_is_read_from_the_configuration_of_compose(
+    project: ComposeProject,
+) -> None:
     project.environment["REDIS_PORT"] = "7777"
     assert project.published_port("redis", 6379) == 7777
 
@@ -123,7 +127,7 @@ def test_a_file_without_what_is_needed_is_an_error(
         project.published_port("redis", 6379)
 
 
-def test_a_file_that_compose_does_not_understand_is_an_error_with_its_words(
+def test_an_invalid_compose_file_is_an_error_with_the_message_of_compose(
     project: ComposeProject, docker: FakeDocker
 ) -> None:
     docker.set("on-config", "echo 'line 3: did not find a colon' >&2; exit 15")

@@ -17,7 +17,7 @@ fi
 """
 
 
-def test_to_shrink_takes_as_long_as_calls_and_is_not_waited_for(
+def test_scaling_down_does_not_wait_for_running_calls(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
     """The next order waits for it. Workers that end meanwhile have not failed."""
@@ -46,7 +46,7 @@ def test_a_cluster_that_is_still_shrinking_is_taken_down_at_once(
     assert not (docker.folder / "go").exists()
 
 
-def test_an_order_that_fails_is_an_error_when_it_is_given_or_soon_after(
+def test_a_failed_order_to_scale_is_raised_by_scale_or_by_the_next_check(
     cluster: ComposeCluster, docker: FakeDocker
 ) -> None:
     cluster.start()

@@ -80,7 +80,7 @@ def test_a_dead_or_restarted_container_is_an_error_with_exit_code_and_last_lines
     )
 
 
-def test_a_redis_that_is_ill_is_an_error_and_a_worker_that_is_said_to_be_ill_is_not(
+def test_an_unhealthy_redis_is_an_error_and_an_unhealthy_worker_is_not(
     watch: ContainerWatch, docker: FakeDocker
 ) -> None:
     """Docker says so of all that are being stopped."""
@@ -95,7 +95,7 @@ def test_a_redis_that_is_ill_is_an_error_and_a_worker_that_is_said_to_be_ill_is_
         watch.check(workers=2, shrinking=False)
 
 
-def test_a_crash_loop_is_seen_within_a_turn_even_if_each_look_finds_it_running(
+def test_a_crash_loop_is_detected_even_if_the_container_runs_at_each_look(
     watch: ContainerWatch, docker: FakeDocker
 ) -> None:
     docker.conditions["worker-2"] = {"RestartCount": 2}
@@ -124,7 +124,9 @@ def test_one_death_of_a_worker_is_let_pass_with_one_warning(
     )
 
 
-def test_workers_that_were_told_to_stop_may_end(watch: ContainerWatch, docker: FakeDocker) -> None:
+def test_workers_that_end_while_the_cluster_scales_down_are_accepted(
+    watch: ContainerWatch, docker: FakeDocker
+) -> None:
     """Redis may not."""
     put(docker, "worker-2", "exited")
     watch.check(workers=1, shrinking=True)
@@ -133,7 +135,7 @@ def test_workers_that_were_told_to_stop_may_end(watch: ContainerWatch, docker: F
         watch.check(workers=1, shrinking=True)
 
 
-def test_a_removed_container_is_missed(watch: ContainerWatch, docker: FakeDocker) -> None:
+def test_a_missing_container_is_an_error(watch: ContainerWatch, docker: FakeDocker) -> None:
     with pytest.raises(ClusterStartError, match="1 of 3 worker containers are gone"):
         watch.check(workers=3, shrinking=False)
     take(docker, "redis-1")
@@ -141,7 +143,7 @@ def test_a_removed_container_is_missed(watch: ContainerWatch, docker: FakeDocker
         watch.check(workers=2, shrinking=False)
 
 
-def test_one_that_goes_between_the_list_and_the_question_is_left_to_the_next_look(
+def test_a_container_that_is_removed_between_list_and_inspection_is_no_error(
     watch: ContainerWatch, docker: FakeDocker
 ) -> None:
     put(docker, "worker-2", "exited")
@@ -152,7 +154,7 @@ def test_one_that_goes_between_the_list_and_the_question_is_left_to_the_next_loo
     watch.check(workers=2, shrinking=False)
 
 
-def test_names_are_kept_of_containers_that_are_gone(
+def test_the_names_of_removed_containers_are_remembered(
     watch: ContainerWatch, docker: FakeDocker
 ) -> None:
     assert watch.name(identity("worker-2")[:12]) == "worker-2"

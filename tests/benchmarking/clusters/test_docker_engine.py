@@ -28,13 +28,13 @@ def engine(docker: FakeDocker) -> Iterator[DockerEngine]:
 
 
 @pytest.mark.slow
-def test_the_engine_of_the_variable_is_found(engine: DockerEngine) -> None:
+def test_the_engine_named_by_docker_host_is_used(engine: DockerEngine) -> None:
     assert engine.version == "99.1"
     engine.close()
     assert engine.containers("any")
 
 
-def test_the_engine_of_the_command_s_context_is_found(
+def test_the_engine_of_the_context_of_the_docker_command_is_used(
     docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -59,7 +59,7 @@ def test_without_the_sdk_the_error_names_what_to_install(monkeypatch: pytest.Mon
         DockerEngine.connect()
 
 
-def test_containers_have_names_for_people(engine: DockerEngine) -> None:
+def test_containers_are_named_by_service_and_number(engine: DockerEngine) -> None:
     """Containers of single commands have no number."""
     found = engine.containers("any")
     assert [container.name for container in found] == ["redis", "worker-3"]
@@ -69,7 +69,9 @@ def test_containers_have_names_for_people(engine: DockerEngine) -> None:
     assert found[1] == expected
 
 
-def test_how_a_container_does(engine: DockerEngine, docker: FakeDocker) -> None:
+def test_condition_gives_restarts_and_health_of_a_container(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
     docker.conditions["worker-3"] = {"RestartCount": 2}
     docker.conditions["redis-1"] = {"State": {"Health": {"Status": "unhealthy"}}}
     assert engine.condition(identity("worker-3")) == Condition(restarts=2, healthy=True)
@@ -77,7 +79,9 @@ def test_how_a_container_does(engine: DockerEngine, docker: FakeDocker) -> None:
     assert engine.last_lines(identity("worker-3")) == ["first of worker-3", "last of worker-3"]
 
 
-def test_how_a_container_ended(engine: DockerEngine, docker: FakeDocker) -> None:
+def test_last_end_gives_exit_code_and_lack_of_memory_of_a_container(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
     redis, worker = engine.containers("any")
     docker.ended("worker-3", 3)
     assert engine.last_end(redis) is None
@@ -139,7 +143,9 @@ def test_the_container_that_publishes_a_port_is_named(
     assert engine.publisher(6379) == "other-redis-1"
 
 
-def test_all_of_a_project_is_listed_and_removed(engine: DockerEngine, docker: FakeDocker) -> None:
+def test_containers_networks_and_volumes_of_a_project_are_listed_and_removed(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
     for kind in ("networks", "volumes"):
         (docker.folder / kind / "one").touch()
     assert engine.left_of("any") == ["redis-1", "worker-3", "worker-run-1", "one", "one"]

@@ -51,7 +51,7 @@ def test_usage_has_redis_the_main_process_and_each_worker(
     cluster.check()
 
 
-def test_a_worker_that_spins_takes_a_core(
+def test_usage_shows_about_one_core_for_a_spinning_worker(
     cluster: LocalWorkers, backend: CeleryExecutionBackend, tmp_path: Path
 ) -> None:
     door, started = tmp_path / "door", tmp_path / "started"
@@ -76,7 +76,7 @@ def test_a_worker_that_spins_takes_a_core(
     future.result(PATIENCE)
 
 
-def test_a_number_that_is_free_is_given_again_and_the_names_of_those_that_went_are_kept(
+def test_free_worker_numbers_are_reused_and_ended_workers_keep_their_names(
     cluster: LocalWorkers,
 ) -> None:
     cluster.scale(3)
@@ -102,11 +102,11 @@ def test_an_unknown_worker_keeps_its_name(cluster: LocalWorkers) -> None:
     assert cluster.label("worker@host/1") == "worker@host/1"
 
 
-def test_versions(cluster: LocalWorkers) -> None:
+def test_versions_include_the_version_of_redis(cluster: LocalWorkers) -> None:
     assert cluster.versions()["redis"].count(".") == 2
 
 
-def test_a_cluster_that_dies_takes_nothing_and_the_check_says_why() -> None:
+def test_a_dead_cluster_has_no_usage_and_check_raises_the_reason() -> None:
     with LocalWorkers() as cluster:
         wait_until(lambda: len(cluster.usage()) == 3)
         (supervisor,) = (
@@ -125,7 +125,7 @@ def test_a_cluster_that_dies_takes_nothing_and_the_check_says_why() -> None:
         assert cluster.usage() == {}
 
 
-def test_a_process_that_ends_while_one_looks_at_it_is_left_out(
+def test_usage_leaves_out_a_process_that_has_just_ended(
     cluster: LocalWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = psutil.Popen([sys.executable, "-c", ""])
@@ -136,7 +136,7 @@ def test_a_process_that_ends_while_one_looks_at_it_is_left_out(
         assert cluster.usage() == {}
 
 
-def test_other_children_of_its_supervisor_are_not_of_the_cluster(
+def test_usage_leaves_out_processes_that_calls_have_left_to_the_supervisor(
     cluster: LocalWorkers, backend: CeleryExecutionBackend
 ) -> None:
     """Such as what a call has started and left."""

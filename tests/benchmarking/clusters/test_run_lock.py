@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_is_taken_and_given_back() -> None:
+def test_a_taken_lock_refuses_others_until_it_is_released() -> None:
     lock, other = RunLock(7), RunLock(7)
     assert not lock.held
     lock.take()
@@ -50,7 +50,7 @@ def test_it_is_taken_and_given_back() -> None:
 
 
 @pytest.mark.parametrize("anew", [False, True])
-def test_a_file_that_its_last_holder_has_removed_meanwhile_is_no_lock(
+def test_a_lock_file_that_its_holder_has_removed_is_opened_again(
     anew: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked for again."""
@@ -75,14 +75,14 @@ def test_a_file_that_its_last_holder_has_removed_meanwhile_is_no_lock(
     assert list(folder.glob("*.lock")) == []
 
 
-def test_one_that_runs_in_another_process_is_named(folder: Path) -> None:
+def test_the_error_for_a_taken_lock_names_the_process_that_holds_it(folder: Path) -> None:
     with script(HOLDER, folder, "true") as holder:
         holder.wait_for("held")
         with pytest.raises(ClusterStartError, match=rf"process {holder.process.pid}\)"):
             RunLock(7).take()
 
 
-def test_of_one_that_was_killed_it_is_taken_once_its_commands_have_ended(folder: Path) -> None:
+def test_the_lock_of_a_killed_holder_is_taken_when_its_commands_have_ended(folder: Path) -> None:
     """They may still be making containers."""
     source = "while [ ! -e go ]; do sleep 0.01; done; sleep 0.1; touch ended"
     with script(HOLDER, folder, source) as holder:
@@ -96,7 +96,7 @@ def test_of_one_that_was_killed_it_is_taken_once_its_commands_have_ended(folder:
         lock.release()
 
 
-def test_commands_of_a_killed_one_that_do_not_end_are_an_error(
+def test_a_command_of_a_killed_holder_that_does_not_end_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_lock, "LEFT_RUNNING", 0.1)
@@ -110,7 +110,7 @@ def test_commands_of_a_killed_one_that_do_not_end_are_an_error(
         wait_until((folder / "ended").exists)
 
 
-def test_a_holder_that_has_not_written_its_number_yet_is_waited_for(
+def test_a_lock_held_by_a_process_without_a_written_pid_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_lock, "LEFT_RUNNING", 0.0)

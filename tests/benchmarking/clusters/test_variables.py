@@ -17,7 +17,7 @@ def now() -> tuple[str | None, str | None]:
     return os.environ.get("THERE"), os.environ.get("NOT_THERE")
 
 
-def test_they_are_set_and_restored() -> None:
+def test_temporary_variables_are_set_and_restored_repeatedly() -> None:
     """This works more than once."""
     variables = TemporaryVariables({"THERE": "new", "NOT_THERE": "new"})
     variables.restore()

@@ -120,7 +120,7 @@ class Session:
         self.saved += 1
 
 
-def test_each_size_is_measured_and_the_cluster_brought_back(shared: LocalCluster) -> None:
+def test_every_size_is_measured_and_the_cluster_is_scaled_back(shared: LocalCluster) -> None:
     run = run_of()
     with Small(shared) as cluster:
         session = Session(run, cluster)
@@ -149,7 +149,7 @@ def test_each_size_is_measured_and_the_cluster_brought_back(shared: LocalCluster
     ]
 
 
-def test_spinning_is_measured_once_and_known_when_the_run_goes_on(shared: LocalCluster) -> None:
+def test_spinning_is_measured_once_and_kept_when_the_run_is_resumed(shared: LocalCluster) -> None:
     run = run_of("cpu", max_workers=1)
     with Small(shared) as cluster:
         Session(run, cluster).experiment.carry_out()
@@ -272,7 +272,7 @@ def kill_redis(cluster: Small) -> None:
 @pytest.mark.parametrize(
     ("knows", "error"), [(True, ClusterStartError), (False, BrokerUnreachableError)]
 )
-def test_a_broker_that_dies_while_workers_are_waited_for_is_an_error_with_what_the_cluster_knows(
+def test_a_broker_that_dies_during_scaling_is_an_error_with_the_reason_if_known(
     monkeypatch: pytest.MonkeyPatch, knows: bool, error: type[SystemFailureError]
 ) -> None:
     run = run_of()

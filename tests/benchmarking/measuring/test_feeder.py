@@ -45,9 +45,7 @@ class EnoughError(Exception):
     """Raised by a test's `watch` to end the feeding."""
 
 
-def test_never_more_calls_are_in_flight_than_allowed_and_each_that_returns_is_followed_by_another() -> (
-    None
-):
+def test_the_feeder_keeps_the_allowed_number_of_calls_in_flight() -> None:
     cluster = Cluster()
     feeder = Feeder(cluster.submit, 8, epoch=100.0)
 
@@ -65,7 +63,7 @@ def test_never_more_calls_are_in_flight_than_allowed_and_each_that_returns_is_fo
     assert list(feeder.calls.started)[:2] == [2.0, 2.0]
 
 
-def test_feeding_ends_after_its_time_and_draining_when_all_are_back() -> None:
+def test_feeding_ends_after_its_time_and_draining_when_all_calls_have_returned() -> None:
     cluster = Cluster()
     feeder = Feeder(cluster.submit, 3, epoch=0.0)
     feeder.feed(0.01, lambda: None)
@@ -84,7 +82,7 @@ def test_feeding_ends_after_its_time_and_draining_when_all_are_back() -> None:
     assert looks[0] == 3
 
 
-def test_a_call_that_is_back_before_one_can_wait_for_it_counts_too() -> None:
+def test_a_call_that_has_ended_before_the_feeder_waits_for_it_is_counted() -> None:
     cluster = Cluster(at_once=True)
     feeder = Feeder(cluster.submit, 1, epoch=0.0)
     feeder.feed(0.02, lambda: None)
@@ -114,7 +112,7 @@ def test_calls_that_never_come_back_are_an_error_that_says_how_many() -> None:
         feeder.drain(lambda: None, patience=0.05)
 
 
-def test_nothing_is_written_down_once_it_is_closed() -> None:
+def test_a_closed_feeder_records_no_calls() -> None:
     cluster = Cluster()
     feeder = Feeder(cluster.submit, 3, epoch=0.0)
     feeder.feed(0.01, lambda: None)
@@ -124,7 +122,7 @@ def test_nothing_is_written_down_once_it_is_closed() -> None:
     assert (len(feeder.calls), feeder.returned) == (0, 0)
 
 
-def test_a_cancelled_call_is_none_that_came_back() -> None:
+def test_a_cancelled_call_is_not_counted_as_returned() -> None:
     cluster = Cluster()
     feeder = Feeder(cluster.submit, 1, epoch=0.0)
     feeder.feed(0.01, lambda: None)

@@ -8,7 +8,7 @@ from distribute_challenge.benchmarking.measuring.machine import _processor, mach
 from distribute_challenge.version import __version__
 
 
-def test_it_names_cores_memory_versions_and_the_date() -> None:
+def test_the_machine_record_has_cores_memory_versions_and_the_date() -> None:
     found = machine()
     assert found["cores"] == os.cpu_count()
     assert isinstance(found["memory"], int)

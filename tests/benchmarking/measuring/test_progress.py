@@ -28,7 +28,7 @@ def test_a_terminal_shows_a_bar_with_the_throughput_of_the_last_seconds() -> Non
     assert shown.rstrip().endswith("2 workers: 2,000.0 calls/s")
 
 
-def test_a_file_gets_two_lines_for_each_step_and_nothing_else() -> None:
+def test_a_file_gets_exactly_two_lines_for_each_step() -> None:
     stream = io.StringIO()
     progress = Progress(stream)
     progress.begin("1 worker", 35.0)

@@ -38,7 +38,7 @@ def test_each_workload_makes_its_call(workload: str, value: object) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::distribute_challenge.errors.NeverRunWarning")
-def test_all_workloads_that_can_be_named_are_there() -> None:
+def test_every_workload_name_has_its_own_call() -> None:
     assert {workload_of(plan(name), 1).call().prepared.name for name in WORKLOADS} == {
         "spin",
         "sleep",
@@ -47,7 +47,7 @@ def test_all_workloads_that_can_be_named_are_there() -> None:
     }
 
 
-def test_sleeping_takes_its_time() -> None:
+def test_a_sleeping_call_lasts_as_long_as_planned() -> None:
     began = time.monotonic()
     workload_of(plan("sleep"), None).call().compute(backend="local")
     assert time.monotonic() - began >= 0.02
@@ -71,7 +71,7 @@ def test_spinning_is_measured_in_cpu_time_on_a_worker() -> None:
         (0.0, 2**30, 4, 12),  # But enough to keep all busy.
     ],
 )
-def test_enough_calls_are_in_flight_and_no_more(
+def test_the_number_of_calls_in_flight_fits_duration_size_and_workers(
     seconds: float, size: int, workers: int, calls: int
 ) -> None:
     assert Workload(noop, seconds, size).in_flight(workers) == pytest.approx(calls, abs=1)

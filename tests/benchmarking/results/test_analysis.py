@@ -58,14 +58,14 @@ def test_a_call_longer_than_the_window_counts_for_what_is_in_it() -> None:
     assert only(tiny_step((8.0, 16.0, "worker-1"))).throughput == pytest.approx(0.5 / 4)
 
 
-def test_sleeping_calls_are_held_against_the_clock() -> None:
+def test_efficiency_of_sleeping_calls_is_relative_to_the_clock() -> None:
     """They are not compared with what one worker did."""
     one = only(tiny_step(*CALLS))
     assert (one.ideal, one.efficiency) == (1.0, pytest.approx(2.75 / 4))
 
 
 @pytest.mark.parametrize("workload", ["cpu", "noop", "payload"])
-def test_other_calls_are_held_against_the_smallest_size(workload: str) -> None:
+def test_efficiency_of_other_workloads_is_relative_to_the_smallest_size(workload: str) -> None:
     small = tiny_step((10.0, 12.0, "worker-1"), (12.0, 14.0, "worker-1"), workers=1)
     one, two, three = figures(
         run_of(small, tiny_step(*CALLS), tiny_step(workers=3), workload=workload)
@@ -75,7 +75,7 @@ def test_other_calls_are_held_against_the_smallest_size(workload: str) -> None:
     assert (three.ideal, three.efficiency) == (1.5, 0.0)
 
 
-def test_a_smallest_size_that_was_cut_short_is_not_what_others_are_held_against() -> None:
+def test_the_reference_size_is_the_smallest_complete_one() -> None:
     small = tiny_step((10.0, 11.0, "worker-1"), workers=1)
     small.complete = False
     assert [step.ideal for step in figures(run_of(small, tiny_step(*CALLS), workload="cpu"))] == [
@@ -95,7 +95,7 @@ def test_stages_are_those_of_calls_that_finished_in_the_window() -> None:
     assert one.total.p50 == pytest.approx(4.1)
 
 
-def test_allocation_is_by_worker_in_the_order_of_their_numbers() -> None:
+def test_allocation_lists_workers_in_numerical_order() -> None:
     one = only(tiny_step(*CALLS))
     assert list(one.allocation.items()) == [("worker-2", 1.25), ("worker-10", 1.5)]
     assert one.unevenness == pytest.approx(0.25 / 1.375)
@@ -107,7 +107,7 @@ def test_a_worker_whose_process_was_replaced_is_one_worker() -> None:
     assert only(step).allocation == {"worker-1": 2.0}
 
 
-def test_a_worker_that_ran_nothing_is_seen() -> None:
+def test_unevenness_includes_a_worker_that_ran_nothing() -> None:
     """Its usage shows it, or else how uneven the numbers of calls are."""
     step = tiny_step((10.0, 11.0, "worker-2"))
     assert only(step).unevenness == 2.0

@@ -34,37 +34,37 @@ def run_of(rates: dict[int, float], *, workload: str = "noop", **machine: str | 
     return run
 
 
-def test_throughput_that_grows_to_the_last_size() -> None:
+def test_the_answer_for_growing_throughput_names_the_largest_size() -> None:
     text = "Throughput grows up to 4 workers, the most that were measured: 39.0 calls per second with 4 workers."
     assert said(run_of({1: 10, 2: 20, 3: 30, 4: 39})) == text
 
 
-def test_sleeping_calls_are_held_against_the_ideal() -> None:
+def test_the_answer_for_sleeping_calls_gives_the_share_of_the_ideal() -> None:
     assert said(recorded("sleep", sizes=(18, 20))).endswith(
         "with 20 workers, 99.6 % of the ideal 20.0."
     )
 
 
-def test_one_more_of_many_workers_still_counts() -> None:
+def test_growth_by_a_twentieth_still_counts_as_growth() -> None:
     """It brings no more than a twentieth."""
     assert "grows up to 40 workers" in said(run_of({size: float(size) for size in range(30, 41)}))
 
 
-def test_throughput_that_stays_at_the_number_of_cores() -> None:
+def test_the_answer_names_the_number_of_cores_if_throughput_stays_there() -> None:
     assert said(run_of({1: 10, 2: 20, 3: 20.4, 4: 19.6}, workload="cpu")) == (
         "Throughput grows up to 2 workers, as many as the machine has cores, and stays there: "
         "20.0 calls per second with 2 workers, 19.6 with 4."
     )
 
 
-def test_cores_matter_to_calls_that_keep_them_busy() -> None:
+def test_cores_are_mentioned_only_for_calls_that_keep_them_busy() -> None:
     assert "cores" not in said(run_of({1: 10, 2: 20, 3: 20}))
     assert cores(run_of({}, workload="cpu")) == 2
     assert cores(run_of({}, workload="sleep")) is None
     assert cores(run_of({}, workload="cpu", cores="two")) is None
 
 
-def test_throughput_that_falls_again() -> None:
+def test_the_answer_for_falling_throughput_says_after_which_size_it_falls() -> None:
     assert said(run_of({1: 10, 2: 20, 3: 12})).startswith(
         "Throughput grows up to 2 workers and falls after that: 20.0"
     )
@@ -73,7 +73,7 @@ def test_throughput_that_falls_again() -> None:
 @pytest.mark.parametrize(
     "rates", [{1: 8.1, 2: 5.3, 3: 14.8}, {1: 8.1, 2: 5.3, 3: 7.9}, {1: 10, 2: 20, 3: 12, 4: 19}]
 )
-def test_throughput_that_goes_up_and_down_answers_nothing(rates: dict[int, float]) -> None:
+def test_the_answer_for_uneven_throughput_asks_to_measure_again(rates: dict[int, float]) -> None:
     """The machine may have done something else for a while."""
     text = said(run_of(rates))
     assert text.startswith("Throughput does not grow evenly: ")
@@ -83,26 +83,26 @@ def test_throughput_that_goes_up_and_down_answers_nothing(rates: dict[int, float
     )
 
 
-def test_a_dip_shows_its_three_sizes() -> None:
+def test_the_answer_for_a_dip_shows_the_three_sizes_around_the_dip() -> None:
     text = said(run_of({1: 5, 2: 8.1, 3: 5.3, 4: 9, 5: 14.8}))
     assert "evenly: 8.10 calls per second with 2 workers, 5.30 with 3 and 14.8 with 5." in text
 
 
-def test_more_workers_that_bring_no_more() -> None:
+def test_the_answer_says_if_more_workers_bring_no_more_throughput() -> None:
     assert said(run_of({1: 10, 2: 10, 3: 9.8})) == (
         "More workers than 1 bring no more: 10.0 calls per second with 1 worker, 9.80 with 3."
     )
 
 
-def test_more_workers_that_bring_less() -> None:
+def test_the_answer_says_if_more_workers_bring_less_throughput() -> None:
     assert said(run_of({1: 10, 2: 5})).startswith("More workers than 1 bring less: 10.0")
 
 
-def test_a_single_size_is_told_as_it_is() -> None:
+def test_the_answer_for_a_single_size_is_its_throughput() -> None:
     assert said(run_of({3: 1000})) == "1,000 calls per second with 3 workers."
 
 
-def test_a_step_that_was_cut_short_is_not_the_answer_unless_there_is_no_other() -> None:
+def test_an_interrupted_step_is_the_answer_only_if_it_is_the_only_step() -> None:
     assert "2 workers, the most that were measured" in said(interrupted(sizes=(1, 3)))
     alone = interrupted(sizes=(3, 3))
     (one,) = figures(alone)
@@ -111,7 +111,7 @@ def test_a_step_that_was_cut_short_is_not_the_answer_unless_there_is_no_other() 
     )
 
 
-def test_nothing_measured_is_said() -> None:
+def test_the_answer_says_if_nothing_was_measured_or_no_call_ended() -> None:
     assert said(run_of({})) == "Nothing was measured to its end."
     run = recorded(sizes=(1, 1))
     run.steps[0] = cut(run.steps[0], run.steps[0].opened)
@@ -137,7 +137,7 @@ def test_idle_workers_do_not_limit_throughput() -> None:
     )
 
 
-def test_workers_that_keep_the_cores_busy_may_well_limit_it() -> None:
+def test_workers_that_keep_the_cores_busy_are_not_ruled_out_as_the_limit() -> None:
     """Half of the machine's two cores, or half of as many as there are workers."""
     assert limits(with_cpu(run_of({1: 10, 4: 10}), 1.1)) == ""
     assert limits(with_cpu(run_of({1: 10, 4: 10}, cores="many"), 1.1)).startswith(
@@ -145,7 +145,7 @@ def test_workers_that_keep_the_cores_busy_may_well_limit_it() -> None:
     )
 
 
-def test_the_answer_says_nothing_of_workers_that_were_not_watched() -> None:
+def test_the_answer_says_nothing_about_workers_without_usage_samples() -> None:
     assert limits(run_of({1: 10})) == limits(run_of({})) == ""
 
 

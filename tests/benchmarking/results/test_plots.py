@@ -117,7 +117,7 @@ def test_no_file_tells_when_or_by_what_it_was_made(drawn: dict[str, bytes]) -> N
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
-def test_a_name_with_dollars_is_no_formula(picture: Picture) -> None:
+def test_dollar_signs_in_names_are_not_drawn_as_formulas(picture: Picture) -> None:
     """Names of containers are not ours to choose."""
     step = tiny_step((10.0, 11.0, "worker-$x"))
     step.samples = [Sample(11.0, 1, 1, {"$\\frac$": 2}, {"$\\bad$": Usage(0.1, 10)})]
@@ -136,7 +136,7 @@ def test_each_line_over_time_has_its_number_of_workers_beside_it() -> None:
 
 
 @pytest.mark.usefixtures("own_style")
-def test_of_many_sizes_some_are_named() -> None:
+def test_a_plot_of_many_sizes_labels_some_of_them_and_the_last() -> None:
     """The last is one of them."""
     run = recorded("sleep", sizes=(1, 50), runtime=2)
     (axes,) = queue("t", run, figures(run)).axes
@@ -146,7 +146,7 @@ def test_of_many_sizes_some_are_named() -> None:
 
 
 @pytest.mark.usefixtures("own_style")
-def test_single_seconds_are_shown_where_there_are_enough_calls() -> None:
+def test_throughput_of_single_seconds_is_drawn_only_if_there_are_many_calls() -> None:
     """With few calls they show no more than the calls themselves."""
     few, many = RUNS["cpu"], RUNS["noop"]
     assert len(throughput("t", few, figures(few)).axes[0].lines) == 4
@@ -154,7 +154,7 @@ def test_single_seconds_are_shown_where_there_are_enough_calls() -> None:
 
 
 @pytest.mark.usefixtures("own_style")
-def test_without_a_warm_up_none_is_shown() -> None:
+def test_a_run_without_a_warm_up_shows_no_warm_up() -> None:
     run = recorded("cpu", warm_up=0)
     (axes,) = throughput("t", run, figures(run)).axes
     assert "warm-up" not in texts(axes)
@@ -171,7 +171,7 @@ def test_a_step_that_was_cut_short_is_marked_in_every_picture_of_sizes() -> None
 
 
 @pytest.mark.usefixtures("own_style")
-def test_a_step_interrupted_in_its_warm_up_is_drawn_as_far_as_it_went() -> None:
+def test_a_step_interrupted_in_its_warm_up_is_drawn_in_every_plot() -> None:
     run = recorded("sleep", sizes=(1, 2))
     run.steps[1] = cut(run.steps[1], run.steps[1].opened - 1)
     for function in (throughput, queue, scaling, allocation, latency, resources):
@@ -186,7 +186,7 @@ def test_scaling_shows_the_cores_of_the_machine_to_calls_that_keep_them_busy() -
 
 
 @pytest.mark.usefixtures("own_style")
-def test_an_ideal_far_above_does_not_flatten_what_was_measured() -> None:
+def test_the_throughput_axis_ends_near_the_highest_measurement() -> None:
     run = recorded("noop", sizes=(1, 10), step=3, runtime=2, most=12_000)
     left, right = scaling("t", run, figures(run)).axes
     most = max(step.throughput for step in figures(run))
@@ -195,7 +195,7 @@ def test_an_ideal_far_above_does_not_flatten_what_was_measured() -> None:
 
 
 @pytest.mark.usefixtures("own_style")
-def test_workers_stand_where_their_share_of_the_calls_is() -> None:
+def test_workers_are_placed_by_their_deviation_from_an_equal_share() -> None:
     """A worker that ran nothing is a hundred percent below an equal share, also without a name."""
     step = tiny_step((10.0, 11.0, "worker-1"), (11.0, 12.0, "worker-2"), workers=4)
     run = Run(plan(), {}, 0.0, steps=[step])

@@ -75,7 +75,7 @@ def test_mishaps_are_listed_at_the_top_of_the_page_and_in_the_tables(tmp_path: P
 
 @pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize("run", [recorded("cpu"), interrupted(), recorded("sleep", sizes=(1, 1))])
-def test_the_page_asks_for_nothing(run: Run, tmp_path: Path) -> None:
+def test_the_page_loads_nothing_from_elsewhere(run: Run, tmp_path: Path) -> None:
     """It loads no script, style, picture or font."""
     page = page_of(run, tmp_path)
     assert "http" not in page
@@ -87,7 +87,7 @@ def test_the_page_asks_for_nothing(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("drawn_once")
-def test_names_and_texts_from_elsewhere_are_shown_as_they_are(tmp_path: Path) -> None:
+def test_names_and_texts_from_elsewhere_are_escaped(tmp_path: Path) -> None:
     step = tiny_step((10.0, 11.0, f"worker-{HOSTILE}"), (10.0, 12.0, "worker-2"))
     step.failures = {HOSTILE: 1}
     step.samples = [Sample(11.0, 1, 1, {HOSTILE: 1}, {HOSTILE: Usage(0.5, 10)})]
@@ -114,7 +114,7 @@ def test_the_figures_stand_in_the_tables(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("drawn_once")
-def test_loops_of_a_call_are_told_of_calls_that_have_them(tmp_path: Path) -> None:
+def test_loops_of_a_call_are_shown_only_for_calls_that_spin(tmp_path: Path) -> None:
     assert '<th scope="row">loops of a call</th><td>40,000,000</td>' in page_of(
         recorded("cpu", sizes=(1, 1)), tmp_path
     )

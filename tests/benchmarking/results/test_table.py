@@ -29,7 +29,7 @@ def test_every_step_has_its_row(run: Run) -> None:
     assert [row.split()[0].rstrip("*") for row in rows] == [str(step.workers) for step in run.steps]
 
 
-def test_columns_are_as_their_heads_say() -> None:
+def test_table_columns_have_the_values_named_by_their_heads() -> None:
     run = recorded("cpu", sizes=(2, 2))
     (one,) = figures(run)
     lines = summary(run).splitlines()

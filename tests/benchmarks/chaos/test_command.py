@@ -46,7 +46,7 @@ def test_a_storm_of_twenty_seconds_loses_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "workers" / "w1.log").exists()
 
 
-def test_it_is_a_program(tmp_path: Path) -> None:
+def test_the_chaos_command_runs_as_a_program(tmp_path: Path) -> None:
     command_line = [sys.executable, "-m", "benchmarks.chaos", "--help"]
     with program(command_line, tmp_path, PYTHONPATH=str(CHECKOUT)) as running:
         assert running.wait() == 0, running.output
@@ -111,7 +111,7 @@ def test_a_fault_that_this_machine_cannot_make_is_left_out_with_a_message() -> N
 
 
 @pytest.mark.usefixtures("fake", "without_disks")
-def test_a_storm_of_nothing_but_that_is_an_error() -> None:
+def test_a_storm_with_no_fault_that_this_machine_can_make_is_an_error() -> None:
     result = CliRunner().invoke(command.main, ["--fault", "log disk full"])
     assert result.exit_code == 1
     assert result.output == "Error: 'log disk full' (this machine lacks mounts)\n"

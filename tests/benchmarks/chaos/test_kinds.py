@@ -71,7 +71,7 @@ SEEN: dict[str, Callable[[Rig, CeleryExecutionBackend], None]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_that_has_been_leaves_a_cluster_that_works(
+def test_the_cluster_works_after_each_kind_of_fault(
     rig: Rig, backend: CeleryExecutionBackend, kind: str
 ) -> None:
     if lack := KINDS[kind].lacks():
@@ -103,7 +103,7 @@ def test_a_fault_that_has_been_leaves_a_cluster_that_works(
     wait_until(works, "a value")
 
 
-def test_a_worker_that_ends_where_it_was_to_go_on_is_told_of(rig: Rig) -> None:
+def test_a_worker_that_ends_during_a_fault_it_should_survive_is_an_error(rig: Rig) -> None:
     kind = "shared memory full"
     if lack := KINDS[kind].lacks():
         pytest.skip(f"this machine lacks {lack}")
@@ -120,7 +120,7 @@ def test_a_worker_that_ends_where_it_was_to_go_on_is_told_of(rig: Rig) -> None:
     worker.wait_until_ready()
 
 
-def test_another_client_whose_calls_fail_is_told_of() -> None:
+def test_another_client_whose_calls_fail_is_an_error() -> None:
     client = SimpleNamespace(wait=lambda within: 1, output="QueueTimeoutError")
     with pytest.raises(
         ClusterStartError, match=r"(?s)another client ended with exit code 1.*QueueTimeoutError"

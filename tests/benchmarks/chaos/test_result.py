@@ -27,7 +27,7 @@ def eventful() -> Tally:
     )
 
 
-def test_a_good_run_is_two_tables() -> None:
+def test_a_passed_run_is_shown_as_two_tables() -> None:
     text = replace(GOOD, tally=eventful(), memory=[50.0, 51.0]).text()
     rows = [line.split() for line in text.splitlines()]
     assert ["calls", "1,200"] in rows
@@ -58,7 +58,7 @@ def test_a_bad_run_says_what_went_wrong(result: Result, words: str) -> None:
     assert f"what went wrong:\n  {words}\n\nFAILED" in result.text()
 
 
-def test_everything_is_written_down(tmp_path: Path) -> None:
+def test_the_saved_file_has_outcome_errors_recovery_seed_and_hung_calls(tmp_path: Path) -> None:
     path = tmp_path / "chaos.json"
     replace(GOOD, tally=eventful(), hung=["c-1"]).save(path)
     found = json.loads(path.read_text())

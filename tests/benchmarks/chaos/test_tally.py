@@ -67,9 +67,7 @@ def test_calls_that_end_as_they_are_to_end_are_neither_lost_nor_wrong() -> None:
         ("exit", answer("c-1")),
     ],
 )
-def test_another_value_is_wrong_and_so_is_one_in_place_of_an_error(
-    ending: Ending, outcome: object
-) -> None:
+def test_an_unexpected_value_is_counted_as_wrong(ending: Ending, outcome: object) -> None:
     tally = Tally()
     ended(tally, "c-1", ending, outcome)
     assert (tally.values, tally.lost, tally.wrong) == (0, 0, 1)
@@ -87,7 +85,9 @@ def test_another_value_is_wrong_and_so_is_one_in_place_of_an_error(
         ("exit", BrokerUnreachableError("gone")),
     ],
 )
-def test_an_error_that_nothing_excuses_is_a_lost_call(ending: Ending, error: Exception) -> None:
+def test_an_error_without_a_fault_that_explains_it_is_a_lost_call(
+    ending: Ending, error: Exception
+) -> None:
     tally = Tally()
     ended(tally, "c-1", ending, error)
     assert (tally.values, tally.lost, tally.wrong) == (0, 1, 0)
@@ -95,7 +95,7 @@ def test_an_error_that_nothing_excuses_is_a_lost_call(ending: Ending, error: Exc
     assert repr(error) in tally.examples[0]
 
 
-def test_a_fault_excuses_errors_of_calls_that_were_on_their_way_and_some_seconds_afterwards(
+def test_a_fault_excuses_errors_of_calls_in_flight_and_for_some_seconds_afterwards(
     clock: Clock,
 ) -> None:
     tally = Tally()
@@ -128,7 +128,7 @@ def test_recovery_is_the_longest_time_from_a_faults_end_to_the_next_value(clock:
     assert tally.faults == {"worker killed": 3}
 
 
-def test_a_recovery_that_another_fault_came_into_does_not_count(clock: Clock) -> None:
+def test_the_recovery_of_a_fault_is_not_counted_if_another_fault_comes_first(clock: Clock) -> None:
     """Its calls may have waited for the end of that fault."""
     tally = Tally()
     played(tally, Fault("worker killed", 0.0), clock)
@@ -139,7 +139,7 @@ def test_a_recovery_that_another_fault_came_into_does_not_count(clock: Clock) ->
     assert tally.recovery == {"redis killed": 2.0}
 
 
-def test_an_error_is_no_recovery(clock: Clock) -> None:
+def test_an_error_is_not_counted_as_recovery(clock: Clock) -> None:
     tally = Tally()
     played(tally, KILLED, clock)
     ended(tally, "c", "raise", MistakeError("c"))
@@ -162,7 +162,7 @@ def test_made_good_is_the_time_until_a_call_that_met_one_fault_ends(clock: Clock
     assert tally.made_good == {"worker killed": 8.0}
 
 
-def test_runs_beyond_the_first_are_put_down_to_the_fault_before_them(clock: Clock) -> None:
+def test_repeated_runs_of_a_call_are_attributed_to_the_preceding_fault(clock: Clock) -> None:
     tally = Tally()
     for call, ending in (("c-1", "value"), ("c-2", "exit")):
         tally.begin(call, ending)  # type: ignore[arg-type]
@@ -181,7 +181,7 @@ def test_runs_beyond_the_first_are_put_down_to_the_fault_before_them(clock: Cloc
     assert tally.run_twice == {NO_FAULT: 1, "worker killed": 2, "redis emptied": 1}
 
 
-def test_runs_of_calls_that_traffic_has_not_made_are_counted_too(clock: Clock) -> None:
+def test_repeated_runs_of_calls_of_other_clients_are_counted(clock: Clock) -> None:
     """A client that a fault kills makes some."""
     tally = Tally()
     tally.ran(Entry("c-1", 1, clock.now))
@@ -198,7 +198,7 @@ def test_faults_and_runs_from_long_ago_are_forgotten(clock: Clock) -> None:
     assert len(tally._played) == len(tally._runs) == 2
 
 
-def test_only_the_first_losses_are_told_in_words() -> None:
+def test_only_the_first_lost_calls_are_kept_as_examples() -> None:
     tally = Tally()
     for number in range(2 * SHOWN):
         ended(tally, f"c-{number}", "value", KeyError(number))
@@ -206,7 +206,7 @@ def test_only_the_first_losses_are_told_in_words() -> None:
     assert len(tally.examples) == SHOWN
 
 
-def test_calls_that_have_not_ended_when_it_is_closed_hang_whatever_becomes_of_them() -> None:
+def test_calls_open_when_the_tally_is_closed_are_hung_and_later_outcomes_are_ignored() -> None:
     tally = Tally()
     before = time.monotonic()
     tally.begin("c-1", "value")

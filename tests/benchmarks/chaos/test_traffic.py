@@ -24,7 +24,9 @@ def no_call_dies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_calls_are_made_in_six_ways_and_checked_until_it_is_stopped(tmp_path: Path) -> None:
+def test_traffic_makes_calls_in_six_ways_and_checks_them_until_it_is_stopped(
+    tmp_path: Path,
+) -> None:
     tally, diary = Tally(), Diary(tmp_path)
     with ThreadsExecutionBackend() as backend:
         traffic = Traffic(backend, tally, diary=diary.folder, seed=1, workers=2)
@@ -40,7 +42,9 @@ def test_calls_are_made_in_six_ways_and_checked_until_it_is_stopped(tmp_path: Pa
     assert len(entries) == len({entry.call for entry in entries}) == tally.calls
 
 
-def test_calls_that_die_are_among_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_traffic_includes_calls_that_exit_or_kill_their_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(module, "DEADLY", 1.0)
     tally = Tally()
     traffic = Traffic(Deaf(), tally, diary=tmp_path, seed=1, workers=1)
@@ -72,7 +76,7 @@ class Unreachable(ExecutionBackend):
         raise BrokerUnreachableError("no server")
 
 
-def test_calls_that_cannot_be_sent_have_ended_and_others_are_tried(
+def test_calls_that_cannot_be_sent_are_counted_as_lost_and_traffic_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE", 0.001)

@@ -65,7 +65,7 @@ def test_a_call_that_cannot_be_submitted_has_failed(
     assert outcomes(file)[13]["text"] == "no process answers"
 
 
-def test_an_error_of_the_question_is_not_the_calls(
+def test_an_error_of_asking_for_an_outcome_is_not_the_outcome_of_the_call(
     client: Client, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     submit(client, tmp_path, 14, 15)

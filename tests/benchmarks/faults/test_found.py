@@ -5,14 +5,14 @@ from pathlib import Path
 from benchmarks.faults.found import evaluate, outcomes
 
 
-def test_an_outcome_that_is_being_written_waits(tmp_path: Path) -> None:
+def test_an_incompletely_written_outcome_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text('{"number": 1, "value": 1}\n{"num')
     assert outcomes(path) == {1: {"number": 1, "value": 1}}
     assert outcomes(tmp_path / "none") == {}
 
 
-def test_values_errors_and_what_is_missing_are_told_apart() -> None:
+def test_values_wrong_values_errors_hung_and_lost_calls_are_counted_apart() -> None:
     came = {
         0: {"value": 0, "time": 103.0},
         1: {"value": 7, "time": 104.0},

@@ -28,7 +28,7 @@ def row(made: Any, fault: str, system: str = "files") -> Any:
 
 
 @pytest.mark.slow
-def test_a_call_that_kills_its_process_costs_a_worker_where_nothing_starts_it_again(
+def test_a_call_that_kills_its_process_costs_a_worker_if_nothing_restarts_workers(
     made: Any,
 ) -> None:
     found = row(made, "call-kills")["found"]
@@ -49,7 +49,7 @@ def test_a_frozen_worker_goes_on_when_it_is_woken(made: Any) -> None:
     assert (found["values"], found["hung"], found["repeated"]) == (20, 0, 0)
 
 
-def test_the_program_in_the_middle_is_started_again(made: Any) -> None:
+def test_the_central_program_of_a_system_is_started_again(made: Any) -> None:
     found = row(made, "middle-restarted")["found"]
     assert (found["values"], found["remarks"]) == (20, [])
 
@@ -90,14 +90,14 @@ def test_an_interrupted_run_ends_the_rows_that_are_being_made(made: Any) -> None
     assert 1 <= made["interrupted"] < 60
 
 
-def test_a_row_whose_process_crashes_is_told(made: Any) -> None:
+def test_a_crash_of_the_process_of_a_row_is_shown_as_its_failure(made: Any) -> None:
     assert (
         row(made, "call-kills", "unknown")["failed"]
         == "the row's process ended with exit code 1: KeyError: 'unknown'"
     )
 
 
-def test_the_output_tells_of_each_row(made: Any) -> None:
+def test_the_output_reports_each_row(made: Any) -> None:
     assert any(line.startswith("worker-killed, files: ") for line in made["said"])
     assert any("not finished" in line for line in made["said"])
 

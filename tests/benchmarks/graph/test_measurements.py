@@ -45,7 +45,7 @@ def test_a_wrong_result_is_an_error(name: str) -> None:
         MEASUREMENTS[name].figures(Wrong(Services()), quick=True)
 
 
-def test_the_size_is_that_of_the_targets_unless_it_is_to_be_quick() -> None:
+def test_a_measurement_has_the_size_of_its_target_and_a_smaller_one_when_quick() -> None:
     sizes: list[int] = []
 
     class Counting(Inline):
@@ -60,7 +60,7 @@ def test_the_size_is_that_of_the_targets_unless_it_is_to_be_quick() -> None:
     assert set(sizes) == {30}
 
 
-def test_names_choose_in_the_order_of_the_tables() -> None:
+def test_chosen_measurements_are_in_the_order_of_the_tables() -> None:
     assert [each.name for each in chosen(["rows", "tree"])] == ["tree", "rows"]
     assert len(chosen([])) == len(MEASUREMENTS)
     with pytest.raises(KeyError, match="no measurement is called forest; there are tree"):

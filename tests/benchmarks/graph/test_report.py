@@ -17,7 +17,7 @@ def test_each_figure_is_a_row_and_each_system_a_column() -> None:
     assert "load of the machine before: 0.1" in text
 
 
-def test_ratios_stand_below_without_those_that_mean_nothing() -> None:
+def test_ratios_are_in_a_second_table_without_meaningless_ones() -> None:
     _, below = as_markdown(recorded()).split("How many times better")
     assert row(below, "tree")[1:] == ["-", "×51.7", "×310"]
     assert "by which the client grows" not in below
@@ -30,7 +30,7 @@ def test_failed_and_unsupported_measurements_are_listed_with_the_reason() -> Non
     assert "| Ray | celery 5.7.0 | Defaults. | a page |" in text
 
 
-def test_only_what_was_asked_for_is_shown() -> None:
+def test_measurements_that_were_not_requested_are_not_shown() -> None:
     assert "layers × 100" not in as_markdown(recorded())
 
 

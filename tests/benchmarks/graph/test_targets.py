@@ -13,7 +13,7 @@ def row(run: dict[str, Any], start: str) -> list[str]:
     return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
-def test_a_target_is_reached_if_all_that_it_asks_for_is() -> None:
+def test_a_target_is_reached_if_all_its_conditions_are_met() -> None:
     assert row(recorded(), "tree")[2:] == [
         "×51.7 Ray; ×310 Dask distributed",
         "yes",
@@ -22,7 +22,7 @@ def test_a_target_is_reached_if_all_that_it_asks_for_is() -> None:
     assert row(recorded(), "a million")[2:4] == ["1.2 kB", "yes"]
 
 
-def test_missing_one_of_them_is_missing_the_target() -> None:
+def test_a_target_is_missed_if_one_of_its_conditions_is_not_met() -> None:
     run = recorded()
     assert row(run, "50 arrays")[2:4] == ["client 4 MB; over TCP 60 MB; Redis 0 MB", "**no**"]
     run["peers"]["distribute_challenge_tcp"]["rounds"] = [{"arrays_client": 6.0}]

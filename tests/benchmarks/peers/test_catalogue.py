@@ -17,7 +17,7 @@ def test_every_peer_has_its_file() -> None:
 @pytest.mark.parametrize(
     "name", [OURS, FLOOR, "celery", "loky", "process_pool", "multiprocessing_pool"]
 )
-def test_peers_whose_libraries_are_here_tell_what_they_guarantee(name: str) -> None:
+def test_installed_peers_report_their_guarantees_and_versions(name: str) -> None:
     peer = CATALOGUE[name].load()
     assert issubclass(peer, Peer)
     facts = peer.facts()
@@ -37,11 +37,11 @@ def test_a_package_that_is_not_installed_has_no_version() -> None:
     assert Missing.facts()["versions"] == {"no-such-package": "not installed"}
 
 
-def test_names_choose_in_the_order_of_the_tables() -> None:
+def test_chosen_peers_are_in_the_order_of_the_tables() -> None:
     assert [entry.name for entry in chosen(["ray", "celery"])] == ["celery", "ray"]
     assert len(chosen([])) == len(CATALOGUE)
 
 
-def test_an_unknown_name_is_answered_with_those_there_are() -> None:
+def test_an_unknown_peer_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(KeyError, match="no peer is called spark; there are distribute_challenge"):
         chosen(["spark"])

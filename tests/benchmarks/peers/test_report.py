@@ -9,7 +9,7 @@ def row(text: str, name: str) -> list[str]:
     return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
-def test_figures_stand_with_their_spread_and_the_guarantees_beside_them() -> None:
+def test_the_table_shows_figures_with_spread_and_guarantees() -> None:
     cells = row(as_markdown(recorded()), "Celery")
     assert cells[1] == "2.5 (2 to 3)"
     assert cells[3] == "600"
@@ -24,7 +24,7 @@ def test_failed_measurements_are_told_apart_from_unsupported_ones() -> None:
     assert "- arq, start FAILED: cannot be installed" in text
 
 
-def test_further_ways_stand_below_and_extrapolated_figures_are_marked() -> None:
+def test_variants_are_listed_below_the_table_and_extrapolated_figures_are_marked() -> None:
     text = as_markdown(recorded())
     assert "- Celery, group: 500 calls/s" in text
     assert row(text, "ProcessPool")[6] == "~40"

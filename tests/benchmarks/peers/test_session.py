@@ -38,7 +38,9 @@ def ask(session: "subprocess.Popen[str]", **order: Any) -> Any:
     return json.loads(session.stdout.readline())
 
 
-def test_it_answers_orders_until_it_is_told_to_stop(session: "subprocess.Popen[str]") -> None:
+def test_a_session_answers_orders_until_it_is_told_to_stop(
+    session: "subprocess.Popen[str]",
+) -> None:
     before = time.time()
     assert before <= ask(session, do="start")["first_result"] <= time.time()
     answer = ask(session, do="round_trip", seconds=0.01)
@@ -48,7 +50,7 @@ def test_it_answers_orders_until_it_is_told_to_stop(session: "subprocess.Popen[s
     assert session.wait(60) == 0
 
 
-def test_it_ends_with_its_runner_and_leaves_nothing(
+def test_a_session_ends_when_its_runner_ends_and_leaves_nothing(
     session: "subprocess.Popen[str]",
     eventually: Callable[[Callable[[], bool]], None],
     tmp_path: Path,

@@ -57,7 +57,7 @@ def test_through_redis_a_payload_is_compared_with_bare_redis() -> None:
     assert row(run, "32 MB array")[2:4] == ["0.5 × Ray; ×1.1 bare Redis over TCP", "yes"]
 
 
-def test_the_best_peer_crosses_machines_and_a_better_one_of_one_machine_stands_behind() -> None:
+def test_the_best_peer_is_one_for_several_machines_and_a_faster_local_one_is_added() -> None:
     run = recorded()
     assert (
         row(run, "one call, round trip")[4]
@@ -69,7 +69,7 @@ def test_the_best_peer_crosses_machines_and_a_better_one_of_one_machine_stands_b
     assert row(run, "the same 50 MB")[4] == "-"
 
 
-def test_figures_of_the_library_alone_are_its_own_benchmarks() -> None:
+def test_targets_of_the_library_alone_use_its_own_benchmarks() -> None:
     run = with_own("uneven", {"uneven_map": 10.1, "uneven_submit": 10.2})
     assert row(run, "one call of 10 s")[2:4] == ["`map` 10.1 s; `submit` 10.2 s", "yes"]
     run = with_own("uneven", {"uneven_map": 10.1, "uneven_submit": 11.2})
@@ -86,5 +86,5 @@ def test_a_target_without_all_measurements_is_shown_as_not_measured() -> None:
     assert {row(run, target.what)[3] for target in TARGETS} == {"not measured"}
 
 
-def test_all_of_its_own_figures_are_measured_by_a_run() -> None:
+def test_every_own_measurement_of_the_targets_is_in_the_catalogue() -> None:
     assert set(OWN_MEASUREMENTS) <= set(CATALOGUE)

@@ -8,7 +8,7 @@ from benchmarks.rig.calls import MistakeError, answer, pause, right, work
 from benchmarks.rig.diary import Diary
 
 
-def test_they_give_values_or_raise(tmp_path: Path) -> None:
+def test_calls_of_the_rig_return_values_or_raise_as_told(tmp_path: Path) -> None:
     assert work.local(str(tmp_path), "c-1", 0.0, "value") == answer("c-1")
     with pytest.raises(MistakeError, match="c-2"):
         work.local(str(tmp_path), "c-2", 0.0, "raise")

@@ -38,7 +38,7 @@ def test_the_output_and_the_exit_code_of_a_client_can_be_waited_for(start: Start
     assert client.output == "hello\n"
 
 
-def test_it_has_the_calls_of_this_checkout_whatever_folder_it_runs_in(
+def test_a_client_process_imports_the_calls_of_this_checkout_from_any_folder(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
@@ -47,7 +47,7 @@ def test_it_has_the_calls_of_this_checkout_whatever_folder_it_runs_in(
     assert client.output == f"{calls.__file__}\n"
 
 
-def test_it_is_interrupted(start: Start) -> None:
+def test_interrupt_raises_keyboard_interrupt_in_the_client_process(start: Start) -> None:
     client = start("import time; print('ready'); time.sleep(100)")
     client.wait_for("ready", within=PATIENCE)
     client.interrupt()
@@ -55,7 +55,7 @@ def test_it_is_interrupted(start: Start) -> None:
     assert "KeyboardInterrupt" in client.output
 
 
-def test_it_is_killed(start: Start) -> None:
+def test_kill_ends_the_client_process_with_sigkill(start: Start) -> None:
     client = start("import time; print('ready'); time.sleep(100)")
     client.wait_for("ready", within=PATIENCE)
     assert client.pid > 0
@@ -63,7 +63,7 @@ def test_it_is_killed(start: Start) -> None:
     assert client.wait(within=PATIENCE) == -signal.SIGKILL
 
 
-def test_one_that_does_not_write_it_is_an_error_with_its_last_lines(start: Start) -> None:
+def test_wait_for_raises_if_the_client_does_not_write_the_text(start: Start) -> None:
     with pytest.raises(
         ClusterStartError, match=r"did not write 'hello' \(exit code 0\).*\n    goodbye"
     ):

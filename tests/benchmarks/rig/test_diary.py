@@ -10,7 +10,7 @@ from benchmarks.rig import diary as module
 from benchmarks.rig.diary import KEPT, PAGE, Diary, note
 
 
-def test_each_run_is_given_out_once_with_its_process_and_time(tmp_path: Path) -> None:
+def test_read_returns_each_entry_once_with_its_process_and_time(tmp_path: Path) -> None:
     diary = Diary(tmp_path / "diary")
     before = time.monotonic()
     note(diary.folder, "c-1")
@@ -23,7 +23,7 @@ def test_each_run_is_given_out_once_with_its_process_and_time(tmp_path: Path) ->
     assert [entry.call for entry in diary.all()] == ["c-1", "c-2", "c-1"]
 
 
-def test_pages_of_long_ago_are_removed_once_they_have_been_read(
+def test_old_pages_are_removed_after_they_have_been_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diary = Diary(tmp_path)

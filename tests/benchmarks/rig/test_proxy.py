@@ -83,7 +83,7 @@ def test_the_proxy_passes_data_through_unchanged_on_each_connection(proxy: Proxy
         sender.join()
 
 
-def test_the_end_of_one_side_is_the_end_of_the_other_and_loses_nothing(proxy: Proxy) -> None:
+def test_the_proxy_passes_on_all_data_and_the_end_of_a_connection(proxy: Proxy) -> None:
     with line(proxy) as connection:
         connection.sendall(b"the last words")
         assert heard(connection, 14) == b"the last words"
@@ -91,7 +91,7 @@ def test_the_end_of_one_side_is_the_end_of_the_other_and_loses_nothing(proxy: Pr
         assert connection.recv(1) == b""
 
 
-def test_a_cut_is_a_reset_and_new_lines_come_about(proxy: Proxy) -> None:
+def test_cut_resets_connections_and_new_ones_can_be_made(proxy: Proxy) -> None:
     with line(proxy) as connection:
         echoed(connection)
         proxy.cut()
@@ -101,7 +101,7 @@ def test_a_cut_is_a_reset_and_new_lines_come_about(proxy: Proxy) -> None:
         assert echoed(connection) == b"hello"
 
 
-def test_a_half_open_line_says_nothing_while_new_ones_are_up(proxy: Proxy) -> None:
+def test_a_silenced_connection_stays_silent_until_healed_while_new_ones_work(proxy: Proxy) -> None:
     with line(proxy) as old:
         echoed(old)
         proxy.silence()
@@ -113,7 +113,9 @@ def test_a_half_open_line_says_nothing_while_new_ones_are_up(proxy: Proxy) -> No
         assert heard(old, 4) == b"kept"
 
 
-def test_a_dead_network_takes_new_lines_and_starves_them_too(proxy: Proxy) -> None:
+def test_silencing_new_connections_accepts_them_and_passes_nothing_on_until_healed(
+    proxy: Proxy,
+) -> None:
     with line(proxy) as old:
         echoed(old)
         proxy.silence(new=True)
@@ -125,7 +127,7 @@ def test_a_dead_network_takes_new_lines_and_starves_them_too(proxy: Proxy) -> No
             assert heard(new, 3) == b"new"
 
 
-def test_a_line_that_was_silenced_can_be_cut_and_the_proxy_closed(proxy: Proxy) -> None:
+def test_a_silenced_connection_can_be_cut(proxy: Proxy) -> None:
     with line(proxy) as connection:
         echoed(connection)
         proxy.silence()
@@ -135,7 +137,7 @@ def test_a_line_that_was_silenced_can_be_cut_and_the_proxy_closed(proxy: Proxy) 
             connection.recv(1)
 
 
-def test_a_refused_line_is_refused_until_it_is_healed_at_the_same_port(proxy: Proxy) -> None:
+def test_a_refusing_proxy_refuses_connections_until_healed_at_the_same_port(proxy: Proxy) -> None:
     port = proxy.port
     with line(proxy) as connection:
         echoed(connection)
@@ -189,9 +191,7 @@ def test_a_line_to_a_port_without_a_server_is_reset() -> None:
         connection.recv(1)
 
 
-def test_one_that_never_began_is_closed_too_and_one_that_is_closed_again(
-    echo: int, proxy: Proxy
-) -> None:
+def test_a_proxy_can_be_closed_before_its_start_and_twice(echo: int, proxy: Proxy) -> None:
     Proxy(echo).close()
     proxy.close()
     proxy.close()

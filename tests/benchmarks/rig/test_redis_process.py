@@ -32,14 +32,14 @@ def test_a_written_key_survives_a_kill_and_restart_of_redis(server: RedisProcess
     assert server.url == before[1]
 
 
-def test_it_is_emptied(server: RedisProcess) -> None:
+def test_empty_removes_all_keys(server: RedisProcess) -> None:
     with server.connection() as connection:
         connection.set("key", "value")
         server.empty()
         assert connection.dbsize() == 0
 
 
-def test_a_full_one_takes_nothing_and_keeps_what_it_has_until_it_is_free(
+def test_a_full_redis_refuses_writes_and_keeps_its_data_until_it_is_freed(
     server: RedisProcess,
 ) -> None:
     with server.connection() as connection:
@@ -53,13 +53,13 @@ def test_a_full_one_takes_nothing_and_keeps_what_it_has_until_it_is_free(
 
 
 @pytest.mark.slow
-def test_its_password_is_asked_for_and_stands_in_no_command_line(server: RedisProcess) -> None:
+def test_redis_requires_its_password_which_is_on_no_command_line(server: RedisProcess) -> None:
     with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
     assert server.password not in str(command_lines())
 
 
-def test_one_that_does_not_start_is_an_error_with_its_last_lines(
+def test_a_redis_that_does_not_start_is_an_error_with_its_last_lines(
     server: RedisProcess, tmp_path: Path
 ) -> None:
     second = RedisProcess(tmp_path / "second")

@@ -12,7 +12,7 @@ from tests.processes import mentioning, wait_until
 
 
 @pytest.mark.slow
-def test_nothing_is_left_of_one_that_does_not_come_up(tmp_path: Path) -> None:
+def test_a_rig_that_does_not_start_leaves_no_process(tmp_path: Path) -> None:
     with (
         pytest.raises(ClusterStartError, match="worker w1 is not ready"),
         Rig(tmp_path, options=["--no-such-option"]),
@@ -22,7 +22,7 @@ def test_nothing_is_left_of_one_that_does_not_come_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [None, "of the user's own, and of no less than 32 characters"])
-def test_its_secret_is_in_the_environment_while_this_process_is_its_client(
+def test_the_secret_of_the_rig_is_in_the_environment_only_inside_as_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
 ) -> None:
     monkeypatch.delenv(settings.SECRET_VARIABLE, raising=False)

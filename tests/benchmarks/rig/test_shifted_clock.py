@@ -19,7 +19,7 @@ for line in sys.stdin:
 
 
 @pytest.mark.parametrize("inherited", [True, False])
-def test_a_program_s_time_of_day_is_set_while_it_runs_and_nothing_else(
+def test_only_the_time_of_day_of_a_program_can_be_set_while_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inherited: bool
 ) -> None:
     if inherited:

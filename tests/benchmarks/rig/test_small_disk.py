@@ -41,7 +41,9 @@ def possible() -> None:
 
 
 @pytest.mark.usefixtures("possible")
-def test_it_is_full_and_has_room_again_and_no_other_program_sees_it(tmp_path: Path) -> None:
+def test_a_small_disk_is_full_until_it_is_freed_and_only_its_program_sees_it(
+    tmp_path: Path,
+) -> None:
     folder, said = tmp_path / "disk", tmp_path / "said"
     folder.mkdir()
     said.touch()
@@ -64,7 +66,7 @@ def test_it_is_full_and_has_room_again_and_no_other_program_sees_it(tmp_path: Pa
         program.communicate(timeout=PATIENCE)
 
 
-def test_another_error_than_that_it_is_full_is_not_hidden(tmp_path: Path) -> None:
+def test_errors_of_filling_other_than_a_full_disk_are_raised(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         SmallDisk(tmp_path / "missing").fill(os.getpid())
 
@@ -87,7 +89,7 @@ def asked_anew() -> Iterator[None]:
         (sys.executable, "mounts of its own for a worker: "),
     ],
 )
-def test_a_machine_without_says_what_it_lacks(
+def test_a_machine_without_mount_namespaces_reports_the_reason(
     monkeypatch: pytest.MonkeyPatch, command: str, lack: str
 ) -> None:
     monkeypatch.setattr(module, "_NAMESPACE", (command, "-c", "raise SystemExit('refused')"))

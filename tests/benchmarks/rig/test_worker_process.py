@@ -22,7 +22,7 @@ def runs_a_call(rig: Rig, backend: CeleryExecutionBackend) -> bool:
     return future.result(PATIENCE) == answer(call)
 
 
-def test_one_that_is_killed_leaves_no_process_and_can_be_started_again(
+def test_a_killed_worker_leaves_no_process_and_can_be_started_again(
     rig: Rig, backend: CeleryExecutionBackend
 ) -> None:
     (worker,) = rig.workers
@@ -47,7 +47,7 @@ def test_a_child_that_is_killed_is_replaced(rig: Rig, backend: CeleryExecutionBa
     assert runs_a_call(rig, backend)
 
 
-def test_one_that_is_frozen_stops_with_its_children_until_it_is_thawed(
+def test_a_frozen_worker_and_its_child_processes_are_stopped_until_thawed(
     rig: Rig, backend: CeleryExecutionBackend
 ) -> None:
     (worker,) = rig.workers
@@ -58,7 +58,9 @@ def test_one_that_is_frozen_stops_with_its_children_until_it_is_thawed(
     assert runs_a_call(rig, backend)
 
 
-def test_one_that_is_told_to_end_does(rig: Rig, backend: CeleryExecutionBackend) -> None:
+def test_a_worker_that_is_told_to_end_exits_with_code_0(
+    rig: Rig, backend: CeleryExecutionBackend
+) -> None:
     (worker,) = rig.workers
     assert worker.end(within=PATIENCE) == 0
     worker.start()
@@ -66,7 +68,7 @@ def test_one_that_is_told_to_end_does(rig: Rig, backend: CeleryExecutionBackend)
     assert runs_a_call(rig, backend)
 
 
-def test_one_that_does_not_start_is_an_error_with_its_last_lines(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_start_is_an_error_with_its_last_lines(tmp_path: Path) -> None:
     worker = WorkerProcess(tmp_path, name="w", environment={}, options=["--no-such-option"])
     worker.start()
     with pytest.raises(ClusterStartError, match=r"(?s)worker w is not ready .*no-such-option"):
@@ -74,7 +76,7 @@ def test_one_that_does_not_start_is_an_error_with_its_last_lines(tmp_path: Path)
     worker.close()
 
 
-def test_one_with_a_lease_of_its_own_serves(tmp_path: Path) -> None:
+def test_a_worker_with_a_different_lease_runs_calls(tmp_path: Path) -> None:
     with (
         Rig(tmp_path, workers=1, lease=3) as short,
         short.as_client(),

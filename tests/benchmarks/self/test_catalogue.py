@@ -19,7 +19,7 @@ def test_no_two_figures_have_the_same_name_or_title() -> None:
     assert titles.most_common(1)[0][1] == 1
 
 
-def test_quick_leaves_out_the_long_ones_unless_they_are_named() -> None:
+def test_quick_leaves_out_long_measurements_unless_they_are_named() -> None:
     assert "many_workers" not in {each.name for each in chosen([], quick=True)}
     assert [each.name for each in chosen(["many_workers", "import"], quick=True)] == [
         "import",
@@ -28,6 +28,6 @@ def test_quick_leaves_out_the_long_ones_unless_they_are_named() -> None:
     assert len(chosen([])) == len(CATALOGUE)
 
 
-def test_an_unknown_name_is_answered_with_those_there_are() -> None:
+def test_an_unknown_measurement_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(KeyError, match="no measurement is called speed; there are import, start"):
         chosen(["speed"])

@@ -29,21 +29,21 @@ def change(figure: Figure, old: list[float], new: list[float]) -> Change:
         pytest.param(MEMORY, [0.0], [20.0], True, id="from nothing to something"),
     ],
 )
-def test_worse_is_more_than_a_tenth_and_more_than_chance(
+def test_a_figure_is_worse_if_it_differs_by_more_than_a_tenth_and_more_than_chance(
     figure: Figure, old: list[float], new: list[float], worse: bool
 ) -> None:
     assert change(figure, old, new).is_worse is worse
 
 
-def test_the_median_counts() -> None:
+def test_change_compares_medians() -> None:
     assert change(SECONDS, [1.0, 1.0, 50.0], [1.1, 1.1, 1.1]).percent == pytest.approx(10)
 
 
-def test_of_nothing_there_is_no_percentage() -> None:
+def test_a_change_from_zero_has_no_percentage() -> None:
     assert change(MEMORY, [0.0], [1.0]).percent is None
 
 
-def test_figures_of_one_run_only_are_shown_and_not_judged() -> None:
+def test_figures_that_only_one_run_has_are_shown_without_a_verdict() -> None:
     old, new = results({SECONDS: [1.0], MEMORY: [1.0]}), results({RATE: [5.0], SECONDS: [1.0]})
     found = list(changes(old, new))
     assert [each.title for each in found] == ["`map`", "start to first result", "memory"]

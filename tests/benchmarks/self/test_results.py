@@ -23,7 +23,7 @@ def test_values_of_all_rounds_are_kept() -> None:
     assert run.series["memory"].values == (2.0,)
 
 
-def test_a_run_tells_where_and_of_what_it_is() -> None:
+def test_results_record_revision_versions_machine_and_options() -> None:
     run = Results.of_this_machine(workers=2, rounds=1)
     assert run.revision
     assert run.versions["celery"].startswith("5.")

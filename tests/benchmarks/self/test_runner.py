@@ -19,12 +19,12 @@ def test_a_session_yields_its_figures() -> None:
     assert ask("start") == {"first_result": 4.5}
 
 
-def test_a_session_that_dies_is_told_by_its_last_line() -> None:
+def test_a_session_that_dies_is_an_error_with_its_exit_code_and_last_line() -> None:
     with pytest.raises(SessionError, match=r"^exit code 1: ValueError: no map$"):
         ask("map")
 
 
-def test_a_session_may_die_without_a_word() -> None:
+def test_the_error_for_a_session_that_dies_without_output_says_so() -> None:
     with pytest.raises(SessionError, match=r"^exit code 3: it said nothing$"):
         ask("mix")
 
@@ -34,7 +34,7 @@ def test_a_session_that_hangs_costs_its_deadline() -> None:
         ask("flood", deadline=0.1)
 
 
-def test_rounds_are_interleaved_and_what_failed_is_left_out_of_later_ones() -> None:
+def test_rounds_are_interleaved_and_leave_out_measurements_that_have_failed() -> None:
     asked: list[str] = []
     said: list[str] = []
 

@@ -23,7 +23,7 @@ def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert python_with("arq", ["arq", "numpy"], tmp_path) != first
 
 
-def test_one_that_was_not_finished_is_made_anew(
+def test_an_environment_that_was_not_finished_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = environments._run
@@ -52,19 +52,23 @@ def test_one_that_was_not_finished_is_made_anew(
         pytest.param(["no-such-program"], "no-such-program", id="no such program"),
     ],
 )
-def test_a_failure_says_what_is_known(command: Sequence[str], said: str) -> None:
+def test_an_installation_error_has_the_reason_or_the_exit_code(
+    command: Sequence[str], said: str
+) -> None:
     with pytest.raises(InstallationError, match=said):
         environments._run(command)
 
 
-def test_one_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_that_takes_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "INSTALL_DEADLINE", 0.05)
     with pytest.raises(InstallationError, match="timed out") as caught:
         environments._run([sys.executable, "-c", "import threading; threading.Event().wait()"])
     assert isinstance(caught.value.__cause__, subprocess.TimeoutExpired)
 
 
-def test_they_are_kept_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environments_are_kept_in_the_cache_folder_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "distribute_challenge" / "peers"

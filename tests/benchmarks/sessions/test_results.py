@@ -35,7 +35,7 @@ def test_a_ratio_says_how_many_times_better_the_library_is(key: str, times: floa
     assert ratio(recorded(), "celery", figure(key)) == pytest.approx(times)
 
 
-def test_without_one_of_both_there_is_no_ratio() -> None:
+def test_there_is_no_ratio_if_the_library_or_the_peer_has_no_figure() -> None:
     run = recorded()
     assert ratio(run, "arq", figure("map")) is None
     del run["peers"]["distribute_challenge"]

@@ -17,7 +17,7 @@ from tests.processes import program
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 
-def test_calls_are_made_both_ways_and_nothing_unknown_is_left(
+def test_the_soak_makes_calls_by_submit_and_map_and_leaves_no_unknown_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "SLICE", 1_000)
@@ -56,7 +56,7 @@ def test_too_few_calls_are_a_failure(tmp_path: Path) -> None:
     assert output.exists()
 
 
-def test_it_is_a_program(tmp_path: Path) -> None:
+def test_the_soak_command_runs_as_a_program(tmp_path: Path) -> None:
     command_line = [sys.executable, "-m", "benchmarks.soak", "--help"]
     with program(command_line, tmp_path, PYTHONPATH=str(CHECKOUT)) as running:
         assert running.wait() == 0, running.output

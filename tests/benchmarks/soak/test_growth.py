@@ -12,6 +12,6 @@ def test_warm_up_samples_and_single_peaks_do_not_count_as_growth() -> None:
     assert growth(samples({**memory, 500: 900, 860: 1000}), 1000) == {"client": 0}
 
 
-def test_a_process_that_is_new_or_gone_is_not_told_of() -> None:
+def test_growth_leaves_out_processes_that_started_or_ended_during_the_run() -> None:
     early, late = samples({250: 5}, "old"), samples({900: 7}, "new")
     assert growth([*early, *late], 1000) == {}

@@ -60,14 +60,14 @@ def test_a_key_that_is_not_documented_fails() -> None:
     assert "not documented:\n  'what'\n\nFAILED" in left.text()
 
 
-def test_too_little_to_tell_is_a_failure_too() -> None:
+def test_a_soak_with_too_few_samples_fails() -> None:
     short = replace(FLAT, samples=[Sample(0, 0.0, {"client": 1}), Sample(1000, 1.0, {"redis": 1})])
     assert not short.passed
     assert "too few samples" in short.text()
     assert ["growth", "-", "-"] in [line.split() for line in short.text().splitlines()]
 
 
-def test_everything_is_written_down(tmp_path: Path) -> None:
+def test_the_saved_file_has_outcome_growth_and_samples(tmp_path: Path) -> None:
     FLAT.save(tmp_path / "soak.json")
     found = json.loads((tmp_path / "soak.json").read_text())
     assert found["passed"] is True
@@ -76,7 +76,7 @@ def test_everything_is_written_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_wrong_values_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_values_end_the_soak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_by_submit", lambda backend, numbers: 1)
     with pytest.raises(SystemFailureError, match="calls 10 to 20 gave wrong values"):
         soak_cluster(LocalWorkers(), calls=20, workers=1, every=0.1, bound=1e6)

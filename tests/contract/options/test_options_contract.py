@@ -250,7 +250,7 @@ def test_calls_begin_by_priority_and_then_in_the_order_in_which_they_were_made(
 
 
 @pytest.mark.slow
-def test_a_call_that_no_worker_begins_in_time_is_taken_back(
+def test_a_call_that_no_worker_begins_within_its_queue_timeout_fails(
     backend: ExecutionBackend, busy: Path, tmp_path: Path
 ) -> None:
     """A call that has begun may take any time."""

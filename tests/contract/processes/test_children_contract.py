@@ -60,7 +60,9 @@ def test_the_child_of_a_fork_ends_where_it_leaves_the_call(
 
 @pytest.mark.slow
 @QUIETLY
-def test_children_of_forks_end_in_a_map_too(any_backend: ExecutionBackend) -> None:
+def test_a_forked_child_process_ends_when_it_leaves_a_call_of_a_map(
+    any_backend: ExecutionBackend,
+) -> None:
     calls = compute_this(with_child)
     found = list(calls.map([*ENDS, *ENDS], batch_size=8, backend=any_backend))
     assert found == [("the parent's", code) for code in [*ENDS.values(), *ENDS.values()]]
@@ -189,7 +191,7 @@ def test_processes_of_a_call_end_with_the_process_that_ran_it_though_it_is_kille
 
 
 @pytest.mark.slow
-def test_processes_of_a_call_end_with_the_process_that_is_replaced(
+def test_processes_started_by_a_call_end_when_its_process_is_replaced(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     """Those that `multiprocessing` would wait for end, too."""

@@ -180,7 +180,9 @@ def test_the_folder_is_the_same_in_the_next_call(backend: ExecutionBackend, tmp_
     assert run(backend, os.getcwd) == before
 
 
-def test_the_interpreter_works_in_the_next_call(backend: ExecutionBackend) -> None:
+def test_interpreter_settings_and_module_path_are_restored_for_the_next_call(
+    backend: ExecutionBackend,
+) -> None:
     def found() -> tuple[Any, ...]:
         import gc
 
@@ -224,7 +226,9 @@ def test_a_trace_function_does_not_go_on_in_the_next_call(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_limit_that_a_call_has_set_for_itself_is_raised_again(backend: ExecutionBackend) -> None:
+def test_a_resource_limit_lowered_by_a_call_is_restored_for_the_next_call(
+    backend: ExecutionBackend,
+) -> None:
     import resource
 
     def limit() -> None:

@@ -9,7 +9,9 @@ from tests.contract.scripts.running import run
 pytestmark = pytest.mark.slow
 
 
-def test_each_call_gets_what_travels_with_its_function_fresh(folder: Path, engine: str) -> None:
+def test_each_call_gets_fresh_copies_of_the_objects_its_function_carries(
+    folder: Path, engine: str
+) -> None:
     """A list, default, partial's argument, bound or callable object and attribute are fresh."""
     assert run(
         folder,
@@ -93,7 +95,9 @@ def test_variables_of_a_script_live_as_long_as_the_process(folder: Path, engine:
 
 
 @pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
-def test_the_script_is_main_on_the_worker(folder: Path, engine: str) -> None:
+def test_functions_and_classes_of_the_script_are_found_in_main_on_the_worker(
+    folder: Path, engine: str
+) -> None:
     """Its functions and classes are found by name: those that the call mentions, and the others."""
     assert run(
         folder,
@@ -157,7 +161,9 @@ def test_the_script_is_main_on_the_worker(folder: Path, engine: str) -> None:
     ]
 
 
-def test_tools_of_the_standard_library_travel_with_a_script(folder: Path, engine: str) -> None:
+def test_single_dispatch_cached_properties_and_plain_decorators_of_a_script_work(
+    folder: Path, engine: str
+) -> None:
     """Single dispatch, cached properties, and a coroutine function below a plain decorator."""
     assert run(
         folder,
@@ -286,7 +292,9 @@ def test_a_process_that_is_being_spawned_makes_no_calls(folder: Path, engine: st
 
 
 @pytest.mark.parametrize("engine", ["processes", "celery"], indirect=True)
-def test_a_function_given_as_an_argument_is_that_of_main(folder: Path, engine: str) -> None:
+def test_a_function_of_main_given_as_an_argument_is_the_function_in_main(
+    folder: Path, engine: str
+) -> None:
     """So a pool inside the call finds it.
 
     One that carries state, or has changed since a map began, is a copy.

@@ -9,7 +9,9 @@ from tests.contract.scripts.running import run
 pytestmark = pytest.mark.slow
 
 
-def test_a_script_s_own_class_stays_as_it_is(folder: Path, engine: str) -> None:
+def test_objects_of_a_class_of_the_script_come_back_as_objects_of_the_same_class(
+    folder: Path, engine: str
+) -> None:
     """An instance, an enum's member, an exception and an inherited method come back."""
     assert run(
         folder,
@@ -93,7 +95,9 @@ def test_a_class_is_made_once_on_a_worker_and_again_when_the_script_changes_it(
     ) == ["True", "(2, True)", "(6, False)", "another (6, False)"]
 
 
-def test_objects_of_a_script_that_have_only_an_identity_keep_it(folder: Path, engine: str) -> None:
+def test_sentinels_locks_and_context_variables_of_a_script_keep_their_identity(
+    folder: Path, engine: str
+) -> None:
     """Sentinels, locks, context variables and thread-locals are one in each process."""
     assert run(
         folder,

@@ -49,7 +49,9 @@ def count(path: str, value: Any) -> Any:
     return value
 
 
-def test_it_runs_with_all_that_it_needs(backend: CeleryExecutionBackend, tmp_path: Path) -> None:
+def test_a_detached_call_runs_together_with_the_calls_it_needs(
+    backend: CeleryExecutionBackend, tmp_path: Path
+) -> None:
     """A call that stands in two places runs once; a future that is done gives its value."""
     path = tmp_path / "runs"
     once, done = count(str(path), 1), add(1).submit(backend)
@@ -61,14 +63,18 @@ def test_it_runs_with_all_that_it_needs(backend: CeleryExecutionBackend, tmp_pat
     assert path.read_text() == "x"
 
 
-def test_its_errors_are_those_of_a_graph(backend: CeleryExecutionBackend) -> None:
+def test_the_error_of_a_detached_graph_has_notes_about_the_failed_input(
+    backend: CeleryExecutionBackend,
+) -> None:
     failed = add(fail("no luck")).submit(backend, detach=True)
     with pytest.raises(ValueError, match="no luck") as caught:
         failed.result(TIMEOUT)
     assert "add(fail('no luck')) needed fail('no luck')" in caught.value.__notes__
 
 
-def test_it_cannot_wait_for_a_future(backend: CeleryExecutionBackend, tmp_path: Path) -> None:
+def test_a_detached_call_with_an_unfinished_future_as_argument_is_refused(
+    backend: CeleryExecutionBackend, tmp_path: Path
+) -> None:
     door = tmp_path / "door"
     waiting = wait_for(str(door)).submit("threads")
     with pytest.raises(SerialisationError, match="wait for its value, or give the call itself"):

@@ -39,7 +39,7 @@ def count(number: int, lines: int) -> int:
     return number
 
 
-def test_lines_are_there_before_their_results(
+def test_printed_lines_are_shown_before_the_results_of_their_calls(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of them, in order, with their source; and in the futures."""
@@ -62,7 +62,7 @@ def test_lines_are_there_before_their_results(
     assert len(texts(capsys.readouterr().out)) == 900
 
 
-def test_one_that_is_waited_for_is_no_exception(
+def test_printed_lines_of_a_call_that_is_waited_for_are_shown(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It gets both streams and unended lines, also of a failed call, and nothing of the next."""
@@ -90,7 +90,7 @@ def steps(number: int, name: str = "step") -> None:
         time.sleep(0.1)
 
 
-def test_lines_come_while_the_call_runs(
+def test_printed_lines_are_shown_while_the_call_runs(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They do not delay its result."""
@@ -113,7 +113,7 @@ def test_lines_come_while_the_call_runs(
     wait_until(lambda: "late 9" in show(), "its last line", within=DEADLINE)
 
 
-def test_of_a_flood_so_much_is_shown_and_the_rest_is_counted(
+def test_excessive_output_is_cut_and_the_omitted_lines_counted(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The beginning is shown, in order. Other calls have all of their lines."""
@@ -141,7 +141,7 @@ def test_of_a_flood_so_much_is_shown_and_the_rest_is_counted(
     assert len(future.logs()) == 1000
 
 
-def test_records_are_as_if_the_call_ran_here(
+def test_log_records_of_a_call_pass_the_loggers_of_the_client(
     own: LocalCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     """This process's level counts, not the worker's. Each comes once, however the call logs."""
@@ -214,7 +214,7 @@ def warn(number: int) -> None:
     warnings.warn("old", RuntimeWarning, stacklevel=1)
 
 
-def test_a_warning_is_one_of_this_process(
+def test_a_warning_in_a_call_is_raised_as_a_warning_of_the_client(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is shown once for its place, whatever process it comes from.
@@ -247,7 +247,7 @@ def test_a_warning_is_one_of_this_process(
     assert [str(each.message) for each in found if each.filename == __file__] == ["old"]
 
 
-def test_on_a_cluster_of_one_s_own_they_come_only_if_asked_for(
+def test_a_client_of_an_external_cluster_gets_lines_only_if_asked_for(
     own: LocalCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the client that made the calls gets them. The worker's log always has them."""
@@ -308,7 +308,7 @@ def test_output_of_a_forked_child_or_a_leftover_thread_goes_only_to_the_log(
     assert texts(capsys.readouterr().out) == ["from a thread"]
 
 
-def test_calls_of_one_message_keep_their_lines_apart(
+def test_lines_of_calls_in_one_message_are_kept_apart(
     own: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Lines without an end and bars are kept apart, too."""

@@ -65,7 +65,9 @@ def test_a_detached_call_is_found_again(backend: CeleryExecutionBackend) -> None
     assert attach(future.id, backend).result(DEADLINE) == 2
 
 
-def test_a_large_value_is_put_once_and_used(backend: CeleryExecutionBackend) -> None:
+def test_a_large_value_that_was_put_can_be_used_by_several_calls(
+    backend: CeleryExecutionBackend,
+) -> None:
     handle = put(b"x" * 10_000_000, backend)
     assert list(compute_this(len).map([handle] * 3, backend=backend)) == [10_000_000] * 3
 

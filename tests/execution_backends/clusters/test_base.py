@@ -94,7 +94,7 @@ def test_a_function_goes_along_if_the_worker_asks_for_it(closing: Callable[..., 
     assert second.payload is not None
 
 
-def test_a_call_that_has_not_begun_is_sent_again_until_there_is_no_hope(
+def test_a_call_that_never_begins_is_sent_three_times_and_then_fails(
     closing: Callable[..., Cluster],
 ) -> None:
     cluster = closing(lambda number, call: UNBEGUN)
@@ -142,7 +142,7 @@ def test_a_repr_does_not_ask_the_cluster(closing: Callable[..., Cluster]) -> Non
     assert future.cancel(force=True)
 
 
-def test_functions_that_are_many_are_sent_again(
+def test_functions_beyond_the_number_remembered_are_sent_again(
     closing: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "MOST_KNOWN", 1)

@@ -141,7 +141,7 @@ def test_a_missing_package_is_named_with_the_line_to_install_it(
         DaskExecutionBackend()
 
 
-def test_a_map_is_few_tasks(client: Any, backend: DaskExecutionBackend) -> None:
+def test_a_map_makes_few_dask_tasks(client: Any, backend: DaskExecutionBackend) -> None:
     def tasks(dask_scheduler: Any) -> int:
         return int(dask_scheduler.transition_counter)
 
@@ -177,7 +177,7 @@ def test_a_call_whose_worker_dies_each_time_is_lost(
     assert double(2).compute(backend) == 4
 
 
-def test_an_error_of_this_library_arrives_as_itself(
+def test_an_error_of_this_library_on_the_worker_keeps_its_type(
     backend: DaskExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("distribute_challenge.execution_backends.clusters.dask.run", not_started)
@@ -189,7 +189,7 @@ def not_started(*_: Any) -> None:
     raise ClusterStartError("it did not start")
 
 
-def test_an_error_of_dask_itself_says_what_to_look_at(
+def test_an_internal_error_of_dask_is_raised_with_a_hint_at_versions(
     backend: DaskExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("distribute_challenge.execution_backends.clusters.dask.run", not_there)

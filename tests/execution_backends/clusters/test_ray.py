@@ -144,7 +144,7 @@ def test_a_worker_that_ray_has_killed_was_out_of_memory(backend: RayExecutionBac
     assert answer.end.facts == {"out_of_memory": True}
 
 
-def test_an_answer_comes_in_any_thread(
+def test_an_answer_is_processed_in_any_thread(
     backend: RayExecutionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread of Ray's own takes no part in the measuring of coverage."""
@@ -187,7 +187,7 @@ def test_an_error_of_the_task_itself_fails_the_call(
         double(2).compute(backend)
 
 
-def test_a_ledger_that_is_gone_does_not_say_that_a_call_has_not_begun(
+def test_a_running_call_cannot_be_cancelled_when_the_ledger_is_gone(
     backend: RayExecutionBackend, tmp_path: Path
 ) -> None:
     future = wait_for(str(tmp_path / "door")).submit(backend)
@@ -202,7 +202,7 @@ def test_a_ledger_that_is_gone_does_not_say_that_a_call_has_not_begun(
     assert future.result(TIMEOUT) == "done"
 
 
-def test_a_call_fails_whose_connection_its_caller_has_ended(
+def test_a_call_fails_if_its_caller_shuts_the_connection_down(
     backend: RayExecutionBackend, tmp_path: Path
 ) -> None:
     """The next call has another connection, if there is one."""

@@ -179,7 +179,7 @@ def test_a_call_that_does_not_stop_ends_with_its_process(calls: Calls, tmp_path:
     assert calls.value("2", process_id())
 
 
-def test_a_worker_has_one_for_each_engine() -> None:
+def test_a_worker_has_one_process_pool_for_each_engine() -> None:
     assert worker_calls.calls("a system") is worker_calls.calls("a system")
     assert worker_calls.calls("a system") is not worker_calls.calls("another")
     worker_calls._end()

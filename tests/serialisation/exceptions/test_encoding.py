@@ -68,7 +68,7 @@ def key() -> None:
         (key, ["args"]),
     ],
 )
-def test_exceptions_of_the_standard_library_come_back_whole(
+def test_exceptions_of_the_standard_library_keep_type_text_and_attributes(
     fail: Callable[[], object], attributes: list[str]
 ) -> None:
     """Text and attributes."""
@@ -90,7 +90,7 @@ def test_the_traceback_ends_in_the_user_s_line() -> None:
     )
 
 
-def test_cause_context_and_notes_come_along() -> None:
+def test_cause_context_and_notes_are_preserved() -> None:
     """`raise from`, an error while handling another, and `add_note`."""
 
     def fail() -> None:
@@ -149,7 +149,7 @@ def fail_in_the_depths(depth: int) -> None:
 
 
 @pytest.mark.parametrize("as_value", [False, True])
-def test_an_error_from_the_depths_keeps_its_type_and_its_frames(as_value: bool) -> None:
+def test_an_error_raised_deep_in_the_stack_keeps_its_type_and_frames(as_value: bool) -> None:
     """Hundreds of frames, with their lines."""
     for fail, kind in ((recurse, RecursionError), (partial(fail_in_the_depths, 450), ValueError)):
         original = caught(fail)
@@ -182,7 +182,7 @@ def causes(error: BaseException) -> list[BaseException]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("as_value", [False, True])
-def test_a_long_chain_comes_home_whole(as_value: bool) -> None:
+def test_a_long_chain_of_causes_is_preserved(as_value: bool) -> None:
     """A thousand causes take no more stack than one."""
     original = chain_of(1000)
     error = (
@@ -194,7 +194,7 @@ def test_a_long_chain_comes_home_whole(as_value: bool) -> None:
     assert isinstance(error.__context__, KeyError)
 
 
-def test_the_end_of_an_endless_chain_says_that_there_was_more(
+def test_a_chain_longer_than_the_limit_ends_in_a_text_that_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is text, like all that cannot travel."""

@@ -95,7 +95,7 @@ def test_an_exception_that_would_end_the_client_comes_as_a_remote_error(
     assert error.text == "bye"
 
 
-def test_an_exception_without_a_text_comes_home() -> None:
+def test_an_exception_with_a_broken_str_keeps_its_type() -> None:
     """A broken `__str__` loses no failure. If the class is lost, too, the text says why."""
     assert type(loads_error(dumps_error(UnreadableError()))) is UnreadableError
     error = loads_error(dumps_error(unpicklable_class(UnreadableError)()))
@@ -111,7 +111,7 @@ def test_a_group_keeps_its_type_when_a_member_cannot_be_pickled() -> None:
     assert isinstance(error.exceptions[1], KeyError)
 
 
-def test_an_exception_is_left_as_it_was() -> None:
+def test_pickling_does_not_change_the_exception() -> None:
     """Pickling leaves it: in the `local` engine it may be the caller's own object."""
 
     def fail() -> None:
@@ -123,7 +123,9 @@ def test_an_exception_is_left_as_it_was() -> None:
     assert (error.__cause__, error.__traceback__) == (cause, frames)
 
 
-def test_a_part_that_is_too_large_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_of_an_exception_above_the_limit_is_replaced_by_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Megabytes travel; a bound keeps an error from filling Redis."""
     large = bytes(2_000_000)
     assert loads_error(dumps_error(ValueError(large))).args == (large,)
@@ -143,7 +145,7 @@ def test_a_long_text_is_cut_where_it_stands_in_for_the_exception() -> None:
     assert "900,000 characters left out" in error.text
 
 
-def test_a_class_that_raises_whatever_is_asked_of_it_costs_the_type_alone() -> None:
+def test_an_exception_with_an_inaccessible_class_becomes_a_remote_error() -> None:
     """The call fails all the same."""
 
     class Refusing(type):
@@ -161,13 +163,13 @@ class CtrlCError(Exception):
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_goes_through() -> None:
+def test_a_keyboard_interrupt_while_an_exception_is_pickled_is_raised() -> None:
     """It goes through any code of the user's in the client's main thread."""
     with pytest.raises(KeyboardInterrupt):
         dumps_error(CtrlCError())
 
 
-def test_an_exception_whose_class_is_no_exception_here_is_a_remote_error() -> None:
+def test_an_exception_whose_class_is_not_an_exception_here_becomes_a_remote_error() -> None:
     """A name may mean something else in this process."""
     data = encoded([Node("app.Bad", "no luck", 0)], [dumps_plain("no class") or b""], "Traceback")
     error = loads_error(data)

@@ -48,7 +48,7 @@ def test_a_traceback_is_printed_like_the_original(function: Callable[[], Any]) -
     )
 
 
-def test_its_frames_hold_no_variables_and_no_caller() -> None:
+def test_the_frames_of_a_restored_traceback_have_no_variables_and_no_caller() -> None:
     """They keep nothing alive, and begin where the function does."""
     made = traceback_of(rows_of(raised(divide)))
     assert made is not None
@@ -59,7 +59,7 @@ def test_its_frames_hold_no_variables_and_no_caller() -> None:
     assert frame.f_globals == {"__name__": __name__, "__file__": __file__}
 
 
-def test_a_line_without_columns_is_a_line() -> None:
+def test_a_frame_without_column_numbers_is_restored() -> None:
     """`python -X no_debug_ranges` and compilers of other languages give none."""
     row = (__file__, "name", "qualname", "module", None, 30, 7, None, None, None)
     made = traceback_of([row])
@@ -69,7 +69,7 @@ def test_a_line_without_columns_is_a_line() -> None:
     ] == [(__file__, 7, "name", None)]
 
 
-def test_of_a_place_that_was_made_up_only_the_line_is_kept() -> None:
+def test_only_the_line_number_of_a_synthetic_traceback_entry_is_kept() -> None:
     """A traceback may say another line than the code that it points to."""
     original = raised(divide)
     assert original is not None
@@ -89,7 +89,7 @@ def test_a_deep_traceback_is_cut_in_the_middle_and_says_so() -> None:
     )
 
 
-def test_rows_are_text_as_python_prints_it() -> None:
+def test_rows_are_formatted_like_a_traceback_of_python() -> None:
     """No rows are no text."""
     text = text_of_rows(rows_of(raised(divide)))
     assert text.startswith("Traceback (most recent call last):")
@@ -101,7 +101,7 @@ def no_json(text: str) -> Any:
     return json.loads(text)
 
 
-def test_of_an_installed_package_the_source_travels_along() -> None:
+def test_frames_of_installed_packages_carry_their_source_lines() -> None:
     """The other end may have it elsewhere, or not at all.
 
     Where the file is there, it is that one which counts.

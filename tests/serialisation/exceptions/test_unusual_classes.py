@@ -77,7 +77,7 @@ def test_an_exception_with_its_own_init_comes_back_with_its_attributes() -> None
 @pytest.mark.parametrize(
     "kind", [UnloadableError, ChangingError, OtherError, EndlessError, ExitError]
 )
-def test_a_reduce_that_does_not_give_the_exception_back_is_passed_over(
+def test_a_reduce_method_that_does_not_restore_the_exception_is_not_used(
     kind: type[Exception],
 ) -> None:
     """It is tried where it is raised; the exception is then taken apart without it."""
@@ -159,7 +159,7 @@ class AbortError(BaseException):
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("as_value", [False, True])
-def test_whatever_its_class_forbids_it_comes_back(
+def test_exceptions_of_restrictive_classes_are_restored(
     original: Any, attributes: dict[str, Any], as_value: bool
 ) -> None:
     """None of its code runs, for a call's exception and for a part of a value."""

@@ -32,7 +32,9 @@ EARLY_AND_LATE = {
 
 
 @pytest.mark.parametrize("backend", ["backend", "'processes'", "'celery'"])
-def test_a_compiled_module_is_found_where_it_lies(project: Client, backend: str) -> None:
+def test_a_compiled_module_of_a_project_is_imported_from_its_folder(
+    project: Client, backend: str
+) -> None:
     """The import may be in a package, at the top of a module or inside a function."""
     project.package("shop")
     project.write(**EARLY_AND_LATE)

@@ -71,7 +71,9 @@ def test_a_folder_is_used_in_place_while_all_its_files_are_the_same(
     other.close()
 
 
-def test_copies_go_with_their_process_however_it_ends(project: Client, request_of: bytes) -> None:
+def test_folder_copies_are_removed_at_the_end_of_their_process_or_by_the_next(
+    project: Client, request_of: bytes
+) -> None:
     """What a killed one leaves is removed by the next."""
     project.folder.rename(project.folder.with_name("away"))
     temporary = Path(os.environ["TMPDIR"])
@@ -90,7 +92,7 @@ def test_copies_go_with_their_process_however_it_ends(project: Client, request_o
     assert not Path(second).exists()
 
 
-def test_a_compiled_module_is_seen_if_it_is_the_same_file(
+def test_a_compiled_module_counts_as_present_if_its_file_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lies at the top of a project, where no package is."""
@@ -103,7 +105,7 @@ def test_a_compiled_module_is_seen_if_it_is_the_same_file(
     assert not is_seen(module)
 
 
-def test_files_in_a_copy_are_named_as_on_the_client_and_back() -> None:
+def test_file_paths_are_translated_between_client_and_copy() -> None:
     """Others are where they are."""
     listing = (("data", 1, 4, b"data"),)
     package = ProjectModule(

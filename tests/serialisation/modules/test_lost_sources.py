@@ -51,7 +51,7 @@ def test_a_module_whose_file_is_gone_harms_only_the_import_that_needs_it(project
     assert out.splitlines() == 2 * answers
 
 
-def test_a_source_that_python_still_has_travels_although_its_file_is_gone(project: Client) -> None:
+def test_a_source_cached_by_python_is_sent_although_its_file_is_missing(project: Client) -> None:
     """The cache of tracebacks or the module's loader has it."""
     project.write(shown="def f(): return 1")
     out = project.run("""

@@ -38,7 +38,7 @@ def test_an_archive_that_changes_is_read_anew(project: Client) -> None:
 
 
 @pytest.mark.parametrize("backend", ["backend", "'processes'"])
-def test_plug_ins_have_versions_like_all_modules(project: Client, backend: str) -> None:
+def test_edited_plug_ins_are_imported_anew_in_the_next_call(project: Client, backend: str) -> None:
     """An edit of one, or of its imports, counts from the next call on. Without, it stays loaded."""
     project.package("app", "app.plugins")
     project.write(
@@ -93,7 +93,7 @@ def test_plug_ins_have_versions_like_all_modules(project: Client, backend: str) 
     ]
 
 
-def test_data_that_changes_is_new_in_the_copy(shop: Client) -> None:
+def test_changed_data_files_are_updated_in_the_copy(shop: Client) -> None:
     """The package's modules stay. Removed files are removed in the copy, too."""
     shop.write(
         shop__counting="""

@@ -63,7 +63,9 @@ def test_links_are_followed_and_end(tmp_path: Path) -> None:
     assert len(found) <= 3
 
 
-def test_files_above_the_limits_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_above_the_size_limits_are_listed_without_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each has one, and all together; small files go first."""
     for size in (10, 20, 30, 40):
         write(tmp_path, f"{size}", size=size)
@@ -73,7 +75,7 @@ def test_files_above_the_limits_stay(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [name for name, content in contents(tmp_path).items() if content is None] == ["30", "40"]
 
 
-def test_a_folder_of_endless_files_has_an_end(
+def test_only_a_limited_number_of_files_is_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is no package's."""

@@ -33,7 +33,7 @@ EVERYTHING = {
 }
 
 
-def test_a_package_has_its_data_and_plug_ins_where_nothing_of_it_lies(shop: Client) -> None:
+def test_a_package_has_its_data_and_plug_ins_on_a_machine_without_its_files(shop: Client) -> None:
     """They have travelled."""
     found = shop.run_far("""
         from shop.reading import everything
@@ -43,7 +43,7 @@ def test_a_package_has_its_data_and_plug_ins_where_nothing_of_it_lies(shop: Clie
 
 
 @pytest.mark.parametrize("backend", ["backend", "'processes'", "'celery'"])
-def test_a_package_has_its_data_and_plug_ins_on_this_machine(shop: Client, backend: str) -> None:
+def test_a_package_on_the_same_machine_uses_its_files_in_place(shop: Client, backend: str) -> None:
     """They stay where they lie."""
     out = shop.run(f"""
         from shop.reading import everything

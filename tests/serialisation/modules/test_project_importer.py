@@ -63,7 +63,7 @@ def test_a_package_without_source_is_importable(importer: ProjectImporter) -> No
     assert getattr(sys.modules["n"], "__file__", None) is None
 
 
-def test_other_modules_are_left_to_the_ordinary_import(importer: ProjectImporter) -> None:
+def test_the_importer_does_not_find_modules_it_was_not_given(importer: ProjectImporter) -> None:
     """The importer answers for its own names alone."""
     importer.activate([module("p", "")])
     assert importer.find_spec("json") is None
@@ -81,7 +81,7 @@ def test_a_module_is_executed_once_for_each_version(importer: ProjectImporter) -
     assert lengths == [1, 3, 2, 3, 4]
 
 
-def test_modules_may_come_to_those_that_are_active(importer: ProjectImporter) -> None:
+def test_modules_can_be_added_to_the_active_ones(importer: ProjectImporter) -> None:
     """What these have made can still be pickled. They go with the next call."""
     one, two = (
         [module("one", "x = []")],
@@ -98,14 +98,14 @@ def test_modules_may_come_to_those_that_are_active(importer: ProjectImporter) ->
     assert "two" not in sys.modules
 
 
-def test_modules_of_another_version_do_not_come(importer: ProjectImporter) -> None:
+def test_modules_of_another_version_are_not_added(importer: ProjectImporter) -> None:
     importer.activate([module("one", "x = 1")])
     assert not importer.add([module("one", "x = 2"), module("two", "")])
     assert __import__("one").x == 1
     assert importer.find_spec("two") is None
 
 
-def test_a_swap_that_is_interrupted_begins_anew(
+def test_an_interrupted_switch_of_projects_is_repeated_without_new_execution(
     importer: ProjectImporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No module is executed once more: functions that were loaded refer to the first."""
@@ -138,7 +138,7 @@ def test_an_edit_renews_every_module_that_depends_on_the_file(importer: ProjectI
     assert __import__("apart") is apart
 
 
-def test_modules_that_import_each_other_have_a_version(importer: ProjectImporter) -> None:
+def test_modules_that_import_each_other_can_be_activated(importer: ProjectImporter) -> None:
     """A circle ends."""
     importer.activate(
         [
@@ -201,7 +201,7 @@ def test_a_traceback_shows_the_client_s_lines(importer: ProjectImporter) -> None
         assert linecache.getline("/client/lines.py", 1) == f"x = {number}\n"
 
 
-def test_a_loader_answers_what_tools_ask(importer: ProjectImporter) -> None:
+def test_the_loader_gives_source_and_package_status(importer: ProjectImporter) -> None:
     """`inspect.getsource` and friends."""
     importer.activate([module("asked", "x = 1", is_package=True)])
     spec = importer.find_spec("asked")
@@ -265,7 +265,7 @@ def test_found_modules_are_not_looked_at_in_every_call(
     assert importlib.import_module("pausing.by_name").x == 1
 
 
-def test_a_compiled_module_that_was_found_goes_with_its_project(
+def test_a_found_compiled_module_is_removed_with_its_project(
     importer: ProjectImporter, tmp_path: Path
 ) -> None:
     """Its name may mean another file in the next."""
@@ -280,7 +280,7 @@ def test_a_compiled_module_that_was_found_goes_with_its_project(
     assert "going._heapq" not in sys.modules
 
 
-def test_a_file_of_another_kind_of_error_is_left_alone(importer: ProjectImporter) -> None:
+def test_errors_unrelated_to_files_of_a_package_get_no_note(importer: ProjectImporter) -> None:
     """The error gets no note if no file of a package is missing."""
     importer.activate([module("noted", "", is_package=True)])
     for error in (FileNotFoundError(2, "No such file", "/nowhere"), ValueError("x"), OSError(5)):
@@ -289,7 +289,7 @@ def test_a_file_of_another_kind_of_error_is_left_alone(importer: ProjectImporter
         assert not hasattr(error, "__notes__")
 
 
-def test_a_module_that_the_process_has_loaded_from_the_very_source_is_kept(
+def test_a_module_already_loaded_from_the_same_source_is_kept(
     importer: ProjectImporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Django's models are loaded by `django.setup`, and may not be defined twice.

@@ -15,7 +15,7 @@ from tests.elsewhere import Client
 pytestmark = pytest.mark.slow
 
 
-def test_classes_that_consist_of_each_other_travel(project: Client) -> None:
+def test_classes_that_refer_to_each_other_can_be_sent(project: Client) -> None:
     """They travel in either order. The worker sees a change of one."""
     out = project.run("""
         class Left:
@@ -141,7 +141,7 @@ def dump(cls: type) -> tuple[bytes, frozenset[str]]:
     return cls.__name__.encode(), frozenset()
 
 
-def test_the_objects_of_a_class_meet_the_same_class_in_each_call(project: Client) -> None:
+def test_objects_of_a_class_have_the_same_class_in_each_call(project: Client) -> None:
     """What calls keep on it stays until it changes; a change is set."""
     out = project.run("""
         import collections

@@ -22,7 +22,7 @@ def test_the_folder_is_closed_to_other_users(store: SharedMemoryStore) -> None:
     assert store.name == f"folder:{store.path}"
 
 
-def test_a_worker_with_other_shared_memory_does_not_get_in(
+def test_a_worker_with_different_shared_memory_cannot_attach(
     store: SharedMemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not matter what else the two can see of each other."""
@@ -41,7 +41,9 @@ def test_without_shared_memory_no_worker_attaches(
     assert shared_memory_identity() == ""
 
 
-def test_two_processes_with_the_same_shared_memory_say_the_same(root: Path, tmp_path: Path) -> None:
+def test_processes_with_the_same_shared_memory_have_the_same_identity(
+    root: Path, tmp_path: Path
+) -> None:
     """The client knows by this which workers see its folder."""
     program = (
         "from distribute_challenge.stores import shared_memory_identity as i; print(i(), end='')"
@@ -92,7 +94,7 @@ def test_a_folder_with_other_permissions_or_name_or_a_link_is_not_attached(
     assert SharedMemoryStore.attach(change(store.path) or store.path) is None
 
 
-def test_a_worker_that_comes_too_late_hears_that_the_client_is_gone(
+def test_a_worker_that_puts_a_result_after_close_gets_value_lost_error(
     store: SharedMemoryStore,
 ) -> None:
     """No client waits for its result."""

@@ -23,20 +23,20 @@ print(store.path, flush=True)
 """
 
 
-def test_the_folder_goes_with_the_object(root: Path) -> None:
+def test_the_folder_is_removed_when_the_store_is_deleted(root: Path) -> None:
     """The folder goes also if the user did not close the store."""
     SharedMemoryStore(root).put("a", DATA)
     assert list(root.iterdir()) == []
 
 
-def test_the_folder_goes_with_the_process(root: Path, tmp_path: Path) -> None:
+def test_the_folder_is_removed_when_the_process_ends(root: Path, tmp_path: Path) -> None:
     """The folder goes also if the user did not close the store."""
     path = Path(run(CLIENT, tmp_path / "user", str(root)).strip())
     assert path.parent == root
     assert not path.exists()
 
 
-def test_a_killed_client_s_folder_is_swept(
+def test_the_folder_of_a_killed_client_is_removed_by_a_sweep(
     store: SharedMemoryStore, root: Path, tmp_path: Path
 ) -> None:
     """Any process may sweep it, and only after the client's death."""

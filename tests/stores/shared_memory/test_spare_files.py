@@ -77,7 +77,7 @@ def wait_for_another_time(folder: Path) -> None:
     probe.unlink()
 
 
-def test_a_value_gets_the_file_of_a_freed_one(store: SharedMemoryStore) -> None:
+def test_a_new_value_reuses_the_file_of_a_freed_value(store: SharedMemoryStore) -> None:
     """Whether the client puts it or a worker of this machine."""
     for other in (store, attached(store)):
         number = freed(store, "old")
@@ -134,7 +134,7 @@ def test_a_value_that_another_process_has_mapped_does_not_change(store: SharedMe
         pytest.param(SIZE, SIZE - 1, [SIZE], id="small values need none"),
     ],
 )
-def test_the_sizes_may_differ(
+def test_a_spare_file_of_another_size_is_reused_if_the_sizes_are_close(
     store: SharedMemoryStore, old: int, new: int, left: list[int]
 ) -> None:
     freed(store, "old", old)
@@ -148,7 +148,9 @@ def test_small_files_are_removed(store: SharedMemoryStore) -> None:
     assert spare(store) == []
 
 
-def test_the_oldest_give_way(store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_spare_files_are_removed_above_the_limit(
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All together have at most a share of the room."""
     monkeypatch.setattr(spare_files, "MOST_BYTES", 5 * SIZE)
     # At once, as each would take the file of the one before.
@@ -161,7 +163,7 @@ def test_the_oldest_give_way(store: SharedMemoryStore, monkeypatch: pytest.Monke
     assert spare(store) == [SIZE, 3 * SIZE]
 
 
-def test_they_go_after_some_seconds(
+def test_spare_files_are_removed_after_some_seconds(
     store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freed(store, "old")
@@ -175,7 +177,7 @@ def test_they_go_after_some_seconds(
     assert spare(store) == []
 
 
-def test_they_go_when_room_is_short(
+def test_spare_files_are_removed_when_room_is_short(
     store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freed(store, "old")
@@ -198,7 +200,7 @@ def test_without_leases_no_file_is_kept(
     assert spare(store) == []
 
 
-def test_a_file_that_goes_meanwhile_is_not_taken(
+def test_a_spare_file_that_another_process_takes_is_not_used(
     store: SharedMemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process has taken it, written a value and closed it."""

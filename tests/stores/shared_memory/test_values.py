@@ -37,7 +37,9 @@ SharedMemoryStore.attach(Path(sys.argv[1])).put("value", memoryview(bytes(1000))
 
 
 @pytest.mark.parametrize("size", [0, 100, DATA.nbytes])
-def test_a_result_becomes_the_client_s_alone(store: SharedMemoryStore, size: int) -> None:
+def test_an_adopted_result_leaves_the_folder_and_is_writable(
+    store: SharedMemoryStore, size: int
+) -> None:
     """It leaves the folder at once, and is writable."""
     attached(store).put("result", DATA[:size])
     found = store.adopt("result", size)
@@ -48,12 +50,14 @@ def test_a_result_becomes_the_client_s_alone(store: SharedMemoryStore, size: int
     assert bytes(found[:3]) == bytes([1, 2, 3])[:size]
 
 
-def test_a_result_that_is_not_there_is_none(store: SharedMemoryStore) -> None:
+def test_adopting_a_missing_result_returns_none(store: SharedMemoryStore) -> None:
     """The caller knows what that means."""
     assert store.adopt("result", 5) is None
 
 
-def test_strays_go_after_an_hour(store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stray_results_are_removed_after_an_hour(
+    store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A result whose reply was lost; not what the client knows, nor anything new."""
     for name in ("known", "stray", "new"):
         store.put(name, DATA)
@@ -98,7 +102,7 @@ def test_the_half_written_file_of_a_killed_process_is_removed_at_the_next_renewa
 # --- no room
 
 
-def test_shared_memory_is_left_to_others_before_it_is_full(
+def test_put_leaves_some_shared_memory_free_for_others(
     store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error says how large, how much is free, and what to do."""
@@ -133,7 +137,9 @@ def test_memory_that_runs_out_in_the_middle_is_an_error_and_no_crash(
     store.put("a", DATA)
 
 
-def test_a_limit_of_the_process_is_no_room_either(store: SharedMemoryStore) -> None:
+def test_the_file_size_limit_of_the_process_raises_store_full_error(
+    store: SharedMemoryStore,
+) -> None:
     """The kernel raises a real error, after a part of the value."""
 
     def put() -> bool:
@@ -147,7 +153,7 @@ def test_a_limit_of_the_process_is_no_room_either(store: SharedMemoryStore) -> N
     assert ended(fork(put)) == 1
 
 
-def test_another_error_is_not_taken_for_a_lack_of_room(
+def test_other_write_errors_are_not_reported_as_a_full_store(
     store: SharedMemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says what it is."""

@@ -76,7 +76,7 @@ def denied(server: Server) -> list[str]:
 
 
 @pytest.mark.slow
-def test_it_may_all_that_is_needed(
+def test_the_documented_redis_user_may_run_everything_that_the_library_needs(
     server: Server, url: str, workers: dict[str, Program], tmp_path: Path
 ) -> None:
     """Calls, large values, priorities, cancelling, losses, commands and remote control work."""
@@ -119,7 +119,7 @@ def test_it_may_all_that_is_needed(
     assert denied(server) == []
 
 
-def test_queues_of_items_need_no_more(server: Server, url: str) -> None:
+def test_the_documented_redis_user_may_use_queues_of_items(server: Server, url: str) -> None:
     """Each word, with small and large items, and a wait."""
     with CeleryExecutionBackend(url) as backend:
         for name in ("jobs", None):
@@ -141,7 +141,7 @@ def test_queues_of_items_need_no_more(server: Server, url: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_call_that_kills_its_process_is_made_good(
+def test_the_documented_redis_user_recovers_a_call_that_killed_its_process(
     server: Server, url: str, workers: dict[str, Program]
 ) -> None:
     def die_once(path: str) -> str:
@@ -156,7 +156,9 @@ def test_a_call_that_kills_its_process_is_made_good(
     assert denied(server) == []
 
 
-def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
+def test_the_documented_rule_works_for_another_database_with_its_number(
+    server: Server, url: str
+) -> None:
     """The page says so: its number stands in the channels."""
     command = [word.replace("&/0.", "&/3.") for word in documented()[1:]]
     assert connect(server.url).execute_command(*command)
@@ -187,7 +189,7 @@ def test_another_database_is_one_more_letter(server: Server, url: str) -> None:
     ],
     ids=lambda command: " ".join(command[:2]),
 )
-def test_it_may_nothing_else(command: list[str], url: str) -> None:
+def test_the_documented_redis_user_may_not_run_other_commands(command: list[str], url: str) -> None:
     with (
         connect(url) as connection,
         pytest.raises(redis.ResponseError, match=r"(?i)no permission|can't access|not allowed"),

@@ -32,13 +32,13 @@ class Elsewhere:
         return int(shown), int(shown % 1 * 1e6)
 
 
-def test_it_shows_this_machines_time_until_redis_is_asked() -> None:
+def test_the_cluster_clock_shows_local_time_until_redis_was_asked() -> None:
     """This time is most likely right."""
     assert abs(ClusterClock().now() - clock.now()) < 1
 
 
 @pytest.mark.parametrize("ahead", [HOURS, -HOURS])
-def test_then_it_shows_what_redis_shows(ahead: float) -> None:
+def test_the_cluster_clock_follows_the_time_of_redis_once_asked(ahead: float) -> None:
     """It goes on from there."""
     cluster = ClusterClock()
     shown = cluster.ask(Elsewhere(ahead))  # type: ignore[arg-type]
@@ -46,7 +46,9 @@ def test_then_it_shows_what_redis_shows(ahead: float) -> None:
     assert abs(cluster.now() - clock.now() - ahead) < 1
 
 
-def test_it_asks_again_when_an_answer_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cluster_clock_asks_again_when_its_answer_is_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It does not ask before."""
     cluster, server = ClusterClock(), Elsewhere(HOURS)
     for _ in range(3):
@@ -58,7 +60,7 @@ def test_it_asks_again_when_an_answer_is_old(monkeypatch: pytest.MonkeyPatch) ->
     assert server.asked == 2
 
 
-def test_every_connection_knows_it(server: Server) -> None:
+def test_all_connections_to_one_broker_share_a_cluster_clock(server: Server) -> None:
     """All connections of a process to one broker have one clock."""
     check_reachable(server.url)
     cluster = clock_of(server.url)

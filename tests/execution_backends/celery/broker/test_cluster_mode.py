@@ -40,7 +40,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("protocol", ["", "?protocol=2"], ids=["newest", "2"])
-def test_a_client_is_told_what_to_use_in_its_place(url: str, protocol: str) -> None:
+def test_a_client_of_a_redis_in_cluster_mode_gets_an_error_with_an_alternative(
+    url: str, protocol: str
+) -> None:
     with CeleryExecutionBackend(url + protocol) as backend, pytest.raises(OptionError) as caught:
         compute_this(abs)(-1).compute(backend)
     assert str(caught.value).startswith(REFUSAL.format(url=url + protocol))
@@ -48,7 +50,9 @@ def test_a_client_is_told_what_to_use_in_its_place(url: str, protocol: str) -> N
 
 
 @pytest.mark.parametrize("command", WORKERS.values(), ids=WORKERS)
-def test_a_worker_ends_with_the_same_words(command: list[str], url: str, tmp_path: Path) -> None:
+def test_a_worker_at_a_redis_in_cluster_mode_ends_with_the_same_error(
+    command: list[str], url: str, tmp_path: Path
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=tmp_path,
@@ -62,7 +66,7 @@ def test_a_worker_ends_with_the_same_words(command: list[str], url: str, tmp_pat
     assert f"Error: {REFUSAL.format(url=url)}" in done.stderr
 
 
-def test_a_server_that_does_not_say_is_taken_as_it_is(
+def test_a_server_without_the_hello_command_is_accepted(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """An old server or a proxy lacks the command. redis-py speaks the older protocol to it."""

@@ -22,14 +22,14 @@ def arguments(url: str) -> dict[str, object]:
     return dict(connect(url).connection_pool.connection_kwargs)
 
 
-def test_a_plain_url_is_taken_as_it_is() -> None:
+def test_host_port_database_user_and_password_are_read_from_a_url() -> None:
     """Host, port, database, user and password."""
     found = arguments("redis://ann:secret@example.org:7000/3")
     assert (found["host"], found["port"], found["db"]) == ("example.org", 7000, 3)
     assert (found["username"], found["password"]) == ("ann", "secret")
 
 
-def test_a_socket_url_is_celerys() -> None:
+def test_a_socket_url_in_the_form_of_celery_is_read() -> None:
     """Its database is called virtual_host there."""
     found = arguments("redis+socket:///run/redis.sock?virtual_host=2")
     assert (found["path"], found["db"]) == ("/run/redis.sock", 2)
@@ -52,7 +52,7 @@ def test_a_tls_url_may_name_certificates_as_celery_or_redis_do(written: str, mea
 @pytest.mark.parametrize(
     "url", ["amqp://ann:secret@example.org", "example.org:6379", "redis://host:port/0"]
 )
-def test_another_url_is_refused_with_the_right_ones(url: str) -> None:
+def test_another_url_scheme_is_refused_with_the_right_form_and_no_password(url: str) -> None:
     """The error does not show the password."""
     with pytest.raises(OptionError, match="write it as redis://host:6379/0") as caught:
         connect(url)
@@ -86,7 +86,7 @@ def test_a_silent_address_is_an_error_that_says_what_to_check() -> None:
     assert isinstance(caught.value, ConnectionError)
 
 
-def test_something_that_is_no_redis_is_an_error_too() -> None:
+def test_a_server_that_is_not_redis_is_reported_as_unreachable() -> None:
     """A web server, say."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -134,7 +134,7 @@ def lose_disk(server: Server) -> None:
     ],
     ids=["READONLY", "MISCONF", "NOPERM"],
 )
-def test_a_server_that_refuses_to_write_is_not_one_that_does_not_answer(
+def test_a_server_that_refuses_writes_is_reported_with_its_reason_and_advice(
     server: Server, harm: Callable[[Server], object], user: str, advice: str
 ) -> None:
     """What it says is shown, and what to do."""
@@ -157,7 +157,7 @@ def test_a_server_that_refuses_to_write_is_not_one_that_does_not_answer(
         ),
     ],
 )
-def test_other_refusals_are_shown_too(error: Exception, advice: str) -> None:
+def test_other_refusals_of_redis_are_reported_with_advice(error: Exception, advice: str) -> None:
     with (
         pytest.raises(BrokerUnreachableError, match=f"answers, and refuses .*{advice}"),
         translated("redis://host"),
@@ -165,7 +165,7 @@ def test_other_refusals_are_shown_too(error: Exception, advice: str) -> None:
         raise error
 
 
-def test_a_wrong_password_is_named_as_such(server: Server) -> None:
+def test_a_wrong_password_is_reported_as_a_refused_login(server: Server) -> None:
     """The error does not call the server unreachable."""
     connect(server.url).config_set("requirepass", "right")
     url = server.url.replace("redis+socket://", "redis+socket://:wrong@")
@@ -173,7 +173,7 @@ def test_a_wrong_password_is_named_as_such(server: Server) -> None:
         connect(url).ping()
 
 
-def test_commands_are_not_repeated_behind_our_back() -> None:
+def test_redis_py_does_not_retry_commands() -> None:
     """redis-py's own retries are off."""
     retry = arguments("redis://example.org")["retry"]
     with pytest.raises(redis.ConnectionError):

@@ -36,7 +36,7 @@ from tests.execution_backends.celery.detached import (
 
 
 @pytest.mark.slow
-def test_a_detached_call_travels_by_itself_and_has_no_client(
+def test_a_detached_call_has_its_own_message_without_a_client(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """No client that is gone makes a worker drop it.
@@ -52,7 +52,7 @@ def test_a_detached_call_travels_by_itself_and_has_no_client(
     assert worker.waiting() == 0
 
 
-def test_an_outcome_is_all_that_stays_of_a_call_that_has_ended(
+def test_only_the_outcome_of_an_ended_detached_call_stays_in_redis(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """It stays as long as the caller asked, and can be read many times."""
@@ -138,7 +138,7 @@ def test_a_call_whose_process_died_is_sent_again_without_a_waiting_client(
     assert left(worker) == [outcome_key(number)]
 
 
-def test_the_number_of_attempts_is_its_clients(
+def test_the_number_of_attempts_is_the_setting_of_the_submitting_client(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other calls have their client's, too."""
@@ -160,7 +160,7 @@ def test_a_call_that_may_run_once_is_not_sent_again(
     assert isinstance(future.exception(DEADLINE), WorkerLostError)
 
 
-def test_a_message_that_is_sent_again_is_the_next_and_has_another_tag(
+def test_a_message_that_is_sent_again_goes_first_and_has_a_new_delivery_tag(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """A frozen worker that wakes removes its own entry, and not the new worker's."""
@@ -173,7 +173,7 @@ def test_a_message_that_is_sent_again_is_the_next_and_has_another_tag(
     assert tag(again) != tag(first)
 
 
-def test_a_death_that_is_told_twice_counts_once(
+def test_a_death_that_is_reported_repeatedly_counts_once(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """A worker says it again if the broker went away before it answered."""
@@ -189,7 +189,9 @@ def test_a_death_that_is_told_twice_counts_once(
     assert worker.connection.hget(detached_key(number), "deaths") == b"1"
 
 
-def test_the_first_outcome_counts(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_the_first_outcome_of_a_detached_call_is_kept(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     """A call may run twice, if its worker was frozen."""
     future = submit(backend)
     taken = worker.take()
@@ -239,7 +241,7 @@ def test_a_call_that_a_worker_has_is_not_taken_back(
     assert future.result(DEADLINE) == 9
 
 
-def test_many_calls_are_asked_for_together(
+def test_many_calls_are_looked_up_in_groups(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,

@@ -23,7 +23,7 @@ from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Taken
 from tests.execution_backends.celery.detached import QUEUE, answer, replies, send, submit
 
 
-def test_a_record_that_names_the_values_of_others_frees_none_of_them(
+def test_a_record_that_names_values_of_other_calls_does_not_free_them(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
     """It is not signed."""
@@ -45,7 +45,7 @@ def record_of(worker: FakeWorker, call: str) -> dict[bytes, bytes]:
     return cast("dict[bytes, bytes]", worker.connection.hgetall(detached_key(call)))
 
 
-def test_a_call_whose_record_is_put_back_has_ended_as_long_as_its_outcome_is_kept(
+def test_a_call_counts_as_ended_although_another_program_writes_its_record_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
     """The record goes once more, so that clients that attach get the outcome."""
@@ -100,7 +100,7 @@ def test_a_forged_or_foreign_outcome_does_not_end_a_call(
     assert future.result(DEADLINE) == 9
 
 
-def test_an_outcome_that_cannot_be_decrypted_is_one_all_the_same(
+def test_an_outcome_that_cannot_be_decrypted_still_ends_its_call(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -132,7 +132,7 @@ MALFORMED: dict[str, dict[str, bytes | None]] = {
 
 
 @pytest.mark.parametrize("changes", MALFORMED.values(), ids=MALFORMED)
-def test_a_record_that_no_client_has_written_is_none(
+def test_a_malformed_record_is_treated_as_missing(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -206,7 +206,7 @@ def test_a_function_s_place_may_hold_another_type(
     assert future.result(DEADLINE) == 9
 
 
-def test_names_of_no_call_are_not_looked_for(
+def test_malformed_names_in_the_list_of_open_calls_are_skipped(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,

@@ -23,7 +23,7 @@ from tests.execution_backends.celery.detached import QUEUE, answer, hold, left, 
 Eventually = Callable[[Callable[[], bool]], None]
 
 
-def test_a_look_tells_where_a_message_is(
+def test_look_tells_whether_a_message_is_waiting_held_missing_or_over(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
     """It is in its queue, with a worker, or nowhere."""
@@ -51,7 +51,7 @@ def test_a_message_that_is_missing_twice_is_sent_again_once(
     assert worker.waiting() == 0
 
 
-def test_two_looks_at_once_are_one(
+def test_two_looks_in_quick_succession_count_as_one(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -69,7 +69,7 @@ def test_two_looks_at_once_are_one(
     assert records.look(number).state == "missing"  # It has been seen since it was missing last.
 
 
-def test_a_look_that_tells_no_caller_ends_no_call(
+def test_a_look_with_ends_false_ends_no_call(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -87,7 +87,7 @@ def test_a_look_that_tells_no_caller_ends_no_call(
     assert [records.look(each).state for each in (once, late)] == ["lost", "late"]
 
 
-def test_calls_without_a_look_for_long_are_looked_at(
+def test_overlooked_returns_the_calls_that_were_not_looked_at_for_longest(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,
@@ -115,7 +115,7 @@ def test_a_call_that_is_gone_is_not_looked_at_again(
     assert worker.connection.zrange(DETACHED_OPEN, 0, -1) == [b""]
 
 
-def test_a_message_that_celery_put_back_in_its_own_words_is_not_missing(
+def test_a_message_that_celery_has_put_back_changed_is_not_missing(
     backend: CeleryExecutionBackend, worker: FakeWorker, records: DetachedRecords
 ) -> None:
     """It notes in a message that it was delivered before."""
@@ -145,7 +145,7 @@ def test_a_message_that_is_lost_each_time_is_given_up(
         attach(number, backend).result(DEADLINE)
 
 
-def test_a_message_whose_time_is_over_is_taken_out_of_its_queue(
+def test_a_message_past_its_queue_timeout_is_removed_from_its_queue(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     records: DetachedRecords,

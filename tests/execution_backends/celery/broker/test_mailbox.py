@@ -62,14 +62,16 @@ def test_a_malformed_answer_is_left_out_and_counted(
     ],
     ids=lambda said: f"{said!r:.20}",
 )
-def test_an_answer_is_of_one_worker(server: Server, connection: Broker, said: Any) -> None:
+def test_an_answer_without_exactly_one_worker_name_is_left_out_and_counted(
+    server: Server, connection: Broker, said: Any
+) -> None:
     with forging(server.url, lambda: [answer(GOOD), answer(said)]):
         answers = ping(connection, timeout=DEADLINE)
     assert list(answers) == ["worker@here"]
     assert answers.left_out == {"without the name of one worker": 1}
 
 
-def test_an_answer_of_a_worker_that_was_not_asked_counts_for_none_that_was(
+def test_an_answer_of_a_worker_that_was_not_asked_is_left_out_and_counted(
     server: Server, connection: Broker
 ) -> None:
     """Else it would be in the way of theirs."""
@@ -113,7 +115,7 @@ def test_an_answer_without_a_valid_list_of_tasks_is_left_out_and_counted(
 
 
 @pytest.mark.parametrize("said", [None, {"ok": "2"}, {"ok": -1}, {"ok": True}, {"error": "x"}])
-def test_a_number_of_processes_is_a_number(server: Server, said: Any) -> None:
+def test_scale_skips_answers_without_a_number_of_processes(server: Server, said: Any) -> None:
     with forging(
         server.url, lambda: [answer({"worker@here": {"ok": 2}}), answer({"worker@here": said})]
     ):

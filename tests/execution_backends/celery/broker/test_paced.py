@@ -17,7 +17,7 @@ ANSWER_WITHIN = 0.5
 
 
 @pytest.mark.parametrize("how", ["client", "line", "pieces"])
-def test_a_large_command_has_the_time_that_it_takes(proxy: Proxy, how: str) -> None:
+def test_a_large_command_over_a_slow_network_gets_a_longer_timeout(proxy: Proxy, how: str) -> None:
     """The command after it has the usual time."""
     proxy.slow_down(CHUNK_TIME)
     client = connect(f"redis://127.0.0.1:{proxy.port}/0", answer_within=ANSWER_WITHIN)

@@ -53,13 +53,15 @@ def test_a_worker_answers_under_its_name(connection: redis.Redis) -> None:
     assert 0 < answers[name(connection)] < DEADLINE
 
 
-def test_the_same_workers_answer_to_celery(connection: redis.Redis, cluster: LocalCluster) -> None:
+def test_celery_ping_gets_answers_from_the_same_workers(
+    connection: redis.Redis, cluster: LocalCluster
+) -> None:
     """What is written here by hand is Celery's own question."""
     replies = make_app(cluster.broker_url).control.ping(timeout=DEADLINE, limit=1)
     assert [list(reply) for reply in replies] == [list(ping(connection, timeout=DEADLINE))]
 
 
-def test_only_those_named_answer(connection: redis.Redis) -> None:
+def test_ping_asks_only_the_named_workers(connection: redis.Redis) -> None:
     """`ping` waits until the time is over for a worker that does not answer."""
     there = name(connection)
     assert list(ping(connection, [there], timeout=DEADLINE)) == [there]
@@ -70,7 +72,7 @@ def test_only_those_named_answer(connection: redis.Redis) -> None:
     assert ping(connection, [], timeout=DEADLINE) == {}
 
 
-def test_so_many_as_wanted_are_waited_for(connection: redis.Redis) -> None:
+def test_ping_waits_for_the_wanted_number_of_answers(connection: redis.Redis) -> None:
     """`ping` waits for more than there are, as others may be on their way."""
     assert len(ping(connection, wanted=1, timeout=DEADLINE)) == 1
     begun = time.monotonic()
@@ -78,7 +80,7 @@ def test_so_many_as_wanted_are_waited_for(connection: redis.Redis) -> None:
     assert time.monotonic() - begun >= SHORT
 
 
-def test_an_answer_that_comes_too_late_finds_no_way_back(connection: redis.Redis) -> None:
+def test_a_worker_that_wakes_after_the_ping_sends_no_late_answer(connection: redis.Redis) -> None:
     """A worker that was held up does not answer late, and answers the next question."""
     (worker,) = presence.workers(connection)
     os.kill(worker.pid, signal.SIGSTOP)
@@ -90,13 +92,13 @@ def test_an_answer_that_comes_too_late_finds_no_way_back(connection: redis.Redis
 
 
 @pytest.mark.slow
-def test_a_worker_that_starts_meanwhile_is_asked_too() -> None:
+def test_a_worker_that_starts_during_the_ping_is_asked() -> None:
     """`ping` asks anew each second."""
     with LocalCluster(workers=1) as cluster, connect(cluster.broker_url) as connection:
         assert len(ping(connection, timeout=DEADLINE)) == 1
 
 
-def test_the_way_back_ends_by_itself_if_no_process_removes_it(
+def test_the_reply_binding_of_a_killed_ping_expires(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A killed health check does not remove it."""
@@ -110,7 +112,7 @@ def test_the_way_back_ends_by_itself_if_no_process_removes_it(
         assert lasting(connection) == []
 
 
-def test_an_answer_on_its_way_while_its_list_is_given_up_expires(server: Server) -> None:
+def test_an_answer_pushed_after_the_ping_has_ended_expires(server: Server) -> None:
     """A worker that looked up the way back just before it was taken away."""
     with connect(server.url) as connection:
         assert ping(connection, timeout=SHORT) == {}

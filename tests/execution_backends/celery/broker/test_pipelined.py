@@ -38,7 +38,7 @@ def test_a_refused_command_is_an_error_where_its_answer_is_read(
     assert connection.read() == b"value"
 
 
-def test_settling_reads_everything_and_tells_the_first_that_was_refused(
+def test_settle_reads_all_answers_and_raises_the_first_error(
     connection: PipelinedConnection,
 ) -> None:
     connection.settle()
@@ -123,7 +123,7 @@ def test_readable_tells_whether_an_answer_is_there(
         lambda connection: connection.send(("PING",)),
     ],
 )
-def test_a_broken_connection_owes_nothing_and_the_next_command_makes_a_new_one(
+def test_a_broken_connection_owes_no_answers_and_reconnects_at_the_next_command(
     connection: PipelinedConnection, server: Server, use: object
 ) -> None:
     connection.send(("BLPOP", "list", DEADLINE))
@@ -150,7 +150,7 @@ def test_a_connection_that_was_cut_off_while_idle_is_made_anew(
     assert connection.read() > number
 
 
-def test_a_connection_on_which_something_unexpected_came_is_made_anew(
+def test_an_idle_connection_with_unexpected_data_is_replaced(
     connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would answer every command with the answer to the one before."""

@@ -14,7 +14,7 @@ from distribute_challenge.execution_backends.celery.broker.presence import (
 from tests.execution_backends.celery.conftest import Server
 
 
-def test_a_process_that_shows_itself_is_there_until_it_leaves(server: Server) -> None:
+def test_a_process_is_listed_from_show_until_leave(server: Server) -> None:
     """Workers and clients are listed apart, by name."""
     connection = connect(server.url)
     two, one = WorkerPresence("w2", 4, ["a"]), WorkerPresence("w1", 2, ["a", "b"])
@@ -28,7 +28,7 @@ def test_a_process_that_shows_itself_is_there_until_it_leaves(server: Server) ->
     assert presence.workers(connection) == [one]
 
 
-def test_a_process_that_is_silent_for_long_is_gone(
+def test_a_process_whose_presence_is_stale_is_removed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next process that looks removes it, with all entries that are no sign of life."""

@@ -75,7 +75,7 @@ def test_the_envelope_has_every_field_that_celery_writes(server: Server, app: Ce
         assert ours["properties"][key] == theirs["properties"][key], key
 
 
-def test_kombu_reads_our_message_as_it_was_meant(server: Server) -> None:
+def test_kombu_reads_a_published_message_unchanged(server: Server) -> None:
     """kombu takes it from a worker's list, and leaves the frame unharmed."""
     sent = batch()
     message = message_for(sent, queue="q", priority=3, keyring=KEYRING)
@@ -91,7 +91,7 @@ def test_kombu_reads_our_message_as_it_was_meant(server: Server) -> None:
     assert kwargs == {}
 
 
-def test_a_higher_priority_lies_in_a_list_that_is_read_earlier() -> None:
+def test_a_higher_priority_uses_a_list_that_is_read_earlier() -> None:
     """Ours counts upwards, Redis' downwards."""
     keys = [
         message_for(batch(), queue="q", priority=priority, keyring=KEYRING).key
@@ -101,7 +101,7 @@ def test_a_higher_priority_lies_in_a_list_that_is_read_earlier() -> None:
     assert keys[0] == "q"
 
 
-def test_a_batch_of_many_says_so_in_its_name() -> None:
+def test_the_name_of_a_message_has_the_number_of_its_calls() -> None:
     """Logs and Flower show it."""
     assert envelope()["headers"]["shadow"] == "square ×2"
     assert envelope(arguments=[b"a"])["headers"]["shadow"] == "square"
@@ -111,7 +111,7 @@ def test_a_batch_of_many_says_so_in_its_name() -> None:
     assert name == "square ×3, add ×2, f ×2, ..."
 
 
-def test_a_timeout_becomes_a_hard_limit_somewhat_later() -> None:
+def test_the_hard_time_limit_of_a_message_is_somewhat_longer_than_the_timeout() -> None:
     """It covers one call with its retries: a worker begins no further call of a late batch."""
     assert envelope()["headers"]["timelimit"] == [None, None]
     hard, soft = envelope(timeout=10.0)["headers"]["timelimit"]

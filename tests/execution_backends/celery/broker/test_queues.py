@@ -37,7 +37,7 @@ def entries(record: QueueRecord, holder: str = "me", most: int = 10, name: str =
     return [entry[1:5] for entry in record.take(holder, name, most).entries]
 
 
-def test_an_entry_is_divided_among_those_who_take_parts_of_it(record: QueueRecord) -> None:
+def test_an_entry_is_divided_among_holders_that_take_parts_of_it(record: QueueRecord) -> None:
     record.put("aa", 0, 5, b"five", [])
     first = record.take("me", "d", 2).entries
     second = record.take("you", "e", 9).entries
@@ -115,7 +115,9 @@ def lose(record: QueueRecord, most: int) -> None:
     record.connection.zadd(queue_key("leases", ID), {"lost": 1.0})
 
 
-def test_an_item_whose_holders_are_lost_is_taken_alone_and_dies_alone(record: QueueRecord) -> None:
+def test_an_item_of_lost_holders_is_delivered_alone_and_becomes_a_dead_letter(
+    record: QueueRecord,
+) -> None:
     """It comes first, until it has had its attempts; those that it shared a message with go on."""
     record.put("aa", 0, 1, b"one", [])
     record.put("bb", 0, 3, b"three", [])
@@ -137,7 +139,7 @@ def test_an_item_whose_holders_are_lost_is_taken_alone_and_dies_alone(record: Qu
     assert (state.size, state.unfinished) == (0, 4)
 
 
-def test_one_that_was_lost_ends_what_is_taken_with_others(record: QueueRecord) -> None:
+def test_take_stops_before_an_item_that_was_lost(record: QueueRecord) -> None:
     record.put("aa", 0, 2, b"two", [])
     record.put("bb", 0, 1, b"one", [])
     record.take("me", "d", 1)
@@ -160,7 +162,9 @@ def test_dead_letters_stay_when_a_queue_is_shut_down(record: QueueRecord) -> Non
     assert len(record.dead(1)) == 1
 
 
-def test_a_holder_that_renews_loses_nothing(record: QueueRecord, connection: Broker) -> None:
+def test_a_holder_that_renews_its_lease_keeps_its_items(
+    record: QueueRecord, connection: Broker
+) -> None:
     record.put("aa", 0, 1, b"one", [])
     record.take("me", "d", 1)
     until = record.take("you", "e", 1).until_lost
@@ -172,7 +176,7 @@ def test_a_holder_that_renews_loses_nothing(record: QueueRecord, connection: Bro
     assert record.done("me", [("d:0", 1)]) == 0
 
 
-def test_a_holder_that_leaves_gives_all_back(record: QueueRecord) -> None:
+def test_a_holder_that_leaves_gives_all_its_items_back(record: QueueRecord) -> None:
     record.put("aa", 0, 1, b"one", [])
     record.put("bb", 0, 1, b"one", [])
     record.take("me", "d", 2)
@@ -194,7 +198,7 @@ def test_items_of_a_lost_holder_are_dropped_after_shutting_down_at_once(
     assert record.put("bb", 0, 1, b"one", []) is None
 
 
-def test_a_token_is_there_while_it_holds(record: QueueRecord) -> None:
+def test_wait_returns_true_while_the_awaited_condition_holds(record: QueueRecord) -> None:
     assert record.wait("idle", 0.01)
     record.signal()
     assert record.wait("idle", 0.01)
@@ -294,7 +298,7 @@ def test_entries_that_no_client_writes_are_passed_over(
 
 
 @pytest.mark.parametrize("nonsense", [b"x", b"-", b"9" * 5000, b"1.5", b""])
-def test_a_state_that_no_client_writes_is_like_an_empty_one(
+def test_a_malformed_state_is_read_as_an_empty_one(
     record: QueueRecord, connection: Broker, nonsense: bytes
 ) -> None:
     fields = ["maxsize", "size", "unfinished", "dead"]
@@ -303,7 +307,7 @@ def test_a_state_that_no_client_writes_is_like_an_empty_one(
     record.open(5, 1.0, 3, 0)
 
 
-def test_a_full_redis_is_an_error_of_its_own(record: QueueRecord, connection: Broker) -> None:
+def test_a_full_redis_raises_out_of_memory_error(record: QueueRecord, connection: Broker) -> None:
     connection.config_set("maxmemory", 1)
     with pytest.raises(redis.OutOfMemoryError):
         record.put("aa", 0, 1, b"one", [])
@@ -317,7 +321,9 @@ def test_a_key_of_another_type_is_an_error(record: QueueRecord, connection: Brok
             record.put("aa", 0, 1, b"one", [])
 
 
-def test_an_item_that_fails_is_dead_once(record: QueueRecord) -> None:
+def test_an_item_that_fails_becomes_one_dead_letter_although_the_command_is_repeated(
+    record: QueueRecord,
+) -> None:
     """Also if the command is repeated because its answer did not arrive."""
     record.put("aa", 0, 3, b"three", [])
     record.take("me", "d", 3)
@@ -343,7 +349,7 @@ def test_an_item_that_was_taken_once_is_never_delivered_again(record: QueueRecor
     assert [entry[1:4] for entry in record.dead(9)] == [("aa", 0, 1)]
 
 
-def test_consumers_that_are_stopped_are_woken(record: QueueRecord) -> None:
+def test_stopping_consumers_wakes_their_waits(record: QueueRecord) -> None:
     assert not record.is_stopped("c")
     record.stop("c", 1)
     assert not record.wait("ready", 5.0, "c")

@@ -54,7 +54,7 @@ def connection(server: Server) -> Broker:
     return connect(server.url)
 
 
-def test_processes_see_that_a_dashboard_watches(connection: Broker) -> None:
+def test_is_watched_is_true_for_some_seconds_after_watch(connection: Broker) -> None:
     """For some seconds, if it then leaves without a word."""
     assert not reports.is_watched(connection)
     reports.watch(connection)
@@ -62,7 +62,7 @@ def test_processes_see_that_a_dashboard_watches(connection: Broker) -> None:
     assert 0 < connection.ttl(WATCHED) <= 10
 
 
-def test_a_reader_gets_each_report_once_from_when_it_begins(connection: Broker) -> None:
+def test_a_reader_gets_each_report_made_after_its_start_once(connection: Broker) -> None:
     reports.report(connection, replace(WORKER, name="earlier"))
     reader = Reports(connection)
     assert list(reader.new()) == []

@@ -117,7 +117,9 @@ def worker(
 
 @pytest.mark.slow
 @pytest.mark.docker
-def test_calls_run_and_commands_answer(tls: TlsServer, worker: Program, tmp_path: Path) -> None:
+def test_client_worker_and_commands_connect_over_tls(
+    tls: TlsServer, worker: Program, tmp_path: Path
+) -> None:
     """Client, worker, `ping`, `status` and Celery's remote control, each in its own way to connect."""
 
     @compute_this
@@ -142,7 +144,7 @@ def test_calls_run_and_commands_answer(tls: TlsServer, worker: Program, tmp_path
 
 @pytest.mark.docker
 @pytest.mark.parametrize("check", ["required", "CERT_REQUIRED", "optional", "none", "CERT_NONE"])
-def test_celery_s_words_and_redis_py_s_are_understood_on_both_sides(
+def test_certificate_options_of_celery_and_of_redis_py_are_understood(
     check: str, tls: TlsServer
 ) -> None:
     url = tls.url(ssl_cert_reqs=check)
@@ -178,7 +180,7 @@ def test_celery_s_words_and_redis_py_s_are_understood_on_both_sides(
         ),
     ],
 )
-def test_a_tls_problem_is_explained_to_clients_and_commands(
+def test_tls_errors_of_clients_and_commands_say_what_to_do(
     changes: dict[str, str | None], advice: str, tls: TlsServer, secret: None
 ) -> None:
     real = {"stranger": tls.stranger.certificate, "other_key": tls.other_key}
@@ -237,7 +239,7 @@ def test_a_file_that_may_not_be_read_is_named(
     )
 
 
-def test_other_troubles_are_none_of_tls() -> None:
+def test_errors_without_a_tls_cause_get_no_advice_about_tls() -> None:
     """A client that shows a certificate misses none."""
     assert complaint("rediss://localhost", "Connection refused") is None
     assert complaint("redis://localhost", "Connection reset by peer") is None

@@ -36,7 +36,7 @@ def test_a_lost_call_is_tried_three_times(
         future.result(DEADLINE)
 
 
-def test_neighbours_of_a_lost_call_are_sent_one_by_one(
+def test_calls_that_shared_a_message_with_a_lost_call_are_sent_again_one_by_one(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """The client does not know yet which call ended the process."""
@@ -77,7 +77,7 @@ def test_a_lost_chunk_fails_at_once(backend: CeleryExecutionBackend, worker: Fak
     assert collected == [1, 4, 9]
 
 
-def test_a_killed_call_has_run_out_of_time(
+def test_a_call_killed_at_its_timeout_raises_call_timeout_error(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """It is not tried again."""
@@ -89,7 +89,7 @@ def test_a_killed_call_has_run_out_of_time(
         future.result(DEADLINE)
 
 
-def test_another_version_is_an_error_with_the_workers_words(
+def test_a_version_problem_is_raised_with_the_text_of_the_worker(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """At once, without another try."""
@@ -135,7 +135,7 @@ def test_a_call_given_back_is_sent_again(
     assert [future.result() for future in futures] == [0.0, 0.3, *[0.0] * 40]
 
 
-def test_finished_calls_of_a_slow_message_come_home_ahead(
+def test_finished_calls_of_a_slow_message_are_answered_early(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """They do not wait for the rest."""

@@ -66,7 +66,7 @@ def test_a_broker_that_is_not_there_is_an_error_at_the_first_call() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_broker_that_went_away_fails_a_call_that_is_waited_for(
+def test_a_call_that_is_waited_for_fails_at_once_when_the_broker_went_away(
     backend: CeleryExecutionBackend, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At once, at the caller's line."""

@@ -59,7 +59,7 @@ def answered(backend: CeleryExecutionBackend, worker: FakeWorker) -> bool:
     return future.result() == 9
 
 
-def test_a_caller_who_waits_is_told_at_once(
+def test_compute_raises_at_once_when_redis_is_full(
     backend: CeleryExecutionBackend, worker: FakeWorker, memory: Memory
 ) -> None:
     """The error says how much memory there is and what to do. With memory, calls work again."""
@@ -75,14 +75,16 @@ def test_a_caller_who_waits_is_told_at_once(
     assert answered(backend, worker)
 
 
-def test_so_is_one_whose_function_is_new(backend: CeleryExecutionBackend, memory: Memory) -> None:
+def test_compute_of_a_new_function_raises_at_once_when_redis_is_full(
+    backend: CeleryExecutionBackend, memory: Memory
+) -> None:
     backend.concurrency  # noqa: B018 - connects
     memory.take()
     with pytest.raises(BrokerFullError):
         square(3).compute(backend)
 
 
-def test_so_is_one_who_submits_a_detached_call(
+def test_submitting_a_detached_call_raises_at_once_when_redis_is_full(
     backend: CeleryExecutionBackend, memory: Memory
 ) -> None:
     """A script writes it, and Redis 6 calls that the script's fault."""
@@ -112,7 +114,7 @@ def test_submitted_calls_wait_for_memory(
     assert "lost the broker" not in caplog.text
 
 
-def test_if_none_comes_they_fail(
+def test_submitted_calls_fail_if_redis_stays_full(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     memory: Memory,
@@ -139,7 +141,7 @@ def test_if_none_comes_they_fail(
     assert answered(backend, worker)
 
 
-def test_calls_that_are_not_sent_yet_fail_too(
+def test_calls_that_are_not_sent_yet_fail_if_redis_stays_full(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     memory: Memory,
@@ -167,7 +169,7 @@ def test_calls_that_are_not_sent_yet_fail_too(
     assert answered(backend, worker)
 
 
-def test_a_client_goes_on_without_noise(
+def test_a_client_with_nothing_to_send_logs_nothing_while_redis_is_full(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     memory: Memory,
@@ -190,7 +192,7 @@ def test_a_client_goes_on_without_noise(
     assert not caplog.records
 
 
-def test_another_refusal_ends_the_call_too(
+def test_a_call_fails_after_the_broker_timeout_if_redis_refuses_its_message(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
     worker: FakeWorker,
@@ -210,7 +212,7 @@ def test_another_refusal_ends_the_call_too(
         once.result(DEADLINE)
 
 
-def test_a_full_broker_that_does_not_say_how_full_is_an_error_all_the_same(
+def test_a_full_broker_that_cannot_be_asked_for_its_memory_raises_broker_full_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection_module, "ANSWER_WITHIN", 0.1)

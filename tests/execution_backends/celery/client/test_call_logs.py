@@ -61,7 +61,7 @@ def test_lines_that_come_twice_are_shown_once(
     assert capsys.readouterr().out == "square@w-1 │ a\nsquare@w-1 │ b\nsquare@w-2 │ c\n"
 
 
-def test_lines_of_a_message_that_is_over_are_dropped(
+def test_lines_that_arrive_after_their_message_has_ended_are_dropped(
     backend: CeleryExecutionBackend, worker: FakeWorker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Lines of a call that the message does not have belong to its last call."""
@@ -94,7 +94,7 @@ def test_malformed_log_lines_are_refused_and_the_call_gets_its_value(
     assert "it has lines beside something else" in caplog.text
 
 
-def test_in_a_notebook_lines_belong_to_the_cell_of_their_call(
+def test_in_a_notebook_lines_are_shown_in_the_context_of_their_call(
     server: Server, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each call's to its own; tests/test_notebook.py has a real one."""
@@ -118,7 +118,7 @@ def test_in_a_notebook_lines_belong_to_the_cell_of_their_call(
     assert isinstance(first, Context)
 
 
-def test_at_the_interpreter_s_end_there_is_no_one_to_show_lines(
+def test_showing_a_line_while_the_interpreter_ends_raises_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No thread can be started, and nothing fails."""

@@ -102,7 +102,7 @@ def identities(number: int) -> list[Distributable[Any]]:
     return [identity(n) for n in range(number)]
 
 
-def test_a_call_in_the_queue_is_taken_out_and_its_neighbours_go_again(
+def test_cancelling_a_queued_call_sends_the_other_calls_of_its_message_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     first, *others = in_one_message(backend, identities(5))
@@ -114,7 +114,7 @@ def test_a_call_in_the_queue_is_taken_out_and_its_neighbours_go_again(
     eventually(lambda: worker.waiting() == 0 and not backend._connected()._pending.sent)
 
 
-def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
+def test_the_cancel_command_is_repeated_until_the_worker_answers(
     backend: CeleryExecutionBackend, worker: FakeWorker, listener: Listener
 ) -> None:
     """The client does not know which worker it is, and that worker may be connecting just now."""
@@ -132,7 +132,7 @@ def test_workers_are_told_of_a_call_that_one_of_them_has_again_and_again(
     worker.serve([identity(1).submit(backend)])
 
 
-def test_the_neighbours_of_a_call_that_was_stopped_are_sent_again_and_not_blamed(
+def test_calls_that_shared_a_message_with_a_cancelled_one_are_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """This holds however often it happens."""
@@ -146,7 +146,7 @@ def test_the_neighbours_of_a_call_that_was_stopped_are_sent_again_and_not_blamed
     assert [call.cancelled() for call in calls] == [True] * 5 + [False]
 
 
-def test_a_function_that_is_missing_is_not_sent_with_calls_that_were_cancelled(
+def test_a_message_with_a_missing_function_is_sent_again_without_cancelled_calls(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """The others go with it."""
@@ -160,7 +160,7 @@ def test_a_function_that_is_missing_is_not_sent_with_calls_that_were_cancelled(
     assert [call.result(DEADLINE) for call in calls[1:]] == [1, 2]
 
 
-def test_a_value_that_only_a_cancelled_call_needs_is_not_looked_for(
+def test_a_missing_value_of_a_cancelled_call_is_not_searched(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """It may be gone; the others need others."""
@@ -268,7 +268,7 @@ def run(folder: str, number: int, seconds: float) -> int:
 
 
 @pytest.mark.slow
-def test_only_the_call_that_is_meant_is_stopped(
+def test_cancelling_stops_only_the_given_call_of_a_message(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually
 ) -> None:
     """Calls of its message before and after it have their values, and run once."""
@@ -283,7 +283,7 @@ def test_only_the_call_that_is_meant_is_stopped(
 
 
 @pytest.mark.slow
-def test_a_loop_in_c_is_stopped_and_its_neighbours_are_not_blamed(
+def test_cancelling_a_loop_in_c_kills_its_process_and_the_other_calls_run_elsewhere(
     cluster: LocalCluster, tmp_path: Path, eventually: Eventually, in_log: Callable[[str], str]
 ) -> None:
     """Its process is killed after a second. The others of its message begin anew elsewhere."""
@@ -340,7 +340,7 @@ def test_a_call_inside_a_call_ends_with_it(
     assert not (tmp_path / "ended-1").exists()
 
 
-def test_an_order_that_is_none_is_logged(
+def test_a_malformed_command_is_refused_and_logged_by_the_worker(
     cluster: LocalCluster, in_log: Callable[[str], str]
 ) -> None:
     """It does no harm."""
@@ -369,7 +369,9 @@ def test_an_order_may_come_before_the_message(cluster: LocalCluster) -> None:
     assert problem.kind == "cancelled"
 
 
-def test_where_no_thread_can_start_it_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_background_runs_at_once_if_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Python 3.12.0 to 3.12.2 start none when the interpreter ends, and then calls are cancelled."""
 
     def refuse(thread: threading.Thread) -> None:

@@ -21,7 +21,7 @@ from tests.execution_backends.celery.conftest import DEADLINE, FakeWorker, Serve
 Eventually = Callable[[Callable[[], bool]], None]
 
 
-def test_a_call_goes_out_and_its_value_comes_home(
+def test_a_submitted_call_gets_its_value_and_timeline(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """With the times of both ends."""
@@ -41,7 +41,7 @@ def test_a_call_goes_out_and_its_value_comes_home(
     assert timeline.worker == "fake@test/1"
 
 
-def test_a_function_travels_once(
+def test_a_function_is_sent_once_and_messages_carry_its_digest(
     backend: CeleryExecutionBackend, worker: FakeWorker, server: Server
 ) -> None:
     """Messages carry its digest."""
@@ -136,7 +136,9 @@ def test_cancelling_one_call_of_a_message_keeps_the_others(
     assert len(values) == 59
 
 
-def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) -> None:
+def test_the_records_of_sent_calls_stay_consistent_after_close(
+    server: Server, worker: FakeWorker
+) -> None:
     """A reply may be on its way while the client gives up; a call may be done when it is to be sent
     again.
     """
@@ -155,7 +157,7 @@ def test_books_are_right_also_after_the_end(server: Server, worker: FakeWorker) 
 
 
 @pytest.mark.slow
-def test_no_worker_is_a_warning_that_names_the_queue(
+def test_a_queue_without_workers_is_a_warning_that_names_the_queue(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     server: Server,
@@ -178,7 +180,7 @@ def test_no_worker_is_a_warning_that_names_the_queue(
     assert future.result(DEADLINE) == 9
 
 
-def test_workers_of_one_queue_are_counted_for_it_alone(
+def test_concurrency_counts_only_workers_of_the_queue(
     backend: CeleryExecutionBackend, server: Server, eventually: Eventually
 ) -> None:
     """Before any is known, a few are assumed."""
@@ -188,7 +190,7 @@ def test_workers_of_one_queue_are_counted_for_it_alone(
 
 
 @pytest.mark.slow
-def test_a_client_shows_itself_and_how_much_it_waits_for(
+def test_a_client_publishes_its_presence_and_number_of_waiting_calls(
     backend: CeleryExecutionBackend, server: Server, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """Until it is closed."""
@@ -201,7 +203,7 @@ def test_a_client_shows_itself_and_how_much_it_waits_for(
     assert presence.clients(connection) == []
 
 
-def test_closing_cancels_what_is_not_done(
+def test_closing_the_backend_cancels_all_unfinished_calls(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """Sent or not; nothing hangs."""

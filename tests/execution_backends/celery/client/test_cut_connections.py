@@ -37,7 +37,7 @@ def once(x: int) -> int:
     return x * x
 
 
-def test_a_client_that_was_cut_off_goes_on(
+def test_a_client_recovers_from_cut_connections(
     distant: CeleryExecutionBackend, proxy: Proxy, worker: FakeWorker
 ) -> None:
     """It gets values of calls that ran meanwhile, and of new ones.
@@ -143,7 +143,7 @@ def test_connections_over_a_network_are_kept_alive() -> None:
     )
 
 
-def test_pauses_differ_and_leave_the_users_random_numbers_alone() -> None:
+def test_reconnect_pauses_vary_without_changing_the_random_numbers_of_the_user() -> None:
     import random
 
     random.seed(7)
@@ -171,12 +171,14 @@ def loading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return left
 
 
-def test_a_server_that_still_loads_is_waited_for(server: Server, loading: list[int]) -> None:
+def test_check_reachable_waits_for_a_server_that_is_loading(
+    server: Server, loading: list[int]
+) -> None:
     check_reachable(server.url)
     assert loading == [0]
 
 
-def test_but_not_for_long(
+def test_check_reachable_raises_if_the_server_keeps_loading(
     server: Server, loading: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_module, "ANSWER_WITHIN", 0.1)

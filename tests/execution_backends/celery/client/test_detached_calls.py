@@ -123,7 +123,9 @@ def test_waiting_for_a_detached_call_ends_when_the_caller_says(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["argument", "handle", "closure"])
-def test_large_values_travel_along(kind: str, shared: CeleryExecutionBackend) -> None:
+def test_large_values_of_a_detached_call_are_kept_after_the_client_has_closed(
+    kind: str, shared: CeleryExecutionBackend
+) -> None:
     """The client that has them may be gone. Results are the caller's own."""
     data = numpy.arange(131_072, dtype=float)  # 1 MB
     if kind == "closure":
@@ -169,7 +171,7 @@ def test_arguments_that_redis_has_no_room_for_are_refused(
 
 
 @pytest.mark.slow
-def test_nothing_is_left_after_the_time_to_live(
+def test_no_key_is_left_after_the_time_to_live_and_attach_raises(
     shared: CeleryExecutionBackend, cluster: LocalCluster
 ) -> None:
     """The error says what may be the matter."""
@@ -257,7 +259,7 @@ def test_a_call_that_runs_is_stopped_by_force(
     assert square(3).compute(shared) == 9
 
 
-def test_workers_are_told_until_a_call_is_over(
+def test_the_cancel_command_is_repeated_until_the_detached_call_has_ended(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker may have been connecting at the first command. The client stops after a while."""
@@ -281,7 +283,7 @@ def test_workers_are_told_until_a_call_is_over(
     wait_until(lambda: not stopping(), "the end of the commands")
 
 
-def test_workers_are_not_told_of_a_call_that_is_over(
+def test_no_cancel_command_is_sent_for_an_ended_detached_call(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its future does not know yet that it is over."""
@@ -293,7 +295,7 @@ def test_workers_are_not_told_of_a_call_that_is_over(
     assert attach(future.id, backend).result(DEADLINE) == 9
 
 
-def test_workers_are_told_no_more_when_the_client_is_closed(
+def test_cancel_commands_end_when_the_client_is_closed(
     server: Server, worker: FakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The caller of `cancel` gets no error when the broker is away."""
@@ -345,7 +347,7 @@ def watching() -> bool:
 
 
 @pytest.mark.usefixtures("hurried")
-def test_no_thread_looks_for_calls_that_no_caller_waits_for(
+def test_the_watching_thread_runs_only_while_futures_of_detached_calls_exist(
     backend: CeleryExecutionBackend,
 ) -> None:
     """The thread that does it ends, and starts again when it is needed."""
@@ -373,7 +375,7 @@ def test_each_call_has_an_id_of_its_own(shared: CeleryExecutionBackend) -> None:
     assert attach(futures[2].id, shared).id == futures[2].id
 
 
-def test_a_cluster_that_serves_detached_calls_shows_no_client(
+def test_a_client_with_only_detached_calls_publishes_no_presence(
     server: Server, worker: FakeWorker
 ) -> None:
     """A client that only waits for them has one connection, and takes part in nothing else."""

@@ -43,7 +43,7 @@ def test_a_detached_call_has_a_timeline(shared: CeleryExecutionBackend) -> None:
     assert other.worker == own.worker
 
 
-def test_an_outcome_that_no_worker_made_is_an_error_and_harms_no_other(
+def test_a_forged_outcome_is_an_error_and_affects_no_other_call(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """Another program may have put these bytes there."""
@@ -59,7 +59,7 @@ def test_an_outcome_that_no_worker_made_is_an_error_and_harms_no_other(
     assert [first.result(DEADLINE), second.result(DEADLINE)] == [1, 4]
 
 
-def test_a_result_that_does_not_travel_in_its_reply_is_an_error(
+def test_a_result_that_is_not_contained_in_its_reply_raises_value_lost_error(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """There is no place where a client that attaches could find it."""
@@ -134,7 +134,7 @@ def test_an_outcome_whose_unpickling_ends_the_program_is_an_error(
     assert other.result(DEADLINE) == 16
 
 
-def test_ctrl_c_in_attach_is_ctrl_c(
+def test_ctrl_c_during_attach_raises_keyboard_interrupt(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is while an outcome is unpickled, too."""

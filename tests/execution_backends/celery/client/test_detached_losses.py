@@ -72,7 +72,7 @@ def who(folder: str, first: int) -> int:
     return os.getppid()
 
 
-def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
+def test_a_detached_call_of_a_killed_worker_runs_elsewhere_without_its_client(
     server: Server, start: StartLeased, tmp_path: Path
 ) -> None:
     """It goes there when the worker's lease is over."""
@@ -88,7 +88,7 @@ def test_a_call_of_a_killed_worker_goes_to_another_with_its_client_gone(
         assert attach(number, backend).result(DEADLINE) == second.pid
 
 
-def test_a_call_that_went_to_a_worker_that_was_not_there_is_run_with_its_client_gone(
+def test_a_detached_call_delivered_to_a_dead_connection_runs_without_its_client(
     server: Server, start: StartLeased, worker: FakeWorker
 ) -> None:
     """Redis gives a message to a worker that asked and then died before it wrote its entry."""
@@ -101,7 +101,7 @@ def test_a_call_that_went_to_a_worker_that_was_not_there_is_run_with_its_client_
         assert attach(number, backend).result(DEADLINE) == 9
 
 
-def test_a_frozen_worker_that_wakes_changes_nothing(
+def test_the_late_outcome_of_a_frozen_worker_is_dropped(
     server: Server, start: StartLeased, tmp_path: Path
 ) -> None:
     """Another one has run its call; its own outcome is dropped."""
@@ -187,7 +187,7 @@ def test_a_queue_without_workers_is_a_warning(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_looking_for_lost_messages_has_an_end(
+def test_lost_messages_are_looked_for_in_turn_within_a_time_limit(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It searches long queues; all are looked for in turn, those that seem lost at once."""
@@ -211,7 +211,9 @@ def test_a_call_that_was_lost_with_redis_is_an_error(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_call_outlasts_redis_that_is_killed_and_keeps_what_it_has_on_disk(server: Server) -> None:
+def test_a_detached_call_and_its_future_survive_a_restart_of_a_persistent_redis(
+    server: Server,
+) -> None:
     """Its future does, too."""
     connection = connect(server.url)
     connection.config_set("appendonly", "yes")
@@ -228,7 +230,7 @@ def test_a_call_outlasts_redis_that_is_killed_and_keeps_what_it_has_on_disk(serv
 
 
 @pytest.mark.usefixtures("hurried")
-def test_waiting_outlasts_the_broker(
+def test_waiting_for_a_detached_call_goes_on_while_the_broker_is_away(
     backend: CeleryExecutionBackend,
     server: Server,
     caplog: pytest.LogCaptureFixture,
@@ -248,7 +250,7 @@ def test_waiting_outlasts_the_broker(
     assert isinstance(future.exception(DEADLINE), SystemFailureError)  # This server keeps nothing.
 
 
-def test_a_lost_worker_is_told_by_another_worker(
+def test_a_detached_call_is_sent_again_when_a_worker_reports_another_one_as_lost(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """A worker that finds another one's lease over replies in its place, as to any other call."""

@@ -65,7 +65,7 @@ def test_the_reply_is_read_by_the_thread_that_waits(client: Client, worker: Fake
     assert all_idle(client)
 
 
-def test_one_line_serves_one_call_after_the_other(
+def test_consecutive_calls_share_one_direct_connection(
     client: Client, worker: FakeWorker, server: Server
 ) -> None:
     keys = set()
@@ -79,7 +79,9 @@ def test_one_line_serves_one_call_after_the_other(
     assert len(client._direct._all) == 1
 
 
-def test_an_idle_line_keeps_nothing_of_its_last_call(client: Client, worker: FakeWorker) -> None:
+def test_an_idle_direct_connection_keeps_no_reference_to_its_last_call(
+    client: Client, worker: FakeWorker
+) -> None:
     """Its result may be large."""
     call = send(client, 3)
     worker.take().run()
@@ -92,7 +94,7 @@ def test_an_idle_line_keeps_nothing_of_its_last_call(client: Client, worker: Fak
 
 
 @pytest.mark.usefixtures("impatient")
-def test_the_reply_of_a_slow_call_comes_to_the_receiver(
+def test_the_receiver_reads_the_reply_of_a_slow_call(
     client: Client, worker: FakeWorker, pool: ThreadPoolExecutor, eventually: Eventually
 ) -> None:
     value = pool.submit(send(client, 3).result)
@@ -119,7 +121,7 @@ def test_a_caller_who_loses_patience_can_come_back(
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("soon", [True, False])
-def test_a_call_that_no_caller_waits_for_is_resolved_too(
+def test_a_direct_call_is_resolved_although_no_caller_waits(
     client: Client, worker: FakeWorker, eventually: Eventually, soon: bool
 ) -> None:
     """The threads that look at it in another way resolve it."""
@@ -147,7 +149,7 @@ def test_a_caller_who_is_interrupted_before_it_reads_leaves_the_reply_to_the_rec
     assert call.result() == 9
 
 
-def test_an_answer_that_does_not_come_is_not_waited_for_longer_than_redis_may_take(
+def test_an_answer_that_does_not_arrive_in_time_is_read_over_another_connection(
     client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was lost on its way. The list is read over another connection."""
@@ -205,7 +207,7 @@ def test_more_callers_than_lines_share_the_common_list(
     assert all_idle(client)
 
 
-def test_a_broker_that_refuses_what_goes_the_common_way_is_an_error_too(
+def test_a_full_redis_is_an_error_for_a_call_without_a_free_direct_connection(
     client: Client, worker: FakeWorker, server: Server
 ) -> None:
     calls = [send(client, number) for number in range(direct.MOST)]
@@ -219,7 +221,7 @@ def test_a_broker_that_refuses_what_goes_the_common_way_is_an_error_too(
         call.result(DEADLINE)
 
 
-def test_of_two_who_wait_for_a_call_one_reads(
+def test_one_of_several_waiting_threads_reads_the_reply_and_all_get_the_value(
     client: Client, worker: FakeWorker, pool: ThreadPoolExecutor
 ) -> None:
     """The other is told, as it would be of any call."""
@@ -286,7 +288,7 @@ def test_a_broker_that_refuses_the_message_is_an_error_at_once(
     assert call.result(DEADLINE) == 16
 
 
-def test_closing_ends_the_waiting(
+def test_closing_the_client_ends_the_wait_of_a_caller(
     client: Client, pool: ThreadPoolExecutor, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller does not wait to the end of its own time first."""
@@ -299,7 +301,7 @@ def test_closing_ends_the_waiting(
     assert not connect(client._url).exists(taken.envelope["properties"]["reply_to"])
 
 
-def test_an_interrupt_while_waiting_leaves_the_rest_to_the_receiver(
+def test_after_an_interrupted_wait_the_receiver_reads_the_reply(
     client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = send(client, 3)
@@ -326,7 +328,7 @@ def test_an_interrupt_while_sending_takes_the_call_back(
     assert all_idle(client)
 
 
-def test_an_interrupt_while_the_reply_is_taken_in_leaves_the_line_in_order(
+def test_an_interrupt_while_the_reply_is_processed_leaves_the_connection_usable(
     client: Client, worker: FakeWorker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = send(client, 3)

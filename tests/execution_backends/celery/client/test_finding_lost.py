@@ -54,7 +54,7 @@ def out(server: Server) -> Iterator[Out]:
     out.connection.close()
 
 
-def test_a_message_is_lost_when_it_is_nowhere_twice(out: Out) -> None:
+def test_a_message_is_lost_if_it_is_nowhere_in_two_looks(out: Out) -> None:
     out.add("a")
     assert out.look(GRACE / 2) == []
     assert not out.lost._missing
@@ -77,7 +77,7 @@ def test_a_message_that_turns_up_in_between_is_not_lost(out: Out) -> None:
     assert out.look() == ["a"]
 
 
-def test_replies_that_wait_are_read_first(out: Out) -> None:
+def test_waiting_replies_are_read_before_a_message_counts_as_lost(out: Out) -> None:
     """One of them may be its own. New ones do not put it off for ever."""
     out.add("a")
     assert out.look(2 * GRACE) == []
@@ -90,7 +90,7 @@ def test_replies_that_wait_are_read_first(out: Out) -> None:
     assert out.look() == ["a"]
 
 
-def test_the_list_of_a_direct_call_has_to_be_empty(out: Out) -> None:
+def test_a_direct_call_is_lost_only_if_its_reply_list_is_empty(out: Out) -> None:
     out.add("a", "its own")
     assert out.look(2 * GRACE) == []
     assert not out.lost._missing  # Another thread may read that list.
@@ -124,7 +124,7 @@ def test_large_messages_take_turns(out: Out, monkeypatch: pytest.MonkeyPatch) ->
     assert sorted(out.look() + out.look(0.1) + out.look(0.1)) == ["a", "b", "c", "d", "e"]
 
 
-def test_nothing_is_lost_while_the_books_may_be_incomplete(out: Out) -> None:
+def test_no_message_counts_as_lost_while_the_records_of_redis_may_be_incomplete(out: Out) -> None:
     """What was missing before does not count after it."""
     out.add("a")
     assert out.look(2 * GRACE) == []
@@ -134,7 +134,7 @@ def test_nothing_is_lost_while_the_books_may_be_incomplete(out: Out) -> None:
     assert out.look() == ["a"]
 
 
-def test_a_verdict_waits_for_memory(out: Out) -> None:
+def test_no_message_counts_as_lost_until_some_time_after_redis_was_full(out: Out) -> None:
     out.add("a")
     assert out.look(2 * GRACE) == []
     out.connection.config_set("maxmemory", 1)

@@ -90,7 +90,7 @@ def chunks(backend: CeleryExecutionBackend, worker: FakeWorker) -> Chunks:
 SQUARES = [number * number for number in range(10)]
 
 
-def test_single_calls_are_sent_again_while_the_slow_one_runs(
+def test_calls_that_a_worker_gave_back_run_elsewhere_while_the_slow_one_runs(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     crowd, taken = crowd_in_a_message(backend, worker, eventually)
@@ -107,7 +107,7 @@ def test_single_calls_are_sent_again_while_the_slow_one_runs(
     ]
 
 
-def test_single_calls_may_be_given_back_before_any_outcome_goes_home(
+def test_a_worker_may_give_calls_back_before_it_sends_any_outcome(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     crowd, taken = crowd_in_a_message(backend, worker, eventually)
@@ -119,7 +119,9 @@ def test_single_calls_may_be_given_back_before_any_outcome_goes_home(
     ]
 
 
-def test_a_chunk_is_divided(chunks: Chunks, worker: FakeWorker) -> None:
+def test_calls_of_a_chunk_that_were_given_back_run_elsewhere(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
     """The client gives out finished calls and waits for the running one; the rest go elsewhere."""
     answer(chunks.first, 0, SQUARES[:3], kept=4)
     rest = worker.take()
@@ -150,7 +152,7 @@ def test_outcomes_before_the_slow_call_may_arrive_together_with_its_own(
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_a_worker_that_does_less_of_a_chunk_than_another_has_promised_is_enough(
+def test_calls_that_neither_of_two_workers_ended_are_sent_again(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
     """The rest is sent again."""
@@ -164,7 +166,7 @@ def test_a_worker_that_does_less_of_a_chunk_than_another_has_promised_is_enough(
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_of_two_workers_with_the_same_message_both_may_divide_it(
+def test_two_workers_with_the_same_message_may_both_give_calls_back(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
     """The client takes the reply of the worker that ends the slow call first."""
@@ -176,7 +178,7 @@ def test_of_two_workers_with_the_same_message_both_may_divide_it(
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_a_chunk_that_is_cancelled_while_it_is_divided_takes_its_slow_call_along(
+def test_cancelling_a_chunk_while_it_is_divided_cancels_its_slow_call(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     eventually: Eventually,
@@ -249,7 +251,7 @@ def test_short_calls_do_not_wait_for_a_long_one_in_their_message(
 
 
 @pytest.mark.celery
-def test_results_that_are_no_plain_values_come_once_each(cluster: LocalCluster) -> None:
+def test_results_that_are_not_plain_values_arrive_once_each(cluster: LocalCluster) -> None:
     def work(number: int) -> complex:
         if number == 3:
             time.sleep(0.5)

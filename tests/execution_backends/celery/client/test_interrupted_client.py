@@ -160,7 +160,7 @@ def test_ctrl_c_ends_a_client_with_a_hundred_thousand_calls(
     check_all_is_free(shared, eventually, folder)
 
 
-def test_closing_a_backend_does_the_same(
+def test_closing_a_backend_cancels_its_waiting_and_running_calls(
     shared: Server, folder: Path, eventually: Eventually
 ) -> None:
     """The program may go on afterwards."""

@@ -60,7 +60,7 @@ def default_filters() -> Iterator[list[warnings.WarningMessage]]:
         yield caught
 
 
-def test_each_line_has_its_source_and_goes_where_it_went(
+def test_each_line_is_shown_with_its_source_on_the_stream_it_was_written_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It goes to what `sys.stdout` and `sys.stderr` are now."""
@@ -76,7 +76,7 @@ def test_each_line_has_its_source_and_goes_where_it_went(
     assert shown.err == "".join(f"{SOURCE} │ {text}\n" for text in ("oops", "left out"))
 
 
-def test_a_stream_with_few_characters_has_the_others_in_another_form(
+def test_characters_that_a_stream_cannot_encode_are_escaped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written = io.BytesIO()
@@ -85,7 +85,7 @@ def test_a_stream_with_few_characters_has_the_others_in_another_form(
     assert written.getvalue() == f"{SOURCE} | h\\xe4ppy\n".encode()
 
 
-def test_streams_that_take_nothing_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_for_a_missing_or_broken_stream_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is none, it is closed, or nothing reads it.
 
     What comes in their place later gets the later lines.
@@ -135,7 +135,7 @@ def test_records_go_to_the_loggers_of_the_same_name(caplog: pytest.LogCaptureFix
     assert logging.Formatter().format(bad) == f"bad\n{trace}"
 
 
-def test_without_a_configuration_warnings_and_worse_are_lines(
+def test_without_logging_configuration_warnings_and_errors_are_shown_as_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python itself does the same."""
@@ -178,7 +178,7 @@ class OwnWarning(RuntimeWarning):
     pass
 
 
-def test_a_warning_has_its_own_class_or_the_next_that_is_known_here() -> None:
+def test_a_warning_has_its_own_class_or_the_nearest_known_base_class() -> None:
     names = [f"{__name__}:OwnWarning", "builtins:RuntimeWarning", "builtins:Warning"]
     cases = [names, ["not.there:Any", f"{__name__}:Not.There", *names[1:]], ["builtins:int"]]
     for categories, expected in zip(cases, (OwnWarning, RuntimeWarning, UserWarning), strict=True):
@@ -187,7 +187,9 @@ def test_a_warning_has_its_own_class_or_the_next_that_is_known_here() -> None:
         assert [each.category for each in caught] == [expected]
 
 
-def test_filters_of_this_process_decide(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_of_calls_pass_the_warning_filters_of_this_process(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """They decide by module, too. ``__main__`` is the script, typed code or a notebook's cell."""
     typed = warned("typed", path="<stdin>"), warned("typed", path="/tmp/ipykernel_12/34.py")
     with default_filters() as caught:

@@ -46,7 +46,7 @@ def printer() -> Iterator[LogPrinter]:
     printer.close()
 
 
-def test_a_thread_that_waits_goes_on_when_it_is_shown(
+def test_wait_returns_when_the_line_has_been_shown(
     screen: Screen, printer: LogPrinter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", screen)
@@ -56,7 +56,7 @@ def test_a_thread_that_waits_goes_on_when_it_is_shown(
     assert screen.getvalue() == "f@w │ a\nf@w │ b\n"
 
 
-def test_a_screen_that_is_stuck_holds_up_one_waiter_once(
+def test_a_blocked_stream_delays_only_one_waiter_for_a_limited_time(
     screen: Screen,
     printer: LogPrinter,
     eventually: Callable[[Callable[[], bool]], None],
@@ -117,7 +117,7 @@ def test_an_exception_of_user_code_that_shows_a_line_is_logged_and_ends_nothing(
     assert "what a call has printed cannot be shown" in caplog.text
 
 
-def test_closed_it_shows_what_there_is_and_nothing_more(
+def test_close_shows_the_waiting_lines_and_later_ones_are_dropped(
     screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", screen)

@@ -58,7 +58,7 @@ def die_at_hundreds(number: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.celery
-def test_of_a_map_the_calls_that_kill_their_worker_fail(cluster: LocalCluster) -> None:
+def test_only_the_calls_of_a_map_that_kill_their_worker_fail(cluster: LocalCluster) -> None:
     """Each is begun three times at most, and harms no other."""
     results = list(die_at_hundreds.map(range(300), on_error="return", backend=cluster.backend))
     for number, result in enumerate(results):
@@ -70,7 +70,7 @@ def test_of_a_map_the_calls_that_kill_their_worker_fail(cluster: LocalCluster) -
             assert result == number
 
 
-def test_the_environment_says_how_often(
+def test_the_environment_variable_sets_the_number_of_attempts(
     server: Server, worker: FakeWorker, clean_environment: pytest.MonkeyPatch
 ) -> None:
     clean_environment.setenv(settings.ATTEMPTS_VARIABLE, "1")
@@ -83,7 +83,7 @@ def test_the_environment_says_how_often(
             future.result(DEADLINE)
 
 
-def test_an_attempt_together_with_others_counts_and_blames_no_call(
+def test_an_attempt_in_a_shared_message_counts_for_the_call_to_blame(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """The call to blame is begun three times in all."""
@@ -125,7 +125,7 @@ def test_a_call_that_may_run_once_is_not_tried_again(
     assert worker.waiting() == 0
 
 
-def test_calls_that_a_worker_gave_back_have_not_run(
+def test_calls_that_a_worker_gave_back_are_sent_again_although_at_most_once(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """They are safe to send again; those that it kept are not."""
@@ -169,7 +169,7 @@ def test_a_chunk_that_may_run_once_keeps_the_outcomes_that_it_has(
     assert worker.waiting() == 0
 
 
-def test_a_message_that_was_never_begun_is_safe_to_send_again(
+def test_an_at_most_once_message_that_was_never_begun_is_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     future = once(3).submit(backend)
@@ -192,7 +192,7 @@ def test_a_call_whose_process_was_killed_for_another_may_have_run(
 # --- other problems
 
 
-def test_a_message_that_has_waited_for_long_is_sent_anew(
+def test_a_message_that_expired_in_its_queue_is_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """The client repeats this as often as it takes: calls before it may run for days."""
@@ -213,7 +213,7 @@ def test_a_function_that_no_worker_ever_finds_is_an_error(
         future.result(DEADLINE)
 
 
-def test_a_call_too_slow_among_others_is_found_by_itself(
+def test_a_call_that_exceeds_its_timeout_in_a_shared_message_is_identified(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     futures = together(backend, worker, eventually, square.with_options(timeout=1), range(30))
@@ -229,7 +229,7 @@ def test_a_call_too_slow_among_others_is_found_by_itself(
     assert isinstance(futures[2].exception(), CallTimeoutError)
 
 
-def test_calls_before_a_gap_in_the_replies_are_sent_again(
+def test_calls_missing_between_two_replies_are_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """A reply that comes without the one before it is not the whole answer."""
@@ -245,7 +245,7 @@ def test_calls_before_a_gap_in_the_replies_are_sent_again(
 # --- what the error tells
 
 
-def test_an_error_has_all_that_is_known(
+def test_a_worker_lost_error_has_all_known_facts_as_text_and_attributes(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """It has it as text, and as attributes that survive a pickle."""
@@ -274,7 +274,7 @@ def test_an_error_has_all_that_is_known(
     assert all(attempt.sent <= attempt.ended <= time.time() for attempt in again.attempts)
 
 
-def test_memory_without_a_limit_is_told_too() -> None:
+def test_the_memory_of_a_dead_process_is_shown_without_a_limit_too() -> None:
     assert (
         "memory at the end 12 bytes\n"
         in history([Attempt("w", 0.0, 1.0, "it died", facts={"memory": 12})]) + "\n"
@@ -316,7 +316,7 @@ def test_arguments_that_cannot_be_read_are_not_shown() -> None:
     assert described(task(b"nonsense")) == "f(...)"
 
 
-def test_large_arguments_are_shown_as_such() -> None:
+def test_large_arguments_are_shown_by_their_size() -> None:
     """They may be gone."""
     parcel = parcels._sealed(b"", [Reference("k", 81_000_000), Reference("l", 1_000)])
     assert described(task(parcel)) == "f(arguments with large values, 81.0 MB)"

@@ -58,7 +58,7 @@ def test_a_call_whose_message_vanished_is_sent_again(
     assert future.result(DEADLINE) == 9
 
 
-def test_a_reply_that_comes_before_the_verdict_counts(
+def test_a_reply_that_arrives_before_its_message_counts_as_lost_is_used(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """The message was not to be found, as its reply was on the way."""
@@ -74,7 +74,7 @@ def test_a_reply_that_comes_before_the_verdict_counts(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_call_that_is_lost_three_times_fails_with_its_history(
+def test_a_call_whose_message_is_lost_three_times_fails_with_its_attempts(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     future = square(3).submit(backend)
@@ -132,7 +132,9 @@ def test_calls_that_wait_or_run_are_not_lost(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_direct_call_is_found_too(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_the_lost_message_of_a_direct_call_is_sent_again(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     values: list[int] = []
     thread = threading.Thread(target=lambda: values.append(square(3).compute(backend)))
     thread.start()
@@ -161,7 +163,7 @@ def test_a_chunk_is_sent_again_as_a_whole(
 
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("function", [square, once])
-def test_calls_of_a_map_that_are_lost_for_good_fail_one_by_one(
+def test_calls_of_a_map_whose_messages_stay_lost_fail_one_by_one(
     function: Any, backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """A map with `on_error="return"` goes on."""
@@ -213,7 +215,7 @@ def pickled(blob: Any) -> Any:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_reply_that_cannot_be_read_does_not_leave_its_call_waiting(
+def test_a_call_whose_reply_cannot_be_read_is_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is as if it had never come."""
@@ -242,7 +244,7 @@ def test_no_call_hangs_when_redis_is_emptied(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_nothing_counts_as_lost_while_redis_has_no_memory(
+def test_no_message_counts_as_lost_while_redis_is_full(
     backend: CeleryExecutionBackend, worker: FakeWorker, server: Server, eventually: Eventually
 ) -> None:
     """A worker cannot write down what it has."""

@@ -50,7 +50,7 @@ def worker(broker: Broker) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("worker", "clean_environment")
-def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_to_them(
+def test_a_client_of_an_embedded_cluster_logs_once_how_to_use_workers_at_localhost(
     port: int, caplog: pytest.LogCaptureFixture, eventually: Eventually
 ) -> None:
     """A line of the log tells it."""
@@ -65,7 +65,7 @@ def test_a_program_with_a_cluster_of_its_own_is_told_once_which_variable_leads_t
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("clean_environment")
-def test_a_client_that_asks_for_its_own_cluster_is_told_nothing(
+def test_a_client_that_asks_for_its_own_cluster_does_not_log_about_other_workers(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client makes one, whatever the environment says."""

@@ -46,7 +46,7 @@ def test_urgent_calls_go_first() -> None:
     assert group.take(1) == [urgent]
 
 
-def test_a_full_queue_gets_nothing_more() -> None:
+def test_no_call_is_taken_for_a_full_queue() -> None:
     """Others do."""
     outbox = Outbox()
     outbox.put(call(queue="full"))
@@ -57,7 +57,7 @@ def test_a_full_queue_gets_nothing_more() -> None:
     assert group.options.queue == "free"
 
 
-def test_chunks_and_suspects_travel_alone() -> None:
+def test_chunks_and_suspected_calls_are_sent_in_messages_of_their_own() -> None:
     """The batch size does not matter."""
     outbox = Outbox()
     calls = [call(), call(), call(chunk=5), call(), call(), call()]
@@ -151,7 +151,7 @@ def test_the_outbox_forgets_functions_that_take_too_much_memory() -> None:
     assert outbox.remove(busy)
 
 
-def test_no_call_is_forgotten_with_its_function() -> None:
+def test_functions_with_waiting_calls_are_not_forgotten() -> None:
     """Calls of more functions wait than are kept without calls."""
     outbox = Outbox()
     calls = [call(f"f{number}") for number in range(Outbox.KEPT_GROUPS + 10)] * 2
@@ -180,7 +180,7 @@ def test_calls_that_wait_for_too_long_are_taken_out() -> None:
     assert outbox.begin_by() == float("inf")
 
 
-def test_a_lost_call_in_front_does_not_hide_that_others_are_due() -> None:
+def test_begin_by_is_the_earliest_although_a_lost_call_stands_in_front() -> None:
     """It has more time than those behind it, as it counts from when it was lost."""
     outbox = Outbox()
     lost, fresh, later = (call(queue_timeout=10.0) for _ in range(3))

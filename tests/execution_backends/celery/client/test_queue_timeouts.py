@@ -44,7 +44,7 @@ def test_a_call_that_no_worker_begins_is_taken_back(
     assert worker.waiting("gpu") == 0
 
 
-def test_one_that_was_not_even_sent_fails_too(
+def test_a_call_that_was_never_sent_fails_after_its_queue_timeout(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """There is a limit to how many messages are out."""
@@ -55,7 +55,9 @@ def test_one_that_was_not_even_sent_fails_too(
     assert worker.waiting() == 0
 
 
-def test_a_caller_who_waits_is_told(backend: CeleryExecutionBackend, worker: FakeWorker) -> None:
+def test_compute_raises_queue_timeout_error(
+    backend: CeleryExecutionBackend, worker: FakeWorker
+) -> None:
     with pytest.raises(QueueTimeoutError, match=r"square\(3\)"):
         square(3).compute(backend)
     assert worker.waiting() == 0
@@ -81,7 +83,7 @@ def test_each_call_of_a_map_gets_the_error(
     assert "square, 2 calls of a map" in str(results[0])
 
 
-def test_a_call_that_a_worker_has_is_left_alone(
+def test_a_call_that_a_worker_has_taken_does_not_expire(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """It may take any time."""
@@ -99,7 +101,7 @@ def test_a_call_that_a_worker_has_is_left_alone(
     assert future.result(DEADLINE) == 9
 
 
-def test_other_calls_of_the_message_are_sent_again(
+def test_other_calls_of_an_expired_message_are_sent_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     patient = square.with_options(queue_timeout=600)
@@ -118,7 +120,7 @@ def test_other_calls_of_the_message_are_sent_again(
     ]
 
 
-def test_a_call_that_was_lost_waits_anew(
+def test_the_queue_timeout_of_a_lost_call_starts_again(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """A worker has begun it. That no worker begins it again is an error, too."""
@@ -133,7 +135,7 @@ def test_a_call_that_was_lost_waits_anew(
         future.result(DEADLINE)
 
 
-def test_calls_that_were_lost_do_not_hide_those_behind_them(
+def test_lost_calls_at_the_front_do_not_delay_the_timeout_of_later_calls(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """They stand in front of calls that were made later, and have more time."""
@@ -154,7 +156,7 @@ def test_calls_that_were_lost_do_not_hide_those_behind_them(
     assert isinstance(behind.exception(), QueueTimeoutError)
 
 
-def test_calls_that_were_given_back_count_from_when_they_were_made(
+def test_the_queue_timeout_of_a_call_given_back_counts_from_its_creation(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     crowd = together(backend, worker, eventually, square.with_options(queue_timeout=600), range(40))
@@ -176,7 +178,7 @@ def test_calls_that_were_given_back_count_from_when_they_were_made(
     assert [crowd[0].result(DEADLINE), crowd[1].result(DEADLINE)] == [0, 1]
 
 
-def test_options_of_other_kinds_do_not_share_a_message(
+def test_calls_with_different_kinds_of_options_do_not_share_a_message(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     plain = square.with_options(queue_timeout=None)
@@ -198,7 +200,9 @@ def test_options_of_other_kinds_do_not_share_a_message(
     assert [future.result() for future in others] == [n * n for n in range(4) for _ in range(2)]
 
 
-def test_many_who_wait_are_all_told(backend: CeleryExecutionBackend) -> None:
+def test_every_one_of_many_waiting_callers_gets_queue_timeout_error(
+    backend: CeleryExecutionBackend,
+) -> None:
     """There are more callers than connections."""
 
     def wait(number: int) -> type[Any]:

@@ -105,7 +105,7 @@ def test_the_thread_ends_when_nothing_is_held(backend: Engine) -> None:
     wait_until(lambda: queues._thread is None)
 
 
-def test_items_that_were_lost_meanwhile_are_done_without_an_error(
+def test_task_done_for_an_item_that_was_lost_logs_and_raises_nothing(
     backend: Engine, connection: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     numbers: Queue[int] = Queue("numbers", backend=backend)
@@ -135,7 +135,7 @@ def test_items_taken_by_an_interrupted_get_are_given_back(
     assert numbers.get_many(5) == [1, 2, 3]
 
 
-def test_an_interrupted_load_gives_all_back(
+def test_an_interrupt_while_an_item_is_unpickled_gives_all_items_back(
     backend: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers: Queue[Any] = Queue("numbers", backend=backend)
@@ -180,7 +180,7 @@ def test_items_before_one_that_cannot_be_loaded_are_returned(backend: Engine) ->
     items.join()
 
 
-def test_one_that_cannot_be_loaded_begins_a_later_block(backend: Engine) -> None:
+def test_an_item_that_cannot_be_unpickled_is_left_to_the_next_get(backend: Engine) -> None:
     items: Queue[Any] = Queue(backend=backend)
     items.put(1)
     items.put(Unloadable())
@@ -188,7 +188,9 @@ def test_one_that_cannot_be_loaded_begins_a_later_block(backend: Engine) -> None
     assert items.qsize() == 1
 
 
-def test_one_that_cannot_be_loaded_is_dropped_if_items_are_done_early(backend: Engine) -> None:
+def test_an_unloadable_item_of_a_queue_with_early_acknowledgement_is_dropped(
+    backend: Engine,
+) -> None:
     items: Queue[Any] = Queue(ack="early", backend=backend)
     items.put(Unloadable())
     with pytest.raises(SerialisationError):
@@ -235,7 +237,9 @@ def test_forged_queue_entries_are_dropped_and_counted_as_refused(
     assert refusals.total == 1
 
 
-def test_only_forged_items_are_like_none(backend: Engine, connection: Broker) -> None:
+def test_get_skips_forged_items_and_waits_for_a_genuine_one(
+    backend: Engine, connection: Broker
+) -> None:
     items: Queue[Any] = Queue("items", backend=backend)
     QueueRecord(connection, items._handle.id).put("aa", 0, 1, b"forged", [])
     thread = threading.Timer(0.1, items.put, ["real"])
@@ -257,7 +261,7 @@ def test_few_blocks_are_kept(backend: Engine) -> None:
     assert len(shared(items)._blocks.known()) == MOST_KEPT
 
 
-def test_join_looks_again_if_no_token_comes(
+def test_join_checks_the_queue_again_if_no_token_arrives(
     backend: Engine, connection: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process that has taken the token may be dead."""
@@ -348,7 +352,7 @@ def test_a_client_with_items_of_a_queue_that_is_gone_can_be_closed(
     assert caplog.text == ""
 
 
-def test_closing_a_client_twice_and_without_a_broker(server: Server, eventually: Any) -> None:
+def test_a_client_can_be_closed_twice_and_without_a_broker(server: Server, eventually: Any) -> None:
     backend = Engine(server.url)
     numbers: Queue[int] = Queue("numbers", backend=backend)
     named: Queue[int] = Queue("more", backend=backend)
@@ -400,7 +404,7 @@ def test_a_waiting_get_survives_a_restart(server: Server, backend: Engine) -> No
 
 
 @pytest.mark.parametrize("timeout", [0.01, None])
-def test_an_absent_broker_is_an_error_in_time(
+def test_an_absent_broker_raises_broker_unreachable_error_in_time(
     server: Server, backend: Engine, monkeypatch: pytest.MonkeyPatch, timeout: float | None
 ) -> None:
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_BROKER_TIMEOUT", "1")
@@ -476,7 +480,7 @@ def test_the_child_of_a_fork_is_another_holder(backend: Engine, connection: Brok
     numbers.join()
 
 
-def test_items_behind_those_that_are_done_go_back(backend: Engine) -> None:
+def test_items_of_an_entry_that_were_not_done_go_back_to_the_queue(backend: Engine) -> None:
     items: Queue[int] = Queue(backend=backend)
     items.put_many([1, 2, 3])
     items.put_many([4, 5])

@@ -46,7 +46,7 @@ def square(x: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_part_of_a_chunk_that_comes_twice_is_taken_once(
+def test_repeated_partial_replies_of_a_chunk_are_used_once(
     chunks: Chunks, worker: FakeWorker
 ) -> None:
     """A worker that got no answer sends its reply again."""
@@ -59,7 +59,9 @@ def test_a_part_of_a_chunk_that_comes_twice_is_taken_once(
     assert chunks.results.result(DEADLINE) == SQUARES
 
 
-def test_giving_back_may_come_twice(chunks: Chunks, worker: FakeWorker) -> None:
+def test_a_repeated_reply_that_gives_calls_back_is_used_once(
+    chunks: Chunks, worker: FakeWorker
+) -> None:
     for _ in range(2):
         answer(chunks.first, 0, SQUARES[:3], kept=4)
     rest = worker.take()
@@ -148,7 +150,7 @@ def test_values_that_cannot_be_unpickled_fail_each_of_their_calls() -> None:
         b'DCF1\0\0\0\x0b{"sizes":1}',
     ],
 )
-def test_garbage_ends_no_thread(
+def test_malformed_replies_are_counted_and_end_no_thread(
     frame: bytes,
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
@@ -165,7 +167,7 @@ def test_garbage_ends_no_thread(
     assert backend._connected()._keyring.refusals.total == 5
 
 
-def test_a_reply_that_makes_no_sense_fails_its_call(
+def test_a_reply_with_a_malformed_outcome_fails_its_call(
     backend: CeleryExecutionBackend, worker: FakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Rather than to leave it waiting."""
@@ -181,7 +183,7 @@ def test_a_reply_that_makes_no_sense_fails_its_call(
     assert "a reply cannot be taken in" in caplog.text
 
 
-def test_a_reply_that_cannot_even_be_thrown_away_is_counted(
+def test_an_error_while_a_duplicate_reply_is_discarded_is_counted(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = backend._connected()
@@ -239,7 +241,7 @@ def test_a_message_that_cannot_be_made_fails_its_calls(
 
 
 @pytest.mark.parametrize("thread", ["sender", "receiver"])
-def test_a_thread_that_dies_takes_all_futures_with_it(
+def test_when_a_client_thread_dies_all_futures_fail(
     thread: str,
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
@@ -272,7 +274,7 @@ def test_a_thread_that_dies_takes_all_futures_with_it(
 
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, ValueError])
-def test_a_reply_whose_outcomes_end_the_thread_fails_its_calls_alone(
+def test_an_exception_while_outcomes_are_processed_fails_only_their_calls(
     raised: type[BaseException],
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
@@ -299,7 +301,7 @@ def test_a_reply_whose_outcomes_end_the_thread_fails_its_calls_alone(
     assert following.result(DEADLINE) == 16
 
 
-def test_ctrl_c_while_the_caller_takes_a_reply_in_is_ctrl_c(
+def test_ctrl_c_while_the_caller_processes_a_reply_raises_keyboard_interrupt(
     backend: CeleryExecutionBackend, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The main thread waits at its own connection."""

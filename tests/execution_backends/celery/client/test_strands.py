@@ -103,7 +103,7 @@ def values(futures: list[Future[Any]]) -> list[Any]:
     return [future.result(DEADLINE) for future in futures]
 
 
-def test_calls_of_several_functions_travel_with_what_they_need(rig: Rig) -> None:
+def test_calls_of_several_functions_share_a_message_with_the_calls_they_need(rig: Rig) -> None:
     """What has ended already counts, too. Each has times of its own."""
     chain = rig.chain()
     both = add(chain[0], rig.first).submit(rig.backend)
@@ -132,7 +132,9 @@ def test_calls_of_several_functions_travel_with_what_they_need(rig: Rig) -> None
     ],
     ids=lambda options: str(*options),
 )
-def test_calls_with_other_options_travel_by_themselves(rig: Rig, options: dict[str, Any]) -> None:
+def test_calls_with_different_options_get_messages_of_their_own(
+    rig: Rig, options: dict[str, Any]
+) -> None:
     """No call follows one that may begin only once, or must begin in time."""
     chain = rig.chain(**options)
     taken = rig.next_message()
@@ -145,7 +147,7 @@ def test_calls_with_other_options_travel_by_themselves(rig: Rig, options: dict[s
     assert values(chain) == [1, 2, 3]
 
 
-def test_a_call_of_unknown_duration_travels_by_itself(rig: Rig) -> None:
+def test_a_call_of_unknown_duration_gets_a_message_of_its_own(rig: Rig) -> None:
     second = inc(rig.first).submit(rig.backend)
     unknown = compute_this(lambda number: number * 10)(second).submit(rig.backend)
     taken = rig.next_message()
@@ -167,7 +169,7 @@ def test_a_call_that_needs_a_failed_call_does_not_begin(rig: Rig) -> None:
     assert after.timeline is None
 
 
-def test_calls_that_a_worker_gives_back_come_again(rig: Rig) -> None:
+def test_dependent_calls_that_a_worker_gave_back_are_sent_again(rig: Rig) -> None:
     chain = rig.chain()
     taken = rig.next_message()
     answer(taken, 0, [1], ended=True)
@@ -175,7 +177,7 @@ def test_calls_that_a_worker_gives_back_come_again(rig: Rig) -> None:
     assert values(chain) == [1, 2, 3]
 
 
-def test_after_the_death_of_a_worker_each_travels_by_itself(rig: Rig) -> None:
+def test_after_the_death_of_a_worker_each_call_gets_a_message_of_its_own(rig: Rig) -> None:
     """So a call that kills its process is found, and no call that follows it is blamed."""
     chain = rig.chain()
     rig.next_message().report("lost", "it died")
@@ -208,7 +210,7 @@ def test_a_function_that_the_worker_lacks_is_sent_again(rig: Rig) -> None:
     assert values(chain) == [1, 2, 3]
 
 
-def test_a_result_that_needs_the_projects_modules_is_not_handed_on_there(rig: Rig) -> None:
+def test_a_result_with_modules_of_the_project_is_passed_on_by_the_client(rig: Rig) -> None:
     """The client does it; further calls of that function are not sent along in vain."""
     box = boxed(rig.first).submit(rig.backend)
     number = unboxed(box).submit(rig.backend)
@@ -252,7 +254,7 @@ def test_a_value_that_cannot_be_pickled_fails_the_call_that_needs_it(rig: Rig) -
     assert second.result(DEADLINE) == 1
 
 
-def test_one_that_is_cancelled_leaves_the_message_with_those_that_need_it(
+def test_cancelling_a_call_removes_it_and_its_dependents_from_the_message(
     rig: Rig, eventually: Eventually
 ) -> None:
     chain = rig.chain()
@@ -266,7 +268,7 @@ def test_one_that_is_cancelled_leaves_the_message_with_those_that_need_it(
     assert chain[0].result(DEADLINE) == 1
 
 
-def test_all_end_with_the_client(rig: Rig) -> None:
+def test_closing_the_client_cancels_all_calls_of_a_shared_message(rig: Rig) -> None:
     chain = rig.chain()
     rig.next_message()
     rig.backend.close()

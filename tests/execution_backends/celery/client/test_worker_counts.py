@@ -17,7 +17,7 @@ URL = "redis://:hunter2@example.org"
 WORKER = WorkerPresence("w", 3, ["a"])
 
 
-def test_processes_are_assumed_until_some_are_known() -> None:
+def test_a_number_of_processes_is_assumed_until_workers_are_known() -> None:
     """The client assumes as many as the caller says, or a few."""
     assert WorkerCounts(URL, None).slots() == UNKNOWN_SLOTS
     counts = WorkerCounts(URL, 7)
@@ -54,7 +54,7 @@ def test_workers_that_were_killed_are_missed_when_they_have_been_silent_for_a_wh
     assert counts.slots("a") == UNKNOWN_SLOTS
 
 
-def test_silence_does_not_count_while_no_worker_can_give_signs_of_life(
+def test_silent_workers_are_not_missed_while_redis_is_away(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No worker can while Redis is away."""
@@ -69,7 +69,9 @@ def test_silence_does_not_count_while_no_worker_can_give_signs_of_life(
     assert "no worker listens on the queue 'a'" in caplog.text
 
 
-def test_nor_does_it_if_they_are_not_listed_any_more(caplog: pytest.LogCaptureFixture) -> None:
+def test_unlisted_workers_are_not_missed_while_redis_is_full(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """They are not listed while Redis is full for long."""
     counts = WorkerCounts(URL, None)
     counts.distrust(100.0)
@@ -80,7 +82,7 @@ def test_nor_does_it_if_they_are_not_listed_any_more(caplog: pytest.LogCaptureFi
     assert "no worker listens on the queue 'a'" in caplog.text
 
 
-def test_the_client_looks_for_strangers_only_when_it_matters() -> None:
+def test_workers_with_another_secret_are_looked_for_only_after_a_while() -> None:
     """The look takes a round trip."""
     counts = WorkerCounts(URL, None)
     looks: list[float] = []
@@ -89,7 +91,7 @@ def test_the_client_looks_for_strangers_only_when_it_matters() -> None:
     assert looks == [WARN_AFTER]
 
 
-def test_workers_with_another_secret_fail_what_waits_after_a_while() -> None:
+def test_waiting_calls_fail_if_all_workers_have_another_secret() -> None:
     """They do so if there are no others. Until then, one may come."""
     counts = WorkerCounts(URL, None)
     counts.take([], {"a": 1}, 0.0, lambda: 2)

@@ -26,7 +26,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 @pytest.mark.usefixtures("sees")
 @pytest.mark.parametrize("text", ["x" * 1_500_000, b"x" * 1_500_000, list(range(500_000))])
-def test_so_do_large_texts_and_lists(
+def test_large_texts_and_lists_are_freed_when_their_call_has_ended(
     text: Any,
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
@@ -43,7 +43,7 @@ def test_so_do_large_texts_and_lists(
 
 
 @pytest.mark.usefixtures("sees")
-def test_an_error_frees_too(
+def test_large_arguments_are_freed_after_an_error_of_their_call(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """The argument goes also while the user keeps the future with its exception.
@@ -61,7 +61,7 @@ def test_an_error_frees_too(
     eventually(lambda: place.is_empty)
 
 
-def test_other_errors_are_not_explained(
+def test_errors_unrelated_to_read_only_arguments_get_no_explanation(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """Errors of calls without large values are not explained, either."""
@@ -74,7 +74,7 @@ def test_other_errors_are_not_explained(
 
 
 @pytest.mark.usefixtures("sees")
-def test_cancelling_frees(
+def test_cancelling_a_call_frees_its_large_arguments(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """Sent or not."""
@@ -86,7 +86,9 @@ def test_cancelling_frees(
 
 
 @pytest.mark.usefixtures("sees")
-def test_closing_frees_at_once(backend: CeleryExecutionBackend, place: Place) -> None:
+def test_closing_the_backend_frees_all_large_values_at_once(
+    backend: CeleryExecutionBackend, place: Place
+) -> None:
     future = total(ARRAY).submit(backend)
     shared = put(ARRAY + 1, backend)
     assert len(place.memory) == 2
@@ -99,7 +101,7 @@ def test_closing_frees_at_once(backend: CeleryExecutionBackend, place: Place) ->
 
 
 @pytest.mark.usefixtures("sees")
-def test_a_map_frees_what_its_calls_are_done_with(
+def test_a_map_frees_the_arguments_of_ended_calls(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """Chunks given back are sent again, and need theirs until then."""

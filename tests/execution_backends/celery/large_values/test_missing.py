@@ -24,7 +24,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 
 @pytest.mark.usefixtures("sees")
-def test_a_value_that_a_worker_misses_is_brought_to_it(
+def test_a_value_that_a_worker_misses_is_sent_to_it(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     place: Place,
@@ -49,7 +49,7 @@ def strange(backend: CeleryExecutionBackend, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("sees", "strange")
-def test_calls_of_its_message_that_miss_nothing_have_run(
+def test_calls_of_a_message_that_miss_no_value_run_once(
     backend: CeleryExecutionBackend, worker: FakeWorker, eventually: Eventually
 ) -> None:
     """They run once. The others run when their value is there."""
@@ -116,7 +116,7 @@ def test_a_worker_that_misses_a_value_again_and_again_fails_its_call(
 
 
 @pytest.mark.usefixtures("sees")
-def test_a_message_that_misses_a_value_twice_is_sent_again_once(
+def test_a_message_reported_twice_as_missing_a_value_is_sent_again_once(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """A broker may deliver twice."""

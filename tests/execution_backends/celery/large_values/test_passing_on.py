@@ -42,7 +42,7 @@ def unwrap(thing: OnlyThere) -> float:
 
 
 @pytest.mark.usefixtures("sees")
-def test_it_lies_in_shared_memory_until_the_last_call_that_needs_it_ends(
+def test_a_passed_on_result_stays_in_shared_memory_until_its_last_call_ends(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """The client does not unpickle it."""
@@ -62,7 +62,7 @@ def test_it_lies_in_shared_memory_until_the_last_call_that_needs_it_ends(
 
 
 @pytest.mark.usefixtures("sees")
-def test_a_future_that_the_program_has_keeps_its_value(
+def test_the_value_of_a_future_is_kept_as_long_as_the_future(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """The caller's own copy is no other call's."""
@@ -78,7 +78,7 @@ def test_a_future_that_the_program_has_keeps_its_value(
     eventually(lambda: place.is_empty)
 
 
-def test_it_lies_in_redis_if_no_machine_is_the_clients(
+def test_a_passed_on_result_is_kept_in_redis_if_workers_share_no_memory(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     place: Place,
@@ -100,7 +100,7 @@ def test_it_lies_in_redis_if_no_machine_is_the_clients(
     eventually(lambda: place.is_empty)
 
 
-def test_one_that_the_caller_may_ask_for_comes_to_the_client_and_goes_out_packed(
+def test_a_result_that_the_caller_may_use_goes_through_the_client(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     place: Place,
@@ -122,7 +122,7 @@ def test_one_that_the_caller_may_ask_for_comes_to_the_client_and_goes_out_packed
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_result_can_be_asked_for_when_its_backend_is_closed(
+def test_results_can_be_read_after_the_backend_was_closed(
     server: Server, worker: FakeWorker
 ) -> None:
     show(worker, shared_memory_identity())
@@ -140,7 +140,7 @@ class OnlyHere:
 
 
 @pytest.mark.usefixtures("sees")
-def test_a_reply_that_comes_twice_takes_nothing_away(
+def test_a_repeated_reply_does_not_remove_the_result(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """A worker sends it again when it does not know whether it arrived."""

@@ -30,7 +30,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sees")
-def test_a_large_argument_lies_in_memory_that_all_workers_see(
+def test_a_large_argument_is_stored_once_in_shared_memory_if_workers_see_it(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """It lies there once for all calls, keeps messages small, and goes when all are done."""
@@ -49,7 +49,7 @@ def test_a_large_argument_lies_in_memory_that_all_workers_see(
 
 
 @pytest.mark.parametrize("memories", [[], ["another machine's"]])
-def test_a_large_argument_lies_in_redis_for_workers_that_do_not(
+def test_a_large_argument_is_stored_in_redis_for_workers_without_shared_memory(
     memories: list[str],
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
@@ -65,7 +65,7 @@ def test_a_large_argument_lies_in_redis_for_workers_that_do_not(
     eventually(lambda: place.is_empty)
 
 
-def test_a_large_argument_lies_in_both_for_workers_of_both_kinds(
+def test_a_large_argument_is_stored_in_both_places_for_workers_of_both_kinds(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     show(worker, "another machine's", shared_memory_identity())
@@ -75,7 +75,7 @@ def test_a_large_argument_lies_in_both_for_workers_of_both_kinds(
     eventually(lambda: place.is_empty)
 
 
-def test_workers_that_come_later_are_noticed(
+def test_the_places_for_large_arguments_follow_workers_that_join_later(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     place: Place,
@@ -91,7 +91,7 @@ def test_workers_that_come_later_are_noticed(
     worker.serve(futures)
 
 
-def test_a_store_of_the_user_s_takes_the_place_of_redis(
+def test_a_store_named_by_the_variable_is_used_instead_of_redis(
     server: Server,
     worker: FakeWorker,
     place: Place,
@@ -127,7 +127,7 @@ def test_without_shared_memory_all_goes_through_redis(
         worker.serve([future])
 
 
-def test_a_folder_that_cannot_be_made_is_no_shared_memory(
+def test_without_a_shared_memory_folder_large_values_take_another_way(
     server: Server,
     worker: FakeWorker,
     place: Place,
@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_no_shared_memory(
 
 
 @pytest.mark.usefixtures("sees")
-def test_full_shared_memory_is_passed_by(
+def test_if_shared_memory_is_full_large_values_take_another_way(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     place: Place,
@@ -171,7 +171,7 @@ def test_full_shared_memory_is_passed_by(
     eventually(lambda: place.is_empty)
 
 
-def test_where_nothing_has_room_the_call_says_so(
+def test_a_large_value_without_room_anywhere_raises_store_full_error(
     backend: CeleryExecutionBackend, worker: FakeWorker
 ) -> None:
     """Small calls go on, and what had room before is freed."""

@@ -126,7 +126,7 @@ def test_workers_of_both_kinds_get_large_values(server: Server, start: Start) ->
         wait_until(lambda: not kept_in(server), "an empty Redis")
 
 
-def test_a_stranger_that_comes_later_gets_what_is_there(
+def test_a_worker_without_shared_memory_that_joins_later_gets_an_earlier_value(
     server: Server, start: Start, memory: Path
 ) -> None:
     """The value lay in shared memory alone when the client put it."""
@@ -141,7 +141,9 @@ def test_a_stranger_that_comes_later_gets_what_is_there(
         assert who(shared).compute(backend) == (stranger.pid, ARRAY.sum())
 
 
-def test_a_call_whose_process_is_killed_finds_its_value_again(memory: Path, tmp_path: Path) -> None:
+def test_a_call_whose_process_was_killed_gets_its_large_value_again(
+    memory: Path, tmp_path: Path
+) -> None:
     """Afterwards nothing of the value is left."""
     died = tmp_path / "died"
 
@@ -284,7 +286,9 @@ def test_a_fork_of_the_client_has_values_of_its_own(memory: Path, tmp_path: Path
     assert list(memory.iterdir()) == []
 
 
-def test_two_clients_of_a_cluster_do_not_meet(server: Server, start: Start, memory: Path) -> None:
+def test_two_clients_of_a_cluster_keep_their_large_values_apart(
+    server: Server, start: Start, memory: Path
+) -> None:
     """The same content lies there twice. A client sends a value that another put anew."""
     start("worker")
     with CeleryExecutionBackend(server.url) as one:

@@ -25,7 +25,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 
 @pytest.mark.usefixtures("sees")
-def test_a_large_result_comes_by_shared_memory(
+def test_a_large_result_travels_through_shared_memory(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place, eventually: Eventually
 ) -> None:
     """It is the caller's own: the folder has nothing of it any more."""
@@ -74,7 +74,7 @@ def test_a_result_that_is_gone_fails_its_call(
         future.result(DEADLINE)
 
 
-def test_a_result_of_a_map_that_is_gone_fails_its_call(
+def test_a_map_result_that_was_deleted_is_a_value_lost_error(
     backend: CeleryExecutionBackend, worker: FakeWorker, place: Place
 ) -> None:
     def answer(taken: Taken) -> None:
@@ -92,7 +92,7 @@ def test_a_result_of_a_map_that_is_gone_fails_its_call(
     assert "gone from where its worker put it" in str(result)
 
 
-def test_a_large_result_of_a_strange_worker_travels_in_its_reply(
+def test_a_large_result_of_a_worker_without_shared_memory_travels_in_its_reply(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     place: Place,
@@ -111,7 +111,7 @@ def test_a_large_result_of_a_strange_worker_travels_in_its_reply(
     assert small.tolist() == [1, 3, 5]
 
 
-def test_more_than_one_reply_holds_travels_in_several(
+def test_results_larger_than_a_reply_may_be_travel_in_several_replies(
     backend: CeleryExecutionBackend,
     worker: FakeWorker,
     monkeypatch: pytest.MonkeyPatch,

@@ -26,7 +26,7 @@ def activity() -> Activity:
     return watched
 
 
-def test_a_report_has_what_ended_since_the_one_before(activity: Activity) -> None:
+def test_a_report_has_the_messages_that_ended_since_the_last_report(activity: Activity) -> None:
     """A message that no child has begun is not among it."""
     activity.ended(request())
     activity.ended(request(end="lost", pid=None))
@@ -39,7 +39,7 @@ def test_a_report_has_what_ended_since_the_one_before(activity: Activity) -> Non
     assert activity.report("w", NOW, []).ended == []
 
 
-def test_a_report_tells_what_runs_and_the_memory(
+def test_a_report_has_running_functions_and_memory_of_the_processes(
     activity: Activity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that waits for a child does not run."""

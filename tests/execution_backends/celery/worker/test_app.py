@@ -9,7 +9,9 @@ from distribute_challenge.execution_backends.celery.worker.app import make_app
 from tests.execution_backends.celery.conftest import DEADLINE
 
 
-def test_its_broker_is_the_one_it_was_told(clean_environment: pytest.MonkeyPatch) -> None:
+def test_the_app_uses_the_given_broker_and_not_the_environment(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
     """Celery by itself would prefer the variable."""
     clean_environment.setenv("CELERY_BROKER_URL", "redis://elsewhere:1/0")
     app = make_app("redis://here:2/0")
@@ -24,7 +26,7 @@ def test_its_broker_is_the_one_it_was_told(clean_environment: pytest.MonkeyPatch
     assert make_app().connection_for_read().hostname == "there"
 
 
-def test_it_checks_the_certificate_of_its_broker() -> None:
+def test_the_app_checks_the_certificate_of_its_broker() -> None:
     """kombu would not, where the address says nothing of it."""
     assert (
         make_app("rediss://example.org:6380/0").url
@@ -46,7 +48,7 @@ def test_the_app_shows_its_settings_without_the_password(
 
 @pytest.mark.slow
 @pytest.mark.celery
-def test_an_embedded_cluster_is_its_own_whatever_address_is_configured(
+def test_an_embedded_cluster_ignores_the_configured_broker(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:
     """Its worker, and what tells it how many processes it shall have."""

@@ -57,7 +57,7 @@ def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("untouched_process")
-def test_a_child_draws_numbers_of_its_own() -> None:
+def test_each_child_process_draws_its_own_random_numbers() -> None:
     """Both generators do so, although NumPy was loaded before the fork."""
 
     def draw() -> tuple[float, float]:
@@ -82,7 +82,9 @@ def test_a_child_without_numpy_does_not_load_it(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("untouched_process")
-def test_warnings_that_are_errors_are_so_in_children_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warning_filters_that_raise_errors_apply_in_child_processes_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Without such warnings nothing changes."""
     monkeypatch.setattr(worker_steps, "_filters", None)
     with warnings.catch_warnings():
@@ -126,7 +128,9 @@ def root_logger() -> Iterator[logging.Logger]:
     root.handlers[:], root.level = handlers, level
 
 
-def test_the_log_goes_where_celery_was_told(root_logger: logging.Logger, tmp_path: Path) -> None:
+def test_the_log_is_written_to_the_file_given_to_celery(
+    root_logger: logging.Logger, tmp_path: Path
+) -> None:
     """``celery worker --logfile``."""
     process_log.set_up_logging(loglevel=logging.INFO, logfile=str(tmp_path / "worker.log"))
     logging.getLogger("any").info("a line")
@@ -150,13 +154,15 @@ def test_a_worker_whose_broker_is_full_goes_on(caplog: pytest.LogCaptureFixture)
         step._say(fail)
 
 
-def test_a_pool_that_has_ended_is_not_looked_after() -> None:
+def test_a_pool_that_has_ended_is_not_checked() -> None:
     """A worker that is ended at once may be about to look."""
     step = worker_steps.PresenceStep(SimpleNamespace())
     step._look(SimpleNamespace(pool=SimpleNamespace(_pool=None)))
 
 
-def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_presence_step_starts_with_a_pool_without_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Celery's other pools: solo, threads."""
     said: list[object] = []
     step = worker_steps.PresenceStep(SimpleNamespace())
@@ -176,7 +182,7 @@ def test_a_pool_without_processes_needs_no_looking_after(monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("untouched_process")
-def test_a_worker_among_others_with_another_secret_says_what_that_does(
+def test_a_worker_among_workers_with_another_secret_logs_a_warning(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(presence, "strangers", lambda connection: 0)
@@ -187,7 +193,7 @@ def test_a_worker_among_others_with_another_secret_says_what_that_does(
     assert "2 workers of this cluster have another secret than this one" in caplog.text
 
 
-def test_a_worker_that_cannot_renew_does_not_take_others_for_lost(
+def test_a_worker_that_cannot_renew_its_leases_does_not_report_others_as_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     step = worker_steps.PresenceStep(SimpleNamespace())
@@ -198,7 +204,7 @@ def test_a_worker_that_cannot_renew_does_not_take_others_for_lost(
     assert held_off == [True]
 
 
-def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
+def test_a_worker_that_ends_while_redis_is_away_still_ends(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It logs that its good-bye was not heard."""
@@ -219,7 +225,7 @@ def test_a_worker_that_ends_while_redis_is_away_ends_all_the_same(
 
 
 @pytest.mark.slow
-def test_the_app_is_found_where_celery_looks_for_it() -> None:
+def test_celery_finds_the_app_in_the_package() -> None:
     """``celery -A`` finds it in a process that has loaded nothing yet."""
     code = (
         "import distribute_challenge.execution_backends.celery as module, sys\n"

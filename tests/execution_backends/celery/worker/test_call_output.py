@@ -32,7 +32,7 @@ def texts(entries: list[Entry]) -> list[str]:
     return [line for entry in entries for line in entry.line.text.split("\n")]
 
 
-def test_lines_in_a_row_travel_together(output: CallOutput, time: Time) -> None:
+def test_consecutive_lines_of_a_call_are_sent_together(output: CallOutput, time: Time) -> None:
     """They are of one call, one stream and one moment. They stay in order in any case."""
     ended = output.ended = [0]
     output.hear(1, "a", whole=True)
@@ -57,9 +57,7 @@ def test_lines_in_a_row_travel_together(output: CallOutput, time: Time) -> None:
     assert output.is_empty
 
 
-def test_a_line_that_is_flushed_in_pieces_is_one_line_if_they_come_in_time(
-    output: CallOutput, time: Time
-) -> None:
+def test_pieces_flushed_within_a_short_time_are_one_line(output: CallOutput, time: Time) -> None:
     """Dots, for instance. Another stream is another line."""
     for piece in "...":
         output.hear(1, piece, whole=False)
@@ -72,7 +70,7 @@ def test_a_line_that_is_flushed_in_pieces_is_one_line_if_they_come_in_time(
     assert texts(output.taken()) == ["and on"]
 
 
-def test_of_a_bar_the_latest_state_is_sent_now_and_then_and_at_its_end(
+def test_a_progress_bar_is_sent_now_and_then_and_in_its_last_state(
     output: CallOutput, time: Time
 ) -> None:
     """tqdm flushes each state, and writes a line break at the end."""
@@ -107,7 +105,9 @@ def test_a_bar_that_its_call_leaves_is_sent_once(output: CallOutput, time: Time)
     assert texts(output.taken()) == ["2/2"]
 
 
-def test_a_line_written_over_in_one_go_is_its_last_state(output: CallOutput) -> None:
+def test_a_line_overwritten_by_carriage_returns_is_sent_in_its_last_state(
+    output: CallOutput,
+) -> None:
     output.hear(1, "1 %\r50 %\r100 %", whole=True)
     output.hear(1, "from another system\r", whole=True)
     assert texts(output.taken()) == ["100 %", "from another system"]
@@ -151,7 +151,7 @@ def test_output_above_a_megabyte_per_second_is_left_out_and_counted(
     assert len([entry for entry in entries if entry.line.stream == "notice"]) <= 6
 
 
-def test_the_next_call_has_a_bound_of_its_own(output: CallOutput) -> None:
+def test_the_output_limit_applies_to_each_call_separately(output: CallOutput) -> None:
     """It has one in the same second, too."""
     ended: list[int] = []
     output.ended = ended

@@ -27,7 +27,7 @@ def test_a_child_reads_what_its_parent_has_written() -> None:
         os.close(descriptor)
 
 
-def test_an_empty_board_says_nothing() -> None:
+def test_a_new_board_has_no_orders_and_no_running_calls() -> None:
     assert CancelFlags().read() == (0, {})
     assert CancelFlags().running(1) is None
 
@@ -51,7 +51,7 @@ def test_a_reader_during_a_write_reads_again() -> None:
     assert flags.read() == (4, ["before"])
 
 
-def test_a_child_says_what_it_runs() -> None:
+def test_a_child_process_publishes_the_call_that_it_runs() -> None:
     flags = CancelFlags()
     place = flags.place(7)
     place.begin("c-2")

@@ -71,7 +71,7 @@ def cancelled_calls(flags: CancelFlags) -> CancelledCalls:
     return CancelledCalls(flags)
 
 
-def test_a_child_that_goes_on_is_killed_and_one_that_has_ended_is_not(
+def test_a_child_process_that_ignores_the_order_is_killed(
     cancelled_calls: CancelledCalls, consumer: Consumer, requests: dict[str, Request], child: int
 ) -> None:
     """The same command once more changes nothing."""
@@ -106,7 +106,7 @@ def test_a_child_that_runs_another_call_of_the_message_is_left_alone(
 
 
 @pytest.mark.slow
-def test_a_message_that_a_child_begins_after_the_order_is_looked_after(
+def test_a_child_process_that_begins_a_cancelled_message_is_checked_later(
     cancelled_calls: CancelledCalls, consumer: Consumer, requests: dict[str, Request], child: int
 ) -> None:
     """The child may have looked at the flags just before it."""
@@ -131,7 +131,7 @@ def test_a_child_that_has_just_died_needs_no_signal(
     assert len(consumer.later) == 1
 
 
-def test_a_client_that_is_gone_wants_none_of_its_messages(
+def test_all_messages_of_a_client_that_left_are_cancelled(
     cancelled_calls: CancelledCalls,
     consumer: Consumer,
     flags: CancelFlags,

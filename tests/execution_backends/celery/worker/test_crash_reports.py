@@ -56,7 +56,7 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def test_the_kernel_has_killed_it_for_want_of_memory(scene: Scene, process: Any) -> None:
+def test_a_kill_counted_by_the_kernel_means_out_of_memory(scene: Scene, process: Any) -> None:
     """The kernel counts the processes that it kills."""
     scene.reporter.look([process.pid])
     scene.write(kills=1)
@@ -68,14 +68,16 @@ def test_the_kernel_has_killed_it_for_want_of_memory(scene: Scene, process: Any)
     assert "limit" not in facts
 
 
-def test_a_kill_that_was_counted_before_was_of_another_process(scene: Scene, process: Any) -> None:
+def test_a_kill_counted_before_the_process_died_is_not_attributed_to_it(
+    scene: Scene, process: Any
+) -> None:
     scene.write(kills=1)
     scene.reporter.look([process.pid])
     scene.reporter.died(process.pid, -signal.SIGKILL)
     assert scene.reporter.facts(process.pid)["out_of_memory"] is False
 
 
-def test_memory_near_its_limit_speaks_for_itself(scene: Scene, process: Any) -> None:
+def test_a_process_with_memory_near_its_limit_was_out_of_memory(scene: Scene, process: Any) -> None:
     """That of the process,"""
     scene.write(limit="1000")
     scene.reporter.look([process.pid])
@@ -86,14 +88,18 @@ def test_memory_near_its_limit_speaks_for_itself(scene: Scene, process: Any) -> 
 
 
 @pytest.mark.parametrize(("now", "verdict"), [(1000 * MB, True), (500 * MB, False)])
-def test_so_does_that_of_all_together(scene: Scene, process: Any, now: int, verdict: bool) -> None:
+def test_a_process_killed_while_all_memory_was_near_the_limit_was_out_of_memory(
+    scene: Scene, process: Any, now: int, verdict: bool
+) -> None:
     scene.write(limit=str(1024 * MB), now=now)
     scene.reporter.look([process.pid])
     scene.reporter.died(process.pid, -signal.SIGKILL)
     assert scene.reporter.facts(process.pid)["out_of_memory"] is verdict
 
 
-def test_one_that_ended_by_itself_had_memory_enough(scene: Scene, process: Any) -> None:
+def test_a_process_that_exited_was_not_out_of_memory_without_a_memory_error(
+    scene: Scene, process: Any
+) -> None:
     """A `MemoryError` of its own would say otherwise."""
     scene.write(limit="1000")
     scene.reporter.look([process.pid])
@@ -113,12 +119,14 @@ def test_peak_memory_between_two_looks_is_taken_from_the_kernel(
     assert scene.reporter.facts(process.pid)["memory"] == 1 << 50
 
 
-def test_of_an_unknown_process_only_the_host_is_known(scene: Scene) -> None:
+def test_for_an_unknown_process_only_the_host_is_reported(scene: Scene) -> None:
     assert list(scene.reporter.facts(None)) == ["host"]
     assert set(scene.reporter.facts(1)) == {"host", "pid", "out_of_memory"}
 
 
-def test_the_dead_are_forgotten_at_the_second_look(scene: Scene, process: Any) -> None:
+def test_facts_about_a_dead_process_are_forgotten_at_the_second_look(
+    scene: Scene, process: Any
+) -> None:
     """The worker removes their records, too."""
     record = scene.reporter._records.folder / f"{process.pid}.crash"
     record.touch()
@@ -131,7 +139,7 @@ def test_the_dead_are_forgotten_at_the_second_look(scene: Scene, process: Any) -
     assert not record.exists()
 
 
-def test_a_worker_has_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_worker_has_one_crash_reporter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(crash_reports, "_reporter", None)
     reporter = crash_reporter(tmp_path)
     assert crash_reporter() is reporter
@@ -159,7 +167,7 @@ def problems(monkeypatch: pytest.MonkeyPatch) -> list[Problem]:
     ("how", "end"),
     [("crash", {"signal": "SIGSEGV"}), ("kill", {"signal": "SIGKILL"}), ("exit", {"exit_code": 4})],
 )
-def test_a_dead_process_of_a_worker_tells_its_story(
+def test_the_facts_about_a_dead_process_have_its_end_and_last_lines(
     cluster: LocalCluster, problems: list[Problem], how: str, end: dict[str, Any]
 ) -> None:
     @compute_this

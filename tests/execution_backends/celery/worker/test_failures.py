@@ -103,7 +103,9 @@ def test_a_result_that_cannot_be_sent_is_a_failed_task(observed: Observed) -> No
 @pytest.mark.parametrize(
     "kind", ["SystemExit", "MemoryError", "KeyboardInterrupt", "celery.exceptions.Ignore", "Retry"]
 )
-def test_no_exception_of_a_user_s_tells_celery_what_to_do(observed: Observed, kind: str) -> None:
+def test_exceptions_of_a_call_that_celery_treats_specially_fail_the_task(
+    observed: Observed, kind: str
+) -> None:
     """It neither ends the process, nor runs the task again, nor counts as success."""
 
     @compute_this
@@ -196,7 +198,7 @@ def test_opentelemetry_sees_the_exception(observed: Observed) -> None:
     assert {span["status"]["status_code"] for span in others} == {"UNSET"}
 
 
-def test_flower_and_prometheus_count_it(observed: Observed) -> None:
+def test_flower_and_its_prometheus_metrics_count_a_failed_call(observed: Observed) -> None:
     """Flower's own interface shows it."""
 
     @compute_this
@@ -248,7 +250,7 @@ def test_flower_and_prometheus_count_it(observed: Observed) -> None:
         )
 
 
-def test_the_worker_s_log_has_one_line_and_a_traceback_for_each(observed: Observed) -> None:
+def test_the_worker_log_has_a_line_and_a_traceback_for_each_failed_call(observed: Observed) -> None:
     """The line has the call, its id, and the function's name where all lines have it."""
 
     @compute_this
@@ -271,7 +273,7 @@ def test_the_worker_s_log_has_one_line_and_a_traceback_for_each(observed: Observ
     )
 
 
-def test_of_very_many_the_log_has_some_and_says_how_many_it_leaves_out(observed: Observed) -> None:
+def test_the_worker_log_limits_tracebacks_and_counts_the_omitted_ones(observed: Observed) -> None:
     """A thousand tracebacks a second are of no help, and fill disks."""
 
     @compute_this

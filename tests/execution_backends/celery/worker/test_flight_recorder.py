@@ -49,7 +49,7 @@ def run(records: Records, body: str, *, before: str = "") -> tuple[int, int]:
     return process.pid, process.wait(60)
 
 
-def test_the_last_lines_of_a_killed_process_are_there(records: Records) -> None:
+def test_the_last_lines_of_a_killed_process_can_be_read(records: Records) -> None:
     body = "for number in range(50): logging.info('line %d', number)\nos.kill(os.getpid(), signal.SIGKILL)"
     pid, status = run(records, body)
     assert status == -signal.SIGKILL
@@ -60,7 +60,7 @@ def test_the_last_lines_of_a_killed_process_are_there(records: Records) -> None:
     assert records.crash(pid) == ""
 
 
-def test_long_lines_are_cut_and_those_of_tracebacks_count_each(records: Records) -> None:
+def test_long_lines_are_cut_and_each_line_of_a_message_counts(records: Records) -> None:
     pid, _ = run(records, "logging.info('x' * 5000)\nlogging.info('one\\ntwo\\udcff')")
     first, second, third = records.lines(pid)
     assert len(first) == LINE_SIZE
@@ -76,12 +76,12 @@ def test_a_crash_in_c_leaves_its_traceback_down_to_the_call(records: Records) ->
     assert "in reckless" in crash
 
 
-def test_nothing_is_known_of_others(records: Records) -> None:
+def test_a_process_without_a_record_has_no_lines(records: Records) -> None:
     assert records.lines(1) == []
     assert records.crash(1) == ""
 
 
-def test_a_line_whose_arguments_do_not_fit_ends_nothing(records: Records) -> None:
+def test_a_log_line_with_wrong_arguments_does_not_end_the_process(records: Records) -> None:
     pid, status = run(records, "logging.info('%d', 'text')\nlogging.info('next')")
     assert status == 0
     assert [line.rpartition(" ")[2] for line in records.lines(pid)] == ["next"]
@@ -105,7 +105,7 @@ def test_records_can_be_forgotten(records: Records) -> None:
     assert list(records.folder.iterdir()) == []
 
 
-def test_a_process_records_itself_only_if_its_worker_wants_it(
+def test_a_process_records_itself_only_if_its_worker_has_set_a_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It records nothing if the worker is just ending."""
@@ -117,7 +117,7 @@ def test_a_process_records_itself_only_if_its_worker_wants_it(
     assert logging.getLogger().handlers == before
 
 
-def test_a_private_folder_goes_with_its_worker(
+def test_a_private_folder_is_removed_with_its_worker_or_by_the_next_worker(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The next worker removes the folder of a killed one."""
@@ -137,7 +137,7 @@ def test_a_private_folder_goes_with_its_worker(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_inside_a_given_one_stays(records: Records) -> None:
+def test_a_given_folder_stays(records: Records) -> None:
     records.close()
     assert records.folder.exists()
     assert flight_recorder.FOLDER_VARIABLE not in os.environ

@@ -90,7 +90,7 @@ def results(futures: list[Future[int]]) -> list[int]:
     return [future.result(DEADLINE) for future in futures]
 
 
-def test_redis_is_killed_and_comes_back_while_calls_run(
+def test_running_calls_survive_a_restart_of_redis_and_run_once(
     server: Server, start: Any, runs: Path, tmp_path: Path, eventually: Any
 ) -> None:
     """Each runs once; the worker is the same."""
@@ -167,7 +167,7 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_has_not_begun(
         wait_for_books(server, 0)
 
 
-def test_a_worker_is_told_to_end_while_redis_is_away(server: Server, start: Any) -> None:
+def test_a_worker_that_is_told_to_end_while_redis_is_away_ends(server: Server, start: Any) -> None:
     """It ends."""
     with start(server.url) as worker:
         worker.wait_for("ready")
@@ -177,7 +177,7 @@ def test_a_worker_is_told_to_end_while_redis_is_away(server: Server, start: Any)
         assert worker.wait() == 0
 
 
-def test_a_worker_is_told_to_end_while_it_cannot_say_what_became_of_a_call(
+def test_a_loss_that_an_ending_worker_could_not_report_is_reported_by_another(
     server: Server, start: Any, runs: Path, tmp_path: Path
 ) -> None:
     """Another one says it, when the lease is over."""
@@ -206,7 +206,9 @@ def test_a_worker_is_told_to_end_while_it_cannot_say_what_became_of_a_call(
             assert "gave no sign of life" in other.output
 
 
-def test_a_frozen_worker_wakes(server: Server, start: Any, runs: Path, tmp_path: Path) -> None:
+def test_the_late_result_of_a_frozen_worker_is_dropped(
+    server: Server, start: Any, runs: Path, tmp_path: Path
+) -> None:
     """Its call has run elsewhere by then; what it has to say of it does no harm."""
     gate = tmp_path / "gate"
     with (
@@ -305,7 +307,7 @@ def network(server: Server) -> Iterator[Network]:
     network.close()
 
 
-def test_a_network_that_swallows_everything_is_found_out(
+def test_a_worker_detects_a_silent_network_and_reconnects(
     server: Server, network: Network, start: Any, runs: Path, tmp_path: Path
 ) -> None:
     """When the network is back, the worker is, with its outcomes."""

@@ -84,7 +84,7 @@ def process(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process
     process.connection.close()
 
 
-def test_lines_go_while_the_call_runs_and_the_last_with_the_reply(
+def test_lines_are_sent_during_the_call_and_the_last_ones_with_the_reply(
     process: Process, eventually: Eventually
 ) -> None:
     """The lines that the thread has go first, whatever the thread is doing."""
@@ -107,7 +107,7 @@ def test_lines_go_while_the_call_runs_and_the_last_with_the_reply(
     assert process.shipping.frames() == []
 
 
-def test_the_thread_rests_and_is_woken(
+def test_the_thread_rests_without_lines_and_is_woken_by_one(
     process: Process, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call prints nothing for long."""
@@ -119,7 +119,7 @@ def test_the_thread_rests_and_is_woken(
     assert [text for _, text in process.arrived()] == ["a", "b"]
 
 
-def test_while_redis_is_away_lines_wait(
+def test_lines_are_kept_while_redis_is_away_and_sent_later(
     process: Process, server: Server, eventually: Eventually
 ) -> None:
     """They come, with their numbers, when Redis is there again."""
@@ -138,7 +138,9 @@ def test_while_redis_is_away_lines_wait(
 
 
 @pytest.mark.parametrize("how", ["is_abandoned", "has_left"])
-def test_nothing_is_sent_to_who_is_gone(process: Process, eventually: Eventually, how: str) -> None:
+def test_lines_for_a_client_that_has_left_are_dropped(
+    process: Process, eventually: Eventually, how: str
+) -> None:
     """What it would have been is not kept either."""
     setattr(process, how, True)
     process.begin()
@@ -148,7 +150,7 @@ def test_nothing_is_sent_to_who_is_gone(process: Process, eventually: Eventually
         assert (process.arrived(), process.shipping._unsent, process.shipping._size) == ([], [], 0)
 
 
-def test_a_process_that_can_start_no_thread_sends_with_the_reply(
+def test_lines_are_sent_with_the_reply_if_no_thread_can_be_started(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process can start none when the interpreter ends."""

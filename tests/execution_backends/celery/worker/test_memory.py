@@ -24,7 +24,7 @@ def write(root: Path, files: dict[str, str]) -> Limits:
     return Limits(root)
 
 
-def test_this_process_holds_memory() -> None:
+def test_resident_memory_and_peak_of_this_process_are_plausible() -> None:
     held = resident()
     assert held is not None
     # The kernel counts the two apart, and not to the page.
@@ -62,7 +62,7 @@ def test_the_narrowest_limit_of_a_group_and_those_above_it_counts(tmp_path: Path
     assert limits.kills() == 2
 
 
-def test_groups_of_version_1_are_known_too(tmp_path: Path) -> None:
+def test_limits_of_control_groups_of_version_1_are_read(tmp_path: Path) -> None:
     """They are in a container whose path is the host's."""
     limits = write(
         tmp_path,
@@ -78,14 +78,14 @@ def test_groups_of_version_1_are_known_too(tmp_path: Path) -> None:
     assert limits.kills() == 7
 
 
-def test_without_groups_there_is_no_limit_and_the_whole_machine_counts(tmp_path: Path) -> None:
+def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     limits = write(tmp_path, {"proc/vmstat": "nr_free_pages 1\noom_kill 3\n"})
     assert limits.bytes() is None
     assert limits.room() is None
     assert limits.kills() == 3
 
 
-def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
+def test_without_any_files_of_the_kernel_there_is_no_limit(tmp_path: Path) -> None:
     """Nothing is known on other systems."""
     limits = Limits(tmp_path)
     assert limits.bytes() is None

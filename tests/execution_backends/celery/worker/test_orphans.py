@@ -53,7 +53,7 @@ def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> Broker:
     return connection
 
 
-def test_young_messages_those_without_a_client_and_kept_ones_cost_no_question(
+def test_young_clientless_and_kept_messages_need_no_look_at_the_clients(
     connection: Broker,
 ) -> None:
     """They cost none, however many there are."""
@@ -73,7 +73,7 @@ def test_the_age_of_a_message_is_by_redis_clock(
     assert Clients(connection).has_left(batch(1000))
 
 
-def test_an_old_message_is_begun_if_its_client_is_there(connection: Broker) -> None:
+def test_the_client_of_an_old_message_is_looked_up_once_for_a_while(connection: Broker) -> None:
     """One look counts for a while, as a queue that has waited has many old messages."""
     presence.show(connection, presence.ClientPresence("its-client", 1))
     counted = Counted(connection)
@@ -84,14 +84,14 @@ def test_an_old_message_is_begun_if_its_client_is_there(connection: Broker) -> N
     assert counted.asked == asked
 
 
-def test_a_client_that_has_come_since_the_last_look_is_there(connection: Broker) -> None:
+def test_a_client_that_came_after_the_last_look_is_present(connection: Broker) -> None:
     clients = Clients(connection)
     assert clients.has_left(batch(1000))
     presence.show(connection, presence.ClientPresence("its-client", 1))
     assert not clients.has_left(batch(1000))
 
 
-def test_a_message_whose_client_is_gone_is_dropped_and_that_is_said_once(
+def test_a_message_of_a_client_that_is_gone_is_dropped_and_logged_once(
     connection: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     clients = Clients(connection)
@@ -101,12 +101,12 @@ def test_a_message_whose_client_is_gone_is_dropped_and_that_is_said_once(
     ]
 
 
-def test_after_a_restart_of_redis_no_client_is_taken_for_gone(server: Server) -> None:
+def test_after_a_restart_of_redis_no_client_counts_as_gone(server: Server) -> None:
     """The last signs of life are as old as the outage, for all clients."""
     assert not Clients(connect(server.url)).has_left(batch(1000))
 
 
-def test_if_redis_does_not_say_the_message_is_begun(server: Server) -> None:
+def test_a_client_does_not_count_as_gone_while_redis_is_away(server: Server) -> None:
     server.stop()
     assert not Clients(connect(server.url)).has_left(batch(1000))
 

@@ -28,7 +28,7 @@ FITTING = WorkerPresence("old", 1, ["q"], python="2.7.18")
         ([WorkerPresence("newer", 1, ["q"], python="2.7.18", library="99.0.0")], False),
     ],
 )
-def test_a_call_is_left_to_others_if_one_of_them_can_run_it(
+def test_a_call_of_another_version_is_left_to_a_worker_that_can_run_it(
     present: list[WorkerPresence], leaves: bool
 ) -> None:
     versions = OtherVersions(lambda: present)
@@ -36,7 +36,7 @@ def test_a_call_is_left_to_others_if_one_of_them_can_run_it(
     assert versions.left_alone() == ({"q"} if leaves else set())
 
 
-def test_one_whose_version_cannot_be_read_is_for_any_other_release() -> None:
+def test_a_call_of_an_unreadable_version_is_left_to_other_releases() -> None:
     batch = Batch.unread(b"DCF9 something of the future", "b-3", "home")
     assert not batch.runs_here()
     assert batch.runs_on("3.11.4", "99.0.0")
@@ -44,7 +44,7 @@ def test_one_whose_version_cannot_be_read_is_for_any_other_release() -> None:
     assert not OtherVersions(lambda: [FITTING]).are_to_run(batch, "q")
 
 
-def test_pauses_grow_up_to_the_longest_and_end_with_a_call_that_fits(
+def test_pauses_grow_up_to_a_limit_and_end_with_a_call_that_runs_here(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Other queues have none."""
@@ -66,7 +66,7 @@ def test_pauses_grow_up_to_the_longest_and_end_with_a_call_that_fits(
     assert versions.left_alone() == set()
 
 
-def test_a_call_is_kept_for_others_while_redis_is_away() -> None:
+def test_a_call_of_another_version_is_left_to_others_while_redis_is_away() -> None:
     def present() -> list[WorkerPresence]:
         raise RedisConnectionError
 

@@ -56,7 +56,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
-def test_a_machine_is_no_container(outside: Path) -> None:
+def test_a_machine_is_not_taken_for_a_container(outside: Path) -> None:
     assert container() is None
     (outside / "cgroup").unlink()  # As where there is no /proc.
     assert container() is None
@@ -119,7 +119,9 @@ def test_other_users_than_root_may_start_a_worker(
 
 
 @pytest.mark.usefixtures("root")
-def test_root_may_be_allowed(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_allows_root_in_a_container(
+    outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (outside / "dockerenv").touch()
     monkeypatch.setenv("DISTRIBUTE_CHALLENGE_ALLOW_ROOT", "1")
     guard()
@@ -157,19 +159,21 @@ def refused(command: list[str], **variables: str) -> str:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_both_commands_refuse_before_they_take_a_call(name: str, server: Server) -> None:
+def test_both_commands_refuse_root_in_a_container_before_they_take_a_call(
+    name: str, server: Server
+) -> None:
     assert f"Error: {REFUSAL}" in refused(command(name, IN_CONTAINER), CELERY_BROKER_URL=server.url)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_word_that_is_no_choice_allows_nothing(name: str, server: Server) -> None:
+def test_an_invalid_value_of_the_variable_is_an_error(name: str, server: Server) -> None:
     variables = {"CELERY_BROKER_URL": server.url, "DISTRIBUTE_CHALLENGE_ALLOW_ROOT": "yes"}
     expected = "Error: DISTRIBUTE_CHALLENGE_ALLOW_ROOT='yes' is no choice"
     assert expected in refused(command(name, IN_CONTAINER), **variables)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_outside_of_containers_both_warn_in_their_log(
+def test_both_commands_warn_in_their_log_if_run_as_root_outside_of_a_container(
     name: str, server: Server, tmp_path: Path
 ) -> None:
     with program(command(name, OUTSIDE), tmp_path, CELERY_BROKER_URL=server.url) as worker:
@@ -180,7 +184,9 @@ def test_outside_of_containers_both_warn_in_their_log(
 
 @pytest.mark.skipif(os.geteuid() != 0 or container() is None, reason="is not root in a container")
 @pytest.mark.parametrize("name", COMMANDS)
-def test_as_real_root_in_a_real_container(name: str, server: Server, tmp_path: Path) -> None:
+def test_both_commands_refuse_or_allow_real_root_in_a_real_container(
+    name: str, server: Server, tmp_path: Path
+) -> None:
     assert f"Error: {REFUSAL}" in refused(COMMANDS[name], CELERY_BROKER_URL=server.url)
     variables = {"CELERY_BROKER_URL": server.url, "DISTRIBUTE_CHALLENGE_ALLOW_ROOT": "1"}
     with program(COMMANDS[name], tmp_path, **variables) as worker:

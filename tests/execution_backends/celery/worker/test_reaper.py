@@ -77,7 +77,9 @@ def scene(server: Server) -> Scene:
     return Scene(server.url)
 
 
-def test_the_client_is_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_client_of_a_lost_message_gets_a_reply_that_says_so(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     """It counts, and sends the calls again."""
     scene.lose("a", message())
     scene.reap()
@@ -126,7 +128,7 @@ def signed(content: bytes) -> bytes:
         "text",
     ],
 )
-def test_a_holder_that_has_not_signed_its_name_is_not_named(
+def test_a_holder_without_a_valid_signature_is_not_named(
     scene: Scene, caplog: pytest.LogCaptureFixture, head: bytes
 ) -> None:
     """Neither the reply nor the log names it. Its client is told of the loss all the same."""
@@ -160,14 +162,14 @@ def test_a_name_that_is_signed_is_shown_on_one_line(
     assert all(line.isprintable() for line in caplog.messages)
 
 
-def test_the_header_says_where_to(scene: Scene) -> None:
+def test_the_reply_goes_to_the_address_in_the_signed_header(scene: Scene) -> None:
     """What surrounds it is not signed."""
     scene.lose("a", message(reply_to="elsewhere"))
     scene.reap()
     assert scene.client.llen("elsewhere") == 1
 
 
-def test_a_worker_that_has_just_come_waits_for_a_lease(scene: Scene) -> None:
+def test_a_new_reaper_waits_for_a_lease_before_it_reports_losses(scene: Scene) -> None:
     """Redis may have been away, and the others have to renew first."""
     scene.lose("a", message())
     reaper = scene.new_reaper()
@@ -177,7 +179,7 @@ def test_a_worker_that_has_just_come_waits_for_a_lease(scene: Scene) -> None:
     assert reaper._from == pytest.approx(scene.client.time()[0] + LEASE, abs=3)
 
 
-def test_so_does_one_that_has_not_looked_for_a_while(scene: Scene) -> None:
+def test_a_reaper_that_was_frozen_waits_for_a_lease_before_it_reports_losses(scene: Scene) -> None:
     """It was frozen, or its whole machine, Redis and all."""
     scene.reap()
     scene.lose("a", message())
@@ -261,7 +263,9 @@ def test_a_lost_message_is_claimed_by_one_worker_for_one_lease(scene: Scene) -> 
     assert len(scene.replies()) == 2
 
 
-def test_it_ends_when_the_broker_goes_away(server: Server, scene: Scene) -> None:
+def test_reap_raises_a_connection_error_when_the_broker_goes_away(
+    server: Server, scene: Scene
+) -> None:
     """Celery then connects anew, and with it comes a new one."""
     server.stop()
     with pytest.raises(redis.ConnectionError):

@@ -59,7 +59,9 @@ def left(server: Server, worker: FakeWorker) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("left")
-def test_a_lost_message_is_sent_again(worker: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lost_message_of_a_detached_call_is_sent_again_at_the_second_look(
+    worker: FakeWorker, caplog: pytest.LogCaptureFixture
+) -> None:
     """The second look that misses it sends it."""
     look = looks_of(worker)
     look()
@@ -72,7 +74,7 @@ def test_a_lost_message_is_sent_again(worker: FakeWorker, caplog: pytest.LogCapt
     assert worker.waiting() == 3
 
 
-def test_a_look_takes_no_longer_than_it_may(
+def test_a_look_at_detached_calls_has_a_time_limit(
     left: list[str], worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next goes on from there."""
@@ -84,7 +86,7 @@ def test_a_look_takes_no_longer_than_it_may(
         assert worker.waiting() == waiting
 
 
-def test_not_each_of_a_worker_s_looks_is_for_them(
+def test_only_every_nth_look_of_a_worker_is_at_detached_calls(
     left: list[str], worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reaper, "DETACHED_EVERY", 3)

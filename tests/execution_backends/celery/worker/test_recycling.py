@@ -58,7 +58,7 @@ def backend(server: Server) -> Iterator[CeleryExecutionBackend]:
 
 
 @pytest.mark.usefixtures("unmeasured")
-def test_thousands_of_calls_lose_nothing_when_processes_are_replaced_all_the_time(
+def test_no_call_is_lost_while_processes_are_replaced_after_some_calls(
     start: Callable[..., Program], backend: CeleryExecutionBackend
 ) -> None:
     """It is calls that count, and not messages."""
@@ -70,7 +70,7 @@ def test_thousands_of_calls_lose_nothing_when_processes_are_replaced_all_the_tim
     assert max(by_process.values()) <= 240  # A message is run to its end.
 
 
-def test_single_calls_find_their_way_past_processes_that_leave(
+def test_single_calls_are_not_lost_when_each_process_is_replaced_after_one_call(
     start: Callable[..., Program], backend: CeleryExecutionBackend
 ) -> None:
     """Each of them is sent to an idle process, just when one goes."""
@@ -81,7 +81,9 @@ def test_single_calls_find_their_way_past_processes_that_leave(
 
 
 @pytest.mark.usefixtures("unmeasured")
-def test_so_do_many_at_once(start: Callable[..., Program], backend: CeleryExecutionBackend) -> None:
+def test_many_submitted_calls_are_not_lost_while_processes_are_replaced(
+    start: Callable[..., Program], backend: CeleryExecutionBackend
+) -> None:
     start(max_calls=3)
     futures = [process_of(number).submit(backend) for number in range(90)]
     assert [future.result(DEADLINE)[0] for future in futures] == list(range(90))
@@ -120,7 +122,7 @@ def test_a_process_that_holds_too_much_is_replaced(
         (None, 1 << 40, None, False),  # Unknown: the most that it ever held stands for it.
     ],
 )
-def test_when_it_is_enough(
+def test_a_process_is_replaced_after_its_maximum_of_calls_or_memory(
     monkeypatch: pytest.MonkeyPatch,
     calls: int | None,
     memory: int | None,

@@ -74,7 +74,7 @@ def test_a_batch_whose_client_has_left_does_not_run(run: Any) -> None:
     assert run(has_left=True, ends=Ignore) == []
 
 
-def test_without_a_reader_nothing_is_answered(run: Any) -> None:
+def test_a_batch_whose_client_has_left_is_not_answered(run: Any) -> None:
     """A list without a reader would stay in Redis."""
     assert run(is_abandoned=True, ends=Ignore) == []
 
@@ -95,7 +95,7 @@ def test_a_batch_of_another_python_is_a_failed_task(run: Any) -> None:
     assert run(ends=FailedTaskError, python="2.7") == ["list"]
 
 
-def test_a_batch_of_another_version_is_answered_where_the_message_around_it_says(
+def test_a_batch_of_another_version_is_answered_at_the_address_in_its_envelope(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(frame: bytes) -> Batch:

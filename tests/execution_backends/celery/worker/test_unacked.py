@@ -40,7 +40,7 @@ def tags(client: Any) -> tuple[list[bytes], list[bytes]]:
     return sorted(client.hkeys("unacked")), sorted(client.zrange("unacked_index", 0, -1))
 
 
-def test_an_entry_says_who_holds_what(client: Any, new_unacked: Any) -> None:
+def test_an_entry_has_the_message_and_its_holder(client: Any, new_unacked: Any) -> None:
     unacked = new_unacked()
     unacked.take("a", MESSAGE)
     unacked.renew()
@@ -106,7 +106,7 @@ def test_a_message_taken_for_lost_is_not_put_back(client: Any, new_unacked: Any)
     assert len(unacked) == 0
 
 
-def test_messages_that_the_worker_does_not_know_go_back(
+def test_messages_unknown_to_the_worker_are_put_back(
     client: Any, new_unacked: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They go back byte for byte, and are taken next."""
@@ -197,7 +197,7 @@ def test_changes_lost_with_a_broken_connection_are_written_again(
     assert "did not note down" in caplog.text
 
 
-def test_doubts_about_what_is_done_are_cleared_when_nothing_is_held(
+def test_doubts_about_acknowledgements_are_cleared_when_nothing_is_held(
     server: Server, client: Any, new_unacked: Any
 ) -> None:
     unacked = new_unacked()

@@ -105,7 +105,7 @@ def test_prints_and_log_lines_stand_in_the_log_in_order_with_the_calls_name(
     assert " WARNING " in lines[3]
 
 
-def test_standard_tools_see_the_functions_name(
+def test_celery_inspect_active_shows_the_name_of_the_function(
     cluster: LocalCluster, eventually: Eventually, tmp_path: Path
 ) -> None:
     """``celery inspect active`` shows it."""
@@ -124,7 +124,7 @@ def test_standard_tools_see_the_functions_name(
     future.result(DEADLINE)
 
 
-def test_celerys_events_carry_the_functions_name(
+def test_events_of_celery_have_the_name_of_the_function(
     cluster: LocalCluster, eventually: Eventually
 ) -> None:
     """Flower lives on these; it asks workers to send them, as here."""
@@ -164,7 +164,9 @@ def test_a_message_of_another_python_is_answered_with_both_versions(cluster: Loc
     )
 
 
-def test_a_message_of_another_format_is_answered_too(cluster: LocalCluster) -> None:
+def test_a_message_of_another_format_is_answered_with_a_version_problem(
+    cluster: LocalCluster,
+) -> None:
     """The worker answers as well as it can."""
     problem = answer(cluster, b"DCF9 something of the future").problem
     assert problem is not None
@@ -197,7 +199,7 @@ def answer(cluster: LocalCluster, frame: bytes) -> Reply:
     return Reply.decode(connection.keyring.open(Purpose.reply(replies), found[1]))
 
 
-def test_urgent_calls_overtake(
+def test_a_call_with_a_higher_priority_begins_before_earlier_calls(
     cluster: LocalCluster, eventually: Eventually, tmp_path: Path
 ) -> None:
     """A call of priority 9 is among the first to start, before those that came earlier and wait."""

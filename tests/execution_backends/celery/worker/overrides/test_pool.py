@@ -41,7 +41,7 @@ def nap(seconds: float, padding: Sequence[int] = ()) -> int:
 
 
 @pytest.mark.slow
-def test_jobs_that_find_no_idle_process_and_such_as_fill_a_pipe_wait_and_run(
+def test_jobs_that_find_no_idle_process_or_fill_a_pipe_wait_and_run(
     server: Server, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     with (
@@ -108,7 +108,7 @@ def test_a_pool_without_on_death_leaves_a_death_to_celery(monkeypatch: pytest.Mo
     assert told == [("job", 7, 1), (8, 2), ("job", 8, 2)]
 
 
-def test_a_pool_that_never_started_has_nothing_to_give_back(
+def test_a_pool_that_never_started_can_be_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(TaskPool, "on_stop", lambda self: None)

@@ -24,7 +24,7 @@ def sources(thing: Any) -> str:
     [(place, name) for place, names in PRIVATE.items() for name in names],
     ids=lambda value: value,
 )
-def test_a_private_name_is_there(place: str, name: str) -> None:
+def test_a_private_name_used_by_the_library_exists(place: str, name: str) -> None:
     """It is an attribute, or the code of its module or class sets it."""
     module, _, cls = place.partition(":")
     found: Any = import_module(module)

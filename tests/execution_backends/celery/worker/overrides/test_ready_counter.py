@@ -28,7 +28,7 @@ def test_a_forked_child_sees_what_its_parent_has_written() -> None:
     os.close(told)
 
 
-def test_where_children_are_not_forked_billiard_s_own_is_used() -> None:
+def test_the_counter_of_billiard_is_used_if_children_are_not_forked() -> None:
     """All else is billiard's in any case."""
     spawn, fork = get_context("spawn"), get_context("fork")
     assert without_semaphores(spawn) is spawn

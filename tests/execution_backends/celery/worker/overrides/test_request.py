@@ -67,7 +67,9 @@ def test_the_main_process_answers_a_message_that_its_child_could_not_run(
     assert "TypeError: no such thing) on worker@here" in problem.text
 
 
-def test_a_child_without_memory_is_not_the_main_process(fail: Any, server: Server) -> None:
+def test_a_memory_error_of_a_child_process_is_reported_as_out_of_memory(
+    fail: Any, server: Server
+) -> None:
     """Celery would take an error for want of memory as the main process's own, and end."""
     assert fail(envelope(), MemoryError("no room")) == "told Celery"
     found: Any = connect(server.url).lpop("the-list")
@@ -77,7 +79,7 @@ def test_a_child_without_memory_is_not_the_main_process(fail: Any, server: Serve
 
 
 @pytest.mark.parametrize("is_abandoned", [False, True])
-def test_a_child_that_was_killed_for_a_cancelled_call_is_no_loss(
+def test_a_child_process_killed_for_a_cancelled_call_is_a_revoked_task(
     fail: Any, server: Server, monkeypatch: pytest.MonkeyPatch, is_abandoned: bool
 ) -> None:
     """It is a revoked task. Where its client is gone, nothing is answered."""
@@ -93,7 +95,7 @@ def test_a_child_that_was_killed_for_a_cancelled_call_is_no_loss(
     assert problem.kind == "cancelled"
 
 
-def test_a_child_that_died_answering_another_version_is_not_answered_for(
+def test_a_child_process_that_died_on_an_unreadable_version_gets_no_answer(
     fail: Any, server: Server
 ) -> None:
     """The worker knows no more of that version than its child did, so it tells Celery."""
@@ -101,7 +103,7 @@ def test_a_child_that_died_answering_another_version_is_not_answered_for(
     assert connect(server.url).keys() == []
 
 
-def test_something_else_in_a_list_s_place_is_a_line_in_the_log(
+def test_an_answer_that_redis_refuses_is_logged(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The main process has others to serve."""

@@ -106,7 +106,9 @@ def end(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("then", [go_on, connect_anew, end])
-def test_it_is_read_on(stage: Stage, then: Callable[[Stage], None]) -> None:
+def test_a_partly_read_result_is_read_to_its_end(
+    stage: Stage, then: Callable[[Stage], None]
+) -> None:
     first, second = halves("one")
     stage.say(first)
     stage.hub.turn(stage.pipe)
@@ -121,7 +123,9 @@ def test_it_is_read_on(stage: Stage, then: Callable[[Stage], None]) -> None:
     assert stage.heard == ["one", "two"]
 
 
-def test_another_child_with_a_pipe_of_that_number_begins_anew(stage: Stage) -> None:
+def test_a_new_child_process_with_the_same_pipe_number_starts_with_an_empty_buffer(
+    stage: Stage,
+) -> None:
     first, _ = halves("one")
     stage.say(first)
     stage.hub.turn(stage.pipe)
@@ -133,13 +137,13 @@ def test_another_child_with_a_pipe_of_that_number_begins_anew(stage: Stage) -> N
     assert stage.heard == ["two"]
 
 
-def test_a_child_that_has_gone_is_not_read_any_more(stage: Stage) -> None:
+def test_the_pipe_of_a_removed_child_process_is_not_read(stage: Stage) -> None:
     del stage.results.fileno_to_outq[stage.pipe]
     stage.hub.turn(stage.pipe)
     assert stage.hub.readers == {}
 
 
-def test_the_end_of_a_pipe_ends_its_reading() -> None:
+def test_reading_ends_with_the_end_of_the_pipe() -> None:
     stage = Stage()
     os.close(stage.child_end)
     stage.hub.turn(stage.pipe)

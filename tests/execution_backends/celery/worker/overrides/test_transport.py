@@ -69,7 +69,7 @@ def consumers(server: Server) -> Iterator[Callable[..., Consumer]]:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_message_stands_in_the_books_while_it_is_in_work(
+def test_a_message_is_recorded_as_unacknowledged_while_it_is_processed(
     server: Server, consumers: Any, eventually: Eventually, transport: type
 ) -> None:
     """The same with kombu's own transport."""
@@ -84,7 +84,7 @@ def test_a_message_stands_in_the_books_while_it_is_in_work(
     eventually(lambda: redis.exists("unacked", "unacked_index") == 0)
 
 
-def test_a_message_that_is_given_back_is_in_its_queue_again_byte_for_byte(
+def test_a_requeued_message_is_in_its_queue_again_byte_for_byte(
     server: Server, consumers: Any
 ) -> None:
     """Its client looks for these bytes; kombu would mark it as delivered before."""
@@ -142,7 +142,9 @@ def test_messages_of_an_earlier_connection_count_toward_the_prefetch_limit(consu
     assert second.channel.qos.can_consume()
 
 
-def test_a_question_that_is_on_its_way_is_read(server: Server, consumers: Any) -> None:
+def test_the_answer_to_a_pending_poll_is_read_and_its_message_put_back(
+    server: Server, consumers: Any
+) -> None:
     """Its answer may be a message from the queue. The channel has no consumer, so it goes back."""
     consumer = consumers()
     consumer.send("text")
@@ -153,7 +155,7 @@ def test_a_question_that_is_on_its_way_is_read(server: Server, consumers: Any) -
     consumer.channel.read_what_was_asked_for()
 
 
-def test_a_question_without_an_answer_ends_in_a_second(consumers: Any) -> None:
+def test_a_pending_poll_without_an_answer_ends_in_a_second(consumers: Any) -> None:
     consumer = consumers()
     consumer.connection.connection.cycle.on_poll_start()
     consumer.channel.read_what_was_asked_for()
@@ -170,7 +172,7 @@ def test_a_broken_connection_is_cut(server: Server, consumers: Any) -> None:
     assert consumer.channel.client.connection._sock is None
 
 
-def test_all_lines_can_be_cut_at_once(server: Server, consumers: Any) -> None:
+def test_all_connections_can_be_cut_at_once(server: Server, consumers: Any) -> None:
     """No thread then waits on a dead connection. New ones are made, and messages stay held."""
     consumer, idle = consumers(), consumers()
     consumer.send("x")
@@ -190,7 +192,7 @@ def test_all_lines_can_be_cut_at_once(server: Server, consumers: Any) -> None:
     assert consumer.take().body == b"y"
 
 
-def test_a_message_that_is_refused_is_struck_out(
+def test_a_rejected_message_is_removed_from_the_record(
     server: Server, consumers: Any, eventually: Eventually
 ) -> None:
     """Celery does so with what it does not know."""
@@ -204,7 +206,7 @@ def test_a_message_that_is_refused_is_struck_out(
 
 
 @pytest.mark.parametrize("has_gate", [True, False])
-def test_json_too_deep_for_python_is_nothing_that_came(
+def test_deeply_nested_json_is_refused_as_a_malformed_message(
     consumers: Any, monkeypatch: pytest.MonkeyPatch, has_gate: bool
 ) -> None:
     """kombu parses what it hears before it asks the gate."""
@@ -273,7 +275,7 @@ def test_gossip_is_dropped_and_an_unsigned_remote_command_is_refused(consumers: 
     assert channel.gate.refusals.total == 1
 
 
-def test_ways_back_that_questions_name_are_not_remembered(
+def test_reply_addresses_of_remote_control_are_not_remembered_without_limit(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Questions of remote control are not signed, and each may name another one."""
@@ -296,7 +298,7 @@ def test_ways_back_that_questions_name_are_not_remembered(
         assert "way 1" in channel.state.exchanges
 
 
-def test_a_program_without_a_gate_hears_what_kombus_own_channel_hears(
+def test_a_channel_without_a_gate_delivers_like_the_channel_of_kombu(
     consumers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as Flower."""
