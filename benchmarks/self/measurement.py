@@ -1,6 +1,6 @@
 """A measurement: a function that runs in a process of its own, and the figures that it yields."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -30,6 +30,10 @@ class Measurement:
     figures: tuple[Figure, ...]
     is_long: bool = False
     deadline: float = 60.0
+
+    def figures_of(self, values: Mapping[str, float]) -> Iterable[Figure]:
+        """Return the figures of the numbers that it has yielded, by their names."""
+        return self.figures
 
     def load(self) -> Take:
         """Import the function; this imports the library, which the runner does not need."""

@@ -6,7 +6,7 @@ from benchmarks.self.comparison import TOLERANCE, Change, changes
 from benchmarks.self.figure import Series
 from benchmarks.self.results import Results
 
-__all__ = ["comparison_as_markdown", "run_as_markdown"]
+__all__ = ["comparison_as_markdown", "run_as_markdown", "whence"]
 
 NOTHING = "-"
 
@@ -15,7 +15,7 @@ def run_as_markdown(run: Results) -> str:
     """Return the figures of one run, with their spread, and what failed."""
     options = run.options
     parts = [
-        _whence(run),
+        whence(run),
         (
             f"{options['workers']} worker processes where nothing else is said, median of rounds: "
             f"{options['rounds']}"
@@ -43,8 +43,8 @@ def comparison_as_markdown(old: Results, new: Results) -> str:
         for change in changes(old, new)
     ]
     parts = [
-        f"old: {_whence(old)}",
-        f"new: {_whence(new)}",
+        f"old: {whence(old)}",
+        f"new: {whence(new)}",
         markdown_table(["what", "old", "new", "change", ""], rows),
         f"Worse: by more than {TOLERANCE:g} % and by more than the spread of the rounds.",
     ]
@@ -55,7 +55,8 @@ def comparison_as_markdown(old: Results, new: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _whence(run: Results) -> str:
+def whence(run: Results) -> str:
+    """Return which state of the library was measured, where, and when."""
     return (
         f"revision {run.revision}, {in_a_line(run.machine)}, "
         f"load {run.machine['load_average_before']} before"

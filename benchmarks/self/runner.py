@@ -56,7 +56,8 @@ def run(
                 continue
             began = time.monotonic()
             try:
-                results.add(measurement.figures, ask(measurement, workers))
+                values = ask(measurement, workers)
+                results.add(measurement.figures_of(values), values)
             except SessionError as error:
                 results.errors[measurement.name] = str(error)
             failure = results.errors.get(measurement.name)

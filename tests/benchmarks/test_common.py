@@ -8,7 +8,9 @@ import pytest
 from benchmarks.machine import describe_machine, in_a_line
 
 
-@pytest.mark.parametrize("module", ["markdown", "self.ideal", "self.latency"])
+@pytest.mark.parametrize(
+    "module", ["markdown", "self.ideal", "self.latency", "self.where.catalogue"]
+)
 def test_doctests_of_the_benchmark_modules_pass(module: str) -> None:
     tried = doctest.testmod(import_module(f"benchmarks.{module}"))
     assert tried.attempted
