@@ -1,6 +1,7 @@
 """Commands for developers: they measure the library, or test it under faults or for hours.
 
 self       measures the library, and compares it with an earlier state
+growth     measures how cost grows with workers, clients, calls in flight and sizes
 peers      compares it with its alternatives
 graph      compares calls that feed calls with those of Ray and Dask
 faces      compares interfaces of others, on the library, with what they run on otherwise

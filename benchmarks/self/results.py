@@ -11,7 +11,7 @@ from typing import Any, Self
 from benchmarks.machine import describe_machine
 from benchmarks.self.figure import Figure, Series
 
-__all__ = ["Results"]
+__all__ = ["Results", "revision"]
 
 PACKAGES = ("distribute_challenge", "celery", "kombu", "redis", "hiredis", "cloudpickle")
 
@@ -40,7 +40,7 @@ class Results:
     def of_this_machine(cls, **options: Any) -> Self:
         """Return empty results for a run that begins now on this machine."""
         return cls(
-            describe_machine(), _revision(), {name: _version(name) for name in PACKAGES}, options
+            describe_machine(), revision(), {name: _version(name) for name in PACKAGES}, options
         )
 
     def add(self, figures: Iterable[Figure], values: Mapping[str, float]) -> None:
@@ -100,7 +100,8 @@ class Results:
         return cls.from_json(json.loads(path.read_text()))
 
 
-def _revision() -> str:
+def revision() -> str:
+    """Return the revision of the checkout, as git describes it."""
     try:
         said = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],

@@ -4,28 +4,14 @@ So no measurement finds what another one left. A measurement that fails or hangs
 left out of the later rounds.
 """
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
+from benchmarks.programs import SessionError, printed_json
 from benchmarks.self.measurement import Measurement
 from benchmarks.self.results import Results
 
 __all__ = ["SessionError", "run"]
-
-TOP = Path(__file__).parents[2]
-# Prefixes of environment variables with settings of the user's, which would change the figures.
-CLEARED = ("CELERY_", "DISTRIBUTE_CHALLENGE_")
-
-
-class SessionError(Exception):
-    """A session died or hung; the message says how."""
 
 
 def run(
@@ -77,26 +63,7 @@ def session(
     Raises:
         SessionError: The process died, or did not end within the measurement's deadline.
     """
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(CLEARED)}
-    with subprocess.Popen(
-        [sys.executable, "-m", module, measurement.name, str(workers)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=TOP,
-        env=environment,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, errors = process.communicate(timeout=measurement.deadline)
-        except subprocess.TimeoutExpired as error:
-            raise SessionError(f"no figures within {measurement.deadline:g} s") from error
-        finally:
-            # The session's cluster ends with it; clients that it started are in its process group.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode != 0:
-        last = errors.strip().splitlines()[-1:] or ["it said nothing"]
-        raise SessionError(f"exit code {process.returncode}: {last[0]}")
-    figures: dict[str, float] = json.loads(output)
+    figures: dict[str, float] = printed_json(
+        module, [measurement.name, str(workers)], measurement.deadline
+    )
     return figures

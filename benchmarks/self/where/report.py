@@ -11,7 +11,7 @@ from benchmarks.self.where.stages import SPANS, STAGES
 __all__ = ["breakdown_as_markdown"]
 
 NOTHING = "-"
-RARE = 0.01  # Commands that run less often than this share of the most frequent are heartbeats.
+RARE = 0.05  # Commands that run less often than this share of the most frequent are heartbeats.
 
 
 def breakdown_as_markdown(run: Results) -> str:
