@@ -1,7 +1,13 @@
 """What is measured, in the order of the tables."""
 
 from benchmarks.mapreduce import numbers, words
-from benchmarks.mapreduce.keys import KEYS, client_memory
+from benchmarks.mapreduce.keys import (
+    KEYS,
+    SOME_KEYS,
+    client_memory,
+    client_time,
+    client_time_sorted,
+)
 from benchmarks.sessions.entry import OURS
 from benchmarks.sessions.results import Figure
 from benchmarks.sessions.side_by_side import Measurement
@@ -40,5 +46,16 @@ MEASUREMENTS = (
         Figure("keys", "keys", f"memory of the client with {KEYS:,} keys, MB", is_compared=False),
         client_memory,
         [OURS],
+    ),
+    *(
+        Measurement(
+            Figure(name, name, f"CPU of the client for each of {text}, µs", 1e6, is_compared=False),
+            take,
+            [OURS],
+        )
+        for name, text, take in (
+            ("key_cpu", f"{SOME_KEYS:,} keys", client_time),
+            ("sorted_key_cpu", f"{SOME_KEYS:,} keys in order", client_time_sorted),
+        )
     ),
 )
