@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from distribute_challenge.benchmarking import checkout
 from distribute_challenge.benchmarking.checkout import run_from_checkout
 from tests.docker_engine import CHECKOUT
 from tests.processes import program
@@ -24,8 +25,17 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         sys, "path", [path for path in sys.path if not Path(path, "benchmarks").exists()]
     )
+    # Only Python's own finders, which are classes.
+    monkeypatch.setattr(
+        sys, "meta_path", [finder for finder in sys.meta_path if isinstance(finder, type)]
+    )
     for name in [name for name in sys.modules if name.partition(".")[0] == "benchmarks"]:
         monkeypatch.delitem(sys.modules, name)
+
+    def fail(name: str) -> None:
+        pytest.fail(f"it has found {name}, and would run it")
+
+    monkeypatch.setattr(checkout, "import_module", fail)
 
 
 @pytest.mark.usefixtures("installed")
