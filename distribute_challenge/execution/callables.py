@@ -1,9 +1,10 @@
 """Functions of tasks as ordinary callables, for engines that do not know tasks."""
 
+import os
 import pickle
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from distribute_challenge.core.messages import Batch, Task
 from distribute_challenge.core.outcome import unwrap
@@ -19,6 +20,9 @@ from distribute_challenge.serialisation import (
 
 __all__ = ["callable_bytes"]
 
+# Tells this process, and the children that it forks, from others.
+_HERE: Final = os.urandom(16)
+
 
 def callable_bytes(task: Task) -> bytes:
     """Pickle a task's function so that `pickle.loads` gives an ordinary callable.
@@ -28,7 +32,11 @@ def callable_bytes(task: Task) -> bytes:
     """
     return pickle.dumps(
         _Packed(
-            task.function.payload, task.function.name, task.options.timeout, task.options.retries
+            task.function.payload,
+            task.function.name,
+            task.options.timeout,
+            task.options.retries,
+            _HERE,
         )
     )
 
@@ -38,14 +46,18 @@ class _Packed(NamedTuple):
     name: str
     timeout: float | None
     retries: int
+    origin: bytes
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpack, tuple(self)
 
 
-def _unpack(payload: bytes, name: str, timeout: float | None, retries: int) -> Callable[..., Any]:
+def _unpack(
+    payload: bytes, name: str, timeout: float | None, retries: int, origin: bytes
+) -> Callable[..., Any]:
     unpacked = unpack_function(payload)
-    if not all(module.name in sys.modules for module in unpacked.modules):
+    # The process of the caller can import what it has not imported yet, and must keep its modules.
+    if origin != _HERE and not all(module.name in sys.modules for module in unpacked.modules):
         from distribute_challenge.serialisation.modules.project_importer import (
             ProjectImporter,  # Imported late: only workers need it.
         )

@@ -10,6 +10,7 @@ import pytest
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.execution.callables import callable_bytes
+from distribute_challenge.serialisation import unpack_function
 from tests.elsewhere import Client
 from tests.execution.batches import payload_of
 
@@ -49,9 +50,14 @@ def test_callable_bytes_are_a_function_for_plain_pickle(function_file: Path) -> 
     assert done.stdout == "f (10, -3, 3)\n", done.stderr
 
 
-def test_callable_bytes_use_the_client_s_own_modules_in_its_own_process() -> None:
-    """They are there already."""
-    task = Task(payload_of(sees_module), b"", CallOptions(), 0.0)
+def test_callable_bytes_use_the_client_s_own_modules_in_its_own_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also if the client has not imported all of them yet."""
+    payload = payload_of(sees_module)
+    others = {module.name for module in unpack_function(payload.payload).modules} - {__name__}
+    monkeypatch.delitem(sys.modules, max(others), raising=False)
+    task = Task(payload, b"", CallOptions(), 0.0)
     before = list(sys.meta_path)
     assert pickle.loads(callable_bytes(task))() is MARK
     assert sys.meta_path == before
