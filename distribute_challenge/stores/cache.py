@@ -6,7 +6,8 @@ Guarantees:
 - A value that no call used for `UNUSED_FOR` seconds is dropped, and so is shared memory that its
   client has freed. A thread checks this every `LOOK_EVERY` seconds while there are cached values,
   so that an idle worker keeps nothing of a client that is gone. Freed memory is also dropped when
-  another value comes, which may need it.
+  another value comes, which may need it: the larger the value, the more of the others are looked
+  at, in turn, so that thousands of small ones do not take longer than a few large ones.
 - ``_lock`` protects all fields. No value is read from a store under it.
 """
 
@@ -28,6 +29,9 @@ __all__ = ["ValueCache"]
 
 UNUSED_FOR = 60.0  # Seconds.
 LOOK_EVERY = 2.0  # Seconds.
+# A look whether a value was freed takes some microseconds; to read so many bytes takes longer.
+BYTES_A_LOOK = 16_000
+FEWEST_LOOKS = 4
 
 
 class _Kept(NamedTuple):
@@ -56,6 +60,8 @@ class ValueCache:
         # The least recently used one is first.
         self._kept: OrderedDict[Reference, _Kept] = OrderedDict()
         self._bytes = 0
+        # Those in shared memory; the one that was not looked at for longest is first.
+        self._mapped: OrderedDict[Reference, Store] = OrderedDict()
         self._stores: dict[str, Store] = {}
         self._closing = threading.Event()
         self._looking = False
@@ -93,10 +99,13 @@ class ValueCache:
         if reference.size > self._limit:
             return
         with self._lock:
-            self._drop(self._freed())
+            self._drop_freed(FEWEST_LOOKS + reference.size // BYTES_A_LOOK)
             self._stores[store.name] = store
+            if reference not in self._kept:  # Another thread may have read it, too.
+                self._bytes += reference.size
             self._kept[reference] = _Kept(data, store, clock.monotonic())
-            self._bytes = sum(kept.size for kept in self._kept)
+            if store.maps:
+                self._mapped[reference] = store
             while self._bytes > self._limit:
                 self._drop([next(iter(self._kept))])
             if not self._looking:
@@ -117,22 +126,24 @@ class ValueCache:
                         if now - kept.used > UNUSED_FOR
                     ]
                 )
-                self._drop(self._freed())
+                self._drop_freed(len(self._mapped))
                 if not self._kept:
                     self._looking = False
                     return
 
-    def _freed(self) -> list[Reference]:
-        """Return the values in shared memory that their clients have freed."""
-        return [
-            reference
-            for reference, kept in self._kept.items()
-            if kept.store.maps and not kept.store.holds(*reference)
-        ]
+    def _drop_freed(self, looks: int) -> None:
+        """Drop values in shared memory that their clients have freed; look at so many."""
+        for _ in range(min(looks, len(self._mapped))):
+            reference, store = self._mapped.popitem(last=False)
+            if store.holds(*reference):
+                self._mapped[reference] = store
+            else:
+                self._drop([reference])
 
     def _drop(self, references: Iterable[Reference]) -> None:
         for reference in references:
             del self._kept[reference]
+            self._mapped.pop(reference, None)
             self._bytes -= reference.size
         if not self._kept:
             self._stores.clear()

@@ -124,6 +124,31 @@ def test_a_value_that_the_client_has_freed_makes_room_for_the_next_one(
     assert first not in values._kept
 
 
+def test_a_small_value_costs_few_looks_at_others_and_each_has_its_turn(
+    kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thousand values of 100 kB take longer to look after than to read."""
+    looked_at: list[str] = []
+    holds = SharedMemoryStore.holds
+
+    def noted(store: SharedMemoryStore, key: str, size: int) -> bool:
+        looked_at.append(key)
+        return holds(store, key, size)
+
+    monkeypatch.setattr(SharedMemoryStore, "holds", noted)
+    references = [kept.deposit(bytes([number])) for number in range(100)]
+    for reference in references[:50]:
+        values.open(reference, kept.names)
+    looked_at.clear()
+    kept.release([reference.key for reference in references[:50]])
+    kept.sweep(1e12)
+    for reference in references[50:]:
+        values.open(reference, kept.names)
+    assert len(looked_at) <= 50 * cache.FEWEST_LOOKS
+    assert {reference.key for reference in references[:50]} <= {*looked_at}
+    assert list(values._kept) == references[50:]
+
+
 def test_a_value_that_the_client_has_freed_is_dropped_from_the_cache(
     kept: Depot, values: ValueCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
