@@ -135,13 +135,15 @@ class Outbox:
     pending calls.
     """
 
-    # Groups without calls are kept, as their sizer has learnt. A function's payload has the modules of
-    # the user's project with it. Both are guesses.
+    # Groups without calls are kept, and what they have learnt is kept for longer: the payload of a
+    # function has the modules of the user's project with it. All three are guesses.
     KEPT_GROUPS = 256
     KEPT_BYTES = 16 << 20
+    KEPT_LEARNT = 256
 
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, Group] = {}
+        self._learnt: dict[_GroupKey, tuple[BatchSizer, bool]] = {}
         self._turns: OrderedDict[_GroupKey, Group] = OrderedDict()
         # What the latest task had, which may be equal to what its group has, but another object.
         self._latest: _Latest = _NO_LATEST
@@ -259,10 +261,12 @@ class Outbox:
         if group is None:
             self._make_room(len(task.function.payload))
             group = self._groups[key] = Group(key, task.function, task.options)
+            if key in self._learnt:
+                group.sizer, group.follows = self._learnt.pop(key)
         return group
 
     def _make_room(self, size: int) -> None:
-        """Forget the oldest groups without calls, as far as a new one needs their place."""
+        """Drop the oldest groups without calls, as far as a new one needs their place."""
         kept = self._groups
         size += sum(len(group.function.payload) for group in kept.values())
         for key, group in list(kept.items()):
@@ -271,6 +275,9 @@ class Outbox:
             if not group:
                 size -= len(group.function.payload)
                 del kept[key]
+                self._learnt[key] = group.sizer, group.follows
+                if len(self._learnt) > self.KEPT_LEARNT:
+                    del self._learnt[next(iter(self._learnt))]
 
     @staticmethod
     def _key(task: Task) -> _GroupKey:

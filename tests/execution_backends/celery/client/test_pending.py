@@ -134,20 +134,27 @@ def test_the_outbox_forgets_functions_when_there_are_too_many() -> None:
     assert outbox.group_of(call("f0").task) is first
     for number in range(Outbox.KEPT_GROUPS + 10):
         outbox.group_of(call(f"f{number}").task)
-    assert outbox.group_of(call("f0").task) is not first
+    assert outbox.group_of(call("f0").task).sizer is first.sizer
+    for number in range(Outbox.KEPT_GROUPS + Outbox.KEPT_LEARNT + 10):
+        outbox.group_of(call(f"f{number}").task)
+    assert outbox.group_of(call("f0").task).sizer is not first.sizer
     assert outbox.remove(busy)
 
 
-def test_the_outbox_forgets_functions_that_take_too_much_memory() -> None:
-    """The payload of a function has the modules of the user's project with it."""
+def test_the_outbox_drops_functions_that_take_too_much_memory() -> None:
+    """What it has learnt of them stays. A payload has the modules of the user's project with it."""
     outbox = Outbox()
     payload = bytes(Outbox.KEPT_BYTES // 4)
     busy = call("busy", payload=payload)
     outbox.put(busy)
-    groups = [outbox.group_of(call(f"f{number}", payload=payload).task) for number in range(5)]
+    groups = [outbox.group_of(call("f0", payload=payload).task)]
+    groups[0].follows = False
+    groups += [outbox.group_of(call(f"f{number}", payload=payload).task) for number in range(1, 5)]
     again = [outbox.group_of(call(f"f{number}", payload=payload).task) for number in (2, 3, 4, 0)]
     assert again[:3] == groups[2:]
     assert again[3] is not groups[0]
+    assert again[3].sizer is groups[0].sizer
+    assert not again[3].follows
     assert outbox.remove(busy)
 
 
