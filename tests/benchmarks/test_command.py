@@ -101,7 +101,7 @@ def test_an_unknown_benchmark_is_a_wrong_option() -> None:
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_what_is_measured_is_stored_and_its_end_tells_whether_something_failed(
+def test_results_are_stored_and_the_exit_code_tells_whether_one_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
     asked: list[Amount] = []

@@ -176,7 +176,7 @@ def test_of_many_ended_graphs_the_latest_are_remembered(
     assert engine.ended[-1] is graph
 
 
-def test_what_is_gathered_is_one_graph(engine: Engine) -> None:
+def test_the_calls_of_one_gather_are_one_graph(engine: Engine) -> None:
     with pytest.raises(TimeoutError):
         gather([double(add(number)) for number in range(3)], timeout=0.01)
     (graph,) = engine.ended

@@ -82,7 +82,7 @@ def test_only_some_are_measured(tmp_path: Path, asked: list[tuple[str, dict[str,
     ]
 
 
-def test_what_takes_too_much_memory_is_left_out(
+def test_sizes_that_take_too_much_memory_are_left_out(
     tmp_path: Path,
     asked: list[tuple[str, dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,

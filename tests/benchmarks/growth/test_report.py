@@ -25,7 +25,7 @@ def test_each_value_has_a_row_with_its_limit() -> None:
     assert "| a core: Redis |" in text
 
 
-def test_what_large_clusters_need_follows_from_the_measured() -> None:
+def test_the_needs_of_large_clusters_follow_from_the_measured_ones() -> None:
     text = as_markdown(recorded())
     assert "| worker (main process) | 10 | 7 | 1,500 | 500 |" in text
     assert "| client, for each worker | 0 | 0 | 0 | 400 |" in text

@@ -44,7 +44,7 @@ def test_missing_one_of_them_is_missing_the_target_and_it_says_why() -> None:
     assert cells[3].startswith("**no**: calls are signed")
 
 
-def test_what_is_missed_is_missed_whatever_was_not_measured() -> None:
+def test_a_missed_condition_counts_although_others_were_not_measured() -> None:
     run = recorded()
     assert row(run, "`map`")[2:4] == ["×4.4 joblib", "**no**"]
     run["peers"]["joblib"]["rounds"] = [{"map": 100_000.0}]
