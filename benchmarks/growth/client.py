@@ -7,16 +7,15 @@ says how to load the cluster, with a line that says what came of it; see `Load` 
 """
 
 import json
-import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
+from benchmarks.client_process import ClientProcess
 from benchmarks.growth.functions import length
-from benchmarks.programs import TOP
 from benchmarks.self.functions import same
 from distribute_challenge import set_default_backend
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
@@ -58,46 +57,23 @@ class Loaded:
     latencies: list[float]
 
 
-class Client:
-    """A client in a process of its own, which this object starts and ends.
+class Client(ClientProcess):
+    """A client that loads the cluster.
 
     Args:
         address: Address of the cluster.
     """
 
     def __init__(self, address: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.growth.client", address],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=TOP,
-        )
-
-    def wait_until_ready(self) -> None:
-        """Wait until the client's first call is back."""
-        if (said := self._read()) != "ready":
-            raise RuntimeError(f"a client did not start; it said {said!r}")
+        super().__init__("benchmarks.growth.client", address)
 
     def begin(self, load: Load) -> None:
         """Have the client load the cluster."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(load)) + "\n")
-        self._process.stdin.flush()
+        self.write(json.dumps(asdict(load)))
 
     def end(self) -> Loaded:
         """Wait for the end of the load."""
-        return Loaded(**json.loads(self._read()))
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # This closes its input, which ends it.
+        return Loaded(**json.loads(self.read()))
 
 
 def main(address: str) -> None:

@@ -6,22 +6,18 @@ The process prints ``ready`` once a first call is back, and waits for a line. Th
 calls, and prints how many seconds they took.
 """
 
-import subprocess
 import sys
-from pathlib import Path
-from typing import Self
 
+from benchmarks.client_process import ClientProcess
 from benchmarks.self.uneven import by_submit
 from distribute_challenge import set_default_backend
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 
 __all__ = ["Client", "main"]
 
-TOP = Path(__file__).parents[2]
 
-
-class Client:
-    """A second client, in a process that this object starts and controls.
+class Client(ClientProcess):
+    """A second client, which submits calls when it is told to.
 
     Args:
         address: Address of the broker.
@@ -30,38 +26,15 @@ class Client:
     """
 
     def __init__(self, address: str, calls: int, seconds: float) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.self.client", address, str(calls), str(seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=TOP,
-        )
-
-    def wait_until_ready(self) -> None:
-        """Wait until the client's first call is back."""
-        assert self._read() == "ready"
+        super().__init__("benchmarks.self.client", address, str(calls), str(seconds))
 
     def go(self) -> None:
         """Let the client begin."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
+        self.write("go")
 
     def seconds(self) -> float:
         """Wait for all calls, and return how many seconds they took."""
-        return float(self._read())
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # This closes the pipes too, which ends a client that still waits for its line.
-        self._process.communicate()
+        return float(self.read())
 
 
 def main(address: str, calls: int, seconds: float) -> None:

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.futures import Future
+from distribute_challenge.core.running_maps import MOST_ENDED
 
-__all__ = ["MOST_ENDED", "RunningGraph", "ended_graphs_of", "graphs_of"]
+__all__ = ["RunningGraph", "ended_graphs_of", "graphs_of"]
 
-MOST_ENDED: Final = 50  # Graphs that are remembered; a guess at how many people look at.
 MOST_NAMES: Final = 3  # Functions that the name of a graph lists.
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 __all__ = ["MOST_ENDED", "EndedMap", "RunningMap", "add", "end", "ended_maps_of", "maps_of"]
 
-MOST_ENDED: Final = 50  # Maps that are remembered; a guess at how many people look at.
+#: Maps that are remembered, and as many graphs; a guess at how many people look at.
+MOST_ENDED: Final = 50
 
 
 class RunningMap(Protocol):

@@ -1,9 +1,9 @@
 """What has happened since a dashboard watches, from the reports of workers and clients."""
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from statistics import median
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from distribute_challenge.dashboard.lanes import WINDOW, Lanes, function_of
 from distribute_challenge.dashboard.snapshot import (
@@ -122,13 +122,8 @@ class History:
         self.lanes.forget_before(now - WINDOW)
         for number in [number for number in self._seconds if number < now - SECONDS]:
             del self._seconds[number]
-        open_maps, open_graphs = self._open_maps(), self._open_graphs()
-        ended = [key for key in self._maps if key not in open_maps]
-        for key in ended[: max(0, len(self._maps) - MOST_MAPS)]:
-            del self._maps[key]
-        ended = [key for key in self._graphs if key not in open_graphs]
-        for key in ended[: max(0, len(self._graphs) - MOST_GRAPHS)]:
-            del self._graphs[key]
+        _forget_ended(self._maps, self._open_maps(), MOST_MAPS)
+        _forget_ended(self._graphs, self._open_graphs(), MOST_GRAPHS)
 
     def functions(self) -> list[FunctionRow]:
         """Return the functions, those with most unfinished calls first, and then most ended ones."""
@@ -199,20 +194,25 @@ class History:
     # latest reports say.
 
     def _open_maps(self) -> set[_Key]:
+        return self._open(lambda report: report.maps)
+
+    def _open_graphs(self) -> set[_Key]:
+        return self._open(lambda report: report.graphs)
+
+    def _open(self, of: Callable[[ClientReport], Iterable[MapReport | GraphReport]]) -> set[_Key]:
         return {
             (name, each.number)
             for name, report in self.clients.items()
-            for each in report.maps
+            for each in of(report)
             if each.is_open
         }
 
-    def _open_graphs(self) -> set[_Key]:
-        return {
-            (name, each.number)
-            for name, report in self.clients.items()
-            for each in report.graphs
-            if each.is_open
-        }
+
+def _forget_ended(kept: dict[_Key, Any], open: set[_Key], most: int) -> None:  # noqa: A002
+    """Forget the oldest that have ended, if there are more than so many."""
+    ended = [key for key in kept if key not in open]
+    for key in ended[: max(0, len(kept) - most)]:
+        del kept[key]
 
 
 def _graph_row(client: str, graph: GraphReport, *, is_open: bool) -> GraphRow:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from distribute_challenge import Future, compute_this, gather, use_backend
-from distribute_challenge.core import running_graphs
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.running_graphs import RunningGraph, ended_graphs_of, graphs_of
+from distribute_challenge.core.running_maps import MOST_ENDED
 from distribute_challenge.errors import DependencyError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.submission import Submission
@@ -166,13 +166,13 @@ def test_of_many_ended_graphs_the_latest_are_remembered(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = count()
-    for _ in range(running_graphs.MOST_ENDED + 1):
+    for _ in range(MOST_ENDED + 1):
         graph = RunningGraph(f"graph {next(numbers)}", engine)
         future: Future[Any] = Future("call")
         future.resolve(1)
         graph.add_result(future)
         graph.complete()
-    assert len(engine.ended) == running_graphs.MOST_ENDED
+    assert len(engine.ended) == MOST_ENDED
     assert engine.ended[-1] is graph
 
 

@@ -63,7 +63,6 @@ class SharedQueue(ItemQueue):
         check: Raises an error if the cluster died.
         care: Called when `look_after` is needed from now on, or at once.
 
-
     Attributes:
         id: Id of the queue.
         is_abandoned: Whether no process needs it any more, unless this one uses it again.
@@ -382,9 +381,11 @@ class SharedQueue(ItemQueue):
         """Warn of deliveries that this process does not hold any more."""
         if lost:
             logger.warning(
-                f"{lost} deliveries of a queue were done when this process did not hold them any "
-                f"more: it stood still for longer than the lease of {self.lease:g} s, or lost the "
-                f"broker; their items may be done twice"
+                "%d deliveries of a queue were done when this process did not hold them any more: "
+                "it stood still for longer than the lease of %g s, or lost the broker; their items "
+                "may be done twice",
+                lost,
+                self.lease,
             )
 
     def _give_back(self, delivery: str, first: int, number: int) -> None:
