@@ -188,6 +188,7 @@ class _Kept:
     """A thread's event loop, closed when the thread ends."""
 
     def __init__(self) -> None:
+        # Not the `generation`: a fork deletes what other threads hold before it counts itself.
         self._pid = os.getpid()
         self.runner = asyncio.Runner()
         try:
