@@ -139,8 +139,8 @@ def test_a_result_timeout_error_raised_by_a_call_passes_unchanged(tmp_path: Path
 
     @compute_this(backend="threads")
     def endless() -> None:
-        begun.touch()
         try:
+            begun.touch()
             wait_until(lambda: False)
         finally:
             stopped.touch()

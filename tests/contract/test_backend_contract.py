@@ -25,6 +25,7 @@ from distribute_challenge.execution_backends.pools import (
 from tests.calls import wait_for
 from tests.contract.engines import ENGINES, RUN_ON_SUBMIT, TIMEOUT
 from tests.contract.values import ARRAYS, LARGE, Account, Measurement, Unloadable, add, double, fail
+from tests.processes import wait_until
 
 
 @pytest.mark.slow
@@ -126,11 +127,19 @@ def test_a_call_can_be_awaited(backend: ExecutionBackend) -> None:
     assert asyncio.run(main()) == [6, 1, 2, 3, 4, 11]
 
 
+def busy_calls(background: ExecutionBackend, door: str) -> list[Future[str]]:
+    """Calls that use all workers until a file exists; no later call begins before that."""
+    calls = [wait_for(door).submit(background) for _ in range(12)]
+    # A call whose worker lacks the function is sent once more, behind the later ones.
+    wait_until(lambda: sum(call.running() for call in calls) >= background.concurrency)
+    return calls
+
+
 def test_a_call_that_has_not_begun_can_be_cancelled(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
     door = str(tmp_path / "door")
-    running = [wait_for(door).submit(background) for _ in range(12)]
+    running = busy_calls(background, door)
     last = add(1).submit(background)
     try:
         assert not last.running()
@@ -222,7 +231,7 @@ def test_forced_cancel_cancels_a_waiting_call_and_leaves_an_ended_one_alone(
 ) -> None:
     """With and without force, `cancel` cancels the first and not the second."""
     door = str(tmp_path / "door")
-    running = [wait_for(door).submit(background) for _ in range(12)]
+    running = busy_calls(background, door)
     last = add(1).submit(background)
     try:
         assert last.cancel(force=True)

@@ -209,8 +209,8 @@ def test_closing_or_deleting_the_results_stops_running_calls(
 
     def reducer(key: int, values: Iterator[int]) -> int:
         if key == 7:
-            (tmp_path / "begun").touch()
             try:
+                (tmp_path / "begun").touch()
                 while True:
                     time.sleep(0.01)
             finally:
