@@ -17,6 +17,10 @@ PROC = Path("/proc")
 HAS_PROC = (PROC / "self" / "stat").exists()
 PATIENCE = 60  # Seconds after which a test would rather fail than wait; the machine may be busy.
 
+# How Python ends after Ctrl+C: by the signal, or with 1 if any thread evaluates a text meanwhile,
+# as for a named tuple. CPython forgets then that the program was interrupted.
+AFTER_CTRL_C = (-signal.SIGINT, 1)
+
 # Python ignores Ctrl+C where it comes while an object is deleted, and says so.
 IGNORED = re.compile(
     r"^Exception ignored [^\n]*(?:__del__|_remove|finalize)[^\n]*\n(?:Traceback[^\n]*\n(?:[ \n].*\n?)*?)?"
