@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 from typing import Any
 
 from benchmarks.growth.standing import Standing
 from distribute_challenge.core.batching import window
+from distribute_challenge.execution_backends.celery.client.lost_messages import MOST_ENTRIES
 
 __all__ = [
     "CHILDREN",
@@ -19,6 +20,7 @@ __all__ = [
     "Needs",
     "Waiting",
     "needs",
+    "seconds_for_an_entry",
     "waiting",
 ]
 
@@ -133,12 +135,14 @@ class Waiting:
         queued: Messages in the queue.
         memory: Bytes of them.
         asked: How often a second clients ask whether a worker has a message.
-        cores: Cores of Redis that looking for the others in the queue takes.
+        looked: Messages that each client looks for in a second.
+        cores: Cores of Redis that this takes.
     """
 
     queued: float
     memory: float
     asked: float
+    looked: int
     cores: float
 
 
@@ -146,7 +150,7 @@ def waiting(search: Sequence[Mapping[str, float]], *, processes: int, clients: i
     """Compute what it costs that messages of long calls wait.
 
     Each client has as many messages out as it may, asks once a second which of them workers have,
-    and looks for the others in the queue, up to a number.
+    and looks for the oldest of the others in the queue, as far as its share of entries goes.
 
     Args:
         search: What `search.measured` returned, for several queues.
@@ -155,13 +159,26 @@ def waiting(search: Sequence[Mapping[str, float]], *, processes: int, clients: i
     """
     out = window(processes)
     queued = max(0.0, clients * out - processes)
-    # A look takes as long as the queue is. Long queues take more for each message, as they do not
-    # fit into the processor's cache: the measured queue that is most like this one counts.
+    # Long queues take more for each entry, as they do not fit into the processor's cache: the
+    # measured queue that is most like this one counts.
     nearest = min(search, key=lambda point: abs(log(point["messages"]) - log(queued + 1)))
-    look = nearest["microseconds"] / nearest["messages"] * queued / 1e6
+    # The messages of all clients take turns in the queue. So a client's messages are this far from
+    # each other, and all clients have the same share.
+    most = int(min(nearest["most"], queued / clients))
+    looked = min(most, int((sqrt(1 + 8 * MOST_ENTRIES / clients**2) - 1) / 2))
     return Waiting(
         queued=queued,
         memory=queued * nearest["bytes"],
         asked=float(clients * out),
-        cores=clients * min(nearest["most"], queued / clients) * look,
+        looked=looked,
+        cores=clients * clients * looked * (looked + 1) / 2 * seconds_for_an_entry(nearest),
     )
+
+
+def seconds_for_an_entry(point: Mapping[str, float]) -> float:
+    """Return the CPU time of Redis for each entry of a queue that it goes through.
+
+    Args:
+        point: What `search.measured` returned. Its messages are in the middle, on average.
+    """
+    return point["microseconds"] / (point["messages"] / 2) / 1e6

@@ -14,6 +14,7 @@ from benchmarks.growth.needs import (
     SENDERS,
     Message,
     needs,
+    seconds_for_an_entry,
     waiting,
 )
 from benchmarks.growth.standing import Standing, StandingSetting, each
@@ -21,6 +22,7 @@ from benchmarks.growth.sweeps import SWEEPS, Sweep
 from benchmarks.machine import in_a_line
 from benchmarks.markdown import markdown_table, number
 from distribute_challenge.core.units import MEMORY_UNITS, fitting, memory, seconds
+from distribute_challenge.execution_backends.celery.client.lost_messages import MOST_ENTRIES
 
 __all__ = ["as_markdown", "value_text"]
 
@@ -128,15 +130,16 @@ def _standing(run: Mapping[str, Any]) -> Iterator[str]:
 
 def _search(points: Sequence[Mapping[str, float]]) -> Iterator[str]:
     yield (
-        "**How long Redis looks for waiting messages**: each client asks once a second for those "
-        "that it sent more than 2 s ago"
+        "**How long Redis looks for waiting messages**: clients look once a second for those that "
+        f"were sent more than 2 s ago; all of them together go through {MOST_ENTRIES:,} entries "
+        "at most"
     )
     rows = [
         [
             f"{point['messages']:,}",
             f"{point['bytes']:,}",
             number(point["microseconds"]),
-            seconds(point["microseconds"] * min(point["most"], point["messages"]) / 1e6),
+            seconds(MOST_ENTRIES * seconds_for_an_entry(point)),
         ]
         for point in points
     ]
@@ -145,13 +148,13 @@ def _search(points: Sequence[Mapping[str, float]]) -> Iterator[str]:
             "messages in the queue",
             "bytes of one",
             "µs for one",
-            "for as many as one client asks for",
+            f"for {MOST_ENTRIES:,} entries",
         ],
         rows,
     )
     yield (
         "**What it costs Redis that long calls wait**: each client has as many messages out as it "
-        "may, and asks for them once a second"
+        "may, and looks for the oldest of them once a second"
     )
     yield markdown_table(
         [
@@ -160,6 +163,7 @@ def _search(points: Sequence[Mapping[str, float]]) -> Iterator[str]:
             "messages in the queue",
             "their memory",
             "HEXISTS/s",
+            "LPOS/s of one client",
             "cores of Redis for LPOS",
         ],
         [
@@ -178,6 +182,7 @@ def _waiting(points: Sequence[Mapping[str, float]], processes: int, clients: int
         number(found.queued),
         memory(found.memory),
         number(found.asked),
+        number(found.looked),
         number(found.cores),
     ]
 

@@ -37,13 +37,19 @@ def test_a_cluster_that_runs_nothing_sends_no_messages() -> None:
     assert found.connections == 10 + 2 + 3
 
 
-def test_each_client_looks_for_its_messages_in_the_whole_queue() -> None:
-    alone = waiting(SEARCH, processes=1_000, clients=1)
-    assert alone.queued == 2_002 - 1_000
-    assert alone.memory == 1_002 * 2_000
-    assert alone.asked == 2_002
-    assert alone.cores == pytest.approx(1_000 * 1_002 * 1e-8)
+def test_each_client_looks_for_all_of_a_short_queue() -> None:
+    alone = waiting(SEARCH, processes=500, clients=1)
+    assert alone.queued == 1_002 - 500
+    assert alone.memory == 502 * 2_000
+    assert alone.asked == 1_002
+    assert alone.looked == 502
+    assert alone.cores == pytest.approx(502 * 503 / 2 * 2e-8)
+
+
+def test_clients_together_go_through_a_limited_part_of_a_long_queue() -> None:
     many = waiting(SEARCH, processes=1_000, clients=100)
     assert many.queued == 100 * 2_002 - 1_000
-    # By the longer of the queues that were measured, where a look takes more for each message.
-    assert many.cores == pytest.approx(100 * 1_000 * many.queued * 5e-8)
+    # The oldest messages of a client are 100, 200, 300, ... entries from the end, and its share is
+    # a hundredth of 500,000. An entry is one of the longer queue that was measured.
+    assert many.looked == 9
+    assert many.cores == pytest.approx(100 * 100 * 9 * 10 / 2 * 1e-7)

@@ -5,14 +5,14 @@ delivery tag, and removes it once the reply has been sent. A worker that puts a 
 its queue puts back the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import redis
 
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
 
-__all__ = ["are_held", "are_nowhere"]
+__all__ = ["are_held", "are_nowhere", "queue_lengths"]
 
 
 def are_held(connection: redis.Redis, messages: Sequence[Message]) -> list[bool]:
@@ -29,6 +29,22 @@ def are_held(connection: redis.Redis, messages: Sequence[Message]) -> list[bool]
         for message in messages:
             pipeline.hexists(UNACKED, message.tag)
         return [bool(held) for held in pipeline.execute()]
+
+
+def queue_lengths(connection: redis.Redis, keys: Collection[str]) -> dict[str, int]:
+    """Return the number of messages in each queue.
+
+    Args:
+        connection: The connection to the broker.
+        keys: Keys of queues.
+
+    Raises:
+        redis.RedisError: The broker does not answer.
+    """
+    with connection.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.llen(key)
+        return dict(zip(keys, pipeline.execute(), strict=True))
 
 
 def are_nowhere(
@@ -56,7 +72,8 @@ def are_nowhere(
         pipeline.zadd(f"{UNACKED}_index", {"": 0.0}, xx=True)
         for message in messages:
             pipeline.hexists(UNACKED, message.tag)
-            pipeline.lpos(message.key, message.data)  # type: ignore[arg-type] # bytes will do
+            # From the end that workers take from, where the oldest messages are.
+            pipeline.lpos(message.key, message.data, rank=-1)  # type: ignore[arg-type] # bytes
         for key in lists:
             pipeline.llen(key)
         _, *answers = pipeline.execute()

@@ -1,6 +1,7 @@
 """The search for messages that are nowhere: which of them count as lost."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,15 @@ class Out:
     def look(self, later: float = APART) -> list[str]:
         self.now += later
         found = self.lost.find(self.connection, self.batches, self.direct, self.now)
+        self.batches = [batch for batch in self.batches if batch not in found]
         return [batch.id for batch in found]
+
+    def put(self, *names: str, others: int = 0) -> None:
+        """Put messages into the queue, and as many of other clients before each of them."""
+        for name in names:
+            for number in range(others):
+                self.connection.lpush("queue", f"{number} before {name}")
+            self.connection.lpush("queue", name.encode() * 10)
 
 
 @pytest.fixture
@@ -122,6 +131,44 @@ def test_large_messages_take_turns(out: Out, monkeypatch: pytest.MonkeyPatch) ->
     out.look(0.1)
     assert set(out.lost._missing) == {"a", "b", "c", "d", "e"}
     assert sorted(out.look() + out.look(0.1) + out.look(0.1)) == ["a", "b", "c", "d", "e"]
+
+
+def test_the_oldest_messages_of_a_long_queue_are_looked_for(
+    out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look goes through a limited number of entries."""
+    monkeypatch.setattr(lost_messages_module, "MOST_ENTRIES", 500)
+    looked: list[list[str]] = []
+    look = lost_messages_module.are_nowhere
+
+    def noted(connection: Any, messages: list[Message], lists: list[str]) -> Any:
+        looked.append([message.data[:1].decode() for message in messages])
+        return look(connection, messages, lists)
+
+    monkeypatch.setattr(lost_messages_module, "are_nowhere", noted)
+    for name in "abcdefghij":
+        out.add(name)
+    out.put(*"abcdefghij", others=9)
+    # A tenth of the entries is this client's: 50 are its share of a look, and 10, 20, 30 the places.
+    out.look(2 * GRACE)
+    out.look(1.0)
+    assert looked == [["a", "b"], ["a", "b", "c"]]
+    # What a worker took and lost was the oldest. All of the queue is gone through to be sure of that.
+    out.connection.ltrim("queue", 0, -11)
+    assert [out.look(1.0) for _ in range(4)] == [[], [], [], ["a"]]
+
+
+def test_a_short_queue_is_not_held_up_by_a_long_one(
+    out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_messages_module, "MOST_ENTRIES", 2000)
+    for name in "abcdefghij":
+        out.add(name)
+    out.put(*"abcdefghij", others=9)
+    out.add("z").message = Message("other queue", b"z", "tag of z")
+    out.look(2 * GRACE)
+    assert "z" in out.lost._missing
+    assert "a" not in out.lost._missing
 
 
 def test_no_message_counts_as_lost_while_the_records_of_redis_may_be_incomplete(out: Out) -> None:
