@@ -5,27 +5,23 @@ import concurrent.futures
 import functools
 import pickle
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import numpy
 import pytest
 
-from distribute_challenge import ExecutionBackend, Future, compute_this, put
+from distribute_challenge import ExecutionBackend, Future, compute_this
 from distribute_challenge.errors import CallCancelledError, ResultTimeoutError, SerialisationError
-from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
 from distribute_challenge.execution_backends.pools import (
     ProcessesExecutionBackend,
     ThreadsExecutionBackend,
 )
 from tests.calls import wait_for
 from tests.contract.engines import ENGINES, RUN_ON_SUBMIT, TIMEOUT
-from tests.contract.values import ARRAYS, LARGE, Account, Measurement, Unloadable, add, double, fail
-from tests.processes import wait_until
+from tests.contract.values import Account, Unloadable, add, double, fail
 
 
 @pytest.mark.slow
@@ -127,130 +123,6 @@ def test_a_call_can_be_awaited(backend: ExecutionBackend) -> None:
     assert asyncio.run(main()) == [6, 1, 2, 3, 4, 11]
 
 
-def busy_calls(background: ExecutionBackend, door: str) -> list[Future[str]]:
-    """Calls that use all workers until a file exists; no later call begins before that."""
-    calls = [wait_for(door).submit(background) for _ in range(12)]
-    # A call whose worker lacks the function is sent once more, behind the later ones.
-    wait_until(lambda: sum(call.running() for call in calls) >= background.concurrency)
-    return calls
-
-
-def test_a_call_that_has_not_begun_can_be_cancelled(
-    background: ExecutionBackend, tmp_path: Path
-) -> None:
-    door = str(tmp_path / "door")
-    running = busy_calls(background, door)
-    last = add(1).submit(background)
-    try:
-        assert not last.running()
-        assert repr(last) == "<Future add(1) pending>"
-        assert last.cancel()
-        assert last.cancelled()
-        with pytest.raises(CallCancelledError):
-            last.result(TIMEOUT)
-    finally:
-        Path(door).touch()
-    assert [future.result(TIMEOUT) for future in running] == ["done"] * 12
-
-
-def test_a_call_that_runs_or_is_done_cannot_be_cancelled(
-    background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
-) -> None:
-    door = str(tmp_path / "door")
-    future = wait_for(door).submit(background)
-    try:
-        eventually(Path(door + ".begun").exists)
-        eventually(future.running)
-        assert not future.cancel()
-    finally:
-        Path(door).touch()
-    assert future.result(TIMEOUT) == "done"
-    assert not future.cancel()
-    assert not future.running()
-
-
-def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
-    background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
-) -> None:
-    """It counts as cancelled, not failed. Retries and time limit do not run it again."""
-
-    def begin(folder: str) -> None:
-        Path(folder, str(time.time())).touch()
-
-    def wait(folder: str) -> None:
-        begin(folder)
-        while True:
-            time.sleep(0.005)
-
-    async def wait_async(folder: str) -> None:
-        begin(folder)
-        await asyncio.sleep(TIMEOUT)
-
-    for function in (wait, wait_async):
-        folder = tmp_path / function.__name__
-        folder.mkdir()
-        future = compute_this(function, timeout=TIMEOUT, retries=3, retry_on=BaseException)(
-            str(folder)
-        ).submit(background)
-        neighbour = add(1).submit(background)
-        eventually(lambda folder=folder: bool(list(folder.iterdir())))  # type: ignore[misc]
-        assert future.cancel(force=True)
-        assert future.cancelled()
-        assert future.cancel(force=True)
-        assert concurrent.futures.wait([future], timeout=0).done == {future}
-        with pytest.raises(CallCancelledError):
-            future.result()
-        assert neighbour.result(TIMEOUT) == 2
-        # As many calls as there are slots run beside each other.
-        doors = [tmp_path / f"{function.__name__} {number}" for number in range(2)]
-        beside = [wait_for(str(door)).submit(background) for door in doors]
-        for door in doors:
-            eventually(Path(f"{door}.begun").exists)
-        for door in doors:
-            door.touch()
-        assert [future.result(TIMEOUT) for future in beside] == ["done", "done"]
-        assert len(list(folder.iterdir())) == 1
-
-
-def test_a_future_that_is_awaited_can_be_cancelled_by_force(
-    background: ExecutionBackend, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
-) -> None:
-    async def main() -> None:
-        future = wait_for(str(tmp_path / "door")).submit(background)
-        waiting = asyncio.ensure_future(asyncio.wrap_future(future))
-        await asyncio.to_thread(eventually, (tmp_path / "door.begun").exists)
-        assert future.cancel(force=True)
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(waiting, TIMEOUT)
-
-    asyncio.run(main())
-
-
-def test_forced_cancel_cancels_a_waiting_call_and_leaves_an_ended_one_alone(
-    background: ExecutionBackend, tmp_path: Path
-) -> None:
-    """With and without force, `cancel` cancels the first and not the second."""
-    door = str(tmp_path / "door")
-    running = busy_calls(background, door)
-    last = add(1).submit(background)
-    try:
-        assert last.cancel(force=True)
-    finally:
-        Path(door).touch()
-    assert [future.result(TIMEOUT) for future in running] == ["done"] * 12
-    assert last.cancelled()
-    assert not running[0].cancel(force=True)
-    assert not running[0].cancelled()
-
-
-def test_forced_cancel_returns_false_if_the_call_has_ended_when_submit_returns(
-    engine: tuple[str, ExecutionBackend],
-) -> None:
-    name, backend = engine
-    if name in RUN_ON_SUBMIT:
-        assert not add(1).submit(backend).cancel(force=True)
-
-
 def test_waiting_ends_after_its_timeout_and_the_call_goes_on(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
@@ -337,126 +209,6 @@ def test_an_argument_that_cannot_be_unpickled_fails_its_call(backend: ExecutionB
     )
     assert results[0] == "1"
     assert isinstance(results[1], OSError)
-
-
-@pytest.mark.parametrize("name", ARRAYS)
-def test_arrays_come_and_go_as_they_are(name: str, backend: ExecutionBackend) -> None:
-    @compute_this
-    def same(x: Any) -> Any:
-        return x
-
-    array = ARRAYS[name]
-    result = same(array).compute(backend)
-    assert type(result) is type(array)
-    assert (result.dtype, result.shape) == (array.dtype, array.shape)
-    assert numpy.array_equal(result, array)
-
-
-@pytest.mark.slow
-def test_large_texts_bytes_and_lists_come_back_unchanged(backend: ExecutionBackend) -> None:
-    for value in (
-        "x" * 2_000_000,
-        b"x" * 2_000_000,
-        bytearray(b"x") * 2_000_000,
-        list(range(500_000)),
-    ):
-        assert double(value).compute(backend) == value * 2
-
-
-def test_a_large_result_can_be_written_to(backend: ExecutionBackend) -> None:
-    result = double(LARGE).compute(backend)
-    result[0, 0] = 7
-    assert numpy.array_equal(result.flat[1:], LARGE.flat[1:] * 2)
-    assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
-
-
-def test_a_returned_part_of_a_large_argument_can_be_written_to(backend: ExecutionBackend) -> None:
-    @compute_this
-    def parts(x: Any) -> Any:
-        return x, x[:3], x[:, 1], numpy.asfortranarray(x)[:, :2], x[:20].view(numpy.matrix)
-
-    for result in parts(LARGE).compute(backend):
-        before = result.copy()
-        result += 1
-        assert numpy.array_equal(result, before + 1)
-    assert numpy.array_equal(double(LARGE).compute(backend), LARGE * 2)
-
-
-def test_changing_a_large_argument_after_submit_does_not_affect_the_call(
-    backend: ExecutionBackend,
-) -> None:
-    array = LARGE.copy()
-    future = double(array).submit(backend)
-    array[:] = 0
-    assert numpy.array_equal(future.result(TIMEOUT), LARGE * 2)
-
-
-def test_a_map_takes_and_gives_large_items(backend: ExecutionBackend) -> None:
-    results = list(double.map([LARGE + number for number in range(12)], backend=backend))
-    assert [result[0, 0] for result in results] == [2 * number for number in range(12)]
-    texts = list(
-        double.map([str(number) * 1_500_000 for number in range(3)], batch_size=3, backend=backend)
-    )
-    assert [text[:2] for text in texts] == ["00", "11", "22"]
-
-
-@pytest.mark.filterwarnings("ignore:.* MB of captured values")
-def test_a_function_captures_large_values_as_they_are_at_the_call(
-    backend: ExecutionBackend,
-) -> None:
-    array, text = LARGE.copy(), "x" * 2_000_000
-
-    @compute_this
-    def captured(row: int) -> tuple[float, int]:
-        return float(array[row, 0]), len(text)
-
-    assert captured(2).compute(backend) == (1000.0, 2_000_000)
-    array[2, 0] = 3
-    assert captured(2).compute(backend) == (3.0, 2_000_000)
-    assert list(captured.map(range(3), backend=backend)) == [
-        (0.0, 2_000_000),
-        (500.0, 2_000_000),
-        (3.0, 2_000_000),
-    ]
-    assert captured(2).compute("local") == captured(2).compute(backend)
-
-
-@pytest.mark.filterwarnings("ignore:.* MB of captured values")
-def test_a_value_that_was_put_stands_for_itself_wherever_it_is(backend: ExecutionBackend) -> None:
-    array = LARGE.copy()
-    shared, small, own = put(array, backend), put(3, backend), put(Measurement(LARGE), backend)
-    text = put("x" * 2_000_000, backend)
-    array[:] = 0
-
-    @compute_this
-    def total(first: Any, *rest: Any, **named: Any) -> float:
-        return float(first.sum() + rest[0]["key"][0] + named["own"].values[0, 1] + len(captured()))
-
-    def captured() -> str:
-        return str(text)
-
-    text_of = compute_this(lambda: len(text) + shared[0, 1])  # type: ignore[arg-type, index] # it is the value there
-    assert (
-        total(shared, {"key": [small]}, own=own).compute(backend) == LARGE.sum() + 3 + 1 + 2_000_000
-    )
-    assert text_of().compute(backend) == 2_000_001
-    assert [result[0, 1] for result in double.map([shared, shared], backend=backend)] == [2, 2]
-
-
-@pytest.mark.slow
-def test_a_value_that_was_put_on_another_backend_is_sent_again(backend: ExecutionBackend) -> None:
-    with CeleryExecutionBackend() as other:
-        shared = put(LARGE, other)
-        assert numpy.array_equal(double(shared).compute(backend), LARGE * 2)
-    assert double(put([1], "local")).compute(backend) == [1, 1]
-
-
-def test_a_call_inside_a_call_takes_large_values_too(backend: ExecutionBackend) -> None:
-    @compute_this
-    def outer(x: Any) -> Any:
-        return double(put(x)).compute() + double(x).compute()
-
-    assert numpy.array_equal(outer(LARGE).compute(backend), LARGE * 4)
 
 
 def test_run_takes_any_pickled_callable(backend: ExecutionBackend) -> None:

@@ -1,10 +1,13 @@
-"""A Redis without workers, and two clients of it, as two processes would be."""
+"""A Redis without workers, and two clients of it, as two processes would be; a queue of threads."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from distribute_challenge import Queue
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
+from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
 from tests.execution_backends.celery.conftest import Server
 
 
@@ -30,3 +33,14 @@ def other(server: Server) -> Iterator[CeleryExecutionBackend]:
 def name(request: pytest.FixtureRequest) -> str:
     """Name of a queue that no other test uses."""
     return str(request.node.nodeid)[-200:]
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadsExecutionBackend]:
+    with ThreadsExecutionBackend(2) as threads:
+        yield threads
+
+
+@pytest.fixture
+def items(threads: ThreadsExecutionBackend) -> "Queue[Any]":
+    return Queue(backend=threads)
