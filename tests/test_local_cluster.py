@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from distribute_challenge import LocalCluster, compute_this, default_backend, local_cluster
 from distribute_challenge.errors import ClusterStartError, OptionError, SystemFailureError
+from distribute_challenge.execution_backends.celery.broker import control
 from tests.calls import meet, wait_for
 from tests.processes import PATIENCE, environment, mentioning, parent, run, wait_until
 
@@ -118,6 +120,23 @@ def test_the_cluster_scales_up_and_down_without_losing_a_running_call(
     )
     shared.scale(2)
     assert len(meeting(shared, tmp_path / "two", 2)) == 2
+
+
+def test_the_worker_is_asked_again_if_the_broker_does_not_answer(
+    shared: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scale = control.scale
+    asked: list[int] = []
+
+    def scale_at_the_second_time(broker_url: str, workers: int) -> int | None:
+        asked.append(workers)
+        if len(asked) == 1:
+            raise redis.ConnectionError("gone")
+        return scale(broker_url, workers)
+
+    monkeypatch.setattr(control, "scale", scale_at_the_second_time)
+    shared.scale(2)
+    assert len(asked) > 1
 
 
 def test_calls_that_run_are_not_interrupted_to_scale_down(
