@@ -16,7 +16,15 @@ from distribute_challenge import LocalCluster, compute_this, default_backend, lo
 from distribute_challenge.errors import ClusterStartError, OptionError, SystemFailureError
 from distribute_challenge.execution_backends.celery.broker import control
 from tests.calls import meet, wait_for
-from tests.processes import PATIENCE, environment, mentioning, parent, run, wait_until
+from tests.processes import (
+    PATIENCE,
+    command_lines,
+    environment,
+    mentioning,
+    parent,
+    run,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.celery, pytest.mark.slow]
 # Workers that are killed save nothing.
@@ -53,7 +61,8 @@ def worker_processes(cluster: LocalCluster) -> list[int]:
     workers = [
         pid for pid, line in mentioning(cluster.broker_url).items() if "supervisor.py" not in line
     ]
-    return [pid for pid in workers if parent(pid) in workers]
+    # Not by their own command lines, which some packages replace.
+    return [pid for pid in command_lines() if parent(pid) in workers]
 
 
 @unmeasured
