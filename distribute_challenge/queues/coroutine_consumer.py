@@ -61,8 +61,11 @@ class CoroutineConsumer:
                     return Consumed(
                         self._done, self._failures.count, self._is_over, self._failures.first
                     )
+                # If nothing runs, it does not wake up until there are items, or its time is over.
                 ended, _ = await asyncio.wait(
-                    waiting, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
+                    waiting,
+                    timeout=LOOK_EVERY if running else None,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not ended and not takes:
                     takes = self._goes_on(False, running)
