@@ -136,7 +136,7 @@ class Waiting:
         memory: Bytes of them.
         asked: How often a second clients ask whether a worker has a message.
         looked: Messages that each client looks for in a second.
-        cores: Cores of Redis that this takes.
+        cores: Cores of Redis that asking and looking take.
     """
 
     queued: float
@@ -166,12 +166,14 @@ def waiting(search: Sequence[Mapping[str, float]], *, processes: int, clients: i
     # each other, and all clients have the same share.
     most = int(min(nearest["most"], queued / clients))
     looked = min(most, int((sqrt(1 + 8 * MOST_ENTRIES / clients**2) - 1) / 2))
+    entries = clients * clients * looked * (looked + 1) / 2
+    asked = float(clients * out)
     return Waiting(
         queued=queued,
         memory=queued * nearest["bytes"],
-        asked=float(clients * out),
+        asked=asked,
         looked=looked,
-        cores=clients * clients * looked * (looked + 1) / 2 * seconds_for_an_entry(nearest),
+        cores=asked * nearest["ask"] / 1e6 + entries * seconds_for_an_entry(nearest),
     )
 
 

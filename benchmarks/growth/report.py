@@ -140,6 +140,7 @@ def _search(points: Sequence[Mapping[str, float]]) -> Iterator[str]:
             f"{point['bytes']:,}",
             number(point["microseconds"]),
             seconds(MOST_ENTRIES * seconds_for_an_entry(point)),
+            number(point["ask"]),
         ]
         for point in points
     ]
@@ -149,6 +150,7 @@ def _search(points: Sequence[Mapping[str, float]]) -> Iterator[str]:
             "bytes of one",
             "µs for one",
             f"for {MOST_ENTRIES:,} entries",
+            "µs for one HEXISTS",
         ],
         rows,
     )
@@ -164,7 +166,7 @@ def _search(points: Sequence[Mapping[str, float]]) -> Iterator[str]:
             "their memory",
             "HEXISTS/s",
             "LPOS/s of one client",
-            "cores of Redis for LPOS",
+            "cores of Redis for both",
         ],
         [
             _waiting(points, processes, clients)

@@ -12,7 +12,7 @@ from distribute_challenge.core.messages import Batch
 from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.execution_backends.celery.broker.publishing import Message, message_for
 from distribute_challenge.execution_backends.celery.client.lost_messages import MOST_BYTES
-from distribute_challenge.execution_backends.celery.client.whereabouts import are_nowhere
+from distribute_challenge.execution_backends.celery.client.whereabouts import are_held, are_nowhere
 from distribute_challenge.security import Keyring
 
 __all__ = ["measured"]
@@ -29,8 +29,9 @@ def measured(messages: int) -> dict[str, Any]:
         messages: Messages in the queue, each with one call that does nothing.
 
     Returns:
-        ``messages``; ``bytes`` of one; ``microseconds`` of Redis' CPU time for one look; ``most``,
-        the number of messages that a client looks for at once.
+        ``messages``; ``bytes`` of one; ``microseconds`` of Redis' CPU time for one look; ``ask``, the
+        same for one question whether a worker has a message; ``most``, the number of messages that
+        a client looks for at once, by their size.
     """
     with LocalCluster(1) as cluster:
         assert cluster.backend.concurrency  # To ask for it, the backend connects.
@@ -41,14 +42,19 @@ def measured(messages: int) -> dict[str, Any]:
             server.lpush(queued[0].key, *part)
         before = RedisCosts.now(server)
         nowhere, _ = are_nowhere(server, queued[:: max(1, messages // LOOKS)])
-        costs = RedisCosts.now(server).since(before)
+        looks = RedisCosts.now(server)
+        held = are_held(server, queued[:AT_ONCE])
+        asks = RedisCosts.now(server).since(looks)
+        costs = looks.since(before)
     assert not any(nowhere)
+    assert not any(held)
     size = len(queued[0].data)
     return {
         "messages": messages,
         "bytes": size,
         # Not the time that Redis gives for LPOS: that goes on while Redis waits for a core.
         "microseconds": 1e6 * costs.cpu / costs.commands["lpos"].calls,
+        "ask": 1e6 * asks.cpu / len(held),
         "most": MOST_BYTES // size,
     }
 

@@ -53,8 +53,8 @@ def standing(setting: StandingSetting) -> Standing:
 
 
 SEARCH = [
-    {"messages": 1_000, "bytes": 2_000, "microseconds": 10.0, "most": 1_000},
-    {"messages": 100_000, "bytes": 2_000, "microseconds": 5_000.0, "most": 1_000},
+    {"messages": 1_000, "bytes": 2_000, "microseconds": 10.0, "ask": 0.5, "most": 1_000},
+    {"messages": 100_000, "bytes": 2_000, "microseconds": 5_000.0, "ask": 1.0, "most": 1_000},
 ]
 
 

@@ -80,4 +80,5 @@ def test_messages_are_looked_for_in_a_queue(capsys: pytest.CaptureFixture[str]) 
     found = json.loads(capsys.readouterr().out)
     assert found["messages"] == 200
     assert found["microseconds"] > 0
+    assert found["ask"] > 0
     assert 1 < found["most"] == 2_000_000 // found["bytes"]

@@ -43,7 +43,7 @@ def test_each_client_looks_for_all_of_a_short_queue() -> None:
     assert alone.memory == 502 * 2_000
     assert alone.asked == 1_002
     assert alone.looked == 502
-    assert alone.cores == pytest.approx(502 * 503 / 2 * 2e-8)
+    assert alone.cores == pytest.approx(1_002 * 5e-7 + 502 * 503 / 2 * 2e-8)
 
 
 def test_clients_together_go_through_a_limited_part_of_a_long_queue() -> None:
@@ -52,4 +52,4 @@ def test_clients_together_go_through_a_limited_part_of_a_long_queue() -> None:
     # The oldest messages of a client are 100, 200, 300, ... entries from the end, and its share is
     # a hundredth of 500,000. An entry is one of the longer queue that was measured.
     assert many.looked == 9
-    assert many.cores == pytest.approx(100 * 100 * 9 * 10 / 2 * 1e-7)
+    assert many.cores == pytest.approx(200_200 * 1e-6 + 100 * 100 * 9 * 10 / 2 * 1e-7)
