@@ -41,7 +41,7 @@ AFTER_LOSS = 3.0
 AFTER_FULL = 10.0  # and after Redis had no memory left.
 MOST_BYTES = 2_000_000  # Bytes of messages in one look, if it is more than one message; a guess.
 # Entries of queues that Redis goes through for one look of all clients together. They take it 13 to
-# 40 ms, as measured by ``python -m benchmarks.growth``.
+# 70 ms, as measured by ``python -m benchmarks.growth``.
 MOST_ENTRIES = 500_000
 
 _Sent = tuple[SentBatch, Message]
